@@ -1,0 +1,180 @@
+# ubpffs: build, test and install.
+#
+#   make            libubpffs.a, libubpffs.so, ubpffs (server), ubpfctl (client), the examples
+#   make demo       install what is missing, build, mount, and show the main job on real packets
+#   make check      install what the tests need, build, and run every test
+#   make bench      the tables of docs/performance.md
+#   make fuzz       the generators, for FUZZ_SECONDS each
+#   make install    into $(DESTDIR)$(PREFIX)
+#
+# Options: CC=gcc|clang  SAN=address,undefined|thread  O=<build directory>  PREFIX=/usr/local
+
+CC		= gcc
+O		= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter clang%,$(CC)),-clang)
+PREFIX		?= /usr/local
+DESTDIR		?=
+PYTHON		= /usr/bin/python3
+BPF_CLANG	= $(firstword $(foreach c,clang-19 clang,$(if $(shell command -v $(c)),$(c))))
+FUZZ_SECONDS	?= 60
+VERSION		= 0.1.0
+comma		= ,
+
+# ---------------------------------------------------------------- flags
+CFLAGS		?= -O2 -g
+WARN		= -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
+		  -Wmissing-prototypes -Wstrict-prototypes -Wvla
+ALL_CFLAGS	= -std=gnu11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -fno-strict-aliasing \
+		  -D_GNU_SOURCE -DUBPFFS_VERSION='"$(VERSION)"' -I. -Iengine \
+		  $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) \
+		  $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined)
+ALL_LDFLAGS	= $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
+
+ENGINE_PKGS	= libelf libdw liburcu libbpf
+FS_PKGS		= fuse3
+TOOLS_PKGS	= libpcap
+pkg_cflags	= $(shell pkg-config --cflags $(1) 2>/dev/null)
+pkg_libs	= $(shell pkg-config --libs $(1) 2>/dev/null)
+
+ENGINE_CFLAGS	:= $(call pkg_cflags,$(ENGINE_PKGS))
+ENGINE_LIBS	:= $(call pkg_libs,$(ENGINE_PKGS)) -lpthread -lm
+FS_CFLAGS	:= $(call pkg_cflags,$(FS_PKGS))
+FS_LIBS		:= $(call pkg_libs,$(FS_PKGS))
+TOOLS_LIBS	:= $(call pkg_libs,$(TOOLS_PKGS))
+
+# ---------------------------------------------------------------- sources
+ENGINE_SRCS	:= $(wildcard engine/*.c engine/*/*.c)
+FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c)
+UAPI_SRCS	:= $(wildcard uapi/*.c)
+TOOLS_SRCS	:= $(wildcard tools/*.c)
+UNIT_SRCS	:= $(wildcard tests/unit/test_*.c)
+DIFF_SRCS	:= $(wildcard tests/differential/diff_*.c)
+TABLE_SRCS	:= $(wildcard tests/verifier/test_*.c)
+FUZZ_SRCS	:= $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SRCS	:= $(wildcard tests/bench/bench_*.c)
+TESTLIB_SRCS	:= $(wildcard tests/lib/*.c)
+EXAMPLE_SRCS	:= $(wildcard examples/*.c)
+EXAMPLE_BPF	:= $(wildcard examples/*.bpf.c)
+TEST_BPF	:= $(wildcard tests/progs/*.bpf.c)
+
+objs		= $(patsubst %.c,$(O)/%.o,$(1))
+ENGINE_OBJS	= $(call objs,$(ENGINE_SRCS))
+FS_OBJS		= $(call objs,$(FS_SRCS))
+UAPI_OBJS	= $(call objs,$(UAPI_SRCS))
+TOOLS_OBJS	= $(call objs,$(TOOLS_SRCS))
+TESTLIB_OBJS	= $(call objs,$(TESTLIB_SRCS))
+UNIT_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRCS) $(TABLE_SRCS))
+DIFF_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(DIFF_SRCS))
+FUZZ_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(FUZZ_SRCS))
+BENCH_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(BENCH_SRCS))
+EXAMPLE_BINS	= $(patsubst %.c,$(O)/%,$(filter-out %.bpf.c,$(EXAMPLE_SRCS)))
+BPF_OBJS	= $(patsubst %.bpf.c,$(O)/%.bpf.o,$(EXAMPLE_BPF) $(TEST_BPF))
+
+LIB_A		= $(O)/libubpffs.a
+LIB_SO		= $(O)/libubpffs.so
+SERVER		= $(O)/ubpffs
+CTL		= $(O)/ubpfctl
+CLIENT_A	= $(O)/libubpffs-client.a
+
+.PHONY: all lib deps check check-unit check-differential check-e2e demo bench fuzz install clean \
+	format format-check tests bpf-objects
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: lib $(if $(FS_SRCS),$(SERVER)) $(if $(TOOLS_SRCS),$(CTL)) $(EXAMPLE_BINS) bpf-objects
+lib: $(LIB_A) $(LIB_SO) $(CLIENT_A)
+tests: all $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS)
+bpf-objects: $(BPF_OBJS)
+
+# ---------------------------------------------------------------- rules
+$(O)/engine/%.o: engine/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) -MMD -MP -c $< -o $@
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) $(FS_CFLAGS) -MMD -MP -c $< -o $@
+
+# BPF objects are compiled for the bpf target; -g gives BTF and line info. The line before the
+# code that says `ubpffs-cflags:` adds flags for one file (-mcpu=v4, say).
+$(O)/%.bpf.o: %.bpf.c
+	@mkdir -p $(@D)
+	$(BPF_CLANG) -target bpf -O2 -g -Wall -Werror -mcpu=v3 \
+		$$(sed -n 's/.*ubpffs-cflags:\([^*]*\).*/\1/p' $<) \
+		-I. -I/usr/include/$(shell $(CC) -print-multiarch) -MMD -MP -c $< -o $@
+
+$(LIB_A): $(ENGINE_OBJS)
+	rm -f $@
+	ar rcs $@ $^
+
+$(LIB_SO): $(ENGINE_OBJS)
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libubpffs.so.0 -o $@ $^ $(ENGINE_LIBS)
+
+$(CLIENT_A): $(UAPI_OBJS)
+	rm -f $@
+	ar rcs $@ $^
+
+$(SERVER): $(FS_OBJS) $(LIB_A)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS)
+
+$(CTL): $(TOOLS_OBJS) $(CLIENT_A)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS)
+
+$(O)/examples/%: $(O)/examples/%.o $(LIB_A) $(CLIENT_A)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS)
+
+# Every test program is one C file linked against the engine, the client and tests/lib.
+$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_OBJS) $(LIB_A) $(CLIENT_A) | bpf-objects
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka -lcapstone $(ENGINE_LIBS)
+
+# ---------------------------------------------------------------- packages
+deps:
+	@sh tools/deps.sh deps.list
+
+# ---------------------------------------------------------------- tests
+check: deps
+	@$(MAKE) --no-print-directory tests O=$(O)
+	@$(MAKE) --no-print-directory check-unit check-differential check-e2e O=$(O)
+
+check-unit: $(UNIT_BINS)
+	@sh tests/run-cmocka.sh $(O)/tests/unit-results $(UNIT_BINS)
+
+check-differential: $(DIFF_BINS)
+	@sh tests/run-cmocka.sh $(O)/tests/differential-results $(DIFF_BINS)
+
+check-e2e: all
+	@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q \
+		-p no:cacheprovider tests/e2e
+
+fuzz: deps
+	@$(MAKE) --no-print-directory tests O=$(O)
+	@for f in $(FUZZ_BINS); do $$f -seconds $(FUZZ_SECONDS) || exit 1; done
+
+bench: deps
+	@$(MAKE) --no-print-directory tests O=$(O)
+	@sh tests/bench/run.sh $(O) docs/performance.md
+
+demo: deps
+	@$(MAKE) --no-print-directory all O=$(O)
+	@sh examples/demo.sh $(O) $(PCAP)
+
+# ---------------------------------------------------------------- housekeeping
+FORMAT_SRCS	= $(shell git ls-files '*.c' '*.h' | grep -v '\.bpf\.c$$')
+format:
+	clang-format -i $(FORMAT_SRCS)
+format-check:
+	clang-format --dry-run -Werror $(FORMAT_SRCS)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/ubpffs
+	install -m 755 $(SERVER) $(CTL) $(DESTDIR)$(PREFIX)/bin
+	ln -sf ubpffs $(DESTDIR)$(PREFIX)/bin/mount.fuse.ubpffs
+	install -m 644 $(LIB_A) $(CLIENT_A) $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(LIB_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs.so.0
+	ln -sf libubpffs.so.0 $(DESTDIR)$(PREFIX)/lib/libubpffs.so
+	install -m 644 engine/ubpffs_engine.h uapi/*.h $(DESTDIR)$(PREFIX)/include/ubpffs
+
+clean:
+	rm -rf $(O)
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,24 @@
+/*
+ * btf.h - type information of an object: a counted holder of libbpf's parsed BTF
+ */
+#ifndef UBPFFS_CORE_BTF_H
+#define UBPFFS_CORE_BTF_H
+
+#include "core/compat.h"
+
+struct btf; /* libbpf's */
+
+struct bpf_btf {
+	struct btf *btf;
+	u32 id;
+	int refcnt;
+};
+
+/* Parse `size` bytes of raw .BTF data. -EINVAL when it is malformed. *out holds one reference. */
+int bpf_btf_new(const void *data, u32 size, struct bpf_btf **out);
+void bpf_btf_inc(struct bpf_btf *btf);
+void bpf_btf_put(struct bpf_btf *btf); /* NULL is ignored */
+const void *bpf_btf_raw(const struct bpf_btf *btf, u32 *size);
+const char *bpf_btf_str(const struct bpf_btf *btf, u32 off); /* "" when out of range */
+
+#endif

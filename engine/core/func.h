@@ -1,0 +1,90 @@
+/*
+ * func.h - helper functions: what they take, what they return, which code they are
+ *
+ * The verifier checks calls against these prototypes, the rewriter turns a helper's number into the
+ * distance from __bpf_call_base, and the interpreter and the JIT call through that distance. Names are
+ * the kernel's (include/linux/bpf.h).
+ */
+#ifndef UBPFFS_CORE_FUNC_H
+#define UBPFFS_CORE_FUNC_H
+
+#include "core/compat.h"
+
+typedef u64 (*bpf_func_t)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
+
+/* Flags on argument, return and register types. */
+#define BPF_TYPE_FLAG(n)   (1u << ((n) + 8))
+#define PTR_MAYBE_NULL	   BPF_TYPE_FLAG(0)
+#define MEM_RDONLY	   BPF_TYPE_FLAG(1)
+#define MEM_UNINIT	   BPF_TYPE_FLAG(2) /* the helper fills it: need not be initialised */
+#define MEM_WRITE	   BPF_TYPE_FLAG(3)
+#define BPF_BASE_TYPE_MASK 0xffu
+#define base_type(t)	   ((t)&BPF_BASE_TYPE_MASK)
+#define type_flag(t)	   ((t) & ~BPF_BASE_TYPE_MASK)
+
+enum bpf_arg_type {
+	ARG_DONTCARE = 0,
+	ARG_CONST_MAP_PTR,
+	ARG_PTR_TO_MAP_KEY,
+	ARG_PTR_TO_MAP_VALUE, /* map_value_size bytes */
+	ARG_PTR_TO_MEM, /* size in the next argument, or arg_size */
+	ARG_CONST_SIZE, /* bytes of the memory before it; not 0 */
+	ARG_CONST_SIZE_OR_ZERO,
+	ARG_PTR_TO_CTX,
+	ARG_ANYTHING, /* any initialised value */
+	ARG_PTR_TO_SPIN_LOCK,
+	ARG_CONST_ALLOC_SIZE_OR_ZERO,
+	ARG_PTR_TO_RINGBUF_MEM,
+	ARG_PTR_TO_LONG,
+	ARG_PTR_TO_INT,
+	ARG_PTR_TO_FUNC,
+	ARG_PTR_TO_STACK,
+	ARG_PTR_TO_CONST_STR,
+	ARG_PTR_TO_MAP_VALUE_OR_NULL = ARG_PTR_TO_MAP_VALUE | PTR_MAYBE_NULL,
+	ARG_PTR_TO_MEM_OR_NULL = ARG_PTR_TO_MEM | PTR_MAYBE_NULL,
+	ARG_PTR_TO_UNINIT_MEM = ARG_PTR_TO_MEM | MEM_UNINIT,
+	ARG_PTR_TO_UNINIT_MAP_VALUE = ARG_PTR_TO_MAP_VALUE | MEM_UNINIT,
+};
+
+enum bpf_return_type {
+	RET_INTEGER,
+	RET_VOID,
+	RET_PTR_TO_MAP_VALUE,
+	RET_PTR_TO_MEM,
+	RET_PTR_TO_MAP_VALUE_OR_NULL = RET_PTR_TO_MAP_VALUE | PTR_MAYBE_NULL,
+	RET_PTR_TO_MEM_OR_NULL = RET_PTR_TO_MEM | PTR_MAYBE_NULL,
+};
+
+struct bpf_func_proto {
+	const char *name; /* "bpf_map_lookup_elem" */
+	enum bpf_func_id id;
+	bpf_func_t func;
+	bool gpl_only;
+	bool pkt_access; /* packet pointers may be passed as memory */
+	bool changes_pkt_data; /* packet pointers are stale after the call */
+	enum bpf_return_type ret_type;
+	enum bpf_arg_type arg_type[5];
+	u32 arg_size[5];
+};
+
+/* Where helper distances are measured from. Never called. */
+u64 __bpf_call_base(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
+
+#define BPF_CALL_IMM(f)	   ((s32)((char *)(f) - (char *)__bpf_call_base))
+#define BPF_CALL_FUNC(imm) ((bpf_func_t)((char *)__bpf_call_base + (imm)))
+
+/* "map_lookup_elem" for BPF_FUNC_map_lookup_elem, "unknown" beyond the table. */
+const char *bpf_func_name(enum bpf_func_id id);
+
+struct bpf_prog;
+
+/* Helpers that every program type has. NULL when this is none of them. */
+const struct bpf_func_proto *bpf_base_func_proto(enum bpf_func_id id, const struct bpf_prog *prog);
+
+/* The helpers of core/helpers.c that rewriting and other protos refer to by name. */
+extern const struct bpf_func_proto bpf_map_lookup_elem_proto;
+extern const struct bpf_func_proto bpf_map_update_elem_proto;
+extern const struct bpf_func_proto bpf_map_delete_elem_proto;
+extern const struct bpf_func_proto bpf_tail_call_proto;
+
+#endif

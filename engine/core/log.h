@@ -1,0 +1,43 @@
+/*
+ * log.h - text that a load leaves for a person
+ *
+ * A growing, bounded buffer. The verifier, the ELF reader and the loader write to it; who asked
+ * for the load reads it. Writing never fails: past `max` bytes the text is cut, and `truncated`
+ * says so (the kernel's -ENOSPC is the caller's to give). A NULL log discards.
+ * Not thread safe: one load, one log.
+ */
+#ifndef UBPFFS_CORE_LOG_H
+#define UBPFFS_CORE_LOG_H
+
+#include <stdarg.h>
+#include "core/types.h"
+
+/* bpf(2)'s log_level bits. */
+#define BPF_LOG_LEVEL1 1 /* the path to the error */
+#define BPF_LOG_LEVEL2 2 /* every instruction */
+#define BPF_LOG_STATS  4
+#define BPF_LOG_LEVEL  (BPF_LOG_LEVEL1 | BPF_LOG_LEVEL2)
+
+struct bpf_log {
+	char *buf; /* NUL-terminated when len > 0; owned */
+	size_t len, cap;
+	size_t max; /* 0: 16 MiB */
+	u32 level;
+	bool truncated;
+};
+
+void bpf_log_init(struct bpf_log *log, u32 level, size_t max);
+void bpf_log_free(struct bpf_log *log);
+void bpf_log_vprintf(struct bpf_log *log, const char *fmt, va_list args);
+void bpf_log_printf(struct bpf_log *log, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Cut the text back to a length it had before (a path that proved safe is not shown at level 1). */
+void bpf_log_reset(struct bpf_log *log, size_t len);
+
+static inline const char *bpf_log_text(const struct bpf_log *log)
+{
+	return log && log->buf ? log->buf : "";
+}
+
+#endif

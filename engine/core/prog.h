@@ -1,0 +1,174 @@
+/*
+ * prog.h - a program: what was loaded, what runs, who holds it
+ *
+ * The way of a program: bpf_prog_load_attr (instructions that name maps by index) -> bpf_check()
+ * (verifier) -> bpf_rewrite() -> interpreter form, JIT -> run. load.c drives it; this file is what all
+ * of them share.
+ *
+ * Map references: everywhere in the engine the loaded form names a map by BPF_PSEUDO_MAP_IDX or
+ * BPF_PSEUDO_MAP_IDX_VALUE with imm = index into the program's maps. Descriptors and ids
+ * are translated at the edges. After rewriting, imm64 is the real address; src_reg keeps the pseudo
+ * class for the disassembler.
+ *
+ * Lifetime: a reference count; the last put frees after an RCU grace period.
+ */
+#ifndef UBPFFS_CORE_PROG_H
+#define UBPFFS_CORE_PROG_H
+
+#include "core/func.h"
+#include "core/insn.h"
+#include "core/log.h"
+#include "core/map.h"
+
+struct bpf_prog;
+struct bpf_btf;
+
+/* What a program is loaded from. Everything is borrowed for the call. */
+struct bpf_prog_load_attr {
+	enum bpf_prog_type prog_type;
+	enum bpf_attach_type expected_attach_type;
+	const char *name; /* up to 15 bytes count for the kernel's name; more is kept for people */
+	const char *license;
+	const struct bpf_insn *insns;
+	u32 insn_cnt;
+	struct bpf_map *const *maps; /* what BPF_PSEUDO_MAP_IDX refers to */
+	u32 map_cnt;
+	u32 prog_flags;
+	struct bpf_btf *btf; /* or NULL */
+	const struct bpf_func_info *func_info;
+	u32 func_info_cnt;
+	const struct bpf_line_info *line_info;
+	u32 line_info_cnt;
+	u32 id; /* 0: the next free id */
+	bool no_jit; /* stay in the interpreter */
+};
+
+struct bpf_subprog_info {
+	u32 start; /* first instruction */
+	u32 linfo_idx;
+	u16 stack_depth; /* bytes, 8-byte multiple, as the verifier found */
+	bool has_tail_call;
+	bool tail_call_reachable;
+	bool has_ld_abs;
+	const char *name; /* from BTF func_info, or NULL */
+};
+
+/*
+ * What the verifier found out about one instruction; the rewriter and the JIT use it. Indexed like the
+ * original instructions.
+ */
+struct bpf_insn_aux_data {
+	u32 ptr_type; /* loads/stores: enum bpf_reg_type of the base register, 0 if none */
+	u32 map_idx; /* LD_IMM64 of a map; helper calls with one known map: index + 1, else 0 */
+	s64 const_key; /* map_lookup_elem on an array with a constant key: the key, else -1 */
+	u32 ctx_field_size; /* ctx loads: the size of the field that a narrow load reads from */
+	bool seen; /* reachable */
+	bool zext_dst; /* the 32-bit result needs explicit zeroing of the upper half: never on x86 */
+	bool nospec;
+};
+
+typedef u64 (*bpf_prog_fn)(const void *ctx, const struct bpf_prog *prog);
+
+struct bpf_interp_insn; /* core/interp.c's own form */
+struct bpf_jit_image; /* jit/jit.h */
+
+struct bpf_prog {
+	bpf_prog_fn bpf_func; /* what runs: native code, or the interpreter */
+	u32 len; /* instructions in insnsi */
+	u32 jited_len; /* bytes of native code, 0: interpreted */
+	struct bpf_insn *insnsi; /* rewritten; executable by the interpreter and input of the JIT */
+	struct bpf_interp_insn *interp;
+	struct bpf_jit_image *jit;
+	u32 tail_call_offset; /* native entry for a tail call, from the start of the code */
+
+	enum bpf_prog_type type;
+	enum bpf_attach_type expected_attach_type;
+	u32 id;
+	u8 tag[BPF_TAG_SIZE]; /* the kernel's: SHA-1 over the instructions without map references */
+	char name[64];
+	char license[64];
+	bool gpl_compatible;
+	bool changes_pkt_data;
+	bool has_tail_call;
+	bool poisoned; /* a fault in its native code stopped it for good */
+	u32 prog_flags;
+	u64 load_time; /* ns, CLOCK_REALTIME */
+	u32 verified_insns;
+
+	/* As loaded: what an image stores, and what the report and the dumps refer to. */
+	struct bpf_insn *orig_insns;
+	u32 orig_len;
+	u32 *orig_idx; /* insnsi[i] came from orig_insns[orig_idx[i]] */
+
+	struct bpf_map **used_maps;
+	u32 used_map_cnt;
+	struct bpf_subprog_info *subprogs; /* start: index into insnsi */
+	u32 subprog_cnt; /* at least 1 */
+
+	struct bpf_btf *btf;
+	struct bpf_func_info *func_info; /* insn_off: original instructions */
+	u32 func_info_cnt;
+	struct bpf_line_info *line_info;
+	u32 line_info_cnt;
+
+	char *log; /* the verifier's, kept for the log file; owned */
+
+	u64 run_cnt, run_time_ns; /* relaxed counters */
+
+	int refcnt;
+	void (*on_free)(struct bpf_prog *prog, void *priv);
+	void *priv;
+	struct rcu_head rcu;
+};
+
+struct bpf_prog *bpf_prog_alloc(const struct bpf_prog_load_attr *attr); /* copies; NULL: ENOMEM */
+void bpf_prog_inc(struct bpf_prog *prog);
+bool bpf_prog_inc_not_zero(struct bpf_prog *prog);
+void bpf_prog_put(struct bpf_prog *prog);
+u64 bpf_prog_live_count(void);
+
+/* ---- what differs by program type: names as in the kernel */
+
+enum bpf_access_type {
+	BPF_READ = 1,
+	BPF_WRITE = 2,
+};
+
+struct bpf_insn_access_aux { /* out: what a context access yields */
+	u32 reg_type; /* SCALAR_VALUE, PTR_TO_PACKET, ... (core/reg.h) */
+	u32 ctx_field_size;
+};
+
+struct bpf_test_run; /* core/run.h */
+
+struct bpf_prog_type_ops {
+	enum bpf_prog_type type;
+	const char *name; /* "xdp", as bpftool prints it */
+
+	const struct bpf_func_proto *(*get_func_proto)(enum bpf_func_id id,
+						       const struct bpf_prog *prog);
+	/* May the program access `size` bytes at `off` of its context? */
+	bool (*is_valid_access)(int off, int size, enum bpf_access_type type,
+				const struct bpf_prog *prog, struct bpf_insn_access_aux *aux);
+	/*
+	 * Instructions that replace the context access `insn` (already found valid): from the layout
+	 * that programs see to the layout that we keep. Returns how many were put into buf.
+	 */
+	u32 (*convert_ctx_access)(const struct bpf_insn *insn, u32 ctx_field_size,
+				  struct bpf_insn *buf, u32 max);
+	/* May packet memory be written through packet pointers? */
+	bool may_write_packet;
+	bool has_packet; /* has data/data_end */
+	bool has_ld_abs;
+	/* The range that R0 must have at exit for this attach type; false: anything. */
+	bool (*retval_range)(const struct bpf_prog *prog, s32 *minval, s32 *maxval);
+	/* Which expected_attach_type values are accepted; NULL: any, as the kernel ignores it. */
+	bool (*is_valid_attach_type)(enum bpf_attach_type type);
+	int (*test_run)(struct bpf_prog *prog, struct bpf_test_run *run);
+};
+
+/* NULL for a type that this build does not have. (prog_type/) */
+const struct bpf_prog_type_ops *bpf_prog_type_ops_find(enum bpf_prog_type type);
+const char *bpf_prog_type_name(enum bpf_prog_type type); /* or NULL when outside the UAPI */
+
+#endif

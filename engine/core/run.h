@@ -1,0 +1,77 @@
+/*
+ * run.h - running a program: slots, the per-thread state, test runs
+ *
+ * A slot is the engine's CPU. There are bpf_nr_slots() of them (as many as possible CPUs), numbered
+ * from 0. A thread owns one while a program runs: its own CPU's when it is free, else any free one; it
+ * waits when all are taken. bpf_get_smp_processor_id() is the slot; per-CPU maps, free lists and
+ * LRU local lists are indexed by it. Nested enters of one thread keep its slot.
+ *
+ *	bpf_run_enter();                     slot + RCU read section
+ *	ret = bpf_prog_run(prog, ctx);       any number of times
+ *	bpf_run_exit();
+ */
+#ifndef UBPFFS_CORE_RUN_H
+#define UBPFFS_CORE_RUN_H
+
+#include "core/prog.h"
+
+#define BPF_MAX_SLOTS 1024
+
+struct bpf_thread { /* this thread's running state; helpers read it */
+	int slot; /* -1: none */
+	u32 depth; /* nested bpf_run_enter() */
+	u32 tail_call_cnt;
+	const struct bpf_prog *prog; /* the outermost running program */
+};
+
+extern __thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec")));
+
+u32 bpf_nr_slots(void);
+void bpf_run_enter(void);
+void bpf_run_exit(void);
+
+static inline u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx)
+{
+	return prog->bpf_func(ctx, prog);
+}
+
+/* A thread that runs programs all the time keeps its slot between runs. */
+void bpf_slot_keep(void);
+void bpf_slot_release(void);
+
+/* The interpreter (core/interp.c). prepare fills prog->interp from insnsi. */
+int bpf_interp_prepare(struct bpf_prog *prog);
+u64 bpf_interp_run(const void *ctx, const struct bpf_prog *prog);
+
+/*
+ * A test run, as BPF_PROG_TEST_RUN: the input is copied, the program runs `repeat` times on it
+ * (0 means 1), retval and duration are those of bpf(2) (ns a run, averaged). data_size_out is the
+ * room in data_out on entry and the size of the output on return; -ENOSPC when it did not fit (what fits
+ * is copied). -EINTR when *cancel became true.
+ */
+struct bpf_test_run {
+	const void *data_in;
+	u32 data_size_in;
+	void *data_out;
+	u32 data_size_out;
+	const void *ctx_in;
+	u32 ctx_size_in;
+	void *ctx_out;
+	u32 ctx_size_out;
+	u32 repeat;
+	u32 flags;
+	u32 retval; /* out */
+	u32 duration; /* out, ns */
+	const volatile bool *cancel; /* or NULL */
+};
+
+int bpf_prog_test_run(struct bpf_prog *prog, struct bpf_test_run *run);
+
+/* trace_printk's lines: a bounded ring that one or more readers drain; oldest lines are lost first. */
+void bpf_trace_write(const char *text, size_t len);
+/* Copies whole lines, up to len bytes; 0 when there is none. */
+size_t bpf_trace_read(char *buf, size_t len);
+/* Called (if set) after each write, outside of locks; used to wake blocked readers. */
+extern void (*bpf_trace_notify)(void);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * load.h - from bytes or instructions to programs that run
+ *
+ * The pipeline: check the attributes, bpf_check(), bpf_rewrite(), bpf_interp_prepare(), bpf_jit_compile().
+ * Above core, verifier, jit, map and object; below engine users (fs, the public header).
+ */
+#ifndef UBPFFS_LOAD_H
+#define UBPFFS_LOAD_H
+
+#include "core/btf.h"
+#include "core/map.h"
+#include "core/prog.h"
+#include "core/run.h"
+#include "object/object.h"
+
+/*
+ * bpf_prog_load - verify and compile one program
+ *
+ * log (may be NULL) gets the verifier's log at log->level; report (may be NULL) the block for people. 0 and
+ * one reference in *out, or what bpf_check() returns, -EINVAL for attributes that Linux refuses.
+ */
+int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
+		  struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out);
+
+/*
+ * bpf_object_load - make everything that an object describes
+ *
+ * All programs and maps, or none. The caller decides about maps: get_map is asked for each one and returns
+ * 0 and a reference in *map (a map that exists, or one that it made from the spec; *existing says which),
+ * or -errno, which ends the load. Initial data is written into maps that are not `existing`.
+ */
+struct bpf_object_load_opts {
+	int (*get_map)(void *priv, const struct bpf_object_file *obj, u32 index,
+		       const struct bpf_map_spec *spec, struct bpf_map **map, bool *existing,
+		       struct bpf_log *log);
+	/* The id for program `index`, 0 to let the engine choose. May be NULL. */
+	u32 (*get_prog_id)(void *priv);
+	void *priv;
+	u32 log_level;
+	bool no_jit;
+	const volatile bool *cancel;
+};
+
+struct bpf_loaded {
+	struct bpf_object_file *file;
+	struct bpf_map **maps; /* file->map_cnt references */
+	bool *map_existing;
+	struct bpf_prog **progs; /* file->prog_cnt references */
+	struct bpf_log report; /* one readable block a program, then the full logs */
+};
+
+/* On failure out->report is still filled and the rest is empty; always call bpf_loaded_free(). */
+int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_opts *opts,
+		    struct bpf_loaded *out);
+void bpf_loaded_free(struct bpf_loaded *loaded);
+
+#endif

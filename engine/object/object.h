@@ -1,0 +1,82 @@
+/*
+ * object.h - an ELF object as clang -target bpf writes it, read into plain structures
+ *
+ * The reader trusts nothing in the file: every size and index is checked before use. It loads nothing and
+ * knows no map and no verifier: load.c makes maps and programs of what it returns.
+ */
+#ifndef UBPFFS_OBJECT_OBJECT_H
+#define UBPFFS_OBJECT_OBJECT_H
+
+#include "core/btf.h"
+#include "core/insn.h"
+#include "core/log.h"
+#include "core/map.h"
+
+enum bpf_object_map_kind {
+	BPF_OBJECT_MAP_DEFINED, /* .maps or maps */
+	BPF_OBJECT_MAP_DATA, /* .data .rodata .bss: array of one value, `init` is its content */
+};
+
+struct bpf_object_map {
+	char name[64]; /* C name; data maps: the section's, ".rodata" */
+	enum bpf_object_map_kind kind;
+	struct bpf_map_spec spec;
+	bool pin_by_name; /* LIBBPF_PIN_BY_NAME */
+	void *init; /* value_size bytes or NULL */
+	bool readonly; /* .rodata: frozen after init */
+	int inner_map; /* index of the template for map-in-map, or -1 */
+	/* .values initialisers of prog_array and map-in-map: parallel arrays */
+	u32 *init_slot;
+	u32 *init_target; /* index into maps (map-in-map) or progs (prog_array) */
+	u32 init_cnt;
+};
+
+struct bpf_object_prog {
+	char name[64]; /* C function name */
+	char section[128]; /* SEC() */
+	enum bpf_prog_type type;
+	enum bpf_attach_type expected_attach_type;
+	struct bpf_insn *insns; /* main program, then the subprograms that it reaches */
+	u32 insn_cnt; /* map references: BPF_PSEUDO_MAP_IDX(_VALUE), imm = index into object maps */
+	struct bpf_func_info *func_info;
+	u32 func_info_cnt;
+	struct bpf_line_info *line_info;
+	u32 line_info_cnt;
+};
+
+struct bpf_object_file {
+	char license[64];
+	u32 kern_version;
+	struct bpf_object_map *maps;
+	u32 map_cnt;
+	struct bpf_object_prog *progs;
+	u32 prog_cnt;
+	struct bpf_btf *btf; /* or NULL */
+};
+
+/*
+ * bpf_object_extent - where the object ends
+ *
+ * Given the first `len` bytes of a stream: 1 and *end when the object is complete at *end bytes (<= len); 0
+ * when more is needed; -ENOEXEC when this is no little-endian 64-bit eBPF ELF (decided as soon as the
+ * bytes tell). The end is the maximum over the header tables, sections and segments. -EFBIG when the headers
+ * claim more than `max` bytes.
+ */
+int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end);
+
+/*
+ * bpf_object_read - read a complete object
+ *
+ * Returns 0 and *out (freed by bpf_object_file_free()), -ENOEXEC, -EINVAL (malformed), -ENOTSUP (kernel CO-RE
+ * relocations, kconfig and ksym externs, kfuncs, unknown SEC()), -ENOMEM. `log` says why, naming the
+ * section, symbol or relocation.
+ */
+int bpf_object_read(const void *data, size_t len, struct bpf_log *log,
+		    struct bpf_object_file **out);
+void bpf_object_file_free(struct bpf_object_file *obj);
+
+/* Program type of a SEC() name, libbpf's conventions. 0, or -ENOENT when the name says nothing. */
+int bpf_section_type(const char *section, enum bpf_prog_type *type,
+		     enum bpf_attach_type *attach_type);
+
+#endif
