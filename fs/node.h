@@ -75,9 +75,13 @@ struct fs_node_ops {
 			 off_t off);
 	int (*flush)(struct fs_open *open, struct fs_req *req);
 	void (*release)(struct fs_open *open);
-	/* `nr` is _IOC_NR(cmd); in and out are the fixed-size payload. Returns the bytes of out, or -errno. */
-	ssize_t (*ioctl)(struct fs_open *open, struct fs_req *req, unsigned int nr, const void *in,
-			 size_t in_len, void *out, size_t out_len);
+	/*
+	 * `nr` is _IOC_NR(cmd); in and out are the buffer as the client sent it and as it goes back. *out_len is
+	 * the room, then what is filled. Returns 0 or -errno; out is sent back also with an error
+	 * (uapi/ubpffs.h: a rejected load carries its log).
+	 */
+	int (*ioctl)(struct fs_open *open, struct fs_req *req, unsigned int nr, const void *in,
+		     size_t in_len, void *out, size_t *out_len);
 	u32 (*poll)(struct fs_open *open); /* POLLIN, ... that are ready now */
 
 	/* directories */

@@ -1,0 +1,117 @@
+/*
+ * ubpffs.h - what programs say to a mounted ubpffs: one ioctl a bpf(2) command
+ *
+ * Let M be the mount point. A descriptor of a map's `map` file, of a program's `prog` file, of a pin of either, or
+ * of ids/map/<id> and ids/prog/<id> is a map fd or a program fd; a descriptor of M/ctl makes new objects. A
+ * descriptor may be passed to another process and keeps working after the name is gone.
+ *
+ * Every command carries one buffer: struct ubpffs_io, then the payload. The buffer's size is in the ioctl number
+ * (UBPFFS_IOC()), so a buffer holds at most UBPFFS_IO_MAX bytes; a larger payload goes through a transfer: UBPFFS_PUT
+ * its pieces under a number of the caller's choice, name that number in `xfer` of the command (whose own payload is
+ * then empty), and UBPFFS_GET the pieces of the answer. The command ends the transfer of what was put; the answer
+ * lives until UBPFFS_DROP or the next command with the same number. Transfers belong to the open file.
+ *
+ * Commands are told apart by their number alone, never by their size. Errors are errno values, those that bpf(2)
+ * gives for the same fault.
+ */
+#ifndef UBPFFS_H
+#define UBPFFS_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <sys/ioctl.h>
+
+struct ubpffs_io {
+	__u64 flags; /* the command's flags argument: BPF_ANY, BPF_NOEXIST, ... */
+	__u64 xfer; /* 0: the payload follows; else the number of a transfer */
+	__u64 cursor; /* batches: 0 starts; as returned to go on */
+	__u32 in_len; /* payload bytes towards the server */
+	__u32 out_len; /* in: room for the answer's payload; out: its size */
+	__u32 count; /* batches: in: how many at most; out: how many */
+	__u32 id; /* id of the object that the caller believes this is; 0: any. ESTALE otherwise */
+};
+
+#define UBPFFS_IO_MAX	   16383
+#define UBPFFS_PAYLOAD_MAX (UBPFFS_IO_MAX - sizeof(struct ubpffs_io))
+#define UBPFFS_XFER_MAX	   (64u << 20) /* bytes of one transfer */
+#define UBPFFS_IOC_TYPE	   0xbf
+
+/* The ioctl number of command `nr` with a buffer of `size` bytes (the header included). */
+#define UBPFFS_IOC(nr, size) _IOC(_IOC_READ | _IOC_WRITE, UBPFFS_IOC_TYPE, (nr), (size))
+
+/*
+ * The commands. "in:" and "out:" are the payloads. K and V are the map's key_size and its value size as bpf(2)
+ * moves it (per-CPU types: round_up(value_size, 8) for each CPU).
+ */
+enum ubpffs_cmd {
+	/* map fd */
+	UBPFFS_MAP_LOOKUP_ELEM = 1, /* in: K  out: V */
+	UBPFFS_MAP_UPDATE_ELEM = 2, /* in: K V */
+	UBPFFS_MAP_DELETE_ELEM = 3, /* in: K */
+	UBPFFS_MAP_GET_NEXT_KEY = 4, /* in: K, or nothing for the first key  out: K */
+	UBPFFS_MAP_LOOKUP_AND_DELETE_ELEM = 5, /* in: K  out: V */
+	UBPFFS_MAP_FREEZE = 6,
+	UBPFFS_MAP_LOOKUP_BATCH = 7, /* out: count * (K V); ENOENT with the last ones */
+	UBPFFS_MAP_UPDATE_BATCH = 8, /* in: count * (K V); out.count: how many were done */
+	UBPFFS_MAP_DELETE_BATCH = 9, /* in: count * K */
+
+	/* program fd */
+	UBPFFS_PROG_TEST_RUN = 16, /* in: struct ubpffs_test_run, data, ctx  out: the same */
+
+	/* map fd or program fd */
+	UBPFFS_OBJ_GET_INFO = 24, /* out: struct bpf_map_info or struct bpf_prog_info, pointers 0 */
+	UBPFFS_OBJ_PIN = 25, /* in: path from M, NUL-terminated */
+	UBPFFS_OBJ_TOKEN = 26, /* out: __u64 that stands for this open file in loads */
+
+	/* ctl */
+	UBPFFS_MAP_CREATE = 32, /* in: union bpf_attr, as much as there is  out: __u32 id */
+	UBPFFS_PROG_LOAD = 33, /* in: struct ubpffs_prog_load and what it sizes
+				* out: struct ubpffs_load_result, log text; also with an error */
+	UBPFFS_GET_NEXT_ID =
+		34, /* flags: BPF_PROG_GET_NEXT_ID or BPF_MAP_GET_NEXT_ID; count: the id
+				  * to start
+				  * after  out: __u32 */
+
+	/* any of them */
+	UBPFFS_PUT = 48, /* in: a piece; flags: its offset in the transfer */
+	UBPFFS_GET = 49, /* flags: offset  out: a piece */
+	UBPFFS_DROP = 50, /* forget the transfer */
+};
+
+struct ubpffs_test_run {
+	__u32 data_size_in;
+	__u32 ctx_size_in;
+	__u32 data_size_out; /* in: room wanted; out: size */
+	__u32 ctx_size_out;
+	__u32 repeat;
+	__u32 flags;
+	__u32 retval; /* out */
+	__u32 duration; /* out: ns a run */
+};
+
+/*
+ * After the structure come, in this order and without gaps: the instructions, `map_cnt` tokens (__u64), and
+ * the license, NUL-terminated. An LD_IMM64 names a map by BPF_PSEUDO_MAP_IDX or
+ * BPF_PSEUDO_MAP_IDX_VALUE, imm being an index into the tokens.
+ */
+struct ubpffs_prog_load {
+	__u32 prog_type;
+	__u32 expected_attach_type;
+	__u32 insn_cnt;
+	__u32 map_cnt;
+	__u32 license_len; /* with its NUL */
+	__u32 log_level;
+	__u32 prog_flags;
+	__u32 reserved; /* 0 */
+	char prog_name[BPF_OBJ_NAME_LEN];
+};
+
+struct ubpffs_load_result {
+	__u32 id; /* open ids/prog/<id>; the ctl descriptor holds the program until it is closed or makes
+		   * another */
+	__u32 log_size; /* bytes of log text that follow, with a NUL; 0: none */
+	__u32 log_true_size; /* bytes it would have had in a large enough answer */
+	__u32 reserved;
+};
+
+#endif
