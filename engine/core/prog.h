@@ -116,8 +116,10 @@ struct bpf_prog {
 	u64 run_cnt, run_time_ns; /* relaxed counters */
 
 	int refcnt;
+	bool published; /* in the table of ids */
 	void (*on_free)(struct bpf_prog *prog, void *priv);
 	void *priv;
+	void (*free_native)(struct bpf_prog *prog); /* set with prog->jit */
 	struct rcu_head rcu;
 };
 
@@ -126,6 +128,10 @@ void bpf_prog_inc(struct bpf_prog *prog);
 bool bpf_prog_inc_not_zero(struct bpf_prog *prog);
 void bpf_prog_put(struct bpf_prog *prog);
 u64 bpf_prog_live_count(void);
+
+/* Give it an id (prog->id, or the next free one when that is 0). -EEXIST, -ENOMEM. load.c does it. */
+int bpf_prog_publish(struct bpf_prog *prog);
+struct bpf_prog *bpf_prog_get_by_id(u32 id); /* one reference, or NULL */
 
 /* ---- what differs by program type: names as in the kernel */
 

@@ -1,0 +1,250 @@
+/*
+ * prog.c - the life of a program: made, counted, found by id, freed
+ *
+ * A program is private to its loader until bpf_prog_publish() gives it an id; ids rise and never repeat in
+ * one process (a store that hands in its own ids keeps that over restarts). The last put takes it out of
+ * the table, tells on_free, drops its maps (each of which outlives a grace period of its own, so a run that has
+ * begun is safe) and frees the rest after a grace period.
+ * Lock: ids_lock is a leaf.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+#include "core/btf.h"
+#include "core/prog.h"
+
+static pthread_mutex_t ids_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct bpf_prog **ids; /* open addressing by id; NULL is free */
+static u32 ids_cap, ids_used;
+static u32 last_id;
+static u64 live;
+
+/* ---- the table of ids */
+
+static u32 ids_slot(struct bpf_prog **table, u32 cap, u32 id)
+{
+	u32 i = (id * 2654435761u) & (cap - 1);
+
+	while (table[i] && table[i]->id != id)
+		i = (i + 1) & (cap - 1);
+	return i;
+}
+
+static int ids_grow(void)
+{
+	u32 cap = ids_cap ? ids_cap * 2 : 64;
+	struct bpf_prog **table = calloc(cap, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	for (u32 i = 0; i < ids_cap; i++)
+		if (ids[i])
+			table[ids_slot(table, cap, ids[i]->id)] = ids[i];
+	free(ids);
+	ids = table;
+	ids_cap = cap;
+	return 0;
+}
+
+static void ids_remove(const struct bpf_prog *prog)
+{
+	u32 i = ids_slot(ids, ids_cap, prog->id);
+
+	if (ids[i] != prog)
+		return;
+	ids[i] = NULL;
+	ids_used--;
+	/* Close the gap: later entries of the run may have been pushed past it. */
+	for (u32 j = (i + 1) & (ids_cap - 1); ids[j]; j = (j + 1) & (ids_cap - 1)) {
+		struct bpf_prog *moved = ids[j];
+
+		ids[j] = NULL;
+		ids[ids_slot(ids, ids_cap, moved->id)] = moved;
+	}
+}
+
+int bpf_prog_publish(struct bpf_prog *prog)
+{
+	int err = 0;
+	u32 slot;
+
+	pthread_mutex_lock(&ids_lock);
+	if ((ids_used + 1) * 2 > ids_cap)
+		err = ids_grow();
+	if (!err && !prog->id)
+		prog->id = last_id + 1;
+	if (!err) {
+		slot = ids_slot(ids, ids_cap, prog->id);
+		if (ids[slot]) {
+			err = -EEXIST;
+		} else {
+			ids[slot] = prog;
+			ids_used++;
+			prog->published = true;
+			last_id = max(last_id, prog->id);
+		}
+	}
+	pthread_mutex_unlock(&ids_lock);
+	return err;
+}
+
+struct bpf_prog *bpf_prog_get_by_id(u32 id)
+{
+	struct bpf_prog *prog = NULL;
+
+	pthread_mutex_lock(&ids_lock);
+	if (ids_cap && id)
+		prog = ids[ids_slot(ids, ids_cap, id)];
+	if (prog && !bpf_prog_inc_not_zero(prog))
+		prog = NULL;
+	pthread_mutex_unlock(&ids_lock);
+	return prog;
+}
+
+/* ---- making */
+
+static void *copy_array(const void *from, size_t count, size_t size)
+{
+	void *to = malloc(max(count * size, (size_t)1));
+
+	if (to && count)
+		memcpy(to, from, count * size);
+	return to;
+}
+
+static bool license_is_gpl_compatible(const char *license)
+{
+	static const char *const compatible[] = {
+		"GPL",		"GPL v2",	"GPL and additional rights",
+		"Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(compatible); i++)
+		if (!strcmp(license, compatible[i]))
+			return true;
+	return false;
+}
+
+static u64 now_realtime(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
+}
+
+static int prog_copy_maps(struct bpf_prog *prog, const struct bpf_prog_load_attr *attr)
+{
+	prog->used_maps = copy_array(attr->maps, attr->map_cnt, sizeof(*attr->maps));
+	if (!prog->used_maps)
+		return -ENOMEM;
+	for (u32 i = 0; i < attr->map_cnt; i++)
+		bpf_map_inc(prog->used_maps[i]);
+	prog->used_map_cnt = attr->map_cnt;
+	return 0;
+}
+
+static int prog_copy(struct bpf_prog *prog, const struct bpf_prog_load_attr *attr)
+{
+	const char *license = attr->license ? attr->license : "";
+
+	prog->type = attr->prog_type;
+	prog->expected_attach_type = attr->expected_attach_type;
+	prog->id = attr->id;
+	prog->prog_flags = attr->prog_flags;
+	snprintf(prog->name, sizeof(prog->name), "%s", attr->name ? attr->name : "");
+	snprintf(prog->license, sizeof(prog->license), "%s", license);
+	prog->gpl_compatible = license_is_gpl_compatible(license);
+	prog->load_time = now_realtime();
+	prog->refcnt = 1;
+
+	prog->orig_len = attr->insn_cnt;
+	prog->orig_insns = copy_array(attr->insns, attr->insn_cnt, sizeof(*attr->insns));
+	prog->func_info_cnt = attr->func_info_cnt;
+	prog->func_info =
+		copy_array(attr->func_info, attr->func_info_cnt, sizeof(*attr->func_info));
+	prog->line_info_cnt = attr->line_info_cnt;
+	prog->line_info =
+		copy_array(attr->line_info, attr->line_info_cnt, sizeof(*attr->line_info));
+	if (!prog->orig_insns || !prog->func_info || !prog->line_info)
+		return -ENOMEM;
+	prog->btf = attr->btf;
+	bpf_btf_inc(prog->btf);
+	return prog_copy_maps(prog, attr);
+}
+
+static void prog_free(struct bpf_prog *prog)
+{
+	if (prog->free_native)
+		prog->free_native(prog);
+	free(prog->interp);
+	free(prog->insnsi);
+	free(prog->orig_insns);
+	free(prog->orig_idx);
+	free(prog->used_maps);
+	free(prog->subprogs);
+	free(prog->func_info);
+	free(prog->line_info);
+	free(prog->log);
+	bpf_btf_put(prog->btf);
+	free(prog);
+	__atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
+}
+
+struct bpf_prog *bpf_prog_alloc(const struct bpf_prog_load_attr *attr)
+{
+	struct bpf_prog *prog = calloc(1, sizeof(*prog));
+
+	if (!prog)
+		return NULL;
+	__atomic_add_fetch(&live, 1, __ATOMIC_RELAXED);
+	if (prog_copy(prog, attr)) {
+		prog_free(prog);
+		return NULL;
+	}
+	return prog;
+}
+
+/* ---- counting */
+
+void bpf_prog_inc(struct bpf_prog *prog)
+{
+	__atomic_add_fetch(&prog->refcnt, 1, __ATOMIC_RELAXED);
+}
+
+bool bpf_prog_inc_not_zero(struct bpf_prog *prog)
+{
+	int seen = __atomic_load_n(&prog->refcnt, __ATOMIC_RELAXED);
+
+	while (seen > 0)
+		if (__atomic_compare_exchange_n(&prog->refcnt, &seen, seen + 1, true,
+						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+static void prog_free_rcu(struct rcu_head *head)
+{
+	prog_free(container_of(head, struct bpf_prog, rcu));
+}
+
+void bpf_prog_put(struct bpf_prog *prog)
+{
+	if (!prog || __atomic_sub_fetch(&prog->refcnt, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (prog->published) {
+		pthread_mutex_lock(&ids_lock);
+		ids_remove(prog);
+		pthread_mutex_unlock(&ids_lock);
+	}
+	if (prog->on_free)
+		prog->on_free(prog, prog->priv);
+	for (u32 i = 0; i < prog->used_map_cnt; i++)
+		bpf_map_put(prog->used_maps[i]);
+	bpf_call_rcu(&prog->rcu, prog_free_rcu);
+}
+
+u64 bpf_prog_live_count(void)
+{
+	return __atomic_load_n(&live, __ATOMIC_RELAXED);
+}

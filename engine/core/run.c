@@ -1,0 +1,167 @@
+/*
+ * run.c - slots: which of the engine's CPUs a thread is while it runs a program
+ *
+ * Guarantees
+ *   A. A slot is owned by at most one thread at a time, and a thread owns at most one slot, so whatever is
+ *      indexed by slot needs no lock against another running program.
+ *   B. What a thread did with a slot happened before what the next owner does with it.
+ *   C. A thread that finds all slots taken sleeps, and wakes when one is released. It never waits inside an RCU
+ *      read section.
+ *   D. Nested bpf_run_enter() of one thread keep the slot of the outermost.
+ * Tests: tests/unit/test_run.c names each case by its letter.
+ */
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include "core/run.h"
+
+__thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec"))) = {.slot = -1};
+
+/* A cache line each: owners of neighbouring slots must not slow each other. */
+static struct {
+	u32 taken;
+	bool kept; /* read by the owner only */
+} __attribute__((aligned(64))) slots[BPF_MAX_SLOTS];
+
+static u32 slot_waiters; /* threads in slot_wait() */
+static u32 slot_releases; /* counts releases while somebody waits; the futex */
+static u32 nr_slots;
+
+/* "0-3,8-11": the kernel's own list of CPUs that may ever be; slots are as many as the highest says. */
+static u32 count_possible_cpus(void)
+{
+	FILE *f = fopen("/sys/devices/system/cpu/possible", "re");
+	unsigned int first, last, highest = 0;
+	long conf;
+	int got;
+
+	if (f) {
+		while (fscanf(f, "%u", &first) == 1) {
+			last = first;
+			got = fgetc(f);
+			if (got == '-') {
+				if (fscanf(f, "%u", &last) != 1)
+					break;
+				got = fgetc(f);
+			}
+			highest = max(highest, last + 1);
+			if (got != ',')
+				break;
+		}
+		fclose(f);
+	}
+	if (!highest) {
+		conf = sysconf(_SC_NPROCESSORS_CONF);
+		highest = conf > 0 ? (u32)conf : 1;
+	}
+	return min(highest, (u32)BPF_MAX_SLOTS);
+}
+
+u32 bpf_nr_slots(void)
+{
+	u32 nr = __atomic_load_n(&nr_slots, __ATOMIC_RELAXED);
+
+	if (unlikely(!nr)) {
+		/* Two threads may both count: they find the same. */
+		nr = count_possible_cpus();
+		__atomic_store_n(&nr_slots, nr, __ATOMIC_RELAXED);
+	}
+	return nr;
+}
+
+static bool slot_try(u32 slot)
+{
+	u32 is_free = 0;
+
+	return __atomic_compare_exchange_n(&slots[slot].taken, &is_free, 1, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED);
+}
+
+static int slot_try_any(u32 nr)
+{
+	int cpu = sched_getcpu();
+	u32 own = cpu >= 0 ? (u32)cpu % nr : 0;
+
+	for (u32 i = 0; i < nr; i++) {
+		u32 slot = own + i < nr ? own + i : own + i - nr;
+
+		if (slot_try(slot))
+			return (int)slot;
+	}
+	return -1;
+}
+
+static int slot_wait(u32 nr)
+{
+	int slot;
+
+	__atomic_add_fetch(&slot_waiters, 1, __ATOMIC_SEQ_CST);
+	for (;;) {
+		u32 seen = __atomic_load_n(&slot_releases, __ATOMIC_SEQ_CST);
+
+		slot = slot_try_any(nr);
+		if (slot >= 0)
+			break;
+		syscall(SYS_futex, &slot_releases, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+	}
+	__atomic_sub_fetch(&slot_waiters, 1, __ATOMIC_SEQ_CST);
+	return slot;
+}
+
+static void slot_take(void)
+{
+	u32 nr = bpf_nr_slots();
+	int slot = slot_try_any(nr);
+
+	if (unlikely(slot < 0))
+		slot = slot_wait(nr);
+	slots[slot].kept = false;
+	bpf_this.slot = slot;
+}
+
+static void slot_give(void)
+{
+	u32 slot = (u32)bpf_this.slot;
+
+	bpf_this.slot = -1;
+	/* Either we see the waiter here, or the waiter's second try sees the free slot. */
+	__atomic_store_n(&slots[slot].taken, 0, __ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&slot_waiters, __ATOMIC_SEQ_CST))) {
+		__atomic_add_fetch(&slot_releases, 1, __ATOMIC_SEQ_CST);
+		syscall(SYS_futex, &slot_releases, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	}
+}
+
+void bpf_run_enter(void)
+{
+	if (bpf_this.depth++ == 0) {
+		if (bpf_this.slot < 0)
+			slot_take();
+		bpf_this.tail_call_cnt = 0;
+	}
+	bpf_rcu_read_lock();
+}
+
+void bpf_run_exit(void)
+{
+	bpf_rcu_read_unlock();
+	if (--bpf_this.depth == 0 && !slots[bpf_this.slot].kept)
+		slot_give();
+}
+
+void bpf_slot_keep(void)
+{
+	if (bpf_this.slot < 0)
+		slot_take();
+	slots[bpf_this.slot].kept = true;
+}
+
+void bpf_slot_release(void)
+{
+	if (bpf_this.slot < 0)
+		return;
+	slots[bpf_this.slot].kept = false;
+	if (!bpf_this.depth)
+		slot_give();
+}
