@@ -187,6 +187,12 @@ extern const struct bpf_op_info bpf_op_info[BPF_OP_MAX];
  */
 int bpf_insn_decode(const struct bpf_insn *insn);
 
+/* The same for what bpf_rewrite() made: register BPF_REG_AX is a register, too. */
+int bpf_insn_decode_rewritten(const struct bpf_insn *insn);
+
+/* The first row that has this code byte, whatever the other fields hold, or -EINVAL. */
+int bpf_op_by_code(u8 code);
+
 static inline bool bpf_insn_is_imm64(const struct bpf_insn *insn)
 {
 	return insn->code == (BPF_LD | BPF_IMM | BPF_DW);
