@@ -149,6 +149,12 @@ int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
 int bpf_map_iterate(struct bpf_map *map, u64 *cursor, void *key, void *value);
 int bpf_map_freeze(struct bpf_map *map);
 
+/*
+ * The program in a slot of a prog_array, borrowed inside the caller's RCU section; NULL: nothing there, or
+ * an index past the end. What a tail call jumps to. (map/prog_array.c)
+ */
+struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index);
+
 /* Numbers of live objects, for leak checks and metrics. */
 u64 bpf_map_live_count(void);
 

@@ -44,6 +44,13 @@ int bpf_interp_prepare(struct bpf_prog *prog);
 u64 bpf_interp_run(const void *ctx, const struct bpf_prog *prog);
 
 /*
+ * LD_ABS and LD_IND: `size` (1, 2, 4) bytes of the packet at `off`, in host order, to *out. ctx is the
+ * program's context (R6). Negative offsets are those of classic filters: SKF_NET_OFF, SKF_LL_OFF.
+ * Nonzero: out of the packet; the program ends and returns 0. (prog_type/skb.c)
+ */
+int bpf_skb_load(const void *ctx, s32 off, u32 size, u64 *out);
+
+/*
  * A test run, as BPF_PROG_TEST_RUN: the input is copied, the program runs `repeat` times on it
  * (0 means 1), retval and duration are those of bpf(2) (ns a run, averaged). data_size_out is the
  * room in data_out on entry and the size of the output on return; -ENOSPC when it did not fit (what fits
