@@ -13,6 +13,8 @@
 #include "verifier/tnum.h"
 #include "verifier/verifier.h"
 
+#define BPF_ADD_CONST (1u << 31)
+
 struct bpf_reg_state {
 	u32 type; /* enum bpf_reg_type and flags */
 	s32 off; /* fixed part of a pointer's offset */
@@ -31,7 +33,11 @@ struct bpf_reg_state {
 	u64 umin_value, umax_value;
 	s32 s32_min_value, s32_max_value;
 	u32 u32_min_value, u32_max_value;
-	u32 id; /* same id: same value (scalars), or the same variable part (pointers) */
+	/*
+	 * Same id: same value (scalars), or the same variable part (pointers). With BPF_ADD_CONST a scalar
+	 * is the value of that id plus `off`.
+	 */
+	u32 id;
 	u32 frameno; /* PTR_TO_STACK: whose stack */
 	u32 live; /* enum bpf_reg_liveness, for pruning */
 	s32 subreg_def;
@@ -64,8 +70,8 @@ void reg_bounds_sync(struct bpf_reg_state *reg); /* deduce each view from the ot
 bool reg_bounds_sane(const struct bpf_reg_state *reg); /* no view is empty */
 void zext_32_to_64(struct bpf_reg_state *reg); /* after a 32-bit operation */
 void coerce_reg_to_size(struct bpf_reg_state *reg, int size); /* zero-extend from size bytes */
-void coerce_reg_to_size_sx(struct bpf_reg_state *reg, int size);
-void coerce_subreg_to_size_sx(struct bpf_reg_state *reg, int size);
+void coerce_reg_to_size_sx(struct bpf_reg_state *reg, int size); /* r = (sN)r */
+void coerce_subreg_to_size_sx(struct bpf_reg_state *reg, int size); /* w = (sN)w, upper half 0 */
 
 /*
  * ---- alu.c: dst = dst op src on scalars, 64 or 32 bits wide as the opcode says (all of ALU, ALU64, END,
@@ -91,8 +97,12 @@ void reg_set_min_max(struct bpf_reg_state *true_reg1, struct bpf_reg_state *true
 /*
  * ---- log.c: registers in the kernel's format
  */
-/* "scalar(smin=0,smax=umax=255,var_off=(0x0; 0xff))", "fp-8", "ctx()", "map_value(map=m,ks=4,vs=8)" ... */
-void print_reg_state(struct bpf_log *log, const struct bpf_reg_state *reg);
-const char *reg_type_str(u32 type); /* "scalar", "map_value_or_null", ... */
+/*
+ * "scalar(smin=0,smax=umax=255,var_off=(0x0; 0xff))", "fp-8", "ctx()", "map_value(map=m,ks=4,vs=8)" ...
+ * frameno: the frame that is shown; a stack pointer of another one says whose it is ("fp[1]-8").
+ */
+void print_reg_state(struct bpf_log *log, const struct bpf_reg_state *reg, u32 frameno);
+/* "scalar", "map_value_or_null", ...: valid until this thread's next call. */
+const char *reg_type_str(u32 type);
 
 #endif

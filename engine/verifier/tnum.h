@@ -36,6 +36,8 @@ bool tnum_overlap(struct tnum a, struct tnum b);
 struct tnum tnum_intersect(struct tnum a, struct tnum b); /* a and b have a common member */
 struct tnum tnum_union(struct tnum a, struct tnum b);
 struct tnum tnum_cast(struct tnum a, u8 size); /* keep the low `size` bytes */
+/* Reverse the low `size` bytes (2, 4, 8) and drop the rest. */
+struct tnum tnum_bswap(struct tnum a, u8 size);
 bool tnum_is_aligned(struct tnum a, u64 size);
 bool tnum_in(struct tnum a, struct tnum b); /* is every member of b in a? */
 struct tnum tnum_subreg(struct tnum a); /* the low 32 bits */
