@@ -11,10 +11,13 @@ static u32 last_id;
 
 int bpf_btf_new(const void *data, u32 size, struct bpf_btf **out)
 {
-	struct bpf_btf *holder = calloc(1, sizeof(*holder));
-	int err;
+	struct bpf_btf *holder;
+	int err = bpf_btf_check(data, size);
 
 	*out = NULL;
+	if (err)
+		return err;
+	holder = calloc(1, sizeof(*holder));
 	if (!holder)
 		return -ENOMEM;
 	holder->btf = btf__new(data, size);

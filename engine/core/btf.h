@@ -14,7 +14,13 @@ struct bpf_btf {
 	int refcnt;
 };
 
-/* Parse `size` bytes of raw .BTF data. -EINVAL when it is malformed. *out holds one reference. */
+/*
+ * Is raw BTF complete and consistent, every id and string in range, no chain of types endless? -EINVAL when
+ * not. What passes may be given to libbpf's btf.h. (btf_check.c)
+ */
+int bpf_btf_check(const void *data, u32 size);
+
+/* Check and parse `size` bytes of raw .BTF data. -EINVAL when it is malformed. *out holds one reference. */
 int bpf_btf_new(const void *data, u32 size, struct bpf_btf **out);
 void bpf_btf_inc(struct bpf_btf *btf);
 void bpf_btf_put(struct bpf_btf *btf); /* NULL is ignored */
