@@ -58,13 +58,13 @@ enum bpf_return_type {
 struct bpf_func_proto {
 	const char *name; /* "bpf_map_lookup_elem" */
 	enum bpf_func_id id;
-	bpf_func_t func;
+	bpf_func_t func; /* NULL: Linux gives this type the helper, this build lacks it: -ENOTSUP */
 	bool gpl_only;
 	bool pkt_access; /* packet pointers may be passed as memory */
 	bool changes_pkt_data; /* packet pointers are stale after the call */
 	enum bpf_return_type ret_type;
 	enum bpf_arg_type arg_type[5];
-	u32 arg_size[5];
+	u32 arg_size[5]; /* ARG_PTR_TO_MEM without a size argument after it */
 };
 
 /* Where helper distances are measured from. Never called. */

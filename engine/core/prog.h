@@ -143,6 +143,7 @@ enum bpf_access_type {
 struct bpf_insn_access_aux { /* out: what a context access yields */
 	u32 reg_type; /* SCALAR_VALUE, PTR_TO_PACKET, ... (core/reg.h) */
 	u32 ctx_field_size;
+	bool unsupported; /* valid on Linux, and not in this build: -ENOTSUP */
 };
 
 struct bpf_test_run; /* core/run.h */
@@ -151,6 +152,7 @@ struct bpf_prog_type_ops {
 	enum bpf_prog_type type;
 	const char *name; /* "xdp", as bpftool prints it */
 
+	/* NULL: Linux does not allow it ("cannot use helper"). ->func NULL: this build lacks it. */
 	const struct bpf_func_proto *(*get_func_proto)(enum bpf_func_id id,
 						       const struct bpf_prog *prog);
 	/* May the program access `size` bytes at `off` of its context? */
