@@ -18,6 +18,7 @@ struct bpf_map;
 struct bpf_prog;
 struct bpf_arena;
 struct bpf_btf;
+struct bpf_map_iter;
 
 struct bpf_map_spec {
 	enum bpf_map_type map_type;
@@ -35,6 +36,7 @@ struct bpf_map_spec {
  */
 struct bpf_map_ops {
 	const char *name; /* lower-case UAPI name: "hash" */
+	size_t map_size; /* bytes of the type's structure, which begins with struct bpf_map */
 
 	/* Is this specification one that the type can serve? -EINVAL, -E2BIG, -EPERM. */
 	int (*alloc_check)(const struct bpf_map_spec *spec);
@@ -60,11 +62,12 @@ struct bpf_map_ops {
 	long (*sys_update_elem)(struct bpf_map *map, const void *key, const void *value, u64 flags);
 
 	/*
-	 * Visit the live entries. *cursor starts at 0 and is opaque; each call copies at most one entry
-	 * to key and value (sys_ form) and returns 1, or returns 0 at the end. An entry that lives
-	 * through the whole walk is given exactly once, whatever happens meanwhile.
+	 * Fill an iterator that has run dry: append entries by bpf_map_iter_add(), from it->pos on. An entry
+	 * must not be able to move from behind it->pos to before it or the other way, so a hash table
+	 * copies a whole bucket at a time. Returns how many were added, 0 at the end, -ENOMEM. Takes its own
+	 * locks; called outside of read sections.
 	 */
-	int (*map_iter)(struct bpf_map *map, u64 *cursor, void *key, void *value);
+	int (*map_iter)(struct bpf_map_iter *it);
 
 	/*
 	 * Instructions that replace a call of map_lookup_elem(R1=map, R2=key), leaving the value's
@@ -78,11 +81,30 @@ struct bpf_map_ops {
 
 	u64 (*map_mem_usage)(const struct bpf_map *map);
 	u64 (*map_entries)(const struct bpf_map *map); /* entries in use */
+
+	/*
+	 * Maps whose slots hold objects (prog arrays, maps of maps): put `object` (a struct bpf_prog or a
+	 * struct bpf_map; the slot takes a reference of its own) under a key. -EINVAL when it does not fit.
+	 */
+	int (*map_update_slot)(struct bpf_map *map, const void *key, void *object, u64 flags);
+
+	int (*map_restore_slots)(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv);
+
+	/* The last reference from outside of programs went: drop what could refer back to the map. */
+	void (*map_release_uref)(struct bpf_map *map);
 };
 
-struct bpf_map_stats { /* relaxed counters; lookups are not counted */
+/* Counted in this process since the map was opened; lookups are not counted. */
+struct bpf_map_stats {
 	u64 updates, deletes, failed_updates, evictions;
+	u64 entries;
 };
+
+/* One a slot, and one that threads without a slot share (map/map_stats.h). */
+struct bpf_map_slot_stats {
+	u64 updates, deletes, failed_updates, evictions;
+	s64 entries; /* a delta: only the sum over the slots means something */
+} __attribute__((aligned(64)));
 
 struct bpf_map {
 	const struct bpf_map_ops *ops;
@@ -103,9 +125,10 @@ struct bpf_map {
 	struct bpf_btf *btf; /* may be NULL */
 	u32 btf_key_type_id, btf_value_type_id;
 
-	struct bpf_map_stats stats;
+	struct bpf_map_slot_stats *slot_stats; /* bpf_nr_slots() + 1 */
 
-	int refcnt;
+	int refcnt; /* all references */
+	int internal_refcnt; /* those of programs and of outer maps */
 	void (*on_free)(struct bpf_map *map, void *priv);
 	void *priv;
 	struct rcu_head rcu;
@@ -138,6 +161,14 @@ bool bpf_map_inc_not_zero(struct bpf_map *map);
 void bpf_map_put(struct bpf_map *map);
 
 /*
+ * The references that programs and outer maps hold. They keep the map alive like any other; but when only such
+ * are left, a prog array is emptied (as Linux does it when the last descriptor and pin go), or a program and the
+ * prog array that it uses would hold each other for ever.
+ */
+void bpf_map_inc_internal(struct bpf_map *map);
+void bpf_map_put_internal(struct bpf_map *map);
+
+/*
  * Operations from outside: bpf(2)'s checks of flags and access (RDONLY/WRONLY, frozen) are done here;
  * `value` is bpf_map_value_size() bytes. Return 0 or -errno.
  */
@@ -146,14 +177,78 @@ int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags)
 int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags);
 int bpf_map_delete(struct bpf_map *map, const void *key);
 int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
-int bpf_map_iterate(struct bpf_map *map, u64 *cursor, void *key, void *value);
-int bpf_map_freeze(struct bpf_map *map);
+int bpf_map_freeze(struct bpf_map *map); /* -EBUSY when it is already */
+
+/* -ENOTSUPP's stand-in -EOPNOTSUPP for maps without such slots; flags: BPF_ANY. */
+int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags);
+
+/*
+ * How a map of programs (or maps) finds the object whose id somebody wrote to it by bpf_map_update(): returns
+ * a reference, or NULL. Whoever keeps the tables of ids (a server) sets them; while they are NULL such updates
+ * are -EOPNOTSUPP and bpf_map_update_slot() is the way.
+ */
+extern struct bpf_prog *(*bpf_prog_get_by_id_hook)(u32 id);
+extern struct bpf_map *(*bpf_map_get_by_id_hook)(u32 id);
+
+/*
+ * Iteration: every entry that lives through the whole walk is given exactly once, also while other threads
+ * update (which moves entries) and delete. The iterator holds a copy of a few entries; one thread at a
+ * time uses it, and it holds a reference to the map.
+ *
+ *	bpf_map_iter_init(&it, map, false);
+ *	while ((ret = bpf_map_iter_next(&it, key, value)) > 0)
+ *		...
+ *	bpf_map_iter_end(&it);
+ */
+struct bpf_map_iter {
+	struct bpf_map *map;
+	bool keys_only; /* values are not copied */
+	u64 pos; /* the type's: what to visit next */
+	char *buf; /* entries copied but not yet given */
+	size_t cap;
+	u32 entry_size, nr, next;
+};
+
+void bpf_map_iter_init(struct bpf_map_iter *it, struct bpf_map *map, bool keys_only);
+/* 1: one entry in key and value (bpf_map_value_size() bytes; NULL when keys_only), 0: the end, or -errno. */
+int bpf_map_iter_next(struct bpf_map_iter *it, void *key, void *value);
+/* The entry that the next call gives will be the first again. */
+void bpf_map_iter_rewind(struct bpf_map_iter *it);
+void bpf_map_iter_end(struct bpf_map_iter *it);
+
+/* For map_iter() only: room for `nr` entries in all, or -ENOMEM; and entry i's place. */
+int bpf_map_iter_reserve(struct bpf_map_iter *it, u32 nr);
+static inline void *bpf_map_iter_key(struct bpf_map_iter *it, u32 i)
+{
+	return it->buf + (size_t)i * it->entry_size;
+}
+static inline void *bpf_map_iter_value(struct bpf_map_iter *it, u32 i)
+{
+	return it->buf + (size_t)i * it->entry_size + round_up(it->map->key_size, 8);
+}
+
+void bpf_map_stats_read(const struct bpf_map *map, struct bpf_map_stats *stats);
+u64 bpf_map_mem_usage(
+	const struct bpf_map *map); /* bytes of address space; pages come as touched */
 
 /*
  * The program in a slot of a prog_array, borrowed inside the caller's RCU section; NULL: nothing there, or
  * an index past the end. What a tail call jumps to. (map/prog_array.c)
  */
 struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index);
+
+/*
+ * May this program be in, or tail-call through, this prog array? The first program that asks decides (type,
+ * JITed or not, expected attach type), as in Linux. Called when a program that uses the map is loaded
+ * (-EINVAL when false) and for each update. true for other kinds of maps.
+ */
+bool bpf_prog_map_compatible(struct bpf_map *map, const struct bpf_prog *prog);
+
+/*
+ * After bpf_map_open() of a map whose slots hold objects: the arena knows ids. get() returns a reference
+ * or NULL (the slot becomes empty). Call it once all programs are loaded again. 0 for other maps.
+ */
+int bpf_map_restore_slots(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv);
 
 /* Numbers of live objects, for leak checks and metrics. */
 u64 bpf_map_live_count(void);

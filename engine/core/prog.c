@@ -139,7 +139,7 @@ static int prog_copy_maps(struct bpf_prog *prog, const struct bpf_prog_load_attr
 	if (!prog->used_maps)
 		return -ENOMEM;
 	for (u32 i = 0; i < attr->map_cnt; i++)
-		bpf_map_inc(prog->used_maps[i]);
+		bpf_map_inc_internal(prog->used_maps[i]);
 	prog->used_map_cnt = attr->map_cnt;
 	return 0;
 }
@@ -240,7 +240,7 @@ void bpf_prog_put(struct bpf_prog *prog)
 	if (prog->on_free)
 		prog->on_free(prog, prog->priv);
 	for (u32 i = 0; i < prog->used_map_cnt; i++)
-		bpf_map_put(prog->used_maps[i]);
+		bpf_map_put_internal(prog->used_maps[i]);
 	bpf_call_rcu(&prog->rcu, prog_free_rcu);
 }
 
