@@ -1,0 +1,60 @@
+/*
+ * cmd_load.c - ubpfctl load: an object into progs/new, and the report when it is refused
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "tools/ubpfctl.h"
+
+static int copy(int in, int out)
+{
+	static char buf[1 << 16];
+	ssize_t n, done, w;
+
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		for (done = 0; done < n; done += w)
+			if ((w = write(out, buf + done, n - done)) < 0)
+				return -1;
+	return n;
+}
+
+static int load(const char *path)
+{
+	int in = open(path, O_RDONLY | O_CLOEXEC), out = -1, err;
+	char *report;
+
+	if (in < 0) {
+		perror(path);
+		return 1;
+	}
+	out = open_in_mount(O_WRONLY, "progs/new");
+	if (out < 0) {
+		close(in);
+		return fail("progs/new");
+	}
+	err = copy(in, out);
+	close(in);
+	if (close(out) || err) {
+		err = errno;
+		report = read_in_mount("progs/log");
+		if (report)
+			fputs(report, stderr);
+		free(report);
+		errno = err;
+		return fail(path);
+	}
+	return 0;
+}
+
+int cmd_load(int argc, char **argv)
+{
+	int i, ret = 0;
+
+	if (argc < 2)
+		return 2;
+	for (i = 1; i < argc; i++)
+		ret |= load(argv[i]);
+	return ret;
+}

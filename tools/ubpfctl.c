@@ -1,0 +1,204 @@
+/*
+ * ubpfctl.c - the command line client: finds the mount, picks the subcommand
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "tools/ubpfctl.h"
+#include "uapi/bpf_client.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *usage, *what;
+} commands[] = {
+	{"load", cmd_load, "FILE...", "load ELF objects; on a rejection print the report"},
+	{"run", cmd_run, "[-r REPEAT] [-q] PROG FILE|-",
+	 "run a program on each packet of a pcap file, or on one raw packet"},
+	{"list", cmd_list, "[progs|maps]", "one line an object"},
+	{"trace", cmd_trace, "[-n]", "follow trace_pipe; -n: print what is there and end"},
+};
+
+static const char *mount_option;
+
+static int usage(FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "usage: ubpfctl [-m MOUNT] COMMAND ...\n\n");
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(out, "  %-6s %-30s %s\n", commands[i].name, commands[i].usage,
+			commands[i].what);
+	fprintf(out,
+		"\nMOUNT defaults to $UBPFFS_MOUNT, then to the first ubpffs that is mounted.\n");
+	return out == stdout ? 0 : 2;
+}
+
+/* The first ubpffs of this mount namespace, or NULL. */
+static char *first_mount(void)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL, *found = NULL, path[4096];
+	size_t cap = 0;
+
+	if (!f)
+		return NULL;
+	while (!found && getline(&line, &cap, f) > 0)
+		if (strstr(line, " - fuse.ubpffs ") &&
+		    sscanf(line, "%*s %*s %*s %*s %4095s", path) == 1)
+			found = strdup(path);
+	free(line);
+	fclose(f);
+	return found;
+}
+
+const char *mount_point(void)
+{
+	static const char *path;
+
+	if (path)
+		return path;
+	path = mount_option ? mount_option : getenv("UBPFFS_MOUNT");
+	if (!path)
+		path = first_mount();
+	if (!path) {
+		fprintf(stderr, "ubpfctl: no ubpffs is mounted (start one: ubpffs MOUNTPOINT)\n");
+		exit(1);
+	}
+	if (bpf_client_mount(path)) {
+		fprintf(stderr, "ubpfctl: %s: %s\n", path,
+			errno == EINVAL ? "not a ubpffs" : strerror(errno));
+		exit(1);
+	}
+	return path;
+}
+
+static int vopen_in_mount(int flags, const char *fmt, va_list args)
+{
+	char path[8192];
+	int n = snprintf(path, sizeof(path), "%s/", mount_point());
+
+	if (n < 0 || (size_t)n >= sizeof(path) ||
+	    (size_t)vsnprintf(path + n, sizeof(path) - n, fmt, args) >= sizeof(path) - n) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return open(path, flags | O_CLOEXEC);
+}
+
+int open_in_mount(int flags, const char *fmt, ...)
+{
+	va_list args;
+	int fd;
+
+	va_start(args, fmt);
+	fd = vopen_in_mount(flags, fmt, args);
+	va_end(args);
+	return fd;
+}
+
+char *read_in_mount(const char *fmt, ...)
+{
+	size_t len = 0, cap = 4096;
+	char *buf = NULL, *bigger;
+	va_list args;
+	ssize_t n;
+	int fd;
+
+	va_start(args, fmt);
+	fd = vopen_in_mount(O_RDONLY, fmt, args);
+	va_end(args);
+	if (fd < 0)
+		return NULL;
+	for (;;) {
+		bigger = realloc(buf, cap);
+		if (!bigger)
+			break;
+		buf = bigger;
+		n = read(fd, buf + len, cap - len - 1);
+		if (n <= 0) {
+			buf[len] = 0;
+			if (n == 0) {
+				close(fd);
+				return buf;
+			}
+			break;
+		}
+		len += n;
+		if (cap - len < 1024)
+			cap *= 2;
+	}
+	free(buf);
+	close(fd);
+	return NULL;
+}
+
+int fail(const char *what)
+{
+	char *log, *last;
+	int err = errno;
+
+	fprintf(stderr, "ubpfctl: %s: %s\n", what, strerror(err));
+	log = read_in_mount("log");
+	if (log && *log) {
+		log[strlen(log) - 1] = 0;
+		last = strrchr(log, '\n');
+		fprintf(stderr, "%s\n", last ? last + 1 : log);
+	}
+	free(log);
+	return 1;
+}
+
+const char *info_value(const char *info, const char *name, char *buf, size_t len)
+{
+	size_t n = strlen(name);
+	const char *p, *end;
+
+	buf[0] = 0;
+	for (p = info; p && *p; p = *end ? end + 1 : end) {
+		end = strchrnul(p, '\n');
+		if (strncmp(p, name, n) || p[n] != ':')
+			continue;
+		p += n + 1;
+		while (*p == ' ')
+			p++;
+		snprintf(buf, len, "%.*s", (int)(end - p), p);
+		break;
+	}
+	return buf;
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "+m:h")) != -1) {
+		if (opt == 'm')
+			mount_option = optarg;
+		else
+			return usage(opt == 'h' ? stdout : stderr);
+	}
+	argc -= optind;
+	argv += optind;
+	optind = 0;
+	if (!argc)
+		return usage(stderr);
+	if (!strcmp(argv[0], "help"))
+		return usage(stdout);
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(argv[0], commands[i].name)) {
+			int ret = commands[i].run(argc, argv);
+
+			if (ret == 2)
+				fprintf(stderr, "usage: ubpfctl %s %s\n", commands[i].name,
+					commands[i].usage);
+			return ret;
+		}
+	fprintf(stderr, "ubpfctl: no command '%s'\n", argv[0]);
+	return usage(stderr);
+}

@@ -1,0 +1,32 @@
+/*
+ * ubpfctl.h - what the subcommands share
+ *
+ * Each subcommand is one file with one function: int cmd_x(int argc, char **argv), argv[0] being its name. It returns
+ * the exit status: 0, 1 for a failure that it has explained on stderr, 2 for wrong usage.
+ */
+#ifndef UBPFFS_TOOLS_UBPFCTL_H
+#define UBPFFS_TOOLS_UBPFCTL_H
+
+#include <stddef.h>
+
+int cmd_load(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
+
+/* The mount that -m, $UBPFFS_MOUNT or /proc/self/mountinfo names; exits with a sentence when there is none. */
+const char *mount_point(void);
+
+/* mount_point()/fmt, as openat() would want it: a descriptor, or -1 with errno. */
+int open_in_mount(int flags, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The whole of a small file of the mount, NUL-terminated and malloc()ed, or NULL with errno. */
+char *read_in_mount(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* "ubpfctl: what: strerror", and the last line that the mount's log has for us, when there is one. Returns 1. */
+int fail(const char *what);
+
+/* The value of "name: value" in an info text, into buf; "" when it has no such line. */
+const char *info_value(const char *info, const char *name, char *buf, size_t len);
+
+#endif
