@@ -4,11 +4,13 @@
  * A pcap file gives one run a packet; anything else is one raw packet. Programs see Ethernet frames: packets
  * captured without a link header (raw IP, Linux cooked, BSD loopback) get one.
  */
+#define PCAP_DONT_INCLUDE_PCAP_BPF_H /* its struct bpf_insn is the classic one */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/ethernet.h>
 #include <pcap/pcap.h>
+#include <pcap/dlt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
