@@ -76,6 +76,24 @@ u64 __bpf_call_base(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
 /* "map_lookup_elem" for BPF_FUNC_map_lookup_elem, "unknown" beyond the table. */
 const char *bpf_func_name(enum bpf_func_id id);
 
+/*
+ * One past the last helper of Linux: the list is closed, new functions of the kernel are kfuncs. The last two
+ * are not in older headers.
+ */
+#define BPF_FUNC_cgrp_storage_get    210
+#define BPF_FUNC_cgrp_storage_delete 211
+#define BPF_FUNC_MAX		     212
+
+/*
+ * bpf_func_find - look a helper up in what a program type has
+ *
+ * `have` are the prototypes of this build, `missing` the ids that Linux has beside them: for these a
+ * prototype without a function is returned.
+ */
+const struct bpf_func_proto *bpf_func_find(enum bpf_func_id id,
+					   const struct bpf_func_proto *const *have,
+					   size_t have_cnt, const u8 *missing, size_t missing_cnt);
+
 struct bpf_prog;
 
 /* Helpers that every program type has. NULL when this is none of them. */
@@ -86,5 +104,6 @@ extern const struct bpf_func_proto bpf_map_lookup_elem_proto;
 extern const struct bpf_func_proto bpf_map_update_elem_proto;
 extern const struct bpf_func_proto bpf_map_delete_elem_proto;
 extern const struct bpf_func_proto bpf_tail_call_proto;
+extern const struct bpf_func_proto bpf_trace_printk_proto; /* core/printk.c */
 
 #endif
