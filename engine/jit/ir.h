@@ -1,0 +1,56 @@
+/*
+ * ir.h - what the passes find out about a program before code is made for it
+ *
+ * One entry an instruction of prog->insnsi. Nothing here knows the machine.
+ */
+#ifndef UBPFFS_JIT_IR_H
+#define UBPFFS_JIT_IR_H
+
+#include "core/prog.h"
+
+enum {
+	JIT_TARGET = 1, /* a jump or a call goes here */
+	JIT_LOOP_HEAD = 2, /* a jump from here or below goes here */
+	JIT_IMM64_HI = 4, /* second half of LD_IMM64: no instruction */
+};
+
+struct jit_func { /* one subprogram, [start, end) */
+	u32 start, end;
+	u32 stack_depth;
+	u16 written; /* registers that it may change, a bit each */
+	bool calls; /* helpers, subprograms, packet loads */
+	bool tail_call;
+	bool ld_abs;
+};
+
+struct jit_ir {
+	const struct bpf_prog *prog;
+	const struct bpf_insn *insns;
+	u32 len;
+	u8 *op; /* enum bpf_op */
+	u8 *flags;
+	u16 *live_out; /* registers whose value after the instruction is read later */
+	struct jit_func *funcs;
+	u32 func_cnt;
+};
+
+/* Registers that a helper or a subprogram may change. */
+#define JIT_CALL_CLOBBERS 0x3f
+
+/* -EINVAL when insnsi is not what a verified, rewritten program looks like; -ENOMEM. */
+int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir);
+void jit_ir_free(struct jit_ir *ir);
+
+/* Which registers an instruction reads, and which it writes. */
+void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def);
+
+/* Where a jump, or a call of a subprogram, goes. Only for those. */
+static inline u32 jit_target(const struct jit_ir *ir, u32 i)
+{
+	const struct bpf_insn *insn = &ir->insns[i];
+	bool in_imm = ir->op[i] == BPF_OP_JA32 || ir->op[i] == BPF_OP_CALL;
+
+	return i + 1 + (in_imm ? insn->imm : insn->off);
+}
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * passes.c - what is known about a program before code is made: decoded operations, jump targets, what
+ * each subprogram does, and which registers are live after each instruction
+ *
+ * Every pass is linear in the program but liveness, which repeats until nothing changes: as often
+ * as loops nest, in practice two or three times.
+ */
+#include "jit/ir.h"
+
+#define BIT(r)	  ((u16)(1u << (r)))
+#define REGS_ARGS 0x3e /* R1 to R5 */
+
+static bool is_jump(u8 op, const struct bpf_insn *insn)
+{
+	u8 class = BPF_CLASS(insn->code);
+
+	return (class == BPF_JMP || class == BPF_JMP32) && op != BPF_OP_CALL && op != BPF_OP_EXIT &&
+	       op != BPF_OP_TAIL_CALL;
+}
+
+static bool is_call(u8 op)
+{
+	return op == BPF_OP_CALL || op == BPF_OP_TAIL_CALL ||
+	       (op >= BPF_OP_LD_ABS_B && op <= BPF_OP_LD_IND_W);
+}
+
+static bool falls_through(u8 op)
+{
+	return op != BPF_OP_JA && op != BPF_OP_JA32 && op != BPF_OP_EXIT;
+}
+
+void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def)
+{
+	u16 dst = BIT(insn->dst_reg), src = BIT(insn->src_reg);
+	u8 class = BPF_CLASS(insn->code);
+
+	*use = *def = 0;
+	switch (class) {
+	case BPF_ALU:
+	case BPF_ALU64:
+		*def = dst;
+		if (BPF_OP(insn->code) != BPF_MOV)
+			*use = dst;
+		if (BPF_SRC(insn->code) == BPF_X && BPF_OP(insn->code) != BPF_END)
+			*use |= src;
+		break;
+	case BPF_LD:
+		if (op == BPF_OP_LD_IMM64) {
+			*def = dst;
+			break;
+		}
+		*use = BIT(BPF_REG_6);
+		if (BPF_MODE(insn->code) == BPF_IND)
+			*use |= src;
+		*def = JIT_CALL_CLOBBERS;
+		break;
+	case BPF_LDX:
+		*def = dst;
+		*use = src;
+		break;
+	case BPF_ST:
+		*use = dst;
+		break;
+	case BPF_STX:
+		*use = dst | src;
+		if (BPF_MODE(insn->code) != BPF_ATOMIC)
+			break;
+		if (insn->imm == BPF_CMPXCHG) {
+			*use |= BIT(BPF_REG_0);
+			*def = BIT(BPF_REG_0);
+		} else if (insn->imm & BPF_FETCH) {
+			*def = src;
+		}
+		break;
+	default: /* jumps */
+		if (op == BPF_OP_EXIT) {
+			*use = BIT(BPF_REG_0);
+		} else if (op == BPF_OP_CALL || op == BPF_OP_TAIL_CALL) {
+			*use = REGS_ARGS;
+			*def = JIT_CALL_CLOBBERS;
+		} else if (op != BPF_OP_JA && op != BPF_OP_JA32) {
+			*use = dst | (BPF_SRC(insn->code) == BPF_X ? src : 0);
+		}
+	}
+}
+
+static int decode_all(struct jit_ir *ir)
+{
+	for (u32 i = 0; i < ir->len; i++) {
+		int op = bpf_insn_decode(&ir->insns[i]);
+
+		if (op < 0)
+			return -EINVAL;
+		ir->op[i] = op;
+		if (op != BPF_OP_LD_IMM64)
+			continue;
+		if (++i == ir->len || !bpf_insn_valid_imm64(&ir->insns[i]))
+			return -EINVAL;
+		ir->op[i] = op;
+		ir->flags[i] = JIT_IMM64_HI;
+	}
+	return 0;
+}
+
+static int build_funcs(struct jit_ir *ir)
+{
+	const struct bpf_prog *prog = ir->prog;
+
+	ir->func_cnt = prog->subprog_cnt;
+	ir->funcs = calloc(ir->func_cnt ? ir->func_cnt : 1, sizeof(*ir->funcs));
+	if (!ir->funcs)
+		return -ENOMEM;
+	if (!ir->func_cnt)
+		return -EINVAL;
+	for (u32 f = 0; f < ir->func_cnt; f++) {
+		struct jit_func *fn = &ir->funcs[f];
+
+		fn->start = prog->subprogs[f].start;
+		fn->end = f + 1 < ir->func_cnt ? prog->subprogs[f + 1].start : ir->len;
+		fn->stack_depth = round_up((u32)prog->subprogs[f].stack_depth, 8u);
+		if (fn->start >= fn->end || fn->end > ir->len || (!f && fn->start) ||
+		    fn->stack_depth > MAX_BPF_STACK)
+			return -EINVAL;
+		ir->flags[fn->start] |= JIT_TARGET;
+	}
+	return 0;
+}
+
+static bool is_func_start(const struct jit_ir *ir, u32 i)
+{
+	for (u32 f = 0; f < ir->func_cnt; f++)
+		if (ir->funcs[f].start == i)
+			return true;
+	return false;
+}
+
+/* Calls and function addresses must name a subprogram. */
+static int check_call(struct jit_ir *ir, u32 i)
+{
+	const struct bpf_insn *insn = &ir->insns[i];
+
+	if (ir->op[i] == BPF_OP_CALL && insn->src_reg == BPF_PSEUDO_KFUNC_CALL)
+		return -EINVAL;
+	if ((ir->op[i] == BPF_OP_CALL && insn->src_reg == BPF_PSEUDO_CALL) ||
+	    (ir->op[i] == BPF_OP_LD_IMM64 && insn->src_reg == BPF_PSEUDO_FUNC)) {
+		u32 target = i + 1 + insn->imm;
+
+		if (target >= ir->len || !is_func_start(ir, target))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int scan_func(struct jit_ir *ir, struct jit_func *fn)
+{
+	for (u32 i = fn->start; i < fn->end; i++) {
+		const struct bpf_insn *insn = &ir->insns[i];
+		u8 op = ir->op[i];
+		u16 use, def;
+
+		if (ir->flags[i] & JIT_IMM64_HI)
+			continue;
+		if (check_call(ir, i))
+			return -EINVAL;
+		jit_insn_regs(op, insn, &use, &def);
+		if (def & BIT(BPF_REG_FP))
+			return -EINVAL;
+		fn->written |= def;
+		fn->calls |= is_call(op);
+		fn->tail_call |= op == BPF_OP_TAIL_CALL;
+		fn->ld_abs |= op >= BPF_OP_LD_ABS_B && op <= BPF_OP_LD_IND_W;
+		if (falls_through(op) && i + 1 + (op == BPF_OP_LD_IMM64) >= fn->end)
+			return -EINVAL;
+		if (is_jump(op, insn)) {
+			u32 target = jit_target(ir, i);
+
+			if (target < fn->start || target >= fn->end ||
+			    ir->flags[target] & JIT_IMM64_HI)
+				return -EINVAL;
+			ir->flags[target] |= JIT_TARGET | (target <= i ? JIT_LOOP_HEAD : 0);
+		}
+	}
+	return 0;
+}
+
+/* One backward walk; says whether anything that loops depend on changed. */
+static bool live_walk(struct jit_ir *ir, const struct jit_func *fn, u16 *live_in)
+{
+	bool changed = false;
+
+	for (u32 i = fn->end; i-- > fn->start;) {
+		const struct bpf_insn *insn = &ir->insns[i];
+		u16 use, def, out = 0;
+
+		if (ir->flags[i] & JIT_IMM64_HI)
+			continue;
+		if (falls_through(ir->op[i]))
+			out = live_in[i + 1 + (ir->op[i] == BPF_OP_LD_IMM64)];
+		if (is_jump(ir->op[i], insn))
+			out |= live_in[jit_target(ir, i)];
+		jit_insn_regs(ir->op[i], insn, &use, &def);
+		ir->live_out[i] = out;
+		out = (out & ~def) | use;
+		if (out != live_in[i]) {
+			live_in[i] = out;
+			changed |= ir->flags[i] & JIT_LOOP_HEAD;
+		}
+	}
+	return changed;
+}
+
+static int find_live(struct jit_ir *ir)
+{
+	u16 *live_in = calloc(ir->len + 1, sizeof(*live_in));
+
+	if (!live_in)
+		return -ENOMEM;
+	for (u32 f = 0; f < ir->func_cnt; f++)
+		while (live_walk(ir, &ir->funcs[f], live_in))
+			;
+	free(live_in);
+	return 0;
+}
+
+int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir)
+{
+	int err = -ENOMEM;
+
+	*ir = (struct jit_ir){.prog = prog, .insns = prog->insnsi, .len = prog->len};
+	if (!ir->len)
+		return -EINVAL;
+	ir->op = calloc(ir->len, sizeof(*ir->op));
+	ir->flags = calloc(ir->len + 1, sizeof(*ir->flags));
+	ir->live_out = calloc(ir->len + 1, sizeof(*ir->live_out));
+	if (!ir->op || !ir->flags || !ir->live_out)
+		goto fail;
+	err = decode_all(ir);
+	if (!err)
+		err = build_funcs(ir);
+	for (u32 f = 0; !err && f < ir->func_cnt; f++)
+		err = scan_func(ir, &ir->funcs[f]);
+	if (!err)
+		err = find_live(ir);
+	if (!err)
+		return 0;
+fail:
+	jit_ir_free(ir);
+	return err;
+}
+
+void jit_ir_free(struct jit_ir *ir)
+{
+	free(ir->op);
+	free(ir->flags);
+	free(ir->live_out);
+	free(ir->funcs);
+	*ir = (struct jit_ir){0};
+}

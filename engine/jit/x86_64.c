@@ -1,0 +1,809 @@
+/*
+ * x86_64.c - machine code for x86-64, one BPF instruction after the other
+ *
+ * Registers: R0 rax, R1 rdi, R2 rsi, R3 rdx, R4 rcx, R5 r8, so that calls of helpers move nothing; R6 rbx,
+ * R7 r14, R8 r15, R9 r13, which C functions keep. r9, r10, r11 are free inside of one instruction's
+ * sequence. A 32-bit result is zero-extended by the machine, as BPF wants it.
+ *
+ * Frame of each subprogram, the stack growing down:
+ *
+ *	return address
+ *	saved rbp              <- rbp
+ *	saved R6 to R9, only those that the subprogram writes
+ *	BPF stack              <- R10 is the address above it: rbp - 8 * saved
+ *	8 bytes of scratch, if a tail call or a packet load needs them
+ *
+ * A leaf whose stack fits into the red zone does not move rsp. A tail call undoes the frame and jumps to the
+ * target's tail_call_offset, which lies behind the reset of the thread's tail call counter. A packet
+ * load that fails leaves the subprogram that it is in with R0 = 0, as the kernel does.
+ */
+#ifdef __x86_64__
+
+#include "core/run.h"
+#include "jit/arch.h"
+#include "jit/execmem.h"
+#include "jit/x86_64_asm.h"
+
+#define RED_ZONE      128
+#define MAX_INSN_CODE 256 /* bytes that one BPF instruction may become */
+
+const u8 x86_reg[MAX_BPF_REG] = {
+	[BPF_REG_0] = RAX, [BPF_REG_1] = RDI, [BPF_REG_2] = RSI,  [BPF_REG_3] = RDX,
+	[BPF_REG_4] = RCX, [BPF_REG_5] = R8,  [BPF_REG_6] = RBX,  [BPF_REG_7] = R14,
+	[BPF_REG_8] = R15, [BPF_REG_9] = R13, [BPF_REG_10] = RBP,
+};
+
+/* ---- operands */
+
+/* Offset of a variable of this thread from fs: the same in every thread (initial-exec TLS). */
+static s32 tls_offset(const void *var)
+{
+	u64 fs;
+
+	__asm__("mov %%fs:0, %0" : "=r"(fs));
+	return (s64)((u64)var - fs);
+}
+
+/* The machine register that holds a BPF register; R10 is computed into tmp when it is not rbp itself. */
+static u8 reg_in(struct jit_code *c, u8 bpf_reg, u8 tmp)
+{
+	if (bpf_reg != BPF_REG_FP || !c->fp_off)
+		return x86_reg[bpf_reg];
+	x_mem(c, X_W, 0x8d, tmp, RBP, -c->fp_off);
+	return tmp;
+}
+
+/* The displacement of [reg + off]. */
+static s32 disp_of(const struct jit_code *c, u8 bpf_reg, s16 off)
+{
+	return bpf_reg == BPF_REG_FP ? off - c->fp_off : off;
+}
+
+static int width(const struct bpf_insn *insn)
+{
+	u8 class = BPF_CLASS(insn->code);
+
+	return class == BPF_ALU64 || class == BPF_JMP ? X_W : 0;
+}
+
+static bool by_reg(const struct bpf_insn *insn)
+{
+	return BPF_SRC(insn->code) == BPF_X;
+}
+
+static void zero_extend(struct jit_code *c, int w, u8 reg)
+{
+	if (!w)
+		x_mov(c, 0, reg, reg);
+}
+
+/* ---- arithmetic */
+
+static void alu_mov(struct jit_code *c, const struct bpf_insn *insn)
+{
+	u8 dst = x86_reg[insn->dst_reg];
+	int w = width(insn);
+
+	if (!by_reg(insn))
+		x_const(c, dst, w ? (u64)(s64)insn->imm : (u32)insn->imm);
+	else if (insn->src_reg == BPF_REG_FP && c->fp_off)
+		x_mem(c, w, 0x8d, dst, RBP, -c->fp_off);
+	else if (w)
+		x_move(c, dst, x86_reg[insn->src_reg]);
+	else
+		x_mov(c, 0, dst, x86_reg[insn->src_reg]);
+}
+
+/* add, or, and, sub, xor: `ext` is the number in the machine's arithmetic group. */
+static void alu_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
+{
+	u8 dst = x86_reg[insn->dst_reg];
+	int w = width(insn);
+	s32 imm = insn->imm;
+
+	if (by_reg(insn)) {
+		if (insn->src_reg == BPF_REG_FP && ext == 0 && w)
+			x_sib(c, X_W, 0x8d, dst, RBP, dst, 0, -c->fp_off);
+		else
+			x_rr(c, w, ext << 3 | 1, reg_in(c, insn->src_reg, R11), dst);
+		return;
+	}
+	if (ext == 4) { /* and */
+		if (imm == 0xff || imm == 0xffff) {
+			x_rr(c, X_0F | (imm == 0xff ? X_BRM : 0), imm == 0xff ? 0xb6 : 0xb7, dst,
+			     dst);
+			return;
+		}
+		if (imm == -1) {
+			zero_extend(c, w, dst);
+			return;
+		}
+		if (imm >= 0) /* the upper half becomes 0 */
+			w = 0;
+	} else if (!imm) {
+		zero_extend(c, w, dst);
+		return;
+	}
+	if (imm == 128 && (ext == 0 || ext == 5)) { /* -128 fits into a byte */
+		ext ^= 5;
+		imm = -128;
+	}
+	x_ri(c, w, ext, dst, imm);
+}
+
+static void alu_mul(struct jit_code *c, const struct bpf_insn *insn)
+{
+	u8 dst = x86_reg[insn->dst_reg];
+	int w = width(insn);
+	s32 imm = insn->imm;
+
+	if (by_reg(insn)) {
+		x_rr(c, w | X_0F, 0xaf, dst, reg_in(c, insn->src_reg, R11));
+	} else if (!imm) {
+		x_const(c, dst, 0);
+	} else if (imm == 1) {
+		zero_extend(c, w, dst);
+	} else if (imm > 0 && !(imm & (imm - 1))) {
+		x_rr(c, w, 0xc1, 4, dst);
+		x_put1(c, __builtin_ctz(imm));
+	} else if (imm == 3 || imm == 5 || imm == 9) {
+		x_sib(c, w, 0x8d, dst, dst, dst, __builtin_ctz(imm - 1), 0);
+	} else if (is_imm8(imm)) {
+		x_rr(c, w, 0x6b, dst, dst);
+		x_put1(c, imm);
+	} else {
+		x_rr(c, w, 0x69, dst, dst);
+		x_put4(c, imm);
+	}
+}
+
+/* ext: 4 shl, 5 shr, 7 sar; the machine masks the count as BPF does. */
+static void alu_shift(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
+{
+	u8 dst = x86_reg[insn->dst_reg], src, tmp = dst;
+	int w = width(insn);
+
+	if (!by_reg(insn)) {
+		u8 n = insn->imm & (w ? 63 : 31);
+
+		if (!n) {
+			zero_extend(c, w, dst);
+		} else if (n == 1) {
+			x_rr(c, w, 0xd1, ext, dst);
+		} else {
+			x_rr(c, w, 0xc1, ext, dst);
+			x_put1(c, n);
+		}
+		return;
+	}
+	src = reg_in(c, insn->src_reg, R11);
+	if (c->bmi2) { /* shlx, shrx, sarx */
+		x_vex38(c, w, ext == 4 ? 1 : ext == 5 ? 3 : 2, 0xf7, dst, src, dst);
+		return;
+	}
+	if (src == RCX) {
+		x_rr(c, w, 0xd3, ext, dst);
+		return;
+	}
+	/* The count goes to cl; rcx is R4 and comes back. When it is the operand, shift a copy. */
+	x_mov(c, X_W, R10, RCX);
+	if (dst == RCX)
+		tmp = R10;
+	x_mov(c, 0, RCX, src == RCX ? R10 : src);
+	x_rr(c, w, 0xd3, ext, tmp);
+	x_mov(c, X_W, RCX, R10);
+}
+
+static void alu_movsx(struct jit_code *c, const struct bpf_insn *insn)
+{
+	u8 dst = x86_reg[insn->dst_reg], src = reg_in(c, insn->src_reg, R11);
+	int w = width(insn);
+
+	if (insn->off == 8)
+		x_rr(c, w | X_0F | X_BRM, 0xbe, dst, src);
+	else if (insn->off == 16)
+		x_rr(c, w | X_0F, 0xbf, dst, src);
+	else
+		x_rr(c, X_W, 0x63, dst, src);
+}
+
+static void bswap(struct jit_code *c, u8 reg, int bits)
+{
+	if (bits == 16) {
+		x_rr(c, X_66, 0xc1, 1, reg); /* ror */
+		x_put1(c, 8);
+		x_rr(c, X_0F, 0xb7, reg, reg);
+	} else {
+		x_head(c, X_0F | (bits == 64 ? X_W : 0), 0xc8 | (reg & 7), 0, 0, reg);
+	}
+}
+
+/* ---- memory */
+
+static void load(struct jit_code *c, const struct bpf_insn *insn, bool sign)
+{
+	static const u8 op[4][2] = {{0x8b, 0x63}, {0xb7, 0xbf}, {0xb6, 0xbe}, {0x8b, 0x8b}};
+	u8 size = BPF_SIZE(insn->code) >> 3;
+	int f = size == 1 || size == 2 ? X_0F : 0;
+
+	if (sign || size == 3)
+		f |= X_W;
+	x_mem(c, f, op[size][sign], x86_reg[insn->dst_reg], x86_reg[insn->src_reg],
+	      disp_of(c, insn->src_reg, insn->off));
+}
+
+static int store_flags(u8 code)
+{
+	switch (BPF_SIZE(code)) {
+	case BPF_H:
+		return X_66;
+	case BPF_DW:
+		return X_W;
+	default:
+		return 0;
+	}
+}
+
+static void store_imm(struct jit_code *c, const struct bpf_insn *insn)
+{
+	bool byte = BPF_SIZE(insn->code) == BPF_B;
+
+	x_mem(c, store_flags(insn->code), byte ? 0xc6 : 0xc7, 0, x86_reg[insn->dst_reg],
+	      disp_of(c, insn->dst_reg, insn->off));
+	if (byte)
+		x_put1(c, insn->imm);
+	else if (BPF_SIZE(insn->code) == BPF_H)
+		x_put2(c, insn->imm);
+	else
+		x_put4(c, insn->imm);
+}
+
+static void store_reg(struct jit_code *c, const struct bpf_insn *insn)
+{
+	bool byte = BPF_SIZE(insn->code) == BPF_B;
+
+	x_mem(c, store_flags(insn->code) | (byte ? X_BREG : 0), byte ? 0x88 : 0x89,
+	      reg_in(c, insn->src_reg, R11), x86_reg[insn->dst_reg],
+	      disp_of(c, insn->dst_reg, insn->off));
+}
+
+static void atomic_op(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
+{
+	x_mem(c, store_flags(insn->code) | X_LOCK, ext << 3 | 1, reg_in(c, insn->src_reg, R11),
+	      x86_reg[insn->dst_reg], disp_of(c, insn->dst_reg, insn->off));
+}
+
+static void atomic_xadd(struct jit_code *c, const struct bpf_insn *insn)
+{
+	x_mem(c, store_flags(insn->code) | X_LOCK | X_0F, 0xc1, x86_reg[insn->src_reg],
+	      x86_reg[insn->dst_reg], disp_of(c, insn->dst_reg, insn->off));
+}
+
+static void atomic_xchg(struct jit_code *c, const struct bpf_insn *insn)
+{
+	x_mem(c, store_flags(insn->code), 0x87, x86_reg[insn->src_reg], x86_reg[insn->dst_reg],
+	      disp_of(c, insn->dst_reg, insn->off));
+}
+
+static void atomic_cmpxchg(struct jit_code *c, const struct bpf_insn *insn)
+{
+	int f = store_flags(insn->code);
+
+	x_mem(c, f | X_LOCK | X_0F, 0xb1, reg_in(c, insn->src_reg, R11), x86_reg[insn->dst_reg],
+	      disp_of(c, insn->dst_reg, insn->off));
+	zero_extend(c, f, RAX); /* the machine does so only where the comparison fails */
+}
+
+/* and, or, xor with the old value to src: a loop around cmpxchg, which needs rax. */
+static void atomic_fetch_loop(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
+{
+	u8 base = x86_reg[insn->dst_reg], src = x86_reg[insn->src_reg], tmp = R10;
+	s32 disp = disp_of(c, insn->dst_reg, insn->off);
+	int f = store_flags(insn->code);
+	u32 loop;
+
+	x_mov(c, X_W, R11, RAX); /* R0: kept, or the operand, or the address */
+	if (src == RAX)
+		src = R11;
+	if (base == RAX)
+		base = R11;
+	x_mem(c, f, 0x8b, RAX, base, disp);
+	loop = c->len;
+	x_mov(c, f, tmp, RAX);
+	x_rr(c, f, ext << 3 | 1, src, tmp);
+	x_mem(c, f | X_LOCK | X_0F, 0xb1, tmp, base, disp);
+	x_back(c, CC_NE, loop);
+	if (insn->src_reg == BPF_REG_0)
+		return; /* the old value is in its place */
+	x_mov(c, f, src, RAX);
+	x_mov(c, X_W, RAX, R11);
+}
+
+/* Labels behind those of the instructions: the entries of the subprograms, before their prologues. */
+static u32 func_label(const struct jit_code *c, u32 start)
+{
+	u32 f = 0;
+
+	while (c->ir->funcs[f].start != start)
+		f++;
+	return c->ir->len + 1 + f;
+}
+
+static void load_imm64(struct jit_code *c, u32 i)
+{
+	const struct bpf_insn *insn = &c->ir->insns[i];
+	u8 dst = x86_reg[insn->dst_reg];
+
+	if (insn->src_reg == BPF_PSEUDO_FUNC)
+		x_fix(c, FIX_LEA, dst, func_label(c, i + 1 + insn->imm));
+	else
+		x_const(c, dst, bpf_insn_imm64(insn));
+}
+
+/* ---- control flow */
+
+static void call_c(struct jit_code *c, const void *func)
+{
+	if (!c->far && execmem_near(func)) {
+		x_fix(c, FIX_CALL_ABS, 0, (u64)func);
+		return;
+	}
+	x_const(c, R11, (u64)func);
+	x_rr(c, 0, 0xff, 2, R11);
+}
+
+static void leave_frame(struct jit_code *c)
+{
+	if (c->sub && !c->saved_cnt) {
+		x_put1(c, 0xc9); /* leave */
+		return;
+	}
+	if (c->sub)
+		x_mem(c, X_W, 0x8d, RSP, RBP, -8 * c->saved_cnt);
+	for (int k = c->saved_cnt; k-- > 0;)
+		x_head(c, 0, 0x58 | (c->saved[k] & 7), 0, 0, c->saved[k]);
+	x_put1(c, 0x5d);
+}
+
+static void leave_func(struct jit_code *c)
+{
+	leave_frame(c);
+	x_put1(c, 0xc3);
+}
+
+static void enter_func(struct jit_code *c, const struct jit_func *fn)
+{
+	static const u8 callee_saved[] = {BPF_REG_6, BPF_REG_7, BPF_REG_8, BPF_REG_9};
+	u32 need = fn->stack_depth;
+
+	c->fn = fn;
+	c->saved_cnt = 0;
+	for (int k = 0; k < ARRAY_SIZE(callee_saved); k++)
+		if (fn->written >> callee_saved[k] & 1)
+			c->saved[c->saved_cnt++] = x86_reg[callee_saved[k]];
+	c->fp_off = 8 * c->saved_cnt;
+	if (fn->tail_call || fn->ld_abs) {
+		need += 8;
+		c->scratch = -(c->fp_off + (s32)need);
+	}
+	/* Calls need rsp to be a multiple of 16, as it is after the push of rbp. */
+	c->sub = fn->calls ? round_up(c->fp_off + need, 16u) - c->fp_off : need;
+	if (!fn->calls && need <= RED_ZONE)
+		c->sub = 0;
+
+	x_put1(c, 0x55);
+	x_mov(c, X_W, RBP, RSP);
+	for (int k = 0; k < c->saved_cnt; k++)
+		x_head(c, 0, 0x50 | (c->saved[k] & 7), 0, 0, c->saved[k]);
+	if (c->sub)
+		x_ri(c, X_W, 5, RSP, c->sub);
+}
+
+/* cmp or test; the flags are then those that the condition reads. */
+static void compare(struct jit_code *c, const struct bpf_insn *insn)
+{
+	u8 dst = reg_in(c, insn->dst_reg, R10);
+	bool test = BPF_OP(insn->code) == BPF_JSET;
+	int w = width(insn);
+
+	if (by_reg(insn)) {
+		x_rr(c, w, test ? 0x85 : 0x39, reg_in(c, insn->src_reg, R11), dst);
+	} else if (test) {
+		if (insn->imm >= 0)
+			w = 0;
+		if (insn->imm >= 0 && insn->imm <= 0x7f) {
+			x_rr(c, X_BRM, 0xf6, 0, dst);
+			x_put1(c, insn->imm);
+		} else {
+			x_rr(c, w, 0xf7, 0, dst);
+			x_put4(c, insn->imm);
+		}
+	} else if (!insn->imm) {
+		x_rr(c, w, 0x85, dst, dst);
+	} else {
+		x_ri(c, w, 7, dst, insn->imm);
+	}
+}
+
+static void jump_if(struct jit_code *c, u32 i, u8 cc)
+{
+	compare(c, &c->ir->insns[i]);
+	x_fix(c, FIX_JCC, cc, jit_target(c->ir, i));
+}
+
+static void jump(struct jit_code *c, u32 i)
+{
+	if (jit_target(c->ir, i) != i + 1)
+		x_fix(c, FIX_JMP, 0, jit_target(c->ir, i));
+}
+
+static void call(struct jit_code *c, u32 i)
+{
+	const struct bpf_insn *insn = &c->ir->insns[i];
+
+	if (insn->src_reg == BPF_PSEUDO_CALL)
+		x_fix(c, FIX_CALL, 0, func_label(c, jit_target(c->ir, i)));
+	else
+		call_c(c, BPF_CALL_FUNC(insn->imm));
+}
+
+/* rdi: context, rsi: prog_array, edx: index. Goes on behind when there is nothing to jump to. */
+static void tail_call(struct jit_code *c, u32 i)
+{
+	s32 cnt = tls_offset(&bpf_this.tail_call_cnt);
+
+	x_fs(c, 0, 0x83, 7, cnt);
+	x_put1(c, MAX_TAIL_CALL_CNT);
+	x_fix(c, FIX_JCC, CC_AE, i + 1);
+	x_mem(c, X_W, 0x89, RDI, RBP, c->scratch);
+	x_mov(c, X_W, RDI, RSI);
+	x_mov(c, 0, RSI, RDX);
+	call_c(c, bpf_prog_array_get);
+	x_rr(c, X_W, 0x85, RAX, RAX);
+	x_fix(c, FIX_JCC, CC_E, i + 1);
+	x_fs(c, 0, 0xff, 0, cnt);
+	x_mem(c, X_W, 0x8b, RDI, RBP, c->scratch);
+	x_mov(c, X_W, RSI, RAX);
+	x_mem(c, 0, 0x8b, RAX, RSI, offsetof(struct bpf_prog, tail_call_offset));
+	x_mem(c, X_W, 0x03, RAX, RSI, offsetof(struct bpf_prog, bpf_func));
+	leave_frame(c);
+	x_rr(c, 0, 0xff, 4, RAX);
+}
+
+static void load_packet(struct jit_code *c, const struct bpf_insn *insn)
+{
+	u32 ok;
+
+	if (BPF_MODE(insn->code) == BPF_IND)
+		x_mem(c, 0, 0x8d, RSI, reg_in(c, insn->src_reg, R11), insn->imm);
+	else
+		x_const(c, RSI, (u32)insn->imm);
+	x_mov(c, X_W, RDI, RBX);
+	x_const(c, RDX, bpf_size_to_bytes(insn->code));
+	x_mem(c, X_W, 0x8d, RCX, RBP, c->scratch);
+	call_c(c, bpf_skb_load);
+	x_rr(c, 0, 0x85, RAX, RAX);
+	ok = x_jump(c, CC_E);
+	x_const(c, RAX, 0);
+	leave_func(c);
+	x_here(c, ok);
+	x_mem(c, X_W, 0x8b, RAX, RBP, c->scratch);
+}
+
+/* ---- the table */
+
+#define ALU4(N)                                                                      \
+	BPF_OP_ALU64_##N##_K : case BPF_OP_ALU64_##N##_X : case BPF_OP_ALU32_##N##_K \
+	    : case BPF_OP_ALU32_##N##_X
+#define JMP4(N)                                                                  \
+	BPF_OP_JMP_##N##_K : case BPF_OP_JMP_##N##_X : case BPF_OP_JMP32_##N##_K \
+	    : case BPF_OP_JMP32_##N##_X
+#define ATOMIC2(N) BPF_OP_ATOMIC64_##N : case BPF_OP_ATOMIC32_##N
+
+static void emit_insn(struct jit_code *c, u32 i)
+{
+	const struct bpf_insn *insn = &c->ir->insns[i];
+	u8 dst = x86_reg[insn->dst_reg];
+
+	switch ((enum bpf_op)c->ir->op[i]) {
+	case ALU4(ADD):
+		alu_group(c, insn, 0);
+		break;
+	case ALU4(OR):
+		alu_group(c, insn, 1);
+		break;
+	case ALU4(AND):
+		alu_group(c, insn, 4);
+		break;
+	case ALU4(SUB):
+		alu_group(c, insn, 5);
+		break;
+	case ALU4(XOR):
+		alu_group(c, insn, 6);
+		break;
+	case ALU4(MUL):
+		alu_mul(c, insn);
+		break;
+	case ALU4(DIV):
+	case ALU4(SDIV):
+	case ALU4(MOD):
+	case ALU4(SMOD):
+		x86_div(c, i);
+		break;
+	case ALU4(LSH):
+		alu_shift(c, insn, 4);
+		break;
+	case ALU4(RSH):
+		alu_shift(c, insn, 5);
+		break;
+	case ALU4(ARSH):
+		alu_shift(c, insn, 7);
+		break;
+	case ALU4(MOV):
+		alu_mov(c, insn);
+		break;
+	case BPF_OP_ALU64_MOVSX8:
+	case BPF_OP_ALU64_MOVSX16:
+	case BPF_OP_ALU64_MOVSX32:
+	case BPF_OP_ALU32_MOVSX8:
+	case BPF_OP_ALU32_MOVSX16:
+		alu_movsx(c, insn);
+		break;
+	case BPF_OP_ALU64_NEG:
+	case BPF_OP_ALU32_NEG:
+		x_rr(c, width(insn), 0xf7, 3, dst);
+		break;
+	case BPF_OP_END_LE16:
+		x_rr(c, X_0F, 0xb7, dst, dst);
+		break;
+	case BPF_OP_END_LE32:
+		x_mov(c, 0, dst, dst);
+		break;
+	case BPF_OP_END_LE64:
+		break;
+	case BPF_OP_END_BE16:
+	case BPF_OP_END_BE32:
+	case BPF_OP_END_BE64:
+	case BPF_OP_BSWAP16:
+	case BPF_OP_BSWAP32:
+	case BPF_OP_BSWAP64:
+		bswap(c, dst, insn->imm);
+		break;
+	case BPF_OP_LD_IMM64:
+		load_imm64(c, i);
+		break;
+	case BPF_OP_LD_ABS_B:
+	case BPF_OP_LD_ABS_H:
+	case BPF_OP_LD_ABS_W:
+	case BPF_OP_LD_IND_B:
+	case BPF_OP_LD_IND_H:
+	case BPF_OP_LD_IND_W:
+		load_packet(c, insn);
+		break;
+	case BPF_OP_LDX_B:
+	case BPF_OP_LDX_H:
+	case BPF_OP_LDX_W:
+	case BPF_OP_LDX_DW:
+		load(c, insn, false);
+		break;
+	case BPF_OP_LDSX_B:
+	case BPF_OP_LDSX_H:
+	case BPF_OP_LDSX_W:
+		load(c, insn, true);
+		break;
+	case BPF_OP_ST_B:
+	case BPF_OP_ST_H:
+	case BPF_OP_ST_W:
+	case BPF_OP_ST_DW:
+		store_imm(c, insn);
+		break;
+	case BPF_OP_STX_B:
+	case BPF_OP_STX_H:
+	case BPF_OP_STX_W:
+	case BPF_OP_STX_DW:
+		store_reg(c, insn);
+		break;
+	case ATOMIC2(ADD):
+		atomic_op(c, insn, 0);
+		break;
+	case ATOMIC2(OR):
+		atomic_op(c, insn, 1);
+		break;
+	case ATOMIC2(AND):
+		atomic_op(c, insn, 4);
+		break;
+	case ATOMIC2(XOR):
+		atomic_op(c, insn, 6);
+		break;
+	case ATOMIC2(FETCH_ADD):
+		atomic_xadd(c, insn);
+		break;
+	case ATOMIC2(FETCH_OR):
+		atomic_fetch_loop(c, insn, 1);
+		break;
+	case ATOMIC2(FETCH_AND):
+		atomic_fetch_loop(c, insn, 4);
+		break;
+	case ATOMIC2(FETCH_XOR):
+		atomic_fetch_loop(c, insn, 6);
+		break;
+	case ATOMIC2(XCHG):
+		atomic_xchg(c, insn);
+		break;
+	case ATOMIC2(CMPXCHG):
+		atomic_cmpxchg(c, insn);
+		break;
+	case JMP4(JEQ):
+		jump_if(c, i, CC_E);
+		break;
+	case JMP4(JNE):
+		jump_if(c, i, CC_NE);
+		break;
+	case JMP4(JGT):
+		jump_if(c, i, CC_A);
+		break;
+	case JMP4(JGE):
+		jump_if(c, i, CC_AE);
+		break;
+	case JMP4(JLT):
+		jump_if(c, i, CC_B);
+		break;
+	case JMP4(JLE):
+		jump_if(c, i, CC_BE);
+		break;
+	case JMP4(JSGT):
+		jump_if(c, i, CC_G);
+		break;
+	case JMP4(JSGE):
+		jump_if(c, i, CC_GE);
+		break;
+	case JMP4(JSLT):
+		jump_if(c, i, CC_L);
+		break;
+	case JMP4(JSLE):
+		jump_if(c, i, CC_LE);
+		break;
+	case JMP4(JSET):
+		jump_if(c, i, CC_NE);
+		break;
+	case BPF_OP_JA:
+	case BPF_OP_JA32:
+		jump(c, i);
+		break;
+	case BPF_OP_CALL:
+		call(c, i);
+		break;
+	case BPF_OP_EXIT:
+		leave_func(c);
+		break;
+	case BPF_OP_TAIL_CALL:
+		tail_call(c, i);
+		break;
+	case BPF_OP_MAX:
+		break;
+	}
+}
+
+/* ---- the program */
+
+static bool reserve(struct jit_code *c)
+{
+	if (c->cap - c->len < MAX_INSN_CODE) {
+		u32 cap = c->cap * 2;
+		u8 *buf = realloc(c->buf, cap);
+
+		if (!buf)
+			return false;
+		c->buf = buf;
+		c->cap = cap;
+	}
+	return !c->err;
+}
+
+static void x86_free(struct jit_code *c)
+{
+	if (!c)
+		return;
+	free(c->buf);
+	free(c->fix);
+	free(c->label_pos);
+	free(c->label_fix);
+	free(c->fix_sum);
+	free(c);
+}
+
+static void mark_label(struct jit_code *c, u32 label)
+{
+	c->label_pos[label] = c->len;
+	c->label_fix[label] = c->fix_cnt;
+}
+
+static bool has_tail_call(const struct jit_ir *ir)
+{
+	for (u32 f = 0; f < ir->func_cnt; f++)
+		if (ir->funcs[f].tail_call)
+			return true;
+	return false;
+}
+
+static int emit_all(struct jit_code *c)
+{
+	const struct jit_ir *ir = c->ir;
+
+	for (u32 f = 0; f < ir->func_cnt; f++) {
+		const struct jit_func *fn = &ir->funcs[f];
+
+		if (!reserve(c))
+			return -ENOMEM;
+		x_fix(c, FIX_ALIGN, 16, 0);
+		mark_label(c, ir->len + 1 + f);
+		if (!f && has_tail_call(ir)) { /* a run begins here; a tail call enters behind */
+			x_fs(c, 0, 0xc7, 0, tls_offset(&bpf_this.tail_call_cnt));
+			x_put4(c, 0);
+			c->tail_call_offset = c->len;
+		}
+		enter_func(c, fn);
+		for (u32 i = fn->start; i < fn->end; i++) {
+			if (!reserve(c))
+				return -ENOMEM;
+			mark_label(c, i);
+			if (!(ir->flags[i] & JIT_IMM64_HI))
+				emit_insn(c, i);
+		}
+	}
+	mark_label(c, ir->len);
+	return c->err ? -ENOMEM : 0;
+}
+
+static int x86_emit(const struct jit_ir *ir, bool far, struct jit_code **out)
+{
+	struct jit_code *c = calloc(1, sizeof(*c));
+	int err = -ENOMEM;
+
+	if (!c)
+		return -ENOMEM;
+	c->ir = ir;
+	c->far = far;
+	__builtin_cpu_init();
+	c->bmi2 = __builtin_cpu_supports("bmi2");
+	c->cap = 1024 + ir->len * 8;
+	c->buf = malloc(c->cap);
+	c->label_pos = calloc(ir->len + 1 + ir->func_cnt, sizeof(u32));
+	c->label_fix = calloc(ir->len + 1 + ir->func_cnt, sizeof(u32));
+	if (c->buf && c->label_pos && c->label_fix)
+		err = emit_all(c);
+	if (!err)
+		err = x86_layout(c);
+	if (err) {
+		x86_free(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+static u32 x86_size(const struct jit_code *c)
+{
+	return c->size;
+}
+
+static u32 x86_tail_call_offset(const struct jit_code *c)
+{
+	return c->tail_call_offset;
+}
+
+const struct jit_arch *jit_arch(void)
+{
+	static const struct jit_arch x86_64 = {
+		.name = "x86-64",
+		.emit = x86_emit,
+		.size = x86_size,
+		.tail_call_offset = x86_tail_call_offset,
+		.link = x86_link,
+		.free = x86_free,
+	};
+
+	return &x86_64;
+}
+
+#endif
