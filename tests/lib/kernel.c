@@ -1,0 +1,160 @@
+/*
+ * kernel.c - bpf(2) by syscall number: libbpf would change what is loaded
+ */
+#include <stdio.h>
+#include <sys/syscall.h>
+#include "core/btf.h"
+#include "tests/lib/kernel.h"
+#include "uapi/bpf_insn.h"
+
+static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
+{
+	long ret;
+
+	do {
+		ret = syscall(__NR_bpf, cmd, attr, sizeof(*attr));
+	} while (ret < 0 && errno == EAGAIN && cmd == BPF_PROG_LOAD);
+	return ret < 0 ? -errno : (int)ret;
+}
+
+int kernel_btf_load(const void *data, u32 size)
+{
+	union bpf_attr u = {.btf = (uintptr_t)data, .btf_size = size};
+
+	return sys_bpf(BPF_BTF_LOAD, &u);
+}
+
+int kernel_prog_load(const struct bpf_prog_load_attr *attr, const int *map_fds, u32 log_level,
+		     char *log, u32 log_size)
+{
+	union bpf_attr u = {
+		.prog_type = attr->prog_type,
+		.expected_attach_type = attr->expected_attach_type,
+		.insns = (uintptr_t)attr->insns,
+		.insn_cnt = attr->insn_cnt,
+		.license = (uintptr_t)(attr->license ? attr->license : "GPL"),
+		.prog_flags = attr->prog_flags,
+		.fd_array = (uintptr_t)map_fds,
+		.log_level = log ? log_level : 0,
+		.log_buf = log ? (uintptr_t)log : 0,
+		.log_size = log ? log_size : 0,
+	};
+	int __do_close btf_fd = -1;
+
+	if (attr->btf) {
+		u32 size;
+		const void *data = bpf_btf_raw(attr->btf, &size);
+
+		btf_fd = kernel_btf_load(data, size);
+		if (btf_fd < 0)
+			return btf_fd;
+		u.prog_btf_fd = btf_fd;
+		u.func_info = (uintptr_t)attr->func_info;
+		u.func_info_cnt = attr->func_info_cnt;
+		u.func_info_rec_size = sizeof(*attr->func_info);
+		u.line_info = (uintptr_t)attr->line_info;
+		u.line_info_cnt = attr->line_info_cnt;
+		u.line_info_rec_size = sizeof(*attr->line_info);
+	}
+	if (log && log_size)
+		log[0] = 0;
+	return sys_bpf(BPF_PROG_LOAD, &u);
+}
+
+int kernel_test_run(int prog_fd, struct bpf_test_run *run)
+{
+	union bpf_attr u = {
+		.test.prog_fd = prog_fd,
+		.test.data_in = (uintptr_t)run->data_in,
+		.test.data_size_in = run->data_size_in,
+		.test.data_out = (uintptr_t)run->data_out,
+		.test.data_size_out = run->data_size_out,
+		.test.ctx_in = (uintptr_t)run->ctx_in,
+		.test.ctx_size_in = run->ctx_size_in,
+		.test.ctx_out = (uintptr_t)run->ctx_out,
+		.test.ctx_size_out = run->ctx_size_out,
+		.test.repeat = run->repeat,
+		.test.flags = run->flags,
+	};
+	int err = sys_bpf(BPF_PROG_TEST_RUN, &u);
+
+	run->retval = u.test.retval;
+	run->duration = u.test.duration;
+	run->data_size_out = u.test.data_size_out;
+	run->ctx_size_out = u.test.ctx_size_out;
+	return err;
+}
+
+int kernel_map_create(const struct bpf_map_spec *spec)
+{
+	union bpf_attr u = {
+		.map_type = spec->map_type,
+		.key_size = spec->key_size,
+		.value_size = spec->value_size,
+		.max_entries = spec->max_entries,
+		.map_flags = spec->map_flags,
+		.map_extra = spec->map_extra,
+	};
+
+	return sys_bpf(BPF_MAP_CREATE, &u);
+}
+
+static int map_elem(enum bpf_cmd cmd, int fd, const void *key, const void *value, u64 flags)
+{
+	union bpf_attr u = {
+		.map_fd = fd,
+		.key = (uintptr_t)key,
+		.value = (uintptr_t)value,
+		.flags = flags,
+	};
+
+	return sys_bpf(cmd, &u);
+}
+
+int kernel_map_lookup(int fd, const void *key, void *value)
+{
+	return map_elem(BPF_MAP_LOOKUP_ELEM, fd, key, value, 0);
+}
+
+int kernel_map_update(int fd, const void *key, const void *value, u64 flags)
+{
+	return map_elem(BPF_MAP_UPDATE_ELEM, fd, key, value, flags);
+}
+
+int kernel_map_delete(int fd, const void *key)
+{
+	return map_elem(BPF_MAP_DELETE_ELEM, fd, key, NULL, 0);
+}
+
+int kernel_map_next_key(int fd, const void *key, void *next_key)
+{
+	return map_elem(BPF_MAP_GET_NEXT_KEY, fd, key, next_key, 0);
+}
+
+int kernel_map_freeze(int fd)
+{
+	union bpf_attr u = {.map_fd = fd};
+
+	return sys_bpf(BPF_MAP_FREEZE, &u);
+}
+
+const char *kernel_unavailable(void)
+{
+	static const struct bpf_insn insns[] = {BPF_MOV64_IMM(BPF_REG_0, 7), BPF_EXIT_INSN()};
+	static char why[128];
+	const struct bpf_prog_load_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SCHED_CLS,
+		.insns = insns,
+		.insn_cnt = 2,
+	};
+	u8 packet[64] = {0};
+	struct bpf_test_run run = {.data_in = packet, .data_size_in = sizeof(packet)};
+	int __do_close fd = kernel_prog_load(&attr, NULL, 0, NULL, 0);
+	int err = fd < 0 ? fd : kernel_test_run(fd, &run);
+
+	if (!err && run.retval == 7)
+		return NULL;
+	snprintf(why, sizeof(why), "bpf(2) is not usable here: %s",
+		 err ? strerror(-err) : "a test run gave a wrong value");
+	return why;
+}

@@ -1,0 +1,31 @@
+/*
+ * kernel.h - the running kernel's bpf(2), as an oracle for tests
+ *
+ * Thin: one function a command, file descriptors are the caller's to close, errors are -errno.
+ */
+#ifndef UBPFFS_TESTS_KERNEL_H
+#define UBPFFS_TESTS_KERNEL_H
+
+#include "core/prog.h"
+#include "core/run.h"
+
+/* Why bpf(2) cannot be used here, or NULL when it can (a program was loaded and run). */
+const char *kernel_unavailable(void);
+
+/*
+ * Load what attr describes; map references are BPF_PSEUDO_MAP_IDX(_VALUE) into map_fds. log (may be NULL)
+ * gets log_size bytes of text at log_level. Returns a descriptor.
+ */
+int kernel_prog_load(const struct bpf_prog_load_attr *attr, const int *map_fds, u32 log_level,
+		     char *log, u32 log_size);
+int kernel_btf_load(const void *data, u32 size);
+int kernel_test_run(int prog_fd, struct bpf_test_run *run);
+
+int kernel_map_create(const struct bpf_map_spec *spec);
+int kernel_map_lookup(int fd, const void *key, void *value);
+int kernel_map_update(int fd, const void *key, const void *value, u64 flags);
+int kernel_map_delete(int fd, const void *key);
+int kernel_map_next_key(int fd, const void *key, void *next_key);
+int kernel_map_freeze(int fd);
+
+#endif
