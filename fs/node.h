@@ -4,37 +4,54 @@
  * A node is one file or directory of the mount. What it is (a program's `run`, a map's attribute, a user's
  * directory) is its `ops`; where it lives is a file or directory of the state tree (tree.h) and, for the
  * synthesized files of a directory, an attribute index. The FUSE node id is made of the two, so hard links share a
- * node and a restarted server gives the same ids.
+ * node and a restarted server gives the same ids. Only keyed nodes (entries/<key>) and fresh ones get ids from
+ * a counter.
  *
- * ops.c turns FUSE callbacks into calls of these functions, and nothing else does: no other file of fs/ includes
- * a FUSE header. Handlers are: parse, call the engine, print. They return 0 or -errno (only below 512).
+ * ops.c and io.c turn FUSE callbacks into calls of these functions, and nothing else does: no other file of
+ * fs/ but main.c includes a FUSE header. Handlers are: parse, call the engine, print. They return 0 or -errno (only
+ * below 512). Say why with `return fs_error(req, EINVAL, "key_size is %u ...", n)`: the sentence goes to
+ * the caller's M/log. A handler that fails without a sentence gets a general one.
  *
- * A handler that may take long (a load, a test run, a blocking read) is marked so in `ops` and is run on a
- * worker, with the request parked; it sees fs_req.cancel become true when the caller is interrupted (for
- * loads: is being killed).
+ * Permissions: the mount has default_permissions, so the kernel has already checked the caller's uid, groups and
+ * capabilities against getattr()'s bits for every path walk, open, create, unlink, rename, chmod. A handler
+ * checks only what the kernel cannot see: a path, id or pid that a client names in text or in an ioctl
+ * (perm.h).
+ *
+ * Waiting: a handler never waits on a FUSE thread. Kinds that may take long set `slow` (their reads, writes
+ * and flushes run on a worker, one at a time for one open, in order), or slow_ioctl for some ioctls. A read
+ * that has nothing yet returns -EAGAIN: with O_NONBLOCK that is the answer, else the request is parked on
+ * open->waitq and the read is called again after fs_wake(). fs_req.cancel becomes true when the caller is
+ * interrupted (with ops->cancel_on_kill_only: is being killed).
+ *
+ * Locking: reads, writes and flushes of one open never run at once, so open->priv needs no lock of its
+ * own. ioctls, and handlers of a node through several opens, do run at once.
  */
 #ifndef UBPFFS_FS_NODE_H
 #define UBPFFS_FS_NODE_H
 
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include "core/types.h"
+#include "fs/worker.h"
 
 struct fs_node;
 struct fs_open;
+struct fs_job;
 
 struct fs_cred { /* who asks; taken from the request, never from what a client wrote */
 	uid_t uid;
 	gid_t gid;
-	pid_t pid;
-	u32 ngroups; /* supplementary groups, read when a check needs them */
-	gid_t *groups;
+	pid_t pid; /* a thread's */
 };
 
 struct fs_req {
 	struct fs_cred cred;
 	volatile bool cancel;
-	mode_t umask;
+	const char *op; /* "write", for M/log */
+	struct fs_node *node; /* what it is about, for M/log */
+	const char *name; /* the name in that directory, or NULL */
+	bool logged; /* a sentence was given */
 };
 
 /* A buffer that a text file's read fills; grows, never fails quietly (err is kept). */
@@ -49,48 +66,75 @@ void fs_text_printf(struct fs_text *text, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void fs_text_append(struct fs_text *text, const void *data, size_t len);
 
+/* Requests and poll handles that wait for one thing. Lives as long as the server. */
+struct fs_waitq {
+	pthread_mutex_t lock;
+	struct fs_job *jobs;
+	struct fs_poller *pollers;
+	u64 seq; /* how often fs_wake() was called */
+	int waiting; /* jobs or pollers are there */
+	int wake_queued;
+	struct worker_job wake;
+};
+
+#define FS_WAITQ_INIT                             \
+	{                                         \
+		.lock = PTHREAD_MUTEX_INITIALIZER \
+	}
+/* Parked reads are tried again and pollers are told, from a worker: cheap enough to call from a program. */
+void fs_wake(struct fs_waitq *waitq);
+
 /* One open file description. `priv` is the kind's; release frees it. */
 struct fs_open {
 	struct fs_node *node;
-	int flags; /* O_ACCMODE, O_NONBLOCK, O_EXCL, ... */
+	int flags; /* O_ACCMODE, O_NONBLOCK, O_EXCL, O_APPEND */
 	struct fs_cred opener; /* who opened: permissions were checked against it */
-	struct fs_text text; /* for ops->show: the content, made at the first read */
+	bool created; /* by ops->create in the same call */
+	struct fs_text text; /* for ops->show: the content, made by a read at offset 0 */
 	bool text_made;
+	struct fs_waitq *waitq; /* where -EAGAIN parks; set by ops->open */
 	void *priv;
+
+	pthread_mutex_t lock; /* ops.c's */
+	bool busy;
+	struct fs_job *queue, **queue_tail;
 };
+
+typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino);
 
 struct fs_node_ops {
 	const char *name; /* for logs: "map attribute" */
 	mode_t type; /* S_IFDIR, S_IFREG, S_IFLNK */
-	bool slow_read, slow_write, slow_ioctl; /* run on a worker */
+	bool slow; /* reads, writes and flushes on a worker */
+	bool cancel_on_kill_only; /* an interrupt cancels only when the caller is being killed */
 	bool fresh; /* a new node at each lookup: writers do not serialise in the kernel */
 
-	/* files */
+	/* files; open and release also for directories */
 	int (*open)(struct fs_open *open, struct fs_req *req);
-	/* Simple text files: the whole content, made once an open. */
+	/* Simple text files: the whole content. */
 	int (*show)(struct fs_node *node, struct fs_req *req, struct fs_text *out);
 	/* Others: bytes at an offset; returns how many, 0 at the end. */
 	ssize_t (*read)(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
+	/* Returns len, or -errno. `off` is the file offset (with O_APPEND: anything). */
 	ssize_t (*write)(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			 off_t off);
+	/* One descriptor was closed; the description may live on. Never ends anything (design 2). */
 	int (*flush)(struct fs_open *open, struct fs_req *req);
 	void (*release)(struct fs_open *open);
 	/*
-	 * `nr` is _IOC_NR(cmd); in and out are the buffer as the client sent it and as it goes back. *out_len is
-	 * the room, then what is filled. Returns 0 or -errno; out is sent back also with an error
-	 * (uapi/ubpffs.h: a rejected load carries its log).
+	 * Dispatch on _IOC_NR(cmd), not on the size. *out_len: room in out on entry; how many bytes to
+	 * copy to the caller on return, also on failure. Returns ioctl(2)'s result or -errno.
 	 */
-	int (*ioctl)(struct fs_open *open, struct fs_req *req, unsigned int nr, const void *in,
+	int (*ioctl)(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
 		     size_t in_len, void *out, size_t *out_len);
+	bool (*slow_ioctl)(unsigned int cmd); /* may be NULL: none is */
 	u32 (*poll)(struct fs_open *open); /* POLLIN, ... that are ready now */
 
-	/* directories */
+	/* directories; *out comes with one reference (fs_node_put()) */
 	int (*lookup)(struct fs_node *dir, struct fs_req *req, const char *name,
 		      struct fs_node **out);
-	/* Emit names from *cursor on until emit() returns false; cursor 0 is the start. */
-	int (*readdir)(struct fs_node *dir, struct fs_req *req, u64 *cursor,
-		       bool (*emit)(void *arg, const char *name, u64 next_cursor, mode_t type,
-				    u64 ino),
+	/* Emit names from *cursor on until emit() returns false; cursor 0 is the start. Not "." and "..". */
+	int (*readdir)(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 		       void *arg);
 	int (*create)(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
 		      int flags, struct fs_node **out);
@@ -100,14 +144,72 @@ struct fs_node_ops {
 		       const char *target, struct fs_node **out);
 	int (*unlink)(struct fs_node *dir, struct fs_req *req, const char *name);
 	int (*rmdir)(struct fs_node *dir, struct fs_req *req, const char *name);
-	int (*link)(struct fs_node *node, struct fs_req *req, struct fs_node *dir, const char *name,
-		    struct fs_node **out);
+	/* Called on the target directory. */
+	int (*link)(struct fs_node *dir, struct fs_req *req, const char *name,
+		    struct fs_node *node);
+	/* Called on the source directory; newdir may be of another kind. */
 	int (*rename)(struct fs_node *dir, struct fs_req *req, const char *name,
 		      struct fs_node *newdir, const char *newname, unsigned int flags);
 
-	/* any */
+	/* any; NULL: the tree file's, or for attributes the object's with the table's mode */
 	int (*getattr)(struct fs_node *node, struct stat *st);
-	void (*forget)(struct fs_node *node); /* the last lookup is gone: free priv */
+	void (*free)(struct fs_node *node); /* the last reference is gone: free priv */
 };
+
+/*
+ * The synthesized files of a directory kind: one table, one row a file. The node id's index is the row's
+ * position + 1, so rows are only ever added at the end. `mode` is a mask for the object's (or before there is
+ * one, the directory's) permission bits. The object's own file is not in the table.
+ */
+struct fs_attr {
+	const char *name;
+	mode_t mode; /* 0444, 0666, 0222; 0777 for a directory */
+	const struct fs_node_ops *ops;
+	long arg; /* the kind's: which attribute */
+};
+
+struct fs_node {
+	const struct fs_node_ops *ops;
+	u64 id; /* FUSE's */
+	u64 ino; /* what stat shows */
+	int fd; /* O_PATH of the state tree's file or directory; -1 for attributes and keyed nodes */
+	struct fs_node
+		*dir; /* attributes, keyed nodes: the directory that they are in; referenced */
+	const struct fs_attr *attr; /* attributes: the row */
+	void *key; /* keyed nodes: key_len bytes, owned */
+	u32 key_len;
+	void *priv;
+
+	u64 refs; /* node.c's: the kernel's lookups, opens, children */
+	u32 index; /* row + 1 */
+	struct fs_node *next_id, *next_key;
+};
+
+u64 fs_nodes_count(void);
+
+/* By FUSE id, with one reference; NULL: not known. */
+struct fs_node *fs_node_find(u64 id);
+void fs_node_get(struct fs_node *node);
+void fs_node_put_many(struct fs_node *node, u64 count);
+static inline void fs_node_put(struct fs_node *node)
+{
+	if (node)
+		fs_node_put_many(node, 1);
+}
+
+/* Find or make nodes; each gives one reference. */
+/* A file of the state tree. Takes over fd (O_PATH), also on failure. */
+int fs_node_tree(int fd, const struct fs_node_ops *ops, struct fs_node **out);
+int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, struct fs_node **out);
+int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void *key, u32 key_len,
+		  struct fs_node **out);
+/* The directory of the state tree that an attribute or keyed node is under, or the node itself. */
+struct fs_node *fs_node_place(struct fs_node *node);
+
+/* M/log: note a failure for the caller and return -err. `fmt` says why and what to do; no newline. */
+int fs_error(struct fs_req *req, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The path in the mount ("maps/m/type"), for people. Returns buf. */
+const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len);
 
 #endif

@@ -1,0 +1,41 @@
+/*
+ * kinds.h - the kinds of files, by the file that implements them
+ */
+#ifndef UBPFFS_FS_KINDS_H
+#define UBPFFS_FS_KINDS_H
+
+#include "fs/objdir.h"
+
+/* root.c: M, and its own files */
+extern const struct fs_node_ops root_ops;
+/* pins.c: the user's directories, symlinks, and the objects' files wherever they are linked */
+extern const struct fs_node_ops user_dir_ops;
+extern const struct fs_node_ops symlink_ops;
+extern const struct fs_node_ops prog_file_ops;
+extern const struct fs_node_ops map_file_ops;
+extern const struct fs_node_ops broken_file_ops;
+/* ids.c: M/ids */
+extern const struct fs_node_ops ids_ops;
+/* progs.c: M/progs, M/progs/<x>; newprog.c: M/progs/new and M/progs/log */
+extern const struct fs_node_ops progs_dir_ops;
+extern const struct fs_node_ops prog_dir_ops;
+extern const struct fs_node_ops newprog_ops;
+extern const struct fs_node_ops progslog_ops;
+/* maps.c: M/maps, M/maps/<m> */
+extern const struct fs_node_ops maps_dir_ops;
+extern const struct fs_node_ops map_dir_ops;
+extern const struct objdir_kind map_dir_kind;
+extern const struct objdir_kind prog_dir_kind;
+/* trace.c: M/trace_pipe */
+extern const struct fs_node_ops trace_pipe_ops;
+/* log.c: M/log */
+extern const struct fs_node_ops log_ops;
+
+/* The object file of whatever kind the state tree's file is. Takes over fd (O_PATH). */
+int fs_object_node(int fd, struct fs_node **out);
+
+/* A node for `name` in a directory of the state tree: directories get dir_ops, the rest by what it is. */
+int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,
+		   struct fs_node **out);
+
+#endif

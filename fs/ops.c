@@ -1,0 +1,530 @@
+/*
+ * ops.c - FUSE callbacks about names and attributes: each finds its node, calls its kind, replies
+ *
+ * Nothing is cached by the kernel (timeouts are 0): names appear and go by loads and by other clients' last
+ * closes. The kernel checks permissions (default_permissions) against the attributes given here.
+ */
+#include "fs/fuse.h"
+#include "fs/kinds.h"
+#include "fs/metrics.h"
+#include "fs/tree.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+struct fs_metrics fs_metrics;
+
+/* ---- every callback's beginning and end */
+
+bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *name,
+		   struct fs_req *req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(fuse);
+
+	fs_count(requests);
+	memset(req, 0, sizeof(*req));
+	req->cred.uid = ctx->uid;
+	req->cred.gid = ctx->gid;
+	req->cred.pid = ctx->pid;
+	req->op = op;
+	req->name = name;
+	req->node = fs_node_find(ino);
+	if (req->node)
+		return true;
+	fuse_reply_err(fuse, ESTALE);
+	return false;
+}
+
+void fs_fuse_end(struct fs_req *req)
+{
+	fs_node_put(req->node);
+}
+
+/* What a person can do about an errno that came without a sentence. */
+static const char *general_sentence(int err)
+{
+	switch (err) {
+	case EPERM:
+		return "this name belongs to the filesystem or to its object and cannot be changed "
+		       "so";
+	case EACCES:
+		return "the permission bits do not allow it";
+	case EEXIST:
+		return "the name is taken";
+	case ENOTEMPTY:
+		return "remove what is inside first";
+	case EBUSY:
+		return "it is in use, or cannot change any more";
+	case EXDEV:
+		return "links stay inside one mount";
+	case ENOTSUP:
+		return "this build cannot do that; see features";
+	case EINVAL:
+		return "the value or the operation does not fit here";
+	case ENOSPC:
+		return "the filesystem of the state directory is full";
+	case ENOMEM:
+		return "out of memory";
+	case EMLINK:
+		return "too many links: the filesystem of the state directory bounds them";
+	default:
+		return strerror(err);
+	}
+}
+
+int fs_fuse_error(struct fs_req *req, int err)
+{
+	err = abs(err);
+	if (err >= 512) /* the kernel would drop the reply and the caller would hang */
+		err = err == 524 ? EOPNOTSUPP : EIO;
+	if (!err)
+		return 0;
+	fs_count(errors);
+	if (req->op && err != EAGAIN && err != EINTR && !req->logged)
+		fs_error(req, err, "%s", general_sentence(err));
+	return err;
+}
+
+/* Callbacks that change something are logged when they fail; lookups and stats are not. */
+#define QUIET NULL
+
+static void reply_done(fuse_req_t fuse, struct fs_req *req, int err)
+{
+	fuse_reply_err(fuse, fs_fuse_error(req, err));
+	fs_fuse_end(req);
+}
+
+/* ---- attributes */
+
+/* Attributes and keyed nodes: the bits of the object (or, before there is one, of the directory). */
+static int attr_stat(struct fs_node *node, struct stat *st)
+{
+	struct fs_node *place = fs_node_place(node), *row = node;
+	bool dir = node->ops->type == S_IFDIR;
+	const char *object = place->ops == &prog_dir_ops  ? "prog"
+			     : place->ops == &map_dir_ops ? "map"
+							  : NULL;
+	mode_t bits;
+
+	while (!row->attr && row->dir)
+		row = row->dir;
+	if ((!object || fstatat(place->fd, object, st, AT_SYMLINK_NOFOLLOW) < 0) &&
+	    fstatat(place->fd, "", st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	bits = st->st_mode & 0666;
+	if (row->attr)
+		bits &= row->attr->mode;
+	if (dir) /* who may read or write the entries may reach them */
+		bits |= ((bits >> 1) | (bits >> 2)) & 0111;
+	st->st_mode = node->ops->type | bits;
+	st->st_nlink = dir ? 2 : 1;
+	return 0;
+}
+
+int fs_node_stat(struct fs_node *node, struct stat *st)
+{
+	int err = 0;
+
+	if (node->ops->getattr)
+		err = node->ops->getattr(node, st);
+	else if (node->fd < 0)
+		err = attr_stat(node, st);
+	else if (fstatat(node->fd, "", st, AT_EMPTY_PATH) < 0)
+		err = -errno;
+	if (err)
+		return err;
+	st->st_ino = node->ino;
+	if (S_ISREG(st->st_mode)) {
+		st->st_size = 0;
+		st->st_blocks = 0;
+	}
+	return 0;
+}
+
+static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs_req req;
+	struct stat st;
+	int err;
+
+	if (!fs_fuse_begin(fuse, ino, QUIET, NULL, &req))
+		return;
+	err = fs_node_stat(req.node, &st);
+	if (err)
+		fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	else
+		fuse_reply_attr(fuse, &st, 0);
+	fs_fuse_end(&req);
+}
+
+static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
+{
+	bool dir = S_ISDIR(node->ops->type);
+	char self[64];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", node->fd);
+	if (set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
+		uid_t uid = set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
+		gid_t gid = set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
+
+		if (fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+	}
+	if (set & FUSE_SET_ATTR_MODE) {
+		mode_t mode = attr->st_mode & (dir ? 03777 : 0777);
+
+		if (chmod(self, mode) < 0)
+			return -errno;
+	}
+	if (set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)) {
+		struct timespec ts[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
+
+		if (set & FUSE_SET_ATTR_ATIME)
+			ts[0] = attr->st_atim;
+		if (set & FUSE_SET_ATTR_MTIME)
+			ts[1] = attr->st_mtim;
+		if (set & FUSE_SET_ATTR_ATIME_NOW)
+			ts[0].tv_nsec = UTIME_NOW;
+		if (set & FUSE_SET_ATTR_MTIME_NOW)
+			ts[1].tv_nsec = UTIME_NOW;
+		if (utimensat(AT_FDCWD, self, ts, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Sizes are accepted without effect: a shell's `>` truncates before it writes. */
+static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int set,
+		       struct fuse_file_info *fi)
+{
+	struct fs_req req;
+	struct stat st;
+	int err = 0;
+
+	if (!fs_fuse_begin(fuse, ino, "setattr", NULL, &req))
+		return;
+	if (req.node->fd >= 0 && !S_ISLNK(req.node->ops->type))
+		err = tree_setattr(req.node, attr, set);
+	else if (req.node->fd >= 0)
+		err = tree_setattr(req.node, attr, set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
+	if (!err)
+		err = fs_node_stat(req.node, &st);
+	if (err)
+		fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	else
+		fuse_reply_attr(fuse, &st, 0);
+	fs_fuse_end(&req);
+}
+
+static void op_readlink(fuse_req_t fuse, fuse_ino_t ino)
+{
+	char target[PATH_MAX];
+	struct fs_req req;
+	ssize_t n;
+
+	if (!fs_fuse_begin(fuse, ino, QUIET, NULL, &req))
+		return;
+	n = req.node->fd < 0 ? -1 : readlinkat(req.node->fd, "", target, sizeof(target) - 1);
+	if (n < 0) {
+		fuse_reply_err(fuse, EINVAL);
+	} else {
+		target[n] = 0;
+		fuse_reply_readlink(fuse, target);
+	}
+	fs_fuse_end(&req);
+}
+
+static void op_statfs(fuse_req_t fuse, fuse_ino_t ino)
+{
+	struct statvfs sv;
+
+	fs_count(requests);
+	if (fstatvfs(tree.tree_fd, &sv) < 0)
+		fuse_reply_err(fuse, errno);
+	else
+		fuse_reply_statfs(fuse, &sv);
+}
+
+/* ---- names */
+
+/* Answer with a node; its reference becomes the kernel's lookup. */
+static void reply_entry(fuse_req_t fuse, struct fs_req *req, int err, struct fs_node *node)
+{
+	struct fuse_entry_param entry = {0};
+
+	if (!err)
+		err = fs_node_stat(node, &entry.attr);
+	if (err) {
+		fs_node_put(node);
+		reply_done(fuse, req, err);
+		return;
+	}
+	entry.ino = node->id;
+	if (fuse_reply_entry(fuse, &entry) < 0)
+		fs_node_put(node);
+	fs_fuse_end(req);
+}
+
+static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+	struct fs_node *node = NULL;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, QUIET, name, &req))
+		return;
+	err = req.node->ops->lookup ? req.node->ops->lookup(req.node, &req, name, &node) : -ENOTDIR;
+	reply_entry(fuse, &req, err, node);
+}
+
+static void op_forget(fuse_req_t fuse, fuse_ino_t ino, uint64_t count)
+{
+	struct fs_node *node = fs_node_find(ino);
+
+	if (node && node->id != 1)
+		fs_node_put_many(node, count + 1);
+	else
+		fs_node_put(node);
+	fuse_reply_none(fuse);
+}
+
+static void op_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct fs_node *node = fs_node_find(forgets[i].ino);
+
+		if (node && node->id != 1)
+			fs_node_put_many(node, forgets[i].nlookup + 1);
+		else
+			fs_node_put(node);
+	}
+	fuse_reply_none(fuse);
+}
+
+static void op_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct fs_node *node = NULL;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, "mkdir", name, &req))
+		return;
+	err = req.node->ops->mkdir ? req.node->ops->mkdir(req.node, &req, name, mode, &node)
+				   : -EPERM;
+	reply_entry(fuse, &req, err, node);
+}
+
+static void op_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct fs_node *node = NULL;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, "symlink", name, &req))
+		return;
+	err = req.node->ops->symlink ? req.node->ops->symlink(req.node, &req, name, target, &node)
+				     : -EPERM;
+	reply_entry(fuse, &req, err, node);
+}
+
+static void op_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct fs_req req;
+
+	if (!fs_fuse_begin(fuse, parent, "mknod", name, &req))
+		return;
+	reply_done(fuse, &req,
+		   fs_error(&req, EPERM,
+			    "plain files are not made here: mkdir in maps/ makes a map, writing an "
+			    "object to progs/new a program, ln a pin"));
+}
+
+static void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+	struct fs_req req;
+
+	if (!fs_fuse_begin(fuse, parent, "unlink", name, &req))
+		return;
+	reply_done(fuse, &req,
+		   req.node->ops->unlink ? req.node->ops->unlink(req.node, &req, name) : -EPERM);
+}
+
+static void op_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+	struct fs_req req;
+
+	if (!fs_fuse_begin(fuse, parent, "rmdir", name, &req))
+		return;
+	reply_done(fuse, &req,
+		   req.node->ops->rmdir ? req.node->ops->rmdir(req.node, &req, name) : -EPERM);
+}
+
+static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+		      const char *newname, unsigned int flags)
+{
+	struct fs_node *newdir;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, "rename", name, &req))
+		return;
+	newdir = fs_node_find(newparent);
+	if (!newdir)
+		err = -ESTALE;
+	else if (!req.node->ops->rename)
+		err = -EPERM;
+	else
+		err = req.node->ops->rename(req.node, &req, name, newdir, newname, flags);
+	fs_node_put(newdir);
+	reply_done(fuse, &req, err);
+}
+
+static void op_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
+{
+	struct fs_node *node;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, newparent, "link", newname, &req))
+		return;
+	node = fs_node_find(ino);
+	if (!node)
+		err = -ESTALE;
+	else if (!req.node->ops->link)
+		err = -EPERM;
+	else
+		err = req.node->ops->link(req.node, &req, newname, node);
+	if (err) {
+		fs_node_put(node);
+		node = NULL;
+	}
+	reply_entry(fuse, &req, err, node);
+}
+
+static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
+{
+	struct fuse_entry_param entry = {0};
+	struct fs_node *node = NULL;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, "create", name, &req))
+		return;
+	if (req.node->ops->create)
+		err = req.node->ops->create(req.node, &req, name, mode, fi->flags, &node);
+	else
+		err = fs_error(&req, EPERM,
+			       "plain files are not made here: mkdir in maps/ makes a map, writing "
+			       "an object to progs/new a program, ln a pin");
+	if (!err)
+		err = fs_node_stat(node, &entry.attr);
+	if (!err)
+		err = io_open_node(&req, node, fi, true);
+	if (err) {
+		fs_node_put(node);
+		reply_done(fuse, &req, err);
+		return;
+	}
+	entry.ino = node->id;
+	if (fuse_reply_create(fuse, &entry, fi) < 0) {
+		io_open_drop(fi);
+		fs_node_put(node);
+	}
+	fs_fuse_end(&req);
+}
+
+/* ---- directories */
+
+struct dir_fill {
+	fuse_req_t fuse;
+	char *buf;
+	size_t len, size;
+};
+
+static bool dir_emit(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino)
+{
+	struct dir_fill *fill = arg;
+	struct stat st = {.st_mode = type, .st_ino = ino};
+	size_t n = fuse_add_direntry(fill->fuse, fill->buf + fill->len, fill->size - fill->len,
+				     name, &st, next_cursor + 2);
+
+	if (n > fill->size - fill->len)
+		return false;
+	fill->len += n;
+	return true;
+}
+
+static void op_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi)
+{
+	struct fs_open *open = (struct fs_open *)(uintptr_t)fi->fh;
+	struct dir_fill fill = {.fuse = fuse, .size = size};
+	struct fs_req req;
+	int err = 0;
+
+	if (!fs_fuse_begin(fuse, ino, "readdir", NULL, &req))
+		return;
+	fill.buf = malloc(size ? size : 1);
+	if (!fill.buf)
+		err = -ENOMEM;
+	/* Cursors of "." and ".." are 0 and 1; a kind's are shifted by two. */
+	if (!err && off == 0 && dir_emit(&fill, ".", (u64)-1, S_IFDIR, req.node->ino))
+		off = 1;
+	if (!err && off == 1 && dir_emit(&fill, "..", 0, S_IFDIR, req.node->ino))
+		off = 2;
+	if (!err && off >= 2) {
+		pthread_mutex_lock(&open->lock);
+		err = req.node->ops->readdir
+			      ? req.node->ops->readdir(open, &req, off - 2, dir_emit, &fill)
+			      : -ENOTDIR;
+		pthread_mutex_unlock(&open->lock);
+	}
+	if (err)
+		fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	else
+		fuse_reply_buf(fuse, fill.buf, fill.len);
+	free(fill.buf);
+	fs_fuse_end(&req);
+}
+
+/* ---- the session's start */
+
+static void op_init(void *unused, struct fuse_conn_info *conn)
+{
+	/* O_TRUNC arrives as a SETATTR, which changes nothing. */
+	conn->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_READDIRPLUS |
+			FUSE_CAP_READDIRPLUS_AUTO);
+	conn->want |= conn->capable & (FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR);
+}
+
+const struct fuse_lowlevel_ops ubpffs_fuse_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.create = op_create,
+	.open = io_open,
+	.read = io_read,
+	.write = io_write,
+	.flush = io_flush,
+	.release = io_release,
+	.opendir = io_open,
+	.readdir = op_readdir,
+	.releasedir = io_release,
+	.statfs = op_statfs,
+	.ioctl = io_ioctl,
+	.poll = io_poll,
+};

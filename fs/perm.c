@@ -1,0 +1,254 @@
+/*
+ * perm.c - the caller's rights on what it names in text
+ *
+ * uid 0 is let through as CAP_DAC_OVERRIDE would. /proc/PID/status gives what a FUSE request does not carry
+ * (groups, umask); the caller is blocked in its request meanwhile, so the pid is its.
+ */
+#include "fs/perm.h"
+#include "fs/tree.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+
+#define PERM_MAX_LINKS 8
+
+/* The text after "Name:" in /proc/PID/status; true when it is there. */
+static bool status_line(pid_t pid, const char *name, char *buf, size_t len)
+{
+	char path[64];
+	size_t n = strlen(name);
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (!found && fgets(buf, len, f))
+		found = !strncmp(buf, name, n);
+	fclose(f);
+	if (found)
+		memmove(buf, buf + n, strlen(buf + n) + 1);
+	return found;
+}
+
+mode_t perm_umask(const struct fs_cred *cred)
+{
+	char buf[256];
+
+	if (!status_line(cred->pid, "Umask:", buf, sizeof(buf)))
+		return 022;
+	return strtoul(buf, NULL, 8) & 0777;
+}
+
+bool perm_in_group(const struct fs_cred *cred, gid_t gid)
+{
+	char *p, *end;
+	bool in = false;
+	static const size_t room = 1 << 20; /* 65,536 groups are at most 720 KiB of text */
+	char *buf;
+
+	if (cred->gid == gid)
+		return true;
+	buf = malloc(room);
+	if (!buf || !status_line(cred->pid, "Groups:", buf, room)) {
+		free(buf);
+		return false;
+	}
+	for (p = buf; !in; p = end) {
+		unsigned long v = strtoul(p, &end, 10);
+
+		if (end == p)
+			break;
+		in = v == gid;
+	}
+	free(buf);
+	return in;
+}
+
+int perm_check(const struct fs_cred *cred, const struct stat *st, int mask)
+{
+	mode_t bits = st->st_mode;
+
+	if (!cred->uid)
+		return 0;
+	if (cred->uid == st->st_uid)
+		bits >>= 6;
+	else if (perm_in_group(cred, st->st_gid))
+		bits >>= 3;
+	return (bits & mask) == mask ? 0 : -EACCES;
+}
+
+static const char *kind_name(enum store_kind kind)
+{
+	return kind == STORE_PROG ? "program" : "map";
+}
+
+/* What was found is what was asked for, and the caller may use it. Consumes the reference on failure. */
+static int perm_object(struct fs_req *req, enum store_kind kind, const char *text, int mask,
+		       struct store_object *obj)
+{
+	struct stat st;
+	int err = store_stat(obj, &st);
+
+	if (!err && obj->kind != kind)
+		err = fs_error(req, EINVAL, "%s is a %s, not a %s", text, kind_name(obj->kind),
+			       kind_name(kind));
+	if (!err && perm_check(&req->cred, &st, mask))
+		err = fs_error(req, EACCES, "%s: its permission bits do not let you use it", text);
+	if (!err && obj->broken)
+		err = fs_error(req, EBADMSG, "%s: %s", text, obj->broken);
+	if (err)
+		store_put(obj);
+	return err;
+}
+
+/*
+ * Walk a path from a directory of the tree. Returns an O_PATH descriptor of the last component, never of a symlink.
+ */
+static int perm_walk(struct fs_req *req, const char *path, u32 links)
+{
+	int at = dup(tree.tree_fd);
+
+	if (at < 0)
+		return -errno;
+	while (*path) {
+		char name[NAME_MAX + 1], target[PATH_MAX], rest[PATH_MAX];
+		size_t len = strcspn(path, "/");
+		struct stat st;
+		ssize_t n;
+		int next, err = 0;
+
+		if (!len) {
+			path++;
+			continue;
+		}
+		if (len > NAME_MAX)
+			err = -ENAMETOOLONG;
+		if (!err && fstatat(at, "", &st, AT_EMPTY_PATH) < 0)
+			err = -errno;
+		if (!err && !S_ISDIR(st.st_mode))
+			err = -ENOTDIR;
+		if (!err)
+			err = perm_check(&req->cred, &st, X_OK);
+		snprintf(name, sizeof(name), "%.*s", (int)(len > NAME_MAX ? NAME_MAX : len), path);
+		/* "." and ".." are refused there: a path goes down only */
+		next = err ? err : tree_openat(at, name);
+		if (next < 0) {
+			close(at);
+			return next;
+		}
+		path += len;
+		n = readlinkat(next, "", target, sizeof(target) - 1);
+		if (n < 0) {
+			close(at);
+			at = next;
+			continue;
+		}
+		close(next);
+		target[n] = 0;
+		/* A link is followed when it names something below its own directory's root: M. */
+		if (target[0] == '/' || links >= PERM_MAX_LINKS) {
+			close(at);
+			return -ELOOP;
+		}
+		if (snprintf(rest, sizeof(rest), "%s%s", target, path) >= (int)sizeof(rest)) {
+			close(at);
+			return -ENAMETOOLONG;
+		}
+		{
+			/* Relative to the directory of the link: prefix its own path. */
+			char self[64], where[PATH_MAX], full[2 * PATH_MAX];
+			size_t root = strlen(tree.path) + strlen("/tree");
+
+			snprintf(self, sizeof(self), "/proc/self/fd/%d", at);
+			n = readlink(self, where, sizeof(where) - 1);
+			close(at);
+			if (n < (ssize_t)root)
+				return -ENOENT;
+			where[n] = 0;
+			snprintf(full, sizeof(full), "%s/%s", where + root, rest);
+			return perm_walk(req, full, links + 1);
+		}
+	}
+	return at;
+}
+
+/* The object that an O_PATH descriptor leads to: the file itself, or the object's file in its directory. */
+static int perm_object_at(struct fs_req *req, int fd, enum store_kind kind,
+			  struct store_object **out)
+{
+	struct stat st;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode)) {
+		int err = perm_check(&req->cred, &st, X_OK);
+
+		if (err)
+			return err;
+		if (fstatat(fd, kind == STORE_PROG ? "prog" : "map", &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+	}
+	return store_by_ino(st.st_ino, out);
+}
+
+static int perm_by_path(struct fs_req *req, enum store_kind kind, const char *path,
+			struct store_object **out)
+{
+	int fd, err;
+
+	tree_rdlock();
+	fd = perm_walk(req, path, 0);
+	err = fd < 0 ? fd : perm_object_at(req, fd, kind, out);
+	tree_unlock();
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+int perm_resolve(struct fs_req *req, enum store_kind kind, const char *text, int mask,
+		 struct store_object **out)
+{
+	char path[PATH_MAX], *end;
+	unsigned long long id;
+	size_t len;
+	int err;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	len = strlen(text);
+	while (len && isspace((unsigned char)text[len - 1]))
+		len--;
+	if (!len || len > sizeof(path) - 16)
+		return fs_error(req, len ? ENAMETOOLONG : EINVAL,
+				"a %s's name, path or id goes here", kind_name(kind));
+	snprintf(path, sizeof(path), "%.*s", (int)len, text);
+
+	errno = 0;
+	id = strtoull(path, &end, 0);
+	if (isdigit((unsigned char)path[0]) && !*end && !errno && id <= UINT32_MAX) {
+		err = store_by_id(kind, id, out);
+	} else if (!strchr(path, '/')) {
+		char full[PATH_MAX];
+
+		snprintf(full, sizeof(full), "%s/%.*s", kind == STORE_PROG ? "progs" : "maps",
+			 (int)sizeof(full) - 16, path);
+		err = perm_by_path(req, kind, full, out);
+		if (err == -ENOENT)
+			err = perm_by_path(req, kind, path, out);
+	} else {
+		err = perm_by_path(req, kind, path, out);
+	}
+	if (err)
+		return fs_error(req, -err,
+				"%s names no %s that you can reach: give a name in %s/, a path in "
+				"the mount, or an id",
+				path, kind_name(kind), kind == STORE_PROG ? "progs" : "maps");
+	err = perm_object(req, kind, path, mask, *out);
+	if (err)
+		*out = NULL;
+	return err;
+}

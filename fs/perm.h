@@ -1,0 +1,33 @@
+/*
+ * perm.h - what a client may do with what it names
+ *
+ * Path walks, opens and changes of names are checked by the kernel (default_permissions). What a client
+ * names in text or in an ioctl is checked here, with that client's uid, gid and supplementary groups
+ * against the bits of the state tree: resolved relative to M, component by component.
+ */
+#ifndef UBPFFS_FS_PERM_H
+#define UBPFFS_FS_PERM_H
+
+#include "fs/store.h"
+
+/* mask: R_OK | W_OK | X_OK. 0 or -EACCES. */
+int perm_check(const struct fs_cred *cred, const struct stat *st, int mask);
+
+/*
+ * perm_resolve - the object that a client names
+ *
+ * `text` is a decimal or 0x id, a name in progs/ or maps/, or a path in the mount of a pin, of progs/<x> or maps/<x>
+ * or of the object's file in it; blanks around it are ignored. Relative symlinks are followed, others
+ * refused. -ENOENT, -EACCES, -EINVAL (an object of the other kind), -EBADMSG (broken); each with a sentence
+ * in M/log. One reference in *out.
+ */
+int perm_resolve(struct fs_req *req, enum store_kind kind, const char *text, int mask,
+		 struct store_object **out);
+
+/* The caller's umask, from /proc; 022 when it cannot be read. */
+mode_t perm_umask(const struct fs_cred *cred);
+
+/* The caller's supplementary groups hold gid, or its group is gid. */
+bool perm_in_group(const struct fs_cred *cred, gid_t gid);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * store.h - objects: programs and maps on disk and in memory
+ *
+ * Every object is a file objects/<id>. A name, a pin is a further hard link of it. The store holds one
+ * engine reference on an object while it has a name (nlink > 1); open files and programs hold theirs. When the
+ * last engine reference is dropped and no name is left, the file is removed.
+ *
+ * A reference on a store object is an engine reference (store_put() drops it). An object that could not be read
+ * back (damaged, or no longer verified) has neither prog nor map; `broken` says why, and its file stays.
+ */
+#ifndef UBPFFS_FS_STORE_H
+#define UBPFFS_FS_STORE_H
+
+#include "core/map.h"
+#include "core/prog.h"
+#include "fs/node.h"
+
+enum store_kind { STORE_PROG, STORE_MAP };
+
+struct store_object {
+	u32 id;
+	enum store_kind kind;
+	u64 ino; /* of objects/<id> */
+	struct bpf_prog *prog; /* STORE_PROG, not broken */
+	struct bpf_map *map; /* STORE_MAP, not broken */
+	char *broken; /* a sentence, or NULL */
+
+	/* store.c's */
+	char *broken_log; /* the report of the load that failed */
+	struct bpf_map **broken_maps; /* what a broken program uses stays alive */
+	u32 broken_map_cnt;
+	bool held; /* the store's reference, for the names */
+	int refs; /* of a broken object */
+	struct store_object *next_id, *next_ino;
+};
+
+/* Read everything back. Needs tree_open(). */
+int store_start(void);
+void store_stop(void);
+
+u32 store_next_id(void);
+
+/* Each gives one reference; -ENOENT. */
+int store_by_id(enum store_kind kind, u32 id, struct store_object **out);
+int store_by_ino(u64 ino, struct store_object **out);
+/* The object of an object's file, or of a directory progs/<x>, maps/<x> or any node inside it (-ENOENT: the
+ * name is gone, or the map is not alive yet). */
+int store_of_node(struct fs_node *node, struct store_object **out);
+/* The same, ready to use: the engine's object with a reference, -EBADMSG (with a sentence) for a broken one. */
+int store_prog(struct fs_node *node, struct fs_req *req, struct bpf_prog **out);
+int store_map(struct fs_node *node, struct fs_req *req, struct bpf_map **out);
+struct store_object *store_of_map(
+	struct bpf_map *map); /* borrowed: as long as the caller's reference */
+struct store_object *store_of_prog(struct bpf_prog *prog);
+void store_get(struct store_object *obj);
+void store_put(struct store_object *obj);
+int store_stat(const struct store_object *obj, struct stat *st);
+
+/* The ids that live, ascending; malloc()ed. */
+int store_ids(enum store_kind kind, u32 **ids, size_t *n);
+
+/*
+ * A new map without a name: files, engine object, one engine reference in *out. mode: permission bits.
+ * Then store_link() names it; a map that is put without a name is gone.
+ */
+int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred, mode_t mode,
+		     struct bpf_map **out);
+/* Write the image of a program that was loaded with an id of store_next_id(). */
+int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode);
+
+/* Give it one more name; tree_wrlock held. */
+int store_link(struct store_object *obj, int dirfd, const char *name);
+/* Names of this object were added or removed by other means; tree_wrlock held. Returns true when the
+ * caller must store_put() it after tree_unlock(): the last name went. */
+bool store_names_changed(struct store_object *obj);
+
+/* Report of the load that failed at the start, for the log file of a broken program; may be NULL. */
+const char *store_broken_log(const struct store_object *obj);
+
+#endif

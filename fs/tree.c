@@ -1,0 +1,343 @@
+/*
+ * tree.c - the state directory: opening it, and small safe steps inside
+ *
+ * Every access is by *at() calls from a descriptor, one component at a time, without following symlinks.
+ */
+#include "fs/tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+
+struct tree tree = {-1, -1, -1, -1, -1, NULL, 0, NULL, false};
+
+static pthread_rwlock_t tree_lock = PTHREAD_RWLOCK_INITIALIZER;
+
+void tree_rdlock(void)
+{
+	pthread_rwlock_rdlock(&tree_lock);
+}
+
+void tree_wrlock(void)
+{
+	pthread_rwlock_wrlock(&tree_lock);
+}
+
+void tree_unlock(void)
+{
+	pthread_rwlock_unlock(&tree_lock);
+}
+
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+char *tree_default_path(void)
+{
+	const char *run = getenv("XDG_RUNTIME_DIR");
+	char *path = NULL, user[64];
+
+	snprintf(user, sizeof(user), "/run/user/%u", geteuid());
+	if (!geteuid())
+		run = "/run";
+	else if (!run || run[0] != '/' || !is_dir(run))
+		run = is_dir(user) ? user : NULL;
+	if (run && asprintf(&path, "%s/ubpffs", run) < 0)
+		path = NULL;
+	return path;
+}
+
+static int tree_why(char **why, int err, const char *path, const char *what)
+{
+	if (asprintf(why, "%s: %s: %s", path, what, strerror(err)) < 0)
+		*why = NULL;
+	return -err;
+}
+
+static int tree_subdir(const char *name, mode_t mode)
+{
+	int fd;
+
+	if (mkdirat(tree.dir_fd, name, mode) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(tree.dir_fd, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int tree_open_counter(void)
+{
+	int fd = openat(tree.dir_fd, "next_id", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	void *p;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, sizeof(u64)) < 0) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	p = mmap(NULL, sizeof(u64), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (p == MAP_FAILED)
+		return -errno;
+	tree.next_id = p;
+	return 0;
+}
+
+/* The directories that every mount has. Like /tmp: everybody may add, only the owner may remove. */
+static int tree_make_roots(void)
+{
+	static const char *const names[] = {"progs", "maps"};
+	struct stat st;
+	mode_t old = umask(0);
+	int err = 0;
+
+	tree.tree_fd = tree_subdir("tree", 01777);
+	tree.objects_fd = tree_subdir("objects", 0700);
+	tree.pending_fd = tree_subdir("pending", 0700);
+	if (tree.tree_fd < 0 || tree.objects_fd < 0 || tree.pending_fd < 0)
+		err = min(tree.tree_fd, min(tree.objects_fd, tree.pending_fd));
+	for (u32 i = 0; !err && i < ARRAY_SIZE(names); i++)
+		if (mkdirat(tree.tree_fd, names[i], 01777) < 0 && errno != EEXIST)
+			err = -errno;
+	umask(old);
+	if (!err && fstat(tree.tree_fd, &st) < 0)
+		err = -errno;
+	tree.root_ino = err ? 0 : st.st_ino;
+	return err;
+}
+
+int tree_open(const char *path, char **why)
+{
+	char full[PATH_MAX];
+	struct stat st;
+	int err;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return tree_why(why, errno, path, "cannot make the state directory");
+	tree.dir_fd = open(path, O_DIRECTORY | O_CLOEXEC);
+	if (tree.dir_fd < 0 || fstat(tree.dir_fd, &st) < 0 || !realpath(path, full))
+		return tree_why(why, errno, path, "cannot open the state directory");
+	if (st.st_uid != geteuid() || (st.st_mode & 077))
+		return tree_why(why, EACCES, path,
+				"the state directory must be yours alone (chmod 700)");
+	tree.path = strdup(full);
+	if (!tree.path)
+		return tree_why(why, ENOMEM, path, "state directory");
+	tree.may_chown = !geteuid();
+
+	tree.lock_fd = openat(tree.dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (tree.lock_fd < 0)
+		return tree_why(why, errno, path, "cannot make the lock");
+	if (flock(tree.lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return tree_why(why, errno == EWOULDBLOCK ? EBUSY : errno, path,
+				"another server uses this state directory");
+	err = tree_open_counter();
+	if (!err)
+		err = tree_make_roots();
+	return err ? tree_why(why, -err, path, "cannot set up the state directory") : 0;
+}
+
+void tree_close(void)
+{
+	int *fds[] = {&tree.tree_fd, &tree.objects_fd, &tree.pending_fd, &tree.dir_fd,
+		      &tree.lock_fd};
+
+	if (tree.next_id)
+		munmap(tree.next_id, sizeof(u64));
+	tree.next_id = NULL;
+	for (u32 i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+	free(tree.path);
+	tree.path = NULL;
+}
+
+bool tree_name_ok(const char *name)
+{
+	return *name && strcmp(name, ".") && strcmp(name, "..") && !strchr(name, '/') &&
+	       strlen(name) <= NAME_MAX;
+}
+
+int tree_openat(int dirfd, const char *name)
+{
+	int fd;
+
+	if (!tree_name_ok(name))
+		return strlen(name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int tree_own(int dirfd, const char *name, const struct fs_cred *cred)
+{
+	struct stat dir;
+	gid_t gid = cred->gid;
+
+	if (!tree.may_chown)
+		return cred->uid == geteuid() ? 0 : -EPERM;
+	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (dir.st_mode & S_ISGID)
+		gid = dir.st_gid;
+	return fchownat(dirfd, name, cred->uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred)
+{
+	struct stat dir;
+	int err;
+
+	if (!tree_name_ok(name))
+		return -EINVAL;
+	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (mkdirat(dirfd, name, 0700) < 0)
+		return -errno;
+	err = tree_own(dirfd, name, cred);
+	if (!err && fchmodat(dirfd, name, (mode & 01777) | (dir.st_mode & S_ISGID), 0) < 0)
+		err = -errno;
+	if (err)
+		unlinkat(dirfd, name, AT_REMOVEDIR);
+	return err;
+}
+
+ssize_t tree_read_small(int dirfd, const char *name, char **out)
+{
+	__do_close int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	__do_free char *buf = NULL;
+	struct stat st;
+	ssize_t n;
+
+	*out = NULL;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size > 1 << 20)
+		return -EBADMSG;
+	buf = malloc(st.st_size + 1);
+	if (!buf)
+		return -ENOMEM;
+	n = pread(fd, buf, st.st_size, 0);
+	if (n < 0)
+		return -errno;
+	buf[n] = 0;
+	*out = move_ptr(buf);
+	return n;
+}
+
+int tree_write_small(int dirfd, const char *name, const char *data, size_t len)
+{
+	char tmp[NAME_MAX + 1];
+	int fd, err = 0;
+
+	if (snprintf(tmp, sizeof(tmp), "%s.tmp", name) >= (int)sizeof(tmp))
+		return -ENAMETOOLONG;
+	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(fd, data + done, len - done);
+
+		if (n <= 0) {
+			err = n < 0 ? -errno : -EIO;
+			break;
+		}
+		done += n;
+	}
+	close(fd);
+	if (!err && renameat(dirfd, tmp, dirfd, name) < 0)
+		err = -errno;
+	if (err)
+		unlinkat(dirfd, tmp, 0);
+	return err;
+}
+
+static int name_compare(const void *a, const void *b)
+{
+	return strcmp(((const struct tree_name *)a)->name, ((const struct tree_name *)b)->name);
+}
+
+static int tree_list_add(struct tree_names *names, size_t *cap, const struct dirent *entry)
+{
+	if (names->n == *cap) {
+		size_t more = *cap ? *cap * 2 : 16;
+		struct tree_name *v = realloc(names->v, more * sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		names->v = v;
+		*cap = more;
+	}
+	names->v[names->n].name = strdup(entry->d_name);
+	if (!names->v[names->n].name)
+		return -ENOMEM;
+	names->v[names->n].type = DTTOIF(entry->d_type);
+	names->v[names->n].ino = entry->d_ino;
+	names->n++;
+	return 0;
+}
+
+static DIR *tree_opendir(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir;
+
+	if (fd < 0)
+		return NULL;
+	dir = fdopendir(fd);
+	if (!dir)
+		close(fd);
+	return dir;
+}
+
+int tree_list(int dirfd, bool hidden, struct tree_names *out)
+{
+	DIR *dir = tree_opendir(dirfd);
+	struct dirent *entry;
+	size_t cap = 0;
+	int err = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (!dir)
+		return -errno;
+	errno = 0;
+	while (!err && (entry = readdir(dir)))
+		if (hidden ? tree_name_ok(entry->d_name) : entry->d_name[0] != '.')
+			err = tree_list_add(out, &cap, entry);
+	closedir(dir);
+	if (err)
+		tree_names_free(out);
+	else
+		qsort(out->v, out->n, sizeof(*out->v), name_compare);
+	return err;
+}
+
+void tree_names_free(struct tree_names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		free(names->v[i].name);
+	free(names->v);
+	memset(names, 0, sizeof(*names));
+}
+
+void tree_remove_hidden(int dirfd)
+{
+	DIR *dir = tree_opendir(dirfd);
+	struct dirent *entry;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] == '.' && tree_name_ok(entry->d_name))
+			unlinkat(dirfd, entry->d_name, 0);
+	closedir(dir);
+}

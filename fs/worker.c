@@ -1,0 +1,104 @@
+/*
+ * worker.c - the pool: a queue, a mutex, a condition, threads on demand
+ *
+ * The bound is on threads, not on jobs: a caller that is parked costs a request, not a thread. Two threads
+ * more than CPUs, so that two long loads do not keep a short one waiting.
+ */
+#include "fs/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include "core/types.h"
+
+#define WORKER_MAX 64
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct worker_job *head, **tail;
+	pthread_t threads[WORKER_MAX];
+	u32 count, idle, limit;
+	bool stop;
+} pool = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.more = PTHREAD_COND_INITIALIZER,
+	.tail = &pool.head,
+};
+
+static void *worker_main(void *unused)
+{
+	pthread_mutex_lock(&pool.lock);
+	for (;;) {
+		struct worker_job *job = pool.head;
+
+		if (job) {
+			pool.head = job->next;
+			if (!pool.head)
+				pool.tail = &pool.head;
+			pthread_mutex_unlock(&pool.lock);
+			job->run(job);
+			pthread_mutex_lock(&pool.lock);
+			continue;
+		}
+		if (pool.stop)
+			break;
+		pool.idle++;
+		pthread_cond_wait(&pool.more, &pool.lock);
+		pool.idle--;
+	}
+	pthread_mutex_unlock(&pool.lock);
+	return NULL;
+}
+
+/* Signals are for the main thread: workers block them all. */
+static void __worker_add(void)
+{
+	sigset_t all, old;
+
+	if (!pool.limit) {
+		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+		pool.limit = cpus < 2 ? 4 : cpus + 2 > WORKER_MAX ? WORKER_MAX : cpus + 2;
+	}
+	if (pool.count >= pool.limit)
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (!pthread_create(&pool.threads[pool.count], NULL, worker_main, NULL))
+		pool.count++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void worker_submit(struct worker_job *job)
+{
+	bool alone;
+
+	job->next = NULL;
+	pthread_mutex_lock(&pool.lock);
+	*pool.tail = job;
+	pool.tail = &job->next;
+	if (!pool.idle)
+		__worker_add();
+	alone = !pool.count; /* no thread could ever be made: do it here rather than never */
+	if (alone) {
+		pool.head = NULL;
+		pool.tail = &pool.head;
+	}
+	pthread_cond_signal(&pool.more);
+	pthread_mutex_unlock(&pool.lock);
+	if (alone)
+		job->run(job);
+}
+
+void worker_stop(void)
+{
+	u32 count;
+
+	pthread_mutex_lock(&pool.lock);
+	pool.stop = true;
+	count = pool.count;
+	pthread_cond_broadcast(&pool.more);
+	pthread_mutex_unlock(&pool.lock);
+	for (u32 i = 0; i < count; i++)
+		pthread_join(pool.threads[i], NULL);
+}
