@@ -12,9 +12,17 @@
 #include "core/log.h"
 #include "core/map.h"
 
+#define BPF_OBJECT_MAX_SECTIONS 4096
+#define BPF_OBJECT_MAX_PROGS	1024
+#define BPF_OBJECT_MAX_MAPS	1024
+#define BPF_OBJECT_MAX_FUNCS	65536
+#define BPF_OBJECT_MAX_INSNS	(4u << 20) /* over all programs, shared subprograms counted for each */
+#define BPF_OBJECT_MAX_DATA	(64u << 20) /* bytes of one data section */
+
 enum bpf_object_map_kind {
 	BPF_OBJECT_MAP_DEFINED, /* .maps or maps */
 	BPF_OBJECT_MAP_DATA, /* .data .rodata .bss: array of one value, `init` is its content */
+	BPF_OBJECT_MAP_INNER, /* template of a map-in-map, "<outer>.inner": gets no name of its own */
 };
 
 struct bpf_object_map {
@@ -60,7 +68,7 @@ struct bpf_object_file {
  * Given the first `len` bytes of a stream: 1 and *end when the object is complete at *end bytes (<= len); 0
  * when more is needed; -ENOEXEC when this is no little-endian 64-bit eBPF ELF (decided as soon as the
  * bytes tell). The end is the maximum over the header tables, sections and segments. -EFBIG when the headers
- * claim more than `max` bytes.
+ * claim more than `max` bytes, or more tables than any eBPF object has.
  */
 int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end);
 
@@ -68,8 +76,9 @@ int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end);
  * bpf_object_read - read a complete object
  *
  * Returns 0 and *out (freed by bpf_object_file_free()), -ENOEXEC, -EINVAL (malformed), -ENOTSUP (kernel CO-RE
- * relocations, kconfig and ksym externs, kfuncs, unknown SEC()), -ENOMEM. `log` says why, naming the
- * section, symbol or relocation.
+ * relocations, kconfig and ksym externs, kfuncs, unknown SEC()), -E2BIG (more programs, maps or
+ * instructions than the limits above), -ENAMETOOLONG, -ENOMEM. `log` says why, naming the section, symbol or
+ * relocation; it may also hold notes when the object is good (programs that SEC("?...") keeps from loading).
  */
 int bpf_object_read(const void *data, size_t len, struct bpf_log *log,
 		    struct bpf_object_file **out);

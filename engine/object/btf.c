@@ -1,0 +1,171 @@
+/*
+ * btf.c - an object's type information, made complete
+ *
+ * clang leaves in .BTF what only a linker knows: the sizes of data sections and the offsets of their
+ * variables. Here they are filled in from the ELF sections and symbols, and global functions with hidden visibility
+ * are marked static, which lets the verifier check them with what their callers pass. Externs live in
+ * BTF only, so this file also decides about them.
+ */
+#include <bpf/btf.h>
+#include "object/read.h"
+
+/* libbpf hands out const types of a copy that bpf_btf_new() made and nobody else has seen yet. */
+static struct btf_type *type_of(const struct obj_reader *r, u32 id)
+{
+	return (struct btf_type *)(uintptr_t)btf__type_by_id(r->out->btf->btf, id);
+}
+
+static const char *type_name(const struct obj_reader *r, const struct btf_type *t)
+{
+	return bpf_btf_str(r->out->btf, t->name_off);
+}
+
+static const struct elf_sec *data_section(const struct obj_reader *r, const char *name)
+{
+	for (u32 i = 1; i < r->sec_cnt; i++)
+		if (r->secs[i].kind != SEC_OTHER && !strcmp(r->secs[i].name, name))
+			return &r->secs[i];
+	return NULL;
+}
+
+static int cmp_secinfo(const void *a, const void *b)
+{
+	const struct btf_var_secinfo *x = a, *y = b;
+
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static int fix_variable(struct obj_reader *r, const struct elf_sec *sec,
+			struct btf_var_secinfo *info)
+{
+	struct btf_type *t = type_of(r, info->type);
+	const struct elf_sym *sym;
+
+	if (!t || !btf_is_var(t))
+		return obj_fail(r, -EINVAL, "BTF: '%s' holds something that is no variable",
+				sec->name);
+	/* The offsets of static variables are in place already, and their names need not be unique. */
+	if (btf_var(t)->linkage == BTF_VAR_GLOBAL_ALLOCATED) {
+		sym = obj_sym_find(r, type_name(r, t));
+		if (!sym || sym->shndx != (u32)(sec - r->secs))
+			return obj_fail(r, -EINVAL, "BTF: variable '%s' is not in section '%s'",
+					type_name(r, t), sec->name);
+		info->offset = sym->value > sec->size ? sec->size + 1 : sym->value;
+		if (sym->visibility == STV_HIDDEN || sym->visibility == STV_INTERNAL)
+			btf_var(t)->linkage = BTF_VAR_STATIC;
+	}
+	if (info->offset > sec->size || info->size > sec->size - info->offset)
+		return obj_fail(r, -EINVAL, "BTF: variable '%s' reaches beyond section '%s'",
+				type_name(r, t), sec->name);
+	return 0;
+}
+
+static int fix_datasec(struct obj_reader *r, struct btf_type *t)
+{
+	const struct elf_sec *sec = data_section(r, type_name(r, t));
+	struct btf_var_secinfo *info = btf_var_secinfos(t);
+	int err = 0;
+
+	if (!sec)
+		return 0;
+	if (sec->size > BPF_OBJECT_MAX_DATA)
+		return obj_fail(r, -E2BIG, "section '%s' is larger than %u bytes", sec->name,
+				BPF_OBJECT_MAX_DATA);
+	t->size = sec->size;
+	for (u32 i = 0; !err && i < btf_vlen(t); i++)
+		err = fix_variable(r, sec, &info[i]);
+	if (!err)
+		qsort(info, btf_vlen(t), sizeof(*info), cmp_secinfo);
+	return err;
+}
+
+static void fix_func(struct obj_reader *r, struct btf_type *t)
+{
+	const struct elf_sym *sym;
+
+	if (btf_vlen(t) != BTF_FUNC_GLOBAL)
+		return;
+	sym = obj_sym_find(r, type_name(r, t));
+	if (sym && sym->type == STT_FUNC &&
+	    (sym->visibility == STV_HIDDEN || sym->visibility == STV_INTERNAL))
+		t->info = (t->info & ~0xffffu) | BTF_FUNC_STATIC;
+}
+
+int obj_read_btf(struct obj_reader *r)
+{
+	const struct elf_sec *sec = &r->secs[r->btf_sec];
+	u32 datasecs = 0;
+	int err;
+
+	if (!r->btf_sec)
+		return 0;
+	if (sec->size > BPF_OBJECT_MAX_DATA)
+		return obj_fail(r, -E2BIG, "BTF: .BTF is larger than %u bytes",
+				BPF_OBJECT_MAX_DATA);
+	err = bpf_btf_new(sec->data, sec->size, &r->out->btf);
+	if (err)
+		return obj_fail(r, err, "BTF: .BTF is malformed");
+	for (u32 id = 1; !err && id < btf__type_cnt(r->out->btf->btf); id++) {
+		struct btf_type *t = type_of(r, id);
+
+		if (btf_is_datasec(t) && datasecs++ > r->sec_cnt)
+			err = obj_fail(r, -EINVAL, "BTF: more data sections than the object has");
+		else if (btf_is_datasec(t))
+			err = fix_datasec(r, t);
+		else if (btf_is_func(t))
+			fix_func(r, t);
+	}
+	return err;
+}
+
+u32 obj_btf_datasec(const struct obj_reader *r, const char *name)
+{
+	int id = r->out->btf ? btf__find_by_name_kind(r->out->btf->btf, name, BTF_KIND_DATASEC)
+			     : -ENOENT;
+
+	return id > 0 ? id : 0;
+}
+
+/* ---- externs */
+
+static bool datasec_has(const struct obj_reader *r, const char *sec, const char *name)
+{
+	u32 id = obj_btf_datasec(r, sec);
+	const struct btf_type *t = id ? type_of(r, id) : NULL;
+	const struct btf_var_secinfo *info = t ? btf_var_secinfos(t) : NULL;
+
+	for (u32 i = 0; t && i < btf_vlen(t); i++) {
+		const struct btf_type *member = type_of(r, info[i].type);
+
+		if (member && !strcmp(type_name(r, member), name))
+			return true;
+	}
+	return false;
+}
+
+int obj_check_externs(struct obj_reader *r)
+{
+	for (u32 i = 1; i < r->sym_cnt; i++) {
+		const struct elf_sym *sym = &r->syms[i];
+		const char *weak = sym->bind == STB_WEAK ? "weak " : "";
+
+		if (sym->shndx != SHN_UNDEF || !sym->name[0])
+			continue;
+		if (datasec_has(r, ".kconfig", sym->name))
+			return obj_fail(
+				r, -ENOTSUP,
+				"%sextern '%s' is a kernel configuration value (__kconfig): "
+				"there is no kernel configuration here",
+				weak, sym->name);
+		if (datasec_has(r, ".ksyms", sym->name))
+			return obj_fail(r, -ENOTSUP,
+					"%sextern '%s' is a kernel symbol or function (__ksym): "
+					"there are no kernel symbols here",
+					weak, sym->name);
+		return obj_fail(r, -ENOTSUP,
+				"%sextern '%s' is not defined in the object: link the objects that "
+				"belong together first",
+				weak, sym->name);
+	}
+	return 0;
+}

@@ -1,0 +1,530 @@
+/*
+ * elf.c - the container: where an object ends, its sections and symbols, and the order of reading
+ *
+ * bpf_object_extent() looks at a growing prefix and trusts nothing; it is called on every write of a stream, so
+ * it costs a few comparisons until the section headers are there. bpf_object_read() starts from a whole object and
+ * copies sections and symbols into arrays in which each offset, name and link has been checked; no other
+ * file of the reader sees libelf.
+ */
+#include <libelf.h>
+#include "object/read.h"
+
+int obj_fail(struct obj_reader *r, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	bpf_log_vprintf(r->log, fmt, args);
+	va_end(args);
+	bpf_log_printf(r->log, "\n");
+	return err;
+}
+
+/* ---- the end of a stream */
+
+/* Raise *end to off + size; -EFBIG beyond max. */
+static int extent_add(u64 *end, u64 max, u64 off, u64 size)
+{
+	u64 sum;
+
+	if (__builtin_add_overflow(off, size, &sum) || sum > max)
+		return -EFBIG;
+	if (sum > *end)
+		*end = sum;
+	return 0;
+}
+
+/* Do the bytes that are there contradict an eBPF relocatable? */
+static bool extent_foreign(const u8 *data, size_t len)
+{
+	static const u8 ident[] = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT};
+	static const u8 type_machine[] = {ET_REL, 0, EM_BPF_MACHINE, 0};
+
+	for (size_t i = 0; i < sizeof(ident) && i < len; i++)
+		if (data[i] != ident[i])
+			return true;
+	for (size_t i = 0; i < sizeof(type_machine) && i + EI_NIDENT < len; i++)
+		if (data[i + EI_NIDENT] != type_machine[i])
+			return true;
+	return false;
+}
+
+static int extent_tables(const u8 *data, size_t len, u64 max, const Elf64_Ehdr *eh, u64 *end)
+{
+	u64 shnum = eh->e_shnum, phnum = eh->e_phnum;
+	Elf64_Shdr sh;
+	Elf64_Phdr ph;
+	int err;
+
+	/* Counts that do not fit 16 bits are in the first section header. */
+	if (eh->e_shoff && (!shnum || phnum == PN_XNUM)) {
+		err = extent_add(end, max, eh->e_shoff, sizeof(sh));
+		if (err || *end > len)
+			return err;
+		memcpy(&sh, data + eh->e_shoff, sizeof(sh));
+		shnum = shnum ? shnum : sh.sh_size;
+		phnum = phnum == PN_XNUM ? sh.sh_info : phnum;
+	}
+	if (shnum > BPF_OBJECT_MAX_SECTIONS || phnum > BPF_OBJECT_MAX_SECTIONS)
+		return -EFBIG;
+	if ((shnum && eh->e_shoff && eh->e_shentsize != sizeof(sh)) ||
+	    (phnum && eh->e_phentsize != sizeof(ph)))
+		return -ENOEXEC;
+	err = eh->e_shoff ? extent_add(end, max, eh->e_shoff, shnum * sizeof(sh)) : 0;
+	if (!err && phnum)
+		err = extent_add(end, max, eh->e_phoff, phnum * sizeof(ph));
+	if (err || *end > len)
+		return err;
+	for (u64 i = 0; !err && eh->e_shoff && i < shnum; i++) {
+		memcpy(&sh, data + eh->e_shoff + i * sizeof(sh), sizeof(sh));
+		if (sh.sh_type != SHT_NOBITS && sh.sh_type != SHT_NULL)
+			err = extent_add(end, max, sh.sh_offset, sh.sh_size);
+	}
+	for (u64 i = 0; !err && i < phnum; i++) {
+		memcpy(&ph, data + eh->e_phoff + i * sizeof(ph), sizeof(ph));
+		err = extent_add(end, max, ph.p_offset, ph.p_filesz);
+	}
+	return err;
+}
+
+int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end)
+{
+	u64 need = sizeof(Elf64_Ehdr);
+	Elf64_Ehdr eh;
+	int err;
+
+	if (extent_foreign(data, len))
+		return -ENOEXEC;
+	if (need > max)
+		return -EFBIG;
+	if (len < need)
+		return 0;
+	memcpy(&eh, data, sizeof(eh));
+	if (eh.e_ehsize != sizeof(eh))
+		return -ENOEXEC;
+	err = extent_tables(data, len, max, &eh, &need);
+	if (err)
+		return err;
+	if (need > len)
+		return 0;
+	*end = need;
+	return 1;
+}
+
+/* ---- sections and symbols */
+
+/* The NUL-terminated string at `off` of a string table, NULL when there is none. */
+static const char *sec_string(const struct elf_sec *strtab, u64 off)
+{
+	if (strtab->type != SHT_STRTAB || !strtab->data || off >= strtab->size)
+		return NULL;
+	if (!memchr(strtab->data + off, 0, strtab->size - off))
+		return NULL;
+	return (const char *)strtab->data + off;
+}
+
+static bool name_or_dotted(const char *name, const char *base)
+{
+	size_t n = strlen(base);
+
+	return !strncmp(name, base, n) && (!name[n] || name[n] == '.');
+}
+
+static enum sec_kind sec_classify(const struct elf_sec *sec)
+{
+	if (sec->flags & SHF_COMPRESSED)
+		return SEC_OTHER;
+	if (sec->type == SHT_NOBITS)
+		return name_or_dotted(sec->name, ".bss") ? SEC_BSS : SEC_OTHER;
+	if (sec->type != SHT_PROGBITS)
+		return SEC_OTHER;
+	if (sec->flags & SHF_EXECINSTR)
+		return strcmp(sec->name, ".text") ? SEC_CODE : SEC_TEXT;
+	if (!strcmp(sec->name, ".maps"))
+		return SEC_BTF_MAPS;
+	if (!strcmp(sec->name, "maps"))
+		return SEC_LEGACY_MAPS;
+	if (name_or_dotted(sec->name, ".data"))
+		return SEC_DATA;
+	if (name_or_dotted(sec->name, ".rodata"))
+		return SEC_RODATA;
+	return SEC_OTHER;
+}
+
+static int read_section(struct obj_reader *r, Elf *elf, u32 i, size_t file_len)
+{
+	struct elf_sec *sec = &r->secs[i];
+	Elf_Scn *scn = elf_getscn(elf, i);
+	Elf64_Shdr *sh = scn ? elf64_getshdr(scn) : NULL;
+	Elf_Data *data;
+
+	sec->name = "";
+	sec->map = NO_INDEX;
+	if (!sh)
+		return obj_fail(r, -EINVAL, "ELF: the header of section %u cannot be read", i);
+	sec->type = sh->sh_type;
+	sec->flags = sh->sh_flags;
+	sec->link = sh->sh_link;
+	sec->info = sh->sh_info;
+	sec->size = sh->sh_size;
+	if (sh->sh_type == SHT_NULL || sh->sh_type == SHT_NOBITS || !sh->sh_size)
+		return 0;
+	if (sh->sh_offset > file_len || sh->sh_size > file_len - sh->sh_offset)
+		return obj_fail(r, -EINVAL, "ELF: section %u reaches beyond the file", i);
+	data = elf_rawdata(scn, NULL);
+	if (!data || !data->d_buf || data->d_size != sh->sh_size)
+		return obj_fail(r, -EINVAL, "ELF: the content of section %u cannot be read", i);
+	sec->data = data->d_buf;
+	return 0;
+}
+
+static int read_section_names(struct obj_reader *r, Elf *elf)
+{
+	size_t shstrndx;
+
+	if (elf_getshdrstrndx(elf, &shstrndx) || shstrndx >= r->sec_cnt)
+		return obj_fail(r, -EINVAL, "ELF: there is no table of section names");
+	for (u32 i = 1; i < r->sec_cnt; i++) {
+		struct elf_sec *sec = &r->secs[i];
+		Elf64_Shdr *sh = elf64_getshdr(elf_getscn(elf, i));
+
+		sec->name = sh ? sec_string(&r->secs[shstrndx], sh->sh_name) : NULL;
+		if (!sec->name)
+			return obj_fail(r, -EINVAL, "ELF: the name of section %u is out of range",
+					i);
+		sec->kind = sec_classify(sec);
+	}
+	return 0;
+}
+
+static int read_sections(struct obj_reader *r, Elf *elf, size_t file_len)
+{
+	size_t cnt;
+	int err = 0;
+
+	if (elf_getshdrnum(elf, &cnt) || cnt < 2)
+		return obj_fail(r, -EINVAL, "ELF: the object has no sections");
+	if (cnt > BPF_OBJECT_MAX_SECTIONS)
+		return obj_fail(r, -E2BIG, "ELF: %zu sections, more than %u", cnt,
+				BPF_OBJECT_MAX_SECTIONS);
+	r->secs = calloc(cnt, sizeof(*r->secs));
+	if (!r->secs)
+		return -ENOMEM;
+	r->sec_cnt = cnt;
+	for (u32 i = 0; !err && i < cnt; i++)
+		err = read_section(r, elf, i, file_len);
+	return err ? err : read_section_names(r, elf);
+}
+
+static int read_symbol(struct obj_reader *r, const struct elf_sec *strtab, const u8 *raw, u32 i)
+{
+	struct elf_sym *sym = &r->syms[i];
+	Elf64_Sym s;
+
+	memcpy(&s, raw, sizeof(s));
+	sym->name = s.st_name ? sec_string(strtab, s.st_name) : "";
+	if (!sym->name)
+		return obj_fail(r, -EINVAL, "ELF: the name of symbol %u is out of range", i);
+	sym->value = s.st_value;
+	sym->size = s.st_size;
+	sym->type = ELF64_ST_TYPE(s.st_info);
+	sym->bind = ELF64_ST_BIND(s.st_info);
+	sym->visibility = ELF64_ST_VISIBILITY(s.st_other);
+	sym->shndx = s.st_shndx;
+	if (sym->shndx >= r->sec_cnt && sym->shndx != SHN_ABS && sym->shndx != SHN_COMMON)
+		return obj_fail(r, -EINVAL, "ELF: symbol '%s' is in section %u of %u", sym->name,
+				sym->shndx, r->sec_cnt);
+	return 0;
+}
+
+static int cmp_sym_name(const void *a, const void *b, void *priv)
+{
+	const struct obj_reader *r = priv;
+	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+	int c = strcmp(r->syms[x].name, r->syms[y].name);
+
+	return c ? c : (x > y) - (x < y);
+}
+
+static int index_symbols(struct obj_reader *r)
+{
+	r->sym_by_name = calloc((size_t)r->sym_cnt + 1, sizeof(u32));
+	if (!r->sym_by_name)
+		return -ENOMEM;
+	for (u32 i = 0; i < r->sym_cnt; i++)
+		if (r->syms[i].name[0] && r->syms[i].shndx != SHN_UNDEF &&
+		    r->syms[i].type != STT_SECTION && r->syms[i].type != STT_FILE)
+			r->sym_by_name[r->sym_by_name_cnt++] = i;
+	qsort_r(r->sym_by_name, r->sym_by_name_cnt, sizeof(u32), cmp_sym_name, r);
+	return 0;
+}
+
+static int read_symbols(struct obj_reader *r)
+{
+	const struct elf_sec *symtab = NULL;
+	int err = 0;
+
+	for (u32 i = 1; i < r->sec_cnt; i++) {
+		if (r->secs[i].type != SHT_SYMTAB)
+			continue;
+		if (symtab)
+			return obj_fail(r, -EINVAL, "ELF: two symbol tables");
+		symtab = &r->secs[i];
+	}
+	if (!symtab || !symtab->data)
+		return obj_fail(r, -EINVAL, "ELF: the object has no symbol table");
+	if (symtab->size % sizeof(Elf64_Sym) || symtab->link >= r->sec_cnt)
+		return obj_fail(r, -EINVAL, "ELF: the symbol table is malformed");
+	r->sym_cnt = symtab->size / sizeof(Elf64_Sym);
+	r->syms = calloc(r->sym_cnt, sizeof(*r->syms));
+	if (!r->syms)
+		return -ENOMEM;
+	for (u32 i = 0; !err && i < r->sym_cnt; i++)
+		err = read_symbol(r, &r->secs[symtab->link],
+				  symtab->data + (size_t)i * sizeof(Elf64_Sym), i);
+	return err ? err : index_symbols(r);
+}
+
+const struct elf_sym *obj_sym_find(const struct obj_reader *r, const char *name)
+{
+	u32 lo = 0, hi = r->sym_by_name_cnt;
+
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (strcmp(r->syms[r->sym_by_name[mid]].name, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == r->sym_by_name_cnt || strcmp(r->syms[r->sym_by_name[lo]].name, name))
+		return NULL;
+	return &r->syms[r->sym_by_name[lo]];
+}
+
+const char *obj_sym_name(const struct obj_reader *r, const struct elf_sym *sym)
+{
+	if (sym->name[0])
+		return sym->name;
+	return sym->shndx < r->sec_cnt ? r->secs[sym->shndx].name : "(no name)";
+}
+
+/* ---- relocation sections: found, checked as a whole, and tied to what they relocate */
+
+static int check_relocs(struct obj_reader *r, const struct elf_sec *rel, const struct elf_sec *sec)
+{
+	if (rel->size % sizeof(Elf64_Rel))
+		return obj_fail(r, -EINVAL, "ELF: relocations for '%s' are malformed", sec->name);
+	for (u32 i = 0; i < sec_rel_cnt(rel); i++) {
+		Elf64_Rel v = sec_rel(rel, i);
+
+		if (ELF64_R_SYM(v.r_info) >= r->sym_cnt || v.r_offset >= sec->size)
+			return obj_fail(r, -EINVAL, "ELF: relocation %u for '%s' is out of range",
+					i, sec->name);
+	}
+	return 0;
+}
+
+/* Relocation number of each instruction: at most one each, at its first byte. */
+static int index_code_relocs(struct obj_reader *r, struct elf_sec *sec)
+{
+	const struct elf_sec *rel = &r->secs[sec->rel];
+
+	sec->reloc_at = calloc(sec->size / BPF_INSN_BYTES + 1, sizeof(u32));
+	if (!sec->reloc_at)
+		return -ENOMEM;
+	for (u32 i = 0; i < sec_rel_cnt(rel); i++) {
+		u64 off = sec_rel(rel, i).r_offset;
+
+		if (off % BPF_INSN_BYTES || off + BPF_INSN_BYTES > sec->size ||
+		    sec->reloc_at[off / BPF_INSN_BYTES])
+			return obj_fail(r, -EINVAL,
+					"ELF: relocation %u for '%s' is not at an instruction", i,
+					sec->name);
+		sec->reloc_at[off / BPF_INSN_BYTES] = i + 1;
+	}
+	return 0;
+}
+
+static int note_data_relocs(struct obj_reader *r, const struct elf_sec *rel,
+			    const struct elf_sec *sec)
+{
+	Elf64_Rel v = sec_rel(rel, 0);
+
+	bpf_log_printf(
+		r->log,
+		"note: %s holds the address of '%s' at byte %llu; maps cannot hold addresses of "
+		"maps, data or functions, and a program that reads it gets a plain number\n",
+		sec->name, obj_sym_name(r, &r->syms[ELF64_R_SYM(v.r_info)]),
+		(unsigned long long)v.r_offset);
+	return 0;
+}
+
+static int read_relocs(struct obj_reader *r)
+{
+	for (u32 i = 1; i < r->sec_cnt; i++) {
+		struct elf_sec *rel = &r->secs[i], *sec;
+		int err = 0;
+
+		if ((rel->type != SHT_REL && rel->type != SHT_RELA) || !rel->data)
+			continue;
+		if (!rel->info || rel->info >= r->sec_cnt)
+			return obj_fail(r, -EINVAL, "ELF: '%s' relocates no section", rel->name);
+		sec = &r->secs[rel->info];
+		if (sec->kind == SEC_OTHER)
+			continue;
+		if (rel->type == SHT_RELA || sec->rel)
+			return obj_fail(
+				r, -EINVAL,
+				"ELF: '%s' has relocations of a form that clang never writes",
+				sec->name);
+		sec->rel = i;
+		err = check_relocs(r, rel, sec);
+		if (!err && (sec->kind == SEC_CODE || sec->kind == SEC_TEXT))
+			err = index_code_relocs(r, sec);
+		else if (!err && (sec->kind == SEC_DATA || sec->kind == SEC_RODATA))
+			err = note_data_relocs(r, rel, sec);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- license and version */
+
+static int read_small_sections(struct obj_reader *r)
+{
+	struct bpf_object_file *out = r->out;
+
+	for (u32 i = 1; i < r->sec_cnt; i++) {
+		const struct elf_sec *sec = &r->secs[i];
+
+		if (sec->type != SHT_PROGBITS || !sec->data || (sec->flags & SHF_COMPRESSED))
+			continue;
+		if (!strcmp(sec->name, "license")) {
+			size_t n = strnlen((const char *)sec->data, sec->size);
+
+			if (n >= sizeof(out->license))
+				return obj_fail(r, -EINVAL,
+						"the license is longer than %zu characters",
+						sizeof(out->license) - 1);
+			memcpy(out->license, sec->data, n);
+			out->license[n] = 0;
+		} else if (!strcmp(sec->name, "version")) {
+			if (sec->size != sizeof(u32))
+				return obj_fail(r, -EINVAL, "section 'version' is not one u32");
+			out->kern_version = get_u32(sec->data);
+		} else if (!strcmp(sec->name, ".BTF")) {
+			r->btf_sec = i;
+		} else if (!strcmp(sec->name, ".BTF.ext")) {
+			r->btf_ext_sec = i;
+		}
+	}
+	return 0;
+}
+
+/* ---- the door */
+
+static int read_container(struct obj_reader *r, Elf *elf, size_t len)
+{
+	int err = read_sections(r, elf, len);
+
+	if (!err)
+		err = read_symbols(r);
+	if (!err)
+		err = read_relocs(r);
+	return err ? err : read_small_sections(r);
+}
+
+static int read_object(struct obj_reader *r, const void *data, size_t len)
+{
+	/* elf_memory() wants a char * but a descriptor opened so is never written through. */
+	Elf *elf;
+	int err;
+
+	if (elf_version(EV_CURRENT) == EV_NONE)
+		return obj_fail(r, -ENOTSUP, "libelf is too old");
+	elf = elf_memory((char *)(uintptr_t)data, len);
+	if (!elf || elf_kind(elf) != ELF_K_ELF)
+		err = obj_fail(r, -ENOEXEC, "this is not an ELF object");
+	else
+		err = read_container(r, elf, len);
+	if (!err)
+		err = obj_read_btf(r);
+	if (!err)
+		err = obj_check_externs(r);
+	if (!err)
+		err = obj_read_btf_ext(r);
+	if (!err)
+		err = obj_read_funcs(r);
+	if (!err)
+		err = obj_read_maps(r);
+	if (!err)
+		err = obj_link_progs(r);
+	if (!err)
+		err = obj_read_map_values(r);
+	elf_end(elf);
+	return err;
+}
+
+static void reader_free(struct obj_reader *r)
+{
+	for (u32 i = 0; i < r->sec_cnt; i++)
+		free(r->secs[i].reloc_at);
+	free(r->secs);
+	free(r->syms);
+	free(r->sym_by_name);
+	free(r->func_info);
+	free(r->line_info);
+	free(r->funcs);
+	free(r->map_refs);
+	free(r->values);
+}
+
+int bpf_object_read(const void *data, size_t len, struct bpf_log *log, struct bpf_object_file **out)
+{
+	struct obj_reader r = {.log = log};
+	size_t end = 0;
+	int err;
+
+	*out = NULL;
+	err = bpf_object_extent(data, len, SIZE_MAX, &end);
+	if (err == -ENOEXEC)
+		return obj_fail(&r, err, "this is not a little-endian 64-bit eBPF ELF object");
+	if (err < 0)
+		return obj_fail(&r, -EINVAL, "ELF: the headers claim more than an object can have");
+	if (!err)
+		return obj_fail(&r, -EINVAL,
+				"ELF: the object is truncated: %zu bytes are not all of it", len);
+	r.out = calloc(1, sizeof(*r.out));
+	if (!r.out)
+		return -ENOMEM;
+	err = read_object(&r, data, end);
+	reader_free(&r);
+	if (err) {
+		bpf_object_file_free(r.out);
+		return err;
+	}
+	*out = r.out;
+	return 0;
+}
+
+void bpf_object_file_free(struct bpf_object_file *obj)
+{
+	if (!obj)
+		return;
+	for (u32 i = 0; i < obj->map_cnt; i++) {
+		free(obj->maps[i].init);
+		free(obj->maps[i].init_slot);
+		free(obj->maps[i].init_target);
+	}
+	for (u32 i = 0; i < obj->prog_cnt; i++) {
+		free(obj->progs[i].insns);
+		free(obj->progs[i].func_info);
+		free(obj->progs[i].line_info);
+	}
+	free(obj->maps);
+	free(obj->progs);
+	bpf_btf_put(obj->btf);
+	free(obj);
+}
