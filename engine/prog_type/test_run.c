@@ -1,0 +1,125 @@
+/*
+ * test_run.c - what a test run does for every type: repeat, time, copy in and out
+ */
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include "prog_type/prog_type.h"
+
+/*
+ * Between two looks at cancel, and at whoever waits for a grace period or a slot, we run for about this long; the
+ * number of runs in a batch doubles until they do.
+ */
+#define RUN_BATCH_NS  500000
+#define RUN_BATCH_MAX 65536
+
+static u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
+}
+
+int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run *run)
+{
+	u32 repeat = run->repeat ? run->repeat : 1, done = 0, batch = 1;
+	u64 spent = 0, start, took;
+	u32 retval = 0;
+
+	while (done < repeat) {
+		if (run->cancel && *run->cancel)
+			return -EINTR;
+		batch = min(repeat - done, batch);
+		bpf_run_enter();
+		start = now_ns();
+		for (u32 i = 0; i < batch; i++)
+			retval = (u32)bpf_prog_run(prog, ctx);
+		took = now_ns() - start;
+		bpf_run_exit();
+		spent += took;
+		done += batch;
+		if (took < RUN_BATCH_NS && batch < RUN_BATCH_MAX)
+			batch *= 2;
+	}
+	run->retval = retval;
+	run->duration = (u32)min(spent / done, (u64)UINT32_MAX);
+	__atomic_add_fetch(&prog->run_cnt, done, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&prog->run_time_ns, spent, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int bpf_test_finish(struct bpf_test_run *run, const void *data, u32 size)
+{
+	u32 room = run->data_size_out;
+	int err = 0;
+
+	if (run->data_out || room)
+		err = size > room ? -ENOSPC : 0;
+	if (run->data_out)
+		memcpy(run->data_out, data, min(size, room));
+	run->data_size_out = size;
+	return err;
+}
+
+bool bpf_range_is_zero(const void *buf, size_t from, size_t to)
+{
+	const u8 *p = buf;
+
+	for (size_t i = from; i < to; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+int bpf_ctx_init(const struct bpf_test_run *run, void *ctx, u32 size, bool *present)
+{
+	*present = run->ctx_in || run->ctx_out;
+	if (!run->ctx_in)
+		return 0;
+	if (run->ctx_size_in > size && !bpf_range_is_zero(run->ctx_in, size, run->ctx_size_in))
+		return -E2BIG;
+	memcpy(ctx, run->ctx_in, min(size, run->ctx_size_in));
+	return 0;
+}
+
+int bpf_ctx_finish(struct bpf_test_run *run, const void *ctx, u32 size)
+{
+	u32 room = run->ctx_size_out;
+
+	if (!run->ctx_out)
+		return 0;
+	memcpy(run->ctx_out, ctx, min(size, room));
+	run->ctx_size_out = size;
+	return size > room ? -ENOSPC : 0;
+}
+
+int bpf_netdev_address(u32 ifindex, u8 addr[6])
+{
+	struct ifreq ifr = {.ifr_ifindex = (int)ifindex};
+	__do_close int fd = -1;
+
+	memset(addr, 0, 6);
+	if (ifindex <= 1)
+		return 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, SIOCGIFNAME, &ifr))
+		return -ENODEV;
+	if (!ioctl(fd, SIOCGIFHWADDR, &ifr))
+		memcpy(addr, ifr.ifr_hwaddr.sa_data, 6);
+	return 0;
+}
+
+int bpf_prog_test_run(struct bpf_prog *prog, struct bpf_test_run *run)
+{
+	const struct bpf_prog_type_ops *ops = bpf_prog_type_ops_find(prog->type);
+
+	if (!ops || !ops->test_run)
+		return -ENOTSUP;
+	if (!!run->ctx_in != !!run->ctx_size_in || !!run->ctx_out != !!run->ctx_size_out)
+		return -EINVAL;
+	return ops->test_run(prog, run);
+}

@@ -1,0 +1,272 @@
+/*
+ * xdp.c - programs that see a packet before anything else does
+ */
+#include <linux/if_ether.h>
+#include "prog_type/xdp.h"
+
+#define PTR(r)		 ((void *)(uintptr_t)(r))
+#define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+
+#define XDP_PROTO(fn, changes, ...)                             \
+	static const struct bpf_func_proto bpf_##fn##_proto = { \
+		.name = "bpf_" #fn,                             \
+		.id = BPF_FUNC_##fn,                            \
+		.func = bpf_##fn,                               \
+		.changes_pkt_data = changes,                    \
+		.ret_type = RET_INTEGER,                        \
+		.arg_type = {__VA_ARGS__},                      \
+	}
+
+/* Linux: linear data and metadata end where the shared info of a page begins; metadata is 255 bytes at most. */
+#define XDP_PAGE     4096u
+#define XDP_TAILROOM 320u
+#define XDP_META_MAX 255
+
+void bpf_xdp_init(struct bpf_xdp *xdp, void *buf, u32 size, u32 headroom, u32 len)
+{
+	memset(xdp, 0, sizeof(*xdp));
+	xdp->head = buf;
+	xdp->end = xdp->head + size;
+	xdp->data = xdp->data_meta = xdp->head + headroom;
+	xdp->data_end = xdp->data + len;
+}
+
+/* ---- helpers */
+
+static bool metalen_ok(s64 len)
+{
+	return !(len & 3) && len >= 0 && len <= XDP_META_MAX;
+}
+
+BPF_HELPER(xdp_adjust_head)
+{
+	struct bpf_xdp *xdp = PTR(r1);
+	s64 off = (s32)r2, metalen = xdp->data - xdp->data_meta;
+	s64 room = xdp->data - (xdp->head + BPF_XDP_FRAME_SIZE + metalen);
+	s64 len = xdp->data_end - xdp->data;
+
+	if (off < -room || off > len - ETH_HLEN)
+		return (u64)-EINVAL;
+	if (metalen)
+		memmove(xdp->data_meta + off, xdp->data_meta, (size_t)metalen);
+	xdp->data_meta += off;
+	xdp->data += off;
+	return 0;
+}
+XDP_PROTO(xdp_adjust_head, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
+
+BPF_HELPER(xdp_adjust_tail)
+{
+	struct bpf_xdp *xdp = PTR(r1);
+	s64 off = (s32)r2, len = xdp->data_end - xdp->data;
+
+	if (off > xdp->end - xdp->data_end || len + off < ETH_HLEN)
+		return (u64)-EINVAL;
+	if (off > 0)
+		memset(xdp->data_end, 0, (size_t)off);
+	xdp->data_end += off;
+	return 0;
+}
+XDP_PROTO(xdp_adjust_tail, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
+
+BPF_HELPER(xdp_adjust_meta)
+{
+	struct bpf_xdp *xdp = PTR(r1);
+	s64 off = (s32)r2, metalen = xdp->data - xdp->data_meta - off;
+
+	if (metalen < 0 || xdp->data_meta - xdp->head + off < BPF_XDP_FRAME_SIZE)
+		return (u64)-EINVAL;
+	if (!metalen_ok(metalen))
+		return (u64)-EACCES;
+	xdp->data_meta += off;
+	return 0;
+}
+XDP_PROTO(xdp_adjust_meta, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
+
+BPF_HELPER(xdp_get_buff_len)
+{
+	const struct bpf_xdp *xdp = PTR(r1);
+
+	return (u64)(xdp->data_end - xdp->data);
+}
+XDP_PROTO(xdp_get_buff_len, false, ARG_PTR_TO_CTX);
+
+/* Where [off, off + len) of the packet is: 0, or the errno of Linux. */
+static int xdp_range(const struct bpf_xdp *xdp, u64 off, u64 len)
+{
+	u64 size = (u64)(xdp->data_end - xdp->data);
+
+	if (off > 0xffff || len > 0xffff)
+		return -EFAULT;
+	return off + len > size ? -EINVAL : 0;
+}
+
+BPF_HELPER(xdp_load_bytes)
+{
+	const struct bpf_xdp *xdp = PTR(r1);
+	int err = xdp_range(xdp, (u32)r2, (u32)r4);
+
+	if (err)
+		return (u64)err;
+	memcpy(PTR(r3), xdp->data + (u32)r2, (u32)r4);
+	return 0;
+}
+XDP_PROTO(xdp_load_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM,
+	  ARG_CONST_SIZE);
+
+BPF_HELPER(xdp_store_bytes)
+{
+	const struct bpf_xdp *xdp = PTR(r1);
+	int err = xdp_range(xdp, (u32)r2, (u32)r4);
+
+	if (err)
+		return (u64)err;
+	memcpy(xdp->data + (u32)r2, PTR(r3), (u32)r4);
+	return 0;
+}
+XDP_PROTO(xdp_store_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM,
+	  ARG_CONST_SIZE);
+
+static const struct bpf_func_proto *const protos[] = {
+	&bpf_csum_diff_proto,	    &bpf_xdp_adjust_head_proto,	 &bpf_xdp_adjust_meta_proto,
+	&bpf_xdp_adjust_tail_proto, &bpf_xdp_get_buff_len_proto, &bpf_xdp_load_bytes_proto,
+	&bpf_xdp_store_bytes_proto,
+};
+
+static const u8 missing[] = {
+	BPF_FUNC_redirect,
+	BPF_FUNC_redirect_map,
+	BPF_FUNC_fib_lookup,
+	BPF_FUNC_sk_lookup_tcp,
+	BPF_FUNC_sk_lookup_udp,
+	BPF_FUNC_sk_release,
+	BPF_FUNC_skc_lookup_tcp,
+	BPF_FUNC_tcp_check_syncookie,
+	BPF_FUNC_tcp_gen_syncookie,
+	BPF_FUNC_check_mtu,
+	BPF_FUNC_tcp_raw_gen_syncookie_ipv4,
+	BPF_FUNC_tcp_raw_gen_syncookie_ipv6,
+	BPF_FUNC_tcp_raw_check_syncookie_ipv4,
+	BPF_FUNC_tcp_raw_check_syncookie_ipv6,
+};
+
+static const struct bpf_func_proto *get_func_proto(enum bpf_func_id id, const struct bpf_prog *prog)
+{
+	const struct bpf_func_proto *proto =
+		bpf_func_find(id, protos, ARRAY_SIZE(protos), missing, ARRAY_SIZE(missing));
+
+	return proto ? proto : bpf_base_func_proto(id, prog);
+}
+
+/* ---- fields */
+
+static bool is_valid_access(int off, int size, enum bpf_access_type type,
+			    const struct bpf_prog *prog, struct bpf_insn_access_aux *aux)
+{
+	if (type == BPF_WRITE || size != 4 || off < 0 || off % 4 ||
+	    off >= (int)sizeof(struct xdp_md))
+		return false;
+	if (off == offsetof(struct xdp_md, egress_ifindex) &&
+	    prog->expected_attach_type != BPF_XDP_DEVMAP)
+		return false;
+
+	aux->reg_type = SCALAR_VALUE;
+	aux->ctx_field_size = 4;
+	switch (off) {
+	case offsetof(struct xdp_md, data):
+		aux->reg_type = PTR_TO_PACKET;
+		break;
+	case offsetof(struct xdp_md, data_meta):
+		aux->reg_type = PTR_TO_PACKET_META;
+		break;
+	case offsetof(struct xdp_md, data_end):
+		aux->reg_type = PTR_TO_PACKET_END;
+		break;
+	}
+	return true;
+}
+
+static u32 convert_ctx_access(const struct bpf_insn *insn, u32 ctx_field_size, struct bpf_insn *buf,
+			      u32 max)
+{
+	static const u16 pointers[] = {
+		[offsetof(struct xdp_md, data) / 4] = offsetof(struct bpf_xdp, data),
+		[offsetof(struct xdp_md, data_end) / 4] = offsetof(struct bpf_xdp, data_end),
+		[offsetof(struct xdp_md, data_meta) / 4] = offsetof(struct bpf_xdp, data_meta),
+	};
+
+	buf[0] = *insn;
+	if (insn->off / 4 < (int)ARRAY_SIZE(pointers))
+		buf[0] =
+			BPF_LDX_INSN(BPF_DW, insn->dst_reg, insn->src_reg, pointers[insn->off / 4]);
+	return 1;
+}
+
+/* ---- test runs */
+
+/* data_meta, data and data_end of the context say where metadata, packet and end are in data_in. */
+static int ctx_check(const struct xdp_md *ctx, u32 size)
+{
+	u8 unused[6];
+
+	if (ctx->data_meta || ctx->data_end > size || ctx->data > ctx->data_end ||
+	    !metalen_ok(ctx->data) || ctx->egress_ifindex)
+		return -EINVAL;
+	/* A queue belongs to an interface; those that we know of have one. */
+	if (ctx->rx_queue_index)
+		return -EINVAL;
+	return ctx->ingress_ifindex ? bpf_netdev_address(ctx->ingress_ifindex, unused) : 0;
+}
+
+static int test_run(struct bpf_prog *prog, struct bpf_test_run *run)
+{
+	u32 size = run->data_size_in, headroom = BPF_XDP_HEADROOM, metalen = 0;
+	const u32 buf_size = XDP_PAGE - XDP_TAILROOM;
+	u8 buf[XDP_PAGE - XDP_TAILROOM];
+	struct xdp_md ctx = {0};
+	struct bpf_xdp xdp;
+	bool have_ctx;
+	int err;
+
+	if (run->flags || prog->expected_attach_type == BPF_XDP_DEVMAP ||
+	    prog->expected_attach_type == BPF_XDP_CPUMAP)
+		return -EINVAL;
+	if (size < ETH_HLEN)
+		return -EINVAL;
+	err = bpf_ctx_init(run, &ctx, sizeof(ctx), &have_ctx);
+	if (err)
+		return err;
+	if (have_ctx) {
+		err = ctx_check(&ctx, size);
+		if (err)
+			return err;
+		metalen = ctx.data;
+	}
+	if (size > buf_size - headroom + metalen)
+		return -EINVAL;
+	memset(buf, 0, headroom);
+	memcpy(buf + headroom - metalen, run->data_in, size);
+	bpf_xdp_init(&xdp, buf, buf_size, headroom, size - metalen);
+	xdp.data_meta = xdp.data - metalen;
+	xdp.md.ingress_ifindex = ctx.ingress_ifindex ? ctx.ingress_ifindex : 1;
+	xdp.md.rx_queue_index = ctx.rx_queue_index;
+
+	err = bpf_test_run_loop(prog, &xdp, run);
+	if (err)
+		return err;
+	ctx.data = (u32)(xdp.data - xdp.data_meta);
+	ctx.data_end = (u32)(xdp.data_end - xdp.data_meta);
+	err = bpf_test_finish(run, xdp.data_meta, (u32)(xdp.data_end - xdp.data_meta));
+	return err ? err : bpf_ctx_finish(run, &ctx, sizeof(ctx));
+}
+
+const struct bpf_prog_type_ops bpf_xdp_ops = {
+	.type = BPF_PROG_TYPE_XDP,
+	.name = "xdp",
+	.get_func_proto = get_func_proto,
+	.is_valid_access = is_valid_access,
+	.convert_ctx_access = convert_ctx_access,
+	.may_write_packet = true,
+	.has_packet = true,
+	.test_run = test_run,
+};

@@ -1,0 +1,29 @@
+/*
+ * xdp.h - the context of XDP programs
+ *
+ * As struct bpf_skb: an image of struct xdp_md, then the real pointers. The packet is linear; before it lie the
+ * headroom and the metadata, after it the tailroom.
+ */
+#ifndef UBPFFS_PROG_TYPE_XDP_H
+#define UBPFFS_PROG_TYPE_XDP_H
+
+#include "prog_type/prog_type.h"
+
+struct bpf_xdp {
+	struct xdp_md md;
+	u8 *data, *data_end, *data_meta;
+	u8 *head, *end; /* data_meta >= head + BPF_XDP_FRAME_SIZE, data_end <= end */
+};
+
+#define BPF_XDP_HEADROOM   256 /* XDP_PACKET_HEADROOM */
+#define BPF_XDP_FRAME_SIZE 40 /* Linux keeps struct xdp_frame at the start of the headroom */
+
+/*
+ * bpf_xdp_init - describe a packet
+ *
+ * buf is `size` bytes, the packet `len` bytes at buf + headroom; what follows it is tailroom. The caller fills in
+ * md.ingress_ifindex and md.rx_queue_index.
+ */
+void bpf_xdp_init(struct bpf_xdp *xdp, void *buf, u32 size, u32 headroom, u32 len);
+
+#endif
