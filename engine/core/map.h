@@ -37,10 +37,16 @@ struct bpf_map_spec {
 struct bpf_map_ops {
 	const char *name; /* lower-case UAPI name: "hash" */
 	size_t map_size; /* bytes of the type's structure, which begins with struct bpf_map */
+	bool percpu; /* from outside, a value is those of all slots */
 
 	/* Is this specification one that the type can serve? -EINVAL, -E2BIG, -EPERM. */
 	int (*alloc_check)(const struct bpf_map_spec *spec);
-	/* Lay out and initialise map->arena for a new map. */
+	/*
+	 * Bytes that the arena needs beside its header, laid out for nr_slots slots; values: those of the
+	 * values file, 0 when the type has none. -E2BIG when they are beyond what can be.
+	 */
+	int (*map_layout)(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u64 *values);
+	/* Initialise map->arena, zeroed memory of that layout, for a new map. */
 	int (*alloc)(struct bpf_map *map);
 	/* Attach to map->arena that an earlier process made; recover it when it was not closed cleanly. */
 	int (*open)(struct bpf_map *map);
@@ -48,6 +54,8 @@ struct bpf_map_ops {
 
 	/* A stable address in the arena, or NULL. Per-CPU types: the value of the current slot. */
 	void *(*map_lookup_elem)(struct bpf_map *map, const void *key);
+	/* Per-CPU types: the value of a given slot; NULL when there is no such slot. */
+	void *(*map_lookup_percpu_elem)(struct bpf_map *map, const void *key, u32 slot);
 	long (*map_update_elem)(struct bpf_map *map, const void *key, const void *value, u64 flags);
 	long (*map_delete_elem)(struct bpf_map *map, const void *key);
 
@@ -88,6 +96,7 @@ struct bpf_map_ops {
 	 */
 	int (*map_update_slot)(struct bpf_map *map, const void *key, void *object, u64 flags);
 
+	bool (*map_prog_compatible)(struct bpf_map *map, const struct bpf_prog *prog);
 	int (*map_restore_slots)(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv);
 
 	/* The last reference from outside of programs went: drop what could refer back to the map. */
@@ -100,7 +109,7 @@ struct bpf_map_stats {
 	u64 entries;
 };
 
-/* One a slot, and one that threads without a slot share (map/map_stats.h). */
+/* The first is shared by threads without a slot, then one a slot (map/map.h). */
 struct bpf_map_slot_stats {
 	u64 updates, deletes, failed_updates, evictions;
 	s64 entries; /* a delta: only the sum over the slots means something */
@@ -128,7 +137,7 @@ struct bpf_map {
 	struct bpf_map_slot_stats *slot_stats; /* bpf_nr_slots() + 1 */
 
 	int refcnt; /* all references */
-	int internal_refcnt; /* those of programs and of outer maps */
+	int uref; /* those that are not internal */
 	void (*on_free)(struct bpf_map *map, void *priv);
 	void *priv;
 	struct rcu_head rcu;
@@ -165,6 +174,7 @@ void bpf_map_put(struct bpf_map *map);
  * are left, a prog array is emptied (as Linux does it when the last descriptor and pin go), or a program and the
  * prog array that it uses would hold each other for ever.
  */
+extern bool bpf_map_keep_slots; /* true: the process is ending, so nothing is emptied any more */
 void bpf_map_inc_internal(struct bpf_map *map);
 void bpf_map_put_internal(struct bpf_map *map);
 

@@ -1,18 +1,31 @@
 /*
  * arena.h - the memory of a map
  *
- * One or two file-backed shared mappings: the index file (header, specification, buckets, elements and, but
- * for arrays, the values) and, for types whose values a client may map, the values file, which holds
- * values from offset 0 and nothing else. Links inside are 32-bit indices, never pointers. Pages come as they
- * are touched. Valid at any address, in any process, after any restart.
+ * One or two mappings: the index (header, specification, buckets, elements and, but for arrays, the
+ * values) and, for types whose values a client may map, the values file, which holds values from
+ * offset 0 and nothing else. Links inside are 32-bit indices, never pointers. Pages come as they are
+ * touched. Valid at any address and after any restart.
+ *
+ * Guarantees
+ *   A. A new arena reads as zero beyond its header.
+ *   B. The header's magic is written last: a file whose creation was cut short does not open.
+ *   C. `clean` is 1 only in an arena that bpf_arena_close(.., true) ended and nobody opened since.
+ *   D. A values memfd can be neither grown nor shrunk by who it is handed to.
+ * One process has an arena open at a time; the store's flock sees to that.
+ *
+ * An index without a file is anonymous memory of this process, so that huge pages can serve it (a memfd
+ * gets none on most systems); after a fork() the child has a copy, not the map.
+ * Tests: tests/unit/test_arena.c.
  */
 #ifndef UBPFFS_MAP_ARENA_H
 #define UBPFFS_MAP_ARENA_H
 
 #include "core/map.h"
 
-#define BPF_ARENA_MAGIC	  0x6e657261667062ULL /* "bpfaren" */
-#define BPF_ARENA_VERSION 1
+#define BPF_ARENA_MAGIC	      0x6e657261667062ULL /* "bpfaren" */
+#define BPF_ARENA_VERSION     1
+#define BPF_ARENA_HEADER_SIZE 4096
+#define BPF_ARENA_MAX_SIZE    (1ULL << 44) /* of one mapping */
 
 struct bpf_arena_header { /* at offset 0 of the index file */
 	u64 magic;
@@ -23,31 +36,41 @@ struct bpf_arena_header { /* at offset 0 of the index file */
 	u32 clean; /* 1: closed in order; 0: recover on open */
 	u32 frozen;
 	u32 hash_seed;
+	u64 entries; /* in use when it was closed cleanly */
 	struct bpf_map_spec spec;
 };
 
 struct bpf_arena {
 	struct bpf_arena_header *header;
 	void *index; /* first byte after the header's page */
-	void *values; /* NULL without a values file */
+	void *values; /* NULL without values of their own */
 	size_t index_size, values_size; /* of the mappings, header page included */
-	int index_fd, values_fd; /* -1 when absent */
+	int index_fd, values_fd; /* -1: anonymous memory */
 	bool was_clean; /* as found on open */
 };
 
 /*
  * bpf_arena_create - size the files and map them
  *
- * Descriptors are duplicated; -1 makes a memfd (the values memfd is sealed against resizing). index_bytes
- * and values_bytes are what the type needs beside the header. -ENOMEM, -E2BIG (does not fit in the
- * address space), or the errno of ftruncate/mmap (-ENOSPC).
+ * Descriptors are duplicated. index_fd -1 makes anonymous memory; values_fd -1 makes anonymous memory too,
+ * or a sealed memfd when the map is BPF_F_MMAPABLE. index_bytes and values_bytes are what the type
+ * needs beside the header. -ENOMEM, -E2BIG (does not fit in the address space), -EINVAL (a values file
+ * that nobody asked for, or an index file without it), or the errno of ftruncate/mmap (-ENOSPC).
  */
-int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, size_t index_bytes,
-		     size_t values_bytes, int index_fd, int values_fd, struct bpf_arena **out);
-/* Map what a file holds; -EBADMSG when sizes, magic, version or slots do not fit. Nothing in the files is
- * trusted beyond what is checked here. */
+int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_bytes, u64 values_bytes,
+		     int index_fd, int values_fd, struct bpf_arena **out);
+
+/* Map what a file holds; -EBADMSG when sizes, magic, version or specification do not fit. Nothing in
+ * the files is trusted beyond what is checked here. The header's `clean` becomes 0. */
 int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out);
+
 /* Marks it clean when asked, and unmaps. */
 void bpf_arena_close(struct bpf_arena *arena, bool clean);
+
+/* What the type of an opened arena needs must be what the files have. -EBADMSG. */
+int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 values_bytes);
+
+/* Ask for huge pages under a part that will be used densely, where the system has them for it. */
+void bpf_arena_advise_huge(void *addr, size_t len);
 
 #endif

@@ -1,0 +1,261 @@
+/*
+ * arena.c - creating, mapping and checking the memory of a map (see arena.h)
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include "core/run.h"
+#include "map/arena.h"
+
+#define HUGE_PAGE (2UL << 20)
+
+static u64 page_align(u64 size)
+{
+	return round_up(size, (u64)BPF_ARENA_HEADER_SIZE);
+}
+
+/* Anonymous memory, placed so that huge pages can lie under it. */
+static void *map_anonymous(size_t size)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	uintptr_t start, from;
+	void *addr;
+
+	if (size < HUGE_PAGE) {
+		addr = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+		return addr == MAP_FAILED ? NULL : addr;
+	}
+	addr = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (addr == MAP_FAILED)
+		return NULL;
+	start = (uintptr_t)addr;
+	from = round_up(start, HUGE_PAGE);
+	if (from > start)
+		munmap(addr, from - start);
+	if (start + HUGE_PAGE > from)
+		munmap((void *)(from + size), start + HUGE_PAGE - from);
+	return (void *)from;
+}
+
+/* One of the two mappings: of a file made `size` bytes long, or anonymous. */
+static int map_part(int fd, size_t size, bool resize, void **out)
+{
+	if (fd < 0) {
+		*out = map_anonymous(size);
+		return *out ? 0 : -ENOMEM;
+	}
+	if (resize && ftruncate(fd, (off_t)size))
+		return errno == EFBIG ? -E2BIG : -errno;
+	*out = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (*out == MAP_FAILED) {
+		*out = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+static int dup_fd(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}
+
+static int values_memfd(size_t size)
+{
+	int fd = memfd_create("bpf-map-values", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (!ftruncate(fd, (off_t)size) &&
+	    !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static struct bpf_arena *arena_alloc(void)
+{
+	struct bpf_arena *arena = calloc(1, sizeof(*arena));
+
+	if (arena)
+		arena->index_fd = arena->values_fd = -1;
+	return arena;
+}
+
+static int arena_map_values(struct bpf_arena *arena, const struct bpf_map_spec *spec, int values_fd)
+{
+	bool resize = values_fd >= 0;
+
+	if (values_fd >= 0)
+		arena->values_fd = dup_fd(values_fd);
+	else if (spec->map_flags & BPF_F_MMAPABLE)
+		arena->values_fd = values_memfd(arena->values_size);
+	if (arena->values_fd < -1) {
+		int err = arena->values_fd;
+
+		arena->values_fd = -1;
+		return err;
+	}
+	return map_part(arena->values_fd, arena->values_size, resize, &arena->values);
+}
+
+static void arena_init_header(struct bpf_arena *arena, const struct bpf_map_spec *spec, u32 map_id)
+{
+	struct bpf_arena_header *header = arena->header;
+
+	header->version = BPF_ARENA_VERSION;
+	header->nr_slots = bpf_nr_slots();
+	header->index_size = arena->index_size;
+	header->values_size = arena->values_size;
+	header->map_id = map_id;
+	header->spec = *spec;
+	if (!(spec->map_flags & BPF_F_ZERO_SEED) &&
+	    getrandom(&header->hash_seed, sizeof(header->hash_seed), GRND_NONBLOCK) < 0)
+		header->hash_seed = (u32)((uintptr_t)arena >> 4) ^ map_id;
+	__atomic_store_n(&header->magic, BPF_ARENA_MAGIC, __ATOMIC_RELEASE);
+}
+
+int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_bytes, u64 values_bytes,
+		     int index_fd, int values_fd, struct bpf_arena **out)
+{
+	struct bpf_arena *arena;
+	int err;
+
+	if (index_bytes > BPF_ARENA_MAX_SIZE || values_bytes > BPF_ARENA_MAX_SIZE)
+		return -E2BIG;
+	if (!values_bytes && values_fd >= 0)
+		return -EINVAL;
+	if (values_bytes && (index_fd >= 0) != (values_fd >= 0))
+		return -EINVAL;
+	arena = arena_alloc();
+	if (!arena)
+		return -ENOMEM;
+	arena->index_size = BPF_ARENA_HEADER_SIZE + page_align(index_bytes);
+	arena->values_size = page_align(values_bytes);
+
+	if (index_fd >= 0) {
+		err = dup_fd(index_fd);
+		if (err < 0)
+			goto fail;
+		arena->index_fd = err;
+	}
+	err = map_part(arena->index_fd, arena->index_size, true, (void **)&arena->header);
+	if (err)
+		goto fail;
+	if (arena->values_size) {
+		err = arena_map_values(arena, spec, values_fd);
+		if (err)
+			goto fail;
+	}
+	arena->index = (char *)arena->header + BPF_ARENA_HEADER_SIZE;
+	arena_init_header(arena, spec, map_id);
+	*out = arena;
+	return 0;
+fail:
+	bpf_arena_close(arena, false);
+	return err;
+}
+
+/* The file's own size decides what may be touched, before anything in it is believed. */
+static int file_size(int fd, size_t *size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size % BPF_ARENA_HEADER_SIZE ||
+	    (u64)st.st_size > BPF_ARENA_MAX_SIZE + BPF_ARENA_HEADER_SIZE)
+		return -EBADMSG;
+	*size = (size_t)st.st_size;
+	return 0;
+}
+
+static int header_check(const struct bpf_arena *arena)
+{
+	const struct bpf_arena_header *header = arena->header;
+
+	if (header->magic != BPF_ARENA_MAGIC || header->version != BPF_ARENA_VERSION ||
+	    header->index_size != arena->index_size || header->values_size != arena->values_size ||
+	    !header->nr_slots || header->nr_slots > BPF_MAX_SLOTS ||
+	    memchr(header->spec.name, 0, sizeof(header->spec.name)) == NULL)
+		return -EBADMSG;
+	return 0;
+}
+
+int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out)
+{
+	struct bpf_arena *arena = arena_alloc();
+	int err;
+
+	if (!arena)
+		return -ENOMEM;
+	err = dup_fd(index_fd);
+	if (err < 0)
+		goto fail;
+	arena->index_fd = err;
+	if (values_fd >= 0) {
+		err = dup_fd(values_fd);
+		if (err < 0)
+			goto fail;
+		arena->values_fd = err;
+		err = file_size(values_fd, &arena->values_size);
+		if (err)
+			goto fail;
+	}
+	err = file_size(index_fd, &arena->index_size);
+	if (!err)
+		err = map_part(arena->index_fd, arena->index_size, false, (void **)&arena->header);
+	if (!err)
+		err = header_check(arena);
+	if (!err && arena->values_size)
+		err = map_part(arena->values_fd, arena->values_size, false, &arena->values);
+	if (err)
+		goto fail;
+	arena->index = (char *)arena->header + BPF_ARENA_HEADER_SIZE;
+	arena->was_clean = arena->header->clean == 1;
+	__atomic_store_n(&arena->header->clean, 0, __ATOMIC_RELEASE);
+	*out = arena;
+	return 0;
+fail:
+	bpf_arena_close(arena, false);
+	return err;
+}
+
+int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 values_bytes)
+{
+	if (index_bytes > BPF_ARENA_MAX_SIZE || values_bytes > BPF_ARENA_MAX_SIZE ||
+	    arena->index_size != BPF_ARENA_HEADER_SIZE + page_align(index_bytes) ||
+	    arena->values_size != page_align(values_bytes))
+		return -EBADMSG;
+	return 0;
+}
+
+void bpf_arena_close(struct bpf_arena *arena, bool clean)
+{
+	if (!arena)
+		return;
+	if (clean && arena->header)
+		__atomic_store_n(&arena->header->clean, 1, __ATOMIC_RELEASE);
+	if (arena->values)
+		munmap(arena->values, arena->values_size);
+	if (arena->header)
+		munmap(arena->header, arena->index_size);
+	if (arena->values_fd >= 0)
+		close(arena->values_fd);
+	if (arena->index_fd >= 0)
+		close(arena->index_fd);
+	free(arena);
+}
+
+void bpf_arena_advise_huge(void *addr, size_t len)
+{
+	uintptr_t from = round_up((uintptr_t)addr, HUGE_PAGE);
+	uintptr_t to = ((uintptr_t)addr + len) / HUGE_PAGE * HUGE_PAGE;
+
+	if (from < to)
+		madvise((void *)from, to - from, MADV_HUGEPAGE); /* a hint: failing is fine */
+}

@@ -1,0 +1,192 @@
+/*
+ * hashtab.h - the table under hash, percpu_hash and the LRU kinds: elements, buckets, hashing, finding
+ *
+ * A bucket is one 64-bit word:
+ *	bits 0-31   link to the first element; bit 30 is the writers' lock
+ *	bits 32-63  filter: for each element of the chain the bit that 5 bits of its hash choose
+ * so that a miss mostly costs one cache line, and locking, publishing a new head and unlocking are
+ * one atomic and one store on the line that had to be read anyway. A word of zero is an empty chain
+ * (untouched arena memory).
+ *
+ * A link is
+ *	0x00000001 .. 0x3fffffff  an element's index
+ *	0x80000000 | bucket       the end of this bucket's chain (a "nulls" marker)
+ *	0xc0000000 | index        a free element (percpu_freelist.h)
+ * A reader that is standing on an element while it is moved to another chain, or freed, comes to
+ * an end that is not its bucket's, and starts again. New elements are always put in front, so a reader
+ * that was carried to the front of its own chain sees all of it.
+ *
+ * An element is a header, the key (zero-padded to a multiple of 8) and the value. `version` is odd in
+ * a live element; it is made so after key and value are complete and before the element is linked, and even
+ * again after it was unlinked and before the bucket is unlocked. A replacing element's version is above that of
+ * the element that it replaces.
+ */
+#ifndef UBPFFS_MAP_HASHTAB_H
+#define UBPFFS_MAP_HASHTAB_H
+
+#include "map/map.h"
+#include "map/percpu_freelist.h"
+
+#define HTAB_LINK_END	 0x80000000u
+#define HTAB_LOCK	 0x40000000ull
+#define HTAB_MAX_BUCKETS (1u << 27)
+
+/* A page of buckets that was written to has its bit in `used`: walks and recovery skip the others. */
+#define HTAB_USED_SHIFT 9
+
+struct htab_elem {
+	u32 next;
+	u32 version;
+	u64 key[];
+};
+
+struct bpf_htab {
+	struct bpf_map map;
+
+	/* What a lookup needs, on one line. */
+	u64 *buckets __attribute__((aligned(64)));
+	char *elems; /* element i is at elems + i * elem_size */
+	u64 seed;
+	u32 mask; /* buckets - 1 */
+	u32 elem_size;
+	u32 value_off; /* of the value in an element */
+	u32 key_words;
+
+	u32 total_elems; /* element 0 is none */
+	u32 nr_slots; /* that the arena was laid out for */
+	u32 *spares; /* nr_slots + 1, a cache line each: see spare_take() */
+	u64 *used;
+	struct pcpu_freelist freelist;
+};
+
+static inline struct bpf_htab *bpf_htab(const struct bpf_map *map)
+{
+	return container_of(map, struct bpf_htab, map);
+}
+
+static inline struct htab_elem *htab_elem(const struct bpf_htab *htab, u32 idx)
+{
+	return (struct htab_elem *)(htab->elems + (u64)idx * htab->elem_size);
+}
+
+static inline void *htab_elem_value(const struct bpf_htab *htab, struct htab_elem *elem)
+{
+	return (char *)elem + htab->value_off;
+}
+
+/* ---- hashing. key_size is a constant where it is 4, 8 or 16; 0 stands for any other. */
+
+u64 htab_hash_bytes(const void *key, u32 size, u64 seed);
+
+/* Both halves of a product: each bit of either factor reaches about half of the result. */
+static inline u64 htab_mix(u64 a, u64 b)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (u64)product ^ (u64)(product >> 64);
+}
+
+#define HTAB_MUL1 0x9e3779b97f4a7c15ull /* 2^64 / golden ratio */
+#define HTAB_MUL2 0xd6e8feb86659fd93ull
+
+static inline __attribute__((always_inline)) u64 htab_hash(const struct bpf_htab *htab,
+							   const void *key, const u32 key_size)
+{
+	u64 word[2] = {};
+
+	switch (key_size) {
+	case 4:
+		memcpy(word, key, 4);
+		return htab_mix(word[0] ^ htab->seed, HTAB_MUL1);
+	case 8:
+		memcpy(word, key, 8);
+		return htab_mix(word[0] ^ htab->seed, HTAB_MUL1);
+	case 16:
+		memcpy(word, key, 16);
+		return htab_mix(htab_mix(word[0] ^ htab->seed, HTAB_MUL2) ^ word[1], HTAB_MUL1);
+	default:
+		return htab_hash_bytes(key, htab->map.key_size, htab->seed);
+	}
+}
+
+static inline u64 htab_filter_bit(u64 hash)
+{
+	return 1ull << (32 + (hash >> 59));
+}
+
+/* ---- keys */
+
+bool htab_key_equal_words(const struct bpf_htab *htab, const struct htab_elem *elem,
+			  const void *key);
+
+/*
+ * Is this element's key the wanted one? Keys of up to 8 bytes are one atomic word. Longer ones may be
+ * rewritten under a reader's eyes when the element is freed and used again: then its version has changed,
+ * *torn becomes true and the reader starts again.
+ */
+static inline __attribute__((always_inline)) bool htab_key_equal(const struct bpf_htab *htab,
+								 const struct htab_elem *elem,
+								 const void *key,
+								 const u32 key_size, bool *torn)
+{
+	u32 version, word4;
+	u64 word[2];
+	bool equal;
+
+	if (key_size == 4) {
+		memcpy(&word4, key, 4);
+		return __atomic_load_n((const u32 *)elem->key, __ATOMIC_ACQUIRE) == word4;
+	}
+	if (key_size == 8) {
+		memcpy(word, key, 8);
+		return __atomic_load_n(&elem->key[0], __ATOMIC_ACQUIRE) == word[0];
+	}
+	version = __atomic_load_n(&elem->version, __ATOMIC_ACQUIRE);
+	if (key_size == 16) {
+		memcpy(word, key, 16);
+		equal = __atomic_load_n(&elem->key[0], __ATOMIC_ACQUIRE) == word[0] &&
+			__atomic_load_n(&elem->key[1], __ATOMIC_ACQUIRE) == word[1];
+	} else {
+		equal = htab_key_equal_words(htab, elem, key);
+	}
+	if (equal && __atomic_load_n(&elem->version, __ATOMIC_ACQUIRE) != version)
+		*torn = true;
+	return equal;
+}
+
+/*
+ * htab_find - the element with this key, or NULL; takes no lock
+ *
+ * Inside an RCU section. The element was in the table at some moment of the call.
+ */
+static inline __attribute__((always_inline)) struct htab_elem *htab_find(
+	const struct bpf_htab *htab, const void *key, u64 hash, const u32 key_size)
+{
+	const u32 bucket = (u32)hash & htab->mask;
+	const u64 *head = &htab->buckets[bucket];
+	struct htab_elem *elem;
+	bool torn;
+	u64 word;
+	u32 link;
+
+again:
+	word = __atomic_load_n(head, __ATOMIC_ACQUIRE);
+	if (!(word & htab_filter_bit(hash)))
+		return NULL;
+	torn = false;
+	link = (u32)(word & ~HTAB_LOCK);
+	while (!(link & HTAB_LINK_END)) {
+		elem = htab_elem(htab, link);
+		if (htab_key_equal(htab, elem, key, key_size, &torn)) {
+			if (unlikely(torn))
+				goto again;
+			return elem;
+		}
+		link = __atomic_load_n(&elem->next, __ATOMIC_ACQUIRE);
+	}
+	if (unlikely(link != (HTAB_LINK_END | bucket)))
+		goto again;
+	return NULL;
+}
+
+#endif

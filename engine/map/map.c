@@ -1,0 +1,540 @@
+/*
+ * map.c - the life of a map and the operations from outside of programs
+ *
+ * The registry of types, the checks that all types share, reference counts, and bpf(2)'s view: access
+ * flags, frozen maps, copies in and out. No type is named here but in the registry.
+ *
+ * A map's file is made by bpf_map_create() and taken over by bpf_map_open(); its arena is marked clean when the
+ * last reference is gone (after a grace period), and a type rebuilds what was not.
+ */
+#include <ctype.h>
+#include <limits.h>
+#include "map/map.h"
+
+static const struct bpf_map_ops *const map_ops[] = {
+	[BPF_MAP_TYPE_HASH] = &htab_map_ops,
+	[BPF_MAP_TYPE_ARRAY] = &array_map_ops,
+	[BPF_MAP_TYPE_PROG_ARRAY] = &prog_array_map_ops,
+	[BPF_MAP_TYPE_PERCPU_ARRAY] = &percpu_array_map_ops,
+};
+
+static const char *const map_type_names[] = {
+	[BPF_MAP_TYPE_HASH] = "hash",
+	[BPF_MAP_TYPE_ARRAY] = "array",
+	[BPF_MAP_TYPE_PROG_ARRAY] = "prog_array",
+	[BPF_MAP_TYPE_PERF_EVENT_ARRAY] = "perf_event_array",
+	[BPF_MAP_TYPE_PERCPU_HASH] = "percpu_hash",
+	[BPF_MAP_TYPE_PERCPU_ARRAY] = "percpu_array",
+	[BPF_MAP_TYPE_STACK_TRACE] = "stack_trace",
+	[BPF_MAP_TYPE_CGROUP_ARRAY] = "cgroup_array",
+	[BPF_MAP_TYPE_LRU_HASH] = "lru_hash",
+	[BPF_MAP_TYPE_LRU_PERCPU_HASH] = "lru_percpu_hash",
+	[BPF_MAP_TYPE_LPM_TRIE] = "lpm_trie",
+	[BPF_MAP_TYPE_ARRAY_OF_MAPS] = "array_of_maps",
+	[BPF_MAP_TYPE_HASH_OF_MAPS] = "hash_of_maps",
+	[BPF_MAP_TYPE_DEVMAP] = "devmap",
+	[BPF_MAP_TYPE_SOCKMAP] = "sockmap",
+	[BPF_MAP_TYPE_CPUMAP] = "cpumap",
+	[BPF_MAP_TYPE_XSKMAP] = "xskmap",
+	[BPF_MAP_TYPE_SOCKHASH] = "sockhash",
+	[BPF_MAP_TYPE_CGROUP_STORAGE] = "cgroup_storage",
+	[BPF_MAP_TYPE_REUSEPORT_SOCKARRAY] = "reuseport_sockarray",
+	[BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE] = "percpu_cgroup_storage",
+	[BPF_MAP_TYPE_QUEUE] = "queue",
+	[BPF_MAP_TYPE_STACK] = "stack",
+	[BPF_MAP_TYPE_SK_STORAGE] = "sk_storage",
+	[BPF_MAP_TYPE_DEVMAP_HASH] = "devmap_hash",
+	[BPF_MAP_TYPE_STRUCT_OPS] = "struct_ops",
+	[BPF_MAP_TYPE_RINGBUF] = "ringbuf",
+	[BPF_MAP_TYPE_INODE_STORAGE] = "inode_storage",
+	[BPF_MAP_TYPE_TASK_STORAGE] = "task_storage",
+	[BPF_MAP_TYPE_BLOOM_FILTER] = "bloom_filter",
+};
+
+struct bpf_prog *(*bpf_prog_get_by_id_hook)(u32 id);
+struct bpf_map *(*bpf_map_get_by_id_hook)(u32 id);
+
+bool bpf_map_keep_slots;
+
+static u64 live_maps;
+static u32 last_id;
+
+const struct bpf_map_ops *bpf_map_ops_find(enum bpf_map_type type)
+{
+	return (u32)type < ARRAY_SIZE(map_ops) ? map_ops[type] : NULL;
+}
+
+const char *bpf_map_type_name(enum bpf_map_type type)
+{
+	return (u32)type < ARRAY_SIZE(map_type_names) ? map_type_names[type] : NULL;
+}
+
+int bpf_map_type_by_name(const char *name)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(map_type_names); i++)
+		if (map_type_names[i] && !strcmp(map_type_names[i], name))
+			return (int)i;
+	return -ENOENT;
+}
+
+u64 bpf_map_live_count(void)
+{
+	return __atomic_load_n(&live_maps, __ATOMIC_RELAXED);
+}
+
+/* ---- making and opening */
+
+/* Ids that the caller chose are never given out again either. */
+static u32 map_take_id(u32 id)
+{
+	u32 last = __atomic_load_n(&last_id, __ATOMIC_RELAXED);
+
+	if (!id)
+		return __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
+	while (last < id && !__atomic_compare_exchange_n(&last_id, &last, id, true,
+							 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	return id;
+}
+
+/* The rules of bpf(2) that hold for every type. */
+static int spec_check(const struct bpf_map_spec *spec, const struct bpf_map_ops **ops)
+{
+	const char *end = memchr(spec->name, 0, sizeof(spec->name));
+
+	if (!end)
+		return -EINVAL;
+	for (const char *c = spec->name; c < end; c++)
+		if (!isalnum((unsigned char)*c) && *c != '_' && *c != '.')
+			return -EINVAL;
+	if (!bpf_map_type_name(spec->map_type))
+		return -EINVAL;
+	*ops = bpf_map_ops_find(spec->map_type);
+	if (!*ops)
+		return -EOPNOTSUPP;
+	if (spec->map_extra && spec->map_type != BPF_MAP_TYPE_BLOOM_FILTER)
+		return -EINVAL;
+	if ((spec->map_flags & (BPF_F_RDONLY | BPF_F_WRONLY)) == (BPF_F_RDONLY | BPF_F_WRONLY) ||
+	    (spec->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)) ==
+		    (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
+		return -EINVAL;
+	return (*ops)->alloc_check(spec);
+}
+
+static struct bpf_map *map_alloc(const struct bpf_map_ops *ops, const struct bpf_map_spec *spec)
+{
+	size_t stats_size = (bpf_nr_slots() + 1) * sizeof(struct bpf_map_slot_stats);
+	struct bpf_map *map = aligned_alloc(64, round_up(ops->map_size, (size_t)64));
+
+	if (!map)
+		return NULL;
+	memset(map, 0, ops->map_size);
+	map->slot_stats = aligned_alloc(64, stats_size);
+	if (!map->slot_stats) {
+		free(map);
+		return NULL;
+	}
+	memset(map->slot_stats, 0, stats_size);
+	map->ops = ops;
+	map->map_type = spec->map_type;
+	map->key_size = spec->key_size;
+	map->value_size = spec->value_size;
+	map->max_entries = spec->max_entries;
+	map->map_flags = spec->map_flags;
+	map->map_extra = spec->map_extra;
+	memcpy(map->name, spec->name, sizeof(map->name));
+	map->btf_key_type_id = spec->btf_key_type_id;
+	map->btf_value_type_id = spec->btf_value_type_id;
+	map->spin_lock_off = -ENOENT;
+	map->refcnt = map->uref = 1;
+	return map;
+}
+
+static void map_free(struct bpf_map *map, bool clean)
+{
+	if (map->arena && clean)
+		map->arena->header->entries = bpf_map_count_entries(map);
+	bpf_arena_close(map->arena, clean);
+	free(map->slot_stats);
+	free(map);
+}
+
+static void map_publish(struct bpf_map *map, struct bpf_map **out)
+{
+	__atomic_fetch_add(&live_maps, 1, __ATOMIC_RELAXED);
+	*out = map;
+}
+
+int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int values_fd,
+		   struct bpf_map **out)
+{
+	const struct bpf_map_ops *ops;
+	u64 index, values = 0;
+	struct bpf_map *map;
+	int err;
+
+	err = spec_check(spec, &ops);
+	if (!err)
+		err = ops->map_layout(spec, bpf_nr_slots(), &index, &values);
+	if (err)
+		return err;
+	map = map_alloc(ops, spec);
+	if (!map)
+		return -ENOMEM;
+	map->id = map_take_id(id);
+	err = bpf_arena_create(spec, map->id, index, values, index_fd, values_fd, &map->arena);
+	if (!err)
+		err = ops->alloc(map);
+	if (err) {
+		map_free(map, false);
+		return err;
+	}
+	map_publish(map, out);
+	return 0;
+}
+
+int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
+{
+	const struct bpf_map_ops *ops;
+	const struct bpf_map_spec *spec;
+	struct bpf_arena *arena;
+	u64 index, values = 0;
+	struct bpf_map *map;
+	int err;
+
+	err = bpf_arena_open(index_fd, values_fd, &arena);
+	if (err)
+		return err;
+	spec = &arena->header->spec;
+	if (spec_check(spec, &ops) ||
+	    ops->map_layout(spec, arena->header->nr_slots, &index, &values) ||
+	    bpf_arena_check_size(arena, index, values)) {
+		bpf_arena_close(arena, arena->was_clean);
+		return -EBADMSG;
+	}
+	map = map_alloc(ops, spec);
+	if (!map) {
+		bpf_arena_close(arena, arena->was_clean);
+		return -ENOMEM;
+	}
+	map->arena = arena;
+	map->id = map_take_id(arena->header->map_id);
+	map->frozen = arena->header->frozen;
+	if (arena->was_clean)
+		bpf_map_set_entries(map, arena->header->entries);
+	err = ops->open(map);
+	if (err) {
+		map_free(map, arena->was_clean);
+		return err;
+	}
+	map_publish(map, out);
+	return 0;
+}
+
+bool bpf_map_has_values_file(const struct bpf_map_spec *spec)
+{
+	const struct bpf_map_ops *ops;
+	u64 index, values = 0;
+
+	return !spec_check(spec, &ops) && !ops->map_layout(spec, bpf_nr_slots(), &index, &values) &&
+	       values;
+}
+
+/* ---- references */
+
+void bpf_map_inc(struct bpf_map *map)
+{
+	__atomic_fetch_add(&map->uref, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&map->refcnt, 1, __ATOMIC_RELAXED);
+}
+
+void bpf_map_inc_internal(struct bpf_map *map)
+{
+	__atomic_fetch_add(&map->refcnt, 1, __ATOMIC_RELAXED);
+}
+
+bool bpf_map_inc_not_zero(struct bpf_map *map)
+{
+	int count = __atomic_load_n(&map->refcnt, __ATOMIC_RELAXED);
+
+	do {
+		if (!count)
+			return false;
+	} while (!__atomic_compare_exchange_n(&map->refcnt, &count, count + 1, true,
+					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	__atomic_fetch_add(&map->uref, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+static void map_free_rcu(struct rcu_head *head)
+{
+	struct bpf_map *map = container_of(head, struct bpf_map, rcu);
+
+	map->ops->free(map);
+	map_free(map, true);
+	__atomic_fetch_sub(&live_maps, 1, __ATOMIC_RELAXED);
+}
+
+void bpf_map_put_internal(struct bpf_map *map)
+{
+	if (__atomic_sub_fetch(&map->refcnt, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (map->on_free)
+		map->on_free(map, map->priv);
+	bpf_call_rcu(&map->rcu, map_free_rcu);
+}
+
+void bpf_map_put(struct bpf_map *map)
+{
+	if (!__atomic_sub_fetch(&map->uref, 1, __ATOMIC_ACQ_REL) && map->ops->map_release_uref &&
+	    !__atomic_load_n(&bpf_map_keep_slots, __ATOMIC_RELAXED))
+		map->ops->map_release_uref(map);
+	bpf_map_put_internal(map);
+}
+
+/* ---- operations from outside */
+
+u32 bpf_map_value_size(const struct bpf_map *map)
+{
+	if (map->ops->percpu)
+		return round_up(map->value_size, 8) * bpf_nr_slots();
+	return map->value_size;
+}
+
+static bool may_read(const struct bpf_map *map)
+{
+	return !(map->map_flags & BPF_F_WRONLY);
+}
+
+static bool may_write(const struct bpf_map *map)
+{
+	return !(map->map_flags & BPF_F_RDONLY) && !__atomic_load_n(&map->frozen, __ATOMIC_RELAXED);
+}
+
+/* BPF_F_LOCK is for values that hold a lock. */
+static bool lock_flag_ok(const struct bpf_map *map, u64 flags)
+{
+	return !(flags & BPF_F_LOCK) || map->spin_lock_off >= 0;
+}
+
+int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags)
+{
+	const void *found;
+	long err = 0;
+
+	if (!may_read(map))
+		return -EPERM;
+	if (flags & ~(u64)BPF_F_LOCK || !lock_flag_ok(map, flags))
+		return -EINVAL;
+	bpf_rcu_read_lock();
+	if (map->ops->sys_lookup_elem) {
+		err = map->ops->sys_lookup_elem(map, key, value);
+	} else if (map->ops->map_lookup_elem) {
+		found = map->ops->map_lookup_elem(map, key);
+		if (found)
+			bpf_copy_from_arena(value, found, map->value_size);
+		else
+			err = -ENOENT;
+	} else {
+		err = -EOPNOTSUPP;
+	}
+	bpf_rcu_read_unlock();
+	return (int)err;
+}
+
+int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags)
+{
+	long err;
+
+	if (!may_write(map))
+		return -EPERM;
+	if (!lock_flag_ok(map, flags))
+		return -EINVAL;
+	bpf_rcu_read_lock();
+	if (map->ops->sys_update_elem)
+		err = map->ops->sys_update_elem(map, key, value, flags);
+	else if (map->ops->map_update_elem)
+		err = map->ops->map_update_elem(map, key, value, flags);
+	else
+		err = -EOPNOTSUPP;
+	bpf_rcu_read_unlock();
+	return (int)err;
+}
+
+int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags)
+{
+	if (!may_write(map))
+		return -EPERM;
+	if (!map->ops->map_update_slot)
+		return -EOPNOTSUPP;
+	return map->ops->map_update_slot(map, key, object, flags);
+}
+
+int bpf_map_delete(struct bpf_map *map, const void *key)
+{
+	long err = -EOPNOTSUPP;
+
+	if (!may_write(map))
+		return -EPERM;
+	bpf_rcu_read_lock();
+	if (map->ops->map_delete_elem)
+		err = map->ops->map_delete_elem(map, key);
+	bpf_rcu_read_unlock();
+	return (int)err;
+}
+
+int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key)
+{
+	int err = -EOPNOTSUPP;
+
+	if (!may_read(map))
+		return -EPERM;
+	bpf_rcu_read_lock();
+	if (map->ops->map_get_next_key)
+		err = map->ops->map_get_next_key(map, key, next_key);
+	bpf_rcu_read_unlock();
+	return err;
+}
+
+int bpf_map_freeze(struct bpf_map *map)
+{
+	if (map->map_flags & BPF_F_RDONLY)
+		return -EPERM;
+	if (__atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL))
+		return -EBUSY;
+	map->arena->header->frozen = 1;
+	return 0;
+}
+
+bool bpf_prog_map_compatible(struct bpf_map *map, const struct bpf_prog *prog)
+{
+	return !map->ops->map_prog_compatible || map->ops->map_prog_compatible(map, prog);
+}
+
+int bpf_map_restore_slots(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv)
+{
+	return map->ops->map_restore_slots ? map->ops->map_restore_slots(map, get, priv) : 0;
+}
+
+int bpf_array_get_next_key(const struct bpf_map *map, const void *key, void *next_key)
+{
+	u32 index = UINT_MAX, next = 0;
+
+	if (key)
+		memcpy(&index, key, sizeof(index));
+	if (index < map->max_entries) {
+		if (index == map->max_entries - 1)
+			return -ENOENT;
+		next = index + 1;
+	}
+	memcpy(next_key, &next, sizeof(next));
+	return 0;
+}
+
+/* ---- iteration */
+
+void bpf_map_iter_init(struct bpf_map_iter *it, struct bpf_map *map, bool keys_only)
+{
+	memset(it, 0, sizeof(*it));
+	bpf_map_inc_internal(map);
+	it->map = map;
+	it->keys_only = keys_only;
+	it->entry_size = round_up(map->key_size, 8);
+	if (!keys_only)
+		it->entry_size += round_up(bpf_map_value_size(map), 8);
+}
+
+int bpf_map_iter_reserve(struct bpf_map_iter *it, u32 nr)
+{
+	size_t need;
+	char *buf;
+
+	if (__builtin_mul_overflow((size_t)nr, (size_t)it->entry_size, &need))
+		return -ENOMEM;
+	if (need <= it->cap)
+		return 0;
+	need = max(need, 2 * it->cap);
+	buf = realloc(it->buf, need);
+	if (!buf)
+		return -ENOMEM;
+	it->buf = buf;
+	it->cap = need;
+	return 0;
+}
+
+int bpf_map_iter_next(struct bpf_map_iter *it, void *key, void *value)
+{
+	struct bpf_map *map = it->map;
+	int ret;
+
+	if (!may_read(map))
+		return -EPERM;
+	if (!map->ops->map_iter)
+		return -EOPNOTSUPP;
+	if (it->next == it->nr) {
+		it->next = it->nr = 0;
+		ret = map->ops->map_iter(it);
+		if (ret <= 0)
+			return ret;
+		it->nr = (u32)ret;
+	}
+	memcpy(key, bpf_map_iter_key(it, it->next), map->key_size);
+	if (!it->keys_only && value)
+		memcpy(value, bpf_map_iter_value(it, it->next), bpf_map_value_size(map));
+	it->next++;
+	return 1;
+}
+
+void bpf_map_iter_rewind(struct bpf_map_iter *it)
+{
+	it->pos = 0;
+	it->nr = it->next = 0;
+}
+
+void bpf_map_iter_end(struct bpf_map_iter *it)
+{
+	free(it->buf);
+	it->buf = NULL;
+	if (it->map)
+		bpf_map_put_internal(it->map);
+	it->map = NULL;
+}
+
+/* ---- counters */
+
+void bpf_map_set_entries(struct bpf_map *map, u64 entries)
+{
+	map->slot_stats[0].entries = (s64)entries;
+}
+
+u64 bpf_map_count_entries(const struct bpf_map *map)
+{
+	s64 sum = 0;
+
+	for (u32 i = 0; i <= bpf_nr_slots(); i++)
+		sum += __atomic_load_n(&map->slot_stats[i].entries, __ATOMIC_RELAXED);
+	return sum > 0 ? (u64)sum
+		       : 0; /* a sum taken while others count may be off by what they do */
+}
+
+void bpf_map_stats_read(const struct bpf_map *map, struct bpf_map_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	for (u32 i = 0; i <= bpf_nr_slots(); i++) {
+		const struct bpf_map_slot_stats *slot = &map->slot_stats[i];
+
+		stats->updates += __atomic_load_n(&slot->updates, __ATOMIC_RELAXED);
+		stats->deletes += __atomic_load_n(&slot->deletes, __ATOMIC_RELAXED);
+		stats->failed_updates += __atomic_load_n(&slot->failed_updates, __ATOMIC_RELAXED);
+		stats->evictions += __atomic_load_n(&slot->evictions, __ATOMIC_RELAXED);
+	}
+	stats->entries = map->ops->map_entries ? map->ops->map_entries(map)
+					       : bpf_map_count_entries(map);
+}
+
+u64 bpf_map_mem_usage(const struct bpf_map *map)
+{
+	if (map->ops->map_mem_usage)
+		return map->ops->map_mem_usage(map);
+	return map->arena->index_size + map->arena->values_size;
+}

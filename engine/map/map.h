@@ -1,0 +1,101 @@
+/*
+ * map.h - what the map types share: the registry, copies of values, counters
+ *
+ * Values are read and written by programs at any time, so the engine's own copies to and from an arena go
+ * word by word with relaxed atomics: a copy may mix two versions of a long value, but no aligned word of
+ * it is torn. Values begin at multiples of 8 and their room is a multiple of 8.
+ */
+#ifndef UBPFFS_MAP_MAP_H
+#define UBPFFS_MAP_MAP_H
+
+#include <sched.h>
+#include "core/map.h"
+#include "core/run.h"
+#include "map/arena.h"
+
+extern const struct bpf_map_ops array_map_ops, percpu_array_map_ops, htab_map_ops,
+	prog_array_map_ops;
+
+#define BPF_F_ACCESS_MASK (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
+
+#define KMALLOC_MAX_SIZE   (1u << 22) /* Linux on x86-64 and arm64: what bounds keys and values */
+#define PCPU_MIN_UNIT_SIZE 32768 /* what bounds a per-CPU value */
+
+/* The slot to push to and pop from: the thread's own, else the one of the CPU it is on. */
+static inline u32 bpf_map_slot(void)
+{
+	int cpu;
+
+	if (likely(bpf_this.slot >= 0))
+		return (u32)bpf_this.slot;
+	cpu = sched_getcpu();
+	return cpu >= 0 ? (u32)cpu % bpf_nr_slots() : 0;
+}
+
+static inline void __bpf_map_count(u64 *counter, u64 n)
+{
+	/* A slot has one owner at a time, so only those without one must count atomically. */
+	if (likely(bpf_this.slot >= 0))
+		__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n,
+				 __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+#define bpf_map_count(map, field, n) \
+	__bpf_map_count((u64 *)&(map)->slot_stats[bpf_this.slot + 1].field, (u64)(n))
+
+/* From the arena: src is 8-byte aligned and its room a multiple of 8. */
+static inline void bpf_copy_from_arena(void *dst, const void *src, u32 size)
+{
+	const u64 *words = src;
+	char *to = dst;
+
+	for (; size >= 8; size -= 8, to += 8) {
+		u64 word = __atomic_load_n(words++, __ATOMIC_RELAXED);
+
+		memcpy(to, &word, 8);
+	}
+	if (size) {
+		u64 word = __atomic_load_n(words, __ATOMIC_RELAXED);
+
+		memcpy(to, &word, size);
+	}
+}
+
+/* To the arena: the rest of the last word becomes zero. */
+static inline void bpf_copy_to_arena(void *dst, const void *src, u32 size)
+{
+	const char *from = src;
+	u64 *words = dst;
+
+	for (; size >= 8; size -= 8, from += 8) {
+		u64 word;
+
+		memcpy(&word, from, 8);
+		__atomic_store_n(words++, word, __ATOMIC_RELAXED);
+	}
+	if (size) {
+		u64 word = 0;
+
+		memcpy(&word, from, size);
+		__atomic_store_n(words, word, __ATOMIC_RELAXED);
+	}
+}
+
+static inline void bpf_zero_arena(void *dst, u32 size)
+{
+	u64 *words = dst;
+
+	for (u32 i = 0; i < (size + 7) / 8; i++)
+		__atomic_store_n(words + i, 0, __ATOMIC_RELAXED);
+}
+
+/* get_next_key of the types whose keys are 0 .. max_entries - 1. */
+int bpf_array_get_next_key(const struct bpf_map *map, const void *key, void *next_key);
+
+/* The counters of an opened map begin with the entries that it already holds. */
+void bpf_map_set_entries(struct bpf_map *map, u64 entries);
+u64 bpf_map_count_entries(const struct bpf_map *map);
+
+#endif
