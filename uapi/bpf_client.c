@@ -191,8 +191,8 @@ static int command(int fd, unsigned int cmd, struct ubpffs_io *io, const struct 
 		memset(&buf.bytes[sizeof(*io) + in_len], 0, size - in_len);
 		ret = ioctl(fd, UBPFFS_IOC(cmd, sizeof(*io) + size), &buf);
 		*io = buf.io;
-		if (io->out_len > room)
-			io->out_len = ret < 0 ? 0 : room;
+		if (io->in_len != UBPFFS_ANSWERED || io->out_len > room)
+			io->out_len = 0;
 		if (room && io->out_len)
 			memcpy(out, &buf.io + 1, io->out_len);
 		return ret;
@@ -205,8 +205,8 @@ static int command(int fd, unsigned int cmd, struct ubpffs_io *io, const struct 
 	free(big);
 	ret = ioctl(fd, UBPFFS_IOC(cmd, sizeof(*io)), io);
 	saved = errno;
-	if (io->out_len > room)
-		io->out_len = ret < 0 ? 0 : room;
+	if (io->in_len != UBPFFS_ANSWERED || io->out_len > room)
+		io->out_len = 0;
 	if (io->out_len && transfer(fd, UBPFFS_GET, io->xfer, out, io->out_len)) {
 		ret = -1;
 		saved = errno;

@@ -25,7 +25,8 @@ struct ubpffs_io {
 	__u64 flags; /* the command's flags argument: BPF_ANY, BPF_NOEXIST, ... */
 	__u64 xfer; /* 0: the payload follows; else the number of a transfer */
 	__u64 cursor; /* batches: 0 starts; as returned to go on */
-	__u32 in_len; /* payload bytes towards the server */
+	__u32 in_len; /* payload bytes towards the server; in an answer UBPFFS_ANSWERED, so that a failure
+		       * on the way is told from one that the server gave */
 	__u32 out_len; /* in: room for the answer's payload; out: its size */
 	__u32 count; /* batches: in: how many at most; out: how many */
 	__u32 id; /* id of the object that the caller believes this is; 0: any. ESTALE otherwise */

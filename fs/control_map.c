@@ -1,0 +1,284 @@
+/*
+ * control_map.c - the commands on map fds
+ */
+#include <fcntl.h>
+#include "fs/control_cmds.h"
+
+int control_map_lookup(struct control_call *call)
+{
+	struct bpf_map *map;
+	char *value;
+	u32 size;
+	int err = control_map(call, O_RDONLY, &map);
+
+	if (err)
+		return err;
+	size = bpf_map_value_size(map);
+	if (call->in_len != map->key_size || call->room < size)
+		return -EINVAL;
+	value = malloc(size + 1);
+	if (!value)
+		return -ENOMEM;
+	err = bpf_map_lookup(map, call->in, value, call->io.flags);
+	if (!err)
+		control_answer(call, value, size);
+	free(value);
+	return err;
+}
+
+int control_map_update(struct control_call *call)
+{
+	struct bpf_map *map;
+	int err = control_map(call, O_WRONLY, &map);
+
+	if (err)
+		return err;
+	if (call->in_len != (u64)map->key_size + bpf_map_value_size(map))
+		return -EINVAL;
+	return bpf_map_update(map, call->in, call->in + map->key_size, call->io.flags);
+}
+
+int control_map_delete(struct control_call *call)
+{
+	struct bpf_map *map;
+	int err = control_map(call, O_WRONLY, &map);
+
+	if (err)
+		return err;
+	return call->in_len == map->key_size ? bpf_map_delete(map, call->in) : -EINVAL;
+}
+
+int control_map_next_key(struct control_call *call)
+{
+	struct bpf_map *map;
+	char *next;
+	int err = control_map(call, O_RDONLY, &map);
+
+	if (err)
+		return err;
+	if ((call->in_len && call->in_len != map->key_size) || call->room < map->key_size)
+		return -EINVAL;
+	next = malloc(map->key_size + 1);
+	if (!next)
+		return -ENOMEM;
+	err = bpf_map_next_key(map, call->in_len ? call->in : NULL, next);
+	if (!err)
+		control_answer(call, next, map->key_size);
+	free(next);
+	return err;
+}
+
+/* Queues and stacks pop; a hash is looked up, then deleted: whoever deletes it has the value. */
+int control_map_lookup_and_delete(struct control_call *call)
+{
+	struct bpf_map *map;
+	char *value;
+	u32 size;
+	int err = control_map(call, O_RDONLY, &map);
+
+	if (!err)
+		err = control_map(call, O_WRONLY, &map);
+	if (err)
+		return err;
+	size = bpf_map_value_size(map);
+	if (call->in_len != map->key_size || call->room < size)
+		return -EINVAL;
+	value = malloc(size + 1);
+	if (!value)
+		return -ENOMEM;
+	do {
+		err = bpf_map_lookup(map, call->in, value, call->io.flags);
+		if (!err && map->key_size)
+			err = bpf_map_delete(map, call->in);
+	} while (0);
+	if (!err)
+		control_answer(call, value, size);
+	free(value);
+	return err;
+}
+
+int control_map_freeze(struct control_call *call)
+{
+	struct bpf_map *map;
+	int err = control_map(call, O_WRONLY, &map);
+
+	return err ? err : bpf_map_freeze(map);
+}
+
+/* ---- batches */
+
+static void end_walk(struct bpf_map_iter *it)
+{
+	if (it)
+		bpf_map_iter_end(it);
+	free(it);
+}
+
+void control_end_walks(struct control *c)
+{
+	size_t i;
+
+	for (i = 0; i < CONTROL_WALKS; i++)
+		if (c->walks[i].id)
+			end_walk(c->walks[i].it);
+}
+
+/* A walk is out of the table while a command uses it. */
+static struct bpf_map_iter *take_walk(struct control *c, u64 id)
+{
+	struct bpf_map_iter *it = NULL;
+	size_t i;
+
+	pthread_mutex_lock(&c->lock);
+	for (i = 0; i < CONTROL_WALKS; i++)
+		if (c->walks[i].id == id) {
+			it = c->walks[i].it;
+			c->walks[i].id = 0;
+			break;
+		}
+	pthread_mutex_unlock(&c->lock);
+	return it;
+}
+
+/* Put it under a new number; the oldest ends when there is no room. */
+static u64 keep_walk(struct control *c, struct bpf_map_iter *it)
+{
+	struct bpf_map_iter *old = NULL;
+	size_t i, at = 0;
+	u64 id;
+
+	pthread_mutex_lock(&c->lock);
+	for (i = 1; i < CONTROL_WALKS; i++)
+		if (c->walks[i].id < c->walks[at].id)
+			at = i;
+	if (c->walks[at].id)
+		old = c->walks[at].it;
+	id = ++c->next_walk;
+	c->walks[at].id = id;
+	c->walks[at].it = it;
+	pthread_mutex_unlock(&c->lock);
+	end_walk(old);
+	return id;
+}
+
+int control_map_lookup_batch(struct control_call *call)
+{
+	u32 count = call->io.count, done = 0;
+	struct bpf_map_iter *it;
+	struct bpf_map *map;
+	char *pair = NULL;
+	size_t size;
+	int ret = control_map(call, O_RDONLY, &map);
+
+	if (ret)
+		return ret;
+	size = (size_t)map->key_size + bpf_map_value_size(map);
+	if (!count || call->room / size < count)
+		return -EINVAL;
+	if (call->io.cursor) {
+		it = take_walk(call->control, call->io.cursor);
+		if (!it)
+			return -EINVAL;
+	} else {
+		it = calloc(1, sizeof(*it));
+		if (it)
+			bpf_map_iter_init(it, map, false);
+	}
+	pair = malloc(size + 8);
+	ret = it && pair ? 1 : -ENOMEM;
+	while (ret > 0 && done < count) {
+		if (call->req->cancel)
+			ret = -EINTR;
+		else
+			ret = bpf_map_iter_next(it, pair, pair + map->key_size);
+		if (ret > 0) {
+			control_answer(call, pair, size);
+			done++;
+		}
+	}
+	free(pair);
+	call->io.count = done;
+	if (ret <= 0) {
+		end_walk(it);
+		return ret ? ret : -ENOENT;
+	}
+	call->io.cursor = keep_walk(call->control, it);
+	return 0;
+}
+
+int control_map_update_batch(struct control_call *call)
+{
+	u32 count = call->io.count, i = 0;
+	struct bpf_map *map;
+	size_t size;
+	int err = control_map(call, O_WRONLY, &map);
+
+	if (!err) {
+		size = (size_t)map->key_size + bpf_map_value_size(map);
+		if (!count || call->in_len / size != count || call->in_len % size)
+			err = -EINVAL;
+	}
+	for (; !err && i < count; i += !err)
+		err = call->req->cancel
+			      ? -EINTR
+			      : bpf_map_update(map, call->in + i * size,
+					       call->in + i * size + map->key_size, call->io.flags);
+	call->io.count = i;
+	return err;
+}
+
+int control_map_delete_batch(struct control_call *call)
+{
+	u32 count = call->io.count, i = 0;
+	struct bpf_map *map;
+	int err = control_map(call, O_WRONLY, &map);
+
+	if (!err && (!count || !map->key_size || call->in_len / map->key_size != count ||
+		     call->in_len % map->key_size))
+		err = -EINVAL;
+	for (; !err && i < count; i += !err)
+		err = call->req->cancel ? -EINTR
+					: bpf_map_delete(map, call->in + (size_t)i * map->key_size);
+	call->io.count = i;
+	return err;
+}
+
+/* ---- making one */
+
+int control_map_create(struct control_call *call)
+{
+	struct bpf_map_spec spec = {0};
+	union bpf_attr attr = {0};
+	struct bpf_map *map;
+	size_t i;
+	int err;
+
+	for (i = sizeof(attr); i < call->in_len; i++)
+		if (call->in[i])
+			return -E2BIG;
+	memcpy(&attr, call->in, min(call->in_len, sizeof(attr)));
+	/* What follows map_extra belongs to other commands. */
+	for (i = offsetof(union bpf_attr, map_extra) + sizeof(attr.map_extra); i < sizeof(attr);
+	     i++)
+		if (((const char *)&attr)[i])
+			return -EINVAL;
+	if (attr.inner_map_fd || attr.btf_fd || attr.map_ifindex || attr.btf_vmlinux_value_type_id)
+		return fs_error(call->req, EOPNOTSUPP,
+				"inner_map_fd, btf_fd, map_ifindex and btf_vmlinux_value_type_id "
+				"are not taken here");
+	if (memchr(attr.map_name, 0, sizeof(attr.map_name)) == NULL)
+		return -EINVAL;
+	spec.map_type = attr.map_type;
+	spec.key_size = attr.key_size;
+	spec.value_size = attr.value_size;
+	spec.max_entries = attr.max_entries;
+	spec.map_flags = attr.map_flags;
+	spec.map_extra = attr.map_extra;
+	memcpy(spec.name, attr.map_name, sizeof(spec.name));
+	err = store_map_create(&spec, &call->req->cred, 0600, &map);
+	if (err)
+		return err;
+	control_answer(call, &map->id, sizeof(map->id));
+	control_hold(call->control, NULL, map);
+	return 0;
+}

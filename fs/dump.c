@@ -1,0 +1,225 @@
+/*
+ * dump.c - a map's entries in one file: dump (text, can be written back) and raw (records)
+ *
+ * Nothing is built in memory but one entry: an open description walks the map with an iterator, which gives every
+ * entry that lives through the walk exactly once. Reads go forward; a read at offset 0 starts again, any other jump
+ * back starts again and skips.
+ */
+#include <fcntl.h>
+#include "core/run.h"
+#include "fs/entries.h"
+#include "fs/kinds.h"
+#include "fs/pending.h"
+#include "fs/store.h"
+#include "fs/text.h"
+
+#define MAX_LINE (64u << 20)
+
+struct dump {
+	struct bpf_map *map;
+	struct bpf_map_iter it;
+	bool ended;
+	off_t pos; /* file offset of text.buf[0] */
+	struct fs_text text; /* the entry being given */
+	char *key, *value;
+	struct pending pending;
+	bool incomplete; /* the last line waits for more */
+};
+
+static int dump_open(struct fs_open *open, struct fs_req *req)
+{
+	struct dump *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	err = store_map(open->node, req, &d->map);
+	if (err) {
+		free(d);
+		return err;
+	}
+	d->key = malloc(d->map->key_size + 8);
+	d->value = malloc(bpf_map_value_size(d->map) + 8);
+	bpf_map_iter_init(&d->it, d->map, false);
+	open->priv = d;
+	return d->key && d->value ? 0 : -ENOMEM;
+}
+
+static void dump_release(struct fs_open *open)
+{
+	struct dump *d = open->priv;
+
+	if (!d)
+		return;
+	bpf_map_iter_end(&d->it);
+	bpf_map_put(d->map);
+	fs_text_free(&d->text);
+	pending_free(&d->pending);
+	free(d->key);
+	free(d->value);
+	free(d);
+}
+
+static void print_line(struct dump *d)
+{
+	struct fs_text prefix = {0};
+
+	if (d->map->key_size) {
+		text_print_key(&prefix, d->key, d->map->key_size);
+		fs_text_append(&prefix, " ", 1);
+	}
+	fs_text_append(&prefix, "", 1);
+	if (prefix.err)
+		d->text.err = prefix.err;
+	else
+		entries_print(d->map, d->value, prefix.buf, &d->text);
+	fs_text_free(&prefix);
+}
+
+/* A record: the key, the value, each padded to 8 bytes, so that its size follows from the attributes alone. */
+static void print_record(struct dump *d)
+{
+	static const char zero[8];
+	u32 key = d->map->key_size, value = bpf_map_value_size(d->map);
+
+	fs_text_append(&d->text, d->key, key);
+	fs_text_append(&d->text, zero, round_up(key, 8) - key);
+	fs_text_append(&d->text, d->value, value);
+	fs_text_append(&d->text, zero, round_up(value, 8) - value);
+}
+
+static ssize_t stream(struct dump *d, char *buf, size_t len, off_t off,
+		      void (*print)(struct dump *d))
+{
+	size_t done = 0, skip, n;
+	int ret;
+
+	if (off < d->pos) {
+		bpf_map_iter_rewind(&d->it);
+		d->text.len = d->pos = 0;
+		d->ended = false;
+	}
+	while (done < len) {
+		if (off + (off_t)done < d->pos + (off_t)d->text.len) {
+			skip = off + done - d->pos;
+			n = min(d->text.len - skip, len - done);
+			memcpy(buf + done, d->text.buf + skip, n);
+			done += n;
+			continue;
+		}
+		if (d->ended)
+			break;
+		d->pos += d->text.len;
+		d->text.len = 0;
+		ret = bpf_map_iter_next(&d->it, d->key, d->value);
+		if (ret < 0)
+			return ret;
+		d->ended = ret == 0;
+		if (ret > 0)
+			print(d);
+		if (d->text.err)
+			return d->text.err;
+	}
+	return done;
+}
+
+static ssize_t dump_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return stream(open->priv, buf, len, off, print_line);
+}
+
+static ssize_t raw_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return stream(open->priv, buf, len, off, print_record);
+}
+
+/* `key value` or `key cpuN value`. TEXT_INCOMPLETE: the line may go on. */
+static int write_line(struct dump *d, struct fs_req *req, const char *line, size_t len)
+{
+	size_t pos = 0, n, k;
+	const char *word;
+	u64 cpu = 0;
+	int on_cpu = -1, ret;
+
+	if (!text_next_word(line, len, &pos, &word, &n))
+		return TEXT_COMPLETE; /* an empty line */
+	if (!d->map->key_size)
+		return fs_error(req, EINVAL, "entries of this map have no key: push by ioctl");
+	if (text_parse_key(word, n, d->key, d->map->key_size))
+		return fs_error(req, EINVAL, "\"%.*s\" is no key of this map",
+				(int)min(n, (size_t)64), word);
+	if (entries_percpu(d->map)) {
+		k = pos;
+		if (!text_next_word(line, len, &k, &word, &n))
+			return TEXT_INCOMPLETE;
+		if (n > 3 && !memcmp(word, "cpu", 3)) {
+			if (text_parse_u64(word + 3, n - 3, bpf_nr_slots() - 1, &cpu) !=
+			    TEXT_COMPLETE)
+				return fs_error(req, EINVAL, "no such CPU: %.*s", (int)n, word);
+			on_cpu = cpu;
+			pos = k;
+		}
+	}
+	ret = entries_write(req, d->map, d->key, on_cpu, line + pos, len - pos, BPF_ANY);
+	return ret;
+}
+
+/*
+ * Whole lines act at once and are used up. What follows the last newline acts too when it is a whole entry already (an
+ * error that only close gives is lost on shells), and again if it goes on.
+ */
+static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			  off_t off)
+{
+	struct dump *d = open->priv;
+	size_t pos = 0, n;
+	const char *line;
+	int ret;
+
+	ret = pending_add(&d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
+	while (ret >= 0 && text_next_line(d->pending.buf, d->pending.len, false, &pos, &line, &n)) {
+		if (req->cancel)
+			ret = -EINTR;
+		else
+			ret = write_line(d, req, line, n);
+		if (ret == TEXT_INCOMPLETE)
+			ret = fs_error(req, EINVAL, "a line here is a key and its value");
+	}
+	pending_drop(&d->pending, ret < 0 ? d->pending.len : pos);
+	if (ret >= 0 && !pending_blank(&d->pending)) {
+		ret = write_line(d, req, d->pending.buf, d->pending.len);
+		d->incomplete = ret == TEXT_INCOMPLETE;
+		if (ret < 0)
+			pending_drop(&d->pending, d->pending.len);
+	}
+	return ret < 0 ? ret : (ssize_t)len;
+}
+
+static int dump_flush(struct fs_open *open, struct fs_req *req)
+{
+	struct dump *d = open->priv;
+
+	if (d->incomplete && !pending_blank(&d->pending))
+		return fs_error(req, EINVAL, "the last line is not complete");
+	return 0;
+}
+
+const struct fs_node_ops dump_ops = {
+	.name = "dump",
+	.type = S_IFREG,
+	.slow = true,
+	.open = dump_open,
+	.read = dump_read,
+	.write = dump_write,
+	.flush = dump_flush,
+	.release = dump_release,
+};
+
+const struct fs_node_ops raw_ops = {
+	.name = "raw",
+	.type = S_IFREG,
+	.slow = true,
+	.open = dump_open,
+	.read = raw_read,
+	.release = dump_release,
+};

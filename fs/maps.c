@@ -1,0 +1,324 @@
+/*
+ * maps.c - M/maps and M/maps/<m>: directories that are maps, and the small files in them
+ *
+ * mkdir makes a directory with nothing but attributes; the write that completes the definition makes the map
+ * (born()). The files that show entries are in entries.c and dump.c.
+ */
+#include <ctype.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include "fs/entries.h"
+#include "fs/kinds.h"
+#include "fs/mapdef.h"
+#include "fs/pending.h"
+#include "fs/perm.h"
+#include "fs/store.h"
+#include "fs/text.h"
+#include "fs/tree.h"
+
+/* ---- attributes */
+
+static int attr_open(struct fs_open *open, struct fs_req *req)
+{
+	open->priv = calloc(1, sizeof(struct pending));
+	return open->priv ? 0 : -ENOMEM;
+}
+
+static void attr_release(struct fs_open *open)
+{
+	pending_free(open->priv);
+	free(open->priv);
+}
+
+static u32 attr_of_map(const struct bpf_map *map, enum mapdef_attr attr)
+{
+	switch (attr) {
+	case MAPDEF_TYPE:
+		return map->map_type;
+	case MAPDEF_KEY_SIZE:
+		return map->key_size;
+	case MAPDEF_VALUE_SIZE:
+		return map->value_size;
+	case MAPDEF_MAX_ENTRIES:
+		return map->max_entries;
+	default:
+		return map->map_flags;
+	}
+}
+
+static int attr_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	enum mapdef_attr attr = node->attr->arg;
+	struct fs_node *dir = fs_node_place(node);
+	struct bpf_map *map;
+	struct mapdef def;
+	int err;
+
+	err = store_map(node, req, &map);
+	if (!err) {
+		mapdef_print(attr, attr_of_map(map, attr), out);
+		bpf_map_put(map);
+		return 0;
+	}
+	if (err != -ENOENT)
+		return err;
+	err = mapdef_read(dir->fd, &def);
+	if (err)
+		return err;
+	if (def.set[attr])
+		mapdef_print(attr, def.value[attr], out);
+	else if (attr == MAPDEF_FLAGS)
+		fs_text_printf(out, "0x0\n");
+	return 0;
+}
+
+/* A map's own name: the directory's, as far as the kernel would take it. */
+static void name_map(struct fs_node *dir, char *name)
+{
+	char path[PATH_MAX], *base;
+	size_t i;
+
+	base = strrchr(fs_node_path(dir, NULL, path, sizeof(path)), '/');
+	base = base ? base + 1 : path;
+	for (i = 0; i < BPF_OBJ_NAME_LEN - 1 && base[i]; i++)
+		name[i] = isalnum((unsigned char)base[i]) || base[i] == '.' ? base[i] : '_';
+	name[i] = 0;
+}
+
+/* tree_wrlock held: make the map and give it its name. */
+static int born(struct fs_node *dir, struct fs_req *req, const struct bpf_map_spec *spec)
+{
+	struct bpf_map *map;
+	struct stat st;
+	int err;
+
+	if (fstatat(dir->fd, "", &st, AT_EMPTY_PATH))
+		return -errno;
+	err = store_map_create(spec, &req->cred, st.st_mode & 0666, &map);
+	if (err)
+		return err;
+	err = store_link(store_of_map(map), dir->fd, map_dir_kind.object);
+	bpf_map_put(map);
+	return err;
+}
+
+static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr attr, u32 value)
+{
+	struct bpf_map_spec spec;
+	struct mapdef def;
+	int err;
+
+	tree_wrlock();
+	err = objdir_alive(dir, map_dir_kind.object) ? -EBUSY : mapdef_read(dir->fd, &def);
+	if (!err) {
+		def.set[attr] = true;
+		def.value[attr] = value;
+		if (mapdef_complete(&def, &spec)) {
+			name_map(dir, spec.name);
+			err = born(dir, req, &spec);
+		}
+		if (!err)
+			err = mapdef_write(dir->fd, &def);
+	}
+	tree_unlock();
+	if (err == -EBUSY)
+		return fs_error(req, EBUSY,
+				"the map is alive and its attributes are fixed: make another one");
+	if (err == -E2BIG || err == -ENOMEM)
+		return fs_error(req, -err, "a map of %u entries of %u + %u bytes does not fit",
+				spec.max_entries, spec.key_size, spec.value_size);
+	if (err == -EINVAL)
+		return fs_error(req, EINVAL,
+				"a %s map cannot have key_size %u, value_size %u, max_entries %u, "
+				"map_flags 0x%x",
+				bpf_map_type_name(spec.map_type), spec.key_size, spec.value_size,
+				spec.max_entries, spec.map_flags);
+	return err;
+}
+
+static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			  off_t off)
+{
+	enum mapdef_attr attr = open->node->attr->arg;
+	struct pending *p = open->priv;
+	u32 value;
+	int err;
+
+	if (!len)
+		return 0;
+	err = pending_add(p, buf, len, off, open->flags & O_APPEND, 256);
+	if (err)
+		return err;
+	err = mapdef_parse(attr, p->buf, p->len, &value);
+	if (err == TEXT_INCOMPLETE)
+		return len;
+	if (err == TEXT_COMPLETE) {
+		bool line = p->buf[p->len - 1] == '\n';
+
+		err = attr_set(fs_node_place(open->node), req, attr, value);
+		if (line || err)
+			pending_drop(p, p->len);
+		return err ? err : (ssize_t)len;
+	}
+	if (attr == MAPDEF_TYPE)
+		fs_error(req, -err, "%.*s is %s; `cat features` lists those of this build",
+			 (int)strcspn(p->buf, "\n"), p->buf,
+			 err == -EOPNOTSUPP ? "a map type that this build lacks" : "no map type");
+	else
+		fs_error(req, -err, "%s takes a number from 0 to %u, decimal or 0x hexadecimal",
+			 mapdef_name(attr), UINT32_MAX);
+	pending_drop(p, p->len);
+	return err;
+}
+
+/* A value that never became whole must not vanish without a word. */
+static int attr_flush(struct fs_open *open, struct fs_req *req)
+{
+	struct pending *p = open->priv;
+	u32 value;
+
+	if (pending_blank(p) ||
+	    mapdef_parse(open->node->attr->arg, p->buf, p->len, &value) == TEXT_COMPLETE)
+		return 0;
+	return fs_error(req, EINVAL, "the value is not complete");
+}
+
+static const struct fs_node_ops map_attr_ops = {
+	.name = "map attribute",
+	.type = S_IFREG,
+	.open = attr_open,
+	.show = attr_show,
+	.write = attr_write,
+	.flush = attr_flush,
+	.release = attr_release,
+};
+
+/* ---- info, stats */
+
+static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct bpf_map *map;
+	int err = store_map(node, req, &map);
+
+	if (err)
+		return err;
+	fs_text_printf(out, "id: %u\nname: %s\ntype: %s\n", map->id, map->name,
+		       bpf_map_type_name(map->map_type));
+	fs_text_printf(out, "key_size: %u\nvalue_size: %u\nmax_entries: %u\nmap_flags: 0x%x\n",
+		       map->key_size, map->value_size, map->max_entries, map->map_flags);
+	fs_text_printf(out, "frozen: %d\nmemlock: %llu\n", map->frozen,
+		       (unsigned long long)bpf_map_mem_usage(map));
+	fs_text_printf(out, "btf_key_type_id: %u\nbtf_value_type_id: %u\n", map->btf_key_type_id,
+		       map->btf_value_type_id);
+	bpf_map_put(map);
+	return 0;
+}
+
+static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct bpf_map_stats stats;
+	struct bpf_map *map;
+	int err = store_map(node, req, &map);
+
+	if (err)
+		return err;
+	bpf_map_stats_read(map, &stats);
+	fs_text_printf(out, "entries: %llu\nmax_entries: %u\nbytes: %llu\n",
+		       (unsigned long long)stats.entries, map->max_entries,
+		       (unsigned long long)bpf_map_mem_usage(map));
+	fs_text_printf(out, "updates: %llu\ndeletes: %llu\nfailed_updates: %llu\nevictions: %llu\n",
+		       (unsigned long long)stats.updates, (unsigned long long)stats.deletes,
+		       (unsigned long long)stats.failed_updates,
+		       (unsigned long long)stats.evictions);
+	bpf_map_put(map);
+	return 0;
+}
+
+static const struct fs_node_ops map_info_ops = {
+	.name = "map info",
+	.type = S_IFREG,
+	.show = info_show,
+};
+
+static const struct fs_node_ops map_stats_ops = {
+	.name = "map stats",
+	.type = S_IFREG,
+	.show = stats_show,
+};
+
+/* ---- a map's directory */
+
+static const struct fs_attr map_attrs[] = {
+	{"type", 0666, &map_attr_ops, MAPDEF_TYPE},
+	{"key_size", 0666, &map_attr_ops, MAPDEF_KEY_SIZE},
+	{"value_size", 0666, &map_attr_ops, MAPDEF_VALUE_SIZE},
+	{"max_entries", 0666, &map_attr_ops, MAPDEF_MAX_ENTRIES},
+	{"map_flags", 0666, &map_attr_ops, MAPDEF_FLAGS},
+	{"info", 0444, &map_info_ops, 0},
+	{"entries", 0777, &entries_dir_ops, 0},
+	{"dump", 0666, &dump_ops, 0},
+	{"stats", 0444, &map_stats_ops, 0},
+	{"raw", 0444, &raw_ops, 0},
+};
+
+/* Before there is a map there are only its attributes. */
+static bool map_visible(struct fs_node *dir, u32 row, bool alive)
+{
+	return alive || map_attrs[row].ops == &map_attr_ops;
+}
+
+/* Made by mkdir and not yet alive. A map whose name was dropped has lost its definition too. */
+static bool map_unborn(struct fs_node *dir)
+{
+	struct stat st;
+
+	return !objdir_alive(dir, map_dir_kind.object) &&
+	       fstatat(dir->fd, MAPDEF_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* `rm -r` of an unborn map goes over its attributes: they go with the directory. */
+static int map_unlink_unborn(struct fs_node *dir, struct fs_req *req, u32 row)
+{
+	return 0;
+}
+
+const struct objdir_kind map_dir_kind = {
+	.object = "map",
+	.attrs = map_attrs,
+	.attr_cnt = ARRAY_SIZE(map_attrs),
+	.visible = map_visible,
+	.unlink_unborn = map_unlink_unborn,
+	.unborn = map_unborn,
+};
+
+static int map_dir_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+			  struct fs_node **out)
+{
+	return objdir_lookup(&map_dir_kind, dir, name, out);
+}
+
+static int map_dir_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			   void *arg)
+{
+	return objdir_readdir(&map_dir_kind, open, cursor, emit, arg);
+}
+
+static int map_dir_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return objdir_unlink(&map_dir_kind, dir, req, name);
+}
+
+static int map_dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return objdir_rmdir_child(&map_dir_kind, dir, req, name);
+}
+
+const struct fs_node_ops map_dir_ops = {
+	.name = "map",
+	.type = S_IFDIR,
+	.lookup = map_dir_lookup,
+	.readdir = map_dir_readdir,
+	.unlink = map_dir_unlink,
+	.rmdir = map_dir_rmdir,
+};

@@ -1,0 +1,29 @@
+/*
+ * pending.h - what an open description has written so far and not yet used
+ *
+ * Shells split a write anywhere, and two commands may share one redirection. A pending text takes bytes in order;
+ * its owner looks for complete values in [buf, buf + len) and drops what it has used. A write at offset 0 begins
+ * anew; a write that leaves a gap, or goes back to another place, is -EINVAL. One open description, one pending
+ * text: writes of one open never run at once (node.h).
+ */
+#ifndef UBPFFS_FS_PENDING_H
+#define UBPFFS_FS_PENDING_H
+
+#include "fs/node.h"
+
+struct pending {
+	char *buf;
+	size_t len, cap;
+	off_t next; /* file offset that continues it */
+};
+
+/* 0, -EINVAL (see above), -EFBIG (more than max bytes are waiting), -ENOMEM. With append the offset is ignored. */
+int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool append,
+		size_t max);
+/* Forget the first `len` bytes. */
+void pending_drop(struct pending *p, size_t len);
+/* Nothing but blanks is waiting. */
+bool pending_blank(const struct pending *p);
+void pending_free(struct pending *p);
+
+#endif
