@@ -86,11 +86,9 @@ int control_map_lookup_and_delete(struct control_call *call)
 	value = malloc(size + 1);
 	if (!value)
 		return -ENOMEM;
-	do {
-		err = bpf_map_lookup(map, call->in, value, call->io.flags);
-		if (!err && map->key_size)
-			err = bpf_map_delete(map, call->in);
-	} while (0);
+	err = bpf_map_lookup(map, call->in, value, call->io.flags);
+	if (!err && map->key_size)
+		err = bpf_map_delete(map, call->in);
 	if (!err)
 		control_answer(call, value, size);
 	free(value);

@@ -176,6 +176,54 @@ static int perm_walk(struct fs_req *req, const char *path, u32 links)
 	return at;
 }
 
+/* Is the first component of a path one of ours, as opposed to a user's directory? */
+static bool perm_is_ours(const char *path)
+{
+	static const char *const ours[] = {"progs", "maps", "ids", "cgroup", "events"};
+	size_t len, i;
+
+	path += strspn(path, "/");
+	len = strcspn(path, "/");
+	for (i = 0; i < ARRAY_SIZE(ours); i++)
+		if (len == strlen(ours[i]) && !memcmp(path, ours[i], len))
+			return true;
+	return false;
+}
+
+int perm_parent(struct fs_req *req, const char *path, char **name)
+{
+	const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+	char parent[PATH_MAX];
+	struct stat st;
+	int fd, err = 0;
+
+	if (slash && slash - path >= (ptrdiff_t)sizeof(parent))
+		return -ENAMETOOLONG;
+	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 0, path);
+	if (perm_is_ours(path))
+		return fs_error(req, EPERM, "pins go into directories of your own, not into %s",
+				path);
+	if (!tree_name_ok(last) || last[0] == '.')
+		return fs_error(req, EINVAL, "\"%s\" cannot be a pin's name", last);
+	fd = perm_walk(req, parent, 0);
+	if (fd < 0)
+		return fd;
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		err = -errno;
+	else if (!S_ISDIR(st.st_mode))
+		err = -ENOTDIR;
+	else
+		err = perm_check(&req->cred, &st, W_OK | X_OK);
+	*name = err ? NULL : strdup(last);
+	if (!err && !*name)
+		err = -ENOMEM;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
 /* The object that an O_PATH descriptor leads to: the file itself, or the object's file in its directory. */
 static int perm_object_at(struct fs_req *req, int fd, enum store_kind kind,
 			  struct store_object **out)

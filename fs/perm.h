@@ -24,6 +24,14 @@ int perm_check(const struct fs_cred *cred, const struct stat *st, int mask);
 int perm_resolve(struct fs_req *req, enum store_kind kind, const char *text, int mask,
 		 struct store_object **out);
 
+/*
+ * perm_parent - the user's directory in which a client wants a new name
+ *
+ * `path` is relative to M. Returns an O_PATH descriptor of the directory, in which the client may make names, and the
+ * last component in *name (malloc()ed). -EPERM for the directories that are not the users' own. tree_lock held.
+ */
+int perm_parent(struct fs_req *req, const char *path, char **name);
+
 /* The caller's umask, from /proc; 022 when it cannot be read. */
 mode_t perm_umask(const struct fs_cred *cred);
 

@@ -32,6 +32,7 @@ struct ubpffs_io {
 	__u32 id; /* id of the object that the caller believes this is; 0: any. ESTALE otherwise */
 };
 
+#define UBPFFS_ANSWERED	   0xffffffffu
 #define UBPFFS_IO_MAX	   16383
 #define UBPFFS_PAYLOAD_MAX (UBPFFS_IO_MAX - sizeof(struct ubpffs_io))
 #define UBPFFS_XFER_MAX	   (64u << 20) /* bytes of one transfer */
