@@ -152,8 +152,8 @@ const char *bpf_map_type_name(enum bpf_map_type type); /* or NULL */
  * bpf_map_create - make a map
  *
  * values_fd, index_fd: empty files of the caller's (a store) that become the arena; -1 for memory that
- * lives with the map. They are duplicated, not taken. id 0: the next free id. Returns 0 and a
- * reference in *out, or -EINVAL, -E2BIG, -EPERM, -ENOMEM, -EOPNOTSUPP (no such type).
+ * lives with the map. They are duplicated, not taken. id 0: the next id. Returns 0 and a
+ * reference in *out, or -EINVAL, -E2BIG, -EPERM, -ENOMEM, -EOPNOTSUPP (no such type), -EEXIST (the id is in use).
  */
 int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int values_fd,
 		   struct bpf_map **out);
@@ -192,13 +192,8 @@ int bpf_map_freeze(struct bpf_map *map); /* -EBUSY when it is already */
 /* -ENOTSUPP's stand-in -EOPNOTSUPP for maps without such slots; flags: BPF_ANY. */
 int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags);
 
-/*
- * How a map of programs (or maps) finds the object whose id somebody wrote to it by bpf_map_update(): returns
- * a reference, or NULL. Whoever keeps the tables of ids (a server) sets them; while they are NULL such updates
- * are -EOPNOTSUPP and bpf_map_update_slot() is the way.
- */
-extern struct bpf_prog *(*bpf_prog_get_by_id_hook)(u32 id);
-extern struct bpf_map *(*bpf_map_get_by_id_hook)(u32 id);
+/* A reference to the live map with this id, or NULL. */
+struct bpf_map *bpf_map_get_by_id(u32 id);
 
 /*
  * Iteration: every entry that lives through the whole walk is given exactly once, also while other threads

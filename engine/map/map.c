@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <limits.h>
 #include "map/map.h"
+#include "map/map_ids.h"
 
 static const struct bpf_map_ops *const map_ops[] = {
 	[BPF_MAP_TYPE_HASH] = &htab_map_ops,
@@ -51,13 +52,9 @@ static const char *const map_type_names[] = {
 	[BPF_MAP_TYPE_BLOOM_FILTER] = "bloom_filter",
 };
 
-struct bpf_prog *(*bpf_prog_get_by_id_hook)(u32 id);
-struct bpf_map *(*bpf_map_get_by_id_hook)(u32 id);
-
 bool bpf_map_keep_slots;
 
 static u64 live_maps;
-static u32 last_id;
 
 const struct bpf_map_ops *bpf_map_ops_find(enum bpf_map_type type)
 {
@@ -83,19 +80,6 @@ u64 bpf_map_live_count(void)
 }
 
 /* ---- making and opening */
-
-/* Ids that the caller chose are never given out again either. */
-static u32 map_take_id(u32 id)
-{
-	u32 last = __atomic_load_n(&last_id, __ATOMIC_RELAXED);
-
-	if (!id)
-		return __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
-	while (last < id && !__atomic_compare_exchange_n(&last_id, &last, id, true,
-							 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		;
-	return id;
-}
 
 /* The rules of bpf(2) that hold for every type. */
 static int spec_check(const struct bpf_map_spec *spec, const struct bpf_map_ops **ops)
@@ -159,10 +143,16 @@ static void map_free(struct bpf_map *map, bool clean)
 	free(map);
 }
 
-static void map_publish(struct bpf_map *map, struct bpf_map **out)
+static int map_publish(struct bpf_map *map, struct bpf_map **out)
 {
+	int err = bpf_map_ids_add(map);
+
+	if (err)
+		return err;
+	map->arena->header->map_id = map->id;
 	__atomic_fetch_add(&live_maps, 1, __ATOMIC_RELAXED);
 	*out = map;
+	return 0;
 }
 
 int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int values_fd,
@@ -181,16 +171,20 @@ int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int va
 	map = map_alloc(ops, spec);
 	if (!map)
 		return -ENOMEM;
-	map->id = map_take_id(id);
-	err = bpf_arena_create(spec, map->id, index, values, index_fd, values_fd, &map->arena);
+	map->id = id;
+	err = bpf_arena_create(spec, id, index, values, index_fd, values_fd, &map->arena);
+	if (err)
+		goto fail;
+	err = ops->alloc(map);
+	if (err)
+		goto fail;
+	err = map_publish(map, out);
 	if (!err)
-		err = ops->alloc(map);
-	if (err) {
-		map_free(map, false);
-		return err;
-	}
-	map_publish(map, out);
-	return 0;
+		return 0;
+	ops->free(map);
+fail:
+	map_free(map, false);
+	return err;
 }
 
 int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
@@ -218,7 +212,7 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 		return -ENOMEM;
 	}
 	map->arena = arena;
-	map->id = map_take_id(arena->header->map_id);
+	map->id = arena->header->map_id;
 	map->frozen = arena->header->frozen;
 	if (arena->was_clean)
 		bpf_map_set_entries(map, arena->header->entries);
@@ -227,8 +221,12 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 		map_free(map, arena->was_clean);
 		return err;
 	}
-	map_publish(map, out);
-	return 0;
+	err = map_publish(map, out);
+	if (err) {
+		ops->free(map);
+		map_free(map, true);
+	}
+	return err;
 }
 
 bool bpf_map_has_values_file(const struct bpf_map_spec *spec)
@@ -279,6 +277,7 @@ void bpf_map_put_internal(struct bpf_map *map)
 {
 	if (__atomic_sub_fetch(&map->refcnt, 1, __ATOMIC_ACQ_REL))
 		return;
+	bpf_map_ids_remove(map);
 	if (map->on_free)
 		map->on_free(map, map->priv);
 	bpf_call_rcu(&map->rcu, map_free_rcu);

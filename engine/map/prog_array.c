@@ -23,7 +23,8 @@ struct bpf_prog_array {
 	struct bpf_map map;
 	struct bpf_prog **progs; /* max_entries, in pages that come as touched */
 	u32 *ids; /* in the arena */
-	pthread_mutex_t lock; /* writers; also `owner` */
+	pthread_mutex_t lock; /* writers; also `owner` and `used_end` */
+	u32 used_end; /* no slot from here on was ever used by this process */
 	struct {
 		bool set, jited;
 		enum bpf_prog_type type;
@@ -71,8 +72,8 @@ static void prog_array_free(struct bpf_map *map)
 	struct bpf_prog_array *array = prog_array(map);
 
 	/* The ids stay in the arena: freeing the map is not emptying it. */
-	for (u32 i = 0; i < map->max_entries; i++)
-		if (array->ids[i] && array->progs[i])
+	for (u32 i = 0; i < array->used_end; i++)
+		if (array->progs[i])
 			bpf_prog_put(array->progs[i]);
 	munmap(array->progs, (size_t)map->max_entries * sizeof(*array->progs));
 	pthread_mutex_destroy(&array->lock);
@@ -117,8 +118,11 @@ static struct bpf_prog *__slot_set(struct bpf_prog_array *array, u32 index, stru
 	if (!prog)
 		__atomic_store_n(&array->ids[index], 0, __ATOMIC_RELEASE);
 	old = bpf_rcu_xchg_pointer(array->progs[index], prog);
-	if (prog)
+	if (prog) {
 		__atomic_store_n(&array->ids[index], prog->id, __ATOMIC_RELEASE);
+		__atomic_store_n(&array->used_end, max(array->used_end, index + 1),
+				 __ATOMIC_RELAXED);
+	}
 	bpf_map_count(&array->map, entries, (s64) !!prog - !!old);
 	return old;
 }
@@ -131,7 +135,7 @@ static int prog_array_update_slot(struct bpf_map *map, const void *key, void *ob
 	int err = 0;
 
 	memcpy(&index, key, sizeof(index));
-	if (flags != BPF_ANY)
+	if (flags != BPF_ANY || !prog->id)
 		err = -EINVAL;
 	else if (index >= map->max_entries)
 		err = -E2BIG;
@@ -162,10 +166,8 @@ static long prog_array_sys_update_elem(struct bpf_map *map, const void *key, con
 	u32 id;
 	int err;
 
-	if (!bpf_prog_get_by_id_hook)
-		return -EOPNOTSUPP;
 	memcpy(&id, value, sizeof(id));
-	prog = bpf_prog_get_by_id_hook(id);
+	prog = bpf_prog_get_by_id(id);
 	if (!prog)
 		return -ENOENT;
 	err = prog_array_update_slot(map, key, prog, flags);
@@ -215,9 +217,11 @@ static int prog_array_iter(struct bpf_map_iter *it)
 {
 	struct bpf_map *map = it->map;
 
+	u32 end = __atomic_load_n(&prog_array(map)->used_end, __ATOMIC_RELAXED);
+
 	if (bpf_map_iter_reserve(it, 1))
 		return -ENOMEM;
-	while (it->pos < map->max_entries) {
+	while (it->pos < end) {
 		u32 index = (u32)it->pos++;
 		u32 id = __atomic_load_n(&prog_array(map)->ids[index], __ATOMIC_ACQUIRE);
 
@@ -234,12 +238,14 @@ static int prog_array_iter(struct bpf_map_iter *it)
 static void prog_array_release_uref(struct bpf_map *map)
 {
 	struct bpf_prog_array *array = prog_array(map);
+	u32 end;
 
-	for (u32 i = 0; i < map->max_entries; i++) {
+	pthread_mutex_lock(&array->lock);
+	end = array->used_end;
+	pthread_mutex_unlock(&array->lock);
+	for (u32 i = 0; i < end; i++) {
 		struct bpf_prog *old;
 
-		if (!bpf_rcu_dereference(array->progs[i]))
-			continue;
 		pthread_mutex_lock(&array->lock);
 		old = __slot_set(array, i, NULL);
 		pthread_mutex_unlock(&array->lock);

@@ -1,0 +1,16 @@
+/*
+ * map_ids.h - live maps by id
+ *
+ * A map is in the table from the end of its creation until its last reference is dropped. Ids rise and never
+ * repeat in one process, also not those that a caller chose. Lock: a leaf.
+ */
+#ifndef UBPFFS_MAP_MAP_IDS_H
+#define UBPFFS_MAP_MAP_IDS_H
+
+#include "core/map.h"
+
+/* Give the map an id (or keep the one it has) and enter it. -EEXIST: taken; -ENOMEM. */
+int bpf_map_ids_add(struct bpf_map *map);
+void bpf_map_ids_remove(struct bpf_map *map);
+
+#endif
