@@ -199,21 +199,50 @@ static void range_arsh(struct range *d, u8 shift)
 	range_unbound_unsigned(d);
 }
 
-static void scalar_shift(struct bpf_reg_state *dst, u8 op, u8 shift, bool alu32)
+static void scalar_lsh(struct bpf_reg_state *dst, u8 shift)
 {
-	struct range r = alu32 ? range32(dst) : range64(dst);
-	struct tnum t = alu32 ? tnum_subreg(dst->var_off) : dst->var_off;
-	struct range low = range32(dst);
+	struct range r = range64(dst), low = range32(dst), was = low;
+
+	range_lsh(&r, shift);
+	/* x << 32 >> 32 is how code of ISA v1 and v2 sign-extends: keep what the low half knew. */
+	if (shift == 32) {
+		r.smin = (s64)((u64)was.smin << 32);
+		r.smax = (s64)((u64)was.smax << 32);
+	}
+	put_range64(dst, &r);
+	__mark_reg32_unbounded(dst);
+	if (shift < 32) {
+		range_lsh(&low, shift);
+		put_range32(dst, &low);
+	}
+	dst->var_off = tnum_lshift(dst->var_off, shift);
+}
+
+/* To the right: bits of the upper half come down, so the low half starts from nothing. */
+static void scalar_rsh(struct bpf_reg_state *dst, u8 op, u8 shift)
+{
+	struct range r = range64(dst);
+
+	if (op == BPF_RSH) {
+		range_rsh(&r, shift);
+		dst->var_off = tnum_rshift(dst->var_off, shift);
+	} else {
+		range_arsh(&r, shift);
+		dst->var_off = tnum_arshift(dst->var_off, shift, 64);
+	}
+	put_range64(dst, &r);
+	__mark_reg32_unbounded(dst);
+}
+
+static void scalar32_shift(struct bpf_reg_state *dst, u8 op, u8 shift)
+{
+	struct tnum t = tnum_subreg(dst->var_off);
+	struct range r = range32(dst);
 
 	switch (op) {
 	case BPF_LSH:
 		range_lsh(&r, shift);
 		t = tnum_lshift(t, shift);
-		/* x << 32 >> 32 is how v1 and v2 code sign-extends: keep what the low half knew. */
-		if (!alu32 && shift == 32) {
-			r.smin = (s64)((u64)low.smin << 32);
-			r.smax = (s64)((u64)low.smax << 32);
-		}
 		break;
 	case BPF_RSH:
 		range_rsh(&r, shift);
@@ -221,18 +250,21 @@ static void scalar_shift(struct bpf_reg_state *dst, u8 op, u8 shift, bool alu32)
 		break;
 	default:
 		range_arsh(&r, shift);
-		t = tnum_arshift(t, shift, r.bits);
+		t = tnum_arshift(t, shift, 32);
 		break;
 	}
-	if (alu32) {
-		dst->var_off = tnum_subreg(t);
-		put_range32(dst, &r);
-	} else {
-		/* Bits moved between the halves. */
-		dst->var_off = t;
-		put_range64(dst, &r);
-		__mark_reg32_unbounded(dst);
-	}
+	dst->var_off = tnum_subreg(t);
+	put_range32(dst, &r);
+}
+
+static void scalar_shift(struct bpf_reg_state *dst, u8 op, u8 shift, bool alu32)
+{
+	if (alu32)
+		scalar32_shift(dst, op, shift);
+	else if (op == BPF_LSH)
+		scalar_lsh(dst, shift);
+	else
+		scalar_rsh(dst, op, shift);
 }
 
 static void scalar_byte_swap(struct bpf_reg_state *dst, const struct bpf_insn *insn)

@@ -48,13 +48,18 @@ void __mark_reg_unbounded(struct bpf_reg_state *reg)
 	__mark_reg32_unbounded(reg);
 }
 
+static void set_value(struct bpf_reg_state *reg, u64 imm)
+{
+	reg->var_off = tnum_const(imm);
+	set_ranges64(reg, imm, imm, imm, imm);
+	set_ranges32(reg, imm, imm, imm, imm);
+}
+
 void __mark_reg_known(struct bpf_reg_state *reg, u64 imm)
 {
 	reg->id = 0;
 	reg->off = 0;
-	reg->var_off = tnum_const(imm);
-	set_ranges64(reg, imm, imm, imm, imm);
-	set_ranges32(reg, imm, imm, imm, imm);
+	set_value(reg, imm);
 }
 
 void __mark_reg32_known(struct bpf_reg_state *reg, u64 imm)
@@ -125,12 +130,29 @@ static void ranges32_from_tnum(struct bpf_reg_state *reg)
 	narrow_u32(reg, value, value | mask);
 }
 
+/*
+ * When a single member of the tnum is inside the unsigned range, that is the value. As in Linux a range that
+ * has come down to the tnum's largest member is left to the next sync.
+ */
+static void only_member(struct bpf_reg_state *reg)
+{
+	u64 largest = reg->var_off.value | reg->var_off.mask, first, second;
+
+	if (reg->umin_value == largest || !tnum_at_least(reg->var_off, reg->umin_value, &first) ||
+	    first > reg->umax_value)
+		return;
+	if (first == largest || !tnum_at_least(reg->var_off, first + 1, &second) ||
+	    second > reg->umax_value)
+		set_value(reg, first);
+}
+
 static void ranges64_from_tnum(struct bpf_reg_state *reg)
 {
 	u64 value = reg->var_off.value, mask = reg->var_off.mask;
 
 	narrow_s64(reg, value | (mask & (1ULL << 63)), value | (mask & INT64_MAX));
 	narrow_u64(reg, value, value | mask);
+	only_member(reg);
 }
 
 /* ---- from the 64-bit ranges to the 32-bit ranges, and between signed and unsigned */
@@ -156,18 +178,31 @@ static void low_half_of_range(struct bpf_reg_state *reg, u64 lo, u64 hi)
 	}
 }
 
-static void deduce32(struct bpf_reg_state *reg)
+/*
+ * Between the two views of one width. A range that does not pass its sign boundary is the same range
+ * in the other view. A signed range that passes zero is, as unsigned numbers, [0, smax] and [smin, max]: when the
+ * unsigned range touches only one of the two, both views shrink to that one.
+ */
+static void deduce_signs32(struct bpf_reg_state *reg)
 {
-	low_half_of_range(reg, reg->umin_value, reg->umax_value);
-	low_half_of_range(reg, reg->smin_value, reg->smax_value);
-	/* A range that does not pass its sign boundary is the same range in the other view. */
+	u32 smin, smax;
+
 	if ((s32)reg->u32_min_value <= (s32)reg->u32_max_value)
 		narrow_s32(reg, reg->u32_min_value, reg->u32_max_value);
-	if ((u32)reg->s32_min_value <= (u32)reg->s32_max_value)
-		narrow_u32(reg, reg->s32_min_value, reg->s32_max_value);
+	smin = reg->s32_min_value;
+	smax = reg->s32_max_value;
+	if (smin <= smax) {
+		narrow_u32(reg, smin, smax);
+	} else if (reg->u32_max_value < smin) {
+		narrow_s32(reg, reg->u32_min_value, INT32_MAX);
+		narrow_u32(reg, 0, smax);
+	} else if (smax < reg->u32_min_value) {
+		narrow_s32(reg, INT32_MIN, reg->u32_max_value);
+		narrow_u32(reg, smin, UINT32_MAX);
+	}
 }
 
-static void deduce64(struct bpf_reg_state *reg)
+static void deduce_signs64(struct bpf_reg_state *reg)
 {
 	u64 smin, smax;
 
@@ -178,16 +213,19 @@ static void deduce64(struct bpf_reg_state *reg)
 	if (smin <= smax) {
 		narrow_u64(reg, smin, smax);
 	} else if (reg->umax_value < smin) {
-		/*
-		 * The signed range passes zero: as unsigned numbers it is [0, smax] and [smin, max].
-		 * When the unsigned range touches only one of the two, both views shrink to that one.
-		 */
 		narrow_s64(reg, reg->umin_value, INT64_MAX);
 		narrow_u64(reg, 0, smax);
 	} else if (smax < reg->umin_value) {
 		narrow_s64(reg, INT64_MIN, reg->umax_value);
 		narrow_u64(reg, smin, UINT64_MAX);
 	}
+}
+
+static void deduce32(struct bpf_reg_state *reg)
+{
+	low_half_of_range(reg, reg->umin_value, reg->umax_value);
+	low_half_of_range(reg, reg->smin_value, reg->smax_value);
+	deduce_signs32(reg);
 }
 
 /* From the 32-bit ranges to the 64-bit ranges. */
@@ -200,9 +238,17 @@ static void deduce_mixed(struct bpf_reg_state *reg)
 		   (reg->umax_value & upper) | reg->u32_max_value);
 	narrow_s64(reg, ((u64)reg->smin_value & upper) | reg->u32_min_value,
 		   ((u64)reg->smax_value & upper) | reg->u32_max_value);
-	/* A value that fits into 32 signed bits is the sign extension of its low half. */
-	if (reg->smin_value >= INT32_MIN && reg->smax_value <= INT32_MAX)
-		narrow_s64(reg, reg->s32_min_value, reg->s32_max_value);
+	/*
+	 * A value that fits into 32 signed bits, with a low half that is not negative, is its low half.
+	 * As in Linux the low half's range replaces what was known: verdicts and logs agree in this too.
+	 */
+	if (reg->s32_min_value >= 0 && reg->smin_value >= INT32_MIN &&
+	    reg->smax_value <= INT32_MAX) {
+		set_ranges64(reg, reg->s32_min_value, reg->s32_max_value, reg->s32_min_value,
+			     reg->s32_max_value);
+		reg->var_off =
+			tnum_intersect(reg->var_off, tnum_range(reg->umin_value, reg->umax_value));
+	}
 }
 
 /* From the ranges to the tnum. */
@@ -223,7 +269,7 @@ void reg_bounds_sync(struct bpf_reg_state *reg)
 	/* A fact may travel u64 -> u32 -> s32 -> s64 -> u64; three rounds reach the end of every chain. */
 	for (int round = 0; round < 3; round++) {
 		deduce32(reg);
-		deduce64(reg);
+		deduce_signs64(reg);
 		deduce_mixed(reg);
 	}
 	tnum_from_ranges(reg);
@@ -302,7 +348,7 @@ static void sign_extended_range(s64 *min, s64 *max, int size)
 	int bits = 8 * size;
 	s64 lo = sign_extend(*min, size), hi = sign_extend(*max, size);
 
-	if (*min >> bits == *max >> bits && lo <= hi && (lo < 0) == (hi < 0)) {
+	if (*min >> bits == *max >> bits && lo <= hi) {
 		*min = lo;
 		*max = hi;
 	} else {

@@ -51,8 +51,11 @@ static int is_equal(const struct bpf_reg_state *reg1, const struct bpf_reg_state
 	return ranges_apart(&a32, &b32) ? 0 : -1;
 }
 
+/* Asked only of constants, as in Linux. */
 static int has_common_bit(const struct view *a, const struct view *b)
 {
+	if (!tnum_is_const(a->t) && !tnum_is_const(b->t))
+		return -1;
 	if (a->t.value & b->t.value)
 		return 1;
 	if (!((a->t.value | a->t.mask) & (b->t.value | b->t.mask)))
@@ -128,10 +131,6 @@ static void refine_equal(struct bpf_reg_state *r1, struct bpf_reg_state *r2, boo
 	r1->umax_value = r2->umax_value = min(r1->umax_value, r2->umax_value);
 	r1->smin_value = r2->smin_value = max(r1->smin_value, r2->smin_value);
 	r1->smax_value = r2->smax_value = min(r1->smax_value, r2->smax_value);
-	r1->u32_min_value = r2->u32_min_value = max(r1->u32_min_value, r2->u32_min_value);
-	r1->u32_max_value = r2->u32_max_value = min(r1->u32_max_value, r2->u32_max_value);
-	r1->s32_min_value = r2->s32_min_value = max(r1->s32_min_value, r2->s32_min_value);
-	r1->s32_max_value = r2->s32_max_value = min(r1->s32_max_value, r2->s32_max_value);
 	r1->var_off = r2->var_off = tnum_intersect(r1->var_off, r2->var_off);
 }
 
@@ -191,10 +190,15 @@ static void refine_set(struct bpf_reg_state *r1, struct bpf_reg_state *r2, bool 
 		r1->var_off = tnum_or(r1->var_off, tnum_const(val));
 }
 
+/*
+ * No bit of the constant is set. The ranges are formed anew from the bits, as in Linux: on a way that
+ * nobody can go, ranges and bits might contradict each other.
+ */
 static void refine_clear(struct bpf_reg_state *r1, struct bpf_reg_state *r2, bool is_jmp32)
 {
 	if (!constant_second(&r1, &r2, is_jmp32))
 		return;
+	__mark_reg_unbounded(r1);
 	r1->var_off = tnum_and(r1->var_off, tnum_const(~view_of(r2, is_jmp32).t.value));
 }
 

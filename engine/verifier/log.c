@@ -69,12 +69,12 @@ static bool negative(const struct bound *b)
 }
 
 /*
- * A signed 32-bit bound is shown sign-extended where its 64-bit neighbour is short enough for decimal, so that
+ * A signed 32-bit bound is shown sign-extended where it is short enough for decimal, so that
  * smin=smin32=-1 can be one, and as a 32-bit number elsewhere.
  */
-static u64 shown32(s64 wide, s32 narrow)
+static u64 shown32(s32 num)
 {
-	return is_short(wide) ? (u64)(s64)narrow : (u32)narrow;
+	return is_short(num) ? (u64)(s64)num : (u32)num;
 }
 
 static void print_bounds(struct bpf_log *log, const struct bpf_reg_state *reg, const char **sep)
@@ -85,10 +85,8 @@ static void print_bounds(struct bpf_log *log, const struct bpf_reg_state *reg, c
 		{"smax", reg->smax_value, true, reg->smax_value == INT64_MAX},
 		{"umin", reg->umin_value, false, reg->umin_value == 0},
 		{"umax", reg->umax_value, false, reg->umax_value == UINT64_MAX},
-		{"smin32", shown32(reg->smin_value, reg->s32_min_value), true,
-		 reg->s32_min_value == INT32_MIN},
-		{"smax32", shown32(reg->smax_value, reg->s32_max_value), true,
-		 reg->s32_max_value == INT32_MAX},
+		{"smin32", shown32(reg->s32_min_value), true, reg->s32_min_value == INT32_MIN},
+		{"smax32", shown32(reg->s32_max_value), true, reg->s32_max_value == INT32_MAX},
 		{"umin32", reg->u32_min_value, false, reg->u32_min_value == 0},
 		{"umax32", reg->u32_max_value, false, reg->u32_max_value == UINT32_MAX},
 	};

@@ -136,6 +136,29 @@ struct tnum tnum_union(struct tnum a, struct tnum b)
 	return tnum_make(a.value, a.mask | b.mask | (a.value ^ b.value));
 }
 
+bool tnum_at_least(struct tnum t, u64 min, u64 *member)
+{
+	u64 near = t.value | (min & t.mask), above, upper;
+
+	if (min > (t.value | t.mask))
+		return false;
+	if (near == min) {
+		*member = near;
+		return true;
+	}
+	/*
+	 * near agrees with min in the unknown bits. At the highest known bit where they differ, either
+	 * near is already larger, and the unknown bits below may all be 0; or it is smaller, and
+	 * the unknown bits above count one up (carries run through the known bits, set to 1 for that).
+	 */
+	above = ~(UINT64_MAX >> __builtin_clzll(near ^ min));
+	upper = min & t.mask & above;
+	if (near < min)
+		upper = ((upper | ~(t.mask & above)) + 1) & t.mask & above;
+	*member = t.value | upper;
+	return true;
+}
+
 struct tnum tnum_cast(struct tnum a, u8 size)
 {
 	u64 keep = size >= 8 ? UINT64_MAX : (1ULL << (8 * size)) - 1;

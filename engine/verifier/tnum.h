@@ -35,6 +35,8 @@ struct tnum tnum_mul(struct tnum a, struct tnum b);
 bool tnum_overlap(struct tnum a, struct tnum b);
 struct tnum tnum_intersect(struct tnum a, struct tnum b); /* a and b have a common member */
 struct tnum tnum_union(struct tnum a, struct tnum b);
+/* *member = the least member that is not below min; false when all are below. */
+bool tnum_at_least(struct tnum t, u64 min, u64 *member);
 struct tnum tnum_cast(struct tnum a, u8 size); /* keep the low `size` bytes */
 /* Reverse the low `size` bytes (2, 4, 8) and drop the rest. */
 struct tnum tnum_bswap(struct tnum a, u8 size);

@@ -247,6 +247,40 @@ static void A_parts_of_the_word(void **state)
 	}
 }
 
+static void at_least(void **state)
+{
+	struct rng rng = rng_init("tnum at_least");
+	struct tnum t;
+	u64 got;
+
+	for_each_tnum(t, 1)
+	{
+		for (u64 min = 0; min < 2 * ALL + 2; min++) {
+			u64 want = UINT64_MAX;
+
+			for (u64 x = min; x < 2 * ALL && want == UINT64_MAX; x++)
+				if (tnum_has(t, x))
+					want = x;
+			if (tnum_at_least(t, min, &got) != (want != UINT64_MAX))
+				fail_msg("at least %" PRIu64, min);
+			if (want != UINT64_MAX)
+				assert_int_equal(got, want);
+		}
+	}
+	for (u32 i = 0; i < test_rounds(50000); i++) {
+		u64 mask = rng_interesting(&rng), v = rng_u64(&rng) & ~mask;
+		u64 x = v | (rng_u64(&rng) & mask), min = rng_below(&rng, 2) ? rng_u64(&rng) : x;
+
+		t = TNUM(v, mask);
+		if (!tnum_at_least(t, min, &got)) {
+			assert_true(x < min);
+			continue;
+		}
+		assert_true(tnum_has(t, got) && got >= min && (x < min || got <= x));
+	}
+	assert_true(tnum_at_least(tnum_unknown, UINT64_MAX, &got) && got == UINT64_MAX);
+}
+
 static void alignment(void **state)
 {
 	assert_true(tnum_is_aligned(tnum_const(16), 8));
@@ -279,6 +313,7 @@ int main(void)
 		cmocka_unit_test(ranges),
 		cmocka_unit_test(sets),
 		cmocka_unit_test(A_parts_of_the_word),
+		cmocka_unit_test(at_least),
 		cmocka_unit_test(alignment),
 		cmocka_unit_test(text),
 	};
