@@ -1,4 +1,4 @@
-/* Ingress and egress filters of a cgroup: block a port, count what passed. No Ethernet header here. */
+/* Ingress and egress filters of a cgroup: block ports, count what passed. No link header. */
 #include <linux/bpf.h>
 #include <linux/in.h>
 #include <linux/ip.h>

@@ -1,5 +1,5 @@
-/* Hash map by (protocol, destination port), array by protocol. Socket filter on an IPv4 packet behind
- * an Ethernet header; both maps are BTF definitions. */
+/* Hash map by (protocol, destination port), array by protocol. Socket filter on IPv4 behind
+ * Ethernet; both maps are BTF definitions. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -36,7 +36,8 @@ int count_ports(struct __sk_buff *skb)
 	__u64 *packets;
 	__u32 key;
 
-	if (bpf_skb_load_bytes(skb, 12, &proto16, sizeof(proto16)) || proto16 != bpf_htons(ETH_P_IP))
+	if (bpf_skb_load_bytes(skb, 12, &proto16, sizeof(proto16)) ||
+	    proto16 != bpf_htons(ETH_P_IP))
 		return 0;
 	if (bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, protocol), &proto, 1) ||
 	    bpf_skb_load_bytes(skb, ETH_HLEN, &ihl, 1))

@@ -1,4 +1,4 @@
-/* What ISA v4 adds: signed division and modulo, sign-extending moves and loads, byte swaps, long jumps. */
+/* What ISA v4 adds: sdiv, smod, sign-extending moves and loads, byte swaps. */
 /* ubpffs-cflags: -mcpu=v4 */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

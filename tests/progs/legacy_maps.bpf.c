@@ -1,4 +1,4 @@
-/* The older `maps` section, with no BTF definition; the second has a longer struct whose tail is zero. */
+/* The older `maps` section, without BTF; its struct is longer than needed, and the tail is zero. */
 /* ubpffs-cflags: -mcpu=v2 */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -1,4 +1,4 @@
-/* A static function beside a program, in the section of the program: a call without a relocation. */
+/* A static function beside a program, in its section: a call without a relocation. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
