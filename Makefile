@@ -74,6 +74,7 @@ LIB_SO		= $(O)/libubpffs.so
 SERVER		= $(O)/ubpffs
 CTL		= $(O)/ubpfctl
 CLIENT_A	= $(O)/libubpffs-client.a
+TESTLIB_A	= $(O)/tests/libtests.a
 
 .PHONY: all lib deps check check-unit check-differential check-e2e demo bench fuzz install clean \
 	format format-check tests bpf-objects
@@ -122,8 +123,12 @@ $(CTL): $(TOOLS_OBJS) $(CLIENT_A)
 $(O)/examples/%: $(O)/examples/%.o $(LIB_A) $(CLIENT_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS)
 
-# Every test program is one C file linked against the engine, the client and tests/lib.
-$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_OBJS) $(LIB_A) $(CLIENT_A) | bpf-objects
+# Every test program is one C file linked against the engine, the client and what it needs of tests/lib.
+$(TESTLIB_A): $(TESTLIB_OBJS)
+	rm -f $@
+	ar rcs $@ $^
+
+$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(LIB_A) $(CLIENT_A) | bpf-objects
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka -lcapstone $(ENGINE_LIBS)
 
