@@ -13,6 +13,7 @@
 #include "fs/mapdef.h"
 #include "fs/pending.h"
 #include "fs/perm.h"
+#include "fs/pins.h"
 #include "fs/store.h"
 #include "fs/text.h"
 #include "fs/tree.h"
@@ -86,25 +87,27 @@ static void name_map(struct fs_node *dir, char *name)
 	name[i] = 0;
 }
 
-/* tree_wrlock held: make the map and give it its name. */
-static int born(struct fs_node *dir, struct fs_req *req, const struct bpf_map_spec *spec)
+/*
+ * tree_wrlock held: make the map and give it its name. One reference in *map, also on failure when it is not NULL: put
+ * it after tree_unlock(), for the last one frees.
+ */
+static int born(struct fs_node *dir, struct fs_req *req, const struct bpf_map_spec *spec,
+		struct bpf_map **map)
 {
-	struct bpf_map *map;
 	struct stat st;
 	int err;
 
 	if (fstatat(dir->fd, "", &st, AT_EMPTY_PATH))
 		return -errno;
-	err = store_map_create(spec, &req->cred, st.st_mode & 0666, &map);
+	err = store_map_create(spec, &req->cred, st.st_mode & 0666, map);
 	if (err)
 		return err;
-	err = store_link(store_of_map(map), dir->fd, map_dir_kind.object);
-	bpf_map_put(map);
-	return err;
+	return store_link(store_of_map(*map), dir->fd, map_dir_kind.object);
 }
 
 static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr attr, u32 value)
 {
+	struct bpf_map *map = NULL;
 	struct bpf_map_spec spec;
 	struct mapdef def;
 	int err;
@@ -116,12 +119,14 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 		def.value[attr] = value;
 		if (mapdef_complete(&def, &spec)) {
 			name_map(dir, spec.name);
-			err = born(dir, req, &spec);
+			err = born(dir, req, &spec, &map);
 		}
 		if (!err)
 			err = mapdef_write(dir->fd, &def);
 	}
 	tree_unlock();
+	if (map)
+		bpf_map_put(map);
 	if (err == -EBUSY)
 		return fs_error(req, EBUSY,
 				"the map is alive and its attributes are fixed: make another one");
@@ -321,4 +326,57 @@ const struct fs_node_ops map_dir_ops = {
 	.readdir = map_dir_readdir,
 	.unlink = map_dir_unlink,
 	.rmdir = map_dir_rmdir,
+};
+
+/* ---- M/maps */
+
+static int maps_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+		       struct fs_node **out)
+{
+	int err;
+
+	tree_rdlock();
+	err = fs_tree_lookup(dir, name, &map_dir_ops, out);
+	tree_unlock();
+	return err;
+}
+
+static int maps_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
+		      struct fs_node **out)
+{
+	static const struct mapdef empty;
+	int err, fd;
+
+	if (name[0] == '.')
+		return fs_error(req, EINVAL, "a map's name does not begin with a dot");
+	tree_wrlock();
+	err = tree_mkdir(dir->fd, name, mode, &req->cred);
+	if (!err) {
+		fd = tree_openat(dir->fd, name);
+		err = fd < 0 ? fd : mapdef_write(fd, &empty);
+		if (fd >= 0)
+			close(fd);
+		if (!err)
+			err = fs_tree_lookup(dir, name, &map_dir_ops, out);
+		if (err)
+			unlinkat(dir->fd, name, AT_REMOVEDIR);
+	}
+	tree_unlock();
+	return err;
+}
+
+static int maps_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return objdir_remove(&map_dir_kind, dir, req, name);
+}
+
+const struct fs_node_ops maps_dir_ops = {
+	.name = "maps",
+	.type = S_IFDIR,
+	.lookup = maps_lookup,
+	.readdir = user_readdir,
+	.release = user_release,
+	.mkdir = maps_mkdir,
+	.rmdir = maps_rmdir,
+	.rename = objdir_rename,
 };
