@@ -100,12 +100,12 @@ bool ubpffs_prog_jited(const struct bpf_prog *prog);
 
 struct ubpffs_test_run {
 	const void *data_in; /* the packet */
-uint32_t data_size_in;
-void *data_out; /* room for the packet afterwards, or NULL */
-uint32_t data_size_out; /* in: room; out: size */
-uint32_t repeat; /* 0 means 1 */
-uint32_t retval; /* out */
-uint32_t duration; /* out: ns a run, averaged */
+	uint32_t data_size_in;
+	void *data_out; /* room for the packet afterwards, or NULL */
+	uint32_t data_size_out; /* in: room; out: size */
+	uint32_t repeat; /* 0 means 1 */
+	uint32_t retval; /* out */
+	uint32_t duration; /* out: ns a run, averaged */
 };
 
 /* As BPF_PROG_TEST_RUN. -ENOSPC: data_out was too small (what fits is there). */

@@ -12,6 +12,7 @@
 #include <time.h>
 #include "core/btf.h"
 #include "core/prog.h"
+#include "core/sha256.h"
 
 static pthread_mutex_t ids_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bpf_prog **ids; /* open addressing by id; NULL is free */
@@ -133,6 +134,35 @@ static u64 now_realtime(void)
 	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
 }
 
+/*
+ * The tag names what a program does: the instructions as bpf(2) is given them, with map references by descriptor
+ * (whose numbers mean nothing and are left out). Linux 6.18 hashes with SHA-256, before that with SHA-1.
+ */
+static int prog_calc_tag(struct bpf_prog *prog)
+{
+	__do_free struct bpf_insn *insns =
+		copy_array(prog->orig_insns, prog->orig_len, sizeof(*insns));
+	u8 digest[SHA256_SIZE];
+
+	if (!insns)
+		return -ENOMEM;
+	for (u32 i = 0; i + 1 < prog->orig_len; i++) {
+		if (!bpf_insn_is_imm64(&insns[i]))
+			continue;
+		if (insns[i].src_reg == BPF_PSEUDO_MAP_IDX)
+			insns[i].src_reg = BPF_PSEUDO_MAP_FD;
+		else if (insns[i].src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
+			insns[i].src_reg = BPF_PSEUDO_MAP_VALUE;
+		if (insns[i].src_reg == BPF_PSEUDO_MAP_FD ||
+		    insns[i].src_reg == BPF_PSEUDO_MAP_VALUE)
+			insns[i].imm = insns[i + 1].imm = 0;
+		i++;
+	}
+	sha256(insns, prog->orig_len * sizeof(*insns), digest);
+	memcpy(prog->tag, digest, sizeof(prog->tag));
+	return 0;
+}
+
 static int prog_copy_maps(struct bpf_prog *prog, const struct bpf_prog_load_attr *attr)
 {
 	prog->used_maps = copy_array(attr->maps, attr->map_cnt, sizeof(*attr->maps));
@@ -170,6 +200,8 @@ static int prog_copy(struct bpf_prog *prog, const struct bpf_prog_load_attr *att
 		return -ENOMEM;
 	prog->btf = attr->btf;
 	bpf_btf_inc(prog->btf);
+	if (prog_calc_tag(prog))
+		return -ENOMEM;
 	return prog_copy_maps(prog, attr);
 }
 

@@ -84,7 +84,7 @@ struct bpf_prog {
 	enum bpf_prog_type type;
 	enum bpf_attach_type expected_attach_type;
 	u32 id;
-	u8 tag[BPF_TAG_SIZE]; /* the kernel's: SHA-1 over the instructions without map references */
+	u8 tag[BPF_TAG_SIZE]; /* the kernel's (6.18): SHA-256 over the instructions without map references */
 	char name[64];
 	char license[64];
 	bool gpl_compatible;

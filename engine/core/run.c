@@ -165,3 +165,25 @@ void bpf_slot_release(void)
 	if (!bpf_this.depth)
 		slot_give();
 }
+
+/*
+ * __builtin_setjmp() saves three words and lets the compiler keep nothing in registers over the call: a few
+ * nanoseconds. The fault handler leaves by the innermost guard.
+ */
+__attribute__((noinline)) u64 bpf_prog_run_native(const struct bpf_prog *prog, const void *ctx)
+{
+	void **outer = bpf_this.guard;
+	void *guard[5];
+	u64 ret;
+
+	if (unlikely(READ_ONCE(prog->poisoned)))
+		return 0;
+	if (__builtin_setjmp(guard)) {
+		bpf_this.guard = outer;
+		return 0;
+	}
+	bpf_this.guard = guard;
+	ret = prog->bpf_func(ctx, prog);
+	bpf_this.guard = outer;
+	return ret;
+}

@@ -22,6 +22,7 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 	u32 depth; /* nested bpf_run_enter() */
 	u32 tail_call_cnt;
 	const struct bpf_prog *prog; /* the outermost running program */
+	void **guard; /* where a fault in native code goes, innermost first (run.c) */
 };
 
 extern __thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec")));
@@ -30,9 +31,15 @@ u32 bpf_nr_slots(void);
 void bpf_run_enter(void);
 void bpf_run_exit(void);
 
+/*
+ * Native code runs under a guard: should it fault (a bug of ours), this run ends and returns 0, the program is marked
+ * `poisoned` and runs no more (engine/fault.h).
+ */
+u64 bpf_prog_run_native(const struct bpf_prog *prog, const void *ctx);
+
 static inline u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx)
 {
-	return prog->bpf_func(ctx, prog);
+	return prog->jit ? bpf_prog_run_native(prog, ctx) : prog->bpf_func(ctx, prog);
 }
 
 /* A thread that runs programs all the time keeps its slot between runs. */

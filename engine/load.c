@@ -1,0 +1,354 @@
+/*
+ * load.c - from bytes or instructions to programs that run
+ *
+ * bpf_prog_load() is the pipeline of one program. bpf_object_load() is a transaction around it: maps first, then the
+ * programs, then what refers to programs; the first failure drops everything that was made.
+ */
+#include <stdio.h>
+#include "fault.h"
+#include "jit/jit.h"
+#include "load.h"
+#include "verifier/verifier.h"
+
+/* Newer than the 6.1 header. */
+#define PROG_F_XDP_DEV_BOUND_ONLY  (1u << 6)
+#define PROG_F_TEST_REG_INVARIANTS (1u << 7)
+
+/* ---- one program */
+
+static int attr_check(const struct bpf_prog_load_attr *attr, struct bpf_log *report)
+{
+	const u32 known = BPF_F_STRICT_ALIGNMENT | BPF_F_ANY_ALIGNMENT | BPF_F_TEST_STATE_FREQ |
+			  BPF_F_TEST_RND_HI32 | BPF_F_XDP_HAS_FRAGS | PROG_F_TEST_REG_INVARIANTS;
+	const struct bpf_prog_type_ops *ops = bpf_prog_type_ops_find(attr->prog_type);
+	const char *name = attr->name ? attr->name : "(unnamed)";
+
+	if (attr->prog_flags & ~known) {
+		bpf_log_printf(report, "program %s: unknown program flags 0x%x\n", name,
+			       attr->prog_flags & ~known);
+		return -EINVAL;
+	}
+	if (!attr->insn_cnt || attr->insn_cnt > BPF_COMPLEXITY_LIMIT_INSNS) {
+		bpf_log_printf(report, "program %s: %u instructions; 1 to %u are allowed\n", name,
+			       attr->insn_cnt, BPF_COMPLEXITY_LIMIT_INSNS);
+		return -E2BIG;
+	}
+	if (!ops) {
+		const char *type = bpf_prog_type_name(attr->prog_type);
+
+		if (!type || attr->prog_type == BPF_PROG_TYPE_UNSPEC) {
+			bpf_log_printf(report, "program %s: unknown program type %u\n", name,
+				       attr->prog_type);
+			return -EINVAL;
+		}
+		bpf_log_printf(report, "program %s: this build has no program type %s\n", name,
+			       type);
+		return -ENOTSUP;
+	}
+	if (ops->is_valid_attach_type && !ops->is_valid_attach_type(attr->expected_attach_type)) {
+		bpf_log_printf(report, "program %s: attach type %u does not fit type %s\n", name,
+			       attr->expected_attach_type, ops->name);
+		return -EINVAL;
+	}
+	if (attr->map_cnt > BPF_MAX_USED_MAPS) {
+		bpf_log_printf(report, "program %s: uses %u maps; %u are allowed\n", name,
+			       attr->map_cnt, BPF_MAX_USED_MAPS);
+		return -E2BIG;
+	}
+	return 0;
+}
+
+/* The interpreter's form always; native code where there is a JIT and the system lets us have it. */
+static int prog_make_runnable(struct bpf_prog *prog, bool no_jit)
+{
+	int err;
+
+	err = bpf_interp_prepare(prog);
+	if (err)
+		return err;
+	prog->bpf_func = bpf_interp_run;
+	if (no_jit)
+		return 0;
+	bpf_fault_init();
+	err = bpf_jit_compile(prog);
+	if (err == -EINVAL) /* we made something that we do not understand */
+		return err;
+	if (!err)
+		prog->free_native = bpf_jit_free;
+	return 0;
+}
+
+static int prog_finish(struct bpf_prog *prog, const struct bpf_verdict *verdict, bool no_jit)
+{
+	int err;
+
+	err = bpf_rewrite(prog, verdict);
+	if (err)
+		return err;
+	prog->verified_insns = verdict->insn_processed;
+	err = prog_make_runnable(prog, no_jit);
+	return err ? err : bpf_prog_publish(prog);
+}
+
+int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
+		  struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out)
+{
+	struct bpf_verdict verdict = {.err_insn = -1};
+	struct bpf_prog *prog;
+	int err;
+
+	*out = NULL;
+	err = attr_check(attr, report);
+	if (err)
+		return err;
+	bpf_rcu_thread_online();
+	prog = bpf_prog_alloc(attr);
+	if (!prog)
+		return -ENOMEM;
+
+	err = bpf_check(prog, log, cancel, &verdict);
+	if (!err) {
+		err = prog_finish(prog, &verdict, attr->no_jit);
+		if (err)
+			bpf_log_printf(report, "program %s: verified, but not made runnable\n",
+				       prog->name);
+	}
+	verdict.err = err;
+	bpf_report(prog, &verdict, report);
+	bpf_verdict_free(&verdict);
+	if (err) {
+		bpf_prog_put(prog);
+		return err;
+	}
+	if (log && log->len)
+		prog->log = strdup(log->buf); /* without it the log file is empty, no more */
+	*out = prog;
+	return 0;
+}
+
+/* ---- an object */
+
+struct object_load {
+	const struct bpf_object_load_opts *opts;
+	struct bpf_object_file *file;
+	struct bpf_loaded *out;
+	struct bpf_log logs; /* the full logs, appended to the report at the end */
+};
+
+static int map_init_values(struct bpf_map *map, const struct bpf_object_map *def)
+{
+	u32 key = 0;
+	int err = 0;
+
+	if (def->kind == BPF_OBJECT_MAP_DATA && def->init)
+		err = bpf_map_update(map, &key, def->init, BPF_ANY);
+	if (!err && def->readonly)
+		err = bpf_map_freeze(map);
+	return err;
+}
+
+static int load_map(struct object_load *ld, u32 index)
+{
+	const struct bpf_object_map *def = &ld->file->maps[index];
+	struct bpf_loaded *out = ld->out;
+	struct bpf_map_spec spec = def->spec;
+	struct bpf_map *map = NULL;
+	bool existing = false;
+	int err;
+
+	if (out->maps[index])
+		return 0;
+	if (def->inner_map >=
+	    0) { /* the template must be there first; it is no map of maps itself */
+		err = load_map(ld, (u32)def->inner_map);
+		if (err)
+			return err;
+		spec.inner_map_id = out->maps[def->inner_map]->id;
+	}
+	if (ld->opts && ld->opts->get_map)
+		err = ld->opts->get_map(ld->opts->priv, ld->file, index, &spec, &map, &existing,
+					&out->report);
+	else
+		err = bpf_map_create(&spec, 0, -1, -1, &map);
+	if (!err && !existing)
+		err = map_init_values(map, def);
+	if (err) {
+		bpf_log_printf(&out->report, "map %s: %s\n", def->name, strerror(-err));
+		bpf_map_put(map);
+		return err;
+	}
+	if (!existing && ld->file->btf && !map->btf) {
+		bpf_btf_inc(ld->file->btf);
+		map->btf = ld->file->btf;
+	}
+	out->maps[index] = map;
+	out->map_existing[index] = existing;
+	return 0;
+}
+
+/*
+ * A program holds the maps that it names, not all of the object's: `insns` gets indices into `used`, which
+ * lists them. Returns how many there are.
+ */
+static u32 collect_maps(const struct object_load *ld, struct bpf_insn *insns, u32 cnt,
+			struct bpf_map **used, u32 *new_index)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < ld->file->map_cnt; i++)
+		new_index[i] = UINT32_MAX;
+	for (u32 i = 0; i < cnt; i++) {
+		u32 old = (u32)insns[i].imm;
+
+		if (!bpf_insn_is_imm64(&insns[i]))
+			continue;
+		if ((insns[i].src_reg == BPF_PSEUDO_MAP_IDX ||
+		     insns[i].src_reg == BPF_PSEUDO_MAP_IDX_VALUE) &&
+		    old < ld->file->map_cnt) {
+			if (new_index[old] == UINT32_MAX) {
+				used[n] = ld->out->maps[old];
+				new_index[old] = n++;
+			}
+			insns[i].imm = (s32)new_index[old];
+		}
+		i++;
+	}
+	return n;
+}
+
+static int load_prog(struct object_load *ld, u32 index)
+{
+	const struct bpf_object_prog *def = &ld->file->progs[index];
+	const struct bpf_object_load_opts *opts = ld->opts;
+	u32 level = opts && opts->log_level ? opts->log_level : BPF_LOG_LEVEL1 | BPF_LOG_STATS;
+	u32 map_cnt = ld->file->map_cnt;
+	__do_free struct bpf_insn *insns = malloc(max(def->insn_cnt, 1u) * sizeof(*insns));
+	__do_free struct bpf_map **used = malloc(max(map_cnt, 1u) * sizeof(struct bpf_map *));
+	__do_free u32 *new_index = malloc(max(map_cnt, 1u) * sizeof(*new_index));
+	struct bpf_log log;
+	int err;
+
+	if (!insns || !used || !new_index)
+		return -ENOMEM;
+	if (def->insn_cnt)
+		memcpy(insns, def->insns, def->insn_cnt * sizeof(*insns));
+	struct bpf_prog_load_attr attr = {
+		.prog_type = def->type,
+		.expected_attach_type = def->expected_attach_type,
+		.name = def->name,
+		.license = ld->file->license,
+		.insns = insns,
+		.insn_cnt = def->insn_cnt,
+		.maps = used,
+		.map_cnt = collect_maps(ld, insns, def->insn_cnt, used, new_index),
+		.btf = ld->file->btf,
+		.func_info = def->func_info,
+		.func_info_cnt = def->func_info_cnt,
+		.line_info = def->line_info,
+		.line_info_cnt = def->line_info_cnt,
+		.id = opts && opts->get_prog_id ? opts->get_prog_id(opts->priv) : 0,
+		.no_jit = opts && opts->no_jit,
+	};
+
+	bpf_log_init(&log, level, 0);
+	err = bpf_prog_load(&attr, &log, &ld->out->report, opts ? opts->cancel : NULL,
+			    &ld->out->progs[index]);
+	if (log.len)
+		bpf_log_printf(&ld->logs, "\nlog of %s:\n%s", def->name, bpf_log_text(&log));
+	bpf_log_free(&log);
+	return err;
+}
+
+/* What the definitions put into slots: programs of a prog_array, maps of a map of maps. */
+static int fill_slots(struct object_load *ld)
+{
+	int err;
+
+	for (u32 m = 0; m < ld->file->map_cnt; m++) {
+		const struct bpf_object_map *def = &ld->file->maps[m];
+		bool progs = def->spec.map_type == BPF_MAP_TYPE_PROG_ARRAY;
+
+		if (ld->out->map_existing[m])
+			continue;
+		for (u32 i = 0; i < def->init_cnt; i++) {
+			u32 target = def->init_target[i];
+			void *object = NULL;
+
+			if (target < (progs ? ld->file->prog_cnt : ld->file->map_cnt))
+				object = progs ? (void *)ld->out->progs[target]
+					       : (void *)ld->out->maps[target];
+			err = object ? bpf_map_update_slot(ld->out->maps[m], &def->init_slot[i],
+							   object, BPF_ANY)
+				     : -EINVAL;
+			if (err) {
+				bpf_log_printf(&ld->out->report, "map %s: slot %u: %s\n", def->name,
+					       def->init_slot[i], strerror(-err));
+				return err;
+			}
+		}
+	}
+	return 0;
+}
+
+static int load_all(struct object_load *ld)
+{
+	struct bpf_loaded *out = ld->out;
+	int err = 0;
+
+	out->maps = calloc(max(ld->file->map_cnt, 1u), sizeof(*out->maps));
+	out->map_existing = calloc(max(ld->file->map_cnt, 1u), sizeof(*out->map_existing));
+	out->progs = calloc(max(ld->file->prog_cnt, 1u), sizeof(*out->progs));
+	if (!out->maps || !out->map_existing || !out->progs)
+		return -ENOMEM;
+	for (u32 i = 0; !err && i < ld->file->map_cnt; i++)
+		err = load_map(ld, i);
+	for (u32 i = 0; !err && i < ld->file->prog_cnt; i++)
+		err = load_prog(ld, i);
+	return err ? err : fill_slots(ld);
+}
+
+static void drop_all(struct bpf_loaded *out)
+{
+	for (u32 i = 0; out->file && out->progs && i < out->file->prog_cnt; i++)
+		bpf_prog_put(out->progs[i]);
+	for (u32 i = 0; out->file && out->maps && i < out->file->map_cnt; i++)
+		if (out->maps[i])
+			bpf_map_put(out->maps[i]);
+	free(out->progs);
+	free(out->maps);
+	free(out->map_existing);
+	out->progs = NULL;
+	out->maps = NULL;
+	out->map_existing = NULL;
+	bpf_object_file_free(out->file);
+	out->file = NULL;
+}
+
+int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_opts *opts,
+		    struct bpf_loaded *out)
+{
+	struct object_load ld = {.opts = opts, .out = out};
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	bpf_log_init(&out->report, 0, 0);
+	bpf_log_init(&ld.logs, 0, 0);
+	bpf_rcu_thread_online();
+	err = bpf_object_read(data, len, &out->report, &out->file);
+	if (err)
+		return err;
+	ld.file = out->file;
+	err = load_all(&ld);
+	if (ld.logs.len)
+		bpf_log_printf(&out->report, "%s", bpf_log_text(&ld.logs));
+	bpf_log_free(&ld.logs);
+	if (err)
+		drop_all(out);
+	return err;
+}
+
+void bpf_loaded_free(struct bpf_loaded *loaded)
+{
+	drop_all(loaded);
+	bpf_log_free(&loaded->report);
+}

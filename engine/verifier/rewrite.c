@@ -1,0 +1,425 @@
+/*
+ * rewrite.c - from the instructions that were verified to those that run
+ *
+ * Four steps over arrays that are indexed like the original program:
+ *   1. prune     what no path reaches is dropped; a conditional jump with one live side becomes that side;
+ *                a jump to the next instruction goes
+ *   2. expand    each instruction that stays becomes one or more: addresses of maps and values, converted
+ *                context accesses, helper distances, inlined lookups, the tail call instruction
+ *   3. link      jumps and bpf-to-bpf calls get their new distances
+ *   4. subprogs  those that are still called, with their new starts
+ *
+ * Invariants: the first instruction of an expansion stands where jumps to the original one go; inside an expansion
+ * jumps are relative and stay; what a helper call's replacement may clobber is what the call may clobber.
+ */
+#include "core/insn.h"
+#include "core/reg.h"
+#include "verifier/verifier.h"
+
+#define EXPAND_MAX 32 /* the longest replacement of one instruction */
+
+struct rewriter {
+	struct bpf_prog *prog;
+	const struct bpf_verdict *verdict;
+	const struct bpf_prog_type_ops *ops;
+	u32 len; /* of the original */
+	struct bpf_insn
+		*in; /* a copy with dead sides of jumps removed; distances are still the old ones */
+	bool *keep; /* original index; both halves of LD_IMM64 */
+	u32 *new_idx; /* original index (and len) -> where it, or what follows it, is now */
+
+	struct bpf_insn *out;
+	u32 *orig_idx;
+	u32 out_len, out_cap;
+};
+
+static bool is_jump(const struct bpf_insn *insn)
+{
+	u8 class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+
+	return (class == BPF_JMP || class == BPF_JMP32) && op != BPF_CALL && op != BPF_EXIT &&
+	       op != BPF_TAIL_CALL;
+}
+
+static bool is_ja(const struct bpf_insn *insn)
+{
+	return is_jump(insn) && BPF_OP(insn->code) == BPF_JA;
+}
+
+static bool is_ja32(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP32 | BPF_JA);
+}
+
+static s64 jump_distance(const struct bpf_insn *insn)
+{
+	return is_ja32(insn) ? insn->imm : insn->off;
+}
+
+static u32 jump_target(const struct rewriter *rw, u32 i)
+{
+	return (u32)((s64)i + 1 + jump_distance(&rw->in[i]));
+}
+
+/* ---- 1. prune */
+
+static struct bpf_insn insn_ja(s16 off)
+{
+	return (struct bpf_insn){.code = BPF_JMP | BPF_JA, .off = off};
+}
+
+static void prune_dead(struct rewriter *rw)
+{
+	const struct bpf_insn_aux_data *aux = rw->verdict->aux;
+
+	for (u32 i = 0; i < rw->len; i++) {
+		rw->keep[i] = aux[i].seen;
+		if (bpf_insn_is_imm64(&rw->in[i])) {
+			rw->keep[i + 1] = rw->keep[i];
+			i++;
+		}
+	}
+}
+
+static void prune_branches(struct rewriter *rw)
+{
+	for (u32 i = 0; i < rw->len; i++) {
+		struct bpf_insn *insn = &rw->in[i];
+
+		if (bpf_insn_is_imm64(insn)) {
+			i++;
+			continue;
+		}
+		if (!rw->keep[i] || !is_jump(insn) || is_ja(insn))
+			continue;
+		if (!rw->keep[jump_target(rw, i)])
+			*insn = insn_ja(0);
+		else if (!rw->keep[i + 1])
+			*insn = insn_ja(insn->off);
+	}
+}
+
+/* From the end, so that a jump that goes makes those before it short enough to go too. */
+static int prune_short_jumps(struct rewriter *rw)
+{
+	__do_free u32 *next_kept = malloc((rw->len + 1) * sizeof(*next_kept));
+
+	if (!next_kept)
+		return -ENOMEM;
+	next_kept[rw->len] = rw->len;
+	for (u32 i = rw->len; i-- > 0;) {
+		bool second = i > 0 && bpf_insn_is_imm64(&rw->in[i - 1]);
+
+		if (rw->keep[i] && !second && is_ja(&rw->in[i])) {
+			u32 to = jump_target(rw, i);
+
+			if (to > i && next_kept[to] == next_kept[i + 1])
+				rw->keep[i] = false;
+		}
+		next_kept[i] = rw->keep[i] ? i : next_kept[i + 1];
+	}
+	return 0;
+}
+
+/* ---- 2. expand */
+
+static int out_reserve(struct rewriter *rw, u32 more)
+{
+	u32 cap = rw->out_cap;
+	void *p;
+
+	if (rw->out_len + more <= cap)
+		return 0;
+	cap = max(cap * 2, rw->out_len + more);
+	p = realloc(rw->out, cap * sizeof(*rw->out));
+	if (!p)
+		return -ENOMEM;
+	rw->out = p;
+	p = realloc(rw->orig_idx, cap * sizeof(*rw->orig_idx));
+	if (!p)
+		return -ENOMEM;
+	rw->orig_idx = p;
+	rw->out_cap = cap;
+	return 0;
+}
+
+static u32 put_imm64(struct bpf_insn *buf, u8 dst, u8 pseudo, u64 value)
+{
+	buf[0] = (struct bpf_insn){.code = BPF_LD | BPF_IMM | BPF_DW,
+				   .dst_reg = dst,
+				   .src_reg = pseudo,
+				   .imm = (s32)(u32)value};
+	buf[1] = (struct bpf_insn){.imm = (s32)(u32)(value >> 32)};
+	return 2;
+}
+
+static int expand_imm64(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
+{
+	const struct bpf_insn *insn = &rw->in[i];
+	const struct bpf_map *map;
+	u64 addr;
+	int err;
+
+	switch (insn->src_reg) {
+	case BPF_PSEUDO_MAP_IDX:
+	case BPF_PSEUDO_MAP_IDX_VALUE:
+		if ((u32)insn->imm >= rw->prog->used_map_cnt)
+			return -EINVAL;
+		map = rw->prog->used_maps[insn->imm];
+		addr = (uintptr_t)map;
+		if (insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE) {
+			if (!map->ops->map_direct_value_addr)
+				return -EINVAL;
+			err = map->ops->map_direct_value_addr(map, &addr, (u32)insn[1].imm);
+			if (err)
+				return err;
+		}
+		return (int)put_imm64(buf, insn->dst_reg, insn->src_reg, addr);
+	}
+	buf[0] = insn[0];
+	buf[1] = insn[1];
+	return 2;
+}
+
+/* Where in memory the element of a constant key is; 0: the key is past the end. */
+static u64 const_key_addr(const struct bpf_map *map, s64 key)
+{
+	if ((u64)key >= map->max_entries)
+		return 0;
+	return (uintptr_t)map->values + (u64)key * map->elem_size;
+}
+
+static u32 put_call(struct bpf_insn *buf, const void *func)
+{
+	buf[0] = (struct bpf_insn){.code = BPF_JMP | BPF_CALL, .imm = BPF_CALL_IMM(func)};
+	return 1;
+}
+
+/* A map helper whose map is known: without the dispatch, or without the call. 0: leave it. */
+static u32 expand_map_call(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
+{
+	const struct bpf_insn_aux_data *aux = &rw->verdict->aux[i];
+	struct bpf_map *map;
+	int n;
+
+	if (!aux->map_idx || aux->map_idx > rw->prog->used_map_cnt)
+		return 0;
+	map = rw->prog->used_maps[aux->map_idx - 1];
+	switch (rw->in[i].imm) {
+	case BPF_FUNC_map_lookup_elem:
+		if (aux->const_key >= 0 && map->values && map->ops->map_gen_lookup)
+			return put_imm64(buf, BPF_REG_0, 0, const_key_addr(map, aux->const_key));
+		n = map->ops->map_gen_lookup ? map->ops->map_gen_lookup(map, buf, EXPAND_MAX)
+					     : -EOPNOTSUPP;
+		return n > 0 ? (u32)n : put_call(buf, map->ops->map_lookup_elem);
+	case BPF_FUNC_map_update_elem:
+		return put_call(buf, map->ops->map_update_elem);
+	case BPF_FUNC_map_delete_elem:
+		return put_call(buf, map->ops->map_delete_elem);
+	}
+	return 0;
+}
+
+static int expand_call(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
+{
+	const struct bpf_insn *insn = &rw->in[i];
+	const struct bpf_func_proto *proto;
+	u32 n;
+
+	if (insn->src_reg == BPF_PSEUDO_CALL) {
+		buf[0] = *insn;
+		return 1;
+	}
+	if (insn->imm == BPF_FUNC_tail_call) {
+		buf[0] = (struct bpf_insn){.code = BPF_JMP | BPF_TAIL_CALL};
+		return 1;
+	}
+	n = expand_map_call(rw, i, buf);
+	if (n)
+		return (int)n;
+	proto = rw->ops->get_func_proto(insn->imm, rw->prog);
+	if (!proto || !proto->func)
+		return -EINVAL;
+	return (int)put_call(buf, proto->func);
+}
+
+static int expand(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
+{
+	const struct bpf_insn *insn = &rw->in[i];
+	const struct bpf_insn_aux_data *aux = &rw->verdict->aux[i];
+	u8 class = BPF_CLASS(insn->code);
+
+	if (bpf_insn_is_imm64(insn))
+		return expand_imm64(rw, i, buf);
+	if (insn->code == (BPF_JMP | BPF_CALL))
+		return expand_call(rw, i, buf);
+	if ((class == BPF_LDX || class == BPF_ST || class == BPF_STX) &&
+	    base_type(aux->ptr_type) == PTR_TO_CTX)
+		return (int)rw->ops->convert_ctx_access(insn, aux->ctx_field_size, buf, EXPAND_MAX);
+	buf[0] = *insn;
+	return 1;
+}
+
+static int expand_all(struct rewriter *rw)
+{
+	int n, err;
+
+	for (u32 i = 0; i < rw->len; i++) {
+		bool wide = bpf_insn_is_imm64(&rw->in[i]);
+
+		rw->new_idx[i] = rw->out_len;
+		if (rw->keep[i]) {
+			err = out_reserve(rw, EXPAND_MAX);
+			if (err)
+				return err;
+			n = expand(rw, i, &rw->out[rw->out_len]);
+			if (n < 0)
+				return n;
+			for (int k = 0; k < n; k++)
+				rw->orig_idx[rw->out_len + (u32)k] = i;
+			rw->out_len += (u32)n;
+		}
+		if (wide) {
+			i++;
+			rw->new_idx[i] = rw->out_len;
+		}
+	}
+	rw->new_idx[rw->len] = rw->out_len;
+	return 0;
+}
+
+/* ---- 3. link */
+
+static int link_jump(struct rewriter *rw, u32 i)
+{
+	struct bpf_insn *insn = &rw->out[rw->new_idx[i]];
+	s64 distance = (s64)rw->new_idx[jump_target(rw, i)] - rw->new_idx[i] - 1;
+
+	if (is_ja32(insn)) {
+		insn->imm = (s32)distance;
+	} else if (distance == (s16)distance) {
+		insn->off = (s16)distance;
+	} else if (is_ja(insn)) {
+		*insn = (struct bpf_insn){.code = BPF_JMP32 | BPF_JA, .imm = (s32)distance};
+	} else {
+		return -E2BIG; /* grew past what a conditional jump can reach */
+	}
+	return 0;
+}
+
+static int link_all(struct rewriter *rw)
+{
+	int err;
+
+	for (u32 i = 0; i < rw->len; i++) {
+		const struct bpf_insn *insn = &rw->in[i];
+
+		if (bpf_insn_is_imm64(insn)) {
+			/* A callback: its distance in instructions, as of a call. */
+			if (rw->keep[i] && insn->src_reg == BPF_PSEUDO_FUNC)
+				rw->out[rw->new_idx[i]].imm =
+					(s32)rw->new_idx[(s64)i + 1 + insn->imm] -
+					(s32)rw->new_idx[i] - 1;
+			i++;
+			continue;
+		}
+		if (!rw->keep[i])
+			continue;
+		if (bpf_insn_is_pseudo_call(insn)) {
+			rw->out[rw->new_idx[i]].imm =
+				(s32)rw->new_idx[(s64)i + 1 + insn->imm] - (s32)rw->new_idx[i] - 1;
+		} else if (is_jump(insn)) {
+			err = link_jump(rw, i);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+/* ---- 4. subprograms */
+
+static int link_subprogs(const struct rewriter *rw, struct bpf_subprog_info **out, u32 *out_cnt)
+{
+	const struct bpf_verdict *v = rw->verdict;
+	struct bpf_subprog_info *subs = calloc(max(v->subprog_cnt, 1u), sizeof(*subs));
+	u32 n = 0;
+
+	if (!subs)
+		return -ENOMEM;
+	for (u32 s = 0; s < v->subprog_cnt; s++) {
+		u32 start = v->subprogs[s].start;
+
+		if (s && !v->aux[start].seen)
+			continue;
+		subs[n] = v->subprogs[s];
+		subs[n].start = rw->new_idx[start];
+		n++;
+	}
+	*out = subs;
+	*out_cnt = max(n, 1u);
+	return 0;
+}
+
+/* ---- all of it */
+
+static int rewriter_init(struct rewriter *rw, struct bpf_prog *prog,
+			 const struct bpf_verdict *verdict)
+{
+	memset(rw, 0, sizeof(*rw));
+	rw->prog = prog;
+	rw->verdict = verdict;
+	rw->ops = bpf_prog_type_ops_find(prog->type);
+	rw->len = prog->orig_len;
+	rw->in = malloc(rw->len * sizeof(*rw->in));
+	rw->keep = calloc(rw->len + 1, sizeof(*rw->keep));
+	rw->new_idx = calloc(rw->len + 1, sizeof(*rw->new_idx));
+	if (!rw->in || !rw->keep || !rw->new_idx)
+		return -ENOMEM;
+	memcpy(rw->in, prog->orig_insns, rw->len * sizeof(*rw->in));
+	return rw->ops ? 0 : -ENOTSUP;
+}
+
+static void rewriter_free(struct rewriter *rw)
+{
+	free(rw->in);
+	free(rw->keep);
+	free(rw->new_idx);
+	free(rw->out);
+	free(rw->orig_idx);
+}
+
+int bpf_rewrite(struct bpf_prog *prog, const struct bpf_verdict *verdict)
+{
+	struct bpf_subprog_info *subs = NULL;
+	struct rewriter rw;
+	u32 sub_cnt;
+	int err;
+
+	err = rewriter_init(&rw, prog, verdict);
+	if (err)
+		goto out;
+	prune_dead(&rw);
+	prune_branches(&rw);
+	err = prune_short_jumps(&rw);
+	if (!err)
+		err = expand_all(&rw);
+	if (!err)
+		err = link_all(&rw);
+	if (!err)
+		err = link_subprogs(&rw, &subs, &sub_cnt);
+	if (err)
+		goto out;
+
+	prog->insnsi = move_ptr(rw.out);
+	prog->orig_idx = move_ptr(rw.orig_idx);
+	prog->len = rw.out_len;
+	prog->subprogs = subs;
+	prog->subprog_cnt = sub_cnt;
+	prog->changes_pkt_data = verdict->changes_pkt_data;
+	for (u32 s = 0; s < sub_cnt; s++)
+		prog->has_tail_call |= subs[s].has_tail_call;
+out:
+	rewriter_free(&rw);
+	return err;
+}
