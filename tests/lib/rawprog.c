@@ -51,7 +51,8 @@ struct bpf_prog *rawprog_new(const struct bpf_insn *insns, u32 cnt)
 
 	if (!prog)
 		return NULL;
-	prog->refcnt = 1;
+	prog->refcnt = 1; /* ours: it never goes */
+	prog->id = 1; /* in no table, but a prog array wants one */
 	prog->type = BPF_PROG_TYPE_SOCKET_FILTER;
 	prog->len = cnt;
 	prog->insnsi = malloc(cnt * sizeof(*insns));

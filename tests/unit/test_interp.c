@@ -8,6 +8,7 @@
 #include "core/run.h"
 #include "tests/lib/rawprog.h"
 #include "tests/lib/testop.h"
+#include "tests/lib/testprog.h"
 #include "uapi/bpf_insn.h"
 
 /* ---- single instructions */
@@ -50,6 +51,39 @@ static void test_every_register(void **state)
 
 	print_message("%u operations, %u runs\n", ops, runs);
 	assert_true(ops > 5000);
+}
+
+/* ---- coverage: a row of the opcode table that no test runs is a fault of the tests */
+
+static bool covered[BPF_OP_MAX];
+
+static void cover_op(const struct testop *op, void *priv)
+{
+	covered[bpf_insn_decode(&op->insn)] = true;
+}
+
+static void cover_row(const struct testprog *row)
+{
+	for (u32 i = 0; i < testprog_len(row); i++) {
+		const struct bpf_insn *insn = &row->insns[i];
+
+		assert_true(bpf_insn_decode(insn) >= 0);
+		covered[bpf_insn_decode(insn)] = true;
+		if (insn->code == (BPF_JMP | BPF_CALL) && insn->imm == BPF_FUNC_tail_call)
+			covered[BPF_OP_TAIL_CALL] = true; /* what it is rewritten to */
+		i += bpf_insn_is_imm64(insn);
+	}
+}
+
+static void test_tables_cover_every_row(void **state)
+{
+	testop_each(TESTOP_OPERANDS, cover_op, NULL);
+	for (u32 i = 0; i < testprog_cnt; i++)
+		if (!testprogs[i].reject)
+			cover_row(&testprogs[i]);
+	for (int op = 0; op < BPF_OP_MAX; op++)
+		if (!covered[op])
+			fail_msg("%s is in no test", bpf_op_info[op].name);
 }
 
 /* ---- whole programs */
@@ -153,6 +187,118 @@ static void test_helper_call(void **state)
 			BPF_EXIT_INSN()) == 6 * 54321);
 }
 
+/* ---- tail calls */
+
+static struct bpf_map *prog_array(u32 slots)
+{
+	const struct bpf_map_spec spec = {
+		.map_type = BPF_MAP_TYPE_PROG_ARRAY,
+		.key_size = 4,
+		.value_size = 4,
+		.max_entries = slots,
+	};
+	struct bpf_map *map;
+
+	assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+	return map;
+}
+
+static void set_slot(struct bpf_map *map, u32 slot, struct bpf_prog *prog)
+{
+	assert_int_equal(bpf_map_update_slot(map, &slot, prog, BPF_ANY), 0);
+}
+
+#define TAIL_CALL(MAP, SLOT)                                                       \
+	BPF_LD_IMM64(BPF_REG_2, (uintptr_t)(MAP)), BPF_MOV64_IMM(BPF_REG_3, SLOT), \
+		BPF_RAW_INSN(BPF_JMP | BPF_TAIL_CALL, 0, 0, 0, 0)
+
+static u64 run_once(const struct bpf_prog *prog, const void *ctx)
+{
+	u64 ret;
+
+	bpf_run_enter();
+	ret = bpf_prog_run(prog, ctx);
+	bpf_run_exit();
+	return ret;
+}
+
+static void test_tail_call(void **state)
+{
+	struct bpf_map *map = prog_array(3);
+	const struct bpf_insn target[] = {
+		BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_1, 0),
+		BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn caller[] = {
+		TAIL_CALL(map, 1),
+		BPF_MOV64_IMM(BPF_REG_0, 1),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *t = rawprog_new(target, ARRAY_SIZE(target));
+	struct bpf_prog *c = rawprog_new(caller, ARRAY_SIZE(caller));
+	u64 ctx = 4711;
+
+	assert_int_equal(run_once(c, &ctx), 1); /* empty */
+	set_slot(map, 1, t);
+	assert_int_equal(run_once(c, &ctx), 4711);
+	c->insnsi[2].imm = 3; /* past the end */
+	assert_int_equal(bpf_interp_prepare(c), 0);
+	assert_int_equal(run_once(c, &ctx), 1);
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+	rawprog_free(c);
+	rawprog_free(t);
+}
+
+/*
+ * Each run adds 1 to what the context points to, and calls itself: in place, or from a subprogram, whose caller is
+ * returned to and adds 1000 to R0.
+ */
+static void count_chain(bool in_subprog, u64 want_runs, u64 want_ret)
+{
+	struct bpf_map *map = prog_array(1);
+	const struct bpf_insn count[] = {
+		BPF_MOV64_IMM(BPF_REG_2, 1),
+		BPF_ATOMIC_OP(BPF_DW, BPF_ADD, BPF_REG_1, BPF_REG_2, 0),
+		BPF_CALL_REL(2),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, 1000),
+		BPF_EXIT_INSN(),
+		TAIL_CALL(map, 0),
+		BPF_MOV64_IMM(BPF_REG_0, 5),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_insn insns[ARRAY_SIZE(count)];
+	struct bpf_prog *prog;
+	u64 runs = 0;
+
+	memcpy(insns, count, sizeof(insns));
+	if (!in_subprog)
+		insns[2] = BPF_JMP_A(2);
+	prog = rawprog_new(insns, ARRAY_SIZE(insns));
+	assert_non_null(prog);
+	set_slot(map, 0, prog);
+	assert_int_equal(run_once(prog, &runs), want_ret);
+	assert_int_equal(runs, want_runs);
+	runs = 0; /* the count starts again */
+	assert_int_equal(run_once(prog, &runs), want_ret);
+	assert_int_equal(runs, want_runs);
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+	rawprog_free(prog);
+}
+
+static void test_33_tail_calls(void **state)
+{
+	count_chain(false, 34, 5);
+}
+
+static void test_tail_call_in_subprogram(void **state)
+{
+	count_chain(true, 34, 5 + 34 * 1000);
+}
+
+/* ---- memory */
+
 static void test_context(void **state)
 {
 	u64 ctx[2] = {11, 22};
@@ -205,12 +351,22 @@ static void test_prepare_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_operand),	cmocka_unit_test(test_every_register),
-		cmocka_unit_test(test_imm64),		cmocka_unit_test(test_jumps_over_imm64),
-		cmocka_unit_test(test_loop_back),	cmocka_unit_test(test_far_jump),
-		cmocka_unit_test(test_eight_frames),	cmocka_unit_test(test_helper_call),
-		cmocka_unit_test(test_context),		cmocka_unit_test(test_unaligned),
-		cmocka_unit_test(test_ax_register),	cmocka_unit_test(test_end_of_program),
+		cmocka_unit_test(test_every_operand),
+		cmocka_unit_test(test_every_register),
+		cmocka_unit_test(test_tables_cover_every_row),
+		cmocka_unit_test(test_imm64),
+		cmocka_unit_test(test_jumps_over_imm64),
+		cmocka_unit_test(test_loop_back),
+		cmocka_unit_test(test_far_jump),
+		cmocka_unit_test(test_eight_frames),
+		cmocka_unit_test(test_helper_call),
+		cmocka_unit_test(test_tail_call),
+		cmocka_unit_test(test_33_tail_calls),
+		cmocka_unit_test(test_tail_call_in_subprogram),
+		cmocka_unit_test(test_context),
+		cmocka_unit_test(test_unaligned),
+		cmocka_unit_test(test_ax_register),
+		cmocka_unit_test(test_end_of_program),
 		cmocka_unit_test(test_prepare_refuses),
 	};
 
