@@ -1,0 +1,634 @@
+/*
+ * fuzz_jit.c - random programs, native against interpreted
+ *
+ *	fuzz_jit -seconds 60 [-seed S]
+ *
+ * The programs are safe by construction: R9 points to a buffer that they may use from end to end, all 512 bytes of
+ * stack are written first, jumps go forward but for counted loops, and calls go to later subprograms only. R0 to
+ * R8 hold numbers, never an address of the stack (the two engines have different stacks). At its end each
+ * function folds its registers and its stack into R0, and the buffer is compared too. Some patterns that
+ * compilers emit often are made on purpose, since an emitter fuses them.
+ *
+ * A difference is printed with its seed and the program, reduced to the instructions that matter; exit status 1.
+ */
+#include <stdio.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "core/disasm.h"
+#include "jit/jit.h"
+#include "tests/lib/model.h"
+#include "tests/lib/rawprog.h"
+#include "uapi/bpf_insn.h"
+
+#define BUF_SIZE  256
+#define MAX_INSNS 6000
+#define MAX_FUNCS 5
+
+static u64 rng;
+
+static u64 rnd64(void)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return rng * 0x2545f4914f6cdd1dULL;
+}
+
+static u32 rnd(u32 n)
+{
+	return (rnd64() >> 33) % n;
+}
+
+static struct bpf_insn prog[MAX_INSNS + 1024];
+static u32 cnt;
+static u32 funcs; /* subprograms of this program */
+static struct {
+	u32 at, func;
+} calls[64];
+static u32 call_cnt;
+static u16 locked; /* registers that are in use as addresses or counters */
+static u32 func_now;
+
+static void put(struct bpf_insn insn)
+{
+	prog[cnt++] = insn;
+}
+
+/* A register that may be written. */
+static u8 any_dst(void)
+{
+	u8 r;
+
+	do
+		r = rnd(9);
+	while (locked >> r & 1);
+	return r;
+}
+
+static u8 any_src(void)
+{
+	u8 r;
+
+	do
+		r = rnd(9);
+	while (locked >> r & 1);
+	return r;
+}
+
+static u64 any_value(void)
+{
+	switch (rnd(4)) {
+	case 0:
+		return rnd64();
+	case 1:
+		return rnd(256);
+	default:
+		return model_edges[rnd(model_edge_cnt)] + (s64)(rnd(3)) - 1;
+	}
+}
+
+static s32 any_imm(void)
+{
+	return rnd(3) ? (s32)any_value() : 1 << rnd(31);
+}
+
+static const u8 alu_ops[] = {BPF_ADD, BPF_SUB, BPF_MUL, BPF_DIV, BPF_OR,  BPF_AND, BPF_LSH,
+			     BPF_RSH, BPF_NEG, BPF_MOD, BPF_XOR, BPF_MOV, BPF_ARSH};
+static const u8 cond_ops[] = {BPF_JEQ,	BPF_JNE,  BPF_JGT,  BPF_JGE,  BPF_JLT, BPF_JLE,
+			      BPF_JSGT, BPF_JSGE, BPF_JSLT, BPF_JSLE, BPF_JSET};
+static const u8 mem_sizes[] = {BPF_B, BPF_H, BPF_W, BPF_DW};
+
+static void gen_alu(u8 dst)
+{
+	u8 op = alu_ops[rnd(ARRAY_SIZE(alu_ops))], class = rnd(2) ? BPF_ALU64 : BPF_ALU;
+	bool x = op != BPF_NEG && rnd(2), sign = (op == BPF_DIV || op == BPF_MOD) && rnd(2);
+	s32 imm = any_imm();
+
+	if (op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH)
+		imm = rnd(class == BPF_ALU64 ? 64 : 32);
+	if (op == BPF_NEG)
+		imm = 0;
+	put(BPF_RAW_INSN(class | op | (x ? BPF_X : BPF_K), dst, x ? any_src() : 0, sign,
+			 x ? 0 : imm));
+}
+
+static void gen_convert(u8 dst)
+{
+	static const u8 bits[] = {16, 32, 64};
+
+	switch (rnd(4)) {
+	case 0:
+		put(BPF_ENDIAN(rnd(2) ? BPF_TO_LE : BPF_TO_BE, dst, bits[rnd(3)]));
+		break;
+	case 1:
+		put(BPF_BSWAP(dst, bits[rnd(3)]));
+		break;
+	case 2:
+		put(BPF_MOVSX64_REG(dst, any_src(), 8 << rnd(3)));
+		break;
+	default:
+		put(BPF_MOVSX32_REG(dst, any_src(), 8 << rnd(2)));
+		break;
+	}
+}
+
+/* A place: base register and displacement, `align` bytes aligned. May emit the address's computation. */
+static void gen_place(u32 size, u32 align, u8 *base, s16 *off)
+{
+	u32 at = rnd((BUF_SIZE - 8) / align) * align;
+
+	switch (rnd(4)) {
+	case 0:
+		*base = BPF_REG_10;
+		*off = -(s32)(8 + rnd((512 - 8) / 8) * 8);
+		if (align == 1)
+			*off += rnd(8 - size + 1);
+		else if (align == 4 && size == 4)
+			*off += 4 * rnd(2);
+		return;
+	case 1:
+		*base = BPF_REG_9;
+		*off = at;
+		return;
+	case 2: /* a copy of an address */
+		*base = any_dst();
+		locked |= 1 << *base;
+		if (rnd(2)) {
+			*off = 8 * rnd(8);
+			put(BPF_MOV64_REG(*base, BPF_REG_10));
+			put(BPF_ALU64_IMM(BPF_ADD, *base, -72 - 8 * (s32)rnd(50)));
+			return;
+		}
+		*off = (s32)at - 64;
+		put(BPF_MOV64_REG(*base, BPF_REG_9));
+		put(BPF_ALU64_IMM(BPF_ADD, *base, 64));
+		return;
+	default: { /* indexed */
+		u8 index = any_dst();
+
+		locked |= 1 << index;
+		*base = any_dst();
+		locked |= 1 << *base;
+		put(BPF_ALU64_IMM(BPF_AND, index, 15));
+		if (rnd(2)) {
+			put(BPF_ALU64_IMM(BPF_LSH, index, 3));
+			put(BPF_MOV64_REG(*base, BPF_REG_9));
+			put(BPF_ALU64_REG(BPF_ADD, *base, index));
+		} else {
+			put(BPF_MOV64_REG(*base, index));
+			put(BPF_ALU64_IMM(BPF_LSH, *base, 3));
+			put(BPF_ALU64_REG(BPF_ADD, *base, BPF_REG_9));
+		}
+		*off = rnd(2) ? at / 2 / 8 * 8 : 0;
+		locked &= ~(1 << index);
+	}
+	}
+}
+
+/* The address leaves the register, so that no engine's stack shows. */
+static void end_place(u8 base)
+{
+	if (base < 9) {
+		locked &= ~(1 << base);
+		put(BPF_MOV64_IMM(base, any_imm()));
+	}
+}
+
+static void gen_memory(void)
+{
+	u8 size = mem_sizes[rnd(4)], base;
+	u32 bytes = bpf_size_to_bytes(size);
+	s16 off;
+
+	gen_place(bytes, rnd(2) ? 1 : bytes, &base, &off);
+	switch (rnd(5)) {
+	case 0:
+		put(BPF_ST_MEM(size, base, off, any_imm()));
+		break;
+	case 1:
+		put(BPF_STX_MEM(size, base, any_src(), off));
+		break;
+	case 2:
+		if (bytes < 8) {
+			put(BPF_LDX_MEMSX(size, any_dst(), base, off));
+			break;
+		}
+		/* fallthrough */
+	case 3: {
+		u8 dst = any_dst();
+
+		put(BPF_LDX_MEM(size, dst, base, off));
+		if (!rnd(3)) /* network order */
+			put(BPF_ENDIAN(BPF_TO_BE, dst, bytes == 1 ? 16 : bytes * 8));
+		else if (!rnd(3)) /* load, compute, store */
+			gen_alu(dst), put(BPF_STX_MEM(size, base, dst, off));
+		break;
+	}
+	default: { /* load and compare */
+		u8 dst = any_dst();
+
+		put(BPF_LDX_MEM(size, dst, base, off));
+		put(BPF_RAW_INSN((rnd(2) ? BPF_JMP : BPF_JMP32) | cond_ops[rnd(11)] | BPF_K, dst, 0,
+				 1, any_imm()));
+		put(BPF_ALU64_IMM(BPF_ADD, any_dst(), 1));
+		if (rnd(2))
+			put(BPF_MOV64_IMM(dst, 3));
+	}
+	}
+	end_place(base);
+}
+
+static void gen_atomic(void)
+{
+	static const s32 ops[] = {BPF_ADD,
+				  BPF_OR,
+				  BPF_AND,
+				  BPF_XOR,
+				  BPF_ADD | BPF_FETCH,
+				  BPF_OR | BPF_FETCH,
+				  BPF_AND | BPF_FETCH,
+				  BPF_XOR | BPF_FETCH,
+				  BPF_XCHG,
+				  BPF_CMPXCHG};
+	s32 op = ops[rnd(ARRAY_SIZE(ops))];
+	u8 size = rnd(2) ? BPF_W : BPF_DW, base;
+	s16 off;
+
+	locked |= 1; /* R0 is no address: cmpxchg would change it */
+	gen_place(bpf_size_to_bytes(size), bpf_size_to_bytes(size), &base, &off);
+	locked &= ~1;
+	if (rnd(2) && !(locked & 1))
+		put(BPF_LDX_MEM(size, 0, base, off));
+	put(BPF_ATOMIC_OP(size, op, base, any_src(), off));
+	end_place(base);
+}
+
+/* What compilers make often. */
+static void gen_pattern(void)
+{
+	u8 a = any_dst(), b = any_src(), c = any_src();
+	u8 class = rnd(2) ? BPF_ALU64 : BPF_ALU;
+
+	switch (rnd(9)) {
+	case 0: /* three operands */
+		put(BPF_RAW_INSN(class | BPF_MOV | BPF_X, a, b, 0, 0));
+		gen_alu(a);
+		break;
+	case 1: /* zero extension by hand */
+		put(BPF_ALU64_IMM(BPF_LSH, a, 32));
+		put(BPF_ALU64_IMM(rnd(2) ? BPF_RSH : BPF_ARSH, a, 32));
+		break;
+	case 2: /* rotation */
+	{
+		u32 n = class == BPF_ALU64 ? 64 : 32, k = 1 + rnd(n - 1);
+		u8 t = any_dst();
+
+		put(BPF_RAW_INSN(class | BPF_MOV | BPF_X, t, b, 0, 0));
+		put(BPF_RAW_INSN(class | BPF_LSH | BPF_K, t, 0, 0, k));
+		put(BPF_RAW_INSN(class | BPF_RSH | BPF_K, b, 0, 0, n - k));
+		put(BPF_RAW_INSN(class | (rnd(2) ? BPF_OR : BPF_XOR) | BPF_X, t, b, 0, 0));
+		if (rnd(2))
+			put(BPF_MOV64_IMM(b, 1));
+		break;
+	}
+	case 3:
+		put(BPF_MOV32_REG(a, rnd(2) ? a : b));
+		put(BPF_RAW_INSN(class | alu_ops[rnd(6)] | BPF_X, a, c, 0, 0));
+		break;
+	case 4: /* scaled index */
+		put(BPF_MOV64_REG(a, b));
+		put(BPF_ALU64_IMM(BPF_LSH, a, rnd(5)));
+		put(BPF_ALU64_REG(BPF_ADD, a, c));
+		if (rnd(2))
+			put(BPF_ALU64_IMM(BPF_ADD, a, any_imm()));
+		break;
+	case 5: /* mask, then test */
+		put(BPF_RAW_INSN(class | BPF_AND | BPF_K, a, 0, 0, any_imm()));
+		put(BPF_RAW_INSN((rnd(2) ? BPF_JMP : BPF_JMP32) | cond_ops[rnd(11)] | BPF_K, a, 0,
+				 1, rnd(2) ? 0 : any_imm()));
+		put(BPF_ALU64_REG(BPF_XOR, any_dst(), c));
+		break;
+	case 6: /* a value out of a condition */
+		put(BPF_MOV64_IMM(a, rnd(4)));
+		put(BPF_RAW_INSN((rnd(2) ? BPF_JMP : BPF_JMP32) | cond_ops[rnd(11)] | BPF_X, b, 0,
+				 1, 0));
+		prog[cnt - 1].src_reg = c;
+		if (rnd(2))
+			put(BPF_MOV64_IMM(a, rnd(4)));
+		else
+			put(BPF_MOV64_REG(a, any_src()));
+		break;
+	case 7:
+		put(BPF_MOV64_REG(a, b));
+		put(BPF_MOV64_REG(b, c));
+		put(BPF_MOV64_REG(c, a));
+		break;
+	default:
+		put(BPF_RAW_INSN(class | BPF_MOV | BPF_K, a, 0, 0, any_imm()));
+		put(BPF_RAW_INSN((rnd(2) ? BPF_ALU64 : BPF_ALU) | alu_ops[rnd(13)] | BPF_X, b, a, 0,
+				 0));
+		if (BPF_OP(prog[cnt - 1].code) == BPF_NEG)
+			prog[cnt - 1] = (struct bpf_insn)BPF_NEG64(b);
+		break;
+	}
+}
+
+static u64 helper(u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+	return (((a * 31 + b) * 31 + c) * 31 + d) * 31 + e;
+}
+
+static void gen_call(void)
+{
+	bool sub = func_now + 1 < funcs && call_cnt < 5 && rnd(2);
+
+	if (locked & 0x3f)
+		return;
+	if (sub) {
+		put(BPF_MOV64_REG(1, 9));
+		calls[call_cnt].at = cnt;
+		calls[call_cnt++].func = func_now + 1 + rnd(funcs - func_now - 1);
+		put(BPF_CALL_REL(0));
+	} else {
+		put(BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_CALL_IMM(helper)));
+	}
+	for (int r = 1; r <= 5; r++) /* gone: each engine leaves something else there */
+		put(rnd(2) ? BPF_MOV64_REG(r, 6 + rnd(3)) : BPF_MOV64_IMM(r, any_imm()));
+}
+
+static void gen_block(u32 len, int depth);
+
+static void gen_jump(int depth)
+{
+	u32 at = cnt, kind = rnd(8);
+
+	if (kind == 0)
+		put(BPF_JMP_A(0));
+	else if (kind == 1)
+		put(BPF_JMP32_A(0));
+	else
+		put(BPF_RAW_INSN((rnd(2) ? BPF_JMP : BPF_JMP32) | cond_ops[rnd(11)] |
+					 (rnd(2) ? BPF_K : BPF_X),
+				 any_src(), 0, 0, 0));
+	if (BPF_OP(prog[at].code) != BPF_JA) {
+		if (BPF_SRC(prog[at].code) == BPF_X)
+			prog[at].src_reg = any_src();
+		else
+			prog[at].imm = any_imm();
+	}
+	gen_block(rnd(12), depth + 1);
+	if (kind == 1)
+		prog[at].imm = cnt - at - 1;
+	else
+		prog[at].off = cnt - at - 1;
+}
+
+static void gen_loop(int depth)
+{
+	u8 counter = 6 + rnd(3);
+	u32 head;
+
+	if (locked >> counter & 1)
+		return;
+	put(BPF_MOV64_IMM(counter, 1 + rnd(5)));
+	locked |= 1 << counter;
+	head = cnt;
+	gen_block(1 + rnd(10), depth + 1);
+	put(BPF_RAW_INSN((rnd(2) ? BPF_ALU64 : BPF_ALU) | BPF_SUB | BPF_K, counter, 0, 0, 1));
+	put(BPF_RAW_INSN((rnd(2) ? BPF_JMP : BPF_JMP32) | (rnd(2) ? BPF_JNE : BPF_JSGT) | BPF_K,
+			 counter, 0, head - cnt - 1, 0));
+	locked &= ~(1 << counter);
+}
+
+static void gen_block(u32 len, int depth)
+{
+	for (u32 i = 0; i < len && cnt < MAX_INSNS; i++) {
+		switch (rnd(20)) {
+		default:
+			gen_alu(any_dst());
+			break;
+		case 6:
+			gen_convert(any_dst());
+			break;
+		case 7:
+		case 8:
+		case 9:
+			gen_memory();
+			break;
+		case 10:
+			gen_atomic();
+			break;
+		case 11:
+		case 12:
+		case 13:
+			gen_pattern();
+			break;
+		case 14: {
+			struct bpf_insn ld[] = {BPF_LD_IMM64(any_dst(), any_value())};
+
+			put(ld[0]);
+			put(ld[1]);
+			break;
+		}
+		case 15:
+			gen_call();
+			break;
+		case 16:
+		case 17:
+			if (depth < 4)
+				gen_jump(depth);
+			break;
+		case 18:
+			if (depth < 3)
+				gen_loop(depth);
+			break;
+		}
+	}
+}
+
+/* r0 = all that this function knows. */
+static void gen_fold(void)
+{
+	for (int r = 1; r < 9; r++) {
+		put(BPF_ALU64_IMM(BPF_MUL, 0, 31));
+		put(BPF_ALU64_REG(BPF_ADD, 0, r));
+	}
+	for (int k = 1; k <= 64; k++) {
+		put(BPF_LDX_MEM(BPF_DW, 1, 10, -8 * k));
+		put(BPF_ALU64_IMM(BPF_MUL, 0, 33));
+		put(BPF_ALU64_REG(BPF_XOR, 0, 1));
+	}
+	put(BPF_EXIT_INSN());
+}
+
+static void gen_func(u32 len)
+{
+	put(BPF_MOV64_REG(9, 1));
+	for (int k = 1; k <= 64; k++)
+		put(BPF_ST_MEM(BPF_DW, 10, -8 * k, (s32)any_value()));
+	for (int r = 0; r < 9; r++)
+		put(BPF_LDX_MEM(BPF_DW, r, 9, 8 * rnd(BUF_SIZE / 8)));
+	locked = 0;
+	gen_block(len, 0);
+	gen_fold();
+}
+
+static void generate(u64 seed)
+{
+	u32 starts[MAX_FUNCS];
+
+	rng = seed * 0x9e3779b97f4a7c15ULL | 1;
+	rnd64();
+	cnt = call_cnt = 0;
+	funcs = rnd(3) ? 1 : 1 + rnd(MAX_FUNCS);
+	for (func_now = 0; func_now < funcs; func_now++) {
+		starts[func_now] = cnt;
+		gen_func(1 + rnd(rnd(4) ? 30 : 200));
+	}
+	for (u32 i = 0; i < call_cnt; i++)
+		prog[calls[i].at].imm = starts[calls[i].func] - calls[i].at - 1;
+}
+
+static void fill(u8 *buf, u64 seed)
+{
+	rng = seed + 12345;
+	for (u32 i = 0; i < BUF_SIZE; i += 8) {
+		u64 v = any_value();
+
+		memcpy(buf + i, &v, 8);
+	}
+}
+
+struct result {
+	u64 ret;
+	u8 buf[BUF_SIZE];
+};
+
+/* 0: equal, 1: different, 2: did not compile. */
+static int compare(const struct bpf_insn *insns, u32 n, u64 seed, struct result *native,
+		   struct result *interpreted)
+{
+	static u8 buf[BUF_SIZE] __attribute__((aligned(64)));
+	struct bpf_prog *p = rawprog_new(insns, n);
+	int differ = 0;
+
+	if (!p)
+		return 2;
+	if (bpf_jit_compile(p)) {
+		rawprog_free(p);
+		return 2;
+	}
+	for (u32 round = 0; round < 3 && !differ; round++) {
+		fill(buf, seed + round);
+		native->ret = bpf_prog_run(p, buf);
+		memcpy(native->buf, buf, BUF_SIZE);
+		fill(buf, seed + round);
+		interpreted->ret = bpf_interp_run(buf, p);
+		memcpy(interpreted->buf, buf, BUF_SIZE);
+		differ = native->ret != interpreted->ret ||
+			 memcmp(native->buf, interpreted->buf, BUF_SIZE);
+	}
+	bpf_jit_free(p);
+	rawprog_free(p);
+	return differ;
+}
+
+/* In a child, for a reduced program may not be safe any more. */
+static bool still_differs(const struct bpf_insn *insns, u32 n, u64 seed)
+{
+	struct result a, b;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		alarm(2);
+		_exit(compare(insns, n, seed, &a, &b));
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+static bool reducible(u32 i)
+{
+	if (prog[i].code == (BPF_JMP | BPF_JA) && !prog[i].off)
+		return false;
+	return prog[i].code && !bpf_insn_is_imm64(&prog[i]) && prog[i].code != (BPF_JMP | BPF_EXIT);
+}
+
+static void reduce(u64 seed)
+{
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (u32 i = 0; i < cnt; i++) {
+			struct bpf_insn saved = prog[i];
+
+			if (!reducible(i))
+				continue;
+			prog[i] = (struct bpf_insn)BPF_JMP_A(0);
+			if (still_differs(prog, cnt, seed))
+				again = true;
+			else
+				prog[i] = saved;
+		}
+	}
+}
+
+static void print_prog(void)
+{
+	char text[128];
+
+	for (u32 i = 0; i < cnt; i++) {
+		if (prog[i].code == (BPF_JMP | BPF_JA) && !prog[i].off)
+			continue;
+		bpf_disasm(&prog[i], NULL, text, sizeof(text));
+		printf("%4u: %s\n", i, text);
+		i += bpf_insn_is_imm64(&prog[i]);
+	}
+}
+
+static int report(u64 seed, int how, const struct result *a, const struct result *b)
+{
+	printf("seed %lu: %s\n", (long)seed,
+	       how == 2 ? "does not compile" : "native and interpreted differ");
+	if (how == 1)
+		reduce(seed);
+	print_prog();
+	if (how == 1)
+		printf("R0 native %lx, interpreted %lx\n", (long)a->ret, (long)b->ret);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	u64 seed = time(NULL), seconds = 10, runs = 0;
+	struct result a, b;
+	time_t end;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "-seconds") && i + 1 < argc) {
+			seconds = strtoull(argv[++i], NULL, 0);
+		} else if (!strcmp(argv[i], "-seed") && i + 1 < argc) {
+			seed = strtoull(argv[++i], NULL, 0);
+		} else {
+			fprintf(stderr, "usage: fuzz_jit [-seconds N] [-seed S]\n");
+			return 2;
+		}
+	}
+	printf("fuzz_jit: %lu s from seed %lu\n", (long)seconds, (long)seed);
+	fflush(stdout);
+	end = time(NULL) + seconds;
+	do {
+		int how;
+
+		generate(seed);
+		how = compare(prog, cnt, seed, &a, &b);
+		if (how)
+			return report(seed, how, &a, &b);
+		seed++;
+		runs++;
+	} while (time(NULL) < end);
+	printf("fuzz_jit: %lu programs, native and interpreted agree\n", (long)runs);
+	return 0;
+}
