@@ -49,9 +49,12 @@ static struct {
 static u32 call_cnt;
 static u16 locked; /* registers that are in use as addresses or counters */
 static u32 func_now;
+static bool needed[ARRAY_SIZE(prog)]; /* without it the program has no defined meaning */
+static bool need;
 
 static void put(struct bpf_insn insn)
 {
+	needed[cnt] = need;
 	prog[cnt++] = insn;
 }
 
@@ -191,7 +194,9 @@ static void end_place(u8 base)
 {
 	if (base < 9) {
 		locked &= ~(1 << base);
+		need = true;
 		put(BPF_MOV64_IMM(base, any_imm()));
+		need = false;
 	}
 }
 
@@ -345,6 +350,7 @@ static void gen_call(void)
 
 	if (locked & 0x3f)
 		return;
+	need = true;
 	if (sub) {
 		put(BPF_MOV64_REG(1, 9));
 		calls[call_cnt].at = cnt;
@@ -355,6 +361,7 @@ static void gen_call(void)
 	}
 	for (int r = 1; r <= 5; r++) /* gone: each engine leaves something else there */
 		put(rnd(2) ? BPF_MOV64_REG(r, 6 + rnd(3)) : BPF_MOV64_IMM(r, any_imm()));
+	need = false;
 }
 
 static void gen_block(u32 len, int depth);
@@ -464,11 +471,13 @@ static void gen_fold(void)
 
 static void gen_func(u32 len)
 {
+	need = true;
 	put(BPF_MOV64_REG(9, 1));
 	for (int k = 1; k <= 64; k++)
 		put(BPF_ST_MEM(BPF_DW, 10, -8 * k, (s32)any_value()));
 	for (int r = 0; r < 9; r++)
 		put(BPF_LDX_MEM(BPF_DW, r, 9, 8 * rnd(BUF_SIZE / 8)));
+	need = false;
 	locked = 0;
 	gen_block(len, 0);
 	gen_fold();
@@ -550,7 +559,7 @@ static bool still_differs(const struct bpf_insn *insns, u32 n, u64 seed)
 
 static bool reducible(u32 i)
 {
-	if (prog[i].code == (BPF_JMP | BPF_JA) && !prog[i].off)
+	if (needed[i] || (prog[i].code == (BPF_JMP | BPF_JA) && !prog[i].off))
 		return false;
 	return prog[i].code && !bpf_insn_is_imm64(&prog[i]) && prog[i].code != (BPF_JMP | BPF_EXIT);
 }
@@ -582,6 +591,10 @@ static void print_prog(void)
 	for (u32 i = 0; i < cnt; i++) {
 		if (prog[i].code == (BPF_JMP | BPF_JA) && !prog[i].off)
 			continue;
+		if (needed[i] && i > 0 && needed[i - 1] && !bpf_insn_is_pseudo_call(&prog[i])) {
+			i += bpf_insn_is_imm64(&prog[i]);
+			continue; /* the beginning of a function, or what follows a call */
+		}
 		bpf_disasm(&prog[i], NULL, text, sizeof(text));
 		printf("%4u: %s\n", i, text);
 		i += bpf_insn_is_imm64(&prog[i]);
