@@ -89,6 +89,7 @@ int bpf_jit_compile(struct bpf_prog *prog)
 	prog->jit = image;
 	prog->jited_len = image->len;
 	prog->tail_call_offset = tail_call_offset;
+	prog->free_native = bpf_jit_free;
 	prog->bpf_func = (bpf_prog_fn)image->mem.addr;
 	return 0;
 }

@@ -684,6 +684,169 @@ static void calls_callback(void **state)
 	drop(prog);
 }
 
+/* ---- tail calls */
+
+static struct bpf_map *make_prog_array(u32 max_entries)
+{
+	struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_PROG_ARRAY,
+				    .key_size = 4,
+				    .value_size = 4,
+				    .max_entries = max_entries};
+	struct bpf_map *map;
+
+	assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+	return map;
+}
+
+/* A counted program with an id, so that an array can hold it. */
+static struct bpf_prog *jit_counted(const struct bpf_insn *insns, u32 cnt, const struct sub *subs,
+				    u32 sub_cnt)
+{
+	struct bpf_prog_load_attr attr = {.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+					  .name = "tail",
+					  .license = "GPL",
+					  .insns = insns,
+					  .insn_cnt = cnt};
+	struct bpf_prog *raw = make_subs(insns, cnt, subs, sub_cnt), *prog = bpf_prog_alloc(&attr);
+
+	assert_non_null(prog);
+	free(prog->subprogs);
+	prog->insnsi = raw->insnsi;
+	prog->len = raw->len;
+	prog->subprogs = raw->subprogs;
+	prog->subprog_cnt = raw->subprog_cnt;
+	prog->has_tail_call = raw->has_tail_call;
+	free(raw);
+	assert_int_equal(bpf_jit_compile(prog), 0);
+	assert_int_equal(bpf_prog_publish(prog), 0);
+	return prog;
+}
+
+static void set_slot(struct bpf_map *map, u32 slot, const struct bpf_prog *prog)
+{
+	assert_int_equal(bpf_map_update(map, &slot, &prog->id, 0), 0);
+}
+
+static u64 run_in_section(const struct bpf_prog *prog, const void *ctx)
+{
+	u64 ret;
+
+	bpf_run_enter();
+	ret = call_keeping(prog, ctx);
+	bpf_run_exit();
+	return ret;
+}
+
+static void clear_slot(struct bpf_map *map, u32 slot)
+{
+	assert_int_equal(bpf_map_delete(map, &slot), 0);
+}
+
+#define TAIL(map, index)                                                     \
+	BPF_LD_IMM64(2, (u64)(map)), BPF_LD_IMM64(3, 0x500000000 + (index)), \
+		BPF_RAW_INSN(BPF_JMP | BPF_TAIL_CALL, 0, 0, 0, 0)
+
+/* Taken with the context and all frames undone; not taken: goes on. */
+static void tail_calls(void **state)
+{
+	struct bpf_map *map = make_prog_array(4);
+	const struct bpf_insn target[] = {
+		BPF_MOV64_IMM(6, 1),
+		BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+		BPF_ALU64_REG(BPF_ADD, 0, 6),
+		BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn caller[] = {
+		BPF_MOV64_REG(7, 1),
+		BPF_MOV64_IMM(8, 9),
+		BPF_MOV64_IMM(9, 9),
+		BPF_LDX_MEM(BPF_DW, 6, 1, 8),
+		BPF_LD_IMM64(2, (u64)map),
+		BPF_MOV64_REG(3, 6),
+		BPF_RAW_INSN(BPF_JMP | BPF_TAIL_CALL, 0, 0, 0, 0),
+		BPF_LDX_MEM(BPF_DW, 0, 7, 0),
+		BPF_ALU64_REG(BPF_ADD, 0, 8),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *b = jit_counted(target, ARRAY_SIZE(target), &(struct sub){0, 24}, 1);
+	struct bpf_prog *a = jit_counted(caller, ARRAY_SIZE(caller), &(struct sub){0, 40}, 1);
+	u64 ctx[2] = {100, 2};
+
+	set_slot(map, 2, b);
+	assert_int_equal(run_in_section(a, ctx), 101);
+	ctx[1] = 0x700000002; /* the index is 32 bits */
+	assert_int_equal(run_in_section(a, ctx), 101);
+	ctx[1] = 1; /* empty */
+	assert_int_equal(run_in_section(a, ctx), 109);
+	ctx[1] = 4; /* beyond the end */
+	assert_int_equal(run_in_section(a, ctx), 109);
+	ctx[1] = UINT32_MAX;
+	assert_int_equal(run_in_section(a, ctx), 109);
+	clear_slot(map, 2);
+	bpf_prog_put(a);
+	bpf_prog_put(b);
+	bpf_map_put(map);
+	covered[BPF_OP_TAIL_CALL] = true;
+}
+
+/* 33 of them a run, and a run starts at zero again. */
+static void tail_calls_are_limited(void **state)
+{
+	struct bpf_map *map = make_prog_array(1);
+	const struct bpf_insn self[] = {
+		BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+		BPF_ALU64_IMM(BPF_ADD, 0, 1),
+		BPF_STX_MEM(BPF_DW, 1, 0, 0),
+		BPF_MOV64_REG(6, 1),
+		TAIL(map, 0),
+		BPF_LDX_MEM(BPF_DW, 0, 6, 0),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *prog = jit_counted(self, ARRAY_SIZE(self), &(struct sub){0, 512}, 1);
+
+	set_slot(map, 0, prog);
+	for (int i = 0; i < 3; i++) {
+		u64 n = 0;
+
+		assert_int_equal(run_in_section(prog, &n), MAX_TAIL_CALL_CNT + 1);
+	}
+	clear_slot(map, 0);
+	bpf_prog_put(prog);
+	bpf_map_put(map);
+}
+
+/* From a subprogram: only its frame goes, and the counter is the run's. */
+static void tail_calls_in_subprog(void **state)
+{
+	struct bpf_map *map = make_prog_array(1);
+	const struct bpf_insn main_sub[] = {
+		BPF_MOV64_REG(6, 1), /* calls it twice */
+		BPF_CALL_REL(5),
+		BPF_MOV64_REG(7, 0),
+		BPF_MOV64_REG(1, 6),
+		BPF_CALL_REL(2),
+		BPF_ALU64_REG(BPF_ADD, 0, 7),
+		BPF_EXIT_INSN(),
+		BPF_LDX_MEM(BPF_DW, 6, 1, 0),
+		BPF_ALU64_IMM(BPF_ADD, 6, 1),
+		BPF_STX_MEM(BPF_DW, 1, 6, 0),
+		TAIL(map, 0),
+		BPF_MOV64_IMM(0, 1000),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *prog =
+		jit_counted(main_sub, ARRAY_SIZE(main_sub), (struct sub[]){{0, 8}, {7, 64}}, 2);
+	u64 n = 0;
+
+	set_slot(map, 0, prog);
+	/* each level runs main, which calls the subprogram twice: both chains share the 33 */
+	assert_int_equal(run_in_section(prog, &n), 1000 * 35);
+	assert_int_equal(n, 33 + 35);
+	clear_slot(map, 0);
+	bpf_prog_put(prog);
+	bpf_map_put(map);
+}
+
 /* ---- classic packet loads */
 
 struct packet {
@@ -1040,6 +1203,9 @@ int main(void)
 		cmocka_unit_test(calls_many_subprogs),
 		cmocka_unit_test(fp_as_operand),
 		cmocka_unit_test(calls_callback),
+		cmocka_unit_test(tail_calls),
+		cmocka_unit_test(tail_calls_are_limited),
+		cmocka_unit_test(tail_calls_in_subprog),
 		cmocka_unit_test(packet_loads),
 		cmocka_unit_test(packet_load_fails_in_subprog),
 		cmocka_unit_test(refuses_broken_code),
