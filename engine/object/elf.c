@@ -6,7 +6,7 @@
  * copies sections and symbols into arrays in which each offset, name and link has been checked; no other
  * file of the reader sees libelf.
  */
-#include <libelf.h>
+#include <gelf.h>
 #include "object/read.h"
 
 int obj_fail(struct obj_reader *r, int err, const char *fmt, ...)
@@ -155,24 +155,24 @@ static int read_section(struct obj_reader *r, Elf *elf, u32 i, size_t file_len)
 {
 	struct elf_sec *sec = &r->secs[i];
 	Elf_Scn *scn = elf_getscn(elf, i);
-	Elf64_Shdr *sh = scn ? elf64_getshdr(scn) : NULL;
+	GElf_Shdr sh; /* a copy: in the file it may have any alignment */
 	Elf_Data *data;
 
 	sec->name = "";
 	sec->map = NO_INDEX;
-	if (!sh)
+	if (!scn || !gelf_getshdr(scn, &sh))
 		return obj_fail(r, -EINVAL, "ELF: the header of section %u cannot be read", i);
-	sec->type = sh->sh_type;
-	sec->flags = sh->sh_flags;
-	sec->link = sh->sh_link;
-	sec->info = sh->sh_info;
-	sec->size = sh->sh_size;
-	if (sh->sh_type == SHT_NULL || sh->sh_type == SHT_NOBITS || !sh->sh_size)
+	sec->type = sh.sh_type;
+	sec->flags = sh.sh_flags;
+	sec->link = sh.sh_link;
+	sec->info = sh.sh_info;
+	sec->size = sh.sh_size;
+	if (sh.sh_type == SHT_NULL || sh.sh_type == SHT_NOBITS || !sh.sh_size)
 		return 0;
-	if (sh->sh_offset > file_len || sh->sh_size > file_len - sh->sh_offset)
+	if (sh.sh_offset > file_len || sh.sh_size > file_len - sh.sh_offset)
 		return obj_fail(r, -EINVAL, "ELF: section %u reaches beyond the file", i);
 	data = elf_rawdata(scn, NULL);
-	if (!data || !data->d_buf || data->d_size != sh->sh_size)
+	if (!data || !data->d_buf || data->d_size != sh.sh_size)
 		return obj_fail(r, -EINVAL, "ELF: the content of section %u cannot be read", i);
 	sec->data = data->d_buf;
 	return 0;
@@ -186,9 +186,11 @@ static int read_section_names(struct obj_reader *r, Elf *elf)
 		return obj_fail(r, -EINVAL, "ELF: there is no table of section names");
 	for (u32 i = 1; i < r->sec_cnt; i++) {
 		struct elf_sec *sec = &r->secs[i];
-		Elf64_Shdr *sh = elf64_getshdr(elf_getscn(elf, i));
+		GElf_Shdr sh;
 
-		sec->name = sh ? sec_string(&r->secs[shstrndx], sh->sh_name) : NULL;
+		sec->name = gelf_getshdr(elf_getscn(elf, i), &sh)
+				    ? sec_string(&r->secs[shstrndx], sh.sh_name)
+				    : NULL;
 		if (!sec->name)
 			return obj_fail(r, -EINVAL, "ELF: the name of section %u is out of range",
 					i);
