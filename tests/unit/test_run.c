@@ -1,0 +1,300 @@
+/*
+ * test_run.c - slots (cases named by the guarantees of core/run.c), RCU registration, and the trace ring
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <sched.h>
+#include "core/rcu.h"
+#include "core/run.h"
+
+#define THREADS 8
+#define ROUNDS	3000
+
+static int owners[BPF_MAX_SLOTS];
+static u64 counts[BPF_MAX_SLOTS]; /* plain: only the owner of a slot touches its own */
+static u32 broken;
+
+static void *slot_worker(void *arg)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		int slot;
+
+		bpf_run_enter();
+		slot = bpf_this.slot;
+		if (slot < 0 || (u32)slot >= bpf_nr_slots() ||
+		    __atomic_add_fetch(&owners[slot], 1, __ATOMIC_SEQ_CST) != 1)
+			__atomic_add_fetch(&broken, 1, __ATOMIC_RELAXED);
+		counts[slot]++;
+		if (i % 64 == 0)
+			sched_yield();
+		__atomic_sub_fetch(&owners[slot], 1, __ATOMIC_SEQ_CST);
+		bpf_run_exit();
+		if (bpf_this.slot != -1)
+			__atomic_add_fetch(&broken, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void A_B_one_owner_a_slot(void **state)
+{
+	pthread_t threads[THREADS];
+	u64 total = 0;
+
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, slot_worker, NULL), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (u32 i = 0; i < bpf_nr_slots(); i++)
+		total += counts[i];
+	assert_int_equal(broken, 0);
+	assert_int_equal(total, THREADS * ROUNDS); /* B: no increment of another owner was lost */
+}
+
+static void *hold_all_slots(void *arg)
+{
+	int *fd = arg;
+	char c;
+
+	bpf_slot_keep();
+	if (write(fd[1], "k", 1) != 1 || read(fd[2], &c, 1) != 1)
+		__atomic_add_fetch(&broken, 1, __ATOMIC_RELAXED);
+	bpf_slot_release();
+	return NULL;
+}
+
+static void *wait_for_slot(void *arg)
+{
+	bpf_run_enter();
+	__atomic_store_n((int *)arg, 1, __ATOMIC_SEQ_CST);
+	bpf_run_exit();
+	return NULL;
+}
+
+static void C_a_thread_without_a_slot_sleeps_and_wakes(void **state)
+{
+	u32 nr = bpf_nr_slots();
+	pthread_t *holders = calloc(nr, sizeof(*holders)), waiter;
+	int up[2], down[2], got = 0;
+	char c;
+
+	assert_int_equal(pipe(up) | pipe(down), 0);
+	int fds[] = {up[0], up[1], down[0]};
+
+	for (u32 i = 0; i < nr; i++)
+		pthread_create(&holders[i], NULL, hold_all_slots, fds);
+	for (u32 i = 0; i < nr; i++)
+		assert_int_equal(read(up[0], &c, 1), 1);
+	pthread_create(&waiter, NULL, wait_for_slot, &got);
+	usleep(50000);
+	assert_int_equal(__atomic_load_n(&got, __ATOMIC_SEQ_CST), 0);
+	/* C: it waits outside of a read section, so a grace period can pass. */
+	bpf_synchronize_rcu();
+	assert_int_equal(write(down[1], "g", 1), 1);
+	pthread_join(waiter, NULL);
+	assert_int_equal(got, 1);
+	for (u32 i = 1; i < nr; i++)
+		assert_int_equal(write(down[1], "g", 1), 1);
+	for (u32 i = 0; i < nr; i++)
+		pthread_join(holders[i], NULL);
+	assert_int_equal(broken, 0);
+	free(holders);
+	close(up[0]), close(up[1]), close(down[0]), close(down[1]);
+}
+
+static void D_nested_runs_keep_the_slot(void **state)
+{
+	int slot;
+
+	bpf_run_enter();
+	slot = bpf_this.slot;
+	bpf_run_enter();
+	assert_int_equal(bpf_this.slot, slot);
+	bpf_run_exit();
+	assert_int_equal(bpf_this.slot, slot);
+	bpf_run_exit();
+	assert_int_equal(bpf_this.slot, -1);
+
+	bpf_slot_keep();
+	slot = bpf_this.slot;
+	bpf_run_enter();
+	bpf_run_exit();
+	assert_int_equal(bpf_this.slot, slot);
+	bpf_slot_release();
+	assert_int_equal(bpf_this.slot, -1);
+	bpf_slot_release(); /* nothing to release */
+}
+
+struct node {
+	struct rcu_head rcu;
+	int *freed;
+};
+
+static void node_free(struct rcu_head *head)
+{
+	struct node *node = container_of(head, struct node, rcu);
+
+	__atomic_add_fetch(node->freed, 1, __ATOMIC_SEQ_CST);
+	free(node);
+}
+
+static void *rcu_worker(void *arg)
+{
+	for (int i = 0; i < 100; i++) {
+		struct node *node = malloc(sizeof(*node));
+
+		node->freed = arg;
+		bpf_rcu_read_lock();
+		bpf_rcu_read_lock();
+		bpf_rcu_read_unlock();
+		bpf_rcu_read_unlock();
+		bpf_call_rcu(&node->rcu, node_free);
+	}
+	return NULL;
+}
+
+/* Threads come and go without ever saying so; a grace period must not wait for those that ended. */
+static void rcu_threads_register_themselves(void **state)
+{
+	pthread_t threads[4];
+	int freed = 0;
+
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 4; i++)
+			pthread_create(&threads[i], NULL, rcu_worker, &freed);
+		for (int i = 0; i < 4; i++)
+			pthread_join(threads[i], NULL);
+		bpf_synchronize_rcu();
+	}
+	bpf_rcu_barrier();
+	assert_int_equal(freed, 1200);
+}
+
+static struct thing {
+	int value;
+	struct rcu_head rcu;
+} * shared;
+
+static void thing_free(struct rcu_head *head)
+{
+	struct thing *thing = container_of(head, struct thing, rcu);
+
+	thing->value = -1;
+	free(thing);
+}
+
+static int readers_done;
+
+static void *rcu_reader(void *arg)
+{
+	for (int i = 0; i < 20000; i++) {
+		struct thing *thing;
+
+		bpf_rcu_read_lock();
+		thing = bpf_rcu_dereference(shared);
+		if (thing->value < 0)
+			__atomic_add_fetch(&broken, 1, __ATOMIC_RELAXED);
+		bpf_rcu_read_unlock();
+	}
+	__atomic_store_n(&readers_done, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Under SAN=thread this is also the test of what the sanitizer is told. */
+static void rcu_readers_never_see_freed_memory(void **state)
+{
+	pthread_t reader;
+	struct thing *old;
+
+	shared = calloc(1, sizeof(*shared));
+	pthread_create(&reader, NULL, rcu_reader, NULL);
+	for (int i = 0; i < 2000 && !__atomic_load_n(&readers_done, __ATOMIC_ACQUIRE); i++) {
+		struct thing *thing = calloc(1, sizeof(*thing));
+
+		thing->value = i;
+		old = bpf_rcu_xchg_pointer(shared, thing);
+		bpf_call_rcu(&old->rcu, thing_free);
+	}
+	pthread_join(reader, NULL);
+	bpf_rcu_barrier();
+	free(shared);
+	assert_int_equal(broken, 0);
+}
+
+/* ---- the trace ring */
+
+static u32 notified;
+
+static void notify(void)
+{
+	notified++;
+}
+
+static void trace_lines_come_whole_and_in_order(void **state)
+{
+	char buf[64];
+	size_t len;
+
+	bpf_trace_notify = notify;
+	assert_int_equal(bpf_trace_read(buf, sizeof(buf)), 0);
+	bpf_trace_write("first\n", 6);
+	bpf_trace_write("second", 6); /* a newline is added */
+	assert_int_equal(notified, 2);
+	len = bpf_trace_read(buf, 8); /* room for one line and a part of the next */
+	assert_int_equal(len, 6);
+	assert_memory_equal(buf, "first\n", 6);
+	len = bpf_trace_read(buf, sizeof(buf));
+	assert_int_equal(len, 7);
+	assert_memory_equal(buf, "second\n", 7);
+	assert_int_equal(bpf_trace_read(buf, sizeof(buf)), 0);
+
+	/* A line that is longer than the buffer comes in parts. */
+	bpf_trace_write("0123456789\n", 11);
+	assert_int_equal(bpf_trace_read(buf, 4), 4);
+	assert_memory_equal(buf, "0123", 4);
+	assert_int_equal(bpf_trace_read(buf, sizeof(buf)), 7);
+	assert_memory_equal(buf, "456789\n", 7);
+	bpf_trace_notify = NULL;
+}
+
+static void trace_loses_the_oldest_lines_first(void **state)
+{
+	static char all[1 << 20];
+	char line[32], last[32] = "";
+	unsigned int first, n, lines = 0;
+	size_t len = 0, got;
+
+	for (int i = 0; i < 50000; i++) {
+		int l = snprintf(line, sizeof(line), "line %d\n", i);
+
+		bpf_trace_write(line, (size_t)l);
+	}
+	while ((got = bpf_trace_read(all + len, sizeof(all) - len - 1)))
+		len += got;
+	all[len] = 0;
+	assert_int_equal(sscanf(all, "line %u\n", &first), 1);
+	assert_true(first > 0);
+	for (char *p = all; *p; p = strchr(p, '\n') + 1, lines++) {
+		assert_int_equal(sscanf(p, "line %u\n", &n), 1);
+		assert_int_equal(n, first + lines);
+		snprintf(last, sizeof(last), "%.20s", p);
+	}
+	assert_int_equal(n, 49999);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(A_B_one_owner_a_slot),
+		cmocka_unit_test(C_a_thread_without_a_slot_sleeps_and_wakes),
+		cmocka_unit_test(D_nested_runs_keep_the_slot),
+		cmocka_unit_test(rcu_threads_register_themselves),
+		cmocka_unit_test(rcu_readers_never_see_freed_memory),
+		cmocka_unit_test(trace_lines_come_whole_and_in_order),
+		cmocka_unit_test(trace_loses_the_oldest_lines_first),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
