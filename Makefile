@@ -60,6 +60,8 @@ objs		= $(patsubst %.c,$(O)/%.o,$(1))
 ENGINE_OBJS	= $(call objs,$(ENGINE_SRCS))
 FS_OBJS		= $(call objs,$(FS_SRCS))
 UAPI_OBJS	= $(call objs,$(UAPI_SRCS))
+# What of fs/ is plain text work and can be tested without a mount.
+FS_TEXT_OBJS	= $(addprefix $(O)/fs/,buffer.o text.o pending.o)
 TOOLS_OBJS	= $(call objs,$(TOOLS_SRCS))
 TESTLIB_OBJS	= $(call objs,$(TESTLIB_SRCS))
 UNIT_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRCS) $(TABLE_SRCS))
@@ -128,7 +130,7 @@ $(TESTLIB_A): $(TESTLIB_OBJS)
 	rm -f $@
 	ar rcs $@ $^
 
-$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(LIB_A) $(CLIENT_A) | bpf-objects
+$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(FS_TEXT_OBJS) $(LIB_A) $(CLIENT_A) | bpf-objects
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka -lcapstone $(ENGINE_LIBS)
 
