@@ -20,10 +20,11 @@ static const char *type_name(const struct obj_reader *r, const struct btf_type *
 	return bpf_btf_str(r->out->btf, t->name_off);
 }
 
+/* Also a section that nothing else here uses (license): the kernel refuses BTF that leaves it open. */
 static const struct elf_sec *data_section(const struct obj_reader *r, const char *name)
 {
 	for (u32 i = 1; i < r->sec_cnt; i++)
-		if (r->secs[i].kind != SEC_OTHER && !strcmp(r->secs[i].name, name))
+		if (!strcmp(r->secs[i].name, name))
 			return &r->secs[i];
 	return NULL;
 }
