@@ -46,6 +46,25 @@ struct instance *instance_new(enum engine engine, const struct bpf_map_spec *spe
 	return in;
 }
 
+struct instance *instance_beside(const struct instance *base)
+{
+	struct instance *in = instance_new(base->engine, base->specs, 0);
+
+	in->err = base->err;
+	for (u32 i = 0; i < base->map_cnt; i++) {
+		if (in->engine == ENGINE_KERNEL) {
+			in->map_fds[i] = dup(base->map_fds[i]);
+			if (in->map_fds[i] < 0)
+				abort();
+		} else {
+			in->maps[i] = base->maps[i];
+			bpf_map_inc(in->maps[i]);
+		}
+		in->map_cnt++;
+	}
+	return in;
+}
+
 void instance_update(struct instance *in, u32 map, const void *key, const void *value)
 {
 	int err = in->err;

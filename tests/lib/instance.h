@@ -40,6 +40,8 @@ const char *engine_name(enum engine engine);
 
 /* Never NULL: aborts when memory is out; other faults are in ->err and come back from instance_load(). */
 struct instance *instance_new(enum engine engine, const struct bpf_map_spec *specs, u32 map_cnt);
+/* Another program over the same maps. */
+struct instance *instance_beside(const struct instance *base);
 void instance_update(struct instance *in, u32 map, const void *key, const void *value);
 void instance_freeze(struct instance *in, u32 map);
 int instance_load(struct instance *in, const struct bpf_prog_load_attr *attr, u32 log_level);

@@ -1,0 +1,265 @@
+/*
+ * diff_objects.c - programs that clang made: verdict, return value, packet and maps in three engines
+ *
+ * Every program of every test object and example is loaded on its own into the running kernel, our JIT
+ * and our interpreter, with its object's maps, and run on several packets. Where the kernel is not available, our
+ * two engines are compared. Programs that ask for the time, a random number or the CPU get their
+ * verdicts compared only.
+ */
+#include <fcntl.h>
+#include <glob.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+#include "load.h"
+#include "tests/lib/instance.h"
+#include "tests/lib/kernel.h"
+#include "tests/lib/packets.h"
+
+static bool have_kernel;
+static u32 compared, accepted, refused, skipped, runs, faults;
+
+#define FAULT(...)                        \
+	do {                              \
+		faults++;                 \
+		print_error(__VA_ARGS__); \
+	} while (0)
+
+static int setup(void **state)
+{
+	const char *why = kernel_unavailable();
+
+	have_kernel = !why;
+	if (why)
+		print_message("%s: JIT and interpreter are compared with each other\n", why);
+	return 0;
+}
+
+static bool map_type_known(enum bpf_map_type type)
+{
+	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY ||
+	       type == BPF_MAP_TYPE_PROG_ARRAY;
+}
+
+/* An object in one engine: a base that holds the maps, and an instance a program. */
+struct object {
+	struct instance *base;
+	struct instance **progs;
+	int *errs;
+	struct bpf_map_spec specs[INSTANCE_MAPS];
+};
+
+static void object_load(struct object *o, enum engine engine, const struct bpf_object_file *file)
+{
+	const u32 zero = 0;
+
+	for (u32 i = 0; i < file->map_cnt; i++)
+		o->specs[i] = file->maps[i].spec;
+	o->base = instance_new(engine, o->specs, file->map_cnt);
+	for (u32 i = 0; i < file->map_cnt; i++) {
+		if (file->maps[i].init)
+			instance_update(o->base, i, &zero, file->maps[i].init);
+		if (file->maps[i].readonly)
+			instance_freeze(o->base, i);
+	}
+	o->progs = calloc(file->prog_cnt, sizeof(*o->progs));
+	o->errs = calloc(file->prog_cnt, sizeof(*o->errs));
+	for (u32 i = 0; i < file->prog_cnt; i++) {
+		const struct bpf_object_prog *p = &file->progs[i];
+		const struct bpf_prog_load_attr attr = {
+			.prog_type = p->type,
+			.expected_attach_type = p->expected_attach_type,
+			.name = p->name,
+			.license = file->license,
+			.insns = p->insns,
+			.insn_cnt = p->insn_cnt,
+			.btf = file->btf,
+			.func_info = p->func_info,
+			.func_info_cnt = p->func_info_cnt,
+			.line_info = p->line_info,
+			.line_info_cnt = p->line_info_cnt,
+		};
+
+		o->progs[i] = instance_beside(o->base);
+		o->errs[i] = instance_load(o->progs[i], &attr, 1);
+	}
+	for (u32 i = 0; i < file->map_cnt; i++)
+		for (u32 k = 0; k < file->maps[i].init_cnt; k++)
+			if (!o->errs[file->maps[i].init_target[k]])
+				instance_set_slot(o->base, i, file->maps[i].init_slot[k],
+						  o->progs[file->maps[i].init_target[k]]);
+}
+
+static void object_free(struct object *o, u32 prog_cnt)
+{
+	for (u32 i = 0; i < prog_cnt; i++)
+		instance_free(o->progs[i]);
+	instance_free(o->base);
+	free(o->progs);
+	free(o->errs);
+}
+
+static bool repeatable(const struct bpf_object_file *file)
+{
+	for (u32 i = 0; i < file->prog_cnt; i++) {
+		for (u32 k = 0; k < file->progs[i].insn_cnt; k++) {
+			const struct bpf_insn *insn = &file->progs[i].insns[k];
+
+			if (insn->code != (BPF_JMP | BPF_CALL) || insn->src_reg)
+				continue;
+			if (insn->imm == BPF_FUNC_ktime_get_ns ||
+			    insn->imm == BPF_FUNC_get_prandom_u32 ||
+			    insn->imm == BPF_FUNC_get_smp_processor_id)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void compare_run(const char *what, struct object *a, struct object *b, u32 prog, u32 map_cnt,
+			const struct packet *pkt)
+{
+	u8 out_a[512], out_b[512];
+	struct bpf_test_run ra =
+				    {
+					    .data_in = pkt->data,
+					    .data_size_in = pkt->len,
+					    .data_out = out_a,
+					    .data_size_out = sizeof(out_a),
+				    },
+			    rb = ra;
+	const char *who = engine_name(b->base->engine);
+	int ea = instance_run(a->progs[prog], &ra), eb;
+
+	rb.data_out = out_b;
+	eb = instance_run(b->progs[prog], &rb);
+	runs++;
+	if (ea != eb) {
+		FAULT("%s on %s: %s gives error %d, not %d\n", what, pkt->name, who, eb, ea);
+		return;
+	}
+	if (ea)
+		return;
+	if (ra.retval != rb.retval)
+		FAULT("%s on %s: %s returns %#x, not %#x\n", what, pkt->name, who, rb.retval,
+		      ra.retval);
+	if (ra.data_size_out != rb.data_size_out || memcmp(out_a, out_b, ra.data_size_out))
+		FAULT("%s on %s: %s gives another packet\n", what, pkt->name, who);
+	for (u32 i = 0; i < map_cnt; i++) {
+		size_t sa = 0, sb = 0;
+		void *ma = instance_dump(a->base, i, &sa), *mb = instance_dump(b->base, i, &sb);
+
+		if (sa != sb || (sa && memcmp(ma, mb, sa)))
+			FAULT("%s on %s: %s leaves another map %u\n", what, pkt->name, who, i);
+		free(ma);
+		free(mb);
+	}
+}
+
+static void compare_object(const char *path, const struct bpf_object_file *file)
+{
+	struct object objs[ENGINE_MAX] = {0};
+	enum engine first = have_kernel ? ENGINE_KERNEL : ENGINE_JIT;
+	const char *file_name = strrchr(path, '/') + 1;
+	bool run = repeatable(file);
+
+	for (u32 e = first; e < ENGINE_MAX; e++)
+		object_load(&objs[e], e, file);
+	for (u32 i = 0; i < file->prog_cnt; i++) {
+		char what[256];
+
+		snprintf(what, sizeof(what), "%s: %s", file_name, file->progs[i].name);
+		compared++;
+		for (u32 e = first + 1; e < ENGINE_MAX; e++) {
+			int want = objs[first].errs[i], got = objs[e].errs[i];
+
+			if (got == -ENOTSUP && want == 0) {
+				print_message("%s: not supported yet\n", what);
+				skipped++;
+				break;
+			}
+			if (!want != !got) {
+				FAULT("%s: %s gives %d, %s %d\n%s\n", what, engine_name(first),
+				      want, engine_name(e), got,
+				      want ? objs[first].progs[i]->log : objs[e].progs[i]->log);
+				break;
+			}
+			refused += e == ENGINE_JIT && want;
+			accepted += e == ENGINE_JIT && !want;
+			for (u32 k = 0; run && !want && k < packet_cnt; k++)
+				compare_run(what, &objs[first], &objs[e], i, file->map_cnt,
+					    &packets[k]);
+			if (e + 1 < ENGINE_MAX && run && !want) {
+				/* The next engine must find the maps of the first as they were. */
+				object_free(&objs[first], file->prog_cnt);
+				object_load(&objs[first], first, file);
+			}
+		}
+	}
+	for (u32 e = first; e < ENGINE_MAX; e++)
+		object_free(&objs[e], file->prog_cnt);
+}
+
+static void one_file(const char *path)
+{
+	int __do_close fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct bpf_object_file *file = NULL;
+	struct bpf_log log;
+	struct stat st;
+	void *data;
+	int err;
+
+	assert_true(fd >= 0 && !fstat(fd, &st));
+	data = malloc(st.st_size);
+	assert_int_equal(read(fd, data, st.st_size), st.st_size);
+	bpf_log_init(&log, 1, 0);
+	err = bpf_object_read(data, st.st_size, &log, &file);
+	if (!err) {
+		bool known = file->map_cnt <= INSTANCE_MAPS;
+
+		for (u32 i = 0; i < file->map_cnt; i++)
+			known &= map_type_known(file->maps[i].spec.map_type);
+		if (known)
+			compare_object(path, file);
+		else
+			print_message("%s: has a map type that this test does not know\n", path);
+		bpf_object_file_free(file);
+	}
+	bpf_log_free(&log);
+	free(data);
+}
+
+static void test_objects(void **state)
+{
+	static const char *const dirs[] = {"/../progs/*.bpf.o", "/../../examples/*.bpf.o"};
+	char exe[3072] = "", pattern[4096];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	assert_true(n > 0);
+	*strrchr(exe, '/') = 0;
+	for (u32 d = 0; d < ARRAY_SIZE(dirs); d++) {
+		glob_t g;
+
+		snprintf(pattern, sizeof(pattern), "%s%s", exe, dirs[d]);
+		if (!glob(pattern, 0, NULL, &g)) {
+			for (size_t i = 0; i < g.gl_pathc; i++)
+				one_file(g.gl_pathv[i]);
+			globfree(&g);
+		}
+	}
+	print_message("%u programs: %u accepted, %u refused, %u not supported; %u runs\n", compared,
+		      accepted, refused, skipped, runs);
+	assert_true(accepted > 5 && refused > 2);
+	assert_int_equal(faults, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_objects),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}

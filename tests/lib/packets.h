@@ -1,0 +1,18 @@
+/*
+ * packets.h - a handful of packets that take programs down different paths
+ */
+#ifndef UBPFFS_TESTS_PACKETS_H
+#define UBPFFS_TESTS_PACKETS_H
+
+#include "core/types.h"
+
+struct packet {
+	const char *name;
+	u8 data[256];
+	u32 len;
+};
+
+extern const struct packet packets[];
+extern const u32 packet_cnt;
+
+#endif
