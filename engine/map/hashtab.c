@@ -185,6 +185,17 @@ static u64 word_set_link(u64 word, u32 link)
 	return (word >> 32 << 32) | link;
 }
 
+static u64 word_set_filter(u64 word, u64 filter)
+{
+	return (word & 0xffffffffffff) | filter;
+}
+
+/* The word that says that something is being taken out. */
+static u64 word_count_change(u64 word)
+{
+	return (word & ~0xffff00000000ull) | (u64)(u16)((word >> 32) + 1) << 32;
+}
+
 static bool is_elem(u32 link)
 {
 	return link && !(link & HTAB_LINK_END);
@@ -253,14 +264,20 @@ static u64 __bucket_filter(const struct bpf_htab *htab, u32 link)
 	return filter;
 }
 
-/* Take an element out of its chain. The new word, not yet in the bucket when the element was the first. */
-static u64 __bucket_unlink(struct bpf_htab *htab, u64 word, u32 prev, u32 idx)
+/*
+ * Take an element out of its chain, and publish the bucket's new word, which is returned for unlocking.
+ */
+static inline __attribute__((always_inline)) u64 __bucket_unlink(struct bpf_htab *htab, u64 *head,
+								 u64 word, u32 prev, u32 idx)
 {
 	u32 next = htab_elem(htab, idx)->next;
 
+	word = word_count_change(word);
 	if (!prev)
-		return word_set_link(word, next);
-	__atomic_store_n(&htab_elem(htab, prev)->next, next, __ATOMIC_RELEASE);
+		word = word_set_link(word, next);
+	bucket_publish(head, word);
+	if (prev)
+		__atomic_store_n(&htab_elem(htab, prev)->next, next, __ATOMIC_RELEASE);
 	return word;
 }
 
@@ -376,15 +393,15 @@ static inline __attribute__((always_inline)) long update(struct bpf_htab *htab, 
 
 	if (old) {
 		struct htab_elem *old_elem = htab_elem(htab, old);
-		/* In front when the old one is not the first: see "New elements" in hashtab.h. */
 		u32 next = prev ? word_link(word) : old_elem->next;
 
 		__atomic_store_n(&elem->next, next, __ATOMIC_RELAXED);
 		__atomic_store_n(&elem->version, old_elem->version + 2, __ATOMIC_RELEASE);
-		word = word_set_link(word, new);
+		word = word_count_change(word_set_link(word, new));
 		bucket_publish(head, word);
 		if (prev)
-			__bucket_unlink(htab, word, prev, old);
+			__atomic_store_n(&htab_elem(htab, prev)->next, old_elem->next,
+					 __ATOMIC_RELEASE);
 		elem_mark_dead(old_elem);
 		bucket_unlock(head, word);
 		spare_give(htab, old);
@@ -432,9 +449,8 @@ static inline __attribute__((always_inline)) long delete (struct bpf_htab *htab,
 		bucket_unlock(head, word);
 		return -ENOENT;
 	}
-	word = __bucket_unlink(htab, word, prev, idx);
-	word = (u32)word | __bucket_filter(htab, word_link(word));
-	bucket_publish(head, word);
+	word = __bucket_unlink(htab, head, word, prev, idx);
+	word = word_set_filter(word, __bucket_filter(htab, word_link(word)));
 	elem_mark_dead(htab_elem(htab, idx));
 	bucket_unlock(head, word);
 
@@ -661,7 +677,7 @@ static u32 recover_elem(struct bpf_htab *htab, u32 idx)
 
 		if ((s32)(elem->version - other->version) < 0)
 			return idx;
-		*head = __bucket_unlink(htab, *head, prev, loser);
+		*head = __bucket_unlink(htab, head, *head, prev, loser);
 	}
 	bucket_mark_used(htab, bucket);
 	elem->next = word_link(*head) ? word_link(*head) : HTAB_LINK_END | bucket;

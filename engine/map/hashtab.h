@@ -3,7 +3,8 @@
  *
  * A bucket is one 64-bit word:
  *	bits 0-31   link to the first element; bit 30 is the writers' lock
- *	bits 32-63  filter: for each element of the chain the bit that 5 bits of its hash choose
+ *	bits 32-47  changes: how often an element was taken out of the chain
+ *	bits 48-63  filter: for each element of the chain the bit that 4 bits of its hash choose
  * so that a miss mostly costs one cache line, and locking, publishing a new head and unlocking are
  * one atomic and one store on the line that had to be read anyway. A word of zero is an empty chain
  * (untouched arena memory).
@@ -12,9 +13,13 @@
  *	0x00000001 .. 0x3fffffff  an element's index
  *	0x80000000 | bucket       the end of this bucket's chain (a "nulls" marker)
  *	0xc0000000 | index        a free element (percpu_freelist.h)
- * A reader that is standing on an element while it is moved to another chain, or freed, comes to
- * an end that is not its bucket's, and starts again. New elements are always put in front, so a reader
- * that was carried to the front of its own chain sees all of it.
+ *
+ * A reader may stand on an element while it is taken out, freed, and linked somewhere else. It goes on to an
+ * end that is not its bucket's, or finds at the end that something was taken out since it began: then
+ * it starts again. So a miss is certain. An element is put in only in front: who is carried from the middle
+ * of a chain to its front sees all of it. `changes` rises before an element is taken out, so who
+ * sees the element gone sees the rise. It is 16 bits long: a reader would have to lose its CPU
+ * for exactly a multiple of 65536 changes of its bucket to be deceived.
  *
  * An element is a header, the key (zero-padded to a multiple of 8) and the value. `version` is odd in
  * a live element; it is made so after key and value are complete and before the element is linked, and even
@@ -111,7 +116,7 @@ static inline __attribute__((always_inline)) u64 htab_hash(const struct bpf_htab
 
 static inline u64 htab_filter_bit(u64 hash)
 {
-	return 1ull << (32 + (hash >> 59));
+	return 1ull << (48 + (hash >> 60));
 }
 
 /* ---- keys */
@@ -185,6 +190,8 @@ again:
 		link = __atomic_load_n(&elem->next, __ATOMIC_ACQUIRE);
 	}
 	if (unlikely(link != (HTAB_LINK_END | bucket)))
+		goto again;
+	if (unlikely((u16)(__atomic_load_n(head, __ATOMIC_ACQUIRE) >> 32) != (u16)(word >> 32)))
 		goto again;
 	return NULL;
 }

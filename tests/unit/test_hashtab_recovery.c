@@ -1,0 +1,502 @@
+/*
+ * test_hashtab_recovery.c - hashtab.c's guarantee E: what SIGKILL leaves
+ *
+ * Two ways: a child is killed at random times while two of its threads work on a map in a file; and a child is
+ * single-stepped through one operation and killed after each of its instructions in turn. Each time the map is
+ * opened again and must hold what was acknowledged, and nothing that was not at least begun.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <cmocka.h>
+#include "core/run.h"
+#include "map/hashtab.h"
+#include "tests/lib/map_model.h"
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+#define KEYS  64
+#define MAX   56
+#define WORDS 5
+
+/* Shared with the child: what it began and what it was told is done. Sequence 0: absent. */
+struct ledger {
+	u64 begun[KEYS], done[KEYS];
+	u64 operations;
+};
+
+static struct bpf_map_spec spec_of(u32 key_size)
+{
+	return (struct bpf_map_spec){.map_type = BPF_MAP_TYPE_HASH,
+				     .key_size = key_size,
+				     .value_size = WORDS * 8,
+				     .max_entries = MAX};
+}
+
+static void key_of(char *key, u32 key_size, u32 n)
+{
+	memset(key, (int)n, key_size);
+	memcpy(key, &n, 4);
+}
+
+static void value_of(u64 *value, u32 n, u64 seq)
+{
+	for (u32 i = 0; i < WORDS; i++)
+		value[i] = (u64)n << 48 | seq;
+}
+
+/* ---- the child */
+
+struct hammer {
+	struct bpf_map *map;
+	struct ledger *ledger;
+	u32 first; /* this thread's keys: first, first + 2, ... */
+};
+
+static void *hammer(void *arg)
+{
+	struct hammer *h = arg;
+	struct rnd r = {.state = (u64)getpid() * 7919 + h->first + 1};
+	struct ledger *ledger = h->ledger;
+	u64 value[WORDS], seq = 0;
+	char key[64];
+
+	for (u32 i = h->first; i < KEYS; i += 2)
+		seq = max(seq, ledger->begun[i]);
+	for (;;) {
+		u32 n = h->first + 2 * rnd_below(&r, KEYS / 2);
+		bool in_program = rnd_below(&r, 2), removing = rnd_below(&r, 3) == 0;
+		u64 target = removing ? 0 : ++seq;
+		long err;
+
+		key_of(key, h->map->key_size, n);
+		value_of(value, n, seq);
+		__atomic_store_n(&ledger->begun[n], target, __ATOMIC_SEQ_CST);
+		if (in_program)
+			bpf_run_enter();
+		if (removing)
+			err = in_program ? h->map->ops->map_delete_elem(h->map, key)
+					 : bpf_map_delete(h->map, key);
+		else
+			err = in_program ? h->map->ops->map_update_elem(h->map, key, value, 0)
+					 : bpf_map_update(h->map, key, value, 0);
+		if (in_program)
+			bpf_run_exit();
+		if (err && err != -E2BIG && err != -ENOENT)
+			_exit(3);
+		if (!err)
+			__atomic_store_n(&ledger->done[n], target, __ATOMIC_SEQ_CST);
+		else /* nothing happened */
+			__atomic_store_n(&ledger->begun[n],
+					 __atomic_load_n(&ledger->done[n], __ATOMIC_SEQ_CST),
+					 __ATOMIC_SEQ_CST);
+		__atomic_fetch_add(&ledger->operations, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* argv: --hammer MAPFD LEDGERFD */
+static int hammer_main(int map_fd, int ledger_fd)
+{
+	struct ledger *ledger =
+		mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED, ledger_fd, 0);
+	struct bpf_map *map;
+	struct hammer a, b;
+	pthread_t thread;
+
+	if (ledger == MAP_FAILED || bpf_map_open(map_fd, -1, &map))
+		return 2;
+	a = (struct hammer){map, ledger, 0};
+	b = (struct hammer){map, ledger, 1};
+	pthread_create(&thread, NULL, hammer, &b);
+	hammer(&a);
+	return 4;
+}
+
+/* ---- the parent */
+
+/* Open what is left, compare it with the ledger, and make it the state to go on from. */
+static void verify(int fd, struct ledger *ledger)
+{
+	struct bpf_map_stats stats;
+	struct bpf_map_iter it;
+	struct bpf_map *map;
+	u64 value[WORDS];
+	bool seen[KEYS] = {};
+	char key[64];
+	u32 n, live = 0;
+
+	assert_int_equal(bpf_map_open(fd, -1, &map), 0);
+	for (n = 0; n < KEYS; n++) {
+		u64 seq = 0;
+
+		key_of(key, map->key_size, n);
+		if (!bpf_map_lookup(map, key, value, 0)) {
+			for (u32 i = 0; i < WORDS; i++)
+				assert_int_equal(value[i], value[0]);
+			assert_int_equal(value[0] >> 48, n);
+			seq = value[0] & 0xffffffffffff;
+			assert_true(seq > 0);
+			live++;
+		}
+		if (seq != ledger->done[n] && seq != ledger->begun[n])
+			fail_msg("key %u holds %llu, done %llu, begun %llu", n,
+				 (unsigned long long)seq, (unsigned long long)ledger->done[n],
+				 (unsigned long long)ledger->begun[n]);
+		ledger->done[n] = ledger->begun[n] = seq;
+	}
+	bpf_map_iter_init(&it, map, false);
+	for (u32 count = 0;; count++) {
+		int ret = bpf_map_iter_next(&it, key, value);
+
+		if (!ret) {
+			assert_int_equal(count, live);
+			break;
+		}
+		assert_int_equal(ret, 1);
+		memcpy(&n, key, 4);
+		assert_true(n < KEYS && !seen[n]);
+		seen[n] = true;
+	}
+	bpf_map_iter_end(&it);
+	bpf_map_stats_read(map, &stats);
+	assert_int_equal(stats.entries, live);
+
+	/* All free elements are found again: the map can be filled, and emptied of that. */
+	for (u32 extra = 0; extra <= MAX - live; extra++) {
+		key_of(key, map->key_size, 1000 + extra);
+		assert_int_equal(bpf_map_update(map, key, value, 0),
+				 extra < MAX - live ? 0 : -E2BIG);
+	}
+	for (n = 0; n < KEYS; n++) { /* and every spare is there */
+		key_of(key, map->key_size, n);
+		if (ledger->done[n]) {
+			value_of(value, n, ledger->done[n]);
+			assert_int_equal(bpf_map_update(map, key, value, BPF_EXIST), 0);
+		}
+	}
+	for (u32 extra = 0; extra < MAX - live; extra++) {
+		key_of(key, map->key_size, 1000 + extra);
+		assert_int_equal(bpf_map_delete(map, key), 0);
+	}
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+}
+
+static struct ledger *ledger_new(int *fd)
+{
+	struct ledger *ledger;
+
+	*fd = memfd_create("ledger", 0);
+	assert_true(*fd >= 0);
+	assert_int_equal(ftruncate(*fd, sizeof(*ledger)), 0);
+	ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	assert_ptr_not_equal(ledger, MAP_FAILED);
+	return ledger;
+}
+
+static void make_in(int fd, u32 key_size)
+{
+	struct bpf_map_spec spec = spec_of(key_size);
+	struct bpf_map *map;
+
+	assert_int_equal(bpf_map_create(&spec, 0, fd, -1, &map), 0);
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+}
+
+static pid_t start_hammer(int map_fd, int ledger_fd)
+{
+	char a[16], b[16];
+	pid_t pid;
+
+	snprintf(a, sizeof(a), "%d", map_fd);
+	snprintf(b, sizeof(b), "%d", ledger_fd);
+	pid = fork();
+	if (!pid) {
+		execl("/proc/self/exe", "hammer", "--hammer", a, b, (char *)NULL);
+		_exit(9);
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void kill_at_random(int map_fd, u32 key_size, int rounds)
+{
+	struct rnd r = {.state = key_size};
+	int ledger_fd;
+	struct ledger *ledger = ledger_new(&ledger_fd);
+	u64 operations = 0;
+
+	make_in(map_fd, key_size);
+	for (int round = 0; round < rounds; round++) {
+		pid_t pid = start_hammer(map_fd, ledger_fd);
+		int status = 0;
+
+		/* Kill only a child that works, then wait for a while that differs each time. */
+		while (__atomic_load_n(&ledger->operations, __ATOMIC_RELAXED) == operations &&
+		       !waitpid(pid, &status, WNOHANG))
+			usleep(100);
+		assert_int_equal(status, 0);
+		usleep(rnd_below(&r, 3000));
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		operations = ledger->operations;
+		verify(map_fd, ledger);
+	}
+	print_message("%d kills, %llu operations\n", rounds, (unsigned long long)operations);
+	munmap(ledger, sizeof(*ledger));
+	close(ledger_fd);
+}
+
+static void test_e_killed_at_random_memfd(void **state)
+{
+	int fd = memfd_create("map", 0);
+
+	kill_at_random(fd, 4, SANITIZED ? 10 : 60);
+	close(fd);
+}
+
+static void test_e_killed_at_random_file(void **state)
+{
+	char path[] = "/var/tmp/ubpffs-test-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	kill_at_random(fd, 20, SANITIZED ? 10 : 60);
+	close(fd);
+}
+
+/* ---- after each instruction */
+
+enum step_op { OP_INSERT, OP_REPLACE, OP_DELETE, OP_MAX };
+
+/*
+ * One operation on key 3 of a map in which six keys share a few buckets. The child stops itself before and after.
+ * Returns false when the operation ended within `steps` instructions.
+ */
+static bool run_steps(int fd, enum step_op op, u32 key_size, long steps)
+{
+	struct bpf_map *map;
+	u64 value[WORDS];
+	char key[64];
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (bpf_map_open(fd, -1, &map))
+			_exit(2);
+		key_of(key, key_size, 3);
+		value_of(value, 3, 200);
+		bpf_run_enter();
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+			_exit(2);
+		raise(SIGSTOP);
+		if (op == OP_DELETE)
+			map->ops->map_delete_elem(map, key);
+		else
+			map->ops->map_update_elem(map, key, value, 0);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	bool ended = false;
+
+	for (long i = 0; i < steps && !ended; i++) {
+		assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSTOPPED(status));
+		ended = WSTOPSIG(status) == SIGSTOP;
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return !ended;
+}
+
+static void copy_file(int from, int to)
+{
+	struct stat st;
+	void *a, *b;
+
+	assert_int_equal(fstat(from, &st), 0);
+	assert_int_equal(ftruncate(to, st.st_size), 0);
+	a = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, from, 0);
+	b = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, to, 0);
+	assert_true(a != MAP_FAILED && b != MAP_FAILED);
+	memcpy(b, a, (size_t)st.st_size);
+	munmap(a, (size_t)st.st_size);
+	munmap(b, (size_t)st.st_size);
+}
+
+static void kill_after_each(enum step_op op, u32 key_size, long stride)
+{
+	int seed = memfd_create("seed", 0), fd = memfd_create("map", 0), ledger_fd;
+	struct ledger *ledger = ledger_new(&ledger_fd);
+	struct bpf_map_spec spec = spec_of(key_size);
+	long steps = 0;
+	struct bpf_map *map;
+	u64 value[WORDS];
+	char key[64];
+
+	if (SANITIZED)
+		stride = 97;
+	/* A full map of many keys, so that chains have more than one element. */
+	assert_int_equal(bpf_map_create(&spec, 0, seed, -1, &map), 0);
+	for (u32 n = 0; n < MAX + (op == OP_INSERT); n++) {
+		if (op == OP_INSERT && n == 3)
+			continue;
+		key_of(key, key_size, n);
+		value_of(value, n, 100);
+		assert_int_equal(bpf_map_update(map, key, value, 0), 0);
+	}
+	if (op == OP_INSERT) {
+		key_of(key, key_size, MAX);
+		assert_int_equal(bpf_map_delete(map, key), 0);
+	}
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+
+	for (bool going = true; going; steps += stride) {
+		copy_file(seed, fd);
+		for (u32 n = 0; n < KEYS; n++)
+			ledger->done[n] = ledger->begun[n] = n < MAX ? 100 : 0;
+		if (op == OP_INSERT)
+			ledger->done[3] = 0;
+		ledger->begun[3] = op == OP_DELETE ? 0 : 200;
+		going = run_steps(fd, op, key_size, steps);
+		if (!going)
+			ledger->done[3] = ledger->begun[3]; /* it returned */
+		verify(fd, ledger);
+	}
+	print_message("killed after each %ld of %ld instructions\n", stride, steps);
+	assert_true(steps > 50);
+	munmap(ledger, sizeof(*ledger));
+	close(ledger_fd);
+	close(seed);
+	close(fd);
+}
+
+static void test_e_insert_each_instruction(void **state)
+{
+	kill_after_each(OP_INSERT, 4, 1);
+	kill_after_each(OP_INSERT, 20, 7);
+}
+
+static void test_e_replace_each_instruction(void **state)
+{
+	kill_after_each(OP_REPLACE, 4, 1);
+	kill_after_each(OP_REPLACE, 16, 7);
+}
+
+static void test_e_delete_each_instruction(void **state)
+{
+	kill_after_each(OP_DELETE, 4, 1);
+	kill_after_each(OP_DELETE, 8, 7);
+}
+
+/* ---- what a crash could leave, made by hand */
+
+static void test_garbage_in_links_is_not_used(void **state)
+{
+	int fd = memfd_create("map", 0), ledger_fd;
+	struct ledger *ledger = ledger_new(&ledger_fd);
+	struct bpf_map_spec spec = spec_of(8);
+	struct bpf_htab *htab;
+	struct bpf_map *map;
+	u64 value[WORDS];
+	char key[64];
+
+	assert_int_equal(bpf_map_create(&spec, 0, fd, -1, &map), 0);
+	for (u32 n = 0; n < 40; n++) {
+		key_of(key, 8, n);
+		value_of(value, n, n + 1);
+		assert_int_equal(bpf_map_update(map, key, value, 0), 0);
+		ledger->done[n] = ledger->begun[n] = n + 1;
+	}
+	htab = bpf_htab(map);
+	for (u32 b = 0; b <= htab->mask; b++)
+		htab->buckets[b] = 0xdeadbeefdeadbeef; /* locked, and leading nowhere */
+	for (u32 i = 1; i < htab->total_elems; i++)
+		htab_elem(htab, i)->next = 0x12345678;
+	for (u32 i = 0; i < htab->nr_slots; i++)
+		htab->freelist.heads[i].first = 0x1234567800000007;
+	for (u32 i = 0; i <= htab->nr_slots; i++)
+		htab->spares[i * 16] = 5;
+	/* As if the process had died: the arena is not closed in order. */
+	int again = memfd_create("map", 0);
+
+	copy_file(fd, again);
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+	verify(again, ledger);
+	munmap(ledger, sizeof(*ledger));
+	close(ledger_fd);
+	close(again);
+	close(fd);
+}
+
+static void test_clean_close_and_open(void **state)
+{
+	int fd = memfd_create("map", 0);
+	struct bpf_map_spec spec = spec_of(4);
+	struct bpf_map_stats stats;
+	struct bpf_map *map;
+	u64 value[WORDS];
+	u32 id;
+
+	assert_int_equal(bpf_map_create(&spec, 0, fd, -1, &map), 0);
+	for (u32 n = 0; n < MAX; n++) {
+		value_of(value, n, 1);
+		assert_int_equal(bpf_map_update(map, &n, value, 0), 0);
+	}
+	id = map->id;
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(bpf_map_open(fd, -1, &map), 0);
+		assert_true(map->arena->was_clean);
+		assert_int_equal(map->id, id);
+		bpf_map_stats_read(map, &stats);
+		assert_int_equal(stats.entries, MAX);
+		for (u32 n = 0; n < MAX; n++) {
+			assert_int_equal(bpf_map_lookup(map, &n, value, 0), 0);
+			assert_int_equal(bpf_map_update(map, &n, value, BPF_EXIST), 0);
+		}
+		bpf_map_put(map);
+		bpf_rcu_barrier();
+	}
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_clean_close_and_open),
+		cmocka_unit_test(test_garbage_in_links_is_not_used),
+		cmocka_unit_test(test_e_insert_each_instruction),
+		cmocka_unit_test(test_e_replace_each_instruction),
+		cmocka_unit_test(test_e_delete_each_instruction),
+		cmocka_unit_test(test_e_killed_at_random_memfd),
+		cmocka_unit_test(test_e_killed_at_random_file),
+	};
+
+	if (argc == 4 && !strcmp(argv[1], "--hammer"))
+		return hammer_main(atoi(argv[2]), atoi(argv[3]));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
