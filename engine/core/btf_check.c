@@ -8,12 +8,15 @@
  *   C. no type contains itself by value, and a chain of pointers, modifiers, arrays and prototypes ends:
  *      every cycle passes through a pointer and a named struct or union, as in C;
  *   D. no such chain is longer than BTF_MAX_DEPTH, so recursion over types is bounded.
+ *   E. types mean something: values have sizes that exist, members lie inside of their struct, functions have
+ *      prototypes, sections hold variables.
  * The data may have any alignment. Tests: tests/unit/test_elf.c.
  */
 #include <linux/btf.h>
 #include "core/btf.h"
 
 #define BTF_MAX_DEPTH 64
+#define BTF_MAX_SIZE  (1u << 30) /* bytes of one value */
 
 /* Height of a type in a graph, while the walk is on it, and before it came. */
 #define HEIGHT_UNKNOWN 0xff
@@ -250,6 +253,237 @@ static int check_graphs(struct checked_btf *b)
 	return 0;
 }
 
+/* ---- what each kind may refer to; runs when ids are in range and all chains end */
+
+static const u8 *type_at(const struct checked_btf *b, u32 id)
+{
+	return id ? b->types + b->offs[id - 1] : NULL;
+}
+
+static u32 type_kind(const u8 *t)
+{
+	return t ? BTF_INFO_KIND(get32(t + offsetof(struct btf_type, info))) : BTF_KIND_UNKN;
+}
+
+static u32 type_ref(const u8 *t)
+{
+	return get32(t + offsetof(struct btf_type, type));
+}
+
+/* Past typedefs and modifiers; NULL: void. */
+static const u8 *resolve(const struct checked_btf *b, u32 id)
+{
+	for (;;) {
+		const u8 *t = type_at(b, id);
+
+		switch (type_kind(t)) {
+		case BTF_KIND_TYPEDEF:
+		case BTF_KIND_VOLATILE:
+		case BTF_KIND_CONST:
+		case BTF_KIND_RESTRICT:
+		case BTF_KIND_TYPE_TAG:
+			id = type_ref(t);
+			break;
+		default:
+			return t;
+		}
+	}
+}
+
+/* Bytes of a value of this type; -EINVAL when it has no values (void, FWD, functions) or too many. */
+static s64 value_size(const struct checked_btf *b, u32 id)
+{
+	const u8 *t = resolve(b, id);
+	u64 elems;
+	s64 size;
+
+	switch (type_kind(t)) {
+	case BTF_KIND_INT:
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+	case BTF_KIND_ENUM:
+	case BTF_KIND_ENUM64:
+	case BTF_KIND_FLOAT:
+		return get32(t + offsetof(struct btf_type, size));
+	case BTF_KIND_PTR:
+		return 8;
+	case BTF_KIND_ARRAY:
+		t += sizeof(struct btf_type);
+		elems = get32(t + offsetof(struct btf_array, nelems));
+		size = value_size(b, get32(t + offsetof(struct btf_array, type)));
+		return size < 0 || size * elems > BTF_MAX_SIZE ? -EINVAL : (s64)(size * elems);
+	}
+	return -EINVAL;
+}
+
+static bool is_size(u32 size, u32 largest)
+{
+	return size && size <= largest && !(size & (size - 1));
+}
+
+static bool is_data_or_void(const struct checked_btf *b, u32 id)
+{
+	return !resolve(b, id) || value_size(b, id) >= 0;
+}
+
+/* A member must lie inside of its struct; a bit field inside of an integer of its type's size. */
+static int check_member(const struct checked_btf *b, const u8 *t, const u8 *member)
+{
+	u64 bits = (u64)get32(t + offsetof(struct btf_type, size)) * 8;
+	u32 offset = get32(member + offsetof(struct btf_member, offset));
+	u32 type = get32(member + offsetof(struct btf_member, type));
+	s64 size = value_size(b, type);
+	u32 field = 0;
+
+	if (size < 0)
+		return -EINVAL;
+	if (BTF_INFO_KFLAG(get32(t + offsetof(struct btf_type, info)))) {
+		field = BTF_MEMBER_BITFIELD_SIZE(offset);
+		offset = BTF_MEMBER_BIT_OFFSET(offset);
+	}
+	if (field) {
+		u32 kind = type_kind(resolve(b, type));
+
+		if ((kind != BTF_KIND_INT && kind != BTF_KIND_ENUM && kind != BTF_KIND_ENUM64) ||
+		    field > size * 8)
+			return -EINVAL;
+		return offset + (u64)field > bits ? -EINVAL : 0;
+	}
+	return offset % 8 || offset + (u64)size * 8 > bits ? -EINVAL : 0;
+}
+
+static int check_int(const u8 *t)
+{
+	u32 size = get32(t + offsetof(struct btf_type, size));
+	u32 data = get32(t + sizeof(struct btf_type));
+	u32 nr_bits = BTF_INT_BITS(data), encoding = BTF_INT_ENCODING(data);
+
+	if (!is_size(size, 16) || !nr_bits || nr_bits + BTF_INT_OFFSET(data) > size * 8)
+		return -EINVAL;
+	return encoding & (encoding - 1) || encoding > BTF_INT_BOOL ? -EINVAL : 0;
+}
+
+static int check_array(const struct checked_btf *b, const u8 *t, u32 id)
+{
+	const u8 *index = resolve(
+		b, get32(t + sizeof(struct btf_type) + offsetof(struct btf_array, index_type)));
+
+	return value_size(b, id) < 0 || type_kind(index) != BTF_KIND_INT ? -EINVAL : 0;
+}
+
+static int check_proto(const struct checked_btf *b, const u8 *t)
+{
+	u32 vlen = BTF_INFO_VLEN(get32(t + offsetof(struct btf_type, info)));
+
+	if (!is_data_or_void(b, type_ref(t)))
+		return -EINVAL;
+	t += sizeof(struct btf_type);
+	for (u32 i = 0; i < vlen; i++, t += sizeof(struct btf_param)) {
+		u32 type = get32(t + offsetof(struct btf_param, type));
+
+		/* Void is "...", and ends the list. */
+		if (type ? value_size(b, type) < 0 : i != vlen - 1)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_datasec(const struct checked_btf *b, const u8 *t)
+{
+	u32 vlen = BTF_INFO_VLEN(get32(t + offsetof(struct btf_type, info)));
+
+	t += sizeof(struct btf_type);
+	for (u32 i = 0; i < vlen; i++, t += sizeof(struct btf_var_secinfo)) {
+		u32 kind = type_kind(type_at(b, get32(t)));
+
+		if (kind != BTF_KIND_VAR && kind != BTF_KIND_FUNC)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_decl_tag(const struct checked_btf *b, const u8 *t)
+{
+	const u8 *target = type_at(b, type_ref(t));
+	s32 component = get32(t + sizeof(struct btf_type));
+
+	switch (type_kind(target)) {
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		break;
+	case BTF_KIND_FUNC:
+		target = type_at(b, type_ref(target));
+		break;
+	case BTF_KIND_VAR:
+	case BTF_KIND_TYPEDEF:
+		return component == -1 ? 0 : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+	return component >= -1 && component < (s32)BTF_INFO_VLEN(get32(
+						      target + offsetof(struct btf_type, info)))
+		       ? 0
+		       : -EINVAL;
+}
+
+/* What pointers and modifiers may be made of: anything that is a type in C. */
+static bool is_c_type(const struct checked_btf *b, u32 id)
+{
+	switch (type_kind(type_at(b, id))) {
+	case BTF_KIND_VAR:
+	case BTF_KIND_DATASEC:
+	case BTF_KIND_FUNC:
+	case BTF_KIND_DECL_TAG:
+		return false;
+	}
+	return true;
+}
+
+static int check_meaning(const struct checked_btf *b, u32 id)
+{
+	const u8 *t = type_at(b, id);
+	u32 info = get32(t + offsetof(struct btf_type, info));
+	u32 size = get32(t + offsetof(struct btf_type, size));
+	bool named = get32(t) && b->strs[get32(t)];
+	int err = 0;
+
+	switch (BTF_INFO_KIND(info)) {
+	case BTF_KIND_INT:
+		return check_int(t);
+	case BTF_KIND_FLOAT:
+		return is_size(size, 16) || size == 12 ? 0 : -EINVAL;
+	case BTF_KIND_ENUM:
+	case BTF_KIND_ENUM64:
+		return is_size(size, 8) ? 0 : -EINVAL;
+	case BTF_KIND_ARRAY:
+		return check_array(b, t, id);
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		for (u32 i = 0; !err && i < BTF_INFO_VLEN(info); i++)
+			err = check_member(
+				b, t, t + sizeof(struct btf_type) + i * sizeof(struct btf_member));
+		return err || size > BTF_MAX_SIZE ? -EINVAL : 0;
+	case BTF_KIND_FUNC_PROTO:
+		return check_proto(b, t);
+	case BTF_KIND_FUNC:
+		return named && BTF_INFO_VLEN(info) <= BTF_FUNC_EXTERN &&
+				       type_kind(type_at(b, size)) == BTF_KIND_FUNC_PROTO
+			       ? 0
+			       : -EINVAL;
+	case BTF_KIND_VAR:
+		return named && is_data_or_void(b, size) ? 0 : -EINVAL;
+	case BTF_KIND_DATASEC:
+		return named ? check_datasec(b, t) : -EINVAL;
+	case BTF_KIND_DECL_TAG:
+		return check_decl_tag(b, t);
+	case BTF_KIND_FWD:
+		return named ? 0 : -EINVAL;
+	case BTF_KIND_TYPEDEF:
+		return named && is_c_type(b, size) ? 0 : -EINVAL;
+	}
+	return is_c_type(b, size) ? 0 : -EINVAL; /* PTR and modifiers */
+}
+
 int bpf_btf_check(const void *data, u32 size)
 {
 	struct checked_btf b = {0};
@@ -270,6 +504,8 @@ int bpf_btf_check(const void *data, u32 size)
 		err = check_type(&b, b.types + b.offs[i]);
 	if (!err)
 		err = check_graphs(&b);
+	for (u32 id = 1; !err && id <= b.cnt; id++)
+		err = check_meaning(&b, id);
 out:
 	free(b.offs);
 	free(b.height);
