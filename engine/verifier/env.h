@@ -1,0 +1,380 @@
+/*
+ * env.h - inside the verifier: one run, its states, and what its files offer each other
+ *
+ * A run (bpf_verifier_env) walks the program along every path. The current state moves from
+ * instruction to instruction; a conditional jump pushes a copy for the other branch (env->head). At
+ * prune points the current state is compared with the states that were seen there and proved safe
+ * (env->explored); if one of them covers it, the path ends.
+ *
+ * A checkpoint is a state that is_state_visited() stored. Checkpoints form a tree by `parent`; `branches`
+ * counts the paths below one that are not finished. A checkpoint whose branches is 0 is proved safe
+ * and may serve to prune; its ancestors may not go before it does.
+ *
+ * Two facts flow backwards through that tree, so that states compare only what matters: which stack
+ * slots were read (prune.c) and which scalars had to be known exactly (precise.c).
+ *
+ * One thread owns an env; nothing here is shared.
+ */
+#ifndef UBPFFS_VERIFIER_ENV_H
+#define UBPFFS_VERIFIER_ENV_H
+
+#include "core/btf.h"
+#include "core/disasm.h"
+#include "core/run.h"
+#include "verifier/state.h"
+
+#define BPF_COMPLEXITY_LIMIT_JMP_SEQ 8192 /* branches that wait */
+#define BPF_VERIFIER_MAX_MEM	     (768UL << 20) /* bytes in states, all together */
+
+#define MAX_STACK_SLOTS (MAX_BPF_STACK / 8)
+#define MAX_PACKET_OFF	0xffff
+#define CALLER_SAVED	0x3f /* R0 to R5 */
+#define CALL_ARGS	0x3e /* R1 to R5 */
+
+/* In bpf_reg_state.range: the pointer was compared with data_end and lies at it, or beyond. */
+enum {
+	AT_PKT_END = -1,
+	BEYOND_PKT_END = -2,
+};
+
+struct bpf_func_state {
+	struct bpf_reg_state regs[MAX_BPF_REG];
+	int callsite; /* the call instruction in the caller's frame; -1 in the main program */
+	u32 frameno;
+	u32 subprogno;
+	bool has_ld_abs; /* a failed packet load may have ended the function with R0 = 0 */
+	u32 nslots; /* slots in use: stack[i] is fp-8*(i+1) */
+	u32 cap;
+	struct bpf_stack_state *stack;
+};
+
+/* Registers and slots that held the same value when a comparison told something about it. */
+#define LINKED_REGS_MAX 6
+struct linked_reg {
+	u8 frameno;
+	u8 idx; /* register or slot */
+	bool is_reg;
+};
+struct linked_regs {
+	u32 cnt;
+	struct linked_reg entries[LINKED_REGS_MAX];
+};
+
+/* How the walk came to an instruction, kept where it is not simply idx - 1. */
+struct bpf_jmp_history_entry {
+	u32 idx, prev_idx;
+	u16 flags; /* INSN_F_* */
+	u8 spi, frameno; /* with INSN_F_STACK_ACCESS */
+	struct linked_regs linked;
+};
+
+#define INSN_F_STACK_ACCESS  1 /* a spill to, or a fill from, a tracked slot */
+#define INSN_F_DST_REG_STACK 2 /* the compared dst register is a stack pointer */
+#define INSN_F_SRC_REG_STACK 4
+
+struct bpf_verifier_state {
+	struct bpf_func_state *frame[MAX_CALL_FRAMES];
+	struct bpf_verifier_state *parent;
+	u32 curframe;
+	u32 branches;
+	int insn_idx;
+	int first_insn_idx; /* where the part of the path since the parent begins */
+	int last_insn_idx; /* and the last instruction before insn_idx */
+
+	struct bpf_jmp_history_entry *hist;
+	u32 hist_cnt, hist_cap;
+
+	/*
+	 * Stack liveness, a bit a slot and a frame. `written`: completely overwritten since the parent
+	 * checkpoint. `read` (of a checkpoint): some path from here reads it before writing it.
+	 */
+	u64 stack_written[MAX_CALL_FRAMES];
+	u64 stack_read[MAX_CALL_FRAMES];
+
+	/* Checkpoints only. */
+	struct bpf_verifier_state *next;
+	u32 miss_cnt, hit_cnt;
+	bool cleaned;
+};
+
+struct bpf_verifier_stack_elem {
+	struct bpf_verifier_state st;
+	int insn_idx, prev_insn_idx;
+	size_t log_pos;
+	struct bpf_verifier_stack_elem *next;
+};
+
+/* The verifier's own facts about an instruction. */
+struct bpf_insn_flow {
+	u16 live_regs; /* bit a register: read on some path from here, before being written */
+	bool prune_point;
+	bool jmp_point; /* may be reached otherwise than from idx - 1: record how */
+	bool call_seen; /* a helper call that some path made: aux describes it */
+};
+
+#define BPF_ID_MAP_SIZE (MAX_BPF_REG + MAX_STACK_SLOTS) * MAX_CALL_FRAMES
+struct bpf_id_pair {
+	u32 old, cur;
+};
+
+/* Registers and slots whose exact value matters, while walking a path backwards. */
+struct backtrack_state {
+	u32 frame;
+	u32 reg_masks[MAX_CALL_FRAMES];
+	u64 stack_masks[MAX_CALL_FRAMES];
+};
+
+struct bpf_verifier_env {
+	const struct bpf_prog *prog;
+	const struct bpf_prog_type_ops *ops;
+	const struct bpf_insn *insns;
+	u32 insn_cnt;
+	const volatile bool *cancel;
+	struct bpf_verdict *out;
+	struct bpf_insn_aux_data *aux; /* out->aux */
+	struct bpf_subprog_info *subprogs; /* out->subprogs; one more entry ends the last */
+	u32 subprog_cnt;
+	u16 *subprog_of; /* by instruction */
+	struct bpf_insn_flow *flow;
+	bool strict_alignment;
+
+	int insn_idx, prev_insn_idx;
+	struct bpf_verifier_state *cur_state;
+	struct bpf_jmp_history_entry *cur_hist_ent; /* of the instruction at insn_idx */
+	struct bpf_verifier_stack_elem *head; /* branches that wait */
+	u32 stack_size;
+	struct bpf_verifier_state **explored; /* insn_cnt lists of checkpoints */
+	struct bpf_verifier_state *free_list; /* evicted checkpoints that are still ancestors */
+	u32 free_list_size, free_sweep;
+	u32 id_gen, tmp_id_gen;
+	size_t mem; /* bytes in states */
+
+	u32 insn_processed, jmps_processed;
+	u32 prev_insn_processed, prev_jmps_processed; /* at the last checkpoint */
+	u32 total_states, peak_states, explored_states, max_states_per_insn;
+
+	struct backtrack_state bt;
+	struct bpf_id_pair idmap[BPF_ID_MAP_SIZE];
+	u32 idmap_cnt;
+	struct bpf_reg_state fake_reg[2];
+
+	struct bpf_log *log;
+	u32 log_level;
+	size_t prev_log_pos; /* print.c: where the last instruction's line ended */
+	size_t prev_insn_print_pos;
+	const struct bpf_line_info *prev_linfo;
+	u32 scratched_regs; /* changed since the last print */
+	u64 scratched_slots;
+	bool do_print_state;
+	char reason[512];
+	int reason_insn; /* the instruction that `reason` speaks of */
+};
+
+/* ---- print.c */
+/* A message that explains the verdict: to the log, and kept as the reason. */
+void verbose(struct bpf_verifier_env *env, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* A line of the trace. Callers look at log_level first. */
+void vtrace(struct bpf_verifier_env *env, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void verbose_insn(struct bpf_verifier_env *env, int idx);
+void verbose_linfo(struct bpf_verifier_env *env, int idx, const char *prefix);
+void print_verifier_state(struct bpf_verifier_env *env, const struct bpf_verifier_state *st,
+			  u32 frameno, bool print_all);
+void print_insn_state(struct bpf_verifier_env *env, const struct bpf_verifier_state *st,
+		      u32 frameno);
+void print_live_regs(struct bpf_verifier_env *env);
+void print_verification_stats(struct bpf_verifier_env *env);
+const char *func_id_name(int id);
+
+static inline void mark_reg_scratched(struct bpf_verifier_env *env, u32 regno)
+{
+	env->scratched_regs |= 1u << regno;
+}
+
+static inline void mark_stack_slot_scratched(struct bpf_verifier_env *env, u32 spi)
+{
+	env->scratched_slots |= 1ULL << spi;
+}
+
+static inline void mark_verifier_state_scratched(struct bpf_verifier_env *env)
+{
+	env->scratched_regs = ~0u;
+	env->scratched_slots = ~0ULL;
+}
+
+/* ---- subprog.c */
+int find_subprogs(struct bpf_verifier_env *env);
+int check_subprogs(struct bpf_verifier_env *env);
+int check_max_stack_depth(struct bpf_verifier_env *env);
+int find_subprog(const struct bpf_verifier_env *env, int off); /* its number or -ENOENT */
+
+/* ---- cfg.c */
+int check_cfg(struct bpf_verifier_env *env);
+int compute_live_registers(struct bpf_verifier_env *env);
+
+static inline int jmp_offset(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off;
+}
+
+/* ---- state.c: making, copying, dropping states; the stack of branches */
+int copy_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state *dst,
+			const struct bpf_verifier_state *src);
+void free_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state *st);
+struct bpf_verifier_state *push_stack(struct bpf_verifier_env *env, int insn_idx,
+				      int prev_insn_idx);
+int pop_stack(struct bpf_verifier_env *env, int *prev_insn_idx, int *insn_idx, bool pop_log);
+struct bpf_func_state *new_func_state(struct bpf_verifier_env *env, int callsite, u32 frameno,
+				      u32 subprogno);
+void free_func_state(struct bpf_verifier_env *env, struct bpf_func_state *func);
+int grow_stack_state(struct bpf_verifier_env *env, struct bpf_func_state *func, int size);
+void update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st);
+int push_jmp_history(struct bpf_verifier_env *env, struct bpf_verifier_state *cur, u16 flags,
+		     u8 frameno, u8 spi, const struct linked_regs *linked);
+
+static inline struct bpf_func_state *cur_func(const struct bpf_verifier_env *env)
+{
+	return env->cur_state->frame[env->cur_state->curframe];
+}
+
+static inline struct bpf_reg_state *cur_regs(const struct bpf_verifier_env *env)
+{
+	return cur_func(env)->regs;
+}
+
+/* The frame whose stack a register points into. */
+static inline struct bpf_func_state *func_of(const struct bpf_verifier_env *env,
+					     const struct bpf_reg_state *reg)
+{
+	return env->cur_state->frame[reg->frameno];
+}
+
+/* ---- regs.c: registers as wholes */
+enum reg_arg_type {
+	SRC_OP, /* read */
+	DST_OP, /* written: becomes an unknown scalar */
+	DST_OP_NO_MARK, /* written, the caller says with what */
+};
+
+int check_reg_arg(struct bpf_verifier_env *env, u32 regno, enum reg_arg_type t);
+void mark_reg_known_zero(struct bpf_reg_state *regs, u32 regno);
+void mark_reg_unknown(struct bpf_reg_state *regs, u32 regno);
+void mark_reg_not_init(struct bpf_reg_state *regs, u32 regno);
+void assign_scalar_id_before_mov(struct bpf_verifier_env *env, struct bpf_reg_state *src);
+void clear_scalar_id(struct bpf_reg_state *reg);
+void check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg);
+int check_ptr_off_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 regno);
+int get_reg_width(const struct bpf_reg_state *reg);
+bool register_is_null(const struct bpf_reg_state *reg);
+
+static inline bool type_is_pkt_pointer(u32 type)
+{
+	type = base_type(type);
+	return type == PTR_TO_PACKET || type == PTR_TO_PACKET_META;
+}
+
+static inline bool is_spilled_reg(const struct bpf_stack_state *slot)
+{
+	return slot->slot_type[7] == STACK_SPILL;
+}
+
+static inline bool is_spilled_scalar_reg(const struct bpf_stack_state *slot)
+{
+	return slot->slot_type[7] == STACK_SPILL && slot->spilled_ptr.type == SCALAR_VALUE;
+}
+
+static inline bool is_spilled_scalar_reg64(const struct bpf_stack_state *slot)
+{
+	return slot->slot_type[0] == STACK_SPILL && slot->spilled_ptr.type == SCALAR_VALUE;
+}
+
+/* Visit each register and each spilled one of every frame of `st`; `reg` is the loop's name for it. */
+#define for_each_reg_in_state(st, reg, body)                                               \
+	do {                                                                               \
+		for (u32 __f = 0; __f <= (st)->curframe; __f++) {                          \
+			struct bpf_func_state *__fn = (st)->frame[__f];                    \
+			for (u32 __i = 0; __i < MAX_BPF_REG; __i++) {                      \
+				struct bpf_reg_state *reg = &__fn->regs[__i];              \
+				body;                                                      \
+			}                                                                  \
+			for (u32 __i = 0; __i < __fn->nslots; __i++) {                     \
+				struct bpf_reg_state *reg = &__fn->stack[__i].spilled_ptr; \
+				if (!is_spilled_reg(&__fn->stack[__i]))                    \
+					continue;                                          \
+				body;                                                      \
+			}                                                                  \
+		}                                                                          \
+	} while (0)
+
+/* ---- arith.c: ALU instructions, with pointers */
+int check_alu_op(struct bpf_verifier_env *env, const struct bpf_insn *insn);
+
+/* ---- branch.c: conditional jumps */
+int check_cond_jmp_op(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx);
+
+/* ---- mem.c, stack.c: loads and stores */
+struct bpf_call_arg_meta {
+	struct bpf_map *map_ptr;
+	bool raw_mode;
+	bool pkt_access;
+	u32 regno;
+	int access_size;
+	u32 mem_size;
+	u64 msize_max_value;
+	s64 const_map_key;
+};
+
+int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int off, int bpf_size,
+		     enum bpf_access_type t, int value_regno, bool strict_once, bool is_ldsx);
+int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_size,
+			    enum bpf_access_type access_type, bool zero_size_allowed,
+			    struct bpf_call_arg_meta *meta);
+int check_atomic(struct bpf_verifier_env *env, const struct bpf_insn *insn);
+int check_ptr_alignment(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, int off,
+			int size, bool strict_once);
+
+int check_stack_access_within_bounds(struct bpf_verifier_env *env, u32 regno, int off,
+				     int access_size, enum bpf_access_type type);
+int check_stack_read(struct bpf_verifier_env *env, u32 ptr_regno, int off, int size, int dst_regno);
+int check_stack_write(struct bpf_verifier_env *env, u32 ptr_regno, int off, int size,
+		      int value_regno, int insn_idx);
+int check_stack_range_initialized(struct bpf_verifier_env *env, u32 regno, int off, int access_size,
+				  bool zero_size_allowed, enum bpf_access_type type,
+				  struct bpf_call_arg_meta *meta);
+/* The constant of key_size bytes that a stack pointer points at: 0, or -EOPNOTSUPP. */
+int get_constant_map_key(struct bpf_verifier_env *env, const struct bpf_reg_state *key,
+			 u32 key_size, s64 *value);
+
+/* ---- call.c, helper.c */
+int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx);
+int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx);
+int check_return_code(struct bpf_verifier_env *env);
+int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn);
+int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int insn_idx);
+int get_helper_proto(struct bpf_verifier_env *env, int func_id,
+		     const struct bpf_func_proto **proto); /* -ERANGE, -EINVAL */
+
+/* ---- prune.c */
+/* 1: a state that covers the current one was proved safe here; 0: go on; or -errno. */
+int is_state_visited(struct bpf_verifier_env *env, int insn_idx);
+void free_checkpoints(struct bpf_verifier_env *env);
+void mark_stack_read(struct bpf_verifier_state *st, u32 frameno, u32 spi);
+void mark_stack_written(struct bpf_verifier_state *st, u32 frameno, u32 spi);
+
+/* ---- precise.c */
+int mark_chain_precision(struct bpf_verifier_env *env, int regno);
+int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier_state *start);
+void mark_all_scalars_imprecise(struct bpf_verifier_state *st);
+void bt_reset(struct backtrack_state *bt);
+
+static inline bool bt_empty(const struct backtrack_state *bt)
+{
+	u64 mask = 0;
+
+	for (u32 i = 0; i <= bt->frame; i++)
+		mask |= bt->reg_masks[i] | bt->stack_masks[i];
+	return !mask;
+}
+
+#endif

@@ -1,0 +1,438 @@
+/*
+ * helper.c - calls of helper functions, checked against their prototypes
+ *
+ * Every argument must be of the kind that the prototype names; memory must be readable or writable for as many
+ * bytes as the helper may touch. After the call R1 to R5 are gone, and R0 is what the prototype returns.
+ */
+#include "verifier/env.h"
+
+int get_helper_proto(struct bpf_verifier_env *env, int func_id, const struct bpf_func_proto **proto)
+{
+	if (func_id <= 0 || func_id >= BPF_FUNC_MAX)
+		return -ERANGE;
+	*proto = env->ops->get_func_proto(func_id, env->prog);
+	return *proto ? 0 : -EINVAL;
+}
+
+/* ---- kinds of registers that an argument may be */
+
+static const u32 map_key_value_types[] = {PTR_TO_STACK,	     PTR_TO_PACKET,    PTR_TO_PACKET_META,
+					  PTR_TO_MAP_KEY,    PTR_TO_MAP_VALUE, PTR_TO_MEM,
+					  __BPF_REG_TYPE_MAX};
+static const u32 scalar_types[] = {SCALAR_VALUE, __BPF_REG_TYPE_MAX};
+static const u32 context_types[] = {PTR_TO_CTX, __BPF_REG_TYPE_MAX};
+static const u32 const_map_ptr_types[] = {CONST_PTR_TO_MAP, __BPF_REG_TYPE_MAX};
+static const u32 stack_ptr_types[] = {PTR_TO_STACK, __BPF_REG_TYPE_MAX};
+static const u32 map_value_types[] = {PTR_TO_MAP_VALUE, __BPF_REG_TYPE_MAX};
+
+static const u32 *compatible_types(u32 arg_type)
+{
+	switch (base_type(arg_type)) {
+	case ARG_CONST_MAP_PTR:
+		return const_map_ptr_types;
+	case ARG_PTR_TO_MAP_KEY:
+	case ARG_PTR_TO_MAP_VALUE:
+	case ARG_PTR_TO_MEM:
+	case ARG_PTR_TO_LONG:
+	case ARG_PTR_TO_INT:
+		return map_key_value_types;
+	case ARG_CONST_SIZE:
+	case ARG_CONST_SIZE_OR_ZERO:
+		return scalar_types;
+	case ARG_PTR_TO_CTX:
+		return context_types;
+	case ARG_PTR_TO_STACK:
+		return stack_ptr_types;
+	case ARG_PTR_TO_CONST_STR:
+		return map_value_types;
+	default:
+		return NULL;
+	}
+}
+
+static int check_reg_type(struct bpf_verifier_env *env, u32 regno, u32 arg_type)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+	const u32 *types = compatible_types(arg_type);
+	u32 type = reg->type, i;
+
+	if (!types) {
+		verbose(env, "R%d: this kind of helper argument is not supported by this build\n",
+			regno);
+		return -ENOTSUP;
+	}
+	if (arg_type & MEM_RDONLY || !(arg_type & (MEM_WRITE | MEM_UNINIT)))
+		type &= ~MEM_RDONLY;
+	for (i = 0; types[i] != __BPF_REG_TYPE_MAX; i++)
+		if (types[i] == type)
+			return 0;
+	verbose(env, "R%d type=%s expected=", regno, reg_type_str(reg->type));
+	for (i = 0; types[i] != __BPF_REG_TYPE_MAX; i++)
+		verbose(env, "%s%s", i ? ", " : "", reg_type_str(types[i]));
+	verbose(env, "\n");
+	return -EACCES;
+}
+
+/* ---- one argument */
+
+static int check_mem_size_reg(struct bpf_verifier_env *env, u32 regno,
+			      enum bpf_access_type access_type, bool zero_size_allowed,
+			      struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+	int err;
+
+	meta->msize_max_value = reg->umax_value;
+	/* Of an unknown size the helper may fill only part: the memory must be readable before. */
+	if (!tnum_is_const(reg->var_off))
+		meta = NULL;
+	if (reg->smin_value < 0) {
+		verbose(env, "R%d min value is negative, either use unsigned or 'var &= const'\n",
+			regno);
+		return -EACCES;
+	}
+	if (!reg->umin_value && !zero_size_allowed) {
+		verbose(env, "R%d invalid zero-sized read: u64=[%lld,%lld]\n", regno,
+			(long long)reg->umin_value, (long long)reg->umax_value);
+		return -EACCES;
+	}
+	if (reg->umax_value >= BPF_MAX_VAR_SIZ) {
+		verbose(env,
+			"R%d unbounded memory access, use 'var &= const' or 'if (var < const)'\n",
+			regno);
+		return -EACCES;
+	}
+	err = check_helper_mem_access(env, regno - 1, reg->umax_value, access_type,
+				      zero_size_allowed, meta);
+	return err ? err : mark_chain_precision(env, regno);
+}
+
+static enum bpf_access_type access_of(u32 arg_type)
+{
+	return arg_type & (MEM_WRITE | MEM_UNINIT) ? BPF_WRITE : BPF_READ;
+}
+
+static bool is_array_kind(const struct bpf_map *map)
+{
+	return map->map_type == BPF_MAP_TYPE_ARRAY || map->map_type == BPF_MAP_TYPE_PERCPU_ARRAY;
+}
+
+static int check_map_key_arg(struct bpf_verifier_env *env, u32 regno,
+			     struct bpf_call_arg_meta *meta)
+{
+	int err;
+
+	if (!meta->map_ptr) {
+		verbose(env, "invalid map_ptr to access map->key\n");
+		return -EACCES;
+	}
+	err = check_helper_mem_access(env, regno, meta->map_ptr->key_size, BPF_READ, false, NULL);
+	if (err || !is_array_kind(meta->map_ptr))
+		return err;
+	if (get_constant_map_key(env, &cur_regs(env)[regno], meta->map_ptr->key_size,
+				 &meta->const_map_key))
+		meta->const_map_key = -1;
+	return 0;
+}
+
+static int check_fixed_size(struct bpf_verifier_env *env, u32 regno, int size, u32 arg_type,
+			    struct bpf_call_arg_meta *meta)
+{
+	meta->raw_mode = arg_type & MEM_UNINIT;
+	return check_helper_mem_access(env, regno, size, access_of(arg_type), false, meta);
+}
+
+static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call_arg_meta *meta,
+			  const struct bpf_func_proto *proto)
+{
+	u32 regno = BPF_REG_1 + arg, arg_type = proto->arg_type[arg];
+	struct bpf_reg_state *reg = &cur_regs(env)[regno];
+	int err;
+
+	if (arg_type == ARG_DONTCARE)
+		return 0;
+	err = check_reg_arg(env, regno, SRC_OP);
+	if (err || arg_type == ARG_ANYTHING)
+		return err;
+	if (type_is_pkt_pointer(reg->type) && !meta->pkt_access) {
+		verbose(env, "helper access to the packet is not allowed\n");
+		return -EACCES;
+	}
+	if (!register_is_null(reg) || !(arg_type & PTR_MAYBE_NULL)) {
+		err = check_reg_type(env, regno, arg_type);
+		if (!err && (reg->type == PTR_TO_CTX || reg->type == CONST_PTR_TO_MAP))
+			err = check_ptr_off_reg(env, reg, regno);
+		if (err)
+			return err;
+	}
+	switch (base_type(arg_type)) {
+	case ARG_CONST_MAP_PTR:
+		meta->map_ptr = reg->map_ptr;
+		return 0;
+	case ARG_PTR_TO_MAP_KEY:
+		return check_map_key_arg(env, regno, meta);
+	case ARG_PTR_TO_MAP_VALUE:
+		if (register_is_null(reg))
+			return 0;
+		if (!meta->map_ptr) {
+			verbose(env, "invalid map_ptr to access map->value\n");
+			return -EACCES;
+		}
+		return check_fixed_size(env, regno, meta->map_ptr->value_size, arg_type, meta);
+	case ARG_PTR_TO_MEM:
+		/* With a size in the next argument, it is checked there. */
+		meta->raw_mode = arg_type & MEM_UNINIT;
+		if (!proto->arg_size[arg])
+			return 0;
+		return check_fixed_size(env, regno, proto->arg_size[arg], arg_type, meta);
+	case ARG_CONST_SIZE:
+	case ARG_CONST_SIZE_OR_ZERO:
+		return check_mem_size_reg(env, regno,
+					  arg ? access_of(proto->arg_type[arg - 1]) : BPF_READ,
+					  base_type(arg_type) == ARG_CONST_SIZE_OR_ZERO, meta);
+	case ARG_PTR_TO_LONG:
+	case ARG_PTR_TO_INT: {
+		int size = base_type(arg_type) == ARG_PTR_TO_LONG ? 8 : 4;
+
+		err = check_fixed_size(env, regno, size, MEM_UNINIT, meta);
+		return err ? err : check_ptr_alignment(env, reg, 0, size, true);
+	}
+	case ARG_PTR_TO_CTX:
+	case ARG_PTR_TO_STACK:
+		return 0;
+	default:
+		verbose(env, "R%d: this kind of helper argument is not supported by this build\n",
+			regno);
+		return -ENOTSUP;
+	}
+}
+
+/* ---- maps and what may be done with them */
+
+static bool func_takes_map(int func_id, enum bpf_map_type type)
+{
+	switch (type) {
+	case BPF_MAP_TYPE_PROG_ARRAY:
+		return func_id == BPF_FUNC_tail_call;
+	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+		return func_id == BPF_FUNC_perf_event_read ||
+		       func_id == BPF_FUNC_perf_event_output || func_id == BPF_FUNC_skb_output ||
+		       func_id == BPF_FUNC_perf_event_read_value || func_id == BPF_FUNC_xdp_output;
+	case BPF_MAP_TYPE_STACK_TRACE:
+		return func_id == BPF_FUNC_get_stackid;
+	case BPF_MAP_TYPE_RINGBUF:
+	case BPF_MAP_TYPE_USER_RINGBUF:
+		return func_id >= BPF_FUNC_ringbuf_output;
+	case BPF_MAP_TYPE_QUEUE:
+	case BPF_MAP_TYPE_STACK:
+	case BPF_MAP_TYPE_BLOOM_FILTER:
+		return func_id == BPF_FUNC_map_peek_elem || func_id == BPF_FUNC_map_pop_elem ||
+		       func_id == BPF_FUNC_map_push_elem;
+	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
+	case BPF_MAP_TYPE_HASH_OF_MAPS:
+		return func_id == BPF_FUNC_map_lookup_elem;
+	default:
+		return true;
+	}
+}
+
+static bool map_serves_func(enum bpf_map_type type, int func_id)
+{
+	switch (func_id) {
+	case BPF_FUNC_tail_call:
+		return type == BPF_MAP_TYPE_PROG_ARRAY;
+	case BPF_FUNC_perf_event_read:
+	case BPF_FUNC_perf_event_output:
+		return type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+	case BPF_FUNC_get_stackid:
+		return type == BPF_MAP_TYPE_STACK_TRACE;
+	case BPF_FUNC_map_peek_elem:
+	case BPF_FUNC_map_pop_elem:
+	case BPF_FUNC_map_push_elem:
+		return type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_STACK ||
+		       type == BPF_MAP_TYPE_BLOOM_FILTER;
+	default:
+		return true;
+	}
+}
+
+static int check_map_use(struct bpf_verifier_env *env, const struct bpf_map *map, int func_id)
+{
+	if (!map)
+		return 0;
+	if (map->map_flags & BPF_F_RDONLY_PROG &&
+	    (func_id == BPF_FUNC_map_delete_elem || func_id == BPF_FUNC_map_update_elem ||
+	     func_id == BPF_FUNC_map_push_elem || func_id == BPF_FUNC_map_pop_elem)) {
+		verbose(env, "write into map forbidden\n");
+		return -EACCES;
+	}
+	if (!func_takes_map(func_id, map->map_type) || !map_serves_func(map->map_type, func_id)) {
+		verbose(env, "cannot pass map_type %d into func %s#%d\n", map->map_type,
+			func_id_name(func_id), func_id);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What the rewriter may build into the call, as long as every path agrees. */
+static void note_call(struct bpf_verifier_env *env, int insn_idx, int func_id,
+		      const struct bpf_call_arg_meta *meta)
+{
+	struct bpf_insn_aux_data *aux = &env->aux[insn_idx];
+	struct bpf_insn_flow *flow = &env->flow[insn_idx];
+	u32 idx = 0;
+	s64 key = -1;
+
+	for (u32 i = 0; meta->map_ptr && i < env->prog->used_map_cnt && !idx; i++)
+		if (env->prog->used_maps[i] == meta->map_ptr)
+			idx = i + 1;
+	if (func_id == BPF_FUNC_map_lookup_elem)
+		key = meta->const_map_key;
+	if (!flow->call_seen) {
+		flow->call_seen = true;
+		aux->map_idx = idx;
+		aux->const_key = key;
+		return;
+	}
+	if (aux->map_idx != idx)
+		aux->map_idx = 0;
+	if (aux->const_key != key || !aux->map_idx)
+		aux->const_key = -1;
+}
+
+/* ---- the result */
+
+static void clear_all_pkt_pointers(struct bpf_verifier_env *env)
+{
+	struct bpf_verifier_state *st = env->cur_state;
+
+	for_each_reg_in_state(st, reg,
+			      if (type_is_pkt_pointer(reg->type) || reg->type == PTR_TO_PACKET_END)
+				      __mark_reg_unknown(reg));
+}
+
+static void refine_retval(struct bpf_reg_state *r0, int func_id,
+			  const struct bpf_call_arg_meta *meta)
+{
+	switch (func_id) {
+	case BPF_FUNC_get_stack:
+	case BPF_FUNC_get_task_stack:
+	case BPF_FUNC_probe_read_str:
+	case BPF_FUNC_probe_read_kernel_str:
+	case BPF_FUNC_probe_read_user_str:
+		r0->smax_value = meta->msize_max_value;
+		r0->s32_max_value = meta->msize_max_value;
+		r0->smin_value = -4095;
+		r0->s32_min_value = -4095;
+		break;
+	case BPF_FUNC_get_smp_processor_id:
+		r0->umax_value = r0->smax_value = bpf_nr_slots() - 1;
+		r0->u32_max_value = r0->s32_max_value = bpf_nr_slots() - 1;
+		r0->umin_value = r0->smin_value = 0;
+		r0->u32_min_value = r0->s32_min_value = 0;
+		break;
+	default:
+		return;
+	}
+	reg_bounds_sync(r0);
+}
+
+static int set_retval(struct bpf_verifier_env *env, const struct bpf_func_proto *proto, int func_id,
+		      const struct bpf_call_arg_meta *meta)
+{
+	struct bpf_reg_state *regs = cur_regs(env), *r0 = &regs[BPF_REG_0];
+	u32 flags = type_flag(proto->ret_type);
+
+	switch (base_type(proto->ret_type)) {
+	case RET_INTEGER:
+		mark_reg_unknown(regs, BPF_REG_0);
+		refine_retval(r0, func_id, meta);
+		return 0;
+	case RET_VOID:
+		mark_reg_not_init(regs, BPF_REG_0);
+		return 0;
+	case RET_PTR_TO_MAP_VALUE:
+		if (!meta->map_ptr)
+			break;
+		mark_reg_known_zero(regs, BPF_REG_0);
+		/* A place of an array that surely exists. */
+		if (func_id == BPF_FUNC_map_lookup_elem && is_array_kind(meta->map_ptr) &&
+		    meta->const_map_key >= 0 && meta->const_map_key < meta->map_ptr->max_entries)
+			flags &= ~PTR_MAYBE_NULL;
+		r0->map_ptr = meta->map_ptr;
+		r0->type = PTR_TO_MAP_VALUE | flags;
+		if (flags & PTR_MAYBE_NULL)
+			r0->id = ++env->id_gen;
+		return 0;
+	}
+	verbose(env, "the result of %s#%d is not supported by this build\n", func_id_name(func_id),
+		func_id);
+	return -ENOTSUP;
+}
+
+static int find_proto(struct bpf_verifier_env *env, int func_id,
+		      const struct bpf_func_proto **proto)
+{
+	int err = get_helper_proto(env, func_id, proto);
+
+	if (err == -ERANGE) {
+		verbose(env, "invalid func %s#%d\n", func_id_name(func_id), func_id);
+		return -EINVAL;
+	}
+	if (err) {
+		verbose(env, "program of this type cannot use helper %s#%d\n",
+			func_id_name(func_id), func_id);
+		return -EINVAL;
+	}
+	if (!(*proto)->func) {
+		verbose(env, "helper %s#%d is not supported by this build\n", func_id_name(func_id),
+			func_id);
+		return -ENOTSUP;
+	}
+	if (!env->prog->gpl_compatible && (*proto)->gpl_only) {
+		verbose(env, "cannot call GPL-restricted function from non-GPL compatible "
+			     "program\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int insn_idx)
+{
+	struct bpf_call_arg_meta meta = {.const_map_key = -1};
+	struct bpf_reg_state *regs = cur_regs(env);
+	const struct bpf_func_proto *proto;
+	int func_id = insn->imm, err;
+
+	err = find_proto(env, func_id, &proto);
+	if (err)
+		return err;
+	meta.pkt_access = proto->pkt_access;
+	for (u32 i = 0; i < 5; i++) {
+		err = check_func_arg(env, i, &meta, proto);
+		if (err)
+			return err;
+	}
+	note_call(env, insn_idx, func_id, &meta);
+	/* Memory that the helper fills. */
+	for (int i = 0; i < meta.access_size; i++) {
+		err = check_mem_access(env, insn_idx, meta.regno, i, BPF_B, BPF_WRITE, -1, false,
+				       false);
+		if (err)
+			return err;
+	}
+	for (u32 i = BPF_REG_0; i <= BPF_REG_5; i++) {
+		mark_reg_not_init(regs, i);
+		check_reg_arg(env, i, DST_OP_NO_MARK);
+	}
+	err = set_retval(env, proto, func_id, &meta);
+	if (!err)
+		err = check_map_use(env, meta.map_ptr, func_id);
+	if (err)
+		return err;
+	if (proto->changes_pkt_data) {
+		clear_all_pkt_pointers(env);
+		env->out->changes_pkt_data = true;
+	}
+	return 0;
+}

@@ -1,0 +1,381 @@
+/*
+ * precise.c - which scalars had to be known exactly
+ *
+ * A scalar is compared exactly by pruning only if its value decided something: a branch, an offset, a size.
+ * When it does, mark_chain_precision() walks the path backwards from there and marks, in every checkpoint on the
+ * way, the registers and stack slots that the value came from. Without marks, a loop's counter would make
+ * every state different; with too few, an unsafe path would be pruned.
+ *
+ * Guarantee: if a checkpoint S proved safe, then so is every state that regsafe() calls covered by S, for each
+ * decision below S was made with values that S's marked registers determine. Where the walk cannot tell where
+ * a value came from, all scalars of all ancestors are marked.
+ */
+#include <stdio.h>
+#include "verifier/env.h"
+
+void bt_reset(struct backtrack_state *bt)
+{
+	memset(bt, 0, sizeof(*bt));
+}
+
+static bool bt_is_reg_set(const struct backtrack_state *bt, u32 reg)
+{
+	return bt->reg_masks[bt->frame] & 1u << reg;
+}
+
+/* The frame pointer is no scalar. */
+static void bt_set_reg(struct backtrack_state *bt, u32 reg)
+{
+	if (reg != BPF_REG_FP)
+		bt->reg_masks[bt->frame] |= 1u << reg;
+}
+
+static void bt_clear_reg(struct backtrack_state *bt, u32 reg)
+{
+	bt->reg_masks[bt->frame] &= ~(1u << reg);
+}
+
+static void mark_all_scalars_precise(struct bpf_verifier_state *st)
+{
+	for (; st; st = st->parent)
+		for_each_reg_in_state(st, reg, if (reg->type == SCALAR_VALUE) reg->precise = true);
+}
+
+/* A new checkpoint starts without marks: they come from what happens below it. */
+void mark_all_scalars_imprecise(struct bpf_verifier_state *st)
+{
+	for_each_reg_in_state(st, reg, if (reg->type == SCALAR_VALUE) reg->precise = false);
+}
+
+/* One of a family of linked registers is wanted exactly: then so are the others, whose value it shares. */
+static void bt_sync_linked_regs(struct backtrack_state *bt, const struct bpf_jmp_history_entry *e)
+{
+	bool some = false;
+	u32 i;
+
+	if (!e || !e->linked.cnt)
+		return;
+	for (i = 0; i < e->linked.cnt && !some; i++) {
+		const struct linked_reg *l = &e->linked.entries[i];
+
+		some = l->is_reg ? bt->reg_masks[l->frameno] >> l->idx & 1
+				 : bt->stack_masks[l->frameno] >> l->idx & 1;
+	}
+	for (i = 0; i < e->linked.cnt && some; i++) {
+		const struct linked_reg *l = &e->linked.entries[i];
+
+		if (l->is_reg)
+			bt->reg_masks[l->frameno] |= 1u << l->idx;
+		else
+			bt->stack_masks[l->frameno] |= 1ULL << l->idx;
+	}
+}
+
+static void backtrack_alu(struct backtrack_state *bt, const struct bpf_insn *insn)
+{
+	u8 op = BPF_OP(insn->code);
+
+	if (!bt_is_reg_set(bt, insn->dst_reg) || op == BPF_END || op == BPF_NEG)
+		return;
+	if (op == BPF_MOV)
+		bt_clear_reg(bt, insn->dst_reg);
+	if (BPF_SRC(insn->code) == BPF_X)
+		bt_set_reg(bt, insn->src_reg);
+}
+
+static bool stack_access(const struct bpf_jmp_history_entry *e)
+{
+	return e && e->flags & INSN_F_STACK_ACCESS;
+}
+
+static void backtrack_load(struct backtrack_state *bt, const struct bpf_insn *insn,
+			   const struct bpf_jmp_history_entry *e)
+{
+	if (!bt_is_reg_set(bt, insn->dst_reg))
+		return;
+	bt_clear_reg(bt, insn->dst_reg);
+	if (stack_access(e))
+		bt->stack_masks[e->frameno] |= 1ULL << e->spi;
+}
+
+static int backtrack_store(struct backtrack_state *bt, const struct bpf_insn *insn,
+			   const struct bpf_jmp_history_entry *e)
+{
+	/* An address that is wanted as a scalar: it came of subtracting pointers. */
+	if (bt_is_reg_set(bt, insn->dst_reg))
+		return -ENOTSUP;
+	if (BPF_CLASS(insn->code) == BPF_STX && BPF_MODE(insn->code) == BPF_ATOMIC) {
+		u32 load_reg = insn->imm == BPF_CMPXCHG ? BPF_REG_0 : insn->src_reg;
+
+		if (!(insn->imm & BPF_FETCH) || !bt_is_reg_set(bt, load_reg))
+			return 0;
+		if (stack_access(e))
+			return -ENOTSUP;
+		bt_clear_reg(bt, load_reg);
+		return 0;
+	}
+	if (!stack_access(e) || !(bt->stack_masks[e->frameno] & 1ULL << e->spi))
+		return 0;
+	bt->stack_masks[e->frameno] &= ~(1ULL << e->spi);
+	if (BPF_CLASS(insn->code) == BPF_STX)
+		bt_set_reg(bt, insn->src_reg);
+	return 0;
+}
+
+/* Backwards out of a callee, to its call: only arguments may still be wanted. */
+static int leave_callee(struct backtrack_state *bt)
+{
+	u32 args = bt->reg_masks[bt->frame] & CALL_ARGS;
+
+	if (!bt->frame || bt->reg_masks[bt->frame] & ~CALL_ARGS || bt->stack_masks[bt->frame])
+		return -ENOTSUP;
+	bt->reg_masks[bt->frame] = 0;
+	bt->frame--;
+	bt->reg_masks[bt->frame] |= args;
+	return 0;
+}
+
+/* Backwards into the callee whose exit this is: R0 of the caller came from it. */
+static int enter_callee(struct bpf_verifier_env *env, struct backtrack_state *bt, int subseq_idx)
+{
+	bool r0;
+
+	if (bt->reg_masks[bt->frame] & CALL_ARGS || bt->frame + 1 >= MAX_CALL_FRAMES)
+		return -ENOTSUP;
+	r0 = subseq_idx >= 1 && bpf_insn_is_pseudo_call(&env->insns[subseq_idx - 1]) &&
+	     bt_is_reg_set(bt, BPF_REG_0);
+	bt_clear_reg(bt, BPF_REG_0);
+	bt->frame++;
+	bt->reg_masks[bt->frame] = 0;
+	bt->stack_masks[bt->frame] = 0;
+	if (r0)
+		bt_set_reg(bt, BPF_REG_0);
+	return 0;
+}
+
+static int backtrack_jump(struct bpf_verifier_env *env, struct backtrack_state *bt,
+			  const struct bpf_insn *insn, int subseq_idx,
+			  const struct bpf_jmp_history_entry *e)
+{
+	switch (BPF_OP(insn->code)) {
+	case BPF_CALL:
+		if (bpf_insn_is_pseudo_call(insn))
+			return leave_callee(bt);
+		bt_clear_reg(bt, BPF_REG_0);
+		return bt->reg_masks[bt->frame] & CALL_ARGS ? -ENOTSUP : 0;
+	case BPF_EXIT:
+		return enter_callee(env, bt, subseq_idx);
+	case BPF_JA:
+		return 0;
+	}
+	/* Compared with one that is wanted exactly: what was learnt of either depends on both. */
+	if (BPF_SRC(insn->code) == BPF_X &&
+	    (bt_is_reg_set(bt, insn->dst_reg) || bt_is_reg_set(bt, insn->src_reg))) {
+		if (!e || !(e->flags & INSN_F_SRC_REG_STACK))
+			bt_set_reg(bt, insn->src_reg);
+		if (!e || !(e->flags & INSN_F_DST_REG_STACK))
+			bt_set_reg(bt, insn->dst_reg);
+	}
+	return 0;
+}
+
+static int backtrack_ld(struct backtrack_state *bt, const struct bpf_insn *insn)
+{
+	if (BPF_MODE(insn->code) != BPF_IMM) {
+		/* R0 is packet data; R1 to R5 are gone. */
+		bt->reg_masks[bt->frame] &= ~CALLER_SAVED;
+		return 0;
+	}
+	bt_clear_reg(bt, insn->dst_reg);
+	return 0;
+}
+
+static void fmt_masks(const struct backtrack_state *bt, u32 frame, char *regs, char *stack,
+		      size_t len)
+{
+	size_t n = 0;
+
+	*regs = *stack = 0;
+	for (u32 i = 0; i < BPF_REG_FP; i++)
+		if (bt->reg_masks[frame] & 1u << i)
+			n += snprintf(regs + n, len - n, "%sr%u", n ? "," : "", i);
+	n = 0;
+	for (u32 i = 0; i < MAX_STACK_SLOTS && n < len - 8; i++)
+		if (bt->stack_masks[frame] & 1ULL << i)
+			n += snprintf(stack + n, len - n, "%s-%u", n ? "," : "", (i + 1) * 8);
+}
+
+static int backtrack_insn(struct bpf_verifier_env *env, int idx, int subseq_idx,
+			  const struct bpf_jmp_history_entry *e)
+{
+	const struct bpf_insn *insn = &env->insns[idx];
+	struct backtrack_state *bt = &env->bt;
+	char regs[64], stack[512];
+	int err = 0;
+
+	if (!insn->code) /* second half of LD_IMM64 */
+		return 0;
+	if (env->log_level & BPF_LOG_LEVEL2) {
+		fmt_masks(bt, bt->frame, regs, stack, sizeof(regs));
+		vtrace(env, "mark_precise: frame%u: regs=%s stack=%s before %d: ", bt->frame, regs,
+		       stack, idx);
+		verbose_insn(env, idx);
+	}
+	bt_sync_linked_regs(bt, e);
+	switch (BPF_CLASS(insn->code)) {
+	case BPF_ALU:
+	case BPF_ALU64:
+		backtrack_alu(bt, insn);
+		break;
+	case BPF_LDX:
+		backtrack_load(bt, insn, e);
+		break;
+	case BPF_ST:
+	case BPF_STX:
+		err = backtrack_store(bt, insn, e);
+		break;
+	case BPF_LD:
+		err = backtrack_ld(bt, insn);
+		break;
+	default:
+		err = backtrack_jump(env, bt, insn, subseq_idx, e);
+	}
+	bt_sync_linked_regs(bt, e);
+	return err;
+}
+
+static const struct bpf_jmp_history_entry *hist_entry(const struct bpf_verifier_state *st, u32 cnt,
+						      int idx)
+{
+	if (cnt && (int)st->hist[cnt - 1].idx == idx)
+		return &st->hist[cnt - 1];
+	return NULL;
+}
+
+/* The instruction before i on this part of the path; -ENOENT at its beginning. */
+static int prev_insn_idx(const struct bpf_verifier_state *st, int i, u32 *cnt)
+{
+	if (i == st->first_insn_idx) {
+		if (!*cnt)
+			return -ENOENT;
+		if (*cnt == 1 && (int)st->hist[0].idx == i)
+			return -ENOENT;
+	}
+	if (*cnt && (int)st->hist[*cnt - 1].idx == i) {
+		(*cnt)--;
+		return st->hist[*cnt].prev_idx;
+	}
+	return i - 1;
+}
+
+/* The masks now say what the checkpoint must have had exactly: mark it, and forget what it has marked. */
+static void mark_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
+{
+	struct backtrack_state *bt = &env->bt;
+
+	for (int f = bt->frame; f >= 0; f--) {
+		struct bpf_func_state *func = st->frame[f];
+		char regs[64], stack[512];
+
+		for (u32 i = 0; i < BPF_REG_FP; i++) {
+			struct bpf_reg_state *reg = &func->regs[i];
+
+			if (!(bt->reg_masks[f] & 1u << i))
+				continue;
+			if (reg->type != SCALAR_VALUE || reg->precise)
+				bt->reg_masks[f] &= ~(1u << i);
+			else
+				reg->precise = true;
+		}
+		for (u32 i = 0; i < MAX_STACK_SLOTS; i++) {
+			struct bpf_stack_state *slot;
+
+			if (!(bt->stack_masks[f] & 1ULL << i))
+				continue;
+			slot = i < func->nslots ? &func->stack[i] : NULL;
+			if (!slot || !is_spilled_scalar_reg(slot) || slot->spilled_ptr.precise)
+				bt->stack_masks[f] &= ~(1ULL << i);
+			else
+				slot->spilled_ptr.precise = true;
+		}
+		if (env->log_level & BPF_LOG_LEVEL2) {
+			fmt_masks(bt, f, regs, stack, sizeof(regs));
+			vtrace(env, "mark_precise: frame%d: parent state regs=%s stack=%s: ", f,
+			       regs, stack);
+			print_verifier_state(env, st, f, true);
+		}
+	}
+}
+
+/* Backwards through the part of the path that follows st's beginning. 1: nothing is wanted any more. */
+static int backtrack_part(struct bpf_verifier_env *env, const struct bpf_verifier_state *st,
+			  int last_idx, int *subseq_idx, bool skip_first)
+{
+	u32 cnt = st->hist_cnt;
+	int i = last_idx, err;
+
+	if (i < 0)
+		return -ENOTSUP;
+	for (;;) {
+		if (!skip_first) {
+			err = backtrack_insn(env, i, *subseq_idx, hist_entry(st, cnt, i));
+			if (err)
+				return err;
+		}
+		skip_first = false;
+		if (bt_empty(&env->bt))
+			return 1;
+		*subseq_idx = i;
+		i = prev_insn_idx(st, i, &cnt);
+		if (i == -ENOENT)
+			return 0;
+		if (i < 0 || i >= env->insn_cnt)
+			return -ENOTSUP;
+	}
+}
+
+/* Walk back from `start` with what env->bt asks for. */
+int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier_state *start)
+{
+	struct bpf_verifier_state *st = start;
+	int last_idx = start->insn_idx, subseq_idx = -1, ret;
+	bool skip_first = true;
+
+	if (bt_empty(&env->bt))
+		return 0;
+	for (;;) {
+		if (env->log_level & BPF_LOG_LEVEL2)
+			vtrace(env,
+			       "mark_precise: frame%u: last_idx %d first_idx %d subseq_idx %d \n",
+			       env->bt.frame, last_idx, st->first_insn_idx, subseq_idx);
+		ret = backtrack_part(env, st, last_idx, &subseq_idx, skip_first);
+		skip_first = false;
+		if (ret > 0)
+			return 0;
+		if (ret < 0)
+			break;
+		last_idx = st->last_insn_idx;
+		subseq_idx = st->first_insn_idx;
+		st = st->parent;
+		if (!st)
+			break;
+		mark_checkpoint(env, st);
+		if (bt_empty(&env->bt))
+			return 0;
+		last_idx = st->last_insn_idx;
+	}
+	mark_all_scalars_precise(start);
+	bt_reset(&env->bt);
+	return 0;
+}
+
+/* Register regno of the current frame decided something. */
+int mark_chain_precision(struct bpf_verifier_env *env, int regno)
+{
+	if (cur_regs(env)[regno].type != SCALAR_VALUE)
+		return 0;
+	bt_reset(&env->bt);
+	env->bt.frame = env->cur_state->curframe;
+	bt_set_reg(&env->bt, regno);
+	return mark_chain_precision_batch(env, env->cur_state);
+}
