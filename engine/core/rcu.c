@@ -20,6 +20,13 @@
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
 static char tsan_grace; /* stands for "a grace period" */
+
+/* liburcu's own allocations and frees are seen, but not what orders them. Reports on ours are kept. */
+UBPFFS_EXPORT const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "called_from_lib:liburcu.so\n";
+}
 #define tsan_reader_done() __tsan_release(&tsan_grace)
 #define tsan_grace_over()  __tsan_acquire(&tsan_grace)
 #else
