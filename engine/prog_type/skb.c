@@ -192,11 +192,46 @@ static u32 convert_store(const struct bpf_insn *insn, struct bpf_insn *buf)
 	return n + 1;
 }
 
+/*
+ * How many bytes Linux keeps of a 32-bit field. A narrow load that is not narrower than that yields the whole value
+ * there, wherever in the field it reads (the upper bytes repeat it); so do we.
+ */
+static u32 kernel_width(int off)
+{
+	static const struct {
+		u16 off, width;
+	} widths[] = {
+		{offsetof(struct __sk_buff, pkt_type), 1},
+		{offsetof(struct __sk_buff, queue_mapping), 2},
+		{offsetof(struct __sk_buff, protocol), 2},
+		{offsetof(struct __sk_buff, vlan_tci), 2},
+		{offsetof(struct __sk_buff, vlan_proto), 2},
+		{offsetof(struct __sk_buff, tc_index), 2},
+		{offsetof(struct __sk_buff, tc_classid), 2},
+		{offsetof(struct __sk_buff, family), 2},
+		{offsetof(struct __sk_buff, remote_port), 2},
+		{offsetof(struct __sk_buff, local_port), 2},
+		{offsetof(struct __sk_buff, gso_segs), 2},
+		{offsetof(struct __sk_buff, gso_size), 2},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(widths); i++)
+		if (widths[i].off == (off & ~3))
+			return widths[i].width;
+	return 4;
+}
+
 u32 bpf_skb_convert_ctx_access(const struct bpf_insn *insn, u32 ctx_field_size,
 			       struct bpf_insn *buf, u32 max)
 {
+	u32 size = bpf_size_to_bytes(insn->code);
+
 	if (BPF_CLASS(insn->code) != BPF_LDX)
 		return convert_store(insn, buf);
+	if (size < ctx_field_size && size >= kernel_width(insn->off)) {
+		buf[0] = BPF_LDX_INSN(BPF_W, insn->dst_reg, insn->src_reg, insn->off & ~3);
+		return 1;
+	}
 
 	switch (insn->off) {
 	case offsetof(struct __sk_buff, data):

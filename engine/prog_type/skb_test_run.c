@@ -4,8 +4,11 @@
  * The packet is an Ethernet frame. A tc program sees it whole; the others see it from the network header on, and
  * the output has the link header's bytes back, as zeros (Linux does the same).
  */
+#include <arpa/inet.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include "prog_type/skb.h"
 
 /*
@@ -81,6 +84,12 @@ static int skb_prepare(struct bpf_skb *skb, enum bpf_prog_type type, const struc
 	if (err)
 		return err;
 	bpf_skb_pull_ethernet(skb, dev_addr);
+	/* The loopback has no broadcast address. */
+	if (ctx->ifindex <= 1 && skb->md.pkt_type == PACKET_BROADCAST)
+		skb->md.pkt_type = PACKET_MULTICAST;
+	if ((skb->md.protocol == htons(ETH_P_IP) && skb->md.len < sizeof(struct iphdr)) ||
+	    (skb->md.protocol == htons(ETH_P_IPV6) && skb->md.len < sizeof(struct ipv6hdr)))
+		return -EINVAL;
 	bpf_skb_fill_addresses(skb);
 	if (type == BPF_PROG_TYPE_SCHED_CLS)
 		bpf_skb_push(skb, ETH_HLEN);
