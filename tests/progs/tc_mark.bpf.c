@@ -16,7 +16,7 @@ int tc_mark(struct __sk_buff *skb)
 	return skb->len > drop_above ? TC_ACT_SHOT : TC_ACT_OK;
 }
 
-SEC("classifier/direct")
+SEC("classifier")
 int tc_direct(struct __sk_buff *skb)
 {
 	__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
