@@ -27,14 +27,18 @@ static void collect_one(struct bpf_reg_state *reg, u32 id, struct linked_regs *l
 	linked->entries[linked->cnt++] = (struct linked_reg){frameno, idx, is_reg};
 }
 
-static void collect_linked_regs(struct bpf_verifier_state *st, u32 id, struct linked_regs *linked)
+static void collect_linked_regs(struct bpf_verifier_env *env, u32 id, struct linked_regs *linked)
 {
+	struct bpf_verifier_state *st = env->cur_state;
+
 	id &= ~BPF_ADD_CONST;
 	for (int f = st->curframe; f >= 0; f--) {
 		struct bpf_func_state *func = st->frame[f];
+		u16 live = env->flow[frame_insn_idx(st, f)].live_regs;
 
 		for (u32 i = 0; i < BPF_REG_FP; i++)
-			collect_one(&func->regs[i], id, linked, f, i, true);
+			if (live & 1u << i)
+				collect_one(&func->regs[i], id, linked, f, i, true);
 		for (u32 i = 0; i < func->nslots; i++)
 			if (is_spilled_reg(&func->stack[i]))
 				collect_one(&func->stack[i].spilled_ptr, id, linked, f, i, false);
@@ -366,9 +370,9 @@ int check_cond_jmp_op(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 
 	/* Both ways share this entry of the history. */
 	if (BPF_SRC(insn->code) == BPF_X && src->type == SCALAR_VALUE && src->id)
-		collect_linked_regs(this_branch, src->id, &linked);
+		collect_linked_regs(env, src->id, &linked);
 	if (dst->type == SCALAR_VALUE && dst->id)
-		collect_linked_regs(this_branch, dst->id, &linked);
+		collect_linked_regs(env, dst->id, &linked);
 	if (linked.cnt > 1) {
 		err = push_jmp_history(env, this_branch, 0, 0, 0, &linked);
 		if (err)

@@ -27,6 +27,7 @@ int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, i
 		mark_reg_not_init(caller->regs, i);
 	st->curframe++;
 	st->frame[st->curframe] = callee;
+	mark_verifier_state_scratched(env);
 	st->stack_written[st->curframe] = ~0ULL; /* nothing in it is older */
 	*insn_idx = (int)env->subprogs[subprog].start - 1;
 	if (env->log_level & BPF_LOG_LEVEL) {
@@ -48,10 +49,11 @@ int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx)
 		verbose(env, "cannot return stack pointer to the caller\n");
 		return -EINVAL;
 	}
-	if (callee->has_ld_abs && r0->type != NOT_INIT) {
-		/* A load beyond the packet ended the function with 0. */
+	if (callee->may_end_early && r0->type != NOT_INIT) {
+		/* A load beyond the packet returned 0, or a tail-called program its own result. */
 		if (r0->type != SCALAR_VALUE) {
-			verbose(env, "LD_ABS is only allowed in functions that return 'int'.\n");
+			verbose(env, "LD_ABS and tail_call are only allowed in functions that "
+				     "return 'int'.\n");
 			return -EINVAL;
 		}
 		mark_reg_unknown(callee->regs, BPF_REG_0);
@@ -139,7 +141,6 @@ int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 		check_reg_arg(env, i, DST_OP_NO_MARK);
 	}
 	mark_reg_unknown(regs, BPF_REG_0);
-	coerce_reg_to_size(&regs[BPF_REG_0], bpf_size_to_bytes(insn->code));
-	cur_func(env)->has_ld_abs = true;
+	cur_func(env)->may_end_early = true;
 	return 0;
 }

@@ -165,6 +165,8 @@ static u32 helper_arg_mask(struct bpf_verifier_env *env, const struct bpf_insn *
 	return ((1u << n) - 1) << 1;
 }
 
+#define ALL_REGS 0x3ff
+
 static void use_def_of_atomic(const struct bpf_insn *insn, u16 *use, u16 *def)
 {
 	*use = bit(insn->dst_reg) | bit(insn->src_reg);
@@ -207,8 +209,7 @@ static void use_def(struct bpf_verifier_env *env, const struct bpf_insn *insn, u
 			*def = dst;
 			break;
 		}
-		*use = bit(BPF_REG_6) | (BPF_MODE(insn->code) == BPF_IND ? src : 0);
-		*def = CALLER_SAVED;
+		*use = ALL_REGS; /* rare, and what fails leaves the function */
 		break;
 	case BPF_LDX:
 		*use = src;

@@ -42,7 +42,7 @@ struct bpf_func_state {
 	int callsite; /* the call instruction in the caller's frame; -1 in the main program */
 	u32 frameno;
 	u32 subprogno;
-	bool has_ld_abs; /* a failed packet load may have ended the function with R0 = 0 */
+	bool may_end_early; /* past a packet load or a tail call: R0 need not be what exit has */
 	u32 nslots; /* slots in use: stack[i] is fp-8*(i+1) */
 	u32 cap;
 	struct bpf_stack_state *stack;
@@ -186,6 +186,7 @@ void print_insn_state(struct bpf_verifier_env *env, const struct bpf_verifier_st
 void print_live_regs(struct bpf_verifier_env *env);
 void print_verification_stats(struct bpf_verifier_env *env);
 const char *func_id_name(int id);
+const char *tnum_text(struct tnum t);
 
 static inline void mark_reg_scratched(struct bpf_verifier_env *env, u32 regno)
 {
@@ -241,6 +242,12 @@ static inline struct bpf_func_state *cur_func(const struct bpf_verifier_env *env
 static inline struct bpf_reg_state *cur_regs(const struct bpf_verifier_env *env)
 {
 	return cur_func(env)->regs;
+}
+
+/* The instruction that a frame stands at. */
+static inline int frame_insn_idx(const struct bpf_verifier_state *st, u32 frame)
+{
+	return frame == st->curframe ? st->insn_idx : st->frame[frame + 1]->callsite;
 }
 
 /* The frame whose stack a register points into. */

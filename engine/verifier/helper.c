@@ -274,6 +274,22 @@ static int check_map_use(struct bpf_verifier_env *env, const struct bpf_map *map
 	return 0;
 }
 
+/* The called program's result becomes that of the function; Linux builds a constant index in. */
+static int check_tail_call(struct bpf_verifier_env *env, const struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *index = &cur_regs(env)[BPF_REG_3];
+
+	if (meta->map_ptr->map_type != BPF_MAP_TYPE_PROG_ARRAY) {
+		verbose(env, "expected prog array map for tail call\n");
+		return -EINVAL;
+	}
+	cur_func(env)->may_end_early = true;
+	if (index->type != SCALAR_VALUE || !tnum_is_const(index->var_off) ||
+	    index->var_off.value >= meta->map_ptr->max_entries)
+		return 0;
+	return mark_chain_precision(env, BPF_REG_3);
+}
+
 /* What the rewriter may build into the call, as long as every path agrees. */
 static void note_call(struct bpf_verifier_env *env, int insn_idx, int func_id,
 		      const struct bpf_call_arg_meta *meta)
@@ -413,6 +429,11 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 		if (err)
 			return err;
 	}
+	if (func_id == BPF_FUNC_tail_call) {
+		err = check_tail_call(env, &meta);
+		if (err)
+			return err;
+	}
 	note_call(env, insn_idx, func_id, &meta);
 	/* Memory that the helper fills. */
 	for (int i = 0; i < meta.access_size; i++) {
@@ -430,9 +451,9 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 		err = check_map_use(env, meta.map_ptr, func_id);
 	if (err)
 		return err;
-	if (proto->changes_pkt_data) {
+	if (proto->changes_pkt_data || func_id == BPF_FUNC_tail_call)
 		clear_all_pkt_pointers(env);
+	if (proto->changes_pkt_data)
 		env->out->changes_pkt_data = true;
-	}
 	return 0;
 }

@@ -11,15 +11,14 @@ static int check_generic_ptr_alignment(struct bpf_verifier_env *env,
 				       int size, bool strict)
 {
 	struct tnum reg_off;
-	char tnum[48];
 
 	if (!strict || size == 1)
 		return 0;
 	reg_off = tnum_add(reg->var_off, tnum_const(reg->off + off));
 	if (tnum_is_aligned(reg_off, size))
 		return 0;
-	tnum_strn(tnum, sizeof(tnum), reg->var_off);
-	verbose(env, "misaligned %saccess off %s+%d+%d size %d\n", desc, tnum, reg->off, off, size);
+	verbose(env, "misaligned %saccess off %s+%d+%d size %d\n", desc, tnum_text(reg->var_off),
+		reg->off, off, size);
 	return -EACCES;
 }
 
@@ -28,16 +27,14 @@ static int check_pkt_ptr_alignment(struct bpf_verifier_env *env, const struct bp
 				   int off, int size, bool strict)
 {
 	struct tnum reg_off;
-	char tnum[48];
 
 	if (!strict || size == 1)
 		return 0;
 	reg_off = tnum_add(reg->var_off, tnum_const(2 + reg->off + off));
 	if (tnum_is_aligned(reg_off, size))
 		return 0;
-	tnum_strn(tnum, sizeof(tnum), reg->var_off);
-	verbose(env, "misaligned packet access off %d+%s+%d+%d size %d\n", 2, tnum, reg->off, off,
-		size);
+	verbose(env, "misaligned packet access off %d+%s+%d+%d size %d\n", 2,
+		tnum_text(reg->var_off), reg->off, off, size);
 	return -EACCES;
 }
 

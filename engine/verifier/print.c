@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include "verifier/env.h"
 
-#define LOG_ALIGNMENT 40 /* the column where the state after an instruction starts */
+#define LOG_ALIGNMENT	  40 /* the column where the state after an instruction starts, */
+#define LOG_MIN_ALIGNMENT 8 /* or a multiple of this behind a long one */
 
 /* Collect what was said about one instruction: it is the reason for the verdict. */
 static void note_reason(struct bpf_verifier_env *env, const char *fmt, va_list args)
@@ -47,6 +48,18 @@ void vtrace(struct bpf_verifier_env *env, const char *fmt, ...)
 	va_start(args, fmt);
 	bpf_log_vprintf(env->log, fmt, args);
 	va_end(args);
+}
+
+/* Of a number that is known, the number. */
+const char *tnum_text(struct tnum t)
+{
+	static __thread char buf[48];
+
+	if (tnum_is_const(t))
+		snprintf(buf, sizeof(buf), "%#llx", (unsigned long long)t.value);
+	else
+		tnum_strn(buf, sizeof(buf), t);
+	return buf;
 }
 
 const char *func_id_name(int id)
@@ -188,7 +201,8 @@ void print_verifier_state(struct bpf_verifier_env *env, const struct bpf_verifie
 
 static u32 alignment(u32 pos)
 {
-	return round_up(max(pos + LOG_ALIGNMENT / 2, (u32)LOG_ALIGNMENT), LOG_ALIGNMENT) - pos - 1;
+	return round_up(max(pos + LOG_MIN_ALIGNMENT / 2, (u32)LOG_ALIGNMENT), LOG_MIN_ALIGNMENT) -
+	       pos - 1;
 }
 
 /* What changed: behind the instruction when its line was the last that was written. */

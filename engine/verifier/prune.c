@@ -30,12 +30,6 @@ void mark_stack_written(struct bpf_verifier_state *st, u32 frameno, u32 spi)
 	st->stack_written[frameno] |= 1ULL << spi;
 }
 
-/* The instruction that a frame stands at. */
-static int frame_insn_idx(const struct bpf_verifier_state *st, u32 frame)
-{
-	return frame == st->curframe ? st->insn_idx : st->frame[frame + 1]->callsite;
-}
-
 static void clean_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
 {
 	for (u32 f = 0; f <= st->curframe; f++) {
@@ -259,7 +253,7 @@ static bool states_equal(struct bpf_verifier_env *env, const struct bpf_verifier
 		const struct bpf_func_state *of = old->frame[f], *cf = cur->frame[f];
 		u16 live = env->flow[frame_insn_idx(old, f)].live_regs;
 
-		if (of->has_ld_abs != cf->has_ld_abs)
+		if (f && of->may_end_early != cf->may_end_early)
 			return false;
 		for (u32 i = 0; i < BPF_REG_FP; i++)
 			if (live & 1u << i && !regsafe(env, &of->regs[i], &cf->regs[i], exact))

@@ -90,7 +90,6 @@ int get_reg_width(const struct bpf_reg_state *reg)
 /* For pointers that must be given to their user as they came: a context, a map. */
 int check_ptr_off_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 regno)
 {
-	char tnum[48];
 
 	if (reg->off < 0) {
 		verbose(env, "negative offset %s ptr R%d off=%d disallowed\n",
@@ -103,9 +102,8 @@ int check_ptr_off_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *
 		return -EACCES;
 	}
 	if (!tnum_equals_const(reg->var_off, 0)) {
-		tnum_strn(tnum, sizeof(tnum), reg->var_off);
 		verbose(env, "variable %s access var_off=%s disallowed\n", reg_type_str(reg->type),
-			tnum);
+			tnum_text(reg->var_off));
 		return -EACCES;
 	}
 	return 0;

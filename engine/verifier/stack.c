@@ -31,7 +31,7 @@ int check_stack_access_within_bounds(struct bpf_verifier_env *env, u32 regno, in
 {
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 	s64 min_off, max_off;
-	char tnum[48];
+	int err;
 
 	if (tnum_is_const(reg->var_off)) {
 		min_off = (s64)reg->var_off.value + off;
@@ -45,17 +45,20 @@ int check_stack_access_within_bounds(struct bpf_verifier_env *env, u32 regno, in
 		min_off = reg->smin_value + off;
 		max_off = reg->smax_value + off + access_size;
 	}
-	if (min_off >= -MAX_BPF_STACK && min_off < 0 && max_off <= 0 && access_size >= 0)
+	if (min_off < -MAX_BPF_STACK || min_off >= 0)
+		err = -EACCES;
+	else if (max_off > 0)
+		err = -EINVAL;
+	else
 		return grow_stack_state(env, func_of(env, reg), -min_off);
 	if (tnum_is_const(reg->var_off)) {
 		verbose(env, "invalid%s stack R%d off=%lld size=%d\n", access_text(type), regno,
 			(long long)min_off, access_size);
 	} else {
-		tnum_strn(tnum, sizeof(tnum), reg->var_off);
 		verbose(env, "invalid variable-offset%s stack R%d var_off=%s off=%d size=%d\n",
-			access_text(type), regno, tnum, off, access_size);
+			access_text(type), regno, tnum_text(reg->var_off), off, access_size);
 	}
-	return -EACCES;
+	return err;
 }
 
 /* ---- stores */
@@ -218,8 +221,10 @@ static void mark_reg_stack_read(struct bpf_verifier_env *env, struct bpf_func_st
 	struct bpf_reg_state *regs = cur_regs(env);
 	int zeros = 0;
 
-	for (int i = min_off; i < max_off; i++)
+	for (int i = min_off; i < max_off; i++) {
+		mark_stack_slot_scratched(env, spi_of(i));
 		zeros += *byte_of(func, i) == STACK_ZERO;
+	}
 	mark_reg_unknown(regs, dst_regno);
 	if (zeros == max_off - min_off)
 		__mark_reg_const_zero(&regs[dst_regno]);
@@ -313,17 +318,15 @@ static int check_stack_read_var_off(struct bpf_verifier_env *env, u32 ptr_regno,
 int check_stack_read(struct bpf_verifier_env *env, u32 ptr_regno, int off, int size, int dst_regno)
 {
 	const struct bpf_reg_state *reg = &cur_regs(env)[ptr_regno];
-	char tnum[48];
 
 	if (tnum_is_const(reg->var_off))
 		return check_stack_read_fixed_off(env, func_of(env, reg),
 						  off + (int)reg->var_off.value, size, dst_regno);
 	if (dst_regno < 0) {
-		tnum_strn(tnum, sizeof(tnum), reg->var_off);
 		verbose(env,
 			"variable offset stack pointer cannot be passed into helper function; "
 			"var_off=%s off=%d size=%d\n",
-			tnum, off, size);
+			tnum_text(reg->var_off), off, size);
 		return -EACCES;
 	}
 	return check_stack_read_var_off(env, ptr_regno, off, size, dst_regno);
@@ -339,7 +342,6 @@ static void visit_byte(struct bpf_verifier_env *env, struct bpf_func_state *func
 	mark_stack_read(env->cur_state, func->frameno, spi_of(off));
 	if (!clobber)
 		return;
-	mark_stack_slot_scratched(env, spi_of(off));
 	if (is_spilled_reg(slot))
 		scrub_slot(slot);
 	*byte_of(func, off) = STACK_MISC;

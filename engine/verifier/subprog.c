@@ -134,6 +134,24 @@ static bool ends_function(const struct bpf_insn *insn)
 	       insn->code == (BPF_JMP32 | BPF_JA);
 }
 
+/* What may end a function early needs to be known to return a number: BTF says so. */
+static int check_abnormal_return(struct bpf_verifier_env *env)
+{
+	if (env->prog->func_info_cnt)
+		return 0;
+	for (u32 i = 1; i < env->subprog_cnt; i++) {
+		if (env->subprogs[i].has_ld_abs) {
+			verbose(env, "LD_ABS is not allowed in subprogs without BTF\n");
+			return -EINVAL;
+		}
+		if (env->subprogs[i].has_tail_call) {
+			verbose(env, "tail_call is not allowed in subprogs without BTF\n");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 int check_subprogs(struct bpf_verifier_env *env)
 {
 	for (u32 n = 0; n < env->subprog_cnt; n++) {
@@ -156,7 +174,7 @@ int check_subprogs(struct bpf_verifier_env *env)
 			}
 		}
 	}
-	return 0;
+	return check_abnormal_return(env);
 }
 
 struct depth_walk {

@@ -293,7 +293,8 @@ static int check_jmp_class(struct bpf_verifier_env *env, const struct bpf_insn *
 	default:
 		err = check_cond_jmp_op(env, insn, &env->insn_idx);
 	}
-	env->insn_idx++;
+	if (!err)
+		env->insn_idx++;
 	return err;
 }
 
