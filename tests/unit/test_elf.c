@@ -561,6 +561,39 @@ static void btf_depth_is_bounded(void **state)
 	}
 }
 
+static void btf_types_must_mean_something(void **state)
+{
+	const u32 int32[] = {0, KIND(BTF_KIND_INT, 0), 4, 32};
+
+#define WITH_INT(...) CHECK(int32[0], int32[1], int32[2], int32[3], __VA_ARGS__)
+	assert_int_equal(CHECK(0, KIND(BTF_KIND_INT, 0), 3, 24), -EINVAL);
+	assert_int_equal(CHECK(0, KIND(BTF_KIND_INT, 0), 4, 33), -EINVAL);
+	assert_int_equal(CHECK(0, KIND(BTF_KIND_INT, 0), 0, 0), -EINVAL);
+	/* a member up to the end of its struct, and one bit further */
+	assert_int_equal(WITH_INT(1, KIND(BTF_KIND_STRUCT, 1), 8, 3, 1, 32), 0);
+	assert_int_equal(WITH_INT(1, KIND(BTF_KIND_STRUCT, 1), 8, 3, 1, 40), -EINVAL);
+	assert_int_equal(WITH_INT(1, KIND(BTF_KIND_STRUCT, 1), 8, 3, 1, 31), -EINVAL);
+	/* a bit field of 3 at 29, and at 30 */
+	assert_int_equal(WITH_INT(1, KIND(BTF_KIND_STRUCT, 1) | 1u << 31, 4, 3, 1, 3 << 24 | 29),
+			 0);
+	assert_int_equal(WITH_INT(1, KIND(BTF_KIND_STRUCT, 1) | 1u << 31, 4, 3, 1, 3 << 24 | 30),
+			 -EINVAL);
+	/* arrays: of void, too large, by something that is no integer */
+	assert_int_equal(WITH_INT(0, KIND(BTF_KIND_ARRAY, 0), 0, 1, 1, 8), 0);
+	assert_int_equal(WITH_INT(0, KIND(BTF_KIND_ARRAY, 0), 0, 0, 1, 8), -EINVAL);
+	assert_int_equal(WITH_INT(0, KIND(BTF_KIND_ARRAY, 0), 0, 1, 1, 1u << 30), -EINVAL);
+	assert_int_equal(
+		WITH_INT(0, KIND(BTF_KIND_PTR, 0), 0, 0, KIND(BTF_KIND_ARRAY, 0), 0, 1, 2, 8),
+		-EINVAL);
+	/* a function is of a prototype, a variable of a type, a section of variables */
+	assert_int_equal(WITH_INT(1, KIND(BTF_KIND_FUNC, 0), 1), -EINVAL);
+	assert_int_equal(WITH_INT(0, KIND(BTF_KIND_FUNC_PROTO, 0), 1, 1, KIND(BTF_KIND_FUNC, 0), 2),
+			 0);
+	assert_int_equal(WITH_INT(1, KIND(BTF_KIND_VAR, 0), 1, 1), 0);
+	assert_int_equal(WITH_INT(0, KIND(BTF_KIND_VAR, 0), 1, 1), -EINVAL);
+	assert_int_equal(WITH_INT(1, KIND(BTF_KIND_DATASEC, 1), 4, 1, 0, 4), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -586,6 +619,7 @@ int main(void)
 		cmocka_unit_test(btf_ids_and_names_are_checked),
 		cmocka_unit_test(btf_cycles_are_refused),
 		cmocka_unit_test(btf_depth_is_bounded),
+		cmocka_unit_test(btf_types_must_mean_something),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
