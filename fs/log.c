@@ -84,12 +84,26 @@ static void one_line(char *text)
 			*text = ' ';
 }
 
+static char *log_line(const char *path, const char *op, const char *code, const char *why)
+{
+	struct timespec now;
+	char when[40], *line;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	if (asprintf(&line, "%s.%03ld %s: %s: %s: %s", when, now.tv_nsec / 1000000, path, op, code,
+		     why) < 0)
+		return NULL;
+	one_line(line);
+	return line;
+}
+
 int fs_error(struct fs_req *req, int err, const char *fmt, ...)
 {
-	char when[40], path[PATH_MAX] = "", *why = NULL, *line = NULL;
+	char path[PATH_MAX] = "", *why = NULL, *line;
 	const char *code = strerrorname_np(err);
-	struct timespec now;
-	struct tm tm;
 	va_list args;
 
 	if (req->logged)
@@ -101,18 +115,30 @@ int fs_error(struct fs_req *req, int err, const char *fmt, ...)
 	va_end(args);
 	if (req->node)
 		fs_node_path(req->node, req->name, path, sizeof(path));
-	clock_gettime(CLOCK_REALTIME, &now);
-	localtime_r(&now.tv_sec, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-	if (asprintf(&line, "%s.%03ld %s: %s: %s: %s", when, now.tv_nsec / 1000000, path,
-		     req->op ? req->op : "?", code ? code : "?", why ? why : strerror(err)) < 0)
-		line = NULL;
+	line = log_line(path, req->op ? req->op : "?", code ? code : "?",
+			why ? why : strerror(err));
 	free(why);
-	if (line) {
-		one_line(line);
+	if (line)
 		log_add(req->cred.uid, line);
-	}
 	return -err;
+}
+
+void fs_warn(const char *fmt, ...)
+{
+	char *why, *line;
+	va_list args;
+
+	va_start(args, fmt);
+	if (vasprintf(&why, fmt, args) < 0)
+		why = NULL;
+	va_end(args);
+	if (!why)
+		return;
+	fprintf(stderr, "ubpffs: %s\n", why);
+	line = log_line("/", "server", "EIO", why);
+	free(why);
+	if (line)
+		log_add(geteuid(), line);
 }
 
 static int log_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)

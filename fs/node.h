@@ -209,6 +209,8 @@ struct fs_node *fs_node_place(struct fs_node *node);
 /* M/log: note a failure for the caller and return -err. `fmt` says why and what to do; no newline. */
 int fs_error(struct fs_req *req, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* What happens to the server itself: a line on stderr, and in the M/log of the server's user. */
+void fs_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The path in the mount ("maps/m/type"), for people. Returns buf. */
 const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len);
 

@@ -3,7 +3,8 @@
  *
  * Every object is a file objects/<id>. A name, a pin is a further hard link of it. The store holds one
  * engine reference on an object while it has a name (nlink > 1); open files and programs hold theirs. When the
- * last engine reference is dropped and no name is left, the file is removed.
+ * last engine reference is dropped and no name is left, the file is removed. Dropping a reference takes the
+ * store's mutex only, so it is allowed with tree_lock held.
  *
  * A reference on a store object is an engine reference (store_put() drops it). An object that could not be read
  * back (damaged, or no longer verified) has neither prog nor map; `broken` says why, and its file stays.
@@ -34,8 +35,9 @@ struct store_object {
 	struct store_object *next_id, *next_ino;
 };
 
-/* Read everything back. Needs tree_open(). */
+/* Read everything back (restart.c). Needs tree_open(). */
 int store_start(void);
+/* Drop the names' references; files stay. */
 void store_stop(void);
 
 u32 store_next_id(void);
@@ -70,11 +72,16 @@ int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mod
 
 /* Give it one more name; tree_wrlock held. */
 int store_link(struct store_object *obj, int dirfd, const char *name);
-/* Names of this object were added or removed by other means; tree_wrlock held. Returns true when the
- * caller must store_put() it after tree_unlock(): the last name went. */
-bool store_names_changed(struct store_object *obj);
+/* Names of this object were added or removed by other means; tree_wrlock held. Takes or drops the store's
+ * reference; the caller needs one of its own to go on using obj. */
+void store_names_changed(struct store_object *obj);
 
 /* Report of the load that failed at the start, for the log file of a broken program; may be NULL. */
 const char *store_broken_log(const struct store_object *obj);
+
+/* For restart.c: an object whose file is there already. The caller's reference stays the caller's. */
+void store_adopt_map(struct store_object *obj, struct bpf_map *map);
+void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);
+void store_adopt_broken(struct store_object *obj);
 
 #endif

@@ -1,0 +1,104 @@
+/*
+ * ids.c - M/ids: every object by its id, named or not
+ *
+ * ids/<kind>/<id> is the object's file itself (one node with its other links), so opening it gives a
+ * descriptor of the object, if its permission bits let the caller.
+ */
+#include "fs/kinds.h"
+#include "fs/tree.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+static const char *const kinds[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
+#define IDS_LINK 2 /* ids/link: there are none in this build */
+
+static int kind_of(const struct fs_node *node)
+{
+	return *(const u8 *)node->key;
+}
+
+static int kind_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+		       struct fs_node **out)
+{
+	struct store_object *obj;
+	char file[16];
+	char *end;
+	int kind = kind_of(dir), fd, err;
+	unsigned long id = strtoul(name, &end, 10);
+
+	if (*end || name[0] < '1' || name[0] > '9' || id >= UINT32_MAX || kind == IDS_LINK)
+		return -ENOENT;
+	err = store_by_id(kind, id, &obj);
+	if (err)
+		return err;
+	snprintf(file, sizeof(file), "%lu", id);
+	fd = tree_openat(tree.objects_fd, file);
+	err = fd < 0 ? fd : fs_object_node(fd, out);
+	store_put(obj);
+	return err;
+}
+
+static int kind_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			void *arg)
+{
+	int kind = kind_of(open->node);
+	u32 *ids;
+	size_t n;
+	int err;
+
+	if (kind == IDS_LINK)
+		return 0;
+	err = store_ids(kind, &ids, &n);
+	if (err)
+		return err;
+	/* The cursor is the last id given. */
+	for (size_t i = 0; i < n; i++) {
+		struct stat st = {0};
+		struct store_object *obj;
+		char name[16];
+
+		if (ids[i] <= cursor || store_by_id(kind, ids[i], &obj))
+			continue;
+		store_stat(obj, &st);
+		store_put(obj);
+		snprintf(name, sizeof(name), "%u", ids[i]);
+		if (!emit(arg, name, ids[i], S_IFREG, st.st_ino))
+			break;
+	}
+	free(ids);
+	return 0;
+}
+
+static const struct fs_node_ops kind_ops = {
+	.name = "ids of a kind",
+	.type = S_IFDIR,
+	.lookup = kind_lookup,
+	.readdir = kind_readdir,
+};
+
+static int ids_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+		      struct fs_node **out)
+{
+	for (u8 i = 0; i <= IDS_LINK; i++)
+		if (!strcmp(name, i == IDS_LINK ? "link" : kinds[i]))
+			return fs_node_keyed(dir, &kind_ops, &i, 1, out);
+	return -ENOENT;
+}
+
+static int ids_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+		       void *arg)
+{
+	for (; cursor <= IDS_LINK; cursor++)
+		if (!emit(arg, cursor == IDS_LINK ? "link" : kinds[cursor], cursor + 1, S_IFDIR,
+			  open->node->ino << 2 | cursor))
+			break;
+	return 0;
+}
+
+const struct fs_node_ops ids_ops = {
+	.name = "ids",
+	.type = S_IFDIR,
+	.lookup = ids_lookup,
+	.readdir = ids_readdir,
+};

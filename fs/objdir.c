@@ -1,0 +1,195 @@
+/*
+ * objdir.c - see objdir.h
+ *
+ * States of such a directory: alive (the object's link is there), unborn (only maps: a definition is being
+ * written), dropped (neither: what is left of an rm -r).
+ */
+#include "fs/objdir.h"
+#include "fs/kinds.h"
+#include "fs/tree.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+bool objdir_alive(struct fs_node *dir, const char *object)
+{
+	struct stat st;
+
+	return !fstatat(fs_node_place(dir)->fd, object, &st, AT_SYMLINK_NOFOLLOW);
+}
+
+static bool is_dropped(const struct objdir_kind *kind, struct fs_node *dir)
+{
+	return !objdir_alive(dir, kind->object) && !(kind->unborn && kind->unborn(dir));
+}
+
+static bool row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32 row, bool alive)
+{
+	return !kind->visible || kind->visible(dir, row, alive);
+}
+
+static int find_row(const struct objdir_kind *kind, const char *name, u32 *row)
+{
+	for (*row = 0; *row < kind->attr_cnt; ++*row)
+		if (!strcmp(kind->attrs[*row].name, name))
+			return 0;
+	return -ENOENT;
+}
+
+int objdir_lookup(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
+		  struct fs_node **out)
+{
+	int err, fd;
+	u32 row;
+
+	tree_rdlock();
+	if (!strcmp(name, kind->object)) {
+		fd = tree_openat(dir->fd, name);
+		err = fd < 0 ? fd : fs_object_node(fd, out);
+	} else {
+		err = find_row(kind, name, &row);
+		/* What was dropped is still found, so that rm can unlink what it has listed. */
+		if (!err && !is_dropped(kind, dir) &&
+		    !row_visible(kind, dir, row, objdir_alive(dir, kind->object)))
+			err = -ENOENT;
+		if (!err)
+			err = fs_node_attr(dir, kind->attrs, row, out);
+	}
+	tree_unlock();
+	return err;
+}
+
+int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cursor,
+		   fs_emit_fn emit, void *arg)
+{
+	struct fs_node *dir = open->node;
+	struct stat st;
+	bool alive;
+
+	tree_rdlock();
+	alive = !fstatat(dir->fd, kind->object, &st, AT_SYMLINK_NOFOLLOW);
+	if (is_dropped(kind, dir))
+		cursor = kind->attr_cnt + 1;
+	/* The object first: rm -r starts with it, and then the rest goes without harm. */
+	if (!cursor) {
+		cursor = 1;
+		if (alive && !emit(arg, kind->object, 1, S_IFREG, st.st_ino))
+			cursor = kind->attr_cnt + 1;
+	}
+	for (; cursor <= kind->attr_cnt; cursor++) {
+		const struct fs_attr *attr = &kind->attrs[cursor - 1];
+
+		if (!row_visible(kind, dir, cursor - 1, alive))
+			continue;
+		if (!emit(arg, attr->name, cursor + 1, attr->ops->type,
+			  dir->ino << 8 | cursor))
+			break;
+	}
+	tree_unlock();
+	return 0;
+}
+
+/* tree_wrlock is held. -ENOENT: there is no name to drop. */
+static int __objdir_drop(const struct objdir_kind *kind, int dirfd)
+{
+	struct store_object *obj = NULL;
+	struct stat st;
+
+	if (fstatat(dirfd, kind->object, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	store_by_ino(st.st_ino, &obj);
+	if (unlinkat(dirfd, kind->object, 0) < 0) {
+		store_put(obj);
+		return -errno;
+	}
+	tree_remove_hidden(dirfd);
+	if (obj) {
+		store_names_changed(obj);
+		if (kind->dropped)
+			kind->dropped(obj);
+		store_put(obj);
+	}
+	return 0;
+}
+
+int objdir_unlink(const struct objdir_kind *kind, struct fs_node *dir, struct fs_req *req,
+		  const char *name)
+{
+	int err;
+	u32 row;
+
+	if (!strcmp(name, kind->object)) {
+		tree_wrlock();
+		err = __objdir_drop(kind, dir->fd);
+		tree_unlock();
+		return err;
+	}
+	err = find_row(kind, name, &row);
+	if (err || is_dropped(kind, dir))
+		return err;
+	if (!objdir_alive(dir, kind->object) && kind->unlink_unborn)
+		return kind->unlink_unborn(dir, req, row);
+	return fs_error(req, EPERM,
+			"this file shows the object and goes with it: rm -r the directory, or rm %s",
+			kind->object);
+}
+
+int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, struct fs_req *req,
+		       const char *name)
+{
+	u32 row;
+
+	if (find_row(kind, name, &row))
+		return -ENOENT;
+	if (is_dropped(kind, dir))
+		return 0;
+	return fs_error(req, EPERM,
+			"this directory shows the object and goes with it: rm -r the one above, or rm %s",
+			kind->object);
+}
+
+int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct fs_req *req,
+		  const char *name)
+{
+	int fd, err;
+
+	if (!tree_name_ok(name) || name[0] == '.')
+		return -ENOENT;
+	tree_wrlock();
+	fd = openat(parent->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	err = fd < 0 ? -errno : __objdir_drop(kind, fd);
+	if (err == -ENOENT && fd >= 0) {
+		tree_remove_hidden(fd);
+		err = 0;
+	}
+	if (!err && unlinkat(parent->fd, name, AT_REMOVEDIR) < 0)
+		err = -errno;
+	tree_unlock();
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
+		  const char *newname, unsigned int flags)
+{
+	int err = 0;
+
+	if (newdir != dir)
+		return fs_error(req, EPERM,
+				"the directory of an object stays where it is: ln its object's file to "
+				"pin it elsewhere");
+	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	if (!tree_name_ok(newname) || newname[0] == '.')
+		return fs_error(req, EINVAL, "a name here does not begin with a dot");
+	/* Without NOREPLACE the target must be a directory that lost its object: it is empty. */
+	tree_wrlock();
+	if (renameat2(dir->fd, name, dir->fd, newname, flags) < 0)
+		err = errno == ENOTEMPTY ? -EEXIST : -errno;
+	tree_unlock();
+	if (err == -EEXIST)
+		return fs_error(req, EEXIST, "%s is taken: remove it first, or exchange the two",
+				newname);
+	return err;
+}

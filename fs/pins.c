@@ -1,0 +1,295 @@
+/*
+ * pins.c - the user's own directories, symlinks, and the objects' files
+ *
+ * A directory of the user is a directory of the state tree and its operations are the ones there. The only
+ * regular files in it are pins: hard links of objects/<id>. An open descriptor of an object's file is a
+ * reference on the object.
+ */
+#include "fs/kinds.h"
+#include "fs/pins.h"
+#include "fs/tree.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+
+/* ---- finding */
+
+int fs_object_node(int fd, struct fs_node **out)
+{
+	struct store_object *obj;
+	struct stat st;
+	int err = 0;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		err = -errno;
+	if (!err)
+		err = store_by_ino(st.st_ino, &obj);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	err = fs_node_tree(fd, obj->kind == STORE_PROG ? &prog_file_ops : &map_file_ops, out);
+	store_put(obj);
+	return err;
+}
+
+int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,
+		   struct fs_node **out)
+{
+	int fd = tree_openat(dir->fd, name);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0) {
+		close(fd);
+		return -EIO;
+	}
+	if (S_ISDIR(st.st_mode))
+		return fs_node_tree(fd, dir_ops, out);
+	if (S_ISLNK(st.st_mode))
+		return fs_node_tree(fd, &symlink_ops, out);
+	return fs_object_node(fd, out);
+}
+
+int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node **out)
+{
+	int err;
+
+	tree_rdlock();
+	err = fs_tree_lookup(dir, name, &user_dir_ops, out);
+	tree_unlock();
+	return err;
+}
+
+/* ---- listing: the names are read once a listing, at its start */
+
+int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit, void *arg)
+{
+	struct tree_names *names = open->priv;
+	int err;
+
+	if (!names) {
+		names = calloc(1, sizeof(*names));
+		if (!names)
+			return -ENOMEM;
+		open->priv = names;
+		cursor = 0;
+	}
+	if (!cursor) {
+		tree_names_free(names);
+		tree_rdlock();
+		err = tree_list(open->node->fd, true, names);
+		tree_unlock();
+		if (err)
+			return err;
+	}
+	for (; cursor < names->n; cursor++)
+		if (!emit(arg, names->v[cursor].name, cursor + 1, names->v[cursor].type,
+			  names->v[cursor].ino))
+			break;
+	return 0;
+}
+
+void user_release(struct fs_open *open)
+{
+	if (open->priv)
+		tree_names_free(open->priv);
+	free(open->priv);
+}
+
+/* ---- changing */
+
+int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
+	       struct fs_node **out)
+{
+	int err;
+
+	tree_wrlock();
+	err = tree_mkdir(dir->fd, name, mode, &req->cred);
+	if (!err)
+		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
+	tree_unlock();
+	return err;
+}
+
+int user_symlink(struct fs_node *dir, struct fs_req *req, const char *name, const char *target,
+		 struct fs_node **out)
+{
+	int err = 0;
+
+	if (!tree_name_ok(name))
+		return -EINVAL;
+	tree_wrlock();
+	if (symlinkat(target, dir->fd, name) < 0)
+		err = -errno;
+	if (!err) {
+		err = tree_own(dir->fd, name, &req->cred);
+		if (err)
+			unlinkat(dir->fd, name, 0);
+	}
+	if (!err)
+		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
+	tree_unlock();
+	return err;
+}
+
+int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *node)
+{
+	struct store_object *obj;
+	int err;
+
+	if (node->ops != &prog_file_ops && node->ops != &map_file_ops)
+		return fs_error(req, EPERM,
+				"only an object can be pinned: ln .../progs/<x>/prog or .../maps/<m>/map");
+	if (!tree_name_ok(name))
+		return -EINVAL;
+	tree_wrlock();
+	err = store_by_ino(node->ino, &obj);
+	if (!err) {
+		err = store_link(obj, dir->fd, name);
+		store_put(obj);
+	}
+	tree_unlock();
+	return err;
+}
+
+/* The object behind a name, so that it can be told afterwards. NULL: none, or no object. */
+static struct store_object *object_at(int dirfd, const char *name)
+{
+	struct store_object *obj = NULL;
+	struct stat st;
+
+	if (!fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
+		store_by_ino(st.st_ino, &obj);
+	return obj;
+}
+
+static void object_told(struct store_object *obj)
+{
+	if (!obj)
+		return;
+	store_names_changed(obj);
+	store_put(obj);
+}
+
+int user_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	struct store_object *obj;
+	int err = 0;
+
+	if (!tree_name_ok(name))
+		return -EINVAL;
+	tree_wrlock();
+	obj = object_at(dir->fd, name);
+	if (unlinkat(dir->fd, name, 0) < 0)
+		err = -errno;
+	object_told(obj);
+	tree_unlock();
+	return err;
+}
+
+int user_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	int err = 0;
+
+	if (!tree_name_ok(name))
+		return -EINVAL;
+	tree_wrlock();
+	if (unlinkat(dir->fd, name, AT_REMOVEDIR) < 0)
+		err = errno == EEXIST ? -ENOTEMPTY : -errno;
+	tree_unlock();
+	return err;
+}
+
+int user_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
+		const char *newname, unsigned int flags)
+{
+	struct store_object *target;
+	int err = 0;
+
+	if (newdir->ops != &user_dir_ops && newdir->ops != &root_ops)
+		return fs_error(req, EPERM,
+				"this directory shows objects: ln an object's file into your own "
+				"directories instead");
+	if (newdir->ops == &root_ops && root_reserved(newname))
+		return fs_error(req, EPERM, "%s is the filesystem's own name", newname);
+	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	if (!tree_name_ok(name) || !tree_name_ok(newname))
+		return -EINVAL;
+	tree_wrlock();
+	target = object_at(newdir->fd, newname);
+	if (renameat2(dir->fd, name, newdir->fd, newname, flags) < 0)
+		err = -errno;
+	object_told(target);
+	tree_unlock();
+	return err;
+}
+
+const struct fs_node_ops user_dir_ops = {
+	.name = "directory",
+	.type = S_IFDIR,
+	.lookup = user_lookup,
+	.readdir = user_readdir,
+	.release = user_release,
+	.mkdir = user_mkdir,
+	.symlink = user_symlink,
+	.unlink = user_unlink,
+	.rmdir = user_rmdir,
+	.link = user_link,
+	.rename = user_rename,
+};
+
+const struct fs_node_ops symlink_ops = {
+	.name = "symlink",
+	.type = S_IFLNK,
+};
+
+/* ---- the objects' files */
+
+static int object_open(struct fs_open *open, struct fs_req *req)
+{
+	struct store_object *obj;
+	int err = store_by_ino(open->node->ino, &obj);
+
+	if (err)
+		return err;
+	if (obj->broken) {
+		err = fs_error(req, EBADMSG, "%s", obj->broken);
+		store_put(obj);
+		return err;
+	}
+	open->priv = obj;
+	return 0;
+}
+
+static void object_release(struct fs_open *open)
+{
+	store_put(open->priv);
+}
+
+static ssize_t object_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len,
+			   off_t off)
+{
+	return fs_error(req, EINVAL,
+			"a descriptor of this file is the object itself and has no bytes: read the "
+			"files beside it, or use ioctls");
+}
+
+const struct fs_node_ops prog_file_ops = {
+	.name = "program",
+	.type = S_IFREG,
+	.open = object_open,
+	.read = object_read,
+	.release = object_release,
+};
+
+const struct fs_node_ops map_file_ops = {
+	.name = "map",
+	.type = S_IFREG,
+	.open = object_open,
+	.read = object_read,
+	.release = object_release,
+};

@@ -1,0 +1,364 @@
+/*
+ * restart.c - the store at its start: what the last server left becomes objects again
+ *
+ *	1. Loads that did not finish making their names are rolled back (publish.c).
+ *	2. Directories of progs/ and maps/ that lost their object in the middle of an rm are removed.
+ *	3. Images of named programs are read; they say which maps are needed beside the named ones.
+ *	4. Those maps are opened (the engine recovers them); all other files of objects/ are removed.
+ *	5. The programs are verified and compiled again.
+ *
+ * What cannot be read back, or is no longer accepted, stays: a broken object with a sentence that says why.
+ * Runs before the mount: one thread, no locks.
+ */
+#include "fs/publish.h"
+#include "fs/store.h"
+#include "fs/tree.h"
+#include "load.h"
+#include "map/arena.h"
+#include "object/image.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+struct found { /* one file of objects/ */
+	u32 id;
+	bool is_map, named, needed;
+	int err; /* of reading the image */
+	struct bpf_image image;
+	bool have_image;
+};
+
+struct found_list {
+	struct found *v;
+	size_t n;
+};
+
+/* The bits are the clients'; the server reads its own files whatever they say. */
+static int open_object(u32 id, bool values)
+{
+	struct stat st;
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "%u%s", id, values ? ".values" : "");
+	fd = openat(tree.objects_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES &&
+	    !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
+	    !fchmodat(tree.objects_fd, name, st.st_mode | 0600, 0)) {
+		fd = openat(tree.objects_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		fchmodat(tree.objects_fd, name, st.st_mode & 07777, 0);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+static struct found *find_id(struct found_list *list, u32 id)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (list->v[i].id == id)
+			return &list->v[i];
+	return NULL;
+}
+
+static bool parse_id(const char *name, u32 *id)
+{
+	unsigned long long v;
+	char *end;
+
+	if (!isdigit((unsigned char)name[0]))
+		return false;
+	v = strtoull(name, &end, 10);
+	if (*end || !v || v >= UINT32_MAX)
+		return false;
+	*id = v;
+	return true;
+}
+
+static void look_at(struct found *f)
+{
+	int fd = open_object(f->id, false);
+	struct stat st;
+	u64 magic = 0;
+
+	if (fd < 0) {
+		f->err = fd;
+		return;
+	}
+	if (!fstat(fd, &st))
+		f->named = st.st_nlink > 1;
+	if (pread(fd, &magic, sizeof(magic), 0) != sizeof(magic))
+		f->err = -EBADMSG;
+	f->is_map = magic == BPF_ARENA_MAGIC;
+	if (!f->is_map && f->named) {
+		f->err = bpf_image_read(fd, &f->image);
+		f->have_image = !f->err;
+	}
+	close(fd);
+}
+
+static int scan_objects(struct found_list *list)
+{
+	struct tree_names names;
+	int err = tree_list(tree.objects_fd, true, &names);
+	u32 last = 0;
+
+	if (err)
+		return err;
+	list->v = calloc(names.n ? names.n : 1, sizeof(*list->v));
+	if (!list->v)
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < names.n; i++) {
+		struct found *f = &list->v[list->n];
+
+		if (!parse_id(names.v[i].name, &f->id))
+			continue;
+		look_at(f);
+		last = max(last, f->id);
+		list->n++;
+	}
+	tree_names_free(&names);
+	if (!err && *tree.next_id <= last)
+		*tree.next_id = last + 1;
+	if (!err && !*tree.next_id)
+		*tree.next_id = 1;
+	return err;
+}
+
+static void remove_unneeded(struct found_list *list)
+{
+	char name[32];
+
+	for (size_t i = 0; i < list->n; i++) {
+		struct found *f = &list->v[i];
+
+		if (f->named || f->needed)
+			continue;
+		snprintf(name, sizeof(name), "%u", f->id);
+		unlinkat(tree.objects_fd, name, 0);
+		snprintf(name, sizeof(name), "%u.values", f->id);
+		unlinkat(tree.objects_fd, name, 0);
+	}
+}
+
+static struct store_object *make_object(u32 id, enum store_kind kind)
+{
+	struct store_object *obj = calloc(1, sizeof(*obj));
+	struct stat st;
+
+	if (!obj)
+		return NULL;
+	obj->id = id;
+	obj->kind = kind;
+	if (!store_stat(obj, &st))
+		obj->ino = st.st_ino;
+	return obj;
+}
+
+static void make_broken(struct store_object *obj, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void make_broken(struct store_object *obj, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	if (vasprintf(&obj->broken, fmt, args) < 0)
+		obj->broken = NULL;
+	va_end(args);
+	if (!obj->broken)
+		obj->broken = strdup("could not be read back");
+	fs_warn("%s", obj->broken ? obj->broken : "an object could not be read back");
+	store_adopt_broken(obj);
+}
+
+static int start_map(struct found *f)
+{
+	struct store_object *obj = make_object(f->id, STORE_MAP);
+	int fd = open_object(f->id, false), values = open_object(f->id, true);
+	struct bpf_map *map = NULL;
+	int err;
+
+	if (!obj)
+		return -ENOMEM;
+	err = fd < 0 ? fd : bpf_map_open(fd, values < 0 ? -1 : values, &map);
+	if (!err && map->id != f->id) {
+		bpf_map_put(map);
+		err = -EBADMSG;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (values >= 0)
+		close(values);
+	if (err)
+		make_broken(obj, "map %u could not be opened (%s): its file objects/%u is kept",
+			    f->id, strerror(-err), f->id);
+	else
+		store_adopt_map(obj, map);
+	return 0;
+}
+
+/* The maps that a program names by id, one reference each. */
+static int collect_maps(const struct bpf_image *image, struct bpf_map **maps, u32 *missing)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < image->attr.map_cnt; i++) {
+		struct store_object *obj;
+
+		if (store_by_id(STORE_MAP, image->map_ids[i], &obj)) {
+			*missing = image->map_ids[i];
+			err = -ENOENT;
+		} else if (obj->broken) {
+			*missing = image->map_ids[i];
+			err = -EBADMSG;
+			store_put(obj);
+		} else {
+			maps[i] = obj->map;
+		}
+	}
+	return err;
+}
+
+static int load_again(struct found *f, struct bpf_map **maps, struct bpf_log *report,
+		      struct bpf_prog **out)
+{
+	struct bpf_prog_load_attr attr = f->image.attr;
+	struct bpf_log log;
+	int err = 0;
+
+	bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS, 0);
+	attr.id = f->id;
+	attr.maps = maps;
+	if (f->image.btf_size)
+		err = bpf_btf_new(f->image.btf_data, f->image.btf_size, &attr.btf);
+	if (!err)
+		err = bpf_prog_load(&attr, &log, report, NULL, out);
+	bpf_btf_put(attr.btf);
+	if (err)
+		bpf_log_printf(report, "\n%s", bpf_log_text(&log));
+	bpf_log_free(&log);
+	return err;
+}
+
+static int start_prog(struct found *f)
+{
+	struct store_object *obj = make_object(f->id, STORE_PROG);
+	u32 map_cnt = f->have_image ? f->image.attr.map_cnt : 0, missing = 0;
+	struct bpf_map **maps = calloc(map_cnt ? map_cnt : 1, sizeof(*maps));
+	struct bpf_prog *prog = NULL;
+	struct bpf_log report;
+	int err;
+
+	if (!obj || !maps) {
+		free(obj);
+		free(maps);
+		return -ENOMEM;
+	}
+	bpf_log_init(&report, BPF_LOG_LEVEL1, 0);
+	if (!f->have_image) {
+		make_broken(obj, "program %u could not be read (%s): its file objects/%u is kept",
+			    f->id, strerror(-f->err), f->id);
+	} else if ((err = collect_maps(&f->image, maps, &missing))) {
+		make_broken(obj, "program %u (%s) uses map %u, which is not readable: it is kept",
+			    f->id, f->image.attr.name, missing);
+	} else if ((err = load_again(f, maps, &report, &prog))) {
+		make_broken(obj,
+			    "program %u (%s) is no longer accepted (%s): see its log; it is kept",
+			    f->id, f->image.attr.name, strerror(-err));
+		obj->broken_log = move_ptr(report.buf);
+	} else {
+		store_adopt_prog(obj, prog);
+	}
+	bpf_log_free(&report);
+	if (obj->broken) { /* hold its maps as the program would */
+		for (u32 i = 0; i < map_cnt; i++)
+			if (maps[i])
+				maps[obj->broken_map_cnt++] = maps[i];
+		obj->broken_maps = maps;
+		return 0;
+	}
+	for (u32 i = 0; i < map_cnt; i++)
+		bpf_map_put(maps[i]);
+	free(maps);
+	return 0;
+}
+
+/* Directories whose object's name was dropped, but whose rmdir never came. ".def": a map to be. */
+static void remove_dropped(const char *parent, const char *object)
+{
+	int fd = openat(tree.tree_fd, parent, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct tree_names names;
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (tree_list(fd, true, &names)) {
+		close(fd);
+		return;
+	}
+	for (size_t i = 0; i < names.n; i++) {
+		__do_close int dir = openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (dir < 0 || !fstatat(dir, object, &st, AT_SYMLINK_NOFOLLOW) ||
+		    !fstatat(dir, ".def", &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		tree_remove_hidden(dir);
+		unlinkat(fd, names.v[i].name, AT_REMOVEDIR);
+	}
+	tree_names_free(&names);
+	close(fd);
+}
+
+/* The store's own references, for those that have names; and the start's go. */
+static void settle(struct found_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		struct found *f = &list->v[i];
+		struct store_object *obj;
+
+		if (!f->named && !f->needed)
+			continue;
+		if (store_by_id(f->is_map ? STORE_MAP : STORE_PROG, f->id, &obj))
+			continue;
+		store_names_changed(obj);
+		store_put(obj);
+		store_put(obj); /* the one that opening or loading gave */
+	}
+}
+
+int store_start(void)
+{
+	struct found_list list = {0};
+	int err;
+
+	publish_recover();
+	remove_dropped("progs", "prog");
+	remove_dropped("maps", "map");
+	err = scan_objects(&list);
+	for (size_t i = 0; i < list.n; i++) {
+		struct found *f = &list.v[i];
+
+		for (u32 m = 0; f->have_image && m < f->image.attr.map_cnt; m++) {
+			struct found *map = find_id(&list, f->image.map_ids[m]);
+
+			if (map)
+				map->needed = true;
+		}
+	}
+	if (!err)
+		remove_unneeded(&list);
+	for (size_t i = 0; !err && i < list.n; i++)
+		if (list.v[i].is_map && (list.v[i].named || list.v[i].needed))
+			err = start_map(&list.v[i]);
+	for (size_t i = 0; !err && i < list.n; i++)
+		if (!list.v[i].is_map && list.v[i].named)
+			err = start_prog(&list.v[i]);
+	if (!err)
+		settle(&list);
+	for (size_t i = 0; i < list.n; i++)
+		if (list.v[i].have_image)
+			bpf_image_free(&list.v[i].image);
+	free(list.v);
+	return err;
+}

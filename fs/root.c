@@ -1,0 +1,296 @@
+/*
+ * root.c - M: its own files, and the user's directories beside them
+ */
+#include "fs/kinds.h"
+#include "fs/metrics.h"
+#include "fs/pins.h"
+#include "fs/tree.h"
+#include "core/run.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/utsname.h>
+
+static const char readme[] =
+	"This is ubpffs: an eBPF engine as a filesystem. Let M be this directory.\n"
+	"\n"
+	"Load a program     cat prog.bpf.o > M/progs/new      (clang -O2 -g -target bpf)\n"
+	"  the verdict      is the exit of that command; cat M/progs/log says why\n"
+	"Look at it         ls M/progs; cat M/progs/NAME/info M/progs/NAME/xlated M/progs/NAME/log\n"
+	"Run it             exec 3<>M/progs/NAME/run; cat packet >&3; cat <&3\n"
+	"Make a map         mkdir M/maps/NAME; cd M/maps/NAME\n"
+	"                   echo hash > type; echo 4 > key_size; echo 8 > value_size; echo 100 > max_entries\n"
+	"Use a map          echo 1 > entries/7; cat entries/7; rm entries/7; ls entries; cat dump\n"
+	"Keep an object     mkdir M/mine; ln M/progs/NAME/prog M/mine/\n"
+	"Remove it          rm -r M/progs/NAME M/maps/NAME    (it lives while a pin, an open file or a program\n"
+	"                   holds it)\n"
+	"\n"
+	"progs/             programs: new (write objects here), log (report of your last load), NAME/\n"
+	"maps/              maps: NAME/ with their definition, entries/, dump\n"
+	"ids/               every object by its number, also those without a name\n"
+	"log                your last errors, and what to do about each\n"
+	"features           what this build can do\n"
+	"metrics            what the server counts\n"
+	"trace_pipe         what programs print (waits for lines)\n"
+	"any other name     yours: mkdir, ln, mv, rm, ln -s, chmod, chown\n";
+
+static int readme_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	fs_text_append(out, readme, sizeof(readme) - 1);
+	return 0;
+}
+
+static int version_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	fs_text_printf(out, "%s\n", UBPFFS_VERSION);
+	return 0;
+}
+
+/* ---- features: generated from the engine's own tables */
+
+static void show_prog_types(struct fs_text *out)
+{
+	for (int type = 0; bpf_prog_type_name(type); type++)
+		fs_text_printf(out, "prog_type %s: %s\n", bpf_prog_type_name(type),
+			       bpf_prog_type_ops_find(type) ? "yes" : "no");
+}
+
+static void show_map_types(struct fs_text *out)
+{
+	for (int type = 1; bpf_map_type_name(type); type++)
+		fs_text_printf(out, "map_type %s: %s\n", bpf_map_type_name(type),
+			       bpf_map_ops_find(type) ? "yes" : "no");
+}
+
+/* A helper counts for a type when that type's own function gives it to a GPL program. */
+static void show_helpers(struct fs_text *out)
+{
+	struct bpf_prog prog = {.gpl_compatible = true};
+
+	for (int id = 1; id < __BPF_FUNC_MAX_ID; id++) {
+		struct fs_text types = {0};
+
+		for (int type = 1; bpf_prog_type_name(type); type++) {
+			const struct bpf_prog_type_ops *ops = bpf_prog_type_ops_find(type);
+
+			prog.type = type;
+			if (ops && ops->get_func_proto(id, &prog))
+				fs_text_printf(&types, " %s", ops->name);
+		}
+		fs_text_printf(out, "helper %s:%s\n", bpf_func_name(id),
+			       types.buf ? types.buf : " no");
+		fs_text_free(&types);
+	}
+}
+
+static void show_opcodes(struct fs_text *out)
+{
+	u32 n = 0;
+
+	fs_text_printf(out, "opcodes:");
+	for (int code = 0; code < 256; code++) {
+		if (!bpf_opcode_known(code))
+			continue;
+		fs_text_printf(out, " %02x", code);
+		n++;
+	}
+	fs_text_printf(out, "\nopcode_count: %u\n", n);
+}
+
+static int features_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct utsname uts;
+
+	fs_text_printf(out, "version: %s\n", UBPFFS_VERSION);
+	if (!uname(&uts))
+		fs_text_printf(out, "machine: %s\n", uts.machine);
+#ifdef __x86_64__
+	fs_text_printf(out, "jit: yes\n");
+#else
+	fs_text_printf(out, "jit: no\n");
+#endif
+	fs_text_printf(out, "slots: %u\n", bpf_nr_slots());
+	show_prog_types(out);
+	show_map_types(out);
+	show_helpers(out);
+	show_opcodes(out);
+	return 0;
+}
+
+static int metrics_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	fs_text_printf(out, "progs_live: %llu\n", (unsigned long long)bpf_prog_live_count());
+	fs_text_printf(out, "maps_live: %llu\n", (unsigned long long)bpf_map_live_count());
+	fs_text_printf(out, "nodes: %llu\n", (unsigned long long)fs_nodes_count());
+	fs_text_printf(out, "open_files: %llu\n", (unsigned long long)fs_counted(opens));
+	fs_text_printf(out, "parked_requests: %llu\n", (unsigned long long)fs_counted(parked));
+	fs_text_printf(out, "requests: %llu\n", (unsigned long long)fs_counted(requests));
+	fs_text_printf(out, "errors: %llu\n", (unsigned long long)fs_counted(errors));
+	fs_text_printf(out, "loads: %llu\n", (unsigned long long)fs_counted(loads));
+	fs_text_printf(out, "rejects: %llu\n", (unsigned long long)fs_counted(rejects));
+	fs_text_printf(out, "runs: %llu\n", (unsigned long long)fs_counted(runs));
+	return 0;
+}
+
+#define SHOW_OPS(id, fn) \
+	static const struct fs_node_ops id = {.name = #id, .type = S_IFREG, .show = fn}
+
+SHOW_OPS(readme_ops, readme_show);
+SHOW_OPS(version_ops, version_show);
+SHOW_OPS(features_ops, features_show);
+SHOW_OPS(metrics_ops, metrics_show);
+
+/* Only ever add at the end: rows are part of node ids. */
+static const struct fs_attr root_attrs[] = {
+	{"README", 0444, &readme_ops},	   {"version", 0444, &version_ops},
+	{"features", 0444, &features_ops}, {"log", 0444, &log_ops},
+	{"metrics", 0444, &metrics_ops},   {"trace_pipe", 0444, &trace_pipe_ops},
+	{"ids", 0777, &ids_ops},
+};
+
+/* Names of the contract that this build has nothing behind yet. */
+static const char *const later[] = {"cgroup", "events"};
+
+static bool is_later(const char *name)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(later); i++)
+		if (!strcmp(name, later[i]))
+			return true;
+	return false;
+}
+
+static int find_row(const char *name)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(root_attrs); i++)
+		if (!strcmp(name, root_attrs[i].name))
+			return i;
+	return -1;
+}
+
+bool root_reserved(const char *name)
+{
+	return find_row(name) >= 0 || !strcmp(name, "progs") || !strcmp(name, "maps") ||
+	       is_later(name);
+}
+
+static int refuse(struct fs_req *req, const char *name)
+{
+	if (is_later(name))
+		return fs_error(req, EOPNOTSUPP, "this build has no %s", name);
+	return fs_error(req, EPERM, "%s is the filesystem's own name", name);
+}
+
+static int root_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+		       struct fs_node **out)
+{
+	const struct fs_node_ops *ops = &user_dir_ops;
+	int row = find_row(name), err;
+
+	if (row >= 0)
+		return fs_node_attr(dir, root_attrs, row, out);
+	if (!strcmp(name, "progs"))
+		ops = &progs_dir_ops;
+	else if (!strcmp(name, "maps"))
+		ops = &maps_dir_ops;
+	tree_rdlock();
+	err = fs_tree_lookup(dir, name, ops, out);
+	tree_unlock();
+	return err;
+}
+
+static int root_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			void *arg)
+{
+	static const u64 own = ARRAY_SIZE(root_attrs);
+	struct tree_names *names = open->priv;
+
+	for (; cursor < own; cursor++)
+		if (!emit(arg, root_attrs[cursor].name, cursor + 1, root_attrs[cursor].ops->type,
+			  open->node->ino << 8 | (cursor + 1)))
+			return 0;
+	if (cursor == own && names) {
+		tree_names_free(names);
+		free(names);
+		open->priv = names = NULL;
+	}
+	if (!names) {
+		int err;
+
+		names = calloc(1, sizeof(*names));
+		if (!names)
+			return -ENOMEM;
+		open->priv = names;
+		tree_rdlock();
+		err = tree_list(open->node->fd, true, names);
+		tree_unlock();
+		if (err)
+			return err;
+	}
+	for (; cursor - own < names->n; cursor++) {
+		const struct tree_name *name = &names->v[cursor - own];
+
+		if (!emit(arg, name->name, cursor + 1, name->type, name->ino))
+			break;
+	}
+	return 0;
+}
+
+static int root_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
+		      struct fs_node **out)
+{
+	if (root_reserved(name))
+		return refuse(req, name);
+	return user_mkdir(dir, req, name, mode, out);
+}
+
+static int root_symlink(struct fs_node *dir, struct fs_req *req, const char *name,
+			const char *target, struct fs_node **out)
+{
+	if (root_reserved(name))
+		return refuse(req, name);
+	return user_symlink(dir, req, name, target, out);
+}
+
+static int root_link(struct fs_node *dir, struct fs_req *req, const char *name,
+		     struct fs_node *node)
+{
+	if (root_reserved(name))
+		return refuse(req, name);
+	return user_link(dir, req, name, node);
+}
+
+static int root_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	if (root_reserved(name))
+		return refuse(req, name);
+	return user_unlink(dir, req, name);
+}
+
+static int root_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	if (root_reserved(name))
+		return refuse(req, name);
+	return user_rmdir(dir, req, name);
+}
+
+static int root_rename(struct fs_node *dir, struct fs_req *req, const char *name,
+		       struct fs_node *newdir, const char *newname, unsigned int flags)
+{
+	if (root_reserved(name))
+		return refuse(req, name);
+	return user_rename(dir, req, name, newdir, newname, flags);
+}
+
+const struct fs_node_ops root_ops = {
+	.name = "root",
+	.type = S_IFDIR,
+	.lookup = root_lookup,
+	.readdir = root_readdir,
+	.release = user_release,
+	.mkdir = root_mkdir,
+	.symlink = root_symlink,
+	.unlink = root_unlink,
+	.rmdir = root_rmdir,
+	.link = root_link,
+	.rename = root_rename,
+};
