@@ -37,5 +37,7 @@ void io_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi,
 	     struct fuse_pollhandle *ph);
 /* After the session's loop: ends what is parked. */
 void io_stop(void);
+/* After worker_stop(): files that clients still had open. */
+void io_drop_opens(void);
 
 #endif

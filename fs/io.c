@@ -48,6 +48,33 @@ static void job_run(struct worker_job *work);
 
 /* ---- open and release */
 
+static struct {
+	pthread_mutex_t lock;
+	struct fs_open *first;
+} opens = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void opens_add(struct fs_open *open)
+{
+	pthread_mutex_lock(&opens.lock);
+	open->next = opens.first;
+	open->pprev = &opens.first;
+	if (open->next)
+		open->next->pprev = &open->next;
+	opens.first = open;
+	pthread_mutex_unlock(&opens.lock);
+	fs_count(opens);
+}
+
+static void opens_remove(struct fs_open *open)
+{
+	pthread_mutex_lock(&opens.lock);
+	*open->pprev = open->next;
+	if (open->next)
+		open->next->pprev = open->pprev;
+	pthread_mutex_unlock(&opens.lock);
+	fs_uncount(opens);
+}
+
 int io_open_node(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created)
 {
 	struct fs_open *open = calloc(1, sizeof(*open));
@@ -70,7 +97,7 @@ int io_open_node(struct fs_req *req, struct fs_node *node, struct fuse_file_info
 		free(open);
 		return err;
 	}
-	fs_count(opens);
+	opens_add(open);
 	fi->fh = (uintptr_t)open;
 	fi->direct_io = !S_ISDIR(node->ops->type);
 	return 0;
@@ -78,13 +105,19 @@ int io_open_node(struct fs_req *req, struct fs_node *node, struct fuse_file_info
 
 static void open_free(struct fs_open *open)
 {
+	opens_remove(open);
 	if (open->node->ops->release)
 		open->node->ops->release(open);
 	fs_text_free(&open->text);
 	fs_node_put(open->node);
 	pthread_mutex_destroy(&open->lock);
 	free(open);
-	fs_uncount(opens);
+}
+
+void io_drop_opens(void)
+{
+	while (opens.first)
+		open_free(opens.first);
 }
 
 void io_open_drop(struct fuse_file_info *fi)

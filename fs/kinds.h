@@ -13,7 +13,6 @@ extern const struct fs_node_ops user_dir_ops;
 extern const struct fs_node_ops symlink_ops;
 extern const struct fs_node_ops prog_file_ops;
 extern const struct fs_node_ops map_file_ops;
-extern const struct fs_node_ops broken_file_ops;
 /* ids.c: M/ids */
 extern const struct fs_node_ops ids_ops;
 /* progs.c: M/progs, M/progs/<x>; newprog.c: M/progs/new and M/progs/log */

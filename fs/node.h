@@ -95,7 +95,8 @@ struct fs_open {
 	struct fs_waitq *waitq; /* where -EAGAIN parks; set by ops->open */
 	void *priv;
 
-	pthread_mutex_t lock; /* ops.c's */
+	pthread_mutex_t lock; /* io.c's, from here on */
+	struct fs_open *next, **pprev; /* all of them */
 	bool busy;
 	struct fs_job *queue, **queue_tail;
 };

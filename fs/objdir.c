@@ -81,8 +81,7 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 
 		if (!row_visible(kind, dir, cursor - 1, alive))
 			continue;
-		if (!emit(arg, attr->name, cursor + 1, attr->ops->type,
-			  dir->ino << 8 | cursor))
+		if (!emit(arg, attr->name, cursor + 1, attr->ops->type, dir->ino << 8 | cursor))
 			break;
 	}
 	tree_unlock();
@@ -129,9 +128,10 @@ int objdir_unlink(const struct objdir_kind *kind, struct fs_node *dir, struct fs
 		return err;
 	if (!objdir_alive(dir, kind->object) && kind->unlink_unborn)
 		return kind->unlink_unborn(dir, req, row);
-	return fs_error(req, EPERM,
-			"this file shows the object and goes with it: rm -r the directory, or rm %s",
-			kind->object);
+	return fs_error(
+		req, EPERM,
+		"this file shows the object and goes with it: rm -r the directory, or rm %s",
+		kind->object);
 }
 
 int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, struct fs_req *req,
@@ -143,30 +143,38 @@ int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, stru
 		return -ENOENT;
 	if (is_dropped(kind, dir))
 		return 0;
-	return fs_error(req, EPERM,
-			"this directory shows the object and goes with it: rm -r the one above, or rm %s",
-			kind->object);
+	return fs_error(
+		req, EPERM,
+		"this directory shows the object and goes with it: rm -r the one above, or rm %s",
+		kind->object);
+}
+
+int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name)
+{
+	int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int err = fd < 0 ? -errno : __objdir_drop(kind, fd);
+
+	if (err == -ENOENT && fd >= 0) {
+		tree_remove_hidden(fd);
+		err = 0;
+	}
+	if (!err && unlinkat(parent, name, AT_REMOVEDIR) < 0)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	return err;
 }
 
 int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct fs_req *req,
 		  const char *name)
 {
-	int fd, err;
+	int err;
 
 	if (!tree_name_ok(name) || name[0] == '.')
 		return -ENOENT;
 	tree_wrlock();
-	fd = openat(parent->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	err = fd < 0 ? -errno : __objdir_drop(kind, fd);
-	if (err == -ENOENT && fd >= 0) {
-		tree_remove_hidden(fd);
-		err = 0;
-	}
-	if (!err && unlinkat(parent->fd, name, AT_REMOVEDIR) < 0)
-		err = -errno;
+	err = __objdir_remove(kind, parent->fd, name);
 	tree_unlock();
-	if (fd >= 0)
-		close(fd);
 	return err;
 }
 
@@ -176,9 +184,10 @@ int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, str
 	int err = 0;
 
 	if (newdir != dir)
-		return fs_error(req, EPERM,
-				"the directory of an object stays where it is: ln its object's file to "
-				"pin it elsewhere");
+		return fs_error(
+			req, EPERM,
+			"the directory of an object stays where it is: ln its object's file to "
+			"pin it elsewhere");
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	if (!tree_name_ok(newname) || newname[0] == '.')

@@ -38,6 +38,7 @@ int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, stru
 /* For the parent (progs/, maps/): drop the name if it is there, and remove the directory. */
 int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct fs_req *req,
 		  const char *name);
+int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name);
 /* mv inside one parent; a target that exists is -EEXIST unless flags hold RENAME_EXCHANGE. */
 int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
 		  const char *newname, unsigned int flags);

@@ -5,6 +5,7 @@
  * regular files in it are pins: hard links of objects/<id>. An open descriptor of an object's file is a
  * reference on the object.
  */
+#include "fs/control.h"
 #include "fs/kinds.h"
 #include "fs/pins.h"
 #include "fs/tree.h"
@@ -141,8 +142,9 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 	int err;
 
 	if (node->ops != &prog_file_ops && node->ops != &map_file_ops)
-		return fs_error(req, EPERM,
-				"only an object can be pinned: ln .../progs/<x>/prog or .../maps/<m>/map");
+		return fs_error(
+			req, EPERM,
+			"only an object can be pinned: ln .../progs/<x>/prog or .../maps/<m>/map");
 	if (!tree_name_ok(name))
 		return -EINVAL;
 	tree_wrlock();
@@ -256,18 +258,10 @@ static int object_open(struct fs_open *open, struct fs_req *req)
 
 	if (err)
 		return err;
-	if (obj->broken) {
+	if (obj->broken)
 		err = fs_error(req, EBADMSG, "%s", obj->broken);
-		store_put(obj);
-		return err;
-	}
-	open->priv = obj;
-	return 0;
-}
-
-static void object_release(struct fs_open *open)
-{
-	store_put(open->priv);
+	store_put(obj);
+	return err ? err : control_open(open, req);
 }
 
 static ssize_t object_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len,
@@ -283,7 +277,9 @@ const struct fs_node_ops prog_file_ops = {
 	.type = S_IFREG,
 	.open = object_open,
 	.read = object_read,
-	.release = object_release,
+	.ioctl = control_prog_ioctl,
+	.slow_ioctl = control_slow,
+	.release = control_release,
 };
 
 const struct fs_node_ops map_file_ops = {
@@ -291,5 +287,7 @@ const struct fs_node_ops map_file_ops = {
 	.type = S_IFREG,
 	.open = object_open,
 	.read = object_read,
-	.release = object_release,
+	.ioctl = control_map_ioctl,
+	.slow_ioctl = control_slow,
+	.release = control_release,
 };

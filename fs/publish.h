@@ -14,7 +14,8 @@
 
 struct publish;
 
-struct publish *publish_begin(const struct fs_cred *cred, mode_t umask); /* NULL: no memory or room */
+struct publish *publish_begin(const struct fs_cred *cred,
+			      mode_t umask); /* NULL: no memory or room */
 /* One name for obj; hidden (may be NULL) is the content of a hidden file `hidden_name` beside it. */
 int publish_add(struct publish *pub, struct store_object *obj, const char *name,
 		const char *hidden_name, const char *hidden);

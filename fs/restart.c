@@ -3,13 +3,16 @@
  *
  *	1. Loads that did not finish making their names are rolled back (publish.c).
  *	2. Directories of progs/ and maps/ that lost their object in the middle of an rm are removed.
- *	3. Images of named programs are read; they say which maps are needed beside the named ones.
- *	4. Those maps are opened (the engine recovers them); all other files of objects/ are removed.
- *	5. The programs are verified and compiled again.
+ *	3. Named maps are opened (the engine recovers them); named programs are verified and compiled again, which
+ *	   opens the maps that they use.
+ *	4. Slots of prog arrays get their programs back, which may load programs and open maps without a name;
+ *	   again until nothing new comes.
+ *	5. All other files of objects/ are removed.
  *
  * What cannot be read back, or is no longer accepted, stays: a broken object with a sentence that says why.
  * Runs before the mount: one thread, no locks.
  */
+#include "fs/loads.h"
 #include "fs/publish.h"
 #include "fs/store.h"
 #include "fs/tree.h"
@@ -24,10 +27,10 @@
 
 struct found { /* one file of objects/ */
 	u32 id;
-	bool is_map, named, needed;
-	int err; /* of reading the image */
-	struct bpf_image image;
-	bool have_image;
+	bool is_map, named;
+	bool started; /* an object was made of it; the start holds a reference */
+	bool restored; /* its slots were filled */
+	int err; /* of looking at it */
 };
 
 struct found_list {
@@ -53,12 +56,20 @@ static int open_object(u32 id, bool values)
 	return fd < 0 ? -errno : fd;
 }
 
-static struct found *find_id(struct found_list *list, u32 id)
+static struct found_list list; /* sorted by id */
+
+static int found_compare(const void *a, const void *b)
 {
-	for (size_t i = 0; i < list->n; i++)
-		if (list->v[i].id == id)
-			return &list->v[i];
-	return NULL;
+	u32 x = ((const struct found *)a)->id, y = ((const struct found *)b)->id;
+
+	return x < y ? -1 : x > y;
+}
+
+static struct found *find_id(u32 id)
+{
+	struct found key = {.id = id};
+
+	return bsearch(&key, list.v, list.n, sizeof(key), found_compare);
 }
 
 static bool parse_id(const char *name, u32 *id)
@@ -90,14 +101,16 @@ static void look_at(struct found *f)
 	if (pread(fd, &magic, sizeof(magic), 0) != sizeof(magic))
 		f->err = -EBADMSG;
 	f->is_map = magic == BPF_ARENA_MAGIC;
-	if (!f->is_map && f->named) {
-		f->err = bpf_image_read(fd, &f->image);
-		f->have_image = !f->err;
+	if (!f->is_map && magic != BPF_IMAGE_MAGIC) { /* damaged: its companion tells what it was */
+		char values[32];
+
+		snprintf(values, sizeof(values), "%u.values", f->id);
+		f->is_map = !fstatat(tree.objects_fd, values, &st, AT_SYMLINK_NOFOLLOW);
 	}
 	close(fd);
 }
 
-static int scan_objects(struct found_list *list)
+static int scan_objects(void)
 {
 	struct tree_names names;
 	int err = tree_list(tree.objects_fd, true, &names);
@@ -105,19 +118,20 @@ static int scan_objects(struct found_list *list)
 
 	if (err)
 		return err;
-	list->v = calloc(names.n ? names.n : 1, sizeof(*list->v));
-	if (!list->v)
+	list.v = calloc(names.n ? names.n : 1, sizeof(*list.v));
+	if (!list.v)
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < names.n; i++) {
-		struct found *f = &list->v[list->n];
+		struct found *f = &list.v[list.n];
 
 		if (!parse_id(names.v[i].name, &f->id))
 			continue;
 		look_at(f);
 		last = max(last, f->id);
-		list->n++;
+		list.n++;
 	}
 	tree_names_free(&names);
+	qsort(list.v, list.n, sizeof(*list.v), found_compare);
 	if (!err && *tree.next_id <= last)
 		*tree.next_id = last + 1;
 	if (!err && !*tree.next_id)
@@ -125,14 +139,14 @@ static int scan_objects(struct found_list *list)
 	return err;
 }
 
-static void remove_unneeded(struct found_list *list)
+static void remove_unneeded(void)
 {
 	char name[32];
 
-	for (size_t i = 0; i < list->n; i++) {
-		struct found *f = &list->v[i];
+	for (size_t i = 0; i < list.n; i++) {
+		struct found *f = &list.v[i];
 
-		if (f->named || f->needed)
+		if (f->named || f->started)
 			continue;
 		snprintf(name, sizeof(name), "%u", f->id);
 		unlinkat(tree.objects_fd, name, 0);
@@ -181,6 +195,7 @@ static int start_map(struct found *f)
 
 	if (!obj)
 		return -ENOMEM;
+	f->started = true;
 	err = fd < 0 ? fd : bpf_map_open(fd, values < 0 ? -1 : values, &map);
 	if (!err && map->id != f->id) {
 		bpf_map_put(map);
@@ -204,8 +219,11 @@ static int collect_maps(const struct bpf_image *image, struct bpf_map **maps, u3
 	int err = 0;
 
 	for (u32 i = 0; i < image->attr.map_cnt; i++) {
+		struct found *f = find_id(image->map_ids[i]);
 		struct store_object *obj;
 
+		if (f && f->is_map && !f->started)
+			start_map(f);
 		if (store_by_id(STORE_MAP, image->map_ids[i], &obj)) {
 			*missing = image->map_ids[i];
 			err = -ENOENT;
@@ -220,18 +238,19 @@ static int collect_maps(const struct bpf_image *image, struct bpf_map **maps, u3
 	return err;
 }
 
-static int load_again(struct found *f, struct bpf_map **maps, struct bpf_log *report,
-		      struct bpf_prog **out)
+static int load_again(const struct bpf_image *image, u32 id, struct bpf_map **maps,
+		      struct bpf_log *report, struct bpf_prog **out)
 {
-	struct bpf_prog_load_attr attr = f->image.attr;
+	struct bpf_prog_load_attr attr = image->attr;
 	struct bpf_log log;
 	int err = 0;
 
 	bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS, 0);
-	attr.id = f->id;
+	attr.id = id;
 	attr.maps = maps;
-	if (f->image.btf_size)
-		err = bpf_btf_new(f->image.btf_data, f->image.btf_size, &attr.btf);
+	attr.btf = NULL;
+	if (image->btf_size)
+		err = bpf_btf_new(image->btf_data, image->btf_size, &attr.btf);
 	if (!err)
 		err = bpf_prog_load(&attr, &log, report, NULL, out);
 	bpf_btf_put(attr.btf);
@@ -241,47 +260,111 @@ static int load_again(struct found *f, struct bpf_map **maps, struct bpf_log *re
 	return err;
 }
 
-static int start_prog(struct found *f)
+/* A broken program holds its maps as the program would. */
+static void keep_maps(struct store_object *obj, struct bpf_map **maps, u32 map_cnt)
 {
-	struct store_object *obj = make_object(f->id, STORE_PROG);
-	u32 map_cnt = f->have_image ? f->image.attr.map_cnt : 0, missing = 0;
+	for (u32 i = 0; i < map_cnt; i++)
+		if (maps[i])
+			maps[obj->broken_map_cnt++] = maps[i];
+	obj->broken_maps = maps;
+}
+
+static int start_image(struct store_object *obj, const struct bpf_image *image)
+{
+	u32 map_cnt = image->attr.map_cnt, missing = 0;
 	struct bpf_map **maps = calloc(map_cnt ? map_cnt : 1, sizeof(*maps));
+	const char *name = image->attr.name ? image->attr.name : "";
 	struct bpf_prog *prog = NULL;
 	struct bpf_log report;
 	int err;
 
-	if (!obj || !maps) {
-		free(obj);
-		free(maps);
+	if (!maps)
 		return -ENOMEM;
-	}
 	bpf_log_init(&report, BPF_LOG_LEVEL1, 0);
-	if (!f->have_image) {
-		make_broken(obj, "program %u could not be read (%s): its file objects/%u is kept",
-			    f->id, strerror(-f->err), f->id);
-	} else if ((err = collect_maps(&f->image, maps, &missing))) {
-		make_broken(obj, "program %u (%s) uses map %u, which is not readable: it is kept",
-			    f->id, f->image.attr.name, missing);
-	} else if ((err = load_again(f, maps, &report, &prog))) {
-		make_broken(obj,
-			    "program %u (%s) is no longer accepted (%s): see its log; it is kept",
-			    f->id, f->image.attr.name, strerror(-err));
+	err = collect_maps(image, maps, &missing);
+	if (err) {
+		make_broken(obj, "program %u (%s) uses map %u, which cannot be read: it is kept",
+			    obj->id, name, missing);
+	} else if ((err = load_again(image, obj->id, maps, &report, &prog))) {
+		make_broken(
+			obj,
+			"program %u (%s) is no longer accepted (%s): its log says why; it is kept",
+			obj->id, name, strerror(-err));
 		obj->broken_log = move_ptr(report.buf);
 	} else {
 		store_adopt_prog(obj, prog);
 	}
 	bpf_log_free(&report);
-	if (obj->broken) { /* hold its maps as the program would */
-		for (u32 i = 0; i < map_cnt; i++)
-			if (maps[i])
-				maps[obj->broken_map_cnt++] = maps[i];
-		obj->broken_maps = maps;
+	if (obj->broken) {
+		keep_maps(obj, maps, map_cnt);
 		return 0;
 	}
 	for (u32 i = 0; i < map_cnt; i++)
 		bpf_map_put(maps[i]);
 	free(maps);
 	return 0;
+}
+
+static int start_prog(struct found *f)
+{
+	struct store_object *obj = make_object(f->id, STORE_PROG);
+	struct bpf_image image;
+	int fd, err;
+
+	if (!obj)
+		return -ENOMEM;
+	f->started = true;
+	fd = open_object(f->id, false);
+	err = fd < 0 ? fd : bpf_image_read(fd, &image);
+	if (fd >= 0)
+		close(fd);
+	if (err) {
+		make_broken(obj, "program %u could not be read (%s): its file objects/%u is kept",
+			    f->id, strerror(-err), f->id);
+		return 0;
+	}
+	err = start_image(obj, &image);
+	bpf_image_free(&image);
+	return err;
+}
+
+/* What a prog array's slot names. */
+static void *slot_prog(u32 id, void *unused)
+{
+	struct found *f = find_id(id);
+	struct store_object *obj;
+
+	if (f && !f->is_map && !f->started)
+		start_prog(f);
+	if (store_by_id(STORE_PROG, id, &obj))
+		return NULL;
+	if (!obj->broken)
+		return obj->prog;
+	store_put(obj);
+	return NULL;
+}
+
+/* Filling one array's slots may open another. */
+static void restore_slots(void)
+{
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (size_t i = 0; i < list.n; i++) {
+			struct found *f = &list.v[i];
+			struct store_object *obj;
+
+			if (!f->is_map || !f->started || f->restored)
+				continue;
+			f->restored = more = true;
+			if (store_by_id(STORE_MAP, f->id, &obj))
+				continue;
+			if (obj->map)
+				bpf_map_restore_slots(obj->map, slot_prog, NULL);
+			store_put(obj);
+		}
+	}
 }
 
 /* Directories whose object's name was dropped, but whose rmdir never came. ".def": a map to be. */
@@ -298,7 +381,8 @@ static void remove_dropped(const char *parent, const char *object)
 		return;
 	}
 	for (size_t i = 0; i < names.n; i++) {
-		__do_close int dir = openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		__do_close int dir =
+			openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (dir < 0 || !fstatat(dir, object, &st, AT_SYMLINK_NOFOLLOW) ||
 		    !fstatat(dir, ".def", &st, AT_SYMLINK_NOFOLLOW))
@@ -310,16 +394,14 @@ static void remove_dropped(const char *parent, const char *object)
 	close(fd);
 }
 
-/* The store's own references, for those that have names; and the start's go. */
-static void settle(struct found_list *list)
+/* The names' references are taken; then the start's go. */
+static void settle(void)
 {
-	for (size_t i = 0; i < list->n; i++) {
-		struct found *f = &list->v[i];
+	for (size_t i = 0; i < list.n; i++) {
+		struct found *f = &list.v[i];
 		struct store_object *obj;
 
-		if (!f->named && !f->needed)
-			continue;
-		if (store_by_id(f->is_map ? STORE_MAP : STORE_PROG, f->id, &obj))
+		if (!f->started || store_by_id(f->is_map ? STORE_MAP : STORE_PROG, f->id, &obj))
 			continue;
 		store_names_changed(obj);
 		store_put(obj);
@@ -329,36 +411,25 @@ static void settle(struct found_list *list)
 
 int store_start(void)
 {
-	struct found_list list = {0};
 	int err;
 
 	publish_recover();
 	remove_dropped("progs", "prog");
+	loads_sweep();
 	remove_dropped("maps", "map");
-	err = scan_objects(&list);
-	for (size_t i = 0; i < list.n; i++) {
-		struct found *f = &list.v[i];
-
-		for (u32 m = 0; f->have_image && m < f->image.attr.map_cnt; m++) {
-			struct found *map = find_id(&list, f->image.map_ids[m]);
-
-			if (map)
-				map->needed = true;
-		}
-	}
-	if (!err)
-		remove_unneeded(&list);
+	err = scan_objects();
 	for (size_t i = 0; !err && i < list.n; i++)
-		if (list.v[i].is_map && (list.v[i].named || list.v[i].needed))
+		if (list.v[i].is_map && list.v[i].named && !list.v[i].started)
 			err = start_map(&list.v[i]);
 	for (size_t i = 0; !err && i < list.n; i++)
-		if (!list.v[i].is_map && list.v[i].named)
+		if (!list.v[i].is_map && list.v[i].named && !list.v[i].started)
 			err = start_prog(&list.v[i]);
-	if (!err)
-		settle(&list);
-	for (size_t i = 0; i < list.n; i++)
-		if (list.v[i].have_image)
-			bpf_image_free(&list.v[i].image);
+	if (!err) {
+		restore_slots();
+		remove_unneeded();
+		settle();
+	}
 	free(list.v);
+	memset(&list, 0, sizeof(list));
 	return err;
 }

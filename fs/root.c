@@ -1,6 +1,7 @@
 /*
  * root.c - M: its own files, and the user's directories beside them
  */
+#include "fs/control.h"
 #include "fs/kinds.h"
 #include "fs/metrics.h"
 #include "fs/pins.h"
@@ -16,16 +17,20 @@ static const char readme[] =
 	"\n"
 	"Load a program     cat prog.bpf.o > M/progs/new      (clang -O2 -g -target bpf)\n"
 	"  the verdict      is the exit of that command; cat M/progs/log says why\n"
-	"Look at it         ls M/progs; cat M/progs/NAME/info M/progs/NAME/xlated M/progs/NAME/log\n"
+	"Look at it         ls M/progs; cat M/progs/NAME/info M/progs/NAME/xlated "
+	"M/progs/NAME/log\n"
 	"Run it             exec 3<>M/progs/NAME/run; cat packet >&3; cat <&3\n"
 	"Make a map         mkdir M/maps/NAME; cd M/maps/NAME\n"
-	"                   echo hash > type; echo 4 > key_size; echo 8 > value_size; echo 100 > max_entries\n"
+	"                   echo hash > type; echo 4 > key_size; echo 8 > value_size; echo 100 > "
+	"max_entries\n"
 	"Use a map          echo 1 > entries/7; cat entries/7; rm entries/7; ls entries; cat dump\n"
 	"Keep an object     mkdir M/mine; ln M/progs/NAME/prog M/mine/\n"
-	"Remove it          rm -r M/progs/NAME M/maps/NAME    (it lives while a pin, an open file or a program\n"
+	"Remove it          rm -r M/progs/NAME M/maps/NAME    (it lives while a pin, an open file "
+	"or a program\n"
 	"                   holds it)\n"
 	"\n"
-	"progs/             programs: new (write objects here), log (report of your last load), NAME/\n"
+	"progs/             programs: new (write objects here), log (report of your last load), "
+	"NAME/\n"
 	"maps/              maps: NAME/ with their definition, entries/, dump\n"
 	"ids/               every object by its number, also those without a name\n"
 	"log                your last errors, and what to do about each\n"
@@ -87,14 +92,14 @@ static void show_opcodes(struct fs_text *out)
 {
 	u32 n = 0;
 
-	fs_text_printf(out, "opcodes:");
-	for (int code = 0; code < 256; code++) {
-		if (!bpf_opcode_known(code))
+	for (int op = 0; op < BPF_OP_MAX; op++) {
+		if (op == BPF_OP_TAIL_CALL) /* internal */
 			continue;
-		fs_text_printf(out, " %02x", code);
+		fs_text_printf(out, "opcode %02x: %s\n", bpf_op_info[op].code,
+			       bpf_op_info[op].name);
 		n++;
 	}
-	fs_text_printf(out, "\nopcode_count: %u\n", n);
+	fs_text_printf(out, "opcodes: %u\n", n);
 }
 
 static int features_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
@@ -142,10 +147,10 @@ SHOW_OPS(metrics_ops, metrics_show);
 
 /* Only ever add at the end: rows are part of node ids. */
 static const struct fs_attr root_attrs[] = {
-	{"README", 0444, &readme_ops},	   {"version", 0444, &version_ops},
-	{"features", 0444, &features_ops}, {"log", 0444, &log_ops},
-	{"metrics", 0444, &metrics_ops},   {"trace_pipe", 0444, &trace_pipe_ops},
-	{"ids", 0777, &ids_ops},
+	{"README", 0444, &readme_ops, 0},     {"version", 0444, &version_ops, 0},
+	{"features", 0444, &features_ops, 0}, {"log", 0444, &log_ops, 0},
+	{"metrics", 0444, &metrics_ops, 0},   {"trace_pipe", 0444, &trace_pipe_ops, 0},
+	{"ids", 0777, &ids_ops, 0},	      {"ctl", 0666, &ctl_ops, 0},
 };
 
 /* Names of the contract that this build has nothing behind yet. */

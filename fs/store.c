@@ -180,9 +180,9 @@ int store_by_ino(u64 ino, struct store_object **out)
 int store_of_node(struct fs_node *node, struct store_object **out)
 {
 	struct fs_node *place = fs_node_place(node);
-	const char *name = place->ops == &prog_dir_ops ? "prog" :
-			   place->ops == &map_dir_ops  ? "map" :
-							 NULL;
+	const char *name = place->ops == &prog_dir_ops	? "prog"
+			   : place->ops == &map_dir_ops ? "map"
+							: NULL;
 	struct stat st = {.st_ino = place->ino};
 
 	if (name && fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -449,6 +449,7 @@ void store_stop(void)
 
 	pthread_mutex_lock(&store.lock);
 	store.stopping = true;
+	bpf_map_keep_slots = true;
 	for (u32 i = 0; i < STORE_BUCKETS; i++) {
 		obj = store.by_id[i];
 		while (obj && !obj->held)

@@ -1,0 +1,370 @@
+/*
+ * main.c - the server: options, the state directory, the mount, and the order in which all of it ends
+ *
+ * Used like any libfuse program. As root the mount is for everybody (allow_other; the permission bits decide), as
+ * any other user for its owner only: allow_other then needs trust_others as well, for the server acts with its
+ * owner's rights on behalf of all.
+ */
+#include "fs/fuse.h"
+#include "fs/kinds.h"
+#include "fs/tree.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#define MAX_THREADS 10
+
+struct options {
+	char *state;
+	int allow_other, trust_others, owner_only;
+	char *plain[2]; /* the mount point; from mount(8): a source, then the mount point */
+};
+
+#define OPTION(text, field)                              \
+	{                                                \
+		text, offsetof(struct options, field), 1 \
+	}
+
+static const struct fuse_opt option_table[] = {
+	OPTION("state=%s", state),
+	OPTION("allow_other", allow_other),
+	OPTION("trust_others", trust_others),
+	OPTION("owner_only", owner_only),
+	/* What mount(8) and fstab add. */
+	FUSE_OPT_KEY("auto", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("noauto", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("user", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("users", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("nofail", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("defaults", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("_netdev", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_END,
+};
+
+static void usage(const char *self)
+{
+	printf("usage: %s [options] MOUNTPOINT\n\n"
+	       "A userspace bpffs. cat MOUNTPOINT/README says how to use it; fusermount3 -u "
+	       "MOUNTPOINT\n"
+	       "ends the server.\n\n"
+	       "    -o state=DIR       where objects live (default: ubpffs in the user's runtime\n"
+	       "                       directory); made if it is missing, must be yours alone\n"
+	       "    -o allow_other     other users may use the mount (root: this is the default)\n"
+	       "    -o trust_others    needed beside allow_other when the server is not root\n"
+	       "    -o owner_only      root: no allow_other\n"
+	       "    -f                 stay in the foreground\n"
+	       "    -d                 print every request (implies -f)\n"
+	       "    -h, -V             this text; the version\n",
+	       self);
+	fuse_lowlevel_help();
+}
+
+static int option_proc(void *data, const char *arg, int key, struct fuse_args *out)
+{
+	struct options *options = data;
+
+	if (key == FUSE_OPT_KEY_OPT && !strncmp(arg, "x-", 2))
+		return 0; /* fstab's comments */
+	if (key != FUSE_OPT_KEY_NONOPT)
+		return 1;
+	for (u32 i = 0; i < ARRAY_SIZE(options->plain); i++) {
+		if (options->plain[i])
+			continue;
+		options->plain[i] = strdup(arg);
+		return options->plain[i] ? 0 : -1;
+	}
+	fprintf(stderr, "ubpffs: %s: too many arguments\n", arg);
+	return -1;
+}
+
+/* ---- daemon: the parent waits until the mount is there, and gives the child's verdict */
+
+static int daemon_pipe = -1;
+
+static int daemon_start(void)
+{
+	int fds[2];
+	char ok = 0;
+	pid_t pid;
+	int status;
+
+	if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		perror("ubpffs");
+		return -1;
+	}
+	if (!pid) {
+		close(fds[0]);
+		daemon_pipe = fds[1];
+		setsid();
+		return 0;
+	}
+	close(fds[1]);
+	if (read(fds[0], &ok, 1) == 1)
+		_exit(0);
+	waitpid(pid, &status, 0);
+	_exit(WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1);
+}
+
+static void daemon_ready(void)
+{
+	int null;
+
+	if (daemon_pipe < 0)
+		return;
+	if (chdir("/") < 0)
+		perror("ubpffs: /");
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+		close(null);
+	}
+	if (write(daemon_pipe, "1", 1) != 1)
+		perror("ubpffs");
+	close(daemon_pipe);
+	daemon_pipe = -1;
+}
+
+/* ---- the mount point */
+
+/* A server that was killed leaves a mount that answers ENOTCONN. Only one of ours is taken away. */
+static bool is_our_mount(const char *path)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[2 * PATH_MAX], where[PATH_MAX], rest[PATH_MAX];
+	bool ours = false;
+
+	if (!f)
+		return false;
+	while (fgets(line, sizeof(line), f)) {
+		char *type = strstr(line, " - ");
+
+		if (!type || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 ||
+		    sscanf(type, " - %4095s", rest) != 1)
+			continue;
+		if (!strcmp(where, path)) /* the last one is on top */
+			ours = !strcmp(rest, "fuse.ubpffs");
+	}
+	fclose(f);
+	return ours;
+}
+
+static void unmount_stale(const char *path)
+{
+	struct stat st;
+	pid_t pid;
+
+	if (!stat(path, &st) || errno != ENOTCONN || !is_our_mount(path))
+		return;
+	fprintf(stderr, "ubpffs: %s: taking away the mount of a server that is gone\n", path);
+	if (!umount2(path, MNT_DETACH))
+		return;
+	pid = fork();
+	if (!pid) {
+		execlp("fusermount3", "fusermount3", "-u", "-z", "--", path, NULL);
+		_exit(127);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
+/* realpath() of a dead mount fails: resolve the directory above it. */
+static char *absolute_mountpoint(const char *arg)
+{
+	char full[PATH_MAX], *copy, *slash, *path = NULL;
+	size_t len;
+
+	if (realpath(arg, full))
+		return strdup(full);
+	copy = strdup(arg);
+	if (!copy)
+		return NULL;
+	for (len = strlen(copy); len > 1 && copy[len - 1] == '/'; len--)
+		copy[len - 1] = 0;
+	slash = strrchr(copy, '/');
+	if (slash)
+		*slash = 0;
+	if (realpath(!slash  ? "."
+		     : *copy ? copy
+			     : "/",
+		     full) &&
+	    asprintf(&path, "%s/%s", strcmp(full, "/") ? full : "", slash ? slash + 1 : copy) < 0)
+		path = NULL;
+	free(copy);
+	return path;
+}
+
+/* ---- options */
+
+static bool check_options(struct options *options, struct fuse_args *args)
+{
+	bool root = !geteuid();
+
+	if (options->allow_other && !root && !options->trust_others) {
+		fprintf(stderr,
+			"ubpffs: this server is not root: with allow_other every other user acts "
+			"through "
+			"your account.\nubpffs: if you mean it, say -o allow_other,trust_others\n");
+		return false;
+	}
+	if (options->allow_other && options->owner_only) {
+		fprintf(stderr, "ubpffs: allow_other and owner_only exclude each other\n");
+		return false;
+	}
+	if (root && !options->owner_only)
+		options->allow_other = 1;
+	if (!options->state && options->plain[1] && options->plain[0][0] == '/')
+		options->state = strdup(options->plain[0]); /* mount DIR M -t fuse.ubpffs */
+	if (!options->state)
+		options->state = tree_default_path();
+	if (!options->state) {
+		fprintf(stderr, "ubpffs: there is no runtime directory (XDG_RUNTIME_DIR): say -o "
+				"state=DIR\n");
+		return false;
+	}
+	return !fuse_opt_add_arg(args, "-odefault_permissions,fsname=ubpffs,subtype=ubpffs") &&
+	       (!options->allow_other || !fuse_opt_add_arg(args, "-oallow_other"));
+}
+
+/* ---- from start to end */
+
+static int serve(struct fuse_session *se)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int err;
+
+	if (!config)
+		return 1;
+	fuse_loop_cfg_set_max_threads(config, MAX_THREADS);
+	fuse_loop_cfg_set_idle_threads(config, MAX_THREADS);
+	err = fuse_session_loop_mt(se, config);
+	fuse_loop_cfg_destroy(config);
+	return err < 0 ? 1 : 0; /* a signal ends it in order, too */
+}
+
+static int root_node(void)
+{
+	struct fs_node *root;
+	int fd = fcntl(tree.tree_fd, F_DUPFD_CLOEXEC, 3);
+
+	return fd < 0 ? -errno : fs_node_tree(fd, &root_ops, &root); /* kept for ever */
+}
+
+static int run_mounted(struct fuse_args *args, const char *mountpoint)
+{
+	struct fuse_session *se =
+		fuse_session_new(args, &ubpffs_fuse_ops, sizeof(ubpffs_fuse_ops), NULL);
+	int ret = 1;
+
+	if (!se)
+		return 1;
+	if (!fuse_set_signal_handlers(se)) {
+		unmount_stale(mountpoint);
+		if (!fuse_session_mount(se, mountpoint)) {
+			daemon_ready();
+			ret = serve(se);
+			fuse_session_unmount(se);
+		}
+		fuse_remove_signal_handlers(se);
+	}
+	/* What is parked or running is answered before the session goes. */
+	io_stop();
+	worker_stop();
+	io_drop_opens();
+	fuse_session_destroy(se);
+	return ret;
+}
+
+static int run_server(struct fuse_args *args, const char *state, const char *mountpoint)
+{
+	char *why = NULL;
+	int err = tree_open(state, &why), ret = 1;
+
+	if (err) {
+		fprintf(stderr, "ubpffs: %s\n", why ? why : strerror(-err));
+		free(why);
+		tree_close();
+		return 1;
+	}
+	err = store_start();
+	if (!err)
+		err = root_node();
+	if (err)
+		fprintf(stderr, "ubpffs: %s: the state cannot be read: %s\n", state,
+			strerror(-err));
+	else
+		ret = run_mounted(args, mountpoint);
+	store_stop();
+	tree_close();
+	return ret;
+}
+
+/* mount.fuse.ubpffs: mount(8) passes options of its own that are not libfuse's. */
+static void drop_mount_helper_args(int *argc, char **argv)
+{
+	const char *self = strrchr(argv[0], '/');
+	int n = 1;
+
+	self = self ? self + 1 : argv[0];
+	if (strncmp(self, "mount.", 6))
+		return;
+	for (int i = 1; i < *argc; i++) {
+		if (!strcmp(argv[i], "-n") || !strcmp(argv[i], "-v") || !strcmp(argv[i], "-s"))
+			continue;
+		if (!strcmp(argv[i], "-t") || !strcmp(argv[i], "-N")) {
+			i++;
+			continue;
+		}
+		argv[n++] = argv[i];
+	}
+	*argc = n;
+}
+
+int main(int argc, char **argv)
+{
+	struct fuse_cmdline_opts cmdline = {0};
+	struct options options = {0};
+	struct fuse_args args;
+	char *mountpoint = NULL;
+	int ret = 1;
+
+	drop_mount_helper_args(&argc, argv);
+	args = (struct fuse_args)FUSE_ARGS_INIT(argc, argv);
+	umask(022);
+	if (fuse_opt_parse(&args, &options, option_table, option_proc) < 0)
+		goto out;
+	if (fuse_parse_cmdline(&args, &cmdline) < 0)
+		goto out;
+	if (cmdline.show_help || cmdline.show_version) {
+		if (cmdline.show_help)
+			usage(argv[0]);
+		else
+			printf("ubpffs %s\n", UBPFFS_VERSION);
+		ret = 0;
+		goto out;
+	}
+	if (!options.plain[0]) {
+		fprintf(stderr, "ubpffs: where? usage: %s [-f] [-o state=DIR] MOUNTPOINT\n",
+			argv[0]);
+		goto out;
+	}
+	mountpoint = absolute_mountpoint(options.plain[options.plain[1] ? 1 : 0]);
+	if (!mountpoint || !check_options(&options, &args))
+		goto out;
+	if (!cmdline.foreground && daemon_start() < 0)
+		goto out;
+	ret = run_server(&args, options.state, mountpoint);
+out:
+	free(mountpoint);
+	free(cmdline.mountpoint);
+	free(options.state);
+	free(options.plain[0]);
+	free(options.plain[1]);
+	fuse_opt_free_args(&args);
+	return ret;
+}

@@ -1,0 +1,231 @@
+/*
+ * newprog.c - M/progs/new: bytes in, programs and maps out; M/progs/log: how the caller's last load went
+ *
+ * One object a open. The bytes may come in any number of writes, in order or at offsets; the write after which the
+ * object is complete loads it (on a worker) and carries the verdict, which every later write on this open
+ * repeats. What follows an accepted object is padding. The last close discards what is incomplete.
+ */
+#include "fs/kinds.h"
+#include "fs/loader.h"
+#include "fs/metrics.h"
+#include "fs/perm.h"
+#include "fs/reports.h"
+#include "object/object.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#define NEW_MAX	    (64u << 20)
+#define NEW_EXTENTS 4096
+
+struct extent {
+	size_t from, to;
+};
+
+struct newprog {
+	char *buf;
+	size_t cap;
+	size_t end_written; /* one past the last byte written */
+	struct extent *have; /* what was written: sorted, apart */
+	u32 have_cnt;
+	size_t asked; /* prefix length at which completeness was last looked at */
+	mode_t umask;
+	bool done;
+	int verdict;
+};
+
+static int new_open(struct fs_open *open, struct fs_req *req)
+{
+	struct newprog *new = calloc(1, sizeof(*new));
+
+	if (!new)
+		return -ENOMEM;
+	new->umask = perm_umask(&req->cred);
+	open->priv = new;
+	return 0;
+}
+
+/* ---- bytes */
+
+static int add_extent(struct newprog *new, size_t from, size_t to)
+{
+	struct extent *v;
+	u32 i = 0, j;
+
+	while (i < new->have_cnt &&new->have[i].to < from)
+		i++;
+	for (j = i; j < new->have_cnt &&new->have[j].from <= to; j++) {
+		from = min(from, new->have[j].from);
+		to = max(to, new->have[j].to);
+	}
+	if (j == i) { /* touches none: make room for one */
+		if (new->have_cnt >= NEW_EXTENTS)
+			return -EFBIG;
+		v = realloc(new->have, (new->have_cnt + 1) * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		new->have = v;
+	}
+	memmove(&new->have[i + 1], &new->have[j], (new->have_cnt - j) * sizeof(*new->have));
+	new->have_cnt -= j - i;
+	new->have_cnt++;
+	new->have[i].from = from;
+	new->have[i].to = to;
+	return 0;
+}
+
+static int add_bytes(struct newprog *new, const char *data, size_t len, size_t off)
+{
+	size_t end = off + len;
+	int err;
+
+	if (off > NEW_MAX || len > NEW_MAX || end > NEW_MAX)
+		return -EFBIG;
+	if (end > new->cap) {
+		size_t cap = max(end, min(new->cap * 2, (size_t)NEW_MAX));
+		char *buf = realloc(new->buf, cap);
+
+		if (!buf)
+			return -ENOMEM;
+		memset(buf + new->cap, 0, cap - new->cap);
+		new->buf = buf;
+		new->cap = cap;
+	}
+	err = add_extent(new, off, end);
+	if (err)
+		return err;
+	memcpy(new->buf + off, data, len);
+	new->end_written = max(new->end_written, end);
+	return 0;
+}
+
+/* ---- verdicts */
+
+static int refuse(struct newprog *new, struct fs_req *req, int err, const char *why)
+{
+	struct fs_text report = {0};
+
+	new->done = true;
+	new->verdict = err;
+	fs_text_printf(&report, "verdict: refused, %s (%s)\nreason: %s\n", strerrorname_np(-err),
+		       strerror(-err), why);
+	report_set(REPORT_LOAD, req->cred.uid, &report);
+	fs_count(rejects);
+	return fs_error(req, -err, "%s", why);
+}
+
+static int not_elf(struct newprog *new, struct fs_req *req, int err)
+{
+	if (err == -EFBIG)
+		return refuse(new, req, err, "the object's headers claim more than 64 MiB");
+	if (isdigit((unsigned char)new->buf[0]))
+		return refuse(new, req, -EOPNOTSUPP,
+			      "this build takes eBPF objects only; classic filters (tcpdump -ddd) "
+			      "are not in it");
+	return refuse(new, req, err,
+		      "this is no 64-bit little-endian eBPF object: write what clang -O2 -g "
+		      "-target bpf -c makes");
+}
+
+static void load_now(struct newprog *new, struct fs_req *req, size_t end)
+{
+	struct fs_text report = {0};
+
+	new->verdict = load_object(req, new->buf, end, new->umask, &report);
+	new->done = true;
+	report_set(REPORT_LOAD, req->cred.uid, &report);
+	if (new->verdict)
+		fs_count(rejects);
+	else
+		fs_count(loads);
+	free(new->buf);
+	new->buf = NULL;
+	new->cap = 0;
+}
+
+static ssize_t new_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			 off_t off)
+{
+	struct newprog *new = open->priv;
+	size_t prefix, end;
+	int err;
+
+	if (!len)
+		return 0;
+	if (new->done &&new->verdict)
+		return fs_error(req, -new->verdict,
+				"the object written before was refused: open progs/new again for "
+				"another; progs/log says why");
+	if (new->done) /* padding, or what a retry repeats */
+		return len;
+	if (off < 0)
+		return -EINVAL;
+	err = add_bytes(new, buf, len, open->flags & O_APPEND ? new->end_written : (size_t)off);
+	if (err == -EFBIG)
+		return refuse(new, req, err,
+			      "an object has at most 64 MiB, without thousands of holes");
+	if (err)
+		return err;
+	prefix = new->have[0].from ? 0 : new->have[0].to;
+	if (prefix <= new->asked)
+		return len;
+	new->asked = prefix;
+	err = bpf_object_extent(new->buf, prefix, NEW_MAX, &end);
+	if (err < 0)
+		return not_elf(new, req, err);
+	if (err)
+		load_now(new, req, end);
+	return new->done &&new->verdict ? new->verdict : (ssize_t)len;
+}
+
+static int new_flush(struct fs_open *open, struct fs_req *req)
+{
+	struct newprog *new = open->priv;
+	struct fs_text report = {0};
+
+	if (new->done || !new->end_written)
+		return 0;
+	fs_text_printf(
+		&report,
+		"verdict: incomplete\nreason: the object ends beyond the %zu bytes that were "
+		"written; nothing was loaded\n",
+		new->end_written);
+	report_set(REPORT_LOAD, req->cred.uid, &report);
+	return fs_error(req, EINVAL,
+			"the object is not complete: %zu bytes were written and more belong to it",
+			new->end_written);
+}
+
+static void new_release(struct fs_open *open)
+{
+	struct newprog *new = open->priv;
+
+	free(new->buf);
+	free(new->have);
+	free(new);
+}
+
+const struct fs_node_ops newprog_ops = {
+	.name = "new",
+	.type = S_IFREG,
+	.slow = true,
+	.fresh = true,
+	.cancel_on_kill_only = true,
+	.open = new_open,
+	.write = new_write,
+	.flush = new_flush,
+	.release = new_release,
+};
+
+static int progslog_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	report_get(REPORT_LOAD, req->cred.uid, out);
+	return 0;
+}
+
+const struct fs_node_ops progslog_ops = {
+	.name = "load log",
+	.type = S_IFREG,
+	.show = progslog_show,
+};
