@@ -315,6 +315,21 @@ static void load_report(struct load *load, int err, const struct bpf_loaded *loa
 		fs_text_append(report, "\n", 1);
 }
 
+/* The engine's own sentence, for the line in M/log. */
+static void say_why(struct fs_req *req, int err, const struct load *load, const char *report)
+{
+	const char *prog = strstr(report, "program: "), *why = strstr(report, "\nreason: ");
+
+	if (load->why)
+		fs_error(req, -err, "%s", load->why);
+	else if (prog && why && prog < why)
+		fs_error(req, -err, "%.*s: %.*s; progs/log has the rest",
+			 (int)strcspn(prog + 9, " \n"), prog + 9, (int)strcspn(why + 9, "\n"),
+			 why + 9);
+	else
+		fs_error(req, -err, "the object was refused: progs/log says why");
+}
+
 int load_object(struct fs_req *req, const void *elf, size_t len, mode_t umask,
 		struct fs_text *report)
 {
@@ -332,10 +347,8 @@ int load_object(struct fs_req *req, const void *elf, size_t len, mode_t umask,
 	if (!err)
 		err = load_names(&load, &loaded);
 	load_report(&load, err, &loaded, report);
-	if (err && load.why)
-		fs_error(req, -err, "%s", load.why);
-	else if (err)
-		fs_error(req, -err, "the object was refused: progs/log says why");
+	if (err)
+		say_why(req, err, &load, bpf_log_text(&loaded.report));
 	bpf_loaded_free(&loaded);
 	free(load.why);
 	return err;

@@ -78,54 +78,43 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 
 /* ---- xlated, jited */
 
-/*
- * The rewritten instructions hold addresses; what they refer to stands in the original ones.
- */
-static const struct bpf_insn *original(const struct bpf_prog *prog, const struct bpf_insn *insn)
-{
-	u32 i = insn - prog->insnsi;
-
-	if (!prog->orig_idx || i >= prog->len || prog->orig_idx[i] >= prog->orig_len)
-		return insn;
-	return &prog->orig_insns[prog->orig_idx[i]];
-}
+/* One rewritten instruction, and the one that it came from: what an address refers to stands there. */
+struct shown {
+	const struct bpf_prog *prog;
+	u32 at;
+	const struct bpf_insn *from;
+};
 
 static const char *call_name(void *priv, const struct bpf_insn *insn, char *buf, size_t len)
 {
-	const struct bpf_prog *prog = priv;
-	const struct bpf_insn *from = original(prog, insn);
+	const struct shown *shown = priv;
+	const struct bpf_prog *prog = shown->prog;
+	s64 target = shown->at + 1 + (s64)insn->imm;
 
-	if (insn->src_reg == BPF_PSEUDO_CALL) {
-		s64 target = (insn - prog->insnsi) + 1 + (s64)insn->imm;
-
-		for (u32 i = 0; i < prog->subprog_cnt; i++) {
-			if (prog->subprogs[i].start != target || !prog->subprogs[i].name)
-				continue;
+	if (insn->src_reg != BPF_PSEUDO_CALL) {
+		snprintf(buf, len, "bpf_%s", bpf_func_name(insn->imm));
+		return buf;
+	}
+	for (u32 i = 0; i < prog->subprog_cnt; i++)
+		if (prog->subprogs[i].start == target && prog->subprogs[i].name) {
 			snprintf(buf, len, "pc%+d#%s", insn->imm, prog->subprogs[i].name);
 			return buf;
 		}
-		snprintf(buf, len, "pc%+d", insn->imm);
-		return buf;
-	}
-	if (from->code != (BPF_JMP | BPF_CALL) || from->src_reg)
-		return NULL;
-	snprintf(buf, len, "bpf_%s#%d", bpf_func_name(from->imm), from->imm);
-	return buf;
+	return NULL;
 }
 
 static const char *imm64_name(void *priv, const struct bpf_insn *insn, u64 imm, char *buf,
 			      size_t len)
 {
-	const struct bpf_prog *prog = priv;
-	const struct bpf_insn *from = original(prog, insn);
+	const struct shown *shown = priv;
+	const struct bpf_insn *from = shown->from;
 
-	if (from->code != (BPF_LD | BPF_IMM | BPF_DW) || !from->src_reg ||
-	    (u32)from->imm >= prog->used_map_cnt)
+	if (!bpf_insn_is_imm64(from) || (u32)from->imm >= shown->prog->used_map_cnt)
 		return NULL;
 	if (from->src_reg == BPF_PSEUDO_MAP_IDX)
-		snprintf(buf, len, "map[id:%u]", prog->used_maps[from->imm]->id);
+		snprintf(buf, len, "map[id:%u]", shown->prog->used_maps[from->imm]->id);
 	else if (from->src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
-		snprintf(buf, len, "map[id:%u][0]+%u", prog->used_maps[from->imm]->id,
+		snprintf(buf, len, "map[id:%u][0]+%u", shown->prog->used_maps[from->imm]->id,
 			 (u32)from[1].imm);
 	else
 		return NULL;
@@ -134,12 +123,23 @@ static const char *imm64_name(void *priv, const struct bpf_insn *insn, u64 imm, 
 
 static u32 show_insn(const struct bpf_prog *prog, u32 i, struct fs_text *out)
 {
-	struct bpf_disasm_cbs cbs = {call_name, imm64_name, (void *)prog};
+	struct shown shown = {prog, i, &prog->insnsi[i]};
+	struct bpf_disasm_cbs cbs = {call_name, imm64_name, &shown};
+	bool wide = bpf_insn_is_imm64(&prog->insnsi[i]) && i + 1 < prog->len;
+	struct bpf_insn insn[2] = {prog->insnsi[i]};
 	char line[256];
 
-	bpf_disasm(&prog->insnsi[i], &cbs, line, sizeof(line));
+	if (wide)
+		insn[1] = prog->insnsi[i + 1];
+	if (prog->orig_idx && prog->orig_idx[i] < prog->orig_len)
+		shown.from = &prog->orig_insns[prog->orig_idx[i]];
+	/* A helper is shown by its number, not by its distance. */
+	if (insn[0].code == (BPF_JMP | BPF_CALL) && !insn[0].src_reg &&
+	    shown.from->code == insn[0].code && !shown.from->src_reg)
+		insn[0].imm = shown.from->imm;
+	bpf_disasm(insn, &cbs, line, sizeof(line));
 	fs_text_printf(out, "%4u: %s\n", i, line);
-	return bpf_insn_is_imm64(&prog->insnsi[i]) ? 2 : 1;
+	return wide ? 2 : 1;
 }
 
 static void show_subprog(const struct bpf_prog *prog, u32 i, struct fs_text *out)
