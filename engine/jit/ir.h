@@ -12,6 +12,23 @@ enum {
 	JIT_TARGET = 1, /* a jump or a call goes here */
 	JIT_LOOP_HEAD = 2, /* a jump from here or below goes here */
 	JIT_IMM64_HI = 4, /* second half of LD_IMM64: no instruction */
+	JIT_INVERTED =
+		8, /* jumps, where its condition is false, to where the next instruction jumps */
+};
+
+/* Operations beside those of the table, which combine.c makes. */
+enum {
+	JIT_OP_NOP = BPF_OP_MAX + 1, /* became part of another */
+	JIT_OP_LEA, /* dst = addr[i] */
+	JIT_OP_ROL, /* dst = src rotated left by imm; 64 or 32 bits as the code's class says */
+};
+
+#define JIT_NO_REG 0xff
+
+struct jit_addr { /* base + (index << shift) + disp; BPF registers */
+	bool used; /* of a load or store: instead of its register and off */
+	u8 base, index, shift;
+	s32 disp;
 };
 
 struct jit_func { /* one subprogram, [start, end) */
@@ -25,9 +42,10 @@ struct jit_func { /* one subprogram, [start, end) */
 
 struct jit_ir {
 	const struct bpf_prog *prog;
-	const struct bpf_insn *insns;
+	struct bpf_insn *insns; /* a copy */
 	u32 len;
-	u8 *op; /* enum bpf_op */
+	u8 *op; /* enum bpf_op, or JIT_OP_* */
+	struct jit_addr *addr;
 	u8 *flags;
 	u16 *live_out; /* registers whose value after the instruction is read later */
 	struct jit_func *funcs;
@@ -40,6 +58,9 @@ struct jit_ir {
 /* -EINVAL when insnsi is not what a verified, rewritten program looks like; -ENOMEM. */
 int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir);
 void jit_ir_free(struct jit_ir *ir);
+
+/* combine.c: after jit_ir_build(), for machines whose addresses are like struct jit_addr. */
+void jit_combine(struct jit_ir *ir);
 
 /* Which registers an instruction reads, and which it writes. */
 void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def);

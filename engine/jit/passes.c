@@ -226,14 +226,17 @@ int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir)
 {
 	int err = -ENOMEM;
 
-	*ir = (struct jit_ir){.prog = prog, .insns = prog->insnsi, .len = prog->len};
+	*ir = (struct jit_ir){.prog = prog, .len = prog->len};
 	if (!ir->len)
 		return -EINVAL;
+	ir->insns = malloc(ir->len * sizeof(*ir->insns));
+	ir->addr = calloc(ir->len, sizeof(*ir->addr));
 	ir->op = calloc(ir->len, sizeof(*ir->op));
 	ir->flags = calloc(ir->len + 1, sizeof(*ir->flags));
 	ir->live_out = calloc(ir->len + 1, sizeof(*ir->live_out));
-	if (!ir->op || !ir->flags || !ir->live_out)
+	if (!ir->insns || !ir->addr || !ir->op || !ir->flags || !ir->live_out)
 		goto fail;
+	memcpy(ir->insns, prog->insnsi, ir->len * sizeof(*ir->insns));
 	err = decode_all(ir);
 	if (!err)
 		err = build_funcs(ir);
@@ -250,6 +253,8 @@ fail:
 
 void jit_ir_free(struct jit_ir *ir)
 {
+	free(ir->insns);
+	free(ir->addr);
 	free(ir->op);
 	free(ir->flags);
 	free(ir->live_out);

@@ -59,6 +59,25 @@ static s32 disp_of(const struct jit_code *c, u8 bpf_reg, s16 off)
 	return bpf_reg == BPF_REG_FP ? off - c->fp_off : off;
 }
 
+/* op reg, address; an address is a register and an offset, or what combine.c made of it. */
+static void op_addr(struct jit_code *c, int f, u8 op, u8 reg, const struct jit_addr *addr)
+{
+	s32 disp = addr->disp - (addr->base == BPF_REG_FP ? c->fp_off : 0);
+
+	if (addr->index == JIT_NO_REG)
+		x_mem(c, f, op, reg, x86_reg[addr->base], disp);
+	else
+		x_sib(c, f, op, reg, x86_reg[addr->base], x86_reg[addr->index], addr->shift, disp);
+}
+
+static void op_mem(struct jit_code *c, int f, u8 op, u8 reg, u32 i, u8 base)
+{
+	if (c->ir->addr[i].used)
+		op_addr(c, f, op, reg, &c->ir->addr[i]);
+	else
+		x_mem(c, f, op, reg, x86_reg[base], disp_of(c, base, c->ir->insns[i].off));
+}
+
 static int width(const struct bpf_insn *insn)
 {
 	u8 class = BPF_CLASS(insn->code);
@@ -218,18 +237,41 @@ static void bswap(struct jit_code *c, u8 reg, int bits)
 	}
 }
 
+/* ---- what combine.c makes */
+
+static void lea(struct jit_code *c, u32 i)
+{
+	const struct bpf_insn *insn = &c->ir->insns[i];
+
+	op_addr(c, width(insn), 0x8d, x86_reg[insn->dst_reg], &c->ir->addr[i]);
+}
+
+static void rotate(struct jit_code *c, const struct bpf_insn *insn)
+{
+	u8 dst = x86_reg[insn->dst_reg], src = x86_reg[insn->src_reg];
+	int w = width(insn);
+
+	if (dst != src && c->bmi2) {
+		x_rorx(c, w, dst, src, (w ? 64 : 32) - insn->imm);
+		return;
+	}
+	x_move(c, dst, src);
+	x_rr(c, w, 0xc1, 0, dst);
+	x_put1(c, insn->imm);
+}
+
 /* ---- memory */
 
-static void load(struct jit_code *c, const struct bpf_insn *insn, bool sign)
+static void load(struct jit_code *c, u32 i, bool sign)
 {
+	const struct bpf_insn *insn = &c->ir->insns[i];
 	static const u8 op[4][2] = {{0x8b, 0x63}, {0xb7, 0xbf}, {0xb6, 0xbe}, {0x8b, 0x8b}};
 	u8 size = BPF_SIZE(insn->code) >> 3;
 	int f = size == 1 || size == 2 ? X_0F : 0;
 
 	if (sign || size == 3)
 		f |= X_W;
-	x_mem(c, f, op[size][sign], x86_reg[insn->dst_reg], x86_reg[insn->src_reg],
-	      disp_of(c, insn->src_reg, insn->off));
+	op_mem(c, f, op[size][sign], x86_reg[insn->dst_reg], i, insn->src_reg);
 }
 
 static int store_flags(u8 code)
@@ -244,12 +286,12 @@ static int store_flags(u8 code)
 	}
 }
 
-static void store_imm(struct jit_code *c, const struct bpf_insn *insn)
+static void store_imm(struct jit_code *c, u32 i)
 {
+	const struct bpf_insn *insn = &c->ir->insns[i];
 	bool byte = BPF_SIZE(insn->code) == BPF_B;
 
-	x_mem(c, store_flags(insn->code), byte ? 0xc6 : 0xc7, 0, x86_reg[insn->dst_reg],
-	      disp_of(c, insn->dst_reg, insn->off));
+	op_mem(c, store_flags(insn->code), byte ? 0xc6 : 0xc7, 0, i, insn->dst_reg);
 	if (byte)
 		x_put1(c, insn->imm);
 	else if (BPF_SIZE(insn->code) == BPF_H)
@@ -258,13 +300,13 @@ static void store_imm(struct jit_code *c, const struct bpf_insn *insn)
 		x_put4(c, insn->imm);
 }
 
-static void store_reg(struct jit_code *c, const struct bpf_insn *insn)
+static void store_reg(struct jit_code *c, u32 i)
 {
+	const struct bpf_insn *insn = &c->ir->insns[i];
 	bool byte = BPF_SIZE(insn->code) == BPF_B;
 
-	x_mem(c, store_flags(insn->code) | (byte ? X_BREG : 0), byte ? 0x88 : 0x89,
-	      reg_in(c, insn->src_reg, R11), x86_reg[insn->dst_reg],
-	      disp_of(c, insn->dst_reg, insn->off));
+	op_mem(c, store_flags(insn->code) | (byte ? X_BREG : 0), byte ? 0x88 : 0x89,
+	       reg_in(c, insn->src_reg, R11), i, insn->dst_reg);
 }
 
 static void atomic_op(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
@@ -427,8 +469,10 @@ static void compare(struct jit_code *c, const struct bpf_insn *insn)
 
 static void jump_if(struct jit_code *c, u32 i, u8 cc)
 {
+	bool inverted = c->ir->flags[i] & JIT_INVERTED;
+
 	compare(c, &c->ir->insns[i]);
-	x_fix(c, FIX_JCC, cc, jit_target(c->ir, i));
+	x_fix(c, FIX_JCC, cc ^ inverted, jit_target(c->ir, i + inverted));
 }
 
 static void jump(struct jit_code *c, u32 i)
@@ -584,24 +628,24 @@ static void emit_insn(struct jit_code *c, u32 i)
 	case BPF_OP_LDX_H:
 	case BPF_OP_LDX_W:
 	case BPF_OP_LDX_DW:
-		load(c, insn, false);
+		load(c, i, false);
 		break;
 	case BPF_OP_LDSX_B:
 	case BPF_OP_LDSX_H:
 	case BPF_OP_LDSX_W:
-		load(c, insn, true);
+		load(c, i, true);
 		break;
 	case BPF_OP_ST_B:
 	case BPF_OP_ST_H:
 	case BPF_OP_ST_W:
 	case BPF_OP_ST_DW:
-		store_imm(c, insn);
+		store_imm(c, i);
 		break;
 	case BPF_OP_STX_B:
 	case BPF_OP_STX_H:
 	case BPF_OP_STX_W:
 	case BPF_OP_STX_DW:
-		store_reg(c, insn);
+		store_reg(c, i);
 		break;
 	case ATOMIC2(ADD):
 		atomic_op(c, insn, 0);
@@ -684,6 +728,14 @@ static void emit_insn(struct jit_code *c, u32 i)
 	}
 }
 
+static void emit_combined(struct jit_code *c, u32 i)
+{
+	if (c->ir->op[i] == JIT_OP_LEA)
+		lea(c, i);
+	else if (c->ir->op[i] == JIT_OP_ROL)
+		rotate(c, &c->ir->insns[i]);
+}
+
 /* ---- the program */
 
 static bool reserve(struct jit_code *c)
@@ -747,8 +799,14 @@ static int emit_all(struct jit_code *c)
 			if (!reserve(c))
 				return -ENOMEM;
 			mark_label(c, i);
-			if (!(ir->flags[i] & JIT_IMM64_HI))
+			if (ir->flags[i] & JIT_IMM64_HI)
+				continue;
+			if (ir->op[i] < BPF_OP_MAX)
 				emit_insn(c, i);
+			else
+				emit_combined(c, i);
+			if (ir->flags[i] & JIT_INVERTED)
+				mark_label(c, ++i);
 		}
 	}
 	mark_label(c, ir->len);

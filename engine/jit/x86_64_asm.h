@@ -271,6 +271,17 @@ static inline void x_vex38(struct jit_code *c, int f, u8 pp, u8 op, u8 reg, u8 v
 	x_put1(c, 0xc0 | (reg & 7) << 3 | (rm & 7));
 }
 
+/* dst = src rotated right by n */
+static inline void x_rorx(struct jit_code *c, int f, u8 dst, u8 src, u8 n)
+{
+	x_put1(c, 0xc4);
+	x_put1(c, (dst & 8 ? 0 : 0x80) | 0x40 | (src & 8 ? 0 : 0x20) | 3);
+	x_put1(c, (f & X_W ? 0x80 : 0) | 0x7b);
+	x_put1(c, 0xf0);
+	x_put1(c, 0xc0 | (dst & 7) << 3 | (src & 7));
+	x_put1(c, n);
+}
+
 void x_fix(struct jit_code *c, enum jit_fix_kind kind, u8 arg, u64 target);
 
 #endif

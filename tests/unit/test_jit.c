@@ -1133,6 +1133,159 @@ static void execmem_threads(void **state)
 	}
 }
 
+/* ---- combined instructions: what comes out, and that it is as short as it should be */
+
+/* How many machine instructions with this mnemonic the program has. */
+static u32 count_insns(const struct bpf_prog *prog, const char *mnemonic)
+{
+	u32 len, found = 0;
+	const u8 *code = bpf_jit_code(prog, &len);
+	cs_insn *insn;
+	csh cs;
+
+	assert_int_equal(cs_open(CS_ARCH_X86, CS_MODE_64, &cs), CS_ERR_OK);
+	size_t n = cs_disasm(cs, code, len, (u64)code, 0, &insn);
+
+	for (size_t i = 0; i < n; i++)
+		found += !strcmp(insn[i].mnemonic, mnemonic);
+	cs_free(insn, n);
+	cs_close(&cs);
+	return found;
+}
+
+static u64 run_counting(const struct bpf_insn *p, u32 cnt, const void *ctx, const char *mnemonic,
+			u32 want)
+{
+	struct bpf_prog *prog = jit(p, cnt);
+	u32 found = count_insns(prog, mnemonic);
+
+	drop(prog);
+	if (found != want)
+		print_error("%u times %s\n", found, mnemonic);
+	assert_int_equal(found, want);
+	return run_subs(p, cnt, &(struct sub){0, MAX_BPF_STACK}, 1, ctx);
+}
+
+#define COUNT(ctx, mnemonic, want, ...)                                \
+	({                                                             \
+		const struct bpf_insn _p[] = {__VA_ARGS__};            \
+		run_counting(_p, ARRAY_SIZE(_p), ctx, mnemonic, want); \
+	})
+
+static const u64 rotated = 0x8123456789abcdef;
+
+static void combine_rotation(void **state)
+{
+	u64 want = rotated << 13 | rotated >> 51;
+	u32 want32 = (u32)rotated << 7 | (u32)rotated >> 25;
+
+	/* in place, with something between */
+	assert_int_equal(COUNT(&rotated, "shr", 0, BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+			       BPF_MOV64_REG(2, 0), BPF_ALU64_IMM(BPF_RSH, 2, 51),
+			       BPF_MOV64_IMM(3, 5), BPF_ALU64_IMM(BPF_LSH, 0, 13),
+			       BPF_ALU64_REG(BPF_OR, 0, 2), BPF_EXIT_INSN()),
+			 want);
+	/* into another register, by adding, 32 bits */
+	assert_int_equal(COUNT(&rotated, "shr", 0, BPF_LDX_MEM(BPF_DW, 3, 1, 0),
+			       BPF_MOV32_REG(2, 3), BPF_ALU32_IMM(BPF_RSH, 2, 25),
+			       BPF_MOV32_REG(0, 3), BPF_ALU32_IMM(BPF_LSH, 0, 7),
+			       BPF_ALU32_REG(BPF_ADD, 0, 2), BPF_EXIT_INSN()),
+			 want32);
+}
+
+/* What looks like a rotation and is none keeps its shifts. */
+static void combine_no_rotation(void **state)
+{
+	u64 l = rotated << 13, r = rotated >> 51;
+
+	/* the shifted half is used again */
+	assert_int_equal(COUNT(&rotated, "shr", 1, BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+			       BPF_MOV64_REG(2, 0), BPF_ALU64_IMM(BPF_RSH, 2, 51),
+			       BPF_ALU64_IMM(BPF_LSH, 0, 13), BPF_ALU64_REG(BPF_OR, 0, 2),
+			       BPF_ALU64_REG(BPF_ADD, 0, 2), BPF_EXIT_INSN()),
+			 (l | r) + r);
+	/* was used before */
+	assert_int_equal(COUNT(&rotated, "shr", 1, BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+			       BPF_MOV64_REG(2, 0), BPF_ALU64_IMM(BPF_RSH, 2, 51),
+			       BPF_ALU64_IMM(BPF_LSH, 0, 13), BPF_MOV64_REG(3, 0),
+			       BPF_ALU64_REG(BPF_OR, 0, 2), BPF_ALU64_REG(BPF_ADD, 0, 3),
+			       BPF_EXIT_INSN()),
+			 (l | r) + l);
+	/* two values */
+	assert_int_equal(COUNT(&rotated, "shr", 1, BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+			       BPF_MOV64_REG(2, 0), BPF_ALU64_IMM(BPF_RSH, 2, 51),
+			       BPF_ALU64_IMM(BPF_ADD, 0, 1), BPF_ALU64_IMM(BPF_LSH, 0, 13),
+			       BPF_ALU64_REG(BPF_OR, 0, 2), BPF_EXIT_INSN()),
+			 (rotated + 1) << 13 | r);
+	/* 64 bits of two 32-bit copies; the widths of shift and union differ */
+	assert_int_equal(COUNT(&rotated, "shr", 1, BPF_LDX_MEM(BPF_DW, 3, 1, 0),
+			       BPF_MOV32_REG(2, 3), BPF_ALU64_IMM(BPF_RSH, 2, 51),
+			       BPF_MOV64_REG(0, 3), BPF_ALU64_IMM(BPF_LSH, 0, 13),
+			       BPF_ALU64_REG(BPF_OR, 0, 2), BPF_EXIT_INSN()),
+			 l);
+	/* a jump comes between */
+	assert_int_equal(COUNT(&rotated, "shr", 1, BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+			       BPF_MOV64_REG(2, 0), BPF_ALU64_IMM(BPF_RSH, 2, 51),
+			       BPF_ALU64_IMM(BPF_LSH, 0, 13), BPF_JMP_IMM(BPF_JEQ, 0, 7, 1),
+			       BPF_ALU64_REG(BPF_OR, 0, 2), BPF_EXIT_INSN()),
+			 l | r);
+}
+
+static void combine_extension(void **state)
+{
+	assert_int_equal(COUNT(&rotated, "shr", 0, BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+			       BPF_ALU64_IMM(BPF_LSH, 0, 32), BPF_ALU64_IMM(BPF_RSH, 0, 32),
+			       BPF_EXIT_INSN()),
+			 0x89abcdef);
+	assert_int_equal(COUNT(&rotated, "movsxd", 1, BPF_LDX_MEM(BPF_DW, 2, 1, 0),
+			       BPF_MOV64_REG(0, 2), BPF_ALU64_IMM(BPF_LSH, 0, 32),
+			       BPF_ALU64_IMM(BPF_ARSH, 0, 32), BPF_EXIT_INSN()),
+			 0xffffffff89abcdef);
+}
+
+static void combine_address(void **state)
+{
+	struct {
+		u64 index, v[8];
+	} ctx = {.index = 16, .v = {1, 2, 3, 4, 5, 6, 7, 8}};
+
+	/* into the load, with and without a saved register between rbp and R10 */
+	assert_int_equal(COUNT(&ctx, "add", 0, BPF_LDX_MEM(BPF_DW, 2, 1, 0), BPF_MOV64_REG(3, 1),
+			       BPF_ALU64_IMM(BPF_ADD, 3, 8), BPF_ALU64_REG(BPF_ADD, 3, 2),
+			       BPF_LDX_MEM(BPF_DW, 0, 3, 8), BPF_EXIT_INSN()),
+			 4);
+	assert_int_equal(COUNT(&ctx, "add", 0, BPF_MOV64_IMM(6, 9), BPF_LDX_MEM(BPF_DW, 2, 1, 0),
+			       BPF_MOV64_REG(3, 10), BPF_ALU64_IMM(BPF_ADD, 3, -64),
+			       BPF_ALU64_REG(BPF_ADD, 3, 2), BPF_STX_MEM(BPF_DW, 3, 6, 8),
+			       BPF_LDX_MEM(BPF_DW, 0, 10, -40), BPF_EXIT_INSN()),
+			 9);
+	/* scaled */
+	assert_int_equal(COUNT(&ctx, "add", 0, BPF_MOV64_IMM(2, 3), BPF_MOV64_REG(3, 2),
+			       BPF_ALU64_IMM(BPF_LSH, 3, 3), BPF_ALU64_REG(BPF_ADD, 3, 1),
+			       BPF_LDX_MEM(BPF_DW, 0, 3, 8), BPF_EXIT_INSN()),
+			 4);
+	/* kept in its register when it is read again */
+	assert_int_equal(COUNT(&ctx, "lea", 1, BPF_LDX_MEM(BPF_DW, 2, 1, 0), BPF_MOV64_REG(3, 1),
+			       BPF_ALU64_IMM(BPF_ADD, 3, 8), BPF_ALU64_REG(BPF_ADD, 3, 2),
+			       BPF_LDX_MEM(BPF_DW, 0, 3, 8), BPF_LDX_MEM(BPF_DW, 4, 3, 0),
+			       BPF_ALU64_REG(BPF_ADD, 0, 4), BPF_EXIT_INSN()),
+			 7);
+	/* what it is made of changes before the access */
+	assert_int_equal(COUNT(&ctx, "lea", 1, BPF_LDX_MEM(BPF_DW, 2, 1, 0), BPF_MOV64_REG(3, 1),
+			       BPF_ALU64_IMM(BPF_ADD, 3, 8), BPF_ALU64_REG(BPF_ADD, 3, 2),
+			       BPF_MOV64_IMM(2, 0), BPF_LDX_MEM(BPF_DW, 0, 3, 8), BPF_EXIT_INSN()),
+			 4);
+}
+
+static void combine_jump_over_jump(void **state)
+{
+	for (u64 n = 0; n < 3; n++)
+		assert_int_equal(COUNT(&n, "jmp", 0, BPF_LDX_MEM(BPF_DW, 2, 1, 0),
+				       BPF_MOV64_IMM(0, 1), BPF_JMP_IMM(BPF_JSET, 2, 1, 1),
+				       BPF_JMP_A(1), BPF_MOV64_IMM(0, 2), BPF_EXIT_INSN()),
+				 n == 1 ? 2 : 1);
+}
+
 /* ---- dumps */
 
 /* Every byte belongs to an instruction that a disassembler knows, and offsets are where instructions start. */
@@ -1216,6 +1369,11 @@ int main(void)
 		cmocka_unit_test(execmem_large),
 		cmocka_unit_test(execmem_threads),
 		cmocka_unit_test(execmem_fork),
+		cmocka_unit_test(combine_rotation),
+		cmocka_unit_test(combine_no_rotation),
+		cmocka_unit_test(combine_extension),
+		cmocka_unit_test(combine_address),
+		cmocka_unit_test(combine_jump_over_jump),
 		cmocka_unit_test(dump_decodes),
 		cmocka_unit_test(rows_all_covered),
 	};
