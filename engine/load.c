@@ -147,6 +147,13 @@ static int map_init_values(struct bpf_map *map, const struct bpf_object_map *def
 	return err;
 }
 
+static const char *map_type_text(enum bpf_map_type type)
+{
+	const char *name = bpf_map_type_name(type);
+
+	return name ? name : "(unknown)";
+}
+
 static int load_map(struct object_load *ld, u32 index)
 {
 	const struct bpf_object_map *def = &ld->file->maps[index];
@@ -173,8 +180,13 @@ static int load_map(struct object_load *ld, u32 index)
 	if (!err && !existing)
 		err = map_init_values(map, def);
 	if (err) {
-		bpf_log_printf(&out->report, "map %s: %s\n", def->name, strerror(-err));
-		bpf_map_put(map);
+		if (bpf_map_ops_find(spec.map_type))
+			bpf_log_printf(&out->report, "map %s: %s\n", def->name, strerror(-err));
+		else
+			bpf_log_printf(&out->report, "map %s: this build has no map type %s\n",
+				       def->name, map_type_text(spec.map_type));
+		if (map)
+			bpf_map_put(map);
 		return err;
 	}
 	if (!existing && ld->file->btf && !map->btf) {
