@@ -1,0 +1,329 @@
+/*
+ * fuzz_diff.c - random programs in three engines
+ *
+ *	fuzz_diff -seconds N [-seed S] [-only I] [-v]
+ *
+ * Each iteration makes a program (tests/lib/progen.h) and loads it into the running kernel, our JIT and our
+ * interpreter. Findings, which end the run with status 1:
+ *   - we accept what the kernel refuses
+ *   - the engines disagree about return value, packet or maps of a SAFE or RISKY program
+ *   - JIT and interpreter disagree about the verdict, a fault in native code, a crash
+ * What the kernel accepts and we refuse is counted by message: it is incomplete, not unsafe. Where
+ * bpf(2) is not available our two engines are compared. "-only I" repeats one iteration of a seed.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include "core/disasm.h"
+#include "tests/lib/instance.h"
+#include "tests/lib/kernel.h"
+#include "tests/lib/progen.h"
+
+#define RUNS	    3
+#define MAX_REASONS 64
+
+static const struct bpf_map_spec specs[] = {
+	{.map_type = BPF_MAP_TYPE_ARRAY,
+	 .key_size = 4,
+	 .value_size = 64,
+	 .max_entries = PROGEN_ARRAY},
+	{.map_type = BPF_MAP_TYPE_HASH, .key_size = 4, .value_size = 8, .max_entries = PROGEN_HASH},
+};
+
+static struct {
+	u64 programs, accepted, refused, incomplete, runs, findings;
+} total;
+
+/* ---- why we refused what the kernel accepts, by message without numbers */
+
+static struct {
+	char text[96];
+	u64 count, iteration;
+} reasons[MAX_REASONS];
+
+static void last_message(const char *log, char *buf, size_t len)
+{
+	const char *best = log;
+	size_t n = 0;
+
+	for (const char *line = log; *line; line += strcspn(line, "\n") + (strchr(line, '\n') != 0))
+		if (strncmp(line, "processed ", 10) && *line != '\n')
+			best = line;
+	for (; *best && *best != '\n' && n + 1 < len; best++) {
+		bool digit = *best >= '0' && *best <= '9';
+
+		if (!digit)
+			buf[n++] = *best;
+		else if (!n || buf[n - 1] != '#')
+			buf[n++] = '#';
+	}
+	buf[n] = 0;
+}
+
+static void count_reason(const char *log, u64 iteration)
+{
+	char text[sizeof(reasons[0].text)];
+
+	last_message(log, text, sizeof(text));
+	for (u32 i = 0; i < MAX_REASONS; i++) {
+		if (!reasons[i].count)
+			snprintf(reasons[i].text, sizeof(reasons[i].text), "%s", text);
+		if (!strcmp(reasons[i].text, text)) {
+			if (!reasons[i].count++)
+				reasons[i].iteration = iteration;
+			return;
+		}
+	}
+}
+
+/* ---- what is running, for the message of a crash */
+
+static volatile u64 running_seed, running_iteration;
+
+static void on_crash(int sig)
+{
+	char text[128];
+	int n = snprintf(text, sizeof(text), "\nsignal %d: -seed %llu -only %llu\n", sig,
+			 (unsigned long long)running_seed, (unsigned long long)running_iteration);
+
+	if (write(2, text, n) != n)
+		_exit(3);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+static void print_program(const struct progen *g)
+{
+	char text[160];
+
+	for (u32 i = 0; i < g->cnt; i++) {
+		bpf_disasm(&g->insns[i], NULL, text, sizeof(text));
+		printf("%4u: %s\n", i, text);
+		i += bpf_insn_is_imm64(&g->insns[i]) && i + 1 < g->cnt;
+	}
+}
+
+static void finding(const struct progen *g, const char *what)
+{
+	total.findings++;
+	printf("\nFINDING: %s (-seed %llu -only %llu)\n", what, (unsigned long long)running_seed,
+	       (unsigned long long)running_iteration);
+	print_program(g);
+}
+
+/* ---- one program */
+
+static struct instance *load(enum engine engine, const struct progen *g, u32 log_level, int *err)
+{
+	struct instance *in = instance_new(engine, specs, ARRAY_SIZE(specs));
+	const struct bpf_prog_load_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SCHED_CLS,
+		.name = "fuzz",
+		.license = "GPL",
+		.insns = g->insns,
+		.insn_cnt = g->cnt,
+	};
+	u64 rng = g->seed + 77;
+	u64 value[8];
+
+	for (u32 key = 0; key < PROGEN_ARRAY; key++) {
+		for (u32 i = 0; i < ARRAY_SIZE(value); i++)
+			value[i] = progen_random(&rng);
+		instance_update(in, 0, &key, value);
+	}
+	for (u32 key = 0; key < PROGEN_HASH; key += 2)
+		instance_update(in, 1, &key, value);
+	*err = instance_load(in, &attr, log_level);
+	return in;
+}
+
+static void make_packet(u8 *packet, u32 len, u64 seed)
+{
+	u64 rng = seed * 2 + 1;
+
+	for (u32 i = 0; i < len; i++)
+		packet[i] = (u8)(progen_random(&rng) >> 40);
+	packet[0] &= 0xfe; /* one station */
+	packet[12] = 0x88; /* a protocol that nothing parses */
+	packet[13] = 0xb5;
+}
+
+struct result {
+	int err;
+	u32 retval, len;
+	u8 data[256];
+	void *maps[2];
+	size_t map_size[2];
+};
+
+static void run(struct instance *in, u64 seed, struct result *r)
+{
+	u8 packet[PROGEN_PACKET + 32];
+	struct bpf_test_run t = {
+		.data_in = packet,
+		.data_size_in = PROGEN_PACKET + (u32)(seed % 3) * 16,
+		.data_out = r->data,
+		.data_size_out = sizeof(r->data),
+	};
+
+	make_packet(packet, sizeof(packet), seed);
+	r->err = instance_run(in, &t);
+	r->retval = t.retval;
+	r->len = t.data_size_out;
+	for (u32 i = 0; i < 2; i++)
+		r->maps[i] = instance_dump(in, i, &r->map_size[i]);
+	total.runs++;
+}
+
+static const char *difference(const struct result *a, const struct result *b)
+{
+	if (a->err != b->err)
+		return "another error from the run";
+	if (a->retval != b->retval)
+		return "another return value";
+	if (a->len != b->len || memcmp(a->data, b->data, min(a->len, (u32)sizeof(a->data))))
+		return "another packet";
+	for (u32 i = 0; i < 2; i++)
+		if (a->map_size[i] != b->map_size[i] ||
+		    memcmp(a->maps[i], b->maps[i], a->map_size[i]))
+			return i ? "another hash map" : "another array";
+	return NULL;
+}
+
+static void result_free(struct result *r)
+{
+	free(r->maps[0]);
+	free(r->maps[1]);
+}
+
+static void run_all(const struct progen *g, struct instance **in, enum engine first, bool compare)
+{
+	for (u32 i = 0; i < RUNS; i++) {
+		struct result res[ENGINE_MAX] = {0};
+		char what[128];
+
+		for (u32 e = first; e < ENGINE_MAX; e++) {
+			const char *diff = NULL;
+
+			run(in[e], g->seed * RUNS + i, &res[e]);
+			if (e > first && compare)
+				diff = difference(&res[first], &res[e]);
+			if (diff) {
+				snprintf(what, sizeof(what), "%s gives %s: %#x, not %#x",
+					 engine_name(e), diff, res[e].retval, res[first].retval);
+				finding(g, what);
+				i = RUNS;
+			}
+		}
+		for (u32 e = first; e < ENGINE_MAX; e++)
+			result_free(&res[e]);
+	}
+	for (u32 e = ENGINE_JIT; e < ENGINE_MAX; e++)
+		if (in[e]->prog->poisoned)
+			finding(g, "a fault in the program");
+}
+
+/* The logs of both, once it is known that they are needed. */
+static void show_logs(const struct progen *g, enum engine first)
+{
+	for (u32 e = first; e <= ENGINE_JIT; e++) {
+		int err;
+		struct instance *in = load(e, g, 1, &err);
+
+		printf("---- %s: %d\n%s", engine_name(e), err, in->log);
+		instance_free(in);
+	}
+}
+
+static void one(u64 seed, u64 iteration, enum engine first, bool verbose)
+{
+	static struct progen g;
+	enum progen_kind kind = iteration % 4 == 3   ? PROGEN_MUTATED
+				: iteration % 4 == 2 ? PROGEN_RISKY
+						     : PROGEN_SAFE;
+	struct instance *in[ENGINE_MAX] = {0};
+	int err[ENGINE_MAX] = {0};
+
+	running_iteration = iteration;
+	progen_make(&g, kind, seed * 1000003 + iteration);
+	if (verbose)
+		print_program(&g);
+	for (u32 e = first; e < ENGINE_MAX; e++)
+		in[e] = load(e, &g, e == ENGINE_JIT || verbose, &err[e]);
+	total.programs++;
+	if (verbose)
+		show_logs(&g, first);
+	if (err[ENGINE_JIT] != err[ENGINE_INTERP]) {
+		finding(&g, "JIT and interpreter disagree about the verdict");
+	} else if (err[first] && !err[ENGINE_JIT]) {
+		finding(&g, "we accept what the kernel refuses");
+		show_logs(&g, first);
+	} else if (err[first]) {
+		total.refused++;
+	} else if (err[ENGINE_JIT]) {
+		total.incomplete++;
+		count_reason(in[ENGINE_JIT]->log, iteration);
+	} else {
+		total.accepted++;
+		/* A mutant may return an address, which is another one each time. */
+		run_all(&g, in, first, kind != PROGEN_MUTATED);
+	}
+	for (u32 e = first; e < ENGINE_MAX; e++)
+		instance_free(in[e]);
+}
+
+static u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000 + (u64)ts.tv_nsec / 1000000;
+}
+
+int main(int argc, char **argv)
+{
+	u64 seconds = 10, seed = 1, only = 0, end;
+	bool have_only = false, verbose = false;
+	const char *why;
+	enum engine first;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "-v"))
+			verbose = true;
+		else if (!strcmp(argv[i], "-seconds") && i + 1 < argc)
+			seconds = strtoull(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "-seed") && i + 1 < argc)
+			seed = strtoull(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "-only") && i + 1 < argc && (have_only = true))
+			only = strtoull(argv[++i], NULL, 0);
+		else
+			return fprintf(stderr, "usage: %s [-seconds N] [-seed S] [-only I] [-v]\n",
+				       argv[0]),
+			       2;
+	}
+	signal(SIGABRT, on_crash);
+	signal(SIGSEGV, on_crash);
+	signal(SIGBUS, on_crash);
+	signal(SIGFPE, on_crash);
+	running_seed = seed;
+	why = kernel_unavailable();
+	if (why)
+		printf("%s: JIT and interpreter are compared with each other\n", why);
+	first = why ? ENGINE_JIT : ENGINE_KERNEL;
+	end = now_ms() + seconds * 1000;
+	if (have_only)
+		one(seed, only, first, verbose);
+	for (u64 i = 0; !have_only && total.findings < 10 && now_ms() < end; i++)
+		one(seed, i, first, verbose);
+	printf("fuzz_diff: seed %llu: %llu programs, %llu accepted, %llu refused by both, %llu "
+	       "refused by "
+	       "us alone, %llu runs, %llu findings\n",
+	       (unsigned long long)seed, (unsigned long long)total.programs,
+	       (unsigned long long)total.accepted, (unsigned long long)total.refused,
+	       (unsigned long long)total.incomplete, (unsigned long long)total.runs,
+	       (unsigned long long)total.findings);
+	for (u32 i = 0; i < MAX_REASONS && reasons[i].count; i++)
+		printf("%8llu  %s (-only %llu)\n", (unsigned long long)reasons[i].count,
+		       reasons[i].text, (unsigned long long)reasons[i].iteration);
+	return total.findings ? 1 : 0;
+}
