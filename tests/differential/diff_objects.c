@@ -118,43 +118,101 @@ static bool repeatable(const struct bpf_object_file *file)
 	return true;
 }
 
-static void compare_run(const char *what, struct object *a, struct object *b, u32 prog, u32 map_cnt,
-			const struct packet *pkt)
+struct outcome {
+	int err;
+	u32 retval, len;
+	u8 data[512];
+	void *maps[INSTANCE_MAPS];
+	size_t map_size[INSTANCE_MAPS];
+};
+
+static void run_one(struct object *o, u32 prog, u32 map_cnt, const struct packet *pkt,
+		    struct outcome *out)
 {
-	u8 out_a[512], out_b[512];
-	struct bpf_test_run ra =
-				    {
-					    .data_in = pkt->data,
-					    .data_size_in = pkt->len,
-					    .data_out = out_a,
-					    .data_size_out = sizeof(out_a),
-				    },
-			    rb = ra;
-	const char *who = engine_name(b->base->engine);
-	int ea = instance_run(a->progs[prog], &ra), eb;
+	struct bpf_test_run run = {
+		.data_in = pkt->data,
+		.data_size_in = pkt->len,
+		.data_out = out->data,
+		.data_size_out = sizeof(out->data),
+	};
 
-	rb.data_out = out_b;
-	eb = instance_run(b->progs[prog], &rb);
+	out->err = instance_run(o->progs[prog], &run);
+	out->retval = run.retval;
+	out->len = out->err ? 0 : run.data_size_out;
+	for (u32 i = 0; i < map_cnt; i++)
+		out->maps[i] = instance_dump(o->base, i, &out->map_size[i]);
 	runs++;
-	if (ea != eb) {
-		FAULT("%s on %s: %s gives error %d, not %d\n", what, pkt->name, who, eb, ea);
-		return;
-	}
-	if (ea)
-		return;
-	if (ra.retval != rb.retval)
-		FAULT("%s on %s: %s returns %#x, not %#x\n", what, pkt->name, who, rb.retval,
-		      ra.retval);
-	if (ra.data_size_out != rb.data_size_out || memcmp(out_a, out_b, ra.data_size_out))
-		FAULT("%s on %s: %s gives another packet\n", what, pkt->name, who);
-	for (u32 i = 0; i < map_cnt; i++) {
-		size_t sa = 0, sb = 0;
-		void *ma = instance_dump(a->base, i, &sa), *mb = instance_dump(b->base, i, &sb);
+}
 
-		if (sa != sb || (sa && memcmp(ma, mb, sa)))
+static void compare(const char *what, const struct packet *pkt, const char *who, u32 map_cnt,
+		    const struct outcome *a, const struct outcome *b)
+{
+	if (a->err != b->err)
+		FAULT("%s on %s: %s gives error %d, not %d\n", what, pkt->name, who, b->err,
+		      a->err);
+	else if (!a->err && a->retval != b->retval)
+		FAULT("%s on %s: %s returns %#x, not %#x\n", what, pkt->name, who, b->retval,
+		      a->retval);
+	else if (a->len != b->len || memcmp(a->data, b->data, a->len))
+		FAULT("%s on %s: %s gives another packet\n", what, pkt->name, who);
+	for (u32 i = 0; i < map_cnt; i++)
+		if (a->map_size[i] != b->map_size[i] ||
+		    (a->map_size[i] && memcmp(a->maps[i], b->maps[i], a->map_size[i])))
 			FAULT("%s on %s: %s leaves another map %u\n", what, pkt->name, who, i);
-		free(ma);
-		free(mb);
+}
+
+/* The maps of the engines start alike and go the same way, packet by packet and program by program. */
+static void compare_runs(const char *what, struct object *objs, enum engine first, u32 prog,
+			 u32 map_cnt)
+{
+	for (u32 k = 0; k < packet_cnt; k++) {
+		struct outcome out[ENGINE_MAX] = {0};
+
+		for (u32 e = first; e < ENGINE_MAX; e++) {
+			run_one(&objs[e], prog, map_cnt, &packets[k], &out[e]);
+			if (e > first)
+				compare(what, &packets[k], engine_name(e), map_cnt, &out[first],
+					&out[e]);
+		}
+		for (u32 e = first; e < ENGINE_MAX; e++)
+			for (u32 i = 0; i < map_cnt; i++)
+				free(out[e].maps[i]);
+	}
+}
+
+static const char *log_tail(const char *log)
+{
+	size_t len = strlen(log);
+
+	return log + (len > 300 ? len - 300 : 0);
+}
+
+static void compare_prog(const char *what, struct object *objs, enum engine first, u32 prog,
+			 u32 map_cnt, bool run)
+{
+	int want = objs[first].errs[prog], jit = objs[ENGINE_JIT].errs[prog];
+
+	compared++;
+	if (jit != objs[ENGINE_INTERP].errs[prog]) {
+		FAULT("%s: %d with the JIT, %d without\n", what, jit,
+		      objs[ENGINE_INTERP].errs[prog]);
+	} else if (jit == -ENOTSUP) {
+		print_message("%s: not supported by this build\n", what);
+		skipped++;
+	} else if (!want != !jit) {
+		FAULT("%s: the kernel gives %d, we %d\n%s\n", what, want, jit,
+		      want ? objs[first].progs[prog]->log : objs[ENGINE_JIT].progs[prog]->log);
+	} else if (want) {
+		/* "Too complex" is EFAULT in Linux, where it should be E2BIG. */
+		if (want != jit && !(want == -EFAULT && jit == -E2BIG))
+			FAULT("%s: refused with %d by the kernel, %d by us:\n...%s\n...%s\n", what,
+			      want, jit, log_tail(objs[first].progs[prog]->log),
+			      log_tail(objs[ENGINE_JIT].progs[prog]->log));
+		refused++;
+	} else {
+		accepted++;
+		if (run)
+			compare_runs(what, objs, first, prog, map_cnt);
 	}
 }
 
@@ -162,41 +220,13 @@ static void compare_object(const char *path, const struct bpf_object_file *file)
 {
 	struct object objs[ENGINE_MAX] = {0};
 	enum engine first = have_kernel ? ENGINE_KERNEL : ENGINE_JIT;
-	const char *file_name = strrchr(path, '/') + 1;
-	bool run = repeatable(file);
+	char what[256];
 
 	for (u32 e = first; e < ENGINE_MAX; e++)
 		object_load(&objs[e], e, file);
 	for (u32 i = 0; i < file->prog_cnt; i++) {
-		char what[256];
-
-		snprintf(what, sizeof(what), "%s: %s", file_name, file->progs[i].name);
-		compared++;
-		for (u32 e = first + 1; e < ENGINE_MAX; e++) {
-			int want = objs[first].errs[i], got = objs[e].errs[i];
-
-			if (got == -ENOTSUP && want == 0) {
-				print_message("%s: not supported yet\n", what);
-				skipped++;
-				break;
-			}
-			if (!want != !got) {
-				FAULT("%s: %s gives %d, %s %d\n%s\n", what, engine_name(first),
-				      want, engine_name(e), got,
-				      want ? objs[first].progs[i]->log : objs[e].progs[i]->log);
-				break;
-			}
-			refused += e == ENGINE_JIT && want;
-			accepted += e == ENGINE_JIT && !want;
-			for (u32 k = 0; run && !want && k < packet_cnt; k++)
-				compare_run(what, &objs[first], &objs[e], i, file->map_cnt,
-					    &packets[k]);
-			if (e + 1 < ENGINE_MAX && run && !want) {
-				/* The next engine must find the maps of the first as they were. */
-				object_free(&objs[first], file->prog_cnt);
-				object_load(&objs[first], first, file);
-			}
-		}
+		snprintf(what, sizeof(what), "%s: %s", strrchr(path, '/') + 1, file->progs[i].name);
+		compare_prog(what, objs, first, i, file->map_cnt, repeatable(file));
 	}
 	for (u32 e = first; e < ENGINE_MAX; e++)
 		object_free(&objs[e], file->prog_cnt);
