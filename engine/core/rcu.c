@@ -77,6 +77,23 @@ void bpf_rcu_read_unlock(void)
 	rcu_read_unlock();
 }
 
+/*
+ * liburcu's own thread, which runs the callbacks, is registered by liburcu, and a second time is an error. A
+ * callback that goes first (they run in order) tells that thread so; then callbacks may use RCU too.
+ */
+static struct rcu_head worker_head;
+static pthread_once_t worker_once = PTHREAD_ONCE_INIT;
+
+static void worker_is_online(struct rcu_head *unused)
+{
+	thread_online = true;
+}
+
+static void worker_tell(void)
+{
+	call_rcu(&worker_head, worker_is_online);
+}
+
 #ifdef RCU_TSAN
 /* liburcu calls back with the head only: the function to call is kept in a cell of its own. */
 struct rcu_cell {
@@ -103,6 +120,7 @@ void bpf_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 	cell->head = head;
 	cell->func = func;
 	bpf_rcu_thread_online();
+	pthread_once(&worker_once, worker_tell);
 	tsan_reader_done();
 	call_rcu(&cell->own, rcu_cell_run);
 }
@@ -110,6 +128,7 @@ void bpf_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 void bpf_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 {
 	bpf_rcu_thread_online();
+	pthread_once(&worker_once, worker_tell);
 	call_rcu(head, func);
 }
 #endif
