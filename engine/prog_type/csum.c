@@ -50,8 +50,6 @@ static u64 bpf_csum_diff(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 	const void *from = (const void *)(uintptr_t)r1, *to = (const void *)(uintptr_t)r3;
 	u32 from_size = (u32)r2, to_size = (u32)r4, seed = (u32)r5;
 
-	if ((from_size | to_size) & 3)
-		return (u64)-EINVAL;
 	if (from_size && to_size)
 		return csum_from32to16(csum_sub(csum_partial(to, to_size, seed),
 						csum_partial(from, from_size, 0)));
@@ -59,7 +57,7 @@ static u64 bpf_csum_diff(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 		return csum_from32to16(csum_partial(to, to_size, seed));
 	if (from_size)
 		return csum_from32to16(~csum_partial(from, from_size, ~seed));
-	return seed;
+	return csum_from32to16(seed);
 }
 
 const struct bpf_func_proto bpf_csum_diff_proto = {

@@ -184,7 +184,7 @@ static u32 convert_store(const struct bpf_insn *insn, struct bpf_insn *buf)
 						     .dst_reg = insn->src_reg,
 						     .off = 1,
 						     .imm = 0xffff};
-		else if ((u32)insn->imm >= 0xffff)
+		else if (insn->imm >= 0xffff)
 			return 0;
 	}
 	buf[n] = *insn;

@@ -22,6 +22,8 @@ struct bpf_skb {
 
 /* Room to leave before a packet, so that programs can push headers. */
 #define BPF_SKB_HEADROOM 256
+/* Helpers do not let a packet grow past this: in Linux, four pages less what they carry beside data. */
+#define BPF_SKB_MAX_LEN	 16064u
 
 /*
  * bpf_skb_init - describe a packet

@@ -12,7 +12,6 @@
 #include "prog_type/skb.h"
 
 #define KERNEL_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which programs see as it is */
-#define SKB_MAX_LEN	16064u /* Linux: four pages less shinfo */
 
 #define PTR(r)		 ((void *)(uintptr_t)(r))
 #define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
@@ -102,7 +101,7 @@ BPF_HELPER(skb_change_tail)
 	u32 new_len = (u32)r2;
 	u32 min_len = skb->network > skb->data ? (u32)(skb->network - skb->data) : 0;
 
-	if (r3 || new_len > SKB_MAX_LEN || new_len < min_len)
+	if (r3 || new_len > BPF_SKB_MAX_LEN || new_len < min_len)
 		return (u64)-EINVAL;
 	if (new_len > (u32)(skb->end - skb->data))
 		return (u64)-ENOMEM;
@@ -120,7 +119,7 @@ BPF_HELPER(skb_change_head)
 	struct bpf_skb *skb = PTR(r1);
 	u32 room = (u32)r2, new_len = skb->md.len + room;
 
-	if (r3 || room > INT_MAX || (!skb->md.gso_size && new_len > SKB_MAX_LEN) ||
+	if (r3 || room > INT_MAX || (!skb->md.gso_size && new_len > BPF_SKB_MAX_LEN) ||
 	    new_len < skb->md.len)
 		return (u64)-EINVAL;
 	if (room > (u32)(skb->data - skb->head))

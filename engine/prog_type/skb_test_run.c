@@ -12,10 +12,12 @@
 #include "prog_type/skb.h"
 
 /*
- * Limits of Linux. One page holds the linear part, of which shinfo and headroom take their share; packets above
- * that get fragments there, up to 64 KiB; ours stay linear.
+ * Linux takes what fits into one page beside its own data, 3712 bytes. Captured traffic has packets up to 64 KiB
+ * (segmentation offload, the loopback), so we take these too.
  */
-#define SKB_TEST_MAX   (1u << 16)
+#define SKB_TEST_MAX (1u << 16)
+#define SKB_TEST_ROOM \
+	(BPF_SKB_MAX_LEN + 64) /* before and after: helpers let a packet grow so far */
 #define GSO_MAX_SEGS   65535u
 #define GSO_LEGACY_MAX 65536u
 
@@ -109,8 +111,7 @@ static void skb_restore_l2(struct bpf_skb *skb)
 
 int bpf_skb_test_run(struct bpf_prog *prog, struct bpf_test_run *run)
 {
-	/* Room for what the helpers may push before and append after the packet. */
-	const u32 room = BPF_SKB_HEADROOM + (1u << 16);
+	const u32 buf_size = SKB_TEST_ROOM + run->data_size_in + SKB_TEST_ROOM;
 	struct __sk_buff ctx = {0};
 	__do_free u8 *buf = NULL;
 	struct bpf_skb skb;
@@ -122,11 +123,11 @@ int bpf_skb_test_run(struct bpf_prog *prog, struct bpf_test_run *run)
 	err = bpf_ctx_init(run, &ctx, sizeof(ctx), &have_ctx);
 	if (err)
 		return err;
-	buf = malloc(room + run->data_size_in);
+	buf = malloc(buf_size);
 	if (!buf)
 		return -ENOMEM;
-	memcpy(buf + BPF_SKB_HEADROOM, run->data_in, run->data_size_in);
-	bpf_skb_init(&skb, buf, room + run->data_size_in, BPF_SKB_HEADROOM, run->data_size_in);
+	memcpy(buf + SKB_TEST_ROOM, run->data_in, run->data_size_in);
+	bpf_skb_init(&skb, buf, buf_size, SKB_TEST_ROOM, run->data_size_in);
 
 	err = skb_prepare(&skb, prog->type, &ctx, have_ctx);
 	if (!err)

@@ -18,9 +18,10 @@
 	}
 
 /* Linux: linear data and metadata end where the shared info of a page begins; metadata is 255 bytes at most. */
-#define XDP_PAGE     4096u
-#define XDP_TAILROOM 320u
-#define XDP_META_MAX 255
+#define XDP_PAGE      4096u
+#define XDP_TAILROOM  320u
+#define XDP_META_MAX  255
+#define XDP_MAX_FRAGS 17 /* pages */
 
 void bpf_xdp_init(struct bpf_xdp *xdp, void *buf, u32 size, u32 headroom, u32 len)
 {
@@ -55,11 +56,39 @@ BPF_HELPER(xdp_adjust_head)
 }
 XDP_PROTO(xdp_adjust_head, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
 
+static u64 xdp_len(const struct bpf_xdp *xdp)
+{
+	return (u64)(xdp->data_end - xdp->data) + xdp->frag_len;
+}
+
+/* Grow within the last fragment's page, or take from the end, fragments first. */
+static s64 xdp_frags_adjust_tail(struct bpf_xdp *xdp, s64 off)
+{
+	s64 from_frags;
+
+	if (off >= 0) {
+		if (off > (s64)xdp->frag_room - xdp->frag_len)
+			return -EINVAL;
+		memset(xdp->frags + xdp->frag_len, 0, (size_t)off);
+		xdp->frag_len += (u32)off;
+		return 0;
+	}
+	if (-off > (s64)xdp_len(xdp) - ETH_HLEN)
+		return -EINVAL;
+	from_frags = min(-off, (s64)xdp->frag_len);
+	xdp->frag_len -= (u32)from_frags;
+	xdp->frag_room = round_up(xdp->frag_len, XDP_PAGE);
+	xdp->data_end -= -off - from_frags;
+	return 0;
+}
+
 BPF_HELPER(xdp_adjust_tail)
 {
 	struct bpf_xdp *xdp = PTR(r1);
 	s64 off = (s32)r2, len = xdp->data_end - xdp->data;
 
+	if (xdp->frag_len)
+		return (u64)xdp_frags_adjust_tail(xdp, off);
 	if (off > xdp->end - xdp->data_end || len + off < ETH_HLEN)
 		return (u64)-EINVAL;
 	if (off > 0)
@@ -85,46 +114,43 @@ XDP_PROTO(xdp_adjust_meta, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
 
 BPF_HELPER(xdp_get_buff_len)
 {
-	const struct bpf_xdp *xdp = PTR(r1);
-
-	return (u64)(xdp->data_end - xdp->data);
+	return xdp_len(PTR(r1));
 }
 XDP_PROTO(xdp_get_buff_len, false, ARG_PTR_TO_CTX);
 
-/* Where [off, off + len) of the packet is: 0, or the errno of Linux. */
-static int xdp_range(const struct bpf_xdp *xdp, u64 off, u64 len)
+/* Copy [off, off + len) of the packet out of it or into it. 0, or the errno of Linux. */
+static s64 xdp_copy(const struct bpf_xdp *xdp, u32 off, u8 *mem, u32 len, bool to_packet)
 {
-	u64 size = (u64)(xdp->data_end - xdp->data);
+	u64 linear = (u64)(xdp->data_end - xdp->data);
 
 	if (off > 0xffff || len > 0xffff)
 		return -EFAULT;
-	return off + len > size ? -EINVAL : 0;
+	if ((u64)off + len > xdp_len(xdp))
+		return -EINVAL;
+	while (len) {
+		u8 *at = off < linear ? xdp->data + off : xdp->frags + (off - linear);
+		u32 part = off < linear ? (u32)min((u64)len, linear - off) : len;
+
+		memcpy(to_packet ? at : mem, to_packet ? mem : at, part);
+		off += part;
+		mem += part;
+		len -= part;
+	}
+	return 0;
 }
 
 BPF_HELPER(xdp_load_bytes)
 {
-	const struct bpf_xdp *xdp = PTR(r1);
-	int err = xdp_range(xdp, (u32)r2, (u32)r4);
-
-	if (err)
-		return (u64)err;
-	memcpy(PTR(r3), xdp->data + (u32)r2, (u32)r4);
-	return 0;
+	return (u64)xdp_copy(PTR(r1), (u32)r2, PTR(r3), (u32)r4, false);
 }
 XDP_PROTO(xdp_load_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM,
 	  ARG_CONST_SIZE);
 
 BPF_HELPER(xdp_store_bytes)
 {
-	const struct bpf_xdp *xdp = PTR(r1);
-	int err = xdp_range(xdp, (u32)r2, (u32)r4);
-
-	if (err)
-		return (u64)err;
-	memcpy(xdp->data + (u32)r2, PTR(r3), (u32)r4);
-	return 0;
+	return (u64)xdp_copy(PTR(r1), (u32)r2, PTR(r3), (u32)r4, true);
 }
-XDP_PROTO(xdp_store_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM,
+XDP_PROTO(xdp_store_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_MEM | MEM_RDONLY,
 	  ARG_CONST_SIZE);
 
 static const struct bpf_func_proto *const protos[] = {
@@ -204,13 +230,19 @@ static u32 convert_ctx_access(const struct bpf_insn *insn, u32 ctx_field_size, s
 
 /* ---- test runs */
 
-/* data_meta, data and data_end of the context say where metadata, packet and end are in data_in. */
+/*
+ * The context says where in data_in things are: metadata at 0, the packet at `data`, the end of the linear part at
+ * data_end, and fragments after that.
+ */
 static int ctx_check(const struct xdp_md *ctx, u32 size)
 {
 	u8 unused[6];
 
 	if (ctx->data_meta || ctx->data_end > size || ctx->data > ctx->data_end ||
-	    !metalen_ok(ctx->data) || ctx->egress_ifindex)
+	    ctx->egress_ifindex)
+		return -EINVAL;
+	if (!metalen_ok(ctx->data) || ctx->data > BPF_XDP_HEADROOM - BPF_XDP_FRAME_SIZE ||
+	    size - ctx->data < ETH_HLEN)
 		return -EINVAL;
 	/* A queue belongs to an interface; those that we know of have one. */
 	if (ctx->rx_queue_index)
@@ -218,11 +250,34 @@ static int ctx_check(const struct xdp_md *ctx, u32 size)
 	return ctx->ingress_ifindex ? bpf_netdev_address(ctx->ingress_ifindex, unused) : 0;
 }
 
+static void ctx_out(const struct bpf_xdp *xdp, struct xdp_md *ctx)
+{
+	ctx->data = (u32)(xdp->data - xdp->data_meta);
+	ctx->data_end = (u32)(xdp->data_end - xdp->data_meta);
+}
+
+/* Metadata, packet and fragments as one piece, for the output. */
+static int xdp_finish(const struct bpf_xdp *xdp, struct bpf_test_run *run)
+{
+	u32 linear = (u32)(xdp->data_end - xdp->data_meta);
+	__do_free u8 *whole = NULL;
+
+	if (!xdp->frag_len)
+		return bpf_test_finish(run, xdp->data_meta, linear);
+	whole = malloc(linear + xdp->frag_len);
+	if (!whole)
+		return -ENOMEM;
+	memcpy(whole, xdp->data_meta, linear);
+	memcpy(whole + linear, xdp->frags, xdp->frag_len);
+	return bpf_test_finish(run, whole, linear + xdp->frag_len);
+}
+
 static int test_run(struct bpf_prog *prog, struct bpf_test_run *run)
 {
-	u32 size = run->data_size_in, headroom = BPF_XDP_HEADROOM, metalen = 0;
-	const u32 buf_size = XDP_PAGE - XDP_TAILROOM;
+	const u32 size = run->data_size_in, buf_size = XDP_PAGE - XDP_TAILROOM;
+	u32 linear = min(size, buf_size - BPF_XDP_HEADROOM), metalen = 0;
 	u8 buf[XDP_PAGE - XDP_TAILROOM];
+	__do_free u8 *frags = NULL;
 	struct xdp_md ctx = {0};
 	struct bpf_xdp xdp;
 	bool have_ctx;
@@ -234,29 +289,36 @@ static int test_run(struct bpf_prog *prog, struct bpf_test_run *run)
 	if (size < ETH_HLEN)
 		return -EINVAL;
 	err = bpf_ctx_init(run, &ctx, sizeof(ctx), &have_ctx);
+	if (!err && have_ctx)
+		err = ctx_check(&ctx, size);
 	if (err)
 		return err;
 	if (have_ctx) {
-		err = ctx_check(&ctx, size);
-		if (err)
-			return err;
 		metalen = ctx.data;
+		linear = min(ctx.data_end, buf_size - BPF_XDP_HEADROOM + metalen);
 	}
-	if (size > buf_size - headroom + metalen)
-		return -EINVAL;
-	memset(buf, 0, headroom);
-	memcpy(buf + headroom - metalen, run->data_in, size);
-	bpf_xdp_init(&xdp, buf, buf_size, headroom, size - metalen);
+	if (size - linear > XDP_MAX_FRAGS * XDP_PAGE)
+		return -ENOMEM;
+	memset(buf, 0, sizeof(buf));
+	memcpy(buf + BPF_XDP_HEADROOM - metalen, run->data_in, linear);
+	bpf_xdp_init(&xdp, buf, buf_size, BPF_XDP_HEADROOM, linear - metalen);
 	xdp.data_meta = xdp.data - metalen;
 	xdp.md.ingress_ifindex = ctx.ingress_ifindex ? ctx.ingress_ifindex : 1;
 	xdp.md.rx_queue_index = ctx.rx_queue_index;
+	if (size > linear) {
+		xdp.frag_len = size - linear;
+		xdp.frag_room = round_up(xdp.frag_len, XDP_PAGE);
+		xdp.frags = frags = malloc(xdp.frag_room);
+		if (!frags)
+			return -ENOMEM;
+		memcpy(frags, (const u8 *)run->data_in + linear, xdp.frag_len);
+	}
 
 	err = bpf_test_run_loop(prog, &xdp, run);
 	if (err)
 		return err;
-	ctx.data = (u32)(xdp.data - xdp.data_meta);
-	ctx.data_end = (u32)(xdp.data_end - xdp.data_meta);
-	err = bpf_test_finish(run, xdp.data_meta, (u32)(xdp.data_end - xdp.data_meta));
+	ctx_out(&xdp, &ctx);
+	err = xdp_finish(&xdp, run);
 	return err ? err : bpf_ctx_finish(run, &ctx, sizeof(ctx));
 }
 
