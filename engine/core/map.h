@@ -159,7 +159,7 @@ int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int va
 		   struct bpf_map **out);
 
 /* bpf_map_open - attach to an arena that an earlier bpf_map_create() made in these files.
- * -EBADMSG when they hold no arena, or not one of this build's layout. */
+ * -EBADMSG when they hold no arena, or not one of this layout; -EEXIST when a map with its id lives. */
 int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out);
 
 /* Does this map keep its values in a file of their own (values_fd above)? */
@@ -187,7 +187,7 @@ int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags)
 int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags);
 int bpf_map_delete(struct bpf_map *map, const void *key);
 int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
-int bpf_map_freeze(struct bpf_map *map); /* -EBUSY when it is already */
+int bpf_map_freeze(struct bpf_map *map); /* -EPERM when it is already, or may not be written */
 
 /* -ENOTSUPP's stand-in -EOPNOTSUPP for maps without such slots; flags: BPF_ANY. */
 int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags);

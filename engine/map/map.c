@@ -193,7 +193,7 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 	const struct bpf_map_spec *spec;
 	struct bpf_arena *arena;
 	u64 index, values = 0;
-	struct bpf_map *map;
+	struct bpf_map *map, *live;
 	int err;
 
 	err = bpf_arena_open(index_fd, values_fd, &arena);
@@ -213,6 +213,12 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 	}
 	map->arena = arena;
 	map->id = arena->header->map_id;
+	live = bpf_map_get_by_id(map->id);
+	if (live) { /* most likely this very arena: opening would work on the live map's memory */
+		bpf_map_put(live);
+		map_free(map, false);
+		return -EEXIST;
+	}
 	map->frozen = arena->header->frozen;
 	if (arena->was_clean)
 		bpf_map_set_entries(map, arena->header->entries);
@@ -397,10 +403,9 @@ int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key)
 
 int bpf_map_freeze(struct bpf_map *map)
 {
-	if (map->map_flags & BPF_F_RDONLY)
+	if (map->map_flags & BPF_F_RDONLY ||
+	    __atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL))
 		return -EPERM;
-	if (__atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL))
-		return -EBUSY;
 	map->arena->header->frozen = 1;
 	return 0;
 }
