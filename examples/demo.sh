@@ -23,7 +23,8 @@ say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
 # Show a command as the user would type it, then run it.
 run() {
 	printf '$ %s\n' "$(echo "$1" | sed "s|$M|M|g; s|$build|build|g; s|$work/||g")"
-	bash -c "$1"
+	bash -c "$1" 2>&1 | sed "s|$M|M|g"
+	return "${PIPESTATUS[0]}"
 }
 
 say "Mount. The state is a directory; the server is a FUSE filesystem like any other."

@@ -42,8 +42,8 @@ static int list(const char *kind, const char *const *columns)
 
 int cmd_list(int argc, char **argv)
 {
-	static const char *const prog_columns[] = {"id",	 "type",      "tag",
-						   "xlated_len", "jited_len", NULL};
+	static const char *const prog_columns[] = {"id",	   "type",	  "tag",
+						   "xlated_insns", "jited_bytes", NULL};
 	static const char *const map_columns[] = {"id",		"type",	       "key_size",
 						  "value_size", "max_entries", NULL};
 	int ret = 0;
