@@ -224,11 +224,11 @@ static void run_all(const struct progen *g, struct instance **in, enum engine fi
 }
 
 /* The logs of both, once it is known that they are needed. */
-static void show_logs(const struct progen *g, enum engine first)
+static void show_logs(const struct progen *g, enum engine first, u32 level)
 {
 	for (u32 e = first; e <= ENGINE_JIT; e++) {
 		int err;
-		struct instance *in = load(e, g, 1, &err);
+		struct instance *in = load(e, g, level, &err);
 
 		printf("---- %s: %d\n%s", engine_name(e), err, in->log);
 		instance_free(in);
@@ -252,12 +252,12 @@ static void one(u64 seed, u64 iteration, enum engine first, bool verbose)
 		in[e] = load(e, &g, e == ENGINE_JIT || verbose, &err[e]);
 	total.programs++;
 	if (verbose)
-		show_logs(&g, first);
+		show_logs(&g, first, 2);
 	if (err[ENGINE_JIT] != err[ENGINE_INTERP]) {
 		finding(&g, "JIT and interpreter disagree about the verdict");
 	} else if (err[first] && !err[ENGINE_JIT]) {
 		finding(&g, "we accept what the kernel refuses");
-		show_logs(&g, first);
+		show_logs(&g, first, 1);
 	} else if (err[first]) {
 		total.refused++;
 	} else if (err[ENGINE_JIT]) {
