@@ -94,6 +94,12 @@ static int check_opcodes(struct bpf_verifier_env *env)
 			i++;
 			continue;
 		}
+		/* Linux looks at this one before the walk, so also where nothing comes by. */
+		if (BPF_CLASS(insn->code) == BPF_LDX && bpf_op_by_code(insn->code) >= 0 &&
+		    insn->imm) {
+			verbose(env, "BPF_LDX uses reserved fields\n");
+			return -EINVAL;
+		}
 		if (bpf_op_by_code(insn->code) < 0 || insn->code == (BPF_JMP | BPF_TAIL_CALL)) {
 			verbose(env, "unknown opcode %02x\n", insn->code);
 			return -EINVAL;
