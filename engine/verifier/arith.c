@@ -349,7 +349,7 @@ static int check_unary(struct bpf_verifier_env *env, const struct bpf_insn *insn
 
 	if (err)
 		return err;
-	if (BPF_OP(insn->code) != BPF_NEG || dst->type != SCALAR_VALUE)
+	if (dst->type != SCALAR_VALUE)
 		return check_reg_arg(env, insn->dst_reg, DST_OP);
 	err = check_reg_arg(env, insn->dst_reg, DST_OP_NO_MARK);
 	if (err)

@@ -264,6 +264,9 @@ static int check_operands(struct bpf_verifier_env *env, const struct bpf_insn *i
 	u16 flags = 0;
 	int err;
 
+	err = check_reg_arg(env, insn->dst_reg, SRC_OP);
+	if (err)
+		return err;
 	if (BPF_SRC(insn->code) == BPF_X) {
 		err = check_reg_arg(env, insn->src_reg, SRC_OP);
 		if (err)
@@ -277,9 +280,6 @@ static int check_operands(struct bpf_verifier_env *env, const struct bpf_insn *i
 		__mark_reg_known(*src, (s64)insn->imm);
 		(*src)->type = SCALAR_VALUE;
 	}
-	err = check_reg_arg(env, insn->dst_reg, SRC_OP);
-	if (err)
-		return err;
 	if (regs[insn->dst_reg].type == PTR_TO_STACK)
 		flags |= INSN_F_DST_REG_STACK;
 	return flags ? push_jmp_history(env, env->cur_state, flags, 0, 0, NULL) : 0;

@@ -222,8 +222,8 @@ static bool stacksafe(struct bpf_verifier_env *env, const struct bpf_func_state 
 {
 	static const struct bpf_stack_state none;
 
-	for (u32 i = 0; i < max(old->nslots, exact ? cur->nslots : 0); i++) {
-		const struct bpf_stack_state *o = i < old->nslots ? &old->stack[i] : &none;
+	for (u32 i = 0; i < old->nslots; i++) {
+		const struct bpf_stack_state *o = &old->stack[i];
 		const struct bpf_stack_state *c = i < cur->nslots ? &cur->stack[i] : &none;
 
 		if (!(exact ? slot_exact(env, o, c) : slot_safe(env, o, c)))
