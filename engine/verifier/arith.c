@@ -217,6 +217,33 @@ static void keep_link(const struct bpf_insn *insn, struct bpf_reg_state *dst,
 	dst->off = val;
 }
 
+/*
+ * `x & constant` and `x | constant` of an x that is -1 or 0 is how compilers choose without a branch
+ * (x = y s>> 63). The walk goes on with each of the two values by itself.
+ */
+static int maybe_fork_scalars(struct bpf_verifier_env *env, const struct bpf_insn *insn,
+			      struct bpf_reg_state *dst)
+{
+	bool alu32 = dst->smin_value != -1 || dst->smax_value != 0;
+	struct bpf_verifier_state *other;
+	struct bpf_reg_state *zero;
+
+	if (alu32 && (dst->s32_min_value != -1 || dst->s32_max_value != 0))
+		return 0;
+	other = push_stack(env, env->insn_idx, env->insn_idx);
+	if (!other)
+		return -ENOMEM;
+	zero = &other->frame[other->curframe]->regs[insn->dst_reg];
+	if (alu32) {
+		__mark_reg32_known(zero, 0);
+		__mark_reg32_known(dst, -1);
+	} else {
+		__mark_reg_known(zero, 0);
+		__mark_reg_known(dst, -1);
+	}
+	return 0;
+}
+
 static int adjust_two_pointers(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
 	if (BPF_OP(insn->code) == BPF_SUB) {
@@ -259,6 +286,12 @@ static int adjust_reg_min_max_vals(struct bpf_verifier_env *env, const struct bp
 	}
 	if (from_reg && dst->precise) {
 		err = mark_chain_precision(env, insn->src_reg);
+		if (err)
+			return err;
+	}
+	if ((BPF_OP(insn->code) == BPF_AND || BPF_OP(insn->code) == BPF_OR) &&
+	    tnum_is_const(src.var_off)) {
+		err = maybe_fork_scalars(env, insn, dst);
 		if (err)
 			return err;
 	}

@@ -174,7 +174,7 @@ static int check_packet_access(struct bpf_verifier_env *env, u32 regno, int off,
 /* ---- the kinds */
 
 static int check_ctx_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int off,
-			    int size, enum bpf_access_type t, int value_regno)
+			    int size, enum bpf_access_type t, int value_regno, bool is_ldsx)
 {
 	struct bpf_reg_state *regs = cur_regs(env);
 	struct bpf_insn_access_aux info = {.reg_type = SCALAR_VALUE};
@@ -183,7 +183,9 @@ static int check_ctx_access(struct bpf_verifier_env *env, int insn_idx, u32 regn
 	err = check_ptr_off_reg(env, &regs[regno], regno);
 	if (err)
 		return err;
-	if (!env->ops->is_valid_access(off, size, t, env->prog, &info)) {
+	/* Half of an address, or one with its sign extended, is none. */
+	if (!env->ops->is_valid_access(off, size, t, env->prog, &info) ||
+	    (is_ldsx && info.reg_type != SCALAR_VALUE)) {
 		if (info.unsupported) {
 			verbose(env,
 				"bpf_context field at off=%d size=%d is not supported by "
@@ -311,7 +313,7 @@ int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int 
 		err = check_map_value_access(env, regno, off, size, t, value_regno, is_ldsx);
 		break;
 	case PTR_TO_CTX:
-		err = check_ctx_access(env, insn_idx, regno, off, size, t, value_regno);
+		err = check_ctx_access(env, insn_idx, regno, off, size, t, value_regno, is_ldsx);
 		break;
 	case PTR_TO_STACK:
 		err = check_stack_mem_access(env, insn_idx, regno, off, size, t, value_regno);

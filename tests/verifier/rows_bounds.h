@@ -1,0 +1,90 @@
+/*
+ * rows_bounds.h - an index into a 48-byte map value must be proved to be inside
+ *
+ * BOUNDED(code) looks up a 48-byte value, puts an unknown number into R1 (R0 is the value), runs the code, and
+ * reads one byte at R0 + R1.
+ */
+#define VALUE48_AND_RANDOM                                                             \
+	LOOKUP(HASH48), JK(JNE, R0, 0, 2), RET(0), MOV(R6, R0), CALL(get_prandom_u32), \
+		MOV(R1, R0), MOV(R0, R6)
+#define READ_AT_R1	   ADDX(R0, R1), LDX(B, R0, R0, 0), RET(0)
+#define BOUNDED(WHAT, ...) RETURNS(WHAT, TC, 0, VALUE48_AND_RANDOM, __VA_ARGS__, READ_AT_R1)
+#define UNBOUNDED(WHAT, ERR, WHY, ...) \
+	FAILS(WHAT, TC, ERR, WHY, VALUE48_AND_RANDOM, __VA_ARGS__, READ_AT_R1)
+#define OR_EXIT(OP, REG, K) JK(OP, REG, K, 2), RET(0) /* continues when the condition holds */
+
+static const struct row rows_bounds[] = {
+	BOUNDED("index masked", ALU(AND, R1, 31)),
+	BOUNDED("index masked with 32 bits", ALUW(AND, R1, 47)),
+	UNBOUNDED("mask too wide", EACCES, "invalid access to map value", ALU(AND, R1, 63)),
+	UNBOUNDED("no bound at all", EINVAL, "unbounded min value", ALU(OR, R1, 0)),
+	BOUNDED("unsigned less than", OR_EXIT(JLT, R1, 48)),
+	UNBOUNDED("unsigned less or equal, one too far", EACCES, "invalid access to map value",
+		  OR_EXIT(JLE, R1, 48)),
+	UNBOUNDED("signed less than without a lower bound", EINVAL, "unbounded min value",
+		  MOVK(R2, -1), ALUX(XOR, R1, R2), OR_EXIT(JSLT, R1, 48)),
+	BOUNDED("signed less than and not negative", ALU(LSH, R1, 40), OR_EXIT(JSLT, R1, 48),
+		OR_EXIT(JSGE, R1, 0)),
+	BOUNDED("modulo is not tracked but a test after it is", ALU(MOD, R1, 48),
+		OR_EXIT(JLT, R1, 48)),
+	UNBOUNDED("modulo alone", EINVAL, "unbounded min value", ALU(MOD, R1, 48)),
+	UNBOUNDED("division alone", EINVAL, "unbounded min value", ALU(AND, R1, 255),
+		  ALU(DIV, R1, 16)),
+	BOUNDED("shift right of a masked value", ALU(AND, R1, 255), ALU(RSH, R1, 3)),
+	BOUNDED("shift right of 64 bits to 5", ALU(LSH, R1, 32), ALU(RSH, R1, 59)),
+	BOUNDED("shift left of a masked value", ALU(AND, R1, 7), ALU(LSH, R1, 2)),
+	UNBOUNDED("shift left too far", EACCES, "invalid access to map value", ALU(AND, R1, 7),
+		  ALU(LSH, R1, 3)),
+	BOUNDED("multiplication", ALU(AND, R1, 7), ALU(MUL, R1, 6)),
+	UNBOUNDED("multiplication too far", EACCES, "invalid access to map value", ALU(AND, R1, 7),
+		  ALU(MUL, R1, 7)),
+	BOUNDED("sum of two bounded numbers", MOV(R2, R1), ALU(AND, R1, 15), ALU(RSH, R2, 4),
+		ALU(AND, R2, 15), ADDX(R1, R2)),
+	BOUNDED("subtraction that stays positive", ALU(AND, R1, 15), MOVK(R2, 20),
+		ALUX(SUB, R2, R1), MOV(R1, R2)),
+	UNBOUNDED("subtraction that may be negative", EACCES, "min value is negative",
+		  ALU(AND, R1, 15), ALU(SUB, R1, 8)),
+	UNBOUNDED("a negative range compensated by the offset", EACCES, "unbounded memory access",
+		  ALU(AND, R1, 15), ALU(SUB, R1, 8), ADD(R0, 8)),
+	BOUNDED("or of two masks", MOV(R2, R1), ALU(AND, R1, 7), ALU(RSH, R2, 8), ALU(AND, R2, 24),
+		ALUX(OR, R1, R2)),
+	BOUNDED("xor of two masks", MOV(R2, R1), ALU(AND, R1, 31), ALU(RSH, R2, 8),
+		ALU(AND, R2, 31), ALUX(XOR, R1, R2)),
+	BOUNDED("negated range", ALU(AND, R1, 15), BPF_NEG64(R1), ADD(R1, 15)),
+	BOUNDED("one way and the other, both bounded", JK(JGT, R1, 1000, 2), MOVK(R1, 47), JA(1),
+		MOVK(R1, 0)),
+	UNBOUNDED("one way is not bounded", EINVAL, "unbounded min value", JK(JGT, R1, 1000, 1),
+		  MOVK(R1, 47)),
+	BOUNDED("bound by a register", MOVK(R2, 48), JX(JLT, R1, R2, 2), RET(0)),
+	BOUNDED("bound by the swapped comparison", MOVK(R2, 48), JX(JGT, R2, R1, 2), RET(0)),
+	BOUNDED("bound by a bounded register", MOV(R2, R1), ALU(RSH, R2, 7), ALU(AND, R2, 31),
+		JX(JLE, R1, R2, 2), RET(0)),
+	BOUNDED("old sign extension by shifts", ALU(AND, R1, 31), ALU(LSH, R1, 32),
+		ALU(ARSH, R1, 32)),
+	BOUNDED("32-bit test of a 32-bit value", MOVW(R1, R1), JWK(JLT, R1, 48, 2), RET(0)),
+	UNBOUNDED("32-bit test of a 64-bit value", EINVAL, "unbounded min value", ALU(LSH, R1, 8),
+		  JWK(JLT, R1, 48, 2), RET(0)),
+	BOUNDED("32-bit test, then zero extension", ALU(LSH, R1, 8), JWK(JLT, R1, 48, 2), RET(0),
+		MOVW(R1, R1)),
+	UNBOUNDED("32-bit signed test without lower bound", EACCES, "", MOVW(R1, R1),
+		  JWK(JSLT, R1, 48, 2), RET(0)),
+	BOUNDED("32-bit signed test with lower bound", MOVW(R1, R1), JWK(JSLT, R1, 48, 2), RET(0),
+		JWK(JSGE, R1, 0, 2), RET(0)),
+	BOUNDED("overflow of 32 bits is seen", ALU(AND, R1, 1), ALUW(ADD, R1, -1),
+		OR_EXIT(JLT, R1, 48)),
+	UNBOUNDED("wrap of 32 bits is not hidden", EACCES, "", ALUW(AND, R1, 1), ALUW(SUB, R1, 1)),
+	UNBOUNDED("a pointer's offset grows with each addition", EACCES,
+		  "invalid access to map value", ALU(AND, R1, 31), ADDX(R0, R1)),
+	BOUNDED("big and small cancel", ALU(AND, R1, 1), ADD(R1, 0x7fff0000),
+		ALU(SUB, R1, 0x7fff0000)),
+	UNBOUNDED("offset beyond what pointers may have", EINVAL,
+		  "makes map_value pointer be out of bounds", ALU(AND, R1, 1), ADD(R1, 0x7fff0000)),
+	BOUNDED("signed range around zero shifted up", MOVK(R2, 0), JK(JSGT, R1, 10, 3),
+		JK(JSLT, R1, -10, 2), ADD(R1, 10), MOV(R2, R1), MOV(R1, R2)),
+	BOUNDED("arithmetic shift of a bounded number", ALU(AND, R1, 0xff), ALU(ARSH, R1, 3)),
+	BOUNDED("sign bit as a mask", ALU(LSH, R1, 32), ALU(ARSH, R1, 63), ALU(AND, R1, 40)),
+	BOUNDED("to big endian of a byte in place", ALU(AND, R1, 31),
+		BPF_ENDIAN(BPF_TO_LE, R1, 16)),
+	UNBOUNDED("to big endian moves a byte up", EACCES, "", ALU(AND, R1, 31),
+		  BPF_ENDIAN(BPF_TO_BE, R1, 16)),
+};

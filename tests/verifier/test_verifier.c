@@ -1,0 +1,277 @@
+/*
+ * test_verifier.c - the verifier's table: what must be accepted, what must not, and why
+ *
+ * Each row is tried twice. On us: verdict, errno and message of bpf_prog_load(); an accepted row with a
+ * return value is then run by the JIT and by the interpreter. On the running kernel: the row's verdict
+ * must be the kernel's too. A row that only we refuse says so (`stricter`); accepting what the kernel calls
+ * unsafe is a failure whatever the row says.
+ *
+ * UBPFFS_ROW=text tries the rows whose name contains it and prints their logs.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include "load.h"
+#include "tests/lib/kernel.h"
+#include "tests/lib/testprog.h"
+#include "tests/verifier/rows.h"
+#include "tests/verifier/rows_basic.h"
+#include "tests/verifier/rows_alu.h"
+#include "tests/verifier/rows_v4.h"
+#include "tests/verifier/rows_jump.h"
+#include "tests/verifier/rows_bounds.h"
+#include "tests/verifier/rows_stack.h"
+#include "tests/verifier/rows_spill.h"
+#include "tests/verifier/rows_ctx.h"
+#include "tests/verifier/rows_map.h"
+#include "tests/verifier/rows_packet.h"
+#include "tests/verifier/rows_helper.h"
+#include "tests/verifier/rows_call.h"
+#include "tests/verifier/rows_loop.h"
+#include "tests/verifier/rows_ld_abs.h"
+#include "tests/verifier/rows_pointer.h"
+#include "tests/verifier/rows_atomic.h"
+
+#define MAX_GENERATED	70000
+/* The kernel's own ENOTSUPP, which leaks out of bpf(2) in places; here it is EOPNOTSUPP. */
+#define KERNEL_ENOTSUPP 524
+
+#define MAX_ROWS 1024
+
+#define TABLE(T)                     \
+	{                            \
+#T, T, ARRAY_SIZE(T) \
+	}
+static const struct {
+	const char *name;
+	const struct row *rows;
+	size_t cnt;
+} tables[] = {
+	TABLE(rows_basic),  TABLE(rows_alu),	TABLE(rows_v4),	     TABLE(rows_jump),
+	TABLE(rows_bounds), TABLE(rows_stack),	TABLE(rows_spill),   TABLE(rows_ctx),
+	TABLE(rows_map),    TABLE(rows_packet), TABLE(rows_helper),  TABLE(rows_call),
+	TABLE(rows_loop),   TABLE(rows_ld_abs), TABLE(rows_pointer), TABLE(rows_atomic),
+};
+
+static const struct bpf_map_spec map_specs[ROW_MAPS] = {
+	[HASH4] = {BPF_MAP_TYPE_HASH, 4, 4, 8, .name = "hash4"},
+	[HASH8] = {BPF_MAP_TYPE_HASH, 4, 8, 8, .name = "hash8"},
+	[HASH48] = {BPF_MAP_TYPE_HASH, 4, 48, 8, .name = "hash48"},
+	[ARRAY8] = {BPF_MAP_TYPE_ARRAY, 4, 8, 1, .name = "array8"},
+	[ARRAY48] = {BPF_MAP_TYPE_ARRAY, 4, 48, 4, .name = "array48"},
+	[PROGS] = {BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 4, .name = "progs"},
+	[RDONLY] = {BPF_MAP_TYPE_ARRAY, 4, 16, 1, BPF_F_RDONLY_PROG, .name = "rdonly"},
+	[WRONLY] = {BPF_MAP_TYPE_ARRAY, 4, 16, 1, BPF_F_WRONLY_PROG, .name = "wronly"},
+	[KEY8] = {BPF_MAP_TYPE_HASH, 8, 8, 8, .name = "key8"},
+};
+
+static struct bpf_map *our_maps[ROW_MAPS];
+static int kernel_maps[ROW_MAPS];
+static const char *no_kernel; /* why the second group cannot be run */
+static char text[1 << 24];
+
+/* One element with the key 0 in each hash, so that lookups succeed. */
+static int make_our_maps(void **state)
+{
+	static const u8 zeros[64];
+
+	for (int i = 0; i < ROW_MAPS; i++) {
+		int err = bpf_map_create(&map_specs[i], 0, -1, -1, &our_maps[i]);
+
+		if (!err && map_specs[i].map_type == BPF_MAP_TYPE_HASH)
+			err = bpf_map_update(our_maps[i], zeros, zeros, BPF_ANY);
+		if (err) {
+			printf("map %s: %s\n", map_specs[i].name, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int drop_our_maps(void **state)
+{
+	for (int i = 0; i < ROW_MAPS; i++)
+		bpf_map_put(our_maps[i]);
+	return 0;
+}
+
+static int make_kernel_maps(void **state)
+{
+	static const u8 zeros[64];
+
+	for (int i = 0; i < ROW_MAPS; i++)
+		kernel_maps[i] = -1;
+	no_kernel = kernel_unavailable();
+	if (no_kernel)
+		return 0;
+	for (int i = 0; i < ROW_MAPS; i++) {
+		int err = kernel_maps[i] = kernel_map_create(&map_specs[i]);
+
+		if (err >= 0 && map_specs[i].map_type == BPF_MAP_TYPE_HASH)
+			err = kernel_map_update(kernel_maps[i], zeros, zeros, BPF_ANY);
+		if (err < 0) {
+			printf("kernel map %s: %s\n", map_specs[i].name, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int drop_kernel_maps(void **state)
+{
+	for (int i = 0; i < ROW_MAPS; i++)
+		if (kernel_maps[i] >= 0)
+			close(kernel_maps[i]);
+	return 0;
+}
+
+static void attr_of(const struct row *row, struct bpf_prog_load_attr *attr)
+{
+	static struct bpf_insn generated[MAX_GENERATED];
+	static const struct bpf_insn none;
+
+	*attr = (struct bpf_prog_load_attr){
+		.prog_type = row->type,
+		.name = "row",
+		.license = row->license ? row->license : "GPL",
+		.insns = row->insns,
+		.insn_cnt = ROW_INSNS,
+		.maps = our_maps,
+		.map_cnt = ROW_MAPS,
+	};
+	if (row->gen) {
+		attr->insns = generated;
+		attr->insn_cnt = row->gen(generated, MAX_GENERATED);
+		return;
+	}
+	while (attr->insn_cnt && !memcmp(&row->insns[attr->insn_cnt - 1], &none, sizeof(none)))
+		attr->insn_cnt--;
+}
+
+static u32 log_level(const struct row *row)
+{
+	if (row->quiet)
+		return 0;
+	return getenv("UBPFFS_ROW") ? BPF_LOG_LEVEL2 : BPF_LOG_LEVEL1;
+}
+
+static void check_verdict(const struct row *row, int err, int want, const char *why,
+			  const char *log)
+{
+	if (getenv("UBPFFS_ROW"))
+		printf("%s\n%s\n", row->what, log);
+	if (err != want)
+		fail_msg("%s: wanted %s, got %s\n%.800s", row->what,
+			 want ? strerror(-want) : "accepted", err ? strerror(-err) : "accepted",
+			 strlen(log) > 800 ? log + strlen(log) - 800 : log);
+	if (want && why && !strstr(log, why))
+		fail_msg("%s: the log does not say \"%s\"\n%.800s", row->what, why,
+			 strlen(log) > 800 ? log + strlen(log) - 800 : log);
+}
+
+/* Both engines get the packet in memory of its exact size, so that a sanitizer sees what is read beyond. */
+static struct bpf_test_run packet_run(void *copy)
+{
+	memcpy(copy, testprog_packet, sizeof(testprog_packet));
+	return (struct bpf_test_run){.data_in = copy, .data_size_in = sizeof(testprog_packet)};
+}
+
+static void run_ours(const struct row *row, struct bpf_prog *prog, const char *engine)
+{
+	u8 packet[sizeof(testprog_packet)];
+	struct bpf_test_run run = packet_run(packet);
+	int err = bpf_prog_test_run(prog, &run);
+
+	if (err)
+		fail_msg("%s: %s: test run: %s", row->what, engine, strerror(-err));
+	if (run.retval != row->retval)
+		fail_msg("%s: %s returned %#x, wanted %#x", row->what, engine, run.retval,
+			 row->retval);
+}
+
+static void ours(void **state)
+{
+	const struct row *row = *state;
+	struct bpf_prog_load_attr attr;
+	int want = row->stricter ? -row->stricter_err : -row->err;
+
+	attr_of(row, &attr);
+	for (int no_jit = 0; no_jit < 2; no_jit++) {
+		struct bpf_prog *prog = NULL;
+		struct bpf_log log;
+		int err;
+
+		attr.no_jit = no_jit;
+		bpf_log_init(&log, log_level(row), 0);
+		err = bpf_prog_load(&attr, &log, NULL, NULL, &prog);
+		snprintf(text, sizeof(text), "%s", bpf_log_text(&log));
+		bpf_log_free(&log);
+		if (!err && row->run)
+			run_ours(row, prog, no_jit ? "interpreter" : "JIT");
+		if (!err)
+			bpf_prog_put(prog);
+		check_verdict(row, err, want, row->why, text);
+		if (err)
+			break;
+	}
+}
+
+static void kernels(void **state)
+{
+	const struct row *row = *state;
+	u8 packet[sizeof(testprog_packet)];
+	struct bpf_test_run run = packet_run(packet);
+	struct bpf_prog_load_attr attr;
+	int fd, err;
+
+	if (no_kernel) {
+		printf("skipped: %s\n", no_kernel);
+		skip();
+	}
+	attr_of(row, &attr);
+	text[0] = '\0';
+	fd = kernel_prog_load(&attr, kernel_maps, log_level(row), row->quiet ? NULL : text,
+			      sizeof(text));
+	err = 0;
+	if (fd >= 0 && row->run)
+		err = kernel_test_run(fd, &run);
+	if (fd >= 0)
+		close(fd);
+	if (fd == -KERNEL_ENOTSUPP)
+		fd = -EOPNOTSUPP;
+	check_verdict(row, min(fd, 0), -row->err, row->why, text);
+	if (err)
+		fail_msg("%s: kernel test run: %s", row->what, strerror(-err));
+	if (row->run && run.retval != row->retval)
+		fail_msg("%s: the kernel's returned %#x, wanted %#x", row->what, run.retval,
+			 row->retval);
+}
+
+static size_t collect(struct CMUnitTest *tests, CMUnitTestFunction fn)
+{
+	const char *only = getenv("UBPFFS_ROW");
+	size_t n = 0;
+
+	for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
+		for (size_t i = 0; i < tables[t].cnt && n < MAX_ROWS; i++) {
+			const struct row *row = &tables[t].rows[i];
+
+			if (only && !strstr(row->what, only))
+				continue;
+			tests[n++] = (struct CMUnitTest){row->what, fn, NULL, NULL, (void *)row};
+		}
+	}
+	return n;
+}
+
+int main(void)
+{
+	static struct CMUnitTest tests[MAX_ROWS];
+	size_t n = collect(tests, ours);
+	int failed = _cmocka_run_group_tests("verifier", tests, n, make_our_maps, drop_our_maps);
+
+	n = collect(tests, kernels);
+	failed += _cmocka_run_group_tests("kernel", tests, n, make_kernel_maps, drop_kernel_maps);
+	return failed ? 1 : 0;
+}
