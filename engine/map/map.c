@@ -9,6 +9,7 @@
  */
 #include <ctype.h>
 #include <limits.h>
+#include "core/btf.h"
 #include "map/map.h"
 #include "map/map_ids.h"
 
@@ -275,6 +276,7 @@ static void map_free_rcu(struct rcu_head *head)
 	struct bpf_map *map = container_of(head, struct bpf_map, rcu);
 
 	map->ops->free(map);
+	bpf_btf_put(map->btf);
 	map_free(map, true);
 	__atomic_fetch_sub(&live_maps, 1, __ATOMIC_RELAXED);
 }
