@@ -7,13 +7,12 @@
  */
 #include "fs/fuse.h"
 #include "fs/kinds.h"
+#include "fs/mount.h"
 #include "fs/tree.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 
 #define MAX_THREADS 10
@@ -130,75 +129,6 @@ static void daemon_ready(void)
 	daemon_pipe = -1;
 }
 
-/* ---- the mount point */
-
-/* A server that was killed leaves a mount that answers ENOTCONN. Only one of ours is taken away. */
-static bool is_our_mount(const char *path)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[2 * PATH_MAX], where[PATH_MAX], rest[PATH_MAX];
-	bool ours = false;
-
-	if (!f)
-		return false;
-	while (fgets(line, sizeof(line), f)) {
-		char *type = strstr(line, " - ");
-
-		if (!type || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 ||
-		    sscanf(type, " - %4095s", rest) != 1)
-			continue;
-		if (!strcmp(where, path)) /* the last one is on top */
-			ours = !strcmp(rest, "fuse.ubpffs");
-	}
-	fclose(f);
-	return ours;
-}
-
-static void unmount_stale(const char *path)
-{
-	struct stat st;
-	pid_t pid;
-
-	if (!stat(path, &st) || errno != ENOTCONN || !is_our_mount(path))
-		return;
-	fprintf(stderr, "ubpffs: %s: taking away the mount of a server that is gone\n", path);
-	if (!umount2(path, MNT_DETACH))
-		return;
-	pid = fork();
-	if (!pid) {
-		execlp("fusermount3", "fusermount3", "-u", "-z", "--", path, NULL);
-		_exit(127);
-	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
-}
-
-/* realpath() of a dead mount fails: resolve the directory above it. */
-static char *absolute_mountpoint(const char *arg)
-{
-	char full[PATH_MAX], *copy, *slash, *path = NULL;
-	size_t len;
-
-	if (realpath(arg, full))
-		return strdup(full);
-	copy = strdup(arg);
-	if (!copy)
-		return NULL;
-	for (len = strlen(copy); len > 1 && copy[len - 1] == '/'; len--)
-		copy[len - 1] = 0;
-	slash = strrchr(copy, '/');
-	if (slash)
-		*slash = 0;
-	if (realpath(!slash  ? "."
-		     : *copy ? copy
-			     : "/",
-		     full) &&
-	    asprintf(&path, "%s/%s", strcmp(full, "/") ? full : "", slash ? slash + 1 : copy) < 0)
-		path = NULL;
-	free(copy);
-	return path;
-}
-
 /* ---- options */
 
 static bool check_options(struct options *options, struct fuse_args *args)
@@ -264,7 +194,7 @@ static int run_mounted(struct fuse_args *args, const char *mountpoint)
 	if (!se)
 		return 1;
 	if (!fuse_set_signal_handlers(se)) {
-		unmount_stale(mountpoint);
+		mount_clear_stale(mountpoint);
 		if (!fuse_session_mount(se, mountpoint)) {
 			daemon_ready();
 			ret = serve(se);
@@ -353,8 +283,13 @@ int main(int argc, char **argv)
 			argv[0]);
 		goto out;
 	}
-	mountpoint = absolute_mountpoint(options.plain[options.plain[1] ? 1 : 0]);
-	if (!mountpoint || !check_options(&options, &args))
+	mountpoint = mount_absolute_path(options.plain[options.plain[1] ? 1 : 0]);
+	if (!mountpoint) {
+		fprintf(stderr, "ubpffs: %s: there is no such directory to mount on\n",
+			options.plain[options.plain[1] ? 1 : 0]);
+		goto out;
+	}
+	if (!check_options(&options, &args))
 		goto out;
 	if (!cmdline.foreground && daemon_start() < 0)
 		goto out;

@@ -1,0 +1,334 @@
+"""
+The end-to-end fixtures: a real server on a private mount, ended with all that it left, whatever the test did.
+
+    def test_x(m):              m: a Mount; state on ext4 (or what holds /tmp) and on tmpfs, one run each
+        m.sh("cat $P/count_ports.bpf.o > $M/progs/new")
+
+UBPFFS_BUILD names the build directory (default: build). Every wait is bounded. A sanitizer's report in the server's
+stderr, or a line with an error word that the test did not announce by m.expect(regex), fails the test.
+"""
+import ctypes
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get("UBPFFS_BUILD", os.path.join(ROOT, "build")))
+SERVER = os.path.join(BUILD, "ubpffs")
+PROGS = os.path.join(BUILD, "tests", "progs")
+SLOW = 5 if os.environ.get("UBPFFS_SAN") else 1
+WAIT = 20 * SLOW  # seconds for anything
+# Two ordinary users (fusermount3 wants an account).
+USERS = (pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid)
+
+BAD_WORDS = re.compile(
+    r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehavior|runtime error:|SUMMARY:"
+    r"|[Aa]ssert|[Ee]rror|[Ff]atal|corrupt|warning|cannot|could not|abort|Segmentation|broken|kept"
+)
+
+libc = ctypes.CDLL(None, use_errno=True)
+MNT_DETACH = 2
+
+
+def fs_type(path):
+    return subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True).stdout.strip()
+
+
+def wait_for(condition, what, seconds=WAIT):
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("timed out waiting for " + what)
+        time.sleep(0.01)
+
+
+def stacks(pid):
+    """What a process that hangs is doing."""
+    text = ""
+    if shutil.which("gdb"):
+        try:
+            text = subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all bt 12"],
+                                  capture_output=True, text=True, timeout=30).stdout
+        except subprocess.TimeoutExpired:
+            pass
+    return text[-8000:]
+
+
+class Mount:
+    def __init__(self, base, state_parent, user=None):
+        self.base = base
+        self.path = os.path.join(base, "m")
+        self.state = os.path.join(state_parent, "state")
+        self.user = user
+        self.options = []
+        self.proc = None
+        self.expected = []
+        self.stderr = os.path.join(base, "stderr")
+        os.mkdir(self.path)
+        if user is not None:
+            os.chown(self.path, user, user)
+
+    # ---- the server
+
+    def argv(self, *options):
+        opts = ",".join(["state=" + self.state] + list(self.options) + list(options))
+        return [SERVER, "-f", "-o", opts, self.path]
+
+    def start(self, *options, check=True):
+        env = dict(os.environ)
+        env.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99")
+        env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+        env.setdefault("TSAN_OPTIONS", "exitcode=99")
+        kwargs = {}
+        if self.user is not None:
+            kwargs = dict(user=self.user, group=self.user, extra_groups=[])
+            env.pop("XDG_RUNTIME_DIR", None)
+        self.proc = subprocess.Popen(self.argv(*options), stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.DEVNULL, stderr=open(self.stderr, "ab"), env=env,
+                                     start_new_session=True, cwd="/", **kwargs)
+        if not check:
+            return self
+        wait_for(lambda: self.proc.poll() is not None or self.serving(), "the mount")
+        assert self.proc.poll() is None, self.errors()
+        return self
+
+    def mounted(self):
+        """A mount of ours is there, dead or alive."""
+        with open("/proc/self/mountinfo") as f:
+            lines = [line.split() for line in f]
+        return any(line[4] == self.path and "fuse.ubpffs" in line for line in lines)
+
+    def serving(self):
+        try:
+            os.stat(self.path)
+        except PermissionError:  # another user's mount
+            pass
+        except OSError:
+            return False
+        return self.mounted()
+
+    def errors(self):
+        try:
+            with open(self.stderr, errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def expect(self, regex):
+        """The server's stderr may hold lines like this one."""
+        self.expected.append(re.compile(regex))
+
+    def bad_lines(self):
+        return [line for line in self.errors().splitlines()
+                if BAD_WORDS.search(line) and not any(e.search(line) for e in self.expected)]
+
+    def kill(self):
+        """As by the kernel: no time for anything."""
+        os.killpg(self.proc.pid, signal.SIGKILL)
+        self.proc.wait(WAIT)
+        self.proc = None
+
+    def umount(self):
+        """In order: the server ends by itself."""
+        libc.umount2(self.path.encode(), 0)
+        if self.mounted():
+            raise AssertionError("the mount is busy")
+        try:
+            code = self.proc.wait(WAIT)
+        except subprocess.TimeoutExpired:
+            text = stacks(self.proc.pid)
+            self.kill()
+            raise AssertionError("the server does not end after umount:\n" + text)
+        self.proc = None
+        assert code == 0, self.errors()
+
+    def restart(self, kill=True):
+        if kill:
+            self.kill()
+        else:
+            self.umount()
+        return self.start()
+
+    def end(self):
+        hung = None
+        if self.proc and self.proc.poll() is None:
+            libc.umount2(self.path.encode(), MNT_DETACH)
+            try:
+                self.proc.wait(WAIT)
+            except subprocess.TimeoutExpired:
+                # A client that still holds a file keeps a detached mount alive: then it is told.
+                self.proc.terminate()
+                try:
+                    self.proc.wait(WAIT)
+                except subprocess.TimeoutExpired:
+                    hung = stacks(self.proc.pid)
+        if self.proc:
+            code = self.proc.poll()
+            try:
+                os.killpg(self.proc.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.proc.wait(WAIT)
+        else:
+            code = 0
+        while self.mounted() and libc.umount2(self.path.encode(), MNT_DETACH) == 0:
+            pass
+        assert hung is None, "the server hangs at its end:\n" + hung
+        assert not self.bad_lines(), self.errors()
+        assert code in (0, None) or any(e.pattern == "exit" for e in self.expected), \
+            "the server ended with %s\n%s" % (code, self.errors())
+
+    # ---- clients
+
+    def sh(self, script, shell="bash", user=None, check=True, groups=(), cwd=None, stdin=None):
+        """Run a script with $M (the mount) and $P (compiled test objects). A failure shows all of it."""
+        if user is None:
+            user = self.user
+        kwargs = {}
+        if user is not None:
+            kwargs = dict(user=user, group=user, extra_groups=list(groups))
+        env = dict(os.environ, M=self.path, P=PROGS, T=self.base, LC_ALL="C")
+        r = subprocess.run([shell, "-c", script], capture_output=True, text=True, timeout=WAIT * 3, env=env,
+                           cwd=cwd or self.base, input=stdin, **kwargs)
+        if check:
+            assert r.returncode == 0, "%s\n-> %d\n%s%s\nM/log:\n%s\nstderr:\n%s" % (
+                script, r.returncode, r.stdout, r.stderr, self.log(), self.errors())
+        return r
+
+    def out(self, script, **kwargs):
+        return self.sh(script, **kwargs).stdout
+
+    def fails(self, script, message, **kwargs):
+        """The command fails, and says this (a strerror text)."""
+        r = self.sh(script, check=False, **kwargs)
+        assert r.returncode != 0, "should fail: " + script + "\n" + r.stdout
+        assert message in r.stderr, "%s\n-> %s, expected %s" % (script, r.stderr, message)
+        return r
+
+    def p(self, *names):
+        return os.path.join(self.path, *names)
+
+    def read(self, *names):
+        with open(self.p(*names)) as f:
+            return f.read()
+
+    def log(self):
+        return self.sh("cat $M/log", check=False).stdout
+
+    def load(self, name, **kwargs):
+        return self.sh("cat $P/%s.bpf.o > $M/progs/new" % name, **kwargs)
+
+    def names(self):
+        """What loads made: everything in progs/ and maps/ but the files that are always there."""
+        return (sorted(set(os.listdir(self.p("progs"))) - {"new", "log"}), sorted(os.listdir(self.p("maps"))))
+
+    def info(self, *names):
+        """A file of `name: value` lines."""
+        return dict(line.split(": ", 1) if ": " in line else (line.rstrip(":"), "")
+                    for line in self.read(*names).splitlines())
+
+    def metrics(self):
+        return {k: int(v) for k, v in self.info("metrics").items()}
+
+    def wait_live(self, progs, maps):
+        """The engine's own counts; what ends does so after a grace period."""
+        def there():
+            v = self.metrics()
+            return (v["progs_live"], v["maps_live"]) == (progs, maps)
+        try:
+            wait_for(there, "")
+        except AssertionError:
+            v = self.metrics()
+            raise AssertionError("live: %s programs, %s maps; expected %d, %d" %
+                                 (v["progs_live"], v["maps_live"], progs, maps))
+
+    def objects(self):
+        return sorted(os.listdir(os.path.join(self.state, "objects")))
+
+
+def obj(name):
+    """The bytes of a compiled test object."""
+    with open(os.path.join(PROGS, name + ".bpf.o"), "rb") as f:
+        return f.read()
+
+
+def make_base(parent):
+    base = tempfile.mkdtemp(prefix="ubpffs-", dir=parent)
+    os.chmod(base, 0o755)
+    return base
+
+
+PARENTS = {"disk": "/tmp", "tmpfs": "/dev/shm"}
+
+
+def state_parent(where):
+    parent = PARENTS[where]
+    if not os.path.isdir(parent) or (where == "tmpfs") != (fs_type(parent) == "tmpfs"):
+        pytest.skip("%s is not on %s here" % (parent, where))
+    return make_base(parent)
+
+
+def make_mount(where, user=None):
+    base = make_base("/tmp")
+    parent = state_parent(where)
+    if user is not None:
+        os.chown(parent, user, user)
+    return Mount(base, parent, user), (base, parent)
+
+
+@pytest.fixture(params=["disk", "tmpfs"])
+def cold(request):
+    """A Mount that is not started."""
+    mount, dirs = make_mount(request.param)
+    yield mount
+    try:
+        mount.end()
+    finally:
+        for d in dirs:
+            shutil.rmtree(d, ignore_errors=True)
+
+
+@pytest.fixture
+def m(cold):
+    return cold.start()
+
+
+@pytest.fixture
+def dev_fuse():
+    """/dev/fuse open to everybody, as udev makes it; some containers have it for root only."""
+    mode = os.stat("/dev/fuse").st_mode & 0o777
+    try:
+        os.chmod("/dev/fuse", 0o666)
+    except OSError:
+        if mode & 0o6 != 0o6:
+            pytest.skip("/dev/fuse is closed to ordinary users here")
+    yield
+    if mode != 0o666:
+        os.chmod("/dev/fuse", mode)
+
+
+@pytest.fixture
+def user_mount(dev_fuse):
+    """A server of an ordinary user (state on tmpfs), not started."""
+    mount, dirs = make_mount("tmpfs", USERS[0])
+    yield mount
+    try:
+        mount.end()
+    finally:
+        for d in dirs:
+            shutil.rmtree(d, ignore_errors=True)
+
+
+@pytest.fixture(params=["bash", "dash"])
+def shell(request):
+    return request.param

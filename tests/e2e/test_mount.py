@@ -1,0 +1,227 @@
+"""Starting, mounting, ending: the server as a libfuse program."""
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+
+import pytest
+
+from conftest import SERVER, USERS, WAIT, libc, wait_for
+
+
+def run(*args, **kwargs):
+    return subprocess.run([SERVER, *args], capture_output=True, text=True, timeout=WAIT, **kwargs)
+
+
+def test_help_and_version():
+    r = run("--help")
+    assert r.returncode == 0 and "state=DIR" in r.stdout and "trust_others" in r.stdout
+    r = run("-V")
+    assert r.returncode == 0 and r.stdout.startswith("ubpffs ")
+
+
+def test_no_mountpoint():
+    r = run("-o", "state=/nonexistent")
+    assert r.returncode != 0 and "usage" in r.stderr
+
+
+def test_missing_mountpoint(cold):
+    r = run("-f", "-o", "state=" + cold.state, "/nonexistent/m")
+    assert r.returncode != 0 and r.stderr
+
+
+def test_root_is_understandable(m):
+    names = os.listdir(m.path)
+    for name in ("README", "version", "features", "log", "metrics", "trace_pipe", "ctl", "ids", "progs", "maps"):
+        assert name in names
+    readme = m.read("README")
+    for word in ("progs/new", "mkdir", "ln", "rm -r", "log"):
+        assert word in readme
+    for name in ("README", "version", "features", "metrics"):
+        text = m.read(name)
+        assert text.endswith("\n") and "\0" not in text
+    features = m.read("features")
+    assert "prog_type xdp: yes" in features and "map_type hash: yes" in features
+    assert "helper map_lookup_elem: " in features
+
+
+def test_every_text_line_is_name_and_value(m):
+    m.load("count_ports")
+    for name in ("metrics", "features", "progs/count_ports/info", "progs/count_ports/stats"):
+        for line in m.read(name).splitlines():
+            assert ":" in line, (name, line)
+
+
+def test_ends_by_fusermount(m):
+    subprocess.run(["fusermount3", "-u", m.path], check=True, timeout=WAIT)
+    assert m.proc.wait(WAIT) == 0
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_ends_by_signal(m, sig):
+    m.load("count_ports")
+    m.proc.send_signal(sig)
+    assert m.proc.wait(WAIT) == 0
+    assert not m.mounted()
+
+
+def test_ends_by_signal_with_waiting_reader(m):
+    reader = subprocess.Popen(["cat", m.p("trace_pipe")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(lambda: m.metrics()["parked_requests"] == 1, "the reader to wait")
+    m.proc.send_signal(signal.SIGTERM)
+    assert m.proc.wait(WAIT) == 0
+    reader.wait(WAIT)
+
+
+def test_daemon(cold):
+    """Without -f the command returns when the mount is usable, and says so by its exit."""
+    r = run("-o", "state=" + cold.state, cold.path)
+    assert r.returncode == 0, r.stderr
+    assert cold.read("version")
+    again = run("-o", "state=" + cold.state, cold.path)
+    assert again.returncode != 0 and "another server" in again.stderr
+    subprocess.run(["fusermount3", "-u", cold.path], check=True, timeout=WAIT)
+    # The state is free when the server is gone.
+    def free():
+        fd = os.open(os.path.join(cold.state, "lock"), os.O_RDWR)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+    wait_for(free, "the server's end")
+
+
+def test_mount_command(cold):
+    """As mount(8) starts it for `mount -t fuse.ubpffs DIR M`: a source, the mount point, options of its own."""
+    r = subprocess.run(["mount", "-t", "fuse", "-o", "nosuid,noauto", SERVER + "#" + cold.state, cold.path],
+                       capture_output=True, text=True, timeout=WAIT)
+    assert r.returncode == 0, r.stderr
+    assert cold.read("version")
+    assert os.path.isdir(os.path.join(cold.state, "objects"))
+    subprocess.run(["umount", cold.path], check=True, timeout=WAIT)
+
+
+def test_one_server_a_state(m):
+    other = os.path.join(m.base, "other")
+    os.mkdir(other)
+    r = run("-f", "-o", "state=" + m.state, other)
+    assert r.returncode != 0 and "another server uses" in r.stderr
+    assert m.read("version")
+
+
+def test_state_must_be_private(cold):
+    os.mkdir(cold.state, 0o755)
+    os.chmod(cold.state, 0o755)
+    r = run("-f", "-o", "state=" + cold.state, cold.path)
+    assert r.returncode != 0 and "yours alone" in r.stderr
+    os.chmod(cold.state, 0o700)
+    os.chown(cold.state, USERS[0], USERS[0])
+    r = run("-f", "-o", "state=" + cold.state, cold.path)
+    assert r.returncode != 0 and "yours alone" in r.stderr
+
+
+def test_state_is_private(m):
+    st = os.stat(m.state)
+    assert st.st_mode & 0o777 == 0o700
+
+
+def test_stale_mount_is_taken_over(m):
+    m.load("count_ports")
+    m.expect("taking away the mount")
+    m.kill()
+    with pytest.raises(OSError) as e:
+        os.listdir(m.path)
+    assert e.value.errno == errno.ENOTCONN
+    m.start()
+    assert "count_ports" in m.names()[0]
+
+
+def test_other_mounts_are_left_alone(cold):
+    """A mount point that is used by something else is not unmounted: we mount on top, as libfuse does."""
+    subprocess.run(["mount", "-t", "tmpfs", "x", cold.path], check=True, timeout=WAIT)
+    try:
+        open(cold.p("mine"), "w").close()
+        cold.start()
+        cold.umount()
+        assert os.path.exists(cold.p("mine"))
+    finally:
+        libc.umount2(cold.path.encode(), 2)
+
+
+def test_root_mount_is_for_everybody(m):
+    assert m.out("cat $M/version", user=USERS[1])
+
+
+def test_owner_only(cold):
+    cold.start("owner_only")
+    cold.fails("ls $M", "Permission denied", user=USERS[1])
+
+
+def test_ordinary_user(user_mount):
+    m = user_mount
+    m.start()
+    m.load("count_ports")
+    assert m.names() == (["count_ports"], ["by_port", "by_proto"])
+    m.sh("mkdir $M/mine; ln $M/progs/count_ports/prog $M/mine/; chmod 600 $M/mine/prog")
+    assert m.sh("ls $M", user=USERS[1], check=False).returncode != 0
+    m.kill()
+    m.expect("taking away the mount")
+    m.start()
+    assert m.out("ls $M/mine") == "prog\n"
+    m.sh("rm -r $M/progs/count_ports $M/mine")
+    m.sh("! ls $M/progs/count_ports 2>/dev/null")
+
+
+def test_ordinary_user_unreadable_bits(user_mount):
+    """The bits are the client's: a map that its owner made read-only, or nothing at all, is there again."""
+    m = user_mount.start()
+    m.sh("""mkdir $M/maps/a; cd $M/maps/a; echo array > type; echo 4 > key_size; echo 4 > value_size
+            echo 8 > max_entries; echo 5 > entries/1; chmod 400 map; mkdir $M/d; chmod 0 $M/d""")
+    m.kill()
+    m.expect("taking away the mount")
+    m.start()
+    assert m.out("cat $M/maps/a/entries/1") == "5\n"
+    assert m.out("stat -c %a $M/maps/a/map $M/d") == "400\n0\n"
+
+
+def test_ordinary_user_allow_other_needs_asking_twice(user_mount):
+    m = user_mount
+    r = subprocess.run(m.argv("allow_other"), capture_output=True, text=True, timeout=WAIT, user=m.user,
+                       group=m.user, extra_groups=[])
+    assert r.returncode != 0 and "trust_others" in r.stderr
+    assert not m.mounted()
+
+
+def test_default_state_directory(user_mount):
+    m = user_mount
+    run_dir = os.path.join(m.base, "run")
+    os.mkdir(run_dir, 0o700)
+    os.chown(run_dir, m.user, m.user)
+    r = subprocess.run([SERVER, m.path], capture_output=True, text=True, timeout=WAIT, user=m.user,
+                       group=m.user, extra_groups=[], env=dict(os.environ, XDG_RUNTIME_DIR=run_dir))
+    assert r.returncode == 0, r.stderr
+    assert os.path.isdir(os.path.join(run_dir, "ubpffs", "objects"))
+    subprocess.run(["fusermount3", "-u", m.path], check=True, timeout=WAIT)
+
+
+def test_grep_and_cp_end(m):
+    """Readers that may wait honour O_NONBLOCK or are bounded: tools that read everything come to an end."""
+    m.load("count_ports")
+    m.sh("timeout 60 cp -r $M/progs $M/maps $T/copy; rm -rf $T/copy", check=False)
+    m.sh("timeout 60 grep -r nothing-like-this $M/progs $M/maps $M/ids; test $? -ne 124")
+    fd = os.open(m.p("trace_pipe"), os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        os.read(fd, 100)
+    os.close(fd)
+
+
+def test_errno_of_unknown_ioctl_and_mmap(m):
+    fd = os.open(m.p("README"), os.O_RDONLY)
+    with pytest.raises(OSError) as e:
+        fcntl.ioctl(fd, 0xbf01, b"")
+    assert e.value.errno == errno.ENOTTY
+    os.close(fd)
