@@ -109,9 +109,9 @@ static int backtrack_store(struct backtrack_state *bt, const struct bpf_insn *in
 
 		if (!(insn->imm & BPF_FETCH) || !bt_is_reg_set(bt, load_reg))
 			return 0;
-		if (stack_access(e))
-			return -ENOTSUP;
 		bt_clear_reg(bt, load_reg);
+		if (stack_access(e))
+			bt->stack_masks[e->frameno] |= 1ULL << e->spi;
 		return 0;
 	}
 	if (!stack_access(e) || !(bt->stack_masks[e->frameno] & 1ULL << e->spi))
