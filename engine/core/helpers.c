@@ -147,12 +147,13 @@ BPF_HELPER(get_numa_node_id)
 
 /*
  * Parse a number at the start of `buf` (len bytes, not terminated) as Linux's strtol helpers do: spaces, a
- * sign, a base of 0, 8, 10 or 16. Returns the bytes used, -EINVAL without a digit, -ERANGE past 64 bits.
+ * minus, a base of 0, 8, 10 or 16. Returns the bytes used, -EINVAL without a digit, -ERANGE past 64 bits.
  */
 static s64 parse_number(const char *buf, size_t len, u64 flags, u64 *value, bool *negative)
 {
 	u64 base = flags & 0x1f, limit_mul, digit;
 	size_t i = 0, first;
+	bool hex;
 
 	if (!buf || !len || (flags & ~0x1fULL) ||
 	    (base != 0 && base != 8 && base != 10 && base != 16))
@@ -162,17 +163,15 @@ static s64 parse_number(const char *buf, size_t len, u64 flags, u64 *value, bool
 	*negative = i < len && buf[i] == '-';
 	if (*negative)
 		i++;
-	if (i < len && buf[i] == '+' && !*negative)
-		i++;
 	if (i >= len)
 		return -EINVAL;
-	if ((base == 0 || base == 16) && i + 2 < len && buf[i] == '0' && (buf[i + 1] | 32) == 'x' &&
-	    isxdigit((unsigned char)buf[i + 2])) {
+	hex = i + 1 < len && buf[i] == '0' && (buf[i + 1] | 32) == 'x';
+	if (base == 0 && hex && i + 2 < len && isxdigit((unsigned char)buf[i + 2]))
 		base = 16;
-		i += 2;
-	} else if (base == 0) {
+	else if (base == 0)
 		base = buf[i] == '0' ? 8 : 10;
-	}
+	if (base == 16 && hex)
+		i += 2;
 	limit_mul = UINT64_MAX / base;
 	*value = 0;
 	for (first = i; i < len; i++) {

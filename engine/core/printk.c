@@ -6,7 +6,6 @@
  * pi6; width and the flags "0 +-". Anything else, or more than three conversions, is -EINVAL and prints nothing.
  * What %s and %pI point to is read through the kernel, so a bad address gives an empty string, not a fault.
  */
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -63,7 +62,15 @@ static bool ends_conversion(char c)
 	return !c || isspace((unsigned char)c) || ispunct((unsigned char)c);
 }
 
-/* Parse what stands after '%'. Returns its length, or -EINVAL. */
+/* Letters and digits right after a pointer's conversion belong to it, and are not printed. */
+static int skip_alnum(const char *s, int len)
+{
+	while (isalnum((unsigned char)s[len]))
+		len++;
+	return len;
+}
+
+/* Parse what stands after "%p". Returns its length, or -EINVAL. */
 static int parse_pointer(const char *s, struct printk_spec *spec)
 {
 	static const char *const subs[] = {"I4", "i4", "I6", "i6"};
@@ -76,12 +83,12 @@ static int parse_pointer(const char *s, struct printk_spec *spec)
 		return 0;
 	if (strchr("KxsSB", s[0])) {
 		spec->sub[0] = s[0];
-		return ends_conversion(s[1]) || s[0] != 'K' ? 1 : -EINVAL;
+		return skip_alnum(s, 1);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(subs); i++)
 		if (s[0] == subs[i][0] && s[1] == subs[i][1]) {
 			memcpy(spec->sub, subs[i], 3);
-			return 2;
+			return skip_alnum(s, 2);
 		}
 	return -EINVAL;
 }
@@ -164,26 +171,19 @@ static u64 hash_pointer(u64 ptr)
 
 static void format_pointer(struct printk_out *out, const struct printk_spec *spec, u64 arg)
 {
-	char text[INET6_ADDRSTRLEN] = "", fmt[64];
 	u8 addr[16] = {0};
 
-	if (spec->sub[0] == 'I' || spec->sub[0] == 'i') {
-		bool v6 = spec->sub[1] == '6';
-
-		if (safe_read(addr, arg, v6 ? 16 : 4) != (v6 ? 16u : 4u)) {
-			strcpy(text, "(efault)");
-		} else if (!v6) {
-			snprintf(text, sizeof(text),
-				 spec->sub[0] == 'i' ? "%03u.%03u.%03u.%03u" : "%u.%u.%u.%u",
-				 addr[0], addr[1], addr[2], addr[3]);
-		} else {
-			for (int i = 0; i < 16; i += 2)
-				snprintf(text + strlen(text), sizeof(text) - strlen(text),
-					 "%s%02x%02x", i && spec->sub[0] == 'I' ? ":" : "", addr[i],
-					 addr[i + 1]);
-		}
-		snprintf(fmt, sizeof(fmt), "%%%ss", spec->flags);
-		out_spec(out, fmt, text);
+	if (spec->sub[1] == '4') {
+		safe_read(addr, arg, 4); /* what cannot be read is zeros */
+		out_spec(out, spec->sub[0] == 'i' ? "%03u.%03u.%03u.%03u" : "%u.%u.%u.%u", addr[0],
+			 addr[1], addr[2], addr[3]);
+		return;
+	}
+	if (spec->sub[1] == '6') {
+		safe_read(addr, arg, 16);
+		for (int i = 0; i < 16; i += 2)
+			out_spec(out, "%s%02x%02x", i && spec->sub[0] == 'I' ? ":" : "", addr[i],
+				 addr[i + 1]);
 		return;
 	}
 	out_spec(out, "%016llx", (unsigned long long)(spec->sub[0] ? arg : hash_pointer(arg)));
@@ -202,7 +202,8 @@ static void format_arg(struct printk_out *out, const struct printk_spec *spec, u
 		out_spec(out, fmt, text);
 		break;
 	case 'c':
-		out_char(out, (char)arg);
+		snprintf(fmt, sizeof(fmt), "%%%sc", spec->flags);
+		out_spec(out, fmt, (int)(unsigned char)arg);
 		break;
 	case 'p':
 		format_pointer(out, spec, arg);
@@ -227,7 +228,7 @@ static int format_walk(const char *fmt, const u64 *args, struct printk_out *out)
 	for (size_t i = 0; fmt[i]; i++) {
 		unsigned char c = (unsigned char)fmt[i];
 
-		if (c >= 128 || (!isprint(c) && !isspace(c)))
+		if (c < 128 && !isprint(c) && !isspace(c))
 			return -EINVAL;
 		if (c == '%' && fmt[i + 1] == '%')
 			i++;
@@ -250,7 +251,7 @@ static int format_walk(const char *fmt, const u64 *args, struct printk_out *out)
 }
 
 /* "            comm-1234    [001] ..... 12345.678901: bpf_trace_printk: text": a line of trace_pipe. */
-static void trace_line(const char *text)
+static void trace_line(const char *text, size_t text_len)
 {
 	char line[PRINTK_BUF + 128], comm[16] = "?";
 	struct timespec ts;
@@ -259,11 +260,11 @@ static void trace_line(const char *text)
 	prctl(PR_GET_NAME, comm);
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	len = snprintf(line, sizeof(line),
-		       "%16s-%-7d [%03d] ..... %5lu.%06lu: bpf_trace_printk: %s", comm,
+		       "%16s-%-7d [%03d] ..... %5lu.%06lu: bpf_trace_printk: ", comm,
 		       (int)syscall(SYS_gettid), bpf_this.slot, (unsigned long)ts.tv_sec,
-		       (unsigned long)ts.tv_nsec / 1000, text);
-	if (len > 0)
-		bpf_trace_write(line, min((size_t)len, sizeof(line) - 1));
+		       (unsigned long)ts.tv_nsec / 1000);
+	memcpy(line + len, text, text_len);
+	bpf_trace_write(line, (size_t)len + text_len);
 }
 
 static u64 bpf_trace_printk(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
@@ -282,7 +283,7 @@ static u64 bpf_trace_printk(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 		return (u64)-EINVAL;
 	text[0] = 0;
 	format_walk(fmt, args, &out);
-	trace_line(text);
+	trace_line(text, out.len);
 	return out.len;
 }
 

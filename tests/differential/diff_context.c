@@ -11,12 +11,11 @@
 #include <cmocka.h>
 #include "core/reg.h"
 #include "load.h"
-#include "tests/lib/kernel.h"
+#include "tests/lib/both.h"
 #include "uapi/bpf_insn.h"
 
-#define OUT_MAX 70000
-#define CB(i)	(offsetof(struct __sk_buff, cb) + 4 * (i))
-#define F(x)	offsetof(struct __sk_buff, x)
+#define CB(i) (offsetof(struct __sk_buff, cb) + 4 * (i))
+#define F(x)  offsetof(struct __sk_buff, x)
 
 struct input {
 	const char *name;
@@ -24,120 +23,19 @@ struct input {
 	u32 len;
 };
 
-struct both { /* the same program, there and here */
-	int fd;
-	struct bpf_prog *prog;
-};
-
-struct outcome {
-	int err;
-	u32 retval, data_size, ctx_size;
-	u8 data[OUT_MAX], ctx[256];
-};
-
 static struct input inputs[16];
 static u32 input_cnt;
-static u32 differ;
-static u64 compared;
-
-static void load_both(struct both *b, enum bpf_prog_type type, enum bpf_attach_type attach,
-		      const struct bpf_insn *insns, u32 cnt)
-{
-	const struct bpf_prog_load_attr attr = {
-		.prog_type = type,
-		.expected_attach_type = attach,
-		.license = "GPL",
-		.insns = insns,
-		.insn_cnt = cnt,
-	};
-	static char text[65536];
-	struct bpf_log log;
-	int err;
-
-	text[0] = 0;
-	b->fd = kernel_prog_load(&attr, NULL, 1, text, sizeof(text));
-	if (b->fd < 0)
-		fail_msg("the kernel refuses: %s", text);
-	bpf_log_init(&log, 1, 0);
-	err = bpf_prog_load(&attr, &log, &log, NULL, &b->prog);
-	if (err)
-		fail_msg("we refuse: %s", bpf_log_text(&log));
-	bpf_log_free(&log);
-}
-
-static void free_both(struct both *b)
-{
-	close(b->fd);
-	bpf_prog_put(b->prog);
-}
-
-static void run_one(struct bpf_prog *prog, int fd, const struct bpf_test_run *base,
-		    struct outcome *out)
-{
-	struct bpf_test_run run = *base;
-
-	memset(out->data, 0xaa, sizeof(out->data));
-	memset(out->ctx, 0xaa, sizeof(out->ctx));
-	run.data_out = base->data_size_out ? out->data : NULL;
-	run.ctx_out = base->ctx_size_out ? out->ctx : NULL;
-	out->err = prog ? bpf_prog_test_run(prog, &run) : kernel_test_run(fd, &run);
-	out->retval = run.retval;
-	out->data_size = run.data_size_out;
-	out->ctx_size = run.ctx_size_out;
-}
-
-static void dump(const char *who, const struct outcome *o)
-{
-	print_error("    %s: err %d retval 0x%x size %u data", who, o->err, o->retval,
-		    o->data_size);
-	for (u32 i = 0; i < min(o->data_size, 40u); i++)
-		print_error(" %02x", o->data[i]);
-	print_error(" ctx");
-	for (u32 i = 0; i < min(o->ctx_size, 256u); i += 4) {
-		u32 word;
-
-		memcpy(&word, o->ctx + i, 4);
-		if (word)
-			print_error(" [%u]=%x", i, word);
-	}
-	print_error("\n");
-}
-
-static void compare(const struct both *b, const struct bpf_test_run *run, const char *what,
-		    const char *input)
-{
-	static struct outcome k, o;
-	bool same;
-
-	run_one(NULL, b->fd, run, &k);
-	run_one(b->prog, -1, run, &o);
-	compared++;
-	same = k.err == o.err;
-	if (same && (!k.err || k.err == -ENOSPC))
-		same = k.retval == o.retval && k.data_size == o.data_size &&
-		       !memcmp(k.data, o.data, sizeof(k.data));
-	if (same && !k.err)
-		same = k.ctx_size == o.ctx_size && !memcmp(k.ctx, o.ctx, sizeof(k.ctx));
-	if (same)
-		return;
-	if (differ++ < 40) {
-		print_error("%s on %s differs\n", what, input);
-		dump("kernel", &k);
-		dump("we", &o);
-	}
-}
-
 static void compare_on_inputs(const struct both *b, const char *what, u32 ctx_size)
 {
 	for (u32 i = 0; i < input_cnt; i++) {
 		const struct bpf_test_run run = {
 			.data_in = inputs[i].data,
 			.data_size_in = inputs[i].len,
-			.data_size_out = OUT_MAX,
+			.data_size_out = BOTH_OUT_MAX,
 			.ctx_size_out = ctx_size,
 		};
 
-		compare(b, &run, what, inputs[i].name);
+		both_compare(b, &run, what, inputs[i].name);
 	}
 }
 
@@ -163,7 +61,7 @@ static void set_proto(struct input *in, u16 proto)
 
 static int start_over(void **state)
 {
-	differ = 0;
+	both_differ = 0;
 	return 0;
 }
 
@@ -258,14 +156,14 @@ static void skb_fields_hold_what_the_kernels_hold(void **state)
 
 				if (!can_read(&skb_cases[c], off, 1 << s))
 					continue;
-				load_both(&b, skb_cases[c].type, skb_cases[c].attach, insns,
+				both_load(&b, skb_cases[c].type, skb_cases[c].attach, insns,
 					  ARRAY_SIZE(insns));
 				snprintf(what, sizeof(what), "%s: %d bytes at %d",
 					 skb_cases[c].name, 1 << s, off);
 				compare_on_inputs(&b, what, sizeof(struct __sk_buff));
-				free_both(&b);
+				both_free(&b);
 			}
-	assert_int_equal(differ, 0);
+	assert_int_equal(both_differ, 0);
 }
 
 /* Store a pattern, by register and by immediate, then read the whole field back. */
@@ -296,7 +194,7 @@ static void skb_stores_change_what_the_kernels_change(void **state)
 
 					if (!can_write(&skb_cases[c], off, 1 << s))
 						continue;
-					load_both(&b, skb_cases[c].type, skb_cases[c].attach, insns,
+					both_load(&b, skb_cases[c].type, skb_cases[c].attach, insns,
 						  ARRAY_SIZE(insns));
 					snprintf(what, sizeof(what),
 						 "%s: store 0x%x, %d bytes at %d",
@@ -304,17 +202,17 @@ static void skb_stores_change_what_the_kernels_change(void **state)
 					const struct bpf_test_run run = {
 						.data_in = inputs[0].data,
 						.data_size_in = inputs[0].len,
-						.data_size_out = OUT_MAX,
+						.data_size_out = BOTH_OUT_MAX,
 						.ctx_size_out = sizeof(struct __sk_buff),
 					};
 
-					compare(&b, &run, what, inputs[0].name);
-					free_both(&b);
+					both_compare(&b, &run, what, inputs[0].name);
+					both_free(&b);
 				}
-	assert_int_equal(differ, 0);
+	assert_int_equal(both_differ, 0);
 }
 
-/* data, data_end, data_meta: only their distances can be compared. */
+/* data, data_end, data_meta: only their distances can be both_compared. */
 static void skb_packet_pointers(void **state)
 {
 	for (u32 c = 1; c < ARRAY_SIZE(skb_cases); c++) {
@@ -336,11 +234,11 @@ static void skb_packet_pointers(void **state)
 		};
 		struct both b;
 
-		load_both(&b, skb_cases[c].type, skb_cases[c].attach, insns, ARRAY_SIZE(insns));
+		both_load(&b, skb_cases[c].type, skb_cases[c].attach, insns, ARRAY_SIZE(insns));
 		compare_on_inputs(&b, skb_cases[c].name, sizeof(struct __sk_buff));
-		free_both(&b);
+		both_free(&b);
 	}
-	assert_int_equal(differ, 0);
+	assert_int_equal(both_differ, 0);
 }
 
 /* ---- what a test run takes and gives */
@@ -360,18 +258,18 @@ static void skb_contexts_in(void **state)
 		struct bpf_test_run run = {
 			.data_in = inputs[0].data,
 			.data_size_in = inputs[0].len,
-			.data_size_out = OUT_MAX,
+			.data_size_out = BOTH_OUT_MAX,
 			.ctx_in = &in,
 			.ctx_size_in = sizeof(in.ctx),
 			.ctx_size_out = sizeof(in.ctx),
 		};
 
-		load_both(&b, skb_cases[c].type, skb_cases[c].attach, pass, 2);
+		both_load(&b, skb_cases[c].type, skb_cases[c].attach, pass, 2);
 		for (u32 off = 0; off < sizeof(in.ctx); off++) {
 			memset(&in, 0, sizeof(in));
 			((u8 *)&in)[off] = 1;
 			snprintf(what, sizeof(what), "%s: ctx byte %u", skb_cases[c].name, off);
-			compare(&b, &run, what, inputs[0].name);
+			both_compare(&b, &run, what, inputs[0].name);
 		}
 		memset(&in, 0, sizeof(in));
 		in.ctx.mark = 0x11223344;
@@ -382,13 +280,13 @@ static void skb_contexts_in(void **state)
 		in.ctx.gso_segs = 3;
 		in.ctx.gso_size = 100;
 		memcpy(in.ctx.cb, "abcdefghijklmnopqrst", 20);
-		compare(&b, &run, skb_cases[c].name, "a full context");
+		both_compare(&b, &run, skb_cases[c].name, "a full context");
 		for (u32 i = 0; i < 6; i++) {
 			static const u32 ifs[] = {0, 1, 2, 3, 4, 99999};
 
 			in.ctx.ifindex = ifs[i];
 			snprintf(what, sizeof(what), "%s: ifindex %u", skb_cases[c].name, ifs[i]);
-			compare(&b, &run, what, inputs[0].name);
+			both_compare(&b, &run, what, inputs[0].name);
 		}
 		in.ctx.ifindex = 0;
 		for (u32 i = 0; i < 8; i++) {
@@ -396,57 +294,57 @@ static void skb_contexts_in(void **state)
 
 			in.ctx.wire_len = lens[i];
 			snprintf(what, sizeof(what), "%s: wire_len %u", skb_cases[c].name, lens[i]);
-			compare(&b, &run, what, inputs[0].name);
+			both_compare(&b, &run, what, inputs[0].name);
 		}
 		in.ctx.wire_len = 0;
 		in.ctx.gso_segs = 65535;
-		compare(&b, &run, skb_cases[c].name, "gso_segs 65535");
+		both_compare(&b, &run, skb_cases[c].name, "gso_segs 65535");
 		in.ctx.gso_segs = 65536;
-		compare(&b, &run, skb_cases[c].name, "gso_segs 65536");
+		both_compare(&b, &run, skb_cases[c].name, "gso_segs 65536");
 		in.ctx.gso_segs = 0;
 		in.ctx.gso_size = 0x12345;
-		compare(&b, &run, skb_cases[c].name, "gso_size 0x12345");
+		both_compare(&b, &run, skb_cases[c].name, "gso_size 0x12345");
 		in.ctx.gso_size = 0;
 
 		/* sizes */
 		run.ctx_size_in = 40;
-		compare(&b, &run, skb_cases[c].name, "a short context");
+		both_compare(&b, &run, skb_cases[c].name, "a short context");
 		run.ctx_size_in = sizeof(in);
-		compare(&b, &run, skb_cases[c].name, "a long context of zeros");
+		both_compare(&b, &run, skb_cases[c].name, "a long context of zeros");
 		in.more[15] = 1;
-		compare(&b, &run, skb_cases[c].name, "a long context");
+		both_compare(&b, &run, skb_cases[c].name, "a long context");
 		in.more[15] = 0;
 		run.ctx_size_in = sizeof(in.ctx);
 		run.ctx_size_out = 50;
-		compare(&b, &run, skb_cases[c].name, "little room for the context");
+		both_compare(&b, &run, skb_cases[c].name, "little room for the context");
 		run.ctx_size_out = 250;
-		compare(&b, &run, skb_cases[c].name, "much room for the context");
+		both_compare(&b, &run, skb_cases[c].name, "much room for the context");
 		run.ctx_in = NULL;
-		compare(&b, &run, skb_cases[c].name, "a size without a context");
+		both_compare(&b, &run, skb_cases[c].name, "a size without a context");
 		run.ctx_size_in = 0;
 		run.ctx_size_out = sizeof(in.ctx);
-		compare(&b, &run, skb_cases[c].name, "no context in");
+		both_compare(&b, &run, skb_cases[c].name, "no context in");
 		run.ctx_size_out = 0;
-		compare(&b, &run, skb_cases[c].name, "no context at all");
+		both_compare(&b, &run, skb_cases[c].name, "no context at all");
 		run.data_size_out = 20;
-		compare(&b, &run, skb_cases[c].name, "little room for the packet");
+		both_compare(&b, &run, skb_cases[c].name, "little room for the packet");
 		run.data_size_out = 64;
-		compare(&b, &run, skb_cases[c].name, "just enough room");
-		run.data_size_out = OUT_MAX;
+		both_compare(&b, &run, skb_cases[c].name, "just enough room");
+		run.data_size_out = BOTH_OUT_MAX;
 		for (u32 f = 0; f < 8; f++) {
 			run.flags = 1u << f;
 			snprintf(what, sizeof(what), "%s: flags %u", skb_cases[c].name, run.flags);
 			if (run.flags != 4) /* BPF_F_TEST_SKB_CHECKSUM_COMPLETE */
-				compare(&b, &run, what, inputs[0].name);
+				both_compare(&b, &run, what, inputs[0].name);
 		}
-		free_both(&b);
+		both_free(&b);
 	}
-	assert_int_equal(differ, 0);
+	assert_int_equal(both_differ, 0);
 }
 
 static void packet_sizes(void **state)
 {
-	static u8 big[OUT_MAX];
+	static u8 big[BOTH_OUT_MAX];
 	static const u32 lens[] = {0,	 1,    13,   14,   15,	 34,   1514, 3520, 3521,
 				   3648, 3712, 3713, 3776, 3777, 4000, 4096, 9000, 65535};
 	char what[128];
@@ -454,12 +352,12 @@ static void packet_sizes(void **state)
 
 	big[12] = 8;
 	for (u32 c = 0; c < ARRAY_SIZE(skb_cases); c++) {
-		load_both(&b, skb_cases[c].type, skb_cases[c].attach, pass, 2);
+		both_load(&b, skb_cases[c].type, skb_cases[c].attach, pass, 2);
 		for (u32 i = 0; i < ARRAY_SIZE(lens); i++) {
 			const struct bpf_test_run run = {
 				.data_in = big,
 				.data_size_in = lens[i],
-				.data_size_out = OUT_MAX,
+				.data_size_out = BOTH_OUT_MAX,
 			};
 
 			if (lens[i] > 3712) { /* ours are larger: see skb_test_run.c */
@@ -471,23 +369,23 @@ static void packet_sizes(void **state)
 				continue;
 			}
 			snprintf(what, sizeof(what), "%s: %u bytes", skb_cases[c].name, lens[i]);
-			compare(&b, &run, what, "zeros");
+			both_compare(&b, &run, what, "zeros");
 		}
-		free_both(&b);
+		both_free(&b);
 	}
-	load_both(&b, BPF_PROG_TYPE_XDP, 0, pass, 2);
+	both_load(&b, BPF_PROG_TYPE_XDP, 0, pass, 2);
 	for (u32 i = 0; i < ARRAY_SIZE(lens); i++) {
 		const struct bpf_test_run run = {
 			.data_in = big,
 			.data_size_in = lens[i],
-			.data_size_out = OUT_MAX,
+			.data_size_out = BOTH_OUT_MAX,
 		};
 
 		snprintf(what, sizeof(what), "xdp: %u bytes", lens[i]);
-		compare(&b, &run, what, "zeros");
+		both_compare(&b, &run, what, "zeros");
 	}
-	free_both(&b);
-	assert_int_equal(differ, 0);
+	both_free(&b);
+	assert_int_equal(both_differ, 0);
 }
 
 /* ---- xdp_md */
@@ -502,7 +400,7 @@ static void xdp_fields_and_contexts(void **state)
 	struct both b;
 
 	for (int off = 0; off < 20; off += 4) {
-		/* What is a pointer is compared as its distance from data; data itself from data_end. */
+		/* What is a pointer is both_compared as its distance from data; data itself from data_end. */
 		const struct bpf_insn number[] = {
 			BPF_LDX_MEM(BPF_W, 0, 1, off),
 			BPF_EXIT_INSN(),
@@ -514,7 +412,7 @@ static void xdp_fields_and_contexts(void **state)
 			BPF_EXIT_INSN(),
 		};
 
-		load_both(&b, BPF_PROG_TYPE_XDP, 0, off < 12 ? pointer : number,
+		both_load(&b, BPF_PROG_TYPE_XDP, 0, off < 12 ? pointer : number,
 			  off < 12 ? ARRAY_SIZE(pointer) : ARRAY_SIZE(number));
 		snprintf(what, sizeof(what), "xdp: field at %d", off);
 		compare_on_inputs(&b, what, sizeof(struct xdp_md));
@@ -523,7 +421,7 @@ static void xdp_fields_and_contexts(void **state)
 				struct bpf_test_run run = {
 					.data_in = inputs[0].data,
 					.data_size_in = inputs[0].len,
-					.data_size_out = OUT_MAX,
+					.data_size_out = BOTH_OUT_MAX,
 					.ctx_in = &in,
 					.ctx_size_in = sizeof(in.md),
 					.ctx_size_out = sizeof(in.md),
@@ -534,15 +432,15 @@ static void xdp_fields_and_contexts(void **state)
 				((u8 *)&in)[byte] = (u8)v;
 				snprintf(what, sizeof(what), "xdp: field %d, ctx byte %u is %u",
 					 off, byte, v);
-				compare(&b, &run, what, inputs[0].name);
+				both_compare(&b, &run, what, inputs[0].name);
 				in.md.ingress_ifindex = 1;
 				snprintf(what, sizeof(what), "xdp lo: field %d, ctx byte %u is %u",
 					 off, byte, v);
-				compare(&b, &run, what, inputs[0].name);
+				both_compare(&b, &run, what, inputs[0].name);
 			}
-		free_both(&b);
+		both_free(&b);
 	}
-	assert_int_equal(differ, 0);
+	assert_int_equal(both_differ, 0);
 }
 
 /* ---- helpers */
@@ -557,7 +455,7 @@ static u32 rnd(u32 n)
 	return (u32)(rng >> 11) % n;
 }
 
-/* Lengths, offsets and differences where helpers decide. */
+/* Lengths, offsets and both_differences where helpers decide. */
 static s32 edge(void)
 {
 	static const s32 edges[] = {
@@ -572,7 +470,7 @@ static s32 edge(void)
 
 /*
  * Call `id` with the context, up to four numbers, and for memory arguments 16 bytes of stack that are then stored
- * to the context. Result and stack are what is compared.
+ * to the context. Result and stack are what is both_compared.
  */
 struct call {
 	enum bpf_func_id id;
@@ -652,7 +550,7 @@ static void run_calls(const struct call *calls, u32 cnt, enum bpf_prog_type type
 			int n;
 
 			call_prog(&calls[c], type, insns, &len);
-			load_both(&b, type, attach, insns, len);
+			both_load(&b, type, attach, insns, len);
 			n = snprintf(what, sizeof(what), "%s(", bpf_func_name(calls[c].id));
 			for (u32 k = 5; k < len; k++)
 				if (insns[k].code == (BPF_ALU64 | BPF_MOV | BPF_K) &&
@@ -660,9 +558,9 @@ static void run_calls(const struct call *calls, u32 cnt, enum bpf_prog_type type
 					n += snprintf(what + n, sizeof(what) - (size_t)n, " r%d=%d",
 						      insns[k].dst_reg, insns[k].imm);
 			compare_on_inputs(&b, what, ctx_size);
-			free_both(&b);
+			both_free(&b);
 		}
-	assert_int_equal(differ, 0);
+	assert_int_equal(both_differ, 0);
 }
 
 static void tc_helpers(void **state)
@@ -737,11 +635,11 @@ static void csum_diff(void **state)
 		};
 		struct both b;
 
-		load_both(&b, BPF_PROG_TYPE_SCHED_CLS, 0, insns, ARRAY_SIZE(insns));
+		both_load(&b, BPF_PROG_TYPE_SCHED_CLS, 0, insns, ARRAY_SIZE(insns));
 		compare_on_inputs(&b, "csum_diff", sizeof(struct __sk_buff));
-		free_both(&b);
+		both_free(&b);
 	}
-	assert_int_equal(differ, 0);
+	assert_int_equal(both_differ, 0);
 }
 
 /* LD_ABS and LD_IND at every kind of offset. */
@@ -768,13 +666,13 @@ static void packet_loads(void **state)
 		char what[64];
 		struct both b;
 
-		load_both(&b, type, 0, insns, ARRAY_SIZE(insns));
+		both_load(&b, type, 0, insns, ARRAY_SIZE(insns));
 		snprintf(what, sizeof(what), "%s ld_%s %d", type == 1 ? "filter" : "tc",
 			 ind ? "ind" : "abs", off);
 		compare_on_inputs(&b, what, sizeof(struct __sk_buff));
-		free_both(&b);
+		both_free(&b);
 	}
-	assert_int_equal(differ, 0);
+	assert_int_equal(both_differ, 0);
 }
 
 int main(void)
@@ -799,6 +697,6 @@ int main(void)
 		return 0;
 	}
 	err = cmocka_run_group_tests(tests, make_inputs, NULL);
-	printf("%llu runs compared\n", (unsigned long long)compared);
+	printf("%llu runs compared\n", (unsigned long long)both_compared);
 	return err;
 }
