@@ -232,7 +232,7 @@ static int maybe_fork_scalars(struct bpf_verifier_env *env, const struct bpf_ins
 		return 0;
 	other = push_stack(env, env->insn_idx, env->insn_idx);
 	if (!other)
-		return -ENOMEM;
+		return env->stack_size > BPF_COMPLEXITY_LIMIT_JMP_SEQ ? -E2BIG : -ENOMEM;
 	zero = &other->frame[other->curframe]->regs[insn->dst_reg];
 	if (alu32) {
 		__mark_reg32_known(zero, 0);
