@@ -121,7 +121,7 @@ static bool repeatable(const struct bpf_object_file *file)
 struct outcome {
 	int err;
 	u32 retval, len;
-	u8 data[512];
+	u8 data[2048];
 	void *maps[INSTANCE_MAPS];
 	size_t map_size[INSTANCE_MAPS];
 };

@@ -40,6 +40,9 @@ const struct packet packets[] = {
 	 64},
 	{"zeros", {0}, 64},
 	{"long", {ETH(0x0800), IPV4(230, 17), UDP(4789, 4789, 210), 0xff, 0x80, 0x7f}, 244},
+	{"full frame",
+	 {ETH(0x0800), IPV4(1500, 6), TCP(8080, 50000, 0x10), 0xaa, 0x55, 0xff},
+	 1514},
 };
 
 const u32 packet_cnt = ARRAY_SIZE(packets);

@@ -8,7 +8,7 @@
 
 struct packet {
 	const char *name;
-	u8 data[256];
+	u8 data[1514];
 	u32 len;
 };
 

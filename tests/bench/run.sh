@@ -1,0 +1,32 @@
+#!/bin/sh
+# run.sh BUILD PAGE - run the benchmarks and write the page; what it says is what was measured.
+set -eu
+build=$1
+page=$2
+rounds=${BENCH_ROUNDS:-101}
+new=$(mktemp)
+trap 'rm -f "$new"' EXIT
+
+cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
+cpus=$(getconf _NPROCESSORS_ONLN)
+virtual=$(grep -q '^flags.*hypervisor' /proc/cpuinfo && echo ', virtual machine' || true)
+
+{
+	cat <<EOF
+# Performance
+
+Written by \`make bench\` on $(uname -m)${cpu:+, $cpu}, $cpus CPUs$virtual, Linux $(uname -r | sed 's/-.*//').
+
+## How fast programs run
+
+\`$(basename "$build")/tests/bench/bench_exec -rounds $rounds\`: each program of \`tests/progs/bench.bpf.c\` runs in the
+kernel's JIT, our JIT and our interpreter by BPF_PROG_TEST_RUN's repeat, the engines taking turns; medians of
+$rounds samples, without the time of the empty program of the same engine. A ratio below 1 says that we
+are faster. The kernel of this machine returns through a thunk (a CPU mitigation), which each helper call
+and each bpf-to-bpf call pays for; we run in a process of our own and do not.
+
+EOF
+	"$build"/tests/bench/bench_exec -rounds "$rounds"
+} >"$new"
+cat "$new" >"$page"
+cat "$page"
