@@ -144,6 +144,8 @@ int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_byte
 		arena->index_fd = err;
 	}
 	err = map_part(arena->index_fd, arena->index_size, true, (void **)&arena->header);
+	if (!err)
+		err = bpf_arena_reserve(arena, arena->header, BPF_ARENA_HEADER_SIZE);
 	if (err)
 		goto fail;
 	if (arena->values_size) {
@@ -249,6 +251,25 @@ void bpf_arena_close(struct bpf_arena *arena, bool clean)
 	if (arena->index_fd >= 0)
 		close(arena->index_fd);
 	free(arena);
+}
+
+int bpf_arena_reserve(const struct bpf_arena *arena, const void *addr, u64 len)
+{
+	bool in_values = arena->values && (const char *)addr >= (const char *)arena->values &&
+			 (const char *)addr < (const char *)arena->values + arena->values_size;
+	const void *start = in_values ? arena->values : (const void *)arena->header;
+	int fd = in_values ? arena->values_fd : arena->index_fd;
+	int err;
+
+	if (fd < 0 || !len)
+		return 0;
+	do {
+		err = fallocate(fd, FALLOC_FL_KEEP_SIZE, (const char *)addr - (const char *)start,
+				(off_t)len)
+			      ? -errno
+			      : 0;
+	} while (err == -EINTR);
+	return err == -EOPNOTSUPP || err == -ENOSYS ? 0 : err;
 }
 
 void bpf_arena_advise_huge(void *addr, size_t len)

@@ -70,6 +70,16 @@ void bpf_arena_close(struct bpf_arena *arena, bool clean);
 /* What the type of an opened arena needs must be what the files have. -EBADMSG. */
 int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 values_bytes);
 
+/*
+ * bpf_arena_reserve - have memory under a part of a file's mapping before it is touched
+ *
+ * Touching a page that a full filesystem cannot give is SIGBUS. 0, or -ENOSPC and the like; nothing to do
+ * for anonymous memory and where the filesystem cannot say. What is small is reserved as a whole when the map is
+ * made (BPF_ARENA_RESERVE_MAX), elements as they come into use.
+ */
+#define BPF_ARENA_RESERVE_MAX (16u << 20)
+int bpf_arena_reserve(const struct bpf_arena *arena, const void *addr, u64 len);
+
 /* Ask for huge pages under a part that will be used densely, where the system has them for it. */
 void bpf_arena_advise_huge(void *addr, size_t len);
 

@@ -56,10 +56,14 @@ static int array_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *inde
 
 static int array_attach(struct bpf_map *map)
 {
+	struct bpf_arena *arena = map->arena;
+
 	map->elem_size = elem_size(map->value_size);
-	map->values = map->arena->values;
-	if (map->arena->values_fd < 0)
-		bpf_arena_advise_huge(map->values, map->arena->values_size);
+	map->values = arena->values;
+	if (arena->values_fd < 0)
+		bpf_arena_advise_huge(map->values, arena->values_size);
+	if (arena->values_size <= BPF_ARENA_RESERVE_MAX)
+		return bpf_arena_reserve(arena, map->values, arena->values_size);
 	return 0;
 }
 
@@ -247,6 +251,8 @@ static int percpu_array_attach(struct bpf_map *map)
 		return -EBADMSG;
 	map->elem_size = elem_size(map->value_size);
 	percpu_array(map)->slot_size = percpu_slot_size(&map->arena->header->spec);
+	if (map->arena->index_size <= BPF_ARENA_RESERVE_MAX)
+		return bpf_arena_reserve(map->arena, map->arena->header, map->arena->index_size);
 	return 0;
 }
 

@@ -320,6 +320,26 @@ static void spare_give(struct bpf_htab *htab, u32 idx)
 	__atomic_store_n(&htab->spares[slot * SPARE_STRIDE], idx, __ATOMIC_RELEASE);
 }
 
+/* Why a free list gave nothing: the map is full, or the filesystem is. */
+static long htab_no_element(const struct bpf_htab *htab)
+{
+	return pcpu_freelist_fresh(&htab->freelist) < htab->total_elems ? -ENOMEM : -E2BIG;
+}
+
+#define BACK_STEP (128u << 10)
+
+/* pcpu_freelist.back: a piece of the file at a time. */
+static u32 htab_back(struct pcpu_freelist *fl, u32 from)
+{
+	struct bpf_htab *htab = container_of(fl, struct bpf_htab, freelist);
+	u32 end = (u32)min((u64)from + BACK_STEP / htab->elem_size + 1, (u64)fl->total);
+
+	if (bpf_arena_reserve(htab->map.arena, htab_elem(htab, from),
+			      (u64)(end - from) * htab->elem_size))
+		return from;
+	return end;
+}
+
 /* ---- operations, one copy for each key size that is worth it */
 
 #define HTAB_BY_KEY_SIZE(map, call) \
@@ -372,10 +392,11 @@ static inline __attribute__((always_inline)) long update(struct bpf_htab *htab, 
 		err = -ENOENT;
 		if (unlikely(flags == BPF_EXIST))
 			goto fail;
-		err = -E2BIG;
 		new = pcpu_freelist_pop(&htab->freelist, bpf_map_slot());
-		if (unlikely(!new))
+		if (unlikely(!new)) {
+			err = htab_no_element(htab);
 			goto fail;
+		}
 	}
 
 	elem = htab_elem(htab, new);
@@ -608,7 +629,7 @@ static u64 seed_expand(u64 seed)
 	return seed ^ seed >> 31;
 }
 
-static void htab_attach(struct bpf_htab *htab)
+static int htab_attach(struct bpf_htab *htab)
 {
 	struct bpf_arena *arena = htab->map.arena;
 	char *index = arena->index;
@@ -633,22 +654,34 @@ static void htab_attach(struct bpf_htab *htab)
 		if (l.elems - l.buckets <= 64 << 20)
 			bpf_arena_advise_huge(htab->buckets, l.elems - l.buckets);
 		bpf_arena_advise_huge(htab->elems, l.end - l.elems);
+		return 0;
 	}
+	htab->freelist.backed = pcpu_freelist_fresh(&htab->freelist);
+	htab->freelist.back = htab_back;
+	return bpf_arena_reserve(arena, arena->header,
+				 (l.elems <= BPF_ARENA_RESERVE_MAX ? l.elems : l.buckets) +
+					 BPF_ARENA_HEADER_SIZE);
 }
 
-static void spares_fill(struct bpf_htab *htab)
+/* Recovery does not need memory for it: what was in use before is there. */
+static int spares_fill(struct bpf_htab *htab)
 {
-	for (u32 i = 0; i <= htab->nr_slots; i++)
-		htab->spares[i * SPARE_STRIDE] = pcpu_freelist_pop(&htab->freelist, i);
+	for (u32 i = 0; i <= htab->nr_slots; i++) {
+		u32 idx = pcpu_freelist_pop(&htab->freelist, i);
+
+		if (!idx)
+			return -ENOSPC;
+		htab->spares[i * SPARE_STRIDE] = idx;
+	}
+	return 0;
 }
 
 static int htab_map_alloc(struct bpf_map *map)
 {
 	struct bpf_htab *htab = bpf_htab(map);
+	int err = htab_attach(htab);
 
-	htab_attach(htab);
-	spares_fill(htab);
-	return 0;
+	return err ? err : spares_fill(htab);
 }
 
 static void buckets_clear(struct bpf_htab *htab)
@@ -711,17 +744,16 @@ static int htab_recover(struct bpf_htab *htab)
 	}
 	if (live > htab->map.max_entries)
 		return -EBADMSG;
-	spares_fill(htab);
 	bpf_map_set_entries(&htab->map, live);
-	return 0;
+	return spares_fill(htab);
 }
 
 static int htab_map_open(struct bpf_map *map)
 {
 	struct bpf_htab *htab = bpf_htab(map);
+	int err = htab_attach(htab);
 
-	htab_attach(htab);
-	return map->arena->was_clean ? 0 : htab_recover(htab);
+	return err || map->arena->was_clean ? err : htab_recover(htab);
 }
 
 static void htab_map_free(struct bpf_map *map)

@@ -27,6 +27,8 @@ void pcpu_freelist_init(struct pcpu_freelist *fl, void *mem, u32 nr_slots, void 
 	fl->total = total;
 	fl->nodes = nodes;
 	fl->node_size = node_size;
+	fl->backed = total;
+	fl->back = NULL;
 	if (!*fresh_ptr(fl))
 		*fresh_ptr(fl) = 1;
 }
@@ -80,6 +82,16 @@ static u32 pop_list(struct pcpu_freelist *fl, u32 slot)
 	return 0;
 }
 
+static bool back_from(struct pcpu_freelist *fl, u32 idx)
+{
+	u32 end = fl->back(fl, idx), backed = __atomic_load_n(&fl->backed, __ATOMIC_RELAXED);
+
+	while (backed < end && !__atomic_compare_exchange_n(&fl->backed, &backed, end, true,
+							    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	return idx < end;
+}
+
 /*
  * A node that was never used. One at a time: nodes that a thread had taken to hand on would be missing
  * for the others in between, and a map of N entries would refuse the Nth.
@@ -91,6 +103,9 @@ static u32 pop_fresh(struct pcpu_freelist *fl)
 
 	do {
 		if (idx >= fl->total)
+			return 0;
+		if (unlikely(idx >= __atomic_load_n(&fl->backed, __ATOMIC_RELAXED)) &&
+		    !back_from(fl, (u32)idx))
 			return 0;
 	} while (!__atomic_compare_exchange_n(fresh, &idx, idx + 1, true, __ATOMIC_RELAXED,
 					      __ATOMIC_RELAXED));

@@ -17,8 +17,9 @@
  *   B. A node is given to one caller only until it is pushed again.
  *   C. What a thread did with a node before pushing it happened before what the next owner does.
  *   D. Pop fails only if there was a moment during the call at which every list was empty and no
- *      fresh node was left.
+ *      fresh node was left, or no memory for it.
  *   E. Nodes are first given in ascending order, so a map that is filled in part touches only that part.
+ *      Before a node is given for the first time, `back` is asked for memory under it (if it is set).
  *   F. After a crash the lists are void: pcpu_freelist_reset(), and push what is not in use
  *      below pcpu_freelist_fresh(). A node at or above it was never used.
  * Tests: tests/unit/test_percpu_freelist.c names each case by its letter.
@@ -44,6 +45,9 @@ struct pcpu_freelist { /* this process's view */
 	u32 total; /* nodes are 1 .. total - 1 */
 	char *nodes;
 	u32 node_size;
+	u32 backed; /* fresh nodes below this have memory */
+	/* Provide memory from node `from` on; returns the new `backed`, or `from` when there is none. */
+	u32 (*back)(struct pcpu_freelist *fl, u32 from);
 };
 
 /* Bytes that the lists need in the arena, on a boundary of PCPU_FREELIST_LINE. */

@@ -2,11 +2,12 @@
  * test_hashtab.c - map/hashtab.c against a plain model, alone and with many threads; guarantees by letter
  * (E, recovery, is test_hashtab_recovery.c)
  */
+#include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <cmocka.h>
 #include "core/run.h"
 #include "map/hashtab.h"
@@ -336,6 +337,55 @@ static void test_large_map_is_sparse(void **state)
 	drop(map);
 }
 
+/* A full filesystem is an error, not a SIGBUS. */
+static void test_full_filesystem(void **state)
+{
+	char dir[] = "/tmp/ubpffs-test-XXXXXX", path[64];
+	struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_HASH,
+				    .key_size = 4,
+				    .value_size = 64,
+				    .max_entries = 100000};
+	struct bpf_map *map;
+	char value[64] = {};
+	u32 key, n;
+	int fd, err = 0;
+
+	assert_non_null(mkdtemp(dir));
+	if (mount("ubpffs-test", dir, "tmpfs", 0, "size=2M")) {
+		print_message("no tmpfs can be mounted: %s\n", strerror(errno));
+		rmdir(dir);
+		skip();
+	}
+	snprintf(path, sizeof(path), "%s/map", dir);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	umount2(dir, MNT_DETACH);
+	rmdir(dir);
+	assert_true(fd >= 0);
+
+	assert_int_equal(bpf_map_create(&spec, 0, fd, -1, &map), 0);
+	for (n = 0; !err && n < 100000; n++)
+		err = bpf_map_update(map, &n, value, 0);
+	assert_int_equal(err, -ENOMEM);
+	assert_in_range(n, 5000, 20000);
+	for (key = 0; key < n - 1; key++)
+		assert_int_equal(bpf_map_update(map, &key, value, BPF_EXIST), 0);
+	assert_int_equal(bpf_map_update(map, &n, value, 0), -ENOMEM);
+	key = 7;
+	assert_int_equal(bpf_map_delete(map, &key), 0);
+	assert_int_equal(bpf_map_update(map, &n, value, 0), 0);
+	drop(map);
+	assert_int_equal(bpf_map_open(fd, -1, &map), 0);
+	assert_int_equal(bpf_map_lookup(map, &n, value, 0), 0);
+	assert_int_equal(bpf_map_lookup(map, &key, value, 0), -ENOENT);
+	drop(map);
+
+	/* What does not even fit its buckets is refused at once. */
+	spec.max_entries = 1000000;
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(bpf_map_create(&spec, 0, fd, -1, &map), -ENOSPC);
+	close(fd);
+}
+
 /* ---- many threads
  *
  * Values carry their key and a sequence number in every word, so a torn or foreign value shows. Keys below
@@ -620,6 +670,7 @@ int main(void)
 		cmocka_unit_test(test_hash_spreads),
 		cmocka_unit_test(test_gen_lookup_agrees),
 		cmocka_unit_test(test_large_map_is_sparse),
+		cmocka_unit_test(test_full_filesystem),
 		cmocka_unit_test(test_abc_threads_key4),
 		cmocka_unit_test(test_abc_threads_key8),
 		cmocka_unit_test(test_abc_threads_key16),
