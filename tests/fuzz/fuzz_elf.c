@@ -7,7 +7,8 @@
  * symbols and relocations, words of BTF, whole sections moved or cut. Whatever the reader accepts must be sane
  * (test_object_insane()), whatever it refuses must have a reason in the log, the stream's end must not depend on how
  * much of the stream was seen before, and BTF that passed the check must be printable: every type is printed,
- * and the data maps with their contents. Meant to run under -fsanitize=address,undefined.
+ * and the data maps with their contents. Some of what was accepted is then loaded, and what the verifier
+ * accepts is run in the interpreter; nothing may stay behind. Meant to run under -fsanitize=address,undefined.
  *
  * A finding is written to fuzz_elf-SEED.bin; exit status 1 (or the sanitizer's).
  */
@@ -18,10 +19,13 @@
 #include <stdio.h>
 #include <time.h>
 #include "core/btf.h"
+#include "load.h"
 #include "tests/lib/object.h"
+#include "tests/lib/packets.h"
 
 #define MAX_OBJECTS 128
 #define ROOM	    4096 /* how much an object may grow */
+#define LOAD_EVERY  64 /* verifying takes longer than reading */
 #define MAX_PRINT   (1u << 20) /* a hostile type can stand for gigabytes of text */
 
 static struct {
@@ -123,7 +127,12 @@ static void change_section_content(struct victim *v, u32 type)
 	Elf64_Shdr sh;
 	size_t at;
 
-	if (pick_section(v, type, &sh, &at) && sh.sh_size >= width)
+	bool found = pick_section(v, type, &sh, &at);
+
+	/* Code, data, maps and the license are allocated; .BTF and the many .debug sections are not. */
+	for (int tries = rnd(8); found && tries && !(sh.sh_flags & SHF_ALLOC); tries--)
+		found = pick_section(v, type, &sh, &at);
+	if (found && sh.sh_size >= width)
 		change_word(v, sh.sh_offset + rnd(sh.sh_size / width) * width, width);
 }
 
@@ -237,6 +246,37 @@ static void print_btf(const struct bpf_object_file *obj)
 	btf_dump__free(d);
 }
 
+/* ---- loading */
+
+static u64 loaded_cnt, tried_cnt;
+
+/* A few hundred kilobytes of maps are as good as gigabytes. */
+static int small_maps(void *priv, const struct bpf_object_file *obj, u32 index,
+		      const struct bpf_map_spec *spec, struct bpf_map **map, bool *existing,
+		      struct bpf_log *log)
+{
+	if ((u64)spec->max_entries * ((u64)spec->key_size + spec->value_size) > 1u << 20)
+		return -E2BIG;
+	return bpf_map_create(spec, 0, -1, -1, map);
+}
+
+static void load_and_run(const u8 *data, size_t size)
+{
+	struct bpf_object_load_opts opts = {.get_map = small_maps, .no_jit = true};
+	struct bpf_loaded l;
+	int err = bpf_object_load(data, size, &opts, &l);
+
+	tried_cnt++;
+	loaded_cnt += !err;
+	for (u32 i = 0; !err && i < l.file->prog_cnt; i++) {
+		const struct packet *p = &packets[rnd(packet_cnt)];
+		struct bpf_test_run run = {.data_in = p->data, .data_size_in = p->len};
+
+		bpf_prog_test_run(l.progs[i], &run);
+	}
+	bpf_loaded_free(&l);
+}
+
 /* NULL, or what is wrong. */
 static const char *check_extent(const u8 *data, size_t size)
 {
@@ -272,7 +312,8 @@ static const char *check(const u8 *data, size_t size, u64 *accepted)
 		why = test_object_insane(obj);
 	if (!why && obj) {
 		print_btf(obj);
-		++*accepted;
+		if (!(++*accepted % LOAD_EVERY))
+			load_and_run(data, size);
 	}
 	bpf_object_file_free(obj);
 	bpf_log_free(&log);
@@ -353,8 +394,17 @@ int main(int argc, char **argv)
 		seed++;
 		runs++;
 	} while (time(NULL) < end);
-	printf("fuzz_elf: %llu objects read, %llu of them accepted\n", (unsigned long long)runs,
-	       (unsigned long long)accepted);
+	bpf_rcu_barrier();
+	bpf_rcu_barrier();
+	printf("fuzz_elf: %llu objects read, %llu of them accepted; %llu loaded of %llu tried\n",
+	       (unsigned long long)runs, (unsigned long long)accepted,
+	       (unsigned long long)loaded_cnt, (unsigned long long)tried_cnt);
+	if (bpf_map_live_count() || bpf_prog_live_count()) {
+		printf("fuzz_elf: %llu maps and %llu programs were left behind\n",
+		       (unsigned long long)bpf_map_live_count(),
+		       (unsigned long long)bpf_prog_live_count());
+		return 1;
+	}
 	for (u32 i = 0; i < seed_cnt; i++)
 		free(seeds[i].data);
 	return 0;
