@@ -113,6 +113,26 @@ static void alu_mov(struct jit_code *c, const struct bpf_insn *insn)
 		x_mov(c, 0, dst, x86_reg[insn->src_reg]);
 }
 
+/* The flags are now those of a result in `reg`: a comparison of it with 0 may be left out. */
+static void set_flags(struct jit_code *c, u8 reg, int w, bool logic)
+{
+	c->flags_len = c->len;
+	c->flags_fix = c->fix_cnt;
+	c->flags_reg = reg;
+	c->flags_w = w;
+	c->flags_logic = logic;
+}
+
+static bool have_flags(const struct jit_code *c, u8 reg, int w, u8 cc)
+{
+	if (c->flags_len != c->len || c->flags_fix != c->fix_cnt || c->flags_reg != reg)
+		return false;
+	/* Equality looks at ZF alone; the rest needs CF and OF to be 0, and the sign of that width. */
+	if (cc == CC_E || cc == CC_NE)
+		return c->flags_w <= w;
+	return c->flags_logic && c->flags_w == w;
+}
+
 /* add, or, and, sub, xor: `ext` is the number in the machine's arithmetic group. */
 static void alu_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
 {
@@ -121,10 +141,12 @@ static void alu_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
 	s32 imm = insn->imm;
 
 	if (by_reg(insn)) {
-		if (insn->src_reg == BPF_REG_FP && ext == 0 && w)
+		if (insn->src_reg == BPF_REG_FP && ext == 0 && w) {
 			x_sib(c, X_W, 0x8d, dst, RBP, dst, 0, -c->fp_off);
-		else
-			x_rr(c, w, ext << 3 | 1, reg_in(c, insn->src_reg, R11), dst);
+			return;
+		}
+		x_rr(c, w, ext << 3 | 1, reg_in(c, insn->src_reg, R11), dst);
+		set_flags(c, dst, w, ext != 0 && ext != 5);
 		return;
 	}
 	if (ext == 4) { /* and */
@@ -148,6 +170,7 @@ static void alu_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
 		imm = -128;
 	}
 	x_ri(c, w, ext, dst, imm);
+	set_flags(c, dst, w, ext != 0 && ext != 5);
 }
 
 static void alu_mul(struct jit_code *c, const struct bpf_insn *insn)
@@ -442,7 +465,7 @@ static void enter_func(struct jit_code *c, const struct jit_func *fn)
 }
 
 /* cmp or test; the flags are then those that the condition reads. */
-static void compare(struct jit_code *c, const struct bpf_insn *insn)
+static void compare(struct jit_code *c, const struct bpf_insn *insn, u8 cc)
 {
 	u8 dst = reg_in(c, insn->dst_reg, R10);
 	bool test = BPF_OP(insn->code) == BPF_JSET;
@@ -461,7 +484,8 @@ static void compare(struct jit_code *c, const struct bpf_insn *insn)
 			x_put4(c, insn->imm);
 		}
 	} else if (!insn->imm) {
-		x_rr(c, w, 0x85, dst, dst);
+		if (!have_flags(c, dst, w, cc))
+			x_rr(c, w, 0x85, dst, dst);
 	} else {
 		x_ri(c, w, 7, dst, insn->imm);
 	}
@@ -471,7 +495,7 @@ static void jump_if(struct jit_code *c, u32 i, u8 cc)
 {
 	bool inverted = c->ir->flags[i] & JIT_INVERTED;
 
-	compare(c, &c->ir->insns[i]);
+	compare(c, &c->ir->insns[i], cc);
 	x_fix(c, FIX_JCC, cc ^ inverted, jit_target(c->ir, i + inverted));
 }
 
@@ -799,6 +823,8 @@ static int emit_all(struct jit_code *c)
 			if (!reserve(c))
 				return -ENOMEM;
 			mark_label(c, i);
+			if (ir->flags[i] & JIT_TARGET)
+				c->flags_len = 0; /* other ways lead here */
 			if (ir->flags[i] & JIT_IMM64_HI)
 				continue;
 			if (ir->op[i] < BPF_OP_MAX)

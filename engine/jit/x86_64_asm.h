@@ -69,7 +69,11 @@ struct jit_code {
 	s32 fp_off; /* R10 = rbp - fp_off */
 	s32 sub; /* what is subtracted from rsp after the pushes */
 	s32 scratch; /* rbp + scratch: 8 bytes of our own */
-	bool bmi2, movbe, far;
+	u32 flags_len, flags_fix; /* where the flags describe flags_reg; 0: nowhere */
+	u8 flags_reg;
+	int flags_w;
+	bool flags_logic; /* CF and OF are 0 */
+	bool bmi2, far;
 };
 
 int x86_layout(struct jit_code *c);
