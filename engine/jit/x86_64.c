@@ -822,6 +822,8 @@ static int emit_all(struct jit_code *c)
 		for (u32 i = fn->start; i < fn->end; i++) {
 			if (!reserve(c))
 				return -ENOMEM;
+			if (ir->flags[i] & JIT_LOOP_HEAD)
+				x_fix(c, FIX_ALIGN, 16, 0);
 			mark_label(c, i);
 			if (ir->flags[i] & JIT_TARGET)
 				c->flags_len = 0; /* other ways lead here */
