@@ -19,4 +19,14 @@ int data_offsets(struct __sk_buff *skb)
 	return pairs[3].a + zeros[3] + hidden_value + extra + text[2]; /* 7 + 6 + 1000 + 10000 + 'c' */
 }
 
+/* Literals: the second lies in the middle of .rodata.str1.1. */
+SEC("socket")
+int literals(struct __sk_buff *skb)
+{
+	const char *word = skb->len & 1 ? "odd" : "even";
+
+	asm volatile("" : "+r"(word));
+	return word[1];
+}
+
 char _license[] SEC("license") = "GPL";

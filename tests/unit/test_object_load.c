@@ -462,6 +462,8 @@ static void offsets_into_data(void **state)
 		load(&l, "data_offsets", engines[e]);
 		assert_int_equal(run(prog(&l, "data_offsets"), p, PACKET_LEN),
 				 7 + 6 + 1000 + 10000 + 'c');
+		assert_int_equal(run(prog(&l, "literals"), p, PACKET_LEN), 'v');
+		assert_int_equal(run(prog(&l, "literals"), p, PACKET_LEN - 1), 'd');
 		bpf_loaded_free(&l);
 	}
 }
