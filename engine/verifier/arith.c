@@ -202,18 +202,25 @@ static int adjust_ptr_min_max_vals(struct bpf_verifier_env *env, const struct bp
 	return 0;
 }
 
-/* After scalar += K the register is its old family's value plus K; any other change ends the kinship. */
+/*
+ * After scalar += K the register is its old family's value plus K; any other change ends the kinship. With 32-bit
+ * arithmetic that holds of values below 2^32 only: `small` says that the register had such a one.
+ */
 static void keep_link(const struct bpf_insn *insn, struct bpf_reg_state *dst,
-		      const struct bpf_reg_state *src)
+		      const struct bpf_reg_state *src, bool small)
 {
-	u64 val = src->var_off.value;
+	bool is32 = BPF_CLASS(insn->code) == BPF_ALU;
+	s64 val = is32 ? (s32)src->var_off.value : (s64)src->var_off.value;
+	u8 op = BPF_OP(insn->code);
 
-	if (BPF_CLASS(insn->code) != BPF_ALU64 || BPF_OP(insn->code) != BPF_ADD || !dst->id ||
-	    !tnum_is_const(src->var_off) || dst->id & BPF_ADD_CONST || val > INT32_MAX) {
+	if (op == BPF_SUB && val != INT64_MIN)
+		val = -val;
+	if ((op != BPF_ADD && op != BPF_SUB) || !dst->id || !tnum_is_const(src->var_off) ||
+	    dst->id & BPF_ADD_CONST || val != (s32)val || (is32 && !small)) {
 		clear_scalar_id(dst);
 		return;
 	}
-	dst->id |= BPF_ADD_CONST;
+	dst->id |= BPF_ADD_CONST | (is32 ? BPF_ADD_CONST32 : 0);
 	dst->off = val;
 }
 
@@ -259,6 +266,9 @@ static int adjust_reg_min_max_vals(struct bpf_verifier_env *env, const struct bp
 {
 	struct bpf_reg_state *regs = cur_regs(env), *dst = &regs[insn->dst_reg], src, old;
 	bool dst_is_ptr = dst->type != SCALAR_VALUE, from_reg = BPF_SRC(insn->code) == BPF_X;
+	bool small;
+	u32 id;
+	s32 off;
 	int err;
 
 	if (from_reg) {
@@ -295,8 +305,13 @@ static int adjust_reg_min_max_vals(struct bpf_verifier_env *env, const struct bp
 		if (err)
 			return err;
 	}
+	small = dst->umax_value <= UINT32_MAX;
+	id = dst->id;
+	off = dst->off;
 	adjust_scalar_min_max_vals(insn, dst, src);
-	keep_link(insn, dst, &src);
+	dst->id = id;
+	dst->off = off;
+	keep_link(insn, dst, &src, small);
 	return 0;
 }
 

@@ -12,7 +12,7 @@
 static void collect_one(struct bpf_reg_state *reg, u32 id, struct linked_regs *linked, u32 frameno,
 			u32 idx, bool is_reg)
 {
-	if (reg->type != SCALAR_VALUE || (reg->id & ~BPF_ADD_CONST) != id)
+	if (reg->type != SCALAR_VALUE || BPF_REG_ID(reg->id) != id)
 		return;
 	if (linked->cnt == LINKED_REGS_MAX) { /* it goes its own way from here on */
 		clear_scalar_id(reg);
@@ -31,7 +31,7 @@ static void collect_linked_regs(struct bpf_verifier_env *env, u32 id, struct lin
 {
 	struct bpf_verifier_state *st = env->cur_state;
 
-	id &= ~BPF_ADD_CONST;
+	id = BPF_REG_ID(id);
 	for (int f = st->curframe; f >= 0; f--) {
 		struct bpf_func_state *func = st->frame[f];
 		u16 live = env->flow[frame_insn_idx(st, f)].live_regs;
@@ -45,17 +45,32 @@ static void collect_linked_regs(struct bpf_verifier_env *env, u32 id, struct lin
 	}
 }
 
-/* reg = known + delta */
+static void add_const(struct bpf_reg_state *reg, s64 delta, bool is32)
+{
+	struct bpf_insn add = {.code = (is32 ? BPF_ALU : BPF_ALU64) | BPF_ADD | BPF_K};
+	struct bpf_reg_state src = {.type = SCALAR_VALUE};
+
+	__mark_reg_known(&src, is32 ? (u32)delta : (u64)delta);
+	adjust_scalar_min_max_vals(&add, reg, src);
+}
+
+/*
+ * Value of a member of the family from that of another. Where 32-bit arithmetic is in the family, its base is
+ * below 2^32 (keep_link()).
+ */
 static void derive(struct bpf_reg_state *reg, const struct bpf_reg_state *known)
 {
-	static const struct bpf_insn add = {.code = BPF_ALU64 | BPF_ADD | BPF_K};
-	struct bpf_reg_state delta = {.type = SCALAR_VALUE};
-	u32 id = reg->id;
-	s32 off = reg->off;
+	u32 id = reg->id, kinds = (known->id | reg->id) & BPF_ADD_CONST32;
+	s32 off = reg->id & BPF_ADD_CONST ? reg->off : 0;
+	s32 known_off = known->id & BPF_ADD_CONST ? known->off : 0;
 
-	__mark_reg_known(&delta, (s64)off - (known->id & BPF_ADD_CONST ? known->off : 0));
 	*reg = *known;
-	adjust_scalar_min_max_vals(&add, reg, delta);
+	if (!kinds || (id & known->id & BPF_ADD_CONST32)) {
+		add_const(reg, (s64)off - known_off, kinds);
+	} else { /* by way of the base */
+		add_const(reg, -(s64)known_off, known->id & BPF_ADD_CONST32);
+		add_const(reg, off, id & BPF_ADD_CONST32);
+	}
 	reg->id = id;
 	reg->off = off;
 }
@@ -70,7 +85,7 @@ static void sync_linked_regs(struct bpf_verifier_state *st, const struct bpf_reg
 						      : &func->stack[l->idx].spilled_ptr;
 
 		if (reg->type != SCALAR_VALUE || reg == known ||
-		    (reg->id & ~BPF_ADD_CONST) != (known->id & ~BPF_ADD_CONST))
+		    BPF_REG_ID(reg->id) != BPF_REG_ID(known->id))
 			continue;
 		if ((!(reg->id & BPF_ADD_CONST) && !(known->id & BPF_ADD_CONST)) ||
 		    (reg->id == known->id && reg->off == known->off))

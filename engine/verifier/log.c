@@ -187,7 +187,7 @@ void print_reg_state(struct bpf_log *log, const struct bpf_reg_state *reg, u32 f
 	bpf_log_printf(log, "(");
 	if (reg->id) {
 		print_name(log, &sep, "id");
-		bpf_log_printf(log, "%u", reg->id & ~BPF_ADD_CONST);
+		bpf_log_printf(log, "%u", BPF_REG_ID(reg->id));
 	}
 	if (reg->id & BPF_ADD_CONST)
 		bpf_log_printf(log, "%+d", reg->off);

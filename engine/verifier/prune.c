@@ -72,8 +72,8 @@ static bool check_ids(struct bpf_verifier_env *env, u32 old_id, u32 cur_id)
 /* A scalar without an id is alone with its value: as if it had an id that nobody else has. */
 static bool check_scalar_ids(struct bpf_verifier_env *env, u32 old_id, u32 cur_id)
 {
-	old_id = old_id ? old_id & ~BPF_ADD_CONST : ++env->tmp_id_gen;
-	cur_id = cur_id ? cur_id & ~BPF_ADD_CONST : ++env->tmp_id_gen;
+	old_id = old_id ? BPF_REG_ID(old_id) : ++env->tmp_id_gen;
+	cur_id = cur_id ? BPF_REG_ID(cur_id) : ++env->tmp_id_gen;
 	return check_ids(env, old_id, cur_id);
 }
 
@@ -140,7 +140,7 @@ static bool regsafe(struct bpf_verifier_env *env, const struct bpf_reg_state *ol
 	case SCALAR_VALUE:
 		if (!old->precise)
 			return true;
-		if ((old->id & BPF_ADD_CONST) != (cur->id & BPF_ADD_CONST))
+		if ((old->id ^ cur->id) & (BPF_ADD_CONST | BPF_ADD_CONST32))
 			return false;
 		if (old->id & BPF_ADD_CONST && old->off != cur->off)
 			return false;

@@ -223,7 +223,9 @@ static void mark_reg_stack_read(struct bpf_verifier_env *env, struct bpf_func_st
 
 	for (int i = min_off; i < max_off; i++) {
 		mark_stack_slot_scratched(env, spi_of(i));
-		zeros += *byte_of(func, i) == STACK_ZERO;
+		if (*byte_of(func, i) != STACK_ZERO)
+			break;
+		zeros++;
 	}
 	mark_reg_unknown(regs, dst_regno);
 	if (zeros == max_off - min_off)

@@ -13,7 +13,10 @@
 #include "verifier/tnum.h"
 #include "verifier/verifier.h"
 
-#define BPF_ADD_CONST (1u << 31)
+/* Flags in bpf_reg_state.id of a scalar that differs from its family's value by `off`. */
+#define BPF_ADD_CONST	(1u << 31)
+#define BPF_ADD_CONST32 (1u << 30) /* with BPF_ADD_CONST: by 32-bit arithmetic, upper half zero */
+#define BPF_REG_ID(id)	((id) & ~(BPF_ADD_CONST | BPF_ADD_CONST32))
 
 struct bpf_reg_state {
 	u32 type; /* enum bpf_reg_type and flags */
