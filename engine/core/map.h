@@ -123,6 +123,9 @@ struct bpf_map {
 	void *values;
 	u32 elem_size; /* distance of two values in bytes, 8-byte multiple */
 
+	/* prog_array: the program in each slot or NULL, read inside of an RCU section. NULL for the others. */
+	struct bpf_prog **progs;
+
 	enum bpf_map_type map_type;
 	u32 key_size, value_size, max_entries, map_flags;
 	u64 map_extra;

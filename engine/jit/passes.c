@@ -20,8 +20,7 @@ static bool is_jump(u8 op, const struct bpf_insn *insn)
 
 static bool is_call(u8 op)
 {
-	return op == BPF_OP_CALL || op == BPF_OP_TAIL_CALL ||
-	       (op >= BPF_OP_LD_ABS_B && op <= BPF_OP_LD_IND_W);
+	return op == BPF_OP_CALL || (op >= BPF_OP_LD_ABS_B && op <= BPF_OP_LD_IND_W);
 }
 
 static bool falls_through(u8 op)

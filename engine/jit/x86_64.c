@@ -11,7 +11,7 @@
  *	saved rbp              <- rbp
  *	saved R6 to R9, only those that the subprogram writes
  *	BPF stack              <- R10 is the address above it: rbp - 8 * saved
- *	8 bytes of scratch, if a tail call or a packet load needs them
+ *	8 bytes of scratch, if a packet load needs them
  *
  * A leaf whose stack fits into the red zone does not move rsp. A tail call undoes the frame and jumps to the
  * target's tail_call_offset, which lies behind the reset of the thread's tail call counter. A packet
@@ -447,7 +447,7 @@ static void enter_func(struct jit_code *c, const struct jit_func *fn)
 		if (fn->written >> callee_saved[k] & 1)
 			c->saved[c->saved_cnt++] = x86_reg[callee_saved[k]];
 	c->fp_off = 8 * c->saved_cnt;
-	if (fn->tail_call || fn->ld_abs) {
+	if (fn->ld_abs) {
 		need += 8;
 		c->scratch = -(c->fp_off + (s32)need);
 	}
@@ -515,7 +515,10 @@ static void call(struct jit_code *c, u32 i)
 		call_c(c, BPF_CALL_FUNC(insn->imm));
 }
 
-/* rdi: context, rsi: prog_array, edx: index. Goes on behind when there is nothing to jump to. */
+/*
+ * rdi: context, rsi: prog_array, edx: index. Goes on behind when there is nothing to jump to. The same as
+ * bpf_prog_array_get(), in place.
+ */
 static void tail_call(struct jit_code *c, u32 i)
 {
 	s32 cnt = tls_offset(&bpf_this.tail_call_cnt);
@@ -523,15 +526,15 @@ static void tail_call(struct jit_code *c, u32 i)
 	x_fs(c, 0, 0x83, 7, cnt);
 	x_put1(c, MAX_TAIL_CALL_CNT);
 	x_fix(c, FIX_JCC, CC_AE, i + 1);
-	x_mem(c, X_W, 0x89, RDI, RBP, c->scratch);
-	x_mov(c, X_W, RDI, RSI);
-	x_mov(c, 0, RSI, RDX);
-	call_c(c, bpf_prog_array_get);
+	x_mem(c, 0, 0x3b, RDX, RSI, offsetof(struct bpf_map, max_entries));
+	x_fix(c, FIX_JCC, CC_AE, i + 1);
+	x_mov(c, 0, RDX, RDX);
+	x_mem(c, X_W, 0x8b, RAX, RSI, offsetof(struct bpf_map, progs));
+	x_sib(c, X_W, 0x8b, RAX, RAX, RDX, 3, 0);
 	x_rr(c, X_W, 0x85, RAX, RAX);
 	x_fix(c, FIX_JCC, CC_E, i + 1);
 	x_fs(c, 0, 0xff, 0, cnt);
-	x_mem(c, X_W, 0x8b, RDI, RBP, c->scratch);
-	x_mov(c, X_W, RSI, RAX);
+	x_mov(c, X_W, RSI, RAX); /* an interpreter wants to know its program */
 	x_mem(c, 0, 0x8b, RAX, RSI, offsetof(struct bpf_prog, tail_call_offset));
 	x_mem(c, X_W, 0x03, RAX, RSI, offsetof(struct bpf_prog, bpf_func));
 	leave_frame(c);

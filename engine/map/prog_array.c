@@ -61,7 +61,7 @@ static int prog_array_attach(struct bpf_map *map)
 
 	if (progs == MAP_FAILED)
 		return -ENOMEM;
-	array->progs = progs;
+	array->progs = map->progs = progs;
 	array->ids = map->arena->index;
 	pthread_mutex_init(&array->lock, NULL);
 	return 0;
