@@ -7,6 +7,7 @@
  * interpreter. Findings, which end the run with status 1:
  *   - we accept what the kernel refuses
  *   - the engines disagree about return value, packet or maps of a SAFE or RISKY program
+ *   - an accepted program that, watched by tests/lib/shadow.h, does what none may do
  *   - JIT and interpreter disagree about the verdict, a fault in native code, a crash
  * What the kernel accepts and we refuse is counted by message: it is incomplete, not unsafe. Where
  * bpf(2) is not available our two engines are compared. "-only I" repeats one iteration of a seed.
@@ -18,6 +19,7 @@
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/progen.h"
+#include "tests/lib/shadow.h"
 
 #define RUNS	    3
 #define MAX_REASONS 64
@@ -31,7 +33,7 @@ static const struct bpf_map_spec specs[] = {
 };
 
 static struct {
-	u64 programs, accepted, refused, incomplete, runs, findings;
+	u64 programs, accepted, refused, incomplete, runs, watched, uninit_stack, findings;
 } total;
 
 /* ---- why we refused what the kernel accepts, by message without numbers */
@@ -148,6 +150,12 @@ static void make_packet(u8 *packet, u32 len, u64 seed)
 	packet[13] = 0xb5;
 }
 
+/* What run() gives to an engine, and watch() to the shadow. */
+static u32 packet_len(u64 seed)
+{
+	return PROGEN_PACKET + (u32)(seed % 3) * 16;
+}
+
 struct result {
 	int err;
 	u32 retval, len;
@@ -161,7 +169,7 @@ static void run(struct instance *in, u64 seed, struct result *r)
 	u8 packet[PROGEN_PACKET + 32];
 	struct bpf_test_run t = {
 		.data_in = packet,
-		.data_size_in = PROGEN_PACKET + (u32)(seed % 3) * 16,
+		.data_size_in = packet_len(seed),
 		.data_out = r->data,
 		.data_size_out = sizeof(r->data),
 	};
@@ -223,6 +231,104 @@ static void run_all(const struct progen *g, struct instance **in, enum engine fi
 			finding(g, "a fault in the program");
 }
 
+/*
+ * An accepted program, run under watch and by the interpreter side by side, each on maps of its own.
+ */
+static void watch(const struct progen *g, bool compare)
+{
+	int err, ref_err;
+	struct instance *in = load(ENGINE_INTERP, g, 0, &err);
+	struct instance *ref = load(ENGINE_INTERP, g, 0, &ref_err);
+	u8 packet[PROGEN_PACKET + 32];
+	char what[192];
+
+	for (u32 i = 0; i < RUNS && !err && !ref_err; i++) {
+		u64 seed = g->seed * RUNS + i;
+		struct shadow s = {
+			.insns = g->insns,
+			.cnt = g->cnt,
+			.maps = in->maps,
+			.map_cnt = in->map_cnt,
+			.packet = packet,
+			.packet_len = packet_len(seed),
+		};
+		struct result want = {0}, got = {0};
+
+		make_packet(packet, sizeof(packet), seed);
+		run(ref, seed, &want);
+		err = shadow_run(&s);
+		total.watched += !err;
+		total.uninit_stack += s.uninit_stack != 0;
+		got.retval = (u32)s.r0;
+		got.len = s.packet_len;
+		memcpy(got.data, packet, s.packet_len);
+		for (u32 m = 0; m < 2; m++)
+			got.maps[m] = instance_dump(in, m, &got.map_size[m]);
+		if (err == -EFAULT || err == -ELOOP) {
+			snprintf(what, sizeof(what), "under watch, instruction %u: %s",
+				 s.fault_insn, err == -ELOOP ? "runs for ever" : s.fault);
+			finding(g, what);
+		} else if (!err && compare && difference(&want, &got)) {
+			snprintf(what, sizeof(what), "under watch, %s: %#x, not %#x",
+				 difference(&want, &got), got.retval, want.retval);
+			finding(g, what);
+			i = RUNS;
+		}
+		result_free(&want);
+		result_free(&got);
+	}
+	instance_free(in);
+	instance_free(ref);
+}
+
+/* The watcher must see what the table's refused programs would do. */
+static bool watcher_sees(void)
+{
+	static const char *const bad[] = {
+		"R0 not set",
+		"register not set",
+		"caller-saved register after a call",
+		"nine frames",
+		"stack past its end",
+		"stack above its start",
+		"packet past the check",
+		"lookup without a check",
+		"value past its end",
+		"a map that is a number",
+		"load through a number",
+		"multiplied pointer",
+		"half of a pointer",
+		"key not on the stack yet",
+		"loop that never ends",
+	};
+	bool all = true;
+
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
+		const struct testprog *row = testprog_find(bad[i]);
+		struct instance *in = instance_new(ENGINE_INTERP, row->maps, testprog_map_cnt(row));
+		u8 packet[20] = {0};
+		struct shadow s = {
+			.insns = row->insns,
+			.cnt = testprog_len(row),
+			.maps = in->maps,
+			.map_cnt = in->map_cnt,
+			.packet = packet,
+			.packet_len = sizeof(packet),
+		};
+		int err;
+
+		if (in->map_cnt && !strcmp(bad[i], "value past its end"))
+			instance_update(in, 0, &(u32){1}, &(u64){1});
+		err = shadow_run(&s);
+		if (err != -EFAULT && err != -ELOOP) {
+			printf("the watcher does not see \"%s\": %d\n", bad[i], err);
+			all = false;
+		}
+		instance_free(in);
+	}
+	return all;
+}
+
 /* The logs of both, once it is known that they are needed. */
 static void show_logs(const struct progen *g, enum engine first, u32 level)
 {
@@ -267,6 +373,7 @@ static void one(u64 seed, u64 iteration, enum engine first, bool verbose)
 		total.accepted++;
 		/* A mutant may return an address, which is another one each time. */
 		run_all(&g, in, first, kind != PROGEN_MUTATED);
+		watch(&g, kind != PROGEN_MUTATED);
 	}
 	for (u32 e = first; e < ENGINE_MAX; e++)
 		instance_free(in[e]);
@@ -310,6 +417,8 @@ int main(int argc, char **argv)
 	if (why)
 		printf("%s: JIT and interpreter are compared with each other\n", why);
 	first = why ? ENGINE_JIT : ENGINE_KERNEL;
+	if (!watcher_sees())
+		return 1;
 	end = now_ms() + seconds * 1000;
 	if (have_only)
 		one(seed, only, first, verbose);
@@ -317,10 +426,12 @@ int main(int argc, char **argv)
 		one(seed, i, first, verbose);
 	printf("fuzz_diff: seed %llu: %llu programs, %llu accepted, %llu refused by both, %llu "
 	       "refused by "
-	       "us alone, %llu runs, %llu findings\n",
+	       "us alone, %llu runs, %llu watched (%llu read stack that nobody wrote), %llu "
+	       "findings\n",
 	       (unsigned long long)seed, (unsigned long long)total.programs,
 	       (unsigned long long)total.accepted, (unsigned long long)total.refused,
 	       (unsigned long long)total.incomplete, (unsigned long long)total.runs,
+	       (unsigned long long)total.watched, (unsigned long long)total.uninit_stack,
 	       (unsigned long long)total.findings);
 	for (u32 i = 0; i < MAX_REASONS && reasons[i].count; i++)
 		printf("%8llu  %s (-only %llu)\n", (unsigned long long)reasons[i].count,

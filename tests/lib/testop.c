@@ -216,7 +216,7 @@ static u64 divide(__int128 a, __int128 b, bool modulo)
 	return b ? (u64)(a / b) : 0;
 }
 
-static u64 eval_alu(const struct bpf_insn *insn, u64 a, u64 b)
+u64 testop_alu(const struct bpf_insn *insn, u64 a, u64 b)
 {
 	int bits = class_of(insn) == BPF_ALU64 ? 64 : 32, op = BPF_OP(insn->code);
 	u64 shift = b & (u64)(bits - 1), ua = zero_extend(a, bits), ub = zero_extend(b, bits), res;
@@ -268,7 +268,7 @@ static u64 eval_alu(const struct bpf_insn *insn, u64 a, u64 b)
 	return zero_extend(res, bits);
 }
 
-static bool eval_jump(const struct bpf_insn *insn, u64 a, u64 b)
+bool testop_jump(const struct bpf_insn *insn, u64 a, u64 b)
 {
 	int bits = class_of(insn) == BPF_JMP ? 64 : 32;
 	u64 ua = zero_extend(a, bits), ub = zero_extend(b, bits);
@@ -362,9 +362,9 @@ void testop_expect(const struct testop *op, u64 a, u64 b, struct testop_out *out
 		b = (u64)(s64)insn->imm;
 	}
 	if (is_alu(insn))
-		out->regs[insn->dst_reg] = eval_alu(insn, a, b);
+		out->regs[insn->dst_reg] = testop_alu(insn, a, b);
 	else if (is_jump(insn))
-		out->taken = eval_jump(insn, a, b);
+		out->taken = testop_jump(insn, a, b);
 	else
 		eval_memory(insn, b, out);
 	if (addr >= 0 && addr != BPF_REG_10 &&

@@ -42,6 +42,10 @@ enum testop_frame { TESTOP_RAW, TESTOP_TC };
 u32 testop_build(const struct testop *op, enum testop_frame frame, struct bpf_insn *buf);
 void testop_expect(const struct testop *op, u64 a, u64 b, struct testop_out *out);
 
+/* The reference alone: what an ALU instruction leaves in dst, whether a jump is taken. b is src or imm. */
+u64 testop_alu(const struct bpf_insn *insn, u64 a, u64 b);
+bool testop_jump(const struct bpf_insn *insn, u64 a, u64 b);
+
 enum {
 	TESTOP_OPERANDS = 1, /* fixed registers, all boundary operands and immediates */
 	TESTOP_REGISTERS = 2, /* all registers, some operands */

@@ -1,0 +1,515 @@
+/*
+ * shadow.c - values with origins
+ *
+ * An address is a real one, so that map helpers can be called with it; its origin says which bytes it may be
+ * used for. Origins survive a spill of all eight bytes to an aligned stack slot and nothing else.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include "core/run.h"
+#include "tests/lib/shadow.h"
+#include "tests/lib/testop.h"
+
+#define MAX_STEPS  2000000
+#define MAX_VALUES 512
+
+enum origin {
+	NUMBER,
+	NOTHING, /* never written */
+	CONTEXT,
+	PACKET,
+	PACKET_END,
+	MAP,
+	STACK, /* + frame */
+	VALUE = STACK + MAX_CALL_FRAMES, /* + index into values */
+};
+
+struct val {
+	u64 v;
+	u32 origin;
+};
+
+struct frame {
+	u64 bytes[MAX_BPF_STACK / 8];
+	u32 origins[MAX_BPF_STACK / 8];
+	bool written[MAX_BPF_STACK];
+	struct val saved[5]; /* R6 to R10 of the caller */
+	u32 ret;
+};
+
+struct run {
+	struct shadow *s;
+	struct val r[MAX_BPF_REG];
+	struct frame frames[MAX_CALL_FRAMES];
+	u32 depth, pc;
+	struct {
+		u8 *base;
+		u32 len;
+	} values[MAX_VALUES];
+	u32 value_cnt;
+	u64 context;
+};
+
+static int fault(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int fault(struct run *run, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(run->s->fault, sizeof(run->s->fault), fmt, args);
+	va_end(args);
+	run->s->fault_insn = run->pc;
+	return -EFAULT;
+}
+
+/* ---- memory */
+
+static int bytes_of(struct run *run, u32 origin, u64 *base, u32 *len)
+{
+	if (origin == PACKET) {
+		*base = (uintptr_t)run->s->packet;
+		*len = run->s->packet_len;
+	} else if (origin >= VALUE) {
+		*base = (uintptr_t)run->values[origin - VALUE].base;
+		*len = run->values[origin - VALUE].len;
+	} else if (origin >= STACK) {
+		if (origin - STACK > run->depth)
+			return fault(run, "access to the stack of a function that has returned");
+		*base = (uintptr_t)run->frames[origin - STACK].bytes;
+		*len = MAX_BPF_STACK;
+	} else {
+		return fault(run, "access through what is no address (origin %u)", origin);
+	}
+	return 0;
+}
+
+static int check(struct run *run, struct val at, s64 off, u32 size, bool write)
+{
+	u64 base = 0, addr = at.v + (u64)off;
+	struct frame *f;
+	u32 len = 0, first;
+	int err = bytes_of(run, at.origin, &base, &len);
+
+	if (err)
+		return err;
+	if (addr < base || addr - base > len || size > len - (addr - base))
+		return fault(run, "%s of %u bytes at %lld of %u", write ? "store" : "load", size,
+			     (long long)(addr - base), len);
+	if (at.origin < STACK || at.origin >= VALUE)
+		return 0;
+	f = &run->frames[at.origin - STACK];
+	first = (u32)(addr - base);
+	for (u32 i = first; i < first + size; i++) {
+		if (write) {
+			f->written[i] = true;
+			f->origins[i / 8] = NUMBER;
+		} else if (!f->written[i]) {
+			run->s->uninit_stack++;
+			break;
+		}
+	}
+	return 0;
+}
+
+static u32 *spill_slot(struct run *run, struct val at, s64 off, u32 size)
+{
+	struct frame *f = &run->frames[at.origin - STACK];
+	u64 pos = at.v + (u64)off - (uintptr_t)f->bytes;
+
+	if (at.origin < STACK || at.origin >= VALUE || size != 8 || pos % 8)
+		return NULL;
+	return &f->origins[pos / 8];
+}
+
+static u64 get(u64 addr, u32 size)
+{
+	u64 v = 0;
+
+	memcpy(&v, (void *)(uintptr_t)addr, size);
+	return v;
+}
+
+static void put(u64 addr, u64 v, u32 size)
+{
+	memcpy((void *)(uintptr_t)addr, &v, size);
+}
+
+static int load_context(struct run *run, const struct bpf_insn *insn)
+{
+	struct val *dst = &run->r[insn->dst_reg];
+
+	if (run->r[insn->src_reg].v != run->context)
+		return fault(run, "context with an offset");
+	if (insn->code != (BPF_LDX | BPF_MEM | BPF_W))
+		return -EOPNOTSUPP;
+	switch (insn->off) {
+	case offsetof(struct __sk_buff, len):
+		*dst = (struct val){run->s->packet_len, NUMBER};
+		return 0;
+	case offsetof(struct __sk_buff, data):
+		*dst = (struct val){(uintptr_t)run->s->packet, PACKET};
+		return 0;
+	case offsetof(struct __sk_buff, data_end):
+		*dst = (struct val){(uintptr_t)run->s->packet + run->s->packet_len, PACKET_END};
+		return 0;
+	}
+	return -EOPNOTSUPP;
+}
+
+static int load(struct run *run, const struct bpf_insn *insn)
+{
+	struct val src = run->r[insn->src_reg];
+	u32 size = bpf_size_to_bytes(insn->code), *slot;
+	struct val got = {0, NUMBER};
+	int err;
+
+	if (src.origin == CONTEXT)
+		return load_context(run, insn);
+	err = check(run, src, insn->off, size, false);
+	if (err)
+		return err;
+	got.v = get(src.v + (u64)(s64)insn->off, size);
+	if (BPF_MODE(insn->code) == BPF_MEMSX)
+		got.v = (u64)((s64)(got.v << (64 - 8 * size)) >> (64 - 8 * size));
+	slot = spill_slot(run, src, insn->off, size);
+	if (slot)
+		got.origin = *slot;
+	run->r[insn->dst_reg] = got;
+	return 0;
+}
+
+static int store(struct run *run, const struct bpf_insn *insn)
+{
+	struct val dst = run->r[insn->dst_reg], what = {(u64)(s64)insn->imm, NUMBER};
+	u32 size = bpf_size_to_bytes(insn->code), *slot;
+	int err;
+
+	if (BPF_CLASS(insn->code) == BPF_STX)
+		what = run->r[insn->src_reg];
+	if (what.origin == NOTHING)
+		return fault(run, "stores R%d, which was never written", insn->src_reg);
+	if (dst.origin == CONTEXT)
+		return -EOPNOTSUPP;
+	err = check(run, dst, insn->off, size, true);
+	if (err)
+		return err;
+	put(dst.v + (u64)(s64)insn->off, what.v, size);
+	slot = spill_slot(run, dst, insn->off, size);
+	if (slot)
+		*slot = what.origin;
+	return 0;
+}
+
+static int atomic(struct run *run, const struct bpf_insn *insn)
+{
+	struct val dst = run->r[insn->dst_reg], *src = &run->r[insn->src_reg];
+	u32 size = bpf_size_to_bytes(insn->code);
+	u64 addr = dst.v + (u64)(s64)insn->off, mask = size == 8 ? ~0ULL : 0xffffffff, old, new;
+	int err;
+
+	if (src->origin == NOTHING)
+		return fault(run, "R%d was never written", insn->src_reg);
+	err = check(run, dst, insn->off, size, false);
+	if (!err)
+		err = check(run, dst, insn->off, size, true);
+	if (err)
+		return err;
+	old = new = get(addr, size);
+	switch (insn->imm & ~BPF_FETCH) {
+	case BPF_ADD:
+		new += src->v;
+		break;
+	case BPF_OR:
+		new |= src->v;
+		break;
+	case BPF_AND:
+		new &= src->v;
+		break;
+	case BPF_XOR:
+		new ^= src->v;
+		break;
+	default:
+		if (insn->imm == BPF_XCHG || old == (run->r[0].v & mask))
+			new = src->v;
+	}
+	if (insn->imm == BPF_CMPXCHG)
+		run->r[0] = (struct val){old, NUMBER};
+	else if (insn->imm & BPF_FETCH)
+		*src = (struct val){old, NUMBER};
+	put(addr, new, size);
+	return 0;
+}
+
+/* ---- arithmetic */
+
+static u32 origin_of_sum(const struct bpf_insn *insn, u32 a, u32 b)
+{
+	if (BPF_CLASS(insn->code) != BPF_ALU64)
+		return NUMBER;
+	if (BPF_OP(insn->code) == BPF_MOV)
+		return insn->off ? NUMBER : b;
+	if (BPF_OP(insn->code) == BPF_ADD)
+		return a == NUMBER ? b : b == NUMBER ? a : NUMBER;
+	if (BPF_OP(insn->code) == BPF_SUB)
+		return b == NUMBER ? a : NUMBER;
+	return NUMBER;
+}
+
+static int alu(struct run *run, const struct bpf_insn *insn)
+{
+	struct val *dst = &run->r[insn->dst_reg], src = {(u64)(s64)insn->imm, NUMBER};
+	u8 op = BPF_OP(insn->code);
+
+	if (op != BPF_END && op != BPF_NEG && BPF_SRC(insn->code) == BPF_X)
+		src = run->r[insn->src_reg];
+	if (src.origin == NOTHING)
+		return fault(run, "R%d was never written", insn->src_reg);
+	if (op == BPF_MOV)
+		dst->v = 0; /* whatever it was */
+	else if (dst->origin == NOTHING)
+		return fault(run, "R%d was never written", insn->dst_reg);
+	dst->origin = origin_of_sum(insn, dst->origin, src.origin);
+	dst->v = testop_alu(insn, dst->v, src.v);
+	return 0;
+}
+
+/* ---- calls */
+
+static void forget(struct run *run, int first, int last)
+{
+	for (int reg = first; reg <= last; reg++)
+		run->r[reg] = (struct val){0xdeadbeefdeadbeef, NOTHING};
+}
+
+static u32 value_of(struct run *run, void *base, u32 len)
+{
+	u32 i = 0;
+
+	while (i < run->value_cnt && run->values[i].base != base)
+		i++;
+	if (i == MAX_VALUES)
+		abort();
+	run->values[i].base = base;
+	run->values[i].len = len;
+	run->value_cnt = max(run->value_cnt, i + 1);
+	return VALUE + i;
+}
+
+static int map_helper(struct run *run, s32 id)
+{
+	struct bpf_map *map = (struct bpf_map *)(uintptr_t)run->r[1].v;
+	const void *key = (const void *)(uintptr_t)run->r[2].v;
+	const void *value = (const void *)(uintptr_t)run->r[3].v;
+	int err;
+
+	if (run->r[1].origin != MAP)
+		return fault(run, "R1 is no map");
+	err = check(run, run->r[2], 0, map->key_size, false);
+	if (!err && id == BPF_FUNC_map_update_elem)
+		err = check(run, run->r[3], 0, map->value_size, false);
+	if (err)
+		return err;
+	if (id == BPF_FUNC_map_lookup_elem) {
+		void *found = map->ops->map_lookup_elem(map, key);
+
+		run->r[0] = (struct val){(uintptr_t)found, NUMBER};
+		if (found)
+			run->r[0].origin = value_of(run, found, map->value_size);
+	} else {
+		long ret = id == BPF_FUNC_map_update_elem
+				   ? map->ops->map_update_elem(map, key, value, run->r[4].v)
+				   : map->ops->map_delete_elem(map, key);
+
+		run->r[0] = (struct val){(u64)ret, NUMBER};
+	}
+	return 0;
+}
+
+static int skb_load_bytes(struct run *run)
+{
+	u32 off = (u32)run->r[2].v, len = (u32)run->r[4].v;
+	bool fits = off <= INT32_MAX && len <= run->s->packet_len &&
+		    off <= run->s->packet_len - len;
+	int err;
+
+	if (run->r[1].origin != CONTEXT || run->r[1].v != run->context)
+		return fault(run, "R1 is no context");
+	err = check(run, run->r[3], 0, len, true);
+	if (err)
+		return err;
+	if (fits)
+		memcpy((void *)(uintptr_t)run->r[3].v, run->s->packet + off, len);
+	else
+		memset((void *)(uintptr_t)run->r[3].v, 0, len);
+	run->r[0] = (struct val){fits ? 0 : (u64)-EFAULT, NUMBER};
+	return 0;
+}
+
+static int call(struct run *run, const struct bpf_insn *insn)
+{
+	struct frame *f;
+	int err;
+
+	if (insn->src_reg == BPF_PSEUDO_CALL) {
+		if (run->depth + 1 >= MAX_CALL_FRAMES)
+			return fault(run, "more than %d frames", MAX_CALL_FRAMES);
+		f = &run->frames[++run->depth];
+		memset(f->written, 0, sizeof(f->written));
+		memset(f->origins, 0, sizeof(f->origins));
+		memcpy(f->saved, &run->r[6], sizeof(f->saved));
+		f->ret = run->pc + 1;
+		forget(run, 6, 9);
+		run->r[0].origin = NOTHING;
+		run->r[10] = (struct val){(uintptr_t)f->bytes + MAX_BPF_STACK, STACK + run->depth};
+		run->pc += (u32)insn->imm; /* and one more, as for every instruction */
+		return 0;
+	}
+	switch (insn->imm) {
+	case BPF_FUNC_map_lookup_elem:
+	case BPF_FUNC_map_update_elem:
+	case BPF_FUNC_map_delete_elem:
+		err = map_helper(run, insn->imm);
+		break;
+	case BPF_FUNC_skb_load_bytes:
+		err = skb_load_bytes(run);
+		break;
+	case BPF_FUNC_ktime_get_ns: /* a number; which one does not matter here */
+		run->r[0] = (struct val){1, NUMBER};
+		err = 0;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	forget(run, 1, 5);
+	return err;
+}
+
+/* 1: the program is over. */
+static int leave(struct run *run)
+{
+	struct frame *f = &run->frames[run->depth];
+
+	if (run->r[0].origin == NOTHING && !run->depth)
+		return fault(run, "R0 was never written");
+	if (!run->depth)
+		return 1;
+	forget(run, 1, 5);
+	memcpy(&run->r[6], f->saved, sizeof(f->saved));
+	run->pc = f->ret - 1;
+	run->depth--;
+	return 0;
+}
+
+static int packet_load(struct run *run, const struct bpf_insn *insn)
+{
+	u32 size = bpf_size_to_bytes(insn->code), v = 0;
+	s32 off = insn->imm;
+
+	if (run->r[6].origin != CONTEXT || run->r[6].v != run->context)
+		return fault(run, "R6 is no context");
+	if (BPF_MODE(insn->code) == BPF_IND) {
+		if (run->r[insn->src_reg].origin == NOTHING)
+			return fault(run, "R%d was never written", insn->src_reg);
+		off = (s32)((u32)off + (u32)run->r[insn->src_reg].v);
+	}
+	if (off < 0)
+		return -EOPNOTSUPP;
+	if (size > run->s->packet_len || (u32)off > run->s->packet_len - size) {
+		run->r[0] = (struct val){0, NUMBER};
+		return leave(run);
+	}
+	for (u32 i = 0; i < size; i++)
+		v = v << 8 | run->s->packet[off + (s32)i];
+	run->r[0] = (struct val){v, NUMBER};
+	forget(run, 1, 5);
+	return 0;
+}
+
+static int jump(struct run *run, const struct bpf_insn *insn)
+{
+	struct val dst = run->r[insn->dst_reg], src = {(u64)(s64)insn->imm, NUMBER};
+
+	switch (BPF_OP(insn->code)) {
+	case BPF_JA:
+		run->pc += BPF_CLASS(insn->code) == BPF_JMP ? (u32)(s32)insn->off : (u32)insn->imm;
+		return 0;
+	case BPF_CALL:
+		return call(run, insn);
+	case BPF_EXIT:
+		return leave(run);
+	}
+	if (BPF_SRC(insn->code) == BPF_X)
+		src = run->r[insn->src_reg];
+	if (dst.origin == NOTHING || src.origin == NOTHING)
+		return fault(run, "compares what was never written");
+	if (testop_jump(insn, dst.v, src.v))
+		run->pc += (u32)(s32)insn->off;
+	return 0;
+}
+
+static int load_imm64(struct run *run, const struct bpf_insn *insn)
+{
+	struct val *dst = &run->r[insn->dst_reg];
+
+	run->pc++;
+	if (!insn->src_reg) {
+		*dst = (struct val){bpf_insn_imm64(insn), NUMBER};
+		return 0;
+	}
+	if (insn->src_reg != BPF_PSEUDO_MAP_IDX || (u32)insn->imm >= run->s->map_cnt)
+		return -EOPNOTSUPP;
+	*dst = (struct val){(uintptr_t)run->s->maps[insn->imm], MAP};
+	return 0;
+}
+
+static int step(struct run *run)
+{
+	const struct bpf_insn *insn = &run->s->insns[run->pc];
+
+	switch (BPF_CLASS(insn->code)) {
+	case BPF_ALU:
+	case BPF_ALU64:
+		return alu(run, insn);
+	case BPF_LDX:
+		return load(run, insn);
+	case BPF_ST:
+		return store(run, insn);
+	case BPF_STX:
+		return BPF_MODE(insn->code) == BPF_ATOMIC ? atomic(run, insn) : store(run, insn);
+	case BPF_LD:
+		return bpf_insn_is_imm64(insn) ? load_imm64(run, insn) : packet_load(run, insn);
+	default:
+		return jump(run, insn);
+	}
+}
+
+int shadow_run(struct shadow *s)
+{
+	struct run *run = calloc(1, sizeof(*run));
+	u32 steps = 0;
+	int err = 0;
+
+	if (!run)
+		abort();
+	run->s = s;
+	run->context = (uintptr_t)&run->context;
+	s->uninit_stack = 0;
+	forget(run, 0, 9);
+	run->r[1] = (struct val){run->context, CONTEXT};
+	run->r[10] = (struct val){(uintptr_t)run->frames[0].bytes + MAX_BPF_STACK, STACK};
+	bpf_run_enter();
+	while (!err) {
+		if (run->pc >= s->cnt)
+			err = fault(run, "left the program");
+		else if (++steps > MAX_STEPS)
+			err = -ELOOP;
+		else
+			err = step(run);
+		run->pc++;
+	}
+	bpf_run_exit();
+	s->r0 = run->r[0].v;
+	free(run);
+	return err == 1 ? 0 : err;
+}
