@@ -411,7 +411,7 @@ static void see(struct walk *w, u32 i)
 	}
 }
 
-void jit_combine(struct jit_ir *ir)
+int jit_combine(struct jit_ir *ir)
 {
 	struct walk w = {.ir = ir};
 
@@ -423,4 +423,6 @@ void jit_combine(struct jit_ir *ir)
 			see(&w, i);
 	}
 	forget(&w);
+	/* Sources are read later than they were: what was dead in between is not any more. */
+	return jit_find_live(ir);
 }

@@ -14,7 +14,7 @@
  *   E. After fork() parent and child share the files of the packs that existed. Neither of them puts new code
  *      into those or overwrites what the other may run: such packs are closed for good.
  *
- * Where the system has no executable memfd (vm.memfd_noexec=2), a pack is anonymous memory for one program:
+ * Where memfds cannot be had or executed (seccomp, SELinux), a pack is anonymous memory for one program:
  * written while PROT_READ|PROT_WRITE, then made PROT_READ|PROT_EXEC.
  *
  * Packs are never unmapped, so that D holds; an empty one is used again. Lock: pack_lock, a leaf.

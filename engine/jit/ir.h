@@ -59,8 +59,11 @@ struct jit_ir {
 int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir);
 void jit_ir_free(struct jit_ir *ir);
 
-/* combine.c: after jit_ir_build(), for machines whose addresses are like struct jit_addr. */
-void jit_combine(struct jit_ir *ir);
+/* combine.c: after jit_ir_build(), for machines whose addresses are like struct jit_addr. 0 or -ENOMEM. */
+int jit_combine(struct jit_ir *ir);
+
+/* live_out again, after operations were combined. 0 or -ENOMEM. */
+int jit_find_live(struct jit_ir *ir);
 
 /* Which registers an instruction reads, and which it writes. */
 void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def);

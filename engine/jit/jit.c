@@ -78,8 +78,9 @@ int bpf_jit_compile(struct bpf_prog *prog)
 	err = jit_ir_build(prog, &ir);
 	if (err)
 		return err;
-	jit_combine(&ir);
-	err = compile(arch, &ir, true, &image, &tail_call_offset);
+	err = jit_combine(&ir);
+	if (!err)
+		err = compile(arch, &ir, true, &image, &tail_call_offset);
 	if (err == -ENOSPC) /* nothing free near the text: anywhere, with far calls */
 		err = compile(arch, &ir, false, &image, &tail_call_offset);
 	jit_ir_free(&ir);

@@ -83,6 +83,33 @@ void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def)
 	}
 }
 
+/* The same after combine.c. */
+static void op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def)
+{
+	const struct bpf_insn *insn = &ir->insns[i];
+	const struct jit_addr *addr = &ir->addr[i];
+
+	*use = *def = 0;
+	if (ir->op[i] == JIT_OP_ROL) {
+		*use = BIT(insn->src_reg);
+		*def = BIT(insn->dst_reg);
+	} else if (ir->op[i] == JIT_OP_LEA) {
+		*def = BIT(insn->dst_reg);
+	} else if (ir->op[i] != JIT_OP_NOP) {
+		jit_insn_regs(ir->op[i], insn, use, def);
+	}
+	if (!addr->used)
+		return;
+	/* The register that the access named is not read any more. */
+	if (BPF_CLASS(insn->code) == BPF_STX)
+		*use = BIT(insn->src_reg);
+	else
+		*use = 0;
+	*use |= BIT(addr->base);
+	if (addr->index != JIT_NO_REG)
+		*use |= BIT(addr->index);
+}
+
 static int decode_all(struct jit_ir *ir)
 {
 	for (u32 i = 0; i < ir->len; i++) {
@@ -197,7 +224,7 @@ static bool live_walk(struct jit_ir *ir, const struct jit_func *fn, u16 *live_in
 			out = live_in[i + 1 + (ir->op[i] == BPF_OP_LD_IMM64)];
 		if (is_jump(ir->op[i], insn))
 			out |= live_in[jit_target(ir, i)];
-		jit_insn_regs(ir->op[i], insn, &use, &def);
+		op_regs(ir, i, &use, &def);
 		ir->live_out[i] = out;
 		out = (out & ~def) | use;
 		if (out != live_in[i]) {
@@ -208,7 +235,7 @@ static bool live_walk(struct jit_ir *ir, const struct jit_func *fn, u16 *live_in
 	return changed;
 }
 
-static int find_live(struct jit_ir *ir)
+int jit_find_live(struct jit_ir *ir)
 {
 	u16 *live_in = calloc(ir->len + 1, sizeof(*live_in));
 
@@ -242,7 +269,7 @@ int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir)
 	for (u32 f = 0; !err && f < ir->func_cnt; f++)
 		err = scan_func(ir, &ir->funcs[f]);
 	if (!err)
-		err = find_live(ir);
+		err = jit_find_live(ir);
 	if (!err)
 		return 0;
 fail:

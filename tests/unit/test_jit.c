@@ -11,12 +11,17 @@
 #include <cmocka.h>
 
 #include <capstone/capstone.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "core/run.h"
+#include "jit/arch.h"
 #include "jit/execmem.h"
 #include "jit/jit.h"
 #include "prog_type/skb.h"
@@ -1105,6 +1110,99 @@ static void execmem_large(void **state)
 	free(p);
 }
 
+/* Code that no near place was free for: helpers are called through a register. */
+static void execmem_far(void **state)
+{
+	const struct bpf_insn p[] = {BPF_MOV64_IMM(1, 7), BPF_MOV64_IMM(2, 0), BPF_MOV64_IMM(3, 0),
+				     BPF_MOV64_IMM(4, 0), BPF_MOV64_IMM(5, 1), CALL_C(helper_args),
+				     BPF_EXIT_INSN()};
+	struct bpf_prog *prog = make(p, ARRAY_SIZE(p));
+	const struct jit_arch *arch = jit_arch();
+	u32 offs[ARRAY_SIZE(p) + 1], size;
+	struct jit_code *code;
+	struct execmem mem;
+	struct jit_ir ir;
+	u8 buf[256];
+	s64 d;
+
+	assert_int_equal(jit_ir_build(prog, &ir), 0);
+	assert_int_equal(arch->emit(&ir, true, &code), 0);
+	size = arch->size(code);
+	assert_true(size <= sizeof(buf));
+	assert_int_equal(execmem_alloc(size, false, &mem), 0);
+	d = (s64)((u64)mem.addr - (u64)helper_args);
+	assert_true(d != (s32)d); /* it is far indeed */
+	assert_int_equal(arch->link(code, (u64)mem.addr, buf, offs), 0);
+	assert_int_equal(execmem_write(&mem, buf, size), 0);
+	assert_int_equal(((bpf_prog_fn)mem.addr)(NULL, prog), 10007);
+	execmem_free(&mem);
+	/* the near form would not have reached */
+	arch->free(code);
+	assert_int_equal(arch->emit(&ir, false, &code), 0);
+	assert_int_equal(arch->link(code, (u64)helper_args + (1LL << 40), buf, offs), -ERANGE);
+	arch->free(code);
+	jit_ir_free(&ir);
+	drop(prog);
+}
+
+/* From here on this process may not make memfds. */
+static int forbid_memfd(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_memfd_create, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog fprog = {ARRAY_SIZE(code), code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &fprog);
+}
+
+static int run_without_memfd(void)
+{
+	const struct bpf_insn p[] = {BPF_MOV64_IMM(0, 6), BPF_EXIT_INSN()};
+	struct bpf_prog *a = make(p, 2), *b = make(return_5, 2);
+	char line[512], perms[5];
+	u64 start, end;
+	int seen = 0;
+	FILE *f;
+
+	if (forbid_memfd())
+		return 77;
+	if (bpf_jit_compile(a) || bpf_jit_compile(b) || bpf_prog_run(a, NULL) != 6 ||
+	    bpf_prog_run(b, NULL) != 5 || bpf_jit_find((void *)b->bpf_func) != b)
+		return 1;
+	f = fopen("/proc/self/maps", "r");
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "%lx-%lx %4s", &start, &end, perms);
+		if (perms[1] == 'w' && perms[2] == 'x')
+			return 2;
+		if ((u64)a->bpf_func >= start && (u64)a->bpf_func < end)
+			seen = !strcmp(perms, "r-xp");
+	}
+	bpf_jit_free(a);
+	return !seen || bpf_prog_run(b, NULL) != 5 ? 3 : 0;
+}
+
+/* Each program in pages of its own, written before they are executable. */
+static void execmem_without_memfd(void **state)
+{
+	int status;
+	pid_t pid = fork(); /* the child makes no use of the packs that exist: guarantee E */
+
+	if (!pid)
+		_exit(run_without_memfd());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77) {
+		print_message("seccomp filters cannot be installed here\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void *compile_and_run(void *arg)
 {
 	for (int i = 0; i < 300; i++) {
@@ -1277,6 +1375,17 @@ static void combine_address(void **state)
 			 4);
 }
 
+/* R0 is read later than the program says, so the division between must keep rax. Found by fuzz_jit. */
+static void combine_keeps_sources_alive(void **state)
+{
+	assert_int_equal(COUNT(&rotated, "movsxd", 1, BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+			       BPF_MOV64_IMM(2, 100), BPF_MOV64_IMM(3, 7), BPF_MOV64_REG(4, 0),
+			       BPF_ALU64_REG(BPF_DIV, 2, 3), BPF_ALU64_IMM(BPF_LSH, 4, 32),
+			       BPF_ALU64_IMM(BPF_ARSH, 4, 32), BPF_MOV64_REG(0, 2),
+			       BPF_ALU64_REG(BPF_ADD, 0, 4), BPF_EXIT_INSN()),
+			 0xffffffff89abcdef + 14);
+}
+
 static void combine_jump_over_jump(void **state)
 {
 	for (u64 n = 0; n < 3; n++)
@@ -1368,11 +1477,14 @@ int main(void)
 		cmocka_unit_test(execmem_find),
 		cmocka_unit_test(execmem_large),
 		cmocka_unit_test(execmem_threads),
+		cmocka_unit_test(execmem_far),
+		cmocka_unit_test(execmem_without_memfd),
 		cmocka_unit_test(execmem_fork),
 		cmocka_unit_test(combine_rotation),
 		cmocka_unit_test(combine_no_rotation),
 		cmocka_unit_test(combine_extension),
 		cmocka_unit_test(combine_address),
+		cmocka_unit_test(combine_keeps_sources_alive),
 		cmocka_unit_test(combine_jump_over_jump),
 		cmocka_unit_test(dump_decodes),
 		cmocka_unit_test(rows_all_covered),
