@@ -109,6 +109,7 @@ static void rcu_cell_run(struct rcu_head *own)
 	tsan_grace_over();
 	cell->func(cell->head);
 	free(cell);
+	tsan_reader_done(); /* what it did happened before the end of a bpf_rcu_barrier() */
 }
 
 void bpf_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
