@@ -76,6 +76,7 @@ LIB_SO		= $(O)/libubpffs.so
 SERVER		= $(O)/ubpffs
 CTL		= $(O)/ubpfctl
 CLIENT_A	= $(O)/libubpffs-client.a
+CLIENT_SO	= $(O)/libubpffs-client.so
 TESTLIB_A	= $(O)/tests/libtests.a
 
 .PHONY: all lib deps check check-unit check-differential check-e2e demo bench fuzz install clean \
@@ -84,7 +85,7 @@ TESTLIB_A	= $(O)/tests/libtests.a
 .DELETE_ON_ERROR:
 
 all: lib $(if $(FS_SRCS),$(SERVER)) $(if $(TOOLS_SRCS),$(CTL)) $(EXAMPLE_BINS) bpf-objects
-lib: $(LIB_A) $(LIB_SO) $(CLIENT_A)
+lib: $(LIB_A) $(LIB_SO) $(CLIENT_A) $(CLIENT_SO)
 tests: all $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS)
 bpf-objects: $(BPF_OBJS)
 
@@ -115,6 +116,9 @@ $(LIB_SO): $(ENGINE_OBJS)
 $(CLIENT_A): $(UAPI_OBJS)
 	rm -f $@
 	ar rcs $@ $^
+
+$(CLIENT_SO): $(UAPI_OBJS)
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libubpffs-client.so.0 -o $@ $^
 
 $(SERVER): $(FS_OBJS) $(LIB_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS)
@@ -178,7 +182,9 @@ install: all
 	ln -sf ubpffs $(DESTDIR)$(PREFIX)/bin/mount.fuse.ubpffs
 	install -m 644 $(LIB_A) $(CLIENT_A) $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(LIB_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs.so.0
+	install -m 755 $(CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs-client.so.0
 	ln -sf libubpffs.so.0 $(DESTDIR)$(PREFIX)/lib/libubpffs.so
+	ln -sf libubpffs-client.so.0 $(DESTDIR)$(PREFIX)/lib/libubpffs-client.so
 	install -m 644 engine/ubpffs_engine.h uapi/*.h $(DESTDIR)$(PREFIX)/include/ubpffs
 
 clean:

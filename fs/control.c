@@ -10,6 +10,7 @@
  */
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include "fs/control.h"
 #include "fs/control_cmds.h"
 
@@ -204,13 +205,27 @@ bool control_slow(unsigned int cmd)
 	return command && command->slow;
 }
 
+/* Random for each run of the server, so that objects of two mounts, or of before a restart, do not look alike. */
+static u32 stamp_base(void)
+{
+	static u32 base;
+	u32 fresh, none = 0;
+
+	if (!__atomic_load_n(&base, __ATOMIC_RELAXED) &&
+	    getrandom(&fresh, sizeof(fresh), 0) == sizeof(fresh))
+		__atomic_compare_exchange_n(&base, &none, fresh | 1, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+	return __atomic_load_n(&base, __ATOMIC_RELAXED);
+}
+
 static int check_object(struct control_call *call)
 {
 	struct store_object *obj = call->control->obj;
+	u32 stamp = stamp_base() + obj->id;
 
-	if (call->io.id && call->io.id != obj->id)
+	if (call->io.stamp && call->io.stamp != stamp)
 		return -ESTALE;
-	call->io.id = obj->id;
+	call->io.stamp = stamp;
 	return obj->broken ? fs_error(call->req, EBADMSG, "%s", obj->broken) : 0;
 }
 

@@ -45,7 +45,7 @@ void control_answer(struct control_call *call, const void *data, size_t len);
 
 /*
  * The map or program behind the open file, borrowed from it. mode: O_RDONLY or O_WRONLY, what the command needs;
- * -EPERM when it was opened otherwise (as bpf(2)), -ESTALE when it is not the id that the caller believes,
+ * -EPERM when it was opened otherwise (as bpf(2)), -ESTALE when it is not the one that the caller believes,
  * -EBADMSG for a broken object.
  */
 int control_map(struct control_call *call, int mode, struct bpf_map **map);

@@ -264,12 +264,11 @@ static int object_open(struct fs_open *open, struct fs_req *req)
 	return err ? err : control_open(open, req);
 }
 
+/* A descriptor of this file is the object itself and has no bytes; it reads as empty, so that grep -r and cp -r end. */
 static ssize_t object_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len,
 			   off_t off)
 {
-	return fs_error(req, EINVAL,
-			"a descriptor of this file is the object itself and has no bytes: read the "
-			"files beside it, or use ioctls");
+	return 0;
 }
 
 const struct fs_node_ops prog_file_ops = {

@@ -2,7 +2,7 @@
  * bpf_client.c - the mini client library: builds a command's buffer, makes the ioctl, takes the answer apart
  *
  * What is kept between calls: the mount's descriptors, and per map fd the sizes of its key and value with
- * the map's id. The server checks the id, so a descriptor number that was reused is noticed (ESTALE) and looked up
+ * the map's stamp. The server checks the stamp, so a descriptor number that was reused is noticed (ESTALE) and looked up
  * again; nothing here can be out of date unseen.
  */
 #include <errno.h>
@@ -27,11 +27,20 @@ static char *mount_path;
 static int mount_fd = -1;
 
 static struct known_map {
-	uint32_t id; /* 0: not known */
+	uint32_t stamp; /* 0: not known */
 	uint32_t key_size, value_size; /* value_size as bpf(2) moves it */
 } known[KNOWN_FDS]; /* by fd; under `lock` */
 
 /* ---- the mount */
+
+static void forget_mount(void)
+{
+	if (mount_fd >= 0)
+		close(mount_fd);
+	free(mount_path);
+	mount_fd = -1;
+	mount_path = NULL;
+}
 
 static int set_mount(const char *path)
 {
@@ -45,9 +54,7 @@ static int set_mount(const char *path)
 		errno = EINVAL;
 		return -1;
 	}
-	if (mount_fd >= 0)
-		close(mount_fd);
-	free(mount_path);
+	forget_mount();
 	mount_fd = fd;
 	mount_path = copy;
 	return 0;
@@ -91,10 +98,13 @@ static int get_mount(void)
 
 EXPORT int bpf_client_mount(const char *path)
 {
-	int err;
+	int err = 0;
 
 	pthread_mutex_lock(&lock);
-	err = set_mount(path);
+	if (path)
+		err = set_mount(path);
+	else
+		forget_mount();
 	pthread_mutex_unlock(&lock);
 	return err;
 }
@@ -238,11 +248,11 @@ static int nr_cpus(void)
 static int learn(int fd, struct known_map *map)
 {
 	struct bpf_map_info info = {0};
-	unsigned int len = sizeof(info);
+	struct ubpffs_io io = {.out_len = sizeof(info)};
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+	if (command(fd, UBPFFS_OBJ_GET_INFO, &io, NULL, 0, &info))
 		return -1;
-	map->id = info.id;
+	map->stamp = io.stamp;
 	map->key_size = info.key_size;
 	map->value_size = info.value_size;
 	if (info.type == BPF_MAP_TYPE_PERCPU_HASH || info.type == BPF_MAP_TYPE_PERCPU_ARRAY ||
@@ -258,13 +268,13 @@ static int learn(int fd, struct known_map *map)
 
 static int recall(int fd, struct known_map *map)
 {
-	map->id = 0;
+	map->stamp = 0;
 	if (fd >= 0 && fd < KNOWN_FDS) {
 		pthread_mutex_lock(&lock);
 		*map = known[fd];
 		pthread_mutex_unlock(&lock);
 	}
-	return map->id ? 0 : learn(fd, map);
+	return map->stamp ? 0 : learn(fd, map);
 }
 
 /* Which parts of an element a command sends and receives. */
@@ -282,7 +292,7 @@ static int element(int fd, unsigned int cmd, int parts, const void *key, const v
 
 		if (tries ? learn(fd, &map) : recall(fd, &map))
 			return -1;
-		io.id = map.id;
+		io.stamp = map.stamp;
 		if (parts & SEND_KEY)
 			in[0].len = map.key_size;
 		if (parts & SEND_VALUE)

@@ -22,7 +22,7 @@ extern "C" {
 /* The verifier's log of this thread's last bpf_prog_load(); "" when there was nothing to say. */
 extern __thread char bpf_log_buf[LOG_BUF_SIZE];
 
-/* Use this mount from now on. 0, or -1: not a ubpffs (EINVAL), or open(2)'s errno. */
+/* Use this mount from now on; NULL: forget it and let it go. 0, or -1: not a ubpffs (EINVAL), or open(2)'s errno. */
 int bpf_client_mount(const char *path);
 
 /* Make a map; its descriptor is the caller's. E2BIG, EINVAL, ENOTSUP as BPF_MAP_CREATE. */

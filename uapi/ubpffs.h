@@ -29,7 +29,9 @@ struct ubpffs_io {
 		       * on the way is told from one that the server gave */
 	__u32 out_len; /* in: room for the answer's payload; out: its size */
 	__u32 count; /* batches: in: how many at most; out: how many */
-	__u32 id; /* id of the object that the caller believes this is; 0: any. ESTALE otherwise */
+	__u32 stamp; /* in answers: stands for the object behind this descriptor. In commands: what the
+		      * caller believes it is, so that it may remember sizes by descriptor; ESTALE when
+		      * it is another. 0: any */
 };
 
 #define UBPFFS_ANSWERED	   0xffffffffu
