@@ -141,10 +141,15 @@ static struct instance *load(enum engine engine, const struct progen *g, u32 log
 
 static void make_packet(u8 *packet, u32 len, u64 seed)
 {
+	static const u8 often[] = {0, 0, 0, 1, 2, 31, 32, 39, 40, 63, 64, 127, 128, 255};
 	u64 rng = seed * 2 + 1;
+	bool small = seed % 3;
 
-	for (u32 i = 0; i < len; i++)
-		packet[i] = (u8)(progen_random(&rng) >> 40);
+	for (u32 i = 0; i < len; i++) {
+		u64 x = progen_random(&rng);
+
+		packet[i] = small && x >> 62 ? often[(x >> 16) % sizeof(often)] : (u8)(x >> 40);
+	}
 	packet[0] &= 0xfe; /* one station */
 	packet[12] = 0x88; /* a protocol that nothing parses */
 	packet[13] = 0xb5;

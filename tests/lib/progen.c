@@ -333,6 +333,174 @@ static void variable_offset(struct gen *g)
 	emit(g, BPF_MOV64_IMM(BPF_REG_2, 2));
 }
 
+/* ---- accesses that just fit, or just do not: R1 is brought to [lo, hi] exactly, and moved about */
+
+/* R1 in [0, n]: falls through with it, or jumps (recorded in exits). */
+static void clamp(struct gen *g, u32 n, u32 *exits, u32 *exit_cnt)
+{
+	u8 jmp = rnd(g, 2) ? BPF_JMP : BPF_JMP32;
+	struct bpf_insn out;
+
+	if (jmp == BPF_JMP32 && rnd(g, 2))
+		emit(g, BPF_MOV32_REG(BPF_REG_1, BPF_REG_1));
+	if (rnd(g, 2))
+		emit(g, BPF_MOV64_IMM(BPF_REG_3, (s32)n));
+	else
+		emit_imm64(g, BPF_REG_3, n);
+	switch (rnd(g, 10)) {
+	case 0:
+		out = BPF_RAW_INSN(jmp | BPF_JGT | BPF_K, BPF_REG_1, 0, 0, (s32)n);
+		break;
+	case 1:
+		out = BPF_RAW_INSN(jmp | BPF_JGE | BPF_K, BPF_REG_1, 0, 0, (s32)n + 1);
+		break;
+	case 2:
+		out = BPF_RAW_INSN(jmp | BPF_JGT | BPF_X, BPF_REG_1, BPF_REG_3, 0, 0);
+		break;
+	case 3:
+		out = BPF_RAW_INSN(jmp | BPF_JLT | BPF_X, BPF_REG_3, BPF_REG_1, 0, 0);
+		break;
+	case 4: /* the way in is the taken branch */
+		emit(g, BPF_RAW_INSN(jmp | BPF_JLE | BPF_K, BPF_REG_1, 0, 1, (s32)n));
+		out = BPF_JMP_A(0);
+		break;
+	case 5:
+		emit(g, BPF_RAW_INSN(jmp | BPF_JGE | BPF_X, BPF_REG_3, BPF_REG_1, 1, 0));
+		out = BPF_JMP_A(0);
+		break;
+	case 6:
+		exits[(*exit_cnt)++] =
+			emit_jump(g, BPF_RAW_INSN(jmp | BPF_JSLT | BPF_K, BPF_REG_1, 0, 0, 0));
+		out = BPF_RAW_INSN(jmp | BPF_JSGT | BPF_K, BPF_REG_1, 0, 0, (s32)n);
+		break;
+	case 7:
+		exits[(*exit_cnt)++] = emit_jump(
+			g, BPF_RAW_INSN(jmp | BPF_JSGT | BPF_X, BPF_REG_1, BPF_REG_3, 0, 0));
+		out = BPF_RAW_INSN(jmp | BPF_JSLE | BPF_K, BPF_REG_1, 0, 0, -1);
+		break;
+	case 8: /* a copy is what is looked at */
+		emit(g, BPF_MOV64_REG(BPF_REG_4, BPF_REG_1));
+		out = BPF_RAW_INSN(jmp | BPF_JGT | BPF_K, BPF_REG_4, 0, 0, (s32)n);
+		break;
+	default: /* looked at after it went to the stack */
+		emit(g, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_1, -16));
+		exits[(*exit_cnt)++] =
+			emit_jump(g, BPF_RAW_INSN(jmp | BPF_JGT | BPF_K, BPF_REG_1, 0, 0, (s32)n));
+		emit(g, BPF_MOV64_IMM(BPF_REG_1, 0));
+		emit(g, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_10, -16));
+		return;
+	}
+	exits[(*exit_cnt)++] = emit_jump(g, out);
+}
+
+/* R1 to [*lo, *hi]. The tightest bounds that hold, so that one more or less is an error. */
+static void bring_into(struct gen *g, s32 *lo, s32 *hi, u32 *exits, u32 *exit_cnt)
+{
+	u32 n = rnd(g, 40);
+
+	*lo = 0;
+	switch (rnd(g, 5)) {
+	case 0:
+		n = (1u << (1 + rnd(g, 5))) - 1;
+		emit(g, BPF_RAW_INSN((rnd(g, 2) ? BPF_ALU64 : BPF_ALU) | BPF_AND | BPF_K, BPF_REG_1,
+				     0, 0, (s32)n));
+		break;
+	case 1:
+		n = (1u << (1 + rnd(g, 5))) - 1;
+		if (rnd(g, 2))
+			emit(g, BPF_ALU64_IMM(BPF_RSH, BPF_REG_1, __builtin_clzll((u64)n)));
+		else
+			emit(g, BPF_ALU32_IMM(BPF_RSH, BPF_REG_1, __builtin_clz(n)));
+		break;
+	default:
+		clamp(g, n, exits, exit_cnt);
+	}
+	*hi = (s32)n;
+	for (u32 i = rnd(g, 3); i; i--) {
+		u8 class = rnd(g, 2) ? BPF_ALU64 : BPF_ALU;
+		s32 c = 1 + (s32)rnd(g, 5);
+
+		if (*lo < 0)
+			class = BPF_ALU64;
+		switch (rnd(g, 5)) {
+		case 0:
+			emit(g, BPF_RAW_INSN(class | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, c));
+			*lo += c;
+			*hi += c;
+			break;
+		case 1:
+			emit(g, BPF_ALU64_IMM(BPF_SUB, BPF_REG_1, c));
+			*lo -= c;
+			*hi -= c;
+			break;
+		case 2:
+			emit(g, BPF_RAW_INSN(class | BPF_MUL | BPF_K, BPF_REG_1, 0, 0, c));
+			*lo *= c;
+			*hi *= c;
+			break;
+		case 3:
+			emit(g, BPF_RAW_INSN(class | BPF_LSH | BPF_K, BPF_REG_1, 0, 0, 1));
+			*lo *= 2;
+			*hi *= 2;
+			break;
+		default:
+			emit(g, BPF_RAW_INSN(class | BPF_ARSH | BPF_K, BPF_REG_1, 0, 0, 1));
+			*lo >>= 1;
+			*hi >>= 1;
+		}
+	}
+}
+
+static void just_about(struct gen *g)
+{
+	static const s32 beside[] = {0, 0, 0, 1, 1, -1};
+	u32 exits[8], exit_cnt = 0, log2 = rnd(g, 4);
+	s32 lo, hi, off, size = 1 << log2, d = beside[rnd(g, ARRAY_SIZE(beside))];
+
+	emit(g, BPF_RAW_INSN(BPF_LDX | BPF_MEM | size_code(rnd(g, 4)), BPF_REG_1, BPF_REG_7,
+			     16 + (s32)rnd(g, 40), 0));
+	bring_into(g, &lo, &hi, exits, &exit_cnt);
+	/* The last byte at the end of 64, or the first at the start; d beyond or before. */
+	off = rnd(g, 3) ? 64 - hi - size + d : -lo - d;
+	switch (rnd(g, 3)) {
+	case 0:
+		emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_8));
+		break;
+	case 1:
+		emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_10));
+		emit(g, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, -64));
+		break;
+	default: /* PROGEN_PACKET is 64, too */
+		emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_7));
+		if (rnd(g, 2)) { /* nothing is known of the end but by this check */
+			emit(g, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_1));
+			emit(g, BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_6, SKB_DATA_END));
+			emit(g, BPF_MOV64_REG(BPF_REG_4, BPF_REG_2));
+			off = 16 + (s32)rnd(g, 10);
+			emit(g, BPF_ALU64_IMM(BPF_ADD, BPF_REG_4, off + size - d));
+			exits[exit_cnt++] = emit_jump(
+				g, rnd(g, 2) ? BPF_JMP_REG(BPF_JGT, BPF_REG_4, BPF_REG_3, 0)
+					     : BPF_JMP_REG(BPF_JLT, BPF_REG_3, BPF_REG_4, 0));
+			emit(g, BPF_MOV64_IMM(BPF_REG_3, 5));
+			emit(g, BPF_MOV64_IMM(BPF_REG_4, 5));
+			emit(g, BPF_MOV64_IMM(BPF_REG_1, 0));
+		}
+	}
+	emit(g, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_1));
+	if (rnd(g, 2)) {
+		emit(g, BPF_LDX_MEM(size_code(log2), BPF_REG_5, BPF_REG_2, off));
+	} else {
+		emit(g, BPF_MOV64_IMM(BPF_REG_5, 77));
+		emit(g, BPF_STX_MEM(size_code(log2), BPF_REG_2, BPF_REG_5, off));
+	}
+	for (u32 i = 0; i < exit_cnt; i++)
+		aim(g, exits[i]);
+	emit(g, BPF_MOV64_IMM(BPF_REG_1, 1));
+	emit(g, BPF_MOV64_IMM(BPF_REG_2, 2));
+	emit(g, BPF_MOV64_IMM(BPF_REG_3, 3));
+	emit(g, BPF_MOV64_IMM(BPF_REG_4, 4));
+}
+
 /* ---- calls: R1 to R5 are scalars again afterwards */
 
 static void scalars_after_call(struct gen *g)
@@ -499,6 +667,8 @@ static void statement(struct gen *g)
 		packet_call(g);
 	else if (kind == 21 && g->main && !g->risky)
 		subprog_call(g);
+	else if (g->main && g->risky && rnd(g, 4))
+		just_about(g);
 	else
 		variable_offset(g);
 }
