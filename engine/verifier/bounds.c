@@ -130,20 +130,31 @@ static void ranges32_from_tnum(struct bpf_reg_state *reg)
 	narrow_u32(reg, value, value | mask);
 }
 
+/* The least member above x; the largest member when there is none. */
+static u64 next_member(struct tnum t, u64 x)
+{
+	u64 largest = t.value | t.mask, next;
+
+	return x < largest && tnum_at_least(t, x + 1, &next) ? next : largest;
+}
+
 /*
- * When a single member of the tnum is inside the unsigned range, that is the value. As in Linux a range that
- * has come down to the tnum's largest member is left to the next sync.
+ * When a single member of the tnum is inside the unsigned range, that is the value. The cases at the tnum's
+ * largest member are Linux's: a range that has come down to it is left to the next sync, and it is also
+ * what a way that nobody goes gets when all members are below the range.
  */
 static void only_member(struct bpf_reg_state *reg)
 {
-	u64 largest = reg->var_off.value | reg->var_off.mask, first, second;
+	struct tnum t = reg->var_off;
+	u64 next = next_member(t, reg->umin_value);
 
-	if (reg->umin_value == largest || !tnum_at_least(reg->var_off, reg->umin_value, &first) ||
-	    first > reg->umax_value)
-		return;
-	if (first == largest || !tnum_at_least(reg->var_off, first + 1, &second) ||
-	    second > reg->umax_value)
-		set_value(reg, first);
+	if ((reg->umin_value & ~t.mask) == t.value) {
+		if (next > reg->umax_value)
+			set_value(reg, reg->umin_value);
+	} else if (next == (t.value | t.mask) ||
+		   (next <= reg->umax_value && next_member(t, next) > reg->umax_value)) {
+		set_value(reg, next);
+	}
 }
 
 static void ranges64_from_tnum(struct bpf_reg_state *reg)
