@@ -327,7 +327,7 @@ static void learn_scalars(struct bpf_verifier_env *env, const struct bpf_insn *i
 	struct bpf_reg_state *odst = &oregs[insn->dst_reg], *osrc;
 	bool from_reg = BPF_SRC(insn->code) == BPF_X;
 
-	if (dst->type != SCALAR_VALUE || src->type != SCALAR_VALUE || dst == src)
+	if (dst->type != SCALAR_VALUE || src->type != SCALAR_VALUE)
 		return;
 	env->fake_reg[1] = *src;
 	osrc = from_reg ? &oregs[insn->src_reg] : &env->fake_reg[1];
