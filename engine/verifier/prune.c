@@ -287,6 +287,29 @@ static bool states_maybe_looping(const struct bpf_verifier_state *old,
 
 /* ---- a hit: what mattered below the old state matters on the current path, too */
 
+static void trace_propagation(struct bpf_verifier_env *env, u32 f)
+{
+	const struct backtrack_state *bt = &env->bt;
+	const char *sep = " ";
+
+	if (!(env->log_level & BPF_LOG_LEVEL2) || !(bt->reg_masks[f] | bt->stack_masks[f]))
+		return;
+	vtrace(env, "frame %u: propagating", f);
+	for (u32 i = 0; i < BPF_REG_FP; i++) {
+		if (!(bt->reg_masks[f] & 1u << i))
+			continue;
+		vtrace(env, "%sr%u", sep, i);
+		sep = ",";
+	}
+	for (u32 i = 0; i < MAX_STACK_SLOTS; i++) {
+		if (!(bt->stack_masks[f] & 1ULL << i))
+			continue;
+		vtrace(env, "%sfp-%u", sep, (i + 1) * 8);
+		sep = ",";
+	}
+	vtrace(env, "\n");
+}
+
 static int propagate_precision(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
 			       struct bpf_verifier_state *cur)
 {
@@ -304,6 +327,7 @@ static int propagate_precision(struct bpf_verifier_env *env, const struct bpf_ve
 			if (is_spilled_scalar_reg(&func->stack[i]) &&
 			    func->stack[i].spilled_ptr.precise)
 				bt->stack_masks[f] |= 1ULL << i;
+		trace_propagation(env, f);
 	}
 	return mark_chain_precision_batch(env, cur);
 }
