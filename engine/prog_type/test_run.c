@@ -29,7 +29,7 @@ int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_ru
 	u32 retval = 0;
 
 	while (done < repeat) {
-		if (run->cancel && *run->cancel)
+		if (run->cancel && __atomic_load_n(run->cancel, __ATOMIC_RELAXED))
 			return -EINTR;
 		batch = min(repeat - done, batch);
 		bpf_run_enter();

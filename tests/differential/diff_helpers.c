@@ -18,13 +18,13 @@ static int start_over(void **state)
 	return 0;
 }
 
-/* Put `len` bytes on the stack. */
+/* Put `len` bytes on the stack: the text, its NUL, and zeros after it. */
 static struct bpf_insn *put_text(struct bpf_insn *p, const char *text, u32 len)
 {
 	char padded[TEXT_MAX] = {0};
 	u32 word;
 
-	memcpy(padded, text, len);
+	memcpy(padded, text, min((size_t)len, strlen(text) + 1));
 	for (u32 i = 0; i < (len + 3) / 4 * 4; i += 4) {
 		memcpy(&word, padded + i, 4);
 		*p++ = BPF_ST_MEM(BPF_W, 10, TEXT_AT + (int)i, (s32)word);

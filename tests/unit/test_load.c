@@ -399,7 +399,7 @@ static void cancelled_loads_and_runs(void **state)
 static void *stop_it(void *arg)
 {
 	usleep(30000);
-	*(volatile bool *)arg = true;
+	__atomic_store_n((volatile bool *)arg, true, __ATOMIC_RELAXED);
 	return NULL;
 }
 
