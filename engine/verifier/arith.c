@@ -403,7 +403,11 @@ static int check_unary(struct bpf_verifier_env *env, const struct bpf_insn *insn
 	if (err)
 		return err;
 	adjust_scalar_min_max_vals(insn, dst, *dst);
-	clear_scalar_id(dst);
+	/* le64 here (be64 on the other machines) changes nothing: the value stays what its copies are. */
+	if (BPF_OP(insn->code) != BPF_END || insn->imm != 64 ||
+	    BPF_CLASS(insn->code) == BPF_ALU64 ||
+	    (BPF_SRC(insn->code) == BPF_TO_BE) == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__))
+		clear_scalar_id(dst);
 	return 0;
 }
 
