@@ -59,6 +59,11 @@ struct bpf_map_ops {
 	long (*map_update_elem)(struct bpf_map *map, const void *key, const void *value, u64 flags);
 	long (*map_delete_elem)(struct bpf_map *map, const void *key);
 
+	/* Queues, stacks and bloom filters, which have no keys. pop and peek fill `value`, with zeroes on failure. */
+	long (*map_push_elem)(struct bpf_map *map, const void *value, u64 flags);
+	long (*map_pop_elem)(struct bpf_map *map, void *value);
+	long (*map_peek_elem)(struct bpf_map *map, void *value);
+
 	/* key NULL, or not in the map: the first key. -ENOENT after the last. */
 	int (*map_get_next_key)(struct bpf_map *map, const void *key, void *next_key);
 
@@ -189,6 +194,8 @@ u32 bpf_map_value_size(const struct bpf_map *map);
 int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags);
 int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags);
 int bpf_map_delete(struct bpf_map *map, const void *key);
+/* Take the next value of a queue or stack; -EOPNOTSUPP for other types. */
+int bpf_map_pop(struct bpf_map *map, void *value, u64 flags);
 int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
 int bpf_map_freeze(struct bpf_map *map); /* -EPERM when it is already, or may not be written */
 
@@ -211,7 +218,7 @@ struct bpf_map *bpf_map_get_by_id(u32 id);
 struct bpf_map_iter {
 	struct bpf_map *map;
 	bool keys_only; /* values are not copied */
-	u64 pos; /* the type's: what to visit next */
+	u64 pos, end; /* the type's: what to visit next, where to stop; 0 at first */
 	char *buf; /* entries copied but not yet given */
 	size_t cap;
 	u32 entry_size, nr, next;

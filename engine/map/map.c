@@ -18,6 +18,8 @@ static const struct bpf_map_ops *const map_ops[] = {
 	[BPF_MAP_TYPE_ARRAY] = &array_map_ops,
 	[BPF_MAP_TYPE_PROG_ARRAY] = &prog_array_map_ops,
 	[BPF_MAP_TYPE_PERCPU_ARRAY] = &percpu_array_map_ops,
+	[BPF_MAP_TYPE_QUEUE] = &queue_map_ops,
+	[BPF_MAP_TYPE_STACK] = &stack_map_ops,
 };
 
 static const char *const map_type_names[] = {
@@ -336,6 +338,8 @@ int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags)
 	bpf_rcu_read_lock();
 	if (map->ops->sys_lookup_elem) {
 		err = map->ops->sys_lookup_elem(map, key, value);
+	} else if (map->ops->map_peek_elem) {
+		err = map->ops->map_peek_elem(map, value);
 	} else if (map->ops->map_lookup_elem) {
 		found = map->ops->map_lookup_elem(map, key);
 		if (found)
@@ -360,6 +364,8 @@ int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 
 	bpf_rcu_read_lock();
 	if (map->ops->sys_update_elem)
 		err = map->ops->sys_update_elem(map, key, value, flags);
+	else if (map->ops->map_push_elem)
+		err = map->ops->map_push_elem(map, value, flags);
 	else if (map->ops->map_update_elem)
 		err = map->ops->map_update_elem(map, key, value, flags);
 	else
@@ -386,6 +392,22 @@ int bpf_map_delete(struct bpf_map *map, const void *key)
 	bpf_rcu_read_lock();
 	if (map->ops->map_delete_elem)
 		err = map->ops->map_delete_elem(map, key);
+	bpf_rcu_read_unlock();
+	return (int)err;
+}
+
+int bpf_map_pop(struct bpf_map *map, void *value, u64 flags)
+{
+	long err;
+
+	if (!may_read(map) || !may_write(map))
+		return -EPERM;
+	if (!map->ops->map_pop_elem)
+		return -EOPNOTSUPP;
+	if (flags)
+		return -EINVAL;
+	bpf_rcu_read_lock();
+	err = map->ops->map_pop_elem(map, value);
 	bpf_rcu_read_unlock();
 	return (int)err;
 }
@@ -493,7 +515,7 @@ int bpf_map_iter_next(struct bpf_map_iter *it, void *key, void *value)
 
 void bpf_map_iter_rewind(struct bpf_map_iter *it)
 {
-	it->pos = 0;
+	it->pos = it->end = 0;
 	it->nr = it->next = 0;
 }
 

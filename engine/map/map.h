@@ -15,6 +15,7 @@
 
 extern const struct bpf_map_ops array_map_ops, percpu_array_map_ops, htab_map_ops,
 	prog_array_map_ops;
+extern const struct bpf_map_ops queue_map_ops, stack_map_ops;
 
 #define BPF_F_ACCESS_MASK (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
 
