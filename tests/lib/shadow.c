@@ -114,12 +114,14 @@ static int check(struct run *run, struct val at, s64 off, u32 size, bool write)
 
 static u32 *spill_slot(struct run *run, struct val at, s64 off, u32 size)
 {
-	struct frame *f = &run->frames[at.origin - STACK];
-	u64 pos = at.v + (u64)off - (uintptr_t)f->bytes;
+	struct frame *f;
+	u64 pos;
 
-	if (at.origin < STACK || at.origin >= VALUE || size != 8 || pos % 8)
+	if (at.origin < STACK || at.origin >= VALUE)
 		return NULL;
-	return &f->origins[pos / 8];
+	f = &run->frames[at.origin - STACK];
+	pos = at.v + (u64)off - (uintptr_t)f->bytes;
+	return size == 8 && pos % 8 == 0 ? &f->origins[pos / 8] : NULL;
 }
 
 static u64 get(u64 addr, u32 size)
