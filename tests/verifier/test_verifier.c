@@ -156,11 +156,11 @@ static u32 log_level(const struct row *row)
 	return getenv("UBPFFS_ROW") ? BPF_LOG_LEVEL2 : BPF_LOG_LEVEL1;
 }
 
-static void check_verdict(const struct row *row, int err, int want, const char *why,
-			  const char *log)
+static void check_verdict(const struct row *row, const char *whose, int err, int want,
+			  const char *why, const char *log)
 {
 	if (getenv("UBPFFS_ROW"))
-		printf("%s\n%s\n", row->what, log);
+		printf("=== %s: %s\n%s\n", whose, row->what, log);
 	if (err != want)
 		fail_msg("%s: wanted %s, got %s\n%.800s", row->what,
 			 want ? strerror(-want) : "accepted", err ? strerror(-err) : "accepted",
@@ -211,7 +211,7 @@ static void ours(void **state)
 			run_ours(row, prog, no_jit ? "interpreter" : "JIT");
 		if (!err)
 			bpf_prog_put(prog);
-		check_verdict(row, err, want, row->why, text);
+		check_verdict(row, "ours", err, want, row->why, text);
 		if (err)
 			break;
 	}
@@ -240,7 +240,7 @@ static void kernels(void **state)
 		close(fd);
 	if (fd == -KERNEL_ENOTSUPP)
 		fd = -EOPNOTSUPP;
-	check_verdict(row, min(fd, 0), -row->err, row->why, text);
+	check_verdict(row, "kernel", min(fd, 0), -row->err, row->why, text);
 	if (err)
 		fail_msg("%s: kernel test run: %s", row->what, strerror(-err));
 	if (row->run && run.retval != row->retval)
