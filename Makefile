@@ -117,8 +117,11 @@ $(CLIENT_A): $(UAPI_OBJS)
 	rm -f $@
 	ar rcs $@ $^
 
-$(CLIENT_SO): $(UAPI_OBJS)
-	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libubpffs-client.so.0 -o $@ $^
+# Never sanitized: programs that load it (an interpreter, say) are not.
+$(CLIENT_SO): $(UAPI_SRCS) $(wildcard uapi/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) $(LDFLAGS) -shared \
+		-Wl,-soname,libubpffs-client.so.0 -o $@ $(UAPI_SRCS)
 
 $(SERVER): $(FS_OBJS) $(LIB_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS)

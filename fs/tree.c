@@ -316,7 +316,7 @@ int tree_list(int dirfd, bool hidden, struct tree_names *out)
 	closedir(dir);
 	if (err)
 		tree_names_free(out);
-	else
+	else if (out->n)
 		qsort(out->v, out->n, sizeof(*out->v), name_compare);
 	return err;
 }
