@@ -109,13 +109,11 @@ class Mount:
         return any(line[4] == self.path and "fuse.ubpffs" in line for line in lines)
 
     def serving(self):
-        try:
-            os.stat(self.path)
-        except PermissionError:  # another user's mount
-            pass
-        except OSError:
-            return False
-        return self.mounted()
+        if self.user is not None:  # nobody else may ask
+            return self.mounted() and subprocess.run(
+                ["stat", self.p("version")], capture_output=True, user=self.user, group=self.user,
+                extra_groups=[], timeout=WAIT).returncode == 0
+        return os.path.exists(self.p("version"))
 
     def errors(self):
         try:

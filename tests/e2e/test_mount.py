@@ -165,7 +165,7 @@ def test_ordinary_user(user_mount):
     m = user_mount
     m.start()
     m.load("count_ports")
-    assert m.names() == (["count_ports"], ["by_port", "by_proto"])
+    assert m.out("cd $M; ls progs maps") == "maps:\nby_port\nby_proto\n\nprogs:\ncount_ports\nlog\nnew\n"
     m.sh("mkdir $M/mine; ln $M/progs/count_ports/prog $M/mine/; chmod 600 $M/mine/prog")
     assert m.sh("ls $M", user=USERS[1], check=False).returncode != 0
     m.kill()

@@ -1,0 +1,250 @@
+"""The user's own directories and pins; permission bits, owners and umask mean what they mean anywhere."""
+import ctypes
+import errno
+import os
+import stat
+
+import pytest
+
+from conftest import USERS, libc
+
+A, B = USERS
+RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+AT_SYMLINK_FOLLOW = 0x400
+
+
+def rename2(old, new, flags):
+    if libc.renameat2(-100, os.fsencode(old), -100, os.fsencode(new), ctypes.c_uint(flags)) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@pytest.fixture
+def loaded(m):
+    m.load("count_ports")
+    return m
+
+
+def test_directories(m, shell):
+    m.sh("cd $M; mkdir a a/b .hidden; mv a/b a/c; rmdir a/c; mkdir -p x/y/z; mv x a/x; ls -a", shell=shell)
+    assert sorted(os.listdir(m.p("a"))) == ["x"]
+    assert ".hidden" in os.listdir(m.path)
+    m.fails("rmdir $M/a", "Directory not empty", shell=shell)
+    m.fails("mkdir $M/a", "File exists", shell=shell)
+    m.fails("mv $M/a $M/a/x/", "subdirectory of itself", shell=shell)
+    m.sh("rm -r $M/a $M/.hidden", shell=shell)
+    assert "a" not in os.listdir(m.path)
+
+
+def test_own_names_stay(m):
+    for name in ("README", "progs", "maps", "ids", "log", "trace_pipe", "ctl"):
+        r = m.sh("rm -rf $M/%s" % name, check=False)
+        assert r.returncode != 0
+        assert name in os.listdir(m.path)
+        m.fails("mv $M/%s $M/other" % name, "Operation not permitted")
+    m.fails("mkdir $M/cgroup", "Operation not supported")
+    m.sh("mkdir $M/d")
+    with pytest.raises(OSError) as e:
+        rename2(m.p("d"), m.p("progs"), 0)
+    assert e.value.errno in (errno.EPERM, errno.ENOTEMPTY)
+    assert "filesystem's own" in m.log()
+
+
+def test_plain_files_are_refused_with_a_sentence(m):
+    m.sh("mkdir $M/d")
+    m.fails("touch $M/d/x", "Operation not permitted")
+    m.fails("echo x > $M/x", "Operation not permitted")
+    m.fails("mkfifo $M/d/x", "Operation not permitted")
+    assert "mkdir in maps/" in m.log()
+    assert os.listdir(m.p("d")) == []
+
+
+def test_pins(loaded):
+    m = loaded
+    m.sh("mkdir $M/app; ln $M/progs/count_ports/prog $M/app/x; ln $M/app/x $M/app/y; ln $M/maps/by_port/map $M/app/m")
+    ino = {os.stat(m.p(*n)).st_ino for n in (("progs", "count_ports", "prog"), ("app", "x"), ("app", "y"))}
+    assert len(ino) == 1
+    assert os.stat(m.p("app", "x")).st_nlink == 4  # progs, two pins, ids
+    m.sh("mv $M/app/y $M/app/x2")
+    os.rename(m.p("app", "x2"), m.p("app", "x"))  # two names of one file: POSIX says nothing happens
+    m.sh("rm $M/app/x2; rm -r $M/progs/count_ports")
+    assert m.names() == ([], [])  # the names of the load went; the pins hold the objects
+    m.wait_live(1, 2)
+    m.sh("rm $M/app/x")
+    m.wait_live(0, 1)  # by_proto had only the program
+    m.sh("rm $M/app/m")
+    m.wait_live(0, 0)
+    assert m.objects() == []
+
+
+def test_only_objects_are_pinned(loaded):
+    m = loaded
+    m.sh("mkdir $M/app")
+    for source in ("progs/count_ports/info", "README", "progs/new", "maps/by_port/type"):
+        m.fails("ln $M/%s $M/app/x" % source, "Operation not permitted")
+    m.fails("ln $M/progs/count_ports/prog $M/progs/x", "Operation not permitted")
+    m.fails("ln $M/progs/count_ports/prog $M/maps/x", "Operation not permitted")
+    m.fails("ln $M/progs/count_ports/prog $M/progs/count_ports/x", "Operation not permitted")
+    m.fails("ln $M/progs/count_ports/prog /tmp/x", "Invalid cross-device link")
+    assert "only an object can be pinned" in m.log()
+
+
+def test_rename_over_a_pin_replaces(loaded):
+    m = loaded
+    m.load("shared_map_a")
+    m.sh("mkdir $M/app; ln $M/progs/count_ports/prog $M/app/x; ln $M/progs/shared_a/prog $M/app/y")
+    a, b = (os.stat(m.p("app", n)).st_ino for n in "xy")
+    with pytest.raises(FileExistsError):
+        rename2(m.p("app", "x"), m.p("app", "y"), RENAME_NOREPLACE)
+    rename2(m.p("app", "x"), m.p("app", "y"), RENAME_EXCHANGE)
+    assert [os.stat(m.p("app", n)).st_ino for n in "xy"] == [b, a]
+    m.sh("rm -r $M/progs/count_ports $M/progs/shared_a")
+    m.wait_live(2, 3)
+    os.rename(m.p("app", "x"), m.p("app", "y"))
+    m.wait_live(1, 1)  # shared_a and `shared`, which is pinned by name
+
+
+def test_symlinks(loaded):
+    m = loaded
+    m.sh("mkdir $M/app; ln -s ../progs/count_ports $M/app/cur; ln -s nowhere $M/app/dead")
+    assert m.out("readlink $M/app/cur") == "../progs/count_ports\n"
+    assert "name: count_ports" in m.out("cat $M/app/cur/info")
+    m.fails("cat $M/app/dead", "No such file")
+    m.sh("mv $M/app/dead $M/app/d2; rm $M/app/d2 $M/app/cur")
+    assert os.listdir(m.p("app")) == []
+
+
+def test_synthesized_files_stay(loaded):
+    m = loaded
+    for name in ("progs/count_ports/info", "progs/count_ports/run", "maps/by_port/type", "maps/by_port/dump",
+                 "progs/new", "progs/log"):
+        m.fails("rm -f $M/" + name, "Operation not permitted")
+    m.fails("rmdir $M/maps/by_port/entries", "Operation not permitted")
+    m.fails("touch $M/progs/count_ports/x", "Operation not permitted")
+    m.fails("mkdir $M/progs/x", "Operation not permitted")
+    m.fails("mkdir $M/progs/count_ports/x", "Operation not permitted")
+    m.fails("mv $M/progs/count_ports $M/elsewhere", "Operation not permitted")
+    assert m.names() == (["count_ports"], ["by_port", "by_proto"])
+
+
+def test_object_is_listed_first(loaded):
+    m = loaded
+    assert m.out("ls -U $M/progs/count_ports").split()[0] == "prog"
+    assert m.out("ls -U $M/maps/by_port").split()[0] == "map"
+
+
+# ---- permissions
+
+def test_umask_and_owner(m):
+    m.sh("umask 027; mkdir $M/d; cat $P/count_ports.bpf.o > $M/progs/new", user=A)
+    assert m.out("stat -c '%a %u %g' $M/d $M/progs/count_ports $M/progs/count_ports/prog $M/maps/by_port/map") == \
+        "750 {0} {0}\n750 {0} {0}\n640 {0} {0}\n640 {0} {0}\n".format(A)
+    m.sh("umask 077; cat $P/shared_map_a.bpf.o > $M/progs/new", user=A)
+    assert m.out("stat -c %a $M/progs/shared_a/prog") == "600\n"
+
+
+def test_other_user_is_kept_out(m):
+    m.sh("umask 077; cat $P/count_ports.bpf.o > $M/progs/new; mkdir $M/priv; chmod 755 $M/progs/count_ports "
+         "$M/maps/by_port; ln $M/progs/count_ports/prog $M/priv/x", user=A)
+    for name in ("progs/count_ports/info", "progs/count_ports/xlated", "maps/by_port/dump", "maps/by_port/entries/1",
+                 "priv/x", "ids/prog/*"):
+        m.fails("cat $M/" + name, "Permission denied", user=B)
+    m.fails("ls $M/maps/by_port/entries", "Permission denied", user=B)
+    m.fails("echo 1 > $M/progs/count_ports/run", "ermission denied", user=B)
+    m.fails("rm -r $M/progs/count_ports", "Permission denied", user=B)
+    m.fails("mv $M/progs/count_ports $M/progs/mine", "Operation not permitted", user=B)
+    m.fails("chmod 777 $M/progs/count_ports/prog", "Operation not permitted", user=B)
+    m.fails("mv $M/priv $M/mine", "Operation not permitted", user=B)
+    assert m.out("cat $M/progs/count_ports/info", user=A)
+
+
+def test_reader_cannot_write(m):
+    m.sh("umask 022; cat $P/count_ports.bpf.o > $M/progs/new", user=A)
+    assert m.out("cat $M/progs/count_ports/info", user=B)
+    m.fails("head -c 64 /dev/zero > $M/progs/count_ports/run", "ermission denied", user=B)
+    m.fails("echo 1 1 > $M/maps/by_proto/dump", "ermission denied", user=B)
+    m.fails("ln $M/progs/count_ports/prog $M/mine", "", user=B)  # protected_hardlinks, as on any filesystem
+    fd = m.sh("exec 3< $M/maps/by_proto/map", user=B)
+    assert fd.returncode == 0
+
+
+def test_chmod_and_chown_are_kept(loaded):
+    m = loaded
+    m.sh("mkdir $M/d; chmod 2750 $M/d; chown %d:%d $M/d; chmod 640 $M/progs/count_ports/prog; "
+         "chown %d:%d $M/progs/count_ports/prog" % (A, B, B, A))
+    before = m.out("stat -c '%a %u %g' $M/d $M/progs/count_ports/prog $M/progs/count_ports/info "
+                   "$M/progs/count_ports/run")
+    assert before == "2750 %d %d\n640 %d %d\n440 %d %d\n640 %d %d\n" % (A, B, B, A, B, A, B, A)
+    m.expect("taking away")
+    m.restart()
+    assert m.out("stat -c '%a %u %g' $M/d $M/progs/count_ports/prog $M/progs/count_ports/info "
+                 "$M/progs/count_ports/run") == before
+
+
+def test_bits_of_synthesized_files_follow(loaded):
+    m = loaded
+    m.sh("chmod 000 $M/maps/by_port/info; chown %d $M/maps/by_port/info" % A)  # accepted, without effect
+    assert stat.S_IMODE(os.stat(m.p("maps", "by_port", "info")).st_mode) == 0o444
+    m.sh("chmod 606 $M/maps/by_port/map")
+    assert stat.S_IMODE(os.stat(m.p("maps", "by_port", "info")).st_mode) == 0o404
+    assert stat.S_IMODE(os.stat(m.p("maps", "by_port", "entries")).st_mode) == 0o707
+
+
+def test_supplementary_groups(m):
+    m.sh("umask 007; cat $P/count_ports.bpf.o > $M/progs/new", user=A)
+    m.sh("chgrp -R 4242 $M/progs/count_ports 2>/dev/null; chgrp 4242 $M/progs/count_ports $M/progs/count_ports/prog")
+    m.fails("cat $M/progs/count_ports/info", "Permission denied", user=B)
+    assert m.out("cat $M/progs/count_ports/info", user=B, groups=[4242])
+
+
+def test_setgid_directory(m):
+    m.sh("mkdir $M/d; chgrp 4242 $M/d; chmod 2777 $M/d")
+    m.sh("mkdir $M/d/sub; ln -s x $M/d/link", user=A)
+    assert m.out("stat -c '%a %g' $M/d/sub") == "2755 4242\n"
+    assert m.out("stat -c %g $M/d/link") == "4242\n"
+
+
+def test_sticky_root(m):
+    assert os.stat(m.path).st_mode & stat.S_ISVTX
+    m.sh("mkdir $M/a", user=A)
+    m.fails("rmdir $M/a", "Operation not permitted", user=B)
+    m.sh("rmdir $M/a", user=A)
+
+
+def test_two_users_work(m, shell):
+    m.sh("cat $P/count_ports.bpf.o > $M/progs/new && mkdir $M/a && ln $M/progs/count_ports/prog $M/a/x", user=A,
+         shell=shell)
+    m.fails("cat $P/count_ports.bpf.o > $M/progs/new", "File exists", user=B, shell=shell)
+    m.sh("cat $P/shared_map_a.bpf.o > $M/progs/new && mkdir $M/b && ln $M/progs/shared_a/prog $M/b/x", user=B,
+         shell=shell)
+    # Each sees its own errors and its own load.
+    assert "EEXIST" in m.out("cat $M/log", user=B) and "EEXIST" not in m.out("cat $M/log", user=A)
+    assert "progs/count_ports (id" in m.out("cat $M/progs/log", user=A)
+    assert "progs/shared_a (id" in m.out("cat $M/progs/log", user=B)
+
+
+# ---- names that go while somebody looks
+
+def test_rm_while_open(loaded):
+    m = loaded
+    fd = os.open(m.p("maps", "by_port", "map"), os.O_RDWR)
+    m.sh("rm -r $M/progs/count_ports")
+    assert m.names() == ([], [])
+    m.wait_live(0, 1)
+    pinned = m.p("back")
+    # Pinning a descriptor (Python's os.link does not follow /proc's link).
+    assert libc.linkat(-100, b"/proc/self/fd/%d" % fd, -100, pinned.encode(), AT_SYMLINK_FOLLOW) == 0
+    os.close(fd)
+    m.wait_live(0, 1)
+    os.unlink(pinned)
+    m.wait_live(0, 0)
+
+
+def test_cwd_in_a_removed_directory(loaded):
+    m = loaded
+    m.sh("cd $M/progs/count_ports; rm -r $M/progs/count_ports; ls; cat info 2>/dev/null; true")
+    m.sh("mkdir $M/d; cd $M/d; rmdir $M/d; ls; mkdir x 2>/dev/null; true")
+    m.wait_live(0, 0)
+
+
+def test_statfs(m):
+    assert os.statvfs(m.path).f_namemax == 255
