@@ -103,22 +103,31 @@ static const char *call_name(void *priv, const struct bpf_insn *insn, char *buf,
 	return NULL;
 }
 
+/* Addresses are the server's own business: what they point into is shown instead. */
 static const char *imm64_name(void *priv, const struct bpf_insn *insn, u64 imm, char *buf,
 			      size_t len)
 {
 	const struct shown *shown = priv;
-	const struct bpf_insn *from = shown->from;
+	const struct bpf_prog *prog = shown->prog;
 
-	if (!bpf_insn_is_imm64(from) || (u32)from->imm >= shown->prog->used_map_cnt)
-		return NULL;
-	if (from->src_reg == BPF_PSEUDO_MAP_IDX)
-		snprintf(buf, len, "map[id:%u]", shown->prog->used_maps[from->imm]->id);
-	else if (from->src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
-		snprintf(buf, len, "map[id:%u][0]+%u", shown->prog->used_maps[from->imm]->id,
-			 (u32)from[1].imm);
-	else
-		return NULL;
-	return buf;
+	if (bpf_insn_is_imm64(shown->from) && !shown->from->src_reg)
+		return NULL; /* the program's own number */
+	for (u32 i = 0; i < prog->used_map_cnt; i++) {
+		const struct bpf_map *map = prog->used_maps[i];
+		u64 values = (uintptr_t)map->values;
+
+		if (imm == (uintptr_t)map) {
+			snprintf(buf, len, "map[id:%u]", map->id);
+			return buf;
+		}
+		if (values && imm >= values &&
+		    imm - values < (u64)map->elem_size * map->max_entries) {
+			snprintf(buf, len, "map[id:%u][0]+%llu", map->id,
+				 (unsigned long long)(imm - values));
+			return buf;
+		}
+	}
+	return "address";
 }
 
 static u32 show_insn(const struct bpf_prog *prog, u32 i, struct fs_text *out)
@@ -250,9 +259,10 @@ SHOW_OPS(stats_ops, stats_show);
 
 /* ---- M/progs/<prog> */
 
+/* Native code holds the server's addresses: it is the owner's to read. */
 static const struct fs_attr prog_attrs[] = {
 	{"info", 0444, &info_ops, 0},	{"xlated", 0444, &xlated_ops, 0},
-	{"jited", 0444, &jited_ops, 0}, {"log", 0444, &proglog_ops, 0},
+	{"jited", 0400, &jited_ops, 0}, {"log", 0444, &proglog_ops, 0},
 	{"run", 0666, &run_ops, 0},	{"stats", 0444, &stats_ops, 0},
 };
 

@@ -72,7 +72,8 @@ static struct found *find_id(u32 id)
 	return bsearch(&key, list.v, list.n, sizeof(key), found_compare);
 }
 
-static bool parse_id(const char *name, u32 *id)
+/* "<id>" or "<id>.values" */
+static bool parse_id(const char *name, u32 *id, bool *values)
 {
 	unsigned long long v;
 	char *end;
@@ -80,7 +81,8 @@ static bool parse_id(const char *name, u32 *id)
 	if (!isdigit((unsigned char)name[0]))
 		return false;
 	v = strtoull(name, &end, 10);
-	if (*end || !v || v >= UINT32_MAX)
+	*values = !strcmp(end, ".values");
+	if ((*end && !*values) || !v || v >= UINT32_MAX)
 		return false;
 	*id = v;
 	return true;
@@ -123,11 +125,14 @@ static int scan_objects(void)
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < names.n; i++) {
 		struct found *f = &list.v[list.n];
+		bool values;
 
-		if (!parse_id(names.v[i].name, &f->id))
+		if (!parse_id(names.v[i].name, &f->id, &values))
+			continue;
+		last = max(last, f->id);
+		if (values)
 			continue;
 		look_at(f);
-		last = max(last, f->id);
 		list.n++;
 	}
 	tree_names_free(&names);

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import PROGS, USERS, WAIT, obj, wait_for
-from test_progs_run import PACKET, report
+from test_progs_run import PACKET, SOCKET_OUT, report
 
 
 @pytest.fixture(params=["kill", "umount"])
@@ -46,7 +46,7 @@ def test_everything_is_back(m, again):
     # and it goes on where it was
     fd = os.open(m.p("progs", "count_ports", "run"), os.O_RDWR)
     os.write(fd, PACKET)
-    assert report(os.read(fd, 4096).decode())[2] == PACKET
+    assert report(os.read(fd, 4096).decode())[2] == SOCKET_OUT
     os.close(fd)
     assert m.read("maps", "by_proto", "entries", "17") == "4\n"
     m.sh("cd $M/maps/half; echo 4 > value_size; echo 10 > max_entries; echo 1 > entries/1; cat entries/1")
@@ -68,7 +68,8 @@ def test_unnamed_objects_go(request, m, again):
         again()
     else:
         again()
-        os.close(fd)
+        with pytest.raises(OSError):  # the mount that it was of is dead
+            os.close(fd)
     m.wait_live(0, 0)
     assert m.objects() == []
 
@@ -114,20 +115,24 @@ def test_tail_calls_are_back(m, again):
     def run():
         return report(m.out("exec 3<>$M/progs/start/run; cat $T/pkt >&3; cat <&3"))[0]
     before = run()
+    live = m.metrics()["progs_live"], m.metrics()["maps_live"]
     slots = m.read("maps", "steps", "dump")
     again()
     assert m.read("maps", "steps", "dump") == slots
     assert run() == before
-    m.wait_live(3, 2)
+    m.wait_live(*live)
 
 
 def test_program_that_only_a_slot_holds(m, again):
     m.load("tail_calls")
+    progs = m.names()[0]
+    live = m.metrics()["progs_live"], m.metrics()["maps_live"]
     m.sh("rm -r $M/progs/tail_one $M/progs/tail_two")
-    m.wait_live(3, 2)
+    assert len(m.names()[0]) == len(progs) - 2
+    m.wait_live(*live)
     again()
-    m.wait_live(3, 2)
-    m.sh("rm -r $M/progs/start")
+    m.wait_live(*live)
+    m.sh("for p in $M/progs/*/; do rm -r $p; done")
     m.wait_live(0, 0)
     assert m.objects() == []
 
