@@ -61,7 +61,7 @@ int bpf_skb_load(const void *ctx, s32 off, u32 size, u64 *out);
  * A test run, as BPF_PROG_TEST_RUN: the input is copied, the program runs `repeat` times on it
  * (0 means 1), retval and duration are those of bpf(2) (ns a run, averaged). data_size_out is the
  * room in data_out on entry and the size of the output on return; -ENOSPC when it did not fit (what fits
- * is copied). -EINTR when *cancel became true.
+ * is copied). -EINTR when *cancel became true; -EIO for a program that is, or became, poisoned.
  */
 struct bpf_test_run {
 	const void *data_in;

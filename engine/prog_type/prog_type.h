@@ -23,7 +23,7 @@ extern const struct bpf_prog_type_ops bpf_cgroup_skb_ops;
  * ---- test_run.c: what BPF_PROG_TEST_RUN does for every type
  */
 
-/* Run `run->repeat` times; fills retval and duration. 0 or -EINTR. */
+/* Run `run->repeat` times; fills retval and duration. 0, -EINTR, -EIO (it faulted). */
 int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run *run);
 /* Copy what fits of the packet to data_out and its size to data_size_out. 0 or -ENOSPC. */
 int bpf_test_finish(struct bpf_test_run *run, const void *data, u32 size);

@@ -38,6 +38,8 @@ int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_ru
 			retval = (u32)bpf_prog_run(prog, ctx);
 		took = now_ns() - start;
 		bpf_run_exit();
+		if (unlikely(READ_ONCE(prog->poisoned)))
+			return -EIO;
 		spent += took;
 		done += batch;
 		if (took < RUN_BATCH_NS && batch < RUN_BATCH_MAX)
@@ -119,6 +121,8 @@ int bpf_prog_test_run(struct bpf_prog *prog, struct bpf_test_run *run)
 
 	if (!ops || !ops->test_run)
 		return -ENOTSUP;
+	if (READ_ONCE(prog->poisoned))
+		return -EIO;
 	if (!!run->ctx_in != !!run->ctx_size_in || !!run->ctx_out != !!run->ctx_size_out)
 		return -EINVAL;
 	return ops->test_run(prog, run);

@@ -609,6 +609,45 @@ static void xdp_helpers(void **state)
 	run_calls(calls, ARRAY_SIZE(calls), BPF_PROG_TYPE_XDP, 0, 80, sizeof(struct xdp_md));
 }
 
+/* The same on packets of which only a part is linear: the rest is in fragments. */
+static void xdp_fragments(void **state)
+{
+	static const struct call calls[] = {
+		{BPF_FUNC_xdp_adjust_head, "n", 0},   {BPF_FUNC_xdp_adjust_tail, "n", 0},
+		{BPF_FUNC_xdp_get_buff_len, "", 0},   {BPF_FUNC_xdp_load_bytes, "nms", 0},
+		{BPF_FUNC_xdp_store_bytes, "nms", 0},
+	};
+	static const u32 linear[] = {0, 14, 20, 50, 1000, 3520}, sizes[] = {64, 1514, 4096, 9000};
+	static u8 data[9000];
+	struct bpf_insn insns[64];
+	struct both b;
+	u32 len;
+
+	for (u32 i = 0; i < sizeof(data); i++)
+		data[i] = (u8)(i * 13 + 1);
+	for (u32 round = 0; round < 400; round++) {
+		const struct call *call = &calls[rnd(ARRAY_SIZE(calls))];
+		struct xdp_md md = {.data_end = linear[rnd(ARRAY_SIZE(linear))]};
+		const struct bpf_test_run run = {
+			.data_in = data,
+			.data_size_in = sizes[rnd(ARRAY_SIZE(sizes))],
+			.data_size_out = BOTH_OUT_MAX,
+			.ctx_in = &md,
+			.ctx_size_in = sizeof(md),
+			.ctx_size_out = sizeof(md),
+		};
+		char what[128];
+
+		call_prog(call, BPF_PROG_TYPE_XDP, insns, &len);
+		both_load(&b, BPF_PROG_TYPE_XDP, 0, insns, len);
+		snprintf(what, sizeof(what), "%s(%d), %u of %u bytes linear",
+			 bpf_func_name(call->id), insns[5].imm, md.data_end, run.data_size_in);
+		both_compare(&b, &run, what, "a packet");
+		both_free(&b);
+	}
+	assert_int_equal(both_differ, 0);
+}
+
 /* csum_diff(from, from_size, to, to_size, seed) has no context; its own program. */
 static void csum_diff(void **state)
 {
@@ -687,6 +726,7 @@ int main(void)
 		cmocka_unit_test_setup(tc_helpers, start_over),
 		cmocka_unit_test_setup(cgroup_helpers, start_over),
 		cmocka_unit_test_setup(xdp_helpers, start_over),
+		cmocka_unit_test_setup(xdp_fragments, start_over),
 		cmocka_unit_test_setup(csum_diff, start_over),
 		cmocka_unit_test_setup(packet_loads, start_over),
 	};

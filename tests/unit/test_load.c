@@ -469,9 +469,11 @@ static void a_fault_stops_the_run_and_poisons_the_program(void **state)
 	}
 	assert_false(prog->poisoned);
 	sigaction(SIGSEGV, &engine_action, &cmockas);
-	bpf_prog_test_run(prog, &run);
-	assert_int_equal(run.retval, 0);
+	bpf_run_enter();
+	assert_int_equal(bpf_prog_run(prog, packet), 0);
+	bpf_run_exit();
 	assert_true(prog->poisoned);
+	assert_int_equal(bpf_prog_test_run(prog, &run), -EIO);
 	assert_int_equal(bpf_fault_count(), before + 1); /* it did not run again */
 	assert_int_equal(bpf_this.slot, -1);
 	assert_null(bpf_this.guard);
@@ -482,7 +484,7 @@ static void a_fault_stops_the_run_and_poisons_the_program(void **state)
 
 	/* And another one, in the same thread. */
 	prog = faulty(insns, 4);
-	bpf_prog_test_run(prog, &run);
+	assert_int_equal(bpf_prog_test_run(prog, &run), -EIO);
 	assert_int_equal(bpf_fault_count(), before + 2);
 	bpf_prog_put(prog);
 	sigaction(SIGSEGV, &cmockas, NULL);
