@@ -1,5 +1,8 @@
 /*
  * kernel.c - bpf(2) by syscall number: libbpf would change what is loaded
+ *
+ * The attributes are zeroed by memset(): an initialiser need not reach beyond the member that it names, and the
+ * kernel refuses what is not zero there.
  */
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -19,28 +22,31 @@ static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 
 int kernel_btf_load(const void *data, u32 size)
 {
-	union bpf_attr u = {.btf = (uintptr_t)data, .btf_size = size};
+	union bpf_attr u;
 
+	memset(&u, 0, sizeof(u));
+	u.btf = (uintptr_t)data;
+	u.btf_size = size;
 	return sys_bpf(BPF_BTF_LOAD, &u);
 }
 
 int kernel_prog_load(const struct bpf_prog_load_attr *attr, const int *map_fds, u32 log_level,
 		     char *log, u32 log_size)
 {
-	union bpf_attr u = {
-		.prog_type = attr->prog_type,
-		.expected_attach_type = attr->expected_attach_type,
-		.insns = (uintptr_t)attr->insns,
-		.insn_cnt = attr->insn_cnt,
-		.license = (uintptr_t)(attr->license ? attr->license : "GPL"),
-		.prog_flags = attr->prog_flags,
-		.fd_array = (uintptr_t)map_fds,
-		.log_level = log ? log_level : 0,
-		.log_buf = log ? (uintptr_t)log : 0,
-		.log_size = log ? log_size : 0,
-	};
+	union bpf_attr u;
 	int __do_close btf_fd = -1;
 
+	memset(&u, 0, sizeof(u));
+	u.prog_type = attr->prog_type;
+	u.expected_attach_type = attr->expected_attach_type;
+	u.insns = (uintptr_t)attr->insns;
+	u.insn_cnt = attr->insn_cnt;
+	u.license = (uintptr_t)(attr->license ? attr->license : "GPL");
+	u.prog_flags = attr->prog_flags;
+	u.fd_array = (uintptr_t)map_fds;
+	u.log_level = log ? log_level : 0;
+	u.log_buf = log ? (uintptr_t)log : 0;
+	u.log_size = log ? log_size : 0;
 	if (attr->btf) {
 		u32 size;
 		const void *data = bpf_btf_raw(attr->btf, &size);
@@ -63,21 +69,22 @@ int kernel_prog_load(const struct bpf_prog_load_attr *attr, const int *map_fds, 
 
 int kernel_test_run(int prog_fd, struct bpf_test_run *run)
 {
-	union bpf_attr u = {
-		.test.prog_fd = prog_fd,
-		.test.data_in = (uintptr_t)run->data_in,
-		.test.data_size_in = run->data_size_in,
-		.test.data_out = (uintptr_t)run->data_out,
-		.test.data_size_out = run->data_size_out,
-		.test.ctx_in = (uintptr_t)run->ctx_in,
-		.test.ctx_size_in = run->ctx_size_in,
-		.test.ctx_out = (uintptr_t)run->ctx_out,
-		.test.ctx_size_out = run->ctx_size_out,
-		.test.repeat = run->repeat,
-		.test.flags = run->flags,
-	};
-	int err = sys_bpf(BPF_PROG_TEST_RUN, &u);
+	union bpf_attr u;
+	int err;
 
+	memset(&u, 0, sizeof(u));
+	u.test.prog_fd = prog_fd;
+	u.test.data_in = (uintptr_t)run->data_in;
+	u.test.data_size_in = run->data_size_in;
+	u.test.data_out = (uintptr_t)run->data_out;
+	u.test.data_size_out = run->data_size_out;
+	u.test.ctx_in = (uintptr_t)run->ctx_in;
+	u.test.ctx_size_in = run->ctx_size_in;
+	u.test.ctx_out = (uintptr_t)run->ctx_out;
+	u.test.ctx_size_out = run->ctx_size_out;
+	u.test.repeat = run->repeat;
+	u.test.flags = run->flags;
+	err = sys_bpf(BPF_PROG_TEST_RUN, &u);
 	run->retval = u.test.retval;
 	run->duration = u.test.duration;
 	run->data_size_out = u.test.data_size_out;
@@ -87,27 +94,27 @@ int kernel_test_run(int prog_fd, struct bpf_test_run *run)
 
 int kernel_map_create(const struct bpf_map_spec *spec)
 {
-	union bpf_attr u = {
-		.map_type = spec->map_type,
-		.key_size = spec->key_size,
-		.value_size = spec->value_size,
-		.max_entries = spec->max_entries,
-		.map_flags = spec->map_flags,
-		.map_extra = spec->map_extra,
-	};
+	union bpf_attr u;
 
+	memset(&u, 0, sizeof(u));
+	u.map_type = spec->map_type;
+	u.key_size = spec->key_size;
+	u.value_size = spec->value_size;
+	u.max_entries = spec->max_entries;
+	u.map_flags = spec->map_flags;
+	u.map_extra = spec->map_extra;
 	return sys_bpf(BPF_MAP_CREATE, &u);
 }
 
 static int map_elem(enum bpf_cmd cmd, int fd, const void *key, const void *value, u64 flags)
 {
-	union bpf_attr u = {
-		.map_fd = fd,
-		.key = (uintptr_t)key,
-		.value = (uintptr_t)value,
-		.flags = flags,
-	};
+	union bpf_attr u;
 
+	memset(&u, 0, sizeof(u));
+	u.map_fd = fd;
+	u.key = (uintptr_t)key;
+	u.value = (uintptr_t)value;
+	u.flags = flags;
 	return sys_bpf(cmd, &u);
 }
 
@@ -133,8 +140,10 @@ int kernel_map_next_key(int fd, const void *key, void *next_key)
 
 int kernel_map_freeze(int fd)
 {
-	union bpf_attr u = {.map_fd = fd};
+	union bpf_attr u;
 
+	memset(&u, 0, sizeof(u));
+	u.map_fd = fd;
 	return sys_bpf(BPF_MAP_FREEZE, &u);
 }
 
