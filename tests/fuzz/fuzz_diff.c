@@ -3,7 +3,7 @@
  *
  *	fuzz_diff -seconds N [-seed S] [-only I] [-v]
  *
- * Each iteration makes a program (tests/lib/progen.h) and loads it into the running kernel, our JIT and our
+ * Each iteration makes a program (tests/lib/progen.h), or changes one of the table (tests/lib/testprog.h), and loads it into the running kernel, our JIT and our
  * interpreter. Findings, which end the run with status 1:
  *   - we accept what the kernel refuses
  *   - the engines disagree about return value, packet or maps of a SAFE or RISKY program
@@ -335,40 +335,29 @@ static bool watcher_sees(void)
 }
 
 /* The logs of both, once it is known that they are needed. */
-static void show_logs(const struct progen *g, enum engine first, u32 level)
+static void show_logs(const struct progen *g, const struct testprog *row, enum engine first,
+		      u32 level)
 {
 	for (u32 e = first; e <= ENGINE_JIT; e++) {
 		int err;
-		struct instance *in = load(e, g, level, &err);
+		struct instance *in = row ? instance_of_row(e, row, level, &err)
+					  : load(e, g, level, &err);
 
 		printf("---- %s: %d\n%s", engine_name(e), err, in->log);
 		instance_free(in);
 	}
 }
 
-static void one(u64 seed, u64 iteration, enum engine first, bool verbose)
+/* Counts the verdicts; true: all accept. */
+static bool compare_verdicts(const struct progen *g, const struct testprog *row,
+			     struct instance **in, const int *err, enum engine first, u64 iteration)
 {
-	static struct progen g;
-	enum progen_kind kind = iteration % 4 == 3   ? PROGEN_MUTATED
-				: iteration % 4 == 2 ? PROGEN_RISKY
-						     : PROGEN_SAFE;
-	struct instance *in[ENGINE_MAX] = {0};
-	int err[ENGINE_MAX] = {0};
-
-	running_iteration = iteration;
-	progen_make(&g, kind, seed * 1000003 + iteration);
-	if (verbose)
-		print_program(&g);
-	for (u32 e = first; e < ENGINE_MAX; e++)
-		in[e] = load(e, &g, e == ENGINE_JIT || verbose, &err[e]);
 	total.programs++;
-	if (verbose)
-		show_logs(&g, first, 2);
 	if (err[ENGINE_JIT] != err[ENGINE_INTERP]) {
-		finding(&g, "JIT and interpreter disagree about the verdict");
+		finding(g, "JIT and interpreter disagree about the verdict");
 	} else if (err[first] && !err[ENGINE_JIT]) {
-		finding(&g, "we accept what the kernel refuses");
-		show_logs(&g, first, 1);
+		finding(g, "we accept what the kernel refuses");
+		show_logs(g, row, first, 1);
 	} else if (err[first]) {
 		total.refused++;
 	} else if (err[ENGINE_JIT]) {
@@ -376,12 +365,80 @@ static void one(u64 seed, u64 iteration, enum engine first, bool verbose)
 		count_reason(in[ENGINE_JIT]->log, iteration);
 	} else {
 		total.accepted++;
+		return true;
+	}
+	return false;
+}
+
+static void one_generated(u64 seed, u64 iteration, enum engine first, bool verbose)
+{
+	static struct progen g;
+	enum progen_kind kind = iteration % 5 == 3   ? PROGEN_MUTATED
+				: iteration % 5 == 2 ? PROGEN_RISKY
+						     : PROGEN_SAFE;
+	struct instance *in[ENGINE_MAX] = {0};
+	int err[ENGINE_MAX] = {0};
+
+	progen_make(&g, kind, seed);
+	if (verbose) {
+		print_program(&g);
+		show_logs(&g, NULL, first, 2);
+	}
+	for (u32 e = first; e < ENGINE_MAX; e++)
+		in[e] = load(e, &g, e == ENGINE_JIT, &err[e]);
+	if (compare_verdicts(&g, NULL, in, err, first, iteration)) {
 		/* A mutant may return an address, which is another one each time. */
 		run_all(&g, in, first, kind != PROGEN_MUTATED);
 		watch(&g, kind != PROGEN_MUTATED);
 	}
 	for (u32 e = first; e < ENGINE_MAX; e++)
 		instance_free(in[e]);
+}
+
+/* A row of the table with some fields changed: verdicts, and that running it does no harm. */
+static void one_row(u64 seed, u64 iteration, enum engine first, bool verbose)
+{
+	struct testprog row = testprogs[seed % testprog_cnt];
+	static struct progen g; /* for printing */
+	struct instance *in[ENGINE_MAX] = {0};
+	int err[ENGINE_MAX] = {0};
+
+	g.cnt = testprog_len(&row);
+	progen_mutate(row.insns, g.cnt, seed);
+	memcpy(g.insns, row.insns, g.cnt * sizeof(*g.insns));
+	if (verbose) {
+		print_program(&g);
+		show_logs(&g, &row, first, 2);
+	}
+	for (u32 e = first; e < ENGINE_MAX; e++)
+		in[e] = instance_of_row(e, &row, e == ENGINE_JIT, &err[e]);
+	if (compare_verdicts(&g, &row, in, err, first, iteration)) {
+		for (u32 e = ENGINE_JIT; e < ENGINE_MAX; e++) {
+			u8 out[256];
+			struct bpf_test_run t = {
+				.data_in = testprog_packet,
+				.data_size_in = sizeof(testprog_packet),
+				.data_out = out,
+				.data_size_out = sizeof(out),
+			};
+
+			instance_run(in[e], &t);
+			total.runs++;
+			if (in[e]->prog->poisoned)
+				finding(&g, "a fault in the program");
+		}
+	}
+	for (u32 e = first; e < ENGINE_MAX; e++)
+		instance_free(in[e]);
+}
+
+static void one(u64 seed, u64 iteration, enum engine first, bool verbose)
+{
+	running_iteration = iteration;
+	if (iteration % 5 == 4)
+		one_row(seed * 1000003 + iteration, iteration, first, verbose);
+	else
+		one_generated(seed * 1000003 + iteration, iteration, first, verbose);
 }
 
 static u64 now_ms(void)

@@ -753,10 +753,10 @@ static void subprograms(struct gen *g)
 	}
 }
 
-static void mutate(struct gen *g)
+static void mutate(struct gen *g, struct bpf_insn *insns, u32 cnt)
 {
 	for (u32 n = 1 + rnd(g, 3); n; n--) {
-		struct bpf_insn *insn = &g->p->insns[rnd(g, g->p->cnt)];
+		struct bpf_insn *insn = &insns[rnd(g, cnt)];
 
 		switch (rnd(g, 8)) {
 		case 0:
@@ -775,7 +775,7 @@ static void mutate(struct gen *g)
 			insn->code = bpf_op_info[rnd(g, BPF_OP_MAX)].code;
 			break;
 		case 5: /* a whole other instruction */
-			*insn = g->p->insns[rnd(g, g->p->cnt)];
+			*insn = insns[rnd(g, cnt)];
 			break;
 		case 6:
 			insn->imm += (s32)rnd(g, 9) - 4;
@@ -786,19 +786,32 @@ static void mutate(struct gen *g)
 	}
 }
 
+static void seed_rng(struct gen *g, u64 seed)
+{
+	g->rng = seed * 0x9e3779b97f4a7c15ULL + 1;
+	if (!g->rng)
+		g->rng = 1;
+	for (int i = 0; i < 4; i++)
+		progen_random(&g->rng);
+}
+
+void progen_mutate(struct bpf_insn *insns, u32 cnt, u64 seed)
+{
+	struct gen g = {0};
+
+	seed_rng(&g, seed);
+	mutate(&g, insns, cnt);
+}
+
 void progen_make(struct progen *p, enum progen_kind kind, u64 seed)
 {
-	struct gen g = {
-		.p = p, .rng = seed * 0x9e3779b97f4a7c15ULL + 1, .risky = kind == PROGEN_RISKY};
+	struct gen g = {.p = p, .risky = kind == PROGEN_RISKY};
 
-	if (!g.rng)
-		g.rng = 1;
-	for (int i = 0; i < 4; i++)
-		progen_random(&g.rng);
+	seed_rng(&g, seed);
 	p->seed = seed;
 	p->cnt = 0;
 	main_program(&g);
 	subprograms(&g);
 	if (kind == PROGEN_MUTATED)
-		mutate(&g);
+		mutate(&g, p->insns, p->cnt);
 }

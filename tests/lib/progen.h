@@ -28,6 +28,9 @@ struct progen {
 
 void progen_make(struct progen *g, enum progen_kind kind, u64 seed);
 
+/* Change some fields of cnt instructions, as MUTATED does. */
+void progen_mutate(struct bpf_insn *insns, u32 cnt, u64 seed);
+
 /* A good 64-bit generator: *state is any number but 0. */
 u64 progen_random(u64 *state);
 
