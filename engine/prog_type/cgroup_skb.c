@@ -9,6 +9,7 @@
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_skb_load_bytes_proto,
 	&bpf_skb_load_bytes_relative_proto,
+	&bpf_skb_ecn_set_ce_proto,
 };
 
 static const u8 missing[] = {
@@ -22,7 +23,6 @@ static const u8 missing[] = {
 	BPF_FUNC_sk_release,
 	BPF_FUNC_sk_fullsock,
 	BPF_FUNC_tcp_sock,
-	BPF_FUNC_skb_ecn_set_ce,
 	BPF_FUNC_get_listener_sock,
 	BPF_FUNC_skc_lookup_tcp,
 	BPF_FUNC_sk_storage_get,

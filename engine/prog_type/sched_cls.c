@@ -11,13 +11,13 @@ static const struct bpf_func_proto *const protos[] = {
 	&bpf_l4_csum_replace_proto, &bpf_csum_diff_proto,
 	&bpf_csum_update_proto,	    &bpf_csum_level_proto,
 	&bpf_get_hash_recalc_proto, &bpf_set_hash_invalid_proto,
-	&bpf_set_hash_proto,
+	&bpf_set_hash_proto,	    &bpf_skb_adjust_room_proto,
+	&bpf_skb_vlan_push_proto,   &bpf_skb_vlan_pop_proto,
+	&bpf_skb_ecn_set_ce_proto,
 };
 
 static const u8 missing[] = {
 	BPF_FUNC_clone_redirect,
-	BPF_FUNC_skb_vlan_push,
-	BPF_FUNC_skb_vlan_pop,
 	BPF_FUNC_skb_get_tunnel_key,
 	BPF_FUNC_skb_set_tunnel_key,
 	BPF_FUNC_redirect,
@@ -28,7 +28,6 @@ static const u8 missing[] = {
 	BPF_FUNC_skb_under_cgroup,
 	BPF_FUNC_get_socket_cookie,
 	BPF_FUNC_get_socket_uid,
-	BPF_FUNC_skb_adjust_room,
 	BPF_FUNC_skb_get_xfrm_state,
 	BPF_FUNC_fib_lookup,
 	BPF_FUNC_skb_cgroup_id,
@@ -38,7 +37,6 @@ static const u8 missing[] = {
 	BPF_FUNC_sk_release,
 	BPF_FUNC_sk_fullsock,
 	BPF_FUNC_tcp_sock,
-	BPF_FUNC_skb_ecn_set_ce,
 	BPF_FUNC_get_listener_sock,
 	BPF_FUNC_skc_lookup_tcp,
 	BPF_FUNC_tcp_check_syncookie,

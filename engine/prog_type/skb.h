@@ -18,6 +18,7 @@ struct bpf_skb {
 	u8 *data, *data_end, *data_meta; /* data_end - data == md.len */
 	u8 *head, *end; /* the buffer */
 	u8 *mac, *network; /* headers; mac NULL: none */
+	bool encapsulated; /* a program put an outer header around it */
 };
 
 /* Room to leave before a packet, so that programs can push headers. */
@@ -79,5 +80,11 @@ extern const struct bpf_func_proto bpf_csum_level_proto;
 extern const struct bpf_func_proto bpf_get_hash_recalc_proto;
 extern const struct bpf_func_proto bpf_set_hash_invalid_proto;
 extern const struct bpf_func_proto bpf_set_hash_proto;
+
+/* ---- skb_room.c */
+extern const struct bpf_func_proto bpf_skb_adjust_room_proto;
+extern const struct bpf_func_proto bpf_skb_vlan_push_proto;
+extern const struct bpf_func_proto bpf_skb_vlan_pop_proto;
+extern const struct bpf_func_proto bpf_skb_ecn_set_ce_proto;
 
 #endif

@@ -103,6 +103,8 @@ BPF_HELPER(skb_change_tail)
 
 	if (r3 || new_len > BPF_SKB_MAX_LEN || new_len < min_len)
 		return (u64)-EINVAL;
+	if (skb->encapsulated)
+		return (u64)-KERNEL_ENOTSUPP;
 	if (new_len > (u32)(skb->end - skb->data))
 		return (u64)-ENOMEM;
 	if (new_len > skb->md.len)
