@@ -246,11 +246,12 @@ int control_map_delete_batch(struct control_call *call)
 int control_map_create(struct control_call *call)
 {
 	struct bpf_map_spec spec = {0};
-	union bpf_attr attr = {0};
+	union bpf_attr attr;
 	struct bpf_map *map;
 	size_t i;
 	int err;
 
+	memset(&attr, 0, sizeof(attr)); /* {0} need not reach beyond a union's first member */
 	for (i = sizeof(attr); i < call->in_len; i++)
 		if (call->in[i])
 			return -E2BIG;
