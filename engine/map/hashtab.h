@@ -1,6 +1,9 @@
 /*
  * hashtab.h - the table under hash, percpu_hash and the LRU kinds: elements, buckets, hashing, finding
  *
+ * hashtab.c lays it out, walks and recovers it; hashtab_write.h is the writers' side; hash.c, percpu_hash.c
+ * and lru_hash.c are the map types.
+ *
  * A bucket is one 64-bit word:
  *	bits 0-31   link to the first element; bit 30 is the writers' lock
  *	bits 32-47  changes: how often an element was taken out of the chain
@@ -21,10 +24,13 @@
  * sees the element gone sees the rise. It is 16 bits long: a reader would have to lose its CPU
  * for exactly a multiple of 65536 changes of its bucket to be deceived.
  *
- * An element is a header, the key (zero-padded to a multiple of 8) and the value. `version` is odd in
- * a live element; it is made so after key and value are complete and before the element is linked, and even
+ * An element is a header, for the LRU kinds its list node's number, the key (zero-padded to a multiple of
+ * 8, but for 4-byte keys of the LRU kinds) and, but for the per-CPU kinds, the value. `version` is odd in a
+ * live element; it is made so after key and value are complete and before the element is linked, and even
  * again after it was unlinked and before the bucket is unlocked. A replacing element's version is above that of
  * the element that it replaces.
+ *
+ * Per-CPU values lie apart: slot s has those of all elements at pcpu + s * pcpu_stride.
  */
 #ifndef UBPFFS_MAP_HASHTAB_H
 #define UBPFFS_MAP_HASHTAB_H
@@ -41,9 +47,16 @@
 
 struct htab_elem {
 	u32 next;
-	u32 version;
-	u64 key[];
+	u16 version;
+	u8 ref; /* LRU: it was looked up or updated since the list last asked */
+	u8 pad;
+	u32 node; /* LRU only: the list node that stands for this entry; else part of the key */
 };
+
+/* Where the key begins. Sizes other than 4, 8 and 16 are passed as 0. */
+#define HTAB_KEY_OFF(key_size, lru) ((lru) ? ((key_size) == 4 ? 12 : 16) : 8)
+
+struct bpf_lru;
 
 struct bpf_htab {
 	struct bpf_map map;
@@ -55,14 +68,47 @@ struct bpf_htab {
 	u32 mask; /* buckets - 1 */
 	u32 elem_size;
 	u32 value_off; /* of the value in an element */
-	u32 key_words;
+	u32 key_off;
+	char *pcpu; /* NULL: values are in the elements */
+	u64 pcpu_stride;
+	u32 pcpu_size; /* of one value */
 
 	u32 total_elems; /* element 0 is none */
 	u32 nr_slots; /* that the arena was laid out for */
-	u32 *spares; /* nr_slots + 1, a cache line each: see spare_take() */
+	u32 nr_spares; /* nr_slots + 1, or 0: values that are updated in place need none */
+	u32 *spares; /* a cache line each: see spare_take() */
 	u64 *used;
-	struct pcpu_freelist freelist;
+	struct pcpu_freelist freelist; /* not used by the LRU kinds */
+	struct bpf_lru *lru; /* NULL for the others */
+	u8 *lru_backed; /* a byte for each so many nodes: they have memory */
 };
+
+/* What differs by map type in the table's layout. */
+static inline bool htab_type_is_lru(enum bpf_map_type type)
+{
+	return type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+static inline bool htab_type_is_percpu(enum bpf_map_type type)
+{
+	return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+/* ---- hashtab.c: what all types share */
+
+int htab_map_alloc_check(const struct bpf_map_spec *spec);
+int htab_map_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u64 *values);
+/* Find the parts of the arena. The LRU kinds also get their list. */
+int htab_attach(struct bpf_htab *htab);
+/* Provide memory for these elements and their values. */
+int htab_reserve_elems(struct bpf_htab *htab, u32 from, u32 end);
+/* Link all live elements below `end` again; returns how many there are. */
+u32 htab_recover_chains(struct bpf_htab *htab, u32 end);
+int htab_map_get_next_key(struct bpf_map *map, const void *key, void *next_key);
+int htab_map_iter(struct bpf_map_iter *it);
+void htab_map_free(struct bpf_map *map);
+/* A value as it is seen from outside. The caller holds the bucket's lock. */
+void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value);
+long htab_sys_lookup_elem(struct bpf_map *map, const void *key, void *value);
 
 static inline struct bpf_htab *bpf_htab(const struct bpf_map *map)
 {
@@ -77,6 +123,21 @@ static inline struct htab_elem *htab_elem(const struct bpf_htab *htab, u32 idx)
 static inline void *htab_elem_value(const struct bpf_htab *htab, struct htab_elem *elem)
 {
 	return (char *)elem + htab->value_off;
+}
+
+static inline void *htab_elem_key(const struct bpf_htab *htab, const struct htab_elem *elem)
+{
+	return (char *)elem + htab->key_off;
+}
+
+static inline void *htab_pcpu_value(const struct bpf_htab *htab, u32 idx, u32 slot)
+{
+	return htab->pcpu + slot * htab->pcpu_stride + (u64)idx * htab->pcpu_size;
+}
+
+static inline bool htab_elem_live(const struct htab_elem *elem)
+{
+	return __atomic_load_n(&elem->version, __ATOMIC_ACQUIRE) & 1;
 }
 
 /* ---- hashing. key_size is a constant where it is 4, 8 or 16; 0 stands for any other. */
@@ -132,25 +193,28 @@ bool htab_key_equal_words(const struct bpf_htab *htab, const struct htab_elem *e
 static inline __attribute__((always_inline)) bool htab_key_equal(const struct bpf_htab *htab,
 								 const struct htab_elem *elem,
 								 const void *key,
-								 const u32 key_size, bool *torn)
+								 const u32 key_size, const bool lru,
+								 bool *torn)
 {
+	const u64 *theirs = (const void *)((const char *)elem + HTAB_KEY_OFF(key_size, lru));
 	u32 version, word4;
 	u64 word[2];
 	bool equal;
 
 	if (key_size == 4) {
 		memcpy(&word4, key, 4);
-		return __atomic_load_n((const u32 *)elem->key, __ATOMIC_ACQUIRE) == word4;
+		return __atomic_load_n((const u32 *)(const void *)theirs, __ATOMIC_ACQUIRE) ==
+		       word4;
 	}
 	if (key_size == 8) {
 		memcpy(word, key, 8);
-		return __atomic_load_n(&elem->key[0], __ATOMIC_ACQUIRE) == word[0];
+		return __atomic_load_n(&theirs[0], __ATOMIC_ACQUIRE) == word[0];
 	}
 	version = __atomic_load_n(&elem->version, __ATOMIC_ACQUIRE);
 	if (key_size == 16) {
 		memcpy(word, key, 16);
-		equal = __atomic_load_n(&elem->key[0], __ATOMIC_ACQUIRE) == word[0] &&
-			__atomic_load_n(&elem->key[1], __ATOMIC_ACQUIRE) == word[1];
+		equal = __atomic_load_n(&theirs[0], __ATOMIC_ACQUIRE) == word[0] &&
+			__atomic_load_n(&theirs[1], __ATOMIC_ACQUIRE) == word[1];
 	} else {
 		equal = htab_key_equal_words(htab, elem, key);
 	}
@@ -165,7 +229,7 @@ static inline __attribute__((always_inline)) bool htab_key_equal(const struct bp
  * Inside an RCU section. The element was in the table at some moment of the call.
  */
 static inline __attribute__((always_inline)) struct htab_elem *htab_find(
-	const struct bpf_htab *htab, const void *key, u64 hash, const u32 key_size)
+	const struct bpf_htab *htab, const void *key, u64 hash, const u32 key_size, const bool lru)
 {
 	const u32 bucket = (u32)hash & htab->mask;
 	const u64 *head = &htab->buckets[bucket];
@@ -182,7 +246,7 @@ again:
 	link = (u32)(word & ~HTAB_LOCK);
 	while (!(link & HTAB_LINK_END)) {
 		elem = htab_elem(htab, link);
-		if (htab_key_equal(htab, elem, key, key_size, &torn)) {
+		if (htab_key_equal(htab, elem, key, key_size, lru, &torn)) {
 			if (unlikely(torn))
 				goto again;
 			return elem;

@@ -17,9 +17,12 @@ static const struct bpf_map_ops *const map_ops[] = {
 	[BPF_MAP_TYPE_HASH] = &htab_map_ops,
 	[BPF_MAP_TYPE_ARRAY] = &array_map_ops,
 	[BPF_MAP_TYPE_PROG_ARRAY] = &prog_array_map_ops,
+	[BPF_MAP_TYPE_PERCPU_HASH] = &htab_percpu_map_ops,
 	[BPF_MAP_TYPE_PERCPU_ARRAY] = &percpu_array_map_ops,
 	[BPF_MAP_TYPE_QUEUE] = &queue_map_ops,
 	[BPF_MAP_TYPE_STACK] = &stack_map_ops,
+	[BPF_MAP_TYPE_LRU_HASH] = &htab_lru_map_ops,
+	[BPF_MAP_TYPE_LRU_PERCPU_HASH] = &htab_lru_percpu_map_ops,
 };
 
 static const char *const map_type_names[] = {

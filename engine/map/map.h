@@ -13,9 +13,10 @@
 #include "core/run.h"
 #include "map/arena.h"
 
-extern const struct bpf_map_ops array_map_ops, percpu_array_map_ops, htab_map_ops,
-	prog_array_map_ops;
+extern const struct bpf_map_ops array_map_ops, percpu_array_map_ops, prog_array_map_ops;
 extern const struct bpf_map_ops queue_map_ops, stack_map_ops;
+extern const struct bpf_map_ops htab_map_ops, htab_percpu_map_ops;
+extern const struct bpf_map_ops htab_lru_map_ops, htab_lru_percpu_map_ops;
 
 #define BPF_F_ACCESS_MASK (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
 
@@ -31,6 +32,19 @@ static inline u32 bpf_map_slot(void)
 		return (u32)bpf_this.slot;
 	cpu = sched_getcpu();
 	return cpu >= 0 ? (u32)cpu % bpf_nr_slots() : 0;
+}
+
+/* One turn of waiting for a lock whose holder may have lost its CPU. */
+static inline void bpf_spin_wait(u32 *spins)
+{
+	if (++*spins % 128 == 0)
+		sched_yield();
+	else
+#if defined(__x86_64__)
+		__builtin_ia32_pause();
+#else
+		__asm__ volatile("" ::: "memory");
+#endif
 }
 
 static inline void __bpf_map_count(u64 *counter, u64 n)

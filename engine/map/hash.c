@@ -1,0 +1,300 @@
+/*
+ * hash.c - the map types hash and percpu_hash
+ *
+ * The elements on the free lists are exactly the free entries; the table is hashtab.c's.
+ */
+#include "map/hashtab_write.h"
+
+__htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
+{
+	struct htab_elem *elem =
+		htab_find(htab, key, htab_hash(htab, key, key_size), key_size, false);
+
+	return elem ? htab_elem_value(htab, elem) : NULL;
+}
+
+static void *htab_map_lookup_elem(struct bpf_map *map, const void *key){
+#define call(size) lookup(bpf_htab(map), key, size)
+	HTAB_BY_KEY_SIZE(map, call)
+#undef call
+}
+
+__htab_inline long update(struct bpf_htab *htab, const void *key, const void *value, u64 flags,
+			  const u32 key_size)
+{
+	u64 hash = htab_hash(htab, key, key_size);
+	u64 *head = &htab->buckets[(u32)hash & htab->mask];
+	struct htab_elem *elem;
+	u32 old, new, prev;
+	u64 word;
+	long err;
+
+	word = bucket_lock(head);
+	old = __bucket_find(htab, word, hash, key, key_size, false, &prev);
+	if (old) {
+		err = -EEXIST;
+		if (unlikely(flags == BPF_NOEXIST))
+			goto fail;
+		new = spare_take(htab);
+	} else {
+		err = -ENOENT;
+		if (unlikely(flags == BPF_EXIST))
+			goto fail;
+		new = pcpu_freelist_pop(&htab->freelist, bpf_map_slot());
+		if (unlikely(!new)) {
+			err = htab_no_element(htab);
+			goto fail;
+		}
+	}
+	elem = htab_elem(htab, new);
+	htab_elem_set_key(htab, elem, key, key_size, false);
+	bpf_copy_to_arena(htab_elem_value(htab, elem), value, htab->map.value_size);
+	if (old) {
+		__bucket_replace_unlock(htab, head, word, prev, old, new);
+		spare_give(htab, old);
+	} else {
+		__bucket_insert_unlock(htab, head, word, hash, new);
+		bpf_map_count(&htab->map, entries, 1);
+	}
+	bpf_map_count(&htab->map, updates, 1);
+	return 0;
+fail:
+	bucket_unlock(head, word);
+	bpf_map_count(&htab->map, failed_updates, 1);
+	return err;
+}
+
+static long htab_map_update_elem(struct bpf_map *map, const void *key, const void *value, u64 flags)
+{
+	if (unlikely(flags > BPF_EXIST)) {
+		bpf_map_count(map, failed_updates, 1);
+		return -EINVAL;
+	}
+#define call(size) update(bpf_htab(map), key, value, flags, size)
+	HTAB_BY_KEY_SIZE(map, call)
+#undef call
+}
+
+__htab_inline long delete (struct bpf_htab *htab, const void *key, const u32 key_size)
+{
+	u64 hash = htab_hash(htab, key, key_size);
+	u64 *head = &htab->buckets[(u32)hash & htab->mask];
+	u64 word = bucket_lock(head);
+	u32 prev, idx;
+
+	idx = __bucket_find(htab, word, hash, key, key_size, false, &prev);
+	if (!idx) {
+		bucket_unlock(head, word);
+		return -ENOENT;
+	}
+	__bucket_delete_unlock(htab, head, word, prev, idx);
+	pcpu_freelist_push(&htab->freelist, bpf_map_slot(), idx);
+	bpf_map_count(&htab->map, entries, -1);
+	bpf_map_count(&htab->map, deletes, 1);
+	return 0;
+}
+
+static long htab_map_delete_elem(struct bpf_map *map, const void *key)
+{
+#define call(size) delete (bpf_htab(map), key, size)
+	HTAB_BY_KEY_SIZE(map, call)
+#undef call
+}
+
+static int spares_fill(struct bpf_htab *htab)
+{
+	for (u32 i = 0; i < htab->nr_spares; i++) {
+		u32 idx = pcpu_freelist_pop(&htab->freelist, i);
+
+		if (!idx)
+			return -ENOSPC;
+		htab->spares[i * SPARE_STRIDE] = idx;
+	}
+	return 0;
+}
+
+static int htab_map_alloc(struct bpf_map *map)
+{
+	int err = htab_attach(bpf_htab(map));
+
+	return err ? err : spares_fill(bpf_htab(map));
+}
+
+/* Rebuild from the elements' marks what hash and percpu_hash need. */
+static int htab_recover(struct bpf_htab *htab)
+{
+	u32 fresh, live;
+
+	pcpu_freelist_reset(&htab->freelist);
+	fresh = pcpu_freelist_fresh(&htab->freelist);
+	live = htab_recover_chains(htab, fresh);
+	if (live > htab->map.max_entries)
+		return -EBADMSG;
+	for (u32 idx = 1; idx < fresh; idx++)
+		if (!htab_elem_live(htab_elem(htab, idx)))
+			pcpu_freelist_push(&htab->freelist, idx, idx);
+	bpf_map_set_entries(&htab->map, live);
+	return spares_fill(htab);
+}
+
+static int htab_map_open(struct bpf_map *map)
+{
+	int err = htab_attach(bpf_htab(map));
+
+	return err || map->arena->was_clean ? err : htab_recover(bpf_htab(map));
+}
+
+/* ---- inlined into programs: the lookup for this key size, without dispatch */
+
+#define HTAB_LOOKUP_FUNC(name, size)                                                            \
+	static u64 name(u64 map, u64 key, u64 r3, u64 r4, u64 r5)                               \
+	{                                                                                       \
+		return (u64)(uintptr_t)lookup((struct bpf_htab *)map, (const void *)key, size); \
+	}
+HTAB_LOOKUP_FUNC(htab_lookup_key4, 4)
+HTAB_LOOKUP_FUNC(htab_lookup_key8, 8)
+HTAB_LOOKUP_FUNC(htab_lookup_key16, 16)
+HTAB_LOOKUP_FUNC(htab_lookup_key, 0)
+
+static int htab_map_gen_lookup(struct bpf_map *map, struct bpf_insn *buf, u32 max)
+{
+	bpf_func_t func = map->key_size == 4	? htab_lookup_key4
+			  : map->key_size == 8	? htab_lookup_key8
+			  : map->key_size == 16 ? htab_lookup_key16
+						: htab_lookup_key;
+
+	if (max < 1)
+		return -EOPNOTSUPP;
+	buf[0] = (struct bpf_insn){.code = BPF_JMP | BPF_CALL, .imm = BPF_CALL_IMM(func)};
+	return 1;
+}
+
+const struct bpf_map_ops htab_map_ops = {
+	.name = "hash",
+	.map_size = sizeof(struct bpf_htab),
+	.alloc_check = htab_map_alloc_check,
+	.map_layout = htab_map_layout,
+	.alloc = htab_map_alloc,
+	.open = htab_map_open,
+	.free = htab_map_free,
+	.map_lookup_elem = htab_map_lookup_elem,
+	.map_update_elem = htab_map_update_elem,
+	.map_delete_elem = htab_map_delete_elem,
+	.map_get_next_key = htab_map_get_next_key,
+	.sys_lookup_elem = htab_sys_lookup_elem,
+	.map_iter = htab_map_iter,
+	.map_gen_lookup = htab_map_gen_lookup,
+};
+
+/* ---- percpu_hash: values lie apart, and an update of an existing key writes in place */
+
+__htab_inline u32 find_idx(struct bpf_htab *htab, const void *key, const u32 key_size)
+{
+	struct htab_elem *elem =
+		htab_find(htab, key, htab_hash(htab, key, key_size), key_size, false);
+
+	return elem ? (u32)(((char *)elem - htab->elems) / htab->elem_size) : 0;
+}
+
+static u32 percpu_find(struct bpf_map *map, const void *key)
+{
+#define call(size) find_idx(bpf_htab(map), key, size)
+	HTAB_BY_KEY_SIZE(map, call)
+#undef call
+}
+
+static void *htab_percpu_map_lookup_elem(struct bpf_map *map, const void *key)
+{
+	u32 idx = percpu_find(map, key);
+
+	return idx ? htab_pcpu_value(bpf_htab(map), idx, bpf_map_slot()) : NULL;
+}
+
+static void *htab_percpu_map_lookup_percpu_elem(struct bpf_map *map, const void *key, u32 slot)
+{
+	u32 idx = slot < bpf_nr_slots() ? percpu_find(map, key) : 0;
+
+	return idx ? htab_pcpu_value(bpf_htab(map), idx, slot) : NULL;
+}
+
+__htab_inline long percpu_update(struct bpf_htab *htab, const void *key, const void *value,
+				 u64 flags, const bool all, const u32 key_size)
+{
+	u64 hash = htab_hash(htab, key, key_size);
+	u64 *head = &htab->buckets[(u32)hash & htab->mask];
+	u32 idx, prev;
+	u64 word;
+	long err;
+
+	word = bucket_lock(head);
+	idx = __bucket_find(htab, word, hash, key, key_size, false, &prev);
+	if (idx) {
+		err = -EEXIST;
+		if (unlikely(flags == BPF_NOEXIST))
+			goto fail;
+		htab_pcpu_write(htab, idx, value, all, false);
+		bucket_unlock(head, word);
+	} else {
+		err = -ENOENT;
+		if (unlikely(flags == BPF_EXIST))
+			goto fail;
+		idx = pcpu_freelist_pop(&htab->freelist, bpf_map_slot());
+		if (unlikely(!idx)) {
+			err = htab_no_element(htab);
+			goto fail;
+		}
+		htab_elem_set_key(htab, htab_elem(htab, idx), key, key_size, false);
+		htab_pcpu_write(htab, idx, value, all, true);
+		__bucket_insert_unlock(htab, head, word, hash, idx);
+		bpf_map_count(&htab->map, entries, 1);
+	}
+	bpf_map_count(&htab->map, updates, 1);
+	return 0;
+fail:
+	bucket_unlock(head, word);
+	bpf_map_count(&htab->map, failed_updates, 1);
+	return err;
+}
+
+static long percpu_update_any(struct bpf_map *map, const void *key, const void *value, u64 flags,
+			      bool all)
+{
+	if (unlikely(flags > BPF_EXIST)) {
+		bpf_map_count(map, failed_updates, 1);
+		return -EINVAL;
+	}
+#define call(size) percpu_update(bpf_htab(map), key, value, flags, all, size)
+	HTAB_BY_KEY_SIZE(map, call)
+#undef call
+}
+
+static long htab_percpu_map_update_elem(struct bpf_map *map, const void *key, const void *value,
+					u64 flags)
+{
+	return percpu_update_any(map, key, value, flags, false);
+}
+
+static long htab_percpu_sys_update_elem(struct bpf_map *map, const void *key, const void *value,
+					u64 flags)
+{
+	return percpu_update_any(map, key, value, flags, true);
+}
+
+const struct bpf_map_ops htab_percpu_map_ops = {
+	.name = "percpu_hash",
+	.map_size = sizeof(struct bpf_htab),
+	.percpu = true,
+	.alloc_check = htab_map_alloc_check,
+	.map_layout = htab_map_layout,
+	.alloc = htab_map_alloc,
+	.open = htab_map_open,
+	.free = htab_map_free,
+	.map_lookup_elem = htab_percpu_map_lookup_elem,
+	.map_lookup_percpu_elem = htab_percpu_map_lookup_percpu_elem,
+	.map_update_elem = htab_percpu_map_update_elem,
+	.map_delete_elem = htab_map_delete_elem,
+	.map_get_next_key = htab_map_get_next_key,
+	.sys_lookup_elem = htab_sys_lookup_elem,
+	.sys_update_elem = htab_percpu_sys_update_elem,
+	.map_iter = htab_map_iter,
+};
