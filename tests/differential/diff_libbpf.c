@@ -141,9 +141,13 @@ static void compare_info(const char *object, const struct bpf_object_prog *p, in
 		.line_info = (uintptr_t)line,
 		.line_info_rec_size = sizeof(line[0]),
 	};
-	union bpf_attr attr = {.info = {fd, sizeof(info), (uintptr_t)&info}};
+	union bpf_attr attr;
 	u32 j = 0;
 
+	memset(&attr, 0, sizeof(attr)); /* an initialiser need not reach beyond .info */
+	attr.info.bpf_fd = fd;
+	attr.info.info_len = sizeof(info);
+	attr.info.info = (uintptr_t)&info;
 	/* <bpf/bpf.h> has this call, and names of ours with other arguments. */
 	assert_int_equal(syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
 	assert_in_range(info.nr_func_info, 0, ARRAY_SIZE(func));

@@ -262,11 +262,14 @@ static void sha256_of_known_texts(void **state)
 static bool kernel_tag(const struct bpf_prog_load_attr *attr, const int *fds, u8 tag[8])
 {
 	struct bpf_prog_info info = {0};
-	union bpf_attr u = {.info.info_len = sizeof(info), .info.info = (uintptr_t)&info};
 	int fd = kernel_prog_load(attr, fds, 0, NULL, 0);
+	union bpf_attr u;
 
 	if (fd < 0)
 		return false;
+	memset(&u, 0, sizeof(u)); /* an initialiser need not reach beyond .info */
+	u.info.info_len = sizeof(info);
+	u.info.info = (uintptr_t)&info;
 	u.info.bpf_fd = (u32)fd;
 	if (syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &u, sizeof(u)))
 		return false;
