@@ -22,6 +22,9 @@ struct chain { /* how a register's value came to be, as an address */
 	u32 at[CHAIN_MAX]; /* the instructions */
 	u8 n; /* 0: not an address */
 	bool is64;
+	/* The part before a scaled index came in, see commit(). */
+	struct jit_addr plain;
+	u8 plain_n;
 };
 
 struct shift { /* the register is another value, shifted by a constant, and was not read since */
@@ -48,19 +51,23 @@ static void drop_insn(struct walk *w, u32 i)
 	w->ir->op[i] = JIT_OP_NOP;
 }
 
-/* The address is wanted in its register: one instruction instead of several. */
+/*
+ * The address is wanted in its register: one instruction instead of several. A scaled index is for loads and
+ * stores only, as computing it into a register takes machines as long as the shift and the addition do.
+ */
 static void commit(struct walk *w, u8 r)
 {
 	struct chain *chain = &w->reg[r].chain;
-	u8 n = chain->n;
+	struct jit_addr *addr = chain->addr.shift ? &chain->plain : &chain->addr;
+	u8 n = chain->addr.shift ? chain->plain_n : chain->n;
 
 	chain->n = 0;
-	if (n < 2 || chain->addr.base == JIT_NO_REG)
+	if (n < 2)
 		return;
 	for (u8 k = 0; k < n - 1; k++)
 		drop_insn(w, chain->at[k]);
 	w->ir->op[chain->at[n - 1]] = JIT_OP_LEA;
-	w->ir->addr[chain->at[n - 1]] = chain->addr;
+	w->ir->addr[chain->at[n - 1]] = *addr;
 }
 
 static void note_read(struct walk *w, u8 r)
@@ -145,22 +152,57 @@ static void extend(struct walk *w, u32 i, const struct jit_addr *addr)
 	w->reg[r].chain = chain;
 }
 
-static bool can_extend(const struct walk *w, const struct bpf_insn *insn)
+/* Room for `more` instructions in the destination's address; one that is none begins as the register. */
+static struct chain *chain_for(struct walk *w, const struct bpf_insn *insn, u8 more)
 {
-	const struct chain *chain = &w->reg[insn->dst_reg].chain;
+	struct chain *chain = &w->reg[insn->dst_reg].chain;
 
-	return chain->n && chain->n < CHAIN_MAX && chain->is64 == is_alu64(insn);
+	if (chain->n && (chain->n + more > CHAIN_MAX || chain->is64 != is_alu64(insn)))
+		commit(w, insn->dst_reg);
+	if (!chain->n)
+		*chain = (struct chain){
+			.addr = {.used = true, .base = insn->dst_reg, .index = JIT_NO_REG},
+			.is64 = is_alu64(insn),
+		};
+	return chain;
 }
 
 static bool see_add_imm(struct walk *w, u32 i)
 {
 	const struct bpf_insn *insn = &w->ir->insns[i];
-	struct jit_addr addr = w->reg[insn->dst_reg].chain.addr;
+	struct jit_addr addr = chain_for(w, insn, 1)->addr;
 	s64 disp = (s64)addr.disp + insn->imm;
 
-	if (!can_extend(w, insn) || disp <= -DISP_MAX || disp >= DISP_MAX)
+	if (disp <= -DISP_MAX || disp >= DISP_MAX)
 		return false;
 	addr.disp = disp;
+	extend(w, i, &addr);
+	return true;
+}
+
+/* `r += y` where y is a shifted register and not read again: the shift is part of the address. */
+static bool see_add_scaled(struct walk *w, u32 i)
+{
+	const struct bpf_insn *insn = &w->ir->insns[i];
+	u8 y = insn->src_reg;
+	struct chain scaled = w->reg[y].chain, *chain;
+	struct jit_addr addr;
+
+	if (!scaled.n || scaled.addr.base != JIT_NO_REG || scaled.addr.disp ||
+	    scaled.is64 != is_alu64(insn) || !dead_after(w, i, y))
+		return false;
+	chain = chain_for(w, insn, 1 + scaled.n);
+	if (chain->addr.index != JIT_NO_REG || chain->n + 1 + scaled.n > CHAIN_MAX)
+		return false;
+	chain->plain = addr = chain->addr;
+	chain->plain_n = chain->n;
+	addr.index = scaled.addr.index;
+	addr.shift = scaled.addr.shift;
+	for (u8 k = 0; k < scaled.n; k++)
+		chain->at[chain->n++] = scaled.at[k];
+	w->reg[y].chain.n = 0;
+	w->reg[y].shift.valid = false;
+	w->reg[y].mov_at = -1;
 	extend(w, i, &addr);
 	return true;
 }
@@ -172,10 +214,10 @@ static bool see_add_reg(struct walk *w, u32 i)
 
 	if (insn->src_reg == insn->dst_reg)
 		return false;
+	if (see_add_scaled(w, i))
+		return true;
 	note_read(w, insn->src_reg);
-	addr = w->reg[insn->dst_reg].chain.addr;
-	if (!can_extend(w, insn))
-		return false;
+	addr = chain_for(w, insn, 1)->addr;
 	if (addr.base == JIT_NO_REG) {
 		addr.base = insn->src_reg;
 	} else if (addr.index != JIT_NO_REG) {
@@ -227,7 +269,7 @@ static void see_shift(struct walk *w, u32 i)
 {
 	const struct bpf_insn *insn = &w->ir->insns[i];
 	u8 r = insn->dst_reg;
-	struct jit_addr addr = w->reg[r].chain.addr;
+	struct jit_addr addr;
 	struct shift shift = {
 		.valid = insn->imm > 0 && BPF_OP(insn->code) != BPF_ARSH,
 		.left = BPF_OP(insn->code) == BPF_LSH,
@@ -240,8 +282,9 @@ static void see_shift(struct walk *w, u32 i)
 
 	if (!shift.left && see_extension(w, i))
 		return;
-	if (shift.left && insn->imm > 0 && insn->imm <= 3 && can_extend(w, insn) &&
-	    w->reg[r].chain.n == 1 && addr.base != BPF_REG_FP) {
+	addr = chain_for(w, insn, 1)->addr;
+	if (shift.left && insn->imm > 0 && insn->imm <= 3 && addr.base != BPF_REG_FP &&
+	    addr.base != JIT_NO_REG && addr.index == JIT_NO_REG && !addr.disp) {
 		addr.index = addr.base;
 		addr.shift = insn->imm;
 		addr.base = JIT_NO_REG;

@@ -173,6 +173,41 @@ static void alu_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
 	set_flags(c, dst, w, ext != 0 && ext != 5);
 }
 
+static void shift_left(struct jit_code *c, int w, u8 reg, int n)
+{
+	if (!n)
+		return;
+	x_rr(c, w, 0xc1, 4, reg);
+	x_put1(c, n);
+}
+
+/* By a constant in two cycles at most, where the multiplier takes three. False: not such a constant. */
+static bool mul_by_shifts(struct jit_code *c, int w, u8 dst, u32 v)
+{
+	int zeros = __builtin_ctz(v);
+	u32 odd = v >> zeros;
+
+	if (odd == 1) {
+		shift_left(c, w, dst, zeros);
+	} else if (odd == 3 || odd == 5 || odd == 9) {
+		x_sib(c, w, 0x8d, dst, dst, dst, __builtin_ctz(odd - 1), 0);
+		shift_left(c, w, dst, zeros);
+	} else if (v >> 31 || zeros) {
+		return false;
+	} else if (!((v - 1) & (v - 2))) { /* 2^n + 1; v - 1 has one bit */
+		x_mov(c, w, R11, dst);
+		shift_left(c, w, R11, __builtin_ctz(v - 1));
+		x_rr(c, w, 0x01, R11, dst);
+	} else if (!(v & (v + 1))) { /* 2^n - 1 */
+		x_mov(c, w, R11, dst);
+		shift_left(c, w, dst, __builtin_ctz(v + 1));
+		x_rr(c, w, 0x29, R11, dst);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static void alu_mul(struct jit_code *c, const struct bpf_insn *insn)
 {
 	u8 dst = x86_reg[insn->dst_reg];
@@ -185,11 +220,8 @@ static void alu_mul(struct jit_code *c, const struct bpf_insn *insn)
 		x_const(c, dst, 0);
 	} else if (imm == 1) {
 		zero_extend(c, w, dst);
-	} else if (imm > 0 && !(imm & (imm - 1))) {
-		x_rr(c, w, 0xc1, 4, dst);
-		x_put1(c, __builtin_ctz(imm));
-	} else if (imm == 3 || imm == 5 || imm == 9) {
-		x_sib(c, w, 0x8d, dst, dst, dst, __builtin_ctz(imm - 1), 0);
+	} else if (imm > 0 && mul_by_shifts(c, w, dst, imm)) {
+		return;
 	} else if (is_imm8(imm)) {
 		x_rr(c, w, 0x6b, dst, dst);
 		x_put1(c, imm);
@@ -252,9 +284,12 @@ static void alu_movsx(struct jit_code *c, const struct bpf_insn *insn)
 static void bswap(struct jit_code *c, u8 reg, int bits)
 {
 	if (bits == 16) {
+		bool extended = c->half_len == c->len && c->half_reg == reg;
+
 		x_rr(c, X_66, 0xc1, 1, reg); /* ror */
 		x_put1(c, 8);
-		x_rr(c, X_0F, 0xb7, reg, reg);
+		if (!extended)
+			x_rr(c, X_0F, 0xb7, reg, reg);
 	} else {
 		x_head(c, X_0F | (bits == 64 ? X_W : 0), 0xc8 | (reg & 7), 0, 0, reg);
 	}
@@ -295,6 +330,10 @@ static void load(struct jit_code *c, u32 i, bool sign)
 	if (sign || size == 3)
 		f |= X_W;
 	op_mem(c, f, op[size][sign], x86_reg[insn->dst_reg], i, insn->src_reg);
+	if (size == 1 && !sign) {
+		c->half_reg = x86_reg[insn->dst_reg];
+		c->half_len = c->len;
+	}
 }
 
 static int store_flags(u8 code)
@@ -829,7 +868,7 @@ static int emit_all(struct jit_code *c)
 				x_fix(c, FIX_ALIGN, 16, 0);
 			mark_label(c, i);
 			if (ir->flags[i] & JIT_TARGET)
-				c->flags_len = 0; /* other ways lead here */
+				c->flags_len = c->half_len = 0; /* other ways lead here */
 			if (ir->flags[i] & JIT_IMM64_HI)
 				continue;
 			if (ir->op[i] < BPF_OP_MAX)

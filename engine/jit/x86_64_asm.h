@@ -73,6 +73,8 @@ struct jit_code {
 	u8 flags_reg;
 	int flags_w;
 	bool flags_logic; /* CF and OF are 0 */
+	u32 half_len; /* where half_reg was just loaded from 16 bits */
+	u8 half_reg;
 	bool bmi2, far;
 };
 

@@ -141,7 +141,30 @@ static void gen_place(u32 size, u32 align, u8 *base, s16 *off)
 {
 	u32 at = rnd((BUF_SIZE - 8) / align) * align;
 
-	switch (rnd(4)) {
+	switch (rnd(5)) {
+	case 4: { /* an address that is read and then moved on */
+		u8 index = any_dst();
+
+		locked |= 1 << index;
+		*base = any_dst();
+		locked |= 1 << *base;
+		put(BPF_ALU64_IMM(BPF_AND, index, 15));
+		put(BPF_MOV64_REG(*base, BPF_REG_9));
+		if (rnd(2))
+			put(BPF_LDX_MEM(BPF_DW, any_dst(), *base, 8));
+		if (rnd(2))
+			put(BPF_ALU64_IMM(BPF_LSH, index, 3));
+		else
+			put(BPF_ALU64_IMM(BPF_AND, index, 8));
+		put(BPF_ALU64_REG(BPF_ADD, *base, index));
+		if (rnd(2))
+			put(BPF_ALU64_IMM(BPF_ADD, *base, 8));
+		*off = at / 4 / 8 * 8;
+		locked &= ~(1 << index);
+		if (rnd(2))
+			put(BPF_MOV64_IMM(index, 4));
+		return;
+	}
 	case 0:
 		*base = BPF_REG_10;
 		*off = -(s32)(8 + rnd((512 - 8) / 8) * 8);
