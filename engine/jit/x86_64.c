@@ -3,7 +3,7 @@
  *
  * Registers: R0 rax, R1 rdi, R2 rsi, R3 rdx, R4 rcx, R5 r8, so that calls of helpers move nothing; R6 rbx,
  * R7 r14, R8 r15, R9 r13, which C functions keep. r9, r10, r11 are free inside of one instruction's
- * sequence. A 32-bit result is zero-extended by the machine, as BPF wants it.
+ * sequence (r9 may count tail calls). A 32-bit result is zero-extended by the machine, as BPF wants it.
  *
  * Frame of each subprogram, the stack growing down:
  *
@@ -547,23 +547,30 @@ static void jump(struct jit_code *c, u32 i)
 static void call(struct jit_code *c, u32 i)
 {
 	const struct bpf_insn *insn = &c->ir->insns[i];
+	bpf_func_t func = BPF_CALL_FUNC(insn->imm);
 
 	if (insn->src_reg == BPF_PSEUDO_CALL)
 		x_fix(c, FIX_CALL, 0, func_label(c, jit_target(c->ir, i)));
+	else if (func == bpf_base_func_proto(BPF_FUNC_get_smp_processor_id, NULL)->func)
+		x_fs(c, X_W, 0x63, RAX, tls_offset(&bpf_this.slot)); /* the helper's body */
 	else
-		call_c(c, BPF_CALL_FUNC(insn->imm));
+		call_c(c, func);
 }
 
 /*
  * rdi: context, rsi: prog_array, edx: index. Goes on behind when there is nothing to jump to. The same as
  * bpf_prog_array_get(), in place.
+ *
+ * The run's count is in bpf_this, and in r9 on the way into a target; a target that keeps it there need not
+ * wait for the memory.
  */
 static void tail_call(struct jit_code *c, u32 i)
 {
 	s32 cnt = tls_offset(&bpf_this.tail_call_cnt);
 
-	x_fs(c, 0, 0x83, 7, cnt);
-	x_put1(c, MAX_TAIL_CALL_CNT);
+	if (!c->count_in_r9)
+		x_fs(c, 0, 0x8b, R9, cnt);
+	x_ri(c, 0, 7, R9, MAX_TAIL_CALL_CNT);
 	x_fix(c, FIX_JCC, CC_AE, i + 1);
 	x_mem(c, 0, 0x3b, RDX, RSI, offsetof(struct bpf_map, max_entries));
 	x_fix(c, FIX_JCC, CC_AE, i + 1);
@@ -572,7 +579,8 @@ static void tail_call(struct jit_code *c, u32 i)
 	x_sib(c, X_W, 0x8b, RAX, RAX, RDX, 3, 0);
 	x_rr(c, X_W, 0x85, RAX, RAX);
 	x_fix(c, FIX_JCC, CC_E, i + 1);
-	x_fs(c, 0, 0xff, 0, cnt);
+	x_ri(c, 0, 0, R9, 1);
+	x_fs(c, 0, 0x89, R9, cnt);
 	x_mov(c, X_W, RSI, RAX); /* an interpreter wants to know its program */
 	x_mem(c, 0, 0x8b, RAX, RSI, offsetof(struct bpf_prog, tail_call_offset));
 	x_mem(c, X_W, 0x03, RAX, RSI, offsetof(struct bpf_prog, bpf_func));
@@ -836,12 +844,27 @@ static void mark_label(struct jit_code *c, u32 label)
 	c->label_fix[label] = c->fix_cnt;
 }
 
-static bool has_tail_call(const struct jit_ir *ir)
+/* A run begins here; a tail call enters behind. */
+static void begin_run(struct jit_code *c)
 {
+	const struct jit_ir *ir = c->ir;
+	bool tail_call = false;
+
 	for (u32 f = 0; f < ir->func_cnt; f++)
-		if (ir->funcs[f].tail_call)
-			return true;
-	return false;
+		tail_call |= ir->funcs[f].tail_call;
+	if (!tail_call)
+		return;
+	/* Only the main program, and nothing in it uses r9 (divisions do)? */
+	c->count_in_r9 = ir->func_cnt == 1 && !ir->funcs[0].calls;
+	for (u32 i = 0; i < ir->len; i++)
+		c->count_in_r9 &= ir->op[i] < BPF_OP_ALU64_DIV_K || ir->op[i] > BPF_OP_ALU32_SMOD_X;
+	if (c->count_in_r9) {
+		x_const(c, R9, 0);
+	} else {
+		x_fs(c, 0, 0xc7, 0, tls_offset(&bpf_this.tail_call_cnt));
+		x_put4(c, 0);
+	}
+	c->tail_call_offset = c->len;
 }
 
 static int emit_all(struct jit_code *c)
@@ -855,11 +878,8 @@ static int emit_all(struct jit_code *c)
 			return -ENOMEM;
 		x_fix(c, FIX_ALIGN, 16, 0);
 		mark_label(c, ir->len + 1 + f);
-		if (!f && has_tail_call(ir)) { /* a run begins here; a tail call enters behind */
-			x_fs(c, 0, 0xc7, 0, tls_offset(&bpf_this.tail_call_cnt));
-			x_put4(c, 0);
-			c->tail_call_offset = c->len;
-		}
+		if (!f)
+			begin_run(c);
 		enter_func(c, fn);
 		for (u32 i = fn->start; i < fn->end; i++) {
 			if (!reserve(c))

@@ -75,6 +75,7 @@ struct jit_code {
 	bool flags_logic; /* CF and OF are 0 */
 	u32 half_len; /* where half_reg was just loaded from 16 bits */
 	u8 half_reg;
+	bool count_in_r9; /* tail calls */
 	bool bmi2, far;
 };
 

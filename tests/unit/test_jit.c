@@ -852,6 +852,48 @@ static void tail_calls_in_subprog(void **state)
 	bpf_map_put(map);
 }
 
+/* Programs that keep the count in a register and such that keep it in memory count together. */
+static void tail_calls_count_together(void **state)
+{
+	struct bpf_map *map = make_prog_array(2);
+	const struct bpf_insn leaf[] = {
+		BPF_LDX_MEM(BPF_DW, 0, 1, 0), BPF_ALU64_IMM(BPF_ADD, 0, 1),
+		BPF_STX_MEM(BPF_DW, 1, 0, 0), TAIL(map, 1),
+		BPF_MOV64_IMM(0, 1),	      BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn calls[] = {
+		BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+		BPF_ALU64_IMM(BPF_ADD, 0, 1000),
+		BPF_STX_MEM(BPF_DW, 1, 0, 0),
+		BPF_MOV64_REG(6, 1),
+		BPF_MOV64_IMM(2, 0),
+		BPF_MOV64_IMM(3, 0),
+		BPF_MOV64_IMM(4, 0),
+		BPF_MOV64_IMM(5, 0),
+		CALL_C(helper_args),
+		BPF_MOV64_REG(1, 6),
+		TAIL(map, 0),
+		BPF_MOV64_IMM(0, 2),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *a = jit_counted(leaf, ARRAY_SIZE(leaf), &(struct sub){0, 0}, 1);
+	struct bpf_prog *b = jit_counted(calls, ARRAY_SIZE(calls), &(struct sub){0, 8}, 1);
+	u64 n = 0;
+
+	set_slot(map, 0, a);
+	set_slot(map, 1, b);
+	assert_int_equal(run_in_section(a, &n), 2); /* 33 of them: the 34th program is a b */
+	assert_int_equal(n, 17 * 1001);
+	n = 0;
+	assert_int_equal(run_in_section(b, &n), 1);
+	assert_int_equal(n, 17 * 1001);
+	clear_slot(map, 0);
+	clear_slot(map, 1);
+	bpf_prog_put(a);
+	bpf_prog_put(b);
+	bpf_map_put(map);
+}
+
 /* ---- classic packet loads */
 
 struct packet {
@@ -1386,6 +1428,21 @@ static void combine_keeps_sources_alive(void **state)
 			 0xffffffff89abcdef + 14);
 }
 
+/* The slot is read where the helper would be called. */
+static void inlines_processor_id(void **state)
+{
+	bpf_func_t func = bpf_base_func_proto(BPF_FUNC_get_smp_processor_id, NULL)->func;
+	const struct bpf_insn p[] = {CALL_C(func), BPF_EXIT_INSN()};
+	struct bpf_prog *prog = jit(p, 2);
+
+	assert_int_equal(count_insns(prog, "call"), 0);
+	assert_int_equal(bpf_prog_run(prog, NULL), func(0, 0, 0, 0, 0));
+	bpf_run_enter();
+	assert_int_equal(bpf_prog_run(prog, NULL), bpf_this.slot);
+	bpf_run_exit();
+	drop(prog);
+}
+
 static void combine_jump_over_jump(void **state)
 {
 	for (u64 n = 0; n < 3; n++)
@@ -1468,6 +1525,7 @@ int main(void)
 		cmocka_unit_test(tail_calls),
 		cmocka_unit_test(tail_calls_are_limited),
 		cmocka_unit_test(tail_calls_in_subprog),
+		cmocka_unit_test(tail_calls_count_together),
 		cmocka_unit_test(packet_loads),
 		cmocka_unit_test(packet_load_fails_in_subprog),
 		cmocka_unit_test(refuses_broken_code),
@@ -1486,6 +1544,7 @@ int main(void)
 		cmocka_unit_test(combine_address),
 		cmocka_unit_test(combine_keeps_sources_alive),
 		cmocka_unit_test(combine_jump_over_jump),
+		cmocka_unit_test(inlines_processor_id),
 		cmocka_unit_test(dump_decodes),
 		cmocka_unit_test(rows_all_covered),
 	};
