@@ -7,7 +7,8 @@
 #include <bpf/btf.h>
 #include "verifier/env.h"
 
-#define STACK_ALIGN 16 /* a frame of native code */
+#define STACK_ALIGN    16 /* a frame of native code */
+#define MAX_DEPTH_WORK (64u << 20) /* instructions looked at over all chains of calls */
 
 int find_subprog(const struct bpf_verifier_env *env, int off)
 {
@@ -193,7 +194,7 @@ static u32 frame_size(const struct bpf_subprog_info *subprog)
 static int check_depth_from(struct bpf_verifier_env *env, u32 start)
 {
 	struct depth_walk w = {.idx = {start}, .ret_insn = {env->subprogs[start].start}};
-	u32 steps = 0;
+	u32 work = 0;
 
 	w.depth = frame_size(&env->subprogs[start]);
 	for (;;) {
@@ -202,6 +203,11 @@ static int check_depth_from(struct bpf_verifier_env *env, u32 start)
 
 		while (i < end && !bpf_insn_is_pseudo_call(&env->insns[i]))
 			i++;
+		work += i - w.ret_insn[w.frame] + 1;
+		if (work > MAX_DEPTH_WORK) {
+			verbose(env, "too many chains of calls\n");
+			return -E2BIG;
+		}
 		if (i >= end) { /* back to the caller */
 			if (!w.frame)
 				return 0;
@@ -234,10 +240,6 @@ static int check_depth_from(struct bpf_verifier_env *env, u32 start)
 		if (env->subprogs[callee].has_tail_call)
 			for (u32 f = 0; f <= w.frame; f++)
 				env->subprogs[w.idx[f]].tail_call_reachable = true;
-		if (++steps > BPF_COMPLEXITY_LIMIT_INSNS) {
-			verbose(env, "too many chains of calls\n");
-			return -E2BIG;
-		}
 	}
 }
 
