@@ -7,8 +7,9 @@
 #include "core/types.h"
 
 /*
- * Install the handlers for SIGSEGV, SIGBUS and SIGFPE, once; load.c does it before the first native program. A fault
- * anywhere else goes where it went before: to the handler that was there, or to the default action.
+ * Install the handlers for SIGSEGV, SIGBUS and SIGFPE, once; load.c does it before the first native
+ * program. A fault anywhere else goes where it went before: to the handler that was there, or to
+ * the default action.
  */
 void bpf_fault_init(void);
 

@@ -1,8 +1,9 @@
 /*
  * load.c - from bytes or instructions to programs that run
  *
- * bpf_prog_load() is the pipeline of one program. bpf_object_load() is a transaction around it: maps first, then the
- * programs, then what refers to programs; the first failure drops everything that was made.
+ * bpf_prog_load() is the pipeline of one program. bpf_object_load() is a transaction around it:
+ * maps first, then the programs, then what refers to programs; the first failure drops everything
+ * that was made.
  */
 #include <stdio.h>
 #include "fault.h"
@@ -58,7 +59,9 @@ static int attr_check(const struct bpf_prog_load_attr *attr, struct bpf_log *rep
 	return 0;
 }
 
-/* The interpreter's form always; native code where there is a JIT and the system lets us have it. */
+/*
+ * The interpreter's form always; native code where there is a JIT and the system lets us have it.
+ */
 static int prog_make_runnable(struct bpf_prog *prog, bool no_jit)
 {
 	int err;
@@ -199,8 +202,8 @@ static int load_map(struct object_load *ld, u32 index)
 }
 
 /*
- * A program holds the maps that it names, not all of the object's: `insns` gets indices into `used`, which
- * lists them. Returns how many there are.
+ * A program holds the maps that it names, not all of the object's: `insns` gets indices into
+ * `used`, which lists them. Returns how many there are.
  */
 static u32 collect_maps(const struct object_load *ld, struct bpf_insn *insns, u32 cnt,
 			struct bpf_map **used, u32 *new_index)

@@ -71,7 +71,10 @@ API int ubpffs_map_next_key(struct bpf_map *map, const void *key, void *next_key
 
 /* ---- programs */
 
-/* An older caller's structure is shorter: what it does not have is zero. A longer one must be zero beyond ours. */
+/*
+ * An older caller's structure is shorter: what it does not have is zero. A longer one must be zero
+ * beyond ours.
+ */
 static int opts_read(const struct ubpffs_load_opts *opts, struct ubpffs_load_opts *out)
 {
 	const uint8_t *bytes = (const uint8_t *)opts;

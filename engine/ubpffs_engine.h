@@ -1,12 +1,12 @@
 /*
  * ubpffs_engine.h - the eBPF engine as a library
  *
- * Create maps, load instructions or a whole ELF object, read the verdict and the log, run programs, read maps
- * back. Needs no privilege, no mount, no kernel BPF. Link with -lubpffs.
+ * Create maps, load instructions or a whole ELF object, read the verdict and the log, run programs,
+ * read maps back. Needs no privilege, no mount, no kernel BPF. Link with -lubpffs.
  *
- * Every function may be called from any thread. Those that return int give 0 (or a count) on success and -errno on
- * failure, with the errno that bpf(2) gives for the same fault. Types and constants are those of
- * <linux/bpf.h>.
+ * Every function may be called from any thread. Those that return int give 0 (or a count) on
+ * success and -errno on failure, with the errno that bpf(2) gives for the same fault. Types and
+ * constants are those of <linux/bpf.h>.
  *
  *	struct bpf_map *map;
  *	struct ubpffs_object *obj;
@@ -15,7 +15,8 @@
  *	if (err)
  *		fprintf(stderr, "%s", ubpffs_object_report(obj));
  *	prog = ubpffs_object_prog(obj, "count");
- *	ubpffs_prog_test_run(prog, &(struct ubpffs_test_run){ .data_in = pkt, .data_size_in = len });
+ *	run = (struct ubpffs_test_run){.data_in = packet, .data_size_in = len};
+ *	ubpffs_prog_test_run(prog, &run);
  *	map = ubpffs_object_map(obj, "counts");
  *	ubpffs_map_lookup(map, &key, &value, 0);
  *	ubpffs_object_free(obj);
@@ -47,19 +48,23 @@ struct ubpffs_map_spec {
 };
 
 /*
- * ubpffs_map_create - make a map in anonymous memory
- * The caller owns one reference in *map (ubpffs_map_put()). -EINVAL: the type cannot serve these sizes or flags;
- * -E2BIG, -ENOMEM: too large; -EOPNOTSUPP: a type that this build lacks. Source: bpf(2) BPF_MAP_CREATE.
+ * ubpffs_map_create - make a map in anonymous memory The caller owns one reference in *map
+ * (ubpffs_map_put()). -EINVAL: the type cannot serve these sizes or flags; -E2BIG, -ENOMEM: too
+ * large; -EOPNOTSUPP: a type that this build lacks. Source: bpf(2) BPF_MAP_CREATE.
  */
 int ubpffs_map_create(const struct ubpffs_map_spec *spec, struct bpf_map **map);
 void ubpffs_map_get(struct bpf_map *map); /* one more reference */
 void ubpffs_map_put(struct bpf_map *map);
 
-/* The bytes that lookup and update move: value_size, or for per-CPU types the sum over the slots. */
+/*
+ * The bytes that lookup and update move: value_size, or for per-CPU types the sum over the slots.
+ */
 uint32_t ubpffs_map_value_size(const struct bpf_map *map);
 
-/* As the bpf(2) commands: -ENOENT, -EEXIST (BPF_NOEXIST), -E2BIG (full), -EINVAL (delete in an array). `key` is
- * key_size bytes, `value` ubpffs_map_value_size() bytes. */
+/*
+ * As the bpf(2) commands: -ENOENT, -EEXIST (BPF_NOEXIST), -E2BIG (full), -EINVAL (delete in an
+ * array). `key` is key_size bytes, `value` ubpffs_map_value_size() bytes.
+ */
 int ubpffs_map_lookup(struct bpf_map *map, const void *key, void *value, uint64_t flags);
 int ubpffs_map_update(struct bpf_map *map, const void *key, const void *value, uint64_t flags);
 int ubpffs_map_delete(struct bpf_map *map, const void *key);
@@ -81,15 +86,18 @@ struct ubpffs_prog_spec {
 	const char *license; /* "GPL" admits the helpers that are GPL only */
 	const struct bpf_insn *insns;
 	uint32_t insn_cnt;
-	/* LD_IMM64 with src_reg BPF_PSEUDO_MAP_IDX (5) or BPF_PSEUDO_MAP_IDX_VALUE (6): imm is an index here. */
+	/*
+	 * LD_IMM64 with src_reg BPF_PSEUDO_MAP_IDX (5) or BPF_PSEUDO_MAP_IDX_VALUE (6): imm is an
+	 * index here.
+	 */
 	struct bpf_map *const *maps;
 	uint32_t map_cnt;
 };
 
 /*
- * ubpffs_prog_load - verify and compile instructions
- * The caller owns one reference in *prog (ubpffs_prog_put()). *log (when log is not NULL) gets a malloc()ed text,
- * also on failure: a readable report, then the verifier's log. -EACCES, -EINVAL: rejected; -E2BIG: too complex;
+ * ubpffs_prog_load - verify and compile instructions The caller owns one reference in *prog
+ * (ubpffs_prog_put()). *log (when log is not NULL) gets a malloc()ed text, also on failure: a
+ * readable report, then the verifier's log. -EACCES, -EINVAL: rejected; -E2BIG: too complex;
  * -EOPNOTSUPP: needs what this build lacks. opts may be NULL.
  */
 int ubpffs_prog_load(const struct ubpffs_prog_spec *spec, const struct ubpffs_load_opts *opts,
@@ -126,7 +134,10 @@ const char *ubpffs_object_report(const struct ubpffs_object *obj);
 struct bpf_prog *ubpffs_object_prog(const struct ubpffs_object *obj, const char *name);
 struct bpf_map *ubpffs_object_map(const struct ubpffs_object *obj, const char *name);
 
-/* Lines of bpf_trace_printk: copies whole lines up to len bytes, returns the bytes, 0 when none waits. */
+/*
+ * Lines of bpf_trace_printk: copies whole lines up to len bytes, returns the bytes, 0 when none
+ * waits.
+ */
 size_t ubpffs_trace_read(char *buf, size_t len);
 
 #ifdef __cplusplus

@@ -1,8 +1,9 @@
 /*
  * embed.c - the engine inside a program of your own
  *
- * A filter that counts packets by protocol: made of instructions, verified, compiled, run on a packet, and its map
- * read back. Then the same filter without its null check, and why it is refused.
+ * A filter that counts packets by protocol: made of instructions, verified, compiled, run on a
+ * packet, and its map read back. Then the same filter without its null check, and why it is
+ * refused.
  *
  *	make build/examples/embed && build/examples/embed
  */

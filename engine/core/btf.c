@@ -1,8 +1,8 @@
 /*
  * btf.c - a counted holder of libbpf's parsed BTF
  *
- * Several programs and maps of one object share it; the last put frees it. Immutable once made, so readers
- * need no lock.
+ * Several programs and maps of one object share it; the last put frees it. Immutable once made, so
+ * readers need no lock.
  */
 #include <bpf/btf.h>
 #include "core/btf.h"
@@ -22,7 +22,10 @@ int bpf_btf_new(const void *data, u32 size, struct bpf_btf **out)
 		return -ENOMEM;
 	holder->btf = btf__new(data, size);
 	if (!holder->btf) {
-		/* libbpf gives -EINVAL and, for a magic or version of its own, others: one fault to us. */
+		/*
+		 * libbpf gives -EINVAL and, for a magic or version of its own, others: one fault to
+		 * us.
+		 */
 		err = errno == ENOMEM ? -ENOMEM : -EINVAL;
 		free(holder);
 		return err;

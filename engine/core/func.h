@@ -2,8 +2,8 @@
  * func.h - helper functions: what they take, what they return, which code they are
  *
  * The verifier checks calls against these prototypes, the rewriter turns a helper's number into the
- * distance from __bpf_call_base, and the interpreter and the JIT call through that distance. Names are
- * the kernel's (include/linux/bpf.h).
+ * distance from __bpf_call_base, and the interpreter and the JIT call through that distance. Names
+ * are the kernel's (include/linux/bpf.h).
  */
 #ifndef UBPFFS_CORE_FUNC_H
 #define UBPFFS_CORE_FUNC_H
@@ -77,8 +77,8 @@ u64 __bpf_call_base(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
 const char *bpf_func_name(enum bpf_func_id id);
 
 /*
- * One past the last helper of Linux: the list is closed, new functions of the kernel are kfuncs. The last two
- * are not in older headers.
+ * One past the last helper of Linux: the list is closed, new functions of the kernel are kfuncs.
+ * The last two are not in older headers.
  */
 #define BPF_FUNC_cgrp_storage_get    210
 #define BPF_FUNC_cgrp_storage_delete 211
@@ -87,8 +87,8 @@ const char *bpf_func_name(enum bpf_func_id id);
 /*
  * bpf_func_find - look a helper up in what a program type has
  *
- * `have` are the prototypes of this build, `missing` the ids that Linux has beside them: for these a
- * prototype without a function is returned.
+ * `have` are the prototypes of this build, `missing` the ids that Linux has beside them: for these
+ * a prototype without a function is returned.
  */
 const struct bpf_func_proto *bpf_func_find(enum bpf_func_id id,
 					   const struct bpf_func_proto *const *have,

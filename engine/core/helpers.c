@@ -1,9 +1,9 @@
 /*
  * helpers.c - the helpers that every program type has
  *
- * Each helper is a function of five 64-bit registers and a prototype that says what the verifier checks
- * before a call. Pointers have been checked when a helper runs; values have not. Helpers run inside the RCU
- * read section of the program that calls them, on its slot, and never wait.
+ * Each helper is a function of five 64-bit registers and a prototype that says what the verifier
+ * checks before a call. Pointers have been checked when a helper runs; values have not. Helpers run
+ * inside the RCU read section of the program that calls them, on its slot, and never wait.
  */
 #include <ctype.h>
 #include <sys/random.h>
@@ -66,7 +66,9 @@ const struct bpf_func_proto bpf_map_delete_elem_proto = {
 	.arg_type = {ARG_CONST_MAP_PTR, ARG_PTR_TO_MAP_KEY},
 };
 
-/* The rewriter turns the call into BPF_TAIL_CALL; the function is what a mistake there would run. */
+/*
+ * The rewriter turns the call into BPF_TAIL_CALL; the function is what a mistake there would run.
+ */
 BPF_HELPER(tail_call)
 {
 	return (u64)-ENOTSUP;
@@ -146,8 +148,9 @@ BPF_HELPER(get_numa_node_id)
 }
 
 /*
- * Parse a number at the start of `buf` (len bytes, not terminated) as Linux's strtol helpers do: spaces, a
- * minus, a base of 0, 8, 10 or 16. Returns the bytes used, -EINVAL without a digit, -ERANGE past 64 bits.
+ * Parse a number at the start of `buf` (len bytes, not terminated) as Linux's strtol helpers do:
+ * spaces, a minus, a base of 0, 8, 10 or 16. Returns the bytes used, -EINVAL without a digit,
+ * -ERANGE past 64 bits.
  */
 static s64 parse_number(const char *buf, size_t len, u64 flags, u64 *value, bool *negative)
 {

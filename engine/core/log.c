@@ -1,8 +1,8 @@
 /*
  * log.c - a growing, bounded text buffer
  *
- * Memory doubles up to `max`. When memory runs out the text ends where it is and counts as truncated: a
- * log must never be the reason that a load fails.
+ * Memory doubles up to `max`. When memory runs out the text ends where it is and counts as
+ * truncated: a log must never be the reason that a load fails.
  */
 #include <stdio.h>
 #include "core/log.h"

@@ -1,10 +1,11 @@
 /*
  * printk.c - bpf_trace_printk: the kernel's format rules, and a line for trace_pipe
  *
- * The format is data of the program, so it is parsed here, one conversion at a time, and never handed to
- * printf() whole. Conversions: d i u x X with l and ll, c, s, p and its variants pK px ps pS pB pks pus pI4 pi4 pI6
- * pi6; width and the flags "0 +-". Anything else, or more than three conversions, is -EINVAL and prints nothing.
- * What %s and %pI point to is read through the kernel, so a bad address gives an empty string, not a fault.
+ * The format is data of the program, so it is parsed here, one conversion at a time, and never
+ * handed to printf() whole. Conversions: d i u x X with l and ll, c, s, p and its variants pK px ps
+ * pS pB pks pus pI4 pi4 pI6 pi6; width and the flags "0 +-". Anything else, or more than three
+ * conversions, is -EINVAL and prints nothing. What %s and %pI point to is read through the kernel,
+ * so a bad address gives an empty string, not a fault.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -154,7 +155,10 @@ static void out_char(struct printk_out *out, char c)
 	out->buf[out->len] = 0;
 }
 
-/* Addresses of this process are not told to whoever reads the trace: %p prints a keyed hash, as Linux does. */
+/*
+ * Addresses of this process are not told to whoever reads the trace: %p prints a keyed hash, as
+ * Linux does.
+ */
 static u64 hash_pointer(u64 ptr)
 {
 	static u64 key;
@@ -250,7 +254,10 @@ static int format_walk(const char *fmt, const u64 *args, struct printk_out *out)
 	return 0;
 }
 
-/* "            comm-1234    [001] ..... 12345.678901: bpf_trace_printk: text": a line of trace_pipe. */
+/*
+ * "            comm-1234    [001] ..... 12345.678901: bpf_trace_printk: text": a line of
+ * trace_pipe.
+ */
 static void trace_line(const char *text, size_t text_len)
 {
 	char line[PRINTK_BUF + 128], comm[16] = "?";

@@ -1,11 +1,11 @@
 /*
  * prog.c - the life of a program: made, counted, found by id, freed
  *
- * A program is private to its loader until bpf_prog_publish() gives it an id; ids rise and never repeat in
- * one process (a store that hands in its own ids keeps that over restarts). The last put takes it out of
- * the table, tells on_free, drops its maps (each of which outlives a grace period of its own, so a run that has
- * begun is safe) and frees the rest after a grace period.
- * Lock: ids_lock is a leaf.
+ * A program is private to its loader until bpf_prog_publish() gives it an id; ids rise and never
+ * repeat in one process (a store that hands in its own ids keeps that over restarts). The last put
+ * takes it out of the table, tells on_free, drops its maps (each of which outlives a grace period
+ * of its own, so a run that has begun is safe) and frees the rest after a grace period. Lock:
+ * ids_lock is a leaf.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -135,8 +135,9 @@ static u64 now_realtime(void)
 }
 
 /*
- * The tag names what a program does: the instructions as bpf(2) is given them, with map references by descriptor
- * (whose numbers mean nothing and are left out). Linux 6.18 hashes with SHA-256, before that with SHA-1.
+ * The tag names what a program does: the instructions as bpf(2) is given them, with map references
+ * by descriptor (whose numbers mean nothing and are left out). Linux 6.18 hashes with SHA-256,
+ * before that with SHA-1.
  */
 static int prog_calc_tag(struct bpf_prog *prog)
 {

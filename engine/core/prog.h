@@ -2,8 +2,8 @@
  * prog.h - a program: what was loaded, what runs, who holds it
  *
  * The way of a program: bpf_prog_load_attr (instructions that name maps by index) -> bpf_check()
- * (verifier) -> bpf_rewrite() -> interpreter form, JIT -> run. load.c drives it; this file is what all
- * of them share.
+ * (verifier) -> bpf_rewrite() -> interpreter form, JIT -> run. load.c drives it; this file is what
+ * all of them share.
  *
  * Map references: everywhere in the engine the loaded form names a map by BPF_PSEUDO_MAP_IDX or
  * BPF_PSEUDO_MAP_IDX_VALUE with imm = index into the program's maps. Descriptors and ids
@@ -54,8 +54,8 @@ struct bpf_subprog_info {
 };
 
 /*
- * What the verifier found out about one instruction; the rewriter and the JIT use it. Indexed like the
- * original instructions.
+ * What the verifier found out about one instruction; the rewriter and the JIT use it. Indexed like
+ * the original instructions.
  */
 struct bpf_insn_aux_data {
 	u32 ptr_type; /* loads/stores: enum bpf_reg_type of the base register, 0 if none */
@@ -84,7 +84,7 @@ struct bpf_prog {
 	enum bpf_prog_type type;
 	enum bpf_attach_type expected_attach_type;
 	u32 id;
-	u8 tag[BPF_TAG_SIZE]; /* the kernel's (6.18): SHA-256 over the instructions without map references */
+	u8 tag[BPF_TAG_SIZE]; /* as Linux 6.18: SHA-256 of the instructions */
 	char name[64];
 	char license[64];
 	bool gpl_compatible;
@@ -129,7 +129,9 @@ bool bpf_prog_inc_not_zero(struct bpf_prog *prog);
 void bpf_prog_put(struct bpf_prog *prog);
 u64 bpf_prog_live_count(void);
 
-/* Give it an id (prog->id, or the next free one when that is 0). -EEXIST, -ENOMEM. load.c does it. */
+/*
+ * Give it an id (prog->id, or the next free one when that is 0). -EEXIST, -ENOMEM. load.c does it.
+ */
 int bpf_prog_publish(struct bpf_prog *prog);
 struct bpf_prog *bpf_prog_get_by_id(u32 id); /* one reference, or NULL */
 
@@ -159,8 +161,8 @@ struct bpf_prog_type_ops {
 	bool (*is_valid_access)(int off, int size, enum bpf_access_type type,
 				const struct bpf_prog *prog, struct bpf_insn_access_aux *aux);
 	/*
-	 * Instructions that replace the context access `insn` (already found valid): from the layout
-	 * that programs see to the layout that we keep. Returns how many were put into buf.
+	 * Instructions that replace the context access `insn` (already found valid): from the
+	 * layout that programs see to the layout that we keep. Returns how many were put into buf.
 	 */
 	u32 (*convert_ctx_access)(const struct bpf_insn *insn, u32 ctx_field_size,
 				  struct bpf_insn *buf, u32 max);

@@ -1,9 +1,10 @@
 /*
  * rcu.c - liburcu's memb flavour behind the engine's names
  *
- * What ThreadSanitizer is told: whatever a reader did before its unlock happened before the callbacks and
- * the synchronisations that end later. That is coarser than what RCU promises (it may order a reader that a
- * grace period did not wait for), never finer, so real races on freed memory stay visible.
+ * What ThreadSanitizer is told: whatever a reader did before its unlock happened before the
+ * callbacks and the synchronisations that end later. That is coarser than what RCU promises (it may
+ * order a reader that a grace period did not wait for), never finer, so real races on freed memory
+ * stay visible.
  */
 #include <pthread.h>
 #include "core/rcu.h"
@@ -21,7 +22,9 @@ void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
 static char tsan_grace; /* stands for "a grace period" */
 
-/* liburcu's own allocations and frees are seen, but not what orders them. Reports on ours are kept. */
+/*
+ * liburcu's own allocations and frees are seen, but not what orders them. Reports on ours are kept.
+ */
 UBPFFS_EXPORT const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
@@ -78,8 +81,9 @@ void bpf_rcu_read_unlock(void)
 }
 
 /*
- * liburcu's own thread, which runs the callbacks, is registered by liburcu, and a second time is an error. A
- * callback that goes first (they run in order) tells that thread so; then callbacks may use RCU too.
+ * liburcu's own thread, which runs the callbacks, is registered by liburcu, and a second time is an
+ * error. A callback that goes first (they run in order) tells that thread so; then callbacks may
+ * use RCU too.
  */
 static struct rcu_head worker_head;
 static pthread_once_t worker_once = PTHREAD_ONCE_INIT;

@@ -2,11 +2,11 @@
  * run.c - slots: which of the engine's CPUs a thread is while it runs a program
  *
  * Guarantees
- *   A. A slot is owned by at most one thread at a time, and a thread owns at most one slot, so whatever is
- *      indexed by slot needs no lock against another running program.
+ *   A. A slot is owned by at most one thread at a time, and a thread owns at most one slot, so
+ *      whatever is indexed by slot needs no lock against another running program.
  *   B. What a thread did with a slot happened before what the next owner does with it.
- *   C. A thread that finds all slots taken sleeps, and wakes when one is released. It never waits inside an RCU
- *      read section.
+ *   C. A thread that finds all slots taken sleeps, and wakes when one is released. It never waits
+ *      inside an RCU read section.
  *   D. Nested bpf_run_enter() of one thread keep the slot of the outermost.
  * Tests: tests/unit/test_run.c names each case by its letter.
  */
@@ -28,7 +28,10 @@ static u32 slot_waiters; /* threads in slot_wait() */
 static u32 slot_releases; /* counts releases while somebody waits; the futex */
 static u32 nr_slots;
 
-/* "0-3,8-11": the kernel's own list of CPUs that may ever be; slots are as many as the highest says. */
+/*
+ * "0-3,8-11": the kernel's own list of CPUs that may ever be; slots are as many as the highest
+ * says.
+ */
 static u32 count_possible_cpus(void)
 {
 	FILE *f = fopen("/sys/devices/system/cpu/possible", "re");
@@ -167,8 +170,8 @@ void bpf_slot_release(void)
 }
 
 /*
- * __builtin_setjmp() saves three words and lets the compiler keep nothing in registers over the call: a few
- * nanoseconds. The fault handler leaves by the innermost guard.
+ * __builtin_setjmp() saves three words and lets the compiler keep nothing in registers over the
+ * call: a few nanoseconds. The fault handler leaves by the innermost guard.
  */
 __attribute__((noinline)) u64 bpf_prog_run_native(const struct bpf_prog *prog, const void *ctx)
 {

@@ -2,8 +2,8 @@
  * run.h - running a program: slots, the per-thread state, test runs
  *
  * A slot is the engine's CPU. There are bpf_nr_slots() of them (as many as possible CPUs), numbered
- * from 0. A thread owns one while a program runs: its own CPU's when it is free, else any free one; it
- * waits when all are taken. bpf_get_smp_processor_id() is the slot; per-CPU maps, free lists and
+ * from 0. A thread owns one while a program runs: its own CPU's when it is free, else any free one;
+ * it waits when all are taken. bpf_get_smp_processor_id() is the slot; per-CPU maps, free lists and
  * LRU local lists are indexed by it. Nested enters of one thread keep its slot.
  *
  *	bpf_run_enter();                     slot + RCU read section
@@ -32,8 +32,8 @@ void bpf_run_enter(void);
 void bpf_run_exit(void);
 
 /*
- * Native code runs under a guard: should it fault (a bug of ours), this run ends and returns 0, the program is marked
- * `poisoned` and runs no more (engine/fault.h).
+ * Native code runs under a guard: should it fault (a bug of ours), this run ends and returns 0, the
+ * program is marked `poisoned` and runs no more (engine/fault.h).
  */
 u64 bpf_prog_run_native(const struct bpf_prog *prog, const void *ctx);
 
@@ -51,16 +51,16 @@ int bpf_interp_prepare(struct bpf_prog *prog);
 u64 bpf_interp_run(const void *ctx, const struct bpf_prog *prog);
 
 /*
- * LD_ABS and LD_IND: `size` (1, 2, 4) bytes of the packet at `off`, in host order, to *out. ctx is the
- * program's context (R6). Negative offsets are those of classic filters: SKF_NET_OFF, SKF_LL_OFF.
- * Nonzero: out of the packet; the program ends and returns 0. (prog_type/skb.c)
+ * LD_ABS and LD_IND: `size` (1, 2, 4) bytes of the packet at `off`, in host order, to *out. ctx is
+ * the program's context (R6). Negative offsets are those of classic filters: SKF_NET_OFF,
+ * SKF_LL_OFF. Nonzero: out of the packet; the program ends and returns 0. (prog_type/skb.c)
  */
 int bpf_skb_load(const void *ctx, s32 off, u32 size, u64 *out);
 
 /*
- * A test run, as BPF_PROG_TEST_RUN: the input is copied, the program runs `repeat` times on it
- * (0 means 1), retval and duration are those of bpf(2) (ns a run, averaged). data_size_out is the
- * room in data_out on entry and the size of the output on return; -ENOSPC when it did not fit (what fits
+ * A test run, as BPF_PROG_TEST_RUN: the input is copied, the program runs `repeat` times on it (0
+ * means 1), retval and duration are those of bpf(2) (ns a run, averaged). data_size_out is the room
+ * in data_out on entry and the size of the output on return; -ENOSPC when it did not fit (what fits
  * is copied). -EINTR when *cancel became true; -EIO for a program that is, or became, poisoned.
  */
 struct bpf_test_run {
@@ -81,7 +81,9 @@ struct bpf_test_run {
 
 int bpf_prog_test_run(struct bpf_prog *prog, struct bpf_test_run *run);
 
-/* trace_printk's lines: a bounded ring that one or more readers drain; oldest lines are lost first. */
+/*
+ * trace_printk's lines: a bounded ring that one or more readers drain; oldest lines are lost first.
+ */
 void bpf_trace_write(const char *text, size_t len);
 /* Copies whole lines, up to len bytes; 0 when there is none. */
 size_t bpf_trace_read(char *buf, size_t len);

@@ -1,8 +1,8 @@
 /*
  * sha256.c - SHA-256 as FIPS 180-4 describes it
  *
- * The constants are the first 32 bits of the fractional parts of the cube roots of the first 64 primes, and of the
- * square roots of the first 8.
+ * The constants are the first 32 bits of the fractional parts of the cube roots of the first 64
+ * primes, and of the square roots of the first 8.
  */
 #include "core/sha256.h"
 

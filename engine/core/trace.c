@@ -1,10 +1,10 @@
 /*
  * trace.c - the lines of bpf_trace_printk, between programs that write and people who read
  *
- * A ring of bytes that holds whole lines. A writer never waits for a reader: when the ring is full the oldest
- * lines go. A reader takes lines out (as trace_pipe does), so that several readers share them.
- * One mutex, held for a memcpy; it is a leaf: nothing else is locked under it, and the notification is
- * made after it is dropped.
+ * A ring of bytes that holds whole lines. A writer never waits for a reader: when the ring is full
+ * the oldest lines go. A reader takes lines out (as trace_pipe does), so that several readers share
+ * them. One mutex, held for a memcpy; it is a leaf: nothing else is locked under it, and the
+ * notification is made after it is dropped.
  */
 #include <pthread.h>
 #include "core/run.h"

@@ -1,8 +1,8 @@
 /*
  * cgroup_skb.c - what enters and leaves the processes of a cgroup
  *
- * Sees the packet from the network header on. The result is 1 to let it pass, 0 to drop it; on egress 2 and 3
- * say the same and that there is congestion.
+ * Sees the packet from the network header on. The result is 1 to let it pass, 0 to drop it; on
+ * egress 2 and 3 say the same and that there is congestion.
  */
 #include "prog_type/skb.h"
 

@@ -28,8 +28,8 @@ int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_ru
 /* Copy what fits of the packet to data_out and its size to data_size_out. 0 or -ENOSPC. */
 int bpf_test_finish(struct bpf_test_run *run, const void *data, u32 size);
 /*
- * Read ctx_in into `ctx` (of `size` bytes, zero before) and say whether there is a context at all. -E2BIG when what
- * is beyond `size` is not zero.
+ * Read ctx_in into `ctx` (of `size` bytes, zero before) and say whether there is a context at all.
+ * -E2BIG when what is beyond `size` is not zero.
  */
 int bpf_ctx_init(const struct bpf_test_run *run, void *ctx, u32 size, bool *present);
 int bpf_ctx_finish(struct bpf_test_run *run, const void *ctx, u32 size);
@@ -44,7 +44,9 @@ u32 csum_add(u32 a, u32 b);
 u32 csum_sub(u32 a, u32 b);
 extern const struct bpf_func_proto bpf_csum_diff_proto;
 
-/* The MAC address of an interface. -ENODEV when there is none. if 0 or 1: the loopback's, all zero. */
+/*
+ * The MAC address of an interface. -ENODEV when there is none. if 0 or 1: the loopback's, all zero.
+ */
 int bpf_netdev_address(u32 ifindex, u8 addr[6]);
 
 #endif

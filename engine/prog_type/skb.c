@@ -36,7 +36,9 @@ void bpf_skb_pull(struct bpf_skb *skb, u32 len)
 	skb->md.len -= len;
 }
 
-/* The type field of Ethernet II, or what Linux calls the frame when it holds a length (IEEE 802.3). */
+/*
+ * The type field of Ethernet II, or what Linux calls the frame when it holds a length (IEEE 802.3).
+ */
 static u16 ethernet_protocol(const struct bpf_skb *skb, const struct ethhdr *eth)
 {
 	if (ntohs(eth->h_proto) >= ETH_P_802_3_MIN)
@@ -113,8 +115,9 @@ void bpf_skb_fill_addresses(struct bpf_skb *skb)
 /* ---- fields */
 
 /*
- * A field that may be read in parts: the access lies within its bytes (the verifier's caller checked that the
- * offset is a multiple of the size). Records the field's size, for the narrow load.
+ * A field that may be read in parts: the access lies within its bytes (the verifier's caller
+ * checked that the offset is a multiple of the size). Records the field's size, for the narrow
+ * load.
  */
 static bool narrow_ok(int off, int size, u32 field_size, struct bpf_insn_access_aux *aux)
 {
@@ -193,8 +196,8 @@ static u32 convert_store(const struct bpf_insn *insn, struct bpf_insn *buf)
 }
 
 /*
- * How many bytes Linux keeps of a 32-bit field. A narrow load that is not narrower than that yields the whole value
- * there, wherever in the field it reads (the upper bytes repeat it); so do we.
+ * How many bytes Linux keeps of a 32-bit field. A narrow load that is not narrower than that yields
+ * the whole value there, wherever in the field it reads (the upper bytes repeat it); so do we.
  */
 static u32 kernel_width(int off)
 {
@@ -253,7 +256,10 @@ u32 bpf_skb_convert_ctx_access(const struct bpf_insn *insn, u32 ctx_field_size,
 
 /* ---- LD_ABS, LD_IND */
 
-/* Where a classic offset points: from data, or for the negative ranges from a header. NULL: nowhere. */
+/*
+ * Where a classic offset points: from data, or for the negative ranges from a header. NULL:
+ * nowhere.
+ */
 static const u8 *classic_pointer(const struct bpf_skb *skb, s32 off, u32 size)
 {
 	const u8 *base = NULL;

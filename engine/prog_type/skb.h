@@ -1,9 +1,10 @@
 /*
  * skb.h - the context of the types that see a packet as struct __sk_buff
  *
- * struct bpf_skb begins with a __sk_buff whose 32-bit fields are the truth: programs read and write them in place.
- * Only data, data_end and data_meta are elsewhere, as 64-bit pointers after the image, and context accesses
- * to them are redirected. The packet lies in one buffer with room before and after it, always linear:
+ * struct bpf_skb begins with a __sk_buff whose 32-bit fields are the truth: programs read and write
+ * them in place. Only data, data_end and data_meta are elsewhere, as 64-bit pointers after the
+ * image, and context accesses to them are redirected. The packet lies in one buffer with room
+ * before and after it, always linear:
  *
  *	head ... mac ... network ... tail ... end
  *	              ^data (where the type starts)
@@ -23,28 +24,35 @@ struct bpf_skb {
 
 /* Room to leave before a packet, so that programs can push headers. */
 #define BPF_SKB_HEADROOM 256
-/* Helpers do not let a packet grow past this: in Linux, four pages less what they carry beside data. */
+/*
+ * Helpers do not let a packet grow past this: in Linux, four pages less what they carry beside
+ * data.
+ */
 #define BPF_SKB_MAX_LEN	 16064u
 
 /*
  * bpf_skb_init - describe a packet
  *
- * buf is `size` bytes, the packet `len` bytes at buf + headroom; headroom + len <= size. Programs write into the
- * buffer. Everything else of the context is zero: the caller fills in md.mark, md.ifindex and so on. data, mac and
- * network are the packet's start, md.len and md.wire_len its length.
+ * buf is `size` bytes, the packet `len` bytes at buf + headroom; headroom + len <= size. Programs
+ * write into the buffer. Everything else of the context is zero: the caller fills in md.mark,
+ * md.ifindex and so on. data, mac and network are the packet's start, md.len and md.wire_len its
+ * length.
  */
 void bpf_skb_init(struct bpf_skb *skb, void *buf, u32 size, u32 headroom, u32 len);
 
 /*
- * Take the Ethernet header at data: sets md.protocol and md.pkt_type (dev_addr: the receiving interface's
- * address, NULL for zeros), moves data to the network header. The packet has at least ETH_HLEN bytes.
+ * Take the Ethernet header at data: sets md.protocol and md.pkt_type (dev_addr: the receiving
+ * interface's address, NULL for zeros), moves data to the network header. The packet has at least
+ * ETH_HLEN bytes.
  */
 void bpf_skb_pull_ethernet(struct bpf_skb *skb, const u8 *dev_addr);
 /* The same, and give the header back to data: what a tc program sees. */
 void bpf_skb_parse_ethernet(struct bpf_skb *skb, const u8 *dev_addr);
 /* data is an IP packet without a link header: sets md.protocol from its version. */
 void bpf_skb_parse_ip(struct bpf_skb *skb);
-/* md.family, local_ip4/6, remote_ip4/6 from the network header, as an incoming packet's receiver. */
+/*
+ * md.family, local_ip4/6, remote_ip4/6 from the network header, as an incoming packet's receiver.
+ */
 void bpf_skb_fill_addresses(struct bpf_skb *skb);
 
 /* Move data: push gives bytes before it (they exist), pull takes bytes away. md.len follows. */

@@ -1,8 +1,8 @@
 /*
  * skb_helpers.c - helpers that read and change a packet behind a __sk_buff
  *
- * The buffer stays where it is; growing uses the room around the packet. What Linux refuses is refused with its
- * errno, as the value the program sees.
+ * The buffer stays where it is; growing uses the room around the packet. What Linux refuses is
+ * refused with its errno, as the value the program sees.
  */
 #include <arpa/inet.h>
 #include <limits.h>
@@ -244,7 +244,10 @@ BPF_HELPER(l4_csum_replace)
 SKB_PROTO(l4_csum_replace, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING, ARG_ANYTHING,
 	  ARG_ANYTHING);
 
-/* There is no device checksum (CHECKSUM_COMPLETE) to update here, and Linux says this when there is none. */
+/*
+ * There is no device checksum (CHECKSUM_COMPLETE) to update here, and Linux says this when there is
+ * none.
+ */
 BPF_HELPER(csum_update)
 {
 	return (u64)-KERNEL_ENOTSUPP;

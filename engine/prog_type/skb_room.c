@@ -1,9 +1,10 @@
 /*
- * skb_room.c - helpers that make or take room between headers: adjust_room, VLAN tags, and the ECN mark
+ * skb_room.c - helpers that make or take room between headers: adjust_room, VLAN tags, and the ECN
+ * mark
  *
- * The packet is one piece, so making room is moving what lies before it towards the head, and taking room is moving
- * it back. A VLAN tag that was pushed is kept beside the packet (md.vlan_*), as Linux keeps it for devices that insert it;
- * a second one goes into the frame.
+ * The packet is one piece, so making room is moving what lies before it towards the head, and
+ * taking room is moving it back. A VLAN tag that was pushed is kept beside the packet (md.vlan_*),
+ * as Linux keeps it for devices that insert it; a second one goes into the frame.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>

@@ -1,8 +1,8 @@
 /*
  * skb_test_run.c - BPF_PROG_TEST_RUN for the types whose context is __sk_buff
  *
- * The packet is an Ethernet frame. A tc program sees it whole; the others see it from the network header on, and
- * the output has the link header's bytes back, as zeros (Linux does the same).
+ * The packet is an Ethernet frame. A tc program sees it whole; the others see it from the network
+ * header on, and the output has the link header's bytes back, as zeros (Linux does the same).
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -12,8 +12,8 @@
 #include "prog_type/skb.h"
 
 /*
- * Linux takes what fits into one page beside its own data, 3712 bytes. Captured traffic has packets up to 64 KiB
- * (segmentation offload, the loopback), so we take these too.
+ * Linux takes what fits into one page beside its own data, 3712 bytes. Captured traffic has packets
+ * up to 64 KiB (segmentation offload, the loopback), so we take these too.
  */
 #define SKB_TEST_MAX (1u << 16)
 #define SKB_TEST_ROOM \
@@ -100,7 +100,10 @@ static int skb_prepare(struct bpf_skb *skb, enum bpf_prog_type type, const struc
 	return have_ctx ? ctx_to_skb(ctx, skb) : 0;
 }
 
-/* What the caller gets back begins with a link header; where the type saw none, zeros take its place. */
+/*
+ * What the caller gets back begins with a link header; where the type saw none, zeros take its
+ * place.
+ */
 static void skb_restore_l2(struct bpf_skb *skb)
 {
 	if (skb->data - skb->head < ETH_HLEN)

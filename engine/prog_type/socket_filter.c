@@ -1,7 +1,8 @@
 /*
  * socket_filter.c - filters on sockets: classic BPF's heir
  *
- * Reads the packet by LD_ABS, LD_IND and skb_load_bytes, never directly; the result is how many bytes to keep.
+ * Reads the packet by LD_ABS, LD_IND and skb_load_bytes, never directly; the result is how many
+ * bytes to keep.
  */
 #include "prog_type/skb.h"
 

@@ -8,8 +8,8 @@
 #include "prog_type/prog_type.h"
 
 /*
- * Between two looks at cancel, and at whoever waits for a grace period or a slot, we run for about this long; the
- * number of runs in a batch doubles until they do.
+ * Between two looks at cancel, and at whoever waits for a grace period or a slot, we run for about
+ * this long; the number of runs in a batch doubles until they do.
  */
 #define RUN_BATCH_NS  500000
 #define RUN_BATCH_MAX 65536

@@ -17,7 +17,10 @@
 		.arg_type = {__VA_ARGS__},                      \
 	}
 
-/* Linux: linear data and metadata end where the shared info of a page begins; metadata is 255 bytes at most. */
+/*
+ * Linux: linear data and metadata end where the shared info of a page begins; metadata is 255 bytes
+ * at most.
+ */
 #define XDP_PAGE      4096u
 #define XDP_TAILROOM  320u
 #define XDP_META_MAX  255
@@ -231,8 +234,8 @@ static u32 convert_ctx_access(const struct bpf_insn *insn, u32 ctx_field_size, s
 /* ---- test runs */
 
 /*
- * The context says where in data_in things are: metadata at 0, the packet at `data`, the end of the linear part at
- * data_end, and fragments after that.
+ * The context says where in data_in things are: metadata at 0, the packet at `data`, the end of the
+ * linear part at data_end, and fragments after that.
  */
 static int ctx_check(const struct xdp_md *ctx, u32 size)
 {

@@ -1,8 +1,9 @@
 /*
  * xdp.h - the context of XDP programs
  *
- * As struct bpf_skb: an image of struct xdp_md, then the real pointers. Before the packet lie the headroom and the
- * metadata, after it the tailroom. A packet may go on in fragments, which programs reach by helpers only.
+ * As struct bpf_skb: an image of struct xdp_md, then the real pointers. Before the packet lie the
+ * headroom and the metadata, after it the tailroom. A packet may go on in fragments, which programs
+ * reach by helpers only.
  */
 #ifndef UBPFFS_PROG_TYPE_XDP_H
 #define UBPFFS_PROG_TYPE_XDP_H
@@ -23,8 +24,8 @@ struct bpf_xdp {
 /*
  * bpf_xdp_init - describe a packet
  *
- * buf is `size` bytes, the packet `len` bytes at buf + headroom; what follows it is tailroom. No fragments. The caller
- * fills in md.ingress_ifindex and md.rx_queue_index.
+ * buf is `size` bytes, the packet `len` bytes at buf + headroom; what follows it is tailroom. No
+ * fragments. The caller fills in md.ingress_ifindex and md.rx_queue_index.
  */
 void bpf_xdp_init(struct bpf_xdp *xdp, void *buf, u32 size, u32 headroom, u32 len);
 

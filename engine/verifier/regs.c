@@ -58,7 +58,10 @@ void clear_scalar_id(struct bpf_reg_state *reg)
 	reg->off = 0;
 }
 
-/* `src` is about to be copied: give both an identity, so that what is learnt of one is learnt of both. */
+/*
+ * `src` is about to be copied: give both an identity, so that what is learnt of one is learnt of
+ * both.
+ */
 void assign_scalar_id_before_mov(struct bpf_verifier_env *env, struct bpf_reg_state *src)
 {
 	if (src->type != SCALAR_VALUE)
@@ -69,7 +72,10 @@ void assign_scalar_id_before_mov(struct bpf_verifier_env *env, struct bpf_reg_st
 		src->id = ++env->id_gen;
 }
 
-/* No value fits a register whose views contradict each other: forget them rather than build on them. */
+/*
+ * No value fits a register whose views contradict each other: forget them rather than build on
+ * them.
+ */
 void check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg)
 {
 	if (reg->type == SCALAR_VALUE && !reg_bounds_sane(reg))

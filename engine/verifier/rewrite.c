@@ -2,15 +2,17 @@
  * rewrite.c - from the instructions that were verified to those that run
  *
  * Four steps over arrays that are indexed like the original program:
- *   1. prune     what no path reaches is dropped; a conditional jump with one live side becomes that side;
- *                a jump to the next instruction goes
- *   2. expand    each instruction that stays becomes one or more: addresses of maps and values, converted
- *                context accesses, helper distances, inlined lookups, the tail call instruction
+ *   1. prune     what no path reaches is dropped; a conditional jump with one live side becomes
+ *                that side; a jump to the next instruction goes
+ *   2. expand    each instruction that stays becomes one or more: addresses of maps and values,
+ *                converted context accesses, helper distances, inlined lookups, the tail call
+ *                instruction
  *   3. link      jumps and bpf-to-bpf calls get their new distances
  *   4. subprogs  those that are still called, with their new starts
  *
- * Invariants: the first instruction of an expansion stands where jumps to the original one go; inside an expansion
- * jumps are relative and stay; what a helper call's replacement may clobber is what the call may clobber.
+ * Invariants: the first instruction of an expansion stands where jumps to the original one go;
+ * inside an expansion jumps are relative and stay; what a helper call's replacement may clobber is
+ * what the call may clobber.
  */
 #include "core/insn.h"
 #include "core/reg.h"

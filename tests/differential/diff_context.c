@@ -1,9 +1,9 @@
 /*
  * diff_context.c - contexts, test runs and packet helpers, held against the running kernel
  *
- * Each case is a program that stores what it sees (a field, a helper's result) where the test run gives it back: in
- * cb[], or for XDP in the return value. The same program runs on the same input in the kernel and here; error,
- * return value, packet and context must be equal, byte for byte.
+ * Each case is a program that stores what it sees (a field, a helper's result) where the test run
+ * gives it back: in cb[], or for XDP in the return value. The same program runs on the same input
+ * in the kernel and here; error, return value, packet and context must be equal, byte for byte.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -417,7 +417,10 @@ static void xdp_fields_and_contexts(void **state)
 	struct both b;
 
 	for (int off = 0; off < 20; off += 4) {
-		/* What is a pointer is both_compared as its distance from data; data itself from data_end. */
+		/*
+		 * What is a pointer is both_compared as its distance from data; data itself from
+		 * data_end.
+		 */
 		const struct bpf_insn number[] = {
 			BPF_LDX_MEM(BPF_W, 0, 1, off),
 			BPF_EXIT_INSN(),
@@ -486,13 +489,13 @@ static s32 edge(void)
 }
 
 /*
- * Call `id` with the context, up to four numbers, and for memory arguments 16 bytes of stack that are then stored
- * to the context. Result and stack are what is both_compared.
+ * Call `id` with the context, up to four numbers, and for memory arguments 16 bytes of stack that
+ * are then stored to the context. Result and stack are what is both_compared.
  */
 struct call {
 	enum bpf_func_id id;
-	const char *
-		args; /* one letter each after the context: n number, m memory, s its size, f flags */
+	const char
+		*args; /* a letter each: n number, m memory, s its size, f flags, 0 1 2 v values */
 	u32 max_flags;
 };
 

@@ -1,5 +1,6 @@
 /*
- * diff_helpers.c - helpers that need no packet, held against the running kernel: numbers from text, trace formats
+ * diff_helpers.c - helpers that need no packet, held against the running kernel: numbers from text,
+ * trace formats
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -214,7 +215,10 @@ static void trace_formats(void **state)
 		for (u32 v = 0; v < ARRAY_SIZE(values); v++) {
 			u32 len = (u32)strlen(formats[i]);
 
-			/* Where a pointer is followed, only NULL-like addresses are the same in both. */
+			/*
+			 * Where a pointer is followed, only NULL-like addresses are the same in
+			 * both.
+			 */
 			if ((strstr(formats[i], "s") || strstr(formats[i], "pI") ||
 			     strstr(formats[i], "pi")) &&
 			    values[v] != 0)

@@ -1,7 +1,8 @@
 /*
  * both.h - the same program in the running kernel and here, on the same input
  *
- * What must be equal: the error, and for runs that succeed the return value, the packet and the context, byte for byte.
+ * What must be equal: the error, and for runs that succeed the return value, the packet and the
+ * context, byte for byte.
  */
 #ifndef UBPFFS_TESTS_BOTH_H
 #define UBPFFS_TESTS_BOTH_H
@@ -25,8 +26,8 @@ void both_load(struct both *b, enum bpf_prog_type type, enum bpf_attach_type att
 void both_free(struct both *b);
 
 /*
- * Run as `run` says. data_size_out and ctx_size_out (up to 256) say how much room there is; the buffers are ours, 0 is
- * none. `what` and `input` name the case.
+ * Run as `run` says. data_size_out and ctx_size_out (up to 256) say how much room there is; the
+ * buffers are ours, 0 is none. `what` and `input` name the case.
  */
 void both_compare(const struct both *b, const struct bpf_test_run *run, const char *what,
 		  const char *input);

@@ -1,5 +1,6 @@
 /*
- * test_helpers.c - helpers that need no packet: time, numbers, the slot, maps from programs, what %s may follow
+ * test_helpers.c - helpers that need no packet: time, numbers, the slot, maps from programs, what
+ * %s may follow
  *
  * What can be compared with the kernel is in tests/differential/diff_helpers.c.
  */

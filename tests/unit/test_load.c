@@ -1,5 +1,6 @@
 /*
- * test_load.c - the pipeline: attributes, verdicts, reports, objects as transactions, faults, cancelling
+ * test_load.c - the pipeline: attributes, verdicts, reports, objects as transactions, faults,
+ * cancelling
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -428,7 +429,10 @@ static void a_long_run_is_cancelled_and_lets_others_run(void **state)
 /* cmocka puts its own handler in place for each test; this is the engine's, as it was before. */
 static struct sigaction engine_action;
 
-/* A program that reads where nothing is: the verifier would never pass it, so its code is changed afterwards. */
+/*
+ * A program that reads where nothing is: the verifier would never pass it, so its code is changed
+ * afterwards.
+ */
 static struct bpf_prog *faulty(const struct bpf_insn *insns, u32 cnt)
 {
 	const struct bpf_insn good[] = {BPF_MOV64_IMM(1, 0), BPF_MOV64_IMM(2, 0),

@@ -1,8 +1,8 @@
 /*
  * test_prog_types.c - what each program type allows, held against the running kernel
  *
- * Every offset and size of a context, read and written, and every helper: the kernel's verdict on a program of a few
- * instructions must be ours.
+ * Every offset and size of a context, read and written, and every helper: the kernel's verdict on a
+ * program of a few instructions must be ours.
  */
 #include <setjmp.h>
 #include <stdarg.h>

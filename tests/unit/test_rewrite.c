@@ -1,7 +1,8 @@
 /*
  * test_rewrite.c - from verified to executable instructions
  *
- * Each case loads a program through the whole pipeline, looks at what it became, and runs it in both engines.
+ * Each case loads a program through the whole pipeline, looks at what it became, and runs it in
+ * both engines.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -254,7 +255,10 @@ static void constant_keys_become_addresses(void **state)
 	bpf_prog_put(prog);
 }
 
-/* The key comes from the packet: array lookups are made of instructions, those of a hash call it directly. */
+/*
+ * The key comes from the packet: array lookups are made of instructions, those of a hash call it
+ * directly.
+ */
 static void known_maps_lose_the_dispatch(void **state)
 {
 	const struct bpf_insn insns[] = {

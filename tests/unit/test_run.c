@@ -1,5 +1,6 @@
 /*
- * test_run.c - slots (cases named by the guarantees of core/run.c), RCU registration, and the trace ring
+ * test_run.c - slots (cases named by the guarantees of core/run.c), RCU registration, and the trace
+ * ring
  */
 #include <setjmp.h>
 #include <stdarg.h>
