@@ -1,13 +1,15 @@
 /*
  * alu.c - arithmetic on scalars of which only bounds are known
  *
- * adjust_scalar_min_max_vals() applies one instruction to the abstract values. The tnum is computed once on
- * 64 bits. The ranges are computed twice by the same code, on the 64-bit view and on the 32-bit view of the
- * operands: for +, -, *, &, |, ^ the low half of the result depends on the low halves only. Exact
- * results are formed in 128 bits, so that overflow is seen by looking at the result.
+ * adjust_scalar_min_max_vals() applies one instruction to the abstract values. The tnum is
+ * computed once on 64 bits. The ranges are computed twice by the same code, on the 64-bit view and
+ * on the 32-bit view of the operands: for +, -, *, &, |, ^ the low half of the result depends on
+ * the low halves only. Exact results are formed in 128 bits, so that overflow is seen by looking
+ * at the result.
  *
  * Guarantees
- *   A. Soundness: x in dst and y in src implies (x op y) in the result, for all opcodes of RFC 9669.
+ *   A. Soundness: x in dst and y in src implies (x op y) in the result, for all opcodes of RFC
+ *      9669.
  *   B. What is not tracked (division, modulo, shifts by an unknown amount) becomes unknown.
  * Pure functions; any thread. Tests: tests/unit/test_alu.c.
  */
@@ -90,8 +92,8 @@ static void range_set_signed(struct range *r, s128 lo, s128 hi)
 }
 
 /*
- * The exact unsigned result is in [lo, hi], which may lie below 0 or above the width. If both ends wrap
- * the same number of times, so does everything between them.
+ * The exact unsigned result is in [lo, hi], which may lie below 0 or above the width. If both ends
+ * wrap the same number of times, so does everything between them.
  */
 static void range_set_unsigned(struct range *r, s128 lo, s128 hi)
 {

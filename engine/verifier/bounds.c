@@ -1,9 +1,10 @@
 /*
  * bounds.c - keeping the five views of a scalar consistent
  *
- * A scalar is known as a tnum, an unsigned and a signed 64-bit range, and the same two ranges of its low
- * 32 bits. A concrete value belongs to the register when it is inside all five. Each view may
- * know something that the others do not; reg_bounds_sync() carries knowledge from one to the other.
+ * A scalar is known as a tnum, an unsigned and a signed 64-bit range, and the same two ranges of
+ * its low 32 bits. A concrete value belongs to the register when it is inside all five. Each view
+ * may know something that the others do not; reg_bounds_sync() carries knowledge from one to the
+ * other.
  *
  * Guarantees
  *   A. Nothing here removes a value that was inside all views (soundness).
@@ -68,7 +69,9 @@ void __mark_reg32_known(struct bpf_reg_state *reg, u64 imm)
 	set_ranges32(reg, imm, imm, imm, imm);
 }
 
-/* Forget what a pointer had in the union, so that two scalars compare equal when their values do. */
+/*
+ * Forget what a pointer had in the union, so that two scalars compare equal when their values do.
+ */
 static void become_scalar(struct bpf_reg_state *reg)
 {
 	reg->type = SCALAR_VALUE;
@@ -139,9 +142,9 @@ static u64 next_member(struct tnum t, u64 x)
 }
 
 /*
- * When a single member of the tnum is inside the unsigned range, that is the value. The cases at the tnum's
- * largest member are Linux's: a range that has come down to it is left to the next sync, and it is also
- * what a way that nobody goes gets when all members are below the range.
+ * When a single member of the tnum is inside the unsigned range, that is the value. The cases at
+ * the tnum's largest member are Linux's: a range that has come down to it is left to the next
+ * sync, and it is also what a way that nobody goes gets when all members are below the range.
  */
 static void only_member(struct bpf_reg_state *reg)
 {
@@ -169,9 +172,9 @@ static void ranges64_from_tnum(struct bpf_reg_state *reg)
 /* ---- from the 64-bit ranges to the 32-bit ranges, and between signed and unsigned */
 
 /*
- * The low halves of a 64-bit range [lo, hi]. Within one block of 2^32 they run from the low half of lo
- * to that of hi; that is an unsigned range, and a signed one if it does not pass 2^31. When hi lies in the block
- * after lo's, and the run passes only from -1 to 0, it is a signed range.
+ * The low halves of a 64-bit range [lo, hi]. Within one block of 2^32 they run from the low half
+ * of lo to that of hi; that is an unsigned range, and a signed one if it does not pass 2^31. When
+ * hi lies in the block after lo's, and the run passes only from -1 to 0, it is a signed range.
  */
 static void low_half_of_range(struct bpf_reg_state *reg, u64 lo, u64 hi)
 {
@@ -190,9 +193,9 @@ static void low_half_of_range(struct bpf_reg_state *reg, u64 lo, u64 hi)
 }
 
 /*
- * Between the two views of one width. A range that does not pass its sign boundary is the same range
- * in the other view. A signed range that passes zero is, as unsigned numbers, [0, smax] and [smin, max]: when the
- * unsigned range touches only one of the two, both views shrink to that one.
+ * Between the two views of one width. A range that does not pass its sign boundary is the same
+ * range in the other view. A signed range that passes zero is, as unsigned numbers, [0, smax] and
+ * [smin, max]: when the unsigned range touches only one of the two, both views shrink to that one.
  */
 static void deduce_signs32(struct bpf_reg_state *reg)
 {
@@ -244,14 +247,18 @@ static void deduce_mixed(struct bpf_reg_state *reg)
 {
 	u64 upper = (u64)UINT32_MAX << 32;
 
-	/* In the block of the least value, the low half is at least u32_min; and so at the other end. */
+	/*
+	 * In the block of the least value, the low half is at least u32_min; and so at the other
+	 * end.
+	 */
 	narrow_u64(reg, (reg->umin_value & upper) | reg->u32_min_value,
 		   (reg->umax_value & upper) | reg->u32_max_value);
 	narrow_s64(reg, ((u64)reg->smin_value & upper) | reg->u32_min_value,
 		   ((u64)reg->smax_value & upper) | reg->u32_max_value);
 	/*
-	 * A value that fits into 32 signed bits, with a low half that is not negative, is its low half.
-	 * As in Linux the low half's range replaces what was known: verdicts and logs agree in this too.
+	 * A value that fits into 32 signed bits, with a low half that is not negative, is its low
+	 * half. As in Linux the low half's range replaces what was known: verdicts and logs agree
+	 * in this too.
 	 */
 	if (reg->s32_min_value >= 0 && reg->smin_value >= INT32_MIN &&
 	    reg->smax_value <= INT32_MAX) {
@@ -277,7 +284,10 @@ void reg_bounds_sync(struct bpf_reg_state *reg)
 {
 	ranges32_from_tnum(reg);
 	ranges64_from_tnum(reg);
-	/* A fact may travel u64 -> u32 -> s32 -> s64 -> u64; three rounds reach the end of every chain. */
+	/*
+	 * A fact may travel u64 -> u32 -> s32 -> s64 -> u64; three rounds reach the end of every
+	 * chain.
+	 */
 	for (int round = 0; round < 3; round++) {
 		deduce32(reg);
 		deduce_signs64(reg);
@@ -327,7 +337,10 @@ void coerce_reg_to_size(struct bpf_reg_state *reg, int size)
 	if (size >= 8)
 		return;
 	reg->var_off = tnum_cast(reg->var_off, size);
-	/* When all members agree in what is cut off, the range survives; else it is all of the size. */
+	/*
+	 * When all members agree in what is cut off, the range survives; else it is all of the
+	 * size.
+	 */
 	if ((reg->umin_value & ~keep) == (reg->umax_value & ~keep)) {
 		reg->umin_value &= keep;
 		reg->umax_value &= keep;
@@ -351,8 +364,8 @@ static s64 sign_extend(u64 value, int size)
 }
 
 /*
- * The range of (sN)x for x in the signed range [min, max]: exact when all of them agree above the N bits
- * and the sign bit does not change on the way; otherwise everything that N bits can hold.
+ * The range of (sN)x for x in the signed range [min, max]: exact when all of them agree above the
+ * N bits and the sign bit does not change on the way; otherwise everything that N bits can hold.
  */
 static void sign_extended_range(s64 *min, s64 *max, int size)
 {

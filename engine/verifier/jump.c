@@ -1,15 +1,17 @@
 /*
  * jump.c - what a conditional jump says about two scalars
  *
- * is_scalar_branch_taken() decides a jump that the bounds already decide. reg_set_min_max() narrows the
- * registers of both ways: on the taken way the condition holds, on the other its opposite does.
+ * is_scalar_branch_taken() decides a jump that the bounds already decide. reg_set_min_max()
+ * narrows the registers of both ways: on the taken way the condition holds, on the other its
+ * opposite does.
  *
  * Guarantees
- *   A. is_scalar_branch_taken() answers 1 (0) only if the condition holds for all (no) pairs of members.
- *   B. reg_set_min_max(): a pair of members for which the condition holds is in the true copies, any
- *      other is in the false copies.
- * A way that no pair can go may leave registers that are not reg_bounds_sane(); the caller drops it.
- * Pure functions; any thread. Tests: tests/unit/test_jump.c.
+ *   A. is_scalar_branch_taken() answers 1 (0) only if the condition holds for all (no) pairs of
+ *      members.
+ *   B. reg_set_min_max(): a pair of members for which the condition holds is in the true copies,
+ *      any other is in the false copies.
+ * A way that no pair can go may leave registers that are not reg_bounds_sane(); the caller drops
+ * it. Pure functions; any thread. Tests: tests/unit/test_jump.c.
  */
 #include "verifier/state.h"
 
@@ -135,8 +137,8 @@ static void refine_equal(struct bpf_reg_state *r1, struct bpf_reg_state *r2, boo
 }
 
 /*
- * The register that is a constant at this width goes to r2. What only a constant teaches (an inequality, bits) is
- * asked of the pair in both orders.
+ * The register that is a constant at this width goes to r2. What only a constant teaches (an
+ * inequality, bits) is asked of the pair in both orders.
  */
 static bool constant_second(struct bpf_reg_state **r1, struct bpf_reg_state **r2, bool is_jmp32)
 {
@@ -191,8 +193,8 @@ static void refine_set(struct bpf_reg_state *r1, struct bpf_reg_state *r2, bool 
 }
 
 /*
- * No bit of the constant is set. The ranges are formed anew from the bits, as in Linux: on a way that
- * nobody can go, ranges and bits might contradict each other.
+ * No bit of the constant is set. The ranges are formed anew from the bits, as in Linux: on a way
+ * that nobody can go, ranges and bits might contradict each other.
  */
 static void refine_clear(struct bpf_reg_state *r1, struct bpf_reg_state *r2, bool is_jmp32)
 {
@@ -311,7 +313,9 @@ void reg_set_min_max(struct bpf_reg_state *true_reg1, struct bpf_reg_state *true
 		     struct bpf_reg_state *false_reg1, struct bpf_reg_state *false_reg2, u8 opcode,
 		     bool is_jmp32)
 {
-	/* A pointer's bounds are those of its offset: a comparison of addresses says nothing here. */
+	/*
+	 * A pointer's bounds are those of its offset: a comparison of addresses says nothing here.
+	 */
 	if (true_reg1->type != SCALAR_VALUE || true_reg2->type != SCALAR_VALUE)
 		return;
 	refine(true_reg1, true_reg2, opcode, is_jmp32);

@@ -1,9 +1,10 @@
 /*
  * log.c - registers in the kernel's format
  *
- * Existing viewers read these lines, so they are the kernel's to the character: a view that says nothing is
- * left out, equal bounds are printed once ("smin=smin32=0"), small numbers are decimal and large ones
- * hexadecimal. Tests: tests/unit/test_verifier_log.c, which asks the running kernel.
+ * Existing viewers read these lines, so they are the kernel's to the character: a view that says
+ * nothing is left out, equal bounds are printed once ("smin=smin32=0"), small numbers are decimal
+ * and large ones hexadecimal. Tests: tests/unit/test_verifier_log.c, which asks the running
+ * kernel.
  */
 #include <inttypes.h>
 #include <stdio.h>

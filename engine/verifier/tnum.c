@@ -49,8 +49,8 @@ struct tnum tnum_rshift(struct tnum a, u8 shift)
 struct tnum tnum_arshift(struct tnum a, u8 min_shift, u8 insn_bitness)
 {
 	/*
-	 * Shifting value and mask arithmetically is right in all three cases of the sign bit: known 0,
-	 * known 1 (value fills with ones), unknown (mask does).
+	 * Shifting value and mask arithmetically is right in all three cases of the sign bit:
+	 * known 0, known 1 (value fills with ones), unknown (mask does).
 	 */
 	if (insn_bitness == 32)
 		return TNUM((u32)((s32)a.value >> min_shift), (u32)((s32)a.mask >> min_shift));
@@ -60,8 +60,8 @@ struct tnum tnum_arshift(struct tnum a, u8 min_shift, u8 insn_bitness)
 struct tnum tnum_add(struct tnum a, struct tnum b)
 {
 	/*
-	 * The smallest sum has all unknown bits 0, the largest has them all 1. Where these two differ
-	 * in their carries, some choice of unknown bits changes the result.
+	 * The smallest sum has all unknown bits 0, the largest has them all 1. Where these two
+	 * differ in their carries, some choice of unknown bits changes the result.
 	 */
 	u64 smallest = a.value + b.value;
 	u64 largest = smallest + a.mask + b.mask;
@@ -71,7 +71,9 @@ struct tnum tnum_add(struct tnum a, struct tnum b)
 
 struct tnum tnum_sub(struct tnum a, struct tnum b)
 {
-	/* As tnum_add(), with the borrows: the extremes are a at its largest and b at its largest. */
+	/*
+	 * As tnum_add(), with the borrows: the extremes are a at its largest and b at its largest.
+	 */
 	u64 diff = a.value - b.value;
 	u64 most = diff + a.mask;
 	u64 least = diff - b.mask;
@@ -147,9 +149,10 @@ bool tnum_at_least(struct tnum t, u64 min, u64 *member)
 		return true;
 	}
 	/*
-	 * near agrees with min in the unknown bits. At the highest known bit where they differ, either
-	 * near is already larger, and the unknown bits below may all be 0; or it is smaller, and
-	 * the unknown bits above count one up (carries run through the known bits, set to 1 for that).
+	 * near agrees with min in the unknown bits. At the highest known bit where they differ,
+	 * either near is already larger, and the unknown bits below may all be 0; or it is
+	 * smaller, and the unknown bits above count one up (carries run through the known bits,
+	 * set to 1 for that).
 	 */
 	above = ~(UINT64_MAX >> __builtin_clzll(near ^ min));
 	upper = min & t.mask & above;

@@ -1,11 +1,11 @@
 /*
  * tnum.h - tristate numbers: what is known of a value bit by bit
  *
- * A tnum stands for the set of all x with (x & ~mask) == value: bits in mask are unknown, the others are
- * those of value. value & mask == 0 always. Each operation returns a tnum that contains every result of
- * applying the operation to members of its arguments (soundness; it need not be the smallest).
- * Source: kernel/bpf/tnum.c; Vishwanathan et al., "Sound, Precise, and Fast Abstract Interpretation with
- * Tristate Numbers", CGO 2022.
+ * A tnum stands for the set of all x with (x & ~mask) == value: bits in mask are unknown, the
+ * others are those of value. value & mask == 0 always. Each operation returns a tnum that contains
+ * every result of applying the operation to members of its arguments (soundness; it need not be
+ * the smallest). Source: kernel/bpf/tnum.c; Vishwanathan et al., "Sound, Precise, and Fast
+ * Abstract Interpretation with Tristate Numbers", CGO 2022.
  */
 #ifndef UBPFFS_VERIFIER_TNUM_H
 #define UBPFFS_VERIFIER_TNUM_H

@@ -1,9 +1,9 @@
 /*
  * domain.h - abstract registers with known members, for the tests of the verifier's domain
  *
- * A test draws a few concrete values, makes the register that stands for them (their hull in all five
- * views, some views then forgotten at random), applies the abstract and the concrete operation, and asks
- * whether the concrete results are inside.
+ * A test draws a few concrete values, makes the register that stands for them (their hull in all
+ * five views, some views then forgotten at random), applies the abstract and the concrete
+ * operation, and asks whether the concrete results are inside.
  */
 #ifndef UBPFFS_TESTS_DOMAIN_H
 #define UBPFFS_TESTS_DOMAIN_H

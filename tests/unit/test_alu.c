@@ -1,8 +1,8 @@
 /*
  * test_alu.c - arithmetic on abstract scalars contains the arithmetic on their members
  *
- * Letters are the guarantees of engine/verifier/alu.c. Every opcode of the table in core/insn.h that
- * computes is tried, by register and by immediate.
+ * Letters are the guarantees of engine/verifier/alu.c. Every opcode of the table in core/insn.h
+ * that computes is tried, by register and by immediate.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -98,8 +98,8 @@ static void A_random(void **state)
 }
 
 /*
- * All ranges between small numbers around 0, around the 32-bit sign border and around 2^32, with all
- * members: nothing is left to luck where the ranges wrap.
+ * All ranges between small numbers around 0, around the 32-bit sign border and around 2^32, with
+ * all members: nothing is left to luck where the ranges wrap.
  */
 static void A_small_ranges(void **state)
 {

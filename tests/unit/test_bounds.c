@@ -48,8 +48,8 @@ static void A_B_sync_random(void **state)
 }
 
 /*
- * Every combination of ranges between a few points: the points lie at each border that deduction looks
- * at, and the candidates are all of them and their neighbours.
+ * Every combination of ranges between a few points: the points lie at each border that deduction
+ * looks at, and the candidates are all of them and their neighbours.
  */
 static const u64 points[] = {0,
 			     1,

@@ -96,6 +96,29 @@ static void A_B_all_small_ranges(void **state)
 	}
 }
 
+/* A register against itself: the walk passes the same address twice. */
+static void B_one_register_twice(void **state)
+{
+	struct rng rng = rng_init("jump, one register");
+	u64 x[4];
+	int n;
+
+	for (u32 i = 0; i < test_rounds(20000); i++) {
+		struct bpf_reg_state a = reg_random(&rng, x, &n);
+
+		for (size_t c = 0; c < 2 * ARRAY_SIZE(conds); c++) {
+			struct bpf_reg_state t = a, f = a;
+			bool w = c & 1;
+			u8 op = conds[c / 2];
+
+			reg_set_min_max(&t, &t, &f, &f, op, w);
+			for (int k = 0; k < n; k++)
+				if (reg_lacks(concrete_jump(op, w, x[k], x[k]) ? &t : &f, x[k]))
+					lost("lost", op, w, x[k], x[k], &a, &a);
+		}
+	}
+}
+
 static struct bpf_reg_state range(u64 lo, u64 hi)
 {
 	struct bpf_reg_state reg = {.type = SCALAR_VALUE};
@@ -192,6 +215,7 @@ int main(void)
 		cmocka_unit_test(refinements),
 		cmocka_unit_test(A_B_all_small_ranges),
 		cmocka_unit_test(A_B_random),
+		cmocka_unit_test(B_one_register_twice),
 		cmocka_unit_test(pointers_are_left_alone),
 	};
 

@@ -1,10 +1,10 @@
 /*
  * test_verifier_log.c - registers are printed as the kernel prints them
  *
- * The first tests compare with lines that Linux 6.18 printed. The last one asks the running kernel: random
- * programs are loaded with log level 2, the domain computes the same instructions, and each state that the
- * kernel prints must be ours to the character. That holds the bounds, the arithmetic and the jumps to
- * the kernel's precision as well.
+ * The first tests compare with lines that Linux 6.18 printed. The last one asks the running
+ * kernel: random programs are loaded with log level 2, the domain computes the same instructions,
+ * and each state that the kernel prints must be ours to the character. That holds the bounds, the
+ * arithmetic and the jumps to the kernel's precision as well.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -218,8 +218,8 @@ static void make_program(struct rng *rng, struct program *p)
 }
 
 /*
- * The last "Rn=..." on the lines that start with `prefix`, without the mark for precision and without ids (the domain
- * gives none). false: the kernel printed none.
+ * The last "Rn=..." on the lines that start with `prefix`, without the mark for precision and
+ * without ids (the domain gives none). false: the kernel printed none.
  */
 static bool kernel_state(const char *log, const char *prefix, int regno, char *out, size_t len)
 {
@@ -305,8 +305,8 @@ static void compare(struct walk *w, const char *prefix, int regno, const struct 
 }
 
 /*
- * `x & constant` and `x | constant` of an x that is -1 or 0: the kernel's walk goes on with each of the two
- * values by itself. That is not the domain's to do.
+ * `x & constant` and `x | constant` of an x that is -1 or 0: the kernel's walk goes on with each
+ * of the two values by itself. That is not the domain's to do.
  */
 static bool kernel_forks(const struct bpf_insn *insn, const struct bpf_reg_state *dst,
 			 const struct bpf_reg_state *src)
@@ -377,7 +377,10 @@ static bool step_jump(struct walk *w, int pc, const struct bpf_insn *insn)
 	t1 = f1 = *dst;
 	t2 = f2 = *src;
 	reg_set_min_max(&t1, &t2, &f1, &f2, BPF_OP(insn->code), is_jmp32);
-	/* No pair goes that way, but the decision did not see it: the kernel forgets all bounds then. */
+	/*
+	 * No pair goes that way, but the decision did not see it: the kernel forgets all bounds
+	 * then.
+	 */
 	if (!reg_bounds_sane(&t1) || !reg_bounds_sane(&t2) || !reg_bounds_sane(&f1) ||
 	    !reg_bounds_sane(&f2))
 		return false;

@@ -1,10 +1,10 @@
 /*
  * rows.h - what a row of the verifier's table is, and short names to write it with
  *
- * A row is a program, the verdict that it must get, and, when it is accepted and `run` is set, what it returns on
- * testprog_packet. The verdict, the errno and the message are those of Linux 6.18 for a privileged
- * loader; the runner holds the row against the running kernel as well as against us. Where we refuse
- * on purpose what Linux accepts, `stricter` says why.
+ * A row is a program, the verdict that it must get, and, when it is accepted and `run` is set,
+ * what it returns on testprog_packet. The verdict, the errno and the message are those of Linux
+ * 6.18 for a privileged loader; the runner holds the row against the running kernel as well as
+ * against us. Where we refuse on purpose what Linux accepts, `stricter` says why.
  */
 #ifndef UBPFFS_TESTS_VERIFIER_ROWS_H
 #define UBPFFS_TESTS_VERIFIER_ROWS_H
@@ -108,7 +108,10 @@ enum row_map {
 #define IMM64(D, V)		BPF_LD_IMM64(D, V) /* two places */
 #define MAP(D, IX)		BPF_LD_MAP_IDX(D, IX) /* two places */
 #define VALUE(D, IX, OFF)	BPF_LD_MAP_IDX_VALUE(D, IX, OFF) /* two places */
-/* A load that is refused wherever it can be reached: in an accepted row it marks a way that nobody goes. */
+/*
+ * A load that is refused wherever it can be reached: in an accepted row it marks a way that nobody
+ * goes.
+ */
 #define NEVER			LDX(DW, R0, FP, 8)
 #define RANDOM(D)		CALL(get_prandom_u32), MOV(D, R0)
 

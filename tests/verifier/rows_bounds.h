@@ -1,8 +1,8 @@
 /*
  * rows_bounds.h - an index into a 48-byte map value must be proved to be inside
  *
- * BOUNDED(code) looks up a 48-byte value, puts an unknown number into R1 (R0 is the value), runs the code, and
- * reads one byte at R0 + R1.
+ * BOUNDED(code) looks up a 48-byte value, puts an unknown number into R1 (R0 is the value), runs
+ * the code, and reads one byte at R0 + R1.
  */
 #define VALUE48_AND_RANDOM                                                             \
 	LOOKUP(HASH48), JK(JNE, R0, 0, 2), RET(0), MOV(R6, R0), CALL(get_prandom_u32), \
@@ -66,13 +66,16 @@ static const struct row rows_bounds[] = {
 		  JWK(JLT, R1, 48, 2), RET(0)),
 	BOUNDED("32-bit test, then zero extension", ALU(LSH, R1, 8), JWK(JLT, R1, 48, 2), RET(0),
 		MOVW(R1, R1)),
-	UNBOUNDED("32-bit signed test without lower bound", EACCES, "", MOVW(R1, R1),
-		  JWK(JSLT, R1, 48, 2), RET(0)),
+	UNBOUNDED("32-bit signed test without lower bound", EACCES,
+		  "R0 unbounded memory access, make sure to bounds check any such access",
+		  MOVW(R1, R1), JWK(JSLT, R1, 48, 2), RET(0)),
 	BOUNDED("32-bit signed test with lower bound", MOVW(R1, R1), JWK(JSLT, R1, 48, 2), RET(0),
 		JWK(JSGE, R1, 0, 2), RET(0)),
 	BOUNDED("overflow of 32 bits is seen", ALU(AND, R1, 1), ALUW(ADD, R1, -1),
 		OR_EXIT(JLT, R1, 48)),
-	UNBOUNDED("wrap of 32 bits is not hidden", EACCES, "", ALUW(AND, R1, 1), ALUW(SUB, R1, 1)),
+	UNBOUNDED("wrap of 32 bits is not hidden", EACCES,
+		  "R0 unbounded memory access, make sure to bounds check any such access",
+		  ALUW(AND, R1, 1), ALUW(SUB, R1, 1)),
 	UNBOUNDED("a pointer's offset grows with each addition", EACCES,
 		  "invalid access to map value", ALU(AND, R1, 31), ADDX(R0, R1)),
 	BOUNDED("big and small cancel", ALU(AND, R1, 1), ADD(R1, 0x7fff0000),
@@ -85,6 +88,7 @@ static const struct row rows_bounds[] = {
 	BOUNDED("sign bit as a mask", ALU(LSH, R1, 32), ALU(ARSH, R1, 63), ALU(AND, R1, 40)),
 	BOUNDED("to big endian of a byte in place", ALU(AND, R1, 31),
 		BPF_ENDIAN(BPF_TO_LE, R1, 16)),
-	UNBOUNDED("to big endian moves a byte up", EACCES, "", ALU(AND, R1, 31),
+	UNBOUNDED("to big endian moves a byte up", EACCES,
+		  "R0 max value is outside of the allowed memory range", ALU(AND, R1, 31),
 		  BPF_ENDIAN(BPF_TO_BE, R1, 16)),
 };

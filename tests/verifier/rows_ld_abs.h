@@ -27,7 +27,7 @@ static const struct row rows_ld_abs[] = {
 	LOADS("in a socket filter", SF, MOV(R6, R1), BPF_LD_ABS(BPF_H, 0), EXIT),
 	FAILS("not for cgroup_skb", CG, EINVAL, "BPF_LD_[ABS|IND] instructions not allowed",
 	      MOV(R6, R1), BPF_LD_ABS(BPF_B, 0), ALU(AND, R0, 1), EXIT),
-	FAILS("8 bytes", TC, EINVAL, "", MOV(R6, R1), BPF_LD_ABS(BPF_DW, 0), EXIT),
+	FAILS("8 bytes", TC, EINVAL, "unknown opcode 38", MOV(R6, R1), BPF_LD_ABS(BPF_DW, 0), EXIT),
 	FAILS("with a destination", TC, EINVAL, "BPF_LD_[ABS|IND] uses reserved fields",
 	      MOV(R6, R1), BPF_RAW_INSN(BPF_LD | BPF_ABS | BPF_B, 3, 0, 0, 0), EXIT),
 	FAILS("absolute with a source", TC, EINVAL, "BPF_LD_[ABS|IND] uses reserved fields",
@@ -38,6 +38,7 @@ static const struct row rows_ld_abs[] = {
 		JK(JGT, R0, 255, 2), RET(0), EXIT),
 	RETURNS("in a loop", TC, 8, MOV(R6, R1), MOVK(R7, 0), MOVK(R8, 0), BPF_LD_IND(BPF_B, R7, 0),
 		ADD(R7, 1), JK(JLT, R7, 8, -3), MOV(R0, R7), EXIT),
-	FAILS("in a function that does not return a number", TC, EINVAL, "", SUB(1), EXIT,
-	      MOV(R6, R1), BPF_LD_ABS(BPF_B, 14), LOOKUP(HASH8), EXIT),
+	FAILS("in a function that does not return a number", TC, EINVAL,
+	      "LD_ABS is not allowed in subprogs without BTF", SUB(1), EXIT, MOV(R6, R1),
+	      BPF_LD_ABS(BPF_B, 14), LOOKUP(HASH8), EXIT),
 };

@@ -1,10 +1,10 @@
 /*
  * test_verifier.c - the verifier's table: what must be accepted, what must not, and why
  *
- * Each row is tried twice. On us: verdict, errno and message of bpf_prog_load(); an accepted row with a
- * return value is then run by the JIT and by the interpreter. On the running kernel: the row's verdict
- * must be the kernel's too. A row that only we refuse says so (`stricter`); accepting what the kernel calls
- * unsafe is a failure whatever the row says.
+ * Each row is tried twice. On us: verdict, errno and message of bpf_prog_load(); an accepted row
+ * with a return value is then run by the JIT and by the interpreter. On the running kernel: the
+ * row's verdict must be the kernel's too. A row that only we refuse says so (`stricter`);
+ * accepting what the kernel calls unsafe is a failure whatever the row says.
  *
  * UBPFFS_ROW=text tries the rows whose name contains it and prints their logs.
  */
@@ -39,19 +39,17 @@
 
 #define MAX_ROWS 1024
 
-#define TABLE(T)                     \
-	{                            \
-#T, T, ARRAY_SIZE(T) \
-	}
-static const struct {
+struct table {
 	const char *name;
 	const struct row *rows;
 	size_t cnt;
-} tables[] = {
-	TABLE(rows_basic),  TABLE(rows_alu),	TABLE(rows_v4),	     TABLE(rows_jump),
-	TABLE(rows_bounds), TABLE(rows_stack),	TABLE(rows_spill),   TABLE(rows_ctx),
-	TABLE(rows_map),    TABLE(rows_packet), TABLE(rows_helper),  TABLE(rows_call),
-	TABLE(rows_loop),   TABLE(rows_ld_abs), TABLE(rows_pointer), TABLE(rows_atomic),
+};
+
+#define TABLE(T) ((struct table){.name = #T, .rows = rows_##T, .cnt = ARRAY_SIZE(rows_##T)})
+static const struct table tables[] = {
+	TABLE(basic), TABLE(alu),    TABLE(v4),	     TABLE(jump),   TABLE(bounds), TABLE(stack),
+	TABLE(spill), TABLE(ctx),    TABLE(map),     TABLE(packet), TABLE(helper), TABLE(call),
+	TABLE(loop),  TABLE(ld_abs), TABLE(pointer), TABLE(atomic),
 };
 
 static const struct bpf_map_spec map_specs[ROW_MAPS] = {
@@ -170,7 +168,10 @@ static void check_verdict(const struct row *row, const char *whose, int err, int
 			 strlen(log) > 800 ? log + strlen(log) - 800 : log);
 }
 
-/* Both engines get the packet in memory of its exact size, so that a sanitizer sees what is read beyond. */
+/*
+ * Both engines get the packet in memory of its exact size, so that a sanitizer sees what is read
+ * beyond.
+ */
 static struct bpf_test_run packet_run(void *copy)
 {
 	memcpy(copy, testprog_packet, sizeof(testprog_packet));
@@ -250,6 +251,7 @@ static void kernels(void **state)
 
 static size_t collect(struct CMUnitTest *tests, CMUnitTestFunction fn)
 {
+	static char names[MAX_ROWS][128];
 	const char *only = getenv("UBPFFS_ROW");
 	size_t n = 0;
 
@@ -257,9 +259,11 @@ static size_t collect(struct CMUnitTest *tests, CMUnitTestFunction fn)
 		for (size_t i = 0; i < tables[t].cnt && n < MAX_ROWS; i++) {
 			const struct row *row = &tables[t].rows[i];
 
-			if (only && !strstr(row->what, only))
+			snprintf(names[n], sizeof(names[n]), "%s: %s", tables[t].name, row->what);
+			if (only && !strstr(names[n], only))
 				continue;
-			tests[n++] = (struct CMUnitTest){row->what, fn, NULL, NULL, (void *)row};
+			tests[n] = (struct CMUnitTest){names[n], fn, NULL, NULL, (void *)row};
+			n++;
 		}
 	}
 	return n;
