@@ -19,6 +19,7 @@ static const struct bpf_map_ops *const map_ops[] = {
 	[BPF_MAP_TYPE_PROG_ARRAY] = &prog_array_map_ops,
 	[BPF_MAP_TYPE_PERCPU_HASH] = &htab_percpu_map_ops,
 	[BPF_MAP_TYPE_PERCPU_ARRAY] = &percpu_array_map_ops,
+	[BPF_MAP_TYPE_LPM_TRIE] = &lpm_trie_map_ops,
 	[BPF_MAP_TYPE_QUEUE] = &queue_map_ops,
 	[BPF_MAP_TYPE_STACK] = &stack_map_ops,
 	[BPF_MAP_TYPE_LRU_HASH] = &htab_lru_map_ops,
