@@ -362,6 +362,9 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 int get_helper_proto(struct bpf_verifier_env *env, int func_id,
 		     const struct bpf_func_proto **proto); /* -ERANGE, -EINVAL */
 
+/* ---- constkey.c */
+s64 find_constant_key(const struct bpf_verifier_env *env, int i, int off);
+
 /* ---- prune.c */
 /* 1: a state that covers the current one was proved safe here; 0: go on; or -errno. */
 int is_state_visited(struct bpf_verifier_env *env, int insn_idx);

@@ -296,14 +296,20 @@ static void note_call(struct bpf_verifier_env *env, int insn_idx, int func_id,
 {
 	struct bpf_insn_aux_data *aux = &env->aux[insn_idx];
 	struct bpf_insn_flow *flow = &env->flow[insn_idx];
+	const struct bpf_reg_state *key_reg = &cur_regs(env)[BPF_REG_2];
 	u32 idx = 0;
 	s64 key = -1;
 
 	for (u32 i = 0; meta->map_ptr && i < env->prog->used_map_cnt && !idx; i++)
 		if (env->prog->used_maps[i] == meta->map_ptr)
 			idx = i + 1;
-	if (func_id == BPF_FUNC_map_lookup_elem)
+	if (func_id == BPF_FUNC_map_lookup_elem && meta->map_ptr->key_size == 4) {
 		key = meta->const_map_key;
+		if (key < 0 && is_array_kind(meta->map_ptr) && key_reg->type == PTR_TO_STACK &&
+		    key_reg->frameno == env->cur_state->curframe && tnum_is_const(key_reg->var_off))
+			key = find_constant_key(env, insn_idx,
+						key_reg->off + (int)key_reg->var_off.value);
+	}
 	if (!flow->call_seen) {
 		flow->call_seen = true;
 		aux->map_idx = idx;

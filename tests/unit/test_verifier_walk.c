@@ -141,6 +141,45 @@ static void zero_bytes_are_a_key(void **state)
 	done(&r);
 }
 
+/* As clang places a key: in the upper half of a slot. */
+static void key_in_the_upper_half(void **state)
+{
+	struct result r;
+
+	CHECK(&r, SOCKET_FILTER, 0, BPF_LDX_MEM(BPF_W, R6, R1, 0), BPF_MOV32_IMM(R1, 2),
+	      BPF_ST_MEM(BPF_W, R10, -16, 9), BPF_STX_MEM(BPF_W, R10, R1, -4),
+	      BPF_ST_MEM(BPF_W, R10, -8, 5), BPF_MOV64_REG(R2, R10), BPF_ALU64_IMM(BPF_ADD, R2, -4),
+	      BPF_LD_MAP_IDX(R1, ARRAY), BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem),
+	      BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
+	assert_int_equal(r.err, 0);
+	assert_int_equal(r.verdict.aux[9].const_key, 2);
+	done(&r);
+	/* Overwritten in part, behind a jump, from a changed register, through another pointer. */
+	CHECK(&r, SOCKET_FILTER, 0, BPF_ST_MEM(BPF_W, R10, -4, 2), BPF_ST_MEM(BPF_B, R10, -3, 1),
+	      BPF_MOV64_REG(R2, R10), BPF_ALU64_IMM(BPF_ADD, R2, -4), BPF_LD_MAP_IDX(R1, ARRAY),
+	      BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem), BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
+	assert_int_equal(r.verdict.aux[6].const_key, -1);
+	done(&r);
+	CHECK(&r, SOCKET_FILTER, 0, BPF_LDX_MEM(BPF_W, R6, R1, 0), BPF_ST_MEM(BPF_W, R10, -4, 2),
+	      BPF_JMP_IMM(BPF_JEQ, R6, 7, 1), BPF_ST_MEM(BPF_W, R10, -4, 1), BPF_MOV64_REG(R2, R10),
+	      BPF_ALU64_IMM(BPF_ADD, R2, -4), BPF_LD_MAP_IDX(R1, ARRAY),
+	      BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem), BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
+	assert_int_equal(r.verdict.aux[8].const_key, -1);
+	done(&r);
+	CHECK(&r, SOCKET_FILTER, 0, BPF_MOV64_IMM(R1, 2), BPF_ALU64_IMM(BPF_ADD, R1, 1),
+	      BPF_STX_MEM(BPF_W, R10, R1, -4), BPF_MOV64_REG(R2, R10),
+	      BPF_ALU64_IMM(BPF_ADD, R2, -4), BPF_LD_MAP_IDX(R1, ARRAY),
+	      BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem), BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
+	assert_int_equal(r.verdict.aux[7].const_key, -1);
+	done(&r);
+	CHECK(&r, SOCKET_FILTER, 0, BPF_ST_MEM(BPF_W, R10, -4, 2), BPF_MOV64_REG(R2, R10),
+	      BPF_ALU64_IMM(BPF_ADD, R2, -4), BPF_ST_MEM(BPF_W, R2, 0, 1),
+	      BPF_LD_MAP_IDX(R1, ARRAY), BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem),
+	      BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
+	assert_int_equal(r.verdict.aux[6].const_key, -1);
+	done(&r);
+}
+
 static void key_past_the_end_may_be_null(void **state)
 {
 	struct result r;
@@ -587,6 +626,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(const_key_of_array),
 		cmocka_unit_test(zero_bytes_are_a_key),
+		cmocka_unit_test(key_in_the_upper_half),
 		cmocka_unit_test(key_past_the_end_may_be_null),
 		cmocka_unit_test(different_keys_on_paths),
 		cmocka_unit_test(different_maps_on_paths),
