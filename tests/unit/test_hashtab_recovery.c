@@ -38,12 +38,49 @@ struct ledger {
 	u64 operations;
 };
 
+/* The kind of map under test. LRU maps are made so large that nothing need be evicted. */
+static struct {
+	enum bpf_map_type type;
+	u32 max_entries, flags;
+} kind = {BPF_MAP_TYPE_HASH, MAX, 0};
+
+static void set_kind(enum bpf_map_type type, u32 flags)
+{
+	kind.type = type;
+	kind.flags = flags;
+	kind.max_entries = type == BPF_MAP_TYPE_HASH ? MAX : (KEYS + MAX) * bpf_nr_slots();
+}
+
 static struct bpf_map_spec spec_of(u32 key_size)
 {
-	return (struct bpf_map_spec){.map_type = BPF_MAP_TYPE_HASH,
+	return (struct bpf_map_spec){.map_type = kind.type,
 				     .key_size = key_size,
 				     .value_size = WORDS * 8,
-				     .max_entries = MAX};
+				     .max_entries = kind.max_entries,
+				     .map_flags = kind.flags};
+}
+
+/* After a recovery: all free elements are found again. The map can be filled, and emptied of that. */
+static void check_free_elements(struct bpf_map *map, u32 live)
+{
+	u32 room = map->max_entries - live;
+	u64 value[WORDS] = {};
+	char key[64];
+
+	if (kind.flags & BPF_F_NO_COMMON_LRU)
+		room = MAX; /* what one slot has left in any case */
+	for (u32 extra = 0; extra < room; extra++) {
+		memset(key, 0x77, sizeof(key));
+		memcpy(key, &(u32){1000 + extra}, 4);
+		assert_int_equal(bpf_map_update(map, key, value, BPF_NOEXIST), 0);
+	}
+	memcpy(key, &(u32){999}, 4);
+	if (kind.type == BPF_MAP_TYPE_HASH)
+		assert_int_equal(bpf_map_update(map, key, value, 0), -E2BIG);
+	for (u32 extra = 0; extra < room; extra++) {
+		memcpy(key, &(u32){1000 + extra}, 4);
+		assert_int_equal(bpf_map_delete(map, key), 0);
+	}
 }
 
 static void key_of(char *key, u32 key_size, u32 n)
@@ -175,23 +212,17 @@ static void verify(int fd, struct ledger *ledger)
 	bpf_map_stats_read(map, &stats);
 	assert_int_equal(stats.entries, live);
 
-	/* All free elements are found again: the map can be filled, and emptied of that. */
-	for (u32 extra = 0; extra <= MAX - live; extra++) {
-		key_of(key, map->key_size, 1000 + extra);
-		assert_int_equal(bpf_map_update(map, key, value, 0),
-				 extra < MAX - live ? 0 : -E2BIG);
-	}
-	for (n = 0; n < KEYS; n++) { /* and every spare is there */
+	check_free_elements(map, live);
+	for (n = 0; n < KEYS; n++) { /* nothing was evicted for it, and every spare is there */
 		key_of(key, map->key_size, n);
 		if (ledger->done[n]) {
 			value_of(value, n, ledger->done[n]);
 			assert_int_equal(bpf_map_update(map, key, value, BPF_EXIST), 0);
 		}
 	}
-	for (u32 extra = 0; extra < MAX - live; extra++) {
-		key_of(key, map->key_size, 1000 + extra);
-		assert_int_equal(bpf_map_delete(map, key), 0);
-	}
+	bpf_map_stats_read(map, &stats);
+	assert_int_equal(stats.evictions, 0);
+	assert_int_equal(stats.entries, live);
 	bpf_map_put(map);
 	bpf_rcu_barrier();
 }
@@ -280,6 +311,19 @@ static void test_e_killed_at_random_file(void **state)
 	unlink(path);
 	kill_at_random(fd, 20, SANITIZED ? 10 : 60);
 	close(fd);
+}
+
+static void test_e_killed_at_random_lru(void **state)
+{
+	int common = memfd_create("map", 0), own = memfd_create("map", 0);
+
+	set_kind(BPF_MAP_TYPE_LRU_HASH, 0);
+	kill_at_random(common, 4, SANITIZED ? 10 : 40);
+	set_kind(BPF_MAP_TYPE_LRU_HASH, BPF_F_NO_COMMON_LRU);
+	kill_at_random(own, 16, SANITIZED ? 10 : 40);
+	set_kind(BPF_MAP_TYPE_HASH, 0);
+	close(common);
+	close(own);
 }
 
 /* ---- after each instruction */
@@ -410,6 +454,18 @@ static void test_e_delete_each_instruction(void **state)
 	kill_after_each(OP_DELETE, 8, 7);
 }
 
+static void test_e_lru_each_instruction(void **state)
+{
+	set_kind(BPF_MAP_TYPE_LRU_HASH, 0);
+	kill_after_each(OP_INSERT, 4, 3);
+	kill_after_each(OP_REPLACE, 4, 3);
+	kill_after_each(OP_DELETE, 4, 3);
+	set_kind(BPF_MAP_TYPE_LRU_HASH, BPF_F_NO_COMMON_LRU);
+	kill_after_each(OP_INSERT, 8, 7);
+	kill_after_each(OP_DELETE, 8, 7);
+	set_kind(BPF_MAP_TYPE_HASH, 0);
+}
+
 /* ---- what a crash could leave, made by hand */
 
 static void test_garbage_in_links_is_not_used(void **state)
@@ -492,6 +548,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_e_insert_each_instruction),
 		cmocka_unit_test(test_e_replace_each_instruction),
 		cmocka_unit_test(test_e_delete_each_instruction),
+		cmocka_unit_test(test_e_lru_each_instruction),
+		cmocka_unit_test(test_e_killed_at_random_lru),
 		cmocka_unit_test(test_e_killed_at_random_memfd),
 		cmocka_unit_test(test_e_killed_at_random_file),
 	};
