@@ -66,6 +66,25 @@ const struct bpf_func_proto bpf_map_delete_elem_proto = {
 	.arg_type = {ARG_CONST_MAP_PTR, ARG_PTR_TO_MAP_KEY},
 };
 
+/* Only per-CPU types have it, and the verifier lets only these come here. */
+BPF_HELPER(map_lookup_percpu_elem)
+{
+	struct bpf_map *map = PTR(r1);
+
+	if (!map->ops->map_lookup_percpu_elem)
+		return 0;
+	return (uintptr_t)map->ops->map_lookup_percpu_elem(map, PTR(r2), (u32)r3);
+}
+
+static const struct bpf_func_proto map_lookup_percpu_elem_proto = {
+	.name = "bpf_map_lookup_percpu_elem",
+	.id = BPF_FUNC_map_lookup_percpu_elem,
+	.func = bpf_map_lookup_percpu_elem,
+	.pkt_access = true,
+	.ret_type = RET_PTR_TO_MAP_VALUE_OR_NULL,
+	.arg_type = {ARG_CONST_MAP_PTR, ARG_PTR_TO_MAP_KEY, ARG_ANYTHING},
+};
+
 /*
  * The rewriter turns the call into BPF_TAIL_CALL; the function is what a mistake there would run.
  */
@@ -259,6 +278,7 @@ static const struct bpf_func_proto *const base_protos[] = {
 	&bpf_map_lookup_elem_proto,
 	&bpf_map_update_elem_proto,
 	&bpf_map_delete_elem_proto,
+	&map_lookup_percpu_elem_proto,
 	&bpf_map_push_elem_proto,
 	&bpf_map_pop_elem_proto,
 	&bpf_map_peek_elem_proto,
@@ -331,7 +351,6 @@ static const u8 base_missing[] = {
 	BPF_FUNC_strncmp,
 	BPF_FUNC_copy_from_user_task,
 	BPF_FUNC_kptr_xchg,
-	BPF_FUNC_map_lookup_percpu_elem,
 	BPF_FUNC_skc_to_mptcp_sock,
 	BPF_FUNC_dynptr_from_mem,
 	BPF_FUNC_ringbuf_reserve_dynptr,

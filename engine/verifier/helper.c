@@ -246,6 +246,9 @@ static bool map_serves_func(enum bpf_map_type type, int func_id)
 		return type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
 	case BPF_FUNC_get_stackid:
 		return type == BPF_MAP_TYPE_STACK_TRACE;
+	case BPF_FUNC_map_lookup_percpu_elem:
+		return type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH ||
+		       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 	case BPF_FUNC_map_peek_elem:
 	case BPF_FUNC_map_pop_elem:
 	case BPF_FUNC_map_push_elem:

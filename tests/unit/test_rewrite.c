@@ -308,6 +308,54 @@ static void known_maps_lose_the_dispatch(void **state)
 	bpf_map_delete(maps[HASH], &key);
 }
 
+/* Programs reach the values of every slot, one by one; a lookup reaches its own. */
+static void values_of_each_slot(void **state)
+{
+	const struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_PERCPU_ARRAY,
+					  .key_size = 4,
+					  .value_size = 8,
+					  .max_entries = 2};
+	struct bpf_insn insns[] = {
+		BPF_ST_MEM(BPF_W, 10, -4, 1),
+		MAP(1, 0),
+		BPF_MOV64_REG(2, 10),
+		BPF_ALU64_IMM(BPF_ADD, 2, -4),
+		BPF_MOV64_IMM(3, 0),
+		BPF_EMIT_CALL(BPF_FUNC_map_lookup_percpu_elem),
+		BPF_JMP_IMM(BPF_JEQ, 0, 0, 2),
+		BPF_LDX_MEM(BPF_DW, 0, 0, 0),
+		BPF_EXIT_INSN(),
+		BPF_MOV64_IMM(0, 1),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog_load_attr attr = {.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+					  .license = "GPL",
+					  .insns = insns,
+					  .insn_cnt = ARRAY_SIZE(insns),
+					  .map_cnt = 1};
+	u64 *values = calloc(bpf_nr_slots(), sizeof(*values));
+	struct bpf_prog *prog;
+	struct bpf_map *map;
+	u32 key = 1;
+
+	assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+	for (u32 i = 0; i < bpf_nr_slots(); i++)
+		values[i] = 100 + i;
+	assert_int_equal(bpf_map_update(map, &key, values, 0), 0);
+	attr.maps = &map;
+	for (u32 i = 0; i < bpf_nr_slots() + 1; i++) {
+		insns[5].imm = (s32)i;
+		assert_int_equal(bpf_prog_load(&attr, NULL, NULL, NULL, &prog), 0);
+		assert_int_equal(run(prog), i < bpf_nr_slots() ? 100 + i : 1);
+		bpf_prog_put(prog);
+	}
+	/* Only maps that have such values are taken. */
+	attr.maps = &maps[ARRAY];
+	assert_int_equal(bpf_prog_load(&attr, NULL, NULL, NULL, &prog), -EINVAL);
+	bpf_map_put(map);
+	free(values);
+}
+
 static void direct_values(void **state)
 {
 	const struct bpf_insn insns[] = {
@@ -486,6 +534,7 @@ int main(void)
 		cmocka_unit_test(context_fields_are_redirected),
 		cmocka_unit_test(constant_keys_become_addresses),
 		cmocka_unit_test(known_maps_lose_the_dispatch),
+		cmocka_unit_test(values_of_each_slot),
 		cmocka_unit_test(direct_values),
 		cmocka_unit_test(tail_calls_become_an_instruction),
 		cmocka_unit_test(long_jumps),
