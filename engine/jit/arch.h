@@ -29,4 +29,7 @@ struct jit_arch {
 /* NULL where there is none for this machine. */
 const struct jit_arch *jit_arch(void);
 
+/* For tests: emit only what every machine of the architecture has. */
+void jit_arch_baseline(bool on);
+
 #endif

@@ -19,6 +19,10 @@ const struct jit_arch *jit_arch(void)
 {
 	return NULL;
 }
+
+void jit_arch_baseline(bool on)
+{
+}
 #endif
 
 /* Place the code, link it for that place and copy it there. */

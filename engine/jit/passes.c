@@ -2,13 +2,14 @@
  * passes.c - what is known about a program before code is made: decoded operations, jump targets, what
  * each subprogram does, and which registers are live after each instruction
  *
- * Every pass is linear in the program but liveness, which repeats until nothing changes: as often
- * as loops nest, in practice two or three times.
+ * Every pass is linear in the program but liveness, which repeats until nothing changes: in practice two
+ * or three times, and never more than MAX_WALKS.
  */
 #include "jit/ir.h"
 
 #define BIT(r)	  ((u16)(1u << (r)))
 #define REGS_ARGS 0x3e /* R1 to R5 */
+#define MAX_WALKS 32
 
 static bool is_jump(u8 op, const struct bpf_insn *insn)
 {
@@ -235,15 +236,25 @@ static bool live_walk(struct jit_ir *ir, const struct jit_func *fn, u16 *live_in
 	return changed;
 }
 
+/*
+ * A walk settles all but what flows through jumps backward, and one more walk settles one more of those in a
+ * row. Code that is laid out so that it takes many is not worth the time: there every register counts as live.
+ */
 int jit_find_live(struct jit_ir *ir)
 {
 	u16 *live_in = calloc(ir->len + 1, sizeof(*live_in));
 
 	if (!live_in)
 		return -ENOMEM;
-	for (u32 f = 0; f < ir->func_cnt; f++)
-		while (live_walk(ir, &ir->funcs[f], live_in))
-			;
+	for (u32 f = 0; f < ir->func_cnt; f++) {
+		const struct jit_func *fn = &ir->funcs[f];
+		int walks = 0;
+
+		while (walks < MAX_WALKS && live_walk(ir, fn, live_in))
+			walks++;
+		for (u32 i = fn->start; walks == MAX_WALKS && i < fn->end; i++)
+			ir->live_out[i] = BIT(MAX_BPF_REG) - 1;
+	}
 	free(live_in);
 	return 0;
 }

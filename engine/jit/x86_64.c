@@ -903,6 +903,13 @@ static int emit_all(struct jit_code *c)
 	return c->err ? -ENOMEM : 0;
 }
 
+static bool baseline;
+
+void jit_arch_baseline(bool on)
+{
+	__atomic_store_n(&baseline, on, __ATOMIC_RELAXED);
+}
+
 static int x86_emit(const struct jit_ir *ir, bool far, struct jit_code **out)
 {
 	struct jit_code *c = calloc(1, sizeof(*c));
@@ -913,7 +920,7 @@ static int x86_emit(const struct jit_ir *ir, bool far, struct jit_code **out)
 	c->ir = ir;
 	c->far = far;
 	__builtin_cpu_init();
-	c->bmi2 = __builtin_cpu_supports("bmi2");
+	c->bmi2 = !baseline && __builtin_cpu_supports("bmi2");
 	c->cap = 1024 + ir->len * 8;
 	c->buf = malloc(c->cap);
 	c->label_pos = calloc(ir->len + 1 + ir->func_cnt, sizeof(u32));

@@ -2,12 +2,13 @@
  * x86_64_link.c - sizes of jumps, and addresses
  *
  * x86_layout() starts with every jump short and makes those long whose target is too far, until all
- * fit. A jump that became long stays long, so this ends; padding for alignment may make it a little longer
- * than it had to be, never wrong.
+ * fit. A jump that became long stays long, so this ends; it may be longer than it had to be, never wrong.
  */
 #ifdef __x86_64__
 
 #include "jit/x86_64_asm.h"
+
+#define MAX_ROUNDS 32
 
 static u32 jump_long(u8 kind)
 {
@@ -36,7 +37,8 @@ static void place(struct jit_code *c)
 	c->size = c->len + sum;
 }
 
-static bool grow_jumps(struct jit_code *c)
+/* all: also those that would still do. */
+static bool grow_jumps(struct jit_code *c, bool all)
 {
 	bool changed = false;
 
@@ -47,7 +49,7 @@ static bool grow_jumps(struct jit_code *c)
 		if (fix->kind > FIX_JCC || fix->size != 2)
 			continue;
 		disp = (s64)label_offset(c, fix->target) - (fix->pos + c->fix_sum[i] + 2);
-		if (!is_imm8(disp)) {
+		if (all || !is_imm8(disp)) {
 			fix->size = jump_long(fix->kind);
 			changed = true;
 		}
@@ -60,9 +62,12 @@ int x86_layout(struct jit_code *c)
 	c->fix_sum = calloc(c->fix_cnt + 1, sizeof(*c->fix_sum));
 	if (!c->fix_sum)
 		return -ENOMEM;
-	do {
+	/* One jump can make another too long, and so on: after some rounds that is not worth the time. */
+	for (int round = 0;; round++) {
 		place(c);
-	} while (grow_jumps(c));
+		if (!grow_jumps(c, round == MAX_ROUNDS))
+			break;
+	}
 	return 0;
 }
 

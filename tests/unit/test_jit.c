@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "core/run.h"
 #include "jit/arch.h"
@@ -325,6 +326,24 @@ static void rows_jmp32(void **state)
 	compute_rows(BPF_JMP32);
 }
 
+/* The same without the instructions that old machines lack: shifts go through rcx, products through rax. */
+static void rows_on_old_machines(void **state)
+{
+	static const u8 ops[] = {BPF_LSH, BPF_RSH, BPF_ARSH, BPF_DIV, BPF_MOD};
+
+	jit_arch_baseline(true);
+	for (int op = 0; op < BPF_OP_MAX; op++) {
+		const struct bpf_op_info *info = &bpf_op_info[op];
+		u8 class = BPF_CLASS(info->code);
+
+		for (u32 i = 0; i < ARRAY_SIZE(ops); i++)
+			if ((class == BPF_ALU || class == BPF_ALU64) &&
+			    BPF_OP(info->code) == ops[i])
+				compute_row(op, info);
+	}
+	jit_arch_baseline(false);
+}
+
 static void memory_insn(const struct bpf_insn *insn, u8 base, u8 value)
 {
 	static u8 area[256] __attribute__((aligned(64)));
@@ -515,6 +534,63 @@ static void jumps_of_all_lengths(void **state)
 		assert_int_equal(run_subs(p, n, &(struct sub){0, 0}, 1, &ctx),
 				 1 + (far ? 2 : 1) * (fill / 2 + (u64)(fill - fill / 2) * 1000));
 	}
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* 120,000 blocks that run from the last to the first, and R6 is read in the very last. */
+static void jumps_backward_all_the_way(void **state)
+{
+	u32 blocks = 120000, n = 0;
+	struct bpf_insn *p = malloc((blocks * 2 + 8) * sizeof(*p));
+	double start;
+
+	p[n++] = (struct bpf_insn)BPF_MOV64_IMM(0, 0);
+	p[n++] = (struct bpf_insn)BPF_MOV64_IMM(6, 7);
+	p[n++] = (struct bpf_insn)BPF_JMP32_A(blocks * 2);
+	p[n++] = (struct bpf_insn)BPF_ALU64_REG(BPF_ADD, 0, 6);
+	p[n++] = (struct bpf_insn)BPF_EXIT_INSN();
+	for (u32 i = 0; i < blocks; i++) {
+		p[n++] = (struct bpf_insn)BPF_ALU64_IMM(BPF_ADD, 0, 1);
+		p[n++] = (struct bpf_insn)BPF_JMP_A(-4);
+	}
+	start = seconds();
+	struct bpf_prog *prog = jit(p, n);
+
+	assert_true(seconds() - start < 5);
+	assert_int_equal(bpf_prog_run(prog, NULL), blocks + 7);
+	drop(prog);
+	free(p);
+}
+
+/* Each jump spans 124 bytes, and more when one of the twelve inside of it is long; the last one has to be. */
+static void jumps_that_grow_one_by_one(void **state)
+{
+	u32 cnt = 600000, n = 0;
+	struct bpf_insn *p = malloc(cnt * sizeof(*p));
+	double start;
+
+	p[n++] = (struct bpf_insn)BPF_MOV64_IMM(0, 0);
+	while (n < cnt - 64) {
+		p[n++] = (struct bpf_insn)BPF_JMP_IMM(BPF_JEQ, 0, 1, 25);
+		p[n++] = (struct bpf_insn)BPF_ALU64_IMM(BPF_ADD, 0, 4);
+	}
+	while (n < cnt - 1)
+		p[n++] = (struct bpf_insn)BPF_MOV64_IMM(1, -1);
+	p[n++] = (struct bpf_insn)BPF_EXIT_INSN();
+	start = seconds();
+	struct bpf_prog *prog = jit(p, n);
+
+	assert_true(seconds() - start < 5);
+	assert_int_equal(bpf_prog_run(prog, NULL), (cnt - 64) / 2 * 4);
+	drop(prog);
+	free(p);
 }
 
 /* ---- calls */
@@ -1507,6 +1583,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_alu64),
 		cmocka_unit_test(rows_alu32),
+		cmocka_unit_test(rows_on_old_machines),
 		cmocka_unit_test(rows_jmp),
 		cmocka_unit_test(rows_jmp32),
 		cmocka_unit_test(rows_ldx),
@@ -1516,6 +1593,8 @@ int main(void)
 		cmocka_unit_test(jumps_always),
 		cmocka_unit_test(jumps_to_first),
 		cmocka_unit_test(jumps_of_all_lengths),
+		cmocka_unit_test(jumps_backward_all_the_way),
+		cmocka_unit_test(jumps_that_grow_one_by_one),
 		cmocka_unit_test(calls_helper),
 		cmocka_unit_test(calls_keep_c_registers),
 		cmocka_unit_test(calls_nested),
