@@ -182,6 +182,8 @@ __attribute__((no_sanitize("thread"))) static u64 interp(const void *ctx,
 		*labels = label_table;
 		return 0;
 	}
+	if (prog->zero_stack)
+		memset(stack[0], 0, sizeof(stack[0]));
 	r[BPF_REG_1] = (uintptr_t)ctx;
 	r[BPF_REG_10] = (uintptr_t)&stack[1];
 	insn = prog->interp;
@@ -321,6 +323,8 @@ do_LOCAL_CALL:
 	frames[depth].ret = insn + 1;
 	memcpy(frames[depth].callee_saved, &r[BPF_REG_6], sizeof(frames[depth].callee_saved));
 	depth++;
+	if (prog->zero_stack)
+		memset(stack[depth], 0, sizeof(stack[depth]));
 	r[BPF_REG_10] = (uintptr_t)&stack[depth + 1];
 	JUMP;
 do_TAIL_CALL : {
@@ -337,7 +341,10 @@ do_TAIL_CALL : {
 			interp((const void *)(uintptr_t)r[BPF_REG_1], next, tail_calls, NULL);
 		goto do_EXIT;
 	}
-	insn = next->interp;
+	prog = next;
+	if (prog->zero_stack)
+		memset(stack[0], 0, sizeof(stack[0]));
+	insn = prog->interp;
 	goto * insn->handler;
 }
 leave_with_zero:

@@ -501,6 +501,10 @@ static void enter_func(struct jit_code *c, const struct jit_func *fn)
 		x_head(c, 0, 0x50 | (c->saved[k] & 7), 0, 0, c->saved[k]);
 	if (c->sub)
 		x_ri(c, X_W, 5, RSP, c->sub);
+	for (s32 off = 8; c->ir->prog->zero_stack && off <= (s32)fn->stack_depth; off += 8) {
+		x_mem(c, X_W, 0xc7, 0, RBP, -c->fp_off - off);
+		x_put4(c, 0);
+	}
 }
 
 /* cmp or test; the flags are then those that the condition reads. */

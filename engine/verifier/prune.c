@@ -202,6 +202,10 @@ static bool slot_safe(struct bpf_verifier_env *env, const struct bpf_stack_state
 	const struct bpf_reg_state *old_reg = scalar_reg_for_stack(old);
 	const struct bpf_reg_state *cur_reg = scalar_reg_for_stack(cur);
 
+	/* What was written on the way that proved safe need not be on this one: then it reads zeros. */
+	for (u32 i = 0; i < 8; i++)
+		if (cur->slot_type[i] == STACK_INVALID && old->slot_type[i] != STACK_INVALID)
+			env->out->zero_stack = true;
 	if (is_stack_all_misc(old))
 		old_reg = NULL; /* uninitialised and unknown bytes: everything is covered */
 	if (old_reg && cur_reg)

@@ -6,8 +6,8 @@
  * that is stored at the lowest address of a slot keeps all that is known of it (STACK_SPILL, from
  * slot_type[7] downwards); anything else leaves bytes of unknown value (STACK_MISC) or zeros (STACK_ZERO).
  *
- * Bytes that nothing was stored to (STACK_INVALID) may be read: they are unknown. The runtime keeps its own
- * secrets off that memory.
+ * Bytes that nothing was stored to (STACK_INVALID) may be read, as in Linux: they are unknown. What lies in that
+ * memory is nobody's business, so such a program is marked zero_stack and its frames start as zeros.
  */
 #include "verifier/env.h"
 
@@ -59,6 +59,12 @@ int check_stack_access_within_bounds(struct bpf_verifier_env *env, u32 regno, in
 			access_text(type), regno, tnum_text(reg->var_off), off, access_size);
 	}
 	return err;
+}
+
+static void note_uninit_read(struct bpf_verifier_env *env, struct bpf_func_state *func, int off)
+{
+	if (*byte_of(func, off) == STACK_INVALID)
+		env->out->zero_stack = true;
 }
 
 /* ---- stores */
@@ -279,6 +285,8 @@ static int check_stack_read_fixed_off(struct bpf_verifier_env *env, struct bpf_f
 	struct bpf_stack_state *slot = &func->stack[spi];
 	bool tracked = true;
 
+	for (int i = off; i < off + size; i++)
+		note_uninit_read(env, func, i);
 	mark_stack_slot_scratched(env, spi);
 	mark_stack_read(env->cur_state, func->frameno, spi);
 	if (!is_spilled_reg(slot)) {
@@ -342,6 +350,7 @@ static void visit_byte(struct bpf_verifier_env *env, struct bpf_func_state *func
 	struct bpf_stack_state *slot = &func->stack[spi_of(off)];
 
 	mark_stack_read(env->cur_state, func->frameno, spi_of(off));
+	note_uninit_read(env, func, off);
 	if (!clobber)
 		return;
 	if (is_spilled_reg(slot))

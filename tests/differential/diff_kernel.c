@@ -14,6 +14,7 @@
 #include "tests/lib/kernel.h"
 #include "tests/lib/testop.h"
 #include "tests/lib/testprog.h"
+#include "uapi/bpf_insn.h"
 
 static bool have[ENGINE_MAX] = {false, true, true};
 
@@ -206,13 +207,82 @@ static void test_ops_interpreter(void **state)
 	run_ops(ENGINE_INTERP);
 }
 
+/* ---- where we differ: stack that the program never wrote reads as zeros, not as what lies there */
+
+/* What a program run after this finds on the native stack if nobody cleans it. */
+static __attribute__((noinline)) void dirty_stack(void)
+{
+	volatile u8 area[32768];
+
+	for (u32 i = 0; i < sizeof(area); i++)
+		area[i] = 0xaa;
+}
+
+static u32 run_dirty(enum engine engine, const struct bpf_insn *insns, u32 cnt)
+{
+	struct instance *in = instance_new(engine, NULL, 0);
+	const struct bpf_prog_load_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SCHED_CLS,
+		.name = "dirty",
+		.license = "GPL",
+		.insns = insns,
+		.insn_cnt = cnt,
+	};
+	struct bpf_test_run run = {
+		.data_in = testprog_packet,
+		.data_size_in = sizeof(testprog_packet),
+	};
+
+	assert_int_equal(instance_load(in, &attr, 0), 0);
+	dirty_stack();
+	assert_int_equal(instance_run(in, &run), 0);
+	instance_free(in);
+	return run.retval;
+}
+
+static void test_unwritten_stack(void **state)
+{
+	/* ORs all of its stack, and all of a subprogram's. */
+	struct bpf_insn all[2 * 64 * 2 + 8];
+	u32 n = 0;
+	/* One way to the load writes, the other does not: the second is pruned. */
+	static const struct bpf_insn pruned[] = {
+		BPF_LDX_MEM(BPF_W, BPF_REG_2, BPF_REG_1, 0), /* len */
+		BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_1, 8),
+		BPF_JMP_IMM(BPF_JGT, BPF_REG_2, 5, 1),
+		BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_3, -8),
+		BPF_MOV64_IMM(BPF_REG_2, 0),
+		BPF_MOV64_IMM(BPF_REG_3, 0),
+		BPF_JMP_A(0),
+		BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, -8),
+		BPF_EXIT_INSN(),
+	};
+
+	for (int func = 0; func < 2; func++) {
+		all[n++] = BPF_MOV64_IMM(BPF_REG_6, 0);
+		if (!func)
+			all[n++] = BPF_CALL_REL(2 * 32 + 3);
+		if (!func)
+			all[n++] = BPF_MOV64_REG(BPF_REG_6, BPF_REG_0);
+		for (int off = -256; off < 0; off += 8) {
+			all[n++] = BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_10, off);
+			all[n++] = BPF_ALU64_REG(BPF_OR, BPF_REG_6, BPF_REG_1);
+		}
+		all[n++] = BPF_MOV64_REG(BPF_REG_0, BPF_REG_6);
+		all[n++] = BPF_EXIT_INSN();
+	}
+	for (int e = ENGINE_JIT; e < ENGINE_MAX; e++) {
+		assert_int_equal(run_dirty(e, all, n), 0);
+		assert_int_equal(run_dirty(e, pruned, ARRAY_SIZE(pruned)), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_ops_kernel),
-		cmocka_unit_test(test_ops_jit),
-		cmocka_unit_test(test_ops_interpreter),
+		cmocka_unit_test(test_table),		cmocka_unit_test(test_ops_kernel),
+		cmocka_unit_test(test_ops_jit),		cmocka_unit_test(test_ops_interpreter),
+		cmocka_unit_test(test_unwritten_stack),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -8,6 +8,7 @@
  *   - we accept what the kernel refuses
  *   - the engines disagree about return value, packet or maps of a SAFE or RISKY program
  *   - an accepted program that, watched by tests/lib/shadow.h, does what none may do
+ *   - one that reads stack which it never wrote, and is not marked for a zeroed stack
  *   - JIT and interpreter disagree about the verdict, a fault in native code, a crash
  * What the kernel accepts and we refuse is counted by message: it is incomplete, not unsafe. Where
  * bpf(2) is not available our two engines are compared. "-only I" repeats one iteration of a seed.
@@ -264,6 +265,8 @@ static void watch(const struct progen *g, bool compare)
 		err = shadow_run(&s);
 		total.watched += !err;
 		total.uninit_stack += s.uninit_stack != 0;
+		if (s.uninit_stack && !in->prog->zero_stack)
+			finding(g, "reads stack that nobody wrote or zeroed");
 		got.retval = (u32)s.r0;
 		got.len = s.packet_len;
 		memcpy(got.data, packet, s.packet_len);
