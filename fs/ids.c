@@ -99,6 +99,7 @@ static int ids_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_
 const struct fs_node_ops ids_ops = {
 	.name = "ids",
 	.type = S_IFDIR,
+	.stable = true,
 	.lookup = ids_lookup,
 	.readdir = ids_readdir,
 };

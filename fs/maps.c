@@ -373,6 +373,7 @@ static int maps_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 const struct fs_node_ops maps_dir_ops = {
 	.name = "maps",
 	.type = S_IFDIR,
+	.stable = true,
 	.lookup = maps_lookup,
 	.readdir = user_readdir,
 	.release = user_release,

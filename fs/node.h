@@ -109,6 +109,7 @@ struct fs_node_ops {
 	bool slow; /* reads, writes and flushes on a worker */
 	bool cancel_on_kill_only; /* an interrupt cancels only when the caller is being killed */
 	bool fresh; /* a new node at each lookup: writers do not serialise in the kernel */
+	bool stable; /* its name and its bits change through the kernel only, which may cache them */
 
 	/* files; open and release also for directories */
 	int (*open)(struct fs_open *open, struct fs_req *req);

@@ -1,8 +1,9 @@
 /*
  * ops.c - FUSE callbacks about names and attributes: each finds its node, calls its kind, replies
  *
- * Nothing is cached by the kernel (timeouts are 0): names appear and go by loads and by other clients' last
- * closes. The kernel checks permissions (default_permissions) against the attributes given here.
+ * The kernel caches nothing (timeouts are 0) but the directories that only it changes (ops->stable): names elsewhere
+ * appear and go by loads and by other clients' last closes. The kernel checks permissions
+ * (default_permissions) against the attributes given here.
  */
 #include "fs/fuse.h"
 #include "fs/kinds.h"
@@ -143,6 +144,20 @@ int fs_node_stat(struct fs_node *node, struct stat *st)
 	return 0;
 }
 
+/*
+ * Seconds that the kernel may believe a node's attributes, and its name. Attributes that came with a lookup serve
+ * for the permission check that follows it (a moment is rounded up to a tick; 0 would make it ask again).
+ */
+static double attr_timeout(const struct fs_node *node)
+{
+	return node->ops->stable ? 1.0 : 1e-6;
+}
+
+static double entry_timeout(const struct fs_node *node)
+{
+	return node->ops->stable ? 1.0 : 0.0;
+}
+
 static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_req req;
@@ -155,7 +170,7 @@ static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *f
 	if (err)
 		fuse_reply_err(fuse, fs_fuse_error(&req, err));
 	else
-		fuse_reply_attr(fuse, &st, 0);
+		fuse_reply_attr(fuse, &st, attr_timeout(req.node));
 	fs_fuse_end(&req);
 }
 
@@ -214,7 +229,7 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int s
 	if (err)
 		fuse_reply_err(fuse, fs_fuse_error(&req, err));
 	else
-		fuse_reply_attr(fuse, &st, 0);
+		fuse_reply_attr(fuse, &st, attr_timeout(req.node));
 	fs_fuse_end(&req);
 }
 
@@ -262,6 +277,8 @@ static void reply_entry(fuse_req_t fuse, struct fs_req *req, int err, struct fs_
 		return;
 	}
 	entry.ino = node->id;
+	entry.attr_timeout = attr_timeout(node);
+	entry.entry_timeout = entry_timeout(node);
 	if (fuse_reply_entry(fuse, &entry) < 0)
 		fs_node_put(node);
 	fs_fuse_end(req);
@@ -429,6 +446,7 @@ static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 		return;
 	}
 	entry.ino = node->id;
+	entry.attr_timeout = attr_timeout(node);
 	if (fuse_reply_create(fuse, &entry, fi) < 0) {
 		io_open_drop(fi);
 		fs_node_put(node);

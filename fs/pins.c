@@ -233,6 +233,7 @@ int user_rename(struct fs_node *dir, struct fs_req *req, const char *name, struc
 const struct fs_node_ops user_dir_ops = {
 	.name = "directory",
 	.type = S_IFDIR,
+	.stable = true,
 	.lookup = user_lookup,
 	.readdir = user_readdir,
 	.release = user_release,

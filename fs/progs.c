@@ -71,6 +71,7 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 	fs_text_printf(out, "xlated_insns: %u\n", prog->len);
 	fs_text_printf(out, "jited_bytes: %u\n", prog->jited_len);
 	fs_text_printf(out, "subprograms: %u\n", prog->subprog_cnt);
+	fs_text_printf(out, "stopped_by_fault: %u\n", prog->poisoned);
 	show_maps(out, prog);
 	store_put(obj);
 	return 0;
@@ -395,6 +396,7 @@ static int progs_rename(struct fs_node *dir, struct fs_req *req, const char *nam
 const struct fs_node_ops progs_dir_ops = {
 	.name = "progs",
 	.type = S_IFDIR,
+	.stable = true,
 	.lookup = progs_lookup,
 	.readdir = progs_readdir,
 	.release = user_release,

@@ -37,6 +37,7 @@ static const char readme[] =
 	"features           what this build can do\n"
 	"metrics            what the server counts\n"
 	"trace_pipe         what programs print (waits for lines)\n"
+	"ctl                for programs: the ioctls of ubpffs.h\n"
 	"any other name     yours: mkdir, ln, mv, rm, ln -s, chmod, chown\n";
 
 static int readme_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
@@ -289,6 +290,7 @@ static int root_rename(struct fs_node *dir, struct fs_req *req, const char *name
 const struct fs_node_ops root_ops = {
 	.name = "root",
 	.type = S_IFDIR,
+	.stable = true,
 	.lookup = root_lookup,
 	.readdir = root_readdir,
 	.release = user_release,

@@ -419,3 +419,61 @@ def test_inspection_files(m):
     jited = m.read("progs", "count_ports", "jited")
     assert "55 48 89 e5" in jited or "interpreted" in jited
     assert "processed " in m.read("progs", "count_ports", "log")
+
+
+# ---- waiting and ending
+
+CLIENT = """
+import os, signal, sys
+signal.signal(signal.SIGALRM, lambda *a: None)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+data = open(sys.argv[1], "rb").read()
+fd = os.open(sys.argv[2], os.O_WRONLY)
+try:
+    n = os.write(fd, data)
+except OSError:
+    n = 0
+signal.setitimer(signal.ITIMER_REAL, 0)
+os.close(fd)
+sys.exit(n != len(data))
+"""
+
+
+def slow_client(m):
+    return subprocess.Popen(["/usr/bin/python3", "-c", CLIENT, os.path.join(PROGS, "slow_verify.bpf.o"),
+                             m.p("progs", "new")])
+
+
+def test_signals_do_not_stop_a_load(m):
+    """A handled signal interrupts the write, but the load goes on and the write gets its verdict."""
+    assert slow_client(m).wait(WAIT * 3) == 0
+    assert m.names()[0] == ["slow_verify"]
+
+
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_killed_client_stops_its_load(m, sig):
+    p = subprocess.Popen(["cat", os.path.join(PROGS, "slow_verify.bpf.o")], stdout=os.open(m.p("progs", "new"),
+                                                                                          os.O_WRONLY))
+    time.sleep(0.2)
+    p.send_signal(sig)
+    p.wait(WAIT)
+    wait_for(lambda: "EINTR" in m.read("progs", "log") or m.names()[0], "the load's end")
+    assert "EINTR" in m.read("progs", "log")
+    assert m.names() == ([], [])
+    m.wait_live(0, 0)
+    assert m.objects() == []
+
+
+def test_others_go_on_during_loads(m):
+    """Loads are parked: while more of them run than there are workers, everything else answers."""
+    clients = [slow_client(m) for _ in range(6)]
+    wait_for(lambda: m.metrics()["open_files"] >= 5, "the loads")
+    slowest = 0
+    for _ in range(30):
+        start = time.monotonic()
+        m.read("version")
+        os.listdir(m.p("maps"))
+        slowest = max(slowest, time.monotonic() - start)
+    assert slowest < 5
+    assert sorted(c.wait(WAIT * 10) for c in clients)[0] == 0  # one of them got the name
+    assert m.names()[0] == ["slow_verify"]
