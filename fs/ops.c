@@ -120,7 +120,7 @@ static int attr_stat(struct fs_node *node, struct stat *st)
 	if (dir) /* who may read or write the entries may reach them */
 		bits |= ((bits >> 1) | (bits >> 2)) & 0111;
 	st->st_mode = node->ops->type | bits;
-	st->st_nlink = dir ? 2 : 1;
+	st->st_nlink = 1;
 	return 0;
 }
 
@@ -137,6 +137,8 @@ int fs_node_stat(struct fs_node *node, struct stat *st)
 	if (err)
 		return err;
 	st->st_ino = node->ino;
+	if (S_ISDIR(st->st_mode)) /* not counted: loads make directories that the kernel does not see */
+		st->st_nlink = 1;
 	if (S_ISREG(st->st_mode)) {
 		st->st_size = 0;
 		st->st_blocks = 0;
