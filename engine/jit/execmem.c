@@ -18,7 +18,7 @@
  * written while PROT_READ|PROT_WRITE, then made PROT_READ|PROT_EXEC.
  *
  * Packs are never unmapped, so that D holds; an empty one is used again. Lock: pack_lock, a leaf.
- * Tests: tests/unit/test_jit.c (execmem_*).
+ * Tests: tests/unit/test_execmem.c.
  */
 #include <linux/membarrier.h>
 #include <pthread.h>

@@ -44,15 +44,6 @@ static s32 tls_offset(const void *var)
 	return (s64)((u64)var - fs);
 }
 
-/* The machine register that holds a BPF register; R10 is computed into tmp when it is not rbp itself. */
-static u8 reg_in(struct jit_code *c, u8 bpf_reg, u8 tmp)
-{
-	if (bpf_reg != BPF_REG_FP || !c->fp_off)
-		return x86_reg[bpf_reg];
-	x_mem(c, X_W, 0x8d, tmp, RBP, -c->fp_off);
-	return tmp;
-}
-
 /* The displacement of [reg + off]. */
 static s32 disp_of(const struct jit_code *c, u8 bpf_reg, s16 off)
 {
@@ -78,244 +69,13 @@ static void op_mem(struct jit_code *c, int f, u8 op, u8 reg, u32 i, u8 base)
 		x_mem(c, f, op, reg, x86_reg[base], disp_of(c, base, c->ir->insns[i].off));
 }
 
-static int width(const struct bpf_insn *insn)
-{
-	u8 class = BPF_CLASS(insn->code);
-
-	return class == BPF_ALU64 || class == BPF_JMP ? X_W : 0;
-}
-
-static bool by_reg(const struct bpf_insn *insn)
-{
-	return BPF_SRC(insn->code) == BPF_X;
-}
-
-static void zero_extend(struct jit_code *c, int w, u8 reg)
-{
-	if (!w)
-		x_mov(c, 0, reg, reg);
-}
-
-/* ---- arithmetic */
-
-static void alu_mov(struct jit_code *c, const struct bpf_insn *insn)
-{
-	u8 dst = x86_reg[insn->dst_reg];
-	int w = width(insn);
-
-	if (!by_reg(insn))
-		x_const(c, dst, w ? (u64)(s64)insn->imm : (u32)insn->imm);
-	else if (insn->src_reg == BPF_REG_FP && c->fp_off)
-		x_mem(c, w, 0x8d, dst, RBP, -c->fp_off);
-	else if (w)
-		x_move(c, dst, x86_reg[insn->src_reg]);
-	else
-		x_mov(c, 0, dst, x86_reg[insn->src_reg]);
-}
-
-/* The flags are now those of a result in `reg`: a comparison of it with 0 may be left out. */
-static void set_flags(struct jit_code *c, u8 reg, int w, bool logic)
-{
-	c->flags_len = c->len;
-	c->flags_fix = c->fix_cnt;
-	c->flags_reg = reg;
-	c->flags_w = w;
-	c->flags_logic = logic;
-}
-
-static bool have_flags(const struct jit_code *c, u8 reg, int w, u8 cc)
-{
-	if (c->flags_len != c->len || c->flags_fix != c->fix_cnt || c->flags_reg != reg)
-		return false;
-	/* Equality looks at ZF alone; the rest needs CF and OF to be 0, and the sign of that width. */
-	if (cc == CC_E || cc == CC_NE)
-		return c->flags_w <= w;
-	return c->flags_logic && c->flags_w == w;
-}
-
-/* add, or, and, sub, xor: `ext` is the number in the machine's arithmetic group. */
-static void alu_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
-{
-	u8 dst = x86_reg[insn->dst_reg];
-	int w = width(insn);
-	s32 imm = insn->imm;
-
-	if (by_reg(insn)) {
-		if (insn->src_reg == BPF_REG_FP && ext == 0 && w) {
-			x_sib(c, X_W, 0x8d, dst, RBP, dst, 0, -c->fp_off);
-			return;
-		}
-		x_rr(c, w, ext << 3 | 1, reg_in(c, insn->src_reg, R11), dst);
-		set_flags(c, dst, w, ext != 0 && ext != 5);
-		return;
-	}
-	if (ext == 4) { /* and */
-		if (imm == 0xff || imm == 0xffff) {
-			x_rr(c, X_0F | (imm == 0xff ? X_BRM : 0), imm == 0xff ? 0xb6 : 0xb7, dst,
-			     dst);
-			return;
-		}
-		if (imm == -1) {
-			zero_extend(c, w, dst);
-			return;
-		}
-		if (imm >= 0) /* the upper half becomes 0 */
-			w = 0;
-	} else if (!imm) {
-		zero_extend(c, w, dst);
-		return;
-	}
-	if (imm == 128 && (ext == 0 || ext == 5)) { /* -128 fits into a byte */
-		ext ^= 5;
-		imm = -128;
-	}
-	x_ri(c, w, ext, dst, imm);
-	set_flags(c, dst, w, ext != 0 && ext != 5);
-}
-
-static void shift_left(struct jit_code *c, int w, u8 reg, int n)
-{
-	if (!n)
-		return;
-	x_rr(c, w, 0xc1, 4, reg);
-	x_put1(c, n);
-}
-
-/* By a constant in two cycles at most, where the multiplier takes three. False: not such a constant. */
-static bool mul_by_shifts(struct jit_code *c, int w, u8 dst, u32 v)
-{
-	int zeros = __builtin_ctz(v);
-	u32 odd = v >> zeros;
-
-	if (odd == 1) {
-		shift_left(c, w, dst, zeros);
-	} else if (odd == 3 || odd == 5 || odd == 9) {
-		x_sib(c, w, 0x8d, dst, dst, dst, __builtin_ctz(odd - 1), 0);
-		shift_left(c, w, dst, zeros);
-	} else if (v >> 31 || zeros) {
-		return false;
-	} else if (!((v - 1) & (v - 2))) { /* 2^n + 1; v - 1 has one bit */
-		x_mov(c, w, R11, dst);
-		shift_left(c, w, R11, __builtin_ctz(v - 1));
-		x_rr(c, w, 0x01, R11, dst);
-	} else if (!(v & (v + 1))) { /* 2^n - 1 */
-		x_mov(c, w, R11, dst);
-		shift_left(c, w, dst, __builtin_ctz(v + 1));
-		x_rr(c, w, 0x29, R11, dst);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-static void alu_mul(struct jit_code *c, const struct bpf_insn *insn)
-{
-	u8 dst = x86_reg[insn->dst_reg];
-	int w = width(insn);
-	s32 imm = insn->imm;
-
-	if (by_reg(insn)) {
-		x_rr(c, w | X_0F, 0xaf, dst, reg_in(c, insn->src_reg, R11));
-	} else if (!imm) {
-		x_const(c, dst, 0);
-	} else if (imm == 1) {
-		zero_extend(c, w, dst);
-	} else if (imm > 0 && mul_by_shifts(c, w, dst, imm)) {
-		return;
-	} else if (is_imm8(imm)) {
-		x_rr(c, w, 0x6b, dst, dst);
-		x_put1(c, imm);
-	} else {
-		x_rr(c, w, 0x69, dst, dst);
-		x_put4(c, imm);
-	}
-}
-
-/* ext: 4 shl, 5 shr, 7 sar; the machine masks the count as BPF does. */
-static void alu_shift(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
-{
-	u8 dst = x86_reg[insn->dst_reg], src, tmp = dst;
-	int w = width(insn);
-
-	if (!by_reg(insn)) {
-		u8 n = insn->imm & (w ? 63 : 31);
-
-		if (!n) {
-			zero_extend(c, w, dst);
-		} else if (n == 1) {
-			x_rr(c, w, 0xd1, ext, dst);
-		} else {
-			x_rr(c, w, 0xc1, ext, dst);
-			x_put1(c, n);
-		}
-		return;
-	}
-	src = reg_in(c, insn->src_reg, R11);
-	if (c->bmi2) { /* shlx, shrx, sarx */
-		x_vex38(c, w, ext == 4 ? 1 : ext == 5 ? 3 : 2, 0xf7, dst, src, dst);
-		return;
-	}
-	if (src == RCX) {
-		x_rr(c, w, 0xd3, ext, dst);
-		return;
-	}
-	/* The count goes to cl; rcx is R4 and comes back. When it is the operand, shift a copy. */
-	x_mov(c, X_W, R10, RCX);
-	if (dst == RCX)
-		tmp = R10;
-	x_mov(c, 0, RCX, src == RCX ? R10 : src);
-	x_rr(c, w, 0xd3, ext, tmp);
-	x_mov(c, X_W, RCX, R10);
-}
-
-static void alu_movsx(struct jit_code *c, const struct bpf_insn *insn)
-{
-	u8 dst = x86_reg[insn->dst_reg], src = reg_in(c, insn->src_reg, R11);
-	int w = width(insn);
-
-	if (insn->off == 8)
-		x_rr(c, w | X_0F | X_BRM, 0xbe, dst, src);
-	else if (insn->off == 16)
-		x_rr(c, w | X_0F, 0xbf, dst, src);
-	else
-		x_rr(c, X_W, 0x63, dst, src);
-}
-
-static void bswap(struct jit_code *c, u8 reg, int bits)
-{
-	if (bits == 16) {
-		bool extended = c->half_len == c->len && c->half_reg == reg;
-
-		x_rr(c, X_66, 0xc1, 1, reg); /* ror */
-		x_put1(c, 8);
-		if (!extended)
-			x_rr(c, X_0F, 0xb7, reg, reg);
-	} else {
-		x_head(c, X_0F | (bits == 64 ? X_W : 0), 0xc8 | (reg & 7), 0, 0, reg);
-	}
-}
-
 /* ---- what combine.c makes */
 
 static void lea(struct jit_code *c, u32 i)
 {
 	const struct bpf_insn *insn = &c->ir->insns[i];
 
-	op_addr(c, width(insn), 0x8d, x86_reg[insn->dst_reg], &c->ir->addr[i]);
-}
-
-static void rotate(struct jit_code *c, const struct bpf_insn *insn)
-{
-	u8 dst = x86_reg[insn->dst_reg], src = x86_reg[insn->src_reg];
-	int w = width(insn);
-
-	if (dst != src && c->bmi2) {
-		x_rorx(c, w, dst, src, (w ? 64 : 32) - insn->imm);
-		return;
-	}
-	x_move(c, dst, src);
-	x_rr(c, w, 0xc1, 0, dst);
-	x_put1(c, insn->imm);
+	op_addr(c, x86_width(insn), 0x8d, x86_reg[insn->dst_reg], &c->ir->addr[i]);
 }
 
 /* ---- memory */
@@ -368,12 +128,12 @@ static void store_reg(struct jit_code *c, u32 i)
 	bool byte = BPF_SIZE(insn->code) == BPF_B;
 
 	op_mem(c, store_flags(insn->code) | (byte ? X_BREG : 0), byte ? 0x88 : 0x89,
-	       reg_in(c, insn->src_reg, R11), i, insn->dst_reg);
+	       x86_reg_in(c, insn->src_reg, R11), i, insn->dst_reg);
 }
 
 static void atomic_op(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
 {
-	x_mem(c, store_flags(insn->code) | X_LOCK, ext << 3 | 1, reg_in(c, insn->src_reg, R11),
+	x_mem(c, store_flags(insn->code) | X_LOCK, ext << 3 | 1, x86_reg_in(c, insn->src_reg, R11),
 	      x86_reg[insn->dst_reg], disp_of(c, insn->dst_reg, insn->off));
 }
 
@@ -393,9 +153,9 @@ static void atomic_cmpxchg(struct jit_code *c, const struct bpf_insn *insn)
 {
 	int f = store_flags(insn->code);
 
-	x_mem(c, f | X_LOCK | X_0F, 0xb1, reg_in(c, insn->src_reg, R11), x86_reg[insn->dst_reg],
+	x_mem(c, f | X_LOCK | X_0F, 0xb1, x86_reg_in(c, insn->src_reg, R11), x86_reg[insn->dst_reg],
 	      disp_of(c, insn->dst_reg, insn->off));
-	zero_extend(c, f, RAX); /* the machine does so only where the comparison fails */
+	x86_zero_extend(c, f, RAX); /* the machine does so only where the comparison fails */
 }
 
 /* and, or, xor with the old value to src: a loop around cmpxchg, which needs rax. */
@@ -510,12 +270,12 @@ static void enter_func(struct jit_code *c, const struct jit_func *fn)
 /* cmp or test; the flags are then those that the condition reads. */
 static void compare(struct jit_code *c, const struct bpf_insn *insn, u8 cc)
 {
-	u8 dst = reg_in(c, insn->dst_reg, R10);
+	u8 dst = x86_reg_in(c, insn->dst_reg, R10);
 	bool test = BPF_OP(insn->code) == BPF_JSET;
-	int w = width(insn);
+	int w = x86_width(insn);
 
-	if (by_reg(insn)) {
-		x_rr(c, w, test ? 0x85 : 0x39, reg_in(c, insn->src_reg, R11), dst);
+	if (x86_by_reg(insn)) {
+		x_rr(c, w, test ? 0x85 : 0x39, x86_reg_in(c, insn->src_reg, R11), dst);
 	} else if (test) {
 		if (insn->imm >= 0)
 			w = 0;
@@ -527,7 +287,7 @@ static void compare(struct jit_code *c, const struct bpf_insn *insn, u8 cc)
 			x_put4(c, insn->imm);
 		}
 	} else if (!insn->imm) {
-		if (!have_flags(c, dst, w, cc))
+		if (!x86_have_flags(c, dst, w, cc))
 			x_rr(c, w, 0x85, dst, dst);
 	} else {
 		x_ri(c, w, 7, dst, insn->imm);
@@ -597,7 +357,7 @@ static void load_packet(struct jit_code *c, const struct bpf_insn *insn)
 	u32 ok;
 
 	if (BPF_MODE(insn->code) == BPF_IND)
-		x_mem(c, 0, 0x8d, RSI, reg_in(c, insn->src_reg, R11), insn->imm);
+		x_mem(c, 0, 0x8d, RSI, x86_reg_in(c, insn->src_reg, R11), insn->imm);
 	else
 		x_const(c, RSI, (u32)insn->imm);
 	x_mov(c, X_W, RDI, RBX);
@@ -629,22 +389,22 @@ static void emit_insn(struct jit_code *c, u32 i)
 
 	switch ((enum bpf_op)c->ir->op[i]) {
 	case ALU4(ADD):
-		alu_group(c, insn, 0);
+		x86_group(c, insn, 0);
 		break;
 	case ALU4(OR):
-		alu_group(c, insn, 1);
+		x86_group(c, insn, 1);
 		break;
 	case ALU4(AND):
-		alu_group(c, insn, 4);
+		x86_group(c, insn, 4);
 		break;
 	case ALU4(SUB):
-		alu_group(c, insn, 5);
+		x86_group(c, insn, 5);
 		break;
 	case ALU4(XOR):
-		alu_group(c, insn, 6);
+		x86_group(c, insn, 6);
 		break;
 	case ALU4(MUL):
-		alu_mul(c, insn);
+		x86_mul(c, insn);
 		break;
 	case ALU4(DIV):
 	case ALU4(SDIV):
@@ -653,27 +413,27 @@ static void emit_insn(struct jit_code *c, u32 i)
 		x86_div(c, i);
 		break;
 	case ALU4(LSH):
-		alu_shift(c, insn, 4);
+		x86_shift(c, insn, 4);
 		break;
 	case ALU4(RSH):
-		alu_shift(c, insn, 5);
+		x86_shift(c, insn, 5);
 		break;
 	case ALU4(ARSH):
-		alu_shift(c, insn, 7);
+		x86_shift(c, insn, 7);
 		break;
 	case ALU4(MOV):
-		alu_mov(c, insn);
+		x86_mov(c, insn);
 		break;
 	case BPF_OP_ALU64_MOVSX8:
 	case BPF_OP_ALU64_MOVSX16:
 	case BPF_OP_ALU64_MOVSX32:
 	case BPF_OP_ALU32_MOVSX8:
 	case BPF_OP_ALU32_MOVSX16:
-		alu_movsx(c, insn);
+		x86_movsx(c, insn);
 		break;
 	case BPF_OP_ALU64_NEG:
 	case BPF_OP_ALU32_NEG:
-		x_rr(c, width(insn), 0xf7, 3, dst);
+		x_rr(c, x86_width(insn), 0xf7, 3, dst);
 		break;
 	case BPF_OP_END_LE16:
 		x_rr(c, X_0F, 0xb7, dst, dst);
@@ -689,7 +449,7 @@ static void emit_insn(struct jit_code *c, u32 i)
 	case BPF_OP_BSWAP16:
 	case BPF_OP_BSWAP32:
 	case BPF_OP_BSWAP64:
-		bswap(c, dst, insn->imm);
+		x86_bswap(c, dst, insn->imm);
 		break;
 	case BPF_OP_LD_IMM64:
 		load_imm64(c, i);
@@ -811,7 +571,7 @@ static void emit_combined(struct jit_code *c, u32 i)
 	if (c->ir->op[i] == JIT_OP_LEA)
 		lea(c, i);
 	else if (c->ir->op[i] == JIT_OP_ROL)
-		rotate(c, &c->ir->insns[i]);
+		x86_rotate(c, &c->ir->insns[i]);
 }
 
 /* ---- the program */

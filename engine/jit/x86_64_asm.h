@@ -82,6 +82,17 @@ struct jit_code {
 int x86_layout(struct jit_code *c);
 int x86_link(const struct jit_code *c, u64 addr, u8 *buf, u32 *offs);
 
+/* x86_64_alu.c: what computes in registers. ext is the operation's number in its group of opcodes. */
+void x86_mov(struct jit_code *c, const struct bpf_insn *insn);
+void x86_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext); /* add or and sub xor */
+void x86_mul(struct jit_code *c, const struct bpf_insn *insn);
+void x86_shift(struct jit_code *c, const struct bpf_insn *insn, u8 ext);
+void x86_movsx(struct jit_code *c, const struct bpf_insn *insn);
+void x86_bswap(struct jit_code *c, u8 reg, int bits);
+void x86_rotate(struct jit_code *c, const struct bpf_insn *insn);
+/* Do the flags already compare reg with 0, as far as this condition looks? */
+bool x86_have_flags(const struct jit_code *c, u8 reg, int w, u8 cc);
+
 /* x86_64_div.c */
 void x86_div(struct jit_code *c, u32 i);
 
@@ -287,6 +298,35 @@ static inline void x_rorx(struct jit_code *c, int f, u8 dst, u8 src, u8 n)
 	x_put1(c, 0xf0);
 	x_put1(c, 0xc0 | (dst & 7) << 3 | (src & 7));
 	x_put1(c, n);
+}
+
+/* ---- BPF's operands */
+
+/* The machine register that holds a BPF register; R10 is computed into tmp when it is not rbp itself. */
+static inline u8 x86_reg_in(struct jit_code *c, u8 bpf_reg, u8 tmp)
+{
+	if (bpf_reg != BPF_REG_FP || !c->fp_off)
+		return x86_reg[bpf_reg];
+	x_mem(c, X_W, 0x8d, tmp, RBP, -c->fp_off);
+	return tmp;
+}
+
+static inline int x86_width(const struct bpf_insn *insn)
+{
+	u8 class = BPF_CLASS(insn->code);
+
+	return class == BPF_ALU64 || class == BPF_JMP ? X_W : 0;
+}
+
+static inline bool x86_by_reg(const struct bpf_insn *insn)
+{
+	return BPF_SRC(insn->code) == BPF_X;
+}
+
+static inline void x86_zero_extend(struct jit_code *c, int w, u8 reg)
+{
+	if (!w)
+		x_mov(c, 0, reg, reg);
 }
 
 void x_fix(struct jit_code *c, enum jit_fix_kind kind, u8 arg, u64 target);

@@ -1,0 +1,115 @@
+/* jitprog.c - programs by hand for tests of the JIT. See jitprog.h. */
+#include "tests/lib/jitprog.h"
+
+#include <capstone/capstone.h>
+
+struct bpf_prog *jitprog_new(const struct bpf_insn *insns, u32 cnt, const struct jitprog_sub *subs,
+			     u32 sub_cnt)
+{
+	struct bpf_prog *prog = calloc(1, sizeof(*prog));
+
+	assert_non_null(prog);
+	prog->insnsi = malloc(cnt * sizeof(*insns));
+	memcpy(prog->insnsi, insns, cnt * sizeof(*insns));
+	prog->len = cnt;
+	prog->subprogs = calloc(sub_cnt, sizeof(*prog->subprogs));
+	prog->subprog_cnt = sub_cnt;
+	for (u32 i = 0; i < sub_cnt; i++) {
+		prog->subprogs[i].start = subs[i].start;
+		prog->subprogs[i].stack_depth = subs[i].stack_depth;
+	}
+	for (u32 i = 0; i < cnt; i++)
+		prog->has_tail_call |= insns[i].code == (BPF_JMP | BPF_TAIL_CALL);
+	return prog;
+}
+
+struct bpf_prog *jitprog_new1(const struct bpf_insn *insns, u32 cnt)
+{
+	return jitprog_new(insns, cnt, &(struct jitprog_sub){0, MAX_BPF_STACK}, 1);
+}
+
+void jitprog_free(struct bpf_prog *prog)
+{
+	bpf_jit_free(prog);
+	free(prog->interp);
+	free(prog->insnsi);
+	free(prog->subprogs);
+	free(prog);
+}
+
+struct bpf_prog *jitprog_compile(const struct bpf_insn *insns, u32 cnt,
+				 const struct jitprog_sub *subs, u32 sub_cnt)
+{
+	struct bpf_prog *prog = jitprog_new(insns, cnt, subs, sub_cnt);
+
+	int err = bpf_jit_compile(prog);
+
+	if (err == -EOPNOTSUPP) {
+		print_message("there is no JIT for this machine\n");
+		jitprog_free(prog);
+		skip();
+	}
+	assert_int_equal(err, 0);
+	return prog;
+}
+
+struct bpf_prog *jitprog_compile1(const struct bpf_insn *insns, u32 cnt)
+{
+	return jitprog_compile(insns, cnt, &(struct jitprog_sub){0, MAX_BPF_STACK}, 1);
+}
+
+u64 jitprog_run(const struct bpf_insn *insns, u32 cnt, const struct jitprog_sub *subs, u32 sub_cnt,
+		const void *ctx)
+{
+	struct bpf_prog *prog = jitprog_compile(insns, cnt, subs, sub_cnt);
+	u64 ret = bpf_prog_run(prog, ctx);
+
+	assert_int_equal(bpf_interp_prepare(prog), 0);
+	assert_int_equal(ret, bpf_interp_run(ctx, prog));
+	jitprog_free(prog);
+	return ret;
+}
+
+u64 jitprog_call(const struct bpf_prog *prog, const void *ctx)
+{
+#ifdef __x86_64__
+	register u64 rbx __asm__("rbx") = 0x1b, r12 __asm__("r12") = 0x12;
+	register u64 r13 __asm__("r13") = 0x13, r14 __asm__("r14") = 0x14;
+	register u64 r15 __asm__("r15") = 0x15;
+	u64 ret;
+
+	__asm__ volatile("call *%[f]"
+			 : "=a"(ret), "+r"(rbx), "+r"(r12), "+r"(r13), "+r"(r14), "+r"(r15),
+			   "+D"(ctx)
+			 : [f] "m"(prog->bpf_func)
+			 : "rsi", "rdx", "rcx", "r8", "r9", "r10", "r11", "memory", "cc");
+	assert_true(rbx == 0x1b && r12 == 0x12 && r13 == 0x13 && r14 == 0x14 && r15 == 0x15);
+	return ret;
+#else
+	return bpf_prog_run(prog, ctx);
+#endif
+}
+
+u64 jitprog_helper(u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+	/* C code may use aligned vector stores on its frame. */
+	assert_int_equal((u64)__builtin_frame_address(0) & 15, 0);
+	return a + 10 * b + 100 * c + 1000 * d + 10000 * e;
+}
+
+u32 jitprog_count(const struct bpf_prog *prog, const char *mnemonic)
+{
+	u32 len, found = 0;
+	const u8 *code = bpf_jit_code(prog, &len);
+	cs_insn *insn;
+	csh cs;
+
+	assert_int_equal(cs_open(CS_ARCH_X86, CS_MODE_64, &cs), CS_ERR_OK);
+	size_t n = cs_disasm(cs, code, len, (u64)code, 0, &insn);
+
+	for (size_t i = 0; i < n; i++)
+		found += !strcmp(insn[i].mnemonic, mnemonic);
+	cs_free(insn, n);
+	cs_close(&cs);
+	return found;
+}
