@@ -395,6 +395,8 @@ static int decode_one(const struct bpf_prog *prog, struct bpf_interp_insn *code,
 	out->imm = insn->imm;
 	switch (bpf_op_info[op].format) {
 	case BPF_FMT_LD_IMM64:
+		if (insn->src_reg == BPF_PSEUDO_FUNC)
+			return -EOPNOTSUPP; /* an address that helpers could call: only native code has one */
 		if (i + 1 >= prog->len || !bpf_insn_valid_imm64(insn + 1))
 			return -EINVAL;
 		out->imm = bpf_insn_imm64(insn);

@@ -1,6 +1,7 @@
 /*
  * test_interp.c - the interpreter alone: every row on boundary operands, then what needs a whole program
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -319,6 +320,54 @@ static void test_unaligned(void **state)
 	assert_int_equal(ctx[7], 7);
 }
 
+/* ---- atomics: threads that do the same to one word lose nothing */
+
+#define ATOMIC_THREADS 4
+#define ATOMIC_ROUNDS  20000
+
+static struct bpf_prog *atomic_prog;
+static u64 atomic_words[3]; /* 64-bit sum, 32-bit sum, sum by compare and exchange */
+
+static void *atomic_thread(void *arg)
+{
+	run_once(atomic_prog, atomic_words);
+	return NULL;
+}
+
+static void test_atomics_of_threads(void **state)
+{
+	const struct bpf_insn insns[] = {
+		BPF_MOV64_IMM(BPF_REG_6, ATOMIC_ROUNDS),
+		BPF_MOV64_IMM(BPF_REG_2, 3),
+		BPF_ATOMIC_OP(BPF_DW, BPF_ADD, BPF_REG_1, BPF_REG_2, 0),
+		BPF_ATOMIC_OP(BPF_W, BPF_ADD | BPF_FETCH, BPF_REG_1, BPF_REG_2, 8),
+		BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_1, 16), /* retry: */
+		BPF_MOV64_REG(BPF_REG_3, BPF_REG_0),
+		BPF_MOV64_REG(BPF_REG_4, BPF_REG_0),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_4, 5),
+		BPF_ATOMIC_OP(BPF_DW, BPF_CMPXCHG, BPF_REG_1, BPF_REG_4, 16),
+		BPF_JMP_REG(BPF_JNE, BPF_REG_0, BPF_REG_3, -6),
+		BPF_ALU64_IMM(BPF_SUB, BPF_REG_6, 1),
+		BPF_JMP_IMM(BPF_JNE, BPF_REG_6, 0, -11),
+		BPF_MOV64_IMM(BPF_REG_0, 0),
+		BPF_EXIT_INSN(),
+	};
+	const u64 rounds = (u64)ATOMIC_THREADS * ATOMIC_ROUNDS;
+	pthread_t threads[ATOMIC_THREADS];
+
+	memset(atomic_words, 0, sizeof(atomic_words));
+	atomic_prog = rawprog_new(insns, ARRAY_SIZE(insns));
+	assert_non_null(atomic_prog);
+	for (int i = 0; i < ATOMIC_THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, atomic_thread, NULL), 0);
+	for (int i = 0; i < ATOMIC_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(atomic_words[0], 3 * rounds);
+	assert_int_equal(atomic_words[1], 3 * rounds); /* fits 32 bits; the upper half stays 0 */
+	assert_int_equal(atomic_words[2], 5 * rounds);
+	rawprog_free(atomic_prog);
+}
+
 static void test_ax_register(void **state)
 {
 	/* The rewriter may use R11 (BPF_REG_AX). */
@@ -342,6 +391,7 @@ static void test_prepare_refuses(void **state)
 		{BPF_MOV64_REG(BPF_REG_AX + 1, 0), BPF_EXIT_INSN()},
 		{BPF_EXIT_INSN(), BPF_RAW_INSN(BPF_LD | BPF_IMM | BPF_DW, 0, 0, 0, 0)},
 		{BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, 1), BPF_EXIT_INSN()},
+		{BPF_LD_IMM64_RAW(BPF_REG_1, BPF_PSEUDO_FUNC, 0)},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(bad); i++)
@@ -365,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_tail_call_in_subprogram),
 		cmocka_unit_test(test_context),
 		cmocka_unit_test(test_unaligned),
+		cmocka_unit_test(test_atomics_of_threads),
 		cmocka_unit_test(test_ax_register),
 		cmocka_unit_test(test_end_of_program),
 		cmocka_unit_test(test_prepare_refuses),
