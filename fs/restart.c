@@ -146,18 +146,22 @@ static int scan_objects(void)
 
 static void remove_unneeded(void)
 {
-	char name[32];
+	struct tree_names names;
 
-	for (size_t i = 0; i < list.n; i++) {
-		struct found *f = &list.v[i];
+	if (tree_list(tree.objects_fd, true, &names))
+		return;
+	for (size_t i = 0; i < names.n; i++) {
+		struct found *f;
+		bool values;
+		u32 id;
 
-		if (f->named || f->started)
+		if (!parse_id(names.v[i].name, &id, &values))
 			continue;
-		snprintf(name, sizeof(name), "%u", f->id);
-		unlinkat(tree.objects_fd, name, 0);
-		snprintf(name, sizeof(name), "%u.values", f->id);
-		unlinkat(tree.objects_fd, name, 0);
+		f = find_id(id);
+		if (!f || (!f->named && !f->started))
+			unlinkat(tree.objects_fd, names.v[i].name, 0);
 	}
+	tree_names_free(&names);
 }
 
 static struct store_object *make_object(u32 id, enum store_kind kind)

@@ -31,6 +31,15 @@ static const char *object_name(u32 id, bool values, char buf[32])
 	return buf;
 }
 
+/* The companion first: a start that finds it alone could not tell whose it was. */
+static void object_remove(u32 id)
+{
+	char name[32];
+
+	unlinkat(tree.objects_fd, object_name(id, true, name), 0);
+	unlinkat(tree.objects_fd, object_name(id, false, name), 0);
+}
+
 u32 store_next_id(void)
 {
 	return __atomic_fetch_add(tree.next_id, 1, __ATOMIC_RELAXED);
@@ -93,13 +102,10 @@ static void object_free(struct store_object *obj)
 /* The last reference is gone: take it out, and its file unless a later start needs it. */
 static void store_ended(struct store_object *obj)
 {
-	char name[32];
-
 	pthread_mutex_lock(&store.lock);
 	__store_remove(obj);
 	if (!store.stopping && __store_links(obj) == 1) {
-		unlinkat(tree.objects_fd, object_name(obj->id, false, name), 0);
-		unlinkat(tree.objects_fd, object_name(obj->id, true, name), 0);
+		object_remove(obj->id);
 	}
 	pthread_mutex_unlock(&store.lock);
 	object_free(obj);
@@ -335,14 +341,6 @@ static int object_own(int fd, const struct fs_cred *cred, mode_t mode)
 	if (!tree.may_chown && cred->uid != geteuid())
 		return -EPERM;
 	return fchmod(fd, mode & 0777) < 0 ? -errno : 0;
-}
-
-static void object_remove(u32 id)
-{
-	char name[32];
-
-	unlinkat(tree.objects_fd, object_name(id, false, name), 0);
-	unlinkat(tree.objects_fd, object_name(id, true, name), 0);
 }
 
 static struct store_object *object_new(u32 id, enum store_kind kind, int fd)
