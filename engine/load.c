@@ -81,6 +81,22 @@ static int prog_make_runnable(struct bpf_prog *prog, bool no_jit)
 	return 0;
 }
 
+/* All programs that meet in a prog array must be of one kind, also those that only call through it. */
+static int prog_check_tail_calls(const struct bpf_prog *prog)
+{
+	for (u32 i = 0; i < prog->orig_len; i++) {
+		const struct bpf_insn *insn = &prog->orig_insns[i];
+
+		if (!bpf_insn_is_imm64(insn))
+			continue;
+		if (insn->src_reg == BPF_PSEUDO_MAP_IDX &&
+		    !bpf_prog_map_compatible(prog->used_maps[insn->imm], prog))
+			return -EINVAL;
+		i++; /* its second half */
+	}
+	return 0;
+}
+
 static int prog_finish(struct bpf_prog *prog, const struct bpf_verdict *verdict, bool no_jit)
 {
 	int err;
@@ -90,6 +106,8 @@ static int prog_finish(struct bpf_prog *prog, const struct bpf_verdict *verdict,
 		return err;
 	prog->verified_insns = verdict->insn_processed;
 	err = prog_make_runnable(prog, no_jit);
+	if (!err)
+		err = prog_check_tail_calls(prog);
 	return err ? err : bpf_prog_publish(prog);
 }
 
