@@ -14,6 +14,8 @@ int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, i
 
 	if (subprog < 0)
 		return -EINVAL;
+	if (env->global[subprog].is_global)
+		return check_global_call(env, subprog);
 	if (st->curframe + 1 >= MAX_CALL_FRAMES) {
 		verbose(env, "the call stack of %d frames is too deep\n", st->curframe + 2);
 		return -E2BIG;
@@ -94,6 +96,13 @@ int check_return_code(struct bpf_verifier_env *env)
 	err = check_reg_arg(env, BPF_REG_0, SRC_OP);
 	if (err)
 		return err;
+	if (cur_func(env)->subprogno) { /* of a global function */
+		if (reg->type == SCALAR_VALUE)
+			return 0;
+		verbose(env, "At subprogram exit the register R0 is not a scalar value (%s)\n",
+			reg_type_str(reg->type));
+		return -EINVAL;
+	}
 	if (!env->ops->retval_range || !env->ops->retval_range(env->prog, &minval, &maxval))
 		return 0;
 	if (reg->type != SCALAR_VALUE) {

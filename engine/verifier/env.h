@@ -112,6 +112,19 @@ struct bpf_insn_flow {
 	bool call_seen; /* a helper call that some path made: aux describes it */
 };
 
+/* What BTF says of a function that is global. */
+struct bpf_subprog_arg {
+	u32 type; /* SCALAR_VALUE, PTR_TO_CTX, PTR_TO_MEM | PTR_MAYBE_NULL */
+	u32 mem_size;
+};
+struct bpf_subprog_global {
+	bool is_global; /* and simple enough to be checked by itself */
+	bool called, verified;
+	bool changes_pkt_data;
+	u32 arg_cnt;
+	struct bpf_subprog_arg args[5];
+};
+
 #define BPF_ID_MAP_SIZE (MAX_BPF_REG + MAX_STACK_SLOTS) * MAX_CALL_FRAMES
 struct bpf_id_pair {
 	u32 old, cur;
@@ -134,6 +147,7 @@ struct bpf_verifier_env {
 	struct bpf_insn_aux_data *aux; /* out->aux */
 	struct bpf_subprog_info *subprogs; /* out->subprogs; one more entry ends the last */
 	u32 subprog_cnt;
+	struct bpf_subprog_global *global; /* by function */
 	u16 *subprog_of; /* by instruction */
 	struct bpf_insn_flow *flow;
 	bool strict_alignment;
@@ -361,6 +375,16 @@ int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn);
 int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int insn_idx);
 int get_helper_proto(struct bpf_verifier_env *env, int func_id,
 		     const struct bpf_func_proto **proto); /* -ERANGE, -EINVAL */
+
+void clear_all_pkt_pointers(struct bpf_verifier_env *env);
+
+/* ---- global.c */
+int find_global_funcs(struct bpf_verifier_env *env);
+int check_global_call(struct bpf_verifier_env *env, u32 subprog);
+int check_global_funcs(struct bpf_verifier_env *env);
+
+/* ---- verifier.c: walk from env->insn_idx with this first frame, which is taken over */
+int check_from(struct bpf_verifier_env *env, struct bpf_func_state *func);
 
 /* ---- constkey.c */
 s64 find_constant_key(const struct bpf_verifier_env *env, int i, int off);

@@ -327,7 +327,7 @@ static void note_call(struct bpf_verifier_env *env, int insn_idx, int func_id,
 
 /* ---- the result */
 
-static void clear_all_pkt_pointers(struct bpf_verifier_env *env)
+void clear_all_pkt_pointers(struct bpf_verifier_env *env)
 {
 	struct bpf_verifier_state *st = env->cur_state;
 

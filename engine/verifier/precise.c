@@ -153,13 +153,20 @@ static int enter_callee(struct bpf_verifier_env *env, struct backtrack_state *bt
 	return 0;
 }
 
+static bool calls_global(const struct bpf_verifier_env *env, const struct bpf_insn *insn)
+{
+	int subprog = find_subprog(env, (insn - env->insns) + insn->imm + 1);
+
+	return subprog >= 0 && env->global[subprog].is_global;
+}
+
 static int backtrack_jump(struct bpf_verifier_env *env, struct backtrack_state *bt,
 			  const struct bpf_insn *insn, int subseq_idx,
 			  const struct bpf_jmp_history_entry *e)
 {
 	switch (BPF_OP(insn->code)) {
 	case BPF_CALL:
-		if (bpf_insn_is_pseudo_call(insn))
+		if (bpf_insn_is_pseudo_call(insn) && !calls_global(env, insn))
 			return leave_callee(bt);
 		bt_clear_reg(bt, BPF_REG_0);
 		return bt->reg_masks[bt->frame] & CALL_ARGS ? -ENOTSUP : 0;
@@ -334,6 +341,13 @@ static int backtrack_part(struct bpf_verifier_env *env, const struct bpf_verifie
 	}
 }
 
+/* At the beginning of a global function: its arguments may be anything. */
+static bool only_arguments(const struct bpf_verifier_env *env, const struct backtrack_state *bt)
+{
+	return env->cur_state->frame[0]->subprogno && !bt->frame &&
+	       !(bt->reg_masks[0] & ~CALL_ARGS) && !bt->stack_masks[0];
+}
+
 /* Walk back from `start` with what env->bt asks for. */
 int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier_state *start)
 {
@@ -364,6 +378,8 @@ int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier
 			return 0;
 		last_idx = st->last_insn_idx;
 	}
+	if (!st && only_arguments(env, &env->bt))
+		return 0;
 	mark_all_scalars_precise(start);
 	bt_reset(&env->bt);
 	return 0;

@@ -436,27 +436,41 @@ static int do_check(struct bpf_verifier_env *env)
 	}
 }
 
-static int check_main(struct bpf_verifier_env *env)
+int check_from(struct bpf_verifier_env *env, struct bpf_func_state *func)
 {
-	struct bpf_func_state *func;
+	struct bpf_verifier_state *st = calloc(1, sizeof(*st));
 	int err;
 
-	env->cur_state = calloc(1, sizeof(*env->cur_state));
-	func = new_func_state(env, -1, 0, 0);
-	if (!env->cur_state || !func) {
+	if (!st) {
 		free_func_state(env, func);
 		return -ENOMEM;
 	}
-	env->cur_state->frame[0] = func;
-	env->cur_state->branches = 1;
-	mark_reg_known_zero(func->regs, BPF_REG_1);
-	func->regs[BPF_REG_1].type = PTR_TO_CTX;
-	mark_verifier_state_scratched(env);
+	if (env->cur_state)
+		free_verifier_state(env, env->cur_state);
+	free(env->cur_state);
+	st->frame[0] = func;
+	st->branches = 1;
+	st->first_insn_idx = env->insn_idx;
+	env->cur_state = st;
+	env->do_print_state = false;
+	env->prev_log_pos = 0;
 	env->prev_linfo = NULL;
+	mark_verifier_state_scratched(env);
 	err = do_check(env);
 	if (!err && !(env->log_level & BPF_LOG_LEVEL2))
 		bpf_log_reset(env->log, 0);
 	return err;
+}
+
+static int check_main(struct bpf_verifier_env *env)
+{
+	struct bpf_func_state *func = new_func_state(env, -1, 0, 0);
+
+	if (!func)
+		return -ENOMEM;
+	mark_reg_known_zero(func->regs, BPF_REG_1);
+	func->regs[BPF_REG_1].type = PTR_TO_CTX;
+	return check_from(env, func);
 }
 
 /* ---- the door */
@@ -491,14 +505,14 @@ static int alloc_env(struct bpf_verifier_env *env)
 static int run_passes(struct bpf_verifier_env *env)
 {
 	static int (*const passes[])(struct bpf_verifier_env *) = {
-		check_attributes,	alloc_env,     find_subprogs,
-		check_subprogs,		check_opcodes, check_cfg,
-		compute_live_registers, check_main,    check_max_stack_depth,
+		check_attributes, alloc_env,	      find_subprogs,	     check_subprogs,
+		check_opcodes,	  check_cfg,	      find_global_funcs,     compute_live_registers,
+		check_main,	  check_global_funcs, check_max_stack_depth,
 	};
 	int err = 0;
 
 	for (u32 i = 0; i < ARRAY_SIZE(passes) && !err; i++) {
-		if (passes[i] != check_main)
+		if (passes[i] != check_main && passes[i] != check_global_funcs)
 			env->insn_idx = passes[i] == check_max_stack_depth ? -1 : 0;
 		err = passes[i](env);
 	}
@@ -521,6 +535,7 @@ static void free_env(struct bpf_verifier_env *env)
 	free(env->explored);
 	free(env->flow);
 	free(env->subprog_of);
+	free(env->global);
 	free(env);
 }
 
