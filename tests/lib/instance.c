@@ -84,18 +84,25 @@ void instance_freeze(struct instance *in, u32 map)
 		in->err = bpf_map_freeze(in->maps[map]);
 }
 
+/*
+ * The verdict is that of a load without a log: one that did not fit is ENOSPC in Linux, accepted or not. At level
+ * 1 only a refusal has anything to say.
+ */
 static int load_kernel(struct instance *in, const struct bpf_prog_load_attr *attr, u32 log_level)
 {
 	static char *log;
+	int fd;
 
-	if (log_level && !log)
+	in->prog_fd = kernel_prog_load(attr, in->map_fds, 0, NULL, 0);
+	if (!log_level || (log_level == BPF_LOG_LEVEL1 && in->prog_fd >= 0))
+		return min(in->prog_fd, 0);
+	if (!log)
 		log = xcalloc(1, KERNEL_LOG_SIZE);
-	in->prog_fd = kernel_prog_load(attr, in->map_fds, log_level, log_level ? log : NULL,
-				       KERNEL_LOG_SIZE);
-	if (log_level) {
-		free(in->log);
-		in->log = strdup(log);
-	}
+	fd = kernel_prog_load(attr, in->map_fds, log_level, log, KERNEL_LOG_SIZE);
+	if (fd >= 0)
+		close(fd);
+	free(in->log);
+	in->log = strdup(log);
 	return min(in->prog_fd, 0);
 }
 
