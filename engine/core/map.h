@@ -38,6 +38,7 @@ struct bpf_map_ops {
 	const char *name; /* lower-case UAPI name: "hash" */
 	size_t map_size; /* bytes of the type's structure, which begins with struct bpf_map */
 	bool percpu; /* from outside, a value is those of all slots */
+	bool not_inner; /* cannot be in a map of maps */
 
 	/* Is this specification one that the type can serve? -EINVAL, -E2BIG, -EPERM. */
 	int (*alloc_check)(const struct bpf_map_spec *spec);
@@ -101,6 +102,9 @@ struct bpf_map_ops {
 	 */
 	int (*map_update_slot)(struct bpf_map *map, const void *key, void *object, u64 flags);
 
+	/* May `map` be where `meta` is expected? Type, sizes and flags agree already; NULL: then it may. */
+	bool (*map_meta_equal)(const struct bpf_map *meta, const struct bpf_map *map);
+
 	bool (*map_prog_compatible)(struct bpf_map *map, const struct bpf_prog *prog);
 	int (*map_restore_slots)(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv);
 
@@ -130,6 +134,12 @@ struct bpf_map {
 
 	/* prog_array: the program in each slot or NULL, read inside of an RCU section. NULL for the others. */
 	struct bpf_prog **progs;
+
+	/*
+	 * Maps of maps: what each map in it is like, for the verifier. It has a type, sizes and flags, and
+	 * no memory. NULL for the others.
+	 */
+	struct bpf_map *inner_map_meta;
 
 	enum bpf_map_type map_type;
 	u32 key_size, value_size, max_entries, map_flags;

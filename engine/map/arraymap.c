@@ -199,6 +199,12 @@ static u64 array_map_entries(const struct bpf_map *map)
 	return map->max_entries;
 }
 
+/* An index that was checked against the template's size is good in each map, unless they may differ in it. */
+static bool array_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
+{
+	return meta->map_flags & BPF_F_INNER_MAP || meta->max_entries == map->max_entries;
+}
+
 const struct bpf_map_ops array_map_ops = {
 	.name = "array",
 	.map_size = sizeof(struct bpf_map),
@@ -213,6 +219,7 @@ const struct bpf_map_ops array_map_ops = {
 	.map_get_next_key = array_map_get_next_key,
 	.map_iter = array_map_iter,
 	.map_gen_lookup = array_map_gen_lookup,
+	.map_meta_equal = array_map_meta_equal,
 	.map_direct_value_addr = array_map_direct_value_addr,
 	.map_entries = array_map_entries,
 };

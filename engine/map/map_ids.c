@@ -8,6 +8,31 @@ static pthread_mutex_t ids_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bpf_map **table; /* NULL is free; at most half full */
 static u32 table_size, table_used, last_id;
 
+/* The same by the id's halves, for readers without a lock. Pages of it are never given back. */
+#define ID_PAGE (1u << 16)
+static struct bpf_map **id_pages[1u << 16];
+
+static int id_publish(u32 id, struct bpf_map *map)
+{
+	struct bpf_map **page = id_pages[id / ID_PAGE];
+
+	if (!page) {
+		page = calloc(ID_PAGE, sizeof(*page));
+		if (!page)
+			return -ENOMEM;
+		bpf_rcu_assign_pointer(id_pages[id / ID_PAGE], page);
+	}
+	bpf_rcu_assign_pointer(page[id % ID_PAGE], map);
+	return 0;
+}
+
+struct bpf_map *bpf_map_ids_find(u32 id)
+{
+	struct bpf_map **page = bpf_rcu_dereference(id_pages[id / ID_PAGE]);
+
+	return page ? bpf_rcu_dereference(page[id % ID_PAGE]) : NULL;
+}
+
 static u32 ids_slot(struct bpf_map **maps, u32 size, u32 id)
 {
 	u32 i = id * 2654435761u & (size - 1);
@@ -48,7 +73,7 @@ int bpf_map_ids_add(struct bpf_map *map)
 
 		if (table[slot]) {
 			err = -EEXIST;
-		} else {
+		} else if (!(err = id_publish(id, map))) {
 			map->id = id;
 			table[slot] = map;
 			table_used++;
@@ -64,6 +89,7 @@ void bpf_map_ids_remove(struct bpf_map *map)
 	u32 gap;
 
 	pthread_mutex_lock(&ids_lock);
+	id_publish(map->id, NULL); /* the page is there */
 	gap = ids_slot(table, table_size, map->id);
 	table[gap] = NULL;
 	table_used--;

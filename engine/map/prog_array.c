@@ -286,6 +286,7 @@ static int prog_array_open(struct bpf_map *map)
 const struct bpf_map_ops prog_array_map_ops = {
 	.name = "prog_array",
 	.map_size = sizeof(struct bpf_prog_array),
+	.not_inner = true,
 	.alloc_check = prog_array_alloc_check,
 	.map_layout = prog_array_layout,
 	.alloc = prog_array_attach,

@@ -109,6 +109,11 @@ static void mark_ptr_or_null_reg(struct bpf_reg_state *reg, u32 id, bool is_null
 	}
 	reg->type &= ~PTR_MAYBE_NULL;
 	reg->id = 0;
+	/* What was found in a map of maps is a map. */
+	if (reg->type == PTR_TO_MAP_VALUE && reg->map_ptr->inner_map_meta) {
+		reg->type = CONST_PTR_TO_MAP;
+		reg->map_ptr = reg->map_ptr->inner_map_meta;
+	}
 }
 
 static void mark_ptr_or_null_regs(struct bpf_verifier_state *st, u32 regno, bool is_null)

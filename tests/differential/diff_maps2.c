@@ -306,12 +306,185 @@ static void test_lpm_trie(void **state)
 		trie_ops(sizes[i]);
 }
 
+/* ---- maps of maps: which templates, which maps fit, what operations answer */
+
+static const struct bpf_map_spec inner_specs[] = {
+	{.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 5},
+	{.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_ARRAY,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .max_entries = 4,
+	 .map_flags = BPF_F_INNER_MAP},
+	{.map_type = BPF_MAP_TYPE_ARRAY,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .max_entries = 9,
+	 .map_flags = BPF_F_INNER_MAP},
+	{.map_type = BPF_MAP_TYPE_ARRAY,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .max_entries = 4,
+	 .map_flags = BPF_F_RDONLY_PROG},
+	{.map_type = BPF_MAP_TYPE_HASH, .key_size = 4, .value_size = 8, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_HASH, .key_size = 4, .value_size = 8, .max_entries = 5},
+	{.map_type = BPF_MAP_TYPE_HASH, .key_size = 5, .value_size = 8, .max_entries = 5},
+	{.map_type = BPF_MAP_TYPE_HASH,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .max_entries = 5,
+	 .map_flags = BPF_F_NO_PREALLOC},
+	{.map_type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 5},
+	{.map_type = BPF_MAP_TYPE_PERCPU_HASH, .key_size = 4, .value_size = 8, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_LRU_HASH, .key_size = 4, .value_size = 8, .max_entries = 400},
+	{.map_type = BPF_MAP_TYPE_PROG_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+	 .key_size = 4,
+	 .value_size = 4,
+	 .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+	 .key_size = 4,
+	 .value_size = 4,
+	 .max_entries = 5},
+	{.map_type = BPF_MAP_TYPE_LPM_TRIE,
+	 .key_size = 8,
+	 .value_size = 8,
+	 .max_entries = 4,
+	 .map_flags = BPF_F_NO_PREALLOC},
+	{.map_type = BPF_MAP_TYPE_QUEUE, .value_size = 8, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_STACK, .value_size = 8, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_STACK, .value_size = 8, .max_entries = 5},
+	{.map_type = BPF_MAP_TYPE_BLOOM_FILTER, .value_size = 8, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_BLOOM_FILTER, .value_size = 8, .max_entries = 900},
+	{.map_type = BPF_MAP_TYPE_BLOOM_FILTER, .value_size = 8, .max_entries = 4, .map_extra = 3},
+	{.map_type = BPF_MAP_TYPE_RINGBUF, .max_entries = 4096},
+	{.map_type = BPF_MAP_TYPE_RINGBUF, .max_entries = 8192},
+	{.map_type = BPF_MAP_TYPE_STACK_TRACE, .key_size = 4, .value_size = 16, .max_entries = 4},
+};
+
+#define INNERS ARRAY_SIZE(inner_specs)
+
+static u32 compare_templates(enum bpf_map_type type, const int *fds, struct bpf_map *const *maps)
+{
+	struct bpf_map_spec spec = {
+		.map_type = type, .key_size = 4, .value_size = 4, .max_entries = 4};
+	u32 wrong = 0;
+
+	for (u32 i = 0; i < INNERS; i++) {
+		struct bpf_map *outer;
+		int fd, want, got;
+		u32 key = 1;
+
+		if (!maps[i])
+			continue;
+		spec.inner_map_id = maps[i]->id;
+		fd = k_create(&spec, fds[i]);
+		want = ours_of(min(fd, 0));
+		got = bpf_map_create(&spec, 0, -1, -1, &outer);
+		if (got != want) {
+			print_message("template %s: kernel %d, ours %d\n",
+				      describe(&inner_specs[i]), want, got);
+			wrong++;
+		}
+		for (u32 j = 0; !want && !got && j < INNERS; j++) {
+			int k_err, err;
+
+			if (!maps[j])
+				continue;
+			k_err = kernel_map_update(fd, &key, &fds[j], 0);
+			err = bpf_map_update_slot(outer, &key, maps[j], 0);
+			if (k_err == err)
+				continue;
+			print_message("in a %s of ", bpf_map_type_name(type));
+			print_message("%s: ", describe(&inner_specs[i]));
+			print_message("%s: kernel %d, ours %d\n", describe(&inner_specs[j]), k_err,
+				      err);
+			wrong++;
+		}
+		if (fd >= 0)
+			close(fd);
+		if (!got)
+			bpf_map_put(outer);
+	}
+	return wrong;
+}
+
+static void outer_ops(enum bpf_map_type type, const int *fds, struct bpf_map *const *maps)
+{
+	struct bpf_map_spec spec = {.map_type = type,
+				    .key_size = 4,
+				    .value_size = 4,
+				    .max_entries = 6,
+				    .inner_map_id = maps[3]->id};
+	int fd = k_create(&spec, fds[3]), want, got;
+	struct rnd r = {.state = type};
+	struct bpf_map *outer;
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &outer), 0);
+	for (u32 step = 0; step < 4000; step++) {
+		u32 key = rnd_below(&r, 9), pick = rnd_below(&r, 5), a = 0, b = 0, op;
+		u64 flags = rnd_below(&r, 3) ? 0 : rnd_below(&r, 4);
+
+		op = rnd_below(&r, 4);
+		if (op == 0) {
+			want = kernel_map_update(fd, &key, &fds[pick], flags);
+			got = bpf_map_update_slot(outer, &key, maps[pick], flags);
+		} else if (op == 1) {
+			want = kernel_map_delete(fd, &key);
+			got = bpf_map_delete(outer, &key);
+		} else if (op == 2) {
+			want = kernel_map_lookup(fd, &key, &a);
+			got = bpf_map_lookup(outer, &key, &b, 0);
+		} else {
+			/* A hash's order is its own. */
+			u32 *k = type == BPF_MAP_TYPE_HASH_OF_MAPS ? NULL : &key;
+
+			want = kernel_map_next_key(fd, k, &a);
+			got = bpf_map_next_key(outer, k, &b);
+		}
+		if (ours_of(want) != got)
+			fail_msg("%s step %u op %u key %u flags %llu: kernel %d, ours %d",
+				 describe(&spec), step, op, key, (unsigned long long)flags, want,
+				 got);
+	}
+	close(fd);
+	bpf_map_put(outer);
+}
+
+static void test_maps_of_maps(void **state)
+{
+	struct bpf_map *maps[INNERS];
+	int fds[INNERS];
+	u32 wrong;
+
+	for (u32 i = 0; i < INNERS; i++) {
+		fds[i] = k_create(&inner_specs[i], 0);
+		assert_true(fds[i] >= 0);
+		if (bpf_map_create(&inner_specs[i], 0, -1, -1, &maps[i]))
+			maps[i] = NULL; /* a type that this build lacks */
+	}
+	wrong = compare_templates(BPF_MAP_TYPE_ARRAY_OF_MAPS, fds, maps);
+	wrong += compare_templates(BPF_MAP_TYPE_HASH_OF_MAPS, fds, maps);
+	outer_ops(BPF_MAP_TYPE_ARRAY_OF_MAPS, fds, maps);
+	outer_ops(BPF_MAP_TYPE_HASH_OF_MAPS, fds, maps);
+	for (u32 i = 0; i < INNERS; i++) {
+		close(fds[i]);
+		if (maps[i])
+			bpf_map_put(maps[i]);
+	}
+	assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_create, need_kernel),
 		cmocka_unit_test_setup(test_queue_stack, need_kernel),
 		cmocka_unit_test_setup(test_lpm_trie, need_kernel),
+		cmocka_unit_test_setup(test_maps_of_maps, need_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

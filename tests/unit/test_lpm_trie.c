@@ -307,7 +307,7 @@ static void *race_reader(void *arg)
 						*race->bad = true;
 		}
 		bpf_run_exit();
-		race->reads++;
+		__atomic_fetch_add(&race->reads, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
