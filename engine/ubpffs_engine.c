@@ -2,6 +2,7 @@
  * ubpffs_engine.c - the library's public face: each function is a thin call of the engine
  */
 #include <stdio.h>
+#include "core/sample.h"
 #include "load.h"
 #include "ubpffs_engine.h"
 
@@ -160,9 +161,13 @@ API int ubpffs_prog_test_run(struct bpf_prog *prog, struct ubpffs_test_run *run)
 		.data_size_out = run->data_size_out,
 		.repeat = run->repeat,
 	};
+	void *outer = bpf_user_frame;
 	int err;
 
+	/* The user stack that programs see begins at who called us. */
+	bpf_user_frame = __builtin_frame_address(0);
 	err = bpf_prog_test_run(prog, &r);
+	bpf_user_frame = outer;
 	run->retval = r.retval;
 	run->duration = r.duration;
 	run->data_size_out = r.data_size_out;

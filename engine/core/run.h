@@ -17,11 +17,14 @@
 
 #define BPF_MAX_SLOTS 1024
 
+struct bpf_sample;
+
 struct bpf_thread { /* this thread's running state; helpers read it */
 	int slot; /* -1: none */
 	u32 depth; /* nested bpf_run_enter() */
 	u32 tail_call_cnt;
 	const struct bpf_prog *prog; /* the outermost running program */
+	const struct bpf_sample *sample; /* what the event saw (core/sample.h), or NULL */
 	void **guard; /* where a fault in native code goes, innermost first (run.c) */
 };
 

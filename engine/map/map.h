@@ -18,6 +18,7 @@ extern const struct bpf_map_ops queue_map_ops, stack_map_ops, lpm_trie_map_ops;
 extern const struct bpf_map_ops array_of_maps_map_ops, htab_of_maps_map_ops;
 extern const struct bpf_map_ops htab_map_ops, htab_percpu_map_ops;
 extern const struct bpf_map_ops htab_lru_map_ops, htab_lru_percpu_map_ops;
+extern const struct bpf_map_ops stack_trace_map_ops;
 
 #define BPF_F_ACCESS_MASK (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
 

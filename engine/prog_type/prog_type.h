@@ -12,6 +12,7 @@ extern const struct bpf_prog_type_ops bpf_socket_filter_ops;
 extern const struct bpf_prog_type_ops bpf_sched_cls_ops;
 extern const struct bpf_prog_type_ops bpf_xdp_ops;
 extern const struct bpf_prog_type_ops bpf_cgroup_skb_ops;
+extern const struct bpf_prog_type_ops bpf_perf_event_ops;
 
 #define BPF_LDX_INSN(size, dst, src, o)                        \
 	((struct bpf_insn){.code = BPF_LDX | BPF_MEM | (size), \

@@ -1,0 +1,51 @@
+/*
+ * sample.h - the event that a program runs for: its stacks and its task
+ *
+ * An event source fills a bpf_sample and names it in bpf_this.sample for the time of the run; the helpers that ask about
+ * stacks and the current task read it there. Without one they speak of this process: the user stack is the
+ * caller's own, by frame pointers, and there is no kernel stack.
+ */
+#ifndef UBPFFS_CORE_SAMPLE_H
+#define UBPFFS_CORE_SAMPLE_H
+
+#include "core/run.h"
+
+#define BPF_MAX_STACK_DEPTH 127 /* Linux: kernel.perf_event_max_stack */
+
+struct bpf_sample {
+	const u64 *kernel_ips; /* innermost first */
+	u32 kernel_nr;
+	const u64 *user_ips;
+	u32 user_nr;
+	u32 pid, tid, uid, gid; /* pid: the process, tid: the thread */
+	char comm[16];
+	u64 counter, enabled, running; /* what bpf_perf_prog_read_value() gives */
+	bool has_counter;
+};
+
+/*
+ * bpf_stack_ips - the stack that a program sees
+ *
+ * Up to `max` return addresses, innermost first, into ips. Returns how many, or -EFAULT when there is no such
+ * stack. ips needs room for `max`.
+ */
+int bpf_stack_ips(bool user, u64 *ips, u32 max);
+
+/*
+ * The frame at which this process's own user stack begins: an entry of the library sets it to
+ * __builtin_frame_address(0), so that frames of the engine are not shown. Nested entries restore it.
+ */
+extern __thread void *bpf_user_frame;
+
+/*
+ * bpf_build_ids - turn addresses of a process into build ids and file offsets
+ *
+ * out[i].status is BPF_STACK_BUILD_ID_VALID, or BPF_STACK_BUILD_ID_IP with the address itself when the file has no
+ * build id or is not to be found. pid 0: this process. Reads /proc; keeps what it found for a while.
+ */
+void bpf_build_ids(u32 pid, const u64 *ips, u32 nr, struct bpf_stack_build_id *out);
+
+extern const struct bpf_func_proto bpf_get_stack_proto;
+extern const struct bpf_func_proto bpf_get_stackid_proto; /* map/stackmap.c */
+
+#endif
