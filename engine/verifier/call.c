@@ -51,15 +51,6 @@ int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx)
 		verbose(env, "cannot return stack pointer to the caller\n");
 		return -EINVAL;
 	}
-	if (callee->may_end_early && r0->type != NOT_INIT) {
-		/* A load beyond the packet returned 0, or a tail-called program its own result. */
-		if (r0->type != SCALAR_VALUE) {
-			verbose(env, "LD_ABS and tail_call are only allowed in functions that "
-				     "return 'int'.\n");
-			return -EINVAL;
-		}
-		mark_reg_unknown(callee->regs, BPF_REG_0);
-	}
 	caller->regs[BPF_REG_0] = *r0;
 	*insn_idx = callee->callsite + 1;
 	if (env->log_level & BPF_LOG_LEVEL) {
@@ -150,6 +141,23 @@ int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 		check_reg_arg(env, i, DST_OP_NO_MARK);
 	}
 	mark_reg_unknown(regs, BPF_REG_0);
-	cur_func(env)->may_end_early = true;
 	return 0;
+}
+
+/*
+ * The instruction at env->insn_idx, in a function of the program, may end the function: a load beyond the packet
+ * with 0, a tail call with whatever the other program returned. That is walked first, the other case waits.
+ */
+int check_early_exit(struct bpf_verifier_env *env, bool known_zero)
+{
+	struct bpf_reg_state *regs = cur_regs(env);
+
+	if (!push_stack(env, env->insn_idx + 1, env->insn_idx))
+		return env->stack_size > BPF_COMPLEXITY_LIMIT_JMP_SEQ ? -E2BIG : -ENOMEM;
+	mark_reg_unknown(regs, BPF_REG_0);
+	if (known_zero)
+		__mark_reg_const_zero(&regs[BPF_REG_0]);
+	mark_reg_scratched(env, BPF_REG_0);
+	env->prev_insn_idx = env->insn_idx;
+	return prepare_func_exit(env, &env->insn_idx);
 }

@@ -65,6 +65,7 @@ static void mark_points(struct bpf_verifier_env *env, u32 t, const s64 *to, u32 
 	case BPF_CALL:
 		env->flow[to[0]].prune_point = true;
 		env->flow[to[0]].jmp_point = true;
+		env->flow[t].prune_point |= cnt > 1;
 		break;
 	case BPF_JA:
 		env->flow[to[0]].prune_point = true;

@@ -42,7 +42,6 @@ struct bpf_func_state {
 	int callsite; /* the call instruction in the caller's frame; -1 in the main program */
 	u32 frameno;
 	u32 subprogno;
-	bool may_end_early; /* past a packet load or a tail call: R0 need not be what exit has */
 	u32 nslots; /* slots in use: stack[i] is fp-8*(i+1) */
 	u32 cap;
 	struct bpf_stack_state *stack;
@@ -370,6 +369,7 @@ int get_constant_map_key(struct bpf_verifier_env *env, const struct bpf_reg_stat
 /* ---- call.c, helper.c */
 int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx);
 int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx);
+int check_early_exit(struct bpf_verifier_env *env, bool known_zero);
 int check_return_code(struct bpf_verifier_env *env);
 int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn);
 int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int insn_idx);

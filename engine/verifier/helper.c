@@ -286,7 +286,6 @@ static int check_tail_call(struct bpf_verifier_env *env, const struct bpf_call_a
 		verbose(env, "expected prog array map for tail call\n");
 		return -EINVAL;
 	}
-	cur_func(env)->may_end_early = true;
 	if (index->type != SCALAR_VALUE || !tnum_is_const(index->var_off) ||
 	    index->var_off.value >= meta->map_ptr->max_entries)
 		return 0;

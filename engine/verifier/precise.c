@@ -37,7 +37,7 @@ static void bt_clear_reg(struct backtrack_state *bt, u32 reg)
 
 static void mark_all_scalars_precise(struct bpf_verifier_state *st)
 {
-	for (; st; st = st->parent)
+	while ((st = st->parent))
 		for_each_reg_in_state(st, reg, if (reg->type == SCALAR_VALUE) reg->precise = true);
 }
 
@@ -153,6 +153,18 @@ static int enter_callee(struct bpf_verifier_env *env, struct backtrack_state *bt
 	return 0;
 }
 
+/* Backwards into a callee that ended before its exit; what it returned came from elsewhere. */
+static int end_early(struct backtrack_state *bt)
+{
+	if (bt->reg_masks[bt->frame] & CALL_ARGS || bt->frame + 1 >= MAX_CALL_FRAMES)
+		return -ENOTSUP;
+	bt_clear_reg(bt, BPF_REG_0);
+	bt->frame++;
+	bt->reg_masks[bt->frame] = 0;
+	bt->stack_masks[bt->frame] = 0;
+	return 0;
+}
+
 static bool calls_global(const struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
 	int subprog = find_subprog(env, (insn - env->insns) + insn->imm + 1);
@@ -161,13 +173,15 @@ static bool calls_global(const struct bpf_verifier_env *env, const struct bpf_in
 }
 
 static int backtrack_jump(struct bpf_verifier_env *env, struct backtrack_state *bt,
-			  const struct bpf_insn *insn, int subseq_idx,
+			  const struct bpf_insn *insn, int idx, int subseq_idx,
 			  const struct bpf_jmp_history_entry *e)
 {
 	switch (BPF_OP(insn->code)) {
 	case BPF_CALL:
 		if (bpf_insn_is_pseudo_call(insn) && !calls_global(env, insn))
 			return leave_callee(bt);
+		if (subseq_idx >= 0 && subseq_idx != idx + 1 && insn->imm == BPF_FUNC_tail_call)
+			return end_early(bt);
 		bt_clear_reg(bt, BPF_REG_0);
 		return bt->reg_masks[bt->frame] & CALL_ARGS ? -ENOTSUP : 0;
 	case BPF_EXIT:
@@ -186,9 +200,12 @@ static int backtrack_jump(struct bpf_verifier_env *env, struct backtrack_state *
 	return 0;
 }
 
-static int backtrack_ld(struct backtrack_state *bt, const struct bpf_insn *insn)
+static int backtrack_ld(struct backtrack_state *bt, const struct bpf_insn *insn, int idx,
+			int subseq_idx)
 {
 	if (BPF_MODE(insn->code) != BPF_IMM) {
+		if (subseq_idx >= 0 && subseq_idx != idx + 1)
+			return end_early(bt);
 		/* R0 is packet data; R1 to R5 are gone. */
 		bt->reg_masks[bt->frame] &= ~CALLER_SAVED;
 		return 0;
@@ -242,10 +259,10 @@ static int backtrack_insn(struct bpf_verifier_env *env, int idx, int subseq_idx,
 		err = backtrack_store(bt, insn, e);
 		break;
 	case BPF_LD:
-		err = backtrack_ld(bt, insn);
+		err = backtrack_ld(bt, insn, idx, subseq_idx);
 		break;
 	default:
-		err = backtrack_jump(env, bt, insn, subseq_idx, e);
+		err = backtrack_jump(env, bt, insn, idx, subseq_idx, e);
 	}
 	bt_sync_linked_regs(bt, e);
 	return err;
@@ -341,13 +358,6 @@ static int backtrack_part(struct bpf_verifier_env *env, const struct bpf_verifie
 	}
 }
 
-/* At the beginning of a global function: its arguments may be anything. */
-static bool only_arguments(const struct bpf_verifier_env *env, const struct backtrack_state *bt)
-{
-	return env->cur_state->frame[0]->subprogno && !bt->frame &&
-	       !(bt->reg_masks[0] & ~CALL_ARGS) && !bt->stack_masks[0];
-}
-
 /* Walk back from `start` with what env->bt asks for. */
 int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier_state *start)
 {
@@ -378,8 +388,9 @@ int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier
 			return 0;
 		last_idx = st->last_insn_idx;
 	}
-	if (!st && only_arguments(env, &env->bt))
-		return 0;
+	if (env->log_level & BPF_LOG_LEVEL2)
+		vtrace(env, "mark_precise: frame%u: falling back to forcing all scalars precise\n",
+		       env->bt.frame);
 	mark_all_scalars_precise(start);
 	bt_reset(&env->bt);
 	return 0;

@@ -257,8 +257,6 @@ static bool states_equal(struct bpf_verifier_env *env, const struct bpf_verifier
 		const struct bpf_func_state *of = old->frame[f], *cf = cur->frame[f];
 		u16 live = env->flow[frame_insn_idx(old, f)].live_regs;
 
-		if (f && of->may_end_early != cf->may_end_early)
-			return false;
 		for (u32 i = 0; i < BPF_REG_FP; i++)
 			if (live & 1u << i && !regsafe(env, &of->regs[i], &cf->regs[i], exact))
 				return false;

@@ -284,6 +284,9 @@ static int check_jmp_class(struct bpf_verifier_env *env, const struct bpf_insn *
 			err = check_func_call(env, insn, &env->insn_idx);
 		else
 			err = check_helper_call(env, insn, env->insn_idx);
+		if (!err && !insn->src_reg && insn->imm == BPF_FUNC_tail_call &&
+		    env->cur_state->curframe)
+			return check_early_exit(env, false);
 		break;
 	case BPF_JA:
 		env->insn_idx += jmp_offset(insn) + 1;
@@ -332,6 +335,8 @@ static int do_check_insn(struct bpf_verifier_env *env)
 	case BPF_LD:
 		if (BPF_MODE(insn->code) != BPF_IMM) {
 			err = check_ld_abs(env, insn);
+			if (!err && env->cur_state->curframe)
+				return check_early_exit(env, true);
 			break;
 		}
 		err = check_ld_imm(env, insn);
