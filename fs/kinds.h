@@ -20,6 +20,7 @@ extern const struct fs_node_ops progs_dir_ops;
 extern const struct fs_node_ops prog_dir_ops;
 extern const struct fs_node_ops newprog_ops;
 extern const struct fs_node_ops progslog_ops;
+void newprog_owner(struct fs_node *node, const struct fs_cred *cred); /* right after lookup */
 /* maps.c: M/maps, M/maps/<m> */
 extern const struct fs_node_ops maps_dir_ops;
 extern const struct fs_node_ops map_dir_ops;

@@ -35,6 +35,41 @@ struct newprog {
 	int verdict;
 };
 
+/*
+ * The file is its looker's: a fresh node belongs to who looked it up, so that cp -p may set what it likes (without
+ * effect). It can be written by who may make names in progs/.
+ */
+void newprog_owner(struct fs_node *node, const struct fs_cred *cred)
+{
+	node->priv = malloc(sizeof(*cred));
+	if (node->priv)
+		memcpy(node->priv, cred, sizeof(*cred));
+}
+
+static void new_free(struct fs_node *node)
+{
+	free(node->priv);
+}
+
+static int new_getattr(struct fs_node *node, struct stat *st)
+{
+	const struct fs_cred *owner = node->priv;
+
+	if (fstatat(fs_node_place(node)->fd, "", st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (owner) {
+		mode_t bits = perm_check(owner, st, W_OK | X_OK) ? 0 : 0200;
+
+		st->st_mode = S_IFREG | bits;
+		st->st_uid = owner->uid;
+		st->st_gid = owner->gid;
+	} else {
+		st->st_mode = S_IFREG | (st->st_mode & 0222);
+	}
+	st->st_nlink = 1;
+	return 0;
+}
+
 static int new_open(struct fs_open *open, struct fs_req *req)
 {
 	struct newprog *new = calloc(1, sizeof(*new));
@@ -212,6 +247,8 @@ const struct fs_node_ops newprog_ops = {
 	.slow = true,
 	.fresh = true,
 	.cancel_on_kill_only = true,
+	.getattr = new_getattr,
+	.free = new_free,
 	.open = new_open,
 	.write = new_write,
 	.flush = new_flush,

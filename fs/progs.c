@@ -324,8 +324,12 @@ static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *nam
 {
 	int row = progs_row(name), err;
 
-	if (row >= 0)
-		return fs_node_attr(dir, progs_attrs, row, out);
+	if (row >= 0) {
+		err = fs_node_attr(dir, progs_attrs, row, out);
+		if (!err && (*out)->ops == &newprog_ops)
+			newprog_owner(*out, &req->cred);
+		return err;
+	}
 	if (name[0] == '.')
 		return -ENOENT;
 	tree_rdlock();

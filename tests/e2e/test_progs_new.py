@@ -40,15 +40,18 @@ LOADERS = {
     "one_byte": "dd if=$O of=$M/progs/new bs=1 status=none",
     "tee": "tee $M/progs/new < $O > /dev/null",
     "two_commands": "{ head -c 100 $O; tail -c +101 $O; } | cat > $M/progs/new",
+    "cp_p": "cp -p $O $M/progs/new",
+    "install_like": "cp --no-preserve=all $O $M/progs/new",
     "sparse_cp": "cp --sparse=never $O $M/progs/new",
 }
 
 
+@pytest.mark.parametrize("user", [None, A])
 @pytest.mark.parametrize("how", LOADERS)
-def test_any_writer_accepted(m, shell, how):
-    m.sh("O=$P/count_ports.bpf.o; " + LOADERS[how], shell=shell)
+def test_any_writer_accepted(m, shell, how, user):
+    m.sh("O=$P/count_ports.bpf.o; " + LOADERS[how], shell=shell, user=user)
     assert m.names() == (["count_ports"], ["by_port", "by_proto"])
-    assert m.read("progs", "log").startswith("verdict: loaded\n")
+    assert m.out("cat $M/progs/log", user=user).startswith("verdict: loaded\n")
 
 
 @pytest.mark.parametrize("how", LOADERS)
