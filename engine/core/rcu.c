@@ -83,19 +83,35 @@ void bpf_rcu_read_unlock(void)
 /*
  * liburcu's own thread, which runs the callbacks, is registered by liburcu, and a second time is an
  * error. A callback that goes first (they run in order) tells that thread so; then callbacks may
- * use RCU too.
+ * use RCU too. After a fork() the child has a new such thread.
  */
-static struct rcu_head worker_head;
 static pthread_once_t worker_once = PTHREAD_ONCE_INIT;
 
-static void worker_is_online(struct rcu_head *unused)
+static void worker_is_online(struct rcu_head *head)
 {
 	thread_online = true;
+	free(head);
 }
 
 static void worker_tell(void)
 {
-	call_rcu(&worker_head, worker_is_online);
+	struct rcu_head *head = malloc(sizeof(*head));
+
+	if (!head)
+		abort();
+	call_rcu(head, worker_is_online);
+}
+
+static void fork_child(void)
+{
+	call_rcu_after_fork_child();
+	worker_tell();
+}
+
+static void worker_start(void)
+{
+	pthread_atfork(call_rcu_before_fork, call_rcu_after_fork_parent, fork_child);
+	worker_tell();
 }
 
 #ifdef RCU_TSAN
@@ -125,7 +141,7 @@ void bpf_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 	cell->head = head;
 	cell->func = func;
 	bpf_rcu_thread_online();
-	pthread_once(&worker_once, worker_tell);
+	pthread_once(&worker_once, worker_start);
 	tsan_reader_done();
 	call_rcu(&cell->own, rcu_cell_run);
 }
@@ -133,7 +149,7 @@ void bpf_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 void bpf_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 {
 	bpf_rcu_thread_online();
-	pthread_once(&worker_once, worker_tell);
+	pthread_once(&worker_once, worker_start);
 	call_rcu(head, func);
 }
 #endif

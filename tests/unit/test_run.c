@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/wait.h>
 #include "core/rcu.h"
 #include "core/run.h"
 
@@ -173,6 +174,34 @@ static void rcu_threads_register_themselves(void **state)
 	assert_int_equal(freed, 1200);
 }
 
+/* Both sides of a fork() go on; the child has a thread for callbacks of its own. */
+static void rcu_survives_fork(void **state)
+{
+	static int freed;
+	int status;
+	pid_t pid;
+
+#ifdef __SANITIZE_THREAD__
+	print_message("ThreadSanitizer does not let a child make threads\n");
+	skip();
+#endif
+	for (int round = 1; round <= 20; round++) {
+		rcu_worker(&freed);
+		pid = fork();
+		if (!pid) {
+			alarm(5);
+			rcu_worker(&freed);
+			bpf_rcu_barrier();
+			_exit(freed == round * 100 + 100 ? 0 : 1);
+		}
+		assert_true(pid > 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	bpf_rcu_barrier();
+	assert_int_equal(freed, 2000);
+}
+
 static struct thing {
 	int value;
 	struct rcu_head rcu;
@@ -292,6 +321,7 @@ int main(void)
 		cmocka_unit_test(C_a_thread_without_a_slot_sleeps_and_wakes),
 		cmocka_unit_test(D_nested_runs_keep_the_slot),
 		cmocka_unit_test(rcu_threads_register_themselves),
+		cmocka_unit_test(rcu_survives_fork),
 		cmocka_unit_test(rcu_readers_never_see_freed_memory),
 		cmocka_unit_test(trace_lines_come_whole_and_in_order),
 		cmocka_unit_test(trace_loses_the_oldest_lines_first),
