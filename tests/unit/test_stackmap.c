@@ -213,6 +213,7 @@ static void build_ids(void **state)
 		id2 = (u32)outer_call(prog);
 		if (!i)
 			id = id2;
+		__asm__ volatile("" : "+r"(i)); /* not unrolled */
 	}
 	assert_in_range(id, 0, 63);
 	assert_int_equal(id2, id);
