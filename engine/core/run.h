@@ -60,6 +60,12 @@ u64 bpf_interp_run(const void *ctx, const struct bpf_prog *prog);
  */
 int bpf_skb_load(const void *ctx, s32 off, u32 size, u64 *out);
 
+/* How the context of those programs begins (prog_type/skb.h holds to it): a JIT loads in place. */
+struct bpf_skb_head {
+	struct __sk_buff md;
+	u8 *data, *data_end; /* what lies at offset 0, and the end: the packet is linear */
+};
+
 /*
  * A test run, as BPF_PROG_TEST_RUN: the input is copied, the program runs `repeat` times on it (0
  * means 1), retval and duration are those of bpf(2) (ns a run, averaged). data_size_out is the room

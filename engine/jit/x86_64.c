@@ -204,6 +204,32 @@ static void load_imm64(struct jit_code *c, u32 i)
 		x_const(c, dst, bpf_insn_imm64(insn));
 }
 
+/* The slow way of a packet load: labels behind those of the subprograms. */
+static u32 stub_label(const struct jit_code *c, u32 i)
+{
+	return c->ir->len + 1 + c->ir->func_cnt + i;
+}
+
+static bool reserve(struct jit_code *c)
+{
+	if (c->cap - c->len < MAX_INSN_CODE) {
+		u32 cap = c->cap * 2;
+		u8 *buf = realloc(c->buf, cap);
+
+		if (!buf)
+			return false;
+		c->buf = buf;
+		c->cap = cap;
+	}
+	return !c->err;
+}
+
+static void mark_label(struct jit_code *c, u32 label)
+{
+	c->label_pos[label] = c->len;
+	c->label_fix[label] = c->fix_cnt;
+}
+
 /* ---- control flow */
 
 static void call_c(struct jit_code *c, const void *func)
@@ -352,14 +378,11 @@ static void tail_call(struct jit_code *c, u32 i)
 	x_rr(c, 0, 0xff, 4, RAX);
 }
 
-static void load_packet(struct jit_code *c, const struct bpf_insn *insn)
+/* The slow way: bpf_skb_load() at the offset in esi. */
+static void call_skb_load(struct jit_code *c, const struct bpf_insn *insn)
 {
 	u32 ok;
 
-	if (BPF_MODE(insn->code) == BPF_IND)
-		x_mem(c, 0, 0x8d, RSI, x86_reg_in(c, insn->src_reg, R11), insn->imm);
-	else
-		x_const(c, RSI, (u32)insn->imm);
 	x_mov(c, X_W, RDI, RBX);
 	x_const(c, RDX, bpf_size_to_bytes(insn->code));
 	x_mem(c, X_W, 0x8d, RCX, RBP, c->scratch);
@@ -370,6 +393,57 @@ static void load_packet(struct jit_code *c, const struct bpf_insn *insn)
 	leave_func(c);
 	x_here(c, ok);
 	x_mem(c, X_W, 0x8b, RAX, RBP, c->scratch);
+}
+
+/*
+ * R0 = what lies in the packet. Offsets from 0 on are loaded in place, after a look at the bounds; the negative
+ * ones, and what is outside, go the slow way, which stands behind the function (packet_stubs()). R1 to
+ * R5 are the instruction's to use.
+ */
+static void load_packet(struct jit_code *c, u32 i)
+{
+	const struct bpf_insn *insn = &c->ir->insns[i];
+	u32 size = bpf_size_to_bytes(insn->code);
+
+	if (BPF_MODE(insn->code) == BPF_IND)
+		x_mem(c, 0, 0x8d, RSI, x86_reg_in(c, insn->src_reg, R11), insn->imm);
+	else
+		x_const(c, RSI, (u32)insn->imm);
+	x_mem(c, X_W, 0x8b, RDI, RBX, offsetof(struct bpf_skb_head, data));
+	x_mem(c, X_W, 0x8b, RAX, RBX, offsetof(struct bpf_skb_head, data_end));
+	x_rr(c, X_W, 0x29, RDI, RAX);
+	x_ri(c, X_W, 5, RAX, size);
+	/* A negative offset, as the 32 bits that it is here, is beyond any packet. */
+	x_rr(c, X_W, 0x39, RSI, RAX);
+	x_fix(c, FIX_JCC, CC_L, stub_label(c, i));
+	x_sib(c, size == 4 ? 0 : X_0F,
+	      size == 4	  ? 0x8b
+	      : size == 2 ? 0xb7
+			  : 0xb6,
+	      RAX, RDI, RSI, 0, 0);
+	if (size == 2) {
+		x_rr(c, X_66, 0xc1, 1, RAX);
+		x_put1(c, 8);
+	} else if (size == 4) {
+		x86_bswap(c, RAX, 32);
+	}
+}
+
+/* Where load_packet() leaves the straight way; each stub comes back behind its instruction. */
+static int packet_stubs(struct jit_code *c, const struct jit_func *fn)
+{
+	for (u32 i = fn->start; fn->ld_abs && i < fn->end; i++) {
+		u8 op = c->ir->op[i];
+
+		if (op < BPF_OP_LD_ABS_B || op > BPF_OP_LD_IND_W)
+			continue;
+		if (!reserve(c))
+			return -ENOMEM;
+		mark_label(c, stub_label(c, i));
+		call_skb_load(c, &c->ir->insns[i]);
+		x_fix(c, FIX_JMP, 0, i + 1);
+	}
+	return 0;
 }
 
 /* ---- the table */
@@ -460,7 +534,7 @@ static void emit_insn(struct jit_code *c, u32 i)
 	case BPF_OP_LD_IND_B:
 	case BPF_OP_LD_IND_H:
 	case BPF_OP_LD_IND_W:
-		load_packet(c, insn);
+		load_packet(c, i);
 		break;
 	case BPF_OP_LDX_B:
 	case BPF_OP_LDX_H:
@@ -576,20 +650,6 @@ static void emit_combined(struct jit_code *c, u32 i)
 
 /* ---- the program */
 
-static bool reserve(struct jit_code *c)
-{
-	if (c->cap - c->len < MAX_INSN_CODE) {
-		u32 cap = c->cap * 2;
-		u8 *buf = realloc(c->buf, cap);
-
-		if (!buf)
-			return false;
-		c->buf = buf;
-		c->cap = cap;
-	}
-	return !c->err;
-}
-
 static void x86_free(struct jit_code *c)
 {
 	if (!c)
@@ -600,12 +660,6 @@ static void x86_free(struct jit_code *c)
 	free(c->label_fix);
 	free(c->fix_sum);
 	free(c);
-}
-
-static void mark_label(struct jit_code *c, u32 label)
-{
-	c->label_pos[label] = c->len;
-	c->label_fix[label] = c->fix_cnt;
 }
 
 /* A run begins here; a tail call enters behind. */
@@ -662,6 +716,8 @@ static int emit_all(struct jit_code *c)
 			if (ir->flags[i] & JIT_INVERTED)
 				mark_label(c, ++i);
 		}
+		if (packet_stubs(c, fn))
+			return -ENOMEM;
 	}
 	mark_label(c, ir->len);
 	return c->err ? -ENOMEM : 0;
@@ -687,8 +743,8 @@ static int x86_emit(const struct jit_ir *ir, bool far, struct jit_code **out)
 	c->bmi2 = !baseline && __builtin_cpu_supports("bmi2");
 	c->cap = 1024 + ir->len * 8;
 	c->buf = malloc(c->cap);
-	c->label_pos = calloc(ir->len + 1 + ir->func_cnt, sizeof(u32));
-	c->label_fix = calloc(ir->len + 1 + ir->func_cnt, sizeof(u32));
+	c->label_pos = calloc(2 * (size_t)ir->len + 1 + ir->func_cnt, sizeof(u32));
+	c->label_fix = calloc(2 * (size_t)ir->len + 1 + ir->func_cnt, sizeof(u32));
 	if (c->buf && c->label_pos && c->label_fix)
 		err = emit_all(c);
 	if (!err)

@@ -22,6 +22,11 @@ struct bpf_skb {
 	bool encapsulated; /* a program put an outer header around it */
 };
 
+_Static_assert(offsetof(struct bpf_skb, data) == offsetof(struct bpf_skb_head, data) &&
+		       offsetof(struct bpf_skb, data_end) ==
+			       offsetof(struct bpf_skb_head, data_end),
+	       "JITs read the bounds of packets in place");
+
 /* Room to leave before a packet, so that programs can push headers. */
 #define BPF_SKB_HEADROOM 256
 /*

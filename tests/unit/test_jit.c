@@ -3,6 +3,7 @@
  */
 #include "tests/lib/jitprog.h"
 
+#include <linux/filter.h>
 #include <time.h>
 
 #include "prog_type/skb.h"
@@ -566,6 +567,35 @@ static void packet_loads(void **state)
 	}
 }
 
+/* Negative offsets begin at the network or the link header; what is none of those is outside. */
+static void packet_loads_negative(void **state)
+{
+	static const struct {
+		s32 off;
+		u64 want;
+	} rows[] = {
+		{SKF_NET_OFF, 0x8081 + 1},
+		{SKF_NET_OFF + 10, 0x8a8b + 1},
+		{SKF_LL_OFF, 0x8081 + 1},
+		{SKF_NET_OFF + 63, 0},
+		{-1, 0},
+		{INT32_MIN, 0},
+		{INT32_MAX, 0},
+	};
+	struct packet p;
+
+	make_packet(&p);
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(RUN(&p.skb, BPF_MOV64_REG(6, 1), BPF_LD_ABS(BPF_H, rows[i].off),
+				     BPF_ALU64_IMM(BPF_ADD, 0, 1), BPF_EXIT_INSN()),
+				 rows[i].want);
+		assert_int_equal(RUN(&p.skb, BPF_MOV64_REG(6, 1), BPF_MOV64_IMM(7, rows[i].off),
+				     BPF_LD_IND(BPF_H, 7, 0), BPF_ALU64_IMM(BPF_ADD, 0, 1),
+				     BPF_EXIT_INSN()),
+				 rows[i].want);
+	}
+}
+
 /* A load outside of the packet leaves the subprogram that it stands in, with 0, and keeps R6 to R9. */
 static void packet_load_fails_in_subprog(void **state)
 {
@@ -643,6 +673,7 @@ int main(void)
 		cmocka_unit_test(tail_calls_in_subprog),
 		cmocka_unit_test(tail_calls_count_together),
 		cmocka_unit_test(packet_loads),
+		cmocka_unit_test(packet_loads_negative),
 		cmocka_unit_test(packet_load_fails_in_subprog),
 		cmocka_unit_test(refuses_broken_code),
 	};
