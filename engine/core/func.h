@@ -62,6 +62,7 @@ struct bpf_func_proto {
 	bool gpl_only;
 	bool pkt_access; /* packet pointers may be passed as memory */
 	bool changes_pkt_data; /* packet pointers are stale after the call */
+	bool may_leave_uninit; /* its MEM_UNINIT memory stays as it was when it fails */
 	enum bpf_return_type ret_type;
 	enum bpf_arg_type arg_type[5];
 	u32 arg_size[5]; /* ARG_PTR_TO_MEM without a size argument after it */

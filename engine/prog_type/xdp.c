@@ -146,8 +146,14 @@ BPF_HELPER(xdp_load_bytes)
 {
 	return (u64)xdp_copy(PTR(r1), (u32)r2, PTR(r3), (u32)r4, false);
 }
-XDP_PROTO(xdp_load_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM,
-	  ARG_CONST_SIZE);
+static const struct bpf_func_proto bpf_xdp_load_bytes_proto = {
+	.name = "bpf_xdp_load_bytes",
+	.id = BPF_FUNC_xdp_load_bytes,
+	.func = bpf_xdp_load_bytes,
+	.may_leave_uninit = true,
+	.ret_type = RET_INTEGER,
+	.arg_type = {ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM, ARG_CONST_SIZE},
+};
 
 BPF_HELPER(xdp_store_bytes)
 {

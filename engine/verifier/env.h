@@ -338,6 +338,7 @@ struct bpf_call_arg_meta {
 	struct bpf_map *map_ptr;
 	bool raw_mode;
 	bool pkt_access;
+	bool may_leave_uninit;
 	u32 regno;
 	int access_size;
 	u32 mem_size;

@@ -381,8 +381,8 @@ static int set_retval(struct bpf_verifier_env *env, const struct bpf_func_proto 
 		mark_reg_known_zero(regs, BPF_REG_0);
 		/* A place of an array that surely exists. */
 		if (func_id == BPF_FUNC_map_lookup_elem && is_array_kind(meta->map_ptr) &&
-		    !(meta->map_ptr->map_flags & BPF_F_INNER_MAP) &&
-		    meta->const_map_key >= 0 && meta->const_map_key < meta->map_ptr->max_entries)
+		    !(meta->map_ptr->map_flags & BPF_F_INNER_MAP) && meta->const_map_key >= 0 &&
+		    meta->const_map_key < meta->map_ptr->max_entries)
 			flags &= ~PTR_MAYBE_NULL;
 		r0->map_ptr = meta->map_ptr;
 		r0->type = PTR_TO_MAP_VALUE | flags;
@@ -433,6 +433,7 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 	if (err)
 		return err;
 	meta.pkt_access = proto->pkt_access;
+	meta.may_leave_uninit = proto->may_leave_uninit;
 	for (u32 i = 0; i < 5; i++) {
 		err = check_func_arg(env, i, &meta, proto);
 		if (err)

@@ -384,6 +384,8 @@ int check_stack_range_initialized(struct bpf_verifier_env *env, u32 regno, int o
 		meta = NULL;
 	}
 	if (meta && meta->raw_mode) {
+		for (int i = 0; meta->may_leave_uninit && i < access_size; i++)
+			note_uninit_read(env, func_of(env, reg), min_off + i);
 		meta->access_size = access_size;
 		meta->regno = regno;
 		return 0;
