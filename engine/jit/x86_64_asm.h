@@ -197,15 +197,6 @@ static inline void x_sib(struct jit_code *c, int f, u8 op, u8 reg, u8 base, u8 i
 	x_disp(c, reg, base, disp, shift << 6 | (index & 7) << 3 | (base & 7));
 }
 
-/* op reg, [(index << shift) + disp] */
-static inline void x_index(struct jit_code *c, int f, u8 op, u8 reg, u8 index, u8 shift, s32 disp)
-{
-	x_head(c, f, op, reg, index, 0);
-	x_put1(c, (reg & 7) << 3 | 4);
-	x_put1(c, shift << 6 | (index & 7) << 3 | 5);
-	x_put4(c, disp);
-}
-
 /* op reg, fs:[disp] */
 static inline void x_fs(struct jit_code *c, int f, u8 op, u8 reg, s32 disp)
 {
