@@ -185,7 +185,7 @@ int control_map_lookup_batch(struct control_call *call)
 	pair = malloc(size + 8);
 	ret = it && pair ? 1 : -ENOMEM;
 	while (ret > 0 && done < count) {
-		if (call->req->cancel)
+		if (fs_cancelled(call->req))
 			ret = -EINTR;
 		else
 			ret = bpf_map_iter_next(it, pair, pair + map->key_size);
@@ -217,7 +217,7 @@ int control_map_update_batch(struct control_call *call)
 			err = -EINVAL;
 	}
 	for (; !err && i < count; i += !err)
-		err = call->req->cancel
+		err = fs_cancelled(call->req)
 			      ? -EINTR
 			      : bpf_map_update(map, call->in + i * size,
 					       call->in + i * size + map->key_size, call->io.flags);
@@ -235,8 +235,9 @@ int control_map_delete_batch(struct control_call *call)
 		     call->in_len % map->key_size))
 		err = -EINVAL;
 	for (; !err && i < count; i += !err)
-		err = call->req->cancel ? -EINTR
-					: bpf_map_delete(map, call->in + (size_t)i * map->key_size);
+		err = fs_cancelled(call->req)
+			      ? -EINTR
+			      : bpf_map_delete(map, call->in + (size_t)i * map->key_size);
 	call->io.count = i;
 	return err;
 }

@@ -178,7 +178,7 @@ static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *
 
 	ret = pending_add(&d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
 	while (ret >= 0 && text_next_line(d->pending.buf, d->pending.len, false, &pos, &line, &n)) {
-		if (req->cancel)
+		if (fs_cancelled(req))
 			ret = -EINTR;
 		else
 			ret = write_line(d, req, line, n);

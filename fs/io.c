@@ -24,7 +24,7 @@ enum io_what { IO_READ, IO_WRITE, IO_FLUSH, IO_RELEASE, IO_IOCTL };
 struct fs_job {
 	struct worker_job work;
 	struct fs_job *next; /* in open->queue or waitq->jobs */
-	struct fs_job *watch_next;
+	struct fs_job *watch_next, *all_next, **all_pprev; /* under watch.lock */
 	bool watched;
 	struct fs_req req; /* holds a node reference */
 	fuse_req_t fuse; /* NULL: release, answered already */
@@ -145,10 +145,16 @@ void io_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct fs_job *jobs;
+	struct fs_job *jobs; /* interrupted */
+	struct fs_job *all; /* every job, for the end */
 	pthread_t thread;
 	bool running, stop;
 } watch = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
+
+static void job_cancel(struct fs_job *job)
+{
+	__atomic_store_n(&job->req.cancel, true, __ATOMIC_RELAXED);
+}
 
 /* SIGKILL is pending for the thread or its process (a fatal signal becomes one). */
 static bool being_killed(pid_t pid)
@@ -178,7 +184,7 @@ static void *watch_main(void *unused)
 
 		for (struct fs_job *job = watch.jobs; job; job = job->watch_next)
 			if (being_killed(job->req.cred.pid))
-				job->req.cancel = true;
+				job_cancel(job);
 		if (!watch.jobs) {
 			pthread_cond_wait(&watch.more, &watch.lock);
 			continue;
@@ -209,9 +215,25 @@ static void watch_add(struct fs_job *job)
 	pthread_mutex_unlock(&watch.lock);
 }
 
+static void watch_born(struct fs_job *job)
+{
+	pthread_mutex_lock(&watch.lock);
+	if (watch.stop)
+		job_cancel(job);
+	job->all_next = watch.all;
+	job->all_pprev = &watch.all;
+	if (watch.all)
+		watch.all->all_pprev = &job->all_next;
+	watch.all = job;
+	pthread_mutex_unlock(&watch.lock);
+}
+
 static void watch_remove(struct fs_job *job)
 {
 	pthread_mutex_lock(&watch.lock);
+	*job->all_pprev = job->all_next;
+	if (job->all_next)
+		job->all_next->all_pprev = job->all_pprev;
 	if (job->watched) {
 		struct fs_job **p = &watch.jobs;
 
@@ -227,8 +249,8 @@ void io_stop(void)
 {
 	pthread_mutex_lock(&watch.lock);
 	watch.stop = true;
-	for (struct fs_job *job = watch.jobs; job; job = job->watch_next)
-		job->req.cancel = true;
+	for (struct fs_job *job = watch.all; job; job = job->all_next)
+		job_cancel(job);
 	pthread_cond_signal(&watch.more);
 	pthread_mutex_unlock(&watch.lock);
 	if (watch.running)
@@ -264,7 +286,7 @@ static void io_interrupt(fuse_req_t fuse, void *data)
 		watch_add(job);
 		return;
 	}
-	job->req.cancel = true;
+	job_cancel(job);
 	if (waitq && waitq_take(job, waitq)) {
 		fs_uncount(parked);
 		worker_submit(&job->work);
@@ -278,7 +300,7 @@ static bool waitq_park(struct fs_job *job, struct fs_waitq *waitq, u64 seq)
 
 	pthread_mutex_lock(&waitq->lock);
 	__atomic_store_n(&waitq->waiting, 1, __ATOMIC_SEQ_CST);
-	park = __atomic_load_n(&waitq->seq, __ATOMIC_SEQ_CST) == seq && !job->req.cancel;
+	park = __atomic_load_n(&waitq->seq, __ATOMIC_SEQ_CST) == seq && !fs_cancelled(&job->req);
 	if (park) {
 		job->parked = waitq;
 		job->next = waitq->jobs;
@@ -399,6 +421,7 @@ static struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_ope
 	job->what = what;
 	if (req->node)
 		fs_node_get(req->node);
+	watch_born(job);
 	return job;
 }
 
@@ -444,7 +467,7 @@ static bool job_read(struct fs_job *job)
 
 	do {
 		seq = waitq ? __atomic_load_n(&waitq->seq, __ATOMIC_SEQ_CST) : 0;
-		if (job->req.cancel)
+		if (fs_cancelled(&job->req))
 			n = -EINTR;
 		else if (!buf)
 			n = -ENOMEM;

@@ -198,13 +198,13 @@ static int run_mounted(struct fuse_args *args, const char *mountpoint)
 		if (!fuse_session_mount(se, mountpoint)) {
 			daemon_ready();
 			ret = serve(se);
+			/* What runs is answered while there is somebody to answer to. */
+			io_stop();
+			worker_stop();
 			fuse_session_unmount(se);
 		}
 		fuse_remove_signal_handlers(se);
 	}
-	/* What is parked or running is answered before the session goes. */
-	io_stop();
-	worker_stop();
 	io_drop_opens();
 	fuse_session_destroy(se);
 	return ret;

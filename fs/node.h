@@ -54,6 +54,11 @@ struct fs_req {
 	bool logged; /* a sentence was given */
 };
 
+static inline bool fs_cancelled(const struct fs_req *req)
+{
+	return __atomic_load_n(&req->cancel, __ATOMIC_RELAXED);
+}
+
 /* A buffer that a text file's read fills; grows, never fails quietly (err is kept). */
 struct fs_text {
 	char *buf;

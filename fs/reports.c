@@ -138,7 +138,7 @@ void report_wait(u64 what, uid_t uid, const volatile bool *cancel)
 	for (;;) {
 		struct report *r = __report_find(what, uid, false);
 
-		if (!r || !busy(r) || *cancel)
+		if (!r || !busy(r) || __atomic_load_n(cancel, __ATOMIC_RELAXED))
 			break;
 		clock_gettime(CLOCK_REALTIME, &now);
 		if (!r->in_state[REPORT_RUNNING] &&

@@ -389,7 +389,8 @@ static int enter_insn(struct bpf_verifier_env *env, int prev_insn_idx)
 		verbose(env, "BPF program is too large. Processed %d insn\n", env->insn_processed);
 		return -E2BIG;
 	}
-	if (!(env->insn_processed & 0xff) && env->cancel && READ_ONCE(*env->cancel))
+	if (!(env->insn_processed & 0xff) && env->cancel &&
+	    __atomic_load_n(env->cancel, __ATOMIC_RELAXED))
 		return -EINTR;
 	st->last_insn_idx = prev_insn_idx;
 	st->insn_idx = env->insn_idx;
