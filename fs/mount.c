@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 /* A server that was killed leaves a mount that answers ENOTCONN. Only one of ours is taken away. */
@@ -49,9 +49,9 @@ static void take_away(const char *path)
 
 void mount_clear_stale(const char *path)
 {
-	struct stat st;
+	struct statvfs sv; /* asks the server, where stat() may be answered from a cache */
 
-	if (!stat(path, &st) || errno != ENOTCONN || !is_our_mount(path))
+	if (!statvfs(path, &sv) || errno != ENOTCONN || !is_our_mount(path))
 		return;
 	fprintf(stderr, "ubpffs: %s: taking away the mount of a server that is gone\n", path);
 	take_away(path);
