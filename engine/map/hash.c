@@ -144,30 +144,7 @@ static int htab_map_open(struct bpf_map *map)
 	return err || map->arena->was_clean ? err : htab_recover(bpf_htab(map));
 }
 
-/* ---- inlined into programs: the lookup for this key size, without dispatch */
-
-#define HTAB_LOOKUP_FUNC(name, size)                                                            \
-	static u64 name(u64 map, u64 key, u64 r3, u64 r4, u64 r5)                               \
-	{                                                                                       \
-		return (u64)(uintptr_t)lookup((struct bpf_htab *)map, (const void *)key, size); \
-	}
-HTAB_LOOKUP_FUNC(htab_lookup_key4, 4)
-HTAB_LOOKUP_FUNC(htab_lookup_key8, 8)
-HTAB_LOOKUP_FUNC(htab_lookup_key16, 16)
-HTAB_LOOKUP_FUNC(htab_lookup_key, 0)
-
-static int htab_map_gen_lookup(struct bpf_map *map, struct bpf_insn *buf, u32 max)
-{
-	bpf_func_t func = map->key_size == 4	? htab_lookup_key4
-			  : map->key_size == 8	? htab_lookup_key8
-			  : map->key_size == 16 ? htab_lookup_key16
-						: htab_lookup_key;
-
-	if (max < 1)
-		return -EOPNOTSUPP;
-	buf[0] = (struct bpf_insn){.code = BPF_JMP | BPF_CALL, .imm = BPF_CALL_IMM(func)};
-	return 1;
-}
+HTAB_GEN_LOOKUP(htab_map, lookup)
 
 const struct bpf_map_ops htab_map_ops = {
 	.name = "hash",
@@ -196,12 +173,20 @@ __htab_inline u32 find_idx(struct bpf_htab *htab, const void *key, const u32 key
 	return elem ? (u32)(((char *)elem - htab->elems) / htab->elem_size) : 0;
 }
 
-static u32 percpu_find(struct bpf_map *map, const void *key)
-{
+static u32 percpu_find(struct bpf_map *map, const void *key){
 #define call(size) find_idx(bpf_htab(map), key, size)
 	HTAB_BY_KEY_SIZE(map, call)
 #undef call
 }
+
+__htab_inline void *percpu_lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
+{
+	u32 idx = find_idx(htab, key, key_size);
+
+	return idx ? htab_pcpu_value(htab, idx, bpf_map_slot()) : NULL;
+}
+
+HTAB_GEN_LOOKUP(htab_percpu_map, percpu_lookup)
 
 static void *htab_percpu_map_lookup_elem(struct bpf_map *map, const void *key)
 {
@@ -297,4 +282,5 @@ const struct bpf_map_ops htab_percpu_map_ops = {
 	.sys_lookup_elem = htab_sys_lookup_elem,
 	.sys_update_elem = htab_percpu_sys_update_elem,
 	.map_iter = htab_map_iter,
+	.map_gen_lookup = htab_percpu_map_gen_lookup,
 };

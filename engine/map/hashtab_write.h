@@ -14,6 +14,7 @@
 #ifndef UBPFFS_MAP_HASHTAB_WRITE_H
 #define UBPFFS_MAP_HASHTAB_WRITE_H
 
+#include "core/func.h"
 #include "map/hashtab.h"
 
 #define SPARE_STRIDE (64 / sizeof(u32))
@@ -269,6 +270,33 @@ __htab_inline void __bucket_delete_unlock(struct bpf_htab *htab, u64 *head, u64 
 	elem_mark_dead(elem);
 	bucket_unlock(head, word_set_filter(word, __bucket_filter(htab, word_link(word))));
 }
+
+/*
+ * map_gen_lookup of a type: a call of the lookup for the map's key size, without dispatch. `find` is
+ * find(htab, key, key_size), inlined once for each.
+ */
+#define HTAB_GEN_LOOKUP_ONE(prefix, find, size)                                               \
+	static u64 prefix##_key##size(u64 map, u64 key, u64 r3, u64 r4, u64 r5)               \
+	{                                                                                     \
+		return (u64)(uintptr_t)find((struct bpf_htab *)map, (const void *)key, size); \
+	}
+#define HTAB_GEN_LOOKUP(prefix, find)                                                              \
+	HTAB_GEN_LOOKUP_ONE(prefix, find, 4)                                                       \
+	HTAB_GEN_LOOKUP_ONE(prefix, find, 8)                                                       \
+	HTAB_GEN_LOOKUP_ONE(prefix, find, 16)                                                      \
+	HTAB_GEN_LOOKUP_ONE(prefix, find, 0)                                                       \
+	static int prefix##_gen_lookup(struct bpf_map *map, struct bpf_insn *buf, u32 max)         \
+	{                                                                                          \
+		bpf_func_t func = map->key_size == 4	? prefix##_key4                            \
+				  : map->key_size == 8	? prefix##_key8                            \
+				  : map->key_size == 16 ? prefix##_key16                           \
+							: prefix##_key0;                           \
+                                                                                                   \
+		if (max < 1)                                                                       \
+			return -EOPNOTSUPP;                                                        \
+		buf[0] = (struct bpf_insn){.code = BPF_JMP | BPF_CALL, .imm = BPF_CALL_IMM(func)}; \
+		return 1;                                                                          \
+	}
 
 /* Why a free list gave nothing: the map is full, or the filesystem is. */
 static inline long htab_no_element(const struct bpf_htab *htab)

@@ -437,30 +437,18 @@ static int htab_lru_map_open(struct bpf_map *map)
 	return err;
 }
 
-/* ---- inlined into programs */
-
-#define HTAB_LOOKUP_FUNC(name, size)                                                            \
-	static u64 name(u64 map, u64 key, u64 r3, u64 r4, u64 r5)                               \
-	{                                                                                       \
-		return (u64)(uintptr_t)lookup((struct bpf_htab *)map, (const void *)key, size); \
-	}
-HTAB_LOOKUP_FUNC(htab_lru_lookup_key4, 4)
-HTAB_LOOKUP_FUNC(htab_lru_lookup_key8, 8)
-HTAB_LOOKUP_FUNC(htab_lru_lookup_key16, 16)
-HTAB_LOOKUP_FUNC(htab_lru_lookup_key, 0)
-
-static int htab_lru_map_gen_lookup(struct bpf_map *map, struct bpf_insn *buf, u32 max)
+__htab_inline void *percpu_lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
 {
-	bpf_func_t func = map->key_size == 4	? htab_lru_lookup_key4
-			  : map->key_size == 8	? htab_lru_lookup_key8
-			  : map->key_size == 16 ? htab_lru_lookup_key16
-						: htab_lru_lookup_key;
+	struct htab_elem *elem = find(htab, key, key_size);
 
-	if (max < 1)
-		return -EOPNOTSUPP;
-	buf[0] = (struct bpf_insn){.code = BPF_JMP | BPF_CALL, .imm = BPF_CALL_IMM(func)};
-	return 1;
+	if (!elem)
+		return NULL;
+	set_ref(elem);
+	return htab_pcpu_value(htab, elem_index(htab, elem), bpf_map_slot());
 }
+
+HTAB_GEN_LOOKUP(htab_lru_map, lookup)
+HTAB_GEN_LOOKUP(htab_lru_percpu_map, percpu_lookup)
 
 const struct bpf_map_ops htab_lru_map_ops = {
 	.name = "lru_hash",
@@ -496,4 +484,5 @@ const struct bpf_map_ops htab_lru_percpu_map_ops = {
 	.sys_lookup_elem = htab_sys_lookup_elem,
 	.sys_update_elem = htab_lru_percpu_sys_update_elem,
 	.map_iter = htab_map_iter,
+	.map_gen_lookup = htab_lru_percpu_map_gen_lookup,
 };

@@ -289,34 +289,46 @@ static void test_hash_spreads(void **state)
 		}
 }
 
+static void gen_lookup_agrees(enum bpf_map_type type, u32 key_size)
+{
+	struct bpf_map_spec spec = {
+		.map_type = type, .key_size = key_size, .value_size = 8, .max_entries = 100};
+	struct bpf_insn insn;
+	struct bpf_map *map;
+	char key[64];
+	u64 value = 1;
+
+	assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+	assert_int_equal(map->ops->map_gen_lookup(map, &insn, 1), 1);
+	assert_int_equal(map->ops->map_gen_lookup(map, &insn, 0), -EOPNOTSUPP);
+	assert_int_equal(insn.code, BPF_JMP | BPF_CALL);
+	bpf_run_enter();
+	for (u32 n = 0; n < 100; n += 2) {
+		key_of(key, key_size, n);
+		assert_int_equal(map->ops->map_update_elem(map, key, &value, 0), 0);
+	}
+	for (u32 n = 0; n < 100; n++) {
+		void *found;
+
+		key_of(key, key_size, n);
+		found = (void *)BPF_CALL_FUNC(insn.imm)((u64)map, (u64)key, 0, 0, 0);
+		assert_int_equal(found != NULL, n % 2 == 0);
+		assert_ptr_equal(found, map->ops->map_lookup_elem(map, key));
+	}
+	bpf_run_exit();
+	drop(map);
+}
+
 static void test_gen_lookup_agrees(void **state)
 {
+	static const enum bpf_map_type types[] = {BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_PERCPU_HASH,
+						  BPF_MAP_TYPE_LRU_HASH,
+						  BPF_MAP_TYPE_LRU_PERCPU_HASH};
 	static const u32 sizes[] = {4, 8, 16, 7, 33};
 
-	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct bpf_map *map = make(sizes[i], 8, 100);
-		struct bpf_insn insn;
-		char key[64];
-		u64 value;
-
-		assert_int_equal(map->ops->map_gen_lookup(map, &insn, 1), 1);
-		assert_int_equal(map->ops->map_gen_lookup(map, &insn, 0), -EOPNOTSUPP);
-		assert_int_equal(insn.code, BPF_JMP | BPF_CALL);
-		for (u32 n = 0; n < 100; n += 2) {
-			key_of(key, sizes[i], n);
-			value = n;
-			assert_int_equal(bpf_map_update(map, key, &value, 0), 0);
-		}
-		bpf_run_enter();
-		for (u32 n = 0; n < 100; n++) {
-			key_of(key, sizes[i], n);
-			assert_ptr_equal(
-				(void *)BPF_CALL_FUNC(insn.imm)((u64)map, (u64)key, 0, 0, 0),
-				map->ops->map_lookup_elem(map, key));
-		}
-		bpf_run_exit();
-		drop(map);
-	}
+	for (u32 t = 0; t < ARRAY_SIZE(types); t++)
+		for (u32 i = 0; i < ARRAY_SIZE(sizes); i++)
+			gen_lookup_agrees(types[t], sizes[i]);
 }
 
 static void test_large_map_is_sparse(void **state)
