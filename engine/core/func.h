@@ -18,6 +18,8 @@ typedef u64 (*bpf_func_t)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
 #define MEM_RDONLY	   BPF_TYPE_FLAG(1)
 #define MEM_UNINIT	   BPF_TYPE_FLAG(2) /* the helper fills it: need not be initialised */
 #define MEM_WRITE	   BPF_TYPE_FLAG(3)
+#define MEM_RINGBUF	   BPF_TYPE_FLAG(4) /* a reserved record: must be submitted or discarded */
+#define OBJ_RELEASE	   BPF_TYPE_FLAG(5) /* the helper takes the reference that this argument holds */
 #define BPF_BASE_TYPE_MASK 0xffu
 #define base_type(t)	   ((t)&BPF_BASE_TYPE_MASK)
 #define type_flag(t)	   ((t) & ~BPF_BASE_TYPE_MASK)
@@ -53,6 +55,7 @@ enum bpf_return_type {
 	RET_PTR_TO_MEM,
 	RET_PTR_TO_MAP_VALUE_OR_NULL = RET_PTR_TO_MAP_VALUE | PTR_MAYBE_NULL,
 	RET_PTR_TO_MEM_OR_NULL = RET_PTR_TO_MEM | PTR_MAYBE_NULL,
+	RET_PTR_TO_RINGBUF_MEM_OR_NULL = RET_PTR_TO_MEM | PTR_MAYBE_NULL | MEM_RINGBUF,
 };
 
 struct bpf_func_proto {
@@ -107,6 +110,11 @@ extern const struct bpf_func_proto bpf_map_delete_elem_proto;
 extern const struct bpf_func_proto bpf_map_push_elem_proto; /* map/map_helpers.c */
 extern const struct bpf_func_proto bpf_map_pop_elem_proto;
 extern const struct bpf_func_proto bpf_map_peek_elem_proto;
+extern const struct bpf_func_proto bpf_ringbuf_output_proto;
+extern const struct bpf_func_proto bpf_ringbuf_reserve_proto;
+extern const struct bpf_func_proto bpf_ringbuf_submit_proto;
+extern const struct bpf_func_proto bpf_ringbuf_discard_proto;
+extern const struct bpf_func_proto bpf_ringbuf_query_proto;
 extern const struct bpf_func_proto bpf_tail_call_proto;
 extern const struct bpf_func_proto bpf_trace_printk_proto; /* core/printk.c */
 

@@ -257,6 +257,12 @@ u64 bpf_map_mem_usage(
 	const struct bpf_map *map); /* bytes of address space; pages come as touched */
 
 /*
+ * Called (if set) when a consumer of this map's records should look: from programs, inside their RCU section,
+ * and it must not wait. Ring buffers and perf event arrays.
+ */
+extern void (*bpf_map_notify)(struct bpf_map *map);
+
+/*
  * The program in a slot of a prog_array, borrowed inside the caller's RCU section; NULL: nothing there, or
  * an index past the end. What a tail call jumps to. (map/prog_array.c)
  */

@@ -92,7 +92,7 @@ static int arena_map_values(struct bpf_arena *arena, const struct bpf_map_spec *
 
 	if (values_fd >= 0)
 		arena->values_fd = dup_fd(values_fd);
-	else if (spec->map_flags & BPF_F_MMAPABLE)
+	else if (spec->map_flags & BPF_F_MMAPABLE || spec->map_type == BPF_MAP_TYPE_RINGBUF)
 		arena->values_fd = values_memfd(arena->values_size);
 	if (arena->values_fd < -1) {
 		int err = arena->values_fd;

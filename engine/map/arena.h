@@ -53,7 +53,7 @@ struct bpf_arena {
  * bpf_arena_create - size the files and map them
  *
  * Descriptors are duplicated. index_fd -1 makes anonymous memory; values_fd -1 makes anonymous memory too,
- * or a sealed memfd when the map is BPF_F_MMAPABLE. index_bytes and values_bytes are what the type
+ * or a sealed memfd when the map is BPF_F_MMAPABLE or a ring buffer. index_bytes and values_bytes are what the type
  * needs beside the header. -ENOMEM, -E2BIG (does not fit in the address space), -EINVAL (a values file
  * that nobody asked for, or an index file without it), or the errno of ftruncate/mmap (-ENOSPC).
  */

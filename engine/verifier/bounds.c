@@ -79,6 +79,7 @@ static void become_scalar(struct bpf_reg_state *reg)
 	reg->map_ptr = NULL;
 	reg->map_uid = 0;
 	reg->id = 0;
+	reg->ref_obj_id = 0;
 	reg->frameno = 0;
 	reg->precise = false;
 }

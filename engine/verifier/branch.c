@@ -118,8 +118,11 @@ static void mark_ptr_or_null_reg(struct bpf_reg_state *reg, u32 id, bool is_null
 
 static void mark_ptr_or_null_regs(struct bpf_verifier_state *st, u32 regno, bool is_null)
 {
-	u32 id = st->frame[st->curframe]->regs[regno].id;
+	const struct bpf_reg_state *ptr = &st->frame[st->curframe]->regs[regno];
+	u32 id = ptr->id;
 
+	if (is_null && ptr->ref_obj_id && ptr->ref_obj_id == id)
+		forget_reference(st, id);
 	for_each_reg_in_state(st, reg, mark_ptr_or_null_reg(reg, id, is_null));
 }
 

@@ -122,6 +122,8 @@ int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 		return -EINVAL;
 	}
 	err = check_reg_arg(env, BPF_REG_6, SRC_OP);
+	if (!err)
+		err = check_resource_leak(env, "BPF_LD_[ABS|IND]");
 	if (err)
 		return err;
 	if (regs[BPF_REG_6].type != PTR_TO_CTX) {

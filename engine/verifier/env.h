@@ -71,6 +71,12 @@ struct bpf_jmp_history_entry {
 #define INSN_F_DST_REG_STACK 2 /* the compared dst register is a stack pointer */
 #define INSN_F_SRC_REG_STACK 4
 
+#define BPF_MAX_REFS 32 /* objects that a program may hold at once */
+struct bpf_reference_state {
+	u32 id;
+	int insn_idx; /* the call that gave it */
+};
+
 struct bpf_verifier_state {
 	struct bpf_func_state *frame[MAX_CALL_FRAMES];
 	struct bpf_verifier_state *parent;
@@ -79,6 +85,9 @@ struct bpf_verifier_state {
 	int insn_idx;
 	int first_insn_idx; /* where the part of the path since the parent begins */
 	int last_insn_idx; /* and the last instruction before insn_idx */
+
+	struct bpf_reference_state refs[BPF_MAX_REFS];
+	u32 ref_cnt;
 
 	struct bpf_jmp_history_entry *hist;
 	u32 hist_cnt, hist_cap;
@@ -344,6 +353,8 @@ struct bpf_call_arg_meta {
 	u32 mem_size;
 	u64 msize_max_value;
 	s64 const_map_key;
+	u32 release_regno; /* the argument that gives an object back */
+	u32 ref_obj_id; /* the object that an argument is, or lies in */
 };
 
 int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int off, int bpf_size,
@@ -366,6 +377,12 @@ int check_stack_range_initialized(struct bpf_verifier_env *env, u32 regno, int o
 /* The constant of key_size bytes that a stack pointer points at: 0, or -EOPNOTSUPP. */
 int get_constant_map_key(struct bpf_verifier_env *env, const struct bpf_reg_state *key,
 			 u32 key_size, s64 *value);
+
+/* ---- reference.c */
+int acquire_reference(struct bpf_verifier_env *env, int insn_idx); /* its id, or -E2BIG */
+bool forget_reference(struct bpf_verifier_state *st, u32 id);
+int release_reference(struct bpf_verifier_env *env, u32 id);
+int check_resource_leak(struct bpf_verifier_env *env, const char *what);
 
 /* ---- call.c, helper.c */
 int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx);

@@ -19,6 +19,10 @@ int get_helper_proto(struct bpf_verifier_env *env, int func_id, const struct bpf
 static const u32 map_key_value_types[] = {PTR_TO_STACK,	     PTR_TO_PACKET,    PTR_TO_PACKET_META,
 					  PTR_TO_MAP_KEY,    PTR_TO_MAP_VALUE, PTR_TO_MEM,
 					  __BPF_REG_TYPE_MAX};
+static const u32 mem_types[] = {
+	PTR_TO_STACK,	  PTR_TO_PACKET, PTR_TO_PACKET_META,	   PTR_TO_MAP_KEY,
+	PTR_TO_MAP_VALUE, PTR_TO_MEM,	 PTR_TO_MEM | MEM_RINGBUF, __BPF_REG_TYPE_MAX};
+static const u32 ringbuf_mem_types[] = {PTR_TO_MEM | MEM_RINGBUF, __BPF_REG_TYPE_MAX};
 static const u32 scalar_types[] = {SCALAR_VALUE, __BPF_REG_TYPE_MAX};
 static const u32 context_types[] = {PTR_TO_CTX, __BPF_REG_TYPE_MAX};
 static const u32 const_map_ptr_types[] = {CONST_PTR_TO_MAP, __BPF_REG_TYPE_MAX};
@@ -32,10 +36,14 @@ static const u32 *compatible_types(u32 arg_type)
 		return const_map_ptr_types;
 	case ARG_PTR_TO_MAP_KEY:
 	case ARG_PTR_TO_MAP_VALUE:
+		return map_key_value_types;
 	case ARG_PTR_TO_MEM:
 	case ARG_PTR_TO_LONG:
 	case ARG_PTR_TO_INT:
-		return map_key_value_types;
+		return mem_types;
+	case ARG_PTR_TO_RINGBUF_MEM:
+		return ringbuf_mem_types;
+	case ARG_CONST_ALLOC_SIZE_OR_ZERO:
 	case ARG_CONST_SIZE:
 	case ARG_CONST_SIZE_OR_ZERO:
 		return scalar_types;
@@ -142,6 +150,59 @@ static int check_fixed_size(struct bpf_verifier_env *env, u32 regno, int size, u
 	return check_helper_mem_access(env, regno, size, access_of(arg_type), false, meta);
 }
 
+/* How much to reserve: a number that is known when the program is loaded. */
+static int check_alloc_size(struct bpf_verifier_env *env, u32 regno, struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+
+	if (!tnum_is_const(reg->var_off)) {
+		verbose(env, "R%d is not a known constant'\n", regno);
+		return -EACCES;
+	}
+	meta->mem_size = (u32)reg->var_off.value;
+	return mark_chain_precision(env, regno);
+}
+
+/* What is given back is what was given, not a place in it. */
+static int check_release_arg(struct bpf_verifier_env *env, u32 regno)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+
+	if (reg->off) {
+		verbose(env,
+			"R%d must have zero offset when passed to release func or trusted arg to "
+			"kfunc\n",
+			regno);
+		return -EINVAL;
+	}
+	return check_ptr_off_reg(env, reg, regno);
+}
+
+/* Which object does the call take, or look at? */
+static int note_reference(struct bpf_verifier_env *env, u32 regno, u32 arg_type,
+			  struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+
+	if (arg_type & OBJ_RELEASE) {
+		if (!reg->ref_obj_id && !register_is_null(reg)) {
+			verbose(env, "R%d must be referenced when passed to release function\n",
+				regno);
+			return -EINVAL;
+		}
+		meta->release_regno = regno;
+	}
+	if (reg->ref_obj_id) {
+		if (meta->ref_obj_id) {
+			verbose(env, "more than one arg with ref_obj_id R%d %u %u\n", regno,
+				reg->ref_obj_id, meta->ref_obj_id);
+			return -EACCES;
+		}
+		meta->ref_obj_id = reg->ref_obj_id;
+	}
+	return 0;
+}
+
 static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call_arg_meta *meta,
 			  const struct bpf_func_proto *proto)
 {
@@ -160,11 +221,16 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	}
 	if (!register_is_null(reg) || !(arg_type & PTR_MAYBE_NULL)) {
 		err = check_reg_type(env, regno, arg_type);
-		if (!err && (reg->type == PTR_TO_CTX || reg->type == CONST_PTR_TO_MAP))
+		if (!err && arg_type & OBJ_RELEASE)
+			err = check_release_arg(env, regno);
+		else if (!err && (reg->type == PTR_TO_CTX || reg->type == CONST_PTR_TO_MAP))
 			err = check_ptr_off_reg(env, reg, regno);
 		if (err)
 			return err;
 	}
+	err = note_reference(env, regno, arg_type, meta);
+	if (err)
+		return err;
 	switch (base_type(arg_type)) {
 	case ARG_CONST_MAP_PTR:
 		meta->map_ptr = reg->map_ptr;
@@ -185,6 +251,8 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 		if (!proto->arg_size[arg])
 			return 0;
 		return check_fixed_size(env, regno, proto->arg_size[arg], arg_type, meta);
+	case ARG_CONST_ALLOC_SIZE_OR_ZERO:
+		return check_alloc_size(env, regno, meta);
 	case ARG_CONST_SIZE:
 	case ARG_CONST_SIZE_OR_ZERO:
 		return check_mem_size_reg(env, regno,
@@ -199,6 +267,7 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	}
 	case ARG_PTR_TO_CTX:
 	case ARG_PTR_TO_STACK:
+	case ARG_PTR_TO_RINGBUF_MEM: /* see check_release_arg() */
 		return 0;
 	default:
 		verbose(env, "R%d: this kind of helper argument is not supported by this build\n",
@@ -209,54 +278,65 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 
 /* ---- maps and what may be done with them */
 
-static bool func_takes_map(int func_id, enum bpf_map_type type)
+/* Types that have helpers of their own and take no others: a type, then its helpers up to a 0. */
+static const struct {
+	enum bpf_map_type type;
+	u16 funcs[7];
+} map_funcs[] = {
+	{BPF_MAP_TYPE_PROG_ARRAY, {BPF_FUNC_tail_call}},
+	{BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+	 {BPF_FUNC_perf_event_read, BPF_FUNC_perf_event_output, BPF_FUNC_skb_output,
+	  BPF_FUNC_perf_event_read_value, BPF_FUNC_xdp_output}},
+	{BPF_MAP_TYPE_RINGBUF,
+	 {BPF_FUNC_ringbuf_output, BPF_FUNC_ringbuf_reserve, BPF_FUNC_ringbuf_query,
+	  BPF_FUNC_ringbuf_reserve_dynptr, BPF_FUNC_ringbuf_submit_dynptr,
+	  BPF_FUNC_ringbuf_discard_dynptr}},
+	{BPF_MAP_TYPE_USER_RINGBUF, {BPF_FUNC_user_ringbuf_drain}},
+	{BPF_MAP_TYPE_STACK_TRACE, {BPF_FUNC_get_stackid}},
+	{BPF_MAP_TYPE_CGROUP_ARRAY,
+	 {BPF_FUNC_skb_under_cgroup, BPF_FUNC_current_task_under_cgroup}},
+	{BPF_MAP_TYPE_CGROUP_STORAGE, {BPF_FUNC_get_local_storage}},
+	{BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, {BPF_FUNC_get_local_storage}},
+	{BPF_MAP_TYPE_DEVMAP, {BPF_FUNC_redirect_map, BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_DEVMAP_HASH, {BPF_FUNC_redirect_map, BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_CPUMAP, {BPF_FUNC_redirect_map}},
+	{BPF_MAP_TYPE_XSKMAP, {BPF_FUNC_redirect_map, BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_ARRAY_OF_MAPS, {BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_HASH_OF_MAPS, {BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_QUEUE,
+	 {BPF_FUNC_map_peek_elem, BPF_FUNC_map_pop_elem, BPF_FUNC_map_push_elem}},
+	{BPF_MAP_TYPE_STACK,
+	 {BPF_FUNC_map_peek_elem, BPF_FUNC_map_pop_elem, BPF_FUNC_map_push_elem}},
+	{BPF_MAP_TYPE_BLOOM_FILTER, {BPF_FUNC_map_peek_elem, BPF_FUNC_map_push_elem}},
+};
+
+static bool row_has(size_t row, int func_id)
 {
-	switch (type) {
-	case BPF_MAP_TYPE_PROG_ARRAY:
-		return func_id == BPF_FUNC_tail_call;
-	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
-		return func_id == BPF_FUNC_perf_event_read ||
-		       func_id == BPF_FUNC_perf_event_output || func_id == BPF_FUNC_skb_output ||
-		       func_id == BPF_FUNC_perf_event_read_value || func_id == BPF_FUNC_xdp_output;
-	case BPF_MAP_TYPE_STACK_TRACE:
-		return func_id == BPF_FUNC_get_stackid;
-	case BPF_MAP_TYPE_RINGBUF:
-	case BPF_MAP_TYPE_USER_RINGBUF:
-		return func_id >= BPF_FUNC_ringbuf_output;
-	case BPF_MAP_TYPE_QUEUE:
-	case BPF_MAP_TYPE_STACK:
-	case BPF_MAP_TYPE_BLOOM_FILTER:
-		return func_id == BPF_FUNC_map_peek_elem || func_id == BPF_FUNC_map_pop_elem ||
-		       func_id == BPF_FUNC_map_push_elem;
-	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
-	case BPF_MAP_TYPE_HASH_OF_MAPS:
-		return func_id == BPF_FUNC_map_lookup_elem;
-	default:
-		return true;
-	}
+	for (size_t i = 0; map_funcs[row].funcs[i]; i++)
+		if (map_funcs[row].funcs[i] == func_id)
+			return true;
+	return false;
 }
 
-static bool map_serves_func(enum bpf_map_type type, int func_id)
+/* The kinds that have a value a slot. */
+static bool is_percpu_kind(enum bpf_map_type type)
 {
-	switch (func_id) {
-	case BPF_FUNC_tail_call:
-		return type == BPF_MAP_TYPE_PROG_ARRAY;
-	case BPF_FUNC_perf_event_read:
-	case BPF_FUNC_perf_event_output:
-		return type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
-	case BPF_FUNC_get_stackid:
-		return type == BPF_MAP_TYPE_STACK_TRACE;
-	case BPF_FUNC_map_lookup_percpu_elem:
-		return type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH ||
-		       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
-	case BPF_FUNC_map_peek_elem:
-	case BPF_FUNC_map_pop_elem:
-	case BPF_FUNC_map_push_elem:
-		return type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_STACK ||
-		       type == BPF_MAP_TYPE_BLOOM_FILTER;
-	default:
-		return true;
+	return type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH ||
+	       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+static bool func_takes_map(int func_id, enum bpf_map_type type)
+{
+	bool special = false; /* a helper of some of these types */
+
+	for (size_t i = 0; i < ARRAY_SIZE(map_funcs); i++) {
+		if (map_funcs[i].type == type)
+			return row_has(i, func_id);
+		special |= func_id != BPF_FUNC_map_lookup_elem && row_has(i, func_id);
 	}
+	if (func_id == BPF_FUNC_map_lookup_percpu_elem)
+		return is_percpu_kind(type);
+	return !special;
 }
 
 static int check_map_use(struct bpf_verifier_env *env, const struct bpf_map *map, int func_id)
@@ -269,7 +349,7 @@ static int check_map_use(struct bpf_verifier_env *env, const struct bpf_map *map
 		verbose(env, "write into map forbidden\n");
 		return -EACCES;
 	}
-	if (!func_takes_map(func_id, map->map_type) || !map_serves_func(map->map_type, func_id)) {
+	if (!func_takes_map(func_id, map->map_type)) {
 		verbose(env, "cannot pass map_type %d into func %s#%d\n", map->map_type,
 			func_id_name(func_id), func_id);
 		return -EINVAL;
@@ -281,11 +361,15 @@ static int check_map_use(struct bpf_verifier_env *env, const struct bpf_map *map
 static int check_tail_call(struct bpf_verifier_env *env, const struct bpf_call_arg_meta *meta)
 {
 	const struct bpf_reg_state *index = &cur_regs(env)[BPF_REG_3];
+	int err;
 
 	if (meta->map_ptr->map_type != BPF_MAP_TYPE_PROG_ARRAY) {
 		verbose(env, "expected prog array map for tail call\n");
 		return -EINVAL;
 	}
+	err = check_resource_leak(env, "tail_call");
+	if (err)
+		return err;
 	if (index->type != SCALAR_VALUE || !tnum_is_const(index->var_off) ||
 	    index->var_off.value >= meta->map_ptr->max_entries)
 		return 0;
@@ -389,6 +473,13 @@ static int set_retval(struct bpf_verifier_env *env, const struct bpf_func_proto 
 		if (flags & PTR_MAYBE_NULL)
 			r0->id = ++env->id_gen;
 		return 0;
+	case RET_PTR_TO_MEM:
+		mark_reg_known_zero(regs, BPF_REG_0);
+		r0->type = PTR_TO_MEM | flags;
+		r0->mem_size = meta->mem_size;
+		if (flags & PTR_MAYBE_NULL)
+			r0->id = ++env->id_gen;
+		return 0;
 	}
 	verbose(env, "the result of %s#%d is not supported by this build\n", func_id_name(func_id),
 		func_id);
@@ -422,6 +513,33 @@ static int find_proto(struct bpf_verifier_env *env, int func_id,
 	return 0;
 }
 
+static int check_release(struct bpf_verifier_env *env, int func_id,
+			 const struct bpf_call_arg_meta *meta)
+{
+	int err = -EINVAL;
+
+	if (meta->ref_obj_id)
+		err = release_reference(env, meta->ref_obj_id);
+	else if (register_is_null(&cur_regs(env)[meta->release_regno]))
+		err = 0;
+	if (err)
+		verbose(env, "func %s#%d reference has not been acquired before\n",
+			func_id_name(func_id), func_id);
+	return err;
+}
+
+/* R0 is an object that must be given back. */
+static int set_acquired(struct bpf_verifier_env *env, int insn_idx)
+{
+	struct bpf_reg_state *r0 = &cur_regs(env)[BPF_REG_0];
+	int id = acquire_reference(env, insn_idx);
+
+	if (id < 0)
+		return id;
+	r0->id = r0->ref_obj_id = (u32)id;
+	return 0;
+}
+
 int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int insn_idx)
 {
 	struct bpf_call_arg_meta meta = {.const_map_key = -1};
@@ -452,11 +570,18 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 		if (err)
 			return err;
 	}
+	if (meta.release_regno) {
+		err = check_release(env, func_id, &meta);
+		if (err)
+			return err;
+	}
 	for (u32 i = BPF_REG_0; i <= BPF_REG_5; i++) {
 		mark_reg_not_init(regs, i);
 		check_reg_arg(env, i, DST_OP_NO_MARK);
 	}
 	err = set_retval(env, proto, func_id, &meta);
+	if (!err && func_id == BPF_FUNC_ringbuf_reserve)
+		err = set_acquired(env, insn_idx);
 	if (!err)
 		err = check_map_use(env, meta.map_ptr, func_id);
 	if (err)

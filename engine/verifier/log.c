@@ -31,7 +31,8 @@ const char *reg_type_str(u32 type)
 	static __thread char str[32];
 	u32 base = base_type(type);
 
-	snprintf(str, sizeof(str), "%s%s%s", type & MEM_RDONLY ? "rdonly_" : "",
+	snprintf(str, sizeof(str), "%s%s%s%s", type & MEM_RDONLY ? "rdonly_" : "",
+		 type & MEM_RINGBUF ? "ringbuf_" : "",
 		 base < __BPF_REG_TYPE_MAX ? type_names[base] : "?",
 		 type & PTR_MAYBE_NULL ? "_or_null" : "");
 	return str;
@@ -192,6 +193,10 @@ void print_reg_state(struct bpf_log *log, const struct bpf_reg_state *reg, u32 f
 	}
 	if (reg->id & BPF_ADD_CONST)
 		bpf_log_printf(log, "%+d", reg->off);
+	if (reg->ref_obj_id) {
+		print_name(log, &sep, "ref_obj_id");
+		bpf_log_printf(log, "%u", reg->ref_obj_id);
+	}
 	if (!scalar)
 		print_pointer(log, reg, &sep);
 	print_variable_part(log, reg, &sep);

@@ -324,6 +324,7 @@ int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int 
 		break;
 	case PTR_TO_MEM:
 	case PTR_TO_MEM | MEM_RDONLY:
+	case PTR_TO_MEM | MEM_RINGBUF:
 		err = check_plain_mem_access(env, regno, off, size, t, value_regno);
 		break;
 	default:
@@ -362,6 +363,7 @@ int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_
 					       reg->map_ptr->value_size, zero_size_allowed);
 	case PTR_TO_MEM:
 	case PTR_TO_MEM | MEM_RDONLY:
+	case PTR_TO_MEM | MEM_RINGBUF:
 		if (access_type == BPF_WRITE && reg->type & MEM_RDONLY) {
 			verbose(env, "R%d cannot write into %s\n", regno, reg_type_str(reg->type));
 			return -EACCES;

@@ -192,6 +192,8 @@ void print_verifier_state(struct bpf_verifier_env *env, const struct bpf_verifie
 	for (i = 0; i < func->nslots; i++)
 		if (print_all || env->scratched_slots & 1ULL << i)
 			print_slot(env, &func->stack[i], i, frameno);
+	for (i = 0; i < st->ref_cnt; i++)
+		bpf_log_printf(env->log, "%s%d", i ? "," : " refs=", st->refs[i].id);
 	bpf_log_printf(env->log, "\n");
 	if (!print_all) {
 		env->scratched_regs = 0;

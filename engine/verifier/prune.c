@@ -124,7 +124,7 @@ static bool regs_exact(struct bpf_verifier_env *env, const struct bpf_reg_state 
 	if (old->type == NOT_INIT)
 		return true;
 	return old->off == cur->off && same_object(old, cur) && same_values(old, cur) &&
-	       check_ids(env, old->id, cur->id);
+	       check_ids(env, old->id, cur->id) && check_ids(env, old->ref_obj_id, cur->ref_obj_id);
 }
 
 static bool regsafe(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
@@ -149,7 +149,8 @@ static bool regsafe(struct bpf_verifier_env *env, const struct bpf_reg_state *ol
 	case PTR_TO_MAP_KEY:
 	case PTR_TO_MEM:
 		return old->off == cur->off && same_object(old, cur) && values_within(old, cur) &&
-		       check_ids(env, old->id, cur->id);
+		       check_ids(env, old->id, cur->id) &&
+		       check_ids(env, old->ref_obj_id, cur->ref_obj_id);
 	case PTR_TO_PACKET:
 	case PTR_TO_PACKET_META:
 		/* A longer proven range is fine. AT_PKT_END and its like decide branches. */
@@ -246,6 +247,18 @@ static bool same_callsites(const struct bpf_verifier_state *a, const struct bpf_
 	return true;
 }
 
+/* The same objects are held, under whatever number. */
+static bool refs_equal(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
+		       const struct bpf_verifier_state *cur)
+{
+	if (old->ref_cnt != cur->ref_cnt)
+		return false;
+	for (u32 i = 0; i < old->ref_cnt; i++)
+		if (!check_ids(env, old->refs[i].id, cur->refs[i].id))
+			return false;
+	return true;
+}
+
 static bool states_equal(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
 			 const struct bpf_verifier_state *cur, bool exact)
 {
@@ -253,6 +266,8 @@ static bool states_equal(struct bpf_verifier_env *env, const struct bpf_verifier
 		return false;
 	env->idmap_cnt = 0;
 	env->tmp_id_gen = env->id_gen;
+	if (!refs_equal(env, old, cur))
+		return false;
 	for (u32 f = 0; f <= old->curframe; f++) {
 		const struct bpf_func_state *of = old->frame[f], *cf = cur->frame[f];
 		u16 live = env->flow[frame_insn_idx(old, f)].live_regs;

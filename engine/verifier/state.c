@@ -134,6 +134,8 @@ int copy_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state 
 	dst->curframe = src->curframe;
 	dst->parent = src->parent;
 	dst->branches = src->branches;
+	memcpy(dst->refs, src->refs, src->ref_cnt * sizeof(src->refs[0]));
+	dst->ref_cnt = src->ref_cnt;
 	dst->insn_idx = src->insn_idx;
 	dst->first_insn_idx = src->first_insn_idx;
 	dst->last_insn_idx = src->last_insn_idx;

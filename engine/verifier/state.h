@@ -41,6 +41,7 @@ struct bpf_reg_state {
 	 * is the value of that id plus `off`.
 	 */
 	u32 id;
+	u32 ref_obj_id; /* the reference (reference.c) that this is a copy of, or lies in */
 	u32 frameno; /* PTR_TO_STACK: whose stack */
 	u32 live; /* enum bpf_reg_liveness, for pruning */
 	s32 subreg_def;

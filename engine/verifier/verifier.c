@@ -292,6 +292,9 @@ static int check_jmp_class(struct bpf_verifier_env *env, const struct bpf_insn *
 		env->insn_idx += jmp_offset(insn) + 1;
 		return 0;
 	case BPF_EXIT:
+		err = check_resource_leak(env, "BPF_EXIT instruction in main prog");
+		if (err)
+			return err;
 		if (env->cur_state->curframe) {
 			env->prev_insn_idx = env->insn_idx;
 			env->do_print_state = true;
