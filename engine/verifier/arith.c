@@ -1,8 +1,9 @@
 /*
  * arith.c - ALU instructions: on scalars by alu.c, on pointers here
  *
- * A pointer may have a scalar added or taken away; its bounds are those of the variable part of the offset. All
- * other arithmetic with pointers is refused, or makes a scalar of which nothing is known.
+ * A pointer may have a scalar added or taken away; its bounds are those of the variable part of the
+ * offset. All other arithmetic with pointers is refused, or makes a scalar of which nothing is
+ * known.
  */
 #include "verifier/env.h"
 
@@ -203,8 +204,9 @@ static int adjust_ptr_min_max_vals(struct bpf_verifier_env *env, const struct bp
 }
 
 /*
- * After scalar += K the register is its old family's value plus K; any other change ends the kinship. With 32-bit
- * arithmetic that holds of values below 2^32 only: `small` says that the register had such a one.
+ * After scalar += K the register is its old family's value plus K; any other change ends the
+ * kinship. With 32-bit arithmetic that holds of values below 2^32 only: `small` says that the
+ * register had such a one.
  */
 static void keep_link(const struct bpf_insn *insn, struct bpf_reg_state *dst,
 		      const struct bpf_reg_state *src, bool small)
@@ -225,8 +227,8 @@ static void keep_link(const struct bpf_insn *insn, struct bpf_reg_state *dst,
 }
 
 /*
- * `x & constant` and `x | constant` of an x that is -1 or 0 is how compilers choose without a branch
- * (x = y s>> 63). The walk goes on with each of the two values by itself.
+ * `x & constant` and `x | constant` of an x that is -1 or 0 is how compilers choose without a
+ * branch (x = y s>> 63). The walk goes on with each of the two values by itself.
  */
 static int maybe_fork_scalars(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 			      struct bpf_reg_state *dst)
@@ -403,7 +405,10 @@ static int check_unary(struct bpf_verifier_env *env, const struct bpf_insn *insn
 	if (err)
 		return err;
 	adjust_scalar_min_max_vals(insn, dst, *dst);
-	/* le64 here (be64 on the other machines) changes nothing: the value stays what its copies are. */
+	/*
+	 * le64 here (be64 on the other machines) changes nothing: the value stays what its copies
+	 * are.
+	 */
 	if (BPF_OP(insn->code) != BPF_END || insn->imm != 64 ||
 	    BPF_CLASS(insn->code) == BPF_ALU64 ||
 	    (BPF_SRC(insn->code) == BPF_TO_BE) == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__))

@@ -1,9 +1,10 @@
 /*
  * branch.c - conditional jumps: is one way impossible, and what each way tells
  *
- * Scalars: jump.c decides and refines; what is learnt of one register holds for all with the same id (linked
- * registers). Pointers: a comparison with 0 settles whether a nullable result is NULL, in all its copies;
- * a comparison of a packet pointer with data_end proves how many bytes lie before it.
+ * Scalars: jump.c decides and refines; what is learnt of one register holds for all with the same
+ * id (linked registers). Pointers: a comparison with 0 settles whether a nullable result is NULL,
+ * in all its copies; a comparison of a packet pointer with data_end proves how many bytes lie
+ * before it.
  */
 #include "verifier/env.h"
 
@@ -55,8 +56,8 @@ static void add_const(struct bpf_reg_state *reg, s64 delta, bool is32)
 }
 
 /*
- * Value of a member of the family from that of another. Where 32-bit arithmetic is in the family, its base is
- * below 2^32 (keep_link()).
+ * Value of a member of the family from that of another. Where 32-bit arithmetic is in the family,
+ * its base is below 2^32 (keep_link()).
  */
 static void derive(struct bpf_reg_state *reg, const struct bpf_reg_state *known)
 {

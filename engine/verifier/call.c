@@ -1,8 +1,9 @@
 /*
- * call.c - into functions of the program and out of them; the exit of the program; legacy packet loads
+ * call.c - into functions of the program and out of them; the exit of the program; legacy packet
+ * loads
  *
- * A call continues in the callee with a new frame; its exit continues after the call. A function is so walked
- * once for each call, with what is known there.
+ * A call continues in the callee with a new frame; its exit continues after the call. A function is
+ * so walked once for each call, with what is known there.
  */
 #include "verifier/env.h"
 
@@ -147,8 +148,9 @@ int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 }
 
 /*
- * The instruction at env->insn_idx, in a function of the program, may end the function: a load beyond the packet
- * with 0, a tail call with whatever the other program returned. That is walked first, the other case waits.
+ * The instruction at env->insn_idx, in a function of the program, may end the function: a load
+ * beyond the packet with 0, a tail call with whatever the other program returned. That is walked
+ * first, the other case waits.
  */
 int check_early_exit(struct bpf_verifier_env *env, bool known_zero)
 {

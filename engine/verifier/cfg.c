@@ -1,12 +1,14 @@
 /*
  * cfg.c - the flow of control, before anything is known about values
  *
- * check_cfg() walks every edge from the first instruction, depth first. What it does not reach is refused: the
- * compiler would have removed it. It marks the places where states are compared (targets of branches,
- * instructions after a call), and those that may be reached otherwise than from the instruction before.
+ * check_cfg() walks every edge from the first instruction, depth first. What it does not reach is
+ * refused: the compiler would have removed it. It marks the places where states are compared
+ * (targets of branches, instructions after a call), and those that may be reached otherwise than
+ * from the instruction before.
  *
- * compute_live_registers() then finds for each instruction the registers that are read after it before they are
- * written: the least solution of the usual equations, per function. A state is compared by live registers only.
+ * compute_live_registers() then finds for each instruction the registers that are read after it
+ * before they are written: the least solution of the usual equations, per function. A state is
+ * compared by live registers only.
  */
 #include "verifier/env.h"
 
@@ -80,7 +82,9 @@ static void mark_points(struct bpf_verifier_env *env, u32 t, const s64 *to, u32 
 	}
 }
 
-/* Take the next edge of the instruction on top: into the walk, or off the stack when none is left. */
+/*
+ * Take the next edge of the instruction on top: into the walk, or off the stack when none is left.
+ */
 static int walk_step(struct cfg_walk *w)
 {
 	struct bpf_verifier_env *env = w->env;
@@ -239,8 +243,8 @@ static void use_def(struct bpf_verifier_env *env, const struct bpf_insn *insn, u
 }
 
 /*
- * The work that is left: instructions whose successors changed. An instruction changes at most once a register, so
- * that the work is linear in the program, whatever its loops.
+ * The work that is left: instructions whose successors changed. An instruction changes at most once
+ * a register, so that the work is linear in the program, whatever its loops.
  */
 struct live_walk {
 	struct bpf_verifier_env *env;

@@ -8,10 +8,10 @@
  *	r1 = array
  *	call bpf_map_lookup_elem
  *
- * The verifier's states do not remember a constant in the upper half of a slot (neither do Linux's; a state that
- * did would be covered by fewer). Here only the text is looked at: backwards from the call to the store and to the
- * constant, as far as control can only have come from the instruction before. What it finds is true
- * of every execution; it serves the rewriter, not the verdict.
+ * The verifier's states do not remember a constant in the upper half of a slot (neither do Linux's;
+ * a state that did would be covered by fewer). Here only the text is looked at: backwards from the
+ * call to the store and to the constant, as far as control can only have come from the instruction
+ * before. What it finds is true of every execution; it serves the rewriter, not the verdict.
  */
 #include "verifier/env.h"
 
@@ -25,7 +25,9 @@ static bool is_atomic(const struct bpf_insn *insn)
 	return BPF_CLASS(insn->code) == BPF_STX && BPF_MODE(insn->code) == BPF_ATOMIC;
 }
 
-/* Was `insn`, which does not jump, only reached from the one before it, and may that one be passed? */
+/*
+ * Was `insn`, which does not jump, only reached from the one before it, and may that one be passed?
+ */
 static bool straight(const struct bpf_verifier_env *env, int i)
 {
 	const struct bpf_insn *before;
@@ -58,7 +60,10 @@ static s64 constant_of(const struct bpf_verifier_env *env, int i, u32 regno)
 	return -1;
 }
 
-/* The constant in the four bytes at fp+off of the current frame before the call at i; -1: not known. */
+/*
+ * The constant in the four bytes at fp+off of the current frame before the call at i; -1: not
+ * known.
+ */
 s64 find_constant_key(const struct bpf_verifier_env *env, int i, int off)
 {
 	while (straight(env, i)) {

@@ -6,9 +6,9 @@
  * prune points the current state is compared with the states that were seen there and proved safe
  * (env->explored); if one of them covers it, the path ends.
  *
- * A checkpoint is a state that is_state_visited() stored. Checkpoints form a tree by `parent`; `branches`
- * counts the paths below one that are not finished. A checkpoint whose branches is 0 is proved safe
- * and may serve to prune; its ancestors may not go before it does.
+ * A checkpoint is a state that is_state_visited() stored. Checkpoints form a tree by `parent`;
+ * `branches` counts the paths below one that are not finished. A checkpoint whose branches is 0 is
+ * proved safe and may serve to prune; its ancestors may not go before it does.
  *
  * Two facts flow backwards through that tree, so that states compare only what matters: which stack
  * slots were read (prune.c) and which scalars had to be known exactly (precise.c).
@@ -93,8 +93,9 @@ struct bpf_verifier_state {
 	u32 hist_cnt, hist_cap;
 
 	/*
-	 * Stack liveness, a bit a slot and a frame. `written`: completely overwritten since the parent
-	 * checkpoint. `read` (of a checkpoint): some path from here reads it before writing it.
+	 * Stack liveness, a bit a slot and a frame. `written`: completely overwritten since the
+	 * parent checkpoint. `read` (of a checkpoint): some path from here reads it before writing
+	 * it.
 	 */
 	u64 stack_written[MAX_CALL_FRAMES];
 	u64 stack_read[MAX_CALL_FRAMES];
@@ -318,7 +319,9 @@ static inline bool is_spilled_scalar_reg64(const struct bpf_stack_state *slot)
 	return slot->slot_type[0] == STACK_SPILL && slot->spilled_ptr.type == SCALAR_VALUE;
 }
 
-/* Visit each register and each spilled one of every frame of `st`; `reg` is the loop's name for it. */
+/*
+ * Visit each register and each spilled one of every frame of `st`; `reg` is the loop's name for it.
+ */
 #define for_each_reg_in_state(st, reg, body)                                               \
 	do {                                                                               \
 		for (u32 __f = 0; __f <= (st)->curframe; __f++) {                          \

@@ -1,10 +1,11 @@
 /*
  * global.c - global functions: checked once for any arguments of their types
  *
- * BTF says which functions are global and what they take. A call of one is not followed: the arguments must be
- * of the types, R0 is any number afterwards, and the function is walked by itself later, from arguments of which
- * nothing is known but their types: numbers, the context, or memory of a known size that may be NULL.
- * Functions that take or return anything else are walked at each call, like static ones.
+ * BTF says which functions are global and what they take. A call of one is not followed: the
+ * arguments must be of the types, R0 is any number afterwards, and the function is walked by itself
+ * later, from arguments of which nothing is known but their types: numbers, the context, or memory
+ * of a known size that may be NULL. Functions that take or return anything else are walked at each
+ * call, like static ones.
  */
 #include <bpf/btf.h>
 #include "verifier/env.h"

@@ -1,8 +1,9 @@
 /*
  * helper.c - calls of helper functions, checked against their prototypes
  *
- * Every argument must be of the kind that the prototype names; memory must be readable or writable for as many
- * bytes as the helper may touch. After the call R1 to R5 are gone, and R0 is what the prototype returns.
+ * Every argument must be of the kind that the prototype names; memory must be readable or writable
+ * for as many bytes as the helper may touch. After the call R1 to R5 are gone, and R0 is what the
+ * prototype returns.
  */
 #include "verifier/env.h"
 

@@ -1,8 +1,8 @@
 /*
  * mem.c - loads and stores by kind of pointer: context, map values, packets, memory
  *
- * A pointer is a base, a fixed offset and a variable offset with bounds. An access is allowed if it lies in the
- * object for the smallest and for the largest variable offset.
+ * A pointer is a base, a fixed offset and a variable offset with bounds. An access is allowed if it
+ * lies in the object for the smallest and for the largest variable offset.
  */
 #include "verifier/env.h"
 
@@ -162,7 +162,9 @@ static int check_packet_access(struct bpf_verifier_env *env, u32 regno, int off,
 			regno);
 		return -EACCES;
 	}
-	/* The range was proved for the same variable part: only the fixed one is left to look at. */
+	/*
+	 * The range was proved for the same variable part: only the fixed one is left to look at.
+	 */
 	err = reg->range < 0
 		      ? -EINVAL
 		      : __check_mem_access(env, regno, off, size, reg->range, zero_size_allowed);
@@ -295,8 +297,8 @@ static int check_stack_mem_access(struct bpf_verifier_env *env, int insn_idx, u3
 /*
  * check_mem_access - an access of one instruction through register regno
  *
- * value_regno: the register that a load fills or a store takes from; -1: none (an immediate, an atomic). `off` is
- * the instruction's.
+ * value_regno: the register that a load fills or a store takes from; -1: none (an immediate, an
+ * atomic). `off` is the instruction's.
  */
 int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int off, int bpf_size,
 		     enum bpf_access_type t, int value_regno, bool strict_once, bool is_ldsx)
@@ -382,7 +384,9 @@ int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_
 	}
 }
 
-/* Which instruction field names which register, and what kinds of memory may be changed in place. */
+/*
+ * Which instruction field names which register, and what kinds of memory may be changed in place.
+ */
 static int check_atomic_operands(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
 	const struct bpf_reg_state *dst = &cur_regs(env)[insn->dst_reg];

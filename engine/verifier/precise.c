@@ -1,14 +1,15 @@
 /*
  * precise.c - which scalars had to be known exactly
  *
- * A scalar is compared exactly by pruning only if its value decided something: a branch, an offset, a size.
- * When it does, mark_chain_precision() walks the path backwards from there and marks, in every checkpoint on the
- * way, the registers and stack slots that the value came from. Without marks, a loop's counter would make
- * every state different; with too few, an unsafe path would be pruned.
+ * A scalar is compared exactly by pruning only if its value decided something: a branch, an offset,
+ * a size. When it does, mark_chain_precision() walks the path backwards from there and marks, in
+ * every checkpoint on the way, the registers and stack slots that the value came from. Without
+ * marks, a loop's counter would make every state different; with too few, an unsafe path would be
+ * pruned.
  *
- * Guarantee: if a checkpoint S proved safe, then so is every state that regsafe() calls covered by S, for each
- * decision below S was made with values that S's marked registers determine. Where the walk cannot tell where
- * a value came from, all scalars of all ancestors are marked.
+ * Guarantee: if a checkpoint S proved safe, then so is every state that regsafe() calls covered by
+ * S, for each decision below S was made with values that S's marked registers determine. Where the
+ * walk cannot tell where a value came from, all scalars of all ancestors are marked.
  */
 #include <stdio.h>
 #include "verifier/env.h"
@@ -47,7 +48,10 @@ void mark_all_scalars_imprecise(struct bpf_verifier_state *st)
 	for_each_reg_in_state(st, reg, if (reg->type == SCALAR_VALUE) reg->precise = false);
 }
 
-/* One of a family of linked registers is wanted exactly: then so are the others, whose value it shares. */
+/*
+ * One of a family of linked registers is wanted exactly: then so are the others, whose value it
+ * shares.
+ */
 static void bt_sync_linked_regs(struct backtrack_state *bt, const struct bpf_jmp_history_entry *e)
 {
 	bool some = false;
@@ -292,7 +296,10 @@ static int prev_insn_idx(const struct bpf_verifier_state *st, int i, u32 *cnt)
 	return i - 1;
 }
 
-/* The masks now say what the checkpoint must have had exactly: mark it, and forget what it has marked. */
+/*
+ * The masks now say what the checkpoint must have had exactly: mark it, and forget what it has
+ * marked.
+ */
 static void mark_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
 {
 	struct backtrack_state *bt = &env->bt;
@@ -331,7 +338,10 @@ static void mark_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_st
 	}
 }
 
-/* Backwards through the part of the path that follows st's beginning. 1: nothing is wanted any more. */
+/*
+ * Backwards through the part of the path that follows st's beginning. 1: nothing is wanted any
+ * more.
+ */
 static int backtrack_part(struct bpf_verifier_env *env, const struct bpf_verifier_state *st,
 			  int last_idx, int *subseq_idx, bool skip_first)
 {

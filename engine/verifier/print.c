@@ -1,8 +1,9 @@
 /*
  * print.c - the verifier's log: messages, instructions with their source lines, whole states
  *
- * The format is the kernel's, line by line, since people and programs read it: the state that an instruction
- * changed stands behind it, after a semicolon; a state that is printed whole stands on its own line.
+ * The format is the kernel's, line by line, since people and programs read it: the state that an
+ * instruction changed stands behind it, after a semicolon; a state that is printed whole stands on
+ * its own line.
  */
 #include <stdio.h>
 #include "verifier/env.h"

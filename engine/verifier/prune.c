@@ -1,12 +1,13 @@
 /*
  * prune.c - is this state covered by one that was proved safe here?
  *
- * A state covers another if every execution that the other allows is allowed by it: each live register and each
- * stack slot that is still read is of the same kind and at least as general. Scalars whose value decided
- * nothing (precise.c) may differ. Identities (ids) must correspond one to one.
+ * A state covers another if every execution that the other allows is allowed by it: each live
+ * register and each stack slot that is still read is of the same kind and at least as general.
+ * Scalars whose value decided nothing (precise.c) may differ. Identities (ids) must correspond one
+ * to one.
  *
- * Slots that no path below a finished checkpoint read are forgotten in it, and so are dead registers.
- * A state that comes again exactly as an ancestor was is a loop that makes no progress.
+ * Slots that no path below a finished checkpoint read are forgotten in it, and so are dead
+ * registers. A state that comes again exactly as an ancestor was is a loop that makes no progress.
  */
 #include "verifier/env.h"
 
@@ -203,7 +204,10 @@ static bool slot_safe(struct bpf_verifier_env *env, const struct bpf_stack_state
 	const struct bpf_reg_state *old_reg = scalar_reg_for_stack(old);
 	const struct bpf_reg_state *cur_reg = scalar_reg_for_stack(cur);
 
-	/* What was written on the way that proved safe need not be on this one: then it reads zeros. */
+	/*
+	 * What was written on the way that proved safe need not be on this one: then it reads
+	 * zeros.
+	 */
 	for (u32 i = 0; i < 8; i++)
 		if (cur->slot_type[i] == STACK_INVALID && old->slot_type[i] != STACK_INVALID)
 			env->out->zero_stack = true;

@@ -2,12 +2,14 @@
  * stack.c - loads from and stores to the program's stack
  *
  * A slot is 8 bytes, fp-8*(i+1) is slot i, and slot_type[] counts downwards: byte fp+off is
- * slot_type[(-off - 1) % 8] of its slot, so that slot_type[7] is the slot's lowest address. A register
- * that is stored at the lowest address of a slot keeps all that is known of it (STACK_SPILL, from
- * slot_type[7] downwards); anything else leaves bytes of unknown value (STACK_MISC) or zeros (STACK_ZERO).
+ * slot_type[(-off - 1) % 8] of its slot, so that slot_type[7] is the slot's lowest address. A
+ * register that is stored at the lowest address of a slot keeps all that is known of it
+ * (STACK_SPILL, from slot_type[7] downwards); anything else leaves bytes of unknown value
+ * (STACK_MISC) or zeros (STACK_ZERO).
  *
- * Bytes that nothing was stored to (STACK_INVALID) may be read, as in Linux: they are unknown. What lies in that
- * memory is nobody's business, so such a program is marked zero_stack and its frames start as zeros.
+ * Bytes that nothing was stored to (STACK_INVALID) may be read, as in Linux: they are unknown. What
+ * lies in that memory is nobody's business, so such a program is marked zero_stack and its frames
+ * start as zeros.
  */
 #include "verifier/env.h"
 
@@ -247,7 +249,10 @@ static int spill_size(const struct bpf_stack_state *slot)
 	return size;
 }
 
-/* Part of a spilled scalar, or more than it: into a register. Sets *tracked if it is a fill of the spill. */
+/*
+ * Part of a spilled scalar, or more than it: into a register. Sets *tracked if it is a fill of the
+ * spill.
+ */
 static void fill_part(struct bpf_verifier_env *env, struct bpf_func_state *func, int off, int size,
 		      int dst_regno, bool *tracked)
 {

@@ -1,8 +1,9 @@
 /*
  * state.c - verifier states as memory: made, copied, dropped; the stack of branches that wait
  *
- * A state owns its frames, a frame its stack slots. Only slots below `nslots` exist; the rest of the stack is
- * untouched. All of it is counted in env->mem, which has a limit: what is verified comes from outside.
+ * A state owns its frames, a frame its stack slots. Only slots below `nslots` exist; the rest of
+ * the stack is untouched. All of it is counted in env->mem, which has a limit: what is verified
+ * comes from outside.
  */
 #include "verifier/env.h"
 
@@ -105,7 +106,10 @@ static int copy_func_state(struct bpf_verifier_env *env, struct bpf_func_state *
 	return 0;
 }
 
-/* The frames and what belongs to the path; `dst` keeps what memory it has. The history is copied, too. */
+/*
+ * The frames and what belongs to the path; `dst` keeps what memory it has. The history is copied,
+ * too.
+ */
 int copy_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state *dst,
 			const struct bpf_verifier_state *src)
 {
@@ -157,7 +161,8 @@ void free_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state
 }
 
 /*
- * push_stack - the other branch of the instruction at hand: a copy of the current state, to be walked later
+ * push_stack - the other branch of the instruction at hand: a copy of the current state, to be
+ * walked later
  *
  * Returns the copy, for the caller to refine, or NULL when there are too many or memory ran out.
  */
@@ -210,7 +215,10 @@ int pop_stack(struct bpf_verifier_env *env, int *prev_insn_idx, int *insn_idx, b
 	return 0;
 }
 
-/* A path ended: its checkpoints have one unfinished branch less, and so on upwards when it was the last. */
+/*
+ * A path ended: its checkpoints have one unfinished branch less, and so on upwards when it was the
+ * last.
+ */
 void update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
 {
 	while (st) {

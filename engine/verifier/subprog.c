@@ -1,8 +1,8 @@
 /*
  * subprog.c - where the functions of a program begin and end, and how deep they stack
  *
- * Functions lie one after the other; the main program is the first. A function begins where a call goes.
- * Jumps stay inside of their function, and nothing falls from one into the next.
+ * Functions lie one after the other; the main program is the first. A function begins where a call
+ * goes. Jumps stay inside of their function, and nothing falls from one into the next.
  */
 #include <bpf/btf.h>
 #include "verifier/env.h"

@@ -2,15 +2,18 @@
  * verifier.c - bpf_check(): is this program safe to run?
  *
  * In this order:
- *  1. subprog.c finds the functions; every instruction must be of the table; references to maps are resolved.
- *  2. cfg.c checks that every instruction is reached and that control stays inside, and finds live registers.
+ *  1. subprog.c finds the functions; every instruction must be of the table; references to maps
+ *     are resolved.
+ *  2. cfg.c checks that every instruction is reached and that control stays inside, and finds live
+ *     registers.
  *  3. do_check() walks all paths from the first instruction with what is known of each register and
  *     each stack slot. Where two paths meet, the second ends if the first covers it (prune.c).
+ *     Global functions are walked by themselves after that (global.c).
  *  4. subprog.c adds up the stack of every chain of calls.
  *
- * The program is refused at the first path on which something cannot be proved. Like a loader with all
- * capabilities on Linux, a program may hold, compare and store pointers as numbers, and may read stack that it
- * has not written.
+ * The program is refused at the first path on which something cannot be proved. Like a loader with
+ * all capabilities on Linux, a program may hold, compare and store pointers as numbers, and may
+ * read stack that it has not written.
  */
 #include "verifier/env.h"
 
@@ -79,7 +82,10 @@ static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
 	return 0;
 }
 
-/* Code bytes of the table, whole LD_IMM64 and maps that exist; the other fields when the walk comes by. */
+/*
+ * Code bytes of the table, whole LD_IMM64 and maps that exist; the other fields when the walk comes
+ * by.
+ */
 static int check_opcodes(struct bpf_verifier_env *env)
 {
 	int err;

@@ -1,13 +1,15 @@
 /*
- * fuzz_verifier.c - what nobody should load: does the verifier survive it, and was it right to accept?
+ * fuzz_verifier.c - what nobody should load: does the verifier survive it, and was it right to
+ * accept?
  *
  *	fuzz_verifier -seconds N [-seed S] [-only I]
  *
  * Each iteration takes one of: random bytes; instructions of the table with random fields; a row of
- * tests/lib/testprog.c, or a generated program, with some fields changed, instructions swapped, repeated or
- * left out. It is checked at a random log level as a random program type. What is accepted runs a few times in
- * the interpreter: build with SAN=address,undefined, which then watches each access of the program. A
- * crash, a report of a sanitizer, or a load of more than LOAD_SECONDS ends the run.
+ * tests/lib/testprog.c, or a generated program, with some fields changed, instructions swapped,
+ * repeated or left out. It is checked at a random log level as a random program type. What is
+ * accepted runs a few times in the interpreter: build with SAN=address,undefined, which then
+ * watches each access of the program. A crash, a report of a sanitizer, or a load of more than
+ * LOAD_SECONDS ends the run.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /*
- * test_verifier_functions.c - calls in compiled programs: static, global, and functions that end early
+ * test_verifier_functions.c - calls in compiled programs: static, global, and functions that end
+ * early
  *
  * Here BTF names the functions and says what they take. The sentences are Linux's.
  */

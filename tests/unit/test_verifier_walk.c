@@ -1,9 +1,9 @@
 /*
  * test_verifier_walk.c - bpf_check() by itself: what it leaves behind, its log, its limits
  *
- * The verdicts of single rules are in tests/verifier. Here: the facts for the rewriter, the reason and its
- * instruction, the log line by line against the running kernel's, the number of instructions that are
- * walked (pruning finds what Linux finds), and input that no compiler makes.
+ * The verdicts of single rules are in tests/verifier. Here: the facts for the rewriter, the reason
+ * and its instruction, the log line by line against the running kernel's, the number of
+ * instructions that are walked (pruning finds what Linux finds), and input that no compiler makes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
