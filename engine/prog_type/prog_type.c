@@ -41,11 +41,8 @@ static const char *const type_names[] = {
 };
 
 static const struct bpf_prog_type_ops *const types[] = {
-	&bpf_socket_filter_ops,
-	&bpf_sched_cls_ops,
-	&bpf_xdp_ops,
-	&bpf_cgroup_skb_ops,
-	&bpf_perf_event_ops,
+	&bpf_socket_filter_ops, &bpf_sched_cls_ops,  &bpf_xdp_ops,
+	&bpf_cgroup_skb_ops,	&bpf_perf_event_ops,
 };
 
 const struct bpf_prog_type_ops *bpf_prog_type_ops_find(enum bpf_prog_type type)
