@@ -108,13 +108,8 @@ static void mark_ptr_or_null_reg(struct bpf_reg_state *reg, u32 id, bool is_null
 		reg->type = SCALAR_VALUE;
 		return;
 	}
-	reg->type &= ~PTR_MAYBE_NULL;
+	mark_ptr_not_null(reg);
 	reg->id = 0;
-	/* What was found in a map of maps is a map. */
-	if (reg->type == PTR_TO_MAP_VALUE && reg->map_ptr->inner_map_meta) {
-		reg->type = CONST_PTR_TO_MAP;
-		reg->map_ptr = reg->map_ptr->inner_map_meta;
-	}
 }
 
 static void mark_ptr_or_null_regs(struct bpf_verifier_state *st, u32 regno, bool is_null)
@@ -373,7 +368,7 @@ static void learn_equal_pointers(struct bpf_verifier_env *env, const struct bpf_
 	if (!reg_not_null(dst) && !reg_not_null(src))
 		return;
 	eq = op == BPF_JEQ ? other->frame[other->curframe]->regs : regs;
-	eq[regno].type &= ~PTR_MAYBE_NULL;
+	mark_ptr_not_null(&eq[regno]);
 }
 
 int check_cond_jmp_op(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx)

@@ -296,6 +296,7 @@ void clear_scalar_id(struct bpf_reg_state *reg);
 void check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg);
 int check_ptr_off_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 regno);
 int get_reg_width(const struct bpf_reg_state *reg);
+void mark_ptr_not_null(struct bpf_reg_state *reg);
 bool register_is_null(const struct bpf_reg_state *reg);
 
 static inline bool type_is_pkt_pointer(u32 type)

@@ -157,7 +157,7 @@ static int check_mem_arg(struct bpf_verifier_env *env, u32 regno, u32 size)
 	if (register_is_null(reg))
 		return 0;
 	/* The function looks for NULL itself. */
-	reg->type &= ~PTR_MAYBE_NULL;
+	mark_ptr_not_null(reg);
 	err = check_helper_mem_access(env, regno, size, BPF_READ, true, NULL);
 	if (!err)
 		err = check_helper_mem_access(env, regno, size, BPF_WRITE, true, NULL);

@@ -87,6 +87,16 @@ bool register_is_null(const struct bpf_reg_state *reg)
 	return reg->type == SCALAR_VALUE && tnum_equals_const(reg->var_off, 0);
 }
 
+/* Whatever takes PTR_MAYBE_NULL away does it here: what was found in a map of maps is a map. */
+void mark_ptr_not_null(struct bpf_reg_state *reg)
+{
+	reg->type &= ~PTR_MAYBE_NULL;
+	if (reg->type == PTR_TO_MAP_VALUE && reg->map_ptr->inner_map_meta) {
+		reg->type = CONST_PTR_TO_MAP;
+		reg->map_ptr = reg->map_ptr->inner_map_meta;
+	}
+}
+
 /* How many low bits can be other than 0. */
 int get_reg_width(const struct bpf_reg_state *reg)
 {
