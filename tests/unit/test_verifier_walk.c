@@ -289,6 +289,44 @@ static void reason_joins_both_sentences(void **state)
 	done(&r);
 }
 
+/*
+ * What a map of maps holds is a map, also where a comparison with a pointer that is not NULL says that it is
+ * there: its memory is not for programs.
+ */
+static void map_of_maps_is_no_memory(void **state)
+{
+	const struct bpf_insn insns[] = {
+		BPF_LD_MAP_IDX_VALUE(R6, 1, 0),
+		BPF_ST_MEM(BPF_W, R10, -8, 0),
+		LOOKUP(0),
+		BPF_JMP_REG(BPF_JNE, R0, R6, 1),
+		BPF_ST_MEM(BPF_W, R0, 0, 1),
+		BPF_MOV64_IMM(R0, 0),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+				    .key_size = 4,
+				    .value_size = 4,
+				    .max_entries = 2};
+	struct bpf_prog_load_attr attr =
+		attr_of(BPF_PROG_TYPE_SOCKET_FILTER, insns, ARRAY_SIZE(insns));
+	struct bpf_map *both[2] = {NULL, maps[ARRAY1]};
+	struct bpf_verdict verdict;
+	struct bpf_prog *prog;
+
+	spec.inner_map_id = maps[ARRAY]->id;
+	assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &both[0]), 0);
+	attr.maps = both;
+	attr.map_cnt = 2;
+	prog = bpf_prog_alloc(&attr);
+	assert_non_null(prog);
+	assert_int_equal(bpf_check(prog, NULL, NULL, &verdict), -EACCES);
+	assert_string_equal(verdict.reason, "R0 invalid mem access 'map_ptr'");
+	bpf_verdict_free(&verdict);
+	bpf_prog_put(prog);
+	bpf_map_put(both[0]);
+}
+
 static void what_this_build_lacks(void **state)
 {
 	struct result r;
@@ -635,6 +673,7 @@ int main(void)
 		cmocka_unit_test(tail_call_is_noted),
 		cmocka_unit_test(reason_of_structure),
 		cmocka_unit_test(reason_joins_both_sentences),
+		cmocka_unit_test(map_of_maps_is_no_memory),
 		cmocka_unit_test(what_this_build_lacks),
 		cmocka_unit_test(cancelled),
 		cmocka_unit_test(too_many_instructions),
