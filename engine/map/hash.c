@@ -8,7 +8,7 @@
 __htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
 {
 	struct htab_elem *elem =
-		htab_find(htab, key, htab_hash(htab, key, key_size), key_size, false);
+		htab_find(htab, key, htab_hash(htab, key, key_size), key_size, false, NULL);
 
 	return elem ? htab_elem_value(htab, elem) : NULL;
 }
@@ -167,10 +167,10 @@ const struct bpf_map_ops htab_map_ops = {
 
 __htab_inline u32 find_idx(struct bpf_htab *htab, const void *key, const u32 key_size)
 {
-	struct htab_elem *elem =
-		htab_find(htab, key, htab_hash(htab, key, key_size), key_size, false);
+	u64 hash = htab_hash(htab, key, key_size);
+	u32 idx = 0;
 
-	return elem ? (u32)(((char *)elem - htab->elems) / htab->elem_size) : 0;
+	return htab_find(htab, key, hash, key_size, false, &idx) ? idx : 0;
 }
 
 static u32 percpu_find(struct bpf_map *map, const void *key){

@@ -226,10 +226,12 @@ static inline __attribute__((always_inline)) bool htab_key_equal(const struct bp
 /*
  * htab_find - the element with this key, or NULL; takes no lock
  *
- * Inside an RCU section. The element was in the table at some moment of the call.
+ * Inside an RCU section. The element was in the table at some moment of the call. *idx (may be NULL) gets
+ * its index.
  */
 static inline __attribute__((always_inline)) struct htab_elem *htab_find(
-	const struct bpf_htab *htab, const void *key, u64 hash, const u32 key_size, const bool lru)
+	const struct bpf_htab *htab, const void *key, u64 hash, const u32 key_size, const bool lru,
+	u32 *idx)
 {
 	const u32 bucket = (u32)hash & htab->mask;
 	const u64 *head = &htab->buckets[bucket];
@@ -249,6 +251,8 @@ again:
 		if (htab_key_equal(htab, elem, key, key_size, lru, &torn)) {
 			if (unlikely(torn))
 				goto again;
+			if (idx)
+				*idx = link;
 			return elem;
 		}
 		link = __atomic_load_n(&elem->next, __ATOMIC_ACQUIRE);

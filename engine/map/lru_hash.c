@@ -14,11 +14,6 @@
 #include "map/hashtab_write.h"
 #include "map/lru_list.h"
 
-static u32 elem_index(const struct bpf_htab *htab, const struct htab_elem *elem)
-{
-	return (u32)(((const char *)elem - htab->elems) / htab->elem_size);
-}
-
 static void set_ref(struct htab_elem *elem)
 {
 	if (!__atomic_load_n(&elem->ref, __ATOMIC_RELAXED))
@@ -92,9 +87,10 @@ static bool evict(void *arg, u32 n)
 
 /* ---- lookups */
 
-__htab_inline struct htab_elem *find(struct bpf_htab *htab, const void *key, const u32 key_size)
+__htab_inline struct htab_elem *find(struct bpf_htab *htab, const void *key, const u32 key_size,
+				     u32 *idx)
 {
-	return htab_find(htab, key, htab_hash(htab, key, key_size), key_size, true);
+	return htab_find(htab, key, htab_hash(htab, key, key_size), key_size, true, idx);
 }
 
 static struct htab_elem *find_any(struct bpf_map *map, const void *key){
@@ -105,7 +101,7 @@ static struct htab_elem *find_any(struct bpf_map *map, const void *key){
 
 __htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
 {
-	struct htab_elem *elem = find(htab, key, key_size);
+	struct htab_elem *elem = find(htab, key, key_size, NULL);
 
 	if (!elem)
 		return NULL;
@@ -122,22 +118,24 @@ static void *htab_lru_map_lookup_elem(struct bpf_map *map, const void *key)
 
 static void *htab_lru_percpu_map_lookup_elem(struct bpf_map *map, const void *key)
 {
-	struct htab_elem *elem = find_any(map, key);
+	u32 idx = 0;
+	struct htab_elem *elem = find_any(map, key, &idx);
 
 	if (!elem)
 		return NULL;
 	set_ref(elem);
-	return htab_pcpu_value(bpf_htab(map), elem_index(bpf_htab(map), elem), bpf_map_slot());
+	return htab_pcpu_value(bpf_htab(map), idx, bpf_map_slot());
 }
 
 static void *htab_lru_percpu_map_lookup_percpu_elem(struct bpf_map *map, const void *key, u32 slot)
 {
-	struct htab_elem *elem = slot < bpf_nr_slots() ? find_any(map, key) : NULL;
+	u32 idx = 0;
+	struct htab_elem *elem = slot < bpf_nr_slots() ? find_any(map, key, &idx) : NULL;
 
 	if (!elem)
 		return NULL;
 	set_ref(elem);
-	return htab_pcpu_value(bpf_htab(map), elem_index(bpf_htab(map), elem), slot);
+	return htab_pcpu_value(bpf_htab(map), idx, slot);
 }
 
 /* ---- updates */
@@ -196,7 +194,7 @@ __htab_inline long update(struct bpf_htab *htab, const void *key, const void *va
 
 again:
 	n = 0;
-	if (!htab_find(htab, key, hash, key_size, true)) {
+	if (!htab_find(htab, key, hash, key_size, true, NULL)) {
 		err = -ENOENT;
 		if (unlikely(flags == BPF_EXIST))
 			goto fail;
@@ -439,12 +437,13 @@ static int htab_lru_map_open(struct bpf_map *map)
 
 __htab_inline void *percpu_lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
 {
-	struct htab_elem *elem = find(htab, key, key_size);
+	u32 idx = 0;
+	struct htab_elem *elem = find(htab, key, key_size, &idx);
 
 	if (!elem)
 		return NULL;
 	set_ref(elem);
-	return htab_pcpu_value(htab, elem_index(htab, elem), bpf_map_slot());
+	return htab_pcpu_value(htab, idx, bpf_map_slot());
 }
 
 HTAB_GEN_LOOKUP(htab_lru_map, lookup)
