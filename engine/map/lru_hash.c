@@ -93,11 +93,10 @@ __htab_inline struct htab_elem *find(struct bpf_htab *htab, const void *key, con
 	return htab_find(htab, key, htab_hash(htab, key, key_size), key_size, true, idx);
 }
 
-static struct htab_elem *find_any(struct bpf_map *map, const void *key){
-#define call(size) find(bpf_htab(map), key, size)
-	HTAB_BY_KEY_SIZE(map, call)
+#define call(size) find(bpf_htab(map), key, size, idx)
+static struct htab_elem *find_any(struct bpf_map *map, const void *key,
+				  u32 *idx){HTAB_BY_KEY_SIZE(map, call)}
 #undef call
-}
 
 __htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
 {
