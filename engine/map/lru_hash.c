@@ -93,10 +93,18 @@ __htab_inline struct htab_elem *find(struct bpf_htab *htab, const void *key, con
 	return htab_find(htab, key, htab_hash(htab, key, key_size), key_size, true, idx);
 }
 
-#define call(size) find(bpf_htab(map), key, size, idx)
-static struct htab_elem *find_any(struct bpf_map *map, const void *key,
-				  u32 *idx){HTAB_BY_KEY_SIZE(map, call)}
+__htab_inline u32 find_idx(struct bpf_htab *htab, const void *key, const u32 key_size)
+{
+	u32 idx = 0;
+
+	return find(htab, key, key_size, &idx) ? idx : 0;
+}
+
+static u32 find_any(struct bpf_map *map, const void *key){
+#define call(size) find_idx(bpf_htab(map), key, size)
+	HTAB_BY_KEY_SIZE(map, call)
 #undef call
+}
 
 __htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
 {
@@ -115,26 +123,22 @@ static void *htab_lru_map_lookup_elem(struct bpf_map *map, const void *key)
 #undef call
 }
 
+static void *percpu_value(struct bpf_htab *htab, u32 idx, u32 slot)
+{
+	if (!idx)
+		return NULL;
+	set_ref(htab_elem(htab, idx));
+	return htab_pcpu_value(htab, idx, slot);
+}
+
 static void *htab_lru_percpu_map_lookup_elem(struct bpf_map *map, const void *key)
 {
-	u32 idx = 0;
-	struct htab_elem *elem = find_any(map, key, &idx);
-
-	if (!elem)
-		return NULL;
-	set_ref(elem);
-	return htab_pcpu_value(bpf_htab(map), idx, bpf_map_slot());
+	return percpu_value(bpf_htab(map), find_any(map, key), bpf_map_slot());
 }
 
 static void *htab_lru_percpu_map_lookup_percpu_elem(struct bpf_map *map, const void *key, u32 slot)
 {
-	u32 idx = 0;
-	struct htab_elem *elem = slot < bpf_nr_slots() ? find_any(map, key, &idx) : NULL;
-
-	if (!elem)
-		return NULL;
-	set_ref(elem);
-	return htab_pcpu_value(bpf_htab(map), idx, slot);
+	return slot < bpf_nr_slots() ? percpu_value(bpf_htab(map), find_any(map, key), slot) : NULL;
 }
 
 /* ---- updates */
@@ -436,13 +440,7 @@ static int htab_lru_map_open(struct bpf_map *map)
 
 __htab_inline void *percpu_lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
 {
-	u32 idx = 0;
-	struct htab_elem *elem = find(htab, key, key_size, &idx);
-
-	if (!elem)
-		return NULL;
-	set_ref(elem);
-	return htab_pcpu_value(htab, idx, bpf_map_slot());
+	return percpu_value(htab, find_idx(htab, key, key_size), bpf_map_slot());
 }
 
 HTAB_GEN_LOOKUP(htab_lru_map, lookup)
