@@ -17,9 +17,6 @@ int get_helper_proto(struct bpf_verifier_env *env, int func_id, const struct bpf
 
 /* ---- kinds of registers that an argument may be */
 
-static const u32 map_key_value_types[] = {PTR_TO_STACK,	     PTR_TO_PACKET,    PTR_TO_PACKET_META,
-					  PTR_TO_MAP_KEY,    PTR_TO_MAP_VALUE, PTR_TO_MEM,
-					  __BPF_REG_TYPE_MAX};
 static const u32 mem_types[] = {
 	PTR_TO_STACK,	  PTR_TO_PACKET, PTR_TO_PACKET_META,	   PTR_TO_MAP_KEY,
 	PTR_TO_MAP_VALUE, PTR_TO_MEM,	 PTR_TO_MEM | MEM_RINGBUF, __BPF_REG_TYPE_MAX};
@@ -37,7 +34,6 @@ static const u32 *compatible_types(u32 arg_type)
 		return const_map_ptr_types;
 	case ARG_PTR_TO_MAP_KEY:
 	case ARG_PTR_TO_MAP_VALUE:
-		return map_key_value_types;
 	case ARG_PTR_TO_MEM:
 	case ARG_PTR_TO_LONG:
 	case ARG_PTR_TO_INT:

@@ -3,7 +3,7 @@
  *
  * A helper that hands out an object acquires a reference; the registers and slots that hold the object carry its
  * number (ref_obj_id). It must be released, on every path, before the program ends. After the release all
- * copies are gone.
+ * copies are numbers that nobody knows.
  */
 #include "verifier/env.h"
 
@@ -38,7 +38,7 @@ int release_reference(struct bpf_verifier_env *env, u32 id)
 
 	if (!forget_reference(st, id))
 		return -EINVAL;
-	for_each_reg_in_state(st, reg, if (reg->ref_obj_id == id) memset(reg, 0, sizeof(*reg)));
+	for_each_reg_in_state(st, reg, if (reg->ref_obj_id == id) __mark_reg_unknown(reg));
 	return 0;
 }
 

@@ -94,6 +94,11 @@ int kernel_test_run(int prog_fd, struct bpf_test_run *run)
 
 int kernel_map_create(const struct bpf_map_spec *spec)
 {
+	return kernel_map_create_outer(spec, 0);
+}
+
+int kernel_map_create_outer(const struct bpf_map_spec *spec, int inner_fd)
+{
 	union bpf_attr u;
 
 	memset(&u, 0, sizeof(u));
@@ -103,6 +108,7 @@ int kernel_map_create(const struct bpf_map_spec *spec)
 	u.max_entries = spec->max_entries;
 	u.map_flags = spec->map_flags;
 	u.map_extra = spec->map_extra;
+	u.inner_map_fd = (u32)inner_fd;
 	return sys_bpf(BPF_MAP_CREATE, &u);
 }
 

@@ -22,6 +22,7 @@ int kernel_btf_load(const void *data, u32 size);
 int kernel_test_run(int prog_fd, struct bpf_test_run *run);
 
 int kernel_map_create(const struct bpf_map_spec *spec);
+int kernel_map_create_outer(const struct bpf_map_spec *spec, int inner_fd); /* a map of maps */
 int kernel_map_lookup(int fd, const void *key, void *value);
 int kernel_map_update(int fd, const void *key, const void *value, u64 flags);
 int kernel_map_delete(int fd, const void *key);

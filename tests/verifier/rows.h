@@ -40,6 +40,11 @@ enum row_map {
 	RDONLY, /* array of 16-byte values, BPF_F_RDONLY_PROG */
 	WRONLY, /* the same, BPF_F_WRONLY_PROG */
 	KEY8, /* hash with an 8-byte key and 8-byte values */
+	RING, /* ringbuf of one page */
+	QUEUE8, /* queue of 8-byte values */
+	STACK8,
+	OUTER, /* array_of_maps, four slots; ARRAY8 is the template and in slot 0 */
+	LPM, /* lpm_trie with 4 bytes of address and 8-byte values */
 	ROW_MAPS,
 };
 

@@ -32,6 +32,7 @@
 #include "tests/verifier/rows_ld_abs.h"
 #include "tests/verifier/rows_pointer.h"
 #include "tests/verifier/rows_atomic.h"
+#include "tests/verifier/rows_ref.h"
 
 #define MAX_GENERATED	70000
 /* The kernel's own ENOTSUPP, which leaks out of bpf(2) in places; here it is EOPNOTSUPP. */
@@ -49,7 +50,7 @@ struct table {
 static const struct table tables[] = {
 	TABLE(basic), TABLE(alu),    TABLE(v4),	     TABLE(jump),   TABLE(bounds), TABLE(stack),
 	TABLE(spill), TABLE(ctx),    TABLE(map),     TABLE(packet), TABLE(helper), TABLE(call),
-	TABLE(loop),  TABLE(ld_abs), TABLE(pointer), TABLE(atomic),
+	TABLE(loop),  TABLE(ld_abs), TABLE(pointer), TABLE(atomic), TABLE(ref),
 };
 
 static const struct bpf_map_spec map_specs[ROW_MAPS] = {
@@ -62,6 +63,11 @@ static const struct bpf_map_spec map_specs[ROW_MAPS] = {
 	[RDONLY] = {BPF_MAP_TYPE_ARRAY, 4, 16, 1, BPF_F_RDONLY_PROG, .name = "rdonly"},
 	[WRONLY] = {BPF_MAP_TYPE_ARRAY, 4, 16, 1, BPF_F_WRONLY_PROG, .name = "wronly"},
 	[KEY8] = {BPF_MAP_TYPE_HASH, 8, 8, 8, .name = "key8"},
+	[RING] = {BPF_MAP_TYPE_RINGBUF, 0, 0, 4096, .name = "ring"},
+	[QUEUE8] = {BPF_MAP_TYPE_QUEUE, 0, 8, 4, .name = "queue8"},
+	[STACK8] = {BPF_MAP_TYPE_STACK, 0, 8, 4, .name = "stack8"},
+	[OUTER] = {BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 4, .name = "outer"},
+	[LPM] = {BPF_MAP_TYPE_LPM_TRIE, 8, 8, 4, BPF_F_NO_PREALLOC, .name = "lpm"},
 };
 
 /* A program array belongs to the first program that uses it, and to its engine: one set each. */
@@ -74,8 +80,15 @@ static char text[1 << 24];
 static int make_our_map(int i, struct bpf_map **map)
 {
 	static const u8 zeros[64];
-	int err = bpf_map_create(&map_specs[i], 0, -1, -1, map);
+	struct bpf_map_spec spec = map_specs[i];
+	struct bpf_map *inner = map[ARRAY8 - OUTER]; /* of this set */
+	int err;
 
+	if (i == OUTER)
+		spec.inner_map_id = inner->id;
+	err = bpf_map_create(&spec, 0, -1, -1, map);
+	if (!err && i == OUTER)
+		err = bpf_map_update_slot(*map, zeros, inner, BPF_ANY);
 	if (!err && map_specs[i].map_type == BPF_MAP_TYPE_HASH)
 		err = bpf_map_update(*map, zeros, zeros, BPF_ANY);
 	if (err)
@@ -109,8 +122,13 @@ static int make_kernel_maps(void **state)
 	if (no_kernel)
 		return 0;
 	for (int i = 0; i < ROW_MAPS; i++) {
-		int err = kernel_maps[i] = kernel_map_create(&map_specs[i]);
+		int err = kernel_maps[i] =
+			i == OUTER ? kernel_map_create_outer(&map_specs[i], kernel_maps[ARRAY8])
+				   : kernel_map_create(&map_specs[i]);
 
+		if (err >= 0 && i == OUTER)
+			err = kernel_map_update(kernel_maps[i], zeros, &kernel_maps[ARRAY8],
+						BPF_ANY);
 		if (err >= 0 && map_specs[i].map_type == BPF_MAP_TYPE_HASH)
 			err = kernel_map_update(kernel_maps[i], zeros, zeros, BPF_ANY);
 		if (err < 0) {
