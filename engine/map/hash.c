@@ -13,10 +13,9 @@ __htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key
 	return elem ? htab_elem_value(htab, elem) : NULL;
 }
 
-static void *htab_map_lookup_elem(struct bpf_map *map, const void *key){
-#define call(size) lookup(bpf_htab(map), key, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+static void *htab_map_lookup_elem(struct bpf_map *map, const void *key)
+{
+	HTAB_BY_KEY_SIZE(map, lookup, bpf_htab(map), key);
 }
 
 __htab_inline long update(struct bpf_htab *htab, const void *key, const void *value, u64 flags,
@@ -70,9 +69,7 @@ static long htab_map_update_elem(struct bpf_map *map, const void *key, const voi
 		bpf_map_count(map, failed_updates, 1);
 		return -EINVAL;
 	}
-#define call(size) update(bpf_htab(map), key, value, flags, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+	HTAB_BY_KEY_SIZE(map, update, bpf_htab(map), key, value, flags);
 }
 
 __htab_inline long delete (struct bpf_htab *htab, const void *key, const u32 key_size)
@@ -96,9 +93,7 @@ __htab_inline long delete (struct bpf_htab *htab, const void *key, const u32 key
 
 static long htab_map_delete_elem(struct bpf_map *map, const void *key)
 {
-#define call(size) delete (bpf_htab(map), key, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+	HTAB_BY_KEY_SIZE(map, delete, bpf_htab(map), key);
 }
 
 static int spares_fill(struct bpf_htab *htab)
@@ -173,10 +168,11 @@ __htab_inline u32 find_idx(struct bpf_htab *htab, const void *key, const u32 key
 	return htab_find(htab, key, hash, key_size, false, &idx) ? idx : 0;
 }
 
-static u32 percpu_find(struct bpf_map *map, const void *key){
-#define call(size) find_idx(bpf_htab(map), key, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+static u32 percpu_find(struct bpf_map *map, const void *key)
+{
+	struct bpf_htab *htab = bpf_htab(map);
+
+	HTAB_BY_KEY_SIZE(map, find_idx, htab, key);
 }
 
 __htab_inline void *percpu_lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
@@ -248,9 +244,7 @@ static long percpu_update_any(struct bpf_map *map, const void *key, const void *
 		bpf_map_count(map, failed_updates, 1);
 		return -EINVAL;
 	}
-#define call(size) percpu_update(bpf_htab(map), key, value, flags, all, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+	HTAB_BY_KEY_SIZE(map, percpu_update, bpf_htab(map), key, value, flags, all);
 }
 
 static long htab_percpu_map_update_elem(struct bpf_map *map, const void *key, const void *value,

@@ -157,10 +157,9 @@ void htab_elem_set_key_words(const struct bpf_htab *htab, struct htab_elem *elem
 		__atomic_store_n(&to[i], key_word(key, htab->map.key_size, i), __ATOMIC_RELEASE);
 }
 
-u64 htab_key_hash(const struct bpf_htab *htab, const void *key){
-#define call(size) htab_hash(htab, key, size)
-	HTAB_BY_KEY_SIZE(&htab->map, call)
-#undef call
+u64 htab_key_hash(const struct bpf_htab *htab, const void *key)
+{
+	HTAB_BY_KEY_SIZE(&htab->map, htab_hash, htab, key);
 }
 
 u64 htab_elem_hash(const struct bpf_htab *htab, const struct htab_elem *elem)

@@ -19,18 +19,20 @@
 
 #define SPARE_STRIDE (64 / sizeof(u32))
 
-/* Instantiate `call` for the key sizes that have code of their own. */
-#define HTAB_BY_KEY_SIZE(map, call) \
-	switch ((map)->key_size) {  \
-	case 4:                     \
-		return call(4);     \
-	case 8:                     \
-		return call(8);     \
-	case 16:                    \
-		return call(16);    \
-	default:                    \
-		return call(0);     \
-	}
+/* Return func(..., key size): a call for each of the key sizes that have code of their own. */
+#define HTAB_BY_KEY_SIZE(map, func, ...)              \
+	do {                                          \
+		switch ((map)->key_size) {            \
+		case 4:                               \
+			return func(__VA_ARGS__, 4);  \
+		case 8:                               \
+			return func(__VA_ARGS__, 8);  \
+		case 16:                              \
+			return func(__VA_ARGS__, 16); \
+		default:                              \
+			return func(__VA_ARGS__, 0);  \
+		}                                     \
+	} while (0)
 
 #define __htab_inline static inline __attribute__((always_inline))
 

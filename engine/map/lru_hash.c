@@ -100,10 +100,11 @@ __htab_inline u32 find_idx(struct bpf_htab *htab, const void *key, const u32 key
 	return find(htab, key, key_size, &idx) ? idx : 0;
 }
 
-static u32 find_any(struct bpf_map *map, const void *key){
-#define call(size) find_idx(bpf_htab(map), key, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+static u32 find_any(struct bpf_map *map, const void *key)
+{
+	struct bpf_htab *htab = bpf_htab(map);
+
+	HTAB_BY_KEY_SIZE(map, find_idx, htab, key);
 }
 
 __htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
@@ -118,9 +119,7 @@ __htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key
 
 static void *htab_lru_map_lookup_elem(struct bpf_map *map, const void *key)
 {
-#define call(size) lookup(bpf_htab(map), key, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+	HTAB_BY_KEY_SIZE(map, lookup, bpf_htab(map), key);
 }
 
 static void *percpu_value(struct bpf_htab *htab, u32 idx, u32 slot)
@@ -244,9 +243,7 @@ static long htab_lru_map_update_elem(struct bpf_map *map, const void *key, const
 {
 	if (unlikely(flags > BPF_EXIST))
 		return refuse_flags(map);
-#define call(size) update(bpf_htab(map), key, value, flags, LRU_VALUE, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+	HTAB_BY_KEY_SIZE(map, update, bpf_htab(map), key, value, flags, LRU_VALUE);
 }
 
 static long htab_lru_percpu_map_update_elem(struct bpf_map *map, const void *key, const void *value,
@@ -254,9 +251,7 @@ static long htab_lru_percpu_map_update_elem(struct bpf_map *map, const void *key
 {
 	if (unlikely(flags > BPF_EXIST))
 		return refuse_flags(map);
-#define call(size) update(bpf_htab(map), key, value, flags, LRU_PCPU_ONE, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+	HTAB_BY_KEY_SIZE(map, update, bpf_htab(map), key, value, flags, LRU_PCPU_ONE);
 }
 
 static long htab_lru_percpu_sys_update_elem(struct bpf_map *map, const void *key, const void *value,
@@ -264,9 +259,7 @@ static long htab_lru_percpu_sys_update_elem(struct bpf_map *map, const void *key
 {
 	if (unlikely(flags > BPF_EXIST))
 		return refuse_flags(map);
-#define call(size) update(bpf_htab(map), key, value, flags, LRU_PCPU_ALL, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+	HTAB_BY_KEY_SIZE(map, update, bpf_htab(map), key, value, flags, LRU_PCPU_ALL);
 }
 
 __htab_inline long delete (struct bpf_htab *htab, const void *key, const u32 key_size)
@@ -291,9 +284,7 @@ __htab_inline long delete (struct bpf_htab *htab, const void *key, const u32 key
 
 static long htab_lru_map_delete_elem(struct bpf_map *map, const void *key)
 {
-#define call(size) delete (bpf_htab(map), key, size)
-	HTAB_BY_KEY_SIZE(map, call)
-#undef call
+	HTAB_BY_KEY_SIZE(map, delete, bpf_htab(map), key);
 }
 
 /* ---- making, opening, recovering */
