@@ -24,6 +24,7 @@ static const struct bpf_map_ops *const map_ops[] = {
 	[BPF_MAP_TYPE_ARRAY_OF_MAPS] = &array_of_maps_map_ops,
 	[BPF_MAP_TYPE_HASH_OF_MAPS] = &htab_of_maps_map_ops,
 	[BPF_MAP_TYPE_RINGBUF] = &ringbuf_map_ops,
+	[BPF_MAP_TYPE_BLOOM_FILTER] = &bloom_filter_map_ops,
 	[BPF_MAP_TYPE_QUEUE] = &queue_map_ops,
 	[BPF_MAP_TYPE_STACK] = &stack_map_ops,
 	[BPF_MAP_TYPE_LRU_HASH] = &htab_lru_map_ops,

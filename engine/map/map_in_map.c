@@ -14,8 +14,8 @@
  *      lives until the caller's RCU section ends.
  *   B. A map is in the arena only while a reference to it is held, so after a crash an id names a map that was
  *      there. Until bpf_map_restore_slots() has been called the hash takes no updates (-EBUSY).
- *   C. Whatever is in it equals the template in type, key size, value size, flags and map_extra, and what the
- *      type adds to that (arrays: max_entries).
+ *   C. Whatever is in it equals the template in type, key size, value size, flags, and what the type adds to
+ *      that (arrays: max_entries).
  * Lock order: the outer map's `lock`, then what the hash takes; references are dropped outside of it.
  * Tests: tests/unit/test_map_in_map.c.
  */
@@ -105,7 +105,7 @@ static bool fits(const struct bpf_map *outer, const struct bpf_map *map)
 
 	return meta->map_type == map->map_type && meta->key_size == map->key_size &&
 	       meta->value_size == map->value_size && meta->map_flags == map->map_flags &&
-	       meta->map_extra == map->map_extra && meta->spin_lock_off == map->spin_lock_off &&
+	       meta->spin_lock_off == map->spin_lock_off &&
 	       (!meta->ops->map_meta_equal || meta->ops->map_meta_equal(meta, map));
 }
 

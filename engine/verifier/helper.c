@@ -209,6 +209,10 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 
 	if (arg_type == ARG_DONTCARE)
 		return 0;
+	/* A bloom filter is asked about the value. */
+	if (proto->id == BPF_FUNC_map_peek_elem && meta->map_ptr &&
+	    meta->map_ptr->map_type == BPF_MAP_TYPE_BLOOM_FILTER)
+		arg_type &= ~(MEM_UNINIT | MEM_WRITE);
 	err = check_reg_arg(env, regno, SRC_OP);
 	if (err || arg_type == ARG_ANYTHING)
 		return err;

@@ -44,6 +44,7 @@ enum row_map {
 	QUEUE8, /* queue of 8-byte values */
 	STACK8,
 	OUTER, /* array_of_maps, four slots; ARRAY8 is the template and in slot 0 */
+	BLOOM8, /* bloom_filter of 8-byte values */
 	LPM, /* lpm_trie with 4 bytes of address and 8-byte values */
 	ROW_MAPS,
 };

@@ -67,6 +67,7 @@ static const struct bpf_map_spec map_specs[ROW_MAPS] = {
 	[QUEUE8] = {BPF_MAP_TYPE_QUEUE, 0, 8, 4, .name = "queue8"},
 	[STACK8] = {BPF_MAP_TYPE_STACK, 0, 8, 4, .name = "stack8"},
 	[OUTER] = {BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 4, .name = "outer"},
+	[BLOOM8] = {BPF_MAP_TYPE_BLOOM_FILTER, 0, 8, 4, .name = "bloom8"},
 	[LPM] = {BPF_MAP_TYPE_LPM_TRIE, 8, 8, 4, BPF_F_NO_PREALLOC, .name = "lpm"},
 };
 
