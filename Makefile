@@ -170,7 +170,7 @@ bench: deps
 
 demo: deps
 	@$(MAKE) --no-print-directory all O=$(O)
-	@sh examples/demo.sh $(O) $(PCAP)
+	@bash examples/demo.sh $(O) $(PCAP)
 
 # ---------------------------------------------------------------- housekeeping
 FORMAT_SRCS	= $(shell git ls-files '*.c' '*.h' | grep -v '\.bpf\.c$$')

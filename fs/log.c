@@ -106,7 +106,7 @@ int fs_error(struct fs_req *req, int err, const char *fmt, ...)
 	const char *code = strerrorname_np(err);
 	va_list args;
 
-	if (req->logged)
+	if (req->quiet || req->logged)
 		return -err;
 	req->logged = true;
 	va_start(args, fmt);

@@ -5,6 +5,7 @@
  * any other user for its owner only: allow_other then needs trust_others as well, for the server acts with its
  * owner's rights on behalf of all.
  */
+#include "fs/cgroups.h"
 #include "fs/fuse.h"
 #include "fs/kinds.h"
 #include "fs/mount.h"
@@ -223,12 +224,15 @@ static int run_server(struct fuse_args *args, const char *state, const char *mou
 	}
 	err = store_start();
 	if (!err)
+		err = cgroups_start();
+	if (!err)
 		err = root_node();
 	if (err)
 		fprintf(stderr, "ubpffs: %s: the state cannot be read: %s\n", state,
 			strerror(-err));
 	else
 		ret = run_mounted(args, mountpoint);
+	cgroups_stop();
 	store_stop();
 	tree_close();
 	return ret;

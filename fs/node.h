@@ -52,6 +52,7 @@ struct fs_req {
 	struct fs_node *node; /* what it is about, for M/log */
 	const char *name; /* the name in that directory, or NULL */
 	bool logged; /* a sentence was given */
+	bool quiet; /* only trying: what goes wrong is not told */
 };
 
 static inline bool fs_cancelled(const struct fs_req *req)

@@ -1,6 +1,7 @@
 /*
  * root.c - M: its own files, and the user's directories beside them
  */
+#include "fs/cgroups.h"
 #include "fs/control.h"
 #include "fs/kinds.h"
 #include "fs/metrics.h"
@@ -32,6 +33,8 @@ static const char readme[] =
 	"progs/             programs: new (write objects here), log (report of your last load), "
 	"NAME/\n"
 	"maps/              maps: NAME/ with their definition, entries/, dump\n"
+	"cgroup/            a hierarchy (mkdir): echo NAME > ingress.attach, cat "
+	"ingress.effective\n"
 	"ids/               every object by its number, also those without a name\n"
 	"log                your last errors, and what to do about each\n"
 	"features           what this build can do\n"
@@ -155,7 +158,7 @@ static const struct fs_attr root_attrs[] = {
 };
 
 /* Names of the contract that this build has nothing behind yet. */
-static const char *const later[] = {"cgroup", "events"};
+static const char *const later[] = {"events"};
 
 static bool is_later(const char *name)
 {
@@ -176,7 +179,7 @@ static int find_row(const char *name)
 bool root_reserved(const char *name)
 {
 	return find_row(name) >= 0 || !strcmp(name, "progs") || !strcmp(name, "maps") ||
-	       is_later(name);
+	       !strcmp(name, "cgroup") || is_later(name);
 }
 
 static int refuse(struct fs_req *req, const char *name)
@@ -198,6 +201,8 @@ static int root_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 		ops = &progs_dir_ops;
 	else if (!strcmp(name, "maps"))
 		ops = &maps_dir_ops;
+	else if (!strcmp(name, "cgroup"))
+		ops = &cgroup_dir_ops;
 	tree_rdlock();
 	err = fs_tree_lookup(dir, name, ops, out);
 	tree_unlock();

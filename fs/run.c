@@ -7,6 +7,7 @@
  * but order: a shared offset of one descriptor (exec 3<>run) works as well as pwrite and pread at 0.
  */
 #include "fs/run.h"
+#include "fs/cgroups.h"
 #include "fs/metrics.h"
 #include "fs/reports.h"
 #include "fs/store.h"
@@ -18,7 +19,10 @@
 #define RUN_MORE_ROOM 4096 /* what a program may add to a packet */
 
 struct run {
-	struct bpf_prog *prog;
+	struct bpf_prog *prog; /* NULL: the effective programs of cgrp */
+	struct cgroup *cgrp;
+	enum cgroup_bpf_attach_type type;
+	u64 what; /* key of its reports */
 	char *in;
 	size_t in_len, in_cap;
 	off_t in_base; /* file offset of the packet's first byte */
@@ -39,6 +43,23 @@ static int run_open(struct fs_open *open, struct fs_req *req)
 		free(run);
 		return err;
 	}
+	run->what = run->prog->id;
+	open->priv = run;
+	return 0;
+}
+
+static int cgroup_run_open(struct fs_open *open, struct fs_req *req)
+{
+	struct run *run = calloc(1, sizeof(*run));
+	int err = run ? cgroups_of_node(open->node, &run->cgrp) : -ENOMEM;
+
+	if (err) {
+		free(run);
+		return err;
+	}
+	run->type = open->node->attr->arg;
+	/* Ids of programs are 32 bits. */
+	run->what = 1ULL << 63 | cgroup_id(run->cgrp) << 1 | run->type;
 	open->priv = run;
 	return 0;
 }
@@ -47,7 +68,7 @@ static void run_move(struct fs_open *open, enum report_state to)
 {
 	struct run *run = open->priv;
 
-	report_move(run->prog->id, open->opener.uid, run->state, to);
+	report_move(run->what, open->opener.uid, run->state, to);
 	run->state = to;
 }
 
@@ -98,7 +119,8 @@ static void show_report(const struct bpf_test_run *args, struct fs_text *out)
 
 static int run_error(struct fs_req *req, struct run *run, int err)
 {
-	const char *type = bpf_prog_type_name(run->prog->type);
+	const char *type =
+		bpf_prog_type_name(run->prog ? run->prog->type : BPF_PROG_TYPE_CGROUP_SKB);
 
 	if (err == -EINVAL)
 		return fs_error(req, EINVAL,
@@ -127,7 +149,12 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 	args.data_size_in = run->in_len;
 	args.data_size_out = run->in_len + RUN_MORE_ROOM;
 	args.data_out = malloc(args.data_size_out);
-	err = args.data_out ? bpf_prog_test_run(run->prog, &args) : -ENOMEM;
+	if (!args.data_out)
+		err = -ENOMEM;
+	else if (run->prog)
+		err = bpf_prog_test_run(run->prog, &args);
+	else
+		err = cgroup_bpf_test_run(run->cgrp, run->type, &args);
 	run->has_input = false;
 	if (err) {
 		fs_text_printf(&copy, "error: %s\n", strerror(-err));
@@ -138,7 +165,7 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 		err = run->report.err;
 	}
 	free(args.data_out);
-	report_set(run->prog->id, open->opener.uid, &copy);
+	report_set(run->what, open->opener.uid, &copy);
 	run_move(open, REPORT_NONE);
 	return err;
 }
@@ -153,9 +180,9 @@ static ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, siz
 		err = run_start(open, req);
 		run->reading = false;
 	} else if (!run->used && (!run->reading || !off)) {
-		report_wait(run->prog->id, open->opener.uid, &req->cancel);
+		report_wait(run->what, open->opener.uid, &req->cancel);
 		fs_text_free(&run->report);
-		report_get(run->prog->id, open->opener.uid, &run->report);
+		report_get(run->what, open->opener.uid, &run->report);
 	}
 	if (err)
 		return err;
@@ -189,7 +216,9 @@ static void run_release(struct fs_open *open)
 	if (run->has_input)
 		run_start(open, &req);
 	run_move(open, REPORT_NONE);
-	bpf_prog_put(run->prog);
+	if (run->prog)
+		bpf_prog_put(run->prog);
+	cgroup_put(run->cgrp);
 	fs_text_free(&run->report);
 	free(run->in);
 	free(run);
@@ -201,6 +230,18 @@ const struct fs_node_ops run_ops = {
 	.slow = true,
 	.fresh = true,
 	.open = run_open,
+	.read = run_read,
+	.write = run_write,
+	.flush = run_flush,
+	.release = run_release,
+};
+
+const struct fs_node_ops cgroup_run_ops = {
+	.name = "cgroup run",
+	.type = S_IFREG,
+	.slow = true,
+	.fresh = true,
+	.open = cgroup_run_open,
 	.read = run_read,
 	.write = run_write,
 	.flush = run_flush,

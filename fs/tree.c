@@ -94,7 +94,10 @@ static int tree_open_counter(void)
 /* The directories that every mount has. Like /tmp: everybody may add, only the owner may remove. */
 static int tree_make_roots(void)
 {
-	static const char *const names[] = {"progs", "maps"};
+	static const struct {
+		const char *name;
+		mode_t mode;
+	} dirs[] = {{"progs", 01777}, {"maps", 01777}, {"cgroup", 0755}};
 	struct stat st;
 	mode_t old = umask(0);
 	int err = 0;
@@ -104,8 +107,8 @@ static int tree_make_roots(void)
 	tree.pending_fd = tree_subdir("pending", 0700);
 	if (tree.tree_fd < 0 || tree.objects_fd < 0 || tree.pending_fd < 0)
 		err = min(tree.tree_fd, min(tree.objects_fd, tree.pending_fd));
-	for (u32 i = 0; !err && i < ARRAY_SIZE(names); i++)
-		if (mkdirat(tree.tree_fd, names[i], 01777) < 0 && errno != EEXIST)
+	for (u32 i = 0; !err && i < ARRAY_SIZE(dirs); i++)
+		if (mkdirat(tree.tree_fd, dirs[i].name, dirs[i].mode) < 0 && errno != EEXIST)
 			err = -errno;
 	umask(old);
 	if (!err && fstat(tree.tree_fd, &st) < 0)

@@ -6,8 +6,10 @@
  * children without recursion, so depth costs no stack.
  */
 #include <pthread.h>
+#include <time.h>
 #include "cgroup/cgroup.h"
 #include "core/run.h"
+#include "prog_type/skb.h"
 
 struct attachment {
 	struct bpf_prog *prog;
@@ -36,6 +38,7 @@ struct cgroup {
 	bool dead;
 	u32 refs;
 	struct cgroup_bpf bpf[MAX_CGROUP_BPF_ATTACH_TYPE];
+	struct cgroup_stats stats;
 };
 
 u32 cgroup_fail_alloc;
@@ -494,5 +497,47 @@ int cgroup_bpf_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, void *
 	}
 	if (congested)
 		*congested = cn;
+	__atomic_add_fetch(allow ? &cgrp->stats.allowed[type] : &cgrp->stats.dropped[type], 1,
+			   __ATOMIC_RELAXED);
 	return allow;
+}
+
+void cgroup_stats_read(const struct cgroup *cgrp, struct cgroup_stats *stats)
+{
+	for (u32 type = 0; type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
+		stats->allowed[type] =
+			__atomic_load_n(&cgrp->stats.allowed[type], __ATOMIC_RELAXED);
+		stats->dropped[type] =
+			__atomic_load_n(&cgrp->stats.dropped[type], __ATOMIC_RELAXED);
+	}
+}
+
+/* ---- test runs */
+
+struct test_target {
+	struct cgroup *cgrp;
+	enum cgroup_bpf_attach_type type;
+};
+
+static int test_loop(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
+{
+	const struct test_target *target = priv;
+	struct timespec start, end;
+
+	bpf_run_enter();
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	run->retval = (u32)cgroup_bpf_run(target->cgrp, target->type, skb, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	bpf_run_exit();
+	run->duration =
+		(u32)((end.tv_sec - start.tv_sec) * 1000000000LL + end.tv_nsec - start.tv_nsec);
+	return 0;
+}
+
+int cgroup_bpf_test_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type,
+			struct bpf_test_run *run)
+{
+	struct test_target target = {cgrp, type};
+
+	return __bpf_skb_test_run(BPF_PROG_TYPE_CGROUP_SKB, run, test_loop, &target);
 }

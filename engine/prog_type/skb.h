@@ -71,6 +71,10 @@ bool bpf_skb_is_valid_access(int off, int size, enum bpf_access_type type,
 			     struct bpf_insn_access_aux *aux);
 u32 bpf_skb_convert_ctx_access(const struct bpf_insn *insn, u32 ctx_field_size,
 			       struct bpf_insn *buf, u32 max);
+/* The same for whatever runs on the packet: loop() is called once with the prepared context. */
+int __bpf_skb_test_run(enum bpf_prog_type type, struct bpf_test_run *run,
+		       int (*loop)(void *priv, struct bpf_skb *skb, struct bpf_test_run *run),
+		       void *priv);
 int bpf_skb_test_run(struct bpf_prog *prog, struct bpf_test_run *run);
 
 /* Is [off, off + size) within field F? */

@@ -112,7 +112,9 @@ static void skb_restore_l2(struct bpf_skb *skb)
 	memset(skb->data, 0, ETH_HLEN);
 }
 
-int bpf_skb_test_run(struct bpf_prog *prog, struct bpf_test_run *run)
+int __bpf_skb_test_run(enum bpf_prog_type type, struct bpf_test_run *run,
+		       int (*loop)(void *priv, struct bpf_skb *skb, struct bpf_test_run *run),
+		       void *priv)
 {
 	const u32 buf_size = SKB_TEST_ROOM + run->data_size_in + SKB_TEST_ROOM;
 	struct __sk_buff ctx = {0};
@@ -132,15 +134,25 @@ int bpf_skb_test_run(struct bpf_prog *prog, struct bpf_test_run *run)
 	memcpy(buf + SKB_TEST_ROOM, run->data_in, run->data_size_in);
 	bpf_skb_init(&skb, buf, buf_size, SKB_TEST_ROOM, run->data_size_in);
 
-	err = skb_prepare(&skb, prog->type, &ctx, have_ctx);
+	err = skb_prepare(&skb, type, &ctx, have_ctx);
 	if (!err)
-		err = bpf_test_run_loop(prog, &skb, run);
+		err = loop(priv, &skb, run);
 	if (err)
 		return err;
-	if (prog->type != BPF_PROG_TYPE_SCHED_CLS)
+	if (type != BPF_PROG_TYPE_SCHED_CLS)
 		skb_restore_l2(&skb);
 	skb_to_ctx(&skb, &ctx);
 	err = bpf_test_finish(run, skb.data, skb.md.len);
 	err2 = err ? 0 : bpf_ctx_finish(run, &ctx, sizeof(ctx));
 	return err ? err : err2;
+}
+
+static int run_prog(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
+{
+	return bpf_test_run_loop(priv, skb, run);
+}
+
+int bpf_skb_test_run(struct bpf_prog *prog, struct bpf_test_run *run)
+{
+	return __bpf_skb_test_run(prog->type, run, run_prog, prog);
 }
