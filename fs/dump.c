@@ -143,8 +143,8 @@ static int write_line(struct dump *d, struct fs_req *req, const char *line, size
 
 	if (!text_next_word(line, len, &pos, &word, &n))
 		return TEXT_COMPLETE; /* an empty line */
-	if (!d->map->key_size)
-		return fs_error(req, EINVAL, "entries of this map have no key: push by ioctl");
+	if (!d->map->key_size) /* pushed in the order of the lines */
+		return entries_write(req, d->map, NULL, -1, line, len, BPF_ANY);
 	if (text_parse_key(word, n, d->key, d->map->key_size))
 		return fs_error(req, EINVAL, "\"%.*s\" is no key of this map",
 				(int)min(n, (size_t)64), word);

@@ -169,7 +169,9 @@ static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index
 	if (!tree_name_ok(name))
 		return load_error(load, EINVAL, "\"%s\" cannot be a map's name", name);
 	*existing = true;
-	err = bind(load, &obj->maps[index], name, spec, map);
+	err = obj->maps[index].kind == BPF_OBJECT_MAP_INNER
+		      ? -ENOENT /* a template is the load's own */
+		      : bind(load, &obj->maps[index], name, spec, map);
 	if (err != -ENOENT)
 		return err;
 	*existing = false;
@@ -243,7 +245,7 @@ static int add_maps(struct publish *pub, struct bpf_loaded *loaded)
 		char name[NAME_MAX + 1];
 		bool keep = loaded->file->maps[i].pin_by_name || !ids.len;
 
-		if (loaded->map_existing[i])
+		if (loaded->map_existing[i] || loaded->file->maps[i].kind == BPF_OBJECT_MAP_INNER)
 			continue;
 		map_name(loaded->file, i, name, sizeof(name));
 		err = publish_add(pub, store_of_map(loaded->maps[i]), name,
@@ -289,6 +291,8 @@ static void report_names(const struct bpf_loaded *loaded, struct fs_text *report
 	for (u32 i = 0; i < loaded->file->map_cnt; i++) {
 		char name[NAME_MAX + 1];
 
+		if (loaded->file->maps[i].kind == BPF_OBJECT_MAP_INNER)
+			continue;
 		map_name(loaded->file, i, name, sizeof(name));
 		fs_text_printf(report, "map: maps/%s (id %u%s)\n", name, loaded->maps[i]->id,
 			       loaded->map_existing[i] ? ", existed before" : "");

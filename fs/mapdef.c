@@ -6,8 +6,8 @@
 #include "fs/text.h"
 #include "fs/tree.h"
 
-static const char *const names[MAPDEF_NR] = {"type", "key_size", "value_size", "max_entries",
-					     "map_flags"};
+static const char *const names[MAPDEF_NR] = {"type",	    "key_size",	 "value_size",
+					     "max_entries", "map_flags", "inner_map"};
 
 /* Sizes that a type fixes; -1: the user says. */
 static const struct {
@@ -135,6 +135,11 @@ static size_t fixed_row(u32 type)
 	return i;
 }
 
+bool mapdef_holds_maps(u32 type)
+{
+	return type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS;
+}
+
 bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec)
 {
 	size_t i = fixed_row(def->value[MAPDEF_TYPE]);
@@ -145,6 +150,11 @@ bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec)
 	memset(spec, 0, sizeof(*spec));
 	spec->map_type = def->value[MAPDEF_TYPE];
 	spec->map_flags = def->set[MAPDEF_FLAGS] ? def->value[MAPDEF_FLAGS] : 0;
+	if (mapdef_holds_maps(spec->map_type)) {
+		if (!def->set[MAPDEF_INNER])
+			return false;
+		spec->inner_map_id = def->value[MAPDEF_INNER];
+	}
 	return settle(def, MAPDEF_KEY_SIZE, known ? fixed[i].key_size : -1, &spec->key_size) &&
 	       settle(def, MAPDEF_VALUE_SIZE, known ? fixed[i].value_size : -1,
 		      &spec->value_size) &&
@@ -166,4 +176,7 @@ void mapdef_missing(const struct mapdef *def, char *buf, size_t len)
 			continue;
 		n += snprintf(buf + n, len - n, "%s%s", n ? " " : "", names[attr]);
 	}
+	if (n < len && def->set[MAPDEF_TYPE] && mapdef_holds_maps(def->value[MAPDEF_TYPE]) &&
+	    !def->set[MAPDEF_INNER])
+		snprintf(buf + n, len - n, "%s%s", n ? " " : "", names[MAPDEF_INNER]);
 }

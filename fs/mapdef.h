@@ -19,6 +19,7 @@ enum mapdef_attr {
 	MAPDEF_VALUE_SIZE,
 	MAPDEF_MAX_ENTRIES,
 	MAPDEF_FLAGS,
+	MAPDEF_INNER, /* the id of the template of a map of maps */
 	MAPDEF_NR,
 };
 
@@ -39,6 +40,8 @@ void mapdef_print(enum mapdef_attr attr, u32 value, struct fs_text *out);
 
 /* Is everything there that the type needs? Fills *spec (without a name) when it is. */
 bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec);
+/* Does this type take inner_map? */
+bool mapdef_holds_maps(u32 type);
 /* The names of the attributes that are still missing, for a person. */
 void mapdef_missing(const struct mapdef *def, char *buf, size_t len);
 

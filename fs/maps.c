@@ -13,6 +13,8 @@
 #include "fs/mapdef.h"
 #include "fs/pending.h"
 #include "fs/perm.h"
+#include "fs/records.h"
+#include "map/arena.h"
 #include "fs/pins.h"
 #include "fs/store.h"
 #include "fs/text.h"
@@ -43,6 +45,8 @@ static u32 attr_of_map(const struct bpf_map *map, enum mapdef_attr attr)
 		return map->value_size;
 	case MAPDEF_MAX_ENTRIES:
 		return map->max_entries;
+	case MAPDEF_INNER:
+		return map->arena->header->spec.inner_map_id;
 	default:
 		return map->map_flags;
 	}
@@ -133,6 +137,9 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 	if (err == -E2BIG || err == -ENOMEM)
 		return fs_error(req, -err, "a map of %u entries of %u + %u bytes does not fit",
 				spec.max_entries, spec.key_size, spec.value_size);
+	if (err == -EBADF)
+		return fs_error(req, EBADF, "the inner map %u is gone: write inner_map again",
+				spec.inner_map_id);
 	if (err == -EINVAL)
 		return fs_error(req, EINVAL,
 				"a %s map cannot have key_size %u, value_size %u, max_entries %u, "
@@ -140,6 +147,29 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 				bpf_map_type_name(spec.map_type), spec.key_size, spec.value_size,
 				spec.max_entries, spec.map_flags);
 	return err;
+}
+
+/* inner_map takes a map's name, path or id; what follows from it is fixed when the map is made. */
+static int inner_parse(struct fs_req *req, const char *text, size_t len, u32 *id)
+{
+	struct store_object *obj;
+	char name[PATH_MAX];
+	size_t pos = 0, n;
+	const char *word;
+	int err;
+
+	if (!text_next_word(text, len, &pos, &word, &n))
+		return TEXT_INCOMPLETE;
+	if (n >= sizeof(name))
+		return -ENAMETOOLONG;
+	memcpy(name, word, n);
+	name[n] = 0;
+	err = perm_resolve(req, STORE_MAP, name, R_OK, &obj);
+	if (err)
+		return err;
+	*id = obj->id;
+	store_put(obj);
+	return TEXT_COMPLETE;
 }
 
 static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
@@ -155,7 +185,10 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	err = pending_add(p, buf, len, off, open->flags & O_APPEND, 256);
 	if (err)
 		return err;
-	err = mapdef_parse(attr, p->buf, p->len, &value);
+	if (attr == MAPDEF_INNER)
+		err = inner_parse(req, p->buf, p->len, &value);
+	else
+		err = mapdef_parse(attr, p->buf, p->len, &value);
 	if (err == TEXT_INCOMPLETE)
 		return len;
 	if (err == TEXT_COMPLETE) {
@@ -166,7 +199,9 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 			pending_drop(p, p->len);
 		return err ? err : (ssize_t)len;
 	}
-	if (attr == MAPDEF_TYPE)
+	if (attr == MAPDEF_INNER)
+		; /* perm_resolve() said why */
+	else if (attr == MAPDEF_TYPE)
 		fs_error(req, -err, "%.*s is %s; `cat features` lists those of this build",
 			 (int)strcspn(p->buf, "\n"), p->buf,
 			 err == -EOPNOTSUPP ? "a map type that this build lacks" : "no map type");
@@ -183,7 +218,7 @@ static int attr_flush(struct fs_open *open, struct fs_req *req)
 	struct pending *p = open->priv;
 	u32 value;
 
-	if (pending_blank(p) ||
+	if (pending_blank(p) || open->node->attr->arg == MAPDEF_INNER ||
 	    mapdef_parse(open->node->attr->arg, p->buf, p->len, &value) == TEXT_COMPLETE)
 		return 0;
 	return fs_error(req, EINVAL, "the value is not complete");
@@ -265,12 +300,73 @@ static const struct fs_attr map_attrs[] = {
 	{"dump", 0666, &dump_ops, 0},
 	{"stats", 0444, &map_stats_ops, 0},
 	{"raw", 0444, &raw_ops, 0},
+	{"inner_map", 0666, &map_attr_ops, MAPDEF_INNER},
+	{"push", 0222, &push_ops, 0},
+	{"pop", 0444, &pop_ops, 0},
+	{"peek", 0444, &peek_ops, 0},
+	{"has", 0222, &has_ops, 0},
+	{"records", 0444, &records_ops, 0},
 };
+
+/* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
+static u32 type_of_dir(struct fs_node *dir, bool alive)
+{
+	struct store_object *obj;
+	struct mapdef def;
+	struct stat st;
+	u32 type = BPF_MAP_TYPE_UNSPEC;
+
+	if (!alive)
+		return mapdef_read(dir->fd, &def) ? type : def.value[MAPDEF_TYPE];
+	if (!fstatat(dir->fd, map_dir_kind.object, &st, AT_SYMLINK_NOFOLLOW) &&
+	    !store_by_ino(st.st_ino, &obj)) {
+		if (obj->kind == STORE_MAP && obj->map)
+			type = obj->map->map_type;
+		store_put(obj);
+	}
+	return type;
+}
+
+/* Files that only some types have. */
+static bool type_has_file(u32 type, const struct fs_attr *attr)
+{
+	const struct bpf_map_ops *ops = bpf_map_ops_find(type);
+	bool entries = attr->ops == &entries_dir_ops || attr->ops == &dump_ops ||
+		       attr->ops == &raw_ops;
+
+	if (attr->ops == &map_attr_ops)
+		return mapdef_holds_maps(type);
+	if (!ops) /* broken */
+		return entries;
+	if (attr->ops == &entries_dir_ops && (ops->map_push_elem || !ops->map_iter))
+		return false;
+	if (entries)
+		return ops->map_iter != NULL;
+	if (attr->ops == &push_ops)
+		return ops->map_push_elem;
+	if (attr->ops == &pop_ops || attr->ops == &peek_ops)
+		return ops->map_pop_elem;
+	if (attr->ops == &has_ops)
+		return ops->map_peek_elem && !ops->map_pop_elem;
+	return true;
+}
 
 /* Before there is a map there are only its attributes. */
 static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 {
-	return alive || map_attrs[row].ops == &map_attr_ops;
+	const struct fs_attr *attr = &map_attrs[row];
+
+	if (!alive && attr->ops != &map_attr_ops)
+		return false;
+	if (attr->ops == &records_ops) {
+		u32 type = type_of_dir(dir, alive);
+
+		return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+	}
+	if (attr->ops == &map_info_ops || attr->ops == &map_stats_ops ||
+	    (attr->ops == &map_attr_ops && attr->arg != MAPDEF_INNER))
+		return true;
+	return type_has_file(type_of_dir(dir, alive), attr);
 }
 
 /* Made by mkdir and not yet alive. A map whose name was dropped has lost its definition too. */

@@ -353,6 +353,22 @@ static void *slot_prog(u32 id, void *unused)
 	return NULL;
 }
 
+/* What a map of maps' slot names. */
+static void *slot_map(u32 id, void *unused)
+{
+	struct found *f = find_id(id);
+	struct store_object *obj;
+
+	if (f && f->is_map && !f->started)
+		start_map(f);
+	if (store_by_id(STORE_MAP, id, &obj))
+		return NULL;
+	if (!obj->broken)
+		return obj->map;
+	store_put(obj);
+	return NULL;
+}
+
 /* Filling one array's slots may open another. */
 static void restore_slots(void)
 {
@@ -370,7 +386,9 @@ static void restore_slots(void)
 			if (store_by_id(STORE_MAP, f->id, &obj))
 				continue;
 			if (obj->map)
-				bpf_map_restore_slots(obj->map, slot_prog, NULL);
+				bpf_map_restore_slots(
+					obj->map, obj->map->inner_map_meta ? slot_map : slot_prog,
+					NULL);
 			store_put(obj);
 		}
 	}

@@ -257,8 +257,8 @@ u64 bpf_map_mem_usage(
 	const struct bpf_map *map); /* bytes of address space; pages come as touched */
 
 /*
- * Called (if set) when a consumer of this map's records should look: from programs, inside their RCU section,
- * and it must not wait. Ring buffers and perf event arrays.
+ * Called (if set) when a consumer of this map should look: from programs, inside their RCU section,
+ * and it must not wait. Ring buffers, perf event arrays, queues and stacks.
  */
 extern void (*bpf_map_notify)(struct bpf_map *map);
 

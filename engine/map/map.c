@@ -65,6 +65,7 @@ static const char *const map_type_names[] = {
 };
 
 bool bpf_map_keep_slots;
+void (*bpf_map_notify)(struct bpf_map *map);
 
 static u64 live_maps;
 

@@ -63,6 +63,15 @@ static inline void __bpf_map_count(u64 *counter, u64 n)
 #define bpf_map_count(map, field, n) \
 	__bpf_map_count((u64 *)&(map)->slot_stats[bpf_this.slot + 1].field, (u64)(n))
 
+/* A value or a record is there for who waits. */
+static inline void bpf_map_tell(struct bpf_map *map)
+{
+	void (*fn)(struct bpf_map *) = __atomic_load_n(&bpf_map_notify, __ATOMIC_ACQUIRE);
+
+	if (unlikely(fn))
+		fn(map);
+}
+
 /* From the arena: src is 8-byte aligned and its room a multiple of 8. */
 static inline void bpf_copy_from_arena(void *dst, const void *src, u32 size)
 {

@@ -169,11 +169,13 @@ static long queue_push_elem(struct bpf_map *map, const void *value, u64 flags)
 		err = __push(q, value, flags & BPF_EXIST);
 		bpf_unlock(&q->lock);
 	}
-	if (err)
+	if (err) {
 		bpf_map_count(map, failed_updates, 1);
-	else
-		bpf_map_count(map, updates, 1);
-	return err;
+		return err;
+	}
+	bpf_map_count(map, updates, 1);
+	bpf_map_tell(map);
+	return 0;
 }
 
 static long take(struct bpf_map *map, void *value, bool newest, bool remove)

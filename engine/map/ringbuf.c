@@ -50,8 +50,6 @@ struct bpf_ringbuf {
 	struct bpf_lock read_lock; /* consumers in this process */
 };
 
-void (*bpf_map_notify)(struct bpf_map *map);
-
 static struct bpf_ringbuf *ringbuf(const struct bpf_map *map)
 {
 	return container_of(map, struct bpf_ringbuf, map);
@@ -292,14 +290,6 @@ void *bpf_ringbuf_reserve(struct bpf_map *map, u64 size, u64 flags)
 	return hdr + 1;
 }
 
-static void notify(struct bpf_map *map)
-{
-	void (*fn)(struct bpf_map *) = __atomic_load_n(&bpf_map_notify, __ATOMIC_ACQUIRE);
-
-	if (fn)
-		fn(map);
-}
-
 static void commit(struct bpf_ringbuf *rb, void *sample, u64 flags, bool discard)
 {
 	struct ringbuf_hdr *hdr = (struct ringbuf_hdr *)sample - 1;
@@ -312,10 +302,10 @@ static void commit(struct bpf_ringbuf *rb, void *sample, u64 flags, bool discard
 	__atomic_exchange_n(&hdr->len, len, __ATOMIC_SEQ_CST);
 	bpf_map_count(&rb->map, updates, !discard);
 	if (flags & BPF_RB_FORCE_WAKEUP)
-		notify(&rb->map);
+		bpf_map_tell(&rb->map);
 	else if (!(flags & BPF_RB_NO_WAKEUP) &&
 		 (__atomic_load_n(rb->consumer_pos, __ATOMIC_SEQ_CST) & rb->mask) == pos)
-		notify(&rb->map);
+		bpf_map_tell(&rb->map);
 }
 
 void bpf_ringbuf_commit(void *sample, u64 flags, bool discard)
