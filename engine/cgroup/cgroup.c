@@ -330,7 +330,7 @@ static int attach_place(struct cgroup_bpf *bpf, struct bpf_prog *prog, struct bp
 	*place = bpf->progs;
 	if (!(flags & BPF_F_ALLOW_MULTI))
 		return 0;
-	if (find(bpf->progs, prog))
+	if (prog != replace && find(bpf->progs, prog))
 		return -EINVAL; /* twice in one list */
 	*place = replace ? find(bpf->progs, replace) : NULL;
 	return replace && !*place ? -ENOENT : 0;
