@@ -68,7 +68,7 @@ T
 fi
 
 say "Push every packet through the JITed program."
-run "$build/ubpfctl -m $M run traffic $pcap"
+run "$build/ubpfctl -m $M push traffic $pcap"
 
 say "What it counted. A key is protocol * 100000 + port."
 run "cat $M/maps/port_packets/dump"

@@ -17,7 +17,7 @@ static const struct command {
 	const char *usage, *what;
 } commands[] = {
 	{"load", cmd_load, "FILE...", "load ELF objects; on a rejection print the report"},
-	{"run", cmd_run, "[-r REPEAT] [-q] PROG FILE|-",
+	{"push", cmd_push, "[-r REPEAT] [-q] PROG FILE|-",
 	 "run a program on each packet of a pcap file, or on one raw packet"},
 	{"list", cmd_list, "[progs|maps]", "one line an object"},
 	{"trace", cmd_trace, "[-n]", "follow trace_pipe; -n: print what is there and end"},

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 int cmd_load(int argc, char **argv);
-int cmd_run(int argc, char **argv);
+int cmd_push(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 

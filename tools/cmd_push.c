@@ -1,5 +1,5 @@
 /*
- * cmd_run.c - ubpfctl run: real packets through a program, by test runs on its descriptor
+ * cmd_push.c - ubpfctl push: real packets through a program, by test runs on its descriptor
  *
  * A pcap file gives one run a packet; anything else is one raw packet. Programs see Ethernet frames: packets
  * captured without a link header (raw IP, Linux cooked, BSD loopback) get one.
@@ -170,7 +170,7 @@ static void print_totals(const struct totals *t)
 		printf("skipped: %llu\n", t->failed);
 }
 
-int cmd_run(int argc, char **argv)
+int cmd_push(int argc, char **argv)
 {
 	char error[PCAP_ERRBUF_SIZE];
 	int opt, repeat = 1, quiet = 0, prog, ret;
