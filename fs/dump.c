@@ -128,8 +128,38 @@ static ssize_t dump_read(struct fs_open *open, struct fs_req *req, char *buf, si
 	return stream(open->priv, buf, len, off, print_line);
 }
 
+/* The records of an array are where their index says: a read goes there, not through those before it. */
+static ssize_t read_array(struct dump *d, char *buf, size_t len, off_t off)
+{
+	size_t size = round_up(d->map->key_size, 8) + round_up(bpf_map_value_size(d->map), 8);
+	size_t done = 0, skip, n;
+	int err;
+
+	while (done < len && (off + done) / size < d->map->max_entries) {
+		u32 index = (off + done) / size;
+
+		memcpy(d->key, &index, sizeof(index));
+		err = bpf_map_lookup(d->map, d->key, d->value, 0);
+		if (err)
+			return err;
+		d->text.len = 0;
+		print_record(d);
+		if (d->text.err)
+			return d->text.err;
+		skip = (off + done) % size;
+		n = min(size - skip, len - done);
+		memcpy(buf + done, d->text.buf + skip, n);
+		done += n;
+	}
+	return done;
+}
+
 static ssize_t raw_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
 {
+	struct dump *d = open->priv;
+
+	if (d->map->values)
+		return read_array(d, buf, len, off);
 	return stream(open->priv, buf, len, off, print_record);
 }
 

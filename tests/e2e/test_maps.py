@@ -203,6 +203,16 @@ def test_raw_is_records(m):
     m.sh("echo 7 > $M/maps/h/entries/3")
     with open(m.p("maps/h/raw"), "rb") as f:
         assert f.read() == struct.pack("=IIQ", 3, 0, 7)
+    array(m, value=12, entries=1000)
+    m.sh("echo 00 01 02 03 04 05 06 07 08 09 0a 0b > $M/maps/a/entries/900")
+    with open(m.p("maps/a/raw"), "rb", buffering=0) as f:
+        record = struct.pack("=II12s4x", 900, 0, bytes(range(12)))
+        assert os.pread(f.fileno(), 24, 900 * 24) == record  # at an index, forwards and back
+        assert os.pread(f.fileno(), 4, 24) == struct.pack("=I", 1)
+        assert os.pread(f.fileno(), 7, 900 * 24 + 5) == record[5:12]
+        assert os.pread(f.fileno(), 100, 1000 * 24) == b""
+    with open(m.p("maps/a/raw"), "rb") as f:
+        assert len(f.read()) == 1000 * 24
 
 
 def test_rm_r_of_a_map_that_is_held_deletes_no_element(m):
