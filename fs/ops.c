@@ -117,8 +117,10 @@ static int attr_stat(struct fs_node *node, struct stat *st)
 	bits = st->st_mode & 0666;
 	if (row->attr)
 		bits &= row->attr->mode;
-	if (dir) /* who may read or write the entries may reach them */
+	if (dir) { /* who may read or write the entries may reach them */
 		bits |= ((bits >> 1) | (bits >> 2)) & 0111;
+		st->st_size = st->st_blocks = 0; /* not the object's */
+	}
 	st->st_mode = node->ops->type | bits;
 	st->st_nlink = 1;
 	return 0;
