@@ -6,6 +6,7 @@
  * that was made.
  */
 #include <stdio.h>
+#include "classic/classic.h"
 #include "fault.h"
 #include "jit/jit.h"
 #include "load.h"
@@ -111,14 +112,13 @@ static int prog_finish(struct bpf_prog *prog, const struct bpf_verdict *verdict,
 	return err ? err : bpf_prog_publish(prog);
 }
 
-int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
-		  struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out)
+static int prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
+		     struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out)
 {
 	struct bpf_verdict verdict = {.err_insn = -1};
 	struct bpf_prog *prog;
 	int err;
 
-	*out = NULL;
 	err = attr_check(attr, report);
 	if (err)
 		return err;
@@ -145,6 +145,59 @@ int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 		prog->log = strdup(log->buf); /* without it the log file is empty, no more */
 	*out = prog;
 	return 0;
+}
+
+/* A classic filter is converted, and goes the way of all programs. */
+static int classic_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
+			struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out)
+{
+	struct bpf_prog_load_attr converted = *attr;
+	__do_free struct bpf_insn *insns = NULL;
+	int n;
+
+	if (attr->prog_type != BPF_PROG_TYPE_SOCKET_FILTER)
+		return -EINVAL;
+	n = bpf_check_classic(attr->classic, attr->classic_len, report);
+	if (n)
+		return n;
+	insns = malloc(BPF_CLASSIC_MAX_EBPF * sizeof(*insns));
+	if (!insns)
+		return -ENOMEM;
+	n = bpf_convert_filter(attr->classic, attr->classic_len, insns, NULL);
+	if (n < 0)
+		return n;
+	converted.insns = insns;
+	converted.insn_cnt = (u32)n;
+	return prog_load(&converted, log, report, cancel, out);
+}
+
+int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
+		  struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out)
+{
+	*out = NULL;
+	return attr->classic_len ? classic_load(attr, log, report, cancel, out)
+				 : prog_load(attr, log, report, cancel, out);
+}
+
+int bpf_prog_create(const struct sock_filter *filter, u32 flen, struct bpf_log *log,
+		    struct bpf_prog **out)
+{
+	const struct bpf_prog_load_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.name = "classic",
+		.classic = filter,
+		.classic_len = flen,
+	};
+
+	*out = NULL;
+	if (!flen) /* which would say: not a classic one */
+		return bpf_check_classic(filter, flen, log);
+	return bpf_prog_load(&attr, NULL, log, NULL, out);
+}
+
+void bpf_prog_destroy(struct bpf_prog *prog)
+{
+	bpf_prog_put(prog);
 }
 
 /* ---- an object */

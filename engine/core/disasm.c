@@ -275,6 +275,8 @@ const char *bpf_func_name(enum bpf_func_id id)
 		__BPF_FUNC_MAPPER(FUNC_NAME)
 #undef FUNC_NAME
 	};
+	static const char *const classic_names[] = {"skb_get_pay_offset", "skb_get_nlattr",
+						    "skb_get_nlattr_nest", "skb_get_hatype"};
 
 	if (id > 0 && id < ARRAY_SIZE(names))
 		return names[id];
@@ -282,5 +284,7 @@ const char *bpf_func_name(enum bpf_func_id id)
 		return "cgrp_storage_get";
 	if (id == 211)
 		return "cgrp_storage_delete";
+	if ((u32)id >= BPF_FUNC_CLASSIC_FIRST && (u32)id < BPF_FUNC_CLASSIC_MAX)
+		return classic_names[id - BPF_FUNC_CLASSIC_FIRST];
 	return "unknown";
 }

@@ -89,6 +89,19 @@ const char *bpf_func_name(enum bpf_func_id id);
 #define BPF_FUNC_MAX		     212
 
 /*
+ * Helpers of converted classic filters (classic/): outside of the UAPI's numbers, unknown to every
+ * other program.
+ */
+enum {
+	BPF_FUNC_CLASSIC_FIRST = 0x10000,
+	BPF_FUNC_skb_get_pay_offset = BPF_FUNC_CLASSIC_FIRST,
+	BPF_FUNC_skb_get_nlattr,
+	BPF_FUNC_skb_get_nlattr_nest,
+	BPF_FUNC_skb_get_hatype,
+	BPF_FUNC_CLASSIC_MAX,
+};
+
+/*
  * bpf_func_find - look a helper up in what a program type has
  *
  * `have` are the prototypes of this build, `missing` the ids that Linux has beside them: for these

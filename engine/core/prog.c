@@ -7,6 +7,7 @@
  * of its own, so a run that has begun is safe) and frees the rest after a grace period. Lock:
  * ids_lock is a leaf.
  */
+#include <linux/filter.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
@@ -197,7 +198,9 @@ static int prog_copy(struct bpf_prog *prog, const struct bpf_prog_load_attr *att
 	prog->line_info_cnt = attr->line_info_cnt;
 	prog->line_info =
 		copy_array(attr->line_info, attr->line_info_cnt, sizeof(*attr->line_info));
-	if (!prog->orig_insns || !prog->func_info || !prog->line_info)
+	prog->classic_len = attr->classic_len;
+	prog->classic = copy_array(attr->classic, attr->classic_len, sizeof(*attr->classic));
+	if (!prog->orig_insns || !prog->func_info || !prog->line_info || !prog->classic)
 		return -ENOMEM;
 	prog->btf = attr->btf;
 	bpf_btf_inc(prog->btf);
@@ -213,6 +216,7 @@ static void prog_free(struct bpf_prog *prog)
 	free(prog->interp);
 	free(prog->insnsi);
 	free(prog->orig_insns);
+	free(prog->classic);
 	free(prog->orig_idx);
 	free(prog->used_maps);
 	free(prog->subprogs);

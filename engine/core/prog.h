@@ -22,6 +22,7 @@
 
 struct bpf_prog;
 struct bpf_btf;
+struct sock_filter; /* linux/filter.h */
 
 /* What a program is loaded from. Everything is borrowed for the call. */
 struct bpf_prog_load_attr {
@@ -31,6 +32,8 @@ struct bpf_prog_load_attr {
 	const char *license;
 	const struct bpf_insn *insns;
 	u32 insn_cnt;
+	const struct sock_filter *classic; /* a classic filter, instead of insns; or NULL */
+	u32 classic_len;
 	struct bpf_map *const *maps; /* what BPF_PSEUDO_MAP_IDX refers to */
 	u32 map_cnt;
 	u32 prog_flags;
@@ -99,6 +102,8 @@ struct bpf_prog {
 	/* As loaded: what an image stores, and what the report and the dumps refer to. */
 	struct bpf_insn *orig_insns;
 	u32 orig_len;
+	struct sock_filter *classic; /* what orig_insns was converted from, or NULL */
+	u32 classic_len;
 	u32 *orig_idx; /* insnsi[i] came from orig_insns[orig_idx[i]] */
 
 	struct bpf_map **used_maps;

@@ -7,6 +7,7 @@
  * index is checked again when it is read. Written in the machine's byte order: an image belongs to the store of one
  * machine.
  */
+#include <linux/filter.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #define XXH_INLINE_ALL
@@ -14,7 +15,7 @@
 #include "core/btf.h"
 #include "object/image.h"
 
-#define IMAGE_VERSION 1
+#define IMAGE_VERSION 2 /* 2: classic instructions */
 #define IMAGE_MAX     (256u << 20)
 
 enum image_part {
@@ -23,12 +24,13 @@ enum image_part {
 	PART_FUNC_INFO,
 	PART_LINE_INFO,
 	PART_BTF,
+	PART_CLASSIC,
 	PART_CNT,
 };
 
 static const u32 part_elem[PART_CNT] = {
 	sizeof(struct bpf_insn),      sizeof(u32), sizeof(struct bpf_func_info),
-	sizeof(struct bpf_line_info), 1,
+	sizeof(struct bpf_line_info), 1,	   sizeof(struct sock_filter),
 };
 
 struct image_header {
@@ -38,7 +40,6 @@ struct image_header {
 	u32 size; /* of the whole file */
 	u32 prog_type, attach_type, prog_flags, id;
 	u32 cnt[PART_CNT]; /* elements */
-	u32 pad;
 	char name[64], license[64];
 };
 
@@ -89,6 +90,7 @@ static void fill_header(struct image_header *h, const struct bpf_prog *prog, u32
 	h->cnt[PART_FUNC_INFO] = prog->func_info_cnt;
 	h->cnt[PART_LINE_INFO] = prog->line_info_cnt;
 	h->cnt[PART_BTF] = btf_size;
+	h->cnt[PART_CLASSIC] = prog->classic_len;
 	memcpy(h->name, prog->name, sizeof(h->name));
 	memcpy(h->license, prog->license, sizeof(h->license));
 }
@@ -125,7 +127,8 @@ int bpf_image_write(int fd, const struct bpf_prog *prog)
 	at += part_bytes(PART_MAP_IDS, h.cnt[PART_MAP_IDS]);
 	at = put_part(at, PART_FUNC_INFO, prog->func_info, h.cnt[PART_FUNC_INFO]);
 	at = put_part(at, PART_LINE_INFO, prog->line_info, h.cnt[PART_LINE_INFO]);
-	put_part(at, PART_BTF, btf, h.cnt[PART_BTF]);
+	at = put_part(at, PART_BTF, btf, h.cnt[PART_BTF]);
+	put_part(at, PART_CLASSIC, prog->classic, h.cnt[PART_CLASSIC]);
 	memcpy(buf, &h, sizeof(h));
 	h.checksum = XXH64(buf + CHECKED_FROM, size - CHECKED_FROM, BPF_IMAGE_MAGIC);
 	memcpy(buf, &h, sizeof(h));
@@ -166,6 +169,7 @@ static bool header_valid(const struct image_header *h, const u8 *buf, size_t siz
 	return h->magic == BPF_IMAGE_MAGIC && h->version == IMAGE_VERSION && h->size == size &&
 	       h->checksum == XXH64(buf + CHECKED_FROM, size - CHECKED_FROM, BPF_IMAGE_MAGIC) &&
 	       h->cnt[PART_INSNS] && h->cnt[PART_INSNS] <= BPF_COMPLEXITY_LIMIT_INSNS &&
+	       h->cnt[PART_CLASSIC] <= BPF_MAXINSNS &&
 	       h->cnt[PART_MAP_IDS] <= IMAGE_MAX / sizeof(u32) &&
 	       memchr(h->name, 0, sizeof(h->name)) && memchr(h->license, 0, sizeof(h->license)) &&
 	       image_size(h->cnt) == size;
@@ -201,6 +205,8 @@ int bpf_image_read(int fd, struct bpf_image *out)
 	attr->license = h->license;
 	attr->insns = (const struct bpf_insn *)part[PART_INSNS];
 	attr->insn_cnt = h->cnt[PART_INSNS];
+	attr->classic = (const struct sock_filter *)part[PART_CLASSIC];
+	attr->classic_len = h->cnt[PART_CLASSIC];
 	attr->map_cnt = h->cnt[PART_MAP_IDS];
 	attr->func_info = (const struct bpf_func_info *)part[PART_FUNC_INFO];
 	attr->func_info_cnt = h->cnt[PART_FUNC_INFO];

@@ -46,8 +46,9 @@ u32 csum_sub(u32 a, u32 b);
 extern const struct bpf_func_proto bpf_csum_diff_proto;
 
 /*
- * The MAC address of an interface. -ENODEV when there is none. if 0 or 1: the loopback's, all zero.
+ * The MAC address of an interface and its hardware type (ARPHRD_*). -ENODEV when there is none. if 0
+ * or 1: the loopback's, all zero.
  */
-int bpf_netdev_address(u32 ifindex, u8 addr[6]);
+int bpf_netdev_address(u32 ifindex, u8 addr[6], u16 *hatype);
 
 #endif

@@ -19,6 +19,7 @@ struct bpf_skb {
 	u8 *data, *data_end, *data_meta; /* data_end - data == md.len */
 	u8 *head, *end; /* the buffer */
 	u8 *mac, *network; /* headers; mac NULL: none */
+	u16 hatype; /* ARPHRD_* of the device */
 	bool encapsulated; /* a program put an outer header around it */
 };
 

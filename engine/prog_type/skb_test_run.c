@@ -2,7 +2,8 @@
  * skb_test_run.c - BPF_PROG_TEST_RUN for the types whose context is __sk_buff
  *
  * The packet is an Ethernet frame. A tc program sees it whole; the others see it from the network
- * header on, and the output has the link header's bytes back, as zeros (Linux does the same).
+ * header on, and the output has the link header's bytes back, as zeros (Linux does the same). Classic
+ * filters see it whole, too.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -76,24 +77,41 @@ static void skb_to_ctx(const struct bpf_skb *skb, struct __sk_buff *ctx)
 	memcpy(ctx->cb, skb->md.cb, sizeof(ctx->cb));
 }
 
-static int skb_prepare(struct bpf_skb *skb, enum bpf_prog_type type, const struct __sk_buff *ctx,
+/* From where on a program sees the frame. */
+enum view {
+	FROM_NETWORK,
+	FROM_LINK,
+	/*
+	 * Classic filters are written for a whole frame, good or bad, as packet sockets show it. Linux
+	 * has no test run for them, so this is ours to decide.
+	 */
+	FROM_LINK_UNCHECKED,
+};
+
+static enum view view_of_type(enum bpf_prog_type type)
+{
+	return type == BPF_PROG_TYPE_SCHED_CLS ? FROM_LINK : FROM_NETWORK;
+}
+
+static int skb_prepare(struct bpf_skb *skb, enum view view, const struct __sk_buff *ctx,
 		       bool have_ctx)
 {
 	u8 dev_addr[6];
 	int err;
 
-	err = bpf_netdev_address(ctx->ifindex, dev_addr);
+	err = bpf_netdev_address(ctx->ifindex, dev_addr, &skb->hatype);
 	if (err)
 		return err;
 	bpf_skb_pull_ethernet(skb, dev_addr);
 	/* The loopback has no broadcast address. */
 	if (ctx->ifindex <= 1 && skb->md.pkt_type == PACKET_BROADCAST)
 		skb->md.pkt_type = PACKET_MULTICAST;
-	if ((skb->md.protocol == htons(ETH_P_IP) && skb->md.len < sizeof(struct iphdr)) ||
-	    (skb->md.protocol == htons(ETH_P_IPV6) && skb->md.len < sizeof(struct ipv6hdr)))
+	if (view != FROM_LINK_UNCHECKED &&
+	    ((skb->md.protocol == htons(ETH_P_IP) && skb->md.len < sizeof(struct iphdr)) ||
+	     (skb->md.protocol == htons(ETH_P_IPV6) && skb->md.len < sizeof(struct ipv6hdr))))
 		return -EINVAL;
 	bpf_skb_fill_addresses(skb);
-	if (type == BPF_PROG_TYPE_SCHED_CLS)
+	if (view != FROM_NETWORK)
 		bpf_skb_push(skb, ETH_HLEN);
 	skb->md.ifindex = ctx->ifindex ? ctx->ifindex : 1;
 	skb->md.wire_len = 0;
@@ -112,9 +130,9 @@ static void skb_restore_l2(struct bpf_skb *skb)
 	memset(skb->data, 0, ETH_HLEN);
 }
 
-int __bpf_skb_test_run(enum bpf_prog_type type, struct bpf_test_run *run,
-		       int (*loop)(void *priv, struct bpf_skb *skb, struct bpf_test_run *run),
-		       void *priv)
+static int skb_test_run(enum view view, struct bpf_test_run *run,
+			int (*loop)(void *priv, struct bpf_skb *skb, struct bpf_test_run *run),
+			void *priv)
 {
 	const u32 buf_size = SKB_TEST_ROOM + run->data_size_in + SKB_TEST_ROOM;
 	struct __sk_buff ctx = {0};
@@ -134,17 +152,24 @@ int __bpf_skb_test_run(enum bpf_prog_type type, struct bpf_test_run *run,
 	memcpy(buf + SKB_TEST_ROOM, run->data_in, run->data_size_in);
 	bpf_skb_init(&skb, buf, buf_size, SKB_TEST_ROOM, run->data_size_in);
 
-	err = skb_prepare(&skb, type, &ctx, have_ctx);
+	err = skb_prepare(&skb, view, &ctx, have_ctx);
 	if (!err)
 		err = loop(priv, &skb, run);
 	if (err)
 		return err;
-	if (type != BPF_PROG_TYPE_SCHED_CLS)
+	if (view == FROM_NETWORK)
 		skb_restore_l2(&skb);
 	skb_to_ctx(&skb, &ctx);
 	err = bpf_test_finish(run, skb.data, skb.md.len);
 	err2 = err ? 0 : bpf_ctx_finish(run, &ctx, sizeof(ctx));
 	return err ? err : err2;
+}
+
+int __bpf_skb_test_run(enum bpf_prog_type type, struct bpf_test_run *run,
+		       int (*loop)(void *priv, struct bpf_skb *skb, struct bpf_test_run *run),
+		       void *priv)
+{
+	return skb_test_run(view_of_type(type), run, loop, priv);
 }
 
 static int run_prog(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
@@ -154,5 +179,7 @@ static int run_prog(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
 
 int bpf_skb_test_run(struct bpf_prog *prog, struct bpf_test_run *run)
 {
-	return __bpf_skb_test_run(prog->type, run, run_prog, prog);
+	enum view view = prog->classic_len ? FROM_LINK_UNCHECKED : view_of_type(prog->type);
+
+	return skb_test_run(view, run, run_prog, prog);
 }

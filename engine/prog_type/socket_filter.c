@@ -4,6 +4,7 @@
  * Reads the packet by LD_ABS, LD_IND and skb_load_bytes, never directly; the result is how many
  * bytes to keep.
  */
+#include "classic/classic.h"
 #include "prog_type/skb.h"
 
 static const struct bpf_func_proto *const protos[] = {
@@ -19,8 +20,11 @@ static const u8 missing[] = {
 
 static const struct bpf_func_proto *get_func_proto(enum bpf_func_id id, const struct bpf_prog *prog)
 {
-	const struct bpf_func_proto *proto =
-		bpf_func_find(id, protos, ARRAY_SIZE(protos), missing, ARRAY_SIZE(missing));
+	const struct bpf_func_proto *proto;
+
+	if (prog && prog->classic_len && bpf_classic_func_proto(id))
+		return bpf_classic_func_proto(id);
+	proto = bpf_func_find(id, protos, ARRAY_SIZE(protos), missing, ARRAY_SIZE(missing));
 
 	return proto ? proto : bpf_base_func_proto(id, prog);
 }

@@ -2,6 +2,7 @@
  * test_run.c - what a test run does for every type: repeat, time, copy in and out
  */
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -97,12 +98,13 @@ int bpf_ctx_finish(struct bpf_test_run *run, const void *ctx, u32 size)
 	return size > room ? -ENOSPC : 0;
 }
 
-int bpf_netdev_address(u32 ifindex, u8 addr[6])
+int bpf_netdev_address(u32 ifindex, u8 addr[6], u16 *hatype)
 {
 	struct ifreq ifr = {.ifr_ifindex = (int)ifindex};
 	__do_close int fd = -1;
 
 	memset(addr, 0, 6);
+	*hatype = ARPHRD_LOOPBACK;
 	if (ifindex <= 1)
 		return 0;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -110,8 +112,10 @@ int bpf_netdev_address(u32 ifindex, u8 addr[6])
 		return -errno;
 	if (ioctl(fd, SIOCGIFNAME, &ifr))
 		return -ENODEV;
-	if (!ioctl(fd, SIOCGIFHWADDR, &ifr))
+	if (!ioctl(fd, SIOCGIFHWADDR, &ifr)) {
 		memcpy(addr, ifr.ifr_hwaddr.sa_data, 6);
+		*hatype = ifr.ifr_hwaddr.sa_family;
+	}
 	return 0;
 }
 

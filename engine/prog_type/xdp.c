@@ -246,6 +246,7 @@ static u32 convert_ctx_access(const struct bpf_insn *insn, u32 ctx_field_size, s
 static int ctx_check(const struct xdp_md *ctx, u32 size)
 {
 	u8 unused[6];
+	u16 hatype;
 
 	if (ctx->data_meta || ctx->data_end > size || ctx->data > ctx->data_end ||
 	    ctx->egress_ifindex)
@@ -256,7 +257,7 @@ static int ctx_check(const struct xdp_md *ctx, u32 size)
 	/* A queue belongs to an interface; those that we know of have one. */
 	if (ctx->rx_queue_index)
 		return -EINVAL;
-	return ctx->ingress_ifindex ? bpf_netdev_address(ctx->ingress_ifindex, unused) : 0;
+	return ctx->ingress_ifindex ? bpf_netdev_address(ctx->ingress_ifindex, unused, &hatype) : 0;
 }
 
 static void ctx_out(const struct bpf_xdp *xdp, struct xdp_md *ctx)

@@ -9,7 +9,7 @@
 
 int get_helper_proto(struct bpf_verifier_env *env, int func_id, const struct bpf_func_proto **proto)
 {
-	if (func_id <= 0 || func_id >= BPF_FUNC_MAX)
+	if (func_id <= 0 || (func_id >= BPF_FUNC_MAX && !env->prog->classic_len))
 		return -ERANGE;
 	*proto = env->ops->get_func_proto(func_id, env->prog);
 	return *proto ? 0 : -EINVAL;
