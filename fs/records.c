@@ -5,7 +5,8 @@
  *	cat maps/q/pop                takes one value; waits while there is none
  *	cat maps/q/peek               the value that pop would take
  *	echo 17 > maps/bloom/has      succeeds when the filter may hold it, else ENOENT
- *	cat maps/ring/records         each record as a line of hexadecimal bytes, as they come
+ *	cat maps/ring/records         each record as a line of hexadecimal bytes, as they come; of a
+ *	                              perf_event_array `cpuN` and the bytes, and `cpuN lost N`
  *
  * A value or record goes to one reader. Who reads in small pieces gets the rest of its line from the open file.
  * With O_NONBLOCK waiting is EAGAIN, so that grep -r and cp -r end.
@@ -18,6 +19,7 @@
 #include "fs/records.h"
 #include "fs/store.h"
 #include "fs/text.h"
+#include "map/perf_event_array.h"
 #include "map/ringbuf.h"
 
 #define MAX_VALUE_TEXT (64u << 20)
@@ -35,8 +37,8 @@ struct records {
 	struct fs_text line; /* taken from the map and not yet read */
 	size_t given;
 	bool taken; /* pop gives one value an open */
-	void *record; /* room for one */
-	size_t cap;
+	struct bpf_perf_record record; /* room for one */
+	bool perf; /* a perf_event_array, opened */
 	struct pending pending;
 };
 
@@ -64,10 +66,12 @@ static void records_release(struct fs_open *open)
 
 	if (!r)
 		return;
+	if (r->perf)
+		bpf_perf_close(r->map);
 	bpf_map_put(r->map);
 	fs_text_free(&r->line);
 	pending_free(&r->pending);
-	free(r->record);
+	free(r->record.data);
 	free(r);
 }
 
@@ -289,12 +293,45 @@ static void print_hex(struct fs_text *out, const u8 *data, size_t len)
 /* One record into the line. 0, -EAGAIN, or another error. */
 static int take_record(struct records *r)
 {
-	s64 len = bpf_ringbuf_read(r->map, &r->record, &r->cap);
+	struct bpf_perf_record *record = &r->record;
+	s64 len;
+	int err;
 
+	if (r->perf) {
+		err = bpf_perf_read(r->map, record);
+		if (err)
+			return err;
+		if (record->lost)
+			fs_text_printf(&r->line, "cpu%u lost %llu\n", record->cpu,
+				       (unsigned long long)record->lost);
+		if (record->len || !record->lost) {
+			fs_text_printf(&r->line, "cpu%u ", record->cpu);
+			print_hex(&r->line, record->data, record->len);
+		}
+		return 0;
+	}
+	len = bpf_ringbuf_read(r->map, &record->data, &record->cap);
 	if (len < 0)
 		return (int)len;
-	print_hex(&r->line, r->record, (size_t)len);
+	print_hex(&r->line, record->data, (size_t)len);
 	return 0;
+}
+
+/* Reading a perf_event_array opens its events: records are kept from now on. */
+static int stream_open(struct fs_open *open, struct fs_req *req)
+{
+	int err = records_open(open, req);
+	struct records *r = open->priv;
+
+	if (err || r->map->map_type != BPF_MAP_TYPE_PERF_EVENT_ARRAY)
+		return err;
+	err = bpf_perf_open(r->map);
+	r->perf = !err;
+	if (err) {
+		records_release(open);
+		open->priv = NULL;
+	}
+	return err;
 }
 
 static ssize_t records_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len,
@@ -329,7 +366,7 @@ static u32 records_poll(struct fs_open *open)
 	bool more;
 
 	pthread_mutex_lock(&open->lock);
-	more = r->line.len || bpf_ringbuf_readable(r->map);
+	more = r->line.len || (r->perf ? bpf_perf_readable(r->map) : bpf_ringbuf_readable(r->map));
 	pthread_mutex_unlock(&open->lock);
 	return more ? POLLIN | POLLRDNORM : 0;
 }
@@ -337,7 +374,7 @@ static u32 records_poll(struct fs_open *open)
 const struct fs_node_ops records_ops = {
 	.name = "records",
 	.type = S_IFREG,
-	.open = records_open,
+	.open = stream_open,
 	.read = records_read,
 	.poll = records_poll,
 	.release = records_release,

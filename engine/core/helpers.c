@@ -308,7 +308,6 @@ static const u8 base_missing[] = {
 	BPF_FUNC_get_current_comm,
 	BPF_FUNC_get_cgroup_classid,
 	BPF_FUNC_perf_event_read,
-	BPF_FUNC_perf_event_output,
 	BPF_FUNC_get_current_task,
 	BPF_FUNC_current_task_under_cgroup,
 	BPF_FUNC_perf_event_read_value,

@@ -23,6 +23,7 @@ static const struct bpf_map_ops *const map_ops[] = {
 	[BPF_MAP_TYPE_LPM_TRIE] = &lpm_trie_map_ops,
 	[BPF_MAP_TYPE_ARRAY_OF_MAPS] = &array_of_maps_map_ops,
 	[BPF_MAP_TYPE_HASH_OF_MAPS] = &htab_of_maps_map_ops,
+	[BPF_MAP_TYPE_PERF_EVENT_ARRAY] = &perf_event_array_map_ops,
 	[BPF_MAP_TYPE_RINGBUF] = &ringbuf_map_ops,
 	[BPF_MAP_TYPE_BLOOM_FILTER] = &bloom_filter_map_ops,
 	[BPF_MAP_TYPE_QUEUE] = &queue_map_ops,

@@ -16,7 +16,7 @@
 extern const struct bpf_map_ops array_map_ops, percpu_array_map_ops, prog_array_map_ops;
 extern const struct bpf_map_ops queue_map_ops, stack_map_ops, lpm_trie_map_ops;
 extern const struct bpf_map_ops array_of_maps_map_ops, htab_of_maps_map_ops;
-extern const struct bpf_map_ops ringbuf_map_ops, bloom_filter_map_ops;
+extern const struct bpf_map_ops ringbuf_map_ops, bloom_filter_map_ops, perf_event_array_map_ops;
 extern const struct bpf_map_ops htab_map_ops, htab_percpu_map_ops;
 extern const struct bpf_map_ops htab_lru_map_ops, htab_lru_percpu_map_ops;
 extern const struct bpf_map_ops stack_trace_map_ops;

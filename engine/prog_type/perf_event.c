@@ -95,8 +95,9 @@ static const struct bpf_func_proto perf_prog_read_value_proto = {
 };
 
 static const struct bpf_func_proto *const protos[] = {
-	&bpf_get_stackid_proto, &bpf_get_stack_proto, &current_pid_tgid_proto,
-	&current_uid_gid_proto, &current_comm_proto,  &perf_prog_read_value_proto,
+	&bpf_get_stackid_proto,	      &bpf_get_stack_proto, &current_pid_tgid_proto,
+	&current_uid_gid_proto,	      &current_comm_proto,  &perf_prog_read_value_proto,
+	&bpf_perf_event_output_proto,
 };
 
 static const u8 missing[] = {

@@ -45,6 +45,11 @@ u32 csum_add(u32 a, u32 b);
 u32 csum_sub(u32 a, u32 b);
 extern const struct bpf_func_proto bpf_csum_diff_proto;
 
+/* ---- perf_output.c: perf_event_output, by context */
+extern const struct bpf_func_proto bpf_perf_event_output_proto;
+extern const struct bpf_func_proto bpf_skb_event_output_proto;
+extern const struct bpf_func_proto bpf_xdp_event_output_proto;
+
 /*
  * The MAC address of an interface and its hardware type (ARPHRD_*). -ENODEV when there is none. if 0
  * or 1: the loopback's, all zero.

@@ -13,7 +13,7 @@ static const struct bpf_func_proto *const protos[] = {
 	&bpf_get_hash_recalc_proto, &bpf_set_hash_invalid_proto,
 	&bpf_set_hash_proto,	    &bpf_skb_adjust_room_proto,
 	&bpf_skb_vlan_push_proto,   &bpf_skb_vlan_pop_proto,
-	&bpf_skb_ecn_set_ce_proto,
+	&bpf_skb_ecn_set_ce_proto,  &bpf_skb_event_output_proto,
 };
 
 static const u8 missing[] = {

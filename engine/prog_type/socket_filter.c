@@ -10,6 +10,7 @@
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_skb_load_bytes_proto,
 	&bpf_skb_load_bytes_relative_proto,
+	&bpf_skb_event_output_proto,
 };
 
 static const u8 missing[] = {

@@ -165,7 +165,7 @@ XDP_PROTO(xdp_store_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_MEM |
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_csum_diff_proto,	    &bpf_xdp_adjust_head_proto,	 &bpf_xdp_adjust_meta_proto,
 	&bpf_xdp_adjust_tail_proto, &bpf_xdp_get_buff_len_proto, &bpf_xdp_load_bytes_proto,
-	&bpf_xdp_store_bytes_proto,
+	&bpf_xdp_store_bytes_proto, &bpf_xdp_event_output_proto,
 };
 
 static const u8 missing[] = {

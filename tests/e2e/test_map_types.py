@@ -283,6 +283,27 @@ def test_a_full_ring_refuses(m):
     assert int(m.info("maps/events/stats")["failed_updates"]) == 45
 
 
+def test_perf_events(m):
+    m.load("perf_output")
+    assert "records" in os.listdir(m.p("maps/events")) and "dump" not in os.listdir(m.p("maps/events"))
+    run(m, "perf_output", 60)  # nobody reads: gone
+    wait_for(lambda: m.metrics()["runs"] == 1, "the run")
+    assert "retval: 254" in m.out("head -c 60 /dev/zero > $T/z; exec 3<> $M/progs/perf_output/run; cat $T/z >&3; cat <&3")
+    fd = os.open(m.p("maps/events/records"), os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(BlockingIOError):
+            os.read(fd, 100)
+        run(m, "perf_output", 60)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        assert poll.poll(WAIT * 1000)
+        cpu, data = os.read(fd, 4096).decode().split(" ", 1)
+        assert cpu.startswith("cpu")
+        assert data == "3c 00 00 00 00 00 00 00\n"
+    finally:
+        os.close(fd)
+
+
 def test_a_leak_is_refused(m):
     m.fails("cat $P/reject_ringbuf_leak.bpf.o > $M/progs/new", "Invalid argument")
     assert "Unreleased reference" in m.read("progs/log")

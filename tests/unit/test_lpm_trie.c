@@ -431,7 +431,7 @@ static void verify(struct bpf_map *map, struct ledger *ledger)
 	assert_int_equal(stats.entries, live);
 }
 
-static void test_d_sigkill(void **state)
+static void killed(void)
 {
 	struct ledger *ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE,
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -468,6 +468,15 @@ static void test_d_sigkill(void **state)
 	munmap(ledger, sizeof(*ledger));
 	close(fd);
 	all_gone(map);
+}
+
+static void test_d_sigkill(void **state)
+{
+#ifdef __SANITIZE_THREAD__
+	print_message("skipped: ThreadSanitizer has no threads after a fork\n");
+	skip();
+#endif
+	killed();
 }
 
 /* A file of any bytes opens or is refused, and works when it opened. */
