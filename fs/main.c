@@ -6,6 +6,7 @@
  * owner's rights on behalf of all.
  */
 #include "fs/cgroups.h"
+#include "fs/events.h"
 #include "fs/fuse.h"
 #include "fs/kinds.h"
 #include "fs/mount.h"
@@ -227,11 +228,14 @@ static int run_server(struct fuse_args *args, const char *state, const char *mou
 		err = cgroups_start();
 	if (!err)
 		err = root_node();
-	if (err)
+	if (err) {
 		fprintf(stderr, "ubpffs: %s: the state cannot be read: %s\n", state,
 			strerror(-err));
-	else
+	} else {
+		events_start();
 		ret = run_mounted(args, mountpoint);
+	}
+	events_stop();
 	cgroups_stop();
 	store_stop();
 	tree_close();

@@ -3,6 +3,7 @@
  */
 #include "fs/cgroups.h"
 #include "fs/control.h"
+#include "fs/events.h"
 #include "fs/kinds.h"
 #include "fs/metrics.h"
 #include "fs/pins.h"
@@ -35,6 +36,8 @@ static const char readme[] =
 	"maps/              maps: NAME/ with their definition, entries/, dump\n"
 	"cgroup/            a hierarchy (mkdir): echo NAME > ingress.attach, cat "
 	"ingress.effective\n"
+	"events/            sources of events (mkdir): echo perf > type, then event, pid, freq, "
+	"attach\n"
 	"ids/               every object by its number, also those without a name\n"
 	"log                your last errors, and what to do about each\n"
 	"features           what this build can do\n"
@@ -157,17 +160,6 @@ static const struct fs_attr root_attrs[] = {
 	{"ids", 0777, &ids_ops, 0},	      {"ctl", 0666, &ctl_ops, 0},
 };
 
-/* Names of the contract that this build has nothing behind yet. */
-static const char *const later[] = {"events"};
-
-static bool is_later(const char *name)
-{
-	for (u32 i = 0; i < ARRAY_SIZE(later); i++)
-		if (!strcmp(name, later[i]))
-			return true;
-	return false;
-}
-
 static int find_row(const char *name)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(root_attrs); i++)
@@ -179,13 +171,11 @@ static int find_row(const char *name)
 bool root_reserved(const char *name)
 {
 	return find_row(name) >= 0 || !strcmp(name, "progs") || !strcmp(name, "maps") ||
-	       !strcmp(name, "cgroup") || is_later(name);
+	       !strcmp(name, "cgroup") || !strcmp(name, "events");
 }
 
 static int refuse(struct fs_req *req, const char *name)
 {
-	if (is_later(name))
-		return fs_error(req, EOPNOTSUPP, "this build has no %s", name);
 	return fs_error(req, EPERM, "%s is the filesystem's own name", name);
 }
 
@@ -203,6 +193,8 @@ static int root_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 		ops = &maps_dir_ops;
 	else if (!strcmp(name, "cgroup"))
 		ops = &cgroup_dir_ops;
+	else if (!strcmp(name, "events"))
+		ops = &events_dir_ops;
 	tree_rdlock();
 	err = fs_tree_lookup(dir, name, ops, out);
 	tree_unlock();

@@ -97,7 +97,7 @@ static int tree_make_roots(void)
 	static const struct {
 		const char *name;
 		mode_t mode;
-	} dirs[] = {{"progs", 01777}, {"maps", 01777}, {"cgroup", 0755}};
+	} dirs[] = {{"progs", 01777}, {"maps", 01777}, {"cgroup", 0755}, {"events", 01777}};
 	struct stat st;
 	mode_t old = umask(0);
 	int err = 0;

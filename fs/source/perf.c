@@ -1,0 +1,599 @@
+/*
+ * perf.c - samples of perf_event_open(2)
+ *
+ * One event for each (thread of the process, CPU), inherited by the threads and children that it makes later; one ring a
+ * CPU, to which the other threads' events of that CPU are redirected. With `pid` all: one event a CPU.
+ *
+ * The events are opened by the owner's own rights (client.c), so the kernel says whose processes may be sampled. Who
+ * may not see the kernel gets samples of user mode only.
+ */
+#include <dirent.h>
+#include <linux/bpf_perf_event.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <asm/perf_regs.h>
+#include "fs/source/perf_events.h"
+#include "fs/source/perf_unwind.h"
+#include "fs/source/source.h"
+
+#define RING_PAGES 128 /* data pages a CPU: what an ordinary user may lock is 516 KiB */
+#define MAX_EVENTS 8192
+#define STACK_DUMP 8192
+#define BURST	   64 /* samples between two chances for others to take the slot */
+#define DRAIN_MS   50
+#define COMM_SLOTS 1024 /* a power of two */
+#define RECORD_MAX 65536
+
+/* The registers that struct pt_regs has: what programs and the unwinder see. */
+#ifdef __x86_64__
+#define NR_REGS 17
+static const u8 regs_order[NR_REGS] = {
+	PERF_REG_X86_R15, PERF_REG_X86_R14, PERF_REG_X86_R13, PERF_REG_X86_R12, PERF_REG_X86_BP,
+	PERF_REG_X86_BX,  PERF_REG_X86_R11, PERF_REG_X86_R10, PERF_REG_X86_R9,	PERF_REG_X86_R8,
+	PERF_REG_X86_AX,  PERF_REG_X86_CX,  PERF_REG_X86_DX,  PERF_REG_X86_SI,	PERF_REG_X86_DI,
+	PERF_REG_X86_IP,  PERF_REG_X86_SP,
+};
+#define NO_SEGMENTS                                                                             \
+	((1ULL << PERF_REG_X86_DS) | (1ULL << PERF_REG_X86_ES) | (1ULL << PERF_REG_X86_FS) |    \
+	 (1ULL << PERF_REG_X86_GS) | (1ULL << PERF_REG_X86_FLAGS) | (1ULL << PERF_REG_X86_CS) | \
+	 (1ULL << PERF_REG_X86_SS))
+#define REGS_MASK (((1ULL << PERF_REG_X86_64_MAX) - 1) & ~NO_SEGMENTS)
+#else
+#define REGS_MASK 0ULL
+#endif
+
+struct ring {
+	struct perf_event_mmap_page *meta;
+	const u8 *data;
+	u64 size;
+	int fd;
+};
+
+struct task { /* what is known of a thread, by tid */
+	u32 tid, pid, uid, gid;
+	char comm[16];
+};
+
+struct perf {
+	struct perf_event_attr attr;
+	pid_t pid; /* -1: all */
+	u32 *tids;
+	u32 nr_tids, nr_cpus, nr_fds;
+	int *fds; /* [tid][cpu]; negative: that CPU is not there */
+	struct ring *rings; /* one a CPU that is there */
+	u32 nr_rings;
+	int pidfd;
+	struct perf_unwind *unwind;
+	struct task tasks[COMM_SLOTS];
+	u64 kernel[BPF_MAX_STACK_DEPTH], user[BPF_MAX_STACK_DEPTH];
+	u64 bounce[RECORD_MAX / 8];
+};
+
+/* ---- opening */
+
+static const char *perf_missing(const struct source_def *def)
+{
+	if (!def->value[SOURCE_EVENT])
+		return "event";
+	if (!def->value[SOURCE_PID])
+		return "pid (a number, or all)";
+	if (!def->value[SOURCE_FREQ] && !def->value[SOURCE_PERIOD])
+		return "freq (or period)";
+	return NULL;
+}
+
+static bool perf_accepts(enum bpf_prog_type type)
+{
+	return type == BPF_PROG_TYPE_PERF_EVENT;
+}
+
+static void fill_attr(struct perf *perf, const struct source_def *def)
+{
+	struct perf_event_attr *attr = &perf->attr;
+	const char *unwind = def->value[SOURCE_UNWIND];
+
+	attr->size = sizeof(*attr);
+	perf_event_by_name(def->value[SOURCE_EVENT], attr);
+	if (def->value[SOURCE_FREQ]) {
+		attr->freq = 1;
+		attr->sample_freq = strtoull(def->value[SOURCE_FREQ], NULL, 0);
+	} else {
+		attr->sample_period = strtoull(def->value[SOURCE_PERIOD], NULL, 0);
+	}
+	attr->sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR |
+			    PERF_SAMPLE_PERIOD | PERF_SAMPLE_READ | PERF_SAMPLE_CALLCHAIN;
+	attr->read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
+	if (REGS_MASK) {
+		attr->sample_type |= PERF_SAMPLE_REGS_INTR;
+		attr->sample_regs_intr = REGS_MASK;
+	}
+	if (unwind && !strcmp(unwind, "dwarf")) {
+		attr->sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
+		attr->sample_regs_user = REGS_MASK;
+		attr->sample_stack_user = STACK_DUMP;
+		attr->exclude_callchain_user = 1;
+	}
+	attr->disabled = 1;
+	attr->inherit = 1;
+	attr->comm = 1;
+	attr->task = 1;
+	attr->watermark = 1;
+	attr->wakeup_watermark = RING_PAGES * 4096 / 4;
+}
+
+static int open_event(const struct perf_event_attr *attr, pid_t pid, int cpu)
+{
+	int fd = (int)syscall(SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* As the owner: with the kernel's part if that is allowed, else without. */
+static int open_one(void *arg, u32 i)
+{
+	struct perf *perf = arg;
+	struct perf_event_attr attr = perf->attr;
+	pid_t pid = perf->pid < 0 ? -1 : (pid_t)perf->tids[i / perf->nr_cpus];
+	int cpu = (int)(i % perf->nr_cpus), fd = open_event(&attr, pid, cpu);
+
+	if (fd == -EACCES || fd == -EPERM) {
+		attr.exclude_kernel = attr.exclude_hv = attr.exclude_callchain_kernel = 1;
+		fd = open_event(&attr, pid, cpu);
+	}
+	return fd;
+}
+
+static int read_tids(struct perf *perf)
+{
+	char path[64];
+	struct dirent *e;
+	u32 cap = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", perf->pid);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while ((e = readdir(dir))) {
+		if (e->d_name[0] == '.')
+			continue;
+		if (perf->nr_tids == cap) {
+			u32 *more = realloc(perf->tids, (cap = cap * 2 + 16) * sizeof(*more));
+
+			if (!more) {
+				closedir(dir);
+				return -ENOMEM;
+			}
+			perf->tids = more;
+		}
+		perf->tids[perf->nr_tids++] = (u32)strtoul(e->d_name, NULL, 10);
+	}
+	closedir(dir);
+	return perf->nr_tids ? 0 : -ESRCH;
+}
+
+static int explain_open(struct source *src, int err)
+{
+	const char *event = src->def.value[SOURCE_EVENT], *pid = src->def.value[SOURCE_PID];
+
+	switch (-err) {
+	case ENOENT:
+	case ENODEV:
+	case EOPNOTSUPP:
+		return source_why(
+			src, ENOENT,
+			"this machine has no %s counter (a virtual machine without one?): "
+			"cpu-clock works everywhere",
+			event);
+	case EACCES:
+	case EPERM:
+		return source_why(src, EACCES,
+				  "the kernel does not let uid %u sample %s%s (it takes one's own "
+				  "processes, or root; /proc/sys/kernel/perf_event_paranoid)",
+				  src->uid, strcmp(pid, "all") ? "process " : "", pid);
+	case ESRCH:
+		return source_why(src, ESRCH, "there is no process %s", pid);
+	case EMFILE:
+		return source_why(src, EMFILE,
+				  "every thread of process %s needs a descriptor for each CPU, and "
+				  "there are not enough (ulimit -n)",
+				  pid);
+	default:
+		return source_why(src, -err, "perf_event_open: %s", strerror(-err));
+	}
+}
+
+static int open_events(struct source *src, struct perf *perf)
+{
+	u32 opened = 0;
+	int err, last = -ENODEV;
+
+	perf->nr_cpus = (u32)sysconf(_SC_NPROCESSORS_CONF);
+	if (perf->pid >= 0) {
+		err = read_tids(perf);
+		if (err)
+			return explain_open(src, err);
+	}
+	perf->nr_fds = perf->nr_cpus * (perf->pid < 0 ? 1 : perf->nr_tids);
+	if (perf->nr_fds > MAX_EVENTS)
+		return explain_open(src, -EMFILE);
+	perf->fds = malloc(perf->nr_fds * sizeof(int));
+	if (!perf->fds)
+		return -ENOMEM;
+	for (u32 i = 0; i < perf->nr_fds; i++)
+		perf->fds[i] = -1;
+	err = client_open(src->uid, src->gid, open_one, perf, perf->nr_fds, perf->fds);
+	if (!err && perf->fds[0] == -EINVAL && perf->attr.sample_type & PERF_SAMPLE_READ) {
+		/* Before Linux 6.13 an inherited event gives no counter. */
+		perf->attr.sample_type &= ~(u64)PERF_SAMPLE_READ;
+		err = client_open(src->uid, src->gid, open_one, perf, perf->nr_fds, perf->fds);
+	}
+	if (err)
+		return explain_open(src, err);
+	for (u32 i = 0; i < perf->nr_fds; i++) {
+		if (perf->fds[i] >= 0)
+			opened++;
+		else if (perf->fds[i] == -EMFILE)
+			return explain_open(src, -EMFILE);
+		else if (perf->fds[i] != -ENODEV && perf->fds[i] != -ESRCH) /* a CPU, a thread */
+			last = perf->fds[i];
+		else if (perf->fds[i] == -ESRCH && last == -ENODEV)
+			last = -ESRCH;
+	}
+	return opened ? 0 : explain_open(src, last);
+}
+
+static int map_ring(struct source *src, struct perf *perf, int fd)
+{
+	struct ring *ring = &perf->rings[perf->nr_rings];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	u32 pages;
+	void *p = MAP_FAILED;
+
+	for (pages = RING_PAGES; pages && p == MAP_FAILED; pages /= 2) {
+		p = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (p != MAP_FAILED)
+			break;
+		if (errno != EPERM && errno != ENOMEM)
+			break;
+	}
+	if (p == MAP_FAILED)
+		return source_why(src, errno, "the sample ring: %s", strerror(errno));
+	ring->meta = p;
+	ring->data = (const u8 *)p + page;
+	ring->size = pages * page;
+	ring->fd = fd;
+	perf->nr_rings++;
+	return 0;
+}
+
+/* The first event of each CPU has the ring, the others write into it. */
+static int map_rings(struct source *src, struct perf *perf)
+{
+	u32 cpu, i;
+	int err;
+
+	perf->rings = calloc(perf->nr_cpus, sizeof(*perf->rings));
+	if (!perf->rings)
+		return -ENOMEM;
+	for (cpu = 0; cpu < perf->nr_cpus; cpu++) {
+		int ring = -1;
+
+		for (i = cpu; i < perf->nr_fds; i += perf->nr_cpus) {
+			if (perf->fds[i] < 0)
+				continue;
+			if (ring < 0) {
+				ring = perf->fds[i];
+				err = map_ring(src, perf, ring);
+				if (err)
+					return err;
+			} else if (ioctl(perf->fds[i], PERF_EVENT_IOC_SET_OUTPUT, ring)) {
+				return source_why(src, errno, "sharing the sample ring: %s",
+						  strerror(errno));
+			}
+		}
+	}
+	return 0;
+}
+
+static int perf_open(struct source *src)
+{
+	struct perf *perf = calloc(1, sizeof(*perf));
+	const char *pid = src->def.value[SOURCE_PID];
+	const char *unwind = src->def.value[SOURCE_UNWIND];
+	int err;
+
+	if (!perf)
+		return -ENOMEM;
+	src->priv = perf;
+	perf->pidfd = -1;
+	perf->pid = strcmp(pid, "all") ? (pid_t)strtol(pid, NULL, 0) : -1;
+	fill_attr(perf, &src->def);
+	if (unwind && !strcmp(unwind, "dwarf")) {
+		if (!REGS_MASK)
+			return source_why(src, EOPNOTSUPP,
+					  "this build unwinds by dwarf on x86-64 only");
+		perf->unwind = perf_unwind_new(src->uid, src->gid);
+		if (!perf->unwind)
+			return -ENOMEM;
+	}
+	if (perf->pid >= 0) {
+		perf->pidfd = (int)syscall(SYS_pidfd_open, perf->pid, 0);
+		if (perf->pidfd < 0 && errno == ESRCH)
+			return explain_open(src, -ESRCH);
+	}
+	err = open_events(src, perf);
+	if (!err)
+		err = map_rings(src, perf);
+	for (u32 i = 0; !err && i < perf->nr_fds; i++)
+		if (perf->fds[i] >= 0)
+			ioctl(perf->fds[i], PERF_EVENT_IOC_ENABLE, 0);
+	return err;
+}
+
+static void perf_close(struct source *src)
+{
+	struct perf *perf = src->priv;
+
+	if (!perf)
+		return;
+	for (u32 i = 0; i < perf->nr_rings; i++)
+		munmap(perf->rings[i].meta, perf->rings[i].size + (size_t)sysconf(_SC_PAGESIZE));
+	for (u32 i = 0; perf->fds && i < perf->nr_fds; i++)
+		if (perf->fds[i] >= 0)
+			close(perf->fds[i]);
+	if (perf->pidfd >= 0)
+		close(perf->pidfd);
+	perf_unwind_free(perf->unwind);
+	free(perf->rings);
+	free(perf->fds);
+	free(perf->tids);
+	free(perf);
+	src->priv = NULL;
+}
+
+/* ---- tasks: names from the records, and from /proc for what began before */
+
+static struct task *task_slot(struct perf *perf, u32 tid)
+{
+	return &perf->tasks[tid & (COMM_SLOTS - 1)];
+}
+
+static const struct task *task_find(struct perf *perf, u32 pid, u32 tid)
+{
+	struct task *task = task_slot(perf, tid);
+	char path[64];
+	struct stat st;
+	FILE *f;
+
+	if (task->tid == tid && task->pid == pid && task->comm[0])
+		return task;
+	memset(task, 0, sizeof(*task));
+	task->tid = tid;
+	task->pid = pid;
+	snprintf(path, sizeof(path), "/proc/%u/task/%u/comm", pid, tid);
+	f = fopen(path, "re");
+	if (f) {
+		if (fgets(task->comm, sizeof(task->comm), f))
+			task->comm[strcspn(task->comm, "\n")] = 0;
+		if (!fstat(fileno(f), &st)) {
+			task->uid = st.st_uid;
+			task->gid = st.st_gid;
+		}
+		fclose(f);
+	} else if (!tid) {
+		strcpy(task->comm, "swapper");
+	}
+	return task;
+}
+
+/* { pid, tid, comm[] } */
+static void record_comm(struct perf *perf, const u8 *body, size_t size)
+{
+	struct task *task;
+	u32 id[2];
+
+	if (size <= sizeof(id))
+		return;
+	memcpy(id, body, sizeof(id));
+	task = task_slot(perf, id[1]);
+	memset(task, 0, sizeof(*task));
+	task_find(perf, id[0], id[1]); /* its user */
+	memset(task->comm, 0, sizeof(task->comm));
+	memcpy(task->comm, body + sizeof(id),
+	       strnlen((const char *)body + sizeof(id),
+		       min(size - sizeof(id), sizeof(task->comm) - 1)));
+}
+
+/* { pid, ppid, tid, ptid, ... }: a number that was another's begins anew. */
+static void record_fork(struct perf *perf, const u8 *body, size_t size)
+{
+	u32 id[4];
+
+	if (size < sizeof(id))
+		return;
+	memcpy(id, body, sizeof(id));
+	task_slot(perf, id[2])->comm[0] = 0;
+}
+
+/* ---- samples */
+
+static void fill_regs(bpf_user_pt_regs_t *out, const struct perf_sample *sample)
+{
+	memset(out, 0, sizeof(*out));
+#ifdef __x86_64__
+	const u64 *v = sample->intr.v;
+	unsigned long *slots[NR_REGS] = {&out->r15, &out->r14, &out->r13, &out->r12, &out->rbp,
+					 &out->rbx, &out->r11, &out->r10, &out->r9,  &out->r8,
+					 &out->rax, &out->rcx, &out->rdx, &out->rsi, &out->rdi,
+					 &out->rip, &out->rsp};
+
+	for (u32 i = 0; v && i < NR_REGS; i++)
+		*slots[i] = v[__builtin_popcountll(REGS_MASK & ((1ULL << regs_order[i]) - 1))];
+	out->orig_rax = (unsigned long)-1;
+	out->rip = sample->ip;
+#endif
+}
+
+static void record_sample(struct source *src, struct perf *perf, const void *body, size_t size)
+{
+	struct bpf_perf_event_data ctx;
+	struct bpf_sample bpf = {0};
+	struct perf_sample sample;
+	const struct task *task;
+	u32 ret;
+
+	source_count(src, seen, 1);
+	if (perf_sample_parse(&perf->attr, body, size, &sample)) {
+		source_count(src, errors, 1);
+		return;
+	}
+	perf_chain_split(sample.chain, sample.chain_nr, perf->kernel, &bpf.kernel_nr, perf->user,
+			 &bpf.user_nr);
+	if (perf->unwind && sample.user.v) {
+		int n = perf_unwind(perf->unwind, &sample, REGS_MASK, perf->user,
+				    BPF_MAX_STACK_DEPTH);
+
+		if (n < 0)
+			source_count(src, errors, 1);
+		bpf.user_nr = n < 0 ? 0 : (u32)n;
+	}
+	task = task_find(perf, sample.pid, sample.tid);
+	bpf.kernel_ips = perf->kernel;
+	bpf.user_ips = perf->user;
+	bpf.pid = sample.pid;
+	bpf.tid = sample.tid;
+	bpf.uid = task->uid;
+	bpf.gid = task->gid;
+	memcpy(bpf.comm, task->comm, sizeof(bpf.comm));
+	bpf.has_counter = sample.has_counter;
+	bpf.counter = sample.counter;
+	bpf.enabled = sample.enabled;
+	bpf.running = sample.running;
+	memset(&ctx, 0, sizeof(ctx));
+	fill_regs(&ctx.regs, &sample);
+	ctx.sample_period = sample.period;
+	ctx.addr = sample.addr;
+	if (!source_run(src, &ctx, &bpf, &ret))
+		source_count(src, dropped, 1);
+}
+
+static void record(struct source *src, struct perf *perf, const struct perf_event_header *header,
+		   const u8 *body)
+{
+	size_t size = header->size - sizeof(*header);
+	u64 lost;
+
+	switch (header->type) {
+	case PERF_RECORD_SAMPLE:
+		record_sample(src, perf, body, size);
+		break;
+	case PERF_RECORD_LOST: /* { id, lost } */
+		if (size >= 16) {
+			memcpy(&lost, body + 8, sizeof(lost));
+			source_count(src, lost, lost);
+		}
+		break;
+	case PERF_RECORD_LOST_SAMPLES:
+		if (size >= 8) {
+			memcpy(&lost, body, sizeof(lost));
+			source_count(src, lost, lost);
+		}
+		break;
+	case PERF_RECORD_COMM:
+		record_comm(perf, body, size);
+		break;
+	case PERF_RECORD_FORK:
+		record_fork(perf, body, size);
+		break;
+	}
+}
+
+/* What goes over the end of the ring is put together first; also, the kernel may not change what we check. */
+static const u8 *ring_bytes(const struct ring *ring, u64 at, size_t len, u8 *bounce)
+{
+	size_t off = at % ring->size, first = min(len, (size_t)(ring->size - off));
+
+	if (first == len)
+		return ring->data + off;
+	memcpy(bounce, ring->data + off, first);
+	memcpy(bounce + first, ring->data, len - first);
+	return bounce;
+}
+
+static void drain(struct source *src, struct perf *perf, struct ring *ring)
+{
+	u64 head = __atomic_load_n(&ring->meta->data_head, __ATOMIC_ACQUIRE);
+	u64 tail = ring->meta->data_tail, in_burst = 0;
+	struct perf_event_header header;
+
+	source_burst_begin();
+	while (tail < head && !source_stopping(src)) {
+		/* Records are 8-byte aligned, so a header never goes over the end. */
+		memcpy(&header, ring->data + tail % ring->size, sizeof(header));
+		if (header.size < sizeof(header) || header.size % 8 || header.size > head - tail) {
+			source_count(src, errors, 1);
+			tail = head;
+			break;
+		}
+		record(src, perf, &header,
+		       ring_bytes(ring, tail, header.size, (u8 *)perf->bounce) + sizeof(header));
+		tail += header.size;
+		__atomic_store_n(&ring->meta->data_tail, tail, __ATOMIC_RELEASE);
+		if (++in_burst % BURST == 0) {
+			source_burst_end();
+			source_burst_begin();
+		}
+	}
+	__atomic_store_n(&ring->meta->data_tail, tail, __ATOMIC_RELEASE);
+	source_burst_end();
+}
+
+static void drain_all(struct source *src, struct perf *perf)
+{
+	for (u32 i = 0; i < perf->nr_rings; i++)
+		if (__atomic_load_n(&perf->rings[i].meta->data_head, __ATOMIC_RELAXED) !=
+		    perf->rings[i].meta->data_tail)
+			drain(src, perf, &perf->rings[i]);
+}
+
+static enum source_state perf_run(struct source *src)
+{
+	struct perf *perf = src->priv;
+	struct pollfd *fds = calloc(perf->nr_rings + 2, sizeof(*fds));
+	bool gone = false;
+
+	if (!fds)
+		return SOURCE_FAILED;
+	fds[0] = (struct pollfd){.fd = src->stop_fd, .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = perf->pidfd, .events = POLLIN};
+	for (u32 i = 0; i < perf->nr_rings; i++)
+		fds[i + 2] = (struct pollfd){.fd = perf->rings[i].fd, .events = POLLIN};
+	while (!source_stopping(src) && !gone) {
+		poll(fds, perf->nr_rings + 2, DRAIN_MS);
+		gone = fds[1].revents & POLLIN;
+		for (u32 i = 2; i < perf->nr_rings + 2; i++)
+			if (fds[i].revents & (POLLHUP | POLLERR))
+				fds[i].fd = -1; /* that thread is gone: its ring serves others */
+		drain_all(src, perf);
+	}
+	free(fds);
+	return gone ? SOURCE_ENDED : SOURCE_STOPPED;
+}
+
+const struct source_kind source_perf = {
+	.name = "perf",
+	.attrs = 1 << SOURCE_TYPE | 1 << SOURCE_EVENT | 1 << SOURCE_PID | 1 << SOURCE_FREQ |
+		 1 << SOURCE_PERIOD | 1 << SOURCE_UNWIND,
+	.missing = perf_missing,
+	.accepts = perf_accepts,
+	.accepted = "perf_event",
+	.open = perf_open,
+	.run = perf_run,
+	.close = perf_close,
+};
