@@ -2,28 +2,63 @@
  * control_map.c - the commands on map fds
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include "fs/control_cmds.h"
+#include "fs/perm.h"
 
 int control_map_lookup(struct control_call *call)
 {
 	struct bpf_map *map;
 	char *value;
+	bool asks;
 	u32 size;
 	int err = control_map(call, O_RDONLY, &map);
 
 	if (err)
 		return err;
 	size = bpf_map_value_size(map);
-	if (call->in_len != map->key_size || call->room < size)
+	/* A bloom filter is asked about a value; other maps without keys may be sent one, too. */
+	asks = !map->key_size && call->in_len == size;
+	if ((call->in_len != map->key_size && !asks) || call->room < size ||
+	    (!asks && map->ops->map_peek_elem && !map->ops->map_pop_elem))
 		return -EINVAL;
 	value = malloc(size + 1);
 	if (!value)
 		return -ENOMEM;
+	if (asks)
+		memcpy(value, call->in, size);
 	err = bpf_map_lookup(map, call->in, value, call->io.flags);
 	if (!err)
 		control_answer(call, value, size);
 	free(value);
 	return err;
+}
+
+/* An id that goes into a slot is used with the caller's rights. */
+static int put_slot(struct control_call *call, struct bpf_map *map, const char *key)
+{
+	bool maps = map->inner_map_meta;
+	struct store_object *obj;
+	char text[16];
+	u32 id;
+	int err;
+
+	memcpy(&id, key + map->key_size, sizeof(id));
+	snprintf(text, sizeof(text), "%u", id);
+	err = perm_resolve(call->req, maps ? STORE_MAP : STORE_PROG, text, R_OK, &obj);
+	if (err)
+		return err;
+	err = bpf_map_update_slot(map, key, maps ? (void *)obj->map : obj->prog, call->io.flags);
+	store_put(obj);
+	return err;
+}
+
+/* `pair`: a key and its value, one behind the other. */
+static int put_pair(struct control_call *call, struct bpf_map *map, const char *pair)
+{
+	if (map->ops->map_update_slot)
+		return put_slot(call, map, pair);
+	return bpf_map_update(map, pair, pair + map->key_size, call->io.flags);
 }
 
 int control_map_update(struct control_call *call)
@@ -35,7 +70,7 @@ int control_map_update(struct control_call *call)
 		return err;
 	if (call->in_len != (u64)map->key_size + bpf_map_value_size(map))
 		return -EINVAL;
-	return bpf_map_update(map, call->in, call->in + map->key_size, call->io.flags);
+	return put_pair(call, map, call->in);
 }
 
 int control_map_delete(struct control_call *call)
@@ -86,9 +121,15 @@ int control_map_lookup_and_delete(struct control_call *call)
 	value = malloc(size + 1);
 	if (!value)
 		return -ENOMEM;
-	err = bpf_map_lookup(map, call->in, value, call->io.flags);
-	if (!err && map->key_size)
-		err = bpf_map_delete(map, call->in);
+	if (map->ops->map_pop_elem) {
+		err = bpf_map_pop(map, value, call->io.flags);
+	} else if (!map->key_size) {
+		err = -EOPNOTSUPP;
+	} else {
+		err = bpf_map_lookup(map, call->in, value, call->io.flags);
+		if (!err)
+			err = bpf_map_delete(map, call->in);
+	}
 	if (!err)
 		control_answer(call, value, size);
 	free(value);
@@ -217,10 +258,7 @@ int control_map_update_batch(struct control_call *call)
 			err = -EINVAL;
 	}
 	for (; !err && i < count; i += !err)
-		err = fs_cancelled(call->req)
-			      ? -EINTR
-			      : bpf_map_update(map, call->in + i * size,
-					       call->in + i * size + map->key_size, call->io.flags);
+		err = fs_cancelled(call->req) ? -EINTR : put_pair(call, map, call->in + i * size);
 	call->io.count = i;
 	return err;
 }
@@ -244,6 +282,27 @@ int control_map_delete_batch(struct control_call *call)
 
 /* ---- making one */
 
+/* Here inner_map_fd is an id; the caller must be allowed to read that map. */
+static int inner_map(struct control_call *call, u32 id, struct bpf_map_spec *spec)
+{
+	struct store_object *obj;
+	char text[16];
+	int err;
+
+	if (spec->map_type != BPF_MAP_TYPE_ARRAY_OF_MAPS &&
+	    spec->map_type != BPF_MAP_TYPE_HASH_OF_MAPS)
+		return 0;
+	if (!id)
+		return -EBADF;
+	snprintf(text, sizeof(text), "%u", id);
+	err = perm_resolve(call->req, STORE_MAP, text, R_OK, &obj);
+	if (err)
+		return err;
+	spec->inner_map_id = id;
+	store_put(obj);
+	return 0;
+}
+
 int control_map_create(struct control_call *call)
 {
 	struct bpf_map_spec spec = {0};
@@ -262,9 +321,9 @@ int control_map_create(struct control_call *call)
 	     i++)
 		if (((const char *)&attr)[i])
 			return -EINVAL;
-	if (attr.inner_map_fd || attr.btf_fd || attr.map_ifindex || attr.btf_vmlinux_value_type_id)
+	if (attr.btf_fd || attr.map_ifindex || attr.btf_vmlinux_value_type_id)
 		return fs_error(call->req, EOPNOTSUPP,
-				"inner_map_fd, btf_fd, map_ifindex and btf_vmlinux_value_type_id "
+				"btf_fd, map_ifindex and btf_vmlinux_value_type_id "
 				"are not taken here");
 	if (memchr(attr.map_name, 0, sizeof(attr.map_name)) == NULL)
 		return -EINVAL;
@@ -275,6 +334,9 @@ int control_map_create(struct control_call *call)
 	spec.map_flags = attr.map_flags;
 	spec.map_extra = attr.map_extra;
 	memcpy(spec.name, attr.map_name, sizeof(spec.name));
+	err = inner_map(call, attr.inner_map_fd, &spec);
+	if (err)
+		return err;
 	err = store_map_create(&spec, &call->req->cred, 0600, &map);
 	if (err)
 		return err;

@@ -297,6 +297,9 @@ static int element(int fd, unsigned int cmd, int parts, const void *key, const v
 			in[0].len = map.key_size;
 		if (parts & SEND_VALUE)
 			in[1].len = map.value_size;
+		/* Without keys a value may be the question. */
+		if (cmd == UBPFFS_MAP_LOOKUP_ELEM && !map.key_size)
+			in[1] = (struct piece){out, map.value_size};
 		io.out_len = parts & GET_KEY	 ? map.key_size
 			     : parts & GET_VALUE ? map.value_size
 						 : 0;

@@ -49,8 +49,9 @@ struct ubpffs_io {
  */
 enum ubpffs_cmd {
 	/* map fd */
-	UBPFFS_MAP_LOOKUP_ELEM = 1, /* in: K  out: V */
-	UBPFFS_MAP_UPDATE_ELEM = 2, /* in: K V */
+	UBPFFS_MAP_LOOKUP_ELEM = 1, /* in: K; of maps without keys nothing or V, which a bloom
+				     * filter is asked about  out: V */
+	UBPFFS_MAP_UPDATE_ELEM = 2, /* in: K V; slots of programs and maps take ids */
 	UBPFFS_MAP_DELETE_ELEM = 3, /* in: K */
 	UBPFFS_MAP_GET_NEXT_KEY = 4, /* in: K, or nothing for the first key  out: K */
 	UBPFFS_MAP_LOOKUP_AND_DELETE_ELEM = 5, /* in: K  out: V */
@@ -68,7 +69,8 @@ enum ubpffs_cmd {
 	UBPFFS_OBJ_TOKEN = 26, /* out: __u64 that stands for this open file in loads */
 
 	/* ctl */
-	UBPFFS_MAP_CREATE = 32, /* in: union bpf_attr, as much as there is  out: __u32 id */
+	UBPFFS_MAP_CREATE = 32, /* in: union bpf_attr, as much as there is; inner_map_fd is an id
+				 * out: __u32 id */
 	UBPFFS_PROG_LOAD = 33, /* in: struct ubpffs_prog_load and what it sizes
 				* out: struct ubpffs_load_result, log text; also with an error */
 	UBPFFS_GET_NEXT_ID =
