@@ -433,6 +433,59 @@ int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_o
 	return err;
 }
 
+/* What bpf_object_read() makes of an object, for one program. */
+static struct bpf_object_file *classic_file(const char *name, u32 id)
+{
+	struct bpf_object_file *file = calloc(1, sizeof(*file));
+
+	if (!file)
+		return NULL;
+	file->progs = calloc(1, sizeof(*file->progs));
+	file->prog_cnt = file->progs ? 1 : 0;
+	if (!file->progs) {
+		bpf_object_file_free(file);
+		return NULL;
+	}
+	file->progs[0].type = BPF_PROG_TYPE_SOCKET_FILTER;
+	if (*name)
+		snprintf(file->progs[0].name, sizeof(file->progs[0].name), "%s", name);
+	else
+		snprintf(file->progs[0].name, sizeof(file->progs[0].name), "filter%u", id);
+	return file;
+}
+
+int bpf_classic_load(const struct bpf_classic_text *text, const struct bpf_object_load_opts *opts,
+		     struct bpf_loaded *out)
+{
+	struct bpf_prog_load_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.classic = text->insns,
+		.classic_len = text->cnt,
+		.id = opts->get_prog_id ? opts->get_prog_id(opts->priv) : 0,
+		.no_jit = opts->no_jit,
+	};
+	struct bpf_log log;
+	int err = -ENOMEM;
+
+	memset(out, 0, sizeof(*out));
+	bpf_log_init(&out->report, 0, 0);
+	bpf_log_init(&log, opts->log_level, 0);
+	out->file = classic_file(text->name, attr.id);
+	out->maps = calloc(1, sizeof(*out->maps));
+	out->map_existing = calloc(1, sizeof(*out->map_existing));
+	out->progs = calloc(1, sizeof(*out->progs));
+	if (out->file && out->maps && out->map_existing && out->progs) {
+		attr.name = out->file->progs[0].name;
+		err = bpf_prog_load(&attr, &log, &out->report, opts->cancel, &out->progs[0]);
+	}
+	if (log.len)
+		bpf_log_printf(&out->report, "\nlog of %s:\n%s", attr.name, bpf_log_text(&log));
+	bpf_log_free(&log);
+	if (err)
+		drop_all(out);
+	return err;
+}
+
 void bpf_loaded_free(struct bpf_loaded *loaded)
 {
 	drop_all(loaded);

@@ -52,6 +52,14 @@ struct bpf_loaded {
 /* On failure out->report is still filled and the rest is empty; always call bpf_loaded_free(). */
 int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_opts *opts,
 		    struct bpf_loaded *out);
+/*
+ * bpf_classic_load - the same for a classic filter
+ *
+ * One program and no map. Without a name in the text it is called filter<id>.
+ */
+struct bpf_classic_text;
+int bpf_classic_load(const struct bpf_classic_text *text, const struct bpf_object_load_opts *opts,
+		     struct bpf_loaded *out);
 void bpf_loaded_free(struct bpf_loaded *loaded);
 
 #endif

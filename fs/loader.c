@@ -334,26 +334,52 @@ static void say_why(struct fs_req *req, int err, const struct load *load, const 
 		fs_error(req, -err, "the object was refused: progs/log says why");
 }
 
+static struct bpf_object_load_opts load_opts(struct load *load)
+{
+	return (struct bpf_object_load_opts){
+		.get_map = load_get_map,
+		.get_prog_id = load_get_prog_id,
+		.priv = load,
+		.log_level = BPF_LOG_LEVEL1 | BPF_LOG_STATS,
+		.cancel = &load->req->cancel,
+	};
+}
+
+/* The engine has made everything, or err says why not: names and the report. Frees `loaded`. */
+static int load_finish(struct load *load, int err, struct bpf_loaded *loaded,
+		       struct fs_text *report)
+{
+	if (!err)
+		err = load_names(load, loaded);
+	load_report(load, err, loaded, report);
+	if (err)
+		say_why(load->req, err, load, bpf_log_text(&loaded->report));
+	bpf_loaded_free(loaded);
+	free(load->why);
+	return err;
+}
+
 int load_object(struct fs_req *req, const void *elf, size_t len, mode_t umask,
 		struct fs_text *report)
 {
 	struct load load = {.req = req, .umask = umask};
-	struct bpf_object_load_opts opts = {
-		.get_map = load_get_map,
-		.get_prog_id = load_get_prog_id,
-		.priv = &load,
-		.log_level = BPF_LOG_LEVEL1 | BPF_LOG_STATS,
-		.cancel = &req->cancel,
-	};
+	struct bpf_object_load_opts opts = load_opts(&load);
 	struct bpf_loaded loaded = {0};
 	int err = bpf_object_load(elf, len, &opts, &loaded);
 
-	if (!err)
-		err = load_names(&load, &loaded);
-	load_report(&load, err, &loaded, report);
-	if (err)
-		say_why(req, err, &load, bpf_log_text(&loaded.report));
-	bpf_loaded_free(&loaded);
-	free(load.why);
-	return err;
+	return load_finish(&load, err, &loaded, report);
+}
+
+int load_classic(struct fs_req *req, const struct bpf_classic_text *text, mode_t umask,
+		 struct fs_text *report)
+{
+	struct load load = {.req = req, .umask = umask};
+	struct bpf_object_load_opts opts = load_opts(&load);
+	struct bpf_loaded loaded = {0};
+	int err = bpf_classic_load(text, &opts, &loaded);
+	const char *why = bpf_log_text(&loaded.report);
+
+	if (err == -EINVAL && *why) /* the checker's one line */
+		load_error(&load, EINVAL, "%.*s", (int)strcspn(why, "\n"), why);
+	return load_finish(&load, err, &loaded, report);
 }

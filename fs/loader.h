@@ -16,4 +16,11 @@
 int load_object(struct fs_req *req, const void *elf, size_t len, mode_t umask,
 		struct fs_text *report);
 
+/*
+ * load_classic - the same for a classic filter: one program. -EINVAL: the checker refuses it.
+ */
+struct bpf_classic_text;
+int load_classic(struct fs_req *req, const struct bpf_classic_text *text, mode_t umask,
+		 struct fs_text *report);
+
 #endif

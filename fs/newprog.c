@@ -3,21 +3,23 @@
  *
  * One object a open. The bytes may come in any number of writes, in order or at offsets; the write after which the
  * object is complete loads it (on a worker) and carries the verdict, which every later write on this open
- * repeats. What follows an accepted object is padding. The last close discards what is incomplete.
+ * repeats. An object is an ELF file or the text of tcpdump -ddd: the first byte tells. What follows
+ * an accepted object is padding. The last close discards what is incomplete.
  */
 #include "fs/kinds.h"
 #include "fs/loader.h"
 #include "fs/metrics.h"
 #include "fs/perm.h"
 #include "fs/reports.h"
+#include "classic/classic.h"
 #include "object/object.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 
 #define NEW_MAX	    (64u << 20)
 #define NEW_EXTENTS 4096
+#define TEXT_STEP   256 /* no line of a classic filter is as long */
 
 struct extent {
 	size_t from, to;
@@ -30,6 +32,7 @@ struct newprog {
 	struct extent *have; /* what was written: sorted, apart */
 	u32 have_cnt;
 	size_t asked; /* prefix length at which completeness was last looked at */
+	size_t parsed; /* the same for text, whose lines are looked at when they end */
 	mode_t umask;
 	bool done;
 	int verdict;
@@ -154,22 +157,16 @@ static int not_elf(struct newprog *new, struct fs_req *req, int err)
 {
 	if (err == -EFBIG)
 		return refuse(new, req, err, "the object's headers claim more than 64 MiB");
-	if (isdigit((unsigned char)new->buf[0]))
-		return refuse(new, req, -EOPNOTSUPP,
-			      "this build takes eBPF objects only; classic filters (tcpdump -ddd) "
-			      "are not in it");
 	return refuse(new, req, err,
-		      "this is no 64-bit little-endian eBPF object: write what clang -O2 -g "
-		      "-target bpf -c makes");
+		      "this is neither a 64-bit little-endian eBPF object (what clang -O2 -g "
+		      "-target bpf -c makes) nor the text of tcpdump -ddd");
 }
 
-static void load_now(struct newprog *new, struct fs_req *req, size_t end)
+static void loaded(struct newprog *new, struct fs_req *req, int verdict, struct fs_text *report)
 {
-	struct fs_text report = {0};
-
-	new->verdict = load_object(req, new->buf, end, new->umask, &report);
+	new->verdict = verdict;
 	new->done = true;
-	report_set(REPORT_LOAD, req->cred.uid, &report);
+	report_set(REPORT_LOAD, req->cred.uid, report);
 	if (new->verdict)
 		fs_count(rejects);
 	else
@@ -179,11 +176,57 @@ static void load_now(struct newprog *new, struct fs_req *req, size_t end)
 	new->cap = 0;
 }
 
+/* The first `prefix` bytes are there: is that the object? */
+static int look_for_elf(struct newprog *new, struct fs_req *req, size_t prefix)
+{
+	struct fs_text report = {0};
+	size_t end;
+	int ret = bpf_object_extent(new->buf, prefix, NEW_MAX, &end);
+
+	if (ret < 0)
+		return not_elf(new, req, ret);
+	if (ret)
+		loaded(new, req, load_object(req, new->buf, end, new->umask, &report), &report);
+	return 0;
+}
+
+/*
+ * A text is read again from its start, but only when another line has ended, or ought to have.
+ */
+static int look_for_text(struct newprog *new, struct fs_req *req, size_t prefix)
+{
+	struct bpf_classic_text text;
+	struct fs_text report = {0};
+	struct bpf_log log;
+	size_t end;
+	int ret;
+
+	if (prefix - new->parsed < TEXT_STEP &&
+	    !memchr(new->buf + new->parsed, '\n', prefix - new->parsed))
+		return 0;
+	new->parsed = prefix;
+	bpf_log_init(&log, 0, 0);
+	ret = bpf_classic_text_parse(new->buf, prefix, &end, &text, &log);
+	if (ret < 0) {
+		char why[256];
+
+		snprintf(why, sizeof(why), "not the text of tcpdump -ddd: %.*s",
+			 (int)strcspn(bpf_log_text(&log), "\n"), bpf_log_text(&log));
+		ret = refuse(new, req, ret, why);
+	} else if (ret) {
+		loaded(new, req, load_classic(req, &text, new->umask, &report), &report);
+		bpf_classic_text_free(&text);
+		ret = 0;
+	}
+	bpf_log_free(&log);
+	return ret;
+}
+
 static ssize_t new_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			 off_t off)
 {
 	struct newprog *new = open->priv;
-	size_t prefix, end;
+	size_t prefix;
 	int err;
 
 	if (!len)
@@ -206,11 +249,12 @@ static ssize_t new_write(struct fs_open *open, struct fs_req *req, const char *b
 	if (prefix <= new->asked)
 		return len;
 	new->asked = prefix;
-	err = bpf_object_extent(new->buf, prefix, NEW_MAX, &end);
-	if (err < 0)
-		return not_elf(new, req, err);
+	if (bpf_classic_text_begins(new->buf[0]))
+		err = look_for_text(new, req, prefix);
+	else
+		err = look_for_elf(new, req, prefix);
 	if (err)
-		load_now(new, req, end);
+		return err;
 	return new->done &&new->verdict ? new->verdict : (ssize_t)len;
 }
 
@@ -218,9 +262,11 @@ static int new_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct newprog *new = open->priv;
 	struct fs_text report = {0};
+	bool text;
 
 	if (new->done || !new->end_written)
 		return 0;
+	text = bpf_classic_text_begins(new->buf[0]);
 	fs_text_printf(
 		&report,
 		"verdict: incomplete\nreason: the object ends beyond the %zu bytes that were "
@@ -228,8 +274,10 @@ static int new_flush(struct fs_open *open, struct fs_req *req)
 		new->end_written);
 	report_set(REPORT_LOAD, req->cred.uid, &report);
 	return fs_error(req, EINVAL,
-			"the object is not complete: %zu bytes were written and more belong to it",
-			new->end_written);
+			"the object is not complete: %zu bytes were written and more belong to "
+			"it%s",
+			new->end_written,
+			text ? " (the text of tcpdump -ddd ends with a newline)" : "");
 }
 
 static void new_release(struct fs_open *open)

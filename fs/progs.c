@@ -67,6 +67,8 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 	fs_text_printf(out, "gpl_compatible: %u\n", prog->gpl_compatible);
 	show_time(out, "loaded_at", prog->load_time);
 	fs_text_printf(out, "insns: %u\n", prog->orig_len);
+	if (prog->classic_len)
+		fs_text_printf(out, "classic_insns: %u\n", prog->classic_len);
 	fs_text_printf(out, "verified_insns: %u\n", prog->verified_insns);
 	fs_text_printf(out, "xlated_insns: %u\n", prog->len);
 	fs_text_printf(out, "jited_bytes: %u\n", prog->jited_len);

@@ -19,6 +19,8 @@ static const struct command {
 	{"load", cmd_load, "FILE...", "load ELF objects; on a rejection print the report"},
 	{"push", cmd_push, "[-r REPEAT] [-q] PROG FILE|-",
 	 "run a program on each packet of a pcap file, or on one raw packet"},
+	{"filter", cmd_filter, "[-d] NAME EXPRESSION...",
+	 "make a program of a tcpdump expression; -d: print it as tcpdump -ddd"},
 	{"list", cmd_list, "[progs|maps]", "one line an object"},
 	{"trace", cmd_trace, "[-n]", "follow trace_pipe; -n: print what is there and end"},
 };

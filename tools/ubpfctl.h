@@ -11,6 +11,7 @@
 
 int cmd_load(int argc, char **argv);
 int cmd_push(int argc, char **argv);
+int cmd_filter(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 

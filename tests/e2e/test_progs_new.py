@@ -144,11 +144,6 @@ def test_elf_of_this_machine(m):
     m.fails("cat /bin/true > $M/progs/new", "Exec format error")
 
 
-def test_classic_text_is_named(m):
-    m.fails("printf '2\\n40 0 0 12\\n6 0 0 1\\n' > $M/progs/new", "not supported")
-    assert "classic" in m.log()
-
-
 def test_too_large(m):
     data = bytearray(obj("count_ports"))
     data[40:48] = (1 << 40).to_bytes(8, "little")
