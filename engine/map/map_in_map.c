@@ -28,7 +28,13 @@
 
 /* ---- the template */
 
-#define TEMPLATE_SIZE round_up(sizeof(struct bpf_map_spec), (size_t)64)
+struct template
+{ /* in the arena */
+	struct bpf_map_spec spec;
+	u32 used_end; /* array_of_maps: no slot from here on was ever used */
+};
+
+#define TEMPLATE_SIZE round_up(sizeof(struct template), (size_t)64)
 
 /* A map that has nothing but what the verifier looks at. */
 static int meta_new(const struct bpf_map_spec *spec, struct bpf_map **out)
@@ -62,7 +68,7 @@ static void meta_free(struct bpf_map *map)
 }
 
 /* A new map: look at the template and note it in the arena. */
-static int template_take(struct bpf_map *map, struct bpf_map_spec *keep)
+static int template_take(struct bpf_map *map, struct template *keep)
 {
 	struct bpf_map *inner = bpf_map_get_by_id(map->arena->header->spec.inner_map_id);
 	int err;
@@ -76,8 +82,8 @@ static int template_take(struct bpf_map *map, struct bpf_map_spec *keep)
 	else
 		err = bpf_arena_reserve(map->arena, keep, sizeof(*keep));
 	if (!err) {
-		*keep = inner->arena->header->spec;
-		err = meta_new(keep, &map->inner_map_meta);
+		keep->spec = inner->arena->header->spec;
+		err = meta_new(&keep->spec, &map->inner_map_meta);
 	}
 	if (!err) {
 		map->inner_map_meta->spin_lock_off = inner->spin_lock_off;
@@ -90,13 +96,14 @@ static int template_take(struct bpf_map *map, struct bpf_map_spec *keep)
 }
 
 /* An opened one: the arena says. */
-static int template_read(struct bpf_map *map, const struct bpf_map_spec *kept)
+static int template_read(struct bpf_map *map, const struct template *kept)
 {
-	const struct bpf_map_ops *ops = bpf_map_ops_find(kept->map_type);
+	const struct bpf_map_ops *ops = bpf_map_ops_find(kept->spec.map_type);
 
-	if (!ops || ops->not_inner || ops->alloc_check(kept))
+	if (!ops || ops->not_inner || ops->alloc_check(&kept->spec) ||
+	    kept->used_end > map->max_entries)
 		return -EBADMSG;
-	return meta_new(kept, &map->inner_map_meta);
+	return meta_new(&kept->spec, &map->inner_map_meta);
 }
 
 static bool fits(const struct bpf_map *outer, const struct bpf_map *map)
@@ -139,6 +146,7 @@ static long count_update(struct bpf_map *map, long err)
 struct bpf_array_of_maps {
 	struct bpf_map map;
 	struct bpf_map **maps; /* max_entries, in pages that come as touched */
+	struct template *template; /* in the arena */
 	u32 *ids; /* in the arena, after the template */
 	pthread_mutex_t lock; /* writers */
 };
@@ -173,6 +181,7 @@ static int aom_attach(struct bpf_map *map)
 	if (maps == MAP_FAILED)
 		return -ENOMEM;
 	array->maps = maps;
+	array->template = map->arena->index;
 	array->ids = (u32 *)((char *)map->arena->index + TEMPLATE_SIZE);
 	pthread_mutex_init(&array->lock, NULL);
 	return 0;
@@ -217,8 +226,8 @@ static void aom_free(struct bpf_map *map)
 {
 	struct bpf_array_of_maps *array = aom(map);
 
-	for (u64 i = 0; i < map->max_entries; i++)
-		if (array->ids[i] && array->maps[i])
+	for (u32 i = 0; i < array->template->used_end; i++)
+		if (array->maps[i])
 			bpf_map_put_internal(array->maps[i]);
 	aom_detach(map);
 }
@@ -239,9 +248,11 @@ static struct bpf_map *__aom_set(struct bpf_array_of_maps *array, u32 index, str
 	struct bpf_map *old = array->maps[index];
 
 	if (inner) {
+		if (index >= array->template->used_end)
+			__atomic_store_n(&array->template->used_end, index + 1, __ATOMIC_RELEASE);
 		bpf_rcu_assign_pointer(array->maps[index], inner);
 		__atomic_store_n(&array->ids[index], inner->id, __ATOMIC_RELEASE);
-	} else {
+	} else if (index < array->template->used_end) {
 		__atomic_store_n(&array->ids[index], 0, __ATOMIC_RELEASE);
 		bpf_rcu_assign_pointer(array->maps[index], NULL);
 	}
@@ -316,10 +327,11 @@ static int aom_get_next_key(struct bpf_map *map, const void *key, void *next_key
 static int aom_iter(struct bpf_map_iter *it)
 {
 	struct bpf_map *map = it->map;
+	u32 end = __atomic_load_n(&aom(map)->template->used_end, __ATOMIC_ACQUIRE);
 
 	if (bpf_map_iter_reserve(it, 1))
 		return -ENOMEM;
-	while (it->pos < map->max_entries) {
+	while (it->pos < end) {
 		u32 index = (u32)it->pos++;
 		u32 id = __atomic_load_n(&aom(map)->ids[index], __ATOMIC_ACQUIRE);
 
@@ -351,11 +363,11 @@ static int aom_restore_slots(struct bpf_map *map, void *(*get)(u32 id, void *pri
 {
 	struct bpf_array_of_maps *array = aom(map);
 
-	for (u64 i = 0; i < map->max_entries; i++) {
+	for (u32 i = 0; i < array->template->used_end; i++) {
 		u32 id = __atomic_load_n(&array->ids[i], __ATOMIC_ACQUIRE);
 
 		if (id && !bpf_rcu_dereference(array->maps[i]))
-			aom_set(map, (u32)i, restored(map, id, get, priv));
+			aom_set(map, i, restored(map, id, get, priv));
 	}
 	return 0;
 }
@@ -406,19 +418,19 @@ static int hom_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index,
 	return err;
 }
 
-static int hom_template(struct bpf_map *map, struct bpf_map_spec **out)
+static int hom_template(struct bpf_map *map, struct template **out)
 {
 	struct bpf_arena_header *header = map->arena->header;
 	u64 index, values;
 	int err = htab_map_ops.map_layout(&header->spec, header->nr_slots, &index, &values);
 
-	*out = (struct bpf_map_spec *)((char *)map->arena->index + round_up(index, (u64)64));
+	*out = (struct template *)((char *)map->arena->index + round_up(index, (u64)64));
 	return err;
 }
 
 static int hom_alloc(struct bpf_map *map)
 {
-	struct bpf_map_spec *keep;
+	struct template *keep;
 	int err = hom_template(map, &keep);
 
 	if (!err)
@@ -437,7 +449,7 @@ static int hom_alloc(struct bpf_map *map)
 
 static int hom_open(struct bpf_map *map)
 {
-	struct bpf_map_spec *kept;
+	struct template *kept;
 	int err = hom_template(map, &kept);
 
 	if (!err)

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "map/map.h"
@@ -289,13 +290,50 @@ static void test_a_exchange(void **state)
 	}
 }
 
+/* A huge map costs what is used of it, also when it ends and when it is opened. */
+static void test_huge(void **state)
+{
+	struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+				    .key_size = 4,
+				    .value_size = 4,
+				    .max_entries = 0xffffffff};
+	struct bpf_map *a = make(&array_spec), *outer;
+	u32 key = 5000, id, none = 0;
+	struct bpf_map_iter it;
+	struct stat st;
+	int fd = memfd_create("outer", 0);
+
+	spec.inner_map_id = a->id;
+	assert_int_equal(bpf_map_create(&spec, 0, fd, -1, &outer), 0);
+	assert_int_equal(bpf_map_update_slot(outer, &key, a, 0), 0);
+	for (u32 round = 0; round < 2; round++) {
+		bpf_map_iter_init(&it, outer, false);
+		assert_int_equal(bpf_map_iter_next(&it, &key, &id), 1);
+		assert_int_equal(id, a->id);
+		assert_int_equal(bpf_map_iter_next(&it, &key, &id), 0);
+		bpf_map_iter_end(&it);
+		bpf_map_put(outer);
+		bpf_rcu_barrier();
+		bpf_rcu_barrier();
+		assert_int_equal(a->refcnt, 1);
+		assert_int_equal(fstat(fd, &st), 0);
+		assert_true(st.st_blocks * 512 < 1 << 20);
+		if (round)
+			break;
+		assert_int_equal(bpf_map_open(fd, -1, &outer), 0);
+		assert_int_equal(bpf_map_restore_slots(outer, by_id, &none), 0);
+	}
+	bpf_map_put(a);
+	close(fd);
+	all_gone();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slots),
-		cmocka_unit_test(test_c_fits),
-		cmocka_unit_test(test_b_restore),
-		cmocka_unit_test(test_a_exchange),
+		cmocka_unit_test(test_slots),	  cmocka_unit_test(test_c_fits),
+		cmocka_unit_test(test_b_restore), cmocka_unit_test(test_a_exchange),
+		cmocka_unit_test(test_huge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
