@@ -1,5 +1,5 @@
 /*
- * dump.c - a map's entries in one file: dump (text, can be written back) and raw (records)
+ * dump.c - a map's entries in one file: dump (text, can be written back), dump.json and raw (records)
  *
  * Nothing is built in memory but one entry: an open description walks the map with an iterator, which gives every
  * entry that lives through the walk exactly once. Reads go forward; a read at offset 0 starts again, any other jump
@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include "core/run.h"
 #include "fs/entries.h"
+#include "fs/json.h"
 #include "fs/kinds.h"
 #include "fs/pending.h"
 #include "fs/store.h"
@@ -18,7 +19,8 @@
 struct dump {
 	struct bpf_map *map;
 	struct bpf_map_iter it;
-	bool ended;
+	bool begun, ended;
+	u64 given; /* entries printed */
 	off_t pos; /* file offset of text.buf[0] */
 	struct fs_text text; /* the entry being given */
 	char *key, *value;
@@ -88,16 +90,89 @@ static void print_record(struct dump *d)
 	fs_text_append(&d->text, zero, round_up(value, 8) - value);
 }
 
-static ssize_t stream(struct dump *d, char *buf, size_t len, off_t off,
-		      void (*print)(struct dump *d))
+/* One line an entry. */
+static void print_json(struct dump *d)
+{
+	const struct bpf_map *map = d->map;
+	u32 stride = round_up(map->value_size, 8);
+
+	fs_text_printf(&d->text, "%s\n{", d->given ? "," : "");
+	if (map->key_size) {
+		fs_text_printf(&d->text, "\"key\":");
+		json_value(&d->text, map->btf, map->btf_key_type_id, d->key, map->key_size);
+		fs_text_append(&d->text, ",", 1);
+	}
+	if (!entries_percpu(map)) {
+		fs_text_printf(&d->text, "\"value\":");
+		json_value(&d->text, map->btf, map->btf_value_type_id, d->value, map->value_size);
+		fs_text_append(&d->text, "}", 1);
+		return;
+	}
+	fs_text_printf(&d->text, "\"values\":[");
+	for (u32 cpu = 0; cpu < bpf_nr_slots(); cpu++) {
+		fs_text_printf(&d->text, "%s{\"cpu\":%u,\"value\":", cpu ? "," : "", cpu);
+		json_value(&d->text, map->btf, map->btf_value_type_id,
+			   d->value + (size_t)cpu * stride, map->value_size);
+		fs_text_append(&d->text, "}", 1);
+	}
+	fs_text_append(&d->text, "]}", 2);
+}
+
+static void begin_json(struct dump *d)
+{
+	fs_text_append(&d->text, "[", 1);
+}
+
+static void end_json(struct dump *d)
+{
+	fs_text_printf(&d->text, "%s]\n", d->given ? "\n" : "");
+}
+
+struct format {
+	void (*begin)(struct dump *d); /* may be NULL */
+	void (*print)(struct dump *d); /* an entry */
+	void (*end)(struct dump *d); /* may be NULL */
+};
+
+static const struct format line_format = {.print = print_line};
+static const struct format record_format = {.print = print_record};
+static const struct format json_format = {begin_json, print_json, end_json};
+
+/* What comes next, into d->text. */
+static int stream_next(struct dump *d, const struct format *format)
+{
+	int ret;
+
+	if (!d->begun) {
+		d->begun = true;
+		if (format->begin) {
+			format->begin(d);
+			return d->text.err;
+		}
+	}
+	ret = bpf_map_iter_next(&d->it, d->key, d->value);
+	if (ret < 0)
+		return ret;
+	if (ret > 0) {
+		format->print(d);
+		d->given++;
+	} else {
+		d->ended = true;
+		if (format->end)
+			format->end(d);
+	}
+	return d->text.err;
+}
+
+static ssize_t stream(struct dump *d, char *buf, size_t len, off_t off, const struct format *format)
 {
 	size_t done = 0, skip, n;
 	int ret;
 
 	if (off < d->pos) {
 		bpf_map_iter_rewind(&d->it);
-		d->text.len = d->pos = 0;
-		d->ended = false;
+		d->text.len = d->pos = d->given = 0;
+		d->begun = d->ended = false;
 	}
 	while (done < len) {
 		if (off + (off_t)done < d->pos + (off_t)d->text.len) {
@@ -111,21 +186,21 @@ static ssize_t stream(struct dump *d, char *buf, size_t len, off_t off,
 			break;
 		d->pos += d->text.len;
 		d->text.len = 0;
-		ret = bpf_map_iter_next(&d->it, d->key, d->value);
+		ret = stream_next(d, format);
 		if (ret < 0)
 			return ret;
-		d->ended = ret == 0;
-		if (ret > 0)
-			print(d);
-		if (d->text.err)
-			return d->text.err;
 	}
 	return done;
 }
 
 static ssize_t dump_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
 {
-	return stream(open->priv, buf, len, off, print_line);
+	return stream(open->priv, buf, len, off, &line_format);
+}
+
+static ssize_t json_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return stream(open->priv, buf, len, off, &json_format);
 }
 
 /* The records of an array are where their index says: a read goes there, not through those before it. */
@@ -160,7 +235,7 @@ static ssize_t raw_read(struct fs_open *open, struct fs_req *req, char *buf, siz
 
 	if (d->map->values)
 		return read_array(d, buf, len, off);
-	return stream(open->priv, buf, len, off, print_record);
+	return stream(open->priv, buf, len, off, &record_format);
 }
 
 /* `key value` or `key cpuN value`. TEXT_INCOMPLETE: the line may go on. */
@@ -242,6 +317,15 @@ const struct fs_node_ops dump_ops = {
 	.read = dump_read,
 	.write = dump_write,
 	.flush = dump_flush,
+	.release = dump_release,
+};
+
+const struct fs_node_ops json_ops = {
+	.name = "dump.json",
+	.type = S_IFREG,
+	.slow = true,
+	.open = dump_open,
+	.read = json_read,
 	.release = dump_release,
 };
 

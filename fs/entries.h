@@ -1,5 +1,5 @@
 /*
- * entries.h - a map's entries as files: entries/<key>, and the whole of them in dump and raw
+ * entries.h - a map's entries as files: entries/<key>, and the whole of them in dump, dump.json and raw
  */
 #ifndef UBPFFS_FS_ENTRIES_H
 #define UBPFFS_FS_ENTRIES_H
@@ -12,6 +12,7 @@
 extern const struct fs_node_ops entries_dir_ops; /* entries.c */
 extern const struct fs_node_ops dump_ops; /* dump.c */
 extern const struct fs_node_ops raw_ops; /* dump.c */
+extern const struct fs_node_ops json_ops; /* dump.c */
 
 /* Is the map's value one line a CPU? */
 bool entries_percpu(const struct bpf_map *map);

@@ -21,6 +21,7 @@
 struct load {
 	struct fs_req *req;
 	mode_t umask;
+	const struct bpf_map *typed; /* a map of this load whose types are stored */
 	char *why; /* a sentence of ours; NULL: the engine's report says it */
 };
 
@@ -156,6 +157,19 @@ static int bind(struct load *load, const struct bpf_object_map *want, const char
 	return err;
 }
 
+/* Its types outlive this server, as the map does. */
+static int keep_types(struct load *load, const struct bpf_object_file *obj, struct bpf_map *map)
+{
+	int err;
+
+	if (!obj->btf || (!map->btf_key_type_id && !map->btf_value_type_id))
+		return 0;
+	err = store_map_btf(map, obj->btf, load->typed);
+	if (!err)
+		load->typed = map;
+	return err;
+}
+
 /* bpf_object_load()'s question for each map */
 static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index,
 			const struct bpf_map_spec *spec, struct bpf_map **map, bool *existing,
@@ -187,6 +201,13 @@ static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index
 				  name, bpf_map_type_name(spec->map_type) ?: "unknown",
 				  spec->key_size, spec->value_size, spec->max_entries,
 				  spec->map_flags, strerror(-err));
+	err = keep_types(load, obj, *map);
+	if (err) {
+		bpf_map_put(*map);
+		*map = NULL;
+		return load_error(load, -err, "the types of map %s cannot be stored: %s", name,
+				  strerror(-err));
+	}
 	return 0;
 }
 

@@ -306,6 +306,7 @@ static const struct fs_attr map_attrs[] = {
 	{"peek", 0444, &peek_ops, 0},
 	{"has", 0222, &has_ops, 0},
 	{"records", 0444, &records_ops, 0},
+	{"dump.json", 0444, &json_ops, 0},
 };
 
 /* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
@@ -332,7 +333,7 @@ static bool type_has_file(u32 type, const struct fs_attr *attr)
 {
 	const struct bpf_map_ops *ops = bpf_map_ops_find(type);
 	bool entries = attr->ops == &entries_dir_ops || attr->ops == &dump_ops ||
-		       attr->ops == &raw_ops;
+		       attr->ops == &json_ops || attr->ops == &raw_ops;
 
 	if (attr->ops == &map_attr_ops)
 		return mapdef_holds_maps(type);

@@ -25,6 +25,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define MAX_BTF (64 << 20)
+
 struct found { /* one file of objects/ */
 	u32 id;
 	bool is_map, named;
@@ -39,13 +41,13 @@ struct found_list {
 };
 
 /* The bits are the clients'; the server reads its own files whatever they say. */
-static int open_object(u32 id, bool values)
+static int open_object(u32 id, enum store_part part)
 {
 	struct stat st;
 	char name[32];
 	int fd;
 
-	snprintf(name, sizeof(name), "%u%s", id, values ? ".values" : "");
+	store_part_name(id, part, name);
 	fd = openat(tree.objects_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == EACCES &&
 	    !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
@@ -72,25 +74,27 @@ static struct found *find_id(u32 id)
 	return bsearch(&key, list.v, list.n, sizeof(key), found_compare);
 }
 
-/* "<id>" or "<id>.values" */
-static bool parse_id(const char *name, u32 *id, bool *values)
+/* What store_part_name() made. */
+static bool parse_id(const char *name, u32 *id, enum store_part *part)
 {
 	unsigned long long v;
-	char *end;
+	char *end, again[32];
 
 	if (!isdigit((unsigned char)name[0]))
 		return false;
 	v = strtoull(name, &end, 10);
-	*values = !strcmp(end, ".values");
-	if ((*end && !*values) || !v || v >= UINT32_MAX)
+	if (!v || v >= UINT32_MAX)
 		return false;
 	*id = v;
-	return true;
+	for (*part = 0; *part < STORE_PARTS; ++*part)
+		if (!strcmp(end, strchrnul(store_part_name(v, *part, again), '.')))
+			return true;
+	return false;
 }
 
 static void look_at(struct found *f)
 {
-	int fd = open_object(f->id, false);
+	int fd = open_object(f->id, STORE_OBJECT);
 	struct stat st;
 	u64 magic = 0;
 
@@ -106,7 +110,7 @@ static void look_at(struct found *f)
 	if (!f->is_map && magic != BPF_IMAGE_MAGIC) { /* damaged: its companion tells what it was */
 		char values[32];
 
-		snprintf(values, sizeof(values), "%u.values", f->id);
+		store_part_name(f->id, STORE_VALUES, values);
 		f->is_map = !fstatat(tree.objects_fd, values, &st, AT_SYMLINK_NOFOLLOW);
 	}
 	close(fd);
@@ -125,12 +129,12 @@ static int scan_objects(void)
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < names.n; i++) {
 		struct found *f = &list.v[list.n];
-		bool values;
+		enum store_part part;
 
-		if (!parse_id(names.v[i].name, &f->id, &values))
+		if (!parse_id(names.v[i].name, &f->id, &part))
 			continue;
 		last = max(last, f->id);
-		if (values)
+		if (part != STORE_OBJECT)
 			continue;
 		look_at(f);
 		list.n++;
@@ -152,10 +156,10 @@ static void remove_unneeded(void)
 		return;
 	for (size_t i = 0; i < names.n; i++) {
 		struct found *f;
-		bool values;
+		enum store_part part;
 		u32 id;
 
-		if (!parse_id(names.v[i].name, &id, &values))
+		if (!parse_id(names.v[i].name, &id, &part))
 			continue;
 		f = find_id(id);
 		if (!f || (!f->named && !f->started))
@@ -195,10 +199,49 @@ static void make_broken(struct store_object *obj, const char *fmt, ...)
 	store_adopt_broken(obj);
 }
 
+/* 0 and *out, which is NULL when there is no such file. */
+static int read_btf(u32 id, struct bpf_btf **out)
+{
+	__do_close int fd = open_object(id, STORE_BTF);
+	__do_free char *data = NULL;
+	struct stat st;
+	ssize_t n;
+
+	*out = NULL;
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > MAX_BTF)
+		return -EINVAL;
+	data = malloc(st.st_size);
+	if (!data)
+		return -ENOMEM;
+	n = pread(fd, data, st.st_size, 0);
+	if (n != st.st_size)
+		return n < 0 ? -errno : -EIO;
+	return bpf_btf_new(data, st.st_size, out);
+}
+
+/* Types are a help, not the data: without them the map is there all the same, with numbers in its dump.json. */
+static void start_types(struct bpf_map *map)
+{
+	int err;
+
+	if (!map->btf_key_type_id && !map->btf_value_type_id)
+		return;
+	err = read_btf(map->id, &map->btf);
+	if (err)
+		fs_warn("the types of map %u could not be read (%s): it goes on without", map->id,
+			strerror(-err));
+	if (!map->btf)
+		map->btf_key_type_id = map->btf_value_type_id = 0;
+}
+
 static int start_map(struct found *f)
 {
 	struct store_object *obj = make_object(f->id, STORE_MAP);
-	int fd = open_object(f->id, false), values = open_object(f->id, true);
+	int fd = open_object(f->id, STORE_OBJECT), values = open_object(f->id, STORE_VALUES);
 	struct bpf_map *map = NULL;
 	int err;
 
@@ -217,8 +260,10 @@ static int start_map(struct found *f)
 	if (err)
 		make_broken(obj, "map %u could not be opened (%s): its file objects/%u is kept",
 			    f->id, strerror(-err), f->id);
-	else
+	else {
+		start_types(map);
 		store_adopt_map(obj, map);
+	}
 	return 0;
 }
 
@@ -323,7 +368,7 @@ static int start_prog(struct found *f)
 	if (!obj)
 		return -ENOMEM;
 	f->started = true;
-	fd = open_object(f->id, false);
+	fd = open_object(f->id, STORE_OBJECT);
 	err = fd < 0 ? fd : bpf_image_read(fd, &image);
 	if (fd >= 0)
 		close(fd);

@@ -25,19 +25,22 @@ static struct {
 	bool stopping;
 } store = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static const char *object_name(u32 id, bool values, char buf[32])
+const char *store_part_name(u32 id, enum store_part part, char buf[32])
 {
-	snprintf(buf, 32, "%u%s", id, values ? ".values" : "");
+	static const char *const suffix[STORE_PARTS] = {
+		[STORE_OBJECT] = "", [STORE_VALUES] = ".values", [STORE_BTF] = ".btf"};
+
+	snprintf(buf, 32, "%u%s", id, suffix[part]);
 	return buf;
 }
 
-/* The companion first: a start that finds it alone could not tell whose it was. */
+/* The companions first: a start that finds them alone could not tell whose they were. */
 static void object_remove(u32 id)
 {
 	char name[32];
 
-	unlinkat(tree.objects_fd, object_name(id, true, name), 0);
-	unlinkat(tree.objects_fd, object_name(id, false, name), 0);
+	for (int part = STORE_PARTS - 1; part >= 0; part--)
+		unlinkat(tree.objects_fd, store_part_name(id, part, name), 0);
 }
 
 u32 store_next_id(void)
@@ -243,7 +246,7 @@ int store_stat(const struct store_object *obj, struct stat *st)
 {
 	char name[32];
 
-	object_name(obj->id, false, name);
+	store_part_name(obj->id, STORE_OBJECT, name);
 	return fstatat(tree.objects_fd, name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
@@ -317,7 +320,7 @@ int store_link(struct store_object *obj, int dirfd, const char *name)
 {
 	char id[32];
 
-	if (linkat(tree.objects_fd, object_name(obj->id, false, id), dirfd, name, 0) < 0)
+	if (linkat(tree.objects_fd, store_part_name(obj->id, STORE_OBJECT, id), dirfd, name, 0) < 0)
 		return -errno;
 	store_names_changed(obj);
 	return 0;
@@ -325,10 +328,10 @@ int store_link(struct store_object *obj, int dirfd, const char *name)
 
 /* ---- new objects */
 
-static int object_file(u32 id, bool values)
+static int object_file(u32 id, enum store_part part)
 {
 	char name[32];
-	int fd = openat(tree.objects_fd, object_name(id, values, name),
+	int fd = openat(tree.objects_fd, store_part_name(id, part, name),
 			O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	return fd < 0 ? -errno : fd;
@@ -394,12 +397,12 @@ int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred
 	int fd, values = -1, err;
 
 	*out = NULL;
-	fd = object_file(id, false);
+	fd = object_file(id, STORE_OBJECT);
 	if (fd < 0)
 		return fd;
 	err = object_own(fd, cred, mode);
 	if (!err && bpf_map_has_values_file(spec)) {
-		values = object_file(id, true);
+		values = object_file(id, STORE_VALUES);
 		err = values < 0 ? values : 0;
 	}
 	if (!err) {
@@ -418,10 +421,50 @@ int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred
 	return 0;
 }
 
+static int write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+	ssize_t n;
+
+	for (; len; p += n, len -= n) {
+		n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n <= 0)
+			return n ? -errno : -EIO;
+	}
+	return 0;
+}
+
+int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same)
+{
+	char name[32], from[32];
+	const void *data;
+	int fd, err;
+	u32 size;
+
+	if (same && !linkat(tree.objects_fd, store_part_name(same->id, STORE_BTF, from),
+			    tree.objects_fd, store_part_name(map->id, STORE_BTF, name), 0))
+		goto done;
+	data = bpf_btf_raw(btf, &size);
+	if (!data)
+		return -ENOMEM;
+	fd = object_file(map->id, STORE_BTF);
+	err = fd < 0 ? fd : write_all(fd, data, size);
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		return err;
+done:
+	bpf_btf_inc(btf);
+	map->btf = btf;
+	return 0;
+}
+
 int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode)
 {
 	struct store_object *obj = NULL;
-	int fd = object_file(prog->id, false), err;
+	int fd = object_file(prog->id, STORE_OBJECT), err;
 
 	if (fd < 0)
 		return fd;

@@ -12,11 +12,19 @@
 #ifndef UBPFFS_FS_STORE_H
 #define UBPFFS_FS_STORE_H
 
+#include "core/btf.h"
 #include "core/map.h"
 #include "core/prog.h"
 #include "fs/node.h"
 
 enum store_kind { STORE_PROG, STORE_MAP };
+
+/*
+ * The files of an object: objects/<id>, and beside it those of a map's values and of the types of its keys and values
+ * (maps of one load share that one by hard links).
+ */
+enum store_part { STORE_OBJECT, STORE_VALUES, STORE_BTF, STORE_PARTS };
+const char *store_part_name(u32 id, enum store_part part, char buf[32]); /* returns buf */
 
 struct store_object {
 	u32 id;
@@ -67,6 +75,9 @@ int store_ids(enum store_kind kind, u32 **ids, size_t *n);
  */
 int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred, mode_t mode,
 		     struct bpf_map **out);
+/* Keep the types of a new map in its companion; the map takes a reference on them. `same`: a map that has the same
+ * types, or NULL. */
+int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same);
 /* Write the image of a program that was loaded with an id of store_next_id(). */
 int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode);
 
