@@ -30,7 +30,7 @@ ALL_CFLAGS	= -std=gnu11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -fno-strict-
 ALL_LDFLAGS	= $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_PKGS	= libelf libdw liburcu libbpf
-FS_PKGS		= fuse3
+FS_PKGS		= fuse3 libmnl
 TOOLS_PKGS	= libpcap
 pkg_cflags	= $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs	= $(shell pkg-config --libs $(1) 2>/dev/null)

@@ -21,6 +21,7 @@ struct bpf_skb {
 	u8 *mac, *network; /* headers; mac NULL: none */
 	u16 hatype; /* ARPHRD_* of the device */
 	bool encapsulated; /* a program put an outer header around it */
+	struct cgroup *cgrp; /* of the socket, for its id; NULL: none */
 };
 
 _Static_assert(offsetof(struct bpf_skb, data) == offsetof(struct bpf_skb_head, data) &&

@@ -1,0 +1,34 @@
+/*
+ * nftrules.h - the rules that send the packets of a tree of cgroups to queues
+ *
+ * One table of our own (family inet), written by netlink in transactions:
+ *
+ *	map cgroups { cgroup id : goto q<number> }
+ *	chain input, output	hooks; socket cgroupv2 level L is the tree's root: goto tree
+ *	chain tree		deepest level first: socket cgroupv2 level K vmap @cgroups
+ *	chain q<number>		NFQUEUE to that number
+ *
+ * So a packet that is none of the tree's costs one rule, one of the tree's one lookup a level, however many cgroups
+ * there are; a directory that somebody else makes inside counts as the nearest cgroup of ours above it. Not thread safe.
+ */
+#ifndef UBPFFS_FS_SOURCE_NFTRULES_H
+#define UBPFFS_FS_SOURCE_NFTRULES_H
+
+#include "core/types.h"
+
+struct nft_cgroup {
+	u64 id; /* the kernel's */
+	u32 level; /* of the directory */
+	u16 queue;
+};
+
+/* table: its name; bypass: packets pass while nobody listens. -EPERM: no CAP_NET_ADMIN here. */
+int nft_start(const char *table, bool bypass);
+/* Replace what the table held, if there was one, by rules for these, the first being the root. One transaction. */
+int nft_replace(const struct nft_cgroup *cgroups, u32 nr);
+int nft_add(const struct nft_cgroup *cgroup);
+int nft_remove(const struct nft_cgroup *cgroup);
+/* remove: delete the table. */
+void nft_stop(bool remove);
+
+#endif
