@@ -13,6 +13,7 @@
 #include "fs/perm.h"
 #include "fs/pins.h"
 #include "fs/run.h"
+#include "fs/source/enforce.h"
 #include "fs/store.h"
 #include "fs/text.h"
 #include "fs/tree.h"
@@ -501,6 +502,70 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	return 0;
 }
 
+/* ---- processes */
+
+static int procs_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct enforce_caller caller = {req->cred.uid, req->cred.pid};
+	struct cgroup *cgrp;
+	char *text;
+	size_t len;
+	int err = cgroups_of_node(node, &cgrp);
+
+	if (err)
+		return err;
+	err = enforce_procs_read(cgrp, &caller, &text, &len);
+	cgroup_put(cgrp);
+	if (err == -EOPNOTSUPP)
+		return 0; /* no processes: `grep -r` goes on */
+	if (err == -EPERM)
+		return fs_error(req, EPERM,
+				"the caller is in another pid namespace than the server");
+	if (!err)
+		fs_text_append(out, text, len);
+	free(text);
+	return err;
+}
+
+/* One pid a write, as the kernel has it. */
+static ssize_t procs_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			   off_t off)
+{
+	/* The rights are the opener's, as the kernel has it: a privileged writer may have been handed the file. */
+	struct enforce_caller caller = {open->opener.uid, req->cred.pid};
+	const char *why, *word;
+	struct cgroup *cgrp;
+	size_t pos = 0, n;
+	char number[16] = "", *end;
+	long pid;
+	int err;
+
+	if (!text_next_word(buf, len, &pos, &word, &n))
+		return (ssize_t)len;
+	if (n < sizeof(number))
+		memcpy(number, word, n);
+	pid = strtol(number, &end, 10);
+	if (!*number || *end || pid < 0 || pid > INT_MAX ||
+	    text_next_word(buf, len, &pos, &word, &n))
+		return fs_error(req, EINVAL, "write one pid");
+	err = cgroups_of_node(open->node, &cgrp);
+	if (err)
+		return err;
+	err = enforce_procs_write(cgrp, &caller, (pid_t)pid, &why);
+	cgroup_put(cgrp);
+	if (err && why)
+		return fs_error(req, -err, "%s", why);
+	return err ? err : (ssize_t)len;
+}
+
+static const struct fs_node_ops procs_ops = {
+	.name = "cgroup processes",
+	.type = S_IFREG,
+	.slow = true,
+	.show = procs_show,
+	.write = procs_write,
+};
+
 static const struct fs_node_ops attach_ops = {
 	.name = "attachment",
 	.type = S_IFREG,
@@ -533,6 +598,7 @@ static const struct fs_attr cgroup_attrs[] = {
 	{"egress.effective", 0444, &effective_ops, CGROUP_INET_EGRESS},
 	{"ingress.run", 0666, &cgroup_run_ops, CGROUP_INET_INGRESS},
 	{"egress.run", 0666, &cgroup_run_ops, CGROUP_INET_EGRESS},
+	{"cgroup.procs", 0666, &procs_ops, 0},
 	{"stats", 0444, &cgroup_stats_ops, 0},
 };
 
@@ -609,7 +675,12 @@ static int adopt(struct cgroup *parent, const char *parent_path, const char *nam
 		snprintf(path, sizeof(path), "%s", name);
 	else
 		snprintf(path, sizeof(path), "%.2000s/%.255s", parent_path, name);
-	err = place_add(st.st_ino, cgrp, path);
+	err = enforce_cgroup_add(path, cgrp);
+	if (!err) {
+		err = place_add(st.st_ino, cgrp, path);
+		if (err)
+			enforce_cgroup_remove(cgrp);
+	}
 	if (err) {
 		cgroup_remove(cgrp);
 		cgroup_put(cgrp);
@@ -661,7 +732,9 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	err = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 	if (!err) {
 		cgrp = place_get(st.st_ino, NULL, 0);
-		err = cgrp ? cgroup_remove(cgrp) : -ENOENT;
+		err = cgrp ? enforce_cgroup_remove(cgrp) : -ENOENT;
+		if (!err)
+			err = cgroup_remove(cgrp);
 	}
 	if (!err) {
 		for (type = 0; type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
@@ -683,7 +756,7 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 		close(fd);
 	cgroup_put(cgrp);
 	if (err == -EBUSY)
-		return fs_error(req, EBUSY, "the cgroup has children");
+		return fs_error(req, EBUSY, "the cgroup has children or processes");
 	return err;
 }
 
@@ -788,6 +861,8 @@ int cgroups_start(void)
 		return -ENOMEM;
 	}
 	err = place_add(st.st_ino, root, ".");
+	if (!err)
+		err = enforce_cgroup_add(".", root);
 	if (!err)
 		err = start_dir(fd, ".");
 	close(fd);

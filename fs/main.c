@@ -10,6 +10,7 @@
 #include "fs/fuse.h"
 #include "fs/kinds.h"
 #include "fs/mount.h"
+#include "fs/source/enforce.h"
 #include "fs/tree.h"
 
 #include <fcntl.h>
@@ -22,7 +23,14 @@
 struct options {
 	char *state;
 	int allow_other, trust_others, owner_only;
+	int enforce; /* 0 or enum enforce_mode */
+	char *enforce_cgroup;
 	char *plain[2]; /* the mount point; from mount(8): a source, then the mount point */
+};
+
+enum enforce_mode {
+	ENFORCE_FAIL_OPEN = 1,
+	ENFORCE_FAIL_CLOSED,
 };
 
 #define OPTION(text, field)                              \
@@ -35,6 +43,10 @@ static const struct fuse_opt option_table[] = {
 	OPTION("allow_other", allow_other),
 	OPTION("trust_others", trust_others),
 	OPTION("owner_only", owner_only),
+	{"enforce", offsetof(struct options, enforce), ENFORCE_FAIL_OPEN},
+	{"enforce=fail-open", offsetof(struct options, enforce), ENFORCE_FAIL_OPEN},
+	{"enforce=fail-closed", offsetof(struct options, enforce), ENFORCE_FAIL_CLOSED},
+	OPTION("enforce_cgroup=%s", enforce_cgroup),
 	/* What mount(8) and fstab add. */
 	FUSE_OPT_KEY("auto", FUSE_OPT_KEY_DISCARD),
 	FUSE_OPT_KEY("noauto", FUSE_OPT_KEY_DISCARD),
@@ -57,6 +69,12 @@ static void usage(const char *self)
 	       "    -o allow_other     other users may use the mount (root: this is the default)\n"
 	       "    -o trust_others    needed beside allow_other when the server is not root\n"
 	       "    -o owner_only      root: no allow_other\n"
+	       "    -o enforce[=fail-open|fail-closed]\n"
+	       "                       the programs of M/cgroup decide over real packets; when "
+	       "the\n"
+	       "                       server is killed, packets flow (the default) or stop\n"
+	       "    -o enforce_cgroup=PATH\n"
+	       "                       a delegated directory of cgroup v2 to work in\n"
 	       "    -f                 stay in the foreground\n"
 	       "    -d                 print every request (implies -f)\n"
 	       "    -h, -V             this text; the version\n",
@@ -212,14 +230,43 @@ static int run_mounted(struct fuse_args *args, const char *mountpoint)
 	return ret;
 }
 
-static int run_server(struct fuse_args *args, const char *state, const char *mountpoint)
+/* Before the tree is read, so that its cgroups find their processes; after it the rules. */
+static int enforce_begin(const struct options *options)
+{
+	struct enforce_options e = {options->enforce == ENFORCE_FAIL_CLOSED,
+				    options->enforce_cgroup, options->state};
+	char *why = NULL;
+	int err = options->enforce ? enforce_start(&e, &why) : 0;
+
+	if (err)
+		fprintf(stderr, "ubpffs: enforce: %s\n", why ? why : strerror(-err));
+	free(why);
+	return err;
+}
+
+static int enforce_rules(void)
 {
 	char *why = NULL;
-	int err = tree_open(state, &why), ret = 1;
+	int err = enforce_ready(&why);
+
+	if (err)
+		fprintf(stderr, "ubpffs: enforce: %s\n", why ? why : strerror(-err));
+	free(why);
+	return err;
+}
+
+static int run_server(struct fuse_args *args, const struct options *options, const char *mountpoint)
+{
+	char *why = NULL;
+	int err = tree_open(options->state, &why), ret = 1;
 
 	if (err) {
 		fprintf(stderr, "ubpffs: %s\n", why ? why : strerror(-err));
 		free(why);
+		tree_close();
+		return 1;
+	}
+	if (enforce_begin(options)) {
 		tree_close();
 		return 1;
 	}
@@ -229,13 +276,14 @@ static int run_server(struct fuse_args *args, const char *state, const char *mou
 	if (!err)
 		err = root_node();
 	if (err) {
-		fprintf(stderr, "ubpffs: %s: the state cannot be read: %s\n", state,
+		fprintf(stderr, "ubpffs: %s: the state cannot be read: %s\n", options->state,
 			strerror(-err));
-	} else {
+	} else if (!enforce_rules()) {
 		events_start();
 		ret = run_mounted(args, mountpoint);
 	}
 	events_stop();
+	enforce_stop();
 	cgroups_stop();
 	store_stop();
 	tree_close();
@@ -301,11 +349,12 @@ int main(int argc, char **argv)
 		goto out;
 	if (!cmdline.foreground && daemon_start() < 0)
 		goto out;
-	ret = run_server(&args, options.state, mountpoint);
+	ret = run_server(&args, &options, mountpoint);
 out:
 	free(mountpoint);
 	free(cmdline.mountpoint);
 	free(options.state);
+	free(options.enforce_cgroup);
 	free(options.plain[0]);
 	free(options.plain[1]);
 	fuse_opt_free_args(&args);
