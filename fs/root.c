@@ -26,6 +26,7 @@ static const char readme[] =
 	"                   echo hash > type; echo 4 > key_size; echo 8 > value_size; echo 100 > "
 	"max_entries\n"
 	"Use a map          echo 1 > entries/7; cat entries/7; rm entries/7; ls entries; cat dump\n"
+	"                   queues: echo 1 > push; cat pop    ring buffers: cat records\n"
 	"Keep an object     mkdir M/mine; ln M/progs/NAME/prog M/mine/\n"
 	"Remove it          rm -r M/progs/NAME M/maps/NAME    (it lives while a pin, an open file "
 	"or a program\n"
