@@ -71,7 +71,9 @@ BENCH_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(BENCH_SRCS))
 EXAMPLE_BINS	= $(patsubst %.c,$(O)/%,$(filter-out %.bpf.c,$(EXAMPLE_SRCS)))
 BPF_OBJS	= $(patsubst %.bpf.c,$(O)/%.bpf.o,$(EXAMPLE_BPF) $(TEST_BPF))
 
+# The engine twice: for users only its public functions are visible, the server and the tests see inside.
 LIB_A		= $(O)/libubpffs.a
+ENGINE_A	= $(O)/libubpffs-engine.a
 LIB_SO		= $(O)/libubpffs.so
 SERVER		= $(O)/ubpffs
 CTL		= $(O)/ubpfctl
@@ -85,7 +87,7 @@ TESTLIB_A	= $(O)/tests/libtests.a
 .DELETE_ON_ERROR:
 
 all: lib $(if $(FS_SRCS),$(SERVER)) $(if $(TOOLS_SRCS),$(CTL)) $(EXAMPLE_BINS) bpf-objects
-lib: $(LIB_A) $(LIB_SO) $(CLIENT_A) $(CLIENT_SO)
+lib: $(ENGINE_A) $(LIB_A) $(LIB_SO) $(CLIENT_A) $(CLIENT_SO)
 tests: all $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS)
 bpf-objects: $(BPF_OBJS)
 
@@ -106,9 +108,15 @@ $(O)/%.bpf.o: %.bpf.c
 		$$(sed -n 's/.*ubpffs-cflags:\([^*]*\).*/\1/p' $<) \
 		-I. -I/usr/include/$(shell $(CC) -print-multiarch) -MMD -MP -c $< -o $@
 
-$(LIB_A): $(ENGINE_OBJS)
+$(ENGINE_A): $(ENGINE_OBJS)
 	rm -f $@
 	ar rcs $@ $^
+
+$(LIB_A): $(ENGINE_OBJS)
+	ld -r -o $(O)/libubpffs.o $^
+	objcopy --localize-hidden $(O)/libubpffs.o
+	rm -f $@
+	ar rcs $@ $(O)/libubpffs.o
 
 $(LIB_SO): $(ENGINE_OBJS)
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libubpffs.so.0 -o $@ $^ $(ENGINE_LIBS)
@@ -123,7 +131,7 @@ $(CLIENT_SO): $(UAPI_SRCS) $(wildcard uapi/*.h)
 	$(CC) $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) $(LDFLAGS) -shared \
 		-Wl,-soname,libubpffs-client.so.0 -o $@ $(UAPI_SRCS)
 
-$(SERVER): $(FS_OBJS) $(LIB_A)
+$(SERVER): $(FS_OBJS) $(ENGINE_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS)
 
 $(CTL): $(TOOLS_OBJS) $(CLIENT_A)
@@ -140,7 +148,7 @@ $(TESTLIB_A): $(TESTLIB_OBJS)
 	rm -f $@
 	ar rcs $@ $^
 
-$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(FS_TEXT_OBJS) $(LIB_A) $(CLIENT_A) | bpf-objects
+$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(FS_TEXT_OBJS) $(ENGINE_A) $(CLIENT_A) | bpf-objects
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka -lcapstone $(ENGINE_LIBS)
 

@@ -286,3 +286,11 @@ def test_hostile_commands(m, lib):
     os.close(ctl)
     os.close(fd)
     m.wait_live(0, 0)
+
+
+def test_example(m):
+    """examples/client.c: the library in C, with the log of a rejected program."""
+    r = m.sh("UBPFFS_MOUNT=$M %s" % os.path.join(BUILD, "examples", "client"))
+    assert r.stdout.startswith("protocol 1: 1\nprotocol 6: 3\nprotocol 17: 2\nthe unsafe one: Permission denied\n")
+    assert "R0 invalid mem access 'map_value_or_null'" in r.stdout
+    m.wait_live(0, 0)
