@@ -40,7 +40,8 @@ static int load_counter(int map_fd)
 static int load_unsafe(int map_fd)
 {
 	struct bpf_insn prog[] = {
-		BPF_ST_MEM(BPF_W, BPF_REG_10, -4, 0),
+		BPF_LDX_MEM(BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct __sk_buff, len)),
+		BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_2, -4), /* a key of unknown size */
 		BPF_MOV64_REG(BPF_REG_2, BPF_REG_10),
 		BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, -4),
 		BPF_LD_MAP_FD(BPF_REG_1, map_fd),
@@ -54,7 +55,7 @@ static int load_unsafe(int map_fd)
 
 static int push(int prog_fd, int protocol)
 {
-	struct {
+	struct __attribute__((packed)) {
 		struct ethhdr eth;
 		struct iphdr ip;
 	} packet = {.eth.h_proto = __builtin_bswap16(ETH_P_IP),

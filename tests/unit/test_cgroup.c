@@ -241,7 +241,7 @@ static int model_attach(int cg, int prog, int replace, int flags)
 		return -EPERM;
 	if (flags == MULTI) {
 		for (i = 0; i < m->nr; i++) {
-			if (m->list[i] == prog)
+			if (m->list[i] == prog && prog != replace)
 				return -EINVAL;
 			if (m->list[i] == replace)
 				at = i;
