@@ -1,4 +1,5 @@
 """Maps that are no tables, and tables of maps, from the shell."""
+import json
 import os
 import select
 import subprocess
@@ -50,9 +51,10 @@ def test_push_and_pop(m, shell, type, order):
     make(m, "q", type, value_size=4, max_entries=3)
     m.sh("cd $M/maps/q; echo 17 > push; printf '18\\n19\\n' > push", shell=shell)
     assert sorted(os.listdir(m.p("maps/q"))) == sorted(
-        "map type key_size value_size max_entries map_flags info dump stats raw push pop peek".split())
+        "map type key_size value_size max_entries map_flags info dump dump.json stats raw push pop peek".split())
     assert m.read("maps/q/peek") == order.split()[0] + "\n"
     assert m.read("maps/q/dump") == "17\n18\n19\n"
+    assert [e["value"] for e in json.loads(m.read("maps/q/dump.json"))] == [17, 18, 19]
     m.fails("echo 20 > $M/maps/q/push", "Argument list too long")
     assert "at most 3 entries" in m.log()
     assert m.out("cd $M/maps/q; cat pop; cat pop; cat pop", shell=shell).split() == order.split()
