@@ -2,6 +2,7 @@
 #
 #   make            libubpffs.a, libubpffs.so, ubpffs (server), ubpfctl (client), the examples
 #   make demo       install what is missing, build, mount, and show the main job on real packets
+#   make demo-profile   sample a real process; the flame graph is $(O)/flame.svg
 #   make check      install what the tests need, build, and run every test
 #   make bench      the tables of docs/performance.md
 #   make fuzz       the generators, for FUZZ_SECONDS each
@@ -81,8 +82,8 @@ CLIENT_A	= $(O)/libubpffs-client.a
 CLIENT_SO	= $(O)/libubpffs-client.so
 TESTLIB_A	= $(O)/tests/libtests.a
 
-.PHONY: all lib deps check check-unit check-differential check-e2e demo bench fuzz install clean \
-	format format-check tests bpf-objects
+.PHONY: all lib deps check check-unit check-differential check-e2e demo demo-profile bench fuzz \
+	install clean format format-check tests bpf-objects
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -138,7 +139,7 @@ $(CTL): $(TOOLS_OBJS) $(CLIENT_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS)
 
 # What is profiled keeps its frame pointers.
-$(O)/examples/burn.o: ALL_CFLAGS += -fno-omit-frame-pointer
+$(O)/examples/burn.o: ALL_CFLAGS += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer
 
 $(O)/examples/%: $(O)/examples/%.o $(LIB_A) $(CLIENT_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS)
@@ -182,6 +183,11 @@ bench: deps
 demo: deps
 	@$(MAKE) --no-print-directory all O=$(O)
 	@bash examples/demo.sh $(O) $(PCAP)
+
+# A flame graph of examples/burn.c: $(O)/flame.svg
+demo-profile: deps
+	@$(MAKE) --no-print-directory all O=$(O)
+	@bash examples/profile.sh $(O)
 
 # ---------------------------------------------------------------- housekeeping
 FORMAT_SRCS	= $(shell git ls-files '*.c' '*.h' | grep -v '\.bpf\.c$$')

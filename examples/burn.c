@@ -1,7 +1,7 @@
 /*
  * burn.c - a process to look at: it computes in a few functions whose shares are known
  *
- *	build/examples/burn [SECONDS]
+ *	build/examples/burn [SECONDS [NUMBERS]]
  *
  * Two threads. "primes" spends its time counting primes; "main" spends about a third of it in sums and two thirds in
  * sorting, which calls itself. Compiled with frame pointers, so that stacks can be walked (make demo-profile).
@@ -91,7 +91,7 @@ static NOINLINE void work(unsigned int *v, long n)
 
 int main(int argc, char **argv)
 {
-	long n = 200000;
+	long n = argc > 2 ? atol(argv[2]) : 200000;
 	unsigned int *v = malloc((size_t)n * sizeof(*v));
 	pthread_t primes;
 

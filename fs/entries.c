@@ -10,6 +10,7 @@
 #include "fs/pending.h"
 #include "fs/perm.h"
 #include "fs/store.h"
+#include "fs/symbols.h"
 #include "fs/text.h"
 
 #define MAX_VALUE_TEXT (64u << 20)
@@ -31,6 +32,10 @@ void entries_print(const struct bpf_map *map, const void *value, const char *pre
 {
 	u32 stride = round_up(map->value_size, 8), cpu;
 
+	if (map->map_type == BPF_MAP_TYPE_STACK_TRACE) {
+		symbols_print(map, value, prefix, out);
+		return;
+	}
 	if (!entries_percpu(map)) {
 		fs_text_printf(out, "%s", prefix);
 		text_print_value(out, value, map->value_size);

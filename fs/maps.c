@@ -17,6 +17,7 @@
 #include "map/arena.h"
 #include "fs/pins.h"
 #include "fs/store.h"
+#include "fs/symbols.h"
 #include "fs/text.h"
 #include "fs/tree.h"
 
@@ -307,6 +308,7 @@ static const struct fs_attr map_attrs[] = {
 	{"has", 0222, &has_ops, 0},
 	{"records", 0444, &records_ops, 0},
 	{"dump.json", 0444, &json_ops, 0},
+	{"symbols", 0666, &symbols_ops, 0},
 };
 
 /* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
@@ -364,6 +366,8 @@ static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 
 		return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
 	}
+	if (attr->ops == &symbols_ops)
+		return type_of_dir(dir, alive) == BPF_MAP_TYPE_STACK_TRACE;
 	if (attr->ops == &map_info_ops || attr->ops == &map_stats_ops ||
 	    (attr->ops == &map_attr_ops && attr->arg != MAPDEF_INNER))
 		return true;

@@ -22,6 +22,8 @@ static const struct command {
 	{"filter", cmd_filter, "[-d] NAME EXPRESSION...",
 	 "make a program of a tcpdump expression; -d: print it as tcpdump -ddd"},
 	{"list", cmd_list, "[progs|maps]", "one line an object"},
+	{"flame", cmd_flame, "[-p PID] [-t TITLE] [--folded] STACKS [COUNTS]",
+	 "a stack_trace map as a flame graph (SVG), or as folded lines"},
 	{"trace", cmd_trace, "[-n]", "follow trace_pipe; -n: print what is there and end"},
 };
 

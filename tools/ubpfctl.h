@@ -14,6 +14,7 @@ int cmd_push(int argc, char **argv);
 int cmd_filter(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
+int cmd_flame(int argc, char **argv);
 
 /* The mount that -m, $UBPFFS_MOUNT or /proc/self/mountinfo names; exits with a sentence when there is none. */
 const char *mount_point(void);
