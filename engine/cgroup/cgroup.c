@@ -214,6 +214,15 @@ u64 cgroup_id(const struct cgroup *cgrp)
 	return cgrp->id;
 }
 
+u64 cgroup_ancestor_id(const struct cgroup *cgrp, u32 level)
+{
+	if (level > cgrp->depth)
+		return 0;
+	while (cgrp->depth > level)
+		cgrp = cgrp->parent;
+	return cgrp->id;
+}
+
 /* Caller holds the lock when there is a parent. */
 static struct cgroup *cgroup_new(struct hierarchy *h, struct cgroup *parent, u64 id)
 {
@@ -524,6 +533,7 @@ static int test_loop(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
 	const struct test_target *target = priv;
 	struct timespec start, end;
 
+	skb->cgrp = target->cgrp;
 	bpf_run_enter();
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	run->retval = (u32)cgroup_bpf_run(target->cgrp, target->type, skb, NULL);

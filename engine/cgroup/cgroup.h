@@ -67,6 +67,8 @@ int cgroup_remove(struct cgroup *cgrp);
 void cgroup_get(struct cgroup *cgrp);
 void cgroup_put(struct cgroup *cgrp);
 u64 cgroup_id(const struct cgroup *cgrp);
+/* The id of the ancestor that many levels below the root; 0: it is not that deep. */
+u64 cgroup_ancestor_id(const struct cgroup *cgrp, u32 level);
 
 /*
  * cgroup_bpf_attach - put `prog` here; replace: with BPF_F_REPLACE the program whose place it takes, else NULL

@@ -4,33 +4,54 @@
  * Sees the packet from the network header on. The result is 1 to let it pass, 0 to drop it; on
  * egress 2 and 3 say the same and that there is congestion.
  */
+#include "cgroup/cgroup.h"
 #include "prog_type/skb.h"
 
+#define PTR(r) ((void *)(uintptr_t)(r))
+
+/* ---- which cgroup: 0 in a test run of the program alone, which has no socket */
+
+static u64 bpf_skb_cgroup_id(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+{
+	const struct bpf_skb *skb = PTR(r1);
+
+	return skb->cgrp ? cgroup_id(skb->cgrp) : 0;
+}
+
+static const struct bpf_func_proto skb_cgroup_id_proto = {
+	.name = "bpf_skb_cgroup_id",
+	.id = BPF_FUNC_skb_cgroup_id,
+	.func = bpf_skb_cgroup_id,
+	.ret_type = RET_INTEGER,
+	.arg_type = {ARG_PTR_TO_CTX},
+};
+
+static u64 bpf_skb_ancestor_cgroup_id(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+{
+	const struct bpf_skb *skb = PTR(r1);
+
+	return skb->cgrp && (s32)r2 >= 0 ? cgroup_ancestor_id(skb->cgrp, (u32)r2) : 0;
+}
+
+static const struct bpf_func_proto skb_ancestor_cgroup_id_proto = {
+	.name = "bpf_skb_ancestor_cgroup_id",
+	.id = BPF_FUNC_skb_ancestor_cgroup_id,
+	.func = bpf_skb_ancestor_cgroup_id,
+	.ret_type = RET_INTEGER,
+	.arg_type = {ARG_PTR_TO_CTX, ARG_ANYTHING},
+};
+
 static const struct bpf_func_proto *const protos[] = {
-	&bpf_skb_load_bytes_proto,
-	&bpf_skb_load_bytes_relative_proto,
-	&bpf_skb_ecn_set_ce_proto,
-	&bpf_skb_event_output_proto,
+	&bpf_skb_load_bytes_proto, &bpf_skb_load_bytes_relative_proto, &bpf_skb_ecn_set_ce_proto,
+	&skb_cgroup_id_proto,	   &skb_ancestor_cgroup_id_proto,      &bpf_skb_event_output_proto,
 };
 
 static const u8 missing[] = {
-	BPF_FUNC_get_socket_cookie,
-	BPF_FUNC_get_socket_uid,
-	BPF_FUNC_skb_cgroup_id,
-	BPF_FUNC_get_local_storage,
-	BPF_FUNC_skb_ancestor_cgroup_id,
-	BPF_FUNC_sk_lookup_tcp,
-	BPF_FUNC_sk_lookup_udp,
-	BPF_FUNC_sk_release,
-	BPF_FUNC_sk_fullsock,
-	BPF_FUNC_tcp_sock,
-	BPF_FUNC_get_listener_sock,
-	BPF_FUNC_skc_lookup_tcp,
-	BPF_FUNC_sk_storage_get,
-	BPF_FUNC_sk_storage_delete,
-	BPF_FUNC_get_netns_cookie,
-	BPF_FUNC_sk_cgroup_id,
-	BPF_FUNC_sk_ancestor_cgroup_id,
+	BPF_FUNC_get_socket_cookie, BPF_FUNC_get_socket_uid, BPF_FUNC_get_local_storage,
+	BPF_FUNC_sk_lookup_tcp,	    BPF_FUNC_sk_lookup_udp,  BPF_FUNC_sk_release,
+	BPF_FUNC_sk_fullsock,	    BPF_FUNC_tcp_sock,	     BPF_FUNC_get_listener_sock,
+	BPF_FUNC_skc_lookup_tcp,    BPF_FUNC_sk_storage_get, BPF_FUNC_sk_storage_delete,
+	BPF_FUNC_get_netns_cookie,  BPF_FUNC_sk_cgroup_id,   BPF_FUNC_sk_ancestor_cgroup_id,
 };
 
 static const struct bpf_func_proto *get_func_proto(enum bpf_func_id id, const struct bpf_prog *prog)

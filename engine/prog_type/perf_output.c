@@ -42,7 +42,7 @@ static u64 skb_output(u64 ctx, u64 map, u64 flags, u64 data, u64 size)
 
 	if (flags & ~(BPF_F_CTXLEN_MASK | BPF_F_INDEX_MASK))
 		return (u64)-EINVAL;
-	if (parts[1].len > skb->md.len)
+	if (parts[1].len > (u64)(skb->data_end - skb->data))
 		return (u64)-EFAULT;
 	return (u64)bpf_perf_output(PTR(map), flags, parts, 2);
 }

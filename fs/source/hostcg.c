@@ -363,7 +363,8 @@ static bool is_marked(int fd)
 /* Depth first. all: everything that is marked goes, with its processes moved out. */
 static void sweep(int dirfd, const char *path, bool (*known)(const char *path))
 {
-	DIR *dir = fdopendir(dup(dirfd));
+	int own = open_dir(dirfd, "."); /* a position of its own */
+	DIR *dir = own < 0 ? NULL : fdopendir(own);
 	char *child = malloc(PATH_MAX);
 	struct dirent *d;
 
@@ -389,6 +390,8 @@ static void sweep(int dirfd, const char *path, bool (*known)(const char *path))
 	free(child);
 	if (dir)
 		closedir(dir);
+	else if (own >= 0)
+		close(own);
 }
 
 void hostcg_sweep(bool (*known)(const char *path))
