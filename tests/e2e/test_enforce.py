@@ -379,7 +379,7 @@ def test_procs(e):
         e.fails("echo %d > $M/cgroup/A/cgroup.procs" % mine.pid, "not permitted", user=USERS[1])
         e.sh("echo %d > $M/cgroup/A/cgroup.procs" % mine.pid, user=USERS[0])
         # Another pid namespace: its numbers mean others here.
-        e.fails("unshare -p -f --mount-proc sh -c 'echo 1 > $M/cgroup/A/cgroup.procs'", "not permitted")
+        e.fails("unshare -p -f --mount-proc bash -c 'echo 1 > $M/cgroup/A/cgroup.procs'", "not permitted")
         for text, message in (("x", "Invalid"), ("-3", "Invalid"), ("999999999", "No such process"),
                               ("1 2", "Invalid")):
             e.fails("echo '%s' > $M/cgroup/A/cgroup.procs" % text, message)
