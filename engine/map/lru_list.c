@@ -406,7 +406,9 @@ static void common_push(struct bpf_lru *lru, u32 n)
 		bool pending;
 
 		lru_lock(&lru->local_locks[slot]);
-		pending = node->type == BPF_LRU_LOCAL_LIST_T_PENDING && node->slot == slot;
+		pending = __atomic_load_n(&node->type, __ATOMIC_RELAXED) ==
+				  BPF_LRU_LOCAL_LIST_T_PENDING &&
+			  __atomic_load_n(&node->slot, __ATOMIC_RELAXED) == slot;
 		if (pending) {
 			__list_del(lru, n);
 			__local_add_free(lru, slot, n);
