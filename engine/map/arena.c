@@ -148,6 +148,8 @@ int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_byte
 		err = bpf_arena_reserve(arena, arena->header, BPF_ARENA_HEADER_SIZE);
 	if (err)
 		goto fail;
+	if (index_fd < 0 && arena->index_size >= 2 * HUGE_PAGE)
+		bpf_arena_advise_huge(arena->header, HUGE_PAGE); /* before it is touched */
 	if (arena->values_size) {
 		err = arena_map_values(arena, spec, values_fd);
 		if (err)

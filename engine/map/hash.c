@@ -84,7 +84,7 @@ __htab_inline long delete (struct bpf_htab *htab, const void *key, const u32 key
 		bucket_unlock(head, word);
 		return -ENOENT;
 	}
-	__bucket_delete_unlock(htab, head, word, prev, idx);
+	__bucket_delete_unlock(htab, head, word, hash, prev, idx);
 	pcpu_freelist_push(&htab->freelist, bpf_map_slot(), idx);
 	bpf_map_count(&htab->map, entries, -1);
 	bpf_map_count(&htab->map, deletes, 1);

@@ -200,7 +200,7 @@ long htab_sys_lookup_elem(struct bpf_map *map, const void *key, void *value)
 	u64 *head = &htab->buckets[(u32)hash & htab->mask];
 	u32 idx, prev;
 
-	if (!(__atomic_load_n(head, __ATOMIC_ACQUIRE) & htab_filter_bit(hash)))
+	if (!htab_filter_may_have(__atomic_load_n(head, __ATOMIC_ACQUIRE), hash))
 		return -ENOENT;
 	word = bucket_lock(head);
 	idx = __bucket_find_any(htab, word, hash, key, &prev);
@@ -402,9 +402,10 @@ int htab_attach(struct bpf_htab *htab)
 		return -ENOMEM;
 	if (arena->index_fd < 0) {
 		/* Elements are used densely; the buckets of a large map are not, until it is full. */
-		if (l.elems - l.buckets <= 64 << 20)
-			bpf_arena_advise_huge(htab->buckets, l.elems - l.buckets);
-		bpf_arena_advise_huge(htab->elems, l.end - l.elems);
+		bool all = l.elems - l.buckets <= 64 << 20;
+
+		bpf_arena_advise_huge(all ? (char *)arena->header : htab->elems,
+				      all ? arena->index_size : l.end - l.elems);
 		return 0;
 	}
 	htab->freelist.backed = pcpu_freelist_fresh(&htab->freelist);
@@ -447,10 +448,10 @@ static bool recover_elem(struct bpf_htab *htab, u32 idx)
 		return false;
 	}
 	if (found)
-		__bucket_delete_unlock(htab, head, *head, prev, found);
+		__bucket_delete_unlock(htab, head, *head, hash, prev, found);
 	bucket_mark_used(htab, bucket);
 	elem->next = word_link(*head) ? word_link(*head) : HTAB_LINK_END | bucket;
-	*head = word_set_link(*head, idx) | htab_filter_bit(hash);
+	*head = word_filter_add(word_set_link(*head, idx), hash);
 	return !found;
 }
 

@@ -7,7 +7,8 @@
  * A bucket is one 64-bit word:
  *	bits 0-31   link to the first element; bit 30 is the writers' lock
  *	bits 32-47  changes: how often an element was taken out of the chain
- *	bits 48-63  filter: for each element of the chain the bit that 4 bits of its hash choose
+ *	bits 48-63  filter: 4 bits of the hash (never 0) of each element of the chain, up to four, in any order;
+ *	            0xf at the top says that there may be more, and is in place of all that
  * so that a miss mostly costs one cache line, and locking, publishing a new head and unlocking are
  * one atomic and one store on the line that had to be read anyway. A word of zero is an empty chain
  * (untouched arena memory).
@@ -158,12 +159,13 @@ static inline u64 htab_mix(u64 a, u64 b)
 static inline __attribute__((always_inline)) u64 htab_hash(const struct bpf_htab *htab,
 							   const void *key, const u32 key_size)
 {
-	u64 word[2] = {};
+	u64 word[2];
+	u32 word4;
 
 	switch (key_size) {
 	case 4:
-		memcpy(word, key, 4);
-		return htab_mix(word[0] ^ htab->seed, HTAB_MUL1);
+		memcpy(&word4, key, 4);
+		return htab_mix(word4 ^ htab->seed, HTAB_MUL1);
 	case 8:
 		memcpy(word, key, 8);
 		return htab_mix(word[0] ^ htab->seed, HTAB_MUL1);
@@ -175,9 +177,31 @@ static inline __attribute__((always_inline)) u64 htab_hash(const struct bpf_htab
 	}
 }
 
-static inline u64 htab_filter_bit(u64 hash)
+/* What a filter holds of an element: 1 .. 15. */
+static inline u32 htab_filter_of(u64 hash)
 {
-	return 1ull << (48 + (hash >> 60));
+	u32 part = (u32)(hash >> 60);
+
+	return part + !part;
+}
+
+#define HTAB_FILTER_MORE 0xf000u
+
+/* The top bit of each of the filter's four places that holds `part`; the lowest one is exact. */
+static inline u32 htab_filter_places(u32 filter, u32 part)
+{
+	u32 diff = filter ^ part * 0x1111;
+
+	return (diff - 0x1111) & ~diff & 0x8888;
+}
+
+/* false: no element of the bucket has this hash. */
+static inline bool htab_filter_may_have(u64 word, u64 hash)
+{
+	u32 filter = (u32)(word >> 48);
+
+	return htab_filter_places(filter, htab_filter_of(hash)) ||
+	       unlikely(filter >= HTAB_FILTER_MORE);
 }
 
 /* ---- keys */
@@ -242,7 +266,7 @@ static inline __attribute__((always_inline)) struct htab_elem *htab_find(
 
 again:
 	word = __atomic_load_n(head, __ATOMIC_ACQUIRE);
-	if (!(word & htab_filter_bit(hash)))
+	if (!htab_filter_may_have(word, hash))
 		return NULL;
 	torn = false;
 	link = (u32)(word & ~HTAB_LOCK);
@@ -253,6 +277,8 @@ again:
 				goto again;
 			if (idx)
 				*idx = link;
+			if (!elem) /* the compiler need not look again */
+				__builtin_unreachable();
 			return elem;
 		}
 		link = __atomic_load_n(&elem->next, __ATOMIC_ACQUIRE);

@@ -48,9 +48,18 @@ static inline u64 word_set_link(u64 word, u32 link)
 	return (word >> 32 << 32) | link;
 }
 
-static inline u64 word_set_filter(u64 word, u64 filter)
+static inline u64 word_set_filter(u64 word, u32 filter)
 {
-	return (word & 0xffffffffffff) | filter;
+	return (word & 0xffffffffffff) | (u64)filter << 48;
+}
+
+/* One element more with this hash. */
+static inline u64 word_filter_add(u64 word, u64 hash)
+{
+	u32 filter = (u32)(word >> 48);
+
+	filter = filter & 0xf000 ? 0xffff : filter << 4 | htab_filter_of(hash);
+	return word_set_filter(word, filter);
 }
 
 /* The word that says that something is being taken out. */
@@ -111,7 +120,7 @@ __htab_inline u32 __bucket_find(const struct bpf_htab *htab, u64 word, u64 hash,
 	bool torn = false;
 
 	*prev = 0;
-	if (!(word & htab_filter_bit(hash)))
+	if (!htab_filter_may_have(word, hash))
 		return 0;
 	while (!(link & HTAB_LINK_END)) {
 		struct htab_elem *elem = htab_elem(htab, link);
@@ -127,18 +136,34 @@ __htab_inline u32 __bucket_find(const struct bpf_htab *htab, u64 word, u64 hash,
 u64 htab_key_hash(const struct bpf_htab *htab, const void *key);
 u64 htab_elem_hash(const struct bpf_htab *htab, const struct htab_elem *elem);
 
-/* The filter of a chain, from scratch. */
-static inline u64 __bucket_filter(const struct bpf_htab *htab, u32 link)
+/* The word with the filter of its chain made from scratch. */
+static inline u64 __bucket_filter(const struct bpf_htab *htab, u64 word)
 {
-	u64 filter = 0;
+	u32 link = word_link(word);
 
+	word = word_set_filter(word, 0);
 	while (is_elem(link)) {
 		const struct htab_elem *elem = htab_elem(htab, link);
 
-		filter |= htab_filter_bit(htab_elem_hash(htab, elem));
+		word = word_filter_add(word, htab_elem_hash(htab, elem));
 		link = elem->next;
 	}
-	return filter;
+	return word;
+}
+
+/*
+ * An element with this hash is out of the chain. Nothing but the word is looked at, which spares a cache miss
+ * for each of the other elements, unless the chain was longer than a filter.
+ */
+static inline u64 __bucket_filter_del(const struct bpf_htab *htab, u64 word, u64 hash)
+{
+	u32 filter = (u32)(word >> 48), low;
+	u32 places = htab_filter_places(filter, htab_filter_of(hash));
+
+	if (unlikely(filter >= HTAB_FILTER_MORE || !places))
+		return __bucket_filter(htab, word);
+	low = (1u << (__builtin_ctz(places) - 3)) - 1;
+	return word_set_filter(word, (filter & low) | (filter >> 4 & ~low));
 }
 
 /* ---- elements */
@@ -237,7 +262,7 @@ __htab_inline void __bucket_insert_unlock(struct bpf_htab *htab, u64 *head, u64 
 	}
 	__atomic_store_n(&elem->next, next, __ATOMIC_RELAXED);
 	__atomic_store_n(&elem->version, elem->version + 1, __ATOMIC_RELEASE);
-	bucket_unlock(head, word_set_link(word, idx) | htab_filter_bit(hash));
+	bucket_unlock(head, word_filter_add(word_set_link(word, idx), hash));
 }
 
 /* The new element goes in front; see "An element is put in only in front" in hashtab.h. */
@@ -257,8 +282,8 @@ __htab_inline void __bucket_replace_unlock(struct bpf_htab *htab, u64 *head, u64
 	bucket_unlock(head, word);
 }
 
-__htab_inline void __bucket_delete_unlock(struct bpf_htab *htab, u64 *head, u64 word, u32 prev,
-					  u32 idx)
+__htab_inline void __bucket_delete_unlock(struct bpf_htab *htab, u64 *head, u64 word, u64 hash,
+					  u32 prev, u32 idx)
 {
 	struct htab_elem *elem = htab_elem(htab, idx);
 	u32 next = elem->next;
@@ -270,7 +295,7 @@ __htab_inline void __bucket_delete_unlock(struct bpf_htab *htab, u64 *head, u64 
 	if (prev)
 		__atomic_store_n(&htab_elem(htab, prev)->next, next, __ATOMIC_RELEASE);
 	elem_mark_dead(elem);
-	bucket_unlock(head, word_set_filter(word, __bucket_filter(htab, word_link(word))));
+	bucket_unlock(head, __bucket_filter_del(htab, word, hash));
 }
 
 /*

@@ -70,7 +70,8 @@ static bool evict(void *arg, u32 n)
 			word = bucket_lock(head);
 			if (__bucket_has(htab, word, idx, &prev) &&
 			    __atomic_load_n(node_elem, __ATOMIC_RELAXED) == idx) {
-				__bucket_delete_unlock(htab, head, word, prev, idx);
+				__bucket_delete_unlock(htab, head, word, htab_elem_hash(htab, elem),
+						       prev, idx);
 				bpf_map_count(&htab->map, entries, -1);
 				bpf_map_count(&htab->map, evictions, 1);
 				return true;
@@ -275,7 +276,7 @@ __htab_inline long delete (struct bpf_htab *htab, const void *key, const u32 key
 		return -ENOENT;
 	}
 	n = htab_elem(htab, idx)->node;
-	__bucket_delete_unlock(htab, head, word, prev, idx);
+	__bucket_delete_unlock(htab, head, word, hash, prev, idx);
 	bpf_lru_push_free(htab->lru, n);
 	bpf_map_count(&htab->map, entries, -1);
 	bpf_map_count(&htab->map, deletes, 1);

@@ -1,7 +1,7 @@
 /*
  * bench_maps.c - what a map operation costs inside a program: ours against the running kernel's
  *
- *	bench_maps [-rounds N] [-max ENTRIES]
+ *	bench_maps [-rounds N] [-max ENTRIES] [-only ROW]
  *
  * A program does OPS operations on pseudo-random keys of a full map, written out one after the other; a second
  * one does the same but for the call, and its time is subtracted. Kernel and we take turns within a round, and
@@ -262,12 +262,15 @@ int main(int argc, char **argv)
 	static const u32 sizes[] = {1000, 100000, 1000000};
 	u32 rounds = 15, max_size = 1000000;
 	double kernel[ARRAY_SIZE(sizes)], ours[ARRAY_SIZE(sizes)];
+	const char *only = NULL;
 
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (!strcmp(argv[i], "-rounds"))
 			rounds = min((u32)atoi(argv[i + 1]), (u32)MAX_ROUNDS);
 		else if (!strcmp(argv[i], "-max"))
 			max_size = (u32)atoi(argv[i + 1]);
+		else if (!strcmp(argv[i], "-only"))
+			only = argv[i + 1];
 	}
 	if (!rounds || kernel_unavailable()) {
 		printf("bpf(2) is not to be had: %s\n",
@@ -278,6 +281,8 @@ int main(int argc, char **argv)
 	       "| 1 M: kernel | ours | ratio |\n"
 	       "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n");
 	for (u32 row = 0; row < ARRAY_SIZE(rows); row++) {
+		if (only && strcmp(only, rows[row].name))
+			continue;
 		printf("| %s |", rows[row].name);
 		for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
 			struct side s;

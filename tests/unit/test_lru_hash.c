@@ -2,6 +2,8 @@
  * test_lru_hash.c - lru_hash and lru_percpu_hash: what may be evicted, and how good the choice is
  *
  * Letters are those of map/lru_list.h.
+ *
+ * The tests with threads run for 2 seconds each, or for STRESS_SECONDS (60, for the stress test of a minute).
  */
 #include <math.h>
 #include <pthread.h>

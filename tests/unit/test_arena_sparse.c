@@ -1,0 +1,256 @@
+/*
+ * test_arena_sparse.c - a map of 100 million entries is there at once and takes memory only as it fills;
+ * what is too large is refused with the errno that says why
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "map/map.h"
+
+#define HUNDRED_MILLION 100000000u
+#define MIB		(1ull << 20)
+
+static const struct {
+	enum bpf_map_type type;
+	u32 flags;
+} types[] = {
+	{BPF_MAP_TYPE_ARRAY, 0},
+	{BPF_MAP_TYPE_HASH, 0},
+	{BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC},
+	{BPF_MAP_TYPE_LRU_HASH, 0},
+	{BPF_MAP_TYPE_LRU_HASH, BPF_F_NO_COMMON_LRU},
+	{BPF_MAP_TYPE_PERCPU_HASH, 0},
+	{BPF_MAP_TYPE_LRU_PERCPU_HASH, 0},
+	{BPF_MAP_TYPE_PERCPU_ARRAY, 0},
+};
+
+static struct bpf_map_spec spec_of(enum bpf_map_type type, u32 key_size, u32 value_size, u32 max,
+				   u32 flags)
+{
+	return (struct bpf_map_spec){.map_type = type,
+				     .key_size = key_size,
+				     .value_size = value_size,
+				     .max_entries = max,
+				     .map_flags = flags,
+				     .name = "m"};
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Bytes that a file really has. */
+static u64 file_bytes(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return (u64)st.st_blocks * 512;
+}
+
+static u64 resident_bytes(void)
+{
+	unsigned long size, resident;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu %lu", &size, &resident), 2);
+	fclose(f);
+	return (u64)resident * 4096;
+}
+
+static void fill(struct bpf_map *map, u32 nr)
+{
+	bool array = map->map_type == BPF_MAP_TYPE_ARRAY ||
+		     map->map_type == BPF_MAP_TYPE_PERCPU_ARRAY;
+	u64 value[BPF_MAX_SLOTS] = {};
+
+	for (u32 i = 0; i < nr; i++) {
+		u32 key = array ? i : i * 0x9e3779b1u;
+
+		for (u32 slot = 0; slot < BPF_MAX_SLOTS; slot++)
+			value[slot] = i;
+		assert_int_equal(bpf_map_update(map, &key, value, 0), 0);
+	}
+	for (u32 i = 0; i < nr; i++) {
+		u32 key = array ? i : i * 0x9e3779b1u;
+
+		assert_int_equal(bpf_map_lookup(map, &key, value, 0), 0);
+		assert_int_equal(value[0], i);
+	}
+}
+
+/* A file in the store is as large as the map and has blocks only where something was written. */
+static void test_files_of_100_million_entries(void **state)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(types); i++) {
+		struct bpf_map_spec spec =
+			spec_of(types[i].type, 4, 8, HUNDRED_MILLION, types[i].flags);
+		int index = memfd_create("index", MFD_CLOEXEC);
+		int values = bpf_map_has_values_file(&spec) ? memfd_create("values", MFD_CLOEXEC)
+							    : -1;
+		double start = seconds();
+		struct bpf_map *map;
+		u64 created, filled;
+
+		assert_int_equal(bpf_map_create(&spec, 0, index, values, &map), 0);
+		assert_true(seconds() - start < 1.0);
+		assert_true(bpf_map_mem_usage(map) >= 8ull * HUNDRED_MILLION);
+		created = file_bytes(index) + (values >= 0 ? file_bytes(values) : 0);
+		fill(map, 1000);
+		filled = file_bytes(index) + (values >= 0 ? file_bytes(values) : 0);
+		/* A new entry needs a page of buckets at most; elements come in steps. */
+		if (created > 2 * MIB || filled - created > 1000 * 4096 + 2 * MIB)
+			fail_msg("%s, flags %#x: %llu bytes new, %llu with 1000 entries",
+				 bpf_map_type_name(spec.map_type), spec.map_flags,
+				 (unsigned long long)created, (unsigned long long)filled);
+		bpf_map_put(map);
+		bpf_rcu_barrier();
+		close(index);
+		if (values >= 0)
+			close(values);
+	}
+}
+
+/* The same in the memory of the process; a huge page may lie under what is used densely. */
+static void test_memory_of_100_million_entries(void **state)
+{
+	char text[64] = "";
+	int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY);
+
+	if (fd >= 0) {
+		if (read(fd, text, sizeof(text) - 1) < 0)
+			text[0] = 0;
+		close(fd);
+	}
+	if (strstr(text, "[always]")) {
+		print_message("huge pages lie under all memory here: nothing to measure\n");
+		skip();
+	}
+	for (u32 i = 0; i < ARRAY_SIZE(types); i++) {
+		struct bpf_map_spec spec =
+			spec_of(types[i].type, 4, 8, HUNDRED_MILLION, types[i].flags);
+		u64 before = resident_bytes(), created, filled;
+		double start = seconds();
+		struct bpf_map *map;
+
+		assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+		assert_true(seconds() - start < 1.0);
+		created = resident_bytes();
+		fill(map, 1000);
+		filled = resident_bytes();
+		if (created > before + 16 * MIB ||
+		    filled > created + 1000 * 4096 + (2 + bpf_nr_slots()) * 4 * MIB)
+			fail_msg("%s, flags %#x: %llu bytes more when new, then %llu",
+				 bpf_map_type_name(spec.map_type), spec.map_flags,
+				 (unsigned long long)(created - before),
+				 (unsigned long long)(filled - created));
+		bpf_map_put(map);
+		bpf_rcu_barrier();
+	}
+}
+
+static int try(enum bpf_map_type type, u32 key_size, u32 value_size, u32 max, u32 flags)
+{
+	struct bpf_map_spec spec = spec_of(type, key_size, value_size, max, flags);
+	struct bpf_map *map;
+	int err = bpf_map_create(&spec, 0, -1, -1, &map);
+
+	if (!err)
+		bpf_map_put(map);
+	return err;
+}
+
+/* E2BIG: no map may be like that. ENOMEM: this machine has no room for it. */
+static void test_limits_have_their_errno(void **state)
+{
+	static const enum bpf_map_type hashes[] = {BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH,
+						   BPF_MAP_TYPE_PERCPU_HASH,
+						   BPF_MAP_TYPE_LRU_PERCPU_HASH};
+
+	for (u32 i = 0; i < ARRAY_SIZE(hashes); i++) {
+		assert_int_equal(try(hashes[i], 4, 8, 0, 0), -EINVAL);
+		assert_int_equal(try(hashes[i], 4, 8, 1u << 27, 0), 0);
+		assert_int_equal(try(hashes[i], 4, 8, (1u << 27) + 1, 0), -E2BIG);
+		assert_int_equal(try(hashes[i], 4, 8, UINT32_MAX, 0), -E2BIG);
+		assert_int_equal(try(hashes[i], 4, KMALLOC_MAX_SIZE, 1, 0), -E2BIG);
+		assert_int_equal(try(hashes[i], KMALLOC_MAX_SIZE, 8, 1, 0), -E2BIG);
+	}
+	assert_int_equal(try(BPF_MAP_TYPE_PERCPU_HASH, 4, PCPU_MIN_UNIT_SIZE + 1, 1, 0), -E2BIG);
+	assert_int_equal(try(BPF_MAP_TYPE_HASH, 4, 1 << 20, 1u << 27, 0), -ENOMEM);
+	assert_int_equal(try(BPF_MAP_TYPE_LRU_HASH, 4, 1 << 20, 1u << 27, 0), -ENOMEM);
+	assert_int_equal(try(BPF_MAP_TYPE_ARRAY, 4, 8, 0, 0), -EINVAL);
+	assert_int_equal(try(BPF_MAP_TYPE_ARRAY, 8, 8, 1, 0), -EINVAL);
+}
+
+/* The errno of making this map in a child with a limit. */
+static int try_limited(int resource, u64 limit, int fd)
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (!child) {
+		struct rlimit rlimit = {limit, limit};
+		struct bpf_map_spec spec = spec_of(BPF_MAP_TYPE_HASH, 4, 8, HUNDRED_MILLION, 0);
+		struct bpf_map *map;
+		int err;
+
+		signal(SIGXFSZ, SIG_IGN);
+		if (setrlimit(resource, &rlimit))
+			_exit(255);
+		err = bpf_map_create(&spec, 0, fd, -1, &map);
+		_exit(-err & 127);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+static void test_no_address_space_is_enomem(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	print_message("a sanitizer's own memory is beyond any limit of address space\n");
+	skip();
+#else
+	assert_int_equal(try_limited(RLIMIT_AS, 1ull << 30, -1), -ENOMEM);
+#endif
+}
+
+static void test_a_file_too_large_is_e2big(void **state)
+{
+	char path[] = "/tmp/ubpffs-sparse-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(try_limited(RLIMIT_FSIZE, 1ull << 30, fd), -E2BIG);
+	assert_int_equal(file_bytes(fd), 0);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_files_of_100_million_entries),
+		cmocka_unit_test(test_memory_of_100_million_entries),
+		cmocka_unit_test(test_limits_have_their_errno),
+		cmocka_unit_test(test_no_address_space_is_enomem),
+		cmocka_unit_test(test_a_file_too_large_is_e2big),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
