@@ -31,7 +31,7 @@ ALL_CFLAGS	= -std=gnu11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -fno-strict-
 ALL_LDFLAGS	= $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_PKGS	= libelf libdw liburcu libbpf
-FS_PKGS		= fuse3 libmnl
+FS_PKGS		= fuse3 libmnl libpcap
 TOOLS_PKGS	= libpcap
 pkg_cflags	= $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs	= $(shell pkg-config --libs $(1) 2>/dev/null)
@@ -139,7 +139,7 @@ $(CTL): $(TOOLS_OBJS) $(CLIENT_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS)
 
 # What is profiled keeps its frame pointers.
-$(O)/examples/burn.o: ALL_CFLAGS += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer
+$(O)/examples/burn.o: ALL_CFLAGS += -fno-omit-frame-pointer
 
 $(O)/examples/%: $(O)/examples/%.o $(LIB_A) $(CLIENT_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS)

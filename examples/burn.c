@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define NOINLINE __attribute__((noinline))
+#define FRAME	 __asm__ volatile("" ::"r"(__builtin_frame_address(0))) /* leaves have one, too */
 #define KEEP	 __asm__ volatile("" ::: "memory") /* no tail call: the caller stays on the stack */
 
 static time_t end;
@@ -20,6 +21,7 @@ static volatile unsigned long result;
 
 static NOINLINE int is_prime(unsigned int n)
 {
+	FRAME;
 	for (unsigned int d = 2; d * d <= n; d++)
 		if (n % d == 0)
 			return 0;
@@ -77,6 +79,7 @@ static NOINLINE void sort_numbers(unsigned int *v, long n)
 
 static NOINLINE void sum_numbers(const unsigned int *v, long n)
 {
+	FRAME;
 	for (int round = 0; round < 40; round++)
 		for (long i = 0; i < n; i++)
 			result += v[i] >> round % 8;

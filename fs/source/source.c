@@ -12,7 +12,7 @@
 #include "fs/source/perf_events.h"
 #include "fs/source/source.h"
 
-static const struct source_kind *const kinds[] = {&source_perf, &source_timer};
+static const struct source_kind *const kinds[] = {&source_perf, &source_pcap, &source_timer};
 
 static const char *const names[SOURCE_ATTR_NR] = {
 	"type", "event",     "pid",    "freq", "period",      "unwind",

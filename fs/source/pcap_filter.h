@@ -1,0 +1,12 @@
+/*
+ * pcap_filter.h - libpcap's filter language, apart: its headers and Linux's both have a struct bpf_insn
+ */
+#ifndef UBPFFS_FS_SOURCE_PCAP_FILTER_H
+#define UBPFFS_FS_SOURCE_PCAP_FILTER_H
+
+struct pcap;
+
+/* 0, or -1 and pcap_geterr() says why. */
+int pcap_filter_set(struct pcap *pcap, const char *text);
+
+#endif
