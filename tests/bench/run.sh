@@ -39,6 +39,22 @@ list's next element or the LRU list's node.
 
 EOF
 	"$build"/tests/bench/bench_maps -rounds "$rounds"
+	cat <<EOF
+
+## What cgroups cost
+
+\`$(basename "$build")/tests/bench/bench_cgroup attach\`: replacing a program in a hierarchy of 10,000 cgroups; the cost
+is that of the subtree, a new array a cgroup. Medians of 101.
+
+EOF
+	"$build"/tests/bench/bench_cgroup attach
+	cat <<EOF
+
+\`tests/bench/bench_cgroup.sh\`: real packets with \`-o enforce\` and one program for each direction, through nftables
+and a queue to the server and back. "Outside" is a process in none of our cgroups: it pays for one rule.
+
+EOF
+	sh "$(dirname "$0")"/bench_cgroup.sh "$build"
 } >"$new"
 cat "$new" >"$page"
 cat "$page"
