@@ -19,6 +19,7 @@ BPF_CLANG	= $(firstword $(foreach c,clang-19 clang,$(if $(shell command -v $(c))
 FUZZ_SECONDS	?= 60
 VERSION		= 0.1.0
 comma		= ,
+JOBS		= $(shell nproc)
 
 # ---------------------------------------------------------------- flags
 CFLAGS		?= -O2 -g
@@ -159,7 +160,7 @@ deps:
 
 # ---------------------------------------------------------------- tests
 check: deps
-	@$(MAKE) --no-print-directory tests O=$(O)
+	@$(MAKE) --no-print-directory -j$(JOBS) tests O=$(O)
 	@$(MAKE) --no-print-directory check-unit check-differential check-e2e O=$(O)
 
 check-unit: $(UNIT_BINS)
@@ -173,20 +174,20 @@ check-e2e: all
 		-p no:cacheprovider tests/e2e
 
 fuzz: deps
-	@$(MAKE) --no-print-directory tests O=$(O)
+	@$(MAKE) --no-print-directory -j$(JOBS) tests O=$(O)
 	@for f in $(FUZZ_BINS); do $$f -seconds $(FUZZ_SECONDS) || exit 1; done
 
 bench: deps
-	@$(MAKE) --no-print-directory tests O=$(O)
+	@$(MAKE) --no-print-directory -j$(JOBS) tests O=$(O)
 	@sh tests/bench/run.sh $(O) docs/performance.md
 
 demo: deps
-	@$(MAKE) --no-print-directory all O=$(O)
+	@$(MAKE) --no-print-directory -j$(JOBS) all O=$(O)
 	@bash examples/demo.sh $(O) $(PCAP)
 
 # A flame graph of examples/burn.c: $(O)/flame.svg
 demo-profile: deps
-	@$(MAKE) --no-print-directory all O=$(O)
+	@$(MAKE) --no-print-directory -j$(JOBS) all O=$(O)
 	@bash examples/profile.sh $(O)
 
 # ---------------------------------------------------------------- housekeeping

@@ -28,7 +28,8 @@
 
 static bool in_packet(const struct bpf_skb *skb, u64 off, u64 len)
 {
-	u64 have = (u64)(skb->data_end - skb->data); /* md.len of a packet from a queue may be more */
+	u64 have =
+		(u64)(skb->data_end - skb->data); /* md.len of a packet from a queue may be more */
 
 	return off <= have && len <= have - off;
 }

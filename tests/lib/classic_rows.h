@@ -44,39 +44,39 @@ struct classic_row {
 
 #define BYTES "\x45\x00\x01\x02\x83\x84\x85\x86\x87\x88\xff\xfe\x0d\x0e\x0f\x10"
 
-#define PROG(...)                                       \
+#define PROG(...)                                         \
 	.insns = (const struct sock_filter[])__VA_ARGS__, \
 	.cnt = sizeof((struct sock_filter[])__VA_ARGS__) / sizeof(struct sock_filter)
 #define ON(text) .data = (text), .len = sizeof(text) - 1
-#define RUN(text, result, ...)                                                 \
-	{                                                                      \
+#define RUN(text, result, ...)                                                      \
+	{                                                                           \
 		.name = (text), ON(BYTES), .want = (u32)(result), PROG(__VA_ARGS__) \
 	}
-#define RUN_LINUX(text, result, ...)                                                \
-	{                                                                           \
+#define RUN_LINUX(text, result, ...)                                                  \
+	{                                                                             \
 		.name = (text), ON(BYTES), .want = (u32)(result), .linux_only = true, \
-		PROG(__VA_ARGS__)                                                   \
+		PROG(__VA_ARGS__)                                                     \
 	}
-#define RUN_ON(text, bytes, result, ...)                                       \
-	{                                                                      \
+#define RUN_ON(text, bytes, result, ...)                                            \
+	{                                                                           \
 		.name = (text), ON(bytes), .want = (u32)(result), PROG(__VA_ARGS__) \
 	}
-#define NO(text, ...)                                             \
-	{                                                         \
+#define NO(text, ...)                                              \
+	{                                                          \
 		.name = (text), .refused = true, PROG(__VA_ARGS__) \
 	}
 
 /* A op B, both ways of saying it. */
-#define ALU_ROWS(op, a, b, result)                                         \
-	RUN(#op " k", result, {LDA(a), ALUK(op, b), RETA}),                \
-	RUN(#op " x", result, {LDXI(b), LDA(a), ALUX(op), RETA})
+#define ALU_ROWS(op, a, b, result)                          \
+	RUN(#op " k", result, {LDA(a), ALUK(op, b), RETA}), \
+		RUN(#op " x", result, {LDXI(b), LDA(a), ALUX(op), RETA})
 /* A cond B: 1 where it holds, 2 where not. */
-#define JMP_ROWS(op, a, b, holds)                                                                \
+#define JMP_ROWS(op, a, b, holds)                                                                 \
 	RUN(#op " k", (holds) ? 1 : 2, {LDA(a), J(BPF_##op | BPF_K, b, 0, 1), RETK(1), RETK(2)}), \
-	RUN(#op " x", (holds) ? 1 : 2,                                                           \
-	    {LDXI(b), LDA(a), J(BPF_##op | BPF_X, 0, 0, 1), RETK(1), RETK(2)}),                  \
-	RUN(#op " k, other way", (holds) ? 1 : 2,                                                \
-	    {LDA(a), J(BPF_##op | BPF_K, b, 1, 0), RETK(2), RETK(1)})
+		RUN(#op " x", (holds) ? 1 : 2,                                                    \
+		    {LDXI(b), LDA(a), J(BPF_##op | BPF_X, 0, 0, 1), RETK(1), RETK(2)}),           \
+		RUN(#op " k, other way", (holds) ? 1 : 2,                                         \
+		    {LDA(a), J(BPF_##op | BPF_K, b, 1, 0), RETK(2), RETK(1)})
 
 static const struct classic_row classic_rows[] = {
 	/* ---- results */
@@ -164,8 +164,7 @@ static const struct classic_row classic_rows[] = {
 	/* ---- the scratch words */
 	RUN("st, ld", 11, {LDA(11), ST(0), LDA(1), LDM(0), RETA}),
 	RUN("st, ld the last word", 11, {LDA(11), ST(15), LDA(1), LDM(15), RETA}),
-	RUN("stx, ldx", 0xdeadbeef,
-	    {LDXI(0xdeadbeef), STX(3), LDXI(0), LDXM(3), TXA, RETA}),
+	RUN("stx, ldx", 0xdeadbeef, {LDXI(0xdeadbeef), STX(3), LDXI(0), LDXM(3), TXA, RETA}),
 	RUN("words do not overlap", 0x30,
 	    {LDA(0x10), ST(6), LDA(0x20), ST(7), LDA(0x40), ST(5), LDM(6), TAX, LDM(7), ALUX(ADD),
 	     RETA}),
@@ -220,52 +219,117 @@ static const struct classic_row classic_rows[] = {
 	RUN_LINUX("payload of no protocol", 0, {LDA(7), ANC(PAY_OFFSET), RETA}),
 	RUN_LINUX("cpu is a number", 1,
 		  {LDA(0xffffffff), ANC(CPU), J(BPF_JGE | BPF_K, 4096, 0, 1), RETK(2), RETK(1)}),
-	RUN_LINUX("random is some number", 1, {ANC(RANDOM), ALUK(RSH, 1), ALUK(LSH, 1),
-					       J(BPF_JSET | BPF_K, 1, 0, 1), RETK(2), RETK(1)}),
+	RUN_LINUX("random is some number", 1,
+		  {ANC(RANDOM), ALUK(RSH, 1), ALUK(LSH, 1), J(BPF_JSET | BPF_K, 1, 0, 1), RETK(2),
+		   RETK(1)}),
 	RUN_LINUX("cpu keeps X and the words", 12,
 		  {LDA(9), ST(4), LDXI(3), ANC(CPU), LDM(4), ALUX(ADD), RETA}),
 
 	/* ---- netlink attributes: {len, type, data}, in the machine's order */
-	{.name = "nlattr", .linux_only = true, .want = 8,
-	 ON("\x08\x00\x01\x00" "abcd" "\x06\x00\x02\x00" "ef\0\0"),
+	{.name = "nlattr",
+	 .linux_only = true,
+	 .want = 8,
+	 ON("\x08\x00\x01\x00"
+	    "abcd"
+	    "\x06\x00\x02\x00"
+	    "ef\0\0"),
 	 PROG({LDXI(2), LDA(0), ANC(NLATTR), RETA})},
-	{.name = "nlattr, the first", .linux_only = true, .want = 4,
-	 ON("abcd" "\x08\x00\x01\x00" "abcd" "\x06\x00\x02\x00" "ef\0\0"),
+	{.name = "nlattr, the first",
+	 .linux_only = true,
+	 .want = 4,
+	 ON("abcd"
+	    "\x08\x00\x01\x00"
+	    "abcd"
+	    "\x06\x00\x02\x00"
+	    "ef\0\0"),
 	 PROG({LDXI(1), LDA(4), ANC(NLATTR), RETA})},
-	{.name = "nlattr, not there", .linux_only = true, .want = 0,
-	 ON("\x08\x00\x01\x00" "abcd" "\x06\x00\x02\x00" "ef\0\0"),
+	{.name = "nlattr, not there",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("\x08\x00\x01\x00"
+	    "abcd"
+	    "\x06\x00\x02\x00"
+	    "ef\0\0"),
 	 PROG({LDXI(3), LDA(0), ANC(NLATTR), RETA})},
-	{.name = "nlattr, flags of the type do not count", .linux_only = true, .want = 8,
-	 ON("\x08\x00\x01\x00" "abcd" "\x06\x00\x02\xc0" "ef\0\0"),
+	{.name = "nlattr, flags of the type do not count",
+	 .linux_only = true,
+	 .want = 8,
+	 ON("\x08\x00\x01\x00"
+	    "abcd"
+	    "\x06\x00\x02\xc0"
+	    "ef\0\0"),
 	 PROG({LDXI(2), LDA(0), ANC(NLATTR), RETA})},
-	{.name = "nlattr, last is cut", .linux_only = true, .want = 0,
-	 ON("\x08\x00\x01\x00" "abcd" "\x09\x00\x02\x00" "ef\0\0"),
+	{.name = "nlattr, last is cut",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("\x08\x00\x01\x00"
+	    "abcd"
+	    "\x09\x00\x02\x00"
+	    "ef\0\0"),
 	 PROG({LDXI(2), LDA(0), ANC(NLATTR), RETA})},
-	{.name = "nlattr, offset too near to the end", .linux_only = true, .want = 0,
-	 ON("\x08\x00\x01\x00" "abcd"),
+	{.name = "nlattr, offset too near to the end",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("\x08\x00\x01\x00"
+	    "abcd"),
 	 PROG({LDXI(1), LDA(5), ANC(NLATTR), RETA})},
-	{.name = "nlattr, offset beyond", .linux_only = true, .want = 0,
-	 ON("\x08\x00\x01\x00" "abcd"),
+	{.name = "nlattr, offset beyond",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("\x08\x00\x01\x00"
+	    "abcd"),
 	 PROG({LDXI(1), LDA(0xfffffff0), ANC(NLATTR), RETA})},
-	{.name = "nlattr, length 0 ends the search", .linux_only = true, .want = 0,
-	 ON("\x00\x00\x01\x00" "\x04\x00\x01\x00"),
+	{.name = "nlattr, length 0 ends the search",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("\x00\x00\x01\x00"
+	    "\x04\x00\x01\x00"),
 	 PROG({LDXI(1), LDA(0), ANC(NLATTR), RETA})},
-	{.name = "nlattr in a short packet", .linux_only = true, .want = 0, ON("abc"),
+	{.name = "nlattr in a short packet",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("abc"),
 	 PROG({LDXI(1), LDA(0), ANC(NLATTR), RETA})},
-	{.name = "nlattr_nest", .linux_only = true, .want = 12,
-	 ON("\x14\x00\x05\x00" "\x08\x00\x01\x00" "abcd" "\x08\x00\x02\x00" "efgh"),
+	{.name = "nlattr_nest",
+	 .linux_only = true,
+	 .want = 12,
+	 ON("\x14\x00\x05\x00"
+	    "\x08\x00\x01\x00"
+	    "abcd"
+	    "\x08\x00\x02\x00"
+	    "efgh"),
 	 PROG({LDXI(2), LDA(0), ANC(NLATTR_NEST), RETA})},
-	{.name = "nlattr_nest, not beyond the nest", .linux_only = true, .want = 0,
-	 ON("\x0c\x00\x05\x00" "\x08\x00\x01\x00" "abcd" "\x08\x00\x02\x00" "efgh"),
+	{.name = "nlattr_nest, not beyond the nest",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("\x0c\x00\x05\x00"
+	    "\x08\x00\x01\x00"
+	    "abcd"
+	    "\x08\x00\x02\x00"
+	    "efgh"),
 	 PROG({LDXI(2), LDA(0), ANC(NLATTR_NEST), RETA})},
-	{.name = "nlattr_nest, longer than the packet", .linux_only = true, .want = 0,
-	 ON("\x15\x00\x05\x00" "\x08\x00\x01\x00" "abcd" "\x08\x00\x02\x00" "efgh"),
+	{.name = "nlattr_nest, longer than the packet",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("\x15\x00\x05\x00"
+	    "\x08\x00\x01\x00"
+	    "abcd"
+	    "\x08\x00\x02\x00"
+	    "efgh"),
 	 PROG({LDXI(2), LDA(0), ANC(NLATTR_NEST), RETA})},
-	{.name = "nlattr_nest, empty", .linux_only = true, .want = 0,
-	 ON("\x04\x00\x05\x00" "\x08\x00\x02\x00" "abcd"),
+	{.name = "nlattr_nest, empty",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("\x04\x00\x05\x00"
+	    "\x08\x00\x02\x00"
+	    "abcd"),
 	 PROG({LDXI(2), LDA(0), ANC(NLATTR_NEST), RETA})},
-	{.name = "nlattr_nest, shorter than its header", .linux_only = true, .want = 0,
-	 ON("\x03\x00\x05\x00" "\x08\x00\x02\x00" "abcd"),
+	{.name = "nlattr_nest, shorter than its header",
+	 .linux_only = true,
+	 .want = 0,
+	 ON("\x03\x00\x05\x00"
+	    "\x08\x00\x02\x00"
+	    "abcd"),
 	 PROG({LDXI(2), LDA(0), ANC(NLATTR_NEST), RETA})},
 
 	/* ---- refused: instructions */
@@ -301,8 +365,7 @@ static const struct classic_row classic_rows[] = {
 	NO("ldx, read before written", {LDXM(15), RETA}),
 	NO("another word was written", {ST(1), LDM(2), RETA}),
 	NO("written on one way only", {J(BPF_JEQ | BPF_K, 0, 0, 1), ST(3), LDM(3), RETA}),
-	NO("written on the other way only",
-	   {J(BPF_JEQ | BPF_K, 0, 1, 0), ST(3), LDM(3), RETA}),
+	NO("written on the other way only", {J(BPF_JEQ | BPF_K, 0, 1, 0), ST(3), LDM(3), RETA}),
 	NO("jumped over", {JA(1), ST(3), LDM(3), RETA}),
 	NO("what a RET did not write is missing after it",
 	   {J(BPF_JEQ | BPF_K, 0, 0, 2), ST(3), JA(1), RETK(0), LDM(3), RETA}),

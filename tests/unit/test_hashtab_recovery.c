@@ -224,7 +224,6 @@ static void verify(int fd, struct ledger *ledger)
 	assert_int_equal(stats.evictions, 0);
 	assert_int_equal(stats.entries, live);
 	bpf_map_put(map);
-	bpf_rcu_barrier();
 }
 
 static struct ledger *ledger_new(int *fd)
@@ -288,6 +287,7 @@ static void kill_at_random(int map_fd, u32 key_size, int rounds)
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 		operations = ledger->operations;
 		verify(map_fd, ledger);
+		bpf_rcu_barrier(); /* its close is through, before the next child opens it */
 	}
 	print_message("%d kills, %llu operations\n", rounds, (unsigned long long)operations);
 	munmap(ledger, sizeof(*ledger));
@@ -390,7 +390,7 @@ static void copy_file(int from, int to)
 
 static void kill_after_each(enum step_op op, u32 key_size, long stride)
 {
-	int seed = memfd_create("seed", 0), fd = memfd_create("map", 0), ledger_fd;
+	int seed = memfd_create("seed", 0), ledger_fd;
 	struct ledger *ledger = ledger_new(&ledger_fd);
 	struct bpf_map_spec spec = spec_of(key_size);
 	long steps = 0;
@@ -417,6 +417,8 @@ static void kill_after_each(enum step_op op, u32 key_size, long stride)
 	bpf_rcu_barrier();
 
 	for (bool going = true; going; steps += stride) {
+		int fd = memfd_create("map", 0); /* a new one each time, so that no close is waited for */
+
 		copy_file(seed, fd);
 		for (u32 n = 0; n < KEYS; n++)
 			ledger->done[n] = ledger->begun[n] = n < MAX ? 100 : 0;
@@ -427,13 +429,14 @@ static void kill_after_each(enum step_op op, u32 key_size, long stride)
 		if (!going)
 			ledger->done[3] = ledger->begun[3]; /* it returned */
 		verify(fd, ledger);
+		close(fd);
 	}
+	bpf_rcu_barrier();
 	print_message("killed after each %ld of %ld instructions\n", stride, steps);
 	assert_true(steps > 50);
 	munmap(ledger, sizeof(*ledger));
 	close(ledger_fd);
 	close(seed);
-	close(fd);
 }
 
 static void test_e_insert_each_instruction(void **state)
