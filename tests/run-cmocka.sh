@@ -6,7 +6,7 @@ shift
 mkdir -p "$DIR"
 rm -f "$DIR"/*.log "$DIR"/*.shown "$DIR"/*.failed
 # Children of a process with threads (liburcu's) start threads, which ThreadSanitizer must be told to bear.
-export TSAN_OPTIONS="die_after_fork=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
+export TSAN_OPTIONS="die_after_fork=0:atexit_sleep_ms=50${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
 
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 sh -c '
 	name=$(basename "$1")

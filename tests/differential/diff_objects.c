@@ -101,6 +101,28 @@ static void object_free(struct object *o, u32 prog_cnt)
 	free(o->errs);
 }
 
+/* What these return differs from run to run, or from the kernel's sockets and cgroups to ours. */
+static bool tells_of_its_surroundings(s32 helper)
+{
+	switch (helper) {
+	case BPF_FUNC_ktime_get_ns:
+	case BPF_FUNC_ktime_get_boot_ns:
+	case BPF_FUNC_ktime_get_coarse_ns:
+	case BPF_FUNC_jiffies64:
+	case BPF_FUNC_get_prandom_u32:
+	case BPF_FUNC_get_smp_processor_id:
+	case BPF_FUNC_get_current_cgroup_id:
+	case BPF_FUNC_get_current_ancestor_cgroup_id:
+	case BPF_FUNC_skb_cgroup_id:
+	case BPF_FUNC_skb_ancestor_cgroup_id:
+	case BPF_FUNC_get_socket_cookie:
+	case BPF_FUNC_get_socket_uid:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool repeatable(const struct bpf_object_file *file)
 {
 	for (u32 i = 0; i < file->prog_cnt; i++) {
@@ -109,9 +131,7 @@ static bool repeatable(const struct bpf_object_file *file)
 
 			if (insn->code != (BPF_JMP | BPF_CALL) || insn->src_reg)
 				continue;
-			if (insn->imm == BPF_FUNC_ktime_get_ns ||
-			    insn->imm == BPF_FUNC_get_prandom_u32 ||
-			    insn->imm == BPF_FUNC_get_smp_processor_id)
+			if (tells_of_its_surroundings(insn->imm))
 				return false;
 		}
 	}

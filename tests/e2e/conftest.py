@@ -94,7 +94,7 @@ class Mount:
         env = dict(os.environ)
         env.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
-        env.setdefault("TSAN_OPTIONS", "exitcode=99")
+        env.setdefault("TSAN_OPTIONS", "exitcode=99:die_after_fork=0:atexit_sleep_ms=50")
         kwargs = {}
         if self.user is not None:
             kwargs = dict(user=self.user, group=self.user, extra_groups=[])
