@@ -27,6 +27,7 @@ static struct enforced *table[BUCKETS];
 static u32 nr_enforced;
 static struct enforced *root; /* the first that was added */
 static bool started, ready;
+static u16 synack_queue;
 
 static struct enforced **bucket(const struct cgroup *cgrp)
 {
@@ -132,7 +133,7 @@ static int add(const char *path, struct cgroup *cgrp)
 	err = hostcg_add(path, &e->nft.id);
 	if (err)
 		goto free_entry;
-	err = nfqueue_bind(cgrp, &e->nft.queue);
+	err = nfqueue_bind(cgrp, e->nft.id, &e->nft.queue);
 	if (err)
 		goto remove_dir;
 	err = ready ? nft_add(&e->nft) : 0;
@@ -232,7 +233,9 @@ int enforce_ready(char **why)
 				if (e != root)
 					all[n++] = e->nft;
 	}
-	err = all ? nft_replace(all, n) : -ENOMEM;
+	err = all ? nfqueue_bind(NULL, 0, &synack_queue) : -ENOMEM;
+	if (!err)
+		err = nft_replace(all, n, synack_queue);
 	free(all);
 	ready = !err;
 	if (!err)

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include "core/run.h"
+#include "fs/source/listener.h"
 #include "fs/source/nfqueue.h"
 #include "prog_type/skb.h"
 
@@ -31,6 +32,9 @@
 
 struct queue {
 	struct cgroup *cgrp; /* RCU; referenced */
+	u64 id; /* the kernel's of that cgroup */
+	struct queue *next; /* of the same bucket of ids */
+	bool bound, listeners; /* listeners: for SYN-ACKs */
 	u32 last; /* the newest packet of the run of verdicts that is not sent yet */
 	u32 verdict;
 	bool waiting; /* there is such a run */
@@ -41,6 +45,11 @@ static pthread_t thread;
 static bool running, stopping;
 static struct queue *queues;
 static u32 next_queue;
+
+/* Cgroups by the kernel's id, for SYN-ACKs. */
+#define ID_BUCKETS 4096
+static pthread_mutex_t ids_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct queue *ids[ID_BUCKETS];
 
 /* A configuration request and its answer. */
 static pthread_mutex_t ask_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -258,8 +267,34 @@ static void fill_skb(struct bpf_skb *skb, const struct packet *p, struct cgroup 
 	skb->cgrp = cgrp;
 }
 
-#define WRITABLE \
-	12u /* the bytes that bpf_skb_ecn_set_ce() may change: traffic class, IPv4's checksum */
+/* In the run section: the cgroup cannot go. NULL: none of ours. */
+static struct cgroup *cgroup_of_listener(const struct packet *p)
+{
+	struct cgroup *cgrp = NULL;
+	struct bpf_skb skb;
+	struct queue *q;
+	u64 id = 0;
+
+	fill_skb(&skb, p, NULL);
+	if (skb.md.local_port && skb.md.family == AF_INET)
+		id = listener_cgroup(AF_INET, &skb.md.local_ip4, htons((u16)skb.md.local_port),
+				     p->outdev);
+	else if (skb.md.local_port)
+		id = listener_cgroup(AF_INET6, skb.md.local_ip6, htons((u16)skb.md.local_port),
+				     p->outdev);
+	if (!id)
+		return NULL;
+	pthread_mutex_lock(&ids_lock);
+	for (q = ids[id % ID_BUCKETS]; q && q->id != id; q = q->next)
+		;
+	if (q)
+		cgrp = bpf_rcu_dereference(q->cgrp);
+	pthread_mutex_unlock(&ids_lock);
+	return cgrp;
+}
+
+/* The bytes that bpf_skb_ecn_set_ce() may change: traffic class, IPv4 checksum. */
+#define WRITABLE 12u
 
 static void packet_run(const struct nlmsghdr *nlh)
 {
@@ -276,9 +311,17 @@ static void packet_run(const struct nlmsghdr *nlh)
 	if (number < NFQUEUE_FIRST || !parse_packet(nlh, &p))
 		return;
 	q = &queues[number - NFQUEUE_FIRST];
-	cgrp = bpf_rcu_dereference(q->cgrp);
-	if (!cgrp)
-		return; /* its queue is gone, and the kernel's packet with it */
+	if (q->listeners && p.copied >= 20) {
+		cgrp = cgroup_of_listener(&p);
+		if (!cgrp) { /* somebody else's */
+			run_add(q, p.id, NF_ACCEPT);
+			return;
+		}
+	} else {
+		cgrp = bpf_rcu_dereference(q->cgrp);
+		if (!cgrp)
+			return; /* its queue is gone, and the kernel's packet with it */
+	}
 	if (p.copied < 20) {
 		run_add(q, p.id, NF_DROP); /* not even a header */
 		return;
@@ -449,29 +492,58 @@ int nfqueue_start(void)
 		setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	setsockopt(mnl_socket_get_fd(nl), SOL_NETLINK, NETLINK_NO_ENOBUFS, &one, sizeof(one));
 	stopping = false;
-	err = -pthread_create(&thread, NULL, loop, b);
+	err = listener_start();
+	if (!err)
+		err = -pthread_create(&thread, NULL, loop, b);
 	if (err)
 		free(b);
 	running = !err;
 	return err;
 }
 
-int nfqueue_bind(struct cgroup *cgrp, u16 *queue)
+static void ids_add(struct queue *q)
+{
+	pthread_mutex_lock(&ids_lock);
+	q->next = ids[q->id % ID_BUCKETS];
+	ids[q->id % ID_BUCKETS] = q;
+	pthread_mutex_unlock(&ids_lock);
+}
+
+static void ids_remove(struct queue *q)
+{
+	struct queue **at;
+
+	pthread_mutex_lock(&ids_lock);
+	for (at = &ids[q->id % ID_BUCKETS]; *at && *at != q; at = &(*at)->next)
+		;
+	if (*at)
+		*at = q->next;
+	pthread_mutex_unlock(&ids_lock);
+}
+
+int nfqueue_bind(struct cgroup *cgrp, u64 id, u16 *queue)
 {
 	for (u32 tries = 0; tries < NR_QUEUES; tries++) {
 		u32 i = next_queue++ % NR_QUEUES;
 		int err;
 
-		if (queues[i].cgrp)
+		if (queues[i].bound)
 			continue;
 		err = command(i + NFQUEUE_FIRST, NFQNL_CFG_CMD_BIND);
 		if (err == -EBUSY || (err == -EPERM && tries < 64))
 			continue; /* somebody else's */
-		cgroup_get(cgrp);
-		bpf_rcu_assign_pointer(queues[i].cgrp, cgrp);
+		if (err)
+			return err;
+		queues[i].bound = true;
+		queues[i].listeners = !cgrp;
+		queues[i].id = id;
+		if (cgrp) {
+			cgroup_get(cgrp);
+			bpf_rcu_assign_pointer(queues[i].cgrp, cgrp);
+			ids_add(&queues[i]);
+		}
 		*queue = (u16)(i + NFQUEUE_FIRST);
-		if (!err)
-			err = configure(*queue);
+		err = configure(*queue);
 		if (err)
 			nfqueue_unbind(*queue);
 		return err;
@@ -481,11 +553,14 @@ int nfqueue_bind(struct cgroup *cgrp, u16 *queue)
 
 void nfqueue_unbind(u16 queue)
 {
-	struct cgroup *cgrp = queues[queue - NFQUEUE_FIRST].cgrp;
+	struct queue *q = &queues[queue - NFQUEUE_FIRST];
+	struct cgroup *cgrp = q->cgrp;
 
 	command(queue, NFQNL_CFG_CMD_UNBIND);
-	bpf_rcu_assign_pointer(queues[queue - NFQUEUE_FIRST].cgrp, NULL);
+	ids_remove(q);
+	bpf_rcu_assign_pointer(q->cgrp, NULL);
 	bpf_synchronize_rcu();
+	q->bound = false;
 	cgroup_put(cgrp);
 }
 
@@ -500,6 +575,8 @@ void nfqueue_stop(void)
 	if (nl)
 		mnl_socket_close(nl);
 	nl = NULL;
+	listener_stop();
+	memset(ids, 0, sizeof(ids));
 	for (u32 i = 0; queues && i < NR_QUEUES; i++)
 		cgroup_put(queues[i].cgrp);
 	free(queues);

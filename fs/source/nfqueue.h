@@ -20,8 +20,11 @@
 #define NFQUEUE_FIRST 32768u
 
 int nfqueue_start(void);
-/* A queue number that is free here, in *queue. Takes a reference. -ENOSPC. */
-int nfqueue_bind(struct cgroup *cgrp, u16 *queue);
+/*
+ * A queue number that is free here, in *queue. Takes a reference; id is the kernel's of this cgroup. -ENOSPC.
+ * cgrp NULL: a queue for SYN-ACKs, whose cgroup is that of the listener.
+ */
+int nfqueue_bind(struct cgroup *cgrp, u64 id, u16 *queue);
 void nfqueue_unbind(u16 queue);
 void nfqueue_stop(void);
 

@@ -13,6 +13,7 @@
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -302,32 +303,82 @@ static void put_level(struct batch *b, u32 at)
 	rule_end(b, nlh, list);
 }
 
+static void put_data(struct nlmsghdr *nlh, u16 type, const void *value, u32 len)
+{
+	struct nlattr *nest = mnl_attr_nest_start(nlh, type);
+
+	mnl_attr_put(nlh, NFTA_DATA_VALUE, len, value);
+	mnl_attr_nest_end(nlh, nest);
+}
+
+static void put_cmp(struct nlmsghdr *nlh, const void *value, u32 len)
+{
+	struct nlattr *data, *elem = expr_begin(nlh, "cmp", &data);
+
+	put_u32(nlh, NFTA_CMP_SREG, NFT_REG_1);
+	put_u32(nlh, NFTA_CMP_OP, NFT_CMP_EQ);
+	put_data(nlh, NFTA_CMP_DATA, value, len);
+	expr_end(nlh, elem, data);
+}
+
+static void put_goto(struct nlmsghdr *nlh, const char *chain)
+{
+	struct nlattr *data, *elem = expr_begin(nlh, "immediate", &data);
+
+	put_u32(nlh, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+	put_verdict(nlh, NFTA_IMMEDIATE_DATA, (u32)NFT_GOTO, chain);
+	expr_end(nlh, elem, data);
+}
+
 /* A packet whose socket is below the root goes to `tree`. */
 static void put_entry(struct batch *b, const char *chain, const struct nft_cgroup *root)
 {
-	struct nlattr *list, *data, *elem, *value;
+	struct nlattr *list;
 	struct nlmsghdr *nlh = rule_begin(b, chain, NLM_F_APPEND, &list);
 
 	if (!nlh)
 		return;
 	put_socket(nlh, root->level);
-	elem = expr_begin(nlh, "cmp", &data);
-	put_u32(nlh, NFTA_CMP_SREG, NFT_REG_1);
-	put_u32(nlh, NFTA_CMP_OP, NFT_CMP_EQ);
-	value = mnl_attr_nest_start(nlh, NFTA_CMP_DATA);
-	mnl_attr_put(nlh, NFTA_DATA_VALUE, sizeof(root->id), &root->id);
-	mnl_attr_nest_end(nlh, value);
-	expr_end(nlh, elem, data);
-	elem = expr_begin(nlh, "immediate", &data);
-	put_u32(nlh, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-	put_verdict(nlh, NFTA_IMMEDIATE_DATA, (u32)NFT_GOTO, "tree");
-	expr_end(nlh, elem, data);
+	put_cmp(nlh, &root->id, sizeof(root->id));
+	put_goto(nlh, "tree");
 	rule_end(b, nlh, list);
 }
 
-static void put_queue(struct batch *b, const char *chain, u16 queue)
+/* meta l4proto tcp, tcp flags & (syn | ack) == syn | ack */
+static void put_synack(struct batch *b, const char *chain)
 {
-	struct xt_NFQ_info_v3 info = {.queuenum = queue, .queues_total = 1, .flags = queue_flags};
+	static const u8 tcp = IPPROTO_TCP, flags = 0x12, none;
+	struct nlattr *list, *data, *elem;
+	struct nlmsghdr *nlh = rule_begin(b, chain, NLM_F_APPEND, &list);
+
+	if (!nlh)
+		return;
+	elem = expr_begin(nlh, "meta", &data);
+	put_u32(nlh, NFTA_META_KEY, NFT_META_L4PROTO);
+	put_u32(nlh, NFTA_META_DREG, NFT_REG_1);
+	expr_end(nlh, elem, data);
+	put_cmp(nlh, &tcp, 1);
+	elem = expr_begin(nlh, "payload", &data);
+	put_u32(nlh, NFTA_PAYLOAD_DREG, NFT_REG_1);
+	put_u32(nlh, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	put_u32(nlh, NFTA_PAYLOAD_OFFSET, 13);
+	put_u32(nlh, NFTA_PAYLOAD_LEN, 1);
+	expr_end(nlh, elem, data);
+	elem = expr_begin(nlh, "bitwise", &data);
+	put_u32(nlh, NFTA_BITWISE_SREG, NFT_REG_1);
+	put_u32(nlh, NFTA_BITWISE_DREG, NFT_REG_1);
+	put_u32(nlh, NFTA_BITWISE_LEN, 1);
+	put_data(nlh, NFTA_BITWISE_MASK, &flags, 1);
+	put_data(nlh, NFTA_BITWISE_XOR, &none, 1);
+	expr_end(nlh, elem, data);
+	put_cmp(nlh, &flags, 1);
+	put_goto(nlh, "synack");
+	rule_end(b, nlh, list);
+}
+
+static void put_queue(struct batch *b, const char *chain, u16 queue, u16 flags)
+{
+	struct xt_NFQ_info_v3 info = {.queuenum = queue, .queues_total = 1, .flags = flags};
 	char padded[8] = {0}; /* the kernel counts in its own alignment */
 	struct nlattr *list, *data, *elem;
 	struct nlmsghdr *nlh = rule_begin(b, chain, NLM_F_APPEND, &list);
@@ -356,7 +407,7 @@ static void put_cgroup(struct batch *b, const struct nft_cgroup *cgroup)
 	for (; deepest < cgroup->level; deepest++)
 		put_level(b, deepest + 1);
 	put_chain(b, NFT_MSG_NEWCHAIN, chain, -1);
-	put_queue(b, chain, cgroup->queue);
+	put_queue(b, chain, cgroup->queue, queue_flags);
 	put_element(b, NFT_MSG_NEWSETELEM, cgroup, chain);
 }
 
@@ -372,7 +423,7 @@ int nft_start(const char *name, bool bypass)
 	return 0;
 }
 
-int nft_replace(const struct nft_cgroup *cgroups, u32 nr)
+int nft_replace(const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue)
 {
 	struct batch b;
 
@@ -384,12 +435,15 @@ int nft_replace(const struct nft_cgroup *cgroups, u32 nr)
 	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
 	put_map(&b);
 	put_chain(&b, NFT_MSG_NEWCHAIN, "tree", -1);
+	put_chain(&b, NFT_MSG_NEWCHAIN, "synack", -1);
+	put_queue(&b, "synack", synack_queue, NFQ_FLAG_BYPASS);
 	put_chain(&b, NFT_MSG_NEWCHAIN, "input", NF_INET_LOCAL_IN);
 	put_chain(&b, NFT_MSG_NEWCHAIN, "output", NF_INET_LOCAL_OUT);
 	for (u32 i = 0; i < nr; i++)
 		put_cgroup(&b, &cgroups[i]);
 	put_entry(&b, "input", &cgroups[0]);
 	put_entry(&b, "output", &cgroups[0]);
+	put_synack(&b, "output");
 	return batch_commit(&b);
 }
 

@@ -7,6 +7,7 @@
  *	chain input, output	hooks; socket cgroupv2 level L is the tree's root: goto tree
  *	chain tree		deepest level first: socket cgroupv2 level K vmap @cgroups
  *	chain q<number>		NFQUEUE to that number
+ *	chain synack		SYN-ACKs, which have no socket yet, NFQUEUE; always with bypass: they are everybody's
  *
  * So a packet that is none of the tree's costs one rule, one of the tree's one lookup a level, however many cgroups
  * there are; a directory that somebody else makes inside counts as the nearest cgroup of ours above it. Not thread safe.
@@ -25,7 +26,7 @@ struct nft_cgroup {
 /* table: its name; bypass: packets pass while nobody listens. -EPERM: no CAP_NET_ADMIN here. */
 int nft_start(const char *table, bool bypass);
 /* Replace what the table held, if there was one, by rules for these, the first being the root. One transaction. */
-int nft_replace(const struct nft_cgroup *cgroups, u32 nr);
+int nft_replace(const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue);
 int nft_add(const struct nft_cgroup *cgroup);
 int nft_remove(const struct nft_cgroup *cgroup);
 /* remove: delete the table. */

@@ -44,9 +44,12 @@ def cgroup2():
     return None
 
 
-def host_dirs():
-    """All directories of ours on the host."""
-    return sorted(os.path.relpath(d, cgroup2()) for d, _, _ in os.walk(cgroup2()) if "/ubpffs-" in d)
+def host_name(state):
+    """What a server with this state calls its things on the host: FNV-1a of the path."""
+    value = 0xcbf29ce484222325
+    for byte in os.path.realpath(state).encode():
+        value = (value ^ byte) * 0x100000001b3 & (1 << 64) - 1
+    return "ubpffs-%016x" % value
 
 
 class Enforcing(Mount):
@@ -88,6 +91,12 @@ class Enforcing(Mount):
     def counts(self, cgroup):
         return {k: int(v) for k, v in self.info("cgroup", cgroup, "stats").items()}
 
+    def host_base(self):
+        return os.path.join(cgroup2(), host_name(self.state))
+
+    def host_dirs(self):
+        return sorted(d for d, _, _ in os.walk(self.host_base()))
+
     def rules(self):
         return subprocess.run(self.net + ["nft", "list", "tables"], capture_output=True, text=True,
                               timeout=WAIT).stdout
@@ -114,7 +123,6 @@ def holder():
 
 @pytest.fixture
 def cold_e(holder):
-    before = host_dirs()
     mount, dirs = make_mount("disk")
     mount.__class__ = Enforcing
     mount.setup(holder)
@@ -123,7 +131,7 @@ def cold_e(holder):
         mount.end()
         # D: an ordered end leaves nothing.
         assert mount.rules() == ""
-        assert host_dirs() == before
+        assert mount.host_dirs() == []
     finally:
         for d in dirs:
             shutil.rmtree(d, ignore_errors=True)
@@ -288,6 +296,37 @@ def test_tcp(e):
         s.close()
 
 
+@pytest.mark.parametrize("family,listen", [(socket.AF_INET, socket.AF_INET), (socket.AF_INET6, socket.AF_INET6),
+                                           (socket.AF_INET, socket.AF_INET6)])
+def test_synack(e, family, listen):
+    """A SYN-ACK has no socket yet: its listener's cgroup decides, also for IPv4 at an IPv6 listener."""
+    os.mkdir(e.p("cgroup", "A"))
+    server = e.sock("A", listen, socket.SOCK_STREAM)
+    server.bind(("::" if listen == socket.AF_INET6 else LOCAL[listen], 0))
+    server.listen()
+    to = (LOCAL[family], server.getsockname()[1])
+    e.attach("A", "deny")
+    client = e.sock(None, family, socket.SOCK_STREAM)
+    client.settimeout(0.7)
+    with pytest.raises(socket.timeout):
+        client.connect(to)
+    client.close()
+    assert e.counts("A")["egress_dropped"] > 0 and e.counts("A")["egress_allowed"] == 0
+    e.attach("A", "allow")
+    client = e.sock(None, family, socket.SOCK_STREAM)
+    client.connect(to)
+    assert e.counts("A")["egress_allowed"] > 0
+    # A listener outside is nobody's business.
+    other = e.sock(None, family, socket.SOCK_STREAM)
+    other.bind((LOCAL[family], 0))
+    other.listen()
+    e.attach(".", "deny")
+    second = e.sock(None, family, socket.SOCK_STREAM)
+    second.connect(other.getsockname()[:2])
+    for s in (client, server, other, second):
+        s.close()
+
+
 def churn(e, cgroup, times, senders):
     """Replace what is attached many times while packets go out; how many did, and changes."""
     sent = 0
@@ -333,12 +372,13 @@ def test_kill(cold_e, mode):
     senders = {name: e.sock(name) for name in TREE}
     allowed = ["A", "A/B/D", "A/B/D/E"]
     assert arrived(e, senders, socket.AF_INET) == allowed
-    dirs = host_dirs()
+    dirs = e.host_dirs()
+    assert len(dirs) == 1 + len(TREE) and host_name(e.state) in e.rules()
     e.kill()
     assert e.rules() != ""
     assert arrived(e, senders, socket.AF_INET) == (sorted(TREE) if mode == "fail-open" else [])
     started(e)
-    assert host_dirs() == dirs  # adopted: the sockets are still in them
+    assert e.host_dirs() == dirs  # adopted: the sockets are still in them
     assert arrived(e, senders, socket.AF_INET) == allowed
     assert e.rules().count("table") == 1
     for s in senders.values():
@@ -348,7 +388,7 @@ def test_kill(cold_e, mode):
 def test_stale_directories(e):
     """D: what a killed server made and its state no longer knows goes; what somebody else made stays."""
     e.tree()
-    base = os.path.join(cgroup2(), [d for d in host_dirs() if d.startswith("ubpffs-")][0].split("/")[0])
+    base = e.host_base()
     foreign = os.path.join(base, "A/B/C/foreign")
     os.mkdir(foreign)
     e.fails("rmdir $M/cgroup/A/B/C", "busy")
