@@ -8,10 +8,14 @@
 #   make fuzz       the generators, for FUZZ_SECONDS each
 #   make install    into $(DESTDIR)$(PREFIX)
 #
+#   make configurations   the numbers of docs/configurations.md
+#
 # Options: CC=gcc|clang  SAN=address,undefined|thread  O=<build directory>  PREFIX=/usr/local
+#          CONFIG_BPF_SYSCALL=n   the interpreter, the classic converter and socket filters alone
 
 CC		= gcc
-O		= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter clang%,$(CC)),-clang)
+CONFIG_BPF_SYSCALL ?= y
+O		= build$(if $(filter n,$(CONFIG_BPF_SYSCALL)),-alone)$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter clang%,$(CC)),-clang)
 PREFIX		?= /usr/local
 DESTDIR		?=
 PYTHON		= /usr/bin/python3
@@ -44,7 +48,7 @@ FS_LIBS		:= $(call pkg_libs,$(FS_PKGS))
 TOOLS_LIBS	:= $(call pkg_libs,$(TOOLS_PKGS))
 
 # ---------------------------------------------------------------- sources
-ENGINE_SRCS	:= $(wildcard engine/*.c engine/*/*.c)
+ENGINE_SRCS	:= $(filter-out engine/alone/%,$(wildcard engine/*.c engine/*/*.c))
 FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c)
 UAPI_SRCS	:= $(wildcard uapi/*.c)
 TOOLS_SRCS	:= $(wildcard tools/*.c)
@@ -58,12 +62,35 @@ EXAMPLE_SRCS	:= $(wildcard examples/*.c)
 EXAMPLE_BPF	:= $(wildcard examples/*.bpf.c)
 TEST_BPF	:= $(wildcard tests/progs/*.bpf.c)
 
+# The smaller configuration is a choice of files. It needs no library, and its tests no privilege but
+# those that compare with the running kernel.
+ifeq ($(CONFIG_BPF_SYSCALL),n)
+ENGINE_SRCS	:= $(addprefix engine/core/,insn.c disasm.c func.c interp.c log.c) engine/prog_type/skb.c \
+		   engine/ubpffs_filter.c $(wildcard engine/classic/*.c engine/alone/*.c)
+ENGINE_CFLAGS	:= -Iengine/alone/include
+ENGINE_LIBS	:=
+FS_CFLAGS	:=
+UNIT_SRCS	:= $(patsubst %,tests/unit/test_%.c,insn disasm interp classic_check classic_convert \
+		     classic_text ubpffs_filter)
+DIFF_SRCS	:= tests/differential/diff_classic.c
+FUZZ_SRCS	:= tests/fuzz/fuzz_classic.c
+TESTLIB_SRCS	:= $(patsubst %,tests/lib/%.c,classic classic_kernel frames kernel rawprog testop testprog)
+FS_SRCS		:=
+UAPI_SRCS	:=
+TOOLS_SRCS	:=
+TABLE_SRCS	:=
+BENCH_SRCS	:=
+EXAMPLE_SRCS	:=
+EXAMPLE_BPF	:=
+TEST_BPF	:=
+endif
+
 objs		= $(patsubst %.c,$(O)/%.o,$(1))
 ENGINE_OBJS	= $(call objs,$(ENGINE_SRCS))
 FS_OBJS		= $(call objs,$(FS_SRCS))
 UAPI_OBJS	= $(call objs,$(UAPI_SRCS))
 # What of fs/ is plain text work and can be tested without a mount.
-FS_TEXT_OBJS	= $(addprefix $(O)/fs/,buffer.o text.o pending.o json.o)
+FS_TEXT_OBJS	= $(if $(FS_SRCS),$(addprefix $(O)/fs/,buffer.o text.o pending.o json.o))
 TOOLS_OBJS	= $(call objs,$(TOOLS_SRCS))
 TESTLIB_OBJS	= $(call objs,$(TESTLIB_SRCS))
 UNIT_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRCS) $(TABLE_SRCS))
@@ -79,12 +106,12 @@ ENGINE_A	= $(O)/libubpffs-engine.a
 LIB_SO		= $(O)/libubpffs.so
 SERVER		= $(O)/ubpffs
 CTL		= $(O)/ubpfctl
-CLIENT_A	= $(O)/libubpffs-client.a
-CLIENT_SO	= $(O)/libubpffs-client.so
+CLIENT_A	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.a)
+CLIENT_SO	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.so)
 TESTLIB_A	= $(O)/tests/libtests.a
 
-.PHONY: all lib deps check check-unit check-differential check-e2e demo demo-profile bench fuzz \
-	install clean format format-check tests bpf-objects
+.PHONY: all lib deps check check-unit check-differential check-e2e demo demo-profile bench fuzz install \
+	install-lib install-server configurations clean format format-check tests bpf-objects
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -145,6 +172,9 @@ $(O)/examples/burn.o: ALL_CFLAGS += -fno-omit-frame-pointer
 $(O)/examples/%: $(O)/examples/%.o $(LIB_A) $(CLIENT_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS)
 
+TEST_LIBS	= -lcmocka $(if $(FS_SRCS),-lcapstone)
+$(addprefix $(O)/tests/,differential/diff_classic fuzz/fuzz_classic): TEST_LIBS += $(TOOLS_LIBS)
+
 # Every test program is one C file linked against the engine, the client and what it needs of tests/lib.
 $(TESTLIB_A): $(TESTLIB_OBJS)
 	rm -f $@
@@ -152,7 +182,7 @@ $(TESTLIB_A): $(TESTLIB_OBJS)
 
 $(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(FS_TEXT_OBJS) $(ENGINE_A) $(CLIENT_A) | bpf-objects
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka -lcapstone $(ENGINE_LIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS) $(ENGINE_LIBS)
 
 # ---------------------------------------------------------------- packages
 deps:
@@ -161,7 +191,8 @@ deps:
 # ---------------------------------------------------------------- tests
 check: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) tests O=$(O)
-	@$(MAKE) --no-print-directory check-unit check-differential check-e2e O=$(O)
+	@$(MAKE) --no-print-directory check-unit check-differential $(if $(FS_SRCS),check-e2e) O=$(O)
+	$(if $(FS_SRCS),@$(MAKE) --no-print-directory check CONFIG_BPF_SYSCALL=n O=$(O)-alone)
 
 check-unit: $(UNIT_BINS)
 	@sh tests/run-cmocka.sh $(O)/tests/unit-results $(UNIT_BINS)
@@ -197,16 +228,28 @@ format:
 format-check:
 	clang-format --dry-run -Werror $(FORMAT_SRCS)
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/ubpffs
-	install -m 755 $(SERVER) $(CTL) $(DESTDIR)$(PREFIX)/bin
-	ln -sf ubpffs $(DESTDIR)$(PREFIX)/bin/mount.fuse.ubpffs
+install: install-lib $(if $(FS_SRCS),install-server)
+
+install-lib: lib
+	install -d $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/ubpffs
 	install -m 644 $(LIB_A) $(CLIENT_A) $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(LIB_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs.so.0
-	install -m 755 $(CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs-client.so.0
 	ln -sf libubpffs.so.0 $(DESTDIR)$(PREFIX)/lib/libubpffs.so
+	install -m 644 engine/ubpffs_filter.h $(if $(FS_SRCS),engine/ubpffs_engine.h uapi/*.h) \
+		$(DESTDIR)$(PREFIX)/include/ubpffs
+
+install-server: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(SERVER) $(CTL) $(DESTDIR)$(PREFIX)/bin
+	ln -sf ubpffs $(DESTDIR)$(PREFIX)/bin/mount.fuse.ubpffs
+	install -m 755 $(CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs-client.so.0
 	ln -sf libubpffs-client.so.0 $(DESTDIR)$(PREFIX)/lib/libubpffs-client.so
-	install -m 644 engine/ubpffs_engine.h uapi/*.h $(DESTDIR)$(PREFIX)/include/ubpffs
+
+# What the smaller configuration saves, counted in two builds.
+configurations:
+	@$(MAKE) --no-print-directory lib O=$(O)
+	@$(MAKE) --no-print-directory lib CONFIG_BPF_SYSCALL=n O=$(O)-alone
+	@sh tools/configurations.sh $(O) $(O)-alone docs/configurations.md
 
 clean:
 	rm -rf $(O)

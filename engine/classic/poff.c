@@ -20,8 +20,6 @@
 #define IP_OFFSET  0x1fff
 #define IP_MORE	   0x2000
 #define IP6_OFFSET 0xfff8
-#define PPP_IP	   0x21
-#define PPP_IPV6   0x57
 #define PROTO_PPTP 0x880b /* GRE version 1 */
 
 enum step {
@@ -97,22 +95,38 @@ static enum step walk_vlan(struct walk *w)
 	return NETWORK;
 }
 
-static bool proto_of_ppp(u16 ppp, u16 *proto)
+/* Network protocols of PPP; 0: another one. */
+static u16 proto_of_ppp(u16 ppp)
 {
-	if (ppp != PPP_IP && ppp != PPP_IPV6)
-		return false;
-	*proto = ppp == PPP_IP ? ETH_P_IP : ETH_P_IPV6;
-	return true;
+	switch (ppp) {
+	case 0x21:
+		return ETH_P_IP;
+	case 0x57:
+		return ETH_P_IPV6;
+	case 0x281:
+		return ETH_P_MPLS_UC;
+	case 0x283:
+		return ETH_P_MPLS_MC;
+	default:
+		return 0;
+	}
 }
 
+/* A session frame: version and type 1, code 0. */
 static enum step walk_pppoe(struct walk *w)
 {
 	u8 header[8];
+	u16 ppp;
 
-	if (!peek(w, w->at, header, sizeof(header)))
+	if (!peek(w, w->at, header, sizeof(header)) || header[0] != 0x11 || header[1])
 		return BAD;
+	ppp = (u16)(header[6] << 8 | header[7]);
 	w->at += sizeof(header);
-	return proto_of_ppp((u16)(header[6] << 8 | header[7]), &w->proto) ? NETWORK : BAD;
+	if (proto_of_ppp(ppp)) {
+		w->proto = proto_of_ppp(ppp);
+		return NETWORK;
+	}
+	return (ppp & 0x101) == 1 ? DONE : BAD; /* is it a protocol at all */
 }
 
 static enum step walk_network(struct walk *w)
@@ -145,12 +159,15 @@ static enum step walk_network(struct walk *w)
 static enum step walk_pptp(struct walk *w, u32 off, u16 flags)
 {
 	u8 ppp[4];
+	u16 proto;
 
 	if (flags & ntohs(GRE_ACK))
 		off += 4;
 	if (!peek(w, off, ppp, sizeof(ppp)))
 		return BAD;
-	proto_of_ppp((u16)(ppp[2] << 8 | ppp[3]), &w->proto);
+	proto = proto_of_ppp((u16)(ppp[2] << 8 | ppp[3]));
+	if (proto == ETH_P_IP || proto == ETH_P_IPV6)
+		w->proto = proto;
 	w->at = off + sizeof(ppp);
 	return NETWORK;
 }

@@ -1,8 +1,10 @@
 /*
  * classic.c - see classic.h
  */
+#include <arpa/inet.h>
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include "tests/lib/classic.h"
 
 #define ROOM 64
@@ -31,15 +33,36 @@ u32 classic_run(const struct bpf_prog *prog, const void *data, u32 len)
 	return ret;
 }
 
+/* The loopback's receiving end takes the outer tag out of the frame. */
+static bool take_tag(u8 *frame, u32 *len, struct bpf_skb *tag)
+{
+	u16 proto = (u16)(frame[12] << 8 | frame[13]);
+
+	if ((proto != ETH_P_8021Q && proto != ETH_P_8021AD) || *len < ETH_HLEN + 4)
+		return false;
+	tag->md.vlan_present = 1;
+	tag->md.vlan_proto = htons(proto);
+	tag->md.vlan_tci = (u32)(frame[14] << 8 | frame[15]);
+	memmove(frame + 12, frame + 16, *len - 16);
+	*len -= 4;
+	return true;
+}
+
 u32 classic_run_frame(const struct bpf_prog *prog, const void *frame, u32 len)
 {
 	u8 *buf = malloc(ROOM + len + 1);
-	struct bpf_skb skb;
+	struct bpf_skb skb, tag = {0};
 	u32 ret;
 
 	memcpy(buf + ROOM, frame, len);
+	take_tag(buf + ROOM, &len, &tag);
 	bpf_skb_init(&skb, buf, ROOM + len, ROOM, len);
 	bpf_skb_parse_ethernet(&skb, NULL);
+	if (skb.md.pkt_type == PACKET_BROADCAST)
+		skb.md.pkt_type = PACKET_MULTICAST; /* it has no broadcast address */
+	skb.md.vlan_present = tag.md.vlan_present;
+	skb.md.vlan_proto = tag.md.vlan_proto;
+	skb.md.vlan_tci = tag.md.vlan_tci;
 	skb.md.ifindex = 1;
 	skb.hatype = ARPHRD_LOOPBACK;
 	ret = run(prog, &skb);
