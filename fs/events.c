@@ -255,6 +255,7 @@ static int __start(u64 ino, int dirfd, const struct source_def *def, struct bpf_
 {
 	struct event_dir *dir = __make(ino, dirfd);
 	struct source *src;
+	bool had_ended;
 	struct stat st;
 	int err;
 
@@ -264,17 +265,23 @@ static int __start(u64 ino, int dirfd, const struct source_def *def, struct bpf_
 	if (!src)
 		return -ENOMEM;
 	__stop(dir);
-	unlinkat(dirfd, ENDED_FILE, 0);
+	had_ended = !unlinkat(dirfd, ENDED_FILE, 0);
 	src->again = again;
 	src->ended = source_ended;
 	src->ended_arg = dir;
 	bpf_prog_inc(prog);
 	err = source_start(src, prog);
-	if (err) {
+	if (!err) {
+		write_since(dirfd, def);
+	} else {
 		bpf_prog_put(prog);
 		snprintf(why, SOURCE_WHY_MAX, "%s", src->why);
-	} else {
-		write_since(dirfd, def);
+		if (had_ended)
+			source_ended(dir);
+		if (!again) { /* the writer is told, and all is as before */
+			source_free(src);
+			return err;
+		}
 	}
 	source_free(dir->src);
 	dir->src = src;

@@ -26,7 +26,9 @@ def burn(m):
     started = []
 
     def start(seconds=60, user=None):
-        path = shutil.copy(BURN, m.base)  # where every user may run it
+        path = os.path.join(m.base, "burn")  # where every user may run it
+        if not os.path.exists(path):
+            shutil.copy(BURN, path)
         kwargs = dict(user=user, group=user, extra_groups=[]) if user is not None else {}
         p = subprocess.Popen([path, str(seconds)], stdout=subprocess.DEVNULL, **kwargs)
         started.append(p)
@@ -167,8 +169,7 @@ def test_samples(m, burn):
     text = m.read("maps", "user_stacks", "dump")
     assert "primes_main+0x" in text and "/burn)" in text
     found = folded(m)
-    assert share(found, "primes_main", "count_primes", "is_prime") > 0.2 or \
-        share(found, "primes_main", "is_prime") > 0.2  # inlined
+    assert share(found, "primes_main", "count_primes", "is_prime") > 0.05
     assert share(found, "main", "work", "sum_numbers") > 0.02
     assert share(found, "work", "sort_numbers", "sort") > 0.05
     # symbols outlive the process
@@ -355,8 +356,7 @@ def test_flame_graph(m, burn):
     assert empty.returncode == 1 and "No such file" in empty.stderr
     wrong = subprocess.run([CTL, "-m", m.path, "flame", "user_stacks", "user_stacks"], capture_output=True, text=True,
                            timeout=WAIT)
-    assert wrong.returncode == 0  # a map of ids: its values are no counts
-    assert "counts name no stack" in wrong.stderr or wrong.stdout
+    assert wrong.returncode == 1 and "counts name no stack" in wrong.stderr
 
 
 # ---- pcap
@@ -418,7 +418,7 @@ def test_capture_file(m):
     m.fails("echo 'no filter (' > $M/events/f/filter", "Invalid argument")
     assert "filter: " in m.log() and m.read("events", "f", "filter") == "tcp\n"
     m.restart()
-    assert stats(m, "f")["state"] == "ended" and m.read("maps", "seen", "entries", "6") == "21\n"  # 7 + 7 + 0 + 7
+    assert stats(m, "f")["state"] == "ended" and m.read("maps", "seen", "entries", "6") == "28\n"  # not again
 
 
 def test_other_links(m):
