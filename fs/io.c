@@ -11,6 +11,7 @@
  */
 #include "fs/fuse.h"
 #include "fs/metrics.h"
+#include "fs/passthrough.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -125,6 +126,16 @@ void io_open_drop(struct fuse_file_info *fi)
 	open_free((struct fs_open *)(uintptr_t)fi->fh);
 }
 
+static int io_reply_open(fuse_req_t fuse, struct fuse_file_info *fi)
+{
+	int err;
+
+	passthrough_reply(((struct fs_open *)(uintptr_t)fi->fh)->backing_id);
+	err = fuse_reply_open(fuse, fi);
+	passthrough_reply(0);
+	return err;
+}
+
 void io_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_req req;
@@ -135,7 +146,7 @@ void io_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 	err = io_open_node(&req, req.node, fi, false);
 	if (err)
 		fuse_reply_err(fuse, fs_fuse_error(&req, err));
-	else if (fuse_reply_open(fuse, fi) < 0)
+	else if (io_reply_open(fuse, fi) < 0)
 		io_open_drop(fi);
 	fs_fuse_end(&req);
 }

@@ -11,6 +11,7 @@
 #include "fs/kinds.h"
 #include "fs/mount.h"
 #include "fs/source/enforce.h"
+#include "fs/passthrough.h"
 #include "fs/tree.h"
 
 #include <fcntl.h>
@@ -216,11 +217,13 @@ static int run_mounted(struct fuse_args *args, const char *mountpoint)
 	if (!fuse_set_signal_handlers(se)) {
 		mount_clear_stale(mountpoint);
 		if (!fuse_session_mount(se, mountpoint)) {
+			passthrough_start(se);
 			daemon_ready();
 			ret = serve(se);
 			/* What runs is answered while there is somebody to answer to. */
 			io_stop();
 			worker_stop();
+			passthrough_stop();
 			fuse_session_unmount(se);
 		}
 		fuse_remove_signal_handlers(se);

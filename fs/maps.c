@@ -11,6 +11,7 @@
 #include "fs/entries.h"
 #include "fs/kinds.h"
 #include "fs/mapdef.h"
+#include "fs/mapmem.h"
 #include "fs/pending.h"
 #include "fs/perm.h"
 #include "fs/records.h"
@@ -309,6 +310,8 @@ static const struct fs_attr map_attrs[] = {
 	{"records", 0444, &records_ops, 0},
 	{"dump.json", 0444, &json_ops, 0},
 	{"symbols", 0666, &symbols_ops, 0},
+	{"mem", 0777, &mem_link_ops, 0},
+	{"mem", 0444, &mem_file_ops, 0},
 };
 
 /* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
@@ -328,6 +331,18 @@ static u32 type_of_dir(struct fs_node *dir, bool alive)
 		store_put(obj);
 	}
 	return type;
+}
+
+static const struct fs_node_ops *mem_of_dir(struct fs_node *dir)
+{
+	const struct fs_node_ops *ops;
+	struct store_object *obj;
+
+	if (store_of_node(dir, &obj))
+		return NULL;
+	ops = mapmem_kind(obj);
+	store_put(obj);
+	return ops;
 }
 
 /* Files that only some types have. */
@@ -361,6 +376,8 @@ static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 
 	if (!alive && attr->ops != &map_attr_ops)
 		return false;
+	if (attr->ops == &mem_link_ops || attr->ops == &mem_file_ops)
+		return mem_of_dir(dir) == attr->ops;
 	if (attr->ops == &records_ops) {
 		u32 type = type_of_dir(dir, alive);
 

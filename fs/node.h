@@ -99,6 +99,7 @@ struct fs_open {
 	struct fs_text text; /* for ops->show: the content, made by a read at offset 0 */
 	bool text_made;
 	struct fs_waitq *waitq; /* where -EAGAIN parks; set by ops->open */
+	int backing_id; /* what mmap reaches (passthrough.h), 0: nothing; set by ops->open */
 	void *priv;
 
 	pthread_mutex_t lock; /* io.c's, from here on */
@@ -158,6 +159,9 @@ struct fs_node_ops {
 	/* Called on the source directory; newdir may be of another kind. */
 	int (*rename)(struct fs_node *dir, struct fs_req *req, const char *name,
 		      struct fs_node *newdir, const char *newname, unsigned int flags);
+
+	/* symlinks that are no file of the state tree: the target, NUL-terminated */
+	int (*readlink)(struct fs_node *node, struct fs_req *req, char *buf, size_t len);
 
 	/* any; NULL: the tree file's, or for attributes the object's with the table's mode */
 	int (*getattr)(struct fs_node *node, struct stat *st);

@@ -28,6 +28,18 @@ static bool row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32
 	return !kind->visible || kind->visible(dir, row, alive);
 }
 
+/* Two rows may have one name, for a file that is of this or that kind. */
+static int visible_row(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
+		       u32 *row)
+{
+	bool alive = objdir_alive(dir, kind->object);
+
+	for (; *row < kind->attr_cnt; ++*row)
+		if (!strcmp(kind->attrs[*row].name, name) && row_visible(kind, dir, *row, alive))
+			return 0;
+	return -ENOENT;
+}
+
 static int find_row(const struct objdir_kind *kind, const char *name, u32 *row)
 {
 	for (*row = 0; *row < kind->attr_cnt; ++*row)
@@ -49,9 +61,8 @@ int objdir_lookup(const struct objdir_kind *kind, struct fs_node *dir, const cha
 	} else {
 		err = find_row(kind, name, &row);
 		/* What was dropped is still found, so that rm can unlink what it has listed. */
-		if (!err && !is_dropped(kind, dir) &&
-		    !row_visible(kind, dir, row, objdir_alive(dir, kind->object)))
-			err = -ENOENT;
+		if (!err && !is_dropped(kind, dir))
+			err = visible_row(kind, dir, name, &row);
 		if (!err)
 			err = fs_node_attr(dir, kind->attrs, row, out);
 	}

@@ -117,10 +117,11 @@ static int attr_stat(struct fs_node *node, struct stat *st)
 	bits = st->st_mode & 0666;
 	if (row->attr)
 		bits &= row->attr->mode;
-	if (dir) { /* who may read or write the entries may reach them */
+	if (dir) /* who may read or write the entries may reach them */
 		bits |= ((bits >> 1) | (bits >> 2)) & 0111;
-		st->st_size = st->st_blocks = 0; /* not the object's */
-	}
+	if (S_ISLNK(node->ops->type))
+		bits = 0777;
+	st->st_size = st->st_blocks = 0; /* not the object's */
 	st->st_mode = node->ops->type | bits;
 	st->st_nlink = 1;
 	return 0;
@@ -245,7 +246,14 @@ static void op_readlink(fuse_req_t fuse, fuse_ino_t ino)
 
 	if (!fs_fuse_begin(fuse, ino, QUIET, NULL, &req))
 		return;
-	n = req.node->fd < 0 ? -1 : readlinkat(req.node->fd, "", target, sizeof(target) - 1);
+	if (req.node->ops->readlink) {
+		n = req.node->ops->readlink(req.node, &req, target, sizeof(target));
+		if (!n)
+			n = strlen(target);
+	} else {
+		n = req.node->fd < 0 ? -1
+				     : readlinkat(req.node->fd, "", target, sizeof(target) - 1);
+	}
 	if (n < 0) {
 		fuse_reply_err(fuse, EINVAL);
 	} else {

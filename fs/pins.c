@@ -7,6 +7,7 @@
  */
 #include "fs/control.h"
 #include "fs/kinds.h"
+#include "fs/mapmem.h"
 #include "fs/pins.h"
 #include "fs/tree.h"
 
@@ -261,6 +262,8 @@ static int object_open(struct fs_open *open, struct fs_req *req)
 		return err;
 	if (obj->broken)
 		err = fs_error(req, EBADMSG, "%s", obj->broken);
+	if (!err)
+		err = mapmem_open(open, req, obj);
 	store_put(obj);
 	return err ? err : control_open(open, req);
 }

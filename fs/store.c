@@ -10,6 +10,7 @@
  */
 #include "fs/store.h"
 #include "fs/kinds.h"
+#include "fs/passthrough.h"
 #include "fs/tree.h"
 #include "object/image.h"
 
@@ -94,6 +95,7 @@ static u32 __store_links(const struct store_object *obj)
 
 static void object_free(struct store_object *obj)
 {
+	passthrough_remove(obj->backing_id);
 	for (u32 i = 0; i < obj->broken_map_cnt; i++)
 		bpf_map_put(obj->broken_maps[i]);
 	free(obj->broken_maps);

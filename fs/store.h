@@ -34,6 +34,8 @@ struct store_object {
 	struct bpf_map *map; /* STORE_MAP, not broken */
 	char *broken; /* a sentence, or NULL */
 
+	int backing_id; /* mapmem.c's; 0: not asked yet, negative: there is none */
+
 	/* store.c's */
 	char *broken_log; /* the report of the load that failed */
 	struct bpf_map **broken_maps; /* what a broken program uses stays alive */

@@ -209,6 +209,15 @@ int bpf_map_pop(struct bpf_map *map, void *value, u64 flags);
 int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
 int bpf_map_freeze(struct bpf_map *map); /* -EPERM when it is already, or may not be written */
 
+/*
+ * mmap(2): can a client map this map's values (an array with BPF_F_MMAPABLE that may be read)? Only for reading
+ * (BPF_F_RDONLY_PROG)? The file to map, values from offset 0, borrowed until the map is put: -ENODEV, -ENOMEM.
+ * (map/mmap.c)
+ */
+bool bpf_map_mmapable(const struct bpf_map *map);
+bool bpf_map_mmap_sealed(const struct bpf_map *map);
+int bpf_map_mmap_fd(struct bpf_map *map);
+
 /* -ENOTSUPP's stand-in -EOPNOTSUPP for maps without such slots; flags: BPF_ANY. */
 int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags);
 

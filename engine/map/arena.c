@@ -82,7 +82,7 @@ static struct bpf_arena *arena_alloc(void)
 	struct bpf_arena *arena = calloc(1, sizeof(*arena));
 
 	if (arena)
-		arena->index_fd = arena->values_fd = -1;
+		arena->index_fd = arena->values_fd = arena->mirror_fd = -1;
 	return arena;
 }
 
@@ -246,6 +246,10 @@ void bpf_arena_close(struct bpf_arena *arena, bool clean)
 		__atomic_store_n(&arena->header->clean, 1, __ATOMIC_RELEASE);
 	if (arena->values)
 		munmap(arena->values, arena->values_size);
+	if (arena->mirror)
+		munmap(arena->mirror, arena->values_size);
+	if (arena->mirror_fd >= 0)
+		close(arena->mirror_fd);
 	if (arena->header)
 		munmap(arena->header, arena->index_size);
 	if (arena->values_fd >= 0)

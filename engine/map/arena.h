@@ -46,6 +46,8 @@ struct bpf_arena {
 	void *values; /* NULL without values of their own */
 	size_t index_size, values_size; /* of the mappings, header page included */
 	int index_fd, values_fd; /* -1: anonymous memory */
+	void *mirror; /* of the values, for clients that may only read (mmap.c); NULL: none */
+	int mirror_fd;
 	bool was_clean; /* as found on open */
 };
 

@@ -118,6 +118,9 @@ static inline void bpf_zero_arena(void *dst, u32 size)
 		__atomic_store_n(words + i, 0, __ATOMIC_RELAXED);
 }
 
+/* After an update from outside of a bpf_map_mmap_sealed() map. (mmap.c) */
+void bpf_map_mirror_elem(struct bpf_map *map, const void *key);
+
 /* get_next_key of the types whose keys are 0 .. max_entries - 1. */
 int bpf_array_get_next_key(const struct bpf_map *map, const void *key, void *next_key);
 
