@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from conftest import USERS
+from conftest import BUILD, USERS
 from test_progs_run import PACKET
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -234,6 +234,23 @@ def test_mmap_read_only(m, mapping):
     r = m.sh("exec 3<$M/maps/a/map", user=USERS[0])
     assert r.returncode == 0
     m.fails("exec 3<>$M/maps/a/map", "Permission denied", user=USERS[0])
+
+
+def test_mmap_of_a_frozen_map(m, mapping):
+    array(m, "a", "0x400")
+    passthrough(m)
+    lib = ctypes.CDLL(os.path.join(BUILD, "libubpffs-client.so"), use_errno=True)
+    fd = os.open(m.p("maps", "a", "map"), os.O_RDWR)
+    assert lib.bpf_freeze_map(fd) == 0
+    os.close(fd)
+    with pytest.raises(PermissionError):
+        os.open(m.p("maps", "a", "map"), os.O_RDWR)
+    assert "frozen" in m.log()
+    fd = os.open(m.p("maps", "a", "map"), os.O_RDONLY)
+    mapping(fd, PAGE, READ)
+    with pytest.raises(PermissionError):
+        mapping(fd, PAGE, READ | WRITE)
+    os.close(fd)
 
 
 def test_mmap_of_constants(m, mapping):

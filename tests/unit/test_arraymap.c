@@ -316,6 +316,43 @@ static void test_b_words_are_whole(void **state)
 	drop(map);
 }
 
+/* map/mmap.c, guarantees A and B: constants are followed, and written by nobody else. */
+static void test_mirror(void **state)
+{
+	struct bpf_map *map = make(BPF_MAP_TYPE_ARRAY, 8, 1000, BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+	u64 before = 17, after = 18, *view;
+	u32 early = 0, late = 999;
+	int fd;
+
+	assert_int_equal(bpf_map_update(map, &early, &before, BPF_ANY), 0);
+	fd = bpf_map_mmap_fd(map);
+	assert_true(fd >= 0 && fd != map->arena->values_fd);
+	assert_int_equal(bpf_map_mmap_fd(map), fd);
+	view = mmap(NULL, 8000, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(view != MAP_FAILED);
+	assert_true(view[early] == before && view[late] == 0);
+	assert_int_equal(bpf_map_update(map, &late, &after, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update(map, &early, &after, BPF_ANY), 0);
+	assert_true(view[early] == after && view[late] == after);
+
+	assert_true(mmap(NULL, 8000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+	assert_int_equal(mprotect(view, 8000, PROT_READ | PROT_WRITE), -1);
+	assert_int_equal(pwrite(fd, &before, 8, 0), -1);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	munmap(view, 8000);
+	drop(map);
+
+	map = make(BPF_MAP_TYPE_ARRAY, 8, 10, BPF_F_MMAPABLE);
+	assert_int_equal(bpf_map_mmap_fd(map), map->arena->values_fd);
+	drop(map);
+	map = make(BPF_MAP_TYPE_ARRAY, 8, 10, BPF_F_RDONLY_PROG);
+	assert_int_equal(bpf_map_mmap_fd(map), -ENODEV);
+	drop(map);
+	map = make(BPF_MAP_TYPE_ARRAY, 8, 10, BPF_F_MMAPABLE | BPF_F_WRONLY);
+	assert_int_equal(bpf_map_mmap_fd(map), -ENODEV);
+	drop(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_direct_value),
 		cmocka_unit_test(test_values_file),
 		cmocka_unit_test(test_mmapable),
+		cmocka_unit_test(test_mirror),
 		cmocka_unit_test(test_b_words_are_whole),
 	};
 
