@@ -198,6 +198,11 @@ static int explain_open(struct source *src, int err)
 				  src->uid, strcmp(pid, "all") ? "process " : "", pid);
 	case ESRCH:
 		return source_why(src, ESRCH, "there is no process %s", pid);
+	case EINVAL:
+		return source_why(src, EINVAL,
+				  "the kernel takes no such sampling of %s (a freq above "
+				  "/proc/sys/kernel/perf_event_max_sample_rate?)",
+				  event);
 	case EMFILE:
 		return source_why(src, EMFILE,
 				  "every thread of process %s needs a descriptor for each CPU, and "
@@ -530,9 +535,11 @@ static void drain(struct source *src, struct perf *perf, struct ring *ring)
 {
 	u64 head = __atomic_load_n(&ring->meta->data_head, __ATOMIC_ACQUIRE);
 	u64 tail = ring->meta->data_tail, in_burst = 0;
+	bool keep = !perf->unwind; /* unwinding takes long, and may read files */
 	struct perf_event_header header;
 
-	source_burst_begin();
+	if (keep)
+		source_burst_begin();
 	while (tail < head && !source_stopping(src)) {
 		/* Records are 8-byte aligned, so a header never goes over the end. */
 		memcpy(&header, ring->data + tail % ring->size, sizeof(header));
@@ -545,13 +552,14 @@ static void drain(struct source *src, struct perf *perf, struct ring *ring)
 		       ring_bytes(ring, tail, header.size, (u8 *)perf->bounce) + sizeof(header));
 		tail += header.size;
 		__atomic_store_n(&ring->meta->data_tail, tail, __ATOMIC_RELEASE);
-		if (++in_burst % BURST == 0) {
+		if (keep && ++in_burst % BURST == 0) {
 			source_burst_end();
 			source_burst_begin();
 		}
 	}
 	__atomic_store_n(&ring->meta->data_tail, tail, __ATOMIC_RELEASE);
-	source_burst_end();
+	if (keep)
+		source_burst_end();
 }
 
 static void drain_all(struct source *src, struct perf *perf)

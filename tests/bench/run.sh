@@ -55,6 +55,15 @@ and a queue to the server and back. "Outside" is a process in none of our cgroup
 
 EOF
 	sh "$(dirname "$0")"/bench_cgroup.sh "$build"
+	cat <<EOF
+
+## What samples cost
+
+\`tests/bench/bench_events.sh\`: cpu-clock on examples/burn.c, two threads that compute; the program, the ring and the
+unwinding together. The process that is sampled uses both CPUs meanwhile.
+
+EOF
+	bash "$(dirname "$0")"/bench_events.sh "$build"
 } >"$new"
 cat "$new" >"$page"
 cat "$page"
