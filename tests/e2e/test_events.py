@@ -546,3 +546,61 @@ def test_more_sources_than_slots(m, burn):
         wait_count(m, "p%d" % i, "run", 50)
     m.sh("head -c 64 /dev/zero > $M/progs/drop_udp/run")  # others run, too
     m.sh("rm -r $M/events/*")
+
+
+def test_server_of_a_user(user_mount):
+    """Without root: one's own processes, one's own files."""
+    if paranoid() > 2:
+        pytest.skip("perf_event_paranoid is %d: ordinary users sample nothing" % paranoid())
+    u = user_mount.start()
+    me = USERS[0]
+    path = os.path.join(u.base, "burn")
+    shutil.copy(BURN, path)
+    mine = subprocess.Popen([path, "60"], user=me, group=me, extra_groups=[])
+    roots = subprocess.Popen([path, "60"])
+    try:
+        u.load("event_samples")
+        perf(u, "cpu", roots.pid, check=False)
+        assert "does not let uid %d sample" % me in u.log()
+        u.sh("cd $M/events/cpu && echo %d > pid && echo sample > attach" % mine.pid)
+        wait_for(lambda: "\nrun: 0\n" not in u.out("cat $M/events/cpu/stats"), "samples")
+        u.sh("echo %d > $M/maps/user_stacks/symbols" % mine.pid)
+        u.fails("echo %d > $M/maps/user_stacks/symbols" % roots.pid, "Permission denied")
+        wait_for(lambda: "is_prime" in u.out("cat $M/maps/user_stacks/dump"), "names")
+        r = pcap(u, "lo", "sample", ("interface", "lo"), check=False)
+        assert r.returncode
+        u.sh("rm -r $M/events/*")
+    finally:
+        for p in (mine, roots):
+            p.kill()
+            p.wait(WAIT)
+
+
+def test_hostile_symbols(m, burn):
+    """A process whose files are no ELF any more, or lie: addresses without names, and the server lives."""
+    m.load("event_samples")
+    path = os.path.join(m.base, "liar")
+    with open(BURN, "rb") as f:
+        data = bytearray(f.read())
+    shoff, = struct.unpack_from("<Q", data, 40)
+    shnum, = struct.unpack_from("<H", data, 60)
+    for i in range(shnum):  # every section: sizes and offsets far outside, links to nowhere
+        struct.pack_into("<QQ", data, shoff + i * 64 + 24, (1 << 62) + i, (1 << 63) + 8)
+        struct.pack_into("<I", data, shoff + i * 64 + 40, 0xfffffff0)
+    with open(path, "wb") as f:
+        f.write(data)
+    os.chmod(path, 0o755)
+    p = subprocess.Popen([path, "30"])
+    try:
+        perf(m, "cpu", p.pid)
+        wait_count(m, "cpu", "run", 20)
+        m.sh("echo %d > $M/maps/user_stacks/symbols" % p.pid)
+        text = m.read("maps", "user_stacks", "dump")
+        assert "/liar)" in text and "is_prime" not in text
+        m.sh("echo > $M/events/cpu/attach; cd $M/events/cpu; echo dwarf > unwind; echo sample > attach")
+        wait_count(m, "cpu", "run", 20)
+    finally:
+        p.kill()
+        p.wait(WAIT)
+    m.fails("echo %d > $M/maps/user_stacks/symbols" % p.pid, "No such process")
+    m.fails("echo x > $M/maps/user_stacks/symbols", "Invalid argument")
