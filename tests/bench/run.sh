@@ -4,6 +4,8 @@ set -eu
 build=$1
 page=$2
 rounds=${BENCH_ROUNDS:-101}
+few=$((rounds < 25 ? rounds : 25))
+plot=$(dirname "$page")/scaling.svg
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
 
@@ -33,12 +35,52 @@ EOF
 
 \`$(basename "$build")/tests/bench/bench_maps -rounds $rounds\`: nanoseconds an operation inside a program, on random
 keys of a full map with 8-byte values, without the loop around it; the kernel and we take turns, medians of
-$rounds samples. At 1 k entries hashing and the atomics bound us; at 1 M the cache and TLB misses do: one for the
-bucket, one for the element (a miss is mostly decided in the bucket), and for inserts one more for the free
-list's next element or the LRU list's node.
+$rounds samples.
 
 EOF
 	"$build"/tests/bench/bench_maps -rounds "$rounds"
+	cat <<EOF
+
+What bounds them. At 1 k entries everything is in the first caches; at 1 M nearly every access to a bucket or an element
+goes to memory, and huge pages leave the TLB out of it. The floor is in the last table: a load that waits for
+another one, and an atomic. Lookups do not wait for each other, so that the CPU overlaps the misses of several; an
+atomic or a branch that the CPU could not foresee (where in its chain is the key?) ends the overlap.
+
+| operation | 1 k | 1 M |
+| --- | --- | --- |
+| array lookup | one load | one cache miss, overlapped with the next ones |
+| array update | the call | the same |
+| hash hit | one multiplication for the hash, two loads that wait for each other, and an unforeseen branch in 4 of 10 | two misses, bucket and element, overlapped: below one floor load |
+| hash miss | the hash and one load: the bucket's filter turns 15 of 16 away | one miss (8 MiB of buckets: often only of the second cache) |
+| hash update existing | one atomic, one store of the bucket's word | three misses: bucket, old element, the slot's spare (which was the last old element, so it is near) |
+| hash delete + insert | two atomics on the bucket, two on the free list | bucket and 1.5 elements of its chain, each after the other, nothing else: 2.5 floor loads |
+| percpu_hash hit | as hash | a third miss, the value's |
+| lru_hash hit | as hash; the mark is written only if it is not set | as hash |
+| lru_hash update existing | as hash, and a store into the list's node | one more miss, the node's |
+| lru_hash, evicting | two atomics on bucket locks, two on the slot's lock; the common lock once in up to 128 | two buckets, two elements, two nodes; the next to be evicted is fetched ahead |
+
+## Several threads on one LRU map
+
+\`$(basename "$build")/tests/bench/bench_scaling -rounds $few\`: all threads together, 100 k entries, u32 keys, medians of
+$few slices of 40 ms; "evicting" updates choose among four times as many keys as there are entries (3 of 4 evict). This
+machine has $cpus CPUs: more threads than that share them, and show what it costs when the holder of a lock
+loses its CPU.
+
+![million updates a second by threads](scaling.svg)
+
+EOF
+	"$build"/tests/bench/bench_scaling -rounds "$few" -svg "$plot"
+	cat <<EOF
+
+## Memory
+
+\`$(basename "$build")/tests/bench/bench_memory\`, u32 keys and 8-byte values. Resident is what a full map added to the process;
+pages come as they are touched, so that a map of 100 million entries is made at once and an empty one takes next
+to nothing (\`tests/unit/test_arena_sparse.c\`). A hash entry is 8 bytes of bucket (with the next power of two of
+entries), an element of 8 bytes and its key and value, each to a multiple of 8, and for LRU a node of 16.
+
+EOF
+	"$build"/tests/bench/bench_memory
 	cat <<EOF
 
 ## What cgroups cost

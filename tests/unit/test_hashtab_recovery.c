@@ -24,6 +24,14 @@
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
+#if defined(__SANITIZE_THREAD__)
+/* The children that are killed run threads of their own. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+#endif
 #else
 #define SANITIZED 0
 #endif
