@@ -23,7 +23,7 @@
 #include "core/map.h"
 
 #define BPF_ARENA_MAGIC	      0x6e657261667062ULL /* "bpfaren" */
-#define BPF_ARENA_VERSION     2
+#define BPF_ARENA_VERSION     3
 #define BPF_ARENA_HEADER_SIZE 4096
 #define BPF_ARENA_MAX_SIZE    (1ULL << 44) /* of one mapping */
 

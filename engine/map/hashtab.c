@@ -40,10 +40,16 @@ static u32 roundup_pow2(u32 n)
 	return n <= 1 ? 1 : 1u << (32 - __builtin_clz(n - 1));
 }
 
-/* Elements that would straddle cache lines for the want of 8 bytes get them. */
-static u32 pad_elem(u32 size, bool lru)
+/*
+ * Where 8 bytes an entry buy most: a second bucket makes the chains of the smallest elements half as long, and those
+ * that would straddle cache lines for the want of 8 bytes get them.
+ */
+static void spend_eight_bytes(struct htab_layout *l)
 {
-	return !lru && (size == 24 || size == 56) ? size + 8 : size;
+	if (l->elem_size == 24)
+		l->n_buckets *= 2;
+	else if (l->elem_size == 56)
+		l->elem_size += 8;
 }
 
 /* Lists of each slot's own have equally many entries, as in Linux. */
@@ -66,7 +72,9 @@ static void htab_layout(const struct bpf_map_spec *spec, u32 nr_slots, struct ht
 	l->nr_spares = percpu ? 0 : nr_slots + 1;
 	l->total_elems = 1 + l->nr_spares + l->max_entries;
 	l->value_off = round_up(key_off + spec->key_size, 8);
-	l->elem_size = pad_elem(l->value_off + (percpu ? 0 : round_up(spec->value_size, 8)), lru);
+	l->elem_size = l->value_off + (percpu ? 0 : round_up(spec->value_size, 8));
+	if (!lru)
+		spend_eight_bytes(l);
 
 	l->spares = pcpu_freelist_bytes(nr_slots);
 	l->used = l->spares + (nr_slots + 1) * SPARE_STRIDE * sizeof(u32);
@@ -105,7 +113,7 @@ int htab_map_alloc_check(const struct bpf_map_spec *spec)
 	if (htab_type_is_percpu(spec->map_type) &&
 	    round_up(spec->value_size, 8) > PCPU_MIN_UNIT_SIZE)
 		return -E2BIG;
-	if (spec->max_entries > HTAB_MAX_BUCKETS)
+	if (spec->max_entries > HTAB_MAX_ENTRIES)
 		return -E2BIG;
 	return 0;
 }

@@ -41,7 +41,7 @@
 
 #define HTAB_LINK_END	 0x80000000u
 #define HTAB_LOCK	 0x40000000ull
-#define HTAB_MAX_BUCKETS (1u << 27)
+#define HTAB_MAX_ENTRIES (1u << 27) /* there are up to twice as many buckets */
 
 /* A page of buckets that was written to has its bit in `used`: walks and recovery skip the others. */
 #define HTAB_USED_SHIFT 9

@@ -42,7 +42,7 @@ static u64 resident(void)
 
 #define HASH_BYTES 40 /* an entry of the hash map above */
 #define LINE	   64
-#define LOADS	   1000000
+#define LOADS	   200000
 
 static double now_ns(void)
 {
@@ -78,7 +78,7 @@ static double load_ns(u64 bytes)
 		ring[(size_t)i * stride] = ring[(size_t)other * stride];
 		ring[(size_t)other * stride] = mine;
 	}
-	for (u32 round = 0; round < 7; round++) {
+	for (u32 round = 0; round < 25; round++) {
 		double begin = now_ns();
 
 		for (u32 i = 0; i < LOADS; i++)

@@ -50,12 +50,12 @@ atomic or a branch that the CPU could not foresee (where in its chain is the key
 | --- | --- | --- |
 | array lookup | one load | one cache miss, overlapped with the next ones |
 | array update | the call | the same |
-| hash hit | one multiplication for the hash, two loads that wait for each other, and an unforeseen branch in 4 of 10 | two misses, bucket and element, overlapped: below one floor load |
-| hash miss | the hash and one load: the bucket's filter turns 15 of 16 away | one miss (8 MiB of buckets: often only of the second cache) |
+| hash hit | one multiplication for the hash, two loads that wait for each other, and an unforeseen branch in 2 of 10 | two misses, bucket and element, overlapped: below one floor load |
+| hash miss | the hash and one load: the bucket's filter turns 14 of 15 away | one miss (of 16 MiB of buckets) |
 | hash update existing | one atomic, one store of the bucket's word | three misses: bucket, old element, the slot's spare (which was the last old element, so it is near) |
-| hash delete + insert | two atomics on the bucket, two on the free list | bucket and 1.5 elements of its chain, each after the other, nothing else: 2.5 floor loads |
-| percpu_hash hit | as hash | a third miss, the value's |
-| lru_hash hit | as hash; the mark is written only if it is not set | as hash |
+| hash delete + insert | two atomics on the bucket, two on the free list | bucket and 1.2 elements of its chain, each after the other, nothing else: 2.2 floor loads |
+| percpu_hash hit | as hash, with chains twice as long | a third miss, the value's |
+| lru_hash hit | as percpu_hash; the mark is written only if it is not set | as hash |
 | lru_hash update existing | as hash, and a store into the list's node | one more miss, the node's |
 | lru_hash, evicting | two atomics on bucket locks, two on the slot's lock; the common lock once in up to 128 | two buckets, two elements, two nodes; the next to be evicted is fetched ahead |
 
@@ -76,8 +76,9 @@ EOF
 
 \`$(basename "$build")/tests/bench/bench_memory\`, u32 keys and 8-byte values. Resident is what a full map added to the process;
 pages come as they are touched, so that a map of 100 million entries is made at once and an empty one takes next
-to nothing (\`tests/unit/test_arena_sparse.c\`). A hash entry is 8 bytes of bucket (with the next power of two of
-entries), an element of 8 bytes and its key and value, each to a multiple of 8, and for LRU a node of 16.
+to nothing (\`tests/unit/test_arena_sparse.c\`). A hash entry is an element of 8 bytes and its key and value, each
+to a multiple of 8, and 8 bytes of bucket (for the next power of two of entries; the smallest elements of hash have
+two buckets); for LRU a node of 16.
 
 EOF
 	"$build"/tests/bench/bench_memory
