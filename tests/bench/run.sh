@@ -42,7 +42,7 @@ EOF
 	cat <<EOF
 
 What bounds them. At 1 k entries everything is in the first caches; at 1 M nearly every access to a bucket or an element
-goes to memory, and huge pages leave the TLB out of it. The floor is in the last table: a load that waits for
+goes to memory, and huge pages leave the TLB out of it. The floor is in the last table under "Memory": a load that waits for
 another one, and an atomic. Lookups do not wait for each other, so that the CPU overlaps the misses of several; an
 atomic or a branch that the CPU could not foresee (where in its chain is the key?) ends the overlap.
 
