@@ -3,6 +3,7 @@
  */
 #include <arpa/inet.h>
 #include <linux/filter.h>
+#include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/ip.h>
@@ -68,6 +69,8 @@ void bpf_skb_pull_ethernet(struct bpf_skb *skb, const u8 *dev_addr)
 
 	memcpy(&eth, skb->data, sizeof(eth));
 	skb->mac = skb->data;
+	if (!skb->hatype)
+		skb->hatype = ARPHRD_ETHER;
 	bpf_skb_pull(skb, ETH_HLEN);
 	skb->network = skb->data;
 	skb->md.protocol = ethernet_protocol(skb, &eth);

@@ -267,6 +267,13 @@ static const struct classic_row classic_rows[] = {
 	    "\x09\x00\x02\x00"
 	    "ef\0\0"),
 	 PROG({LDXI(2), LDA(0), ANC(NLATTR), RETA})},
+	{.name = "nlattr, empty and last",
+	 .linux_only = true,
+	 .want = 8,
+	 ON("\x08\x00\x01\x00"
+	    "abcd"
+	    "\x04\x00\x02\x00"),
+	 PROG({LDXI(2), LDA(0), ANC(NLATTR), RETA})},
 	{.name = "nlattr, offset too near to the end",
 	 .linux_only = true,
 	 .want = 0,
