@@ -871,6 +871,13 @@ int cgroups_start(void)
 
 void cgroups_stop(void)
 {
+	/* A cgroup in the tree is held by its parent's list: take all out, children first. */
+	for (bool again = true; again;) {
+		again = false;
+		for (size_t i = 0; i < PLACE_BUCKETS; i++)
+			for (struct place *p = places[i]; p; p = p->next)
+				again |= cgroup_remove(p->cgrp) == 0;
+	}
 	for (size_t i = 0; i < PLACE_BUCKETS; i++)
 		while (places[i]) {
 			struct place *next = places[i]->next;

@@ -334,7 +334,7 @@ def churn(e, cgroup, times, senders):
     for i in range(times):
         os.write(fd, (b"allow\n", b"allow2\n")[i % 2])
         for s, to in senders:
-            for _ in range(4):
+            for _ in range(2):
                 s.sendto(b"%d" % sent, to)
                 sent += 1
     os.close(fd)
@@ -342,17 +342,17 @@ def churn(e, cgroup, times, senders):
 
 
 def test_replace_under_load(e):
-    """A: 250 replacements; nothing is lost while every version allows, nothing escapes while an ancestor drops."""
+    """A: 1,000 replacements; nothing is lost while every version allows, nothing escapes while an ancestor drops."""
     e.tree()
     receivers = [e.receiver() for _ in range(2)]
     senders = [(e.sock("A/B"), receivers[0].getsockname()), (e.sock("A/B/D/E"), receivers[1].getsockname())]
-    sent = churn(e, "A/B", 250, senders)
+    sent = churn(e, "A/B", 1000, senders)
     got = [drain(r, sent // 2) for r in receivers]
     assert [len(g) for g in got] == [sent // 2] * 2
     assert e.counts("A/B")["egress_allowed"] == sent // 2
     e.attach("A/B", "")
     e.attach("A", "deny multi")
-    sent = churn(e, "A/B", 250, senders)
+    sent = churn(e, "A/B", 1000, senders)
     assert [drain(r) for r in receivers] == [[], []]
     wait_for(lambda: e.counts("A/B")["egress_dropped"] == sent // 2, "the drops")
     assert e.counts("A/B/D/E")["egress_dropped"] == sent // 2
