@@ -288,6 +288,7 @@ static int read_all(int fd, char **text, size_t *len)
 	if (n < 0) {
 		n = -errno;
 		free(*text);
+		*text = NULL;
 		return (int)n;
 	}
 	(*text)[*len] = 0;
@@ -347,7 +348,7 @@ static void evacuate(int fd)
 				write_pid(AT_FDCWD, own_path, pid);
 			end += *end == '\n';
 		}
-		free(len ? text : NULL);
+		free(text);
 		if (!len)
 			return;
 	}
