@@ -168,8 +168,9 @@ $(SERVER): $(FS_OBJS) $(ENGINE_A)
 $(CTL): $(TOOLS_OBJS) $(CLIENT_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS)
 
-# What is profiled keeps its frame pointers.
-$(O)/examples/burn.o: ALL_CFLAGS += -fno-omit-frame-pointer
+# What is profiled keeps its frame pointers, and is never sanitized.
+$(O)/examples/burn.o: ALL_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) \
+				      -fno-omit-frame-pointer
 
 $(O)/examples/%: $(O)/examples/%.o $(LIB_A) $(CLIENT_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS)

@@ -17,7 +17,7 @@
 #define KEEP	 __asm__ volatile("" ::: "memory") /* no tail call: the caller stays on the stack */
 
 static time_t end;
-static volatile unsigned long result;
+static __thread volatile unsigned long result;
 
 static NOINLINE int is_prime(unsigned int n)
 {

@@ -41,6 +41,7 @@ int sample(struct bpf_perf_event_data *ctx)
 	struct sample new = {}, *s;
 	__u64 stack[8], one = 1, *n;
 	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	char comm[16];
 	__s32 id;
 
 	s = bpf_map_lookup_elem(&by_pid, &pid);
@@ -60,7 +61,8 @@ int sample(struct bpf_perf_event_data *ctx)
 		s->counter = value.counter;
 		s->enabled = value.enabled;
 	}
-	bpf_get_current_comm(s->comm, sizeof(s->comm));
+	bpf_get_current_comm(comm, sizeof(comm)); /* not into the map: two sources may run this at once */
+	__builtin_memcpy(s->comm, comm, sizeof(comm));
 	s->user_bytes = bpf_get_stack(ctx, stack, sizeof(stack), BPF_F_USER_STACK);
 	s->kernel_bytes = bpf_get_stack(ctx, stack, sizeof(stack), 0);
 	id = bpf_get_stackid(ctx, &user_stacks, BPF_F_USER_STACK);
