@@ -50,7 +50,7 @@ static void *worker_main(void *unused)
 	return NULL;
 }
 
-/* Signals are for the main thread: workers block them all. */
+/* Signals are for the main thread; faults of native code are the worker's own (blocked, they would end the server). */
 static void __worker_add(void)
 {
 	sigset_t all, old;
@@ -63,6 +63,10 @@ static void __worker_add(void)
 	if (pool.count >= pool.limit)
 		return;
 	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGILL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (!pthread_create(&pool.threads[pool.count], NULL, worker_main, NULL))
 		pool.count++;
@@ -92,13 +96,16 @@ void worker_submit(struct worker_job *job)
 
 void worker_stop(void)
 {
-	u32 count;
-
 	pthread_mutex_lock(&pool.lock);
 	pool.stop = true;
-	count = pool.count;
 	pthread_cond_broadcast(&pool.more);
+	/* A job that still runs may submit another, and that make a thread: before its own thread ends. */
+	for (u32 i = 0; i < pool.count; i++) {
+		pthread_t thread = pool.threads[i];
+
+		pthread_mutex_unlock(&pool.lock);
+		pthread_join(thread, NULL);
+		pthread_mutex_lock(&pool.lock);
+	}
 	pthread_mutex_unlock(&pool.lock);
-	for (u32 i = 0; i < count; i++)
-		pthread_join(pool.threads[i], NULL);
 }
