@@ -280,6 +280,26 @@ static int recall(int fd, struct known_map *map)
 /* Which parts of an element a command sends and receives. */
 enum { SEND_KEY = 1, SEND_VALUE = 2, GET_KEY = 4, GET_VALUE = 8 };
 
+/*
+ * A descriptor that we hand out is a new one, whatever its number meant before: what was known of the number must not
+ * decide how many bytes of the caller's key are read.
+ */
+static int handed_out(int fd)
+{
+	if (fd >= 0 && fd < KNOWN_FDS) {
+		pthread_mutex_lock(&lock);
+		known[fd].stamp = 0;
+		pthread_mutex_unlock(&lock);
+	}
+	return fd;
+}
+
+static bool lacks(const struct known_map *map, int parts, const void *key, const void *value)
+{
+	return (parts & SEND_KEY && map->key_size && !key) ||
+	       (parts & SEND_VALUE && map->value_size && !value);
+}
+
 static int element(int fd, unsigned int cmd, int parts, const void *key, const void *value,
 		   void *out, uint64_t flags)
 {
@@ -292,6 +312,12 @@ static int element(int fd, unsigned int cmd, int parts, const void *key, const v
 
 		if (tries ? learn(fd, &map) : recall(fd, &map))
 			return -1;
+		/* Remembered sizes and no key: it may be another map by now, one without keys. */
+		if (lacks(&map, parts, key, value) &&
+		    (learn(fd, &map) || lacks(&map, parts, key, value))) {
+			errno = EFAULT;
+			return -1;
+		}
 		io.stamp = map.stamp;
 		if (parts & SEND_KEY)
 			in[0].len = map.key_size;
@@ -437,7 +463,7 @@ static int open_id(const char *kind, unsigned int id)
 	if (dir < 0)
 		return -1;
 	snprintf(path, sizeof(path), "ids/%s/%u", kind, id);
-	return openat(dir, path, O_RDWR | O_CLOEXEC);
+	return handed_out(openat(dir, path, O_RDWR | O_CLOEXEC));
 }
 
 static void close_keeping_errno(int fd)
@@ -623,7 +649,7 @@ EXPORT int bpf_obj_get(const char *path)
 {
 	int dir = get_mount();
 
-	return dir < 0 ? -1 : openat(dir, path, O_RDWR | O_CLOEXEC);
+	return dir < 0 ? -1 : handed_out(openat(dir, path, O_RDWR | O_CLOEXEC));
 }
 
 EXPORT int bpf_map_get_fd_by_id(unsigned int id)
