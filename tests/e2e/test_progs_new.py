@@ -454,9 +454,9 @@ def test_signals_do_not_stop_a_load(m):
 def test_killed_client_stops_its_load(m, sig):
     with open(m.p("progs", "new"), "wb") as new:
         p = subprocess.Popen(["cat", os.path.join(PROGS, "slow_verify.bpf.o")], stdout=new)
-    time.sleep(0.08)
-    p.send_signal(sig)
-    p.wait(WAIT)
+        time.sleep(0.15)
+        p.send_signal(sig)  # before we close: a close waits for the write that is in the server
+        p.wait(WAIT)
     wait_for(lambda: "EINTR" in m.read("progs", "log") or m.names()[0], "the load's end")
     assert "EINTR" in m.read("progs", "log")
     assert m.names() == ([], [])
