@@ -207,7 +207,9 @@ static int look_for_text(struct newprog *new, struct fs_req *req, size_t prefix)
 	new->parsed = prefix;
 	bpf_log_init(&log, 0, 0);
 	ret = bpf_classic_text_parse(new->buf, prefix, &end, &text, &log);
-	if (ret < 0) {
+	if (ret == -ENOEXEC) {
+		ret = not_elf(new, req, ret);
+	} else if (ret < 0) {
 		char why[256];
 
 		snprintf(why, sizeof(why), "not the text of tcpdump -ddd: %.*s",

@@ -75,7 +75,7 @@ struct bpf_classic_text {
  *	...
  *
  * Given the first `len` bytes of a stream: 1 and *end when the last line is complete at *end bytes (<= len),
- * and *out (freed by bpf_classic_text_free()); 0 when more is needed; -EINVAL as soon as the bytes
+ * and *out (freed by bpf_classic_text_free()); 0 when more is needed; -ENOEXEC for a script (#!); -EINVAL as soon as the bytes
  * are wrong (log says which line and why), -ENOMEM. What follows the last line is not looked at.
  */
 int bpf_classic_text_parse(const char *text, size_t len, size_t *end, struct bpf_classic_text *out,

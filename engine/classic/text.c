@@ -176,6 +176,9 @@ int bpf_classic_text_parse(const char *text, size_t len, size_t *end, struct bpf
 	int ret;
 
 	memset(out, 0, sizeof(*out));
+	/* A comment begins with #, a script with #!. */
+	if (len >= 2 && text[0] == '#' && text[1] == '!')
+		return -ENOEXEC;
 	ret = read_all(&r, out);
 	if (ret <= 0)
 		bpf_classic_text_free(out);
