@@ -425,7 +425,8 @@ static void kill_after_each(enum step_op op, u32 key_size, long stride)
 	bpf_rcu_barrier();
 
 	for (bool going = true; going; steps += stride) {
-		int fd = memfd_create("map", 0); /* a new one each time, so that no close is waited for */
+		/* A new one each time, so that no close is waited for. */
+		int fd = memfd_create("map", 0);
 
 		copy_file(seed, fd);
 		for (u32 n = 0; n < KEYS; n++)
