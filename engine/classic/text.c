@@ -177,8 +177,10 @@ int bpf_classic_text_parse(const char *text, size_t len, size_t *end, struct bpf
 
 	memset(out, 0, sizeof(*out));
 	/* A comment begins with #, a script with #!. */
-	if (len >= 2 && text[0] == '#' && text[1] == '!')
+	if (len >= 2 && text[0] == '#' && text[1] == '!') {
+		wrong(&r, "a script begins so, the text of a filter does not");
 		return -ENOEXEC;
+	}
 	ret = read_all(&r, out);
 	if (ret <= 0)
 		bpf_classic_text_free(out);
