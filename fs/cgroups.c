@@ -628,34 +628,7 @@ static int dir_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 static int dir_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 		       void *arg)
 {
-	static const u64 own = ARRAY_SIZE(cgroup_attrs);
-	struct tree_names *names = open->priv;
-	int err;
-
-	for (; cursor < own; cursor++)
-		if (!emit(arg, cgroup_attrs[cursor].name, cursor + 1, S_IFREG,
-			  open->node->ino << 8 | (cursor + 1)))
-			return 0;
-	if (cursor == own || !names) {
-		if (!names)
-			names = calloc(1, sizeof(*names));
-		if (!names)
-			return -ENOMEM;
-		open->priv = names;
-		tree_names_free(names);
-		tree_rdlock();
-		err = tree_list(open->node->fd, false, names);
-		tree_unlock();
-		if (err)
-			return err;
-	}
-	for (; cursor - own < names->n; cursor++) {
-		const struct tree_name *name = &names->v[cursor - own];
-
-		if (!emit(arg, name->name, cursor + 1, name->type, name->ino))
-			break;
-	}
-	return 0;
+	return rows_readdir(open, cgroup_attrs, ARRAY_SIZE(cgroup_attrs), cursor, emit, arg);
 }
 
 /* A cgroup of the model for a directory that is there; tree_lock held. */

@@ -94,6 +94,39 @@ int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_f
 	return 0;
 }
 
+int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, u64 cursor,
+		 fs_emit_fn emit, void *arg)
+{
+	struct tree_names *names = open->priv;
+
+	for (; cursor < own; cursor++)
+		if (!emit(arg, rows[cursor].name, cursor + 1, S_IFREG,
+			  open->node->ino << 8 | (cursor + 1)))
+			return 0;
+	if (cursor == own || !names) {
+		int err;
+
+		if (!names)
+			names = calloc(1, sizeof(*names));
+		if (!names)
+			return -ENOMEM;
+		open->priv = names;
+		tree_names_free(names);
+		tree_rdlock();
+		err = tree_list(open->node->fd, false, names);
+		tree_unlock();
+		if (err)
+			return err;
+	}
+	for (; cursor - own < names->n; cursor++) {
+		const struct tree_name *name = &names->v[cursor - own];
+
+		if (!emit(arg, name->name, cursor + 1, name->type, name->ino))
+			break;
+	}
+	return 0;
+}
+
 void user_release(struct fs_open *open)
 {
 	if (open->priv)

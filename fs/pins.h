@@ -8,6 +8,9 @@
 
 int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node **out);
 int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit, void *arg);
+/* A directory of ours: the rows of a table first, then what user_readdir() would list but for hidden names. */
+int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, u64 cursor,
+		 fs_emit_fn emit, void *arg);
 void user_release(struct fs_open *open);
 int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
 	       struct fs_node **out);
