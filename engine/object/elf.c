@@ -1,10 +1,8 @@
 /*
- * elf.c - the container: where an object ends, its sections and symbols, and the order of reading
+ * elf.c - the container: sections, symbols and relocations
  *
- * bpf_object_extent() looks at a growing prefix and trusts nothing; it is called on every write of a stream, so
- * it costs a few comparisons until the section headers are there. bpf_object_read() starts from a whole object and
- * copies sections and symbols into arrays in which each offset, name and link has been checked; no other
- * file of the reader sees libelf.
+ * Copies them into arrays in which each offset, name and link has been checked; no other file of the reader sees
+ * libelf.
  */
 #include <gelf.h>
 #include "object/read.h"
@@ -18,97 +16,6 @@ int obj_fail(struct obj_reader *r, int err, const char *fmt, ...)
 	va_end(args);
 	bpf_log_printf(r->log, "\n");
 	return err;
-}
-
-/* ---- the end of a stream */
-
-/* Raise *end to off + size; -EFBIG beyond max. */
-static int extent_add(u64 *end, u64 max, u64 off, u64 size)
-{
-	u64 sum;
-
-	if (__builtin_add_overflow(off, size, &sum) || sum > max)
-		return -EFBIG;
-	if (sum > *end)
-		*end = sum;
-	return 0;
-}
-
-/* Do the bytes that are there contradict an eBPF relocatable? */
-static bool extent_foreign(const u8 *data, size_t len)
-{
-	static const u8 ident[] = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT};
-	static const u8 type_machine[] = {ET_REL, 0, EM_BPF_MACHINE, 0};
-
-	for (size_t i = 0; i < sizeof(ident) && i < len; i++)
-		if (data[i] != ident[i])
-			return true;
-	for (size_t i = 0; i < sizeof(type_machine) && i + EI_NIDENT < len; i++)
-		if (data[i + EI_NIDENT] != type_machine[i])
-			return true;
-	return false;
-}
-
-static int extent_tables(const u8 *data, size_t len, u64 max, const Elf64_Ehdr *eh, u64 *end)
-{
-	u64 shnum = eh->e_shnum, phnum = eh->e_phnum;
-	Elf64_Shdr sh;
-	Elf64_Phdr ph;
-	int err;
-
-	/* Counts that do not fit 16 bits are in the first section header. */
-	if (eh->e_shoff && (!shnum || phnum == PN_XNUM)) {
-		err = extent_add(end, max, eh->e_shoff, sizeof(sh));
-		if (err || *end > len)
-			return err;
-		memcpy(&sh, data + eh->e_shoff, sizeof(sh));
-		shnum = shnum ? shnum : sh.sh_size;
-		phnum = phnum == PN_XNUM ? sh.sh_info : phnum;
-	}
-	if (shnum > BPF_OBJECT_MAX_SECTIONS || phnum > BPF_OBJECT_MAX_SECTIONS)
-		return -EFBIG;
-	if ((shnum && eh->e_shoff && eh->e_shentsize != sizeof(sh)) ||
-	    (phnum && eh->e_phentsize != sizeof(ph)))
-		return -ENOEXEC;
-	err = eh->e_shoff ? extent_add(end, max, eh->e_shoff, shnum * sizeof(sh)) : 0;
-	if (!err && phnum)
-		err = extent_add(end, max, eh->e_phoff, phnum * sizeof(ph));
-	if (err || *end > len)
-		return err;
-	for (u64 i = 0; !err && eh->e_shoff && i < shnum; i++) {
-		memcpy(&sh, data + eh->e_shoff + i * sizeof(sh), sizeof(sh));
-		if (sh.sh_type != SHT_NOBITS && sh.sh_type != SHT_NULL)
-			err = extent_add(end, max, sh.sh_offset, sh.sh_size);
-	}
-	for (u64 i = 0; !err && i < phnum; i++) {
-		memcpy(&ph, data + eh->e_phoff + i * sizeof(ph), sizeof(ph));
-		err = extent_add(end, max, ph.p_offset, ph.p_filesz);
-	}
-	return err;
-}
-
-int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end)
-{
-	u64 need = sizeof(Elf64_Ehdr);
-	Elf64_Ehdr eh;
-	int err;
-
-	if (extent_foreign(data, len))
-		return -ENOEXEC;
-	if (need > max)
-		return -EFBIG;
-	if (len < need)
-		return 0;
-	memcpy(&eh, data, sizeof(eh));
-	if (eh.e_ehsize != sizeof(eh))
-		return -ENOEXEC;
-	err = extent_tables(data, len, max, &eh, &need);
-	if (err)
-		return err;
-	if (need > len)
-		return 0;
-	*end = need;
-	return 1;
 }
 
 /* ---- sections and symbols */
@@ -427,10 +334,17 @@ static int read_small_sections(struct obj_reader *r)
 
 /* ---- the door */
 
-static int read_container(struct obj_reader *r, Elf *elf, size_t len)
+int obj_read_elf(struct obj_reader *r, const void *data, size_t len)
 {
-	int err = read_sections(r, elf, len);
+	int err;
 
+	if (elf_version(EV_CURRENT) == EV_NONE)
+		return obj_fail(r, -ENOTSUP, "libelf is too old");
+	/* elf_memory() wants a char * but a descriptor opened so is never written through. */
+	r->elf = elf_memory((char *)(uintptr_t)data, len);
+	if (!r->elf || elf_kind(r->elf) != ELF_K_ELF)
+		return obj_fail(r, -ENOEXEC, "this is not an ELF object");
+	err = read_sections(r, r->elf, len);
 	if (!err)
 		err = read_symbols(r);
 	if (!err)
@@ -438,95 +352,12 @@ static int read_container(struct obj_reader *r, Elf *elf, size_t len)
 	return err ? err : read_small_sections(r);
 }
 
-static int read_object(struct obj_reader *r, const void *data, size_t len)
-{
-	/* elf_memory() wants a char * but a descriptor opened so is never written through. */
-	Elf *elf;
-	int err;
-
-	if (elf_version(EV_CURRENT) == EV_NONE)
-		return obj_fail(r, -ENOTSUP, "libelf is too old");
-	elf = elf_memory((char *)(uintptr_t)data, len);
-	if (!elf || elf_kind(elf) != ELF_K_ELF)
-		err = obj_fail(r, -ENOEXEC, "this is not an ELF object");
-	else
-		err = read_container(r, elf, len);
-	if (!err)
-		err = obj_read_btf(r);
-	if (!err)
-		err = obj_check_externs(r);
-	if (!err)
-		err = obj_read_btf_ext(r);
-	if (!err)
-		err = obj_read_funcs(r);
-	if (!err)
-		err = obj_read_maps(r);
-	if (!err)
-		err = obj_link_progs(r);
-	if (!err)
-		err = obj_read_map_values(r);
-	elf_end(elf);
-	return err;
-}
-
-static void reader_free(struct obj_reader *r)
+void obj_free_elf(struct obj_reader *r)
 {
 	for (u32 i = 0; i < r->sec_cnt; i++)
 		free(r->secs[i].reloc_at);
 	free(r->secs);
 	free(r->syms);
 	free(r->sym_by_name);
-	free(r->func_info);
-	free(r->line_info);
-	free(r->funcs);
-	free(r->map_refs);
-	free(r->values);
-}
-
-int bpf_object_read(const void *data, size_t len, struct bpf_log *log, struct bpf_object_file **out)
-{
-	struct obj_reader r = {.log = log};
-	size_t end = 0;
-	int err;
-
-	*out = NULL;
-	err = bpf_object_extent(data, len, SIZE_MAX, &end);
-	if (err == -ENOEXEC)
-		return obj_fail(&r, err, "this is not a little-endian 64-bit eBPF ELF object");
-	if (err < 0)
-		return obj_fail(&r, -EINVAL, "ELF: the headers claim more than an object can have");
-	if (!err)
-		return obj_fail(&r, -EINVAL,
-				"ELF: the object is truncated: %zu bytes are not all of it", len);
-	r.out = calloc(1, sizeof(*r.out));
-	if (!r.out)
-		return -ENOMEM;
-	err = read_object(&r, data, end);
-	reader_free(&r);
-	if (err) {
-		bpf_object_file_free(r.out);
-		return err;
-	}
-	*out = r.out;
-	return 0;
-}
-
-void bpf_object_file_free(struct bpf_object_file *obj)
-{
-	if (!obj)
-		return;
-	for (u32 i = 0; i < obj->map_cnt; i++) {
-		free(obj->maps[i].init);
-		free(obj->maps[i].init_slot);
-		free(obj->maps[i].init_target);
-	}
-	for (u32 i = 0; i < obj->prog_cnt; i++) {
-		free(obj->progs[i].insns);
-		free(obj->progs[i].func_info);
-		free(obj->progs[i].line_info);
-	}
-	free(obj->maps);
-	free(obj->progs);
-	bpf_btf_put(obj->btf);
-	free(obj);
+	elf_end(r->elf);
 }

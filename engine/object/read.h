@@ -1,12 +1,12 @@
 /*
  * read.h - what the files of the object reader share while one object is read
  *
- * bpf_object_read() (elf.c) goes through the object in this order; each step finds what the ones before it
+ * bpf_object_read() (object.c) goes through the object in this order; each step finds what the ones before it
  * left in the reader:
- *   1. elf.c       sections and symbols, each checked against the file's bounds and copied
+ *   1. elf.c       sections, symbols and relocations, each checked against the file's bounds and copied
  *   2. btf.c       .BTF: checked, data sections given their sizes and offsets, parsed
  *   3. lineinfo.c  .BTF.ext: func_info and line_info blocks; CO-RE relocations are refused
- *   4. sections.c  functions; those of a SEC() become programs
+ *   4. funcs.c     functions; those of a SEC() become programs
  *   5. maps.c      maps, .maps and the data sections become maps
  *   6. reloc.c     each program's instructions: subprograms appended, references resolved
  *   7. maps.c      .values initialisers
@@ -19,7 +19,6 @@
 #include <linux/btf.h>
 #include "object/object.h"
 
-#define EM_BPF_MACHINE 247
 #define R_BPF_ABS64    2
 #define BPF_INSN_BYTES sizeof(struct bpf_insn)
 #define NO_INDEX       0xffffffffu
@@ -76,6 +75,7 @@ struct obj_reader {
 	struct bpf_log *log;
 	struct bpf_object_file *out;
 
+	struct Elf *elf; /* owns what the sections point to */
 	struct elf_sec *secs;
 	u32 sec_cnt;
 	struct elf_sym *syms;
@@ -133,6 +133,8 @@ static inline Elf64_Rel sec_rel(const struct elf_sec *rel, u32 i)
 }
 
 /* elf.c */
+int obj_read_elf(struct obj_reader *r, const void *data, size_t len);
+void obj_free_elf(struct obj_reader *r);
 const struct elf_sym *obj_sym_find(const struct obj_reader *r, const char *name);
 /* What to call a symbol in a message: its name, or its section's. */
 const char *obj_sym_name(const struct obj_reader *r, const struct elf_sym *sym);
@@ -151,7 +153,7 @@ int obj_add_func_info(struct obj_reader *r, struct bpf_object_prog *prog,
 int obj_add_line_info(struct obj_reader *r, struct bpf_object_prog *prog,
 		      const struct elf_func *func, u32 base);
 
-/* sections.c */
+/* funcs.c */
 int obj_read_funcs(struct obj_reader *r);
 int obj_func_at(const struct obj_reader *r, u32 sec, u32 start); /* index or -1 */
 
