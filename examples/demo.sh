@@ -87,7 +87,8 @@ run "mkdir $M/app; ln $M/progs/traffic/prog $M/app/counter; ln $M/maps/port_byte
 run "ls -l $M/app; cat $M/maps/port_bytes/dump | wc -l"
 
 say "Nor does a server that is killed: start it again on the same state."
-pkill -KILL -f "$build/ubpffs -o state=$work/state" || true
+pkill -KILL -f "$build/ubpffs -o state=$work/state"
+while pgrep -f "$build/ubpffs -o state=$work/state" >/dev/null; do sleep 0.1; done
 fusermount3 -u -z "$M" 2>/dev/null || true
 run "$build/ubpffs -o state=$work/state $M"
 run "ls $M/progs $M/maps $M/app; cat $M/maps/mine/stats | head -n 1; cat $M/maps/port_bytes/dump"

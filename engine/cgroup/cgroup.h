@@ -53,7 +53,10 @@ struct bpf_prog_array {
 	struct cgroup_bpf_item items[]; /* prog NULL: a hole, skipped */
 };
 
-/* A hierarchy of its own, with its root. NULL: -ENOMEM. cgroup_put() of the last reference ends it. */
+/*
+ * A hierarchy of its own, with its root. NULL: -ENOMEM. cgroup_put() of the last reference ends it; the tree has one
+ * of each cgroup that was not removed, and a cgroup one of its parent.
+ */
 struct cgroup *cgroup_root_new(void);
 
 /*

@@ -199,7 +199,7 @@ static void compare_runs(const char *what, struct object *objs, enum engine firs
 				compare(what, &packets[k], engine_name(e), map_cnt, &out[first],
 					&out[e]);
 		}
-		for (u32 e = first; e < ENGINE_MAX; e++)
+		for (u32 e = 0; e < ENGINE_MAX; e++)
 			for (u32 i = 0; i < map_cnt; i++)
 				free(out[e].maps[i]);
 	}

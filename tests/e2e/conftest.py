@@ -33,6 +33,12 @@ BAD_WORDS = re.compile(
     r"|[Aa]ssert|[Ee]rror|[Ff]atal|corrupt|warning|cannot|could not|abort|Segmentation|broken|kept"
 )
 
+# What is ignored stays ignored in children (nohup does it, and a shell for what it puts in the background), and then
+# these signals would end no server. A handler does not pass through exec.
+for _sig in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_sig) == signal.SIG_IGN:
+        signal.signal(_sig, lambda *_: None)
+
 libc = ctypes.CDLL(None, use_errno=True)
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1

@@ -82,11 +82,13 @@ static int make_our_map(int i, struct bpf_map **map)
 {
 	static const u8 zeros[64];
 	struct bpf_map_spec spec = map_specs[i];
-	struct bpf_map *inner = map[ARRAY8 - OUTER]; /* of this set */
+	struct bpf_map *inner = NULL;
 	int err;
 
-	if (i == OUTER)
+	if (i == OUTER) {
+		inner = map[ARRAY8 - OUTER]; /* of this set */
 		spec.inner_map_id = inner->id;
+	}
 	err = bpf_map_create(&spec, 0, -1, -1, map);
 	if (!err && i == OUTER)
 		err = bpf_map_update_slot(*map, zeros, inner, BPF_ANY);
