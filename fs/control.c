@@ -2,15 +2,12 @@
  * control.c - how a command comes in and goes out: headers, transfers, dispatch (see control.h)
  *
  * A command is a row of a table: its number, which file it belongs to, its function. The function sees a payload and
- * room for an answer, wherever they came from. What the commands do is in control_map.c, control_prog.c and
- * control_obj.c.
+ * room for an answer, wherever they came from. What the commands do: see control_cmds.h.
  *
  * Locking: control->lock guards the list of transfers; a transfer that a command works on is taken out of the
  * list meanwhile, so two commands never share one.
  */
-#include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 #include "fs/control.h"
 #include "fs/control_cmds.h"
 
@@ -203,53 +200,6 @@ bool control_slow(unsigned int cmd)
 	const struct control_cmd *command = find_command(cmd);
 
 	return command && command->slow;
-}
-
-/* Random for each run of the server, so that objects of two mounts, or of before a restart, do not look alike. */
-static u32 stamp_base(void)
-{
-	static u32 base;
-	u32 fresh, none = 0;
-
-	if (!__atomic_load_n(&base, __ATOMIC_RELAXED) &&
-	    getrandom(&fresh, sizeof(fresh), 0) == sizeof(fresh))
-		__atomic_compare_exchange_n(&base, &none, fresh | 1, false, __ATOMIC_RELAXED,
-					    __ATOMIC_RELAXED);
-	return __atomic_load_n(&base, __ATOMIC_RELAXED);
-}
-
-static int check_object(struct control_call *call)
-{
-	struct store_object *obj = call->control->obj;
-	u32 stamp = stamp_base() + obj->id;
-
-	if (call->io.stamp && call->io.stamp != stamp)
-		return -ESTALE;
-	call->io.stamp = stamp;
-	return obj->broken ? fs_error(call->req, EBADMSG, "%s", obj->broken) : 0;
-}
-
-int control_map(struct control_call *call, int mode, struct bpf_map **map)
-{
-	int accmode = call->open->flags & O_ACCMODE;
-
-	*map = call->control->obj->map;
-	if (accmode != O_RDWR && accmode != mode)
-		return -EPERM;
-	return check_object(call);
-}
-
-int control_prog(struct control_call *call, struct bpf_prog **prog)
-{
-	*prog = call->control->obj->prog;
-	return check_object(call);
-}
-
-void control_answer(struct control_call *call, const void *data, size_t len)
-{
-	len = min(len, call->room - call->answered);
-	memcpy(call->out + call->answered, data, len);
-	call->answered += len;
 }
 
 /* The payload is a transfer, and so is the answer. */

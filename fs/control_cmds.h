@@ -1,5 +1,8 @@
 /*
- * control_cmds.h - what the commands of control.c share: one call, and what an open description keeps
+ * control_cmds.h - what the commands share: one call, and what an open description keeps
+ *
+ * control.c takes a call in and finds its command; control_map.c, control_prog.c and control_obj.c are the commands;
+ * they reach the object and the answer through control_call.c.
  */
 #ifndef UBPFFS_FS_CONTROL_CMDS_H
 #define UBPFFS_FS_CONTROL_CMDS_H
@@ -40,6 +43,8 @@ struct control_call {
 	size_t room, answered;
 };
 
+/* ---- control_call.c */
+
 /* Append to the answer; what does not fit is cut. */
 void control_answer(struct control_call *call, const void *data, size_t len);
 
@@ -50,6 +55,8 @@ void control_answer(struct control_call *call, const void *data, size_t len);
  */
 int control_map(struct control_call *call, int mode, struct bpf_map **map);
 int control_prog(struct control_call *call, struct bpf_prog **prog);
+
+/* ---- the commands, and what ends with the open description */
 
 void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map); /* takes over */
 void control_drop_token(struct control *c);
