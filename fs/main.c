@@ -221,14 +221,14 @@ static int run_mounted(struct fuse_args *args, const char *mountpoint)
 			daemon_ready();
 			ret = serve(se);
 			/* What runs is answered while there is somebody to answer to. */
-			io_stop();
+			fs_jobs_stop();
 			worker_stop();
 			passthrough_stop();
 			fuse_session_unmount(se);
 		}
 		fuse_remove_signal_handlers(se);
 	}
-	io_drop_opens();
+	fs_open_drop_all();
 	fuse_session_destroy(se);
 	return ret;
 }

@@ -7,8 +7,8 @@
  * node and a restarted server gives the same ids. Only keyed nodes (entries/<key>) and fresh ones get ids from
  * a counter.
  *
- * ops.c and io.c turn FUSE callbacks into calls of these functions, and nothing else does: no other file of
- * fs/ but main.c includes a FUSE header. Handlers are: parse, call the engine, print. They return 0 or -errno (only
+ * ops.c and io.c turn FUSE callbacks into calls of these functions, and nothing else does: only main.c and the
+ * files of fuse.h include a FUSE header. Handlers are: parse, call the engine, print. They return 0 or -errno (only
  * below 512). Say why with `return fs_error(req, EINVAL, "key_size is %u ...", n)`: the sentence goes to
  * the caller's M/log. A handler that fails without a sentence gets a general one.
  *
@@ -102,7 +102,7 @@ struct fs_open {
 	int backing_id; /* what mmap reaches (passthrough.h), 0: nothing; set by ops->open */
 	void *priv;
 
-	pthread_mutex_t lock; /* io.c's, from here on */
+	pthread_mutex_t lock; /* of open.c and job.c, from here on */
 	struct fs_open *next, **pprev; /* all of them */
 	bool busy;
 	struct fs_job *queue, **queue_tail;
@@ -139,6 +139,8 @@ struct fs_node_ops {
 	bool (*slow_ioctl)(unsigned int cmd); /* may be NULL: none is */
 	u32 (*poll)(struct fs_open *open); /* POLLIN, ... that are ready now */
 
+	/* directories of the user's own: a name that is the filesystem's and never the user's; or NULL */
+	bool (*reserved)(const char *name);
 	/* directories; *out comes with one reference (fs_node_put()) */
 	int (*lookup)(struct fs_node *dir, struct fs_req *req, const char *name,
 		      struct fs_node **out);

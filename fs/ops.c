@@ -15,79 +15,6 @@
 #include <stdio.h>
 #include <sys/statvfs.h>
 
-struct fs_metrics fs_metrics;
-
-/* ---- every callback's beginning and end */
-
-bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *name,
-		   struct fs_req *req)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(fuse);
-
-	fs_count(requests);
-	memset(req, 0, sizeof(*req));
-	req->cred.uid = ctx->uid;
-	req->cred.gid = ctx->gid;
-	req->cred.pid = ctx->pid;
-	req->op = op;
-	req->name = name;
-	req->node = fs_node_find(ino);
-	if (req->node)
-		return true;
-	fuse_reply_err(fuse, ESTALE);
-	return false;
-}
-
-void fs_fuse_end(struct fs_req *req)
-{
-	fs_node_put(req->node);
-}
-
-/* What a person can do about an errno that came without a sentence. */
-static const char *general_sentence(int err)
-{
-	switch (err) {
-	case EPERM:
-		return "this name belongs to the filesystem or to its object and cannot be changed "
-		       "so";
-	case EACCES:
-		return "the permission bits do not allow it";
-	case EEXIST:
-		return "the name is taken";
-	case ENOTEMPTY:
-		return "remove what is inside first";
-	case EBUSY:
-		return "it is in use, or cannot change any more";
-	case EXDEV:
-		return "links stay inside one mount";
-	case ENOTSUP:
-		return "this build cannot do that; see features";
-	case EINVAL:
-		return "the value or the operation does not fit here";
-	case ENOSPC:
-		return "the filesystem of the state directory is full";
-	case ENOMEM:
-		return "out of memory";
-	case EMLINK:
-		return "too many links: the filesystem of the state directory bounds them";
-	default:
-		return strerror(err);
-	}
-}
-
-int fs_fuse_error(struct fs_req *req, int err)
-{
-	err = abs(err);
-	if (err >= 512) /* the kernel would drop the reply and the caller would hang */
-		err = err == 524 ? EOPNOTSUPP : EIO;
-	if (!err)
-		return 0;
-	fs_count(errors);
-	if (req->op && err != EAGAIN && err != EINTR && !req->logged)
-		fs_error(req, err, "%s", general_sentence(err));
-	return err;
-}
-
 /* Callbacks that change something are logged when they fail; lookups and stats are not. */
 #define QUIET NULL
 
@@ -451,7 +378,7 @@ static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 	if (!err)
 		err = fs_node_stat(node, &entry.attr);
 	if (!err)
-		err = io_open_node(&req, node, fi, true);
+		err = fs_open_new(&req, node, fi, true);
 	if (err) {
 		fs_node_put(node);
 		reply_done(fuse, &req, err);
@@ -460,7 +387,7 @@ static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 	entry.ino = node->id;
 	entry.attr_timeout = attr_timeout(node);
 	if (fuse_reply_create(fuse, &entry, fi) < 0) {
-		io_open_drop(fi);
+		fs_open_free(fs_open_of(fi));
 		fs_node_put(node);
 	}
 	fs_fuse_end(&req);
@@ -490,7 +417,7 @@ static bool dir_emit(void *arg, const char *name, u64 next_cursor, mode_t type, 
 static void op_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
 		       struct fuse_file_info *fi)
 {
-	struct fs_open *open = (struct fs_open *)(uintptr_t)fi->fh;
+	struct fs_open *open = fs_open_of(fi);
 	struct dir_fill fill = {.fuse = fuse, .size = size};
 	struct fs_req req;
 	int err = 0;

@@ -67,40 +67,13 @@ int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name, struc
 
 /* ---- listing: the names are read once a listing, at its start */
 
-int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit, void *arg)
-{
-	struct tree_names *names = open->priv;
-	int err;
-
-	if (!names) {
-		names = calloc(1, sizeof(*names));
-		if (!names)
-			return -ENOMEM;
-		open->priv = names;
-		cursor = 0;
-	}
-	if (!cursor) {
-		tree_names_free(names);
-		tree_rdlock();
-		err = tree_list(open->node->fd, true, names);
-		tree_unlock();
-		if (err)
-			return err;
-	}
-	for (; cursor < names->n; cursor++)
-		if (!emit(arg, names->v[cursor].name, cursor + 1, names->v[cursor].type,
-			  names->v[cursor].ino))
-			break;
-	return 0;
-}
-
-int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, u64 cursor,
+int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, bool hidden, u64 cursor,
 		 fs_emit_fn emit, void *arg)
 {
 	struct tree_names *names = open->priv;
 
 	for (; cursor < own; cursor++)
-		if (!emit(arg, rows[cursor].name, cursor + 1, S_IFREG,
+		if (!emit(arg, rows[cursor].name, cursor + 1, rows[cursor].ops->type,
 			  open->node->ino << 8 | (cursor + 1)))
 			return 0;
 	if (cursor == own || !names) {
@@ -113,7 +86,7 @@ int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, u64 
 		open->priv = names;
 		tree_names_free(names);
 		tree_rdlock();
-		err = tree_list(open->node->fd, false, names);
+		err = tree_list(open->node->fd, hidden, names);
 		tree_unlock();
 		if (err)
 			return err;
@@ -127,6 +100,11 @@ int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, u64 
 	return 0;
 }
 
+int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit, void *arg)
+{
+	return rows_readdir(open, NULL, 0, true, cursor, emit, arg);
+}
+
 void user_release(struct fs_open *open)
 {
 	if (open->priv)
@@ -136,11 +114,20 @@ void user_release(struct fs_open *open)
 
 /* ---- changing */
 
+static int check_name(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	if (dir->ops->reserved && dir->ops->reserved(name))
+		return fs_error(req, EPERM, "%s is the filesystem's own name", name);
+	return tree_name_ok(name) ? 0 : -EINVAL;
+}
+
 int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
 	       struct fs_node **out)
 {
-	int err;
+	int err = check_name(dir, req, name);
 
+	if (err)
+		return err;
 	tree_wrlock();
 	err = tree_mkdir(dir->fd, name, mode, &req->cred);
 	if (!err)
@@ -152,10 +139,10 @@ int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t
 int user_symlink(struct fs_node *dir, struct fs_req *req, const char *name, const char *target,
 		 struct fs_node **out)
 {
-	int err = 0;
+	int err = check_name(dir, req, name);
 
-	if (!tree_name_ok(name))
-		return -EINVAL;
+	if (err)
+		return err;
 	tree_wrlock();
 	if (symlinkat(target, dir->fd, name) < 0)
 		err = -errno;
@@ -179,8 +166,9 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 		return fs_error(
 			req, EPERM,
 			"only an object can be pinned: ln .../progs/<x>/prog or .../maps/<m>/map");
-	if (!tree_name_ok(name))
-		return -EINVAL;
+	err = check_name(dir, req, name);
+	if (err)
+		return err;
 	tree_wrlock();
 	err = store_by_ino(node->ino, &obj);
 	if (!err) {
@@ -213,10 +201,10 @@ static void object_told(struct store_object *obj)
 int user_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
 {
 	struct store_object *obj;
-	int err = 0;
+	int err = check_name(dir, req, name);
 
-	if (!tree_name_ok(name))
-		return -EINVAL;
+	if (err)
+		return err;
 	tree_wrlock();
 	obj = object_at(dir->fd, name);
 	if (unlinkat(dir->fd, name, 0) < 0)
@@ -228,10 +216,10 @@ int user_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
 
 int user_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 {
-	int err = 0;
+	int err = check_name(dir, req, name);
 
-	if (!tree_name_ok(name))
-		return -EINVAL;
+	if (err)
+		return err;
 	tree_wrlock();
 	if (unlinkat(dir->fd, name, AT_REMOVEDIR) < 0)
 		err = errno == EEXIST ? -ENOTEMPTY : -errno;
@@ -243,18 +231,19 @@ int user_rename(struct fs_node *dir, struct fs_req *req, const char *name, struc
 		const char *newname, unsigned int flags)
 {
 	struct store_object *target;
-	int err = 0;
+	int err;
 
-	if (newdir->ops != &user_dir_ops && newdir->ops != &root_ops)
+	if (newdir->ops->rename != user_rename)
 		return fs_error(req, EPERM,
 				"this directory shows objects: ln an object's file into your own "
 				"directories instead");
-	if (newdir->ops == &root_ops && root_reserved(newname))
-		return fs_error(req, EPERM, "%s is the filesystem's own name", newname);
-	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
-		return -EINVAL;
-	if (!tree_name_ok(name) || !tree_name_ok(newname))
-		return -EINVAL;
+	err = check_name(dir, req, name);
+	if (!err)
+		err = check_name(newdir, req, newname);
+	if (!err && flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		err = -EINVAL;
+	if (err)
+		return err;
 	tree_wrlock();
 	target = object_at(newdir->fd, newname);
 	if (renameat2(dir->fd, name, newdir->fd, newname, flags) < 0)

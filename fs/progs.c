@@ -343,7 +343,7 @@ static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *nam
 static int progs_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 			 void *arg)
 {
-	return rows_readdir(open, progs_attrs, ARRAY_SIZE(progs_attrs), cursor, emit, arg);
+	return rows_readdir(open, progs_attrs, ARRAY_SIZE(progs_attrs), false, cursor, emit, arg);
 }
 
 static int progs_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,

@@ -169,15 +169,10 @@ static int find_row(const char *name)
 	return -1;
 }
 
-bool root_reserved(const char *name)
+static bool root_reserved(const char *name)
 {
 	return find_row(name) >= 0 || !strcmp(name, "progs") || !strcmp(name, "maps") ||
 	       !strcmp(name, "cgroup") || !strcmp(name, "events");
-}
-
-static int refuse(struct fs_req *req, const char *name)
-{
-	return fs_error(req, EPERM, "%s is the filesystem's own name", name);
 }
 
 static int root_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
@@ -205,97 +200,21 @@ static int root_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 static int root_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 			void *arg)
 {
-	static const u64 own = ARRAY_SIZE(root_attrs);
-	struct tree_names *names = open->priv;
-
-	for (; cursor < own; cursor++)
-		if (!emit(arg, root_attrs[cursor].name, cursor + 1, root_attrs[cursor].ops->type,
-			  open->node->ino << 8 | (cursor + 1)))
-			return 0;
-	if (cursor == own && names) {
-		tree_names_free(names);
-		free(names);
-		open->priv = names = NULL;
-	}
-	if (!names) {
-		int err;
-
-		names = calloc(1, sizeof(*names));
-		if (!names)
-			return -ENOMEM;
-		open->priv = names;
-		tree_rdlock();
-		err = tree_list(open->node->fd, true, names);
-		tree_unlock();
-		if (err)
-			return err;
-	}
-	for (; cursor - own < names->n; cursor++) {
-		const struct tree_name *name = &names->v[cursor - own];
-
-		if (!emit(arg, name->name, cursor + 1, name->type, name->ino))
-			break;
-	}
-	return 0;
-}
-
-static int root_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
-		      struct fs_node **out)
-{
-	if (root_reserved(name))
-		return refuse(req, name);
-	return user_mkdir(dir, req, name, mode, out);
-}
-
-static int root_symlink(struct fs_node *dir, struct fs_req *req, const char *name,
-			const char *target, struct fs_node **out)
-{
-	if (root_reserved(name))
-		return refuse(req, name);
-	return user_symlink(dir, req, name, target, out);
-}
-
-static int root_link(struct fs_node *dir, struct fs_req *req, const char *name,
-		     struct fs_node *node)
-{
-	if (root_reserved(name))
-		return refuse(req, name);
-	return user_link(dir, req, name, node);
-}
-
-static int root_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
-{
-	if (root_reserved(name))
-		return refuse(req, name);
-	return user_unlink(dir, req, name);
-}
-
-static int root_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
-{
-	if (root_reserved(name))
-		return refuse(req, name);
-	return user_rmdir(dir, req, name);
-}
-
-static int root_rename(struct fs_node *dir, struct fs_req *req, const char *name,
-		       struct fs_node *newdir, const char *newname, unsigned int flags)
-{
-	if (root_reserved(name))
-		return refuse(req, name);
-	return user_rename(dir, req, name, newdir, newname, flags);
+	return rows_readdir(open, root_attrs, ARRAY_SIZE(root_attrs), true, cursor, emit, arg);
 }
 
 const struct fs_node_ops root_ops = {
 	.name = "root",
 	.type = S_IFDIR,
 	.stable = true,
+	.reserved = root_reserved,
 	.lookup = root_lookup,
 	.readdir = root_readdir,
 	.release = user_release,
-	.mkdir = root_mkdir,
-	.symlink = root_symlink,
-	.unlink = root_unlink,
-	.rmdir = root_rmdir,
-	.link = root_link,
-	.rename = root_rename,
+	.mkdir = user_mkdir,
+	.symlink = user_symlink,
+	.link = user_link,
+	.unlink = user_unlink,
+	.rmdir = user_rmdir,
+	.rename = user_rename,
 };

@@ -1,0 +1,65 @@
+/*
+ * job.h - requests that are not answered in their callback
+ *
+ * A job is one such request: it runs on a worker (slow kinds), or it sits in a waitq until there is something to
+ * read. Jobs of one open run one after the other in order of arrival (open->busy, open->queue); requests of
+ * other kinds take open->lock for the time of the handler.
+ *
+ * Interrupts: libfuse calls job_interrupt() with the request's lock held. Before a job is answered the function
+ * is taken off the request, which waits for a call that runs; so a job is never touched after it is freed.
+ * Lock order: the request's lock, then waitq->lock or watch.c's.
+ */
+#ifndef UBPFFS_FS_JOB_H
+#define UBPFFS_FS_JOB_H
+
+#include "fs/fuse.h"
+
+enum job_what { JOB_READ, JOB_WRITE, JOB_FLUSH, JOB_RELEASE, JOB_IOCTL };
+
+struct fs_job {
+	struct worker_job work;
+	struct fs_job *next; /* in open->queue or waitq->jobs */
+	struct fs_job *watch_next, *all_next, **all_pprev; /* watch.c's */
+	bool watched;
+	struct fs_req req; /* holds a node reference */
+	fuse_req_t fuse; /* NULL: release, answered already */
+	struct fs_open *open;
+	enum job_what what;
+	bool strand; /* goes through open->queue */
+	struct fs_waitq *parked; /* in this waitq; under its lock */
+	char *buf; /* write, ioctl: the input */
+	size_t size, out_len;
+	off_t off;
+	unsigned int cmd;
+};
+
+struct fs_poller {
+	struct fs_poller *next;
+	struct fs_open *open;
+	struct fuse_pollhandle *ph;
+};
+
+/* Takes a copy of the request and its own node reference. NULL: out of memory. */
+struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open,
+		       enum job_what what);
+void job_free(struct fs_job *job);
+/* To a worker, behind the others of its open. */
+void job_start(struct fs_job *job);
+/* Here and now, or on a worker (work.run). */
+void job_run(struct worker_job *work);
+/* What libfuse calls for a job's request when its caller is interrupted. */
+void job_interrupt(fuse_req_t fuse, void *job);
+
+/* ---- watch.c */
+
+static inline void job_cancel(struct fs_job *job)
+{
+	__atomic_store_n(&job->req.cancel, true, __ATOMIC_RELAXED);
+}
+
+void watch_born(struct fs_job *job);
+/* Its caller was interrupted: is it being killed? When not yet, the job is cancelled once it is. */
+bool watch_killed(struct fs_job *job);
+void watch_remove(struct fs_job *job);
+
+#endif
