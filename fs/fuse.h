@@ -42,9 +42,6 @@ int fs_open_flush(struct fs_open *open, struct fs_req *req);
 /* A read that has nothing yet parks: it does not say O_NONBLOCK, and there is something to wait for. */
 bool fs_open_may_wait(const struct fs_open *open);
 
-/* After the session's loop: ends the jobs that run or wait (watch.c). */
-void fs_jobs_stop(void);
-
 /* ---- io.c */
 
 void io_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);

@@ -29,9 +29,9 @@ void job_interrupt(fuse_req_t fuse, void *data)
 	struct fs_job *job = data;
 	struct fs_waitq *waitq = job->open->waitq;
 
-	if (job->open->node->ops->cancel_on_kill_only && !watch_killed(job))
+	if (job->open->node->ops->cancel_on_kill_only && !watch_killed(&job->watch))
 		return;
-	job_cancel(job);
+	watch_cancel(&job->watch);
 	if (waitq && waitq_take(job, waitq)) {
 		fs_uncount(parked);
 		worker_submit(&job->work);
@@ -113,13 +113,13 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 	job->what = what;
 	if (req->node)
 		fs_node_get(req->node);
-	watch_born(job);
+	watch_born(&job->watch, &job->req);
 	return job;
 }
 
 void job_free(struct fs_job *job)
 {
-	watch_remove(job);
+	watch_remove(&job->watch);
 	fs_node_put(job->req.node);
 	free(job->buf);
 	free(job);

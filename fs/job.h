@@ -13,14 +13,14 @@
 #define UBPFFS_FS_JOB_H
 
 #include "fs/fuse.h"
+#include "fs/watch.h"
 
 enum job_what { JOB_READ, JOB_WRITE, JOB_FLUSH, JOB_RELEASE, JOB_IOCTL };
 
 struct fs_job {
 	struct worker_job work;
 	struct fs_job *next; /* in open->queue or waitq->jobs */
-	struct fs_job *watch_next, *all_next, **all_pprev; /* watch.c's */
-	bool watched;
+	struct watch watch;
 	struct fs_req req; /* holds a node reference */
 	fuse_req_t fuse; /* NULL: release, answered already */
 	struct fs_open *open;
@@ -49,17 +49,5 @@ void job_start(struct fs_job *job);
 void job_run(struct worker_job *work);
 /* What libfuse calls for a job's request when its caller is interrupted. */
 void job_interrupt(fuse_req_t fuse, void *job);
-
-/* ---- watch.c */
-
-static inline void job_cancel(struct fs_job *job)
-{
-	__atomic_store_n(&job->req.cancel, true, __ATOMIC_RELAXED);
-}
-
-void watch_born(struct fs_job *job);
-/* Its caller was interrupted: is it being killed? When not yet, the job is cancelled once it is. */
-bool watch_killed(struct fs_job *job);
-void watch_remove(struct fs_job *job);
 
 #endif

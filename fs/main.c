@@ -13,6 +13,7 @@
 #include "fs/source/enforce.h"
 #include "fs/passthrough.h"
 #include "fs/tree.h"
+#include "fs/watch.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -221,7 +222,7 @@ static int run_mounted(struct fuse_args *args, const char *mountpoint)
 			daemon_ready();
 			ret = serve(se);
 			/* What runs is answered while there is somebody to answer to. */
-			fs_jobs_stop();
+			watch_stop();
 			worker_stop();
 			passthrough_stop();
 			fuse_session_unmount(se);

@@ -1,11 +1,11 @@
 /*
- * watch.c - every job there is, and those whose caller was interrupted but may live on
+ * watch.c - requests that may be cancelled (see watch.h)
  *
- * An interrupt does not say whether its signal kills, and some kinds stop for a killed caller only
- * (ops->cancel_on_kill_only): a thread looks now and then.
+ * One lock for the two lists; the thread starts with the first interrupted request.
  */
-#include "fs/job.h"
+#include "fs/watch.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -14,11 +14,11 @@
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct fs_job *jobs; /* interrupted */
-	struct fs_job *all; /* every job, for the end */
+	struct watch *interrupted;
+	struct watch *all;
 	pthread_t thread;
 	bool running, stop;
-} watch = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
+} watches = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
 /* SIGKILL is pending for the thread or its process (a fatal signal becomes one). */
 static bool being_killed(pid_t pid)
@@ -42,15 +42,15 @@ static bool being_killed(pid_t pid)
 
 static void *watch_main(void *unused)
 {
-	pthread_mutex_lock(&watch.lock);
-	while (!watch.stop) {
+	pthread_mutex_lock(&watches.lock);
+	while (!watches.stop) {
 		struct timespec ts;
 
-		for (struct fs_job *job = watch.jobs; job; job = job->watch_next)
-			if (being_killed(job->req.cred.pid))
-				job_cancel(job);
-		if (!watch.jobs) {
-			pthread_cond_wait(&watch.more, &watch.lock);
+		for (struct watch *w = watches.interrupted; w; w = w->next)
+			if (being_killed(w->req->cred.pid))
+				watch_cancel(w);
+		if (!watches.interrupted) {
+			pthread_cond_wait(&watches.more, &watches.lock);
 			continue;
 		}
 		clock_gettime(CLOCK_REALTIME, &ts);
@@ -59,72 +59,78 @@ static void *watch_main(void *unused)
 			ts.tv_nsec -= 1000000000L;
 			ts.tv_sec++;
 		}
-		pthread_cond_timedwait(&watch.more, &watch.lock, &ts);
+		pthread_cond_timedwait(&watches.more, &watches.lock, &ts);
 	}
-	pthread_mutex_unlock(&watch.lock);
+	pthread_mutex_unlock(&watches.lock);
 	return NULL;
 }
 
-static void watch_add(struct fs_job *job)
+static void watch_add(struct watch *w)
 {
-	pthread_mutex_lock(&watch.lock);
-	if (!job->watched) {
-		job->watched = true;
-		job->watch_next = watch.jobs;
-		watch.jobs = job;
-		if (!watch.running)
-			watch.running = !pthread_create(&watch.thread, NULL, watch_main, NULL);
-		pthread_cond_signal(&watch.more);
+	pthread_mutex_lock(&watches.lock);
+	if (!w->interrupted) {
+		w->interrupted = true;
+		w->next = watches.interrupted;
+		watches.interrupted = w;
+		if (!watches.running)
+			watches.running = !pthread_create(&watches.thread, NULL, watch_main, NULL);
+		pthread_cond_signal(&watches.more);
 	}
-	pthread_mutex_unlock(&watch.lock);
+	pthread_mutex_unlock(&watches.lock);
 }
 
-bool watch_killed(struct fs_job *job)
+bool watch_killed(struct watch *w)
 {
-	if (being_killed(job->req.cred.pid))
+	if (being_killed(w->req->cred.pid))
 		return true;
-	watch_add(job);
+	watch_add(w);
 	return false;
 }
 
-void watch_born(struct fs_job *job)
+void watch_cancel(struct watch *w)
 {
-	pthread_mutex_lock(&watch.lock);
-	if (watch.stop)
-		job_cancel(job);
-	job->all_next = watch.all;
-	job->all_pprev = &watch.all;
-	if (watch.all)
-		watch.all->all_pprev = &job->all_next;
-	watch.all = job;
-	pthread_mutex_unlock(&watch.lock);
+	__atomic_store_n(&w->req->cancel, true, __ATOMIC_RELAXED);
 }
 
-void watch_remove(struct fs_job *job)
+void watch_born(struct watch *w, struct fs_req *req)
 {
-	pthread_mutex_lock(&watch.lock);
-	*job->all_pprev = job->all_next;
-	if (job->all_next)
-		job->all_next->all_pprev = job->all_pprev;
-	if (job->watched) {
-		struct fs_job **p = &watch.jobs;
+	w->req = req;
+	pthread_mutex_lock(&watches.lock);
+	if (watches.stop)
+		watch_cancel(w);
+	w->all_next = watches.all;
+	w->all_pprev = &watches.all;
+	if (watches.all)
+		watches.all->all_pprev = &w->all_next;
+	watches.all = w;
+	pthread_mutex_unlock(&watches.lock);
+}
 
-		while (*p != job)
-			p = &(*p)->watch_next;
-		*p = job->watch_next;
-		job->watched = false;
+void watch_remove(struct watch *w)
+{
+	pthread_mutex_lock(&watches.lock);
+	*w->all_pprev = w->all_next;
+	if (w->all_next)
+		w->all_next->all_pprev = w->all_pprev;
+	if (w->interrupted) {
+		struct watch **p = &watches.interrupted;
+
+		while (*p != w)
+			p = &(*p)->next;
+		*p = w->next;
+		w->interrupted = false;
 	}
-	pthread_mutex_unlock(&watch.lock);
+	pthread_mutex_unlock(&watches.lock);
 }
 
-void fs_jobs_stop(void)
+void watch_stop(void)
 {
-	pthread_mutex_lock(&watch.lock);
-	watch.stop = true;
-	for (struct fs_job *job = watch.all; job; job = job->all_next)
-		job_cancel(job);
-	pthread_cond_signal(&watch.more);
-	pthread_mutex_unlock(&watch.lock);
-	if (watch.running)
-		pthread_join(watch.thread, NULL);
+	pthread_mutex_lock(&watches.lock);
+	watches.stop = true;
+	for (struct watch *w = watches.all; w; w = w->all_next)
+		watch_cancel(w);
+	pthread_cond_signal(&watches.more);
+	pthread_mutex_unlock(&watches.lock);
+	if (watches.running)
+		pthread_join(watches.thread, NULL);
 }
