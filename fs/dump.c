@@ -26,6 +26,7 @@ struct dump {
 	char *key, *value;
 	struct pending pending;
 	bool incomplete; /* the last line waits for more */
+	bool held; /* it may be whole, but came at the end of a full buffer */
 };
 
 static int dump_open(struct fs_open *open, struct fs_req *req)
@@ -45,21 +46,6 @@ static int dump_open(struct fs_open *open, struct fs_req *req)
 	bpf_map_iter_init(&d->it, d->map, false);
 	open->priv = d;
 	return d->key && d->value ? 0 : -ENOMEM;
-}
-
-static void dump_release(struct fs_open *open)
-{
-	struct dump *d = open->priv;
-
-	if (!d)
-		return;
-	bpf_map_iter_end(&d->it);
-	bpf_map_put(d->map);
-	fs_text_free(&d->text);
-	pending_free(&d->pending);
-	free(d->key);
-	free(d->value);
-	free(d);
 }
 
 static void print_line(struct dump *d)
@@ -255,7 +241,9 @@ static int write_line(struct dump *d, struct fs_req *req, const char *line, size
 				(int)min(n, (size_t)64), word);
 	if (entries_percpu(d->map)) {
 		k = pos;
-		if (!text_next_word(line, len, &k, &word, &n))
+		/* "c", "cp", "cpu": the rest of the line is still to come. */
+		if (!text_next_word(line, len, &k, &word, &n) ||
+		    (n <= 3 && k == len && !memcmp(word, "cpu", n)))
 			return TEXT_INCOMPLETE;
 		if (n > 3 && !memcmp(word, "cpu", 3)) {
 			if (text_parse_u64(word + 3, n - 3, bpf_nr_slots() - 1, &cpu) !=
@@ -269,9 +257,21 @@ static int write_line(struct dump *d, struct fs_req *req, const char *line, size
 	return ret;
 }
 
+/* What follows the last newline. A keyless map's value is used up by acting: it would be there twice. */
+static int write_tail(struct dump *d, struct fs_req *req)
+{
+	int ret = write_line(d, req, d->pending.buf, d->pending.len);
+
+	d->incomplete = ret == TEXT_INCOMPLETE;
+	if (ret < 0 || (ret == TEXT_COMPLETE && !d->map->key_size))
+		pending_drop(&d->pending, d->pending.len);
+	return ret;
+}
+
 /*
  * Whole lines act at once and are used up. What follows the last newline acts too when it is a whole entry already (an
- * error that only close gives is lost on shells), and again if it goes on.
+ * error that only close gives is lost on shells), and again if it goes on; but not when the write ended because a
+ * buffer was full: then the next write goes on, or, when there is none, it acts at the end.
  */
 static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			  off_t off)
@@ -291,11 +291,11 @@ static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *
 			ret = fs_error(req, EINVAL, "a line here is a key and its value");
 	}
 	pending_drop(&d->pending, ret < 0 ? d->pending.len : pos);
+	d->incomplete = d->held = false;
 	if (ret >= 0 && !pending_blank(&d->pending)) {
-		ret = write_line(d, req, d->pending.buf, d->pending.len);
-		d->incomplete = ret == TEXT_INCOMPLETE;
-		if (ret < 0)
-			pending_drop(&d->pending, d->pending.len);
+		d->held = pending_cut(len) && text_number_size(d->map->value_size);
+		if (!d->held)
+			ret = write_tail(d, req);
 	}
 	return ret < 0 ? ret : (ssize_t)len;
 }
@@ -307,6 +307,24 @@ static int dump_flush(struct fs_open *open, struct fs_req *req)
 	if (d->incomplete && !pending_blank(&d->pending))
 		return fs_error(req, EINVAL, "the last line is not complete");
 	return 0;
+}
+
+static void dump_release(struct fs_open *open)
+{
+	struct dump *d = open->priv;
+	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
+
+	if (!d)
+		return;
+	if (d->held && write_tail(d, &req) == TEXT_INCOMPLETE)
+		fs_error(&req, EINVAL, "the last line is not complete");
+	bpf_map_iter_end(&d->it);
+	bpf_map_put(d->map);
+	fs_text_free(&d->text);
+	pending_free(&d->pending);
+	free(d->key);
+	free(d->value);
+	free(d);
 }
 
 const struct fs_node_ops dump_ops = {

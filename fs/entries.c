@@ -154,8 +154,7 @@ int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int 
 	}
 	if (ret < 0)
 		fs_error(req, -ret,
-			 map->value_size == 1 || map->value_size == 2 || map->value_size == 4 ||
-					 map->value_size == 8
+			 text_number_size(map->value_size)
 				 ? "a value here is a number that fits into %u bytes, or that many "
 				   "hexadecimal bytes"
 				 : "a value here is %u hexadecimal bytes",

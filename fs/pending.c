@@ -34,6 +34,12 @@ void pending_drop(struct pending *p, size_t len)
 	memmove(p->buf, p->buf + len, p->len);
 }
 
+/* The kernel splits at 1 MiB, or up to a page before where the caller's buffer is not aligned. */
+bool pending_cut(size_t len)
+{
+	return len && (len % 512 == 0 || len >= (1u << 20) - 4096);
+}
+
 bool pending_blank(const struct pending *p)
 {
 	size_t i;

@@ -22,6 +22,11 @@ int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool
 		size_t max);
 /* Forget the first `len` bytes. */
 void pending_drop(struct pending *p, size_t len);
+/*
+ * Did a write of this size probably end because a buffer was full (cat, dd, stdio, the kernel's own pieces), and not
+ * because the text did? Then what follows the last newline is the beginning of a line, and must not act yet.
+ */
+bool pending_cut(size_t len);
 /* Nothing but blanks is waiting. */
 bool pending_blank(const struct pending *p);
 void pending_free(struct pending *p);

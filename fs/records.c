@@ -40,6 +40,7 @@ struct records {
 	struct bpf_perf_record record; /* room for one */
 	bool perf; /* a perf_event_array, opened */
 	struct pending pending;
+	bool held; /* push: the last line came at the end of a full buffer */
 };
 
 static int records_open(struct fs_open *open, struct fs_req *req)
@@ -101,7 +102,10 @@ static int push_line(struct records *r, struct fs_req *req, const char *line, si
 	return entries_write(req, r->map, NULL, -1, line, len, BPF_ANY);
 }
 
-/* Whole lines act and are used up; the last one acts when its value is whole, newline or not. */
+/*
+ * Whole lines act and are used up; the last one acts when its value is whole, newline or not. At the end of a full
+ * buffer nobody knows whether it is whole: it waits for the next write, or for the end.
+ */
 static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			  off_t off)
 {
@@ -119,7 +123,9 @@ static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *
 				       r->map->value_size);
 	}
 	pending_drop(p, ret < 0 ? p->len : pos);
-	if (ret >= 0 && !pending_blank(p)) {
+	r->held = ret >= 0 && !pending_blank(p) && pending_cut(len) &&
+		  text_number_size(r->map->value_size);
+	if (ret >= 0 && !pending_blank(p) && !r->held) {
 		ret = push_line(r, req, p->buf, p->len);
 		if (ret)
 			pending_drop(p, p->len);
@@ -131,9 +137,19 @@ static int push_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct records *r = open->priv;
 
-	if (pending_blank(&r->pending))
+	if (r->held || pending_blank(&r->pending))
 		return 0;
 	return fs_error(req, EINVAL, "the value is not complete: it was not pushed");
+}
+
+static void push_release(struct fs_open *open)
+{
+	struct records *r = open->priv;
+	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
+
+	if (r && r->held && !push_line(r, &req, r->pending.buf, r->pending.len))
+		fs_error(&req, EINVAL, "the value is not complete: it was not pushed");
+	records_release(open);
 }
 
 const struct fs_node_ops push_ops = {
@@ -142,7 +158,7 @@ const struct fs_node_ops push_ops = {
 	.open = records_open,
 	.write = push_write,
 	.flush = push_flush,
-	.release = records_release,
+	.release = push_release,
 };
 
 /* ---- pop, peek */

@@ -19,11 +19,6 @@ static int hex_digit(char c)
 	return -1;
 }
 
-static bool is_number_size(size_t size)
-{
-	return size == 1 || size == 2 || size == 4 || size == 8;
-}
-
 static u64 max_of_size(size_t size)
 {
 	return size == 8 ? UINT64_MAX : (1ULL << (8 * size)) - 1;
@@ -141,7 +136,7 @@ int text_parse_value(const char *s, size_t len, void *out, size_t size)
 	u64 value;
 	int ret;
 
-	if (!is_number_size(size) || has_inner_blank(s, len))
+	if (!text_number_size(size) || has_inner_blank(s, len))
 		return parse_hex(s, len, out, size);
 	ret = text_parse_u64(s, len, max_of_size(size), &value);
 	if (ret == TEXT_COMPLETE)
@@ -194,7 +189,7 @@ static void print_number(struct fs_text *out, u64 value)
 
 void text_print_key(struct fs_text *out, const void *key, size_t size)
 {
-	if (is_number_size(size))
+	if (text_number_size(size))
 		print_number(out, load_number(key, size));
 	else
 		print_bytes(out, key, size, "");
@@ -202,7 +197,7 @@ void text_print_key(struct fs_text *out, const void *key, size_t size)
 
 void text_print_value(struct fs_text *out, const void *value, size_t size)
 {
-	if (is_number_size(size))
+	if (text_number_size(size))
 		print_number(out, load_number(value, size));
 	else
 		print_bytes(out, value, size, " ");

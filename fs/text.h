@@ -14,6 +14,12 @@
 /* What a piece of text is, so far. Negative: -EINVAL, -ERANGE: no continuation can make it right. */
 enum { TEXT_INCOMPLETE = 0, TEXT_COMPLETE = 1 };
 
+/* Is this printed as a number? Other sizes are bytes, which are complete when they are all there. */
+static inline bool text_number_size(size_t size)
+{
+	return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
 /*
  * text_parse_u64 - a whole number, decimal or 0x, with blanks around it
  * TEXT_INCOMPLETE: nothing but blanks, or a bare "0x". -EINVAL: no number. -ERANGE: above max.

@@ -72,6 +72,27 @@ def test_a_dump_makes_the_same_queue(m):
         assert m.read("maps", type, "pop") == m.read("maps", type + "2", "pop")
 
 
+@pytest.mark.parametrize("file", ["dump", "push"])
+def test_a_full_buffer_ends_in_the_middle_of_a_line(m, file):
+    """cat and dd write 128 KiB, 4 KiB or 512 bytes at a time: what stands after the last newline is no value yet."""
+    text = "".join("%d\n" % i for i in range(40000))
+    with open(m.base + "/f", "w") as f:
+        f.write(text)
+    for command in "cat $T/f", "dd if=$T/f bs=512 status=none", "dd if=$T/f bs=4096 status=none":
+        make(m, "q", "queue", value_size=4, max_entries=50000)
+        m.sh("%s > $M/maps/q/%s" % (command, file))
+        assert m.read("maps/q/dump") == text
+        m.sh("rm -r $M/maps/q")
+    # A text that ends there acts when the file is closed, and a line that was used up is not used again.
+    make(m, "q", "queue", value_size=4, max_entries=50000)
+    m.sh("head -c 512 $T/f > $M/maps/q/%s" % file)
+    wait_for(lambda: m.read("maps/q/dump") == text[:512] + "\n", "the last line")
+    m.sh("rm -r $M/maps/q")
+    make(m, "q", "queue", value_size=4, max_entries=50000)
+    m.sh("(printf 5; echo; printf 6) > $M/maps/q/%s" % file)
+    assert m.read("maps/q/dump") == "5\n6\n"
+
+
 def test_bad_values_are_not_pushed(m):
     make(m, "q", "queue", value_size=4, max_entries=3)
     for text in "four", "4294967296", "1 2", "-1":

@@ -171,6 +171,23 @@ def test_dump_is_written_back(m):
     assert len(os.listdir(m.p("maps/h2/entries"))) == 3000
 
 
+@pytest.mark.parametrize("size", [512, 4096, 131072, 1000])
+def test_a_large_percpu_dump_is_written_back(m, size):
+    """A piece may end anywhere, also in the middle of "cpu0"."""
+    for name in "a", "b":
+        m.sh("cd $M/maps; mkdir %s; cd %s; echo percpu_hash > type; echo 4 > key_size; echo 8 > value_size;"
+             " echo 20000 > max_entries" % (name, name))
+    cpus = int(m.info("features")["slots"])
+    with open(m.base + "/f", "w") as f:
+        for key in range(9000):
+            for cpu in range(cpus):
+                f.write("%d cpu%d %d\n" % (key, cpu, key * 1000 + cpu))
+    m.sh("dd if=$T/f of=$M/maps/a/dump bs=%d conv=notrunc status=none" % size)
+    assert sorted(m.read("maps/a/dump").splitlines()) == sorted(open(m.base + "/f").read().splitlines())
+    m.sh("cat $M/maps/a/dump > $T/g; cat $T/g > $M/maps/b/dump")
+    assert sorted(m.read("maps/b/dump").splitlines()) == sorted(m.read("maps/a/dump").splitlines())
+
+
 def test_a_bad_line_in_a_dump(m):
     make(m)
     m.fails("printf '1 1\\n2 x\\n3 3\\n' | cat > $M/maps/h/dump", "Invalid argument")
