@@ -358,7 +358,9 @@ static int attach_line(struct fs_open *open, struct fs_req *req, const char *lin
 		u32 flags = wish->flags | (replace ? BPF_F_REPLACE : 0);
 
 		tree_wrlock();
-		err = cgroups_of_node(dir, &cgrp);
+		err = wish->empty || wish->detach ? 0 : enforce_settle();
+		if (!err)
+			err = cgroups_of_node(dir, &cgrp);
 		if (!err && (wish->empty || wish->detach))
 			err = detach(dir, cgrp, type, obj);
 		else if (!err && !is_attached(cgrp, type, obj->prog, flags))
@@ -666,6 +668,7 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 {
 	struct cgroup *parent;
 	char path[PATH_MAX];
+	bool hosts = false;
 	int err, fd;
 
 	if (name[0] == '.' || find_row(name) >= 0)
@@ -678,6 +681,7 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 		err = fd < 0 ? fd : adopt(parent, path, name, fd);
 		if (fd >= 0)
 			close(fd);
+		hosts = err == -EEXIST;
 		if (!err)
 			err = fs_tree_lookup(dir, name, &cgroup_dir_ops, out);
 		else
@@ -685,6 +689,9 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 	}
 	tree_unlock();
 	cgroup_put(parent);
+	if (hosts)
+		return fs_error(req, EEXIST, "the host's cgroup has a %s that somebody else made",
+				name);
 	if (err == -EAGAIN)
 		return fs_error(req, EAGAIN, "cgroups are at most %d deep", CGROUP_MAX_DEPTH);
 	return err;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include "fs/source/enforce.h"
 #include "fs/source/hostcg.h"
@@ -17,6 +18,7 @@ struct enforced {
 	struct cgroup *cgrp; /* referenced */
 	char *path;
 	struct nft_cgroup nft;
+	bool pending; /* there is no rule for it yet */
 	struct enforced *next;
 };
 
@@ -27,7 +29,18 @@ static struct enforced *table[BUCKETS];
 static u32 nr_enforced;
 static struct enforced *root; /* the first that was added */
 static bool started, ready;
+static bool held; /* the table is there */
 static u16 synack_queue;
+
+/* New cgroups wait a moment for others, for a transaction of rules costs what all the rules cost. */
+#define SETTLE_MS    5
+#define SETTLE_SHARE 4 /* waiting is so many times what the last transaction took */
+
+static pthread_t settler;
+static pthread_cond_t settle_cond = PTHREAD_COND_INITIALIZER;
+static u32 nr_pending;
+static bool settling; /* the thread is there, and goes on */
+static long long settle_ns; /* what the last transaction took */
 
 static struct enforced **bucket(const struct cgroup *cgrp)
 {
@@ -51,6 +64,7 @@ static void forget(struct enforced *gone)
 		;
 	*at = gone->next;
 	nr_enforced--;
+	nr_pending -= gone->pending;
 	cgroup_put(gone->cgrp);
 	free(gone->path);
 	free(gone);
@@ -83,6 +97,7 @@ static int explain(int err, char **why)
 int enforce_start(const struct enforce_options *options, char **why)
 {
 	char *state = realpath(options->state, NULL);
+	struct nft_cgroup top;
 	char name[64];
 	int err;
 
@@ -91,8 +106,15 @@ int enforce_start(const struct enforce_options *options, char **why)
 		 (unsigned long long)hash_path(state ? state : options->state));
 	free(state);
 	err = hostcg_start(options->cgroup_path, name, why);
+	top.level = hostcg_level();
+	if (!err)
+		err = hostcg_add(".", true, &top.id);
 	if (!err)
 		err = explain(nft_start(name, !options->fail_closed), why);
+	if (!err) {
+		err = explain(nft_hold(&top), why);
+		held = !err;
+	}
 	if (!err)
 		err = explain(nfqueue_start(), why);
 	started = true;
@@ -104,6 +126,75 @@ int enforce_start(const struct enforce_options *options, char **why)
 bool enforce_on(void)
 {
 	return started;
+}
+
+/* ---- rules for new cgroups */
+
+static long long now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+static int settle(void)
+{
+	long long start = now_ns();
+	struct nft_cgroup *new;
+	u32 n = 0;
+	int err;
+
+	if (!ready || !nr_pending)
+		return 0;
+	new = calloc(nr_pending, sizeof(*new));
+	if (!new)
+		return -ENOMEM;
+	for (u32 i = 0; i < BUCKETS; i++)
+		for (const struct enforced *e = table[i]; e; e = e->next)
+			if (e->pending)
+				new[n++] = e->nft;
+	err = nft_add(new, n);
+	free(new);
+	for (u32 i = 0; !err && i < BUCKETS; i++)
+		for (struct enforced *e = table[i]; e; e = e->next)
+			e->pending = false;
+	nr_pending = err ? nr_pending : 0;
+	settle_ns = now_ns() - start;
+	return err;
+}
+
+int enforce_settle(void)
+{
+	int err;
+
+	pthread_mutex_lock(&lock);
+	err = started ? settle() : 0;
+	pthread_mutex_unlock(&lock);
+	return err;
+}
+
+static void *settle_loop(void *arg)
+{
+	struct timespec until;
+	long long ns;
+
+	pthread_mutex_lock(&lock);
+	while (settling) {
+		if (!ready || !nr_pending) {
+			pthread_cond_wait(&settle_cond, &lock);
+			continue;
+		}
+		clock_gettime(CLOCK_REALTIME, &until);
+		ns = until.tv_nsec + SETTLE_MS * 1000000LL + SETTLE_SHARE * settle_ns;
+		until.tv_sec += ns / 1000000000;
+		until.tv_nsec = ns % 1000000000;
+		while (settling && pthread_cond_timedwait(&settle_cond, &lock, &until) == 0)
+			;
+		settle(); /* what fails is tried again, and told to who needs it */
+	}
+	pthread_mutex_unlock(&lock);
+	return NULL;
 }
 
 /* ---- cgroups */
@@ -130,24 +221,22 @@ static int add(const char *path, struct cgroup *cgrp)
 	if (!e->path)
 		goto free_entry;
 	e->nft.level = hostcg_level() + depth_of(path);
-	err = hostcg_add(path, &e->nft.id);
+	err = hostcg_add(path, !ready, &e->nft.id);
 	if (err)
 		goto free_entry;
 	err = nfqueue_bind(cgrp, e->nft.id, &e->nft.queue);
 	if (err)
 		goto remove_dir;
-	err = ready ? nft_add(&e->nft) : 0;
-	if (err)
-		goto unbind;
 	cgroup_get(cgrp);
 	e->cgrp = cgrp;
 	e->next = *bucket(cgrp);
 	*bucket(cgrp) = e;
 	if (!nr_enforced++)
 		root = e;
+	e->pending = true;
+	if (!nr_pending++)
+		pthread_cond_signal(&settle_cond);
 	return 0;
-unbind:
-	nfqueue_unbind(e->nft.queue);
 remove_dir:
 	hostcg_remove(path);
 free_entry:
@@ -178,7 +267,7 @@ int enforce_cgroup_remove(struct cgroup *cgrp)
 		err = hostcg_remove(e->path); /* the kernel knows whether it is in use */
 	if (e && e != root && !err) {
 		/* Sockets that outlive their cgroup meet the programs of the one above from here on. */
-		if (ready)
+		if (!e->pending)
 			nft_remove(&e->nft);
 		nfqueue_unbind(e->nft.queue);
 		forget(e);
@@ -238,8 +327,16 @@ int enforce_ready(char **why)
 		err = nft_replace(all, n, synack_queue);
 	free(all);
 	ready = !err;
-	if (!err)
+	if (!err) {
+		for (u32 i = 0; i < BUCKETS; i++)
+			for (struct enforced *e = table[i]; e; e = e->next)
+				e->pending = false;
+		nr_pending = 0;
 		sweep();
+		settling = true;
+		err = -pthread_create(&settler, NULL, settle_loop, NULL);
+		settling = !err;
+	}
 	pthread_mutex_unlock(&lock);
 	return explain(err, why);
 }
@@ -344,7 +441,9 @@ int enforce_procs_write(struct cgroup *cgrp, const struct enforce_caller *caller
 	}
 	pthread_mutex_lock(&lock);
 	e = find(cgrp);
-	err = e ? move(e, caller, pid, why) : -ENODEV;
+	err = e ? settle() : -ENODEV;
+	if (!err)
+		err = move(e, caller, pid, why);
 	pthread_mutex_unlock(&lock);
 	return err;
 }
@@ -372,16 +471,25 @@ int enforce_procs_read(struct cgroup *cgrp, const struct enforce_caller *caller,
 
 void enforce_stop(void)
 {
+	bool join;
+
 	if (!started)
 		return;
 	pthread_mutex_lock(&lock);
-	nft_stop(ready);
+	join = settling;
+	settling = false;
+	pthread_cond_signal(&settle_cond);
+	pthread_mutex_unlock(&lock);
+	if (join)
+		pthread_join(settler, NULL);
+	pthread_mutex_lock(&lock);
+	nft_stop(held);
 	nfqueue_stop();
 	for (u32 i = 0; i < BUCKETS; i++)
 		while (table[i])
 			forget(table[i]);
 	hostcg_stop();
-	started = ready = false;
+	started = ready = held = false;
 	root = NULL;
 	pthread_mutex_unlock(&lock);
 }

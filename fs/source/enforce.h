@@ -9,9 +9,11 @@
  *
  * Guarantees
  *   A. From enforce_ready() on a packet of a process of cgroup C meets C's effective programs; which of two versions
- *	is cgroup_bpf_run()'s guarantee. A change of programs does not touch the rules.
+ *	is cgroup_bpf_run()'s guarantee. A change of programs does not touch the rules. The rule of a new cgroup is
+ *	there when a process comes by enforce_procs_write(), at enforce_settle(), or some milliseconds later;
+ *	until then it counts as its parent for who moves processes by the host's own files.
  *   B. fail-open: when the server is killed, packets flow. fail-closed: they stop until a server of the same state
- *	starts again. The rules of a killed server are replaced by ours in one transaction.
+ *	starts again and is ready. The rules of a killed server go before our queues are bound: they name its.
  *   C. Too many packets waiting: new ones are dropped, in either mode, so that none escapes a drop.
  *   D. On the host nothing is changed but one nftables table and the directories that carry our mark, both named
  *	after the state directory; enforce_stop() takes all of it away.
@@ -49,6 +51,8 @@ bool enforce_on(void);
  * no queue number is free.
  */
 int enforce_cgroup_add(const char *path, struct cgroup *cgrp);
+/* Before programs are attached: new cgroups have their rules. */
+int enforce_settle(void);
 /* -EBUSY: processes, or directories of somebody else, are in it. */
 int enforce_cgroup_remove(struct cgroup *cgrp);
 /* Everything is added: the rules become active, directories that a killed server left are removed. */

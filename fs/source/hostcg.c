@@ -200,7 +200,7 @@ int hostcg_start(const char *under, const char *name, char **why)
 	}
 	if (!err) {
 		base_fd = open_dir(above_fd, base_name);
-		err = base_fd < 0 ? base_fd : hostcg_add(".", &id);
+		err = base_fd < 0 ? base_fd : hostcg_add(".", true, &id);
 	}
 	if (err && !*why &&
 	    asprintf(why,
@@ -223,7 +223,15 @@ u32 hostcg_level(void)
 
 /* ---- the tree */
 
-int hostcg_add(const char *path, u64 *id)
+/* Not by us: without a mark, where there are marks. */
+static bool is_foreign(int fd)
+{
+	char value[4];
+
+	return fgetxattr(fd, MARK, value, sizeof(value)) < 0 && errno == ENODATA;
+}
+
+int hostcg_add(const char *path, bool adopt, u64 *id)
 {
 	bool made = mkdirat(base_fd, path, 0755) == 0;
 	struct stat st;
@@ -238,8 +246,11 @@ int hostcg_add(const char *path, u64 *id)
 		return fd;
 	if (fstat(fd, &st) < 0)
 		err = -errno;
+	else if (!made && !adopt && is_foreign(fd))
+		err = -EEXIST;
 	*id = st.st_ino; /* 64-bit kernels: the cgroup's id */
-	fsetxattr(fd, MARK, "1", 1, 0); /* older kernels cannot; then nothing is swept */
+	if (!err)
+		fsetxattr(fd, MARK, "1", 1, 0); /* older kernels cannot; then nothing is swept */
 	close(fd);
 	return err;
 }

@@ -16,8 +16,11 @@ int hostcg_start(const char *under, const char *name, char **why);
 /* How many directories lie above ours in the hierarchy, from the namespace's root: nft's level of it. */
 u32 hostcg_level(void);
 
-/* path as in enforce.h. Makes or adopts; *id is the kernel's cgroup id. */
-int hostcg_add(const char *path, u64 *id);
+/*
+ * path as in enforce.h. *id is the kernel's cgroup id. What carries our mark is taken over, and with `adopt` also a
+ * directory without it (a server may be killed before it marks what it made); else that is -EEXIST.
+ */
+int hostcg_add(const char *path, bool adopt, u64 *id);
 int hostcg_remove(const char *path);
 
 int hostcg_procs(const char *path, char **text, size_t *len);

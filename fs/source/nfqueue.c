@@ -461,13 +461,15 @@ static int command(u32 queue, u8 cmd)
 	return ask(nlh);
 }
 
-static int configure(u32 queue)
+static int bind_queue(u32 queue)
 {
+	struct nfqnl_msg_config_cmd c = {.command = NFQNL_CFG_CMD_BIND, .pf = htons(AF_UNSPEC)};
 	struct nfqnl_msg_config_params params = {.copy_range = htonl(COPY_RANGE),
 						 .copy_mode = NFQNL_COPY_PACKET};
 	char buf[256];
 	struct nlmsghdr *nlh = config_begin(buf, queue);
 
+	mnl_attr_put(nlh, NFQA_CFG_CMD, sizeof(c), &c);
 	/* Without GSO the kernel cuts large packets up and computes their checksums before we see them. */
 	mnl_attr_put(nlh, NFQA_CFG_PARAMS, sizeof(params), &params);
 	mnl_attr_put_u32(nlh, NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_GSO));
@@ -529,7 +531,7 @@ int nfqueue_bind(struct cgroup *cgrp, u64 id, u16 *queue)
 
 		if (queues[i].bound)
 			continue;
-		err = command(i + NFQUEUE_FIRST, NFQNL_CFG_CMD_BIND);
+		err = bind_queue(i + NFQUEUE_FIRST);
 		if (err == -EBUSY || (err == -EPERM && tries < 64))
 			continue; /* somebody else's */
 		if (err)
@@ -543,10 +545,7 @@ int nfqueue_bind(struct cgroup *cgrp, u64 id, u16 *queue)
 			ids_add(&queues[i]);
 		}
 		*queue = (u16)(i + NFQUEUE_FIRST);
-		err = configure(*queue);
-		if (err)
-			nfqueue_unbind(*queue);
-		return err;
+		return 0;
 	}
 	return -ENOSPC;
 }

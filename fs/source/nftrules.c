@@ -23,7 +23,6 @@
 #define CHANGE_MAX 1024u /* bytes of the largest change */
 #define HOOK_PRIORITY \
 	300 /* after everybody's filters and translations, as near to the socket as can be */
-#define SET_ID	       1
 #define VERDICT_TYPE   0xffffff00u
 #define CGROUP_ID_TYPE 46 /* nft(8)'s number of cgroupsv2, for its listings */
 
@@ -192,7 +191,8 @@ static void put_verdict(struct nlmsghdr *nlh, u16 type, u32 code, const char *ch
 	struct nlattr *verdict = mnl_attr_nest_start(nlh, NFTA_DATA_VERDICT);
 
 	put_u32(nlh, NFTA_VERDICT_CODE, code);
-	mnl_attr_put_strz(nlh, NFTA_VERDICT_CHAIN, chain);
+	if (chain)
+		mnl_attr_put_strz(nlh, NFTA_VERDICT_CHAIN, chain);
 	mnl_attr_nest_end(nlh, verdict);
 	mnl_attr_nest_end(nlh, value);
 }
@@ -248,15 +248,22 @@ static void put_chain(struct batch *b, u16 type, const char *name, int hook)
 	change_done(b, nlh);
 }
 
-static void put_map(struct batch *b)
+static void level_map(char name[16], u32 at)
+{
+	snprintf(name, 16, "level%u", at);
+}
+
+static void put_map(struct batch *b, u32 at)
 {
 	struct nlmsghdr *nlh = change(b, NFT_MSG_NEWSET, NLM_F_CREATE);
+	char name[16];
 
 	if (!nlh)
 		return;
+	level_map(name, at);
 	mnl_attr_put_strz(nlh, NFTA_SET_TABLE, table);
-	mnl_attr_put_strz(nlh, NFTA_SET_NAME, "cgroups");
-	put_u32(nlh, NFTA_SET_ID, SET_ID);
+	mnl_attr_put_strz(nlh, NFTA_SET_NAME, name);
+	put_u32(nlh, NFTA_SET_ID, at);
 	put_u32(nlh, NFTA_SET_FLAGS, NFT_SET_MAP);
 	put_u32(nlh, NFTA_SET_KEY_TYPE, CGROUP_ID_TYPE);
 	put_u32(nlh, NFTA_SET_KEY_LEN, sizeof(u64));
@@ -269,11 +276,13 @@ static void put_element(struct batch *b, u16 type, const struct nft_cgroup *cgro
 {
 	struct nlmsghdr *nlh = change(b, type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0);
 	struct nlattr *list, *elem, *key;
+	char name[16];
 
 	if (!nlh)
 		return;
+	level_map(name, cgroup->level);
 	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, table);
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, "cgroups");
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, name);
 	list = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
 	elem = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
 	key = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_KEY);
@@ -290,13 +299,17 @@ static void put_element(struct batch *b, u16 type, const struct nft_cgroup *cgro
 static void put_level(struct batch *b, u32 at)
 {
 	struct nlattr *list, *data, *elem;
-	struct nlmsghdr *nlh = rule_begin(b, "tree", 0, &list);
+	struct nlmsghdr *nlh;
+	char name[16];
 
+	put_map(b, at);
+	nlh = rule_begin(b, "tree", 0, &list);
 	if (!nlh)
 		return;
+	level_map(name, at);
 	put_socket(nlh, at);
 	elem = expr_begin(nlh, "lookup", &data);
-	mnl_attr_put_strz(nlh, NFTA_LOOKUP_SET, "cgroups");
+	mnl_attr_put_strz(nlh, NFTA_LOOKUP_SET, name);
 	put_u32(nlh, NFTA_LOOKUP_SREG, NFT_REG_1);
 	put_u32(nlh, NFTA_LOOKUP_DREG, NFT_REG_VERDICT);
 	expr_end(nlh, elem, data);
@@ -321,13 +334,29 @@ static void put_cmp(struct nlmsghdr *nlh, const void *value, u32 len)
 	expr_end(nlh, elem, data);
 }
 
-static void put_goto(struct nlmsghdr *nlh, const char *chain)
+static void put_immediate(struct nlmsghdr *nlh, u32 code, const char *chain)
 {
 	struct nlattr *data, *elem = expr_begin(nlh, "immediate", &data);
 
 	put_u32(nlh, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-	put_verdict(nlh, NFTA_IMMEDIATE_DATA, (u32)NFT_GOTO, chain);
+	put_verdict(nlh, NFTA_IMMEDIATE_DATA, code, chain);
 	expr_end(nlh, elem, data);
+}
+
+static void put_goto(struct nlmsghdr *nlh, const char *chain)
+{
+	put_immediate(nlh, (u32)NFT_GOTO, chain);
+}
+
+static void put_drop(struct batch *b, const char *chain)
+{
+	struct nlattr *list;
+	struct nlmsghdr *nlh = rule_begin(b, chain, NLM_F_APPEND, &list);
+
+	if (!nlh)
+		return;
+	put_immediate(nlh, NF_DROP, NULL);
+	rule_end(b, nlh, list);
 }
 
 /* A packet whose socket is below the root goes to `tree`. */
@@ -423,6 +452,30 @@ int nft_start(const char *name, bool bypass)
 	return 0;
 }
 
+static void put_empty_table(struct batch *b)
+{
+	put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE); /* so that there is one to delete */
+	put_table(b, NFT_MSG_DELTABLE, 0);
+	put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+	put_chain(b, NFT_MSG_NEWCHAIN, "tree", -1);
+	put_chain(b, NFT_MSG_NEWCHAIN, "input", NF_INET_LOCAL_IN);
+	put_chain(b, NFT_MSG_NEWCHAIN, "output", NF_INET_LOCAL_OUT);
+}
+
+int nft_hold(const struct nft_cgroup *tree_root)
+{
+	struct batch b;
+
+	batch_begin(&b);
+	put_empty_table(&b);
+	if (!(queue_flags & NFQ_FLAG_BYPASS)) {
+		put_drop(&b, "tree");
+		put_entry(&b, "input", tree_root);
+		put_entry(&b, "output", tree_root);
+	}
+	return batch_commit(&b);
+}
+
 int nft_replace(const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue)
 {
 	struct batch b;
@@ -430,15 +483,9 @@ int nft_replace(const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue)
 	tree_level = cgroups[0].level;
 	deepest = tree_level - 1;
 	batch_begin(&b);
-	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE); /* so that there is one to delete */
-	put_table(&b, NFT_MSG_DELTABLE, 0);
-	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-	put_map(&b);
-	put_chain(&b, NFT_MSG_NEWCHAIN, "tree", -1);
+	put_empty_table(&b);
 	put_chain(&b, NFT_MSG_NEWCHAIN, "synack", -1);
 	put_queue(&b, "synack", synack_queue, NFQ_FLAG_BYPASS);
-	put_chain(&b, NFT_MSG_NEWCHAIN, "input", NF_INET_LOCAL_IN);
-	put_chain(&b, NFT_MSG_NEWCHAIN, "output", NF_INET_LOCAL_OUT);
 	for (u32 i = 0; i < nr; i++)
 		put_cgroup(&b, &cgroups[i]);
 	put_entry(&b, "input", &cgroups[0]);
@@ -447,14 +494,15 @@ int nft_replace(const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue)
 	return batch_commit(&b);
 }
 
-int nft_add(const struct nft_cgroup *cgroup)
+int nft_add(const struct nft_cgroup *cgroups, u32 nr)
 {
 	u32 before = deepest;
 	struct batch b;
 	int err;
 
 	batch_begin(&b);
-	put_cgroup(&b, cgroup);
+	for (u32 i = 0; i < nr; i++)
+		put_cgroup(&b, &cgroups[i]);
 	err = batch_commit(&b);
 	if (err)
 		deepest = before;

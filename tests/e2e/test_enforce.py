@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from conftest import PROGS, SLOW, USERS, WAIT, Mount, make_base, make_mount, wait_for
+from conftest import PROGS, SLOW, USERS, WAIT, Mount, die_with_us, make_base, make_mount, wait_for
 
 PY = "/usr/bin/python3"
 QUIET = 0.25 * SLOW  # nothing more comes
@@ -34,6 +34,118 @@ s = socket.socket(family, kind)
 out = socket.socket(fileno=0)
 socket.send_fds(out, [b"x"], [s.fileno()])
 """
+
+# A client or a server of its own, in a cgroup; it goes on until its standard input ends, then says what it did.
+#   serve    answers: a line of TCP with REPLY bytes that depend on it, a datagram with itself
+#   ask      asks a server again and again, a connection a question; every answer must come, and be right
+#   knock    sends to a port, or opens connections, as fast as it can, and awaits nothing
+#   listen   counts what reaches it
+LOADER = """
+import os, select, socket, sys, time
+role, family, kind, port, procs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+if procs:
+    with open(procs, "w") as f:
+        f.write("0")
+REPLY = 30000
+WAIT = float(sys.argv[6])
+local = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}[family]
+tcp = kind == socket.SOCK_STREAM
+
+def ended():
+    return bool(select.select([0], [], [], 0)[0])
+
+def new():
+    s = socket.socket(family, kind)
+    s.settimeout(WAIT)
+    return s
+
+def reply(line):
+    return (line * (REPLY // len(line) + 1))[:REPLY]
+
+def bound():
+    s = new()
+    s.bind((local, 0))
+    if tcp:
+        s.listen(1000)
+    print(s.getsockname()[1], flush=True)
+    return s
+
+def serve():
+    s, n = bound(), 0
+    while True:
+        ready = select.select([s, 0], [], [])[0]
+        if 0 in ready:
+            return n
+        if tcp:
+            c = s.accept()[0]
+            c.settimeout(WAIT)
+            c.sendall(reply(c.makefile("rb").readline()))
+            c.close()
+        else:
+            s.sendto(*s.recvfrom(1 << 16))
+        n += 1
+
+def ask():
+    n = 0
+    udp = None if tcp else new()
+    while not ended():
+        line = b"question %d\\n" % n
+        if tcp:
+            with new() as s:
+                s.connect((local, port))
+                s.sendall(line)
+                got = b""
+                while True:
+                    part = s.recv(1 << 16)
+                    if not part:
+                        break
+                    got += part
+            assert got == reply(line), len(got)
+        else:
+            udp.sendto(line, (local, port))
+            assert udp.recv(1 << 16) == line
+        n += 1
+    return n
+
+def knock():
+    n, kept = 0, []
+    udp = None if tcp else new()
+    while not ended():
+        if tcp:
+            s = new()
+            s.setblocking(False)
+            s.connect_ex((local, port))
+            kept.append(s)
+            if len(kept) > 100:
+                kept.pop(0).close()
+        else:
+            try:
+                udp.sendto(b"knock", (local, port))
+            except PermissionError:  # a server that starts again with fail-closed
+                pass
+            if n % 100 == 99:
+                time.sleep(0.001)  # the queue is no sponge
+        n += 1
+    return n
+
+def listen():
+    s, n = bound(), 0
+    s.setblocking(False)
+    while True:
+        ready = select.select([s, 0], [], [])[0]
+        if s in ready:
+            try:
+                s.accept() if tcp else s.recv(100)
+                n += 1
+            except OSError:
+                pass
+        elif ready:
+            return n
+
+print(globals()[role](), flush=True)
+"""
+SERVICES = [(family, kind) for family in (socket.AF_INET, socket.AF_INET6)
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
 
 
 def cgroup2():
@@ -57,6 +169,7 @@ class Enforcing(Mount):
 
     def setup(self, holder, mode="enforce"):
         self.net = ["nsenter", "--net=/proc/%d/ns/net" % holder]
+        self.loaders = []
         self.mode = mode
 
     def argv(self, *options):
@@ -79,6 +192,33 @@ class Enforcing(Mount):
         s.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
         s.bind((LOCAL[family], 0))
         return s
+
+    def loader(self, role, cgroup, family, kind, port=0):
+        """A process of LOADER; its port comes first when it has one."""
+        procs = self.p("cgroup", cgroup, "cgroup.procs") if cgroup is not None else ""
+        p = subprocess.Popen(self.net + [PY, "-c", LOADER, role, str(int(family)), str(int(kind)), str(port), procs,
+                                         str(WAIT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                             preexec_fn=die_with_us)
+        self.loaders.append(p)
+        if role in ("serve", "listen"):
+            p.port = int(p.stdout.readline())
+        return p
+
+    def end_loaders(self):
+        for p in self.loaders:
+            p.kill()
+            p.wait()
+        self.loaders.clear()
+
+    def queue_drops(self):
+        """Packets that the kernel dropped because a queue or its socket was full."""
+        lines = self.ns("cat /proc/net/netfilter/nfnetlink_queue").splitlines()
+        assert lines
+        return sum(int(line.split()[5]) + int(line.split()[6]) for line in lines)
+
+    def ns(self, script, **kwargs):
+        return subprocess.run(self.net + ["sh", "-ec", script], capture_output=True, text=True, check=True,
+                              timeout=WAIT, **kwargs).stdout
 
     def tree(self):
         for name in TREE:
@@ -127,6 +267,7 @@ def cold_e(holder):
     mount.__class__ = Enforcing
     mount.setup(holder)
     yield mount
+    mount.end_loaders()
     try:
         mount.end()
         # D: an ordered end leaves nothing.
@@ -358,6 +499,147 @@ def test_replace_under_load(e):
     assert e.counts("A/B/D/E")["egress_dropped"] == sent // 2
     for s in receivers + [s for s, _ in senders]:
         s.close()
+
+
+def stop(loader):
+    """What it counted; a client that missed an answer has failed."""
+    out, _ = loader.communicate("", timeout=WAIT)
+    assert loader.returncode == 0
+    return int(out)
+
+
+def replace(e, places, words, times):
+    """Attach one program after the other, `times` times at each of these (cgroup, direction)."""
+    fds = [os.open(e.p("cgroup", cgroup, direction + ".attach"), os.O_WRONLY) for cgroup, direction in places]
+    for i in range(times):
+        for fd in fds:
+            os.write(fd, words[i % len(words)])
+    for fd in fds:
+        os.close(fd)
+
+
+BOTH = ("egress", "ingress")
+
+
+def test_replace_under_allow(e):
+    """A: clients and servers in two cgroups, TCP and UDP, IPv4 and IPv6: every question of theirs is answered while
+    the programs of both, in both directions, and the one above them are replaced 1,000 times each."""
+    for name in ("A", "A/client", "A/server"):
+        os.mkdir(e.p("cgroup", name))
+    places = [(cgroup, direction) for cgroup in ("A/client", "A/server") for direction in BOTH]
+    for cgroup, direction in places:
+        e.attach(cgroup, "allow", direction)
+    servers = [e.loader("serve", "A/server", *s) for s in SERVICES]
+    clients = [e.loader("ask", "A/client", *s, server.port) for s, server in zip(SERVICES, servers)]
+    wait_for(lambda: e.counts("A/client")["egress_allowed"] > 100, "questions")
+    before = e.counts("A/client")["egress_allowed"]
+    replace(e, places, (b"allow2\n", b"allow\n"), 1000)
+    for direction in BOTH:
+        e.attach("A", "allow multi", direction)
+    replace(e, [("A", d) for d in BOTH], (b"allow2 multi replace allow\n", b"allow multi replace allow2\n"), 1000)
+    assert e.counts("A/client")["egress_allowed"] > before + 500  # there was load
+    asked = [stop(c) for c in clients]
+    answered = [stop(s) for s in servers]
+    assert asked == answered and min(asked) > 20
+    for cgroup in ("A/client", "A/server"):
+        c = e.counts(cgroup)
+        assert c["egress_dropped"] == c["ingress_dropped"] == 0
+        assert min(c["egress_allowed"], c["ingress_allowed"]) > sum(asked)
+    assert e.queue_drops() == 0
+
+
+@pytest.mark.parametrize("direction", BOTH)
+def test_replace_under_drop(e, direction):
+    """A: nothing leaves (or enters) the cgroup, of TCP and UDP, IPv4 and IPv6, while what drops is replaced by another
+    that drops, and, below one that drops, what allows is replaced, 1,000 times each."""
+    inside, outside = "A/inside", None
+    for name in ("A", "A/inside"):
+        os.mkdir(e.p("cgroup", name))
+    e.attach("A/inside", "deny", direction)
+    here, there = (inside, outside) if direction == "egress" else (outside, inside)
+    listeners = [e.loader("listen", there, *s) for s in SERVICES]
+    knockers = [e.loader("knock", here, *s, listener.port) for s, listener in zip(SERVICES, listeners)]
+    dropped = direction + "_dropped"
+    wait_for(lambda: e.counts("A/inside")[dropped] > 200, "knocks")
+    first = e.counts("A/inside")[dropped]
+    replace(e, [("A/inside", direction)], (b"deny2\n", b"deny\n"), 1000)
+    e.attach("A", "deny multi", direction)
+    replace(e, [("A/inside", direction)], (b"allow\n", b"allow2\n"), 1000)
+    assert e.counts("A/inside")[dropped] > first + 500
+    assert min(stop(k) for k in knockers) > 20
+    assert [stop(listener) for listener in listeners] == [0] * len(SERVICES)
+    assert e.counts("A/inside")[direction + "_allowed"] == 0
+
+
+FOREIGN = """
+nft add table inet foreign
+nft add chain inet foreign output '{ type filter hook output priority 0; }'
+nft add rule inet foreign output udp dport 9 counter drop
+nft add table ip other
+"""
+
+
+@pytest.mark.parametrize("mode", ["fail-open", "fail-closed"])
+def test_kill_under_traffic(cold_e, mode):
+    """B, D: packets go on or stop with the server; what somebody else made is never touched."""
+    cold_e.mode = "enforce=" + mode
+    cold_e.ns(FOREIGN)
+    rules = cold_e.ns("nft list ruleset")
+    foreign = os.path.join(cgroup2(), "ubpffs-foreign-%d" % os.getpid())
+    os.makedirs(os.path.join(foreign, "A"))
+    e = started(cold_e)
+    try:
+        e.load("cgroup_verdicts")
+        e.tree()
+        inside = os.path.join(e.host_base(), "A", "foreign")
+        os.mkdir(inside)
+        e.fails("mkdir $M/cgroup/A/foreign", "File exists")
+        assert "somebody else" in e.log()
+        e.attach("A/B", "allow")
+        e.attach("A/B/D", "deny")
+        receiver, silent = (e.loader("listen", None, socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        allowed = e.loader("knock", "A/B/C", socket.AF_INET, socket.SOCK_DGRAM, receiver.port)
+        denied = e.loader("knock", "A/B/D/E", socket.AF_INET, socket.SOCK_DGRAM, silent.port)
+
+        def received():
+            """Datagrams that came to IPv4 sockets of the namespace."""
+            text = e.ns("cat /proc/net/snmp").split("Udp:")[2]
+            return int(text.split()[0])
+
+        def flows():
+            before = received()
+            time.sleep(QUIET)
+            return received() - before
+        wait_for(lambda: e.counts("A/B/C")["egress_allowed"] > 100 and e.counts("A/B/D/E")["egress_dropped"] > 100,
+                 "traffic")
+        assert flows() > 10
+        e.kill()
+        assert (flows() > 10) == (mode == "fail-open")
+        if mode == "fail-closed":
+            assert flows() == 0
+        started(e)
+        wait_for(lambda: e.counts("A/B/C")["egress_allowed"] > 100 and e.counts("A/B/D/E")["egress_dropped"] > 100,
+                 "traffic after the restart")
+        assert e.counts("A/B/C")["egress_dropped"] == e.counts("A/B/D/E")["egress_allowed"] == 0
+        assert flows() > 10
+        for knocker in (allowed, denied):
+            assert stop(knocker) > 200
+        n = received()
+        assert n > 200
+        assert (stop(silent) > 0) == (mode == "fail-open")
+        stop(receiver)
+        e.umount()
+        assert e.ns("nft list ruleset") == rules
+        assert os.path.isdir(os.path.join(foreign, "A")) and os.path.isdir(inside)
+    finally:
+        e.end_loaders()
+        e.ns("nft delete table inet foreign; nft delete table ip other")
+        if e.proc is None:
+            for d in (inside, os.path.dirname(inside), e.host_base()):
+                if os.path.isdir(d):
+                    os.rmdir(d)
+        for d in (os.path.join(foreign, "A"), foreign):
+            os.rmdir(d)
 
 
 @pytest.mark.parametrize("mode", ["fail-open", "fail-closed"])

@@ -22,4 +22,10 @@ int deny(struct __sk_buff *skb)
 	return 0;
 }
 
+SEC("cgroup/skb")
+int deny2(struct __sk_buff *skb)
+{
+	return 0;
+}
+
 char _license[] SEC("license") = "Dual BSD/GPL";
