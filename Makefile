@@ -2,7 +2,7 @@
 #
 #   make            libubpffs.a, libubpffs.so, ubpffs (server), ubpfctl (client), the examples
 #   make demo       install what is missing, build, mount, and show the main job on real packets
-#   make demo-profile   sample a real process; the flame graph is $(O)/flame.svg
+#   make demo-profile demo-cgroup   sample a real process; the flame graph is $(O)/flame.svg
 #   make check      install what the tests need, build, and run every test
 #   make bench      the tables of docs/performance.md
 #   make fuzz       the generators, for FUZZ_SECONDS each
@@ -223,6 +223,11 @@ demo: deps
 demo-profile: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) all O=$(O)
 	@bash examples/profile.sh $(O)
+
+# A firewall for real processes in cgroups (root)
+demo-cgroup: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) all O=$(O)
+	@bash examples/cgroup.sh $(O)
 
 # ---------------------------------------------------------------- housekeeping
 FORMAT_SRCS	= $(shell git ls-files '*.c' '*.h' | grep -v '\.bpf\.c$$')
