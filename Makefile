@@ -74,7 +74,7 @@ UNIT_SRCS	:= $(patsubst %,tests/unit/test_%.c,insn disasm interp classic_check c
 		     classic_text ubpffs_filter)
 DIFF_SRCS	:= tests/differential/diff_classic.c
 FUZZ_SRCS	:= tests/fuzz/fuzz_classic.c
-TESTLIB_SRCS	:= $(patsubst %,tests/lib/%.c,classic classic_kernel frames kernel rawprog testop testprog \
+TESTLIB_SRCS	:= $(patsubst %,tests/lib/%.c,classic classic_kernel frames kernel lock_btf rawprog testop testprog \
 		     alone/btf)
 FS_SRCS		:=
 UAPI_SRCS	:=

@@ -162,6 +162,12 @@ void control_end_walks(struct control *c)
 			end_walk(c->walks[i].it);
 }
 
+/* Of an element, a batch knows BPF_F_LOCK, for values that have one. */
+static bool batch_flags_ok(const struct bpf_map *map, u64 flags)
+{
+	return !(flags & ~bpf_map_lock_flag(map));
+}
+
 /* A walk is out of the table while a command uses it. */
 static struct bpf_map_iter *take_walk(struct control *c, u64 id)
 {
@@ -212,7 +218,7 @@ int control_map_lookup_batch(struct control_call *call)
 	if (ret)
 		return ret;
 	size = (size_t)map->key_size + bpf_map_value_size(map);
-	if (!count || call->room / size < count)
+	if (!count || call->room / size < count || !batch_flags_ok(map, call->io.flags))
 		return -EINVAL;
 	if (call->io.cursor) {
 		it = take_walk(call->control, call->io.cursor);
@@ -223,6 +229,8 @@ int control_map_lookup_batch(struct control_call *call)
 		if (it)
 			bpf_map_iter_init(it, map, false);
 	}
+	if (it)
+		it->flags = call->io.flags;
 	pair = malloc(size + 8);
 	ret = it && pair ? 1 : -ENOMEM;
 	while (ret > 0 && done < count) {
@@ -270,7 +278,7 @@ int control_map_delete_batch(struct control_call *call)
 	int err = control_map(call, O_WRONLY, &map);
 
 	if (!err && (!count || !map->key_size || call->in_len / map->key_size != count ||
-		     call->in_len % map->key_size))
+		     call->in_len % map->key_size || !batch_flags_ok(map, call->io.flags)))
 		err = -EINVAL;
 	for (; !err && i < count; i += !err)
 		err = fs_cancelled(call->req)

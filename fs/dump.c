@@ -44,6 +44,7 @@ static int dump_open(struct fs_open *open, struct fs_req *req)
 	d->key = malloc(d->map->key_size + 8);
 	d->value = malloc(bpf_map_value_size(d->map) + 8);
 	bpf_map_iter_init(&d->it, d->map, false);
+	d->it.flags = bpf_map_lock_flag(d->map);
 	open->priv = d;
 	return d->key && d->value ? 0 : -ENOMEM;
 }
@@ -200,7 +201,7 @@ static ssize_t read_array(struct dump *d, char *buf, size_t len, off_t off)
 		u32 index = (off + done) / size;
 
 		memcpy(d->key, &index, sizeof(index));
-		err = bpf_map_lookup(d->map, d->key, d->value, 0);
+		err = bpf_map_lookup(d->map, d->key, d->value, bpf_map_lock_flag(d->map));
 		if (err)
 			return err;
 		d->text.len = 0;

@@ -149,7 +149,7 @@ int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int 
 		ret = text_parse_value(text, len, value, size);
 	}
 	if (ret == TEXT_COMPLETE) {
-		ret = bpf_map_update(map, key, value, flags);
+		ret = bpf_map_update(map, key, value, flags | bpf_map_lock_flag(map));
 		return ret ? explain_update(req, map, ret) : TEXT_COMPLETE;
 	}
 	if (ret < 0)
@@ -185,7 +185,7 @@ static int entry_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	if (err)
 		return err;
 	value = malloc(bpf_map_value_size(map) + 1);
-	err = value ? bpf_map_lookup(map, node->key, value, 0) : -ENOMEM;
+	err = value ? bpf_map_lookup(map, node->key, value, bpf_map_lock_flag(map)) : -ENOMEM;
 	if (!err)
 		entries_print(map, value, "", out);
 	free(value);

@@ -66,6 +66,9 @@ static int compare_spec(struct load *load, const char *name, const struct bpf_ma
 		{"max_entries", map->max_entries, spec->max_entries},
 		{"map_flags", map->map_flags, spec->map_flags},
 		{"map_extra", map->map_extra, spec->map_extra},
+		{"the end of the struct bpf_spin_lock in its values",
+		 map->spin_lock_off >= 0 ? map->spin_lock_off + sizeof(struct bpf_spin_lock) : 0,
+		 spec->spin_lock_end},
 	};
 
 	if (map->map_type != spec->map_type)

@@ -253,6 +253,8 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 		       (unsigned long long)bpf_map_mem_usage(map));
 	fs_text_printf(out, "btf_key_type_id: %u\nbtf_value_type_id: %u\n", map->btf_key_type_id,
 		       map->btf_value_type_id);
+	if (map->spin_lock_off >= 0)
+		fs_text_printf(out, "spin_lock_off: %d\n", map->spin_lock_off);
 	bpf_map_put(map);
 	return 0;
 }

@@ -34,7 +34,7 @@ enum bpf_arg_type {
 	ARG_CONST_SIZE_OR_ZERO,
 	ARG_PTR_TO_CTX,
 	ARG_ANYTHING, /* any initialised value */
-	ARG_PTR_TO_SPIN_LOCK,
+	ARG_PTR_TO_SPIN_LOCK, /* the struct bpf_spin_lock of a map value */
 	ARG_CONST_ALLOC_SIZE_OR_ZERO,
 	ARG_PTR_TO_RINGBUF_MEM,
 	ARG_PTR_TO_LONG,
@@ -123,6 +123,8 @@ extern const struct bpf_func_proto bpf_map_delete_elem_proto;
 extern const struct bpf_func_proto bpf_map_push_elem_proto; /* map/map_helpers.c */
 extern const struct bpf_func_proto bpf_map_pop_elem_proto;
 extern const struct bpf_func_proto bpf_map_peek_elem_proto;
+extern const struct bpf_func_proto bpf_spin_lock_proto; /* map/spin_lock.c */
+extern const struct bpf_func_proto bpf_spin_unlock_proto;
 extern const struct bpf_func_proto bpf_ringbuf_output_proto;
 extern const struct bpf_func_proto bpf_ringbuf_reserve_proto;
 extern const struct bpf_func_proto bpf_ringbuf_submit_proto;

@@ -27,6 +27,7 @@ struct bpf_map_spec {
 	char name[BPF_OBJ_NAME_LEN]; /* NUL-terminated */
 	u32 inner_map_id; /* array_of_maps, hash_of_maps: the template */
 	u32 btf_key_type_id, btf_value_type_id;
+	u32 spin_lock_end; /* byte after the value's struct bpf_spin_lock; 0: it has none */
 };
 
 /*
@@ -39,6 +40,7 @@ struct bpf_map_ops {
 	size_t map_size; /* bytes of the type's structure, which begins with struct bpf_map */
 	bool percpu; /* from outside, a value is those of all slots */
 	bool not_inner; /* cannot be in a map of maps */
+	bool spin_lock; /* values may hold a struct bpf_spin_lock */
 
 	/* Is this specification one that the type can serve? -EINVAL, -E2BIG, -EPERM. */
 	int (*alloc_check)(const struct bpf_map_spec *spec);
@@ -74,6 +76,8 @@ struct bpf_map_ops {
 	 */
 	long (*sys_lookup_elem)(struct bpf_map *map, const void *key, void *value);
 	long (*sys_update_elem)(struct bpf_map *map, const void *key, const void *value, u64 flags);
+	/* Look up under the element's lock; NULL: map_lookup_elem() and the lock will do. */
+	long (*sys_lookup_locked)(struct bpf_map *map, const void *key, void *value);
 
 	/*
 	 * Fill an iterator that has run dry: append entries by bpf_map_iter_add(), from it->pos on. An entry
@@ -211,12 +215,19 @@ int bpf_map_freeze(struct bpf_map *map); /* -EPERM when it is already, or may no
 
 /*
  * mmap(2): can a client map this map's values (an array with BPF_F_MMAPABLE that may be read)? Only for reading
- * (BPF_F_RDONLY_PROG)? The file to map, values from offset 0, borrowed until the map is put: -ENODEV, -ENOMEM.
+ * (BPF_F_RDONLY_PROG)? The file to map, values from offset 0, borrowed until the map is put: -ENODEV, -ENOMEM,
+ * -EOPNOTSUPP when the values have locks.
  * (map/mmap.c)
  */
 bool bpf_map_mmapable(const struct bpf_map *map);
 bool bpf_map_mmap_sealed(const struct bpf_map *map);
 int bpf_map_mmap_fd(struct bpf_map *map);
+
+/* BPF_F_LOCK where values have a lock, else 0: for who wants whole values if they can be had. */
+static inline u64 bpf_map_lock_flag(const struct bpf_map *map)
+{
+	return map->spin_lock_off >= 0 ? BPF_F_LOCK : 0;
+}
 
 /* -ENOTSUPP's stand-in -EOPNOTSUPP for maps without such slots; flags: BPF_ANY. */
 int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags);
@@ -237,6 +248,7 @@ struct bpf_map *bpf_map_get_by_id(u32 id);
 struct bpf_map_iter {
 	struct bpf_map *map;
 	bool keys_only; /* values are not copied */
+	u64 flags; /* 0; BPF_F_LOCK, of maps that have locks: copy each value under its own */
 	u64 pos, end; /* the type's: what to visit next, where to stop; 0 at first */
 	char *buf; /* entries copied but not yet given */
 	size_t cap;

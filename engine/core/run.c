@@ -171,8 +171,18 @@ void bpf_slot_release(void)
 
 /*
  * __builtin_setjmp() saves three words and lets the compiler keep nothing in registers over the
- * call: a few nanoseconds. The fault handler leaves by the innermost guard.
+ * call: a few nanoseconds. The fault handler leaves by the innermost guard. Who holds a lock calls nothing
+ * that could run another program, so a lock that is held is the faulting program's.
  */
+static void drop_spin_lock(void)
+{
+	struct bpf_spin_lock *lock = bpf_this.spin_lock;
+
+	bpf_this.spin_lock = NULL;
+	if (lock)
+		__atomic_store_n(&lock->val, 0, __ATOMIC_RELEASE);
+}
+
 __attribute__((noinline)) u64 bpf_prog_run_native(const struct bpf_prog *prog, const void *ctx)
 {
 	void **outer = bpf_this.guard;
@@ -182,6 +192,7 @@ __attribute__((noinline)) u64 bpf_prog_run_native(const struct bpf_prog *prog, c
 	if (unlikely(READ_ONCE(prog->poisoned)))
 		return 0;
 	if (__builtin_setjmp(guard)) {
+		drop_spin_lock();
 		bpf_this.guard = outer;
 		return 0;
 	}

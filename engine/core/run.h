@@ -25,6 +25,7 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 	u32 tail_call_cnt;
 	const struct bpf_prog *prog; /* the outermost running program */
 	const struct bpf_sample *sample; /* what the event saw (core/sample.h), or NULL */
+	struct bpf_spin_lock *spin_lock; /* held by the program (map/spin_lock.h), or NULL */
 	void **guard; /* where a fault in native code goes, innermost first (run.c) */
 };
 

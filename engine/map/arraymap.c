@@ -15,7 +15,7 @@
  * Tests: tests/unit/test_arraymap.c.
  */
 #include <limits.h>
-#include "map/map.h"
+#include "map/spin_lock.h"
 
 #define ARRAY_FLAGS                                                                    \
 	(BPF_F_NUMA_NODE | BPF_F_MMAPABLE | BPF_F_ACCESS_MASK | BPF_F_PRESERVE_ELEMS | \
@@ -67,6 +67,39 @@ static int array_attach(struct bpf_map *map)
 	return 0;
 }
 
+/*
+ * Free the locks that an earlier process left held. Only what the file has data for is looked at: a lock that was
+ * ever taken is there.
+ */
+static void array_reset_locks(struct bpf_map *map)
+{
+	off_t size = (off_t)map->arena->values_size, pos = 0, end;
+
+	while (pos < size) {
+		pos = lseek(map->arena->values_fd, pos, SEEK_DATA);
+		if (pos < 0 && errno == ENXIO)
+			return;
+		end = pos < 0 ? -1 : lseek(map->arena->values_fd, pos, SEEK_HOLE);
+		if (end < 0) { /* a filesystem that cannot say */
+			pos = 0;
+			end = size;
+		}
+		for (u64 i = (u64)pos / map->elem_size;
+		     i < map->max_entries && i * map->elem_size < (u64)end; i++)
+			bpf_spin_reset(map, (char *)map->values + i * map->elem_size);
+		pos = end;
+	}
+}
+
+static int array_open(struct bpf_map *map)
+{
+	int err = array_attach(map);
+
+	if (!err && map->spin_lock_off >= 0 && !map->arena->was_clean)
+		array_reset_locks(map);
+	return err;
+}
+
 static void array_free(struct bpf_map *map)
 {
 }
@@ -114,7 +147,10 @@ static long array_map_update_elem(struct bpf_map *map, const void *key, const vo
 		bpf_map_count(map, failed_updates, 1);
 		return err;
 	}
-	bpf_copy_to_arena(array_elem(map, index), value, map->value_size);
+	if (unlikely(flags & BPF_F_LOCK))
+		bpf_value_to_arena_locked(map, array_elem(map, index), value);
+	else
+		bpf_value_to_arena(map, array_elem(map, index), value);
 	bpf_map_count(map, updates, 1);
 	return 0;
 }
@@ -149,8 +185,8 @@ static int array_map_iter(struct bpf_map_iter *it)
 		if (map->ops->percpu)
 			map->ops->sys_lookup_elem(map, &index, bpf_map_iter_value(it, i));
 		else
-			bpf_copy_from_arena(bpf_map_iter_value(it, i), array_elem(map, index),
-					    map->value_size);
+			bpf_value_from_arena(map, bpf_map_iter_value(it, i), array_elem(map, index),
+					     it->flags);
 	}
 	return (int)nr;
 }
@@ -208,10 +244,11 @@ static bool array_map_meta_equal(const struct bpf_map *meta, const struct bpf_ma
 const struct bpf_map_ops array_map_ops = {
 	.name = "array",
 	.map_size = sizeof(struct bpf_map),
+	.spin_lock = true,
 	.alloc_check = array_alloc_check,
 	.map_layout = array_layout,
 	.alloc = array_attach,
-	.open = array_attach,
+	.open = array_open,
 	.free = array_free,
 	.map_lookup_elem = array_map_lookup_elem,
 	.map_update_elem = array_map_update_elem,

@@ -4,6 +4,7 @@
  * The elements on the free lists are exactly the free entries; the table is hashtab.c's.
  */
 #include "map/hashtab_write.h"
+#include "map/spin_lock.h"
 
 __htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key_size)
 {
@@ -32,12 +33,19 @@ __htab_inline long update(struct bpf_htab *htab, const void *key, const void *va
 	old = __bucket_find(htab, word, hash, key, key_size, false, &prev);
 	if (old) {
 		err = -EEXIST;
-		if (unlikely(flags == BPF_NOEXIST))
+		if (unlikely(flags & BPF_NOEXIST))
 			goto fail;
+		if (unlikely(flags & BPF_F_LOCK)) {
+			bpf_value_to_arena_locked(
+				&htab->map, htab_elem_value(htab, htab_elem(htab, old)), value);
+			bucket_unlock(head, word);
+			bpf_map_count(&htab->map, updates, 1);
+			return 0;
+		}
 		new = spare_take(htab);
 	} else {
 		err = -ENOENT;
-		if (unlikely(flags == BPF_EXIST))
+		if (unlikely(flags & BPF_EXIST))
 			goto fail;
 		new = pcpu_freelist_pop(&htab->freelist, bpf_map_slot());
 		if (unlikely(!new)) {
@@ -47,7 +55,7 @@ __htab_inline long update(struct bpf_htab *htab, const void *key, const void *va
 	}
 	elem = htab_elem(htab, new);
 	htab_elem_set_key(htab, elem, key, key_size, false);
-	bpf_copy_to_arena(htab_elem_value(htab, elem), value, htab->map.value_size);
+	bpf_value_to_arena(&htab->map, htab_elem_value(htab, elem), value);
 	if (old) {
 		__bucket_replace_unlock(htab, head, word, prev, old, new);
 		spare_give(htab, old);
@@ -65,7 +73,8 @@ fail:
 
 static long htab_map_update_elem(struct bpf_map *map, const void *key, const void *value, u64 flags)
 {
-	if (unlikely(flags > BPF_EXIST)) {
+	if (unlikely(flags > BPF_EXIST) &&
+	    ((flags & ~(u64)BPF_F_LOCK) > BPF_EXIST || map->spin_lock_off < 0)) {
 		bpf_map_count(map, failed_updates, 1);
 		return -EINVAL;
 	}
@@ -125,9 +134,14 @@ static int htab_recover(struct bpf_htab *htab)
 	live = htab_recover_chains(htab, fresh);
 	if (live > htab->map.max_entries)
 		return -EBADMSG;
-	for (u32 idx = 1; idx < fresh; idx++)
-		if (!htab_elem_live(htab_elem(htab, idx)))
+	for (u32 idx = 1; idx < fresh; idx++) {
+		struct htab_elem *elem = htab_elem(htab, idx);
+
+		if (!htab_elem_live(elem))
 			pcpu_freelist_push(&htab->freelist, idx, idx);
+		if (htab->map.spin_lock_off >= 0)
+			bpf_spin_reset(&htab->map, htab_elem_value(htab, elem));
+	}
 	bpf_map_set_entries(&htab->map, live);
 	return spares_fill(htab);
 }
@@ -144,6 +158,7 @@ HTAB_GEN_LOOKUP(htab_map, lookup)
 const struct bpf_map_ops htab_map_ops = {
 	.name = "hash",
 	.map_size = sizeof(struct bpf_htab),
+	.spin_lock = true,
 	.alloc_check = htab_map_alloc_check,
 	.map_layout = htab_map_layout,
 	.alloc = htab_map_alloc,
@@ -154,6 +169,7 @@ const struct bpf_map_ops htab_map_ops = {
 	.map_delete_elem = htab_map_delete_elem,
 	.map_get_next_key = htab_map_get_next_key,
 	.sys_lookup_elem = htab_sys_lookup_elem,
+	.sys_lookup_locked = htab_sys_lookup_locked,
 	.map_iter = htab_map_iter,
 	.map_gen_lookup = htab_map_gen_lookup,
 };

@@ -27,6 +27,7 @@
 #include <xxhash.h>
 #include "map/hashtab_write.h"
 #include "map/lru_list.h"
+#include "map/spin_lock.h"
 
 /* ---- layout */
 
@@ -188,11 +189,11 @@ static u32 __bucket_find_any(const struct bpf_htab *htab, u64 word, u64 hash, co
 
 /* ---- values */
 
-void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value)
+void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value, u64 flags)
 {
 	if (!htab->pcpu) {
-		bpf_copy_from_arena(value, htab_elem_value(htab, htab_elem(htab, idx)),
-				    htab->map.value_size);
+		bpf_value_from_arena(&htab->map, value, htab_elem_value(htab, htab_elem(htab, idx)),
+				     flags);
 		return;
 	}
 	for (u32 slot = 0; slot < bpf_nr_slots(); slot++)
@@ -201,7 +202,7 @@ void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value)
 }
 
 /* From outside a value is copied, so the bucket is locked: an update cannot reuse the element meanwhile. */
-long htab_sys_lookup_elem(struct bpf_map *map, const void *key, void *value)
+static long lookup_outside(struct bpf_map *map, const void *key, void *value, u64 flags)
 {
 	struct bpf_htab *htab = bpf_htab(map);
 	u64 hash = htab_key_hash(htab, key), word;
@@ -213,9 +214,19 @@ long htab_sys_lookup_elem(struct bpf_map *map, const void *key, void *value)
 	word = bucket_lock(head);
 	idx = __bucket_find_any(htab, word, hash, key, &prev);
 	if (idx)
-		htab_copy_value(htab, idx, value);
+		htab_copy_value(htab, idx, value, flags);
 	bucket_unlock(head, word);
 	return idx ? 0 : -ENOENT;
+}
+
+long htab_sys_lookup_elem(struct bpf_map *map, const void *key, void *value)
+{
+	return lookup_outside(map, key, value, 0);
+}
+
+long htab_sys_lookup_locked(struct bpf_map *map, const void *key, void *value)
+{
+	return lookup_outside(map, key, value, BPF_F_LOCK);
 }
 
 /* ---- walks */
@@ -300,7 +311,7 @@ static u32 bucket_copy(struct bpf_map_iter *it, u32 bucket, u32 room)
 			memcpy(bpf_map_iter_key(it, i), htab_elem_key(htab, elem),
 			       htab->map.key_size);
 			if (!it->keys_only)
-				htab_copy_value(htab, link, bpf_map_iter_value(it, i));
+				htab_copy_value(htab, link, bpf_map_iter_value(it, i), it->flags);
 			link = elem->next;
 		}
 	}

@@ -107,9 +107,10 @@ u32 htab_recover_chains(struct bpf_htab *htab, u32 end);
 int htab_map_get_next_key(struct bpf_map *map, const void *key, void *next_key);
 int htab_map_iter(struct bpf_map_iter *it);
 void htab_map_free(struct bpf_map *map);
-/* A value as it is seen from outside. The caller holds the bucket's lock. */
-void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value);
+/* A value as it is seen from outside; flags: 0 or BPF_F_LOCK. The caller holds the bucket's lock. */
+void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value, u64 flags);
 long htab_sys_lookup_elem(struct bpf_map *map, const void *key, void *value);
+long htab_sys_lookup_locked(struct bpf_map *map, const void *key, void *value);
 
 static inline struct bpf_htab *bpf_htab(const struct bpf_map *map)
 {

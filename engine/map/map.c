@@ -12,6 +12,7 @@
 #include "core/btf.h"
 #include "map/map.h"
 #include "map/map_ids.h"
+#include "map/spin_lock.h"
 
 static const struct bpf_map_ops *const map_ops[] = {
 	[BPF_MAP_TYPE_HASH] = &htab_map_ops,
@@ -95,10 +96,26 @@ u64 bpf_map_live_count(void)
 
 /* ---- making and opening */
 
+/* The lock that BTF said to be in the value: may it be there? */
+static int spin_lock_check(const struct bpf_map_spec *spec, const struct bpf_map_ops *ops)
+{
+	u32 end = spec->spin_lock_end;
+
+	if (!end)
+		return 0;
+	if (end > spec->value_size || end < sizeof(struct bpf_spin_lock) ||
+	    end % sizeof(struct bpf_spin_lock))
+		return -EINVAL;
+	if (spec->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
+		return -EACCES;
+	return ops->spin_lock ? 0 : -EOPNOTSUPP;
+}
+
 /* The rules of bpf(2) that hold for every type. */
 static int spec_check(const struct bpf_map_spec *spec, const struct bpf_map_ops **ops)
 {
 	const char *end = memchr(spec->name, 0, sizeof(spec->name));
+	int err;
 
 	if (!end)
 		return -EINVAL;
@@ -116,7 +133,8 @@ static int spec_check(const struct bpf_map_spec *spec, const struct bpf_map_ops 
 	    (spec->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)) ==
 		    (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
 		return -EINVAL;
-	return (*ops)->alloc_check(spec);
+	err = (*ops)->alloc_check(spec);
+	return err ? err : spin_lock_check(spec, *ops);
 }
 
 static struct bpf_map *map_alloc(const struct bpf_map_ops *ops, const struct bpf_map_spec *spec)
@@ -143,7 +161,7 @@ static struct bpf_map *map_alloc(const struct bpf_map_ops *ops, const struct bpf
 	memcpy(map->name, spec->name, sizeof(map->name));
 	map->btf_key_type_id = spec->btf_key_type_id;
 	map->btf_value_type_id = spec->btf_value_type_id;
-	map->spin_lock_off = -ENOENT;
+	map->spin_lock_off = bpf_spec_spin_lock_off(spec);
 	map->refcnt = map->uref = 1;
 	return map;
 }
@@ -339,7 +357,7 @@ static bool lock_flag_ok(const struct bpf_map *map, u64 flags)
 
 int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags)
 {
-	const void *found;
+	void *found;
 	long err = 0;
 
 	if (!may_read(map))
@@ -347,14 +365,16 @@ int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags)
 	if (flags & ~(u64)BPF_F_LOCK || !lock_flag_ok(map, flags))
 		return -EINVAL;
 	bpf_rcu_read_lock();
-	if (map->ops->sys_lookup_elem) {
+	if (flags && map->ops->sys_lookup_locked) {
+		err = map->ops->sys_lookup_locked(map, key, value);
+	} else if (map->ops->sys_lookup_elem) {
 		err = map->ops->sys_lookup_elem(map, key, value);
 	} else if (map->ops->map_peek_elem) {
 		err = map->ops->map_peek_elem(map, value);
 	} else if (map->ops->map_lookup_elem) {
 		found = map->ops->map_lookup_elem(map, key);
 		if (found)
-			bpf_copy_from_arena(value, found, map->value_size);
+			bpf_value_from_arena(map, value, found, flags);
 		else
 			err = -ENOENT;
 	} else {

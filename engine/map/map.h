@@ -118,6 +118,13 @@ static inline void bpf_zero_arena(void *dst, u32 size)
 		__atomic_store_n(words + i, 0, __ATOMIC_RELAXED);
 }
 
+/* map->spin_lock_off of a map that is made so. */
+static inline int bpf_spec_spin_lock_off(const struct bpf_map_spec *spec)
+{
+	return spec->spin_lock_end ? (int)(spec->spin_lock_end - sizeof(struct bpf_spin_lock))
+				   : -ENOENT;
+}
+
 /* After an update from outside of a bpf_map_mmap_sealed() map. (mmap.c) */
 void bpf_map_mirror_elem(struct bpf_map *map, const void *key);
 

@@ -54,7 +54,7 @@ static int meta_new(const struct bpf_map_spec *spec, struct bpf_map **out)
 	meta->max_entries = spec->max_entries;
 	meta->map_flags = spec->map_flags;
 	meta->map_extra = spec->map_extra;
-	meta->spin_lock_off = -ENOENT;
+	meta->spin_lock_off = bpf_spec_spin_lock_off(spec);
 	*out = meta;
 	return 0;
 }
@@ -86,7 +86,6 @@ static int template_take(struct bpf_map *map, struct template *keep)
 		err = meta_new(&keep->spec, &map->inner_map_meta);
 	}
 	if (!err) {
-		map->inner_map_meta->spin_lock_off = inner->spin_lock_off;
 		map->inner_map_meta->btf = inner->btf;
 		if (inner->btf)
 			bpf_btf_inc(inner->btf);

@@ -23,7 +23,7 @@ static pthread_mutex_t mirror_lock = PTHREAD_MUTEX_INITIALIZER;
 bool bpf_map_mmapable(const struct bpf_map *map)
 {
 	return map->map_type == BPF_MAP_TYPE_ARRAY && map->map_flags & BPF_F_MMAPABLE &&
-	       !(map->map_flags & BPF_F_WRONLY);
+	       !(map->map_flags & BPF_F_WRONLY) && map->spin_lock_off < 0;
 }
 
 bool bpf_map_mmap_sealed(const struct bpf_map *map)
@@ -71,6 +71,8 @@ int bpf_map_mmap_fd(struct bpf_map *map)
 	struct bpf_arena *arena = map->arena;
 	int ret;
 
+	if (map->spin_lock_off >= 0) /* the words of locks are nobody's to write */
+		return -EOPNOTSUPP;
 	if (!bpf_map_mmapable(map))
 		return -ENODEV;
 	if (!bpf_map_mmap_sealed(map))

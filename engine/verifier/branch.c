@@ -109,7 +109,8 @@ static void mark_ptr_or_null_reg(struct bpf_reg_state *reg, u32 id, bool is_null
 		return;
 	}
 	mark_ptr_not_null(reg);
-	reg->id = 0;
+	if (!reg_may_point_to_spin_lock(reg)) /* else it says which element's lock */
+		reg->id = 0;
 }
 
 static void mark_ptr_or_null_regs(struct bpf_verifier_state *st, u32 regno, bool is_null)

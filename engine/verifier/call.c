@@ -124,6 +124,8 @@ int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 	}
 	err = check_reg_arg(env, BPF_REG_6, SRC_OP);
 	if (!err)
+		err = check_no_lock(env, "BPF_LD_[ABS|IND]");
+	if (!err)
 		err = check_resource_leak(env, "BPF_LD_[ABS|IND]");
 	if (err)
 		return err;

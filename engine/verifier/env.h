@@ -75,6 +75,8 @@ struct bpf_jmp_history_entry {
 struct bpf_reference_state {
 	u32 id;
 	int insn_idx; /* the call that gave it */
+	const struct bpf_map
+		*lock_map; /* a lock (lock.c) of this map's value `id`; NULL: an object */
 };
 
 struct bpf_verifier_state {
@@ -387,6 +389,17 @@ int acquire_reference(struct bpf_verifier_env *env, int insn_idx); /* its id, or
 bool forget_reference(struct bpf_verifier_state *st, u32 id);
 int release_reference(struct bpf_verifier_env *env, u32 id);
 int check_resource_leak(struct bpf_verifier_env *env, const char *what);
+
+/* ---- lock.c */
+bool map_has_spin_lock(const struct bpf_map *map);
+bool reg_may_point_to_spin_lock(const struct bpf_reg_state *reg);
+int check_map_lock_use(struct bpf_verifier_env *env, const struct bpf_map *map);
+int check_lock_untouched(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, int off,
+			 int size);
+int check_call_allowed(struct bpf_verifier_env *env, const struct bpf_insn *insn);
+int check_global_call_lock(struct bpf_verifier_env *env);
+int check_no_lock(struct bpf_verifier_env *env, const char *what); /* -EINVAL: one is held */
+int process_spin_lock(struct bpf_verifier_env *env, u32 regno, bool is_lock);
 
 /* ---- call.c, helper.c */
 int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx);

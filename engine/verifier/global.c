@@ -198,6 +198,9 @@ int check_global_call(struct bpf_verifier_env *env, u32 subprog)
 	const char *name = env->subprogs[subprog].name ? env->subprogs[subprog].name : "";
 	int err;
 
+	err = check_global_call_lock(env);
+	if (err)
+		return err;
 	for (u32 i = 0; i < global->arg_cnt; i++) {
 		err = check_global_arg(env, i, &global->args[i]);
 		if (err) {

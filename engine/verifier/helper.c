@@ -49,6 +49,7 @@ static const u32 *compatible_types(u32 arg_type)
 	case ARG_PTR_TO_STACK:
 		return stack_ptr_types;
 	case ARG_PTR_TO_CONST_STR:
+	case ARG_PTR_TO_SPIN_LOCK:
 		return map_value_types;
 	default:
 		return NULL;
@@ -266,6 +267,8 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 		err = check_fixed_size(env, regno, size, MEM_UNINIT, meta);
 		return err ? err : check_ptr_alignment(env, reg, 0, size, true);
 	}
+	case ARG_PTR_TO_SPIN_LOCK:
+		return process_spin_lock(env, regno, proto->id == BPF_FUNC_spin_lock);
 	case ARG_PTR_TO_CTX:
 	case ARG_PTR_TO_STACK:
 	case ARG_PTR_TO_RINGBUF_MEM: /* see check_release_arg() */
@@ -471,7 +474,7 @@ static int set_retval(struct bpf_verifier_env *env, const struct bpf_func_proto 
 			flags &= ~PTR_MAYBE_NULL;
 		r0->map_ptr = meta->map_ptr;
 		r0->type = PTR_TO_MAP_VALUE | flags;
-		if (flags & PTR_MAYBE_NULL)
+		if (flags & PTR_MAYBE_NULL || map_has_spin_lock(meta->map_ptr))
 			r0->id = ++env->id_gen;
 		return 0;
 	case RET_PTR_TO_MEM:

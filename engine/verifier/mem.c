@@ -240,6 +240,8 @@ static int check_map_value_access(struct bpf_verifier_env *env, u32 regno, int o
 	if (!err)
 		err = check_mem_region_access(env, regno, off, size, reg->map_ptr->value_size,
 					      false);
+	if (!err)
+		err = check_lock_untouched(env, reg, off, size);
 	if (err || t != BPF_READ || value_regno < 0)
 		return err;
 	if (read_frozen_map(reg, off, size, is_ldsx, &val)) {
@@ -349,6 +351,7 @@ int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_
 			    struct bpf_call_arg_meta *meta)
 {
 	struct bpf_reg_state *reg = &cur_regs(env)[regno];
+	int err;
 
 	switch ((int)reg->type) {
 	case PTR_TO_PACKET:
@@ -361,8 +364,9 @@ int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_
 	case PTR_TO_MAP_VALUE:
 		if (check_map_access_type(env, regno, reg->off, access_size, access_type))
 			return -EACCES;
-		return check_mem_region_access(env, regno, reg->off, access_size,
-					       reg->map_ptr->value_size, zero_size_allowed);
+		err = check_mem_region_access(env, regno, reg->off, access_size,
+					      reg->map_ptr->value_size, zero_size_allowed);
+		return err ? err : check_lock_untouched(env, reg, reg->off, access_size);
 	case PTR_TO_MEM:
 	case PTR_TO_MEM | MEM_RDONLY:
 	case PTR_TO_MEM | MEM_RINGBUF:

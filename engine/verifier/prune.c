@@ -251,14 +251,15 @@ static bool same_callsites(const struct bpf_verifier_state *a, const struct bpf_
 	return true;
 }
 
-/* The same objects are held, under whatever number. */
+/* The same objects and locks are held, under whatever number. */
 static bool refs_equal(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
 		       const struct bpf_verifier_state *cur)
 {
 	if (old->ref_cnt != cur->ref_cnt)
 		return false;
 	for (u32 i = 0; i < old->ref_cnt; i++)
-		if (!check_ids(env, old->refs[i].id, cur->refs[i].id))
+		if (old->refs[i].lock_map != cur->refs[i].lock_map ||
+		    !check_ids(env, old->refs[i].id, cur->refs[i].id))
 			return false;
 	return true;
 }

@@ -17,6 +17,7 @@ int acquire_reference(struct bpf_verifier_env *env, int insn_idx)
 	}
 	st->refs[st->ref_cnt].id = ++env->id_gen;
 	st->refs[st->ref_cnt].insn_idx = insn_idx;
+	st->refs[st->ref_cnt].lock_map = NULL;
 	return (int)st->refs[st->ref_cnt++].id;
 }
 
@@ -49,6 +50,8 @@ int check_resource_leak(struct bpf_verifier_env *env, const char *what)
 
 	if (st->curframe || !st->ref_cnt)
 		return 0;
+	if (check_no_lock(env, what))
+		return -EINVAL;
 	for (u32 i = 0; i < st->ref_cnt; i++)
 		verbose(env, "Unreleased reference id=%d alloc_insn=%d\n", st->refs[i].id,
 			st->refs[i].insn_idx);

@@ -73,6 +73,8 @@ static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
 		return -EINVAL;
 	}
 	env->aux[i].map_idx = idx + 1;
+	if (check_map_lock_use(env, env->prog->used_maps[idx]))
+		return -EINVAL;
 	if (insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
 		return check_map_value_ref(env, env->prog->used_maps[idx], insn[1].imm);
 	if (insn[1].imm) {
@@ -286,6 +288,9 @@ static int check_jmp_class(struct bpf_verifier_env *env, const struct bpf_insn *
 	env->jmps_processed++;
 	switch (BPF_OP(insn->code)) {
 	case BPF_CALL:
+		err = check_call_allowed(env, insn);
+		if (err)
+			return err;
 		if (insn->src_reg == BPF_PSEUDO_CALL)
 			err = check_func_call(env, insn, &env->insn_idx);
 		else

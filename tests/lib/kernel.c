@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include "core/btf.h"
 #include "tests/lib/kernel.h"
+#include "tests/lib/lock_btf.h"
 #include "uapi/bpf_insn.h"
 
 static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
@@ -99,6 +100,8 @@ int kernel_map_create(const struct bpf_map_spec *spec)
 
 int kernel_map_create_outer(const struct bpf_map_spec *spec, int inner_fd)
 {
+	u32 btf[LOCK_BTF_WORDS], key_type;
+	int __do_close btf_fd = -1;
 	union bpf_attr u;
 
 	memset(&u, 0, sizeof(u));
@@ -109,6 +112,14 @@ int kernel_map_create_outer(const struct bpf_map_spec *spec, int inner_fd)
 	u.map_flags = spec->map_flags;
 	u.map_extra = spec->map_extra;
 	u.inner_map_fd = (u32)inner_fd;
+	if (spec->spin_lock_end) {
+		btf_fd = kernel_btf_load(btf, lock_btf(spec, btf, &key_type));
+		if (btf_fd < 0)
+			return btf_fd;
+		u.btf_fd = (u32)btf_fd;
+		u.btf_key_type_id = key_type;
+		u.btf_value_type_id = LOCK_BTF_VALUE;
+	}
 	return sys_bpf(BPF_MAP_CREATE, &u);
 }
 
@@ -127,6 +138,11 @@ static int map_elem(enum bpf_cmd cmd, int fd, const void *key, const void *value
 int kernel_map_lookup(int fd, const void *key, void *value)
 {
 	return map_elem(BPF_MAP_LOOKUP_ELEM, fd, key, value, 0);
+}
+
+int kernel_map_lookup_flags(int fd, const void *key, void *value, u64 flags)
+{
+	return map_elem(BPF_MAP_LOOKUP_ELEM, fd, key, value, flags);
 }
 
 int kernel_map_update(int fd, const void *key, const void *value, u64 flags)

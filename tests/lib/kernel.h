@@ -21,9 +21,11 @@ int kernel_prog_load(const struct bpf_prog_load_attr *attr, const int *map_fds, 
 int kernel_btf_load(const void *data, u32 size);
 int kernel_test_run(int prog_fd, struct bpf_test_run *run);
 
+/* With spin_lock_end, BTF of such values is loaded for it. */
 int kernel_map_create(const struct bpf_map_spec *spec);
 int kernel_map_create_outer(const struct bpf_map_spec *spec, int inner_fd); /* a map of maps */
 int kernel_map_lookup(int fd, const void *key, void *value);
+int kernel_map_lookup_flags(int fd, const void *key, void *value, u64 flags);
 int kernel_map_update(int fd, const void *key, const void *value, u64 flags);
 int kernel_map_delete(int fd, const void *key);
 int kernel_map_next_key(int fd, const void *key, void *next_key);

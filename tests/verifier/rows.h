@@ -46,6 +46,10 @@ enum row_map {
 	OUTER, /* array_of_maps, four slots; ARRAY8 is the template and in slot 0 */
 	BLOOM8, /* bloom_filter of 8-byte values */
 	LPM, /* lpm_trie with 4 bytes of address and 8-byte values */
+	LOCKED, /* hash with 16-byte values: 4 bytes, a struct bpf_spin_lock, 8 bytes */
+	LOCKARR, /* array of one such value */
+	LOCKARR2, /* array of four values of 32 bytes, the lock at 8 */
+	OUTERL, /* array_of_maps, four slots; LOCKARR is the template and in slot 0 */
 	ROW_MAPS,
 };
 

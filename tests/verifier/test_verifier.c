@@ -33,6 +33,7 @@
 #include "tests/verifier/rows_pointer.h"
 #include "tests/verifier/rows_atomic.h"
 #include "tests/verifier/rows_ref.h"
+#include "tests/verifier/rows_lock.h"
 
 #define MAX_GENERATED	70000
 /* The kernel's own ENOTSUPP, which leaks out of bpf(2) in places; here it is EOPNOTSUPP. */
@@ -50,7 +51,7 @@ struct table {
 static const struct table tables[] = {
 	TABLE(basic), TABLE(alu),    TABLE(v4),	     TABLE(jump),   TABLE(bounds), TABLE(stack),
 	TABLE(spill), TABLE(ctx),    TABLE(map),     TABLE(packet), TABLE(helper), TABLE(call),
-	TABLE(loop),  TABLE(ld_abs), TABLE(pointer), TABLE(atomic), TABLE(ref),
+	TABLE(loop),  TABLE(ld_abs), TABLE(pointer), TABLE(atomic), TABLE(ref),	   TABLE(lock),
 };
 
 static const struct bpf_map_spec map_specs[ROW_MAPS] = {
@@ -68,6 +69,10 @@ static const struct bpf_map_spec map_specs[ROW_MAPS] = {
 	[STACK8] = {BPF_MAP_TYPE_STACK, 0, 8, 4, .name = "stack8"},
 	[OUTER] = {BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 4, .name = "outer"},
 	[BLOOM8] = {BPF_MAP_TYPE_BLOOM_FILTER, 0, 8, 4, .name = "bloom8"},
+	[LOCKED] = {BPF_MAP_TYPE_HASH, 4, 16, 8, .name = "locked", .spin_lock_end = 8},
+	[LOCKARR] = {BPF_MAP_TYPE_ARRAY, 4, 16, 1, .name = "lockarr", .spin_lock_end = 8},
+	[LOCKARR2] = {BPF_MAP_TYPE_ARRAY, 4, 32, 4, .name = "lockarr2", .spin_lock_end = 12},
+	[OUTERL] = {BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 4, .name = "outerl"},
 	[LPM] = {BPF_MAP_TYPE_LPM_TRIE, 8, 8, 4, BPF_F_NO_PREALLOC, .name = "lpm"},
 };
 
@@ -82,15 +87,16 @@ static int make_our_map(int i, struct bpf_map **map)
 {
 	static const u8 zeros[64];
 	struct bpf_map_spec spec = map_specs[i];
+	bool outer = i == OUTER || i == OUTERL;
 	struct bpf_map *inner = NULL;
 	int err;
 
-	if (i == OUTER) {
-		inner = map[ARRAY8 - OUTER]; /* of this set */
+	if (outer) {
+		inner = map[(i == OUTERL ? LOCKARR : ARRAY8) - i]; /* of this set */
 		spec.inner_map_id = inner->id;
 	}
 	err = bpf_map_create(&spec, 0, -1, -1, map);
-	if (!err && i == OUTER)
+	if (!err && outer)
 		err = bpf_map_update_slot(*map, zeros, inner, BPF_ANY);
 	if (!err && map_specs[i].map_type == BPF_MAP_TYPE_HASH)
 		err = bpf_map_update(*map, zeros, zeros, BPF_ANY);
@@ -125,13 +131,13 @@ static int make_kernel_maps(void **state)
 	if (no_kernel)
 		return 0;
 	for (int i = 0; i < ROW_MAPS; i++) {
-		int err = kernel_maps[i] =
-			i == OUTER ? kernel_map_create_outer(&map_specs[i], kernel_maps[ARRAY8])
-				   : kernel_map_create(&map_specs[i]);
+		bool outer = i == OUTER || i == OUTERL;
+		int *inner = &kernel_maps[i == OUTERL ? LOCKARR : ARRAY8];
+		int err = kernel_maps[i] = outer ? kernel_map_create_outer(&map_specs[i], *inner)
+						 : kernel_map_create(&map_specs[i]);
 
-		if (err >= 0 && i == OUTER)
-			err = kernel_map_update(kernel_maps[i], zeros, &kernel_maps[ARRAY8],
-						BPF_ANY);
+		if (err >= 0 && outer)
+			err = kernel_map_update(kernel_maps[i], zeros, inner, BPF_ANY);
 		if (err >= 0 && map_specs[i].map_type == BPF_MAP_TYPE_HASH)
 			err = kernel_map_update(kernel_maps[i], zeros, zeros, BPF_ANY);
 		if (err < 0) {
