@@ -167,7 +167,6 @@ static int setup(void **state)
 		}
 	}
 	if (why) {
-		print_message("the kernel's cgroups are not to be had: %s\n", why);
 		*state = (void *)why;
 		return 0;
 	}
@@ -316,8 +315,10 @@ static void test_random(void **state)
 	char text[NR_PROGS * NR_NODES + 1];
 	struct rng rng;
 
-	if (*state)
+	if (*state) {
+		print_message("the kernel's cgroups are not to be had: %s\n", (char *)*state);
 		skip();
+	}
 	rng = rng_init("diff_cgroup");
 	node_new(0, -1);
 	for (u32 type = 0; type < MAX_CGROUP_BPF_ATTACH_TYPE; type++)

@@ -235,16 +235,13 @@ static void trace_formats(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(numbers_from_text, start_over),
 		cmocka_unit_test_setup(trace_formats, start_over),
 	};
 	int err;
 
-	if (kernel_unavailable()) {
-		printf("[  SKIPPED ] no kernel to compare with: %s\n", kernel_unavailable());
-		return 0;
-	}
+	kernel_or_skip(tests, ARRAY_SIZE(tests));
 	err = cmocka_run_group_tests(tests, NULL, NULL);
 	printf("%llu runs compared\n", (unsigned long long)both_compared);
 	return err;

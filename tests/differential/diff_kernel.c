@@ -184,8 +184,10 @@ static void run_ops(enum engine engine)
 	struct op_run r = {.engine = engine};
 	u32 ops;
 
-	if (!have[engine])
-		skip(); /* setup() said why */
+	if (!have[engine]) {
+		print_message("%s\n", kernel_unavailable());
+		skip();
+	}
 	faults = 0;
 	ops = testop_each(TESTOP_OPERANDS | TESTOP_REGISTERS, run_op, &r);
 	print_message("%s: %u operations, %u runs\n", engine_name(engine), ops, r.runs);

@@ -9,17 +9,6 @@
 #include "tests/lib/kernel.h"
 #include "tests/lib/map_model.h"
 
-static int need_kernel(void **state)
-{
-	const char *why = kernel_unavailable();
-
-	if (why) {
-		print_message("bpf(2) is not to be had: %s\n", why);
-		skip();
-	}
-	return 0;
-}
-
 /* ENOTSUPP is not an errno that leaves a FUSE filesystem. */
 static int ours_of(int kernel_errno)
 {
@@ -439,16 +428,13 @@ static void test_prog_array(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_create, need_kernel),
-		cmocka_unit_test_setup(test_hash, need_kernel),
-		cmocka_unit_test_setup(test_arrays, need_kernel),
-		cmocka_unit_test_setup(test_percpu_hash, need_kernel),
-		cmocka_unit_test_setup(test_lru_not_full, need_kernel),
-		cmocka_unit_test_setup(test_access, need_kernel),
-		cmocka_unit_test_setup(test_frozen, need_kernel),
-		cmocka_unit_test_setup(test_prog_array, need_kernel),
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_create),	     cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_arrays),	     cmocka_unit_test(test_percpu_hash),
+		cmocka_unit_test(test_lru_not_full), cmocka_unit_test(test_access),
+		cmocka_unit_test(test_frozen),	     cmocka_unit_test(test_prog_array),
 	};
 
+	kernel_or_skip(tests, ARRAY_SIZE(tests));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,17 +13,6 @@
 #include "tests/lib/kernel.h"
 #include "tests/lib/map_model.h"
 
-static int need_kernel(void **state)
-{
-	const char *why = kernel_unavailable();
-
-	if (why) {
-		print_message("bpf(2) is not to be had: %s\n", why);
-		skip();
-	}
-	return 0;
-}
-
 /* ENOTSUPP is not an errno that leaves a FUSE filesystem. */
 static int ours_of(int kernel_errno)
 {
@@ -480,12 +469,13 @@ static void test_maps_of_maps(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_create, need_kernel),
-		cmocka_unit_test_setup(test_queue_stack, need_kernel),
-		cmocka_unit_test_setup(test_lpm_trie, need_kernel),
-		cmocka_unit_test_setup(test_maps_of_maps, need_kernel),
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_create),
+		cmocka_unit_test(test_queue_stack),
+		cmocka_unit_test(test_lpm_trie),
+		cmocka_unit_test(test_maps_of_maps),
 	};
 
+	kernel_or_skip(tests, ARRAY_SIZE(tests));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,8 @@ int classic_kernel_loopback(struct classic_kernel *k)
 	int one = 1, err;
 
 	k->rx = k->tx = -1;
-	if (unshare(CLONE_NEWNET))
+	/* Who may not, may in a user namespace, mostly. */
+	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET))
 		return -errno;
 	k->tx = packet_socket(0);
 	if (k->tx < 0)

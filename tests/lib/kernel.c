@@ -4,8 +4,11 @@
  * The attributes are zeroed by memset(): an initialiser need not reach beyond the member that it names, and the
  * kernel refuses what is not zero there.
  */
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include <cmocka.h>
 #include "core/btf.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/lock_btf.h"
@@ -188,4 +191,18 @@ const char *kernel_unavailable(void)
 	snprintf(why, sizeof(why), "bpf(2) is not usable here: %s",
 		 err ? strerror(-err) : "a test run gave a wrong value");
 	return why;
+}
+
+static void skipped(void **state)
+{
+	print_message("%s\n", kernel_unavailable());
+	skip();
+}
+
+void kernel_or_skip(struct CMUnitTest *tests, size_t cnt)
+{
+	if (!kernel_unavailable())
+		return;
+	for (size_t i = 0; i < cnt; i++)
+		tests[i] = (struct CMUnitTest){tests[i].name, skipped, NULL, NULL, NULL};
 }

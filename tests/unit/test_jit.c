@@ -86,20 +86,35 @@ static void jumps_of_all_lengths(void **state)
 	}
 }
 
-static double seconds(void)
+/* Compile, run, check; the processor time of compiling. */
+static double cost(const struct bpf_insn *p, u32 n, u64 result)
 {
-	struct timespec t;
+	struct timespec start, end;
+	struct bpf_prog *prog;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+	prog = jitprog_compile1(p, n);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+	assert_int_equal(bpf_prog_run(prog, NULL), result);
+	jitprog_free(prog);
+	return (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 }
 
-/* 120,000 blocks that run from the last to the first, and R6 is read in the very last. */
-static void jumps_backward_all_the_way(void **state)
+/* Eight times the program may cost much more than eight times as much, but not sixty-four times. */
+static void assert_no_square(double (*of_size)(u32 size), u32 size)
 {
-	u32 blocks = 120000, n = 0;
+	double small = of_size(size / 8), large = of_size(size);
+
+	if (large > 32 * small)
+		fail_msg("%f s for %u, %f s for %u", small, size / 8, large, size);
+}
+
+/* Blocks that run from the last to the first, and R6 is read in the very last. */
+static double backward(u32 blocks)
+{
 	struct bpf_insn *p = malloc((blocks * 2 + 8) * sizeof(*p));
-	double start;
+	double spent;
+	u32 n = 0;
 
 	p[n++] = (struct bpf_insn)BPF_MOV64_IMM(0, 0);
 	p[n++] = (struct bpf_insn)BPF_MOV64_IMM(6, 7);
@@ -110,21 +125,22 @@ static void jumps_backward_all_the_way(void **state)
 		p[n++] = (struct bpf_insn)BPF_ALU64_IMM(BPF_ADD, 0, 1);
 		p[n++] = (struct bpf_insn)BPF_JMP_A(-4);
 	}
-	start = seconds();
-	struct bpf_prog *prog = jitprog_compile1(p, n);
-
-	assert_true(seconds() - start < 5);
-	assert_int_equal(bpf_prog_run(prog, NULL), blocks + 7);
-	jitprog_free(prog);
+	spent = cost(p, n, blocks + 7);
 	free(p);
+	return spent;
+}
+
+static void jumps_backward_all_the_way(void **state)
+{
+	assert_no_square(backward, 120000);
 }
 
 /* Each jump spans 124 bytes, and more when one of the twelve inside of it is long; the last one has to be. */
-static void jumps_that_grow_one_by_one(void **state)
+static double growing(u32 cnt)
 {
-	u32 cnt = 600000, n = 0;
 	struct bpf_insn *p = malloc(cnt * sizeof(*p));
-	double start;
+	double spent;
+	u32 n = 0;
 
 	p[n++] = (struct bpf_insn)BPF_MOV64_IMM(0, 0);
 	while (n < cnt - 64) {
@@ -134,13 +150,14 @@ static void jumps_that_grow_one_by_one(void **state)
 	while (n < cnt - 1)
 		p[n++] = (struct bpf_insn)BPF_MOV64_IMM(1, -1);
 	p[n++] = (struct bpf_insn)BPF_EXIT_INSN();
-	start = seconds();
-	struct bpf_prog *prog = jitprog_compile1(p, n);
-
-	assert_true(seconds() - start < 5);
-	assert_int_equal(bpf_prog_run(prog, NULL), (cnt - 64) / 2 * 4);
-	jitprog_free(prog);
+	spent = cost(p, n, (cnt - 64) / 2 * 4);
 	free(p);
+	return spent;
+}
+
+static void jumps_that_grow_one_by_one(void **state)
+{
+	assert_no_square(growing, 600000);
 }
 
 /* ---- calls */
