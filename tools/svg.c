@@ -12,8 +12,8 @@
 #define WIDTH	 1200.0
 #define MARGIN	 10.0
 #define HEIGHT	 18
-#define TOP	 64
-#define BOTTOM	 34
+#define TOP	 74
+#define BOTTOM	 10
 #define CHAR	 7.1 /* a character of the font is about as wide */
 #define TOO_THIN 0.05 /* pixels: such boxes are left out */
 
@@ -222,9 +222,8 @@ void svg_print(const struct frame *root, const char *title, FILE *out)
 		"text-anchor=\"end\">Search"
 		"</text>\n"
 		"<text id=\"found\" x=\"%.0f\" y=\"46\" text-anchor=\"end\"></text>\n"
-		"<text id=\"info\" x=\"%.0f\" y=\"%u\"></text>\n",
-		WIDTH / 2, root->total, MARGIN, WIDTH - MARGIN, WIDTH - MARGIN, MARGIN,
-		pic.height - 12);
+		"<text id=\"info\" x=\"%.0f\" y=\"64\"></text>\n",
+		WIDTH / 2, root->total, MARGIN, WIDTH - MARGIN, WIDTH - MARGIN, MARGIN);
 	print_frames(&pic, root, 0, 0);
 	fprintf(out, "%s</svg>\n", script);
 }
