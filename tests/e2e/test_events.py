@@ -269,6 +269,17 @@ def test_dwarf(m, burn):
     assert share(found, "main", "work", "sum_numbers") > 0.02
 
 
+def test_lost(m, burn):
+    """More than can be done is lost, and counted; the source goes all the same."""
+    m.load("event_samples")
+    perf(m, "cpu", burn().pid, freq=100000, extra=(("unwind", "dwarf" if os.uname().machine == "x86_64" else ""),))
+    wait_count(m, "cpu", "run", 20)
+    wait_count(m, "cpu", "lost", 1)
+    assert stats(m, "cpu")["state"] == "running"
+    m.sh("rmdir $M/events/cpu")
+    assert os.listdir(m.p("events")) == []
+
+
 def test_nobodys_deputy(m, burn):
     """A pid is the client's own to name: the kernel is asked as that client."""
     m.load("event_samples")
@@ -513,6 +524,38 @@ def test_interface(m):
     wait_for(lambda: len(read_pcap(out)) == 23, "the packets after the restart")
     r = pcap(m, "no", "keep_udp", ("interface", "nosuch0"), check=False)
     assert r.returncode and "there is no interface nosuch0" in m.log()
+
+
+def test_interface_actions(m):
+    """Actions on a live interface, into `out`; a source goes while packets come."""
+    m.load("event_packets")
+    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.bind(("127.0.0.1", 0))
+    port = sink.getsockname()[1]
+    sender = subprocess.Popen([sys.executable, "-c", """
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+end = time.time() + 100
+while time.time() < end:
+    s.sendto(b"x" * 60, ("127.0.0.1", %d))
+""" % port])
+    outs = [os.path.join(m.base, n) for n in ("xdp", "tc")]
+    try:
+        for prog, out in zip(("drop_udp", "grow"), outs):
+            pcap(m, prog, prog, ("interface", "lo"), ("filter", "udp port %d" % port), ("out", out))
+        for prog in ("drop_udp", "grow"):
+            wait_count(m, prog, "run", 500)
+        s = stats(m, "drop_udp")
+        assert s["dropped"] == s["run"] and s["errors"] == "0"
+        assert stats(m, "grow")["dropped"] == "0"
+        m.sh("rm -r $M/events/drop_udp; rmdir $M/events/grow")
+        assert sender.poll() is None and os.listdir(m.p("events")) == []
+    finally:
+        sender.kill()
+        sender.wait()
+    assert read_pcap(outs[0]) == []
+    grown = read_pcap(outs[1])
+    assert len(grown) >= 500 and {len(p[2]) for p in grown} == {14 + 20 + 8 + 60 + 20}
 
 
 # ---- timer
