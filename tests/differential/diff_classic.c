@@ -116,6 +116,13 @@ static const struct classic_row frame_progs[] = {
 	FRAME_PROG("ldh [net + x]", {LDXI(5), LDI(H, (u32)SKF_NET_OFF), RETA}),
 	FRAME_PROG("msh of the network header", {MSH((u32)SKF_NET_OFF), TXA, RETA}),
 	FRAME_PROG("nlattr", {LDXI(0x45), LDA(14), ANC(NLATTR), RETA}),
+	FRAME_PROG("nlattr inside the one at 14", {LDXI(1), LDA(14), ANC(NLATTR_NEST), RETA}),
+	FRAME_PROG("mark", {ANC(MARK), RETA}),
+	FRAME_PROG("queue", {ANC(QUEUE), RETA}),
+	FRAME_PROG("rxhash", {ANC(RXHASH), RETA}),
+	FRAME_PROG("A ^ X", {ANC(PROTOCOL), TAX, LD(W, 0), ANC(ALU_XOR_X), RETA}),
+	FRAME_PROG("a cpu there is", {ANC(CPU), ALUK(RSH, 13), RETA}),
+	FRAME_PROG("random without its bits", {LDXI(7), ANC(RANDOM), ALUK(AND, 0), TXA, RETA}),
 	FRAME_PROG("the payload's first byte", {ANC(PAY_OFFSET), TAX, LDI(B, 0), RETA}),
 };
 

@@ -64,6 +64,7 @@ u32 classic_run_frame(const struct bpf_prog *prog, const void *frame, u32 len)
 	skb.md.vlan_proto = tag.md.vlan_proto;
 	skb.md.vlan_tci = tag.md.vlan_tci;
 	skb.md.ifindex = 1;
+	skb.md.mark = CLASSIC_MARK;
 	skb.hatype = ARPHRD_LOOPBACK;
 	ret = run(prog, &skb);
 	free(buf);

@@ -8,6 +8,8 @@
 #include "core/run.h"
 #include "prog_type/skb.h"
 
+#define CLASSIC_MARK 0x2345678u /* what frames on the loopback are marked with */
+
 /* The packet is all there is: no link header, no device. */
 u32 classic_run(const struct bpf_prog *prog, const void *data, u32 len);
 /* A frame as it comes in on the loopback, seen by a packet socket. */

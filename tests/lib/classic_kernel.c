@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include "tests/lib/classic.h"
 #include "tests/lib/classic_kernel.h"
 
 #ifndef PACKET_IGNORE_OUTGOING
@@ -48,6 +49,7 @@ static int packet_socket(int protocol)
 int classic_kernel_loopback(struct classic_kernel *k)
 {
 	int one = 1, err;
+	u32 mark = CLASSIC_MARK;
 
 	k->rx = k->tx = -1;
 	/* Who may not, may in a user namespace, mostly. */
@@ -56,6 +58,7 @@ int classic_kernel_loopback(struct classic_kernel *k)
 	k->tx = packet_socket(0);
 	if (k->tx < 0)
 		return k->tx;
+	setsockopt(k->tx, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
 	err = loopback_up(k->tx);
 	if (err)
 		return err;
