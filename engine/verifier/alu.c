@@ -13,7 +13,7 @@
  *   B. What is not tracked (division, modulo, shifts by an unknown amount) becomes unknown.
  * Pure functions; any thread. Tests: tests/unit/test_alu.c.
  */
-#include "verifier/state.h"
+#include "verifier/reg_state.h"
 
 typedef __int128 s128;
 typedef unsigned __int128 u128;

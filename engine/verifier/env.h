@@ -21,7 +21,7 @@
 #include "core/btf.h"
 #include "core/disasm.h"
 #include "core/run.h"
-#include "verifier/state.h"
+#include "verifier/reg_state.h"
 
 #define BPF_COMPLEXITY_LIMIT_JMP_SEQ 8192 /* branches that wait */
 #define BPF_VERIFIER_MAX_MEM	     (768UL << 20) /* bytes in states, all together */

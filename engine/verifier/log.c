@@ -8,7 +8,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include "verifier/state.h"
+#include "verifier/reg_state.h"
 
 static const char *const type_names[__BPF_REG_TYPE_MAX] = {
 	[NOT_INIT] = "?",

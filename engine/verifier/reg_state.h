@@ -1,11 +1,10 @@
 /*
- * state.h - what the verifier knows at one point of one path
+ * reg_state.h - what the verifier knows of one register, or of one stack slot, at one point of one path
  *
- * bpf_verifier_state is a stack of function frames; a frame holds eleven registers and the stack
- * slots that were touched. Names and meanings are the kernel's (include/linux/bpf_verifier.h).
+ * Names and meanings are the kernel's (include/linux/bpf_verifier.h). Frames and whole states are in env.h.
  */
-#ifndef UBPFFS_VERIFIER_STATE_H
-#define UBPFFS_VERIFIER_STATE_H
+#ifndef UBPFFS_VERIFIER_REG_STATE_H
+#define UBPFFS_VERIFIER_REG_STATE_H
 
 #include "core/log.h"
 #include "core/prog.h"
