@@ -6,6 +6,9 @@
  *	bench_cgroup rr PROCS			UDP there and back over lo; prints ns, the median
  *	bench_cgroup sink ADDRESS		takes what TCP brings, until the other side ends
  *	bench_cgroup tcp ADDRESS PROCS		sends to a sink for 2 seconds; prints Gbit/s
+ *	bench_cgroup run FILE			packets through a .run file; prints ns, the medians: on one descriptor, and
+ *						with open and close each time
+ *	bench_cgroup mkdir DIR			makes 10,000 cgroups below; a table of what one costs
  *
  * PROCS is a cgroup.procs file that is joined before the sending socket is made, or "-". bench_cgroup.sh drives it.
  */
@@ -16,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "cgroup/cgroup.h"
@@ -239,6 +243,71 @@ static int bench_tcp(const char *text, const char *procs)
 	return 0;
 }
 
+/* ---- files */
+
+static long long run_once(int fd, const char *file)
+{
+	char packet[64] = {0x45}, report[4096];
+	long long start = now();
+	int at = fd >= 0 ? fd : open(file, O_RDWR | O_CLOEXEC);
+
+	if (at < 0 || pwrite(at, packet, sizeof(packet), 0) != sizeof(packet) ||
+	    pread(at, report, sizeof(report), 0) < 1)
+		die(file);
+	if (fd < 0)
+		close(at);
+	return now() - start;
+}
+
+static int bench_run(const char *file)
+{
+	static long long took[ROUND_TRIPS];
+	int fd = open(file, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		die(file);
+	for (int each = 0; each < 2; each++) {
+		for (u32 i = 0; i < ROUND_TRIPS; i++)
+			took[i] = run_once(each ? -1 : fd, file);
+		qsort(took, ROUND_TRIPS, sizeof(*took), by_value);
+		printf("%s%lld", each ? " " : "", took[ROUND_TRIPS / 2]);
+	}
+	printf("\n");
+	return 0;
+}
+
+/* A hundred side by side, the others below them. */
+static void make_dir(const char *dir, u32 i)
+{
+	char path[4096];
+
+	if (i < 100)
+		snprintf(path, sizeof(path), "%s/%u", dir, i);
+	else
+		snprintf(path, sizeof(path), "%s/%u/%u", dir, i % 100, i);
+	if (mkdir(path, 0755) < 0)
+		die(path);
+}
+
+static int bench_mkdir(const char *dir)
+{
+	static const u32 sizes[] = {100, 1000, 10000};
+	u32 n = 0, row;
+	long long start;
+
+	printf("| cgroups | the last tenth, us each |\n| ---: | ---: |\n");
+	for (row = 0; row < ARRAY_SIZE(sizes); row++) {
+		while (n < sizes[row] - sizes[row] / 10)
+			make_dir(dir, n++);
+		start = now();
+		while (n < sizes[row])
+			make_dir(dir, n++);
+		printf("| %u | %.0f |\n", n, (double)(now() - start) / (sizes[row] / 10) / 1000);
+		fflush(stdout);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -253,6 +322,10 @@ int main(int argc, char **argv)
 		return sink(argv[2]);
 	if (!strcmp(what, "tcp") && argc == 4)
 		return bench_tcp(argv[2], argv[3]);
-	fprintf(stderr, "usage: bench_cgroup attach|packets|rr|sink|tcp ...\n");
+	if (!strcmp(what, "run") && argc == 3)
+		return bench_run(argv[2]);
+	if (!strcmp(what, "mkdir") && argc == 3)
+		return bench_mkdir(argv[2]);
+	fprintf(stderr, "usage: bench_cgroup attach|packets|rr|sink|tcp|run|mkdir ...\n");
 	return 1;
 }

@@ -62,3 +62,15 @@ row "UDP there and back over lo, 4 hooks, ns" "$bench" rr
 row "UDP packets a second, one at a time, 1 hook" "$bench" packets 1
 row "UDP packets a second, 1000 at a time, 1 hook" "$bench" packets 1000
 row "TCP over veth, Gbit/s" tcp
+
+echo
+echo "| a packet of 64 bytes through \`egress.run\`, ns | one descriptor | open and close each time |"
+echo "| --- | ---: | ---: |"
+for name in . A 1/2/3/4/5/6/7/8; do
+	echo "| \`cgroup/$name\` | $("$bench" run "$m/cgroup/$name/egress.run" | sed 's/ / | /') |"
+done
+echo
+echo "What \`mkdir\` of a cgroup costs with \`-o enforce\`: a directory of the host, a queue, a share of a transaction of rules."
+echo
+mkdir "$m/cgroup/many"
+"$bench" mkdir "$m/cgroup/many"
