@@ -466,7 +466,8 @@ static int show_set(struct fs_node *node, struct fs_text *out, bool effective)
 		print_prog(items[i].prog, out);
 		if (effective) {
 			path_of_id(items[i].cgroup_id, path, sizeof(path));
-			fs_text_printf(out, " id %u from %s\n", items[i].prog->id, path);
+			fs_text_printf(out, " id %u %s from %s\n", items[i].prog->id,
+				       flags_word(items[i].flags), path);
 		} else {
 			fs_text_printf(out, " %s\n", flags_word(flags));
 		}

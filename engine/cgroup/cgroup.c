@@ -105,7 +105,8 @@ static struct bpf_prog_array *compute_effective(const struct cgroup *cgrp, u32 t
 			continue;
 		for (; a; a = a->next) {
 			bpf_prog_inc(a->prog);
-			array->items[array->nr++] = (struct cgroup_bpf_item){a->prog, p->id};
+			array->items[array->nr++] =
+				(struct cgroup_bpf_item){a->prog, p->id, p->bpf[type].flags};
 		}
 	}
 	return array;
@@ -470,7 +471,7 @@ int cgroup_bpf_query(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, bool
 				(*items)[(*nr)++] = bpf->effective->items[i];
 	} else if (*items) {
 		for (a = bpf->progs; a; a = a->next)
-			(*items)[(*nr)++] = (struct cgroup_bpf_item){a->prog, cgrp->id};
+			(*items)[(*nr)++] = (struct cgroup_bpf_item){a->prog, cgrp->id, bpf->flags};
 	}
 	for (i = 0; i < *nr; i++)
 		bpf_prog_inc((*items)[i].prog);

@@ -41,10 +41,11 @@ enum cgroup_bpf_attach_type {
 
 struct cgroup;
 
-/* One program of a set, and where it is attached. References are the array's. */
+/* One program of a set, and where and how it is attached. References are the array's. */
 struct cgroup_bpf_item {
 	struct bpf_prog *prog;
 	u64 cgroup_id;
+	u32 flags;
 };
 
 struct bpf_prog_array {

@@ -61,6 +61,10 @@ def test_flags(tree):
          "echo allow2 multi > $M/cgroup/A/ingress.attach; echo deny multi > $M/cgroup/A/B/ingress.attach")
     assert effective(m, "A/B/C") == ["deny", "allow", "allow2"]
     assert run(m, "A/B/C") == 0
+    ids = {name: m.info("progs", name, "info")["id"] for name in ("allow", "allow2", "deny")}
+    assert m.read("cgroup/A/B/C/ingress.effective").splitlines() == [
+        "deny id %s multi from A/B" % ids["deny"], "allow id %s multi from A" % ids["allow"],
+        "allow2 id %s multi from A" % ids["allow2"]]
     m.sh("echo allow multi replace deny > $M/cgroup/A/B/ingress.attach")
     assert effective(m, "A/B/C") == ["allow", "allow", "allow2"]
     m.sh("cat $M/cgroup/A/ingress.attach > $T/f; cat $T/f > $M/cgroup/A/ingress.attach")  # what it prints is taken
