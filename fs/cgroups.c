@@ -247,6 +247,11 @@ static int detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct sto
 	u32 nr, i;
 	int err = list_links(dir->fd, type, &links, &nr);
 
+	/* The model, as Linux, takes whatever is alone in its place; here who names a program means it. */
+	for (i = 0; !err && obj && i < nr && links[i].ino != obj->ino; i++)
+		;
+	if (!err && obj && i == nr)
+		err = -ENOENT;
 	if (!err)
 		err = cgroup_bpf_detach(cgrp, type, obj ? obj->prog : NULL);
 	for (i = 0; !err && i < nr; i++)
@@ -794,7 +799,10 @@ static void attach_links(int fd, struct cgroup *cgrp, const char *path)
 	}
 }
 
-/* Parents before children, so that overrides are allowed when they are attached. */
+/*
+ * Cgroups are made parents first, and programs attached children first: what a parent has now, `exclusive` perhaps, may
+ * have come after what its children have, and would refuse them.
+ */
 static int start_dir(int fd, const char *path)
 {
 	struct tree_names names;
@@ -808,7 +816,6 @@ static int start_dir(int fd, const char *path)
 	cgrp = place_get(st.st_ino, known, sizeof(known));
 	if (!cgrp)
 		return -ENOENT;
-	attach_links(fd, cgrp, path);
 	err = tree_list(fd, false, &names);
 	for (size_t i = 0; !err && i < names.n; i++) {
 		int child = openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -823,6 +830,7 @@ static int start_dir(int fd, const char *path)
 	}
 	if (!err)
 		tree_names_free(&names);
+	attach_links(fd, cgrp, path);
 	cgroup_put(cgrp);
 	return err;
 }

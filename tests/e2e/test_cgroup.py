@@ -1,5 +1,7 @@
 """M/cgroup: the hierarchy, what is attached and what is effective."""
 import os
+import random
+import re
 
 import pytest
 
@@ -139,3 +141,107 @@ def test_permissions(tree):
     m.sh("echo allow > $M/cgroup/A/B/D/ingress.attach; mkdir $M/cgroup/A/B/D/mine", user=a)
     m.fails("echo > $M/cgroup/A/B/D/ingress.attach", "Permission denied", user=b)
     assert effective(m, "A/B/D/mine") == ["allow"]
+
+
+class Model:
+    """The hierarchy as Linux describes it: path -> (flags, programs)."""
+    def __init__(self):
+        self.at = {".": ("", [])}
+
+    @staticmethod
+    def above(path):
+        return None if path == "." else os.path.dirname(path) or "."
+
+    def upwards(self, path):
+        while path is not None:
+            yield path
+            path = self.above(path)
+
+    def effective(self, path):
+        lines = []
+        for p in self.upwards(path):
+            flags, progs = self.at[p]
+            if not lines or flags == "multi":
+                lines += ["%s %s from %s" % (prog, flags, p) for prog in progs]
+        return lines
+
+    def attach(self, path, prog, flags, replace):
+        for p in list(self.upwards(path))[1:]:
+            if self.at[p][1]:
+                if self.at[p][0] == "exclusive":
+                    return False
+                break
+        old, progs = self.at[path]
+        if progs and old != flags:
+            return False
+        if progs == [prog] and flags != "multi" or prog in progs and replace is None:
+            return True  # as it is
+        if replace is not None:
+            if flags != "multi" or replace not in progs or prog != replace and prog in progs:
+                return False
+            progs[progs.index(replace)] = prog
+        elif flags == "multi":
+            progs.append(prog)
+        else:
+            progs[:] = [prog]
+        self.at[path] = flags, progs
+        return True
+
+    def detach(self, path, prog):
+        flags, progs = self.at[path]
+        if not progs or (flags == "multi" and prog not in progs) or (prog is not None and prog not in progs):
+            return False
+        progs.remove(prog if prog is not None else progs[0])
+        return True
+
+    def rmdir(self, path):
+        if any(self.above(p) == path for p in self.at):
+            return False
+        del self.at[path]
+        return True
+
+
+def test_random(m):
+    """Random steps by the files, kill -9 and restarts among them: every effective set is the model's after every step."""
+    m.load("cgroup_verdicts")
+    rnd = random.Random(5)
+    model, changed = Model(), 0
+
+    def write(path, line):
+        try:
+            with open(m.p("cgroup", path, "egress.attach"), "w") as f:
+                f.write(line + "\n")
+            return True
+        except OSError:
+            return False
+    for step in range(400):
+        path = rnd.choice(sorted(model.at))
+        what, prog = rnd.random(), rnd.choice(["allow", "allow2", "deny", "deny2"])
+        if what < .15 and len(model.at) < 20:
+            new = os.path.normpath(os.path.join(path, "c%d" % step))
+            os.mkdir(m.p("cgroup", new))
+            model.at[new] = ("", [])
+            ok = True
+        elif what < .25 and path != ".":
+            try:
+                os.rmdir(m.p("cgroup", path))
+                ok = True
+            except OSError:
+                ok = False
+            assert model.rmdir(path) == ok, (step, path)
+        elif what < .7:
+            flags = rnd.choice(["override", "multi", "multi", "exclusive"])
+            replace = rnd.choice([None, None, "allow", "deny"]) if flags == "multi" else None
+            ok = write(path, "%s %s%s" % (prog, flags, " replace " + replace if replace else ""))
+            assert model.attach(path, prog, flags, replace) == ok, (step, path, prog, flags, replace, m.log())
+        else:
+            prog = rnd.choice([None, prog])
+            ok = write(path, prog + " detach" if prog else "")
+            assert model.detach(path, prog) == ok, (step, path, prog)
+        changed += ok
+        if step % 100 == 99:
+            m.restart(kill=step % 200 == 99)
+        for p in model.at:
+            got = [re.sub(" id [0-9]+", "", line) for line in m.read("cgroup", p, "egress.effective").splitlines()]
+            assert got == model.effective(p), (step, p)
+    assert changed > 100
