@@ -97,13 +97,13 @@ static int explain(int err, char **why)
 int enforce_start(const struct enforce_options *options, char **why)
 {
 	char *state = realpath(options->state, NULL);
+	u64 hash = hash_path(state ? state : options->state);
 	struct nft_cgroup top;
 	char name[64];
 	int err;
 
 	*why = NULL;
-	snprintf(name, sizeof(name), "ubpffs-%016llx",
-		 (unsigned long long)hash_path(state ? state : options->state));
+	snprintf(name, sizeof(name), "ubpffs-%016llx", (unsigned long long)hash);
 	free(state);
 	err = hostcg_start(options->cgroup_path, name, why);
 	top.level = hostcg_level();
@@ -116,7 +116,7 @@ int enforce_start(const struct enforce_options *options, char **why)
 		held = !err;
 	}
 	if (!err)
-		err = explain(nfqueue_start(), why);
+		err = explain(nfqueue_start((u32)(hash >> 32)), why);
 	started = true;
 	if (err)
 		enforce_stop();

@@ -478,7 +478,7 @@ static int bind_queue(u32 queue)
 	return ask(nlh);
 }
 
-int nfqueue_start(void)
+int nfqueue_start(u32 first)
 {
 	int room = RECEIVE_ROOM, one = 1, err;
 	struct burst *b = calloc(1, sizeof(*b));
@@ -494,6 +494,7 @@ int nfqueue_start(void)
 		setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	setsockopt(mnl_socket_get_fd(nl), SOL_NETLINK, NETLINK_NO_ENOBUFS, &one, sizeof(one));
 	stopping = false;
+	next_queue = first % NR_QUEUES;
 	err = listener_start();
 	if (!err)
 		err = -pthread_create(&thread, NULL, loop, b);

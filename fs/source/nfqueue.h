@@ -19,7 +19,11 @@
 /* Queue numbers below are left to others. */
 #define NFQUEUE_FIRST 32768u
 
-int nfqueue_start(void);
+/*
+ * first: where the search for free numbers begins. Servers that begin far from each other do not take the numbers that the
+ * rules of a killed one still name.
+ */
+int nfqueue_start(u32 first);
 /*
  * A queue number that is free here, in *queue. Takes a reference; id is the kernel's of this cgroup. -ENOSPC.
  * cgrp NULL: a queue for SYN-ACKs, whose cgroup is that of the listener.
