@@ -228,25 +228,6 @@ static const char *map_type_text(enum bpf_map_type type)
 	return name ? name : "(unknown)";
 }
 
-/* Does the type of the values have a lock? */
-static int map_find_lock(struct object_load *ld, const struct bpf_object_map *def,
-			 struct bpf_map_spec *spec)
-{
-	int off = -ENOENT;
-
-	if (ld->file->btf && spec->btf_value_type_id)
-		off = bpf_btf_find_spin_lock(ld->file->btf, spec->btf_value_type_id,
-					     spec->value_size);
-	if (off >= 0)
-		spec->spin_lock_end = (u32)off + sizeof(struct bpf_spin_lock);
-	if (off >= 0 || off == -ENOENT)
-		return 0;
-	bpf_log_printf(&ld->out->report,
-		       "map %s: a value holds at most one struct bpf_spin_lock, in no array: %s\n",
-		       def->name, strerror(-off));
-	return off;
-}
-
 static int load_map(struct object_load *ld, u32 index)
 {
 	const struct bpf_object_map *def = &ld->file->maps[index];
@@ -265,9 +246,6 @@ static int load_map(struct object_load *ld, u32 index)
 			return err;
 		spec.inner_map_id = out->maps[def->inner_map]->id;
 	}
-	err = map_find_lock(ld, def, &spec);
-	if (err)
-		return err;
 	if (ld->opts && ld->opts->get_map)
 		err = ld->opts->get_map(ld->opts->priv, ld->file, index, &spec, &map, &existing,
 					&out->report);

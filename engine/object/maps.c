@@ -475,6 +475,28 @@ static int add_data_map(struct obj_reader *r, u32 i)
 	return 0;
 }
 
+/* ---- locks */
+
+/* Where the type of a map's values has its lock is part of what the map is. */
+static int find_locks(struct obj_reader *r)
+{
+	for (u32 i = 0; r->out->btf && i < r->out->map_cnt; i++) {
+		struct bpf_object_map *map = &r->out->maps[i];
+		u32 id = map->spec.btf_value_type_id;
+		int off = id ? bpf_btf_find_spin_lock(r->out->btf, id, map->spec.value_size)
+			     : -ENOENT;
+
+		if (off >= 0)
+			map->spec.spin_lock_end = (u32)off + sizeof(struct bpf_spin_lock);
+		else if (off != -ENOENT)
+			return obj_fail(r, off,
+					"map '%s': a value has at most one struct bpf_spin_lock, "
+					"and in no array",
+					map->name);
+	}
+	return 0;
+}
+
 int obj_read_maps(struct obj_reader *r)
 {
 	int err = read_legacy_maps(r);
@@ -486,6 +508,8 @@ int obj_read_maps(struct obj_reader *r)
 		    (r->secs[i].kind == SEC_DATA || r->secs[i].kind == SEC_RODATA ||
 		     r->secs[i].kind == SEC_BSS))
 			err = add_data_map(r, i);
+	if (!err)
+		err = find_locks(r);
 	if (r->map_ref_cnt)
 		qsort(r->map_refs, r->map_ref_cnt, sizeof(*r->map_refs), cmp_map_ref);
 	for (u32 i = 1; !err && i < r->map_ref_cnt; i++)

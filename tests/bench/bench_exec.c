@@ -42,6 +42,7 @@ static const struct {
 	{"call", "bpf-to-bpf", 300},
 	{"tail_call", "a chain of 33", 33},
 	{"atomic", "add to a map value", 200},
+	{"spin_lock", "lock, two fields, unlock", 200},
 };
 
 static struct bpf_object_file *file;

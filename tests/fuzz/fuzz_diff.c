@@ -31,6 +31,11 @@ static const struct bpf_map_spec specs[] = {
 	 .value_size = 64,
 	 .max_entries = PROGEN_ARRAY},
 	{.map_type = BPF_MAP_TYPE_HASH, .key_size = 4, .value_size = 8, .max_entries = PROGEN_HASH},
+	{.map_type = BPF_MAP_TYPE_ARRAY,
+	 .key_size = 4,
+	 .value_size = 64,
+	 .max_entries = PROGEN_ARRAY,
+	 .spin_lock_end = PROGEN_LOCK + sizeof(struct bpf_spin_lock)},
 };
 
 static struct {
@@ -133,6 +138,7 @@ static struct instance *load(enum engine engine, const struct progen *g, u32 log
 		for (u32 i = 0; i < ARRAY_SIZE(value); i++)
 			value[i] = progen_random(&rng);
 		instance_update(in, 0, &key, value);
+		instance_update(in, 2, &key, value);
 	}
 	for (u32 key = 0; key < PROGEN_HASH; key += 2)
 		instance_update(in, 1, &key, value);
@@ -166,8 +172,8 @@ struct result {
 	int err;
 	u32 retval, len;
 	u8 data[256];
-	void *maps[2];
-	size_t map_size[2];
+	void *maps[3];
+	size_t map_size[3];
 };
 
 static void run(struct instance *in, u64 seed, struct result *r)
@@ -184,7 +190,7 @@ static void run(struct instance *in, u64 seed, struct result *r)
 	r->err = instance_run(in, &t);
 	r->retval = t.retval;
 	r->len = t.data_size_out;
-	for (u32 i = 0; i < 2; i++)
+	for (u32 i = 0; i < 3; i++)
 		r->maps[i] = instance_dump(in, i, &r->map_size[i]);
 	total.runs++;
 }
@@ -197,17 +203,17 @@ static const char *difference(const struct result *a, const struct result *b)
 		return "another return value";
 	if (a->len != b->len || memcmp(a->data, b->data, min(a->len, (u32)sizeof(a->data))))
 		return "another packet";
-	for (u32 i = 0; i < 2; i++)
+	for (u32 i = 0; i < 3; i++)
 		if (a->map_size[i] != b->map_size[i] ||
 		    memcmp(a->maps[i], b->maps[i], a->map_size[i]))
-			return i ? "another hash map" : "another array";
+			return i == 1 ? "another hash map" : "another array";
 	return NULL;
 }
 
 static void result_free(struct result *r)
 {
-	free(r->maps[0]);
-	free(r->maps[1]);
+	for (u32 i = 0; i < 3; i++)
+		free(r->maps[i]);
 }
 
 static void run_all(const struct progen *g, struct instance **in, enum engine first, bool compare)
@@ -270,7 +276,7 @@ static void watch(const struct progen *g, bool compare)
 		got.retval = (u32)s.r0;
 		got.len = s.packet_len;
 		memcpy(got.data, packet, s.packet_len);
-		for (u32 m = 0; m < 2; m++)
+		for (u32 m = 0; m < 3; m++)
 			got.maps[m] = instance_dump(in, m, &got.map_size[m]);
 		if (err == -EFAULT || err == -ELOOP) {
 			snprintf(what, sizeof(what), "under watch, instruction %u: %s",

@@ -562,6 +562,58 @@ static void map_call(struct gen *g)
 	scalars_after_call(g);
 }
 
+/* A store or a load in the value whose address is at R10-16; SAFE programs leave the lock alone. */
+static void locked_access(struct gen *g)
+{
+	u32 log2 = rnd(g, 4), size = 1u << log2;
+	int at = (int)(rnd(g, 64 / size) * size);
+
+	if (!g->risky && at + (int)size > PROGEN_LOCK && at < PROGEN_LOCK + 4)
+		at = 32;
+	emit(g, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_10, -16));
+	if (rnd(g, 2))
+		emit(g, BPF_ST_MEM(size_code(log2), BPF_REG_2, at, some_imm(g)));
+	else
+		emit(g, BPF_LDX_MEM(size_code(log2), BPF_REG_3, BPF_REG_2, at));
+	emit(g, BPF_MOV64_IMM(BPF_REG_2, some_imm(g)));
+}
+
+static void lock_call(struct gen *g, s32 func)
+{
+	emit(g, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_10, -16));
+	emit(g, BPF_ALU64_IMM(BPF_ADD, BPF_REG_1, PROGEN_LOCK));
+	emit(g, BPF_EMIT_CALL(func));
+	emit(g, BPF_MOV64_IMM(BPF_REG_0, some_imm(g)));
+	scalars_after_call(g);
+}
+
+static void under_lock(struct gen *g)
+{
+	u32 jump;
+
+	key_in_r2(g, 2 * PROGEN_ARRAY);
+	emit_map(g, BPF_REG_1, 2);
+	emit(g, BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem));
+	jump = emit_jump(g, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0));
+	emit(g, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, -16));
+	lock_call(g, BPF_FUNC_spin_lock);
+	for (u32 n = 1 + rnd(g, 3); n; n--)
+		switch (rnd(g, 4)) {
+		case 0:
+			alu(g);
+			break;
+		case 1:
+			memory(g);
+			break;
+		default:
+			locked_access(g);
+		}
+	lock_call(g, BPF_FUNC_spin_unlock);
+	aim(g, jump);
+	emit(g, BPF_MOV64_IMM(BPF_REG_0, 1));
+	scalars_after_call(g);
+}
+
 static void packet_call(struct gen *g)
 {
 	if (!g->risky && !rnd(g, 2)) {
@@ -661,6 +713,8 @@ static void statement(struct gen *g)
 		branch(g);
 	else if (kind == 18 && g->depth < 2)
 		loop(g);
+	else if (kind == 19 && g->main && !rnd(g, 3))
+		under_lock(g);
 	else if (kind == 19 && g->main)
 		map_call(g);
 	else if (kind == 20 && g->main)

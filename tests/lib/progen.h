@@ -1,8 +1,8 @@
 /*
  * progen.h - random programs: most of them right, some of them nearly
  *
- * A generated program is a sched_cls program over two maps (an array of PROGEN_ARRAY values of 64 bytes, a
- * hash of PROGEN_HASH values of 8) and a packet of at least PROGEN_PACKET bytes. The same seed gives
+ * A generated program is a sched_cls program over three maps (an array of PROGEN_ARRAY values of 64 bytes, a
+ * hash of PROGEN_HASH values of 8, an array like the first with a lock at PROGEN_LOCK in its values) and a packet of at least PROGEN_PACKET bytes. The same seed gives
  * the same program. Three kinds:
  *   SAFE     built so that a verifier should accept it; R0 mixes all registers at the end
  *   RISKY    accesses memory at offsets that only range analysis can bound, in or out of bounds
@@ -17,6 +17,7 @@
 #define PROGEN_PACKET 64
 #define PROGEN_ARRAY  4
 #define PROGEN_HASH   8
+#define PROGEN_LOCK   24
 
 enum progen_kind { PROGEN_SAFE, PROGEN_RISKY, PROGEN_MUTATED };
 

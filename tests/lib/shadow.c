@@ -45,8 +45,10 @@ struct run {
 	struct {
 		u8 *base;
 		u32 len;
+		int lock; /* offset of the lock in it, or below 0 */
 	} values[MAX_VALUES];
 	u32 value_cnt;
+	struct bpf_spin_lock *held;
 	u64 context;
 };
 
@@ -84,6 +86,11 @@ static int bytes_of(struct run *run, u32 origin, u64 *base, u32 *len)
 	return 0;
 }
 
+static bool touches_lock(int lock, u32 first, u32 size)
+{
+	return lock >= 0 && first < (u32)lock + 4 && (u32)lock < first + size;
+}
+
 static int check(struct run *run, struct val at, s64 off, u32 size, bool write)
 {
 	u64 base = 0, addr = at.v + (u64)off;
@@ -96,10 +103,12 @@ static int check(struct run *run, struct val at, s64 off, u32 size, bool write)
 	if (addr < base || addr - base > len || size > len - (addr - base))
 		return fault(run, "%s of %u bytes at %lld of %u", write ? "store" : "load", size,
 			     (long long)(addr - base), len);
+	first = (u32)(addr - base);
+	if (at.origin >= VALUE && touches_lock(run->values[at.origin - VALUE].lock, first, size))
+		return fault(run, "access to the lock of a value");
 	if (at.origin < STACK || at.origin >= VALUE)
 		return 0;
 	f = &run->frames[at.origin - STACK];
-	first = (u32)(addr - base);
 	for (u32 i = first; i < first + size; i++) {
 		if (write) {
 			f->written[i] = true;
@@ -284,7 +293,7 @@ static void forget(struct run *run, int first, int last)
 		run->r[reg] = (struct val){0xdeadbeefdeadbeef, NOTHING};
 }
 
-static u32 value_of(struct run *run, void *base, u32 len)
+static u32 value_of(struct run *run, void *base, const struct bpf_map *map)
 {
 	u32 i = 0;
 
@@ -293,7 +302,8 @@ static u32 value_of(struct run *run, void *base, u32 len)
 	if (i == MAX_VALUES)
 		abort();
 	run->values[i].base = base;
-	run->values[i].len = len;
+	run->values[i].len = map->value_size;
+	run->values[i].lock = map->spin_lock_off;
 	run->value_cnt = max(run->value_cnt, i + 1);
 	return VALUE + i;
 }
@@ -317,7 +327,7 @@ static int map_helper(struct run *run, s32 id)
 
 		run->r[0] = (struct val){(uintptr_t)found, NUMBER};
 		if (found)
-			run->r[0].origin = value_of(run, found, map->value_size);
+			run->r[0].origin = value_of(run, found, map);
 	} else {
 		long ret = id == BPF_FUNC_map_update_elem
 				   ? map->ops->map_update_elem(map, key, value, run->r[4].v)
@@ -325,6 +335,27 @@ static int map_helper(struct run *run, s32 id)
 
 		run->r[0] = (struct val){(u64)ret, NUMBER};
 	}
+	return 0;
+}
+
+/* One lock at a time, and the one that is held is given back. */
+static int lock_helper(struct run *run, s32 id)
+{
+	struct val at = run->r[1];
+	struct bpf_spin_lock *lock = (struct bpf_spin_lock *)(uintptr_t)at.v;
+	bool take = id == BPF_FUNC_spin_lock;
+
+	if (at.origin < VALUE || run->values[at.origin - VALUE].lock < 0 ||
+	    at.v != (uintptr_t)run->values[at.origin - VALUE].base +
+			    (u32)run->values[at.origin - VALUE].lock)
+		return fault(run, "R1 is no lock");
+	if (run->held != (take ? NULL : lock))
+		return fault(run, take ? "a lock is held already" : "this lock is not held");
+	if (take && lock->val) /* a single thread: nobody will give it back */
+		return fault(run, "the lock was left held");
+	run->held = take ? lock : NULL;
+	lock->val = take;
+	run->r[0].origin = NOTHING;
 	return 0;
 }
 
@@ -367,7 +398,13 @@ static int call(struct run *run, const struct bpf_insn *insn)
 		run->pc += (u32)insn->imm; /* and one more, as for every instruction */
 		return 0;
 	}
+	if (run->held && insn->imm != BPF_FUNC_spin_unlock)
+		return fault(run, "a call with a lock held");
 	switch (insn->imm) {
+	case BPF_FUNC_spin_lock:
+	case BPF_FUNC_spin_unlock:
+		err = lock_helper(run, insn->imm);
+		break;
 	case BPF_FUNC_map_lookup_elem:
 	case BPF_FUNC_map_update_elem:
 	case BPF_FUNC_map_delete_elem:
@@ -394,6 +431,8 @@ static int leave(struct run *run)
 
 	if (run->r[0].origin == NOTHING && !run->depth)
 		return fault(run, "R0 was never written");
+	if (!run->depth && run->held)
+		return fault(run, "the end with a lock held");
 	if (!run->depth)
 		return 1;
 	forget(run, 1, 5);

@@ -27,6 +27,19 @@ struct {
 	__uint(max_entries, 1024);
 } hash SEC(".maps");
 
+struct locked_value {
+	struct bpf_spin_lock lock;
+	__u32 events;
+	__u64 bytes;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct locked_value);
+	__uint(max_entries, 1);
+} locked SEC(".maps");
+
 int tail_call(struct __sk_buff *skb);
 
 struct {
@@ -239,6 +252,22 @@ SEC("tc") int atomic(struct __sk_buff *skb)
 		return -1;
 	LOOP for (int i = 0; i < 200; i++)
 		__sync_fetch_and_add(value, i);
+	return 0;
+}
+
+SEC("tc") int spin_lock(struct __sk_buff *skb)
+{
+	__u32 key = 0;
+	struct locked_value *value = bpf_map_lookup_elem(&locked, &key);
+
+	if (!value)
+		return -1;
+	LOOP for (int i = 0; i < 200; i++) {
+		bpf_spin_lock(&value->lock);
+		value->events++;
+		value->bytes += i;
+		bpf_spin_unlock(&value->lock);
+	}
 	return 0;
 }
 
