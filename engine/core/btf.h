@@ -26,8 +26,8 @@ void bpf_btf_inc(struct bpf_btf *btf);
 void bpf_btf_put(struct bpf_btf *btf); /* NULL is ignored */
 
 /*
- * Where in a value of this type the one struct bpf_spin_lock is: its offset, or -ENOENT. -E2BIG (two of them, too
- * deep), -EINVAL (an array of them). (btf_field.c)
+ * Where in a value of this type the one struct bpf_spin_lock is: its offset, or -ENOENT. -E2BIG (two of them, too many types),
+ * -EINVAL (in a union). (btf_field.c)
  */
 int bpf_btf_find_spin_lock(const struct bpf_btf *btf, u32 type_id, u32 value_size);
 const void *bpf_btf_raw(const struct bpf_btf *btf, u32 *size);

@@ -491,7 +491,7 @@ static int find_locks(struct obj_reader *r)
 		else if (off != -ENOENT)
 			return obj_fail(r, off,
 					"map '%s': a value has at most one struct bpf_spin_lock, "
-					"and in no array",
+					"and not in a union",
 					map->name);
 	}
 	return 0;
