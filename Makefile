@@ -187,6 +187,10 @@ $(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(FS_TEXT_OBJS) $(ENGINE_A) $(CLIENT_A
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS) $(ENGINE_LIBS)
 
+# A client alone: the engine has functions of the same names.
+$(O)/tests/bench/bench_ring: $(O)/tests/bench/bench_ring.o $(CLIENT_A) | bpf-objects
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lpthread
+
 # ---------------------------------------------------------------- packages
 deps:
 	@sh tools/deps.sh deps.list

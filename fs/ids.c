@@ -5,6 +5,7 @@
  * descriptor of the object, if its permission bits let the caller.
  */
 #include "fs/kinds.h"
+#include "fs/ringmem.h"
 #include "fs/tree.h"
 
 #include <fcntl.h>
@@ -12,6 +13,18 @@
 
 static const char *const kinds[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
 #define IDS_LINK 2 /* ids/link: there are none in this build */
+/* ids/consumer, ids/ring: the memory of ring buffers, for who has a map fd and knows no name */
+static const char *const ring_parts[] = {
+	[STORE_RING_CONSUMER] = "consumer", [STORE_RING_DATA] = "ring"};
+#define IDS_RING  (IDS_LINK + 1)
+#define IDS_KINDS (IDS_RING + STORE_RING_PARTS)
+
+static const char *kind_name(u32 kind)
+{
+	if (kind >= IDS_RING)
+		return ring_parts[kind - IDS_RING];
+	return kind == IDS_LINK ? "link" : kinds[kind];
+}
 
 static int kind_of(const struct fs_node *node)
 {
@@ -29,9 +42,17 @@ static int kind_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 
 	if (*end || name[0] < '1' || name[0] > '9' || id >= UINT32_MAX || kind == IDS_LINK)
 		return -ENOENT;
-	err = store_by_id(kind, id, &obj);
+	err = store_by_id(kind >= IDS_RING ? STORE_MAP : kind, id, &obj);
 	if (err)
 		return err;
+	if (kind >= IDS_RING) {
+		const struct fs_node_ops *ops = ringmem_kind(obj, kind - IDS_RING);
+		u32 key = id;
+
+		err = ops ? fs_node_keyed(dir, ops, &key, sizeof(key), out) : -ENOENT;
+		store_put(obj);
+		return err;
+	}
 	snprintf(file, sizeof(file), "%lu", id);
 	fd = tree_openat(tree.objects_fd, file);
 	err = fd < 0 ? fd : fs_object_node(fd, out);
@@ -49,21 +70,27 @@ static int kind_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 
 	if (kind == IDS_LINK)
 		return 0;
-	err = store_ids(kind, &ids, &n);
+	err = store_ids(kind >= IDS_RING ? STORE_MAP : kind, &ids, &n);
 	if (err)
 		return err;
 	/* The cursor is the last id given. */
 	for (size_t i = 0; i < n; i++) {
 		struct stat st = {0};
+		const struct fs_node_ops *ops = NULL;
 		struct store_object *obj;
 		char name[16];
 
-		if (ids[i] <= cursor || store_by_id(kind, ids[i], &obj))
+		if (ids[i] <= cursor ||
+		    store_by_id(kind >= IDS_RING ? STORE_MAP : kind, ids[i], &obj))
 			continue;
 		store_stat(obj, &st);
+		if (kind >= IDS_RING)
+			ops = ringmem_kind(obj, kind - IDS_RING);
 		store_put(obj);
+		if (kind >= IDS_RING && !ops)
+			continue;
 		snprintf(name, sizeof(name), "%u", ids[i]);
-		if (!emit(arg, name, ids[i], S_IFREG, st.st_ino))
+		if (!emit(arg, name, ids[i], ops ? ops->type : S_IFREG, st.st_ino))
 			break;
 	}
 	free(ids);
@@ -80,8 +107,8 @@ static const struct fs_node_ops kind_ops = {
 static int ids_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 		      struct fs_node **out)
 {
-	for (u8 i = 0; i <= IDS_LINK; i++)
-		if (!strcmp(name, i == IDS_LINK ? "link" : kinds[i]))
+	for (u8 i = 0; i < IDS_KINDS; i++)
+		if (!strcmp(name, kind_name(i)))
 			return fs_node_keyed(dir, &kind_ops, &i, 1, out);
 	return -ENOENT;
 }
@@ -89,9 +116,9 @@ static int ids_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 static int ids_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 		       void *arg)
 {
-	for (; cursor <= IDS_LINK; cursor++)
-		if (!emit(arg, cursor == IDS_LINK ? "link" : kinds[cursor], cursor + 1, S_IFDIR,
-			  open->node->ino << 2 | cursor))
+	for (; cursor < IDS_KINDS; cursor++)
+		if (!emit(arg, kind_name(cursor), cursor + 1, S_IFDIR,
+			  open->node->ino << 3 | cursor))
 			break;
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "fs/pending.h"
 #include "fs/perm.h"
 #include "fs/records.h"
+#include "fs/ringmem.h"
 #include "map/arena.h"
 #include "fs/pins.h"
 #include "fs/store.h"
@@ -314,6 +315,10 @@ static const struct fs_attr map_attrs[] = {
 	{"symbols", 0666, &symbols_ops, 0},
 	{"mem", 0777, &mem_link_ops, 0},
 	{"mem", 0444, &mem_file_ops, 0},
+	{"consumer", 0666, &ring_consumer_file_ops, STORE_RING_CONSUMER},
+	{"consumer", 0777, &ring_consumer_link_ops, STORE_RING_CONSUMER},
+	{"ring", 0444, &ring_data_file_ops, STORE_RING_DATA},
+	{"ring", 0777, &ring_data_link_ops, STORE_RING_DATA},
 };
 
 /* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
@@ -343,6 +348,24 @@ static const struct fs_node_ops *mem_of_dir(struct fs_node *dir)
 	if (store_of_node(dir, &obj))
 		return NULL;
 	ops = mapmem_kind(obj);
+	store_put(obj);
+	return ops;
+}
+
+static bool is_ringmem(const struct fs_attr *attr)
+{
+	return attr->ops == &ring_consumer_file_ops || attr->ops == &ring_consumer_link_ops ||
+	       attr->ops == &ring_data_file_ops || attr->ops == &ring_data_link_ops;
+}
+
+static const struct fs_node_ops *ringmem_of_dir(struct fs_node *dir, enum store_ring_part part)
+{
+	const struct fs_node_ops *ops;
+	struct store_object *obj;
+
+	if (store_of_node(dir, &obj))
+		return NULL;
+	ops = ringmem_kind(obj, part);
 	store_put(obj);
 	return ops;
 }
@@ -380,6 +403,8 @@ static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 		return false;
 	if (attr->ops == &mem_link_ops || attr->ops == &mem_file_ops)
 		return mem_of_dir(dir) == attr->ops;
+	if (is_ringmem(attr))
+		return ringmem_of_dir(dir, attr->arg) == attr->ops;
 	if (attr->ops == &records_ops) {
 		u32 type = type_of_dir(dir, alive);
 

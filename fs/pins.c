@@ -6,13 +6,17 @@
  * reference on the object.
  */
 #include "fs/control.h"
+#include "fs/control_cmds.h"
 #include "fs/kinds.h"
 #include "fs/mapmem.h"
 #include "fs/pins.h"
+#include "fs/records.h"
+#include "fs/ringmem.h"
 #include "fs/tree.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 
 /* ---- finding */
@@ -286,6 +290,8 @@ static int object_open(struct fs_open *open, struct fs_req *req)
 		err = fs_error(req, EBADMSG, "%s", obj->broken);
 	if (!err)
 		err = mapmem_open(open, req, obj);
+	if (!err && obj->kind == STORE_MAP && obj->map->map_type == BPF_MAP_TYPE_RINGBUF)
+		records_watch(open);
 	store_put(obj);
 	return err ? err : control_open(open, req);
 }
@@ -295,6 +301,15 @@ static ssize_t object_read(struct fs_open *open, struct fs_req *req, char *buf, 
 			   off_t off)
 {
 	return 0;
+}
+
+static u32 map_poll(struct fs_open *open)
+{
+	const struct control *c = open->priv;
+
+	if (c->obj->map->map_type == BPF_MAP_TYPE_RINGBUF)
+		return ringmem_poll(c->obj->map);
+	return POLLIN | POLLOUT;
 }
 
 const struct fs_node_ops prog_file_ops = {
@@ -313,6 +328,7 @@ const struct fs_node_ops map_file_ops = {
 	.open = object_open,
 	.read = object_read,
 	.ioctl = control_map_ioctl,
+	.poll = map_poll,
 	.slow_ioctl = control_slow,
 	.release = control_release,
 };

@@ -32,6 +32,12 @@ static void map_notified(struct bpf_map *map)
 	fs_wake(&records_waitq);
 }
 
+void records_watch(struct fs_open *open)
+{
+	open->waitq = &records_waitq;
+	__atomic_store_n(&bpf_map_notify, map_notified, __ATOMIC_RELEASE);
+}
+
 struct records {
 	struct bpf_map *map;
 	struct fs_text line; /* taken from the map and not yet read */
@@ -56,8 +62,7 @@ static int records_open(struct fs_open *open, struct fs_req *req)
 		return err;
 	}
 	open->priv = r;
-	open->waitq = &records_waitq;
-	__atomic_store_n(&bpf_map_notify, map_notified, __ATOMIC_RELEASE);
+	records_watch(open);
 	return 0;
 }
 

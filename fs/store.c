@@ -96,6 +96,8 @@ static u32 __store_links(const struct store_object *obj)
 static void object_free(struct store_object *obj)
 {
 	passthrough_remove(obj->backing_id);
+	for (u32 i = 0; i < STORE_RING_PARTS; i++)
+		passthrough_remove(obj->ring_backing_id[i]);
 	for (u32 i = 0; i < obj->broken_map_cnt; i++)
 		bpf_map_put(obj->broken_maps[i]);
 	free(obj->broken_maps);

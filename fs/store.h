@@ -26,6 +26,9 @@ enum store_kind { STORE_PROG, STORE_MAP };
 enum store_part { STORE_OBJECT, STORE_VALUES, STORE_BTF, STORE_PARTS };
 const char *store_part_name(u32 id, enum store_part part, char buf[32]); /* returns buf */
 
+/* What a consumer maps of a ring buffer (ringmem.h). */
+enum store_ring_part { STORE_RING_CONSUMER, STORE_RING_DATA, STORE_RING_PARTS };
+
 struct store_object {
 	u32 id;
 	enum store_kind kind;
@@ -35,6 +38,7 @@ struct store_object {
 	char *broken; /* a sentence, or NULL */
 
 	int backing_id; /* mapmem.c's; 0: not asked yet, negative: there is none */
+	int ring_backing_id[STORE_RING_PARTS]; /* ringmem.c's, the same */
 
 	/* store.c's */
 	char *broken_log; /* the report of the load that failed */

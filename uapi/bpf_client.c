@@ -109,6 +109,13 @@ EXPORT int bpf_client_mount(const char *path)
 	return err;
 }
 
+EXPORT int bpf_client_open(const char *path, int flags)
+{
+	int dir = get_mount();
+
+	return dir < 0 ? -1 : openat(dir, path, flags | O_CLOEXEC);
+}
+
 /* ---- one command */
 
 struct piece {

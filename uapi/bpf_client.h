@@ -24,6 +24,8 @@ extern __thread char bpf_log_buf[LOG_BUF_SIZE];
 
 /* Use this mount from now on; NULL: forget it and let it go. 0, or -1: not a ubpffs (EINVAL), or open(2)'s errno. */
 int bpf_client_mount(const char *path);
+/* open(2) of a file of the mount, with O_CLOEXEC; path: below the mount, without a leading slash. */
+int bpf_client_open(const char *path, int flags);
 
 /* Make a map; its descriptor is the caller's. E2BIG, EINVAL, ENOTSUP as BPF_MAP_CREATE. */
 int bpf_create_map(enum bpf_map_type map_type, int key_size, int value_size, int max_entries,
@@ -75,6 +77,24 @@ int bpf_prog_get_fd_by_id(unsigned int id);
 /* The lowest id above start_id. ENOENT: none. */
 int bpf_map_get_next_id(unsigned int start_id, unsigned int *next_id);
 int bpf_prog_get_next_id(unsigned int start_id, unsigned int *next_id);
+
+/*
+ * The consumer of a ring buffer, through its memory: no call of the server a record. One consumer of a ring at a time
+ * (this one, or a reader of the map's `records`); one thread uses a struct bpf_ring. The caller must be able to read and
+ * write the map. Where the server has no passthrough (it is not root), the caller must be the server's user.
+ *
+ * open: NULL with errno (EINVAL: no ring buffer). consume: calls fn for each committed record in order until there are
+ * none, or fn does not return 0; the record is given back when fn has returned. How many, or -1 (EBADMSG: somebody else
+ * wrote the position). wait: 1 when there is something, 0 after timeout_ms (-1: for ever), -1 (ENOTCONN: the
+ * server is gone; what it left can still be consumed, and after its restart the ring is opened anew). fd: for epoll.
+ */
+struct bpf_ring;
+typedef int (*bpf_ring_fn)(void *ctx, const void *data, size_t size);
+struct bpf_ring *bpf_ring_open(int map_fd);
+long bpf_ring_consume(struct bpf_ring *ring, bpf_ring_fn fn, void *ctx);
+int bpf_ring_wait(const struct bpf_ring *ring, int timeout_ms);
+int bpf_ring_fd(const struct bpf_ring *ring);
+void bpf_ring_close(struct bpf_ring *ring);
 
 #ifdef __cplusplus
 }

@@ -62,9 +62,9 @@ static int dup_fd(int fd)
 	return copy < 0 ? -errno : copy;
 }
 
-static int values_memfd(size_t size)
+static int sealed_memfd(const char *name, size_t size)
 {
-	int fd = memfd_create("bpf-map-values", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int err;
 
 	if (fd < 0)
@@ -93,7 +93,7 @@ static int arena_map_values(struct bpf_arena *arena, const struct bpf_map_spec *
 	if (values_fd >= 0)
 		arena->values_fd = dup_fd(values_fd);
 	else if (spec->map_flags & BPF_F_MMAPABLE || spec->map_type == BPF_MAP_TYPE_RINGBUF)
-		arena->values_fd = values_memfd(arena->values_size);
+		arena->values_fd = sealed_memfd("bpf-map-values", arena->values_size);
 	if (arena->values_fd < -1) {
 		int err = arena->values_fd;
 
@@ -137,13 +137,14 @@ int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_byte
 	arena->index_size = BPF_ARENA_HEADER_SIZE + page_align(index_bytes);
 	arena->values_size = page_align(values_bytes);
 
-	if (index_fd >= 0) {
-		err = dup_fd(index_fd);
+	if (index_fd >= 0 || spec->map_type == BPF_MAP_TYPE_RINGBUF) {
+		err = index_fd >= 0 ? dup_fd(index_fd)
+				    : sealed_memfd("bpf-map-ring", arena->index_size);
 		if (err < 0)
 			goto fail;
 		arena->index_fd = err;
 	}
-	err = map_part(arena->index_fd, arena->index_size, true, (void **)&arena->header);
+	err = map_part(arena->index_fd, arena->index_size, index_fd >= 0, (void **)&arena->header);
 	if (!err)
 		err = bpf_arena_reserve(arena, arena->header, BPF_ARENA_HEADER_SIZE);
 	if (err)

@@ -13,7 +13,7 @@
  *   D. A values memfd can be neither grown nor shrunk by who it is handed to.
  * One process has an arena open at a time; the store's flock sees to that.
  *
- * An index without a file is anonymous memory of this process, so that huge pages can serve it (a memfd
+ * An index without a file is anonymous memory of this process (but a ring buffer's, which consumers map: a memfd), so that huge pages can serve it (a memfd
  * gets none on most systems); after a fork() the child has a copy, not the map.
  * Tests: tests/unit/test_arena.c.
  */

@@ -2,9 +2,12 @@
  * ringbuf.c - the ring buffer map (see ringbuf.h)
  *
  * Producers reserve under `lock`, write without it, and commit by clearing a bit of the header. Positions only rise;
- * a place is its position modulo the size. What a consumer may map writable is believed nowhere: the producers'
- * position is kept in the index and only copied to the shared page, lengths are checked before they move anything,
- * and a record's ring is found by its address.
+ * a place is its position modulo the size. The one word that a consumer may write, its position, is believed nowhere:
+ * where it cannot be true it counts as "all consumed". Lengths are checked before they move anything all the same, and
+ * a record's ring is found by its address.
+ *
+ * Consumers in this process and one that maps the ring may follow each other. We move the position by compare-and-
+ * exchange only, so it never goes back under a consumer that is at work; but two at once may both see a record.
  *
  * Guarantees
  *   A. Records are given in the order of reservation; one that is not committed holds back those behind it.
@@ -12,7 +15,8 @@
  *   C. The consumer is told (bpf_map_notify) when a record is committed that it has caught up with, unless
  *      BPF_RB_NO_WAKEUP; always with BPF_RB_FORCE_WAKEUP. Not before the record can be seen.
  *   D. After a crash every committed record that was not consumed is there; a reserved one is discarded.
- *   E. Whatever a client writes into the file, nothing outside of the ring is read or written.
+ *   E. Whatever a client writes into the files, nothing outside of the ring is read or written, producers go on, and
+ *      consumers in this process get records again after at most one -EBADMSG.
  * Lock order: `lock` and `read_lock` are leaves.
  * Tests: tests/unit/test_ringbuf.c.
  */
@@ -27,10 +31,7 @@
 #define LEN_FLAGS     (BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT)
 #define RINGBUF_FLAGS BPF_F_NUMA_NODE
 #define WAKEUP_FLAGS  (BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP)
-
-struct ringbuf_arena { /* the index: what no client can write */
-	u64 producer_pos;
-};
+#define MAX_LOST      1000 /* compare-and-exchanges: more, and who maps the ring is playing */
 
 struct ringbuf_hdr {
 	u32 len;
@@ -41,9 +42,8 @@ struct bpf_ringbuf {
 	struct bpf_map map;
 	char *data; /* twice, one behind the other */
 	u64 size, mask;
-	u64 *consumer_pos; /* shared */
-	u64 *shared_producer_pos; /* shared */
-	struct ringbuf_arena *own;
+	u64 *consumer_pos; /* a client writes it */
+	u64 *producer_pos; /* a client reads it */
 
 	struct bpf_lock lock; /* reserving */
 	u64 pending_pos; /* all before it is committed */
@@ -140,14 +140,14 @@ static int ringbuf_alloc_check(const struct bpf_map_spec *spec)
 
 static int ringbuf_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u64 *values)
 {
-	*index = sizeof(struct ringbuf_arena);
-	*values = BPF_RINGBUF_DATA_OFF + (u64)spec->max_entries;
+	*index = BPF_RINGBUF_PAGE + (u64)spec->max_entries;
+	*values = BPF_RINGBUF_PAGE;
 	return 0;
 }
 
 static int map_twice(struct bpf_ringbuf *rb)
 {
-	int fd = rb->map.arena->values_fd;
+	int fd = rb->map.arena->index_fd;
 	char *data = mmap(NULL, 2 * rb->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (data == MAP_FAILED)
@@ -168,16 +168,16 @@ static int ringbuf_attach(struct bpf_map *map)
 	struct bpf_arena *arena = map->arena;
 	int err;
 
-	if (arena->values_fd < 0)
+	if (arena->values_fd < 0 || arena->index_fd < 0)
 		return -EBADMSG;
 	rb->size = map->max_entries;
 	rb->mask = rb->size - 1;
 	rb->consumer_pos = arena->values;
-	rb->shared_producer_pos = (u64 *)((char *)arena->values + BPF_RINGBUF_PAGE);
-	rb->own = arena->index;
+	rb->producer_pos = arena->index;
 	err = bpf_arena_reserve(arena, arena->values, arena->values_size);
 	if (!err)
-		err = bpf_arena_reserve(arena, arena->index, sizeof(*rb->own));
+		err = bpf_arena_reserve(arena, arena->index,
+					BPF_RINGBUF_PAGE + (u64)map->max_entries);
 	if (!err)
 		err = map_twice(rb);
 	if (err)
@@ -198,19 +198,35 @@ static u64 record_size(u32 len)
 	return round_up((u64)(len & ~LEN_FLAGS) + HDR_SIZE, (u64)8);
 }
 
+static bool can_be(const struct bpf_ringbuf *rb, u64 consumer, u64 producer)
+{
+	return consumer % 8 == 0 && producer - consumer <= rb->size;
+}
+
 /* The consumer's word, as far as it can be true. */
 static u64 consumer_pos(const struct bpf_ringbuf *rb, u64 producer)
 {
 	u64 pos = __atomic_load_n(rb->consumer_pos, __ATOMIC_ACQUIRE);
 
-	return pos % 8 || producer - pos > rb->size ? producer : pos;
+	return can_be(rb, pos, producer) ? pos : producer;
 }
 
-/* What was reserved when the last process ended was never written whole. */
+/* False: it is not at `from` any more. */
+static bool consumer_move(struct bpf_ringbuf *rb, u64 from, u64 to)
+{
+	return __atomic_compare_exchange_n(rb->consumer_pos, &from, to, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED);
+}
+
+/*
+ * What was reserved when the last process ended was never written whole. A client that has mapped the ring all the
+ * while may be moving its position meanwhile.
+ */
 static void ringbuf_recover(struct bpf_ringbuf *rb)
 {
-	u64 producer = rb->own->producer_pos & ~7ull, pos = consumer_pos(rb, producer);
-	u64 start = pos;
+	u64 found = __atomic_load_n(rb->consumer_pos, __ATOMIC_ACQUIRE);
+	u64 producer = *rb->producer_pos & ~7ull;
+	u64 start = can_be(rb, found, producer) ? found : producer, pos = start;
 
 	while (pos < producer) {
 		struct ringbuf_hdr *hdr = hdr_at(rb, pos);
@@ -221,12 +237,15 @@ static void ringbuf_recover(struct bpf_ringbuf *rb)
 			break;
 		}
 		if (hdr->len & BPF_RINGBUF_BUSY_BIT)
-			hdr->len = (hdr->len & ~LEN_FLAGS) | BPF_RINGBUF_DISCARD_BIT;
+			__atomic_store_n(&hdr->len,
+					 (hdr->len & ~LEN_FLAGS) | BPF_RINGBUF_DISCARD_BIT,
+					 __ATOMIC_RELEASE);
 		pos += size;
 	}
-	rb->own->producer_pos = rb->pending_pos = producer;
-	__atomic_store_n(rb->consumer_pos, start, __ATOMIC_RELEASE);
-	__atomic_store_n(rb->shared_producer_pos, producer, __ATOMIC_RELEASE);
+	rb->pending_pos = producer;
+	__atomic_store_n(rb->producer_pos, producer, __ATOMIC_RELEASE);
+	if (start != found)
+		consumer_move(rb, found, start);
 }
 
 static int ringbuf_open(struct bpf_map *map)
@@ -272,7 +291,7 @@ void *bpf_ringbuf_reserve(struct bpf_map *map, u64 size, u64 flags)
 	if (len > rb->size)
 		return NULL;
 	bpf_lock(&rb->lock);
-	producer = rb->own->producer_pos;
+	producer = *rb->producer_pos;
 	consumer = consumer_pos(rb, producer);
 	end = producer + len;
 	__advance_pending(rb, producer);
@@ -284,8 +303,7 @@ void *bpf_ringbuf_reserve(struct bpf_map *map, u64 size, u64 flags)
 	__atomic_store_n(&hdr->pg_off, (u32)((producer & rb->mask) / BPF_RINGBUF_PAGE + 2),
 			 __ATOMIC_RELAXED);
 	__atomic_store_n(&hdr->len, (u32)size | BPF_RINGBUF_BUSY_BIT, __ATOMIC_RELAXED);
-	__atomic_store_n(&rb->own->producer_pos, end, __ATOMIC_RELEASE);
-	__atomic_store_n(rb->shared_producer_pos, end, __ATOMIC_RELEASE);
+	__atomic_store_n(rb->producer_pos, end, __ATOMIC_RELEASE);
 	bpf_unlock(&rb->lock);
 	return hdr + 1;
 }
@@ -324,7 +342,7 @@ long bpf_ringbuf_output(struct bpf_map *map, const void *data, u64 size, u64 fla
 		bpf_map_count(map, failed_updates, 1);
 		return -EAGAIN;
 	}
-	memcpy(sample, data, size);
+	bpf_copy_to_arena(sample, data, (u32)size);
 	commit(ringbuf(map), sample, flags, false);
 	return 0;
 }
@@ -332,7 +350,7 @@ long bpf_ringbuf_output(struct bpf_map *map, const void *data, u64 size, u64 fla
 u64 bpf_ringbuf_query(const struct bpf_map *map, u64 flags)
 {
 	const struct bpf_ringbuf *rb = ringbuf(map);
-	u64 producer = __atomic_load_n(&rb->own->producer_pos, __ATOMIC_ACQUIRE);
+	u64 producer = __atomic_load_n(rb->producer_pos, __ATOMIC_ACQUIRE);
 
 	switch (flags) {
 	case BPF_RB_AVAIL_DATA:
@@ -350,26 +368,51 @@ u64 bpf_ringbuf_query(const struct bpf_map *map, u64 flags)
 
 /* ---- a consumer in this process */
 
-/* The next record's position, over discarded ones. Caller holds rb->read_lock. Its length, or -errno. */
+/* Is the record at pos really not committed? Else the position is in the middle of one. */
+static bool held_back(struct bpf_ringbuf *rb, u64 pos)
+{
+	bool held;
+
+	bpf_lock(&rb->lock);
+	__advance_pending(rb, *rb->producer_pos);
+	held = pos >= rb->pending_pos;
+	bpf_unlock(&rb->lock);
+	return held;
+}
+
+/*
+ * The next record's position, over discarded ones. Caller holds rb->read_lock. Its length, or -errno. The consumer's
+ * position is read first: an honest one is then never beyond the producers'.
+ */
 static s64 __next_record(struct bpf_ringbuf *rb, u64 *at)
 {
-	u64 producer = __atomic_load_n(&rb->own->producer_pos, __ATOMIC_ACQUIRE);
-	u64 pos = consumer_pos(rb, producer);
+	for (u32 lost = 0; lost < MAX_LOST;) {
+		u64 pos = __atomic_load_n(rb->consumer_pos, __ATOMIC_SEQ_CST);
+		u64 producer = __atomic_load_n(rb->producer_pos, __ATOMIC_ACQUIRE);
+		u32 len;
 
-	while (pos < producer) {
-		u32 len = __atomic_load_n(&hdr_at(rb, pos)->len, __ATOMIC_SEQ_CST);
-
-		if (len & BPF_RINGBUF_BUSY_BIT)
-			return -EAGAIN;
-		if (record_size(len) > producer - pos) {
-			__atomic_store_n(rb->consumer_pos, producer, __ATOMIC_SEQ_CST);
-			return -EBADMSG;
+		if (!can_be(rb, pos, producer)) {
+			lost += !consumer_move(rb, pos, producer);
+			continue;
 		}
-		*at = pos;
-		if (!(len & BPF_RINGBUF_DISCARD_BIT))
+		if (pos == producer)
+			return -EAGAIN;
+		len = __atomic_load_n(&hdr_at(rb, pos)->len, __ATOMIC_SEQ_CST);
+		if (len & BPF_RINGBUF_BUSY_BIT && held_back(rb, pos))
+			return -EAGAIN;
+		/* A record that is being committed right now is busy in the first look only. */
+		len = __atomic_load_n(&hdr_at(rb, pos)->len, __ATOMIC_SEQ_CST);
+		if (len & BPF_RINGBUF_BUSY_BIT || record_size(len) > producer - pos) {
+			if (consumer_move(rb, pos, producer))
+				return -EBADMSG;
+			lost++;
+			continue;
+		}
+		if (!(len & BPF_RINGBUF_DISCARD_BIT)) {
+			*at = pos;
 			return len & ~LEN_FLAGS;
-		pos += record_size(len);
-		__atomic_store_n(rb->consumer_pos, pos, __ATOMIC_SEQ_CST);
+		}
+		lost += !consumer_move(rb, pos, pos + record_size(len));
 	}
 	return -EAGAIN;
 }
@@ -377,25 +420,31 @@ static s64 __next_record(struct bpf_ringbuf *rb, u64 *at)
 s64 bpf_ringbuf_read(struct bpf_map *map, void **out, size_t *cap)
 {
 	struct bpf_ringbuf *rb = ringbuf(map);
+	u32 lost = 0;
 	u64 pos;
 	s64 len;
 
 	bpf_lock(&rb->read_lock);
-	len = __next_record(rb, &pos);
-	if (len > (s64)*cap) {
-		void *buf = realloc(*out, (size_t)len);
+	while ((len = __next_record(rb, &pos)) >= 0) {
+		if (len > (s64)*cap) {
+			void *buf = realloc(*out, (size_t)len);
 
-		if (buf) {
+			if (!buf) {
+				len = -ENOMEM;
+				break;
+			}
 			*out = buf;
 			*cap = (size_t)len;
-		} else {
-			len = -ENOMEM;
 		}
-	}
-	if (len >= 0) {
 		if (len)
-			memcpy(*out, hdr_at(rb, pos) + 1, (size_t)len);
-		__atomic_store_n(rb->consumer_pos, pos + record_size((u32)len), __ATOMIC_SEQ_CST);
+			bpf_copy_from_arena(*out, hdr_at(rb, pos) + 1, (u32)len);
+		if (consumer_move(rb, pos, pos + record_size((u32)len)))
+			break;
+		/* Somebody else took it meanwhile, and it may have been overwritten under the copy. */
+		if (++lost == MAX_LOST) {
+			len = -EAGAIN;
+			break;
+		}
 	}
 	bpf_unlock(&rb->read_lock);
 	return len;
@@ -411,6 +460,26 @@ bool bpf_ringbuf_readable(const struct bpf_map *map)
 	len = __next_record(rb, &pos);
 	bpf_unlock(&rb->read_lock);
 	return len >= 0;
+}
+
+bool bpf_ringbuf_ready(const struct bpf_map *map)
+{
+	struct bpf_ringbuf *rb = ringbuf(map);
+	u64 producer = __atomic_load_n(rb->producer_pos, __ATOMIC_ACQUIRE);
+	u64 pos = consumer_pos(rb, producer);
+
+	return pos < producer &&
+	       !(__atomic_load_n(&hdr_at(rb, pos)->len, __ATOMIC_SEQ_CST) & BPF_RINGBUF_BUSY_BIT);
+}
+
+int bpf_ringbuf_consumer_fd(const struct bpf_map *map)
+{
+	return map->map_type == BPF_MAP_TYPE_RINGBUF ? map->arena->values_fd : -ENODEV;
+}
+
+int bpf_ringbuf_fd(const struct bpf_map *map)
+{
+	return map->map_type == BPF_MAP_TYPE_RINGBUF ? map->arena->index_fd : -ENODEV;
 }
 
 /* Bytes that wait are the nearest to entries that a ring has. */

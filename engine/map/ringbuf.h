@@ -1,9 +1,14 @@
 /*
  * ringbuf.h - the ring buffer map: records from programs to one consumer, in the order of their reservation
  *
- * The values file is what a consumer maps, page by page as Linux lays it out: the consumer's page (its position,
- * which it writes), the producers' page (their position), the data. A consumer maps the data twice, one copy
- * behind the other, so that no record is ever in two pieces; of a file that takes two calls of mmap(2).
+ * Two files, so that a consumer can be given what it may write and nothing else:
+ *
+ *	the values file		one page: the consumer's position, which a client may map writable
+ *	the index file		the arena's header, then Linux's pages from the second on: the producers' page (their
+ *				position), at BPF_RINGBUF_DATA_OFF the data. A client may map it, read-only.
+ *
+ * A consumer maps the data twice, one copy behind the other, so that no record is ever in two pieces; of a file that
+ * takes two calls of mmap(2).
  *
  * A record is 8 bytes of header (u32 length with the bits below, u32 page offset) and its data, padded to 8.
  */
@@ -13,7 +18,7 @@
 #include "core/map.h"
 
 #define BPF_RINGBUF_PAGE     4096u
-#define BPF_RINGBUF_DATA_OFF (2 * BPF_RINGBUF_PAGE) /* in the values file */
+#define BPF_RINGBUF_DATA_OFF (2 * BPF_RINGBUF_PAGE) /* in the index file */
 
 /* What helpers do. reserve: NULL when there is no room now, or never. */
 void *bpf_ringbuf_reserve(struct bpf_map *map, u64 size, u64 flags);
@@ -26,9 +31,17 @@ u64 bpf_ringbuf_query(const struct bpf_map *map, u64 flags);
  *
  * Returns its length and copies it to *out, which is grown as needed (malloc; *cap is its size); the
  * record is then consumed. -EAGAIN: none is complete; -ENOMEM; -EBADMSG: who else maps the ring wrote nonsense, and
- * all that waited is dropped. Two consumers get each record once between them.
+ * all that waited is dropped. Two callers get each record once between them.
  */
 s64 bpf_ringbuf_read(struct bpf_map *map, void **out, size_t *cap);
 bool bpf_ringbuf_readable(const struct bpf_map *map);
+
+/*
+ * For a consumer that maps the ring. Should it look (a record is committed, or discarded)? Moves nothing. The file with
+ * its page, and the one with the producers' page and the data: borrowed until the map is put. -ENODEV: no ring buffer.
+ */
+bool bpf_ringbuf_ready(const struct bpf_map *map);
+int bpf_ringbuf_consumer_fd(const struct bpf_map *map);
+int bpf_ringbuf_fd(const struct bpf_map *map);
 
 #endif

@@ -262,7 +262,7 @@ def run(m, prog, length):
 def test_records(m, again):
     m.load("ringbuf")
     assert sorted(os.listdir(m.p("maps/events"))) == sorted(
-        "map type key_size value_size max_entries map_flags info stats records".split())
+        "map type key_size value_size max_entries map_flags info stats records consumer ring".split())
     run(m, "reserve_submit", 60)
     run(m, "output", 61)
     run(m, "reserve_submit", 62)

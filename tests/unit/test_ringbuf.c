@@ -294,12 +294,12 @@ static void test_mmap(void **state)
 	char *data;
 
 	cons = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, values_fd, 0);
-	prod = mmap(NULL, 4096 + 2 * RING, PROT_READ, MAP_SHARED, values_fd, 4096);
+	prod = mmap(NULL, 4096 + 2 * RING, PROT_READ, MAP_SHARED, index_fd, 4096);
 	assert_ptr_not_equal(cons, MAP_FAILED);
 	assert_ptr_not_equal(prod, MAP_FAILED);
 	data = (char *)prod + 4096;
 	assert_ptr_not_equal(
-		mmap(data + RING, RING, PROT_READ, MAP_SHARED | MAP_FIXED, values_fd, 8192),
+		mmap(data + RING, RING, PROT_READ, MAP_SHARED | MAP_FIXED, index_fd, 8192),
 		MAP_FAILED);
 	while (got < 500) {
 		char text[100];
@@ -333,19 +333,22 @@ static void test_e_hostile(void **state)
 	int index_fd = memfd_create("index", 0), values_fd = memfd_create("values", 0);
 	struct bpf_map *map = make(RING, index_fd, values_fd);
 	struct rnd r = {.state = 3};
-	u64 *all = mmap(NULL, 8192 + RING, PROT_READ | PROT_WRITE, MAP_SHARED, values_fd, 0);
+	u64 *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, values_fd, 0);
+	u64 *data = mmap(NULL, RING, PROT_READ | PROT_WRITE, MAP_SHARED, index_fd, 8192);
 	void *buf = NULL, *held = NULL;
 	size_t cap = 0;
+	u64 mark = 0x1234;
+	s64 len;
 
 	for (u32 i = 0; i < 200000; i++) {
 		u64 junk = rnd_below(&r, 2) ? rnd_next(&r) : rnd_below(&r, 2 * RING);
 
 		switch (rnd_below(&r, 6)) {
 		case 0:
-			all[rnd_below(&r, 2) * 512] = junk;
+			page[rnd_below(&r, 8) ? 0 : rnd_below(&r, 512)] = junk;
 			break;
 		case 1:
-			all[1024 + rnd_below(&r, RING / 8)] = junk;
+			data[rnd_below(&r, RING / 8)] = junk; /* more than a client can do */
 			break;
 		case 2:
 			bpf_ringbuf_output(map, &junk, 8, 0);
@@ -362,6 +365,8 @@ static void test_e_hostile(void **state)
 				commit(held, 0, junk & 1);
 			held = NULL;
 		}
+		bpf_ringbuf_ready(map);
+		bpf_ringbuf_query(map, junk % 5);
 		if (i % 5000 == 0) {
 			bpf_map_put(map);
 			bpf_rcu_barrier();
@@ -369,8 +374,123 @@ static void test_e_hostile(void **state)
 			assert_int_equal(bpf_map_open(index_fd, values_fd, &map), 0);
 		}
 	}
-	munmap(all, 8192 + RING);
+	if (held)
+		commit(held, 0, true);
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+	assert_int_equal(bpf_map_open(index_fd, values_fd, &map), 0);
+	/* Whatever the position says, producers and readers go on. */
+	for (u32 i = 0; i < 2000; i++) {
+		__atomic_store_n(page, i % 3 ? rnd_next(&r) : *page - 8 * rnd_below(&r, RING / 8),
+				 __ATOMIC_SEQ_CST);
+		for (u32 reads = 0; (len = bpf_ringbuf_read(map, &buf, &cap)) != -EAGAIN; reads++)
+			assert_true(reads < RING / 8 + 2);
+		assert_int_equal(bpf_ringbuf_output(map, &mark, 8, 0), 0);
+		assert_true(bpf_ringbuf_ready(map));
+		assert_int_equal(bpf_ringbuf_read(map, &buf, &cap), 8);
+		assert_memory_equal(buf, &mark, 8);
+	}
+	munmap(page, 4096);
+	munmap(data, RING);
 	free(buf);
+	close(index_fd);
+	close(values_fd);
+	all_gone(map);
+}
+
+/* ready: what poll tells a consumer that maps the ring, and it moves nothing */
+static void test_ready(void **state)
+{
+	int index_fd = memfd_create("index", 0), values_fd = memfd_create("values", 0);
+	struct bpf_map *map = make(RING, index_fd, values_fd);
+	u64 *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, values_fd, 0);
+	void *a, *b;
+
+	assert_int_equal(bpf_ringbuf_fd(map) >= 0 && bpf_ringbuf_consumer_fd(map) >= 0, 1);
+	assert_false(bpf_ringbuf_ready(map));
+	a = reserve(map, 8);
+	b = reserve(map, 8);
+	commit(b, 0, false);
+	assert_false(bpf_ringbuf_ready(map)); /* the first holds it back */
+	commit(a, 0, true);
+	assert_true(bpf_ringbuf_ready(map)); /* a discarded record is the consumer's to step over */
+	assert_int_equal(*page, 0);
+	*page = 16;
+	assert_true(bpf_ringbuf_ready(map));
+	*page = 32;
+	assert_false(bpf_ringbuf_ready(map));
+	*page = 40;
+	assert_false(bpf_ringbuf_ready(map));
+	munmap(page, 4096);
+	close(index_fd);
+	close(values_fd);
+	all_gone(map);
+}
+
+/* Two consumers that take turns, and one that is always late: the position never goes back. */
+struct taker {
+	struct bpf_map *map;
+	u64 taken;
+	bool stop;
+};
+
+static void *take(void *arg)
+{
+	struct taker *t = arg;
+	u64 *record = NULL, last = 0;
+	size_t cap = 0;
+
+	while (!__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE)) {
+		s64 len = bpf_ringbuf_read(t->map, (void **)&record, &cap);
+
+		if (len == -EAGAIN) {
+			sched_yield();
+			continue;
+		}
+		assert_int_equal(len, 8);
+		assert_true(*record > last);
+		last = *record;
+		t->taken++;
+	}
+	free(record);
+	return NULL;
+}
+
+static void test_two_consumers(void **state)
+{
+	int index_fd = memfd_create("index", 0), values_fd = memfd_create("values", 0);
+	struct bpf_map *map = make(RING, index_fd, values_fd);
+	u64 *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, values_fd, 0);
+	u64 *ring = mmap(NULL, 4096 + RING, PROT_READ, MAP_SHARED, index_fd, 4096);
+	struct taker t = {map, 0, false};
+	u64 seq = 0, last = 0, mine = 0;
+	pthread_t tid;
+
+	pthread_create(&tid, NULL, take, &t);
+	while (seq < 100000) {
+		u64 pos = __atomic_load_n(page, __ATOMIC_ACQUIRE), next = seq + 1;
+		u64 value;
+
+		if (!bpf_ringbuf_output(map, &next, 8, 0))
+			seq++;
+		if (seq % 3 || pos >= __atomic_load_n(ring, __ATOMIC_ACQUIRE))
+			continue;
+		value = __atomic_load_n(&ring[512 + (pos + 8) % RING / 8], __ATOMIC_RELAXED);
+		if (__atomic_compare_exchange_n(page, &pos, pos + 16, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_RELAXED)) {
+			assert_true(value > last);
+			last = value;
+			mine++;
+		}
+	}
+	while (bpf_ringbuf_ready(map))
+		sched_yield();
+	__atomic_store_n(&t.stop, true, __ATOMIC_RELEASE);
+	pthread_join(tid, NULL);
+	assert_int_equal(mine + t.taken, seq); /* who moves the position has the record */
+	assert_true(mine && t.taken);
+	munmap(page, 4096);
+	munmap(ring, 4096 + RING);
 	close(index_fd);
 	close(values_fd);
 	all_gone(map);
@@ -524,6 +644,7 @@ int main(void)
 		cmocka_unit_test(test_a_b_model), cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_c_notify),  cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_mmap),	  cmocka_unit_test(test_e_hostile),
+		cmocka_unit_test(test_ready),	  cmocka_unit_test(test_two_consumers),
 		cmocka_unit_test(test_programs),  cmocka_unit_test(test_leak_is_refused),
 	};
 
