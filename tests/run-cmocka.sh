@@ -12,7 +12,7 @@ export TSAN_OPTIONS="die_after_fork=0:atexit_sleep_ms=50${TSAN_OPTIONS:+:$TSAN_O
 # One line a reason; status 1: a skip without one.
 export CLOSING='
 	/^\[ RUN /			{ running = 1; said = ""; next }
-	/^\[  SKIPPED \]/ && running	{ running = 0; count[said]++; name[said] = substr($0, 15); next }
+	/^\[  SKIPPED \]/ && running	{ running = 0; count[said]++; name[said] = substr($0, 14); next }
 	/^\[ /				{ running = 0 }
 	running				{ said = $0 }
 	/^\[(==========|  PASSED  )\]/	{ print }

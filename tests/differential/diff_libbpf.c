@@ -253,7 +253,7 @@ static void objects_are_what_libbpf_and_the_kernel_make_of_them(void **state)
 	const char *why = kernel_unavailable();
 
 	if (why) {
-		print_message("skipped: %s\n", why);
+		print_message("%s\n", why);
 		skip();
 	}
 	libbpf_set_print(quiet);

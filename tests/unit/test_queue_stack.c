@@ -371,7 +371,7 @@ static void killed(void)
 static void test_a_sigkill(void **state)
 {
 #ifdef __SANITIZE_THREAD__
-	print_message("skipped: ThreadSanitizer has no threads after a fork\n");
+	print_message("ThreadSanitizer has no threads after a fork\n");
 	skip();
 #endif
 	killed();

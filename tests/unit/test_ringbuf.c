@@ -572,7 +572,7 @@ static void killed(void)
 static void test_d_sigkill(void **state)
 {
 #ifdef __SANITIZE_THREAD__
-	print_message("skipped: ThreadSanitizer has no threads after a fork\n");
+	print_message("ThreadSanitizer has no threads after a fork\n");
 	skip();
 #endif
 	killed();

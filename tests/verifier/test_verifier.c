@@ -260,7 +260,7 @@ static void kernels(void **state)
 	int fd, err;
 
 	if (no_kernel) {
-		printf("skipped: %s\n", no_kernel);
+		printf("%s\n", no_kernel);
 		skip();
 	}
 	attr_of(row, &attr);
