@@ -4,8 +4,9 @@
  * It would be a bug of the verifier or of the JIT. The handler asks whether the pc lies in a
  * program's code and whether this thread runs under a guard (core/run.c). If so the program is
  * marked poisoned, and the thread goes on at the guard once the handler has returned: the kernel
- * restores the signal mask as it does for any handler. Native code holds no lock when it executes
- * an instruction of its own, so nothing is left behind.
+ * restores the signal mask as it does for any handler. Native code holds no lock of ours when it executes
+ * an instruction of its own, and the lock of a map value that it took is given back there, so nothing is
+ * left behind.
  *
  * Only async-signal-safe things are done here: bpf_jit_find() takes no lock, `poisoned` is one
  * store.

@@ -75,6 +75,16 @@ static void show_map_types(struct fs_text *out)
 			       bpf_map_ops_find(type) ? "yes" : "no");
 }
 
+/* What else than data a value may hold. */
+static void show_value_fields(struct fs_text *out)
+{
+	fs_text_printf(out, "value bpf_spin_lock:");
+	for (int type = 1; bpf_map_type_name(type); type++)
+		if (bpf_map_ops_find(type) && bpf_map_ops_find(type)->spin_lock)
+			fs_text_printf(out, " %s", bpf_map_type_name(type));
+	fs_text_printf(out, "\n");
+}
+
 /* A helper counts for a type when that type's own function gives it to a GPL program. */
 static void show_helpers(struct fs_text *out)
 {
@@ -125,6 +135,7 @@ static int features_show(struct fs_node *node, struct fs_req *req, struct fs_tex
 	fs_text_printf(out, "slots: %u\n", bpf_nr_slots());
 	show_prog_types(out);
 	show_map_types(out);
+	show_value_fields(out);
 	show_helpers(out);
 	show_opcodes(out);
 	return 0;

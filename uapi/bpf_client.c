@@ -348,6 +348,11 @@ EXPORT int bpf_lookup_elem(int fd, const void *key, void *value)
 	return element(fd, UBPFFS_MAP_LOOKUP_ELEM, SEND_KEY | GET_VALUE, key, NULL, value, 0);
 }
 
+EXPORT int bpf_lookup_elem_flags(int fd, const void *key, void *value, unsigned long long flags)
+{
+	return element(fd, UBPFFS_MAP_LOOKUP_ELEM, SEND_KEY | GET_VALUE, key, NULL, value, flags);
+}
+
 EXPORT int bpf_update_elem(int fd, const void *key, const void *value, unsigned long long flags)
 {
 	return element(fd, UBPFFS_MAP_UPDATE_ELEM, SEND_KEY | SEND_VALUE, key, value, NULL, flags);

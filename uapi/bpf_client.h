@@ -33,6 +33,8 @@ int bpf_create_map(enum bpf_map_type map_type, int key_size, int value_size, int
 
 /* `key` is key_size bytes, `value` value_size bytes (per-CPU types: all CPUs', 8-byte aligned). */
 int bpf_lookup_elem(int fd, const void *key, void *value);
+/* flags: BPF_F_LOCK, for values that have a lock. */
+int bpf_lookup_elem_flags(int fd, const void *key, void *value, unsigned long long flags);
 int bpf_update_elem(int fd, const void *key, const void *value, unsigned long long flags);
 int bpf_delete_elem(int fd, const void *key);
 int bpf_lookup_and_delete_elem(int fd, const void *key, void *value);

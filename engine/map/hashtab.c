@@ -15,7 +15,7 @@
  *   D. A value that a program holds a pointer to stays readable until its RCU section ends, but a delete or an
  *      update may give the element to another key at once (as Linux does with preallocated elements).
  *   E. An update or delete that returned survives SIGKILL at any instruction; one that did not is there
- *      whole or not at all.
+ *      whole or not at all (but for one in place, under BPF_F_LOCK: spin_lock.h).
  *   F. The order of a walk is by bucket; get_next_key and iteration read a bucket under its lock.
  *
  * There is one element more a slot than max_entries, and one for threads without a slot: an update of an

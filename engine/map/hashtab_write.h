@@ -9,7 +9,7 @@
  *	bucket_unlock(head, word);
  *
  * No thread holds two bucket locks, and while it holds one it waits for nothing but the spare element of the
- * threads without a slot, whose holder needs nothing else.
+ * threads without a slot, or the lock of an element (spin_lock.h), whose holders need nothing else.
  */
 #ifndef UBPFFS_MAP_HASHTAB_WRITE_H
 #define UBPFFS_MAP_HASHTAB_WRITE_H

@@ -12,7 +12,7 @@
  *      comes out has zeros there, and what goes in has its bytes there ignored. An element that is freed and used
  *      again keeps its word, so that a program that still holds the old element's lock unlocks what it locked.
  *   B. BPF_F_LOCK: a copy out is one that some holder left behind, a copy in is seen by the next holder whole.
- *      An existing element is changed in place, not replaced.
+ *      An existing element is changed in place, not replaced; so a crash may leave it half changed.
  *   C. A program that faults with a lock held has it released as its thread leaves the program (core/run.c);
  *      the value is what the program had made of it by then.
  *   D. The words that a killed server left are free again when its map is opened: nobody that could hold them
