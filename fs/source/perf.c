@@ -155,6 +155,9 @@ static int read_tids(struct perf *perf)
 	u32 cap = 0;
 	DIR *dir;
 
+	free(perf->tids);
+	perf->tids = NULL;
+	perf->nr_tids = 0;
 	snprintf(path, sizeof(path), "/proc/%d/task", perf->pid);
 	dir = opendir(path);
 	if (!dir)
@@ -213,17 +216,20 @@ static int explain_open(struct source *src, int err)
 	}
 }
 
-static int open_events(struct source *src, struct perf *perf)
+static void close_events(struct perf *perf)
+{
+	for (u32 i = 0; perf->fds && i < perf->nr_fds; i++)
+		if (perf->fds[i] >= 0)
+			close(perf->fds[i]);
+	free(perf->fds);
+	perf->fds = NULL;
+}
+
+static int __open_events(struct source *src, struct perf *perf)
 {
 	u32 opened = 0;
 	int err, last = -ENODEV;
 
-	perf->nr_cpus = (u32)sysconf(_SC_NPROCESSORS_CONF);
-	if (perf->pid >= 0) {
-		err = read_tids(perf);
-		if (err)
-			return explain_open(src, err);
-	}
 	perf->nr_fds = perf->nr_cpus * (perf->pid < 0 ? 1 : perf->nr_tids);
 	if (perf->nr_fds > MAX_EVENTS)
 		return explain_open(src, -EMFILE);
@@ -251,6 +257,51 @@ static int open_events(struct source *src, struct perf *perf)
 			last = -ESRCH;
 	}
 	return opened ? 0 : explain_open(src, last);
+}
+
+#define OPEN_TRIES 10
+
+/* Is there a thread that was not in `old`? */
+static bool has_new_thread(const struct perf *perf, const u32 *old, u32 nr_old)
+{
+	u32 i, k;
+
+	for (i = 0; i < perf->nr_tids; i++) {
+		for (k = 0; k < nr_old && old[k] != perf->tids[i]; k++)
+			;
+		if (k == nr_old)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A thread that was made after the list was read, and before its maker had an event, has none. So the list is read again
+ * afterwards, and with a new thread in it everything is done again.
+ */
+static int open_events(struct source *src, struct perf *perf)
+{
+	u32 *old, nr_old, try;
+	bool again = true;
+	int err;
+
+	perf->nr_cpus = (u32)sysconf(_SC_NPROCESSORS_CONF);
+	if (perf->pid < 0)
+		return __open_events(src, perf);
+	err = read_tids(perf);
+	for (try = 0; !err && again && try < OPEN_TRIES; try++) {
+		close_events(perf);
+		err = __open_events(src, perf);
+		if (err)
+			return err;
+		old = perf->tids;
+		nr_old = perf->nr_tids;
+		perf->tids = NULL;
+		err = read_tids(perf);
+		again = !err && has_new_thread(perf, old, nr_old);
+		free(old);
+	}
+	return err ? explain_open(src, err) : 0;
 }
 
 static int map_ring(struct source *src, struct perf *perf, int fd)
@@ -349,9 +400,7 @@ static void perf_close(struct source *src)
 		return;
 	for (u32 i = 0; i < perf->nr_rings; i++)
 		munmap(perf->rings[i].meta, perf->rings[i].size + (size_t)sysconf(_SC_PAGESIZE));
-	for (u32 i = 0; perf->fds && i < perf->nr_fds; i++)
-		if (perf->fds[i] >= 0)
-			close(perf->fds[i]);
+	close_events(perf);
 	if (perf->pidfd >= 0)
 		close(perf->pidfd);
 	perf_unwind_free(perf->unwind);

@@ -166,8 +166,8 @@ def test_samples(m, burn):
                for line in m.read("maps", "user_stacks", "entries", some).splitlines())
     m.sh("echo %d > $M/maps/user_stacks/symbols" % pid)
     assert m.read("maps", "user_stacks", "symbols") == "%d\n" % pid
-    text = m.read("maps", "user_stacks", "dump")
-    assert "primes_main+0x" in text and "/burn)" in text
+    wait_for(lambda: "primes_main+0x" in m.read("maps", "user_stacks", "dump"), "the thread's stacks")
+    assert "/burn)" in m.read("maps", "user_stacks", "dump")
     found = folded(m)
     assert share(found, "primes_main", "count_primes", "is_prime") > 0.05
     assert share(found, "main", "work", "sum_numbers") > 0.02
@@ -227,6 +227,31 @@ os._exit(0)
     finally:
         p.stdin.write("end\n")
         p.stdin.close()
+        p.wait(WAIT)
+
+
+def test_threads_while_it_starts(m):
+    """A thread that is made while the events are opened has one, too. Here each makes the next one and ends, so that
+    with one that is missed all that follow are."""
+    m.load("event_samples")
+    code = """
+import threading, time
+def link():
+    end = time.monotonic() + .003
+    while time.monotonic() < end: pass
+    threading.Thread(target=link, daemon=True).start()
+link()
+time.sleep(100)
+"""
+    p = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        make(m, "cpu", ("type", "perf"), ("event", "cpu-clock"), ("pid", p.pid), ("freq", "997"))
+        for _ in range(25):
+            m.sh("echo sample > $M/events/cpu/attach")
+            wait_count(m, "cpu", "run", 5)
+            m.sh("echo > $M/events/cpu/attach")
+    finally:
+        p.kill()
         p.wait(WAIT)
 
 
