@@ -232,6 +232,20 @@ static s64 put_stack(struct bpf_stack_map *sm, u32 id, u32 hash, const void *dat
 	return id;
 }
 
+/* The kernel's addresses are in no file: they stay addresses, as in Linux. */
+static void stack_build_ids(bool user, const u64 *ips, u32 nr, struct bpf_stack_build_id *ids)
+{
+	if (user) {
+		bpf_build_ids(bpf_this.sample ? bpf_this.sample->pid : 0, ips, nr, ids);
+		return;
+	}
+	memset(ids, 0, nr * sizeof(*ids));
+	for (u32 i = 0; i < nr; i++) {
+		ids[i].status = BPF_STACK_BUILD_ID_IP;
+		ids[i].ip = ips[i];
+	}
+}
+
 static s64 get_stackid(struct bpf_stack_map *sm, u64 flags)
 {
 	u32 skip = flags & BPF_F_SKIP_FIELD_MASK, depth = sm->map.value_size / sm->stack_size;
@@ -258,11 +272,7 @@ static s64 get_stackid(struct bpf_stack_map *sm, u64 flags)
 	}
 	data = ips + skip;
 	if (build_ids) {
-		if (user)
-			bpf_build_ids(bpf_this.sample ? bpf_this.sample->pid : 0, ips + skip, nr,
-				      ids);
-		else
-			return -EINVAL;
+		stack_build_ids(user, ips + skip, nr, ids);
 		data = ids;
 	}
 	found = bucket_read(sm, id, old, &old_hash);
