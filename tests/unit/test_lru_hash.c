@@ -5,13 +5,13 @@
  *
  * The tests with threads run for 2 seconds each, or for STRESS_SECONDS (60, for the stress test of a minute).
  */
-#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
 #include "map/hashtab.h"
 #include "map/lru_list.h"
+#include "tests/lib/lru_model.h"
 #include "tests/lib/map_model.h"
 
 static struct bpf_map *make(enum bpf_map_type type, u32 value_size, u32 max_entries, u32 flags)
@@ -82,27 +82,43 @@ static bool has(struct bpf_map *map, u32 key)
 	return !bpf_map_lookup(map, &key, value, 0);
 }
 
+/* N inserts into a map of N lose nothing, and so again after all are deleted. */
+static void fill_without_loss(enum bpf_map_type type, u32 max_entries, bool in_program)
+{
+	struct bpf_map *map = make(type, 8, max_entries, 0);
+	u64 value[BPF_MAX_SLOTS] = {0};
+
+	for (u32 round = 0; round < 3; round++) {
+		for (u32 key = 0; key < max_entries; key++) {
+			if (in_program) /* other slots' stocks, too */
+				bpf_run_enter();
+			assert_int_equal(map->ops->map_update_elem(map, &key, value, BPF_NOEXIST),
+					 0);
+			if (in_program)
+				bpf_run_exit();
+		}
+		for (u32 key = 0; key < max_entries; key++)
+			assert_int_equal(bpf_map_lookup(map, &key, value, 0), 0);
+		assert_int_equal(evictions(map), 0);
+		assert_int_equal(entries(map), max_entries);
+		check_lists(map);
+		for (u32 key = 0; key < max_entries; key++)
+			assert_int_equal(bpf_map_delete(map, &key), 0);
+		check_lists(map);
+	}
+	drop(map);
+}
+
 static void test_a_fills_without_loss(void **state)
 {
-	static const u32 sizes[] = {1, 2, 3, 7, 64, 100, 1000, 5000};
+	static const enum bpf_map_type types[] = {BPF_MAP_TYPE_LRU_HASH,
+						  BPF_MAP_TYPE_LRU_PERCPU_HASH};
 
-	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct bpf_map *map = make(BPF_MAP_TYPE_LRU_HASH, 8, sizes[i], 0);
-		u64 value = 0;
-
-		for (u32 round = 0; round < 3; round++) {
-			for (u32 key = 0; key < sizes[i]; key++)
-				assert_int_equal(bpf_map_update(map, &key, &value, BPF_NOEXIST), 0);
-			for (u32 key = 0; key < sizes[i]; key++)
-				assert_true(has(map, key));
-			assert_int_equal(evictions(map), 0);
-			assert_int_equal(entries(map), sizes[i]);
-			check_lists(map);
-			for (u32 key = 0; key < sizes[i]; key++)
-				assert_int_equal(bpf_map_delete(map, &key), 0);
-			check_lists(map);
-		}
-		drop(map);
+	for (u32 t = 0; t < ARRAY_SIZE(types); t++) {
+		for (u32 n = 1; n <= 300; n++)
+			fill_without_loss(types[t], n, n % 2);
+		fill_without_loss(types[t], 1000, true);
+		fill_without_loss(types[t], 5000, false);
 	}
 }
 
@@ -127,9 +143,10 @@ static void *filler(void *arg)
 
 static void test_a_threads_fill_without_loss(void **state)
 {
-	for (int round = 0; round < 30; round++) {
-		struct bpf_map *map = make(BPF_MAP_TYPE_LRU_HASH, 8, 2000, 0);
-		struct filler a = {map, 0, 1000, 0}, b = {map, 1000, 2000, 0};
+	for (u32 round = 0; round < 90; round++) {
+		u32 n = round < 30 ? 2000 : 1 + round * 3;
+		struct bpf_map *map = make(BPF_MAP_TYPE_LRU_HASH, 8, n, 0);
+		struct filler a = {map, 0, n / 2, 0}, b = {map, n / 2, n, 0};
 		pthread_t ta, tb;
 
 		pthread_create(&ta, NULL, filler, &a);
@@ -138,7 +155,7 @@ static void test_a_threads_fill_without_loss(void **state)
 		pthread_join(tb, NULL);
 		assert_int_equal(a.failed + b.failed, 0);
 		assert_int_equal(evictions(map), 0);
-		for (u32 key = 0; key < 2000; key++)
+		for (u32 key = 0; key < n; key++)
 			assert_true(has(map, key));
 		check_lists(map);
 		drop(map);
@@ -222,78 +239,33 @@ static void test_d_hot_entries_stay(void **state)
 
 /* ---- quality: Zipf-distributed keys against a perfect LRU */
 
-struct perfect {
-	u32 *prev, *next; /* by key; 0 is the head */
-	bool *in;
-	u32 nr, max;
-};
-
-static bool perfect_access(struct perfect *p, u32 key)
-{
-	bool hit = p->in[key];
-
-	if (hit) {
-		p->next[p->prev[key]] = p->next[key];
-		p->prev[p->next[key]] = p->prev[key];
-	} else if (p->nr == p->max) {
-		u32 oldest = p->prev[0];
-
-		p->next[p->prev[oldest]] = 0;
-		p->prev[0] = p->prev[oldest];
-		p->in[oldest] = false;
-	} else {
-		p->nr++;
-	}
-	p->in[key] = true;
-	p->next[key] = p->next[0];
-	p->prev[key] = 0;
-	p->prev[p->next[0]] = key;
-	p->next[0] = key;
-	return hit;
-}
-
-/* Misses of ours over misses of a perfect LRU. */
-static double quality(u32 max_entries, u32 keys, double alpha, u32 accesses)
+/* Misses of ours over misses of a perfect LRU. (tests/differential/diff_lru.c has the kernel's.) */
+static double quality(u32 max_entries, u32 keys, double exponent, u32 accesses)
 {
 	struct bpf_map *map = make(BPF_MAP_TYPE_LRU_HASH, 8, max_entries, 0);
-	struct perfect p = {.max = max_entries};
-	double *cumulative = calloc(keys + 1, sizeof(double)), sum = 0;
-	struct rnd r = {.state = 11};
 	u64 ours = 0, best = 0, value = 0;
+	struct perfect_lru p;
+	struct zipf z;
 
-	p.prev = calloc(keys + 1, sizeof(u32));
-	p.next = calloc(keys + 1, sizeof(u32));
-	p.in = calloc(keys + 1, 1);
-	for (u32 k = 1; k <= keys; k++)
-		cumulative[k] = sum += 1 / pow(k, alpha);
+	perfect_lru_init(&p, keys, max_entries);
+	zipf_init(&z, keys, exponent, 11);
 	bpf_run_enter();
 	for (u32 i = 0; i < accesses; i++) {
-		double at = (double)(rnd_next(&r) >> 11) / 9007199254740992.0 * sum;
-		u32 low = 1, high = keys;
+		u32 key = zipf_next(&z);
 
-		while (low < high) {
-			u32 middle = (low + high) / 2;
-
-			if (cumulative[middle] < at)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		best += !perfect_access(&p, low);
-		if (!map->ops->map_lookup_elem(map, &low)) {
+		best += !perfect_lru_access(&p, key);
+		if (!map->ops->map_lookup_elem(map, &key)) {
 			ours++;
-			assert_int_equal(map->ops->map_update_elem(map, &low, &value, 0), 0);
+			assert_int_equal(map->ops->map_update_elem(map, &key, &value, 0), 0);
 		}
 	}
 	bpf_run_exit();
-	free(cumulative);
-	free(p.prev);
-	free(p.next);
-	free(p.in);
+	zipf_free(&z);
+	perfect_lru_free(&p);
 	drop(map);
 	print_message("%5u entries, %6u keys, exponent %.2f: misses %llu, perfect %llu: %.4f\n",
-		      max_entries, keys, alpha, (unsigned long long)ours, (unsigned long long)best,
-		      (double)ours / (double)best);
+		      max_entries, keys, exponent, (unsigned long long)ours,
+		      (unsigned long long)best, (double)ours / (double)best);
 	return (double)ours / (double)best;
 }
 
