@@ -132,5 +132,7 @@ extern const struct bpf_func_proto bpf_ringbuf_discard_proto;
 extern const struct bpf_func_proto bpf_ringbuf_query_proto;
 extern const struct bpf_func_proto bpf_tail_call_proto;
 extern const struct bpf_func_proto bpf_trace_printk_proto; /* core/printk.c */
+extern const struct bpf_func_proto bpf_loop_proto; /* core/callback.c */
+extern const struct bpf_func_proto bpf_for_each_map_elem_proto;
 
 #endif

@@ -213,6 +213,12 @@ static inline bool bpf_insn_is_pseudo_call(const struct bpf_insn *insn)
 	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
 }
 
+/* Its first half takes the address of a function of the program, imm away as in a call. */
+static inline bool bpf_insn_is_pseudo_func(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_LD | BPF_IMM | BPF_DW) && insn->src_reg == BPF_PSEUDO_FUNC;
+}
+
 /* Bytes that a load or store of this size class moves: BPF_B 1, BPF_H 2, BPF_W 4, BPF_DW 8. */
 static inline u32 bpf_size_to_bytes(u8 code)
 {

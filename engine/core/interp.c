@@ -15,6 +15,7 @@
  * verifier allowed it; nothing is checked a second time. Atomics are seq_cst.
  */
 #include <endian.h>
+#include "core/callback.h"
 #include "core/insn.h"
 #include "core/run.h"
 
@@ -25,7 +26,7 @@ struct bpf_interp_insn {
 	u32 size; /* bytes of a packet load */
 	s64 imm;
 	union {
-		const struct bpf_interp_insn *target; /* jumps and bpf-to-bpf calls */
+		const struct bpf_interp_insn *target; /* jumps, bpf-to-bpf calls, callbacks */
 		bpf_func_t func; /* helper calls */
 	};
 };
@@ -155,14 +156,14 @@ LABEL:                              \
 /*
  * interp - run a prepared program, or hand out the labels
  *
- * With prog NULL only *labels is set. `tail_calls` counts through a chain of tail calls, also those that
- * subprograms make (each of these is a C call: the subprogram's caller is still to be returned to).
+ * With prog NULL only *labels is set. It begins at `insn` of prog with R1 to R5 from args: the main program, or a
+ * callback. A tail call of a subprogram is a C call: the subprogram's caller is still to be returned to.
  *
  * ThreadSanitizer does not look inside: two programs that race on a map value race by their own will.
  */
-__attribute__((no_sanitize("thread"))) static u64 interp(const void *ctx,
-							 const struct bpf_prog *prog,
-							 u32 *tail_calls,
+__attribute__((no_sanitize("thread"))) static u64 interp(const struct bpf_prog *prog,
+							 const struct bpf_interp_insn *insn,
+							 const u64 *args,
 							 const void *const **labels)
 {
 	static const void *const label_table[INTERP_MAX] = {
@@ -174,7 +175,6 @@ __attribute__((no_sanitize("thread"))) static u64 interp(const void *ctx,
 	};
 	u64 stack[MAX_CALL_FRAMES][MAX_BPF_STACK / 8];
 	struct interp_frame frames[MAX_CALL_FRAMES];
-	const struct bpf_interp_insn *insn;
 	u64 r[MAX_BPF_EXT_REG];
 	u32 depth = 0;
 
@@ -184,9 +184,8 @@ __attribute__((no_sanitize("thread"))) static u64 interp(const void *ctx,
 	}
 	if (prog->zero_stack)
 		memset(stack[0], 0, sizeof(stack[0]));
-	r[BPF_REG_1] = (uintptr_t)ctx;
+	memcpy(&r[BPF_REG_1], args, 5 * sizeof(*args));
 	r[BPF_REG_10] = (uintptr_t)&stack[1];
-	insn = prog->interp;
 	goto * insn->handler;
 
 	/* ---- arithmetic */
@@ -330,15 +329,14 @@ do_LOCAL_CALL:
 do_TAIL_CALL : {
 	const struct bpf_prog *next;
 
-	if (*tail_calls >= MAX_TAIL_CALL_CNT)
+	if (bpf_this.tail_call_cnt >= MAX_TAIL_CALL_CNT)
 		NEXT;
 	next = bpf_prog_array_get((struct bpf_map *)(uintptr_t)r[BPF_REG_2], (u32)r[BPF_REG_3]);
 	if (!next || !next->interp)
 		NEXT;
-	++*tail_calls;
+	bpf_this.tail_call_cnt++;
 	if (depth) {
-		r[BPF_REG_0] =
-			interp((const void *)(uintptr_t)r[BPF_REG_1], next, tail_calls, NULL);
+		r[BPF_REG_0] = interp(next, next->interp, &r[BPF_REG_1], NULL);
 		goto do_EXIT;
 	}
 	prog = next;
@@ -363,9 +361,20 @@ do_END_OF_PROGRAM:
 
 u64 bpf_interp_run(const void *ctx, const struct bpf_prog *prog)
 {
-	u32 tail_calls = 0;
+	const u64 args[5] = {(uintptr_t)ctx};
+	u32 outer = bpf_this.tail_call_cnt;
+	u64 ret;
 
-	return interp(ctx, prog, &tail_calls, NULL);
+	bpf_this.tail_call_cnt = 0;
+	ret = interp(prog, prog->interp, args, NULL);
+	bpf_this.tail_call_cnt = outer;
+	return ret;
+}
+
+/* `entry` is what decode_callback() made. Tail calls count on from the run that it is a part of. */
+u64 bpf_interp_callback(const struct bpf_interp_insn *entry, const u64 *args)
+{
+	return interp((const struct bpf_prog *)(uintptr_t)entry->imm, entry->target, args, NULL);
 }
 
 /* ---- decoding */
@@ -379,8 +388,20 @@ static const struct bpf_interp_insn *target_of(const struct bpf_interp_insn *cod
 	return to >= 0 && to < len ? &code[to] : NULL;
 }
 
+/* The address of a function, for helpers: an entry behind the program says what to run. */
+static int decode_callback(const struct bpf_prog *prog, struct bpf_interp_insn *code, u32 i,
+			   u32 *callbacks)
+{
+	struct bpf_interp_insn *entry = &code[prog->len + 1 + (*callbacks)++];
+
+	entry->imm = (s64)(uintptr_t)prog;
+	entry->target = target_of(code, prog->len, i, prog->insnsi[i].imm);
+	code[i].imm = (s64)((uintptr_t)entry | BPF_CALLBACK_INTERP);
+	return entry->target ? 0 : -EINVAL;
+}
+
 static int decode_one(const struct bpf_prog *prog, struct bpf_interp_insn *code, u32 i,
-		      const void *const *labels)
+		      u32 *callbacks, const void *const *labels)
 {
 	const struct bpf_insn *insn = &prog->insnsi[i];
 	struct bpf_interp_insn *out = &code[i];
@@ -395,10 +416,10 @@ static int decode_one(const struct bpf_prog *prog, struct bpf_interp_insn *code,
 	out->imm = insn->imm;
 	switch (bpf_op_info[op].format) {
 	case BPF_FMT_LD_IMM64:
-		if (insn->src_reg == BPF_PSEUDO_FUNC)
-			return -EOPNOTSUPP; /* an address that helpers could call: only native code has one */
 		if (i + 1 >= prog->len || !bpf_insn_valid_imm64(insn + 1))
 			return -EINVAL;
+		if (insn->src_reg == BPF_PSEUDO_FUNC)
+			return decode_callback(prog, code, i, callbacks);
 		out->imm = bpf_insn_imm64(insn);
 		break;
 	case BPF_FMT_LD_ABS:
@@ -432,16 +453,20 @@ int bpf_interp_prepare(struct bpf_prog *prog)
 {
 	const void *const *labels;
 	struct bpf_interp_insn *code;
+	u32 callbacks = 0;
 	int err;
 
 	interp(NULL, NULL, NULL, &labels);
-	code = calloc((size_t)prog->len + 1, sizeof(*code));
+	for (u32 i = 0; i < prog->len; i++)
+		callbacks += bpf_insn_is_pseudo_func(&prog->insnsi[i]);
+	code = calloc((size_t)prog->len + 1 + callbacks, sizeof(*code));
 	if (!code)
 		return -ENOMEM;
 	for (u32 i = 0; i <= prog->len; i++)
 		code[i].handler = labels[INTERP_END];
+	callbacks = 0;
 	for (u32 i = 0; i < prog->len; i++) {
-		err = decode_one(prog, code, i, labels);
+		err = decode_one(prog, code, i, &callbacks, labels);
 		if (err) {
 			free(code);
 			return err;

@@ -88,6 +88,13 @@ struct bpf_map_ops {
 	int (*map_iter)(struct bpf_map_iter *it);
 
 	/*
+	 * bpf_for_each_map_elem: call callback(map, key, value, ctx) (core/callback.h) with each entry, until it
+	 * returns other than 0. Returns the number of calls, or -ENOMEM. In a program; what the callback does
+	 * to the map is allowed, and the walk ends. NULL: not for this type.
+	 */
+	long (*map_for_each_callback)(struct bpf_map *map, u64 callback, u64 ctx);
+
+	/*
 	 * Instructions that replace a call of map_lookup_elem(R1=map, R2=key), leaving the value's
 	 * address or 0 in R0 and clobbering R1..R5 only. Returns how many were put into buf, or
 	 * -EOPNOTSUPP.

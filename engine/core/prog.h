@@ -68,6 +68,12 @@ struct bpf_insn_aux_data {
 	bool seen; /* reachable */
 	bool zext_dst; /* the 32-bit result needs explicit zeroing of the upper half: never on x86 */
 	bool nospec;
+	/*
+	 * bpf_loop: the function that each iteration calls, if it is the same one on every path and
+	 * the flags are 0 on all: then the rewriter makes a loop of it.
+	 */
+	u32 loop_callback;
+	u8 loop_inline; /* enum: 0 not seen, 1 yes, 2 no */
 };
 
 typedef u64 (*bpf_prog_fn)(const void *ctx, const struct bpf_prog *prog);

@@ -15,6 +15,7 @@
  * Tests: tests/unit/test_arraymap.c.
  */
 #include <limits.h>
+#include "core/callback.h"
 #include "map/spin_lock.h"
 
 #define ARRAY_FLAGS                                                                    \
@@ -165,6 +166,21 @@ static int array_map_get_next_key(struct bpf_map *map, const void *key, void *ne
 	return bpf_array_get_next_key(map, key, next_key);
 }
 
+/* One turn of bpf_for_each_map_elem: does it go on? */
+static bool for_each_elem(struct bpf_map *map, u32 index, void *value, u64 callback, u64 ctx)
+{
+	return !bpf_callback_call(callback, (uintptr_t)map, (uintptr_t)&index, (uintptr_t)value,
+				  ctx);
+}
+
+static long array_map_for_each_callback(struct bpf_map *map, u64 callback, u64 ctx)
+{
+	for (u32 i = 0; i < map->max_entries; i++)
+		if (!for_each_elem(map, i, array_elem(map, i), callback, ctx))
+			return (long)i + 1;
+	return map->max_entries;
+}
+
 #define ITER_BATCH 64
 
 static int array_map_iter(struct bpf_map_iter *it)
@@ -255,6 +271,7 @@ const struct bpf_map_ops array_map_ops = {
 	.map_delete_elem = array_map_delete_elem,
 	.map_get_next_key = array_map_get_next_key,
 	.map_iter = array_map_iter,
+	.map_for_each_callback = array_map_for_each_callback,
 	.map_gen_lookup = array_map_gen_lookup,
 	.map_meta_equal = array_map_meta_equal,
 	.map_direct_value_addr = array_map_direct_value_addr,
@@ -373,6 +390,14 @@ static long percpu_array_sys_update_elem(struct bpf_map *map, const void *key, c
 	return 0;
 }
 
+static long percpu_array_map_for_each_callback(struct bpf_map *map, u64 callback, u64 ctx)
+{
+	for (u32 i = 0; i < map->max_entries; i++)
+		if (!for_each_elem(map, i, percpu_elem(map, i, bpf_map_slot()), callback, ctx))
+			return (long)i + 1;
+	return map->max_entries;
+}
+
 const struct bpf_map_ops percpu_array_map_ops = {
 	.name = "percpu_array",
 	.map_size = sizeof(struct bpf_percpu_array),
@@ -390,5 +415,6 @@ const struct bpf_map_ops percpu_array_map_ops = {
 	.sys_lookup_elem = percpu_array_sys_lookup_elem,
 	.sys_update_elem = percpu_array_sys_update_elem,
 	.map_iter = array_map_iter,
+	.map_for_each_callback = percpu_array_map_for_each_callback,
 	.map_entries = array_map_entries,
 };

@@ -171,6 +171,7 @@ const struct bpf_map_ops htab_map_ops = {
 	.sys_lookup_elem = htab_sys_lookup_elem,
 	.sys_lookup_locked = htab_sys_lookup_locked,
 	.map_iter = htab_map_iter,
+	.map_for_each_callback = htab_map_for_each_callback,
 	.map_gen_lookup = htab_map_gen_lookup,
 };
 
@@ -292,5 +293,6 @@ const struct bpf_map_ops htab_percpu_map_ops = {
 	.sys_lookup_elem = htab_sys_lookup_elem,
 	.sys_update_elem = htab_percpu_sys_update_elem,
 	.map_iter = htab_map_iter,
+	.map_for_each_callback = htab_map_for_each_callback,
 	.map_gen_lookup = htab_percpu_map_gen_lookup,
 };

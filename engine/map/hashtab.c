@@ -232,7 +232,7 @@ long htab_sys_lookup_locked(struct bpf_map *map, const void *key, void *value)
 /* ---- walks */
 
 /* The first bucket from `from` on whose page was ever used, or the number of buckets. */
-static u32 bucket_next_used(const struct bpf_htab *htab, u32 from)
+u32 htab_bucket_next_used(const struct bpf_htab *htab, u32 from)
 {
 	u32 n_buckets = htab->mask + 1;
 
@@ -251,7 +251,7 @@ static u32 bucket_next_used(const struct bpf_htab *htab, u32 from)
 /* The key of the first element from this bucket on. */
 static int first_key_from(struct bpf_htab *htab, u32 bucket, void *key)
 {
-	for (; (bucket = bucket_next_used(htab, bucket)) <= htab->mask; bucket++) {
+	for (; (bucket = htab_bucket_next_used(htab, bucket)) <= htab->mask; bucket++) {
 		u64 *head = &htab->buckets[bucket];
 		u64 word;
 		u32 link;
@@ -325,7 +325,7 @@ int htab_map_iter(struct bpf_map_iter *it)
 	u32 nr, room = 4;
 
 	while (it->pos <= htab->mask) {
-		u32 bucket = bucket_next_used(htab, (u32)it->pos);
+		u32 bucket = htab_bucket_next_used(htab, (u32)it->pos);
 
 		it->pos = bucket;
 		if (bucket > htab->mask)
@@ -445,7 +445,7 @@ static void buckets_clear(struct bpf_htab *htab)
 {
 	u32 n_buckets = htab->mask + 1, page = 1u << HTAB_USED_SHIFT;
 
-	for (u32 b = 0; (b = bucket_next_used(htab, b)) < n_buckets; b += page)
+	for (u32 b = 0; (b = htab_bucket_next_used(htab, b)) < n_buckets; b += page)
 		memset(&htab->buckets[b], 0, min(page, n_buckets - b) * sizeof(u64));
 }
 

@@ -106,6 +106,8 @@ int htab_reserve_elems(struct bpf_htab *htab, u32 from, u32 end);
 u32 htab_recover_chains(struct bpf_htab *htab, u32 end);
 int htab_map_get_next_key(struct bpf_map *map, const void *key, void *next_key);
 int htab_map_iter(struct bpf_map_iter *it);
+long htab_map_for_each_callback(struct bpf_map *map, u64 callback, u64 ctx); /* htab_for_each.c */
+u32 htab_bucket_next_used(const struct bpf_htab *htab, u32 bucket);
 void htab_map_free(struct bpf_map *map);
 /* A value as it is seen from outside; flags: 0 or BPF_F_LOCK. The caller holds the bucket's lock. */
 void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value, u64 flags);

@@ -452,6 +452,7 @@ const struct bpf_map_ops htab_lru_map_ops = {
 	.map_get_next_key = htab_map_get_next_key,
 	.sys_lookup_elem = htab_sys_lookup_elem,
 	.map_iter = htab_map_iter,
+	.map_for_each_callback = htab_map_for_each_callback,
 	.map_gen_lookup = htab_lru_map_gen_lookup,
 };
 
@@ -472,5 +473,6 @@ const struct bpf_map_ops htab_lru_percpu_map_ops = {
 	.sys_lookup_elem = htab_sys_lookup_elem,
 	.sys_update_elem = htab_lru_percpu_sys_update_elem,
 	.map_iter = htab_map_iter,
+	.map_for_each_callback = htab_map_for_each_callback,
 	.map_gen_lookup = htab_lru_percpu_map_gen_lookup,
 };

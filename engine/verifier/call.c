@@ -47,13 +47,21 @@ int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx)
 	struct bpf_verifier_state *st = env->cur_state;
 	struct bpf_func_state *callee = cur_func(env), *caller = st->frame[st->curframe - 1];
 	struct bpf_reg_state *r0 = &callee->regs[BPF_REG_0];
+	bool in_callback_fn = callee->in_callback_fn;
+	int err;
 
 	if (r0->type == PTR_TO_STACK) {
 		verbose(env, "cannot return stack pointer to the caller\n");
 		return -EINVAL;
 	}
-	caller->regs[BPF_REG_0] = *r0;
-	*insn_idx = callee->callsite + 1;
+	if (in_callback_fn) {
+		err = check_callback_return(env);
+		if (err)
+			return err;
+	} else {
+		caller->regs[BPF_REG_0] = *r0;
+	}
+	*insn_idx = callee->callsite + !in_callback_fn;
 	if (env->log_level & BPF_LOG_LEVEL) {
 		vtrace(env, "returning from callee:\n");
 		print_verifier_state(env, st, callee->frameno, true);
@@ -63,13 +71,13 @@ int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx)
 	st->frame[st->curframe] = NULL;
 	st->curframe--;
 	free_func_state(env, callee);
-	return 0;
+	return in_callback_fn ? widen_callback_scalars(env, *insn_idx) : 0;
 }
 
-static void verbose_invalid_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
-				   s32 minval, s32 maxval)
+void verbose_invalid_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
+			    s32 minval, s32 maxval, const char *where)
 {
-	verbose(env, "At program exit the register R0 has");
+	verbose(env, "%s the register R0 has", where);
 	if (reg->smin_value > INT64_MIN)
 		verbose(env, " smin=%lld", (long long)reg->smin_value);
 	if (reg->smax_value < INT64_MAX)
@@ -106,7 +114,7 @@ int check_return_code(struct bpf_verifier_env *env)
 	if (err)
 		return err;
 	if (minval > reg->smin_value || maxval < reg->smax_value) {
-		verbose_invalid_scalar(env, reg, minval, maxval);
+		verbose_invalid_scalar(env, reg, minval, maxval, "At program exit");
 		return -EINVAL;
 	}
 	return 0;
@@ -158,6 +166,11 @@ int check_early_exit(struct bpf_verifier_env *env, bool known_zero)
 {
 	struct bpf_reg_state *regs = cur_regs(env);
 
+	if (cur_func(env)->in_callback_fn) {
+		verbose(env, "%s is not allowed in a callback\n",
+			known_zero ? "BPF_LD_[ABS|IND]" : "tail_call");
+		return -EINVAL;
+	}
 	if (!push_stack(env, env->insn_idx + 1, env->insn_idx))
 		return env->stack_size > BPF_COMPLEXITY_LIMIT_JMP_SEQ ? -E2BIG : -ENOMEM;
 	mark_reg_unknown(regs, BPF_REG_0);

@@ -38,6 +38,10 @@ static u32 successors(const struct bpf_verifier_env *env, u32 t, s64 *to, bool w
 	s64 next = t + (bpf_insn_is_imm64(insn) ? 2 : 1);
 
 	to[0] = next;
+	if (bpf_insn_is_pseudo_func(insn) && with_calls) {
+		to[1] = (s64)t + insn->imm + 1;
+		return 2;
+	}
 	if (!is_branch_class(insn))
 		return 1;
 	switch (BPF_OP(insn->code)) {
@@ -57,23 +61,33 @@ static u32 successors(const struct bpf_verifier_env *env, u32 t, s64 *to, bool w
 	}
 }
 
+/* A function, called or named: how control comes back, and in. */
+static void mark_func_points(struct bpf_verifier_env *env, u32 t, const s64 *to, u32 cnt)
+{
+	struct bpf_insn_flow *flow = &env->flow[t];
+
+	env->flow[to[0]].prune_point = true;
+	env->flow[to[0]].jmp_point = true;
+	flow->prune_point |= cnt > 1;
+	if (calls_callback(&env->insns[t])) {
+		flow->calls_callback = true;
+		flow->prune_point = true;
+		flow->jmp_point = true;
+	}
+}
+
 static void mark_points(struct bpf_verifier_env *env, u32 t, const s64 *to, u32 cnt)
 {
 	const struct bpf_insn *insn = &env->insns[t];
 
-	if (!is_branch_class(insn) || !cnt)
+	if (!cnt || (!is_branch_class(insn) && cnt == 1))
 		return;
-	switch (BPF_OP(insn->code)) {
-	case BPF_CALL:
+	if (!is_branch_class(insn) || BPF_OP(insn->code) == BPF_CALL) {
+		mark_func_points(env, t, to, cnt);
+	} else if (BPF_OP(insn->code) == BPF_JA) {
 		env->flow[to[0]].prune_point = true;
 		env->flow[to[0]].jmp_point = true;
-		env->flow[t].prune_point |= cnt > 1;
-		break;
-	case BPF_JA:
-		env->flow[to[0]].prune_point = true;
-		env->flow[to[0]].jmp_point = true;
-		return;
-	default:
+	} else {
 		env->flow[t].prune_point = true;
 	}
 	if (cnt > 1) {

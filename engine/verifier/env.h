@@ -42,6 +42,8 @@ struct bpf_func_state {
 	int callsite; /* the call instruction in the caller's frame; -1 in the main program */
 	u32 frameno;
 	u32 subprogno;
+	u32 callback_depth; /* times that the call at hand entered its callback */
+	bool in_callback_fn; /* a helper called it: it returns 0 or 1, to the call itself */
 	u32 nslots; /* slots in use: stack[i] is fp-8*(i+1) */
 	u32 cap;
 	struct bpf_stack_state *stack;
@@ -90,6 +92,8 @@ struct bpf_verifier_state {
 
 	struct bpf_reference_state refs[BPF_MAX_REFS];
 	u32 ref_cnt;
+	u32 callback_unroll_depth; /* callbacks entered on the way here */
+	u32 dfs_depth; /* checkpoints on the way here */
 
 	struct bpf_jmp_history_entry *hist;
 	u32 hist_cnt, hist_cap;
@@ -105,6 +109,7 @@ struct bpf_verifier_state {
 	/* Checkpoints only. */
 	struct bpf_verifier_state *next;
 	u32 miss_cnt, hit_cnt;
+	u32 visit; /* the loop (loop.c) that paths below it close; 0: none */
 	bool cleaned;
 };
 
@@ -120,6 +125,7 @@ struct bpf_insn_flow {
 	u16 live_regs; /* bit a register: read on some path from here, before being written */
 	bool prune_point;
 	bool jmp_point; /* may be reached otherwise than from idx - 1: record how */
+	bool calls_callback; /* a helper that calls a function of the program */
 	bool call_seen; /* a helper call that some path made: aux describes it */
 };
 
@@ -134,6 +140,27 @@ struct bpf_subprog_global {
 	bool changes_pkt_data;
 	u32 arg_cnt;
 	struct bpf_subprog_arg args[5];
+};
+
+/* How much the states that are compared must agree. */
+enum exact_level {
+	NOT_EXACT, /* in what mattered below the old one, which is known in full */
+	EXACT, /* in everything */
+	RANGE_WITHIN, /* in everything, but that a value's range may be part of the old one's */
+};
+
+/*
+ * A loop that was closed by a state like an earlier one of its own path (loop.c), and the states that closed it.
+ */
+struct bpf_backedge {
+	struct bpf_verifier_state st;
+	struct bpf_verifier_state *equal_state;
+	struct bpf_backedge *next;
+};
+struct bpf_loop_visit {
+	struct bpf_verifier_state *entry; /* NULL: finished */
+	u32 merged_into; /* a larger loop; 0: none */
+	struct bpf_backedge *backedges;
 };
 
 #define BPF_ID_MAP_SIZE (MAX_BPF_REG + MAX_STACK_SLOTS) * MAX_CALL_FRAMES
@@ -177,6 +204,10 @@ struct bpf_verifier_env {
 	u32 insn_processed, jmps_processed;
 	u32 prev_insn_processed, prev_jmps_processed; /* at the last checkpoint */
 	u32 total_states, peak_states, explored_states, max_states_per_insn;
+
+	struct bpf_loop_visit *visits; /* from 1 on */
+	u32 visit_cnt, visit_cap;
+	u64 marks; /* marks of precision that were set, all together */
 
 	struct backtrack_state bt;
 	struct bpf_id_pair idmap[BPF_ID_MAP_SIZE];
@@ -255,7 +286,7 @@ struct bpf_func_state *new_func_state(struct bpf_verifier_env *env, int callsite
 				      u32 subprogno);
 void free_func_state(struct bpf_verifier_env *env, struct bpf_func_state *func);
 int grow_stack_state(struct bpf_verifier_env *env, struct bpf_func_state *func, int size);
-void update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st);
+int update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st);
 int push_jmp_history(struct bpf_verifier_env *env, struct bpf_verifier_state *cur, u16 flags,
 		     u8 frameno, u8 spi, const struct linked_regs *linked);
 
@@ -361,6 +392,7 @@ struct bpf_call_arg_meta {
 	s64 const_map_key;
 	u32 release_regno; /* the argument that gives an object back */
 	u32 ref_obj_id; /* the object that an argument is, or lies in */
+	u32 subprogno; /* the callback */
 };
 
 int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int off, int bpf_size,
@@ -404,6 +436,8 @@ int process_spin_lock(struct bpf_verifier_env *env, u32 regno, bool is_lock);
 /* ---- call.c, helper.c */
 int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx);
 int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx);
+void verbose_invalid_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
+			    s32 minval, s32 maxval, const char *where);
 int check_early_exit(struct bpf_verifier_env *env, bool known_zero);
 int check_return_code(struct bpf_verifier_env *env);
 int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn);
@@ -412,6 +446,21 @@ int get_helper_proto(struct bpf_verifier_env *env, int func_id,
 		     const struct bpf_func_proto **proto); /* -ERANGE, -EINVAL */
 
 void clear_all_pkt_pointers(struct bpf_verifier_env *env);
+
+/* ---- callback.c */
+bool calls_callback(
+	const struct bpf_insn *insn); /* a helper that calls a function of the program */
+int check_ld_func(struct bpf_verifier_env *env, const struct bpf_insn *insn);
+int check_callback_call(struct bpf_verifier_env *env, int func_id, int insn_idx,
+			const struct bpf_call_arg_meta *meta);
+int check_callback_return(struct bpf_verifier_env *env);
+int widen_callback_scalars(struct bpf_verifier_env *env, int insn_idx);
+
+/* ---- loop.c */
+bool incomplete_marks(const struct bpf_verifier_env *env, const struct bpf_verifier_state *st);
+int close_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *old);
+int maybe_finish_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *st);
+void free_loops(struct bpf_verifier_env *env);
 
 /* ---- global.c */
 int find_global_funcs(struct bpf_verifier_env *env);
@@ -428,7 +477,13 @@ s64 find_constant_key(const struct bpf_verifier_env *env, int i, int off);
 /* 1: a state that covers the current one was proved safe here; 0: go on; or -errno. */
 int is_state_visited(struct bpf_verifier_env *env, int insn_idx);
 void free_checkpoints(struct bpf_verifier_env *env);
-void mark_stack_read(struct bpf_verifier_state *st, u32 frameno, u32 spi);
+bool mark_stack_read(struct bpf_verifier_state *st, u32 frameno, u32 spi); /* was news */
+bool propagate_reads(const struct bpf_verifier_state *old, struct bpf_verifier_state *cur);
+int propagate_precision(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
+			struct bpf_verifier_state *cur);
+bool same_callsites(const struct bpf_verifier_state *a, const struct bpf_verifier_state *b);
+bool regs_exact(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
+		const struct bpf_reg_state *cur);
 void mark_stack_written(struct bpf_verifier_state *st, u32 frameno, u32 spi);
 
 /* ---- precise.c */

@@ -94,9 +94,9 @@ static bool calls_change_packet(struct bpf_verifier_env *env, const struct bpf_i
 	const struct bpf_func_proto *proto;
 	int callee;
 
-	if (insn->code != (BPF_JMP | BPF_CALL))
+	if (insn->code != (BPF_JMP | BPF_CALL) && !bpf_insn_is_pseudo_func(insn))
 		return false;
-	if (insn->src_reg == BPF_PSEUDO_CALL) {
+	if (insn->src_reg == BPF_PSEUDO_CALL || bpf_insn_is_pseudo_func(insn)) {
 		callee = find_subprog(env, i + insn->imm + 1);
 		return callee >= 0 && env->global[callee].changes_pkt_data;
 	}

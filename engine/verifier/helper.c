@@ -25,6 +25,7 @@ static const u32 scalar_types[] = {SCALAR_VALUE, __BPF_REG_TYPE_MAX};
 static const u32 context_types[] = {PTR_TO_CTX, __BPF_REG_TYPE_MAX};
 static const u32 const_map_ptr_types[] = {CONST_PTR_TO_MAP, __BPF_REG_TYPE_MAX};
 static const u32 stack_ptr_types[] = {PTR_TO_STACK, __BPF_REG_TYPE_MAX};
+static const u32 func_ptr_types[] = {PTR_TO_FUNC, __BPF_REG_TYPE_MAX};
 static const u32 map_value_types[] = {PTR_TO_MAP_VALUE, __BPF_REG_TYPE_MAX};
 
 static const u32 *compatible_types(u32 arg_type)
@@ -48,6 +49,8 @@ static const u32 *compatible_types(u32 arg_type)
 		return context_types;
 	case ARG_PTR_TO_STACK:
 		return stack_ptr_types;
+	case ARG_PTR_TO_FUNC:
+		return func_ptr_types;
 	case ARG_PTR_TO_CONST_STR:
 	case ARG_PTR_TO_SPIN_LOCK:
 		return map_value_types;
@@ -225,7 +228,8 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 		err = check_reg_type(env, regno, arg_type);
 		if (!err && arg_type & OBJ_RELEASE)
 			err = check_release_arg(env, regno);
-		else if (!err && (reg->type == PTR_TO_CTX || reg->type == CONST_PTR_TO_MAP))
+		else if (!err && (reg->type == PTR_TO_CTX || reg->type == CONST_PTR_TO_MAP ||
+				  reg->type == PTR_TO_FUNC))
 			err = check_ptr_off_reg(env, reg, regno);
 		if (err)
 			return err;
@@ -269,6 +273,9 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	}
 	case ARG_PTR_TO_SPIN_LOCK:
 		return process_spin_lock(env, regno, proto->id == BPF_FUNC_spin_lock);
+	case ARG_PTR_TO_FUNC:
+		meta->subprogno = reg->subprogno;
+		return 0;
 	case ARG_PTR_TO_CTX:
 	case ARG_PTR_TO_STACK:
 	case ARG_PTR_TO_RINGBUF_MEM: /* see check_release_arg() */
@@ -576,6 +583,11 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 	}
 	if (meta.release_regno) {
 		err = check_release(env, func_id, &meta);
+		if (err)
+			return err;
+	}
+	if (env->flow[insn_idx].calls_callback) {
+		err = check_callback_call(env, func_id, insn_idx, &meta);
 		if (err)
 			return err;
 	}

@@ -284,6 +284,23 @@ static int check_plain_mem_access(struct bpf_verifier_env *env, u32 regno, int o
 	return err;
 }
 
+/* The key that a callback is given lies in the map. */
+static int check_map_key_access(struct bpf_verifier_env *env, u32 regno, int off, int size,
+				enum bpf_access_type t, int value_regno)
+{
+	u32 key_size = cur_regs(env)[regno].map_ptr->key_size;
+	int err;
+
+	if (t == BPF_WRITE) {
+		verbose(env, "write to change key R%d not allowed\n", regno);
+		return -EACCES;
+	}
+	err = check_mem_region_access(env, regno, off, size, key_size, false);
+	if (!err && value_regno >= 0)
+		mark_reg_unknown(cur_regs(env), value_regno);
+	return err;
+}
+
 static int check_stack_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int off,
 				  int size, enum bpf_access_type t, int value_regno)
 {
@@ -315,6 +332,9 @@ int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int 
 	switch ((int)reg->type) {
 	case PTR_TO_MAP_VALUE:
 		err = check_map_value_access(env, regno, off, size, t, value_regno, is_ldsx);
+		break;
+	case PTR_TO_MAP_KEY:
+		err = check_map_key_access(env, regno, off, size, t, value_regno);
 		break;
 	case PTR_TO_CTX:
 		err = check_ctx_access(env, insn_idx, regno, off, size, t, value_regno, is_ldsx);
@@ -367,6 +387,13 @@ int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_
 		err = check_mem_region_access(env, regno, reg->off, access_size,
 					      reg->map_ptr->value_size, zero_size_allowed);
 		return err ? err : check_lock_untouched(env, reg, reg->off, access_size);
+	case PTR_TO_MAP_KEY:
+		if (access_type == BPF_WRITE) {
+			verbose(env, "R%d cannot write into %s\n", regno, reg_type_str(reg->type));
+			return -EACCES;
+		}
+		return check_mem_region_access(env, regno, reg->off, access_size,
+					       reg->map_ptr->key_size, zero_size_allowed);
 	case PTR_TO_MEM:
 	case PTR_TO_MEM | MEM_RDONLY:
 	case PTR_TO_MEM | MEM_RINGBUF:

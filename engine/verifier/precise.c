@@ -36,10 +36,14 @@ static void bt_clear_reg(struct backtrack_state *bt, u32 reg)
 	bt->reg_masks[bt->frame] &= ~(1u << reg);
 }
 
-static void mark_all_scalars_precise(struct bpf_verifier_state *st)
+static void mark_all_scalars_precise(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
 {
 	while ((st = st->parent))
-		for_each_reg_in_state(st, reg, if (reg->type == SCALAR_VALUE) reg->precise = true);
+		for_each_reg_in_state(
+			st, reg, if (reg->type == SCALAR_VALUE && !reg->precise) {
+				reg->precise = true;
+				env->marks++;
+			});
 }
 
 /* A new checkpoint starts without marks: they come from what happens below it. */
@@ -139,11 +143,24 @@ static int leave_callee(struct backtrack_state *bt)
 	return 0;
 }
 
+/* Backwards out of a callback: what it was given came from the helper. */
+static int leave_callback(struct backtrack_state *bt)
+{
+	if (!bt->frame || bt->reg_masks[bt->frame] & ~CALL_ARGS || bt->stack_masks[bt->frame])
+		return -ENOTSUP;
+	bt->reg_masks[bt->frame] = 0;
+	bt->frame--;
+	return 0;
+}
+
 /* Backwards into the callee whose exit this is: R0 of the caller came from it. */
 static int enter_callee(struct bpf_verifier_env *env, struct backtrack_state *bt, int subseq_idx)
 {
 	bool r0;
 
+	/* A callback returns to its call, whose arguments R1 to R5 are not what it was given. */
+	if (subseq_idx >= 0 && env->flow[subseq_idx].calls_callback)
+		bt->reg_masks[bt->frame] &= ~CALL_ARGS;
 	if (bt->reg_masks[bt->frame] & CALL_ARGS || bt->frame + 1 >= MAX_CALL_FRAMES)
 		return -ENOTSUP;
 	r0 = subseq_idx >= 1 && bpf_insn_is_pseudo_call(&env->insns[subseq_idx - 1]) &&
@@ -184,6 +201,8 @@ static int backtrack_jump(struct bpf_verifier_env *env, struct backtrack_state *
 	case BPF_CALL:
 		if (bpf_insn_is_pseudo_call(insn) && !calls_global(env, insn))
 			return leave_callee(bt);
+		if (env->flow[idx].calls_callback && subseq_idx != idx + 1)
+			return leave_callback(bt);
 		if (subseq_idx >= 0 && subseq_idx != idx + 1 && insn->imm == BPF_FUNC_tail_call)
 			return end_early(bt);
 		bt_clear_reg(bt, BPF_REG_0);
@@ -316,7 +335,7 @@ static void mark_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_st
 			if (reg->type != SCALAR_VALUE || reg->precise)
 				bt->reg_masks[f] &= ~(1u << i);
 			else
-				reg->precise = true;
+				reg->precise = true, env->marks++;
 		}
 		for (u32 i = 0; i < MAX_STACK_SLOTS; i++) {
 			struct bpf_stack_state *slot;
@@ -327,7 +346,7 @@ static void mark_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_st
 			if (!slot || !is_spilled_scalar_reg(slot) || slot->spilled_ptr.precise)
 				bt->stack_masks[f] &= ~(1ULL << i);
 			else
-				slot->spilled_ptr.precise = true;
+				slot->spilled_ptr.precise = true, env->marks++;
 		}
 		if (env->log_level & BPF_LOG_LEVEL2) {
 			fmt_masks(bt, f, regs, stack, sizeof(regs));
@@ -401,7 +420,7 @@ int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier
 	if (env->log_level & BPF_LOG_LEVEL2)
 		vtrace(env, "mark_precise: frame%u: falling back to forcing all scalars precise\n",
 		       env->bt.frame);
-	mark_all_scalars_precise(start);
+	mark_all_scalars_precise(env, start);
 	bt_reset(&env->bt);
 	return 0;
 }

@@ -195,6 +195,8 @@ void print_verifier_state(struct bpf_verifier_env *env, const struct bpf_verifie
 			print_slot(env, &func->stack[i], i, frameno);
 	for (i = 0; i < st->ref_cnt; i++)
 		bpf_log_printf(env->log, "%s%d", i ? "," : " refs=", st->refs[i].id);
+	if (func->in_callback_fn)
+		bpf_log_printf(env->log, " cb");
 	bpf_log_printf(env->log, "\n");
 	if (!print_all) {
 		env->scratched_regs = 0;

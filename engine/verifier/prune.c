@@ -13,17 +13,20 @@
 
 /* ---- which slots are read */
 
-void mark_stack_read(struct bpf_verifier_state *st, u32 frameno, u32 spi)
+bool mark_stack_read(struct bpf_verifier_state *st, u32 frameno, u32 spi)
 {
 	u64 bit = 1ULL << spi;
+	bool news = false;
 
 	/* Up to the checkpoint after which the slot was written. */
 	while (st && !(st->stack_written[frameno] & bit)) {
 		st = st->parent;
 		if (!st || st->stack_read[frameno] & bit)
-			return;
+			break;
 		st->stack_read[frameno] |= bit;
+		news = true;
 	}
+	return news;
 }
 
 void mark_stack_written(struct bpf_verifier_state *st, u32 frameno, u32 spi)
@@ -117,8 +120,8 @@ static bool same_values(const struct bpf_reg_state *old, const struct bpf_reg_st
 	return values_within(old, cur) && values_within(cur, old);
 }
 
-static bool regs_exact(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
-		       const struct bpf_reg_state *cur)
+bool regs_exact(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
+		const struct bpf_reg_state *cur)
 {
 	if (old->type != cur->type)
 		return false;
@@ -129,17 +132,19 @@ static bool regs_exact(struct bpf_verifier_env *env, const struct bpf_reg_state 
 }
 
 static bool regsafe(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
-		    const struct bpf_reg_state *cur, bool exact)
+		    const struct bpf_reg_state *cur, enum exact_level exact)
 {
-	if (exact)
+	if (exact == EXACT)
 		return regs_exact(env, old, cur);
-	if (old->type == NOT_INIT)
+	if (old->type == NOT_INIT && exact == NOT_EXACT)
 		return true;
 	if (old->type != cur->type)
 		return false;
 	switch (base_type(old->type)) {
+	case NOT_INIT:
+		return true;
 	case SCALAR_VALUE:
-		if (!old->precise)
+		if (!old->precise && exact == NOT_EXACT)
 			return true;
 		if ((old->id ^ cur->id) & (BPF_ADD_CONST | BPF_ADD_CONST32))
 			return false;
@@ -198,6 +203,16 @@ static bool slot_exact(struct bpf_verifier_env *env, const struct bpf_stack_stat
 	return !is_spilled_reg(old) || regs_exact(env, &old->spilled_ptr, &cur->spilled_ptr);
 }
 
+/* The same kinds of bytes, and what is spilled within the old one's ranges. */
+static bool slot_within(struct bpf_verifier_env *env, const struct bpf_stack_state *old,
+			const struct bpf_stack_state *cur)
+{
+	if (memcmp(old->slot_type, cur->slot_type, 8))
+		return false;
+	return !is_spilled_reg(old) ||
+	       regsafe(env, &old->spilled_ptr, &cur->spilled_ptr, RANGE_WITHIN);
+}
+
 static bool slot_safe(struct bpf_verifier_env *env, const struct bpf_stack_state *old,
 		      const struct bpf_stack_state *cur)
 {
@@ -214,7 +229,7 @@ static bool slot_safe(struct bpf_verifier_env *env, const struct bpf_stack_state
 	if (is_stack_all_misc(old))
 		old_reg = NULL; /* uninitialised and unknown bytes: everything is covered */
 	if (old_reg && cur_reg)
-		return regsafe(env, old_reg, cur_reg, false);
+		return regsafe(env, old_reg, cur_reg, NOT_EXACT);
 	for (u32 i = 0; i < 8; i++) {
 		u8 o = old->slot_type[i], c = cur->slot_type[i];
 
@@ -223,25 +238,33 @@ static bool slot_safe(struct bpf_verifier_env *env, const struct bpf_stack_state
 		if (o != c)
 			return false;
 	}
-	return !is_spilled_reg(old) || regsafe(env, &old->spilled_ptr, &cur->spilled_ptr, false);
+	return !is_spilled_reg(old) ||
+	       regsafe(env, &old->spilled_ptr, &cur->spilled_ptr, NOT_EXACT);
 }
 
 static bool stacksafe(struct bpf_verifier_env *env, const struct bpf_func_state *old,
-		      const struct bpf_func_state *cur, bool exact)
+		      const struct bpf_func_state *cur, enum exact_level exact)
 {
+	static bool (*const safe[])(struct bpf_verifier_env * env,
+				    const struct bpf_stack_state *old,
+				    const struct bpf_stack_state *cur) = {
+		[NOT_EXACT] = slot_safe,
+		[EXACT] = slot_exact,
+		[RANGE_WITHIN] = slot_within,
+	};
 	static const struct bpf_stack_state none;
 
 	for (u32 i = 0; i < old->nslots; i++) {
 		const struct bpf_stack_state *o = &old->stack[i];
 		const struct bpf_stack_state *c = i < cur->nslots ? &cur->stack[i] : &none;
 
-		if (!(exact ? slot_exact(env, o, c) : slot_safe(env, o, c)))
+		if (!safe[exact](env, o, c))
 			return false;
 	}
 	return true;
 }
 
-static bool same_callsites(const struct bpf_verifier_state *a, const struct bpf_verifier_state *b)
+bool same_callsites(const struct bpf_verifier_state *a, const struct bpf_verifier_state *b)
 {
 	if (a->curframe != b->curframe)
 		return false;
@@ -265,7 +288,7 @@ static bool refs_equal(struct bpf_verifier_env *env, const struct bpf_verifier_s
 }
 
 static bool states_equal(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
-			 const struct bpf_verifier_state *cur, bool exact)
+			 const struct bpf_verifier_state *cur, enum exact_level exact)
 {
 	if (!same_callsites(old, cur))
 		return false;
@@ -277,6 +300,9 @@ static bool states_equal(struct bpf_verifier_env *env, const struct bpf_verifier
 		const struct bpf_func_state *of = old->frame[f], *cf = cur->frame[f];
 		u16 live = env->flow[frame_insn_idx(old, f)].live_regs;
 
+		/* How often the callback may still be entered depends on it. */
+		if (of->callback_depth > cf->callback_depth)
+			return false;
 		for (u32 i = 0; i < BPF_REG_FP; i++)
 			if (live & 1u << i && !regsafe(env, &of->regs[i], &cf->regs[i], exact))
 				return false;
@@ -332,8 +358,8 @@ static void trace_propagation(struct bpf_verifier_env *env, u32 f)
 	vtrace(env, "\n");
 }
 
-static int propagate_precision(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
-			       struct bpf_verifier_state *cur)
+int propagate_precision(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
+			struct bpf_verifier_state *cur)
 {
 	struct backtrack_state *bt = &env->bt;
 
@@ -354,11 +380,14 @@ static int propagate_precision(struct bpf_verifier_env *env, const struct bpf_ve
 	return mark_chain_precision_batch(env, cur);
 }
 
-static void propagate_reads(const struct bpf_verifier_state *old, struct bpf_verifier_state *cur)
+bool propagate_reads(const struct bpf_verifier_state *old, struct bpf_verifier_state *cur)
 {
+	bool news = false;
+
 	for (u32 f = 0; f <= old->curframe; f++)
 		for (u64 mask = old->stack_read[f]; mask; mask &= mask - 1)
-			mark_stack_read(cur, f, __builtin_ctzll(mask));
+			news |= mark_stack_read(cur, f, __builtin_ctzll(mask));
+	return news;
 }
 
 static int take_hit(struct bpf_verifier_env *env, struct bpf_verifier_state *old)
@@ -372,6 +401,8 @@ static int take_hit(struct bpf_verifier_env *env, struct bpf_verifier_state *old
 		err = push_jmp_history(env, cur, 0, 0, 0, NULL);
 	if (!err)
 		err = propagate_precision(env, old, cur);
+	if (!err && (old->branches || incomplete_marks(env, old)))
+		err = close_loop(env, old);
 	return err ? err : 1;
 }
 
@@ -384,13 +415,13 @@ static void free_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_st
 	free(st);
 }
 
-/* Evicted checkpoints wait until they are nobody's ancestor. */
+/* Evicted checkpoints wait until they are nobody's ancestor, and no loop needs them. */
 static void sweep_free_list(struct bpf_verifier_env *env)
 {
 	struct bpf_verifier_state **link = &env->free_list, *st;
 
 	while ((st = *link)) {
-		if (st->branches) {
+		if (st->branches || incomplete_marks(env, st)) {
 			link = &st->next;
 			continue;
 		}
@@ -423,7 +454,7 @@ static void evict(struct bpf_verifier_env *env, struct bpf_verifier_state **link
 
 	*link = st->next;
 	env->explored_states--;
-	if (!st->branches) {
+	if (!st->branches && !incomplete_marks(env, st)) {
 		free_checkpoint(env, st);
 		return;
 	}
@@ -471,6 +502,7 @@ static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 	st->next = env->explored[insn_idx];
 	env->explored[insn_idx] = st;
 	cur->parent = st;
+	cur->dfs_depth++;
 	cur->first_insn_idx = insn_idx;
 	cur->hist_cnt = 0;
 	env->cur_hist_ent = NULL;
@@ -480,11 +512,30 @@ static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 	return 0;
 }
 
+/*
+ * An ancestor, or beside the path: 1: the loop that leads from it to here is safe; -EINVAL: it never ends.
+ */
+static int check_ancestor(struct bpf_verifier_env *env, struct bpf_verifier_state *st, int insn_idx)
+{
+	struct bpf_verifier_state *cur = env->cur_state;
+
+	/* A callback that changes nothing any more may be called again and again. */
+	if (env->flow[insn_idx].calls_callback)
+		return states_equal(env, st, cur, RANGE_WITHIN) ? take_hit(env, st) : 0;
+	if (states_maybe_looping(st, cur) &&
+	    st->callback_unroll_depth == cur->callback_unroll_depth &&
+	    states_equal(env, st, cur, EXACT))
+		return infinite_loop(env, st, insn_idx);
+	return 0;
+}
+
 int is_state_visited(struct bpf_verifier_env *env, int insn_idx)
 {
 	struct bpf_verifier_state *cur = env->cur_state, **link = &env->explored[insn_idx];
-	bool force_new = cur->hist_cnt > 40, add_new = force_new;
-	u32 states_cnt = 0;
+	bool forced = env->flow[insn_idx].calls_callback;
+	bool force_new = forced || cur->hist_cnt > 40, add_new = force_new;
+	u32 states_cnt = 0, patience;
+	int err;
 
 	if (env->jmps_processed - env->prev_jmps_processed >= 2 &&
 	    env->insn_processed - env->prev_insn_processed >= 8)
@@ -494,22 +545,26 @@ int is_state_visited(struct bpf_verifier_env *env, int insn_idx)
 
 		states_cnt++;
 		if (st->branches) {
-			/* An ancestor, or beside the path. The same again would never end. */
-			if (states_maybe_looping(st, cur) && states_equal(env, st, cur, true))
-				return infinite_loop(env, st, insn_idx);
+			err = check_ancestor(env, st, insn_idx);
+			if (err)
+				return err;
 			/* Unrolling a loop: not a checkpoint a turn. */
 			if (!force_new && env->jmps_processed - env->prev_jmps_processed < 20 &&
 			    env->insn_processed - env->prev_insn_processed < 100)
 				add_new = false;
 		} else {
-			if (!st->cleaned)
+			bool incomplete = incomplete_marks(env, st);
+
+			if (!st->cleaned && !incomplete)
 				clean_verifier_state(env, st);
-			if (states_equal(env, st, cur, false))
+			if (states_equal(env, st, cur, incomplete ? RANGE_WITHIN : NOT_EXACT))
 				return take_hit(env, st);
 		}
 		if (add_new)
 			st->miss_cnt++;
-		if (st->miss_cnt > st->hit_cnt * 3 + 3)
+		/* Without its earlier states a callback's loop would not converge. */
+		patience = forced && st->branches ? 64 : 3;
+		if (st->miss_cnt > st->hit_cnt * patience + patience)
 			evict(env, link);
 		else
 			link = &st->next;

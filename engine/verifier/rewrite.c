@@ -14,6 +14,7 @@
  * inside an expansion jumps are relative and stay; what a helper call's replacement may clobber is
  * what the call may clobber.
  */
+#include "core/callback.h"
 #include "core/insn.h"
 #include "core/reg.h"
 #include "verifier/verifier.h"
@@ -155,6 +156,12 @@ static u32 put_imm64(struct bpf_insn *buf, u8 dst, u8 pseudo, u64 value)
 	return 2;
 }
 
+/* Where the function that a call calls, or whose address is taken, begins in the original. */
+static u32 func_target(u32 i, const struct bpf_insn *insn)
+{
+	return (u32)((s64)i + 1 + insn->imm);
+}
+
 static int expand_imm64(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 {
 	const struct bpf_insn *insn = &rw->in[i];
@@ -163,6 +170,11 @@ static int expand_imm64(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 	int err;
 
 	switch (insn->src_reg) {
+	case BPF_PSEUDO_FUNC:
+		/* No path calls it, and it is not there any more. */
+		if (!rw->keep[func_target(i, insn)])
+			return (int)put_imm64(buf, insn->dst_reg, 0, 0);
+		break;
 	case BPF_PSEUDO_MAP_IDX:
 	case BPF_PSEUDO_MAP_IDX_VALUE:
 		if ((u32)insn->imm >= rw->prog->used_map_cnt)
@@ -197,6 +209,32 @@ static u32 put_call(struct bpf_insn *buf, const void *func)
 	return 1;
 }
 
+static struct bpf_insn spill(u8 reg, int off)
+{
+	return (struct bpf_insn){.code = BPF_STX | BPF_MEM | BPF_DW,
+				 .dst_reg = BPF_REG_FP,
+				 .src_reg = reg,
+				 .off = (s16)off};
+}
+
+static struct bpf_insn fill(u8 reg, int off)
+{
+	return (struct bpf_insn){.code = BPF_LDX | BPF_MEM | BPF_DW,
+				 .dst_reg = reg,
+				 .src_reg = BPF_REG_FP,
+				 .off = (s16)off};
+}
+
+/* The function that instruction i of the original is in. */
+static const struct bpf_subprog_info *subprog_of(const struct rewriter *rw, u32 i)
+{
+	u32 s = rw->verdict->subprog_cnt - 1;
+
+	while (s && rw->verdict->subprogs[s].start > i)
+		s--;
+	return &rw->verdict->subprogs[s];
+}
+
 /* A map helper whose map is known: without the dispatch, or without the call. 0: leave it. */
 static u32 expand_map_call(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 {
@@ -222,6 +260,72 @@ static u32 expand_map_call(const struct rewriter *rw, u32 i, struct bpf_insn *bu
 	return 0;
 }
 
+/*
+ * bpf_loop(R1 times, a known function, R3, 0) as a loop of the program. Its counters are R6 to R8, which are kept
+ * below the function's stack meanwhile; they survive the call of the callback, as they do any. The call's distance is
+ * put in by link_loop(), until then it is the number of the callback's first instruction. Where the stack has no room
+ * the call stays; the count is looked at before, as all 64 bits count here and 32 in the helper. 0: it stays as it is.
+ */
+#define LOOP_STACK 24
+
+static const struct bpf_insn too_often = {.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -E2BIG};
+
+static struct bpf_insn skip_if_few(s16 off)
+{
+	return (struct bpf_insn){.code = BPF_JMP | BPF_JLE | BPF_K,
+				 .dst_reg = BPF_REG_1,
+				 .off = off,
+				 .imm = BPF_MAX_LOOPS};
+}
+
+static u32 expand_loop(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
+{
+	const struct bpf_insn_aux_data *aux = &rw->verdict->aux[i];
+	const struct bpf_subprog_info *callee;
+	s16 depth;
+
+	if (rw->in[i].imm != BPF_FUNC_loop || aux->loop_inline != 1)
+		return 0;
+	callee = &rw->verdict->subprogs[aux->loop_callback];
+	depth = (s16)round_up((u32)subprog_of(rw, i)->stack_depth, 8u);
+	if (!rw->keep[callee->start])
+		return 0;
+	if (depth + LOOP_STACK > MAX_BPF_STACK) {
+		buf[0] = skip_if_few(2);
+		buf[1] = too_often;
+		buf[2] = insn_ja(1);
+		return 3 + put_call(&buf[3], bpf_loop_proto.func);
+	}
+	const struct bpf_insn loop[] = {
+		skip_if_few(2),
+		too_often,
+		insn_ja(16),
+		spill(BPF_REG_6, -depth - 8),
+		spill(BPF_REG_7, -depth - 16),
+		spill(BPF_REG_8, -depth - 24),
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_6, .src_reg = BPF_REG_1},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_7},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_8, .src_reg = BPF_REG_3},
+		/* Once more, while there is a turn left and the callback returns 0. */
+		{.code = BPF_JMP | BPF_JGE | BPF_X,
+		 .dst_reg = BPF_REG_7,
+		 .src_reg = BPF_REG_6,
+		 .off = 5},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_7},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_2, .src_reg = BPF_REG_8},
+		{.code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = (s32)callee->start},
+		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_7, .imm = 1},
+		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = BPF_REG_0, .off = -6},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_0, .src_reg = BPF_REG_7},
+		fill(BPF_REG_6, -depth - 8),
+		fill(BPF_REG_7, -depth - 16),
+		fill(BPF_REG_8, -depth - 24),
+	};
+
+	memcpy(buf, loop, sizeof(loop));
+	return ARRAY_SIZE(loop);
+}
+
 static int expand_call(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 {
 	const struct bpf_insn *insn = &rw->in[i];
@@ -237,6 +341,8 @@ static int expand_call(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 		return 1;
 	}
 	n = expand_map_call(rw, i, buf);
+	if (!n)
+		n = expand_loop(rw, i, buf);
 	if (n)
 		return (int)n;
 	proto = rw->ops->get_func_proto(insn->imm, rw->prog);
@@ -309,6 +415,20 @@ static int link_jump(struct rewriter *rw, u32 i)
 	return 0;
 }
 
+/* What expand_loop() made of instruction i: it is longer than a call. */
+static void link_loop(struct rewriter *rw, u32 i)
+{
+	for (u32 k = rw->new_idx[i]; k < rw->new_idx[i + 1]; k++)
+		if (bpf_insn_is_pseudo_call(&rw->out[k]))
+			rw->out[k].imm = (s32)rw->new_idx[rw->out[k].imm] - (s32)k - 1;
+}
+
+/* A call's distance, or that of an address; `func`: of the expansion of instruction i. */
+static void link_func(struct rewriter *rw, u32 i, struct bpf_insn *func)
+{
+	func->imm = (s32)rw->new_idx[func_target(i, &rw->in[i])] - (s32)rw->new_idx[i] - 1;
+}
+
 static int link_all(struct rewriter *rw)
 {
 	int err;
@@ -317,19 +437,18 @@ static int link_all(struct rewriter *rw)
 		const struct bpf_insn *insn = &rw->in[i];
 
 		if (bpf_insn_is_imm64(insn)) {
-			/* A callback: its distance in instructions, as of a call. */
-			if (rw->keep[i] && insn->src_reg == BPF_PSEUDO_FUNC)
-				rw->out[rw->new_idx[i]].imm =
-					(s32)rw->new_idx[(s64)i + 1 + insn->imm] -
-					(s32)rw->new_idx[i] - 1;
+			if (rw->keep[i] && bpf_insn_is_pseudo_func(&rw->out[rw->new_idx[i]]))
+				link_func(rw, i, &rw->out[rw->new_idx[i]]);
 			i++;
 			continue;
 		}
 		if (!rw->keep[i])
 			continue;
 		if (bpf_insn_is_pseudo_call(insn)) {
-			rw->out[rw->new_idx[i]].imm =
-				(s32)rw->new_idx[(s64)i + 1 + insn->imm] - (s32)rw->new_idx[i] - 1;
+			link_func(rw, i, &rw->out[rw->new_idx[i]]);
+		} else if (insn->code == (BPF_JMP | BPF_CALL) && !insn->src_reg &&
+			   insn->imm == BPF_FUNC_loop) {
+			link_loop(rw, i);
 		} else if (is_jump(insn)) {
 			err = link_jump(rw, i);
 			if (err)
@@ -340,6 +459,19 @@ static int link_all(struct rewriter *rw)
 }
 
 /* ---- 4. subprograms */
+
+/* Did a call of bpf_loop in this function become a loop, with its counters on the stack? */
+static bool has_loop(const struct rewriter *rw, u32 s)
+{
+	const struct bpf_subprog_info *subprogs = rw->verdict->subprogs;
+	u32 end = s + 1 < rw->verdict->subprog_cnt ? subprogs[s + 1].start : rw->len;
+
+	for (u32 i = subprogs[s].start; i < end; i++)
+		if (rw->keep[i] && rw->in[i].code == (BPF_JMP | BPF_CALL) && !rw->in[i].src_reg &&
+		    rw->in[i].imm == BPF_FUNC_loop && rw->new_idx[i + 1] - rw->new_idx[i] > 4)
+			return true;
+	return false;
+}
 
 static int link_subprogs(const struct rewriter *rw, struct bpf_subprog_info **out, u32 *out_cnt)
 {
@@ -356,6 +488,9 @@ static int link_subprogs(const struct rewriter *rw, struct bpf_subprog_info **ou
 			continue;
 		subs[n] = v->subprogs[s];
 		subs[n].start = rw->new_idx[start];
+		if (has_loop(rw, s))
+			subs[n].stack_depth =
+				(u16)(round_up((u32)subs[n].stack_depth, 8u) + LOOP_STACK);
 		n++;
 	}
 	*out = subs;

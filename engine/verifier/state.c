@@ -140,6 +140,8 @@ int copy_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state 
 	dst->branches = src->branches;
 	memcpy(dst->refs, src->refs, src->ref_cnt * sizeof(src->refs[0]));
 	dst->ref_cnt = src->ref_cnt;
+	dst->callback_unroll_depth = src->callback_unroll_depth;
+	dst->dfs_depth = src->dfs_depth;
 	dst->insn_idx = src->insn_idx;
 	dst->first_insn_idx = src->first_insn_idx;
 	dst->last_insn_idx = src->last_insn_idx;
@@ -219,16 +221,17 @@ int pop_stack(struct bpf_verifier_env *env, int *prev_insn_idx, int *insn_idx, b
  * A path ended: its checkpoints have one unfinished branch less, and so on upwards when it was the
  * last.
  */
-void update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
+int update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
 {
-	while (st) {
-		struct bpf_verifier_state *parent = st->parent;
+	int err = 0;
 
+	for (; st && !err; st = st->parent) {
 		st->branches--;
 		if (st->branches)
 			break;
-		st = parent;
+		err = maybe_finish_loop(env, st);
 	}
+	return err;
 }
 
 int push_jmp_history(struct bpf_verifier_env *env, struct bpf_verifier_state *cur, u16 flags,

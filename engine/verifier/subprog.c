@@ -43,6 +43,12 @@ static void name_subprogs(struct bpf_verifier_env *env)
 	}
 }
 
+/* Calls a function of the program, or takes the address of one. */
+static bool names_func(const struct bpf_insn *insn)
+{
+	return bpf_insn_is_pseudo_call(insn) || bpf_insn_is_pseudo_func(insn);
+}
+
 static int add_starts(struct bpf_verifier_env *env, u8 *is_start)
 {
 	const struct bpf_insn *insn = env->insns;
@@ -51,17 +57,13 @@ static int add_starts(struct bpf_verifier_env *env, u8 *is_start)
 	for (u32 i = 0; i < env->insn_cnt; i++) {
 		s64 target = (s64)i + insn[i].imm + 1;
 
-		if (bpf_insn_is_imm64(&insn[i]) && insn[i].src_reg == BPF_PSEUDO_FUNC) {
-			verbose(env, "callbacks are not supported by this build (insn %u)\n", i);
-			return -ENOTSUP;
-		}
 		if (insn[i].code == (BPF_JMP | BPF_CALL) &&
 		    insn[i].src_reg == BPF_PSEUDO_KFUNC_CALL) {
 			verbose(env, "kernel functions are not supported by this build (insn %u)\n",
 				i);
 			return -ENOTSUP;
 		}
-		if (!bpf_insn_is_pseudo_call(&insn[i]))
+		if (!names_func(&insn[i]))
 			continue;
 		if (target < 0 || target >= env->insn_cnt) {
 			verbose(env, "call to invalid destination\n");
@@ -190,7 +192,10 @@ static u32 frame_size(const struct bpf_subprog_info *subprog)
 	return round_up(subprog->stack_depth, STACK_ALIGN);
 }
 
-/* Every chain of calls, by the text of the program: what the walk did not reach counts, too. */
+/*
+ * Every chain of calls, by the text of the program: what the walk did not reach counts, too, and a
+ * callback is called where its address is taken.
+ */
 static int check_depth_from(struct bpf_verifier_env *env, u32 start)
 {
 	struct depth_walk w = {.idx = {start}, .ret_insn = {env->subprogs[start].start}};
@@ -201,7 +206,7 @@ static int check_depth_from(struct bpf_verifier_env *env, u32 start)
 		u32 n = w.idx[w.frame], i = w.ret_insn[w.frame], end = env->subprogs[n + 1].start;
 		int callee;
 
-		while (i < end && !bpf_insn_is_pseudo_call(&env->insns[i]))
+		while (i < end && !names_func(&env->insns[i]))
 			i++;
 		work += i - w.ret_insn[w.frame] + 1;
 		if (work > MAX_DEPTH_WORK) {

@@ -59,8 +59,9 @@ static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
 	case BPF_PSEUDO_MAP_IDX:
 	case BPF_PSEUDO_MAP_IDX_VALUE:
 		break;
+	case BPF_PSEUDO_FUNC: /* subprog.c looked where it goes */
+		return 0;
 	case BPF_PSEUDO_BTF_ID:
-	case BPF_PSEUDO_FUNC:
 		verbose(env, "insn %u: this kind of bpf_ld_imm64 is not supported by this build\n",
 			i);
 		return -ENOTSUP;
@@ -202,6 +203,8 @@ static int check_ld_imm(struct bpf_verifier_env *env, const struct bpf_insn *ins
 		return 0;
 	}
 	mark_reg_known_zero(regs, insn->dst_reg);
+	if (insn->src_reg == BPF_PSEUDO_FUNC)
+		return check_ld_func(env, insn);
 	dst->map_ptr = env->prog->used_maps[insn->imm];
 	dst->type = CONST_PTR_TO_MAP;
 	if (insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE) {
@@ -448,7 +451,9 @@ static int do_check(struct bpf_verifier_env *env)
 		if (err != PATH_ENDS)
 			return err;
 		mark_verifier_state_scratched(env);
-		update_branch_counts(env, env->cur_state->parent);
+		err = update_branch_counts(env, env->cur_state->parent);
+		if (err)
+			return err;
 		err = pop_stack(env, &prev_insn_idx, &env->insn_idx, pop_log);
 		if (err == -ENOENT)
 			return 0;
@@ -551,6 +556,7 @@ static void free_env(struct bpf_verifier_env *env)
 	if (env->cur_state)
 		free_verifier_state(env, env->cur_state);
 	free(env->cur_state);
+	free_loops(env);
 	free_checkpoints(env);
 	free(env->explored);
 	free(env->flow);

@@ -291,7 +291,7 @@ static void test_prepare_refuses(void **state)
 		{BPF_MOV64_REG(BPF_REG_AX + 1, 0), BPF_EXIT_INSN()},
 		{BPF_EXIT_INSN(), BPF_RAW_INSN(BPF_LD | BPF_IMM | BPF_DW, 0, 0, 0, 0)},
 		{BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, 1), BPF_EXIT_INSN()},
-		{BPF_LD_IMM64_RAW(BPF_REG_1, BPF_PSEUDO_FUNC, 0)},
+		{BPF_LD_IMM64_RAW(BPF_REG_1, BPF_PSEUDO_FUNC, 5)},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(bad); i++)

@@ -331,8 +331,8 @@ static void what_this_build_lacks(void **state)
 {
 	struct result r;
 
-	CHECK(&r, SOCKET_FILTER, 0, BPF_LD_IMM64_RAW(R1, BPF_PSEUDO_FUNC, 1), BPF_MOV64_IMM(R0, 0),
-	      BPF_EXIT_INSN());
+	CHECK(&r, SOCKET_FILTER, 0, BPF_LD_IMM64_RAW(R1, BPF_PSEUDO_BTF_ID, 1),
+	      BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
 	assert_int_equal(r.err, -ENOTSUP);
 	assert_non_null(strstr(r.verdict.reason, "not supported by this build"));
 	done(&r);

@@ -27,6 +27,7 @@ struct row {
 	int stricter_err;
 	bool quiet; /* too long a log: load without one */
 	const char *license; /* NULL: GPL */
+	bool global_funcs; /* BTF calls the functions global; it is there when one's address is taken */
 };
 
 /* The maps that rows refer to by index. All keys are 4 bytes. */
@@ -45,6 +46,11 @@ enum row_map {
 	STACK8,
 	OUTER, /* array_of_maps, four slots; ARRAY8 is the template and in slot 0 */
 	BLOOM8, /* bloom_filter of 8-byte values */
+	ONE8, /* hash, one element that stays */
+	PCHASH8, /* percpu_hash, one element */
+	PCARRAY8, /* percpu_array, two elements */
+	LRU8, /* lru_hash, one element */
+	LRUPC8, /* lru_percpu_hash */
 	LPM, /* lpm_trie with 4 bytes of address and 8-byte values */
 	LOCKED, /* hash with 16-byte values: 4 bytes, a struct bpf_spin_lock, 8 bytes */
 	LOCKARR, /* array of one such value */

@@ -12,7 +12,9 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include <bpf/btf.h>
 #include "load.h"
+#include "tests/lib/funcinfo.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/testprog.h"
 #include "tests/verifier/rows.h"
@@ -34,6 +36,7 @@
 #include "tests/verifier/rows_atomic.h"
 #include "tests/verifier/rows_ref.h"
 #include "tests/verifier/rows_lock.h"
+#include "tests/verifier/rows_callback.h"
 
 #define MAX_GENERATED	70000
 /* The kernel's own ENOTSUPP, which leaks out of bpf(2) in places; here it is EOPNOTSUPP. */
@@ -49,9 +52,10 @@ struct table {
 
 #define TABLE(T) ((struct table){.name = #T, .rows = rows_##T, .cnt = ARRAY_SIZE(rows_##T)})
 static const struct table tables[] = {
-	TABLE(basic), TABLE(alu),    TABLE(v4),	     TABLE(jump),   TABLE(bounds), TABLE(stack),
-	TABLE(spill), TABLE(ctx),    TABLE(map),     TABLE(packet), TABLE(helper), TABLE(call),
-	TABLE(loop),  TABLE(ld_abs), TABLE(pointer), TABLE(atomic), TABLE(ref),	   TABLE(lock),
+	TABLE(basic),  TABLE(alu),   TABLE(v4),	  TABLE(jump),	   TABLE(bounds),
+	TABLE(stack),  TABLE(spill), TABLE(ctx),  TABLE(map),	   TABLE(packet),
+	TABLE(helper), TABLE(call),  TABLE(loop), TABLE(ld_abs),   TABLE(pointer),
+	TABLE(atomic), TABLE(ref),   TABLE(lock), TABLE(callback),
 };
 
 static const struct bpf_map_spec map_specs[ROW_MAPS] = {
@@ -73,6 +77,11 @@ static const struct bpf_map_spec map_specs[ROW_MAPS] = {
 	[LOCKARR] = {BPF_MAP_TYPE_ARRAY, 4, 16, 1, .name = "lockarr", .spin_lock_end = 8},
 	[LOCKARR2] = {BPF_MAP_TYPE_ARRAY, 4, 32, 4, .name = "lockarr2", .spin_lock_end = 12},
 	[OUTERL] = {BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 4, .name = "outerl"},
+	[ONE8] = {BPF_MAP_TYPE_HASH, 4, 8, 8, .name = "one8"},
+	[PCHASH8] = {BPF_MAP_TYPE_PERCPU_HASH, 4, 8, 8, .name = "pchash8"},
+	[PCARRAY8] = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 2, .name = "pcarray8"},
+	[LRU8] = {BPF_MAP_TYPE_LRU_HASH, 4, 8, 8, .name = "lru8"},
+	[LRUPC8] = {BPF_MAP_TYPE_LRU_PERCPU_HASH, 4, 8, 8, .name = "lrupc8"},
 	[LPM] = {BPF_MAP_TYPE_LPM_TRIE, 8, 8, 4, BPF_F_NO_PREALLOC, .name = "lpm"},
 };
 
@@ -82,10 +91,17 @@ static int kernel_maps[ROW_MAPS];
 static const char *no_kernel; /* why the second group cannot be run */
 static char text[1 << 24];
 
+/* One element with the key 0? */
+static bool is_hash(enum bpf_map_type type)
+{
+	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH ||
+	       type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
 /* One element with the key 0 in each hash, so that lookups succeed. */
 static int make_our_map(int i, struct bpf_map **map)
 {
-	static const u8 zeros[64];
+	static const u8 zeros[4096]; /* a value a CPU, where there are many */
 	struct bpf_map_spec spec = map_specs[i];
 	bool outer = i == OUTER || i == OUTERL;
 	struct bpf_map *inner = NULL;
@@ -98,7 +114,7 @@ static int make_our_map(int i, struct bpf_map **map)
 	err = bpf_map_create(&spec, 0, -1, -1, map);
 	if (!err && outer)
 		err = bpf_map_update_slot(*map, zeros, inner, BPF_ANY);
-	if (!err && map_specs[i].map_type == BPF_MAP_TYPE_HASH)
+	if (!err && is_hash(map_specs[i].map_type))
 		err = bpf_map_update(*map, zeros, zeros, BPF_ANY);
 	if (err)
 		printf("map %s: %s\n", map_specs[i].name, strerror(-err));
@@ -123,7 +139,7 @@ static int drop_our_maps(void **state)
 
 static int make_kernel_maps(void **state)
 {
-	static const u8 zeros[64];
+	static const u8 zeros[4096]; /* a value a CPU, where there are many */
 
 	for (int i = 0; i < ROW_MAPS; i++)
 		kernel_maps[i] = -1;
@@ -138,7 +154,7 @@ static int make_kernel_maps(void **state)
 
 		if (err >= 0 && outer)
 			err = kernel_map_update(kernel_maps[i], zeros, inner, BPF_ANY);
-		if (err >= 0 && map_specs[i].map_type == BPF_MAP_TYPE_HASH)
+		if (err >= 0 && is_hash(map_specs[i].map_type))
 			err = kernel_map_update(kernel_maps[i], zeros, zeros, BPF_ANY);
 		if (err < 0) {
 			printf("kernel map %s: %s\n", map_specs[i].name, strerror(-err));
@@ -156,7 +172,7 @@ static int drop_kernel_maps(void **state)
 	return 0;
 }
 
-static void attr_of(const struct row *row, struct bpf_prog_load_attr *attr)
+static void attr_of(const struct row *row, struct bpf_prog_load_attr *attr, struct funcinfo *f)
 {
 	static struct bpf_insn generated[MAX_GENERATED];
 	static const struct bpf_insn none;
@@ -173,10 +189,11 @@ static void attr_of(const struct row *row, struct bpf_prog_load_attr *attr)
 	if (row->gen) {
 		attr->insns = generated;
 		attr->insn_cnt = row->gen(generated, MAX_GENERATED);
-		return;
 	}
-	while (attr->insn_cnt && !memcmp(&row->insns[attr->insn_cnt - 1], &none, sizeof(none)))
+	while (!row->gen && attr->insn_cnt &&
+	       !memcmp(&row->insns[attr->insn_cnt - 1], &none, sizeof(none)))
 		attr->insn_cnt--;
+	funcinfo_add(f, attr, row->global_funcs ? BTF_FUNC_GLOBAL : BTF_FUNC_STATIC);
 }
 
 static u32 log_level(const struct row *row)
@@ -228,8 +245,9 @@ static void ours(void **state)
 	const struct row *row = *state;
 	struct bpf_prog_load_attr attr;
 	int want = row->stricter ? -row->stricter_err : -row->err;
+	struct funcinfo f;
 
-	attr_of(row, &attr);
+	attr_of(row, &attr, &f);
 	for (int no_jit = 0; no_jit < 2; no_jit++) {
 		struct bpf_prog *prog = NULL;
 		struct bpf_log log;
@@ -249,6 +267,7 @@ static void ours(void **state)
 		if (err)
 			break;
 	}
+	funcinfo_free(&f);
 }
 
 static void kernels(void **state)
@@ -257,16 +276,18 @@ static void kernels(void **state)
 	u8 packet[sizeof(testprog_packet)];
 	struct bpf_test_run run = packet_run(packet);
 	struct bpf_prog_load_attr attr;
+	struct funcinfo f;
 	int fd, err;
 
 	if (no_kernel) {
 		printf("%s\n", no_kernel);
 		skip();
 	}
-	attr_of(row, &attr);
+	attr_of(row, &attr, &f);
 	text[0] = '\0';
 	fd = kernel_prog_load(&attr, kernel_maps, log_level(row), row->quiet ? NULL : text,
 			      sizeof(text));
+	funcinfo_free(&f);
 	err = 0;
 	if (fd >= 0 && row->run)
 		err = kernel_test_run(fd, &run);
