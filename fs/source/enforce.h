@@ -20,7 +20,8 @@
  *   E. A client moves only processes that it owns (real, effective and saved uid), or any when it is root; and
  *	only when it sees the same pids as the server.
  * Known limits: as with the kernel's own cgroup programs, packets without a socket have no cgroup (RST, the last
- * acknowledgements after a close; on input also what only a raw socket takes). A SYN-ACK has its listener's.
+ * acknowledgements after a close; on input also what only a raw socket takes). A SYN-ACK has its listener's; one whose
+ * listener is in a directory that somebody else made below one of ours needs CAP_DAC_READ_SEARCH, or meets none.
  * Without enforce_start() every function does nothing, and enforce_on() is false.
  * Locking: everything takes the module's own mutex; callers may hold tree_lock.
  * Tests: tests/e2e/test_enforce.py names each case by its letter.

@@ -18,6 +18,7 @@
 #define MARK "user.ubpffs"
 
 static int base_fd = -1; /* our directory */
+static dev_t base_dev;
 static int above_fd = -1; /* the one it lies in */
 static char base_name[64];
 static char own_path[PATH_MAX]; /* the server's own cgroup, as a path of the host */
@@ -173,6 +174,7 @@ int hostcg_start(const char *under, const char *name, char **why)
 {
 	struct cgroup_mount *m = malloc(sizeof(*m));
 	char *path = NULL;
+	struct stat st;
 	u64 id;
 	int err = m ? 0 : -ENOMEM;
 
@@ -201,6 +203,7 @@ int hostcg_start(const char *under, const char *name, char **why)
 	if (!err) {
 		base_fd = open_dir(above_fd, base_name);
 		err = base_fd < 0 ? base_fd : hostcg_add(".", true, &id);
+		base_dev = !err && !fstat(base_fd, &st) ? st.st_dev : 0;
 	}
 	if (err && !*why &&
 	    asprintf(why,
@@ -253,6 +256,40 @@ int hostcg_add(const char *path, bool adopt, u64 *id)
 		fsetxattr(fd, MARK, "1", 1, 0); /* older kernels cannot; then nothing is swept */
 	close(fd);
 	return err;
+}
+
+#define KERNFS_HANDLE 0xfe /* the type of a handle that is the id alone */
+#define MOST_LEVELS   512
+
+u64 hostcg_nearest(u64 id, bool (*known)(u64 id))
+{
+	union {
+		struct file_handle handle;
+		u8 room[sizeof(struct file_handle) + sizeof(u64)];
+	} h = {.handle = {.handle_bytes = sizeof(u64), .handle_type = KERNFS_HANDLE}};
+	u64 found = 0, below = 0;
+	int fd, up;
+
+	memcpy(h.handle.f_handle, &id, sizeof(id));
+	fd = open_by_handle_at(base_fd, &h.handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (u32 i = 0; fd >= 0 && i < MOST_LEVELS; i++) {
+		struct stat st;
+
+		/* Out of the hierarchy, or at its top. */
+		if (fstat(fd, &st) < 0 || st.st_dev != base_dev || st.st_ino == below)
+			break;
+		if (known(st.st_ino)) {
+			found = st.st_ino;
+			break;
+		}
+		below = st.st_ino;
+		up = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = up;
+	}
+	if (fd >= 0)
+		close(fd);
+	return found;
 }
 
 int hostcg_remove(const char *path)

@@ -21,6 +21,11 @@ u32 hostcg_level(void);
  * directory without it (a server may be killed before it marks what it made); else that is -EEXIST.
  */
 int hostcg_add(const char *path, bool adopt, u64 *id);
+/*
+ * The nearest cgroup, from this id upwards, that `known` knows; 0: none, or we have not the right to ask
+ * (CAP_DAC_READ_SEARCH). Any thread.
+ */
+u64 hostcg_nearest(u64 id, bool (*known)(u64 id));
 int hostcg_remove(const char *path);
 
 int hostcg_procs(const char *path, char **text, size_t *len);

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include "core/run.h"
+#include "fs/source/hostcg.h"
 #include "fs/source/listener.h"
 #include "fs/source/nfqueue.h"
 #include "prog_type/skb.h"
@@ -267,12 +268,31 @@ static void fill_skb(struct bpf_skb *skb, const struct packet *p, struct cgroup 
 	skb->cgrp = cgrp;
 }
 
-/* In the run section: the cgroup cannot go. NULL: none of ours. */
-static struct cgroup *cgroup_of_listener(const struct packet *p)
+/* NULL: none of ours. What is returned cannot go while the caller is in a run section. */
+static struct cgroup *cgroup_by_id(u64 id)
 {
 	struct cgroup *cgrp = NULL;
-	struct bpf_skb skb;
 	struct queue *q;
+
+	pthread_mutex_lock(&ids_lock);
+	for (q = ids[id % ID_BUCKETS]; q && q->id != id; q = q->next)
+		;
+	if (q)
+		cgrp = bpf_rcu_dereference(q->cgrp);
+	pthread_mutex_unlock(&ids_lock);
+	return cgrp;
+}
+
+static bool is_ours(u64 id)
+{
+	return cgroup_by_id(id) != NULL;
+}
+
+/* In the run section. NULL: none of ours. */
+static struct cgroup *cgroup_of_listener(const struct packet *p)
+{
+	struct cgroup *cgrp;
+	struct bpf_skb skb;
 	u64 id = 0;
 
 	fill_skb(&skb, p, NULL);
@@ -284,13 +304,9 @@ static struct cgroup *cgroup_of_listener(const struct packet *p)
 				     p->outdev);
 	if (!id)
 		return NULL;
-	pthread_mutex_lock(&ids_lock);
-	for (q = ids[id % ID_BUCKETS]; q && q->id != id; q = q->next)
-		;
-	if (q)
-		cgrp = bpf_rcu_dereference(q->cgrp);
-	pthread_mutex_unlock(&ids_lock);
-	return cgrp;
+	cgrp = cgroup_by_id(id);
+	/* In a directory that somebody made below one of ours, perhaps. */
+	return cgrp ? cgrp : cgroup_by_id(hostcg_nearest(id, is_ours));
 }
 
 /* The bytes that bpf_skb_ecn_set_ce() may change: traffic class, IPv4 checksum. */

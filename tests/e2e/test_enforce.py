@@ -457,6 +457,26 @@ def test_synack(e, family, listen):
     client = e.sock(None, family, socket.SOCK_STREAM)
     client.connect(to)
     assert e.counts("A")["egress_allowed"] > 0
+    # Below, in a directory that somebody else made: the same programs.
+    foreign = os.path.join(e.host_base(), "A", "foreign")
+    os.mkdir(foreign)
+    script = MAKE_SOCKET.replace('f.write("0")', 'f.write(str(os.getpid()))')
+    ours, theirs = socket.socketpair()
+    subprocess.run(e.net + [PY, "-c", script, str(int(listen)), str(int(socket.SOCK_STREAM)), foreign + "/cgroup.procs"],
+                   stdin=theirs, check=True, timeout=WAIT)
+    below = socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0])
+    below.bind(("::" if listen == socket.AF_INET6 else LOCAL[listen], 0))
+    below.listen()
+    e.attach("A", "deny")
+    dropped = e.counts("A")["egress_dropped"]
+    third = e.sock(None, family, socket.SOCK_STREAM)
+    third.settimeout(0.7)
+    with pytest.raises(socket.timeout):
+        third.connect((LOCAL[family], below.getsockname()[1]))
+    assert e.counts("A")["egress_dropped"] > dropped
+    for s in (third, below, ours, theirs):
+        s.close()
+    os.rmdir(foreign)
     # A listener outside is nobody's business.
     other = e.sock(None, family, socket.SOCK_STREAM)
     other.bind((LOCAL[family], 0))
