@@ -13,16 +13,18 @@
 typedef u64 (*bpf_func_t)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
 
 /* Flags on argument, return and register types. */
-#define BPF_TYPE_FLAG(n)   (1u << ((n) + 8))
-#define PTR_MAYBE_NULL	   BPF_TYPE_FLAG(0)
-#define MEM_RDONLY	   BPF_TYPE_FLAG(1)
-#define MEM_UNINIT	   BPF_TYPE_FLAG(2) /* the helper fills it: need not be initialised */
-#define MEM_WRITE	   BPF_TYPE_FLAG(3)
-#define MEM_RINGBUF	   BPF_TYPE_FLAG(4) /* a reserved record: must be submitted or discarded */
-#define OBJ_RELEASE	   BPF_TYPE_FLAG(5) /* the helper takes the reference that this argument holds */
-#define BPF_BASE_TYPE_MASK 0xffu
-#define base_type(t)	   ((t)&BPF_BASE_TYPE_MASK)
-#define type_flag(t)	   ((t) & ~BPF_BASE_TYPE_MASK)
+#define BPF_TYPE_FLAG(n)    (1u << ((n) + 8))
+#define PTR_MAYBE_NULL	    BPF_TYPE_FLAG(0)
+#define MEM_RDONLY	    BPF_TYPE_FLAG(1)
+#define MEM_UNINIT	    BPF_TYPE_FLAG(2) /* the helper fills it: need not be initialised */
+#define MEM_WRITE	    BPF_TYPE_FLAG(3)
+#define MEM_RINGBUF	    BPF_TYPE_FLAG(4) /* a reserved record: must be submitted or discarded */
+#define OBJ_RELEASE	    BPF_TYPE_FLAG(5) /* the helper takes the reference that this argument holds */
+#define DYNPTR_TYPE_LOCAL   BPF_TYPE_FLAG(6) /* which kind of dynptr: of a map value, */
+#define DYNPTR_TYPE_RINGBUF BPF_TYPE_FLAG(7) /* of a record, to be submitted or discarded */
+#define BPF_BASE_TYPE_MASK  0xffu
+#define base_type(t)	    ((t)&BPF_BASE_TYPE_MASK)
+#define type_flag(t)	    ((t) & ~BPF_BASE_TYPE_MASK)
 
 enum bpf_arg_type {
 	ARG_DONTCARE = 0,
@@ -42,6 +44,7 @@ enum bpf_arg_type {
 	ARG_PTR_TO_FUNC,
 	ARG_PTR_TO_STACK,
 	ARG_PTR_TO_CONST_STR,
+	ARG_PTR_TO_DYNPTR, /* of any kind, or of the one that a flag says */
 	ARG_PTR_TO_MAP_VALUE_OR_NULL = ARG_PTR_TO_MAP_VALUE | PTR_MAYBE_NULL,
 	ARG_PTR_TO_MEM_OR_NULL = ARG_PTR_TO_MEM | PTR_MAYBE_NULL,
 	ARG_PTR_TO_UNINIT_MEM = ARG_PTR_TO_MEM | MEM_UNINIT,
@@ -130,6 +133,13 @@ extern const struct bpf_func_proto bpf_ringbuf_reserve_proto;
 extern const struct bpf_func_proto bpf_ringbuf_submit_proto;
 extern const struct bpf_func_proto bpf_ringbuf_discard_proto;
 extern const struct bpf_func_proto bpf_ringbuf_query_proto;
+extern const struct bpf_func_proto bpf_dynptr_from_mem_proto; /* map/dynptr.c */
+extern const struct bpf_func_proto bpf_dynptr_read_proto;
+extern const struct bpf_func_proto bpf_dynptr_write_proto;
+extern const struct bpf_func_proto bpf_dynptr_data_proto;
+extern const struct bpf_func_proto bpf_ringbuf_reserve_dynptr_proto;
+extern const struct bpf_func_proto bpf_ringbuf_submit_dynptr_proto;
+extern const struct bpf_func_proto bpf_ringbuf_discard_dynptr_proto;
 extern const struct bpf_func_proto bpf_tail_call_proto;
 extern const struct bpf_func_proto bpf_trace_printk_proto; /* core/printk.c */
 extern const struct bpf_func_proto bpf_loop_proto; /* core/callback.c */

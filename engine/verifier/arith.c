@@ -63,6 +63,7 @@ static int check_ptr_operand(struct bpf_verifier_env *env, const struct bpf_insn
 	case PTR_TO_PACKET:
 	case PTR_TO_MEM:
 	case PTR_TO_FUNC:
+	case CONST_PTR_TO_DYNPTR:
 		return 0;
 	case CONST_PTR_TO_MAP:
 		if (BPF_OP(insn->code) == BPF_ADD && tnum_equals_const(off->var_off, 0))

@@ -131,7 +131,7 @@ struct bpf_insn_flow {
 
 /* What BTF says of a function that is global. */
 struct bpf_subprog_arg {
-	u32 type; /* SCALAR_VALUE, PTR_TO_CTX, PTR_TO_MEM | PTR_MAYBE_NULL */
+	u32 type; /* SCALAR_VALUE, PTR_TO_CTX, CONST_PTR_TO_DYNPTR, PTR_TO_MEM | PTR_MAYBE_NULL */
 	u32 mem_size;
 };
 struct bpf_subprog_global {
@@ -343,6 +343,11 @@ static inline bool is_spilled_reg(const struct bpf_stack_state *slot)
 	return slot->slot_type[7] == STACK_SPILL;
 }
 
+static inline bool is_dynptr_slot(const struct bpf_stack_state *slot)
+{
+	return slot->slot_type[0] == STACK_DYNPTR; /* never of a part of it */
+}
+
 static inline bool is_spilled_scalar_reg(const struct bpf_stack_state *slot)
 {
 	return slot->slot_type[7] == STACK_SPILL && slot->spilled_ptr.type == SCALAR_VALUE;
@@ -393,6 +398,7 @@ struct bpf_call_arg_meta {
 	u32 release_regno; /* the argument that gives an object back */
 	u32 ref_obj_id; /* the object that an argument is, or lies in */
 	u32 subprogno; /* the callback */
+	u32 dynptr_id; /* the dynptr that R0 will be a slice of */
 };
 
 int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int off, int bpf_size,
@@ -421,6 +427,19 @@ int acquire_reference(struct bpf_verifier_env *env, int insn_idx); /* its id, or
 bool forget_reference(struct bpf_verifier_state *st, u32 id);
 int release_reference(struct bpf_verifier_env *env, u32 id);
 int check_resource_leak(struct bpf_verifier_env *env, const char *what);
+
+/* ---- dynptr.c */
+void mark_dynptr_reg(struct bpf_reg_state *reg, enum bpf_dynptr_type type, bool first_slot, u32 id);
+int destroy_if_dynptr_stack_slot(struct bpf_verifier_env *env, struct bpf_func_state *func,
+				 u32 spi);
+int process_dynptr_func(struct bpf_verifier_env *env, u32 regno, int insn_idx, u32 arg_type);
+int check_dynptr_release(struct bpf_verifier_env *env, u32 regno);
+int unmark_stack_slots_dynptr(struct bpf_verifier_env *env, u32 regno);
+int note_dynptr_slice(struct bpf_verifier_env *env, struct bpf_call_arg_meta *meta);
+int check_dynptr_from_mem(struct bpf_verifier_env *env);
+int check_no_dynptr(struct bpf_verifier_env *env, const struct bpf_func_state *func, int off,
+		    int size);
+void print_dynptr(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 spi);
 
 /* ---- lock.c */
 bool map_has_spin_lock(const struct bpf_map *map);

@@ -55,6 +55,11 @@ static bool describe_arg(struct bpf_verifier_env *env, const struct btf *btf, u3
 		arg->type = PTR_TO_CTX;
 		return true;
 	}
+	if (btf_is_struct(type) &&
+	    !strcmp(btf__name_by_offset(btf, type->name_off), "bpf_dynptr")) {
+		arg->type = CONST_PTR_TO_DYNPTR;
+		return true;
+	}
 	size = btf__resolve_size(btf, id);
 	if (size <= 0 || size > INT32_MAX)
 		return false;
@@ -185,6 +190,11 @@ static int check_global_arg(struct bpf_verifier_env *env, u32 i, const struct bp
 		verbose(env, "arg#%d expected pointer to ctx, but got %s\n", i,
 			reg_type_str(reg->type));
 		return -EINVAL;
+	case CONST_PTR_TO_DYNPTR:
+		if (reg->type == CONST_PTR_TO_DYNPTR)
+			err = check_ptr_off_reg(env, reg, regno);
+		return err ? err
+			   : process_dynptr_func(env, regno, -1, ARG_PTR_TO_DYNPTR | MEM_RDONLY);
 	default:
 		return check_mem_arg(env, regno, arg->mem_size);
 	}
@@ -235,6 +245,8 @@ static void set_arguments(struct bpf_verifier_env *env, const struct bpf_subprog
 			continue;
 		mark_reg_known_zero(regs, regno);
 		regs[regno].type = arg->type;
+		if (arg->type == CONST_PTR_TO_DYNPTR)
+			mark_dynptr_reg(&regs[regno], BPF_DYNPTR_TYPE_LOCAL, true, ++env->id_gen);
 		if (arg->type & PTR_MAYBE_NULL) {
 			regs[regno].mem_size = arg->mem_size;
 			regs[regno].id = ++env->id_gen;

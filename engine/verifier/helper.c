@@ -26,6 +26,7 @@ static const u32 context_types[] = {PTR_TO_CTX, __BPF_REG_TYPE_MAX};
 static const u32 const_map_ptr_types[] = {CONST_PTR_TO_MAP, __BPF_REG_TYPE_MAX};
 static const u32 stack_ptr_types[] = {PTR_TO_STACK, __BPF_REG_TYPE_MAX};
 static const u32 func_ptr_types[] = {PTR_TO_FUNC, __BPF_REG_TYPE_MAX};
+static const u32 dynptr_types[] = {PTR_TO_STACK, CONST_PTR_TO_DYNPTR, __BPF_REG_TYPE_MAX};
 static const u32 map_value_types[] = {PTR_TO_MAP_VALUE, __BPF_REG_TYPE_MAX};
 
 static const u32 *compatible_types(u32 arg_type)
@@ -51,6 +52,8 @@ static const u32 *compatible_types(u32 arg_type)
 		return stack_ptr_types;
 	case ARG_PTR_TO_FUNC:
 		return func_ptr_types;
+	case ARG_PTR_TO_DYNPTR:
+		return dynptr_types;
 	case ARG_PTR_TO_CONST_STR:
 	case ARG_PTR_TO_SPIN_LOCK:
 		return map_value_types;
@@ -165,10 +168,13 @@ static int check_alloc_size(struct bpf_verifier_env *env, u32 regno, struct bpf_
 }
 
 /* What is given back is what was given, not a place in it. */
-static int check_release_arg(struct bpf_verifier_env *env, u32 regno)
+static int check_release_arg(struct bpf_verifier_env *env, u32 regno, u32 arg_type)
 {
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 
+	/* A dynptr stands for the object, wherever on the stack it is. */
+	if (base_type(arg_type) == ARG_PTR_TO_DYNPTR && reg->type == PTR_TO_STACK)
+		return 0;
 	if (reg->off) {
 		verbose(env,
 			"R%d must have zero offset when passed to release func or trusted arg to "
@@ -186,7 +192,10 @@ static int note_reference(struct bpf_verifier_env *env, u32 regno, u32 arg_type,
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 
 	if (arg_type & OBJ_RELEASE) {
-		if (!reg->ref_obj_id && !register_is_null(reg)) {
+		if (base_type(arg_type) == ARG_PTR_TO_DYNPTR) {
+			if (check_dynptr_release(env, regno))
+				return -EINVAL;
+		} else if (!reg->ref_obj_id && !register_is_null(reg)) {
 			verbose(env, "R%d must be referenced when passed to release function\n",
 				regno);
 			return -EINVAL;
@@ -227,9 +236,9 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	if (!register_is_null(reg) || !(arg_type & PTR_MAYBE_NULL)) {
 		err = check_reg_type(env, regno, arg_type);
 		if (!err && arg_type & OBJ_RELEASE)
-			err = check_release_arg(env, regno);
+			err = check_release_arg(env, regno, arg_type);
 		else if (!err && (reg->type == PTR_TO_CTX || reg->type == CONST_PTR_TO_MAP ||
-				  reg->type == PTR_TO_FUNC))
+				  reg->type == PTR_TO_FUNC || reg->type == CONST_PTR_TO_DYNPTR))
 			err = check_ptr_off_reg(env, reg, regno);
 		if (err)
 			return err;
@@ -276,6 +285,8 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	case ARG_PTR_TO_FUNC:
 		meta->subprogno = reg->subprogno;
 		return 0;
+	case ARG_PTR_TO_DYNPTR:
+		return process_dynptr_func(env, regno, env->insn_idx, arg_type);
 	case ARG_PTR_TO_CTX:
 	case ARG_PTR_TO_STACK:
 	case ARG_PTR_TO_RINGBUF_MEM: /* see check_release_arg() */
@@ -488,6 +499,9 @@ static int set_retval(struct bpf_verifier_env *env, const struct bpf_func_proto 
 		mark_reg_known_zero(regs, BPF_REG_0);
 		r0->type = PTR_TO_MEM | flags;
 		r0->mem_size = meta->mem_size;
+		r0->dynptr_id = meta->dynptr_id;
+		if (meta->dynptr_id) /* it goes with the dynptr */
+			r0->ref_obj_id = meta->ref_obj_id;
 		if (flags & PTR_MAYBE_NULL)
 			r0->id = ++env->id_gen;
 		return 0;
@@ -524,12 +538,14 @@ static int find_proto(struct bpf_verifier_env *env, int func_id,
 	return 0;
 }
 
-static int check_release(struct bpf_verifier_env *env, int func_id,
+static int check_release(struct bpf_verifier_env *env, const struct bpf_func_proto *proto,
 			 const struct bpf_call_arg_meta *meta)
 {
-	int err = -EINVAL;
+	int func_id = proto->id, err = -EINVAL;
 
-	if (meta->ref_obj_id)
+	if (base_type(proto->arg_type[meta->release_regno - BPF_REG_1]) == ARG_PTR_TO_DYNPTR)
+		err = unmark_stack_slots_dynptr(env, meta->release_regno);
+	else if (meta->ref_obj_id)
 		err = release_reference(env, meta->ref_obj_id);
 	else if (register_is_null(&cur_regs(env)[meta->release_regno]))
 		err = 0;
@@ -582,10 +598,16 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 			return err;
 	}
 	if (meta.release_regno) {
-		err = check_release(env, func_id, &meta);
+		err = check_release(env, proto, &meta);
 		if (err)
 			return err;
 	}
+	if (func_id == BPF_FUNC_dynptr_data)
+		err = note_dynptr_slice(env, &meta);
+	else if (func_id == BPF_FUNC_dynptr_from_mem)
+		err = check_dynptr_from_mem(env);
+	if (err)
+		return err;
 	if (env->flow[insn_idx].calls_callback) {
 		err = check_callback_call(env, func_id, insn_idx, &meta);
 		if (err)

@@ -24,6 +24,7 @@ static const char *const type_names[__BPF_REG_TYPE_MAX] = {
 	[PTR_TO_MEM] = "mem",
 	[PTR_TO_BUF] = "buf",
 	[PTR_TO_FUNC] = "func",
+	[CONST_PTR_TO_DYNPTR] = "dynptr_ptr",
 };
 
 const char *reg_type_str(u32 type)

@@ -190,9 +190,17 @@ void print_verifier_state(struct bpf_verifier_env *env, const struct bpf_verifie
 		bpf_log_printf(env->log, " R%u=", i);
 		print_reg_state(env->log, &func->regs[i], frameno);
 	}
-	for (i = 0; i < func->nslots; i++)
-		if (print_all || env->scratched_slots & 1ULL << i)
-			print_slot(env, &func->stack[i], i, frameno);
+	for (i = 0; i < func->nslots; i++) {
+		const struct bpf_stack_state *slot = &func->stack[i];
+		bool wanted = print_all || env->scratched_slots & 1ULL << i;
+
+		if (is_dynptr_slot(slot)) /* the second half, and before it in memory the first */
+			slot = &func->stack[++i];
+		if (wanted && is_dynptr_slot(slot))
+			print_dynptr(env, &slot->spilled_ptr, i);
+		else if (wanted)
+			print_slot(env, slot, i, frameno);
+	}
 	for (i = 0; i < st->ref_cnt; i++)
 		bpf_log_printf(env->log, "%s%d", i ? "," : " refs=", st->refs[i].id);
 	if (func->in_callback_fn)

@@ -104,12 +104,14 @@ static bool same_object(const struct bpf_reg_state *old, const struct bpf_reg_st
 	case PTR_TO_MAP_KEY:
 		return old->map_ptr == cur->map_ptr && old->map_uid == cur->map_uid;
 	case PTR_TO_MEM:
-		return old->mem_size == cur->mem_size;
+		return old->mem_size == cur->mem_size && old->dynptr_id == cur->dynptr_id;
 	case PTR_TO_PACKET:
 	case PTR_TO_PACKET_META:
 		return old->range == cur->range;
 	case PTR_TO_STACK:
 		return old->frameno == cur->frameno;
+	case CONST_PTR_TO_DYNPTR:
+		return old->dynptr.type == cur->dynptr.type;
 	default:
 		return true;
 	}
@@ -195,11 +197,23 @@ static const struct bpf_reg_state *scalar_reg_for_stack(const struct bpf_stack_s
 	return is_stack_all_misc(slot) ? unbound_reg() : NULL;
 }
 
+/* Both halves are compared; which dynptr it is shows in its slices (same_object()) and its reference. */
+static bool dynptrs_equal(struct bpf_verifier_env *env, const struct bpf_stack_state *old,
+			  const struct bpf_stack_state *cur)
+{
+	const struct bpf_reg_state *o = &old->spilled_ptr, *c = &cur->spilled_ptr;
+
+	return o->dynptr.type == c->dynptr.type && o->dynptr.first_slot == c->dynptr.first_slot &&
+	       check_ids(env, o->ref_obj_id, c->ref_obj_id);
+}
+
 static bool slot_exact(struct bpf_verifier_env *env, const struct bpf_stack_state *old,
 		       const struct bpf_stack_state *cur)
 {
 	if (memcmp(old->slot_type, cur->slot_type, 8))
 		return false;
+	if (is_dynptr_slot(old))
+		return dynptrs_equal(env, old, cur);
 	return !is_spilled_reg(old) || regs_exact(env, &old->spilled_ptr, &cur->spilled_ptr);
 }
 
@@ -238,6 +252,8 @@ static bool slot_safe(struct bpf_verifier_env *env, const struct bpf_stack_state
 		if (o != c)
 			return false;
 	}
+	if (is_dynptr_slot(old))
+		return dynptrs_equal(env, old, cur);
 	return !is_spilled_reg(old) ||
 	       regsafe(env, &old->spilled_ptr, &cur->spilled_ptr, NOT_EXACT);
 }

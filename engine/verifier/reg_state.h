@@ -26,7 +26,14 @@ struct bpf_reg_state {
 			struct bpf_map *map_ptr; /* CONST_PTR_TO_MAP, PTR_TO_MAP_VALUE */
 			u32 map_uid;
 		};
-		u32 mem_size; /* PTR_TO_MEM */
+		struct {
+			u32 mem_size; /* PTR_TO_MEM */
+			u32 dynptr_id; /* of a slice: the dynptr's id */
+		};
+		struct {
+			u32 type; /* enum bpf_dynptr_type */
+			bool first_slot;
+		} dynptr; /* slots of type STACK_DYNPTR, CONST_PTR_TO_DYNPTR */
 		u32 subprogno; /* PTR_TO_FUNC */
 	};
 	/* Scalars: the value. Pointers: the variable part of the offset. All bounds hold at once. */
@@ -53,6 +60,13 @@ enum bpf_stack_slot_type {
 	STACK_SPILL, /* a register, see spilled_ptr */
 	STACK_MISC, /* bytes of unknown value */
 	STACK_ZERO,
+	STACK_DYNPTR, /* half of one (dynptr.c), see spilled_ptr */
+};
+
+enum bpf_dynptr_type {
+	BPF_DYNPTR_TYPE_INVALID,
+	BPF_DYNPTR_TYPE_LOCAL, /* of a map value */
+	BPF_DYNPTR_TYPE_RINGBUF, /* of a record */
 };
 
 struct bpf_stack_state { /* 8 bytes of stack; byte i of the slot is slot_type[i] */

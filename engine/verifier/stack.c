@@ -100,7 +100,7 @@ static void save_register_state(struct bpf_stack_state *slot, const struct bpf_r
 
 static bool is_spillable(u32 type)
 {
-	return type != NOT_INIT && type != SCALAR_VALUE;
+	return type != NOT_INIT && type != SCALAR_VALUE && type != CONST_PTR_TO_DYNPTR;
 }
 
 /* An ordinary store of data: bytes of unknown value, or zeros. */
@@ -133,7 +133,10 @@ static int check_stack_write_fixed_off(struct bpf_verifier_env *env, struct bpf_
 	u32 spi = spi_of(off);
 	struct bpf_stack_state *slot = &func->stack[spi];
 	bool is_st_imm = !reg && BPF_CLASS(insn->code) == BPF_ST;
+	int err = destroy_if_dynptr_stack_slot(env, func, spi);
 
+	if (err)
+		return err;
 	mark_stack_slot_scratched(env, spi);
 	if (size == 8)
 		mark_stack_written(env->cur_state, func->frameno, spi);
@@ -185,6 +188,12 @@ static int check_stack_write_var_off(struct bpf_verifier_env *env, struct bpf_fu
 		zero = register_is_null(&cur_regs(env)[value_regno]);
 	else
 		zero = BPF_CLASS(insn->code) == BPF_ST && !insn->imm;
+	for (int i = min_off; i < max_off; i++) {
+		int err = destroy_if_dynptr_stack_slot(env, func, spi_of(i));
+
+		if (err)
+			return err;
+	}
 	for (int i = min_off; i < max_off; i++) {
 		struct bpf_stack_state *slot = &func->stack[spi_of(i)];
 		u8 *type = byte_of(func, i);
@@ -294,6 +303,10 @@ static int check_stack_read_fixed_off(struct bpf_verifier_env *env, struct bpf_f
 		note_uninit_read(env, func, i);
 	mark_stack_slot_scratched(env, spi);
 	mark_stack_read(env->cur_state, func->frameno, spi);
+	if (is_dynptr_slot(slot)) {
+		verbose(env, "invalid read from stack off %d+0 size %d\n", off, size);
+		return -EACCES;
+	}
 	if (!is_spilled_reg(slot)) {
 		if (dst_regno >= 0)
 			mark_reg_stack_read(env, func, off, off + size, dst_regno);
@@ -363,6 +376,20 @@ static void visit_byte(struct bpf_verifier_env *env, struct bpf_func_state *func
 	*byte_of(func, off) = STACK_MISC;
 }
 
+static int refuse_dynptr_bytes(struct bpf_verifier_env *env, u32 regno, int min_off, int i,
+			       int size)
+{
+	struct tnum var_off = cur_regs(env)[regno].var_off;
+
+	if (tnum_is_const(var_off))
+		verbose(env, "invalid read from stack R%d off %d+%d size %d\n", regno, min_off, i,
+			size);
+	else
+		verbose(env, "invalid read from stack R%d var_off %s+%d size %d\n", regno,
+			tnum_text(var_off), i, size);
+	return -EACCES;
+}
+
 /*
  * [off, off + access_size) from a stack pointer is read, and with BPF_WRITE may be written. With
  * meta->raw_mode the callee fills it at a fixed place: the caller marks it afterwards.
@@ -389,14 +416,20 @@ int check_stack_range_initialized(struct bpf_verifier_env *env, u32 regno, int o
 		meta = NULL;
 	}
 	if (meta && meta->raw_mode) {
+		err = check_no_dynptr(env, func_of(env, reg), min_off, access_size);
+		if (err)
+			return err;
 		for (int i = 0; meta->may_leave_uninit && i < access_size; i++)
 			note_uninit_read(env, func_of(env, reg), min_off + i);
 		meta->access_size = access_size;
 		meta->regno = regno;
 		return 0;
 	}
-	for (int i = min_off; i < max_off + access_size; i++)
+	for (int i = min_off; i < max_off + access_size; i++) {
+		if (is_dynptr_slot(&func_of(env, reg)->stack[spi_of(i)]))
+			return refuse_dynptr_bytes(env, regno, min_off, i - min_off, access_size);
 		visit_byte(env, func_of(env, reg), i, type == BPF_WRITE);
+	}
 	return 0;
 }
 

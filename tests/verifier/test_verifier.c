@@ -37,12 +37,13 @@
 #include "tests/verifier/rows_ref.h"
 #include "tests/verifier/rows_lock.h"
 #include "tests/verifier/rows_callback.h"
+#include "tests/verifier/rows_dynptr.h"
 
 #define MAX_GENERATED	70000
 /* The kernel's own ENOTSUPP, which leaks out of bpf(2) in places; here it is EOPNOTSUPP. */
 #define KERNEL_ENOTSUPP 524
 
-#define MAX_ROWS 1024
+#define MAX_ROWS 2048
 
 struct table {
 	const char *name;
@@ -55,7 +56,7 @@ static const struct table tables[] = {
 	TABLE(basic),  TABLE(alu),   TABLE(v4),	  TABLE(jump),	   TABLE(bounds),
 	TABLE(stack),  TABLE(spill), TABLE(ctx),  TABLE(map),	   TABLE(packet),
 	TABLE(helper), TABLE(call),  TABLE(loop), TABLE(ld_abs),   TABLE(pointer),
-	TABLE(atomic), TABLE(ref),   TABLE(lock), TABLE(callback),
+	TABLE(atomic), TABLE(ref),   TABLE(lock), TABLE(callback), TABLE(dynptr),
 };
 
 static const struct bpf_map_spec map_specs[ROW_MAPS] = {
