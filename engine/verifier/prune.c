@@ -223,6 +223,8 @@ static bool slot_within(struct bpf_verifier_env *env, const struct bpf_stack_sta
 {
 	if (memcmp(old->slot_type, cur->slot_type, 8))
 		return false;
+	if (is_dynptr_slot(old))
+		return dynptrs_equal(env, old, cur);
 	return !is_spilled_reg(old) ||
 	       regsafe(env, &old->spilled_ptr, &cur->spilled_ptr, RANGE_WITHIN);
 }
