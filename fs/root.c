@@ -95,9 +95,11 @@ static void show_helpers(struct fs_text *out)
 
 		for (int type = 1; bpf_prog_type_name(type); type++) {
 			const struct bpf_prog_type_ops *ops = bpf_prog_type_ops_find(type);
+			const struct bpf_func_proto *proto;
 
 			prog.type = type;
-			if (ops && ops->get_func_proto(id, &prog))
+			proto = ops ? ops->get_func_proto(id, &prog) : NULL;
+			if (proto && proto->func)
 				fs_text_printf(&types, " %s", ops->name);
 		}
 		fs_text_printf(out, "helper %s:%s\n", bpf_func_name(id),

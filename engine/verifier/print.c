@@ -202,7 +202,8 @@ void print_verifier_state(struct bpf_verifier_env *env, const struct bpf_verifie
 			print_slot(env, slot, i, frameno);
 	}
 	for (i = 0; i < st->ref_cnt; i++)
-		bpf_log_printf(env->log, "%s%d", i ? "," : " refs=", st->refs[i].id);
+		if (st->refs[i].id) /* the lock of a value named by its address has none */
+			bpf_log_printf(env->log, "%s%d", i ? "," : " refs=", st->refs[i].id);
 	if (func->in_callback_fn)
 		bpf_log_printf(env->log, " cb");
 	bpf_log_printf(env->log, "\n");

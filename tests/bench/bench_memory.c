@@ -126,7 +126,10 @@ int main(int argc, char **argv)
 	       "| --- | --: | --: | --: |\n",
 	       entries);
 	for (u32 i = 0; i < ARRAY_SIZE(types); i++) {
-		struct bpf_map_spec spec = {types[i], 4, 8, entries, 0, 0, "m", 0, 0, 0};
+		struct bpf_map_spec spec = {.map_type = types[i],
+					    .key_size = 4,
+					    .value_size = 8,
+					    .max_entries = entries};
 		u64 before = resident();
 		struct bpf_map *map;
 		char path[64];
