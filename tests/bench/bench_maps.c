@@ -42,7 +42,8 @@ struct side {
 static void make_maps(struct side *s, enum bpf_map_type type, u32 entries)
 {
 	static const struct bpf_map_spec state = MAPBENCH_STATE_SPEC;
-	struct bpf_map_spec spec = {type, 4, 8, entries, 0, 0, "m", 0, 0, 0};
+	struct bpf_map_spec spec = {
+		.map_type = type, .key_size = 4, .value_size = 8, .max_entries = entries};
 
 	mapbench_make_map(&state, &s->maps[0], &s->map_fds[0]);
 	mapbench_make_map(&spec, &s->maps[1], &s->map_fds[1]);
