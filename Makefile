@@ -208,7 +208,7 @@ check-differential: $(DIFF_BINS)
 	@sh tests/run-cmocka.sh $(O)/tests/differential-results $(DIFF_BINS)
 
 check-e2e: all
-	@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q \
+	@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q -rs \
 		-p no:cacheprovider tests/e2e
 
 fuzz: deps
@@ -236,9 +236,9 @@ demo-cgroup: deps
 # ---------------------------------------------------------------- housekeeping
 FORMAT_SRCS	= $(shell git ls-files '*.c' '*.h' | grep -v '\.bpf\.c$$')
 format:
-	clang-format -i $(FORMAT_SRCS)
+	@clang-format -i $(FORMAT_SRCS)
 format-check:
-	clang-format --dry-run -Werror $(FORMAT_SRCS)
+	@clang-format --dry-run -Werror $(FORMAT_SRCS)
 
 install: install-lib $(if $(FS_SRCS),install-server)
 

@@ -48,7 +48,8 @@ if [ -z "$pcap" ]; then
 	say "Real traffic: TCP, UDP and ping on the loopback of a network namespace, captured by tcpdump."
 	cat >"$work/traffic.sh" <<'T'
 ip link set lo up
-tcpdump -Z root -i lo -U --immediate-mode -w "$1" 2>/dev/null &
+[ "$(id -u)" != 0 ] || keep="-Z root"
+tcpdump ${keep:-} -i lo -U --immediate-mode -w "$1" 2>/dev/null &
 dump=$!
 for i in $(seq 50); do [ -s "$1" ] && break; sleep 0.1; done
 for port in 8080 8443; do
@@ -62,7 +63,11 @@ sleep 0.5
 kill $dump
 wait $dump
 T
-	if [ "$(id -u)" = 0 ]; then ns="unshare -n"; else ns="unshare -rn"; fi
+	if [ "$(id -u)" = 0 ]; then ns="unshare -n"; else ns="unshare -nc --keep-caps"; fi
+	if ! $ns true; then
+		echo "demo: no network namespace to be had; give it a capture: make demo PCAP=FILE" >&2
+		exit 1
+	fi
 	$ns bash "$work/traffic.sh" "$pcap" README.md
 	tcpdump -r "$pcap" 2>/dev/null | wc -l | sed 's/$/ packets captured/'
 fi

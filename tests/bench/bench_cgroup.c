@@ -72,7 +72,7 @@ static struct cgroup *grow(struct cgroup *parent, u32 n, bool chain)
 static void attach_row(u32 n, bool chain, struct bpf_prog *const progs[2])
 {
 	long long took[ATTACH_ROUNDS], start;
-	struct cgroup *root = cgroup_root_new(), *top;
+	struct cgroup *root = cgroup_root_new(), *top = NULL;
 	u32 i;
 
 	if (!root || cgroup_create(root, 0, &top))

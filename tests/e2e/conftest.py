@@ -49,6 +49,27 @@ def die_with_us():
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def needs_root(what):
+    if os.geteuid():
+        pytest.skip("only root " + what)
+
+
+def as_user(user, groups=()):
+    """What subprocess is told to run something as that user (None: as we are)."""
+    if user is None or (user == os.geteuid() and not groups):
+        return {}
+    needs_root("runs commands as somebody else")
+    return dict(user=user, group=user, extra_groups=list(groups))
+
+
+def detach(path, flags=MNT_DETACH):
+    """Unmount; an ordinary user has fusermount3 for it. True: it is gone."""
+    if libc.umount2(path.encode(), flags) == 0:
+        return True
+    return os.geteuid() != 0 and subprocess.run(
+        ["fusermount3", "-u", *(["-z"] if flags else []), path], capture_output=True).returncode == 0
+
+
 def fs_type(path):
     return subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True).stdout.strip()
 
@@ -87,7 +108,7 @@ class Mount:
         self.expected = []
         self.stderr = os.path.join(base, "stderr")
         os.mkdir(self.path)
-        if user is not None:
+        if user is not None and os.geteuid() == 0:
             os.chown(self.path, user, user)
 
     # ---- the server
@@ -101,13 +122,11 @@ class Mount:
         env.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         env.setdefault("TSAN_OPTIONS", "exitcode=99:die_after_fork=0:atexit_sleep_ms=50")
-        kwargs = {}
         if self.user is not None:
-            kwargs = dict(user=self.user, group=self.user, extra_groups=[])
             env.pop("XDG_RUNTIME_DIR", None)
         self.proc = subprocess.Popen(self.argv(*options), stdin=subprocess.DEVNULL,
                                      stdout=subprocess.DEVNULL, stderr=open(self.stderr, "ab"), env=env,
-                                     start_new_session=True, cwd="/", preexec_fn=die_with_us, **kwargs)
+                                     start_new_session=True, cwd="/", preexec_fn=die_with_us, **as_user(self.user))
         if not check:
             return self
         wait_for(lambda: self.proc.poll() is not None or self.serving(), "the mount")
@@ -123,8 +142,8 @@ class Mount:
     def serving(self):
         if self.user is not None:  # nobody else may ask
             return self.mounted() and subprocess.run(
-                ["stat", self.p("version")], capture_output=True, user=self.user, group=self.user,
-                extra_groups=[], timeout=WAIT).returncode == 0
+                ["stat", self.p("version")], capture_output=True, timeout=WAIT,
+                **as_user(self.user)).returncode == 0
         return os.path.exists(self.p("version"))
 
     def errors(self):
@@ -150,7 +169,7 @@ class Mount:
 
     def umount(self):
         """In order: the server ends by itself."""
-        libc.umount2(self.path.encode(), 0)
+        detach(self.path, 0)
         if self.mounted():
             raise AssertionError("the mount is busy")
         try:
@@ -172,7 +191,7 @@ class Mount:
     def end(self):
         hung = None
         if self.proc and self.proc.poll() is None:
-            libc.umount2(self.path.encode(), MNT_DETACH)
+            detach(self.path)
             try:
                 self.proc.wait(WAIT)
             except subprocess.TimeoutExpired:
@@ -191,7 +210,7 @@ class Mount:
             self.proc.wait(WAIT)
         else:
             code = 0
-        while self.mounted() and libc.umount2(self.path.encode(), MNT_DETACH) == 0:
+        while self.mounted() and detach(self.path):
             pass
         assert hung is None, "the server hangs at its end:\n" + hung
         assert not self.bad_lines(), self.errors()
@@ -204,12 +223,9 @@ class Mount:
         """Run a script with $M (the mount) and $P (compiled test objects). A failure shows all of it."""
         if user is None:
             user = self.user
-        kwargs = {}
-        if user is not None:
-            kwargs = dict(user=user, group=user, extra_groups=list(groups))
         env = dict(os.environ, M=self.path, P=PROGS, T=self.base, LC_ALL="C")
         r = subprocess.run([shell, "-c", script], capture_output=True, text=True, timeout=WAIT * 3, env=env,
-                           cwd=cwd or self.base, input=stdin, **kwargs)
+                           cwd=cwd or self.base, input=stdin, **as_user(user, groups))
         if check:
             assert r.returncode == 0, "%s\n-> %d\n%s%s\nM/log:\n%s\nstderr:\n%s" % (
                 script, r.returncode, r.stdout, r.stderr, self.log(), self.errors())
@@ -291,7 +307,7 @@ def state_parent(where):
 def make_mount(where, user=None):
     base = make_base("/tmp")
     parent = state_parent(where)
-    if user is not None:
+    if user is not None and os.geteuid() == 0:
         os.chown(parent, user, user)
     return Mount(base, parent, user), (base, parent)
 
@@ -330,7 +346,7 @@ def dev_fuse():
 @pytest.fixture
 def user_mount(dev_fuse):
     """A server of an ordinary user (state on tmpfs), not started."""
-    mount, dirs = make_mount("tmpfs", USERS[0])
+    mount, dirs = make_mount("tmpfs", os.geteuid() or USERS[0])
     yield mount
     try:
         mount.end()

@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from conftest import PROGS, SLOW, USERS, WAIT, Mount, die_with_us, make_base, make_mount, wait_for
+from conftest import PROGS, SLOW, USERS, WAIT, Mount, as_user, die_with_us, make_base, make_mount, wait_for
 
 PY = "/usr/bin/python3"
 QUIET = 0.25 * SLOW  # nothing more comes
@@ -706,7 +706,7 @@ def test_procs(e):
     """E: who may move whom; forks follow; a cgroup with processes is busy."""
     os.mkdir(e.p("cgroup", "A"))
     sleeper = subprocess.Popen(["sh", "-c", "sleep 100 & sleep 100"])
-    mine = subprocess.Popen(["sleep", "100"], user=USERS[0], group=USERS[0], extra_groups=[])
+    mine = subprocess.Popen(["sleep", "100"], **as_user(USERS[0]))
     try:
         e.sh("echo %d > $M/cgroup/A/cgroup.procs" % sleeper.pid)
         assert str(sleeper.pid) in e.read("cgroup", "A", "cgroup.procs").split()

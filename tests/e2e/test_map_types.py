@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import USERS, WAIT, wait_for
+from conftest import USERS, WAIT, needs_root, wait_for
 from test_client import fails, lib, u32, u64  # noqa: F401 (a fixture)
 
 
@@ -361,6 +361,7 @@ def test_queues_and_filters_by_ioctl(m, lib):
 
 
 def test_slots_by_ioctl_use_the_callers_rights(m, lib):
+    needs_root("becomes somebody else")
     import errno
     inner(m, "a")
     make(m, "o", "array_of_maps", inner_map="a", max_entries=4)

@@ -126,7 +126,7 @@ def mapping(fd, size, prot, off=0, at=None):
 
 def need_passthrough(m):
     if os.path.islink(m.p("maps/stream/ring")):
-        pytest.skip("this kernel has no FUSE passthrough (6.9 and later)")
+        pytest.skip("no FUSE passthrough here (it takes root and Linux 6.9)")
 
 
 @pytest.mark.parametrize("count", [1100000])

@@ -162,7 +162,7 @@ static void test_threads(void **state)
 	struct bpf_map *map = make(BPF_MAX_SLOTS);
 	struct writer w[2] = {{map, 0, false, 0, 0}, {map, 1, false, 0, 0}};
 	struct bpf_perf_record record = {};
-	u64 got = 0, lost = 0;
+	u64 got = 0;
 	pthread_t tid[2];
 
 	for (u32 i = 0; i < 2; i++)
@@ -176,7 +176,6 @@ static void test_threads(void **state)
 				sched_yield();
 				continue;
 			}
-			lost += record.lost;
 			if (!record.len)
 				continue;
 			data = record.data;

@@ -293,7 +293,9 @@ static void e_recovery(void **state)
 		child = fork();
 		if (!child) {
 			map = make_map(32, 16 * 8, 0, fd);
-			for (u64 i = 1; map; i++) {
+			if (!map)
+				_exit(1);
+			for (u64 i = 1;; i++) {
 				fill(ips, i);
 				id = stackid(map, ips, 16, BPF_F_REUSE_STACKID);
 				if (id == -ENOMEM) { /* every bucket holds one */
@@ -304,7 +306,6 @@ static void e_recovery(void **state)
 				if (id >= 0 && write(report[1], &i, sizeof(i)) < 0)
 					_exit(1);
 			}
-			_exit(1);
 		}
 		close(report[1]);
 		for (int i = 0; i < 50 + round * 13; i++)

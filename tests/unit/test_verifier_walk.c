@@ -26,10 +26,10 @@
 enum { ARRAY, ARRAY1, HASH, PROGS, MAPS };
 
 static const struct bpf_map_spec specs[MAPS] = {
-	[ARRAY] = {BPF_MAP_TYPE_ARRAY, 4, 16, 4},
-	[ARRAY1] = {BPF_MAP_TYPE_ARRAY, 4, 32, 1},
-	[HASH] = {BPF_MAP_TYPE_HASH, 4, 8, 8},
-	[PROGS] = {BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 4},
+	[ARRAY] = {BPF_MAP_TYPE_ARRAY, 4, 16, .max_entries = 4},
+	[ARRAY1] = {BPF_MAP_TYPE_ARRAY, 4, 32, .max_entries = 1},
+	[HASH] = {BPF_MAP_TYPE_HASH, 4, 8, .max_entries = 8},
+	[PROGS] = {BPF_MAP_TYPE_PROG_ARRAY, 4, 4, .max_entries = 4},
 };
 
 static struct bpf_map *maps[MAPS];
