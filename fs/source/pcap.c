@@ -36,6 +36,7 @@ struct pcap_source {
 	int link; /* of the packets */
 	int ifindex;
 	FILE *out;
+	int out_err; /* of the first write that failed; nothing is written after it */
 	u64 kernel_lost; /* counted so far */
 	u8 buf[BPF_SKB_HEADROOM + ROOM];
 };
@@ -114,11 +115,35 @@ static void out_write(struct source *src, struct pcap_source *ps, const struct t
 {
 	struct out_record record = {(u32)when->tv_sec, (u32)when->tv_usec, caplen, len};
 
-	if (!ps->out)
+	if (!ps->out || ps->out_err)
 		return;
 	if (fwrite(&record, sizeof(record), 1, ps->out) != 1 ||
 	    (caplen && fwrite(data, caplen, 1, ps->out) != 1))
-		source_count(src, errors, 1);
+		ps->out_err = errno;
+}
+
+/* The disk is full, say: what is whole stays. False: go on. */
+static bool out_failed(struct source *src, struct pcap_source *ps, bool flush)
+{
+	int fd;
+
+	if (flush && ps->out && !ps->out_err && fflush(ps->out))
+		ps->out_err = errno;
+	if (!ps->out_err)
+		return false;
+	source_count(src, errors, 1);
+	source_why(src, ps->out_err, "out: %s", strerror(ps->out_err));
+	fd = fcntl(fileno(ps->out), F_DUPFD_CLOEXEC, 0);
+	fclose(ps->out); /* it may try again what is in its buffer */
+	ps->out = NULL;
+	if (fd >= 0) {
+		off_t end = out_end(fd);
+
+		if (end < 0 || ftruncate(fd, end))
+			source_count(src, errors, 1);
+		close(fd);
+	}
+	return true;
 }
 
 /* ---- opening */
@@ -375,10 +400,10 @@ static enum source_state pcap_source_run(struct source *src)
 
 	while (!source_stopping(src)) {
 		ret = burst(src, ps);
+		if (out_failed(src, ps, ret <= 0))
+			return SOURCE_FAILED;
 		if (ret > 0)
 			continue;
-		if (ps->out && fflush(ps->out))
-			source_count(src, errors, 1);
 		count_lost(src, ps);
 		if (ret < 0) {
 			state = ret == -1 ? SOURCE_ENDED : SOURCE_FAILED;

@@ -493,6 +493,26 @@ def test_cut_capture(m):
     assert stats(m, "f")["seen"] == "2" and "truncated" in stats(m, "f")["why"]
 
 
+def test_out_is_full(m):
+    """What cannot be written ends the source, says why, and leaves whole packets."""
+    m.load("event_packets")
+    path, small = os.path.join(m.base, "in.pcap"), os.path.join(m.base, "small")
+    write_pcap(path, [UDP] * 3000)
+    os.mkdir(small)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small]).returncode:
+        pytest.skip("no tmpfs can be mounted")
+    try:
+        out = os.path.join(small, "out")
+        pcap(m, "f", "grow", ("file", path), ("out", out))
+        wait_state(m, "f", "failed")
+        assert "No space left" in stats(m, "f")["why"]
+        found = read_pcap(out)
+        assert len(found) > 400 and {p[2] for p in found} == {UDP + bytes(20)}
+        m.sh("rm -r $M/events/f")
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
 def test_files_are_the_clients(m):
     """A capture is read, and `out` written, with the client's rights."""
     m.load("event_packets")
