@@ -17,6 +17,7 @@
 #include "core/run.h"
 #include "fault.h"
 #include "jit/jit.h"
+#include "map/arena.h"
 
 static u64 faults;
 
@@ -70,6 +71,8 @@ static void fault_handler(int sig, siginfo_t *info, void *context)
 	const struct bpf_prog *prog;
 	void **guard = bpf_this.guard;
 
+	if (sig == SIGBUS && bpf_arena_fault(info->si_addr)) /* no fault of the program's */
+		return;
 	prog = bpf_jit_find((const void *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP]);
 	if (!prog || !guard) {
 		pass_on(sig, info, context);

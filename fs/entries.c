@@ -118,6 +118,15 @@ static int explain_update(struct fs_req *req, const struct bpf_map *map, int err
 		return fs_error(req, E2BIG, "the map holds at most %u entries", map->max_entries);
 	case -EEXIST:
 		return fs_error(req, EEXIST, "the key is there already");
+	case -ENOMEM:
+		return fs_error(
+			req, ENOMEM,
+			"no memory for an entry: is the filesystem of the state directory full?");
+	case -ENOSPC:
+		return fs_error(
+			req, ENOSPC,
+			"the filesystem of the state directory is full: what is written to this "
+			"map now does not outlive the server");
 	case -EPERM:
 		return fs_error(req, EPERM, "the map is frozen or read-only from outside");
 	default:

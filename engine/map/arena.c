@@ -39,8 +39,10 @@ static void *map_anonymous(size_t size)
 }
 
 /* One of the two mappings: of a file made `size` bytes long, or anonymous. */
-static int map_part(int fd, size_t size, bool resize, void **out)
+static int map_part(struct bpf_arena *arena, int fd, size_t size, bool resize, void **out)
 {
+	int err;
+
 	if (fd < 0) {
 		*out = map_anonymous(size);
 		return *out ? 0 : -ENOMEM;
@@ -52,7 +54,22 @@ static int map_part(int fd, size_t size, bool resize, void **out)
 		*out = NULL;
 		return -errno;
 	}
-	return 0;
+	err = bpf_arena_watch(arena, *out, size);
+	if (err) {
+		munmap(*out, size);
+		*out = NULL;
+	}
+	return err;
+}
+
+/* What map_part() mapped; NULL is ignored. */
+static void unmap_part(int fd, void *addr, size_t size)
+{
+	if (!addr)
+		return;
+	if (fd >= 0)
+		bpf_arena_unwatch(addr);
+	munmap(addr, size);
 }
 
 static int dup_fd(int fd)
@@ -100,7 +117,7 @@ static int arena_map_values(struct bpf_arena *arena, const struct bpf_map_spec *
 		arena->values_fd = -1;
 		return err;
 	}
-	return map_part(arena->values_fd, arena->values_size, resize, &arena->values);
+	return map_part(arena, arena->values_fd, arena->values_size, resize, &arena->values);
 }
 
 static void arena_init_header(struct bpf_arena *arena, const struct bpf_map_spec *spec, u32 map_id)
@@ -144,7 +161,8 @@ int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_byte
 			goto fail;
 		arena->index_fd = err;
 	}
-	err = map_part(arena->index_fd, arena->index_size, index_fd >= 0, (void **)&arena->header);
+	err = map_part(arena, arena->index_fd, arena->index_size, index_fd >= 0,
+		       (void **)&arena->header);
 	if (!err)
 		err = bpf_arena_reserve(arena, arena->header, BPF_ARENA_HEADER_SIZE);
 	if (err)
@@ -213,11 +231,12 @@ int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out)
 	}
 	err = file_size(index_fd, &arena->index_size);
 	if (!err)
-		err = map_part(arena->index_fd, arena->index_size, false, (void **)&arena->header);
+		err = map_part(arena, arena->index_fd, arena->index_size, false,
+			       (void **)&arena->header);
 	if (!err)
 		err = header_check(arena);
 	if (!err && arena->values_size)
-		err = map_part(arena->values_fd, arena->values_size, false, &arena->values);
+		err = map_part(arena, arena->values_fd, arena->values_size, false, &arena->values);
 	if (err)
 		goto fail;
 	arena->index = (char *)arena->header + BPF_ARENA_HEADER_SIZE;
@@ -243,16 +262,14 @@ void bpf_arena_close(struct bpf_arena *arena, bool clean)
 {
 	if (!arena)
 		return;
-	if (clean && arena->header)
+	if (clean && arena->header && !READ_ONCE(arena->lossy))
 		__atomic_store_n(&arena->header->clean, 1, __ATOMIC_RELEASE);
-	if (arena->values)
-		munmap(arena->values, arena->values_size);
+	unmap_part(arena->values_fd, arena->values, arena->values_size);
 	if (arena->mirror)
 		munmap(arena->mirror, arena->values_size);
 	if (arena->mirror_fd >= 0)
 		close(arena->mirror_fd);
-	if (arena->header)
-		munmap(arena->header, arena->index_size);
+	unmap_part(arena->index_fd, arena->header, arena->index_size);
 	if (arena->values_fd >= 0)
 		close(arena->values_fd);
 	if (arena->index_fd >= 0)

@@ -49,6 +49,7 @@ struct bpf_arena {
 	void *mirror; /* of the values, for clients that may only read (mmap.c); NULL: none */
 	int mirror_fd;
 	bool was_clean; /* as found on open */
+	bool lossy; /* some page did not fit on the filesystem: what is there goes with the process */
 };
 
 /*
@@ -81,6 +82,14 @@ int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 val
  */
 #define BPF_ARENA_RESERVE_MAX (16u << 20)
 int bpf_arena_reserve(const struct bpf_arena *arena, const void *addr, u64 len);
+
+/*
+ * A mapping of a file whose holes may be touched when the filesystem is full (arena_fault.c). bpf_arena_fault() is for
+ * handlers of SIGBUS that come before ours: true: the page is there now, go on.
+ */
+int bpf_arena_watch(struct bpf_arena *arena, void *start, size_t size);
+void bpf_arena_unwatch(const void *start);
+bool bpf_arena_fault(const void *addr);
 
 /* Ask for huge pages under a part that will be used densely, where the system has them for it. */
 void bpf_arena_advise_huge(void *addr, size_t len);

@@ -374,7 +374,8 @@ int htab_reserve_elems(struct bpf_htab *htab, u32 from, u32 end)
 static u32 freelist_back(struct pcpu_freelist *fl, u32 from)
 {
 	struct bpf_htab *htab = container_of(fl, struct bpf_htab, freelist);
-	u32 end = (u32)min((u64)from + BACK_STEP / htab->elem_size + 1, (u64)fl->total);
+	u64 bytes = htab->elem_size + (htab->pcpu ? (u64)htab->pcpu_size * htab->nr_slots : 0);
+	u32 end = (u32)min((u64)from + BACK_STEP / bytes + 1, (u64)fl->total);
 
 	return htab_reserve_elems(htab, from, end) ? from : end;
 }

@@ -322,3 +322,30 @@ def test_cp_r_and_grep_r_end(m):
     make(m)
     m.sh("echo 5 > $M/maps/h/entries/1; timeout 20 grep -r '^1 5' $M/maps; timeout 20 cp -r $M/maps $T/copy")
     assert open(os.path.join(m.base, "copy/h/dump")).read() == "1 5\n"
+
+
+def test_a_full_state_filesystem(cold):
+    """No update is lost silently, and the server lives: a large array and a large table are holes until they are touched."""
+    parent = os.path.dirname(cold.state)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "x", parent], check=True, timeout=WAIT)
+    try:
+        cold.start()
+        for type, entries, keys, why in (
+                ("array", 1000000000, range(0, 4096 * 512, 512), "No space left on device"),
+                ("hash", 100000000, range(0, 300000 * 512, 512), "Cannot allocate memory")):
+            cold.sh("cd $M/maps; mkdir m; cd m; echo %s > type; echo 4 > key_size; echo 8 > value_size; echo %d > max_entries"
+                    % (type, entries))
+            with open(cold.base + "/f", "w") as f:
+                f.writelines("%d %d\n" % (key, key + 1) for key in keys)
+            cold.fails("cat $T/f > $M/maps/m/dump", why)
+            assert "filesystem of the state directory" in cold.log()
+            assert cold.read("maps/m/entries/512") == "513\n"
+            cold.sh("head -c 100000 $M/maps/m/dump > $T/g")
+            cold.sh("rm -r $M/maps/m")
+            cold.wait_live(0, 0)
+        cold.sh("cd $M/maps; mkdir b; cd b; echo array > type; echo 4 > key_size; echo 8 > value_size;"
+                " echo 100 > max_entries; echo 5 > entries/1")
+        assert cold.read("maps/b/entries/1") == "5\n"
+        cold.end()
+    finally:
+        subprocess.run(["umount", "-l", parent], timeout=WAIT)

@@ -8,12 +8,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "core/run.h"
+#include "map/arena.h"
 #include "map/map.h"
 
 #define HUNDRED_MILLION 100000000u
@@ -242,6 +245,151 @@ static void test_a_file_too_large_is_e2big(void **state)
 	close(fd);
 }
 
+/* ---- a full filesystem */
+
+/* A file on a filesystem of 1 MiB that nobody else can reach; -1: none can be made. */
+static int small_file(void)
+{
+	char dir[] = "/tmp/ubpffs-test-XXXXXX", path[64];
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	if (mount("ubpffs-test", dir, "tmpfs", 0, "size=1M")) {
+		print_message("no tmpfs can be mounted: %s\n", strerror(errno));
+		rmdir(dir);
+		return -1;
+	}
+	snprintf(path, sizeof(path), "%s/map", dir);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	umount2(dir, MNT_DETACH);
+	rmdir(dir);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* cmocka sets handlers of its own before each test, over the engine's. */
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	if (!bpf_arena_fault(info->si_addr))
+		abort();
+}
+
+static void catch_sigbus(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
+
+	sigaction(SIGBUS, &sa, NULL);
+}
+
+/* Touching a hole that the filesystem cannot fill is SIGBUS: it must stop no one. */
+static void test_array_on_a_full_filesystem(void **state)
+{
+	struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_ARRAY,
+				    .key_size = 4,
+				    .value_size = 8,
+				    .max_entries = 4000000};
+	int index = memfd_create("index", MFD_CLOEXEC), values = small_file(), err = 0;
+	u32 key, stored = 0, nr = 0;
+	struct bpf_map_iter it;
+	struct bpf_map *map;
+	u64 value;
+
+	if (values < 0)
+		skip();
+	catch_sigbus();
+	assert_int_equal(bpf_map_create(&spec, 0, index, values, &map), 0);
+	for (key = 0; key < spec.max_entries && !err; key += 512) {
+		value = key + 1;
+		err = bpf_map_update(map, &key, &value, 0);
+		stored += !err;
+	}
+	assert_int_equal(err, -ENOSPC);
+	assert_in_range(stored, 200, 256);
+	/* Everything can still be read, and a program still runs on it. */
+	bpf_map_iter_init(&it, map, false);
+	while (bpf_map_iter_next(&it, &key, &value) == 1)
+		nr += value == key + 1;
+	bpf_map_iter_end(&it);
+	assert_in_range(nr, stored, stored + 1);
+	bpf_run_enter();
+	for (key = 256; key < spec.max_entries; key += 100000)
+		*(u64 *)map->ops->map_lookup_elem(map, &key) = 5;
+	bpf_run_exit();
+	key = 256;
+	assert_int_equal(bpf_map_lookup(map, &key, &value, 0), 0);
+	assert_int_equal(value, 5);
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+
+	/* What was acknowledged is in the file. */
+	assert_int_equal(bpf_map_open(index, values, &map), 0);
+	for (u32 i = 0; i < stored; i++) {
+		key = i * 512;
+		assert_int_equal(bpf_map_lookup(map, &key, &value, 0), 0);
+		assert_int_equal(value, key + 1);
+	}
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+	close(index);
+	close(values);
+}
+
+/* The buckets of a large table are holes, too. */
+static void test_hash_on_a_full_filesystem(void **state)
+{
+	static const enum bpf_map_type types[] = {BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_PERCPU_HASH,
+						  BPF_MAP_TYPE_LRU_HASH};
+
+	catch_sigbus();
+	for (u32 t = 0; t < ARRAY_SIZE(types); t++) {
+		struct bpf_map_spec spec = {.map_type = types[t],
+					    .key_size = 4,
+					    .value_size = 8,
+					    .max_entries = 4000000};
+		u64 value[BPF_MAX_SLOTS];
+		struct bpf_map *map;
+		u32 stored = 0, key;
+		int fd = small_file();
+		u8 *seen;
+
+		if (fd < 0)
+			skip();
+		seen = calloc(200000, 1);
+		assert_int_equal(bpf_map_create(&spec, 0, fd, -1, &map), 0);
+		for (key = 0; key < 200000; key++) {
+			int err;
+
+			for (u32 i = 0; i < ARRAY_SIZE(value); i++)
+				value[i] = key;
+			err = bpf_map_update(map, &key, value, 0);
+			assert_true(!err || err == -ENOMEM);
+			seen[key] = !err;
+			stored += !err;
+		}
+		assert_true(stored > 1000);
+		for (int again = 0; again < 2; again++) {
+			u32 there = 0;
+
+			for (key = 0; key < 200000; key++) {
+				int err = bpf_map_lookup(map, &key, value, 0);
+
+				if (!err)
+					assert_int_equal(value[0], key);
+				if (types[t] != BPF_MAP_TYPE_LRU_HASH) /* which evicts */
+					assert_int_equal(err, seen[key] ? 0 : -ENOENT);
+				there += !err;
+			}
+			assert_true(there > 1000);
+			bpf_map_put(map);
+			bpf_rcu_barrier();
+			if (!again)
+				assert_int_equal(bpf_map_open(fd, -1, &map), 0);
+		}
+		free(seen);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +398,8 @@ int main(void)
 		cmocka_unit_test(test_limits_have_their_errno),
 		cmocka_unit_test(test_no_address_space_is_enomem),
 		cmocka_unit_test(test_a_file_too_large_is_e2big),
+		cmocka_unit_test(test_array_on_a_full_filesystem),
+		cmocka_unit_test(test_hash_on_a_full_filesystem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
