@@ -351,7 +351,8 @@ static void packet_run(const struct nlmsghdr *nlh)
 			  ? NF_ACCEPT
 			  : NF_DROP;
 	changed = memcmp(before, p.data, WRITABLE) && p.len == p.copied;
-	if (verdict == NF_DROP || (skb.md.mark == p.mark && !changed)) {
+	if (verdict == NF_DROP ||
+	    (skb.md.mark == p.mark && skb.md.priority == p.priority && !changed)) {
 		run_add(q, p.id, verdict);
 		return;
 	}
@@ -361,6 +362,8 @@ static void packet_run(const struct nlmsghdr *nlh)
 
 		if (skb.md.mark != p.mark)
 			mnl_attr_put_u32(v, NFQA_MARK, htonl(skb.md.mark));
+		if (skb.md.priority != p.priority)
+			mnl_attr_put_u32(v, NFQA_PRIORITY, htonl(skb.md.priority));
 		if (changed)
 			mnl_attr_put(v, NFQA_PAYLOAD, p.copied, p.data);
 		verdict_end(v);

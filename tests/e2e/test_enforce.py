@@ -400,6 +400,30 @@ def test_context(e):
         outer.close()
 
 
+def test_marks(e):
+    """What a program writes into mark and priority goes on with the packet."""
+    e.load("cgroup_marks")
+    os.mkdir(e.p("cgroup", "A"))
+    e.attach("A", "set_mark")
+    e.ns("""
+nft add table inet foreign
+nft add chain inet foreign after '{ type filter hook postrouting priority 0; }'
+nft add rule inet foreign after meta mark 55 counter
+nft add rule inet foreign after meta priority 1:2 counter
+""")
+    try:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            inner, outer = e.sock("A", family), e.receiver(None, family)
+            for _ in range(5):
+                inner.sendto(b"x", outer.getsockname()[:2])
+            assert len(drain(outer, 5)) == 5
+            inner.close()
+            outer.close()
+        assert e.ns("nft list table inet foreign").count("packets 10 ") == 2
+    finally:
+        e.ns("nft delete table inet foreign")
+
+
 def test_tcp(e):
     """A connection carries data in large packets; a drop on ingress ends it, and lifting it lets it go on."""
     os.mkdir(e.p("cgroup", "A"))
