@@ -10,13 +10,16 @@
  *   - an accepted program that, watched by tests/lib/shadow.h, does what none may do
  *   - one that reads stack which it never wrote, and is not marked for a zeroed stack
  *   - JIT and interpreter disagree about the verdict, a fault in native code, a crash
+ * Where the kernel says that its verifier has a bug (EFAULT), its verdict counts for nothing.
  * What the kernel accepts and we refuse is counted by message: it is incomplete, not unsafe. Where
  * bpf(2) is not available our two engines are compared. "-only I" repeats one iteration of a seed.
  */
+#include <bpf/btf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include "core/disasm.h"
+#include "tests/lib/funcinfo.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/progen.h"
@@ -39,7 +42,8 @@ static const struct bpf_map_spec specs[] = {
 };
 
 static struct {
-	u64 programs, accepted, refused, incomplete, runs, watched, uninit_stack, findings;
+	u64 programs, accepted, refused, incomplete, kernel_bugs;
+	u64 runs, watched, uninit_stack, findings;
 } total;
 
 /* ---- why we refused what the kernel accepts, by message without numbers */
@@ -124,7 +128,7 @@ static void finding(const struct progen *g, const char *what)
 static struct instance *load(enum engine engine, const struct progen *g, u32 log_level, int *err)
 {
 	struct instance *in = instance_new(engine, specs, ARRAY_SIZE(specs));
-	const struct bpf_prog_load_attr attr = {
+	struct bpf_prog_load_attr attr = {
 		.prog_type = BPF_PROG_TYPE_SCHED_CLS,
 		.name = "fuzz",
 		.license = "GPL",
@@ -132,6 +136,7 @@ static struct instance *load(enum engine engine, const struct progen *g, u32 log
 		.insn_cnt = g->cnt,
 	};
 	u64 rng = g->seed + 77;
+	struct funcinfo f;
 	u64 value[8];
 
 	for (u32 key = 0; key < PROGEN_ARRAY; key++) {
@@ -142,7 +147,9 @@ static struct instance *load(enum engine engine, const struct progen *g, u32 log
 	}
 	for (u32 key = 0; key < PROGEN_HASH; key += 2)
 		instance_update(in, 1, &key, value);
+	funcinfo_add(&f, &attr, BTF_FUNC_STATIC);
 	*err = instance_load(in, &attr, log_level);
+	funcinfo_free(&f);
 	return in;
 }
 
@@ -364,6 +371,8 @@ static bool compare_verdicts(const struct progen *g, const struct testprog *row,
 	total.programs++;
 	if (err[ENGINE_JIT] != err[ENGINE_INTERP]) {
 		finding(g, "JIT and interpreter disagree about the verdict");
+	} else if (first == ENGINE_KERNEL && err[first] == -EFAULT) {
+		total.kernel_bugs++; /* as it says itself: a callback that is never called, say */
 	} else if (err[first] && !err[ENGINE_JIT]) {
 		finding(g, "we accept what the kernel refuses");
 		show_logs(g, row, first, 1);
@@ -498,12 +507,12 @@ int main(int argc, char **argv)
 	printf("fuzz_diff: seed %llu: %llu programs, %llu accepted, %llu refused by both, %llu "
 	       "refused by "
 	       "us alone, %llu runs, %llu watched (%llu read stack that nobody wrote), %llu "
-	       "findings\n",
+	       "findings, %llu faults of the kernel's\n",
 	       (unsigned long long)seed, (unsigned long long)total.programs,
 	       (unsigned long long)total.accepted, (unsigned long long)total.refused,
 	       (unsigned long long)total.incomplete, (unsigned long long)total.runs,
 	       (unsigned long long)total.watched, (unsigned long long)total.uninit_stack,
-	       (unsigned long long)total.findings);
+	       (unsigned long long)total.findings, (unsigned long long)total.kernel_bugs);
 	for (u32 i = 0; i < MAX_REASONS && reasons[i].count; i++)
 		printf("%8llu  %s (-only %llu)\n", (unsigned long long)reasons[i].count,
 		       reasons[i].text, (unsigned long long)reasons[i].iteration);

@@ -11,9 +11,11 @@
  * watches each access of the program. A crash, a report of a sanitizer, or a load of more than
  * LOAD_SECONDS ends the run.
  */
+#include <bpf/btf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
+#include "tests/lib/funcinfo.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/progen.h"
 
@@ -227,6 +229,7 @@ static void iteration(u64 seed, u64 index)
 	static struct stream s;
 	struct bpf_prog_load_attr attr = {.name = "fuzz", .license = "GPL", .insns = s.insns};
 	struct instance *in;
+	struct funcinfo f;
 
 	if (!rng)
 		rng = 1;
@@ -234,6 +237,7 @@ static void iteration(u64 seed, u64 index)
 	attr.insn_cnt = s.cnt;
 	attr.prog_type = types[pick(&rng, ARRAY_SIZE(types))];
 	in = instance_new(ENGINE_INTERP, specs, ARRAY_SIZE(specs));
+	funcinfo_add(&f, &attr, BTF_FUNC_STATIC);
 	alarm(LOAD_SECONDS);
 	total.programs++;
 	if (!instance_load(in, &attr, levels[pick(&rng, ARRAY_SIZE(levels))])) {
@@ -242,6 +246,7 @@ static void iteration(u64 seed, u64 index)
 	}
 	alarm(0);
 	instance_free(in);
+	funcinfo_free(&f);
 }
 
 int main(int argc, char **argv)

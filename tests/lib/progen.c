@@ -6,21 +6,11 @@
  * initialised (RISKY: all 512). Bytes R10-64 to R10-1 are scratch of single statements. In a subprogram only the scalars R0 to R5
  * and its stack exist.
  */
-#include "tests/lib/progen.h"
-#include "uapi/bpf_insn.h"
+#include "tests/lib/progen_gen.h"
 
 #define SKB_DATA     76
 #define SKB_DATA_END 80
 #define MAX_SUBPROGS 3
-
-struct gen {
-	struct progen *p;
-	u64 rng;
-	bool risky, main; /* main: the whole invariant holds */
-	bool r9_taken; /* R9 counts a loop */
-	u32 depth, calls[8], call_to[8], call_cnt;
-	u32 loop_depth;
-};
 
 u64 progen_random(u64 *state)
 {
@@ -33,35 +23,7 @@ u64 progen_random(u64 *state)
 	return x * 0x2545f4914f6cdd1dULL;
 }
 
-static u32 rnd(struct gen *g, u32 n)
-{
-	return (u32)(progen_random(&g->rng) >> 33) % n;
-}
-
-static void emit(struct gen *g, struct bpf_insn insn)
-{
-	if (g->p->cnt < PROGEN_MAX)
-		g->p->insns[g->p->cnt++] = insn;
-}
-
-static bool room(const struct gen *g)
-{
-	return g->p->cnt < PROGEN_MAX - 400;
-}
-
-/* Jumps forward are made with offset 0 and aimed when their target is known. */
-static u32 emit_jump(struct gen *g, struct bpf_insn insn)
-{
-	emit(g, insn);
-	return g->p->cnt - 1;
-}
-
-static void aim(struct gen *g, u32 jump)
-{
-	g->p->insns[jump].off = (s16)(g->p->cnt - jump - 1);
-}
-
-static s32 some_imm(struct gen *g)
+s32 progen_imm(struct gen *g)
 {
 	static const s32 imms[] = {0,	1,    2,    -1,	  7,	  8,	      15,	 16,
 				   31,	32,   63,   64,	  127,	  128,	      255,	 -8,
@@ -78,7 +40,7 @@ static void emit_imm64(struct gen *g, int reg, u64 value)
 	emit(g, two[1]);
 }
 
-static void emit_map(struct gen *g, int reg, int map)
+void progen_map(struct gen *g, int reg, int map)
 {
 	const struct bpf_insn two[] = {BPF_LD_MAP_IDX(reg, map)};
 
@@ -86,18 +48,11 @@ static void emit_map(struct gen *g, int reg, int map)
 	emit(g, two[1]);
 }
 
-static int scalar(struct gen *g)
+int progen_scalar(struct gen *g)
 {
 	int reg = (int)rnd(g, g->main && !g->r9_taken ? 7 : 6);
 
 	return reg == 6 ? BPF_REG_9 : reg;
-}
-
-static u8 size_code(u32 log2)
-{
-	static const u8 codes[] = {BPF_B, BPF_H, BPF_W, BPF_DW};
-
-	return codes[log2];
 }
 
 /* ---- arithmetic */
@@ -110,24 +65,25 @@ static void alu(struct gen *g)
 	bool divides = op == BPF_DIV || op == BPF_MOD;
 	bool shifts = op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH;
 	s16 off = divides ? (s16)rnd(g, 2) : 0;
-	s32 imm = some_imm(g);
+	s32 imm = progen_imm(g);
 
 	if (rnd(g, 2)) {
 		if (op == BPF_MOV && rnd(g, 2))
 			off = (s16)(8 << rnd(g, class == BPF_ALU64 ? 3 : 2));
-		emit(g, BPF_RAW_INSN(class | op | BPF_X, scalar(g), scalar(g), off, 0));
+		emit(g,
+		     BPF_RAW_INSN(class | op | BPF_X, progen_scalar(g), progen_scalar(g), off, 0));
 		return;
 	}
 	if (divides && !imm)
 		imm = 3;
 	if (shifts)
 		imm &= class == BPF_ALU64 ? 63 : 31;
-	emit(g, BPF_RAW_INSN(class | op | BPF_K, scalar(g), 0, off, imm));
+	emit(g, BPF_RAW_INSN(class | op | BPF_K, progen_scalar(g), 0, off, imm));
 }
 
 static void unary(struct gen *g)
 {
-	int reg = scalar(g), bits = 16 << rnd(g, 3);
+	int reg = progen_scalar(g), bits = 16 << rnd(g, 3);
 
 	switch (rnd(g, 5)) {
 	case 0:
@@ -149,15 +105,15 @@ static void unary(struct gen *g)
 
 static void constant(struct gen *g)
 {
-	emit_imm64(g, scalar(g), progen_random(&g->rng) >> rnd(g, 64));
+	emit_imm64(g, progen_scalar(g), progen_random(&g->rng) >> rnd(g, 64));
 }
 
 /* ---- memory at constant offsets */
 
-static void access_at(struct gen *g, int base, int off, int len, bool atomic_too)
+void progen_access(struct gen *g, int base, int off, int len, bool atomic_too)
 {
 	u32 log2 = rnd(g, 4), size = 1u << log2;
-	int at = off + (int)(rnd(g, (u32)len / size) * size), reg = scalar(g);
+	int at = off + (int)(rnd(g, (u32)len / size) * size), reg = progen_scalar(g);
 	static const s32 atomics[] = {BPF_ADD,
 				      BPF_OR,
 				      BPF_AND,
@@ -183,7 +139,7 @@ static void access_at(struct gen *g, int base, int off, int len, bool atomic_too
 		emit(g, BPF_STX_MEM(size_code(log2), base, reg, at));
 		break;
 	case 3:
-		emit(g, BPF_ST_MEM(size_code(log2), base, at, some_imm(g)));
+		emit(g, BPF_ST_MEM(size_code(log2), base, at, progen_imm(g)));
 		break;
 	default:
 		emit(g, BPF_ATOMIC_OP(size_code(log2), atomics[rnd(g, ARRAY_SIZE(atomics))], base,
@@ -195,19 +151,19 @@ static void memory(struct gen *g)
 {
 	switch (g->main ? rnd(g, 3) : 0) {
 	case 0:
-		access_at(g, BPF_REG_10, -128, 64, true);
+		progen_access(g, BPF_REG_10, -128, 64, true);
 		break;
 	case 1:
-		access_at(g, BPF_REG_7, 16, PROGEN_PACKET - 16, false);
+		progen_access(g, BPF_REG_7, 16, PROGEN_PACKET - 16, false);
 		break;
 	default:
-		access_at(g, BPF_REG_8, 0, 64, true);
+		progen_access(g, BPF_REG_8, 0, 64, true);
 	}
 }
 
 /* ---- memory at variable offsets: R1 is bounded, then added to a pointer in R2 */
 
-static void bound(struct gen *g, int reg, u32 limit)
+void progen_bound(struct gen *g, int reg, u32 limit)
 {
 	switch (rnd(g, 4)) {
 	case 0:
@@ -239,7 +195,7 @@ static void maybe_bound(struct gen *g, int reg, u32 *exits, u32 *exit_cnt)
 	for (u32 i = 1 + rnd(g, 4); i && *exit_cnt < 8; i--) {
 		u8 class = rnd(g, 2) ? BPF_ALU64 : BPF_ALU, op = ops[rnd(g, ARRAY_SIZE(ops))];
 		u8 jmp = rnd(g, 2) ? BPF_JMP : BPF_JMP32, cond = conds[rnd(g, ARRAY_SIZE(conds))];
-		s32 imm = rnd(g, 3) ? (s32)rnd(g, 130) - 40 : some_imm(g);
+		s32 imm = rnd(g, 3) ? (s32)rnd(g, 130) - 40 : progen_imm(g);
 		int other = (int)(3 + rnd(g, 3));
 
 		switch (rnd(g, 5)) {
@@ -271,9 +227,9 @@ static void maybe_bound(struct gen *g, int reg, u32 *exits, u32 *exit_cnt)
 	}
 }
 
-static void use_offset(struct gen *g, int ptr, int off, u32 log2)
+void progen_use(struct gen *g, int ptr, int off, u32 log2)
 {
-	int reg = scalar(g);
+	int reg = progen_scalar(g);
 
 	if (reg == ptr)
 		reg = BPF_REG_3;
@@ -285,7 +241,7 @@ static void use_offset(struct gen *g, int ptr, int off, u32 log2)
 		emit(g, BPF_STX_MEM(size_code(log2), ptr, reg, off));
 		break;
 	default:
-		emit(g, BPF_ST_MEM(size_code(log2), ptr, off, some_imm(g)));
+		emit(g, BPF_ST_MEM(size_code(log2), ptr, off, progen_imm(g)));
 	}
 }
 
@@ -296,22 +252,22 @@ static void variable_offset(struct gen *g)
 
 	if (!g->main)
 		return;
-	emit(g, BPF_MOV64_REG(BPF_REG_1, scalar(g)));
+	emit(g, BPF_MOV64_REG(BPF_REG_1, progen_scalar(g)));
 	if (g->risky)
 		maybe_bound(g, BPF_REG_1, exits, &exit_cnt);
 	if (!g->risky || rnd(g, 2))
-		bound(g, BPF_REG_1, where == 2 || !g->risky ? min(limit, 32u) : limit);
+		progen_bound(g, BPF_REG_1, where == 2 || !g->risky ? min(limit, 32u) : limit);
 	if (g->risky && rnd(g, 2))
 		maybe_bound(g, BPF_REG_1, exits, &exit_cnt);
 	if (where == 0) { /* the array's value */
 		emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_8));
 		emit(g, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_1));
-		use_offset(g, BPF_REG_2, g->risky ? (int)rnd(g, 24) - 8 : 0, log2);
+		progen_use(g, BPF_REG_2, g->risky ? (int)rnd(g, 24) - 8 : 0, log2);
 	} else if (where == 1) { /* the stack; always aligned bytes: nothing is spilled there */
 		emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_10));
 		emit(g, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, -128));
 		emit(g, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_1));
-		use_offset(g, BPF_REG_2, g->risky ? (int)rnd(g, 24) - 8 : 0, g->risky ? log2 : 0);
+		progen_use(g, BPF_REG_2, g->risky ? (int)rnd(g, 24) - 8 : 0, g->risky ? log2 : 0);
 	} else { /* the packet: checked against its end again */
 		emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_7));
 		emit(g, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_1));
@@ -322,7 +278,7 @@ static void variable_offset(struct gen *g)
 		exit_end = emit_jump(g, BPF_JMP_REG(BPF_JGT, BPF_REG_4, BPF_REG_3, 0));
 		emit(g, BPF_MOV64_IMM(BPF_REG_3, 9));
 		emit(g, BPF_MOV64_IMM(BPF_REG_4, 9));
-		use_offset(g, BPF_REG_2, g->risky ? (int)rnd(g, 8) : 16, log2);
+		progen_use(g, BPF_REG_2, g->risky ? (int)rnd(g, 8) : 16, log2);
 		aim(g, exit_end);
 		emit(g, BPF_MOV64_IMM(BPF_REG_3, 5));
 		emit(g, BPF_MOV64_IMM(BPF_REG_4, 5));
@@ -503,11 +459,11 @@ static void just_about(struct gen *g)
 
 /* ---- calls: R1 to R5 are scalars again afterwards */
 
-static void scalars_after_call(struct gen *g)
+void progen_after_call(struct gen *g)
 {
 	for (int reg = BPF_REG_1; reg <= BPF_REG_5; reg++) {
 		if (rnd(g, 2))
-			emit(g, BPF_MOV64_IMM(reg, some_imm(g)));
+			emit(g, BPF_MOV64_IMM(reg, progen_imm(g)));
 		else
 			emit(g, BPF_LDX_MEM(BPF_DW, reg, BPF_REG_10, -128 + 8 * (int)rnd(g, 8)));
 	}
@@ -515,7 +471,7 @@ static void scalars_after_call(struct gen *g)
 
 static void key_in_r2(struct gen *g, u32 limit)
 {
-	int reg = scalar(g);
+	int reg = progen_scalar(g);
 
 	emit(g, BPF_MOV64_REG(BPF_REG_2, reg));
 	emit(g, BPF_ALU64_IMM(BPF_AND, BPF_REG_2, (s32)limit - 1));
@@ -531,7 +487,7 @@ static void map_call(struct gen *g)
 	switch (rnd(g, 4)) {
 	case 0: /* another value of the array for R8 */
 		key_in_r2(g, 2 * PROGEN_ARRAY);
-		emit_map(g, BPF_REG_1, 0);
+		progen_map(g, BPF_REG_1, 0);
 		emit(g, BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem));
 		jump = emit_jump(g, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0));
 		emit(g, BPF_MOV64_REG(BPF_REG_8, BPF_REG_0));
@@ -540,7 +496,7 @@ static void map_call(struct gen *g)
 		break;
 	case 1:
 		key_in_r2(g, PROGEN_HASH * 2);
-		emit_map(g, BPF_REG_1, 1);
+		progen_map(g, BPF_REG_1, 1);
 		emit(g, BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem));
 		jump = emit_jump(g, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0));
 		emit(g, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_0, 0));
@@ -551,15 +507,15 @@ static void map_call(struct gen *g)
 		emit(g, BPF_MOV64_REG(BPF_REG_3, BPF_REG_10));
 		emit(g, BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, -128));
 		emit(g, BPF_MOV64_IMM(BPF_REG_4, (s32)rnd(g, 4)));
-		emit_map(g, BPF_REG_1, 1);
+		progen_map(g, BPF_REG_1, 1);
 		emit(g, BPF_EMIT_CALL(BPF_FUNC_map_update_elem));
 		break;
 	default:
 		key_in_r2(g, PROGEN_HASH * 2);
-		emit_map(g, BPF_REG_1, 1);
+		progen_map(g, BPF_REG_1, 1);
 		emit(g, BPF_EMIT_CALL(BPF_FUNC_map_delete_elem));
 	}
-	scalars_after_call(g);
+	progen_after_call(g);
 }
 
 /* A store or a load in the value whose address is at R10-16; SAFE programs leave the lock alone. */
@@ -572,10 +528,10 @@ static void locked_access(struct gen *g)
 		at = 32;
 	emit(g, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_10, -16));
 	if (rnd(g, 2))
-		emit(g, BPF_ST_MEM(size_code(log2), BPF_REG_2, at, some_imm(g)));
+		emit(g, BPF_ST_MEM(size_code(log2), BPF_REG_2, at, progen_imm(g)));
 	else
 		emit(g, BPF_LDX_MEM(size_code(log2), BPF_REG_3, BPF_REG_2, at));
-	emit(g, BPF_MOV64_IMM(BPF_REG_2, some_imm(g)));
+	emit(g, BPF_MOV64_IMM(BPF_REG_2, progen_imm(g)));
 }
 
 static void lock_call(struct gen *g, s32 func)
@@ -583,8 +539,8 @@ static void lock_call(struct gen *g, s32 func)
 	emit(g, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_10, -16));
 	emit(g, BPF_ALU64_IMM(BPF_ADD, BPF_REG_1, PROGEN_LOCK));
 	emit(g, BPF_EMIT_CALL(func));
-	emit(g, BPF_MOV64_IMM(BPF_REG_0, some_imm(g)));
-	scalars_after_call(g);
+	emit(g, BPF_MOV64_IMM(BPF_REG_0, progen_imm(g)));
+	progen_after_call(g);
 }
 
 static void under_lock(struct gen *g)
@@ -592,7 +548,7 @@ static void under_lock(struct gen *g)
 	u32 jump;
 
 	key_in_r2(g, 2 * PROGEN_ARRAY);
-	emit_map(g, BPF_REG_1, 2);
+	progen_map(g, BPF_REG_1, 2);
 	emit(g, BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem));
 	jump = emit_jump(g, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0));
 	emit(g, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, -16));
@@ -611,7 +567,7 @@ static void under_lock(struct gen *g)
 	lock_call(g, BPF_FUNC_spin_unlock);
 	aim(g, jump);
 	emit(g, BPF_MOV64_IMM(BPF_REG_0, 1));
-	scalars_after_call(g);
+	progen_after_call(g);
 }
 
 static void packet_call(struct gen *g)
@@ -626,12 +582,12 @@ static void packet_call(struct gen *g)
 	} else if (rnd(g, 2)) {
 		emit(g, BPF_LD_ABS(size_code(rnd(g, 3)), (s32)rnd(g, PROGEN_PACKET - 4)));
 	} else {
-		int reg = scalar(g);
+		int reg = progen_scalar(g);
 
 		emit(g, BPF_ALU64_IMM(BPF_AND, reg, 31));
 		emit(g, BPF_LD_IND(size_code(rnd(g, 3)), reg, (s32)rnd(g, 24)));
 	}
-	scalars_after_call(g);
+	progen_after_call(g);
 }
 
 static void subprog_call(struct gen *g)
@@ -641,12 +597,10 @@ static void subprog_call(struct gen *g)
 	g->calls[g->call_cnt] = g->p->cnt;
 	g->call_to[g->call_cnt++] = rnd(g, MAX_SUBPROGS);
 	emit(g, BPF_CALL_REL(0));
-	scalars_after_call(g);
+	progen_after_call(g);
 }
 
 /* ---- control */
-
-static void statements(struct gen *g, u32 n);
 
 static struct bpf_insn condition(struct gen *g)
 {
@@ -655,8 +609,8 @@ static struct bpf_insn condition(struct gen *g)
 	u8 class = rnd(g, 2) ? BPF_JMP : BPF_JMP32, op = conds[rnd(g, ARRAY_SIZE(conds))];
 
 	if (rnd(g, 2))
-		return BPF_RAW_INSN(class | op | BPF_X, scalar(g), scalar(g), 0, 0);
-	return BPF_RAW_INSN(class | op | BPF_K, scalar(g), 0, 0, some_imm(g));
+		return BPF_RAW_INSN(class | op | BPF_X, progen_scalar(g), progen_scalar(g), 0, 0);
+	return BPF_RAW_INSN(class | op | BPF_K, progen_scalar(g), 0, 0, progen_imm(g));
 }
 
 static void branch(struct gen *g)
@@ -664,11 +618,11 @@ static void branch(struct gen *g)
 	u32 jump = emit_jump(g, condition(g)), over;
 
 	g->depth++;
-	statements(g, 1 + rnd(g, 4));
+	progen_statements(g, 1 + rnd(g, 4));
 	if (rnd(g, 2)) {
 		over = emit_jump(g, rnd(g, 2) ? BPF_JMP_A(0) : BPF_JMP32_A(0));
 		aim(g, jump);
-		statements(g, 1 + rnd(g, 4));
+		progen_statements(g, 1 + rnd(g, 4));
 		aim(g, over);
 		if (g->p->insns[over].code == (BPF_JMP32 | BPF_JA)) {
 			g->p->insns[over].imm = g->p->insns[over].off;
@@ -690,7 +644,7 @@ static void loop(struct gen *g)
 	g->depth++;
 	emit(g, BPF_MOV64_IMM(BPF_REG_9, 1 + (s32)rnd(g, 6)));
 	start = g->p->cnt;
-	statements(g, 1 + rnd(g, 3));
+	progen_statements(g, 1 + rnd(g, 3));
 	emit(g, BPF_ALU64_IMM(BPF_SUB, BPF_REG_9, 1));
 	emit(g, BPF_JMP_IMM(BPF_JNE, BPF_REG_9, 0, (int)start - (int)g->p->cnt - 1));
 	g->depth--;
@@ -699,7 +653,7 @@ static void loop(struct gen *g)
 
 static void statement(struct gen *g)
 {
-	u32 kind = rnd(g, g->risky ? 26 : 22);
+	u32 kind = rnd(g, g->risky ? 27 : 23);
 
 	if (kind < 9)
 		alu(g);
@@ -721,13 +675,15 @@ static void statement(struct gen *g)
 		packet_call(g);
 	else if (kind == 21 && g->main && !g->risky)
 		subprog_call(g);
+	else if (kind == 22 && g->main)
+		progen_callback_call(g);
 	else if (g->main && g->risky && rnd(g, 4))
 		just_about(g);
 	else
 		variable_offset(g);
 }
 
-static void statements(struct gen *g, u32 n)
+void progen_statements(struct gen *g, u32 n)
 {
 	while (n-- && room(g))
 		statement(g);
@@ -747,11 +703,11 @@ static void mix_and_exit(struct gen *g)
 	emit(g, BPF_EXIT_INSN());
 }
 
-static void stack_init(struct gen *g)
+void progen_stack(struct gen *g)
 {
 	/* A risky program may read anywhere; what nobody wrote there would differ from run to run. */
 	for (int off = g->main && g->risky ? -512 : -128; off < (g->main ? 0 : -64); off += 8)
-		emit(g, BPF_ST_MEM(BPF_DW, BPF_REG_10, off, some_imm(g)));
+		emit(g, BPF_ST_MEM(BPF_DW, BPF_REG_10, off, progen_imm(g)));
 }
 
 static void main_program(struct gen *g)
@@ -763,7 +719,7 @@ static void main_program(struct gen *g)
 	emit(g, BPF_ST_MEM(BPF_W, BPF_REG_10, -8, (s32)rnd(g, PROGEN_ARRAY)));
 	emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_10));
 	emit(g, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, -8));
-	emit_map(g, BPF_REG_1, 0);
+	progen_map(g, BPF_REG_1, 0);
 	emit(g, BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem));
 	emit(g, BPF_JMP_IMM(BPF_JNE, BPF_REG_0, 0, 1));
 	emit(g, BPF_EXIT_INSN());
@@ -776,15 +732,15 @@ static void main_program(struct gen *g)
 	emit(g, BPF_MOV64_IMM(BPF_REG_0, 3));
 	emit(g, BPF_EXIT_INSN());
 	aim(g, ok);
-	stack_init(g);
+	progen_stack(g);
 	for (int reg = 0; reg <= 5; reg++) {
 		if (rnd(g, 3))
 			emit(g, BPF_LDX_MEM(BPF_DW, reg, BPF_REG_7, 14 + (int)rnd(g, 42)));
 		else
-			emit(g, BPF_MOV64_IMM(reg, some_imm(g)));
+			emit(g, BPF_MOV64_IMM(reg, progen_imm(g)));
 	}
 	emit(g, BPF_LDX_MEM(BPF_W, BPF_REG_9, BPF_REG_7, 20));
-	statements(g, 5 + rnd(g, g->risky ? 10 : 40));
+	progen_statements(g, 5 + rnd(g, g->risky ? 10 : 40));
 	mix_and_exit(g);
 }
 
@@ -798,9 +754,9 @@ static void subprograms(struct gen *g)
 
 		if (!start[to]) {
 			start[to] = g->p->cnt;
-			stack_init(g);
-			emit(g, BPF_MOV64_IMM(BPF_REG_0, some_imm(g)));
-			statements(g, 3 + rnd(g, 10));
+			progen_stack(g);
+			emit(g, BPF_MOV64_IMM(BPF_REG_0, progen_imm(g)));
+			progen_statements(g, 3 + rnd(g, 10));
 			mix_and_exit(g);
 		}
 		g->p->insns[g->calls[i]].imm = (s32)(start[to] - g->calls[i] - 1);
@@ -823,7 +779,7 @@ static void mutate(struct gen *g, struct bpf_insn *insns, u32 cnt)
 			insn->off += (s16)rnd(g, 33) - 16;
 			break;
 		case 3:
-			insn->imm = some_imm(g);
+			insn->imm = progen_imm(g);
 			break;
 		case 4:
 			insn->code = bpf_op_info[rnd(g, BPF_OP_MAX)].code;
@@ -866,6 +822,7 @@ void progen_make(struct progen *p, enum progen_kind kind, u64 seed)
 	p->cnt = 0;
 	main_program(&g);
 	subprograms(&g);
+	progen_callbacks(&g);
 	if (kind == PROGEN_MUTATED)
 		mutate(&g, p->insns, p->cnt);
 }

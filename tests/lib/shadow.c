@@ -20,6 +20,7 @@ enum origin {
 	PACKET,
 	PACKET_END,
 	MAP,
+	FUNC, /* where a function begins in the program */
 	STACK, /* + frame */
 	VALUE = STACK + MAX_CALL_FRAMES, /* + index into values */
 };
@@ -45,11 +46,13 @@ struct run {
 	struct {
 		u8 *base;
 		u32 len;
+		bool constant; /* a key: it may be read */
 		int lock; /* offset of the lock in it, or below 0 */
 	} values[MAX_VALUES];
 	u32 value_cnt;
 	struct bpf_spin_lock *held;
 	u64 context;
+	u32 steps;
 };
 
 static int fault(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -104,6 +107,8 @@ static int check(struct run *run, struct val at, s64 off, u32 size, bool write)
 		return fault(run, "%s of %u bytes at %lld of %u", write ? "store" : "load", size,
 			     (long long)(addr - base), len);
 	first = (u32)(addr - base);
+	if (at.origin >= VALUE && write && run->values[at.origin - VALUE].constant)
+		return fault(run, "a key is written");
 	if (at.origin >= VALUE && touches_lock(run->values[at.origin - VALUE].lock, first, size))
 		return fault(run, "access to the lock of a value");
 	if (at.origin < STACK || at.origin >= VALUE)
@@ -293,7 +298,8 @@ static void forget(struct run *run, int first, int last)
 		run->r[reg] = (struct val){0xdeadbeefdeadbeef, NOTHING};
 }
 
-static u32 value_of(struct run *run, void *base, const struct bpf_map *map)
+/* These bytes of the map: a value, or a key. */
+static u32 part_of(struct run *run, void *base, const struct bpf_map *map, bool is_key)
 {
 	u32 i = 0;
 
@@ -302,10 +308,16 @@ static u32 value_of(struct run *run, void *base, const struct bpf_map *map)
 	if (i == MAX_VALUES)
 		abort();
 	run->values[i].base = base;
-	run->values[i].len = map->value_size;
-	run->values[i].lock = map->spin_lock_off;
+	run->values[i].len = is_key ? map->key_size : map->value_size;
+	run->values[i].lock = is_key ? -1 : map->spin_lock_off;
+	run->values[i].constant = is_key;
 	run->value_cnt = max(run->value_cnt, i + 1);
 	return VALUE + i;
+}
+
+static u32 value_of(struct run *run, void *base, const struct bpf_map *map)
+{
+	return part_of(run, base, map, false);
 }
 
 static int map_helper(struct run *run, s32 id)
@@ -379,24 +391,118 @@ static int skb_load_bytes(struct run *run)
 	return 0;
 }
 
-static int call(struct run *run, const struct bpf_insn *insn)
+static int enter(struct run *run)
 {
 	struct frame *f;
+
+	if (run->depth + 1 >= MAX_CALL_FRAMES)
+		return fault(run, "more than %d frames", MAX_CALL_FRAMES);
+	f = &run->frames[++run->depth];
+	memset(f->written, 0, sizeof(f->written));
+	memset(f->origins, 0, sizeof(f->origins));
+	memcpy(f->saved, &run->r[6], sizeof(f->saved));
+	f->ret = run->pc + 1;
+	forget(run, 6, 9);
+	run->r[0].origin = NOTHING;
+	run->r[10] = (struct val){(uintptr_t)f->bytes + MAX_BPF_STACK, STACK + run->depth};
+	return 0;
+}
+
+/* ---- callbacks: run to their end inside of the helper that calls them */
+
+static int one_step(struct run *run);
+
+/* 1: it wants no more calls. args are R1 to R4. */
+static int call_back(struct run *run, u32 entry, const struct val *args)
+{
+	u32 pc = run->pc, depth = run->depth;
+	int err = enter(run);
+
+	if (err)
+		return err;
+	forget(run, 5, 5);
+	memcpy(&run->r[1], args, 4 * sizeof(*args));
+	run->pc = entry;
+	while (!err && run->depth > depth)
+		err = one_step(run);
+	if (err)
+		return err;
+	run->pc = pc;
+	if (run->r[0].origin != NUMBER || run->r[0].v > 1)
+		return fault(run, "a callback returns neither 0 nor 1");
+	return (int)run->r[0].v;
+}
+
+static int loop_helper(struct run *run)
+{
+	struct val nr = run->r[1], func = run->r[2], ctx = run->r[3];
+	bool bad_flags = run->r[4].v;
+	u64 i = 0;
+	int err = 0;
+
+	if (func.origin != FUNC)
+		return fault(run, "R2 is no function");
+	if (bad_flags || nr.v > 8 * 1024 * 1024) {
+		run->r[0] = (struct val){bad_flags ? (u64)-EINVAL : (u64)-E2BIG, NUMBER};
+		return 0;
+	}
+	while (!err && i < nr.v) {
+		const struct val args[4] = {{i++, NUMBER}, ctx, {0, NOTHING}, {0, NOTHING}};
+
+		err = call_back(run, (u32)func.v, args);
+	}
+	run->r[0] = (struct val){i, NUMBER};
+	return min(err, 0);
+}
+
+struct each {
+	struct run *run;
+	u32 entry;
+	struct val ctx;
+	int err;
+};
+
+/* The address of a native callback is even. */
+static __attribute__((aligned(16))) u64 each_elem(u64 m, u64 key, u64 value, u64 e, u64 r5)
+{
+	struct each *each = (struct each *)(uintptr_t)e;
+	struct bpf_map *map = (struct bpf_map *)(uintptr_t)m;
+	const struct val args[4] = {
+		{m, MAP},
+		{key, part_of(each->run, (void *)(uintptr_t)key, map, true)},
+		{value, part_of(each->run, (void *)(uintptr_t)value, map, false)},
+		each->ctx,
+	};
+
+	each->err = call_back(each->run, each->entry, args);
+	return each->err != 0;
+}
+
+static int each_helper(struct run *run)
+{
+	struct bpf_map *map = (struct bpf_map *)(uintptr_t)run->r[1].v;
+	struct each each = {run, (u32)run->r[2].v, run->r[3], 0};
+	long n;
+
+	if (run->r[1].origin != MAP || run->r[2].origin != FUNC || !map->ops->map_for_each_callback)
+		return fault(run, "R1 is no map that has elements, or R2 is no function");
+	if (run->r[4].v) {
+		run->r[0] = (struct val){(u64)-EINVAL, NUMBER};
+		return 0;
+	}
+	n = map->ops->map_for_each_callback(map, (uintptr_t)each_elem, (uintptr_t)&each);
+	run->r[0] = (struct val){(u64)n, NUMBER};
+	return min(each.err, 0);
+}
+
+static int call(struct run *run, const struct bpf_insn *insn)
+{
 	int err;
 
 	if (insn->src_reg == BPF_PSEUDO_CALL) {
-		if (run->depth + 1 >= MAX_CALL_FRAMES)
-			return fault(run, "more than %d frames", MAX_CALL_FRAMES);
-		f = &run->frames[++run->depth];
-		memset(f->written, 0, sizeof(f->written));
-		memset(f->origins, 0, sizeof(f->origins));
-		memcpy(f->saved, &run->r[6], sizeof(f->saved));
-		f->ret = run->pc + 1;
-		forget(run, 6, 9);
-		run->r[0].origin = NOTHING;
-		run->r[10] = (struct val){(uintptr_t)f->bytes + MAX_BPF_STACK, STACK + run->depth};
+		err = enter(run);
 		run->pc += (u32)insn->imm; /* and one more, as for every instruction */
-		return 0;
+		return err;
 	}
 	if (run->held && insn->imm != BPF_FUNC_spin_unlock)
 		return fault(run, "a call with a lock held");
@@ -409,6 +515,12 @@ static int call(struct run *run, const struct bpf_insn *insn)
 	case BPF_FUNC_map_update_elem:
 	case BPF_FUNC_map_delete_elem:
 		err = map_helper(run, insn->imm);
+		break;
+	case BPF_FUNC_loop:
+		err = loop_helper(run);
+		break;
+	case BPF_FUNC_for_each_map_elem:
+		err = each_helper(run);
 		break;
 	case BPF_FUNC_skb_load_bytes:
 		err = skb_load_bytes(run);
@@ -498,6 +610,10 @@ static int load_imm64(struct run *run, const struct bpf_insn *insn)
 		*dst = (struct val){bpf_insn_imm64(insn), NUMBER};
 		return 0;
 	}
+	if (insn->src_reg == BPF_PSEUDO_FUNC) {
+		*dst = (struct val){run->pc + (u32)insn->imm, FUNC};
+		return 0;
+	}
 	if (insn->src_reg != BPF_PSEUDO_MAP_IDX || (u32)insn->imm >= run->s->map_cnt)
 		return -EOPNOTSUPP;
 	*dst = (struct val){(uintptr_t)run->s->maps[insn->imm], MAP};
@@ -525,10 +641,23 @@ static int step(struct run *run)
 	}
 }
 
+static int one_step(struct run *run)
+{
+	int err;
+
+	if (run->pc >= run->s->cnt)
+		err = fault(run, "left the program");
+	else if (++run->steps > MAX_STEPS)
+		err = -ELOOP;
+	else
+		err = step(run);
+	run->pc++;
+	return err;
+}
+
 int shadow_run(struct shadow *s)
 {
 	struct run *run = calloc(1, sizeof(*run));
-	u32 steps = 0;
 	int err = 0;
 
 	if (!run)
@@ -540,15 +669,8 @@ int shadow_run(struct shadow *s)
 	run->r[1] = (struct val){run->context, CONTEXT};
 	run->r[10] = (struct val){(uintptr_t)run->frames[0].bytes + MAX_BPF_STACK, STACK};
 	bpf_run_enter();
-	while (!err) {
-		if (run->pc >= s->cnt)
-			err = fault(run, "left the program");
-		else if (++steps > MAX_STEPS)
-			err = -ELOOP;
-		else
-			err = step(run);
-		run->pc++;
-	}
+	while (!err)
+		err = one_step(run);
 	bpf_run_exit();
 	s->r0 = run->r[0].v;
 	free(run);
