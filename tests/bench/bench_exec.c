@@ -43,6 +43,9 @@ static const struct {
 	{"tail_call", "a chain of 33", 33},
 	{"atomic", "add to a map value", 200},
 	{"spin_lock", "lock, two fields, unlock", 200},
+	{"bpf_loop_call", "`bpf_loop`, a callback of six operations", 500},
+	{"for_each_array", "`bpf_for_each_map_elem`, 1024 entries", 1024},
+	{"for_each_hash", "`bpf_for_each_map_elem`, 512 of 1024 entries", 512},
 };
 
 static struct bpf_object_file *file;

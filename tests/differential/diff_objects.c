@@ -39,8 +39,19 @@ static int setup(void **state)
 
 static bool map_type_known(enum bpf_map_type type)
 {
-	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY ||
-	       type == BPF_MAP_TYPE_PROG_ARRAY;
+	switch (type) {
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_ARRAY:
+	case BPF_MAP_TYPE_PROG_ARRAY:
+	case BPF_MAP_TYPE_LRU_HASH:
+	case BPF_MAP_TYPE_PERCPU_HASH: /* whose content is not compared */
+	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+	case BPF_MAP_TYPE_PERCPU_ARRAY:
+	case BPF_MAP_TYPE_RINGBUF:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* An object in one engine: a base that holds the maps, and an instance a program. */

@@ -194,7 +194,8 @@ void *instance_dump(struct instance *in, u32 map, size_t *size)
 	u8 *blob = NULL, *key = NULL;
 	size_t n = 0;
 
-	if (spec->map_type != BPF_MAP_TYPE_ARRAY && spec->map_type != BPF_MAP_TYPE_HASH)
+	if (spec->map_type != BPF_MAP_TYPE_ARRAY && spec->map_type != BPF_MAP_TYPE_HASH &&
+	    spec->map_type != BPF_MAP_TYPE_LRU_HASH)
 		return NULL;
 	blob = xcalloc(spec->max_entries, entry);
 	while (n < spec->max_entries) {

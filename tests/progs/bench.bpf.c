@@ -271,4 +271,45 @@ SEC("tc") int spin_lock(struct __sk_buff *skb)
 	return 0;
 }
 
+struct loop_ctx {
+	__u64 x;
+};
+
+static long turn(__u32 i, struct loop_ctx *ctx)
+{
+	ctx->x = ctx->x * 31 + i;
+	ctx->x ^= ctx->x >> 13;
+	return 0;
+}
+
+SEC("tc") int bpf_loop_call(struct __sk_buff *skb)
+{
+	struct loop_ctx ctx = {skb->len};
+
+	bpf_loop(500, turn, &ctx, 0);
+	return ctx.x;
+}
+
+static long add_elem(void *map, __u32 *key, __u64 *value, struct loop_ctx *ctx)
+{
+	ctx->x += *value ^ *key;
+	return 0;
+}
+
+SEC("tc") int for_each_array(struct __sk_buff *skb)
+{
+	struct loop_ctx ctx = {};
+
+	/* The sum is of what other programs of this file wrote. */
+	return bpf_for_each_map_elem(&array, add_elem, &ctx, 0);
+}
+
+SEC("tc") int for_each_hash(struct __sk_buff *skb)
+{
+	struct loop_ctx ctx = {};
+
+	/* The sum is of what other programs of this file wrote. */
+	return bpf_for_each_map_elem(&hash, add_elem, &ctx, 0);
+}
+
 char _license[] SEC("license") = "GPL";
