@@ -195,8 +195,20 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out);
 bool bpf_map_has_values_file(const struct bpf_map_spec *spec);
 
 void bpf_map_inc(struct bpf_map *map);
-bool bpf_map_inc_not_zero(struct bpf_map *map);
 void bpf_map_put(struct bpf_map *map);
+/* False: it is on its way out, and nobody may use it any more. */
+static inline bool bpf_map_inc_not_zero(struct bpf_map *map)
+{
+	int count = __atomic_load_n(&map->refcnt, __ATOMIC_RELAXED);
+
+	do {
+		if (!count)
+			return false;
+	} while (!__atomic_compare_exchange_n(&map->refcnt, &count, count + 1, true,
+					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	__atomic_fetch_add(&map->uref, 1, __ATOMIC_RELAXED);
+	return true;
+}
 
 /*
  * The references that programs and outer maps hold. They keep the map alive like any other; but when only such

@@ -4,103 +4,37 @@
  * A program is private to its loader until bpf_prog_publish() gives it an id; ids rise and never
  * repeat in one process (a store that hands in its own ids keeps that over restarts). The last put
  * takes it out of the table, tells on_free, drops its maps (each of which outlives a grace period
- * of its own, so a run that has begun is safe) and frees the rest after a grace period. Lock:
- * ids_lock is a leaf.
+ * of its own, so a run that has begun is safe) and frees the rest after a grace period.
  */
 #include <linux/filter.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 #include "core/btf.h"
+#include "core/ids.h"
 #include "core/prog.h"
 #include "core/sha256.h"
 
-static pthread_mutex_t ids_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct bpf_prog **ids; /* open addressing by id; NULL is free */
-static u32 ids_cap, ids_used;
-static u32 last_id;
+static struct bpf_ids ids = BPF_IDS_INIT;
 static u64 live;
 
-/* ---- the table of ids */
-
-static u32 ids_slot(struct bpf_prog **table, u32 cap, u32 id)
-{
-	u32 i = (id * 2654435761u) & (cap - 1);
-
-	while (table[i] && table[i]->id != id)
-		i = (i + 1) & (cap - 1);
-	return i;
-}
-
-static int ids_grow(void)
-{
-	u32 cap = ids_cap ? ids_cap * 2 : 64;
-	struct bpf_prog **table = calloc(cap, sizeof(*table));
-
-	if (!table)
-		return -ENOMEM;
-	for (u32 i = 0; i < ids_cap; i++)
-		if (ids[i])
-			table[ids_slot(table, cap, ids[i]->id)] = ids[i];
-	free(ids);
-	ids = table;
-	ids_cap = cap;
-	return 0;
-}
-
-static void ids_remove(const struct bpf_prog *prog)
-{
-	u32 i = ids_slot(ids, ids_cap, prog->id);
-
-	if (ids[i] != prog)
-		return;
-	ids[i] = NULL;
-	ids_used--;
-	/* Close the gap: later entries of the run may have been pushed past it. */
-	for (u32 j = (i + 1) & (ids_cap - 1); ids[j]; j = (j + 1) & (ids_cap - 1)) {
-		struct bpf_prog *moved = ids[j];
-
-		ids[j] = NULL;
-		ids[ids_slot(ids, ids_cap, moved->id)] = moved;
-	}
-}
+/* ---- by id */
 
 int bpf_prog_publish(struct bpf_prog *prog)
 {
-	int err = 0;
-	u32 slot;
+	int err = bpf_ids_add(&ids, &prog->id, prog);
 
-	pthread_mutex_lock(&ids_lock);
-	if ((ids_used + 1) * 2 > ids_cap)
-		err = ids_grow();
-	if (!err && !prog->id)
-		prog->id = last_id + 1;
-	if (!err) {
-		slot = ids_slot(ids, ids_cap, prog->id);
-		if (ids[slot]) {
-			err = -EEXIST;
-		} else {
-			ids[slot] = prog;
-			ids_used++;
-			prog->published = true;
-			last_id = max(last_id, prog->id);
-		}
-	}
-	pthread_mutex_unlock(&ids_lock);
+	prog->published = !err;
 	return err;
+}
+
+static bool inc_not_zero(void *prog)
+{
+	return bpf_prog_inc_not_zero(prog);
 }
 
 struct bpf_prog *bpf_prog_get_by_id(u32 id)
 {
-	struct bpf_prog *prog = NULL;
-
-	pthread_mutex_lock(&ids_lock);
-	if (ids_cap && id)
-		prog = ids[ids_slot(ids, ids_cap, id)];
-	if (prog && !bpf_prog_inc_not_zero(prog))
-		prog = NULL;
-	pthread_mutex_unlock(&ids_lock);
-	return prog;
+	return bpf_ids_get(&ids, id, inc_not_zero);
 }
 
 /* ---- making */
@@ -269,11 +203,8 @@ void bpf_prog_put(struct bpf_prog *prog)
 {
 	if (!prog || __atomic_sub_fetch(&prog->refcnt, 1, __ATOMIC_ACQ_REL))
 		return;
-	if (prog->published) {
-		pthread_mutex_lock(&ids_lock);
-		ids_remove(prog);
-		pthread_mutex_unlock(&ids_lock);
-	}
+	if (prog->published)
+		bpf_ids_remove(&ids, prog->id);
 	if (prog->on_free)
 		prog->on_free(prog, prog->priv);
 	for (u32 i = 0; i < prog->used_map_cnt; i++)

@@ -16,6 +16,7 @@
  */
 #include <limits.h>
 #include "core/callback.h"
+#include "map/map.h"
 #include "map/spin_lock.h"
 
 #define ARRAY_FLAGS                                                                    \

@@ -12,7 +12,7 @@
  *   B. No locks: bits are set by atomic or.
  * Tests: tests/unit/test_bloom_filter.c.
  */
-#include "map/hashtab.h"
+#include "map/hashtab_find.h"
 #include "map/map.h"
 
 #define BLOOM_FLAGS (BPF_F_NUMA_NODE | BPF_F_ZERO_SEED | BPF_F_ACCESS_MASK)

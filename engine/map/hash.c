@@ -3,7 +3,9 @@
  *
  * The elements on the free lists are exactly the free entries; the table is hashtab.c's.
  */
+#include "map/hashtab.h"
 #include "map/hashtab_write.h"
+#include "map/map.h"
 #include "map/spin_lock.h"
 
 __htab_inline void *lookup(struct bpf_htab *htab, const void *key, const u32 key_size)

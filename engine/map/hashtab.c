@@ -1,7 +1,7 @@
 /*
  * hashtab.c - the table under all hash kinds: its layout in the arena, walks, recovery
  *
- * The structure is described in hashtab.h. The arena's index holds, in this order: the free lists, the spare
+ * The structure is described in hashtab_layout.h. The arena's index holds, in this order: the free lists, the spare
  * elements, the bitmap of used bucket pages, the LRU list's heads, the buckets, the elements, the LRU list's
  * nodes, the per-CPU values.
  *
@@ -23,10 +23,10 @@
  * spare. So an update never fails for want of an element.
  * Tests: tests/unit/test_hashtab.c names each case by its letter, test_hashtab_recovery.c has E.
  */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "map/hashtab.h"
 #include "map/hashtab_write.h"
 #include "map/lru_list.h"
+#include "map/map.h"
 #include "map/spin_lock.h"
 
 /* ---- layout */
@@ -127,53 +127,6 @@ int htab_map_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u
 	*index = l.end;
 	*values = 0;
 	return l.end > BPF_ARENA_MAX_SIZE ? -ENOMEM : 0;
-}
-
-/* ---- keys and hashes of any size */
-
-u64 htab_hash_bytes(const void *key, u32 size, u64 seed)
-{
-	return XXH3_64bits_withSeed(key, size, seed);
-}
-
-/* Word i of a key, zero-padded. */
-static u64 key_word(const void *key, u32 key_size, u32 i)
-{
-	u32 left = key_size - i * 8;
-	u64 word = 0;
-
-	memcpy(&word, (const char *)key + i * 8, min(left, 8u));
-	return word;
-}
-
-bool htab_key_equal_words(const struct bpf_htab *htab, const struct htab_elem *elem,
-			  const void *key)
-{
-	const u64 *theirs = htab_elem_key(htab, elem);
-
-	for (u32 i = 0; i * 8 < htab->map.key_size; i++)
-		if (__atomic_load_n(&theirs[i], __ATOMIC_ACQUIRE) !=
-		    key_word(key, htab->map.key_size, i))
-			return false;
-	return true;
-}
-
-void htab_elem_set_key_words(const struct bpf_htab *htab, struct htab_elem *elem, const void *key)
-{
-	u64 *to = htab_elem_key(htab, elem);
-
-	for (u32 i = 0; i * 8 < htab->map.key_size; i++)
-		__atomic_store_n(&to[i], key_word(key, htab->map.key_size, i), __ATOMIC_RELEASE);
-}
-
-u64 htab_key_hash(const struct bpf_htab *htab, const void *key)
-{
-	HTAB_BY_KEY_SIZE(&htab->map, htab_hash, htab, key);
-}
-
-u64 htab_elem_hash(const struct bpf_htab *htab, const struct htab_elem *elem)
-{
-	return htab_key_hash(htab, htab_elem_key(htab, elem));
 }
 
 /* __bucket_find() where speed does not matter. */

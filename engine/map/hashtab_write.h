@@ -1,5 +1,5 @@
 /*
- * hashtab_write.h - how writers change a bucket of the table (hashtab.h)
+ * hashtab_write.h - how writers change a bucket of the table (hashtab_layout.h)
  *
  * Functions with leading underscores need the bucket's lock. A writer locks, finds, changes, unlocks:
  *
@@ -15,26 +15,9 @@
 #define UBPFFS_MAP_HASHTAB_WRITE_H
 
 #include "core/func.h"
-#include "map/hashtab.h"
+#include "map/hashtab_find.h"
 
 #define SPARE_STRIDE (64 / sizeof(u32))
-
-/* Return func(..., key size): a call for each of the key sizes that have code of their own. */
-#define HTAB_BY_KEY_SIZE(map, func, ...)              \
-	do {                                          \
-		switch ((map)->key_size) {            \
-		case 4:                               \
-			return func(__VA_ARGS__, 4);  \
-		case 8:                               \
-			return func(__VA_ARGS__, 8);  \
-		case 16:                              \
-			return func(__VA_ARGS__, 16); \
-		default:                              \
-			return func(__VA_ARGS__, 0);  \
-		}                                     \
-	} while (0)
-
-#define __htab_inline static inline __attribute__((always_inline))
 
 /* ---- the bucket word */
 
@@ -133,9 +116,6 @@ __htab_inline u32 __bucket_find(const struct bpf_htab *htab, u64 word, u64 hash,
 	return 0;
 }
 
-u64 htab_key_hash(const struct bpf_htab *htab, const void *key);
-u64 htab_elem_hash(const struct bpf_htab *htab, const struct htab_elem *elem);
-
 /* The word with the filter of its chain made from scratch. */
 static inline u64 __bucket_filter(const struct bpf_htab *htab, u64 word)
 {
@@ -167,29 +147,6 @@ static inline u64 __bucket_filter_del(const struct bpf_htab *htab, u64 word, u64
 }
 
 /* ---- elements */
-
-void htab_elem_set_key_words(const struct bpf_htab *htab, struct htab_elem *elem, const void *key);
-
-/* Words are stored so that a reader that still looks at the element sees its version change first. */
-__htab_inline void htab_elem_set_key(const struct bpf_htab *htab, struct htab_elem *elem,
-				     const void *key, const u32 key_size, const bool lru)
-{
-	u64 *to = (u64 *)((char *)elem + HTAB_KEY_OFF(key_size, lru));
-	u64 words[2] = {};
-
-	if (!key_size) {
-		htab_elem_set_key_words(htab, elem, key);
-		return;
-	}
-	memcpy(words, key, key_size);
-	if (key_size == 4 && lru) {
-		__atomic_store_n((u32 *)(void *)to, (u32)words[0], __ATOMIC_RELEASE);
-		return;
-	}
-	__atomic_store_n(&to[0], words[0], __ATOMIC_RELEASE);
-	if (key_size == 16)
-		__atomic_store_n(&to[1], words[1], __ATOMIC_RELEASE);
-}
 
 /*
  * Write per-CPU values: from outside those of all slots, in a program its own; of a new element the others
@@ -265,7 +222,7 @@ __htab_inline void __bucket_insert_unlock(struct bpf_htab *htab, u64 *head, u64 
 	bucket_unlock(head, word_filter_add(word_set_link(word, idx), hash));
 }
 
-/* The new element goes in front; see "An element is put in only in front" in hashtab.h. */
+/* The new element goes in front; see "An element is put in only in front" in hashtab_layout.h. */
 __htab_inline void __bucket_replace_unlock(struct bpf_htab *htab, u64 *head, u64 word, u32 prev,
 					   u32 old, u32 new)
 {

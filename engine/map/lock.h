@@ -1,5 +1,5 @@
 /*
- * lock.h - a lock that programs may take: held for a few dozen instructions, never while waiting
+ * lock.h - waiting for a lock, and a lock that programs may take: held for a few dozen instructions, never while waiting
  *
  * A program cannot sleep in the kernel's sense, but its thread can lose the CPU while it holds the lock; so
  * who waits gives up its own CPU after a while. Zero is unlocked. Not for the arena: after a crash it would
@@ -11,6 +11,19 @@
 #include <sched.h>
 #include "core/types.h"
 
+/* One turn of waiting for a lock whose holder may have lost its CPU. */
+static inline void bpf_spin_wait(u32 *spins)
+{
+	if (++*spins % 128 == 0)
+		sched_yield();
+	else
+#if defined(__x86_64__)
+		__builtin_ia32_pause();
+#else
+		__asm__ volatile("" ::: "memory");
+#endif
+}
+
 struct bpf_lock {
 	u32 held;
 } __attribute__((aligned(64)));
@@ -21,8 +34,7 @@ static inline void bpf_lock(struct bpf_lock *lock)
 
 	while (__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE))
 		while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED))
-			if (++spins % 128 == 0)
-				sched_yield();
+			bpf_spin_wait(&spins);
 }
 
 static inline void bpf_unlock(struct bpf_lock *lock)

@@ -11,6 +11,7 @@
  *
  * Lookups from programs mark the entry; those from outside do not, as in Linux.
  */
+#include "map/hashtab.h"
 #include "map/hashtab_write.h"
 #include "map/lru_list.h"
 

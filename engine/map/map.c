@@ -11,7 +11,6 @@
 #include <limits.h>
 #include "core/btf.h"
 #include "map/map.h"
-#include "map/map_ids.h"
 #include "map/spin_lock.h"
 
 static const struct bpf_map_ops *const map_ops[] = {
@@ -69,6 +68,7 @@ static const char *const map_type_names[] = {
 bool bpf_map_keep_slots;
 void (*bpf_map_notify)(struct bpf_map *map);
 
+struct bpf_ids bpf_map_ids = BPF_IDS_INIT;
 static u64 live_maps;
 
 const struct bpf_map_ops *bpf_map_ops_find(enum bpf_map_type type)
@@ -92,6 +92,16 @@ int bpf_map_type_by_name(const char *name)
 u64 bpf_map_live_count(void)
 {
 	return __atomic_load_n(&live_maps, __ATOMIC_RELAXED);
+}
+
+static bool inc_not_zero(void *map)
+{
+	return bpf_map_inc_not_zero(map);
+}
+
+struct bpf_map *bpf_map_get_by_id(u32 id)
+{
+	return bpf_ids_get(&bpf_map_ids, id, inc_not_zero);
 }
 
 /* ---- making and opening */
@@ -177,7 +187,7 @@ static void map_free(struct bpf_map *map, bool clean)
 
 static int map_publish(struct bpf_map *map, struct bpf_map **out)
 {
-	int err = bpf_map_ids_add(map);
+	int err = bpf_ids_add(&bpf_map_ids, &map->id, map);
 
 	if (err)
 		return err;
@@ -289,19 +299,6 @@ void bpf_map_inc_internal(struct bpf_map *map)
 	__atomic_fetch_add(&map->refcnt, 1, __ATOMIC_RELAXED);
 }
 
-bool bpf_map_inc_not_zero(struct bpf_map *map)
-{
-	int count = __atomic_load_n(&map->refcnt, __ATOMIC_RELAXED);
-
-	do {
-		if (!count)
-			return false;
-	} while (!__atomic_compare_exchange_n(&map->refcnt, &count, count + 1, true,
-					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
-	__atomic_fetch_add(&map->uref, 1, __ATOMIC_RELAXED);
-	return true;
-}
-
 static void map_free_rcu(struct rcu_head *head)
 {
 	struct bpf_map *map = container_of(head, struct bpf_map, rcu);
@@ -316,7 +313,7 @@ void bpf_map_put_internal(struct bpf_map *map)
 {
 	if (__atomic_sub_fetch(&map->refcnt, 1, __ATOMIC_ACQ_REL))
 		return;
-	bpf_map_ids_remove(map);
+	bpf_ids_remove(&bpf_map_ids, map->id);
 	if (map->on_free)
 		map->on_free(map, map->priv);
 	bpf_call_rcu(&map->rcu, map_free_rcu);

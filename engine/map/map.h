@@ -1,17 +1,16 @@
 /*
- * map.h - what the map types share: the registry, copies of values, counters
- *
- * Values are read and written by programs at any time, so the engine's own copies to and from an arena go
- * word by word with relaxed atomics: a copy may mix two versions of a long value, but no aligned word of
- * it is torn. Values begin at multiples of 8 and their room is a multiple of 8.
+ * map.h - what the map types share: the registry, the thread's slot, counters
  */
 #ifndef UBPFFS_MAP_MAP_H
 #define UBPFFS_MAP_MAP_H
 
 #include <sched.h>
+#include "core/ids.h"
 #include "core/map.h"
 #include "core/run.h"
 #include "map/arena.h"
+#include "map/copy.h"
+#include "map/lock.h"
 
 extern const struct bpf_map_ops array_map_ops, percpu_array_map_ops, prog_array_map_ops;
 extern const struct bpf_map_ops queue_map_ops, stack_map_ops, lpm_trie_map_ops;
@@ -20,6 +19,8 @@ extern const struct bpf_map_ops ringbuf_map_ops, bloom_filter_map_ops, perf_even
 extern const struct bpf_map_ops htab_map_ops, htab_percpu_map_ops;
 extern const struct bpf_map_ops htab_lru_map_ops, htab_lru_percpu_map_ops;
 extern const struct bpf_map_ops stack_trace_map_ops;
+
+extern struct bpf_ids bpf_map_ids; /* the live ones */
 
 #define BPF_F_ACCESS_MASK (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
 
@@ -35,19 +36,6 @@ static inline u32 bpf_map_slot(void)
 		return (u32)bpf_this.slot;
 	cpu = sched_getcpu();
 	return cpu >= 0 ? (u32)cpu % bpf_nr_slots() : 0;
-}
-
-/* One turn of waiting for a lock whose holder may have lost its CPU. */
-static inline void bpf_spin_wait(u32 *spins)
-{
-	if (++*spins % 128 == 0)
-		sched_yield();
-	else
-#if defined(__x86_64__)
-		__builtin_ia32_pause();
-#else
-		__asm__ volatile("" ::: "memory");
-#endif
 }
 
 static inline void __bpf_map_count(u64 *counter, u64 n)
@@ -70,52 +58,6 @@ static inline void bpf_map_tell(struct bpf_map *map)
 
 	if (unlikely(fn))
 		fn(map);
-}
-
-/* From the arena: src is 8-byte aligned and its room a multiple of 8. */
-static inline void bpf_copy_from_arena(void *dst, const void *src, u32 size)
-{
-	const u64 *words = src;
-	char *to = dst;
-
-	for (; size >= 8; size -= 8, to += 8) {
-		u64 word = __atomic_load_n(words++, __ATOMIC_RELAXED);
-
-		memcpy(to, &word, 8);
-	}
-	if (size) {
-		u64 word = __atomic_load_n(words, __ATOMIC_RELAXED);
-
-		memcpy(to, &word, size);
-	}
-}
-
-/* To the arena: the rest of the last word becomes zero. */
-static inline void bpf_copy_to_arena(void *dst, const void *src, u32 size)
-{
-	const char *from = src;
-	u64 *words = dst;
-
-	for (; size >= 8; size -= 8, from += 8) {
-		u64 word;
-
-		memcpy(&word, from, 8);
-		__atomic_store_n(words++, word, __ATOMIC_RELAXED);
-	}
-	if (size) {
-		u64 word = 0;
-
-		memcpy(&word, from, size);
-		__atomic_store_n(words, word, __ATOMIC_RELAXED);
-	}
-}
-
-static inline void bpf_zero_arena(void *dst, u32 size)
-{
-	u64 *words = dst;
-
-	for (u32 i = 0; i < (size + 7) / 8; i++)
-		__atomic_store_n(words + i, 0, __ATOMIC_RELAXED);
 }
 
 /* map->spin_lock_off of a map that is made so. */

@@ -7,7 +7,7 @@
  *
  * The arena holds ids; each that is there stands for an internal reference to its map. A program's lookup returns
  * the struct bpf_map itself. The array keeps a table of pointers beside the ids; the hash, whose elements move, finds
- * the map of an id through map_ids.h.
+ * the map of an id through core/ids.h.
  *
  * Guarantees
  *   A. A lookup returns the old or the new map of a key that is being updated, never nothing; what it returns
@@ -24,7 +24,6 @@
 #include "core/btf.h"
 #include "map/hashtab.h"
 #include "map/map.h"
-#include "map/map_ids.h"
 
 /* ---- the template */
 
@@ -487,7 +486,7 @@ static struct bpf_map *held(u32 id)
 	struct bpf_map *inner;
 
 	bpf_rcu_read_lock();
-	inner = bpf_map_ids_find(id);
+	inner = bpf_ids_find(&bpf_map_ids, id);
 	bpf_rcu_read_unlock();
 	return inner;
 }
@@ -524,7 +523,7 @@ static void *hom_lookup_elem(struct bpf_map *map, const void *key)
 	u32 id = hom_id(map, key), again;
 
 	/* A map that went between the two steps was replaced before: look once more. */
-	while (id && !(inner = bpf_map_ids_find(id))) {
+	while (id && !(inner = bpf_ids_find(&bpf_map_ids, id))) {
 		again = hom_id(map, key);
 		if (again == id)
 			break;

@@ -23,7 +23,9 @@
 #ifndef UBPFFS_MAP_SPIN_LOCK_H
 #define UBPFFS_MAP_SPIN_LOCK_H
 
-#include "map/map.h"
+#include "core/map.h"
+#include "map/copy.h"
+#include "map/lock.h"
 
 static inline struct bpf_spin_lock *bpf_map_value_lock(const struct bpf_map *map, void *value)
 {

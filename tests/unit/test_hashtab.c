@@ -12,7 +12,7 @@
 #include <sys/mount.h>
 #include <cmocka.h>
 #include "core/run.h"
-#include "map/hashtab.h"
+#include "map/hashtab_find.h"
 #include "tests/lib/map_model.h"
 
 static struct bpf_map *make(u32 key_size, u32 value_size, u32 max_entries)

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "map/map.h"
-#include "map/map_ids.h"
+#include "map/map.h"
 #include "tests/lib/map_model.h"
 
 #define MAX 8

@@ -1,0 +1,70 @@
+/*
+ * ids.c - objects by their number (see ids.h)
+ */
+#include <stdlib.h>
+#include "core/ids.h"
+
+static void page_free_rcu(struct rcu_head *head)
+{
+	free(container_of(head, struct bpf_ids_page, rcu));
+}
+
+/* Caller holds ids->lock. */
+static int __ids_add(struct bpf_ids *ids, u32 id, void *object)
+{
+	struct bpf_ids_page **at = &ids->pages[id / BPF_IDS_PAGE], *page = *at;
+
+	if (page && page->objects[id % BPF_IDS_PAGE])
+		return -EEXIST;
+	if (!page) {
+		page = calloc(1, sizeof(*page));
+		if (!page)
+			return -ENOMEM;
+		bpf_rcu_assign_pointer(*at, page);
+	}
+	bpf_rcu_assign_pointer(page->objects[id % BPF_IDS_PAGE], object);
+	page->used++;
+	return 0;
+}
+
+int bpf_ids_add(struct bpf_ids *ids, u32 *id, void *object)
+{
+	u32 number;
+	int err;
+
+	pthread_mutex_lock(&ids->lock);
+	number = *id ? *id : ids->last + 1;
+	err = number ? __ids_add(ids, number, object) : -ENOSPC;
+	if (!err) {
+		*id = number;
+		ids->last = max(ids->last, number);
+	}
+	pthread_mutex_unlock(&ids->lock);
+	return err;
+}
+
+void bpf_ids_remove(struct bpf_ids *ids, u32 id)
+{
+	struct bpf_ids_page **at = &ids->pages[id / BPF_IDS_PAGE], *page;
+
+	pthread_mutex_lock(&ids->lock);
+	page = *at;
+	bpf_rcu_assign_pointer(page->objects[id % BPF_IDS_PAGE], NULL);
+	if (!--page->used) {
+		bpf_rcu_assign_pointer(*at, NULL);
+		bpf_call_rcu(&page->rcu, page_free_rcu);
+	}
+	pthread_mutex_unlock(&ids->lock);
+}
+
+void *bpf_ids_get(struct bpf_ids *ids, u32 id, bool (*inc)(void *object))
+{
+	void *object;
+
+	pthread_mutex_lock(&ids->lock);
+	object = bpf_ids_find(ids, id);
+	if (object && !inc(object))
+		object = NULL;
+	pthread_mutex_unlock(&ids->lock);
+	return object;
+}
