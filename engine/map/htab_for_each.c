@@ -10,6 +10,7 @@
  * as it may in Linux.
  */
 #include "core/callback.h"
+#include "map/hashtab.h"
 #include "map/hashtab_write.h"
 
 /* An element of the bucket: its index, its version, and its key, to find what replaced it. */
