@@ -18,17 +18,25 @@ static const struct {
 	const char *name;
 	enum bpf_map_type type;
 	enum mapbench_op op;
+	u32 key_size;
 } rows[] = {
-	{"array lookup", BPF_MAP_TYPE_ARRAY, MAPBENCH_HIT},
-	{"array update", BPF_MAP_TYPE_ARRAY, MAPBENCH_UPDATE},
-	{"hash hit", BPF_MAP_TYPE_HASH, MAPBENCH_HIT},
-	{"hash miss", BPF_MAP_TYPE_HASH, MAPBENCH_MISS},
-	{"hash update existing", BPF_MAP_TYPE_HASH, MAPBENCH_UPDATE},
-	{"hash delete + insert", BPF_MAP_TYPE_HASH, MAPBENCH_DELETE_INSERT},
-	{"percpu_hash hit", BPF_MAP_TYPE_PERCPU_HASH, MAPBENCH_HIT},
-	{"lru_hash hit", BPF_MAP_TYPE_LRU_HASH, MAPBENCH_HIT},
-	{"lru_hash update existing", BPF_MAP_TYPE_LRU_HASH, MAPBENCH_UPDATE},
-	{"lru_hash update, evicting", BPF_MAP_TYPE_LRU_HASH, MAPBENCH_EVICT},
+	{"array lookup", BPF_MAP_TYPE_ARRAY, MAPBENCH_HIT, 4},
+	{"array update", BPF_MAP_TYPE_ARRAY, MAPBENCH_UPDATE, 4},
+	{"hash hit", BPF_MAP_TYPE_HASH, MAPBENCH_HIT, 4},
+	{"hash miss", BPF_MAP_TYPE_HASH, MAPBENCH_MISS, 4},
+	{"hash update existing", BPF_MAP_TYPE_HASH, MAPBENCH_UPDATE, 4},
+	{"hash delete + insert", BPF_MAP_TYPE_HASH, MAPBENCH_DELETE_INSERT, 4},
+	{"hash hit, 8-byte key", BPF_MAP_TYPE_HASH, MAPBENCH_HIT, 8},
+	{"hash hit, 16-byte key", BPF_MAP_TYPE_HASH, MAPBENCH_HIT, 16},
+	{"hash update existing, 16-byte key", BPF_MAP_TYPE_HASH, MAPBENCH_UPDATE, 16},
+	{"percpu_hash hit", BPF_MAP_TYPE_PERCPU_HASH, MAPBENCH_HIT, 4},
+	{"percpu_hash increment", BPF_MAP_TYPE_PERCPU_HASH, MAPBENCH_INCREMENT, 4},
+	{"percpu_hash update existing", BPF_MAP_TYPE_PERCPU_HASH, MAPBENCH_UPDATE, 4},
+	{"lru_hash hit", BPF_MAP_TYPE_LRU_HASH, MAPBENCH_HIT, 4},
+	{"lru_hash hit, 16-byte key", BPF_MAP_TYPE_LRU_HASH, MAPBENCH_HIT, 16},
+	{"lru_percpu_hash increment", BPF_MAP_TYPE_LRU_PERCPU_HASH, MAPBENCH_INCREMENT, 4},
+	{"lru_hash update existing", BPF_MAP_TYPE_LRU_HASH, MAPBENCH_UPDATE, 4},
+	{"lru_hash update, evicting", BPF_MAP_TYPE_LRU_HASH, MAPBENCH_EVICT, 4},
 };
 
 /* ---- both sides */
@@ -39,11 +47,13 @@ struct side {
 	int map_fds[2], prog_fd, base_fd; /* the kernel's */
 };
 
-static void make_maps(struct side *s, enum bpf_map_type type, u32 entries)
+static void make_maps(struct side *s, u32 row, u32 entries)
 {
 	static const struct bpf_map_spec state = MAPBENCH_STATE_SPEC;
-	struct bpf_map_spec spec = {
-		.map_type = type, .key_size = 4, .value_size = 8, .max_entries = entries};
+	struct bpf_map_spec spec = {.map_type = rows[row].type,
+				    .key_size = rows[row].key_size,
+				    .value_size = 8,
+				    .max_entries = entries};
 
 	mapbench_make_map(&state, &s->maps[0], &s->map_fds[0]);
 	mapbench_make_map(&spec, &s->maps[1], &s->map_fds[1]);
@@ -67,9 +77,9 @@ static void measure(struct side *s, u32 row, u32 entries, u32 rounds, double *ke
 	u32 repeat[4];
 	struct mapbench_code c;
 
-	mapbench_generate(&c, rows[row].type, rows[row].op, entries);
+	mapbench_generate(&c, rows[row].type, rows[row].op, rows[row].key_size, entries);
 	mapbench_load(&c, s->maps, s->map_fds, &s->prog, &s->prog_fd);
-	mapbench_generate(&c, rows[row].type, MAPBENCH_NONE, entries);
+	mapbench_generate(&c, rows[row].type, MAPBENCH_NONE, rows[row].key_size, entries);
 	mapbench_load(&c, s->maps, s->map_fds, &s->base, &s->base_fd);
 	for (u32 i = 0; i < 4; i++) { /* kernel, kernel's base, ours, our base */
 		progs[i] = i < 2 ? NULL : i == 2 ? s->prog : s->base;
@@ -117,7 +127,8 @@ int main(int argc, char **argv)
 		       kernel_unavailable() ? kernel_unavailable() : "-");
 		return 0;
 	}
-	printf("| operation, u32 key | 1 k: kernel | ours | ratio | 100 k: kernel | ours | ratio "
+	printf("| operation (keys: u32) | 1 k: kernel | ours | ratio | 100 k: kernel | ours | "
+	       "ratio "
 	       "| 1 M: kernel | ours | ratio |\n"
 	       "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n");
 	for (u32 row = 0; row < ARRAY_SIZE(rows); row++) {
@@ -129,7 +140,7 @@ int main(int argc, char **argv)
 
 			if (sizes[i] > max_size)
 				break;
-			make_maps(&s, rows[row].type, sizes[i]);
+			make_maps(&s, row, sizes[i]);
 			measure(&s, row, sizes[i], rounds, &kernel[i], &ours[i]);
 			free_maps(&s);
 			printf(" %.1f | %.1f | %.2f |", kernel[i], ours[i], ours[i] / kernel[i]);

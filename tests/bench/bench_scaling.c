@@ -105,7 +105,7 @@ static void worker_init(struct worker *w, struct bpf_map *map, int map_fd, enum 
 	kernel_map_update(w->map_fds[0], &key, &first, 0);
 	w->maps[1] = map;
 	w->map_fds[1] = map_fd;
-	mapbench_generate(&c, map->map_type, op, ENTRIES);
+	mapbench_generate(&c, map->map_type, op, 4, ENTRIES);
 	mapbench_load(&c, w->maps, w->map_fds, &w->prog, &w->prog_fd);
 }
 

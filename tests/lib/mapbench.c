@@ -24,30 +24,47 @@ static void emit_imm64(struct mapbench_code *c, u8 reg, u8 pseudo, u32 low, u32 
 	emit(c, BPF_RAW_INSN(0, 0, 0, 0, high));
 }
 
-static void emit_call(struct mapbench_code *c, int func)
+#define VALUE_AT -32 /* on the program's stack; the key ends at its top */
+
+static void emit_call(struct mapbench_code *c, int func, u32 key_size)
 {
 	emit_imm64(c, BPF_REG_1, BPF_PSEUDO_MAP_IDX, 1, 0);
 	emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10, 0, 0));
-	emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4));
+	emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -(s32)key_size));
 	if (func == BPF_FUNC_map_update_elem) {
 		emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_3, BPF_REG_10, 0, 0));
-		emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, -16));
+		emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, VALUE_AT));
 		emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_4, 0, 0, 0));
 	}
 	emit(c, BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, 0, 0, func));
 }
 
-static void emit_lookup(struct mapbench_code *c)
+static void emit_lookup(struct mapbench_code *c, u32 key_size, bool increment)
 {
-	emit_call(c, BPF_FUNC_map_lookup_elem);
-	emit(c, BPF_RAW_INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 2, 0));
+	emit_call(c, BPF_FUNC_map_lookup_elem, key_size);
+	emit(c, BPF_RAW_INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, increment ? 3 : 2, 0));
 	emit(c, BPF_RAW_INSN(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0, 0, 0));
-	emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_9, BPF_REG_1, 0, 0));
+	if (increment) {
+		emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, 1));
+		emit(c, BPF_RAW_INSN(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_1, 0, 0));
+	} else {
+		emit(c, BPF_RAW_INSN(BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_9, BPF_REG_1, 0, 0));
+	}
+}
+
+/* R1, a number of 32 bits, as a key at the top of the stack; mapbench_make_map() makes the same. */
+static void emit_key(struct mapbench_code *c, u32 key_size)
+{
+	if (key_size == 4)
+		emit(c, BPF_RAW_INSN(BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, BPF_REG_1, -4, 0));
+	for (u32 at = 8; at <= key_size; at += 8)
+		emit(c,
+		     BPF_RAW_INSN(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_1, -(s32)at, 0));
 }
 
 /* r6: the generator's state, r7: where it is kept, r8: its multiplier, r9: a sum. Maps: 0 state, 1 ours. */
 void mapbench_generate(struct mapbench_code *c, enum bpf_map_type type, enum mapbench_op op,
-		       u32 entries)
+		       u32 key_size, u32 entries)
 {
 	bool array = type == BPF_MAP_TYPE_ARRAY;
 	u32 range = op == MAPBENCH_EVICT ? entries * 4 : entries;
@@ -70,21 +87,23 @@ void mapbench_generate(struct mapbench_code *c, enum bpf_map_type type, enum map
 		if (!array)
 			emit(c,
 			     BPF_RAW_INSN(BPF_ALU | BPF_MUL | BPF_K, BPF_REG_1, 0, 0, 0x9e3779b1));
-		emit(c, BPF_RAW_INSN(BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, BPF_REG_1, -4, 0));
-		emit(c, BPF_RAW_INSN(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_6, -16, 0));
+		emit_key(c, key_size);
+		emit(c,
+		     BPF_RAW_INSN(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_6, VALUE_AT, 0));
 		switch (op) {
 		case MAPBENCH_NONE:
 			break;
 		case MAPBENCH_HIT:
 		case MAPBENCH_MISS:
-			emit_lookup(c);
+		case MAPBENCH_INCREMENT:
+			emit_lookup(c, key_size, op == MAPBENCH_INCREMENT);
 			break;
 		case MAPBENCH_DELETE_INSERT:
-			emit_call(c, BPF_FUNC_map_delete_elem);
+			emit_call(c, BPF_FUNC_map_delete_elem, key_size);
 			/* fall through */
 		case MAPBENCH_UPDATE:
 		case MAPBENCH_EVICT:
-			emit_call(c, BPF_FUNC_map_update_elem);
+			emit_call(c, BPF_FUNC_map_update_elem, key_size);
 		}
 	}
 	emit(c, BPF_RAW_INSN(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_7, BPF_REG_6, 0, 0));
@@ -105,12 +124,13 @@ void mapbench_make_map(const struct bpf_map_spec *spec, struct bpf_map **ours, i
 	if (*kernels < 0)
 		mapbench_die("create in the kernel", *kernels);
 	for (u32 i = 0; i < spec->max_entries; i++) {
-		u32 key = array ? i : i * 0x9e3779b1u;
+		u64 key[2] = {array ? i : i * 0x9e3779b1u};
 
+		key[1] = key[0];
 		value[0] = i;
-		err = bpf_map_update(*ours, &key, value, 0);
+		err = bpf_map_update(*ours, key, value, 0);
 		if (!err)
-			err = kernel_map_update(*kernels, &key, value, 0);
+			err = kernel_map_update(*kernels, key, value, 0);
 		if (err)
 			mapbench_die("fill", err);
 	}

@@ -15,6 +15,7 @@ enum mapbench_op {
 	MAPBENCH_NONE, /* the loop alone */
 	MAPBENCH_HIT,
 	MAPBENCH_MISS,
+	MAPBENCH_INCREMENT, /* a hit, and one added to the value */
 	MAPBENCH_UPDATE,
 	MAPBENCH_DELETE_INSERT,
 	MAPBENCH_EVICT, /* updates of four times as many keys as the map holds */
@@ -34,9 +35,9 @@ struct mapbench_code {
 
 void mapbench_die(const char *what, int err) __attribute__((noreturn));
 
-/* The program that does `op` on random keys of a map (maps: 0 the state, 1 the map) with so many entries. */
+/* The program that does `op` on random keys of a map (maps: 0 the state, 1 the map) with so many entries. Keys of 4, 8 or 16 bytes. */
 void mapbench_generate(struct mapbench_code *c, enum bpf_map_type type, enum mapbench_op op,
-		       u32 entries);
+		       u32 key_size, u32 entries);
 /* The same map on both sides, full. */
 void mapbench_make_map(const struct bpf_map_spec *spec, struct bpf_map **ours, int *kernels);
 void mapbench_load(const struct mapbench_code *c, struct bpf_map **maps, const int *map_fds,
