@@ -68,7 +68,7 @@ static void waitq_wake(struct worker_job *work)
 	pollers = waitq->pollers;
 	waitq->jobs = NULL;
 	waitq->pollers = NULL;
-	waitq->waiting = 0;
+	__atomic_store_n(&waitq->waiting, 0, __ATOMIC_SEQ_CST);
 	for (struct fs_job *job = jobs; job; job = job->next) {
 		job->parked = NULL;
 		fs_uncount(parked);
