@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include "fs/cgroup_id.h"
 #include "fs/cgroups.h"
 #include "fs/kinds.h"
 #include "fs/pending.h"
@@ -645,11 +646,14 @@ static int adopt(struct cgroup *parent, const char *parent_path, const char *nam
 	struct cgroup *cgrp;
 	char path[PATH_MAX];
 	struct stat st;
+	u64 id;
 	int err;
 
 	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
 		return -errno;
-	err = cgroup_create(parent, 0, &cgrp);
+	err = cgroup_dir_id(fd, &id);
+	if (!err)
+		err = cgroup_create(parent, id, &cgrp);
 	if (err)
 		return err;
 	if (!strcmp(parent_path, "."))
@@ -685,9 +689,11 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 	if (!err) {
 		fd = tree_openat(dir->fd, name);
 		err = fd < 0 ? fd : adopt(parent, path, name, fd);
+		hosts = err == -EEXIST;
+		if (err && fd >= 0)
+			tree_remove_hidden(fd);
 		if (fd >= 0)
 			close(fd);
-		hosts = err == -EEXIST;
 		if (!err)
 			err = fs_tree_lookup(dir, name, &cgroup_dir_ops, out);
 		else
@@ -835,6 +841,25 @@ static int start_dir(int fd, const char *path)
 	return err;
 }
 
+static void sweep_storages(void)
+{
+	size_t n = 0, i;
+	struct place *p;
+	u64 *ids;
+
+	for (i = 0; i < PLACE_BUCKETS; i++)
+		for (p = places[i]; p; p = p->next)
+			n++;
+	ids = calloc(n + 1, sizeof(*ids));
+	if (!ids)
+		return;
+	for (i = n = 0; i < PLACE_BUCKETS; i++)
+		for (p = places[i]; p; p = p->next)
+			ids[n++] = cgroup_id(p->cgrp);
+	cgroup_ids_sweep(ids, n);
+	free(ids);
+}
+
 int cgroups_start(void)
 {
 	int fd = openat(tree.tree_fd, "cgroup", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), err;
@@ -855,11 +880,15 @@ int cgroups_start(void)
 	if (!err)
 		err = start_dir(fd, ".");
 	close(fd);
+	if (!err)
+		sweep_storages();
 	return err;
 }
 
 void cgroups_stop(void)
 {
+	/* What belongs to cgroups stays for the next server. */
+	bpf_map_keep_slots = true;
 	/* A cgroup in the tree is held by its parent's list: take all out, children first. */
 	for (bool again = true; again;) {
 		again = false;

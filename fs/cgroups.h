@@ -3,7 +3,7 @@
  *
  * A directory of the state tree is a cgroup of the engine's model (engine/cgroup/cgroup.h). Its attachments are
  * hidden hard links of the programs, named .<ingress|egress>.<number>.<flags>: the number is the order, the flags are
- * a word of the attach files. So a restart finds the whole state in the tree.
+ * a word of the attach files. A hidden symlink, .id, says the cgroup's id. So a restart finds the whole state in the tree.
  */
 #ifndef UBPFFS_FS_CGROUPS_H
 #define UBPFFS_FS_CGROUPS_H

@@ -17,9 +17,7 @@
 
 bool entries_percpu(const struct bpf_map *map)
 {
-	return map->map_type == BPF_MAP_TYPE_PERCPU_HASH ||
-	       map->map_type == BPF_MAP_TYPE_PERCPU_ARRAY ||
-	       map->map_type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+	return map->ops->percpu;
 }
 
 bool entries_slots(const struct bpf_map *map)

@@ -14,12 +14,13 @@ static const struct {
 	enum bpf_map_type type;
 	int key_size, value_size, max_entries;
 } fixed[] = {
-	{BPF_MAP_TYPE_ARRAY, 4, -1, -1},	{BPF_MAP_TYPE_PERCPU_ARRAY, 4, -1, -1},
-	{BPF_MAP_TYPE_PROG_ARRAY, 4, 4, -1},	{BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, -1},
-	{BPF_MAP_TYPE_CGROUP_ARRAY, 4, 4, -1},	{BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, -1},
-	{BPF_MAP_TYPE_HASH_OF_MAPS, -1, 4, -1}, {BPF_MAP_TYPE_STACK_TRACE, 4, -1, -1},
-	{BPF_MAP_TYPE_QUEUE, 0, -1, -1},	{BPF_MAP_TYPE_STACK, 0, -1, -1},
-	{BPF_MAP_TYPE_BLOOM_FILTER, 0, -1, -1}, {BPF_MAP_TYPE_RINGBUF, 0, 0, -1},
+	{BPF_MAP_TYPE_ARRAY, 4, -1, -1},	  {BPF_MAP_TYPE_PERCPU_ARRAY, 4, -1, -1},
+	{BPF_MAP_TYPE_PROG_ARRAY, 4, 4, -1},	  {BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, -1},
+	{BPF_MAP_TYPE_CGROUP_ARRAY, 4, 4, -1},	  {BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, -1},
+	{BPF_MAP_TYPE_HASH_OF_MAPS, -1, 4, -1},	  {BPF_MAP_TYPE_STACK_TRACE, 4, -1, -1},
+	{BPF_MAP_TYPE_QUEUE, 0, -1, -1},	  {BPF_MAP_TYPE_STACK, 0, -1, -1},
+	{BPF_MAP_TYPE_BLOOM_FILTER, 0, -1, -1},	  {BPF_MAP_TYPE_RINGBUF, 0, 0, -1},
+	{BPF_MAP_TYPE_CGROUP_STORAGE, -1, -1, 0}, {BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, -1, -1, 0},
 };
 
 const char *mapdef_name(enum mapdef_attr attr)

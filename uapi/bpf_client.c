@@ -263,7 +263,8 @@ static int learn(int fd, struct known_map *map)
 	map->key_size = info.key_size;
 	map->value_size = info.value_size;
 	if (info.type == BPF_MAP_TYPE_PERCPU_HASH || info.type == BPF_MAP_TYPE_PERCPU_ARRAY ||
-	    info.type == BPF_MAP_TYPE_LRU_PERCPU_HASH)
+	    info.type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
+	    info.type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE)
 		map->value_size = (info.value_size + 7) / 8 * 8 * nr_cpus();
 	if (fd < KNOWN_FDS) {
 		pthread_mutex_lock(&lock);

@@ -13,6 +13,7 @@
 
 struct attachment {
 	struct bpf_prog *prog;
+	struct bpf_cgroup_storages storages;
 	struct attachment *next;
 };
 
@@ -105,8 +106,8 @@ static struct bpf_prog_array *compute_effective(const struct cgroup *cgrp, u32 t
 			continue;
 		for (; a; a = a->next) {
 			bpf_prog_inc(a->prog);
-			array->items[array->nr++] =
-				(struct cgroup_bpf_item){a->prog, p->id, p->bpf[type].flags};
+			array->items[array->nr++] = (struct cgroup_bpf_item){
+				a->prog, p->id, p->bpf[type].flags, a->storages};
 		}
 	}
 	return array;
@@ -190,6 +191,7 @@ static void cgroup_free(struct cgroup *cgrp)
 		}
 		array_retire(cgrp->bpf[type].effective);
 	}
+	bpf_cgroup_storage_gone(cgrp->id);
 	free(cgrp);
 	if (__atomic_sub_fetch(&h->refs, 1, __ATOMIC_ACQ_REL) == 0) {
 		pthread_mutex_destroy(&h->lock);
@@ -351,6 +353,7 @@ static int __attach(struct cgroup *cgrp, u32 type, struct bpf_prog *prog, struct
 {
 	struct cgroup_bpf *bpf = &cgrp->bpf[type];
 	u32 kept = flags & (BPF_F_ALLOW_OVERRIDE | BPF_F_ALLOW_MULTI), old_flags = bpf->flags;
+	struct bpf_cgroup_storages storages, old_storages = {0};
 	struct attachment *place, **end;
 	struct bpf_prog *old = NULL;
 	int err;
@@ -364,24 +367,32 @@ static int __attach(struct cgroup *cgrp, u32 type, struct bpf_prog *prog, struct
 	if (list_length(bpf->progs) >= BPF_CGROUP_MAX_PROGS)
 		return -E2BIG;
 	err = attach_place(bpf, prog, replace, flags, &place);
+	if (!err)
+		err = bpf_cgroup_storages_get(prog, cgrp->id, type, &storages);
 	if (err)
 		return err;
 	end = &bpf->progs;
 	if (place) {
 		old = place->prog;
+		old_storages = place->storages;
 	} else {
 		while (*end)
 			end = &(*end)->next;
 		place = *end = alloc(sizeof(*place));
-		if (!place)
+		if (!place) {
+			bpf_cgroup_storages_undo(&storages);
 			return -ENOMEM;
+		}
 	}
 	place->prog = prog;
+	place->storages = storages;
 	bpf->flags = kept;
 	err = update_effective(cgrp, type);
 	if (err) {
 		bpf->flags = old_flags;
 		place->prog = old;
+		place->storages = old_storages;
+		bpf_cgroup_storages_undo(&storages);
 		if (!old) {
 			*end = NULL;
 			free(place);
@@ -471,7 +482,8 @@ int cgroup_bpf_query(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, bool
 				(*items)[(*nr)++] = bpf->effective->items[i];
 	} else if (*items) {
 		for (a = bpf->progs; a; a = a->next)
-			(*items)[(*nr)++] = (struct cgroup_bpf_item){a->prog, cgrp->id, bpf->flags};
+			(*items)[(*nr)++] = (struct cgroup_bpf_item){a->prog, cgrp->id, bpf->flags,
+								     a->storages};
 	}
 	for (i = 0; i < *nr; i++)
 		bpf_prog_inc((*items)[i].prog);
@@ -490,6 +502,7 @@ int cgroup_bpf_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, void *
 		   bool *congested)
 {
 	struct bpf_prog_array *array = bpf_rcu_dereference(cgrp->bpf[type].effective);
+	const struct bpf_cgroup_storages *outer = bpf_this.storages;
 	bool cn = false;
 	int allow = 1;
 
@@ -499,12 +512,14 @@ int cgroup_bpf_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, void *
 
 		if (!prog)
 			continue;
+		bpf_this.storages = &array->items[i].storages;
 		ret = (u32)bpf_prog_run(prog, ctx);
 		if (!(ret & 1))
 			allow = 0;
 		if (type == CGROUP_INET_EGRESS && ret & 2)
 			cn = true;
 	}
+	bpf_this.storages = outer;
 	if (congested)
 		*congested = cn;
 	__atomic_add_fetch(allow ? &cgrp->stats.allowed[type] : &cgrp->stats.dropped[type], 1,

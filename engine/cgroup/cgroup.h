@@ -19,7 +19,8 @@
  *      then takes the program out of the arrays in place, by putting a hole there.
  *   C. The cost of a change grows with the subtree below it only.
  *   D. An attached program is held by its attachment; the effective arrays are freed after an RCU grace period.
- *   E. A cgroup that is removed has no children; its attachments are dropped.
+ *   E. A cgroup that is removed has no children; its attachments are dropped, and with its last reference the
+ *      storages that programs kept for it.
  * Locking: every function but cgroup_bpf_run() and cgroup_get/put takes the hierarchy's mutex itself.
  * Tests: tests/unit/test_cgroup.c names each case by its letter.
  */
@@ -46,6 +47,7 @@ struct cgroup_bpf_item {
 	struct bpf_prog *prog;
 	u64 cgroup_id;
 	u32 flags;
+	struct bpf_cgroup_storages storages; /* of that cgroup, for this program */
 };
 
 struct bpf_prog_array {

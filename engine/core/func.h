@@ -140,6 +140,7 @@ extern const struct bpf_func_proto bpf_dynptr_data_proto;
 extern const struct bpf_func_proto bpf_ringbuf_reserve_dynptr_proto;
 extern const struct bpf_func_proto bpf_ringbuf_submit_dynptr_proto;
 extern const struct bpf_func_proto bpf_ringbuf_discard_dynptr_proto;
+extern const struct bpf_func_proto bpf_get_local_storage_proto; /* map/cgroup_storage.c */
 extern const struct bpf_func_proto bpf_tail_call_proto;
 extern const struct bpf_func_proto bpf_trace_printk_proto; /* core/printk.c */
 extern const struct bpf_func_proto bpf_loop_proto; /* core/callback.c */

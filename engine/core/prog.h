@@ -15,6 +15,7 @@
 #ifndef UBPFFS_CORE_PROG_H
 #define UBPFFS_CORE_PROG_H
 
+#include "core/cgroup_storage.h"
 #include "core/func.h"
 #include "core/insn.h"
 #include "core/log.h"
@@ -114,6 +115,7 @@ struct bpf_prog {
 
 	struct bpf_map **used_maps;
 	u32 used_map_cnt;
+	struct bpf_map *cgroup_storage[MAX_BPF_CGROUP_STORAGE_TYPE]; /* of used_maps, or NULL */
 	struct bpf_subprog_info *subprogs; /* start: index into insnsi */
 	u32 subprog_cnt; /* at least 1 */
 

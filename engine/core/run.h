@@ -18,6 +18,7 @@
 #define BPF_MAX_SLOTS 1024
 
 struct bpf_sample;
+struct bpf_cgroup_storages;
 
 struct bpf_thread { /* this thread's running state; helpers read it */
 	int slot; /* -1: none */
@@ -26,6 +27,7 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 	const struct bpf_prog *prog; /* the outermost running program */
 	const struct bpf_sample *sample; /* what the event saw (core/sample.h), or NULL */
 	struct bpf_spin_lock *spin_lock; /* held by the program (map/spin_lock.h), or NULL */
+	const struct bpf_cgroup_storages *storages; /* of the attachment that runs, or NULL */
 	void **guard; /* where a fault in native code goes, innermost first (run.c) */
 };
 

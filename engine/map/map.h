@@ -19,6 +19,7 @@ extern const struct bpf_map_ops ringbuf_map_ops, bloom_filter_map_ops, perf_even
 extern const struct bpf_map_ops htab_map_ops, htab_percpu_map_ops;
 extern const struct bpf_map_ops htab_lru_map_ops, htab_lru_percpu_map_ops;
 extern const struct bpf_map_ops stack_trace_map_ops;
+extern const struct bpf_map_ops cgroup_storage_map_ops, percpu_cgroup_storage_map_ops;
 
 extern struct bpf_ids bpf_map_ids; /* the live ones */
 

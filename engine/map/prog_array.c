@@ -10,7 +10,7 @@
  *   B. The id in the arena is written after the pointer when a slot is set and before when it is
  *      cleared, under `lock`, so after a crash an id names a program that was there.
  *   C. All programs in the array, and all that tail-call through it, have one type, expected attach
- *      type and execution mode; the first decides.
+ *      type and execution mode, and the same cgroup storage maps, or none; the first decides.
  *   D. When no reference but those of programs is left, all slots are emptied.
  * Lock order: `lock` is a leaf, and program references are dropped outside of it.
  * Tests: tests/unit/test_prog_array.c.
@@ -29,6 +29,7 @@ struct bpf_prog_array {
 		bool set, jited;
 		enum bpf_prog_type type;
 		enum bpf_attach_type expected_attach_type;
+		u32 storage_id[MAX_BPF_CGROUP_STORAGE_TYPE];
 	} owner;
 };
 
@@ -86,6 +87,11 @@ struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index)
 	return bpf_rcu_dereference(prog_array(map)->progs[index]);
 }
 
+static u32 storage_id(const struct bpf_prog *prog, u32 type)
+{
+	return prog->cgroup_storage[type] ? prog->cgroup_storage[type]->id : 0;
+}
+
 /* Caller holds array->lock. */
 static bool __owner_fits(struct bpf_prog_array *array, const struct bpf_prog *prog)
 {
@@ -94,7 +100,12 @@ static bool __owner_fits(struct bpf_prog_array *array, const struct bpf_prog *pr
 		array->owner.jited = prog->jited_len != 0;
 		array->owner.type = prog->type;
 		array->owner.expected_attach_type = prog->expected_attach_type;
+		for (u32 t = 0; t < MAX_BPF_CGROUP_STORAGE_TYPE; t++)
+			array->owner.storage_id[t] = storage_id(prog, t);
 	}
+	for (u32 t = 0; t < MAX_BPF_CGROUP_STORAGE_TYPE; t++)
+		if (storage_id(prog, t) && storage_id(prog, t) != array->owner.storage_id[t])
+			return false;
 	return array->owner.type == prog->type && array->owner.jited == (prog->jited_len != 0) &&
 	       array->owner.expected_attach_type == prog->expected_attach_type;
 }

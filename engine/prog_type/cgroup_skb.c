@@ -42,16 +42,20 @@ static const struct bpf_func_proto skb_ancestor_cgroup_id_proto = {
 };
 
 static const struct bpf_func_proto *const protos[] = {
-	&bpf_skb_load_bytes_proto, &bpf_skb_load_bytes_relative_proto, &bpf_skb_ecn_set_ce_proto,
-	&skb_cgroup_id_proto,	   &skb_ancestor_cgroup_id_proto,      &bpf_skb_event_output_proto,
+	&bpf_skb_load_bytes_proto,     &bpf_skb_load_bytes_relative_proto,
+	&bpf_skb_ecn_set_ce_proto,     &skb_cgroup_id_proto,
+	&skb_ancestor_cgroup_id_proto, &bpf_skb_event_output_proto,
+	&bpf_get_local_storage_proto,
 };
 
 static const u8 missing[] = {
-	BPF_FUNC_get_socket_cookie, BPF_FUNC_get_socket_uid, BPF_FUNC_get_local_storage,
-	BPF_FUNC_sk_lookup_tcp,	    BPF_FUNC_sk_lookup_udp,  BPF_FUNC_sk_release,
-	BPF_FUNC_sk_fullsock,	    BPF_FUNC_tcp_sock,	     BPF_FUNC_get_listener_sock,
-	BPF_FUNC_skc_lookup_tcp,    BPF_FUNC_sk_storage_get, BPF_FUNC_sk_storage_delete,
-	BPF_FUNC_get_netns_cookie,  BPF_FUNC_sk_cgroup_id,   BPF_FUNC_sk_ancestor_cgroup_id,
+	BPF_FUNC_get_socket_cookie, BPF_FUNC_get_socket_uid,
+	BPF_FUNC_sk_lookup_tcp,	    BPF_FUNC_sk_lookup_udp,
+	BPF_FUNC_sk_release,	    BPF_FUNC_sk_fullsock,
+	BPF_FUNC_tcp_sock,	    BPF_FUNC_get_listener_sock,
+	BPF_FUNC_skc_lookup_tcp,    BPF_FUNC_sk_storage_get,
+	BPF_FUNC_sk_storage_delete, BPF_FUNC_get_netns_cookie,
+	BPF_FUNC_sk_cgroup_id,	    BPF_FUNC_sk_ancestor_cgroup_id,
 };
 
 static const struct bpf_func_proto *get_func_proto(enum bpf_func_id id, const struct bpf_prog *prog)

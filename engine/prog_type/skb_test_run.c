@@ -174,7 +174,18 @@ int __bpf_skb_test_run(enum bpf_prog_type type, struct bpf_test_run *run,
 
 static int run_prog(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
 {
-	return bpf_test_run_loop(priv, skb, run);
+	const struct bpf_cgroup_storages *outer = bpf_this.storages;
+	struct bpf_cgroup_storages storages;
+	struct bpf_prog *prog = priv;
+	int err = bpf_cgroup_storages_temporary(prog, &storages);
+
+	if (err)
+		return err;
+	bpf_this.storages = &storages;
+	err = bpf_test_run_loop(prog, skb, run);
+	bpf_this.storages = outer;
+	bpf_cgroup_storages_free(&storages);
+	return err;
 }
 
 int bpf_skb_test_run(struct bpf_prog *prog, struct bpf_test_run *run)

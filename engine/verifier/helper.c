@@ -589,6 +589,11 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 		if (err)
 			return err;
 	}
+	/* Which cannot fail, so it cannot say what is wrong with a flag. */
+	if (func_id == BPF_FUNC_get_local_storage && !register_is_null(&regs[BPF_REG_2])) {
+		verbose(env, "get_local_storage() doesn't support non-zero flags\n");
+		return -EINVAL;
+	}
 	note_call(env, insn_idx, func_id, &meta);
 	/* Memory that the helper fills. */
 	for (int i = 0; i < meta.access_size; i++) {

@@ -44,6 +44,21 @@ static int check_map_value_ref(struct bpf_verifier_env *env, const struct bpf_ma
 	return 0;
 }
 
+/* One map of each kind: the attachment has one storage of each. */
+static int note_cgroup_storage(struct bpf_verifier_env *env, struct bpf_map *map)
+{
+	int type = bpf_cgroup_storage_type(map);
+
+	if (type < 0)
+		return 0;
+	if (env->out->cgroup_storage[type] && env->out->cgroup_storage[type] != map) {
+		verbose(env, "only one cgroup storage of each type is allowed\n");
+		return -EBUSY;
+	}
+	env->out->cgroup_storage[type] = map;
+	return 0;
+}
+
 static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
 {
 	const struct bpf_insn *insn = &env->insns[i];
@@ -76,6 +91,8 @@ static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
 	env->aux[i].map_idx = idx + 1;
 	if (check_map_lock_use(env, env->prog->used_maps[idx]))
 		return -EINVAL;
+	if (note_cgroup_storage(env, env->prog->used_maps[idx]))
+		return -EBUSY;
 	if (insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
 		return check_map_value_ref(env, env->prog->used_maps[idx], insn[1].imm);
 	if (insn[1].imm) {

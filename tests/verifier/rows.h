@@ -56,6 +56,9 @@ enum row_map {
 	LOCKARR, /* array of one such value */
 	LOCKARR2, /* array of four values of 32 bytes, the lock at 8 */
 	OUTERL, /* array_of_maps, four slots; LOCKARR is the template and in slot 0 */
+	CGST, /* cgroup_storage of 16-byte values */
+	CGST2, /* another, by cgroup alone */
+	PCGST, /* percpu_cgroup_storage of 16-byte values */
 	ROW_MAPS,
 };
 

@@ -38,6 +38,7 @@
 #include "tests/verifier/rows_lock.h"
 #include "tests/verifier/rows_callback.h"
 #include "tests/verifier/rows_dynptr.h"
+#include "tests/verifier/rows_storage.h"
 
 #define MAX_GENERATED	70000
 /* The kernel's own ENOTSUPP, which leaks out of bpf(2) in places; here it is EOPNOTSUPP. */
@@ -53,10 +54,10 @@ struct table {
 
 #define TABLE(T) ((struct table){.name = #T, .rows = rows_##T, .cnt = ARRAY_SIZE(rows_##T)})
 static const struct table tables[] = {
-	TABLE(basic),  TABLE(alu),   TABLE(v4),	  TABLE(jump),	   TABLE(bounds),
-	TABLE(stack),  TABLE(spill), TABLE(ctx),  TABLE(map),	   TABLE(packet),
-	TABLE(helper), TABLE(call),  TABLE(loop), TABLE(ld_abs),   TABLE(pointer),
-	TABLE(atomic), TABLE(ref),   TABLE(lock), TABLE(callback), TABLE(dynptr),
+	TABLE(basic),	 TABLE(alu),	TABLE(v4),	TABLE(jump),   TABLE(bounds), TABLE(stack),
+	TABLE(spill),	 TABLE(ctx),	TABLE(map),	TABLE(packet), TABLE(helper), TABLE(call),
+	TABLE(loop),	 TABLE(ld_abs), TABLE(pointer), TABLE(atomic), TABLE(ref),    TABLE(lock),
+	TABLE(callback), TABLE(dynptr), TABLE(storage),
 };
 
 static const struct bpf_map_spec map_specs[ROW_MAPS] = {
@@ -83,6 +84,9 @@ static const struct bpf_map_spec map_specs[ROW_MAPS] = {
 	[PCARRAY8] = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 2, .name = "pcarray8"},
 	[LRU8] = {BPF_MAP_TYPE_LRU_HASH, 4, 8, 8, .name = "lru8"},
 	[LRUPC8] = {BPF_MAP_TYPE_LRU_PERCPU_HASH, 4, 8, 8, .name = "lrupc8"},
+	[CGST] = {BPF_MAP_TYPE_CGROUP_STORAGE, 16, 16, 0, .name = "cgst"},
+	[CGST2] = {BPF_MAP_TYPE_CGROUP_STORAGE, 8, 16, 0, .name = "cgst2"},
+	[PCGST] = {BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 16, 16, 0, .name = "pcgst"},
 	[LPM] = {BPF_MAP_TYPE_LPM_TRIE, 8, 8, 4, BPF_F_NO_PREALLOC, .name = "lpm"},
 };
 
