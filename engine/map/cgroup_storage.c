@@ -18,6 +18,7 @@
  */
 #include <pthread.h>
 #include "core/cgroup_storage.h"
+#include "map/map.h"
 #include "map/spin_lock.h"
 
 #define STORAGE_FLAGS	  (BPF_F_NUMA_NODE | BPF_F_ACCESS_MASK)
