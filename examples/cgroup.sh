@@ -16,7 +16,7 @@ M=$work/mnt
 mkdir "$M"
 cleanup() {
 	cd /
-	jobs -p | xargs -r kill 2>/dev/null || true
+	for job in $(jobs -p); do kill -- -"$job" 2>/dev/null || true; done
 	fusermount3 -u -z "$M" 2>/dev/null || true
 	rm -rf "$work"
 }
@@ -39,9 +39,11 @@ talk() {
 }
 
 ip link set lo up
+set -m # each of them a process group, so that what it started ends with it
 for port in 8080 8443; do
 	while true; do echo "hello from $port" | nc -l -N 127.0.0.1 $port >/dev/null; done &
 done
+set +m
 
 say "A server that enforces: directories of M/cgroup are cgroups of the host."
 run "$build/ubpffs -o enforce,state=$work/state $M"
