@@ -1,4 +1,5 @@
 """Maps that are no tables, and tables of maps, from the shell."""
+import contextlib
 import json
 import os
 import select
@@ -305,6 +306,68 @@ def test_a_full_ring_refuses(m):
     lines = read_later(m, "maps/events/records", size=1 << 16)[1]().splitlines()
     assert len(lines) == 255  # 4096 bytes of 16-byte records, one of them short
     assert int(m.info("maps/events/stats")["failed_updates"]) == 45
+
+
+# ---------------------------------------------------------------- dynptrs
+
+def run_until_killed(path):
+    with contextlib.suppress(OSError):  # the server is gone
+        with open(path, "r+b", buffering=0) as f:
+            f.write(bytes(60))
+            f.read(100)
+
+
+def packet_record(length, seq):
+    size = min(length & ~7, 64)
+    return (length.to_bytes(4, "little") + seq.to_bytes(4, "little") + bytes(size)).hex(" ") + "\n"
+
+
+def report(m, prog, length=60):
+    return m.out("head -c %d /dev/zero > $T/z; exec 3<> $M/progs/%s/run; cat $T/z >&3; cat <&3" % (length, prog))
+
+
+def test_records_of_any_size(m, again):
+    m.load("dynptr")
+    run(m, "packet_record", 20)
+    run(m, "packet_record", 33)
+    run(m, "packet_record", 900)
+    wait_for(lambda: m.metrics()["runs"] == 3, "the runs")
+    again()
+    want = packet_record(20, 0) + packet_record(33, 1) + packet_record(900, 2)
+    assert read_later(m, "maps/events/records")[1]() == want
+    assert "retval: 22\n" in report(m, "too_much")  # EINVAL
+    run(m, "packet_record", 60)  # what was not reserved holds nothing back
+    assert read_later(m, "maps/events/records")[1]() == packet_record(60, 3)
+
+
+def test_windows_of_a_value(m):
+    m.load("dynptr")
+    assert "retval: " in report(m, "windows", 100)
+    words = bytes.fromhex(m.read("maps/values/entries/0"))
+    assert [int.from_bytes(words[16 + 4 * i:20 + 4 * i], "little") for i in range(17)] == \
+        [100 * (i + 1) for i in range(16)] + [0]
+
+
+def test_killed_between_reserve_and_submit(m):
+    m.expect("taking away")
+    m.load("dynptr")
+    m.sh("echo 65535 > $M/maps/rounds/entries/0")
+    threading.Thread(target=run_until_killed, args=(m.p("progs/slow_record/run"),), daemon=True).start()
+    # The records of 5 bytes, which is there, and of 8, which is not.
+    wait_for(lambda: m.info("maps/slow_events/stats")["entries"] == "32", "the record that is not submitted")
+    m.restart()
+    m.sh("echo 0 > $M/maps/rounds/entries/0")
+    run(m, "slow_record", 60)
+    wait_for(lambda: m.metrics()["runs"] == 1, "the run")
+    begin = b"begin".hex(" ") + "\n"
+    assert read_later(m, "maps/slow_events/records")[1]() == begin + begin + bytes(8).hex(" ") + "\n"
+
+
+def test_a_dynptr_that_leaks_is_refused(m):
+    m.fails("cat $P/reject_dynptr_leak.bpf.o > $M/progs/new", "Invalid argument")
+    assert "Unreleased reference" in m.read("progs/log")
+    features = m.read("features")
+    assert "ringbuf_reserve_dynptr" in features
 
 
 def test_perf_events(m):
