@@ -581,7 +581,7 @@ def test_replace_under_allow(e):
     for direction in BOTH:
         e.attach("A", "allow multi", direction)
     replace(e, [("A", d) for d in BOTH], (b"allow2 multi replace allow\n", b"allow multi replace allow2\n"), 1000)
-    assert e.counts("A/client")["egress_allowed"] > before + 500  # there was load
+    assert e.counts("A/client")["egress_allowed"] > before + 100  # there was load
     asked = [stop(c) for c in clients]
     answered = [stop(s) for s in servers]
     assert asked == answered and min(asked) > 20
@@ -609,7 +609,7 @@ def test_replace_under_drop(e, direction):
     replace(e, [("A/inside", direction)], (b"deny2\n", b"deny\n"), 1000)
     e.attach("A", "deny multi", direction)
     replace(e, [("A/inside", direction)], (b"allow\n", b"allow2\n"), 1000)
-    assert e.counts("A/inside")[dropped] > first + 500
+    assert e.counts("A/inside")[dropped] > first + 100
     assert min(stop(k) for k in knockers) > 20
     assert [stop(listener) for listener in listeners] == [0] * len(SERVICES)
     assert e.counts("A/inside")[direction + "_allowed"] == 0
