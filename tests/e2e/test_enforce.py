@@ -630,12 +630,13 @@ def test_kill_under_traffic(cold_e, mode):
     cold_e.ns(FOREIGN)
     rules = cold_e.ns("nft list ruleset")
     foreign = os.path.join(cgroup2(), "ubpffs-foreign-%d" % os.getpid())
+    inside = os.path.join(cold_e.host_base(), "A", "foreign")
     os.makedirs(os.path.join(foreign, "A"))
-    e = started(cold_e)
+    e = cold_e
     try:
+        started(e)
         e.load("cgroup_verdicts")
         e.tree()
-        inside = os.path.join(e.host_base(), "A", "foreign")
         os.mkdir(inside)
         e.fails("mkdir $M/cgroup/A/foreign", "File exists")
         assert "somebody else" in e.log()
