@@ -208,7 +208,7 @@ check-differential: $(DIFF_BINS)
 	@sh tests/run-cmocka.sh $(O)/tests/differential-results $(DIFF_BINS)
 
 check-e2e: all
-	@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q -rs \
+	@PYTHONDONTWRITEBYTECODE=1 UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q -rs \
 		-p no:cacheprovider tests/e2e
 
 fuzz: deps
@@ -263,7 +263,8 @@ configurations:
 	@$(MAKE) --no-print-directory lib CONFIG_BPF_SYSCALL=n O=$(O)-alone
 	@sh tools/configurations.sh $(O) $(O)-alone docs/configurations.md
 
+# Every configuration's, unless O names one.
 clean:
-	rm -rf $(O)
+	rm -rf $(if $(filter file,$(origin O)),build build-*,$(O) $(O)-alone)
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
