@@ -788,7 +788,7 @@ static void mutate(struct gen *g, struct bpf_insn *insns, u32 cnt)
 			*insn = insns[rnd(g, cnt)];
 			break;
 		case 6:
-			insn->imm += (s32)rnd(g, 9) - 4;
+			insn->imm = (s32)((u32)insn->imm + rnd(g, 9) - 4);
 			break;
 		default: /* one that does nothing: a check or an initialisation is gone */
 			*insn = BPF_JMP_A(0);
