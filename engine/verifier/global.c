@@ -167,7 +167,7 @@ static int check_mem_arg(struct bpf_verifier_env *env, u32 regno, u32 size)
 	if (!err)
 		err = check_helper_mem_access(env, regno, size, BPF_WRITE, true, NULL);
 	*reg = saved;
-	return err;
+	return err == -EACCES ? -EINVAL : err; /* a wrong argument, as the others */
 }
 
 static int check_global_arg(struct bpf_verifier_env *env, u32 i, const struct bpf_subprog_arg *arg)

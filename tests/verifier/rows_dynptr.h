@@ -27,6 +27,10 @@
 		MOVK(R5, FLAGS), CALL(dynptr_write)
 #define DWRITE(OFF, AT, FROM, LEN) DWRITE_FLAGS(OFF, AT, FROM, LEN, 0)
 
+/* bpf_loop(R1, function O instructions behind the call, fp - 16, 0): six places, with the count seven. */
+#define DLOOPR(O)   FUNC(R2, (O) + 5), MOV(R3, FP), ADD(R3, -16), MOVK(R4, 0), CALL(loop)
+#define DLOOP(N, O) MOVK(R1, N), DLOOPR(O)
+
 static const struct row rows_dynptr[] = {
 	/* ---- what they give back */
 	RETURNS("of a map value", TC, 0, DLOCAL(-16), EXIT),
@@ -502,4 +506,47 @@ static const struct row rows_dynptr[] = {
 	      DMEM(R6, 8, -32), RANDOM(R8), JK(JEQ, R8, 1, 6), DDATA(-16, 0, 8), JA(5),
 	      DDATA(-32, 0, 8), MOV(R7, R0), JK(JEQ, R7, 0, 2), ST(DW, FP, -32, 0),
 	      ST(DW, R7, 0, 0), RET(0)),
+
+	/* ---- callbacks: R2 is the dynptr at fp-16 */
+	RETURNS("callback: reads the caller's", TC, 3, DLOCAL(-16), DLOOP(3, 1), EXIT, MOV(R3, R2),
+		MOV(R1, FP), ADD(R1, -8), MOVK(R2, 4), MOVK(R4, 0), MOVK(R5, 0), CALL(dynptr_read),
+		RET(0)),
+	RETURNS("callback: writes the caller's", TC, 2, DLOCAL(-16), ST(DW, R6, 0, 9), DLOOP(3, 2),
+		LDX(DW, R0, R6, 0), EXIT, STX(DW, FP, R1, -8), MOV(R1, R2), MOVK(R2, 0),
+		MOV(R3, FP), ADD(R3, -8), MOVK(R4, 8), MOVK(R5, 0), CALL(dynptr_write), RET(0)),
+	RETURNS("callback: has a record of its own", TC, 3, DLOCAL(-16), DLOOP(3, 1), EXIT,
+		DRESERVE(8, -16), DDISCARD(-16), RET(0)),
+	FAILS("callback: keeps a record", TC, EINVAL, "Unreleased reference", DLOCAL(-16),
+	      DLOOP(3, 1), EXIT, DRESERVE(8, -16), RET(0)),
+	FAILS("callback: gives the caller's record back", TC, EINVAL,
+	      "arg 1 is an unacquired reference", DRESERVE(8, -16), DLOOP(3, 6), DDISCARD(-16),
+	      RET(0), MOV(R1, R2), MOVK(R2, 0), CALL(ringbuf_submit_dynptr), RET(0)),
+	FAILS("callback: perhaps gives the caller's record back", TC, EINVAL,
+	      "Unreleased reference", DRESERVE(8, -16), DLOOP(1, 1), EXIT, MOV(R1, R2), MOVK(R2, 0),
+	      CALL(ringbuf_submit_dynptr), RET(0)),
+	FAILS("callback: overwrites the caller's record", TC, EINVAL,
+	      "cannot overwrite referenced dynptr", DRESERVE(8, -16), DLOOP(3, 6), DDISCARD(-16),
+	      RET(0), ST(DW, R2, 0, 0), RET(0)),
+	FAILS("callback: overwrites the caller's", TC, EINVAL,
+	      "Expected an initialized dynptr as arg #2", DLOCAL(-16), DLOOP(3, 9),
+	      DREAD(-24, 4, -16, 0), EXIT, ST(DW, R2, 0, 0), RET(0)),
+	FAILS("callback: overwrites what the caller has a slice of", TC, EACCES,
+	      "R7 invalid mem access 'scalar'", DLOCAL(-16), DDATA(-16, 0, 8), JK(JNE, R0, 0, 2),
+	      RET(0), MOV(R7, R0), DLOOP(3, 3), ST(DW, R7, 0, 0), RET(0), ST(DW, R2, 0, 0), RET(0)),
+	LOADS("callback: makes the caller's again", TC, DLOCAL(-16), DLOOP(3, 9),
+	      DREAD(-24, 4, -16, 0), EXIT, MOV(R4, R2), VALUE(R1, ARRAY8, 0), MOVK(R2, 4),
+	      MOVK(R3, 0), CALL(dynptr_from_mem), RET(0)),
+	FAILS("callback: makes what the caller may not have", TC, EINVAL,
+	      "Expected an initialized dynptr as arg #2", RANDOM(R7), ALU(AND, R7, 3), MOV(R1, R7),
+	      DLOOPR(9), DREAD(-24, 4, -16, 0), EXIT, MOV(R4, R2), VALUE(R1, ARRAY8, 0),
+	      MOVK(R2, 4), MOVK(R3, 0), CALL(dynptr_from_mem), RET(0)),
+	LOADS("callback: the caller's slice stays", TC, DLOCAL(-16), DDATA(-16, 0, 8),
+	      JK(JNE, R0, 0, 2), RET(0), MOV(R7, R0), DLOOP(3, 3), ST(DW, R7, 0, 0), RET(0),
+	      MOV(R1, R2), MOVK(R2, 0), MOVK(R3, 4), CALL(dynptr_data), RET(0)),
+	FAILS("callback: a value of a map has no dynptr", TC, EACCES,
+	      "R1 type=map_value expected=fp, dynptr_ptr", ST(DW, FP, -8, 0), EACH(HASH48, 2),
+	      RET(0), MOV(R1, R3), MOVK(R2, 0), MOVK(R3, 4), CALL(dynptr_data), RET(0)),
+	LOADS("callback: a dynptr of the value that it gets", TC, ST(DW, FP, -8, 0),
+	      EACH(HASH48, 2), RET(0), MOV(R1, R3), MOVK(R2, 48), MOVK(R3, 0), MOV(R4, FP),
+	      ADD(R4, -16), CALL(dynptr_from_mem), RET(0)),
 };
