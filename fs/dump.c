@@ -235,6 +235,8 @@ static int write_line(struct dump *d, struct fs_req *req, const char *line, size
 
 	if (!text_next_word(line, len, &pos, &word, &n))
 		return TEXT_COMPLETE; /* an empty line */
+	if (d->map->map_type == BPF_MAP_TYPE_STACK_TRACE) /* as in Linux */
+		return fs_error(req, EINVAL, "only programs put stacks in, by bpf_get_stackid()");
 	if (!d->map->key_size) /* pushed in the order of the lines */
 		return entries_write(req, d->map, NULL, -1, line, len, BPF_ANY);
 	if (text_parse_key(word, n, d->key, d->map->key_size))

@@ -94,6 +94,12 @@ def test_a_full_buffer_ends_in_the_middle_of_a_line(m, file):
     assert m.read("maps/q/dump") == "5\n6\n"
 
 
+def test_stacks_are_not_written(m):
+    make(m, "s", "stack_trace", value_size=80, max_entries=16)
+    m.fails("echo 3 0x1000 > $M/maps/s/dump", "Invalid argument")
+    assert "only programs put stacks in" in m.log()
+
+
 def test_bad_values_are_not_pushed(m):
     make(m, "q", "queue", value_size=4, max_entries=3)
     for text in "four", "4294967296", "1 2", "-1":
