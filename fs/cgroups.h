@@ -8,7 +8,6 @@
 #ifndef UBPFFS_FS_CGROUPS_H
 #define UBPFFS_FS_CGROUPS_H
 
-#include "cgroup/cgroup.h"
 #include "fs/node.h"
 
 extern const struct fs_node_ops cgroup_dir_ops;
@@ -16,8 +15,5 @@ extern const struct fs_node_ops cgroup_dir_ops;
 /* Read the hierarchy back from tree/cgroup; after store_start(). */
 int cgroups_start(void);
 void cgroups_stop(void);
-
-/* The cgroup of a directory or of a file in it; a reference in *out. -ENOENT: it was removed. */
-int cgroups_of_node(struct fs_node *node, struct cgroup **out);
 
 #endif

@@ -7,7 +7,7 @@
  * but order: a shared offset of one descriptor (exec 3<>run) works as well as pwrite and pread at 0.
  */
 #include "fs/run.h"
-#include "fs/cgroups.h"
+#include "fs/cgroup_place.h"
 #include "fs/metrics.h"
 #include "fs/reports.h"
 #include "fs/store.h"
@@ -51,7 +51,7 @@ static int run_open(struct fs_open *open, struct fs_req *req)
 static int cgroup_run_open(struct fs_open *open, struct fs_req *req)
 {
 	struct run *run = calloc(1, sizeof(*run));
-	int err = run ? cgroups_of_node(open->node, &run->cgrp) : -ENOMEM;
+	int err = run ? cgroup_of_node(open->node, &run->cgrp) : -ENOMEM;
 
 	if (err) {
 		free(run);
