@@ -720,7 +720,7 @@ def test_stale_directories(e):
     os.mkdir(foreign)
     e.fails("rmdir $M/cgroup/A/B/C", "busy")
     e.kill()
-    os.rmdir(os.path.join(e.state, "tree/cgroup/A/B/D/E"))
+    shutil.rmtree(os.path.join(e.state, "tree/cgroup/A/B/D/E"))
     started(e)
     assert not os.path.exists(os.path.join(base, "A/B/D/E")) and os.path.isdir(os.path.join(base, "A/B/D"))
     assert os.path.isdir(foreign)
