@@ -4,7 +4,7 @@
  * Each program makes, uses, overwrites and gives back dynptrs at a few places of its stack, in the main program and
  * in functions, in callbacks, in loops, on ways that fork; most steps are chosen so that they should be allowed. The verdict, the errno and
  * the sentence that explains it must be the kernel's. What is accepted runs in the kernel, by our JIT and by our
- * interpreter, twice: return value and map contents must agree. EFAULT is the kernel's word for mistakes of its own
+ * interpreter, twice, and once more under tests/lib/shadow.h: return value and map contents must agree. EFAULT is the kernel's word for mistakes of its own
  * verifier: a slot that once held a slice, and was overwritten in part, is taken for a copy of the dynptr; a call with
  * a callback that it found dead has no callback.
  *
@@ -19,6 +19,7 @@
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/progen.h"
+#include "tests/lib/shadow.h"
 #include "uapi/bpf_insn.h"
 
 #define PROGRAMS   1500
@@ -471,7 +472,7 @@ static void generate(struct gen *g, u64 seed)
 
 /* ---- the comparison */
 
-static u32 accepted, refused, mistaken, runs, faults;
+static u32 accepted, refused, mistaken, runs, watches, faults;
 
 #define FAULT(...)                        \
 	do {                              \
@@ -493,7 +494,35 @@ static void last_line(const char *log, char *buf, size_t len)
 		*strstr(buf, " at insn") = 0;
 }
 
-static void compare_runs(u64 seed, struct instance **in, enum engine first)
+/* The same again, with every access watched; maps of its own go the same way. */
+static void watch(u64 seed, struct instance *watched, const struct gen *g, u32 retval,
+		  const void *values, size_t size)
+{
+	static u8 packet[64];
+	struct shadow s = {
+		.insns = g->insns,
+		.cnt = g->cnt,
+		.maps = watched->maps,
+		.map_cnt = MAPS,
+		.packet = packet,
+		.packet_len = sizeof(packet),
+	};
+	int err = shadow_run(&s);
+	size_t got_size;
+	void *got = instance_dump(watched, VALUES, &got_size);
+
+	watches++;
+	if (err)
+		FAULT("seed %llu: watched: %s at %u (%d)\n", (unsigned long long)seed, s.fault,
+		      s.fault_insn, err);
+	else if ((u32)s.r0 != retval || got_size != size || memcmp(got, values, size))
+		FAULT("seed %llu: watched: %#x, not %#x, or another value\n",
+		      (unsigned long long)seed, (u32)s.r0, retval);
+	free(got);
+}
+
+static void compare_runs(u64 seed, struct instance **in, enum engine first,
+			 struct instance *watched, const struct gen *g)
 {
 	static const u8 packet[64];
 
@@ -520,6 +549,7 @@ static void compare_runs(u64 seed, struct instance **in, enum engine first)
 				FAULT("seed %llu: %s leaves another value\n",
 				      (unsigned long long)seed, engine_name(e));
 		}
+		watch(seed, watched, g, retval[first], values[first], size[first]);
 		for (u32 e = first; e < ENGINE_MAX; e++)
 			free(values[e]);
 	}
@@ -565,7 +595,7 @@ static void one_program(u64 seed, struct instance **base, enum engine first, boo
 	else
 		accepted++;
 	if (!err[ENGINE_KERNEL] && !err[ENGINE_JIT] && !err[ENGINE_INTERP])
-		compare_runs(seed, in, first);
+		compare_runs(seed, in, first, base[ENGINE_MAX], &g);
 	for (u32 e = first; e < ENGINE_MAX; e++)
 		instance_free(in[e]);
 	funcinfo_free(&btf);
@@ -583,19 +613,19 @@ static void test_programs(void **state)
 	if (why)
 		print_message("%s: JIT and interpreter are compared with each other\n", why);
 	while (seed < end) {
-		struct instance *base[ENGINE_MAX] = {0};
+		struct instance *base[ENGINE_MAX + 1] = {0}; /* and the watched one */
 
-		for (u32 e = first; e < ENGINE_MAX; e++) {
-			base[e] = instance_new(e, specs, MAPS);
+		for (u32 e = first; e <= ENGINE_MAX; e++) {
+			base[e] = instance_new(min(e, (u32)ENGINE_INTERP), specs, MAPS);
 			instance_update(base[e], VALUES, key, value);
 		}
 		for (u32 i = 0; i < PER_MAPS && seed < end; i++, seed++)
 			one_program(seed, base, first, only);
-		for (u32 e = first; e < ENGINE_MAX; e++)
+		for (u32 e = first; e <= ENGINE_MAX; e++)
 			instance_free(base[e]);
 	}
-	print_message("%u accepted, %u refused, %u mistaken, %u runs\n", accepted, refused,
-		      mistaken, runs);
+	print_message("%u accepted, %u refused, %u mistaken, %u runs, %u watched\n", accepted,
+		      refused, mistaken, runs, watches);
 	assert_int_equal(faults, 0);
 	if (!only && !programs)
 		assert_true(mistaken < PROGRAMS / 100 && accepted > PROGRAMS / 10 &&

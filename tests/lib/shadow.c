@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "core/run.h"
+#include "map/dynptr.h"
 #include "tests/lib/shadow.h"
 #include "tests/lib/testop.h"
 
@@ -21,6 +22,10 @@ enum origin {
 	PACKET_END,
 	MAP,
 	FUNC, /* where a function begins in the program */
+	LOCAL, /* of a slot: the first half of a dynptr of a value */
+	LOCAL_END,
+	RECORD, /* of a record that must be given back */
+	RECORD_END,
 	STACK, /* + frame */
 	VALUE = STACK + MAX_CALL_FRAMES, /* + index into values */
 };
@@ -51,6 +56,7 @@ struct run {
 	} values[MAX_VALUES];
 	u32 value_cnt;
 	struct bpf_spin_lock *held;
+	u32 records; /* dynptrs that must be given back */
 	u64 context;
 	u32 steps;
 };
@@ -94,6 +100,29 @@ static bool touches_lock(int lock, u32 first, u32 size)
 	return lock >= 0 && first < (u32)lock + 4 && (u32)lock < first + size;
 }
 
+static bool is_dynptr(u32 slot_origin)
+{
+	return slot_origin >= LOCAL && slot_origin <= RECORD_END;
+}
+
+/* One byte of a slot is read or written. */
+static int touch_slot(struct run *run, struct frame *f, u32 slot, bool write)
+{
+	u32 origin = f->origins[slot];
+
+	if (is_dynptr(origin) && !write)
+		return fault(run, "load of a dynptr's bytes");
+	if (origin == RECORD || origin == RECORD_END)
+		return fault(run, "a record's dynptr is overwritten");
+	if (origin == LOCAL)
+		f->origins[slot + 1] = NUMBER;
+	else if (origin == LOCAL_END)
+		f->origins[slot - 1] = NUMBER;
+	if (write)
+		f->origins[slot] = NUMBER;
+	return 0;
+}
+
 static int check(struct run *run, struct val at, s64 off, u32 size, bool write)
 {
 	u64 base = 0, addr = at.v + (u64)off;
@@ -114,16 +143,18 @@ static int check(struct run *run, struct val at, s64 off, u32 size, bool write)
 	if (at.origin < STACK || at.origin >= VALUE)
 		return 0;
 	f = &run->frames[at.origin - STACK];
-	for (u32 i = first; i < first + size; i++) {
-		if (write) {
+	for (u32 i = first; i < first + size && !err; i++) {
+		err = touch_slot(run, f, i / 8, write);
+		if (write)
 			f->written[i] = true;
-			f->origins[i / 8] = NUMBER;
-		} else if (!f->written[i]) {
+	}
+	for (u32 i = first; i < first + size && !err; i++) {
+		if (!f->written[i]) {
 			run->s->uninit_stack++;
 			break;
 		}
 	}
-	return 0;
+	return err;
 }
 
 static u32 *spill_slot(struct run *run, struct val at, s64 off, u32 size)
@@ -495,6 +526,149 @@ static int each_helper(struct run *run)
 	return min(each.err, 0);
 }
 
+/* ---- dynptrs: the engine's own helpers, on places that were checked */
+
+static u64 call_helper(struct run *run, const struct bpf_func_proto *proto)
+{
+	const struct val *r = run->r;
+
+	return proto->func(r[1].v, r[2].v, r[3].v, r[4].v, r[5].v);
+}
+
+/* The two slots that an argument points at. */
+static u32 *dynptr_slots(struct run *run, struct val at)
+{
+	struct frame *f;
+	u64 pos;
+
+	if (at.origin < STACK || at.origin >= VALUE || at.origin - STACK > run->depth)
+		return NULL;
+	f = &run->frames[at.origin - STACK];
+	pos = at.v - (uintptr_t)f->bytes;
+	return pos % 8 || pos > MAX_BPF_STACK - 16 ? NULL : &f->origins[pos / 8];
+}
+
+static int use_dynptr(struct run *run, struct val at, enum origin kind)
+{
+	const u32 *slots = dynptr_slots(run, at);
+
+	if (!slots || (kind && slots[0] != kind) || (slots[0] != LOCAL && slots[0] != RECORD) ||
+	    slots[1] != slots[0] + 1)
+		return fault(run, "no dynptr");
+	return 0;
+}
+
+static int make_dynptr(struct run *run, enum origin kind, const struct bpf_func_proto *proto)
+{
+	struct val at = run->r[4];
+	u32 *slots = dynptr_slots(run, at);
+	int err = slots ? check(run, at, 0, 16, true) : fault(run, "no place for a dynptr");
+
+	if (err)
+		return err;
+	run->r[0] = (struct val){call_helper(run, proto), NUMBER};
+	slots[0] = kind;
+	slots[1] = kind + 1;
+	run->records += kind == RECORD;
+	return 0;
+}
+
+static int from_mem(struct run *run)
+{
+	int err = run->r[1].origin < VALUE ? fault(run, "a dynptr of what is no value")
+					   : check(run, run->r[1], 0, (u32)run->r[2].v, true);
+
+	return err ? err : make_dynptr(run, LOCAL, &bpf_dynptr_from_mem_proto);
+}
+
+static int reserve_dynptr(struct run *run)
+{
+	const struct bpf_map *map = (const void *)(uintptr_t)run->r[1].v;
+
+	if (run->r[1].origin != MAP || map->map_type != BPF_MAP_TYPE_RINGBUF)
+		return fault(run, "R1 is no ring");
+	return make_dynptr(run, RECORD, &bpf_ringbuf_reserve_dynptr_proto);
+}
+
+/* With the record go its slices. */
+static int give_dynptr_back(struct run *run, const struct bpf_func_proto *proto)
+{
+	u32 *slots = dynptr_slots(run, run->r[1]);
+	struct bpf_dynptr_kern ptr;
+	int err = use_dynptr(run, run->r[1], RECORD);
+
+	if (err)
+		return err;
+	memcpy(&ptr, (void *)(uintptr_t)run->r[1].v, sizeof(ptr));
+	for (u32 i = 0; ptr.data && i < run->value_cnt; i++)
+		if (run->values[i].base >= (u8 *)ptr.data &&
+		    run->values[i].base <= (u8 *)ptr.data + ptr.size)
+			run->values[i].len = 0;
+	call_helper(run, proto);
+	slots[0] = slots[1] = NUMBER;
+	run->records--;
+	forget(run, 0, 0);
+	return 0;
+}
+
+static int dynptr_data(struct run *run)
+{
+	u32 len = (u32)run->r[3].v;
+	u64 slice;
+	int err = use_dynptr(run, run->r[1], NUMBER);
+
+	if (err)
+		return err;
+	slice = call_helper(run, &bpf_dynptr_data_proto);
+	run->r[0] = (struct val){slice, NUMBER};
+	if (!slice)
+		return 0;
+	if (run->value_cnt == MAX_VALUES)
+		return -EOPNOTSUPP;
+	run->values[run->value_cnt].base = (u8 *)(uintptr_t)slice;
+	run->values[run->value_cnt].len = len;
+	run->values[run->value_cnt].constant = false;
+	run->values[run->value_cnt].lock = -1;
+	run->r[0].origin = VALUE + run->value_cnt++;
+	return 0;
+}
+
+/* Bytes from one to the other; what is read and does not fit stays as it was. */
+static int copy_dynptr(struct run *run, bool read)
+{
+	int err = check(run, run->r[read ? 1 : 3], 0, (u32)run->r[read ? 2 : 4].v, read);
+
+	if (!err)
+		err = use_dynptr(run, run->r[read ? 3 : 1], NUMBER);
+	if (!err)
+		run->r[0] = (struct val){
+			call_helper(run, read ? &bpf_dynptr_read_proto : &bpf_dynptr_write_proto),
+			NUMBER};
+	return err;
+}
+
+/* -EOPNOTSUPP: another helper. */
+static int dynptr_helper(struct run *run, s32 id)
+{
+	switch (id) {
+	case BPF_FUNC_dynptr_from_mem:
+		return from_mem(run);
+	case BPF_FUNC_ringbuf_reserve_dynptr:
+		return reserve_dynptr(run);
+	case BPF_FUNC_ringbuf_submit_dynptr:
+		return give_dynptr_back(run, &bpf_ringbuf_submit_dynptr_proto);
+	case BPF_FUNC_ringbuf_discard_dynptr:
+		return give_dynptr_back(run, &bpf_ringbuf_discard_dynptr_proto);
+	case BPF_FUNC_dynptr_data:
+		return dynptr_data(run);
+	case BPF_FUNC_dynptr_read:
+	case BPF_FUNC_dynptr_write:
+		return copy_dynptr(run, id == BPF_FUNC_dynptr_read);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
 static int call(struct run *run, const struct bpf_insn *insn)
 {
 	int err;
@@ -530,7 +704,7 @@ static int call(struct run *run, const struct bpf_insn *insn)
 		err = 0;
 		break;
 	default:
-		return -EOPNOTSUPP;
+		err = dynptr_helper(run, insn->imm);
 	}
 	forget(run, 1, 5);
 	return err;
@@ -545,6 +719,8 @@ static int leave(struct run *run)
 		return fault(run, "R0 was never written");
 	if (!run->depth && run->held)
 		return fault(run, "the end with a lock held");
+	if (!run->depth && run->records)
+		return fault(run, "the end with a record that was not given back");
 	if (!run->depth)
 		return 1;
 	forget(run, 1, 5);
@@ -601,6 +777,16 @@ static int jump(struct run *run, const struct bpf_insn *insn)
 	return 0;
 }
 
+static int load_value(struct run *run, struct val *dst, struct bpf_map *map, u32 off)
+{
+	u64 base;
+
+	if (!map->ops->map_direct_value_addr || map->ops->map_direct_value_addr(map, &base, 0))
+		return -EOPNOTSUPP;
+	*dst = (struct val){base + off, part_of(run, (void *)(uintptr_t)base, map, false)};
+	return 0;
+}
+
 static int load_imm64(struct run *run, const struct bpf_insn *insn)
 {
 	struct val *dst = &run->r[insn->dst_reg];
@@ -614,7 +800,11 @@ static int load_imm64(struct run *run, const struct bpf_insn *insn)
 		*dst = (struct val){run->pc + (u32)insn->imm, FUNC};
 		return 0;
 	}
-	if (insn->src_reg != BPF_PSEUDO_MAP_IDX || (u32)insn->imm >= run->s->map_cnt)
+	if ((u32)insn->imm >= run->s->map_cnt)
+		return -EOPNOTSUPP;
+	if (insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
+		return load_value(run, dst, run->s->maps[insn->imm], (u32)insn[1].imm);
+	if (insn->src_reg != BPF_PSEUDO_MAP_IDX)
 		return -EOPNOTSUPP;
 	*dst = (struct val){(uintptr_t)run->s->maps[insn->imm], MAP};
 	return 0;
