@@ -74,19 +74,6 @@ int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx)
 	return in_callback_fn ? widen_callback_scalars(env, *insn_idx) : 0;
 }
 
-void verbose_invalid_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
-			    s32 minval, s32 maxval, const char *where)
-{
-	verbose(env, "%s the register R0 has", where);
-	if (reg->smin_value > INT64_MIN)
-		verbose(env, " smin=%lld", (long long)reg->smin_value);
-	if (reg->smax_value < INT64_MAX)
-		verbose(env, " smax=%lld", (long long)reg->smax_value);
-	if (reg->smin_value == INT64_MIN && reg->smax_value == INT64_MAX)
-		verbose(env, " unknown scalar value");
-	verbose(env, " should have been in [%d, %d]\n", minval, maxval);
-}
-
 int check_return_code(struct bpf_verifier_env *env)
 {
 	const struct bpf_reg_state *reg = &cur_regs(env)[BPF_REG_0];

@@ -15,12 +15,6 @@
 #include <bpf/btf.h>
 #include "verifier/env.h"
 
-bool calls_callback(const struct bpf_insn *insn)
-{
-	return insn->code == (BPF_JMP | BPF_CALL) && !insn->src_reg &&
-	       (insn->imm == BPF_FUNC_for_each_map_elem || insn->imm == BPF_FUNC_loop);
-}
-
 static u32 linkage_of(const struct bpf_prog *prog, u32 start)
 {
 	for (u32 i = 0; prog->btf && i < prog->func_info_cnt; i++) {

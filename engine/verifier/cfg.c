@@ -61,6 +61,13 @@ static u32 successors(const struct bpf_verifier_env *env, u32 t, s64 *to, bool w
 	}
 }
 
+/* A helper that calls a function of the program. */
+static bool calls_callback(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_CALL) && !insn->src_reg &&
+	       (insn->imm == BPF_FUNC_for_each_map_elem || insn->imm == BPF_FUNC_loop);
+}
+
 /* A function, called or named: how control comes back, and in. */
 static void mark_func_points(struct bpf_verifier_env *env, u32 t, const s64 *to, u32 cnt)
 {

@@ -10,8 +10,8 @@
  * `branches` counts the paths below one that are not finished. A checkpoint whose branches is 0 is
  * proved safe and may serve to prune; its ancestors may not go before it does.
  *
- * Two facts flow backwards through that tree, so that states compare only what matters: which stack
- * slots were read (prune.c) and which scalars had to be known exactly (precise.c).
+ * Two facts flow backwards through that tree, so that states compare only what matters (marks.c): which
+ * stack slots were read, and which scalars had to be known exactly (precise.c).
  *
  * One thread owns an env; nothing here is shared.
  */
@@ -243,6 +243,9 @@ void print_live_regs(struct bpf_verifier_env *env);
 void print_verification_stats(struct bpf_verifier_env *env);
 const char *func_id_name(int id);
 const char *tnum_text(struct tnum t);
+const char *dynptr_type_str(enum bpf_dynptr_type type);
+void verbose_invalid_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
+			    s32 minval, s32 maxval, const char *where);
 
 static inline void mark_reg_scratched(struct bpf_verifier_env *env, u32 regno)
 {
@@ -286,7 +289,6 @@ struct bpf_func_state *new_func_state(struct bpf_verifier_env *env, int callsite
 				      u32 subprogno);
 void free_func_state(struct bpf_verifier_env *env, struct bpf_func_state *func);
 int grow_stack_state(struct bpf_verifier_env *env, struct bpf_func_state *func, int size);
-int update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st);
 int push_jmp_history(struct bpf_verifier_env *env, struct bpf_verifier_state *cur, u16 flags,
 		     u8 frameno, u8 spi, const struct linked_regs *linked);
 
@@ -429,17 +431,24 @@ int release_reference(struct bpf_verifier_env *env, u32 id);
 int check_resource_leak(struct bpf_verifier_env *env, const char *what);
 
 /* ---- dynptr.c */
+#define DYNPTR_NR_SLOTS 2
+
 void mark_dynptr_reg(struct bpf_reg_state *reg, enum bpf_dynptr_type type, bool first_slot, u32 id);
 int destroy_if_dynptr_stack_slot(struct bpf_verifier_env *env, struct bpf_func_state *func,
 				 u32 spi);
-int process_dynptr_func(struct bpf_verifier_env *env, u32 regno, int insn_idx, u32 arg_type);
-int check_dynptr_release(struct bpf_verifier_env *env, u32 regno);
+/* The first slot of the dynptr that a stack pointer means, -EINVAL, or -ERANGE: nothing was there yet. */
+int dynptr_get_spi(struct bpf_verifier_env *env, const struct bpf_reg_state *reg);
+int mark_stack_slots_dynptr(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
+			    enum bpf_dynptr_type type, int insn_idx);
 int unmark_stack_slots_dynptr(struct bpf_verifier_env *env, u32 regno);
-int note_dynptr_slice(struct bpf_verifier_env *env, struct bpf_call_arg_meta *meta);
-int check_dynptr_from_mem(struct bpf_verifier_env *env);
 int check_no_dynptr(struct bpf_verifier_env *env, const struct bpf_func_state *func, int off,
 		    int size);
-void print_dynptr(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 spi);
+
+/* ---- dynptr_arg.c */
+int process_dynptr_func(struct bpf_verifier_env *env, u32 regno, int insn_idx, u32 arg_type);
+int check_dynptr_release(struct bpf_verifier_env *env, u32 regno);
+int note_dynptr_slice(struct bpf_verifier_env *env, struct bpf_call_arg_meta *meta);
+int check_dynptr_from_mem(struct bpf_verifier_env *env);
 
 /* ---- lock.c */
 bool map_has_spin_lock(const struct bpf_map *map);
@@ -455,8 +464,6 @@ int process_spin_lock(struct bpf_verifier_env *env, u32 regno, bool is_lock);
 /* ---- call.c, helper.c */
 int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx);
 int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx);
-void verbose_invalid_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
-			    s32 minval, s32 maxval, const char *where);
 int check_early_exit(struct bpf_verifier_env *env, bool known_zero);
 int check_return_code(struct bpf_verifier_env *env);
 int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn);
@@ -467,8 +474,6 @@ int get_helper_proto(struct bpf_verifier_env *env, int func_id,
 void clear_all_pkt_pointers(struct bpf_verifier_env *env);
 
 /* ---- callback.c */
-bool calls_callback(
-	const struct bpf_insn *insn); /* a helper that calls a function of the program */
 int check_ld_func(struct bpf_verifier_env *env, const struct bpf_insn *insn);
 int check_callback_call(struct bpf_verifier_env *env, int func_id, int insn_idx,
 			const struct bpf_call_arg_meta *meta);
@@ -478,15 +483,19 @@ int widen_callback_scalars(struct bpf_verifier_env *env, int insn_idx);
 /* ---- loop.c */
 bool incomplete_marks(const struct bpf_verifier_env *env, const struct bpf_verifier_state *st);
 int close_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *old);
-int maybe_finish_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *st);
+int update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st);
 void free_loops(struct bpf_verifier_env *env);
 
 /* ---- global.c */
 int find_global_funcs(struct bpf_verifier_env *env);
 int check_global_call(struct bpf_verifier_env *env, u32 subprog);
-int check_global_funcs(struct bpf_verifier_env *env);
+/* What a global function is walked with: nothing is known of its arguments but their types. */
+void set_global_args(struct bpf_verifier_env *env, u32 subprog, struct bpf_reg_state *regs);
 
-/* ---- verifier.c: walk from env->insn_idx with this first frame, which is taken over */
+/* ---- opcodes.c */
+int check_opcodes(struct bpf_verifier_env *env);
+
+/* ---- walk.c: walk from env->insn_idx with this first frame, which is taken over */
 int check_from(struct bpf_verifier_env *env, struct bpf_func_state *func);
 
 /* ---- constkey.c */
@@ -496,14 +505,17 @@ s64 find_constant_key(const struct bpf_verifier_env *env, int i, int off);
 /* 1: a state that covers the current one was proved safe here; 0: go on; or -errno. */
 int is_state_visited(struct bpf_verifier_env *env, int insn_idx);
 void free_checkpoints(struct bpf_verifier_env *env);
-bool mark_stack_read(struct bpf_verifier_state *st, u32 frameno, u32 spi); /* was news */
-bool propagate_reads(const struct bpf_verifier_state *old, struct bpf_verifier_state *cur);
-int propagate_precision(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
-			struct bpf_verifier_state *cur);
 bool same_callsites(const struct bpf_verifier_state *a, const struct bpf_verifier_state *b);
 bool regs_exact(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
 		const struct bpf_reg_state *cur);
+
+/* ---- marks.c */
+bool mark_stack_read(struct bpf_verifier_state *st, u32 frameno, u32 spi); /* was news */
 void mark_stack_written(struct bpf_verifier_state *st, u32 frameno, u32 spi);
+/* A path ends at `old`: what mattered below it matters on the current path, too. */
+bool propagate_reads(const struct bpf_verifier_state *old, struct bpf_verifier_state *cur);
+int propagate_precision(struct bpf_verifier_env *env, const struct bpf_verifier_state *old,
+			struct bpf_verifier_state *cur);
 
 /* ---- precise.c */
 int mark_chain_precision(struct bpf_verifier_env *env, int regno);

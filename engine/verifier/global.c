@@ -233,9 +233,10 @@ int check_global_call(struct bpf_verifier_env *env, u32 subprog)
 
 /* ---- the function by itself */
 
-static void set_arguments(struct bpf_verifier_env *env, const struct bpf_subprog_global *global,
-			  struct bpf_reg_state *regs)
+void set_global_args(struct bpf_verifier_env *env, u32 subprog, struct bpf_reg_state *regs)
 {
+	const struct bpf_subprog_global *global = &env->global[subprog];
+
 	for (u32 i = 0; i < global->arg_cnt; i++) {
 		const struct bpf_subprog_arg *arg = &global->args[i];
 		u32 regno = BPF_REG_1 + i;
@@ -252,46 +253,4 @@ static void set_arguments(struct bpf_verifier_env *env, const struct bpf_subprog
 			regs[regno].id = ++env->id_gen;
 		}
 	}
-}
-
-static int check_one(struct bpf_verifier_env *env, u32 subprog)
-{
-	const char *name = env->subprogs[subprog].name ? env->subprogs[subprog].name : "";
-	struct bpf_func_state *func = new_func_state(env, -1, 0, subprog);
-	int err;
-
-	if (!func)
-		return -ENOMEM;
-	if (env->log_level & BPF_LOG_LEVEL)
-		vtrace(env, "Validating %s() func#%u...\n", name, subprog);
-	set_arguments(env, &env->global[subprog], func->regs);
-	env->insn_idx = env->subprogs[subprog].start;
-	err = check_from(env, func);
-	if (!err && env->log_level & BPF_LOG_LEVEL)
-		vtrace(env, "Func#%u ('%s') is safe for any args that match its prototype\n",
-		       subprog, name);
-	return err;
-}
-
-/* All that some walk called; one may call others. */
-int check_global_funcs(struct bpf_verifier_env *env)
-{
-	bool again = true;
-
-	while (again) {
-		again = false;
-		for (u32 i = 1; i < env->subprog_cnt; i++) {
-			struct bpf_subprog_global *global = &env->global[i];
-			int err;
-
-			if (!global->called || global->verified)
-				continue;
-			global->verified = true;
-			again = true;
-			err = check_one(env, i);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
 }

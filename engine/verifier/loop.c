@@ -3,7 +3,7 @@
  *
  * A path may end at a state that is like an ancestor of it (RANGE_WITHIN, prune.c): whatever follows from it follows
  * from the ancestor, too. But what follows from the ancestor is not all walked yet, and so the marks that say what
- * mattered, which flow backwards (precise.c: scalars, prune.c: stack), are not complete for any checkpoint from the
+ * mattered, which flow backwards (marks.c), are not complete for any checkpoint from the
  * ancestor down to the end of that path. Until they are, such checkpoints are compared in everything, and a path that
  * ends at one of them closes the loop, too.
  *
@@ -149,7 +149,7 @@ static int propagate_round(struct bpf_verifier_env *env, struct bpf_loop_visit *
 }
 
 /* All branches below `st` are done: if it is where a loop began, the loop's marks become complete. */
-int maybe_finish_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
+static int maybe_finish_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
 {
 	struct bpf_loop_visit *visit = st->visit ? visit_of(env, st->visit) : NULL;
 	bool news = true;
@@ -165,6 +165,23 @@ int maybe_finish_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *s
 	}
 	free_backedges(env, visit);
 	visit->entry = NULL;
+	return err;
+}
+
+/*
+ * A path ended: its checkpoints have one unfinished branch less, and so on upwards when it was the
+ * last.
+ */
+int update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
+{
+	int err = 0;
+
+	for (; st && !err; st = st->parent) {
+		st->branches--;
+		if (st->branches)
+			break;
+		err = maybe_finish_loop(env, st);
+	}
 	return err;
 }
 

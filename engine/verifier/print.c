@@ -74,6 +74,19 @@ const char *func_id_name(int id)
 	return buf;
 }
 
+void verbose_invalid_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
+			    s32 minval, s32 maxval, const char *where)
+{
+	verbose(env, "%s the register R0 has", where);
+	if (reg->smin_value > INT64_MIN)
+		verbose(env, " smin=%lld", (long long)reg->smin_value);
+	if (reg->smax_value < INT64_MAX)
+		verbose(env, " smax=%lld", (long long)reg->smax_value);
+	if (reg->smin_value == INT64_MIN && reg->smax_value == INT64_MAX)
+		verbose(env, " unknown scalar value");
+	verbose(env, " should have been in [%d, %d]\n", minval, maxval);
+}
+
 /* Addresses of this process are nobody's business. */
 static const char *imm64_text(void *priv, const struct bpf_insn *insn, u64 imm, char *buf,
 			      size_t len)
@@ -134,6 +147,29 @@ void verbose_linfo(struct bpf_verifier_env *env, int idx, const char *prefix)
 	bpf_log_printf(env->log, "%s%s @ %s:%u\n", prefix, line, slash ? slash + 1 : file,
 		       BPF_LINE_INFO_LINE_NUM(linfo->line_col));
 	env->prev_linfo = linfo;
+}
+
+const char *dynptr_type_str(enum bpf_dynptr_type type)
+{
+	switch (type) {
+	case BPF_DYNPTR_TYPE_LOCAL:
+		return "local";
+	case BPF_DYNPTR_TYPE_RINGBUF:
+		return "ringbuf";
+	default:
+		return "<invalid>";
+	}
+}
+
+/* Linux has the mark of the first slot in the place of a dynptr_id, and so prints it as one. */
+static void print_dynptr(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 spi)
+{
+	bpf_log_printf(env->log, " fp%d=dynptr_%s(", -(int)(spi + 1) * 8,
+		       dynptr_type_str(reg->dynptr.type));
+	bpf_log_printf(env->log, "id=%u", reg->id);
+	if (reg->ref_obj_id)
+		bpf_log_printf(env->log, ",ref_id=%u", reg->ref_obj_id);
+	bpf_log_printf(env->log, ",dynptr_id=%u)", reg->dynptr.first_slot);
 }
 
 static char slot_type_char(u8 type)

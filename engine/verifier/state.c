@@ -217,23 +217,6 @@ int pop_stack(struct bpf_verifier_env *env, int *prev_insn_idx, int *insn_idx, b
 	return 0;
 }
 
-/*
- * A path ended: its checkpoints have one unfinished branch less, and so on upwards when it was the
- * last.
- */
-int update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
-{
-	int err = 0;
-
-	for (; st && !err; st = st->parent) {
-		st->branches--;
-		if (st->branches)
-			break;
-		err = maybe_finish_loop(env, st);
-	}
-	return err;
-}
-
 int push_jmp_history(struct bpf_verifier_env *env, struct bpf_verifier_state *cur, u16 flags,
 		     u8 frameno, u8 spi, const struct linked_regs *linked)
 {
