@@ -11,7 +11,7 @@
 #include "core/map.h"
 #include "fs/node.h"
 
-#define MAPDEF_FILE ".def"
+#define MAPDEF_FILE ".def" /* empty when nothing is set yet */
 
 enum mapdef_attr {
 	MAPDEF_TYPE,

@@ -489,25 +489,9 @@ static int maps_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 static int maps_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
 		      struct fs_node **out)
 {
-	static const struct mapdef empty;
-	int err, fd;
-
 	if (name[0] == '.')
 		return fs_error(req, EINVAL, "a map's name does not begin with a dot");
-	tree_wrlock();
-	err = tree_mkdir(dir->fd, name, mode, &req->cred);
-	if (!err) {
-		fd = tree_openat(dir->fd, name);
-		err = fd < 0 ? fd : mapdef_write(fd, &empty);
-		if (fd >= 0)
-			close(fd);
-		if (!err)
-			err = fs_tree_lookup(dir, name, &map_dir_ops, out);
-		if (err)
-			unlinkat(dir->fd, name, AT_REMOVEDIR);
-	}
-	tree_unlock();
-	return err;
+	return objdir_mkdir(dir, req, name, mode, MAPDEF_FILE, &map_dir_ops, out);
 }
 
 static int maps_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)

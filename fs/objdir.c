@@ -189,6 +189,29 @@ int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct
 	return err;
 }
 
+int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, mode_t mode,
+		 const char *def, const struct fs_node_ops *ops, struct fs_node **out)
+{
+	int err, fd;
+
+	tree_wrlock();
+	err = tree_mkdir(parent->fd, name, mode, &req->cred);
+	if (!err) {
+		fd = tree_openat(parent->fd, name);
+		err = fd < 0 ? fd : tree_write_small(fd, def, "", 0);
+		if (!err)
+			err = fs_tree_lookup(parent, name, ops, out);
+		if (err && fd >= 0)
+			tree_remove_hidden(fd);
+		if (fd >= 0)
+			close(fd);
+		if (err)
+			unlinkat(parent->fd, name, AT_REMOVEDIR);
+	}
+	tree_unlock();
+	return err;
+}
+
 int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
 		  const char *newname, unsigned int flags)
 {

@@ -39,6 +39,9 @@ int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, stru
 int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct fs_req *req,
 		  const char *name);
 int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name);
+/* For maps/ and events/: a directory that has nothing but its definition, the empty hidden file `def`. */
+int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, mode_t mode,
+		 const char *def, const struct fs_node_ops *ops, struct fs_node **out);
 /* mv inside one parent; a target that exists is -EEXIST unless flags hold RENAME_EXCHANGE. */
 int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
 		  const char *newname, unsigned int flags);

@@ -1,0 +1,187 @@
+/*
+ * event_def.c - a source's definition, attachment and marks in its directory (see event_def.h)
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include "fs/event_def.h"
+#include "fs/text.h"
+#include "fs/tree.h"
+
+#define ATTACH_FILE ".attach"
+#define ATTACH_TEMP ".attach.new"
+#define ENDED_FILE  ".ended"
+#define SINCE_FILE  ".since"
+
+static bool has_file(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return !fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
+}
+
+bool event_def_there(int dirfd)
+{
+	return has_file(dirfd, EVENT_DEF_FILE);
+}
+
+/* Values are one line each, so the file needs no quoting. */
+int event_def_read(int dirfd, struct source_def *def)
+{
+	const char *line;
+	char *text = NULL;
+	size_t pos = 0, n;
+	ssize_t len = tree_read_small(dirfd, EVENT_DEF_FILE, &text);
+	int err = 0;
+
+	memset(def, 0, sizeof(*def));
+	if (len < 0)
+		return (int)len;
+	while (!err && text_next_line(text, (size_t)len, true, &pos, &line, &n)) {
+		for (u32 i = 0; i < SOURCE_ATTR_NR; i++) {
+			const char *name = source_attr_name(i);
+			size_t k = strlen(name);
+			__do_free char *value = NULL;
+
+			if (n < k + 2 || memcmp(line, name, k) || memcmp(line + k, ": ", 2))
+				continue;
+			value = strndup(line + k + 2, n - k - 2);
+			err = value ? source_def_set(def, i, value) : -ENOMEM;
+		}
+	}
+	free(text);
+	if (err)
+		source_def_free(def);
+	return err;
+}
+
+int event_def_write(int dirfd, const struct source_def *def)
+{
+	struct fs_text text = {0};
+	int err;
+
+	for (u32 i = 0; i < SOURCE_ATTR_NR; i++)
+		if (def->value[i])
+			fs_text_printf(&text, "%s: %s\n", source_attr_name(i), def->value[i]);
+	err = text.err
+		      ? text.err
+		      : tree_write_small(dirfd, EVENT_DEF_FILE, text.buf ? text.buf : "", text.len);
+	fs_text_free(&text);
+	return err;
+}
+
+const char *event_missing(const struct source_def *def)
+{
+	const struct source_kind *kind = source_kind_of(def);
+
+	return kind ? kind->missing(def) : "type (perf, pcap or timer)";
+}
+
+int event_attached(int dirfd, struct store_object **out)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, ATTACH_FILE, &st, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	return store_by_ino(st.st_ino, out);
+}
+
+bool event_has_attached(int dirfd)
+{
+	return has_file(dirfd, ATTACH_FILE);
+}
+
+int event_attach_link(int dirfd, struct store_object *obj)
+{
+	struct store_object *old = NULL;
+	int err = 0;
+
+	event_attached(dirfd, &old);
+	if (obj) {
+		unlinkat(dirfd, ATTACH_TEMP, 0);
+		err = store_link(obj, dirfd, ATTACH_TEMP);
+		if (!err && renameat(dirfd, ATTACH_TEMP, dirfd, ATTACH_FILE))
+			err = -errno;
+		/* Renaming one link of a file over another does nothing and leaves both. */
+		unlinkat(dirfd, ATTACH_TEMP, 0);
+	} else if (unlinkat(dirfd, ATTACH_FILE, 0) && errno != ENOENT) {
+		err = -errno;
+	}
+	if (obj)
+		store_names_changed(obj);
+	if (old) {
+		store_names_changed(old);
+		store_put(old);
+	}
+	return err;
+}
+
+void event_def_remove(int dirfd)
+{
+	event_attach_link(dirfd, NULL);
+	tree_remove_hidden(dirfd);
+}
+
+bool event_ended(int dirfd)
+{
+	return has_file(dirfd, ENDED_FILE);
+}
+
+void event_ended_set(int dirfd)
+{
+	int fd = openat(dirfd, ENDED_FILE, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+bool event_ended_clear(int dirfd)
+{
+	return !unlinkat(dirfd, ENDED_FILE, 0);
+}
+
+/* When a process began, in clock ticks since the boot: with its number, which process it is. */
+static u64 process_began(const char *pid)
+{
+	char path[64], line[1024], *p;
+	u64 began = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	/* the 22nd field; the second ends at the last parenthesis */
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (p)
+		began = strtoull(p, NULL, 10);
+	fclose(f);
+	return began;
+}
+
+void event_since_set(int dirfd, const struct source_def *def)
+{
+	const char *pid = def->value[SOURCE_PID];
+	char text[32];
+	int n;
+
+	if (!pid || !strcmp(pid, "all"))
+		return;
+	n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)process_began(pid));
+	tree_write_small(dirfd, SINCE_FILE, text, (size_t)n);
+}
+
+bool event_since_same(int dirfd, const struct source_def *def)
+{
+	const char *pid = def->value[SOURCE_PID];
+	char *text = NULL;
+	bool same;
+
+	if (!pid || !strcmp(pid, "all"))
+		return true;
+	same = tree_read_small(dirfd, SINCE_FILE, &text) > 0 &&
+	       strtoull(text, NULL, 10) == process_began(pid) && process_began(pid);
+	free(text);
+	return same;
+}

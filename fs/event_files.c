@@ -1,0 +1,333 @@
+/*
+ * event_files.c - what a client writes and reads in a source's directory: attributes, attach, stats
+ *
+ * The write that completes the definition starts the source: the attribute written last, or the program's attachment.
+ *
+ * Rights: a source acts with the rights of its directory's owner, also after a restart. So only the owner, or root on the
+ * owner's behalf, may write attributes or attach, whatever the bits say: nobody lends his rights to another's file.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include "fs/event_def.h"
+#include "fs/event_files.h"
+#include "fs/event_run.h"
+#include "fs/pending.h"
+#include "fs/perm.h"
+#include "fs/tree.h"
+
+/* ---- attributes */
+
+static int attr_open(struct fs_open *open, struct fs_req *req)
+{
+	open->priv = calloc(1, sizeof(struct pending));
+	return open->priv ? 0 : -ENOMEM;
+}
+
+static void attr_release(struct fs_open *open)
+{
+	pending_free(open->priv);
+	free(open->priv);
+}
+
+static int attr_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	enum source_attr attr = node->attr->arg;
+	struct source_def def;
+	int err = event_def_read(fs_node_place(node)->fd, &def);
+
+	if (err)
+		return err;
+	if (def.value[attr])
+		fs_text_printf(out, "%s\n", def.value[attr]);
+	source_def_free(&def);
+	return 0;
+}
+
+/* Only the owner of the source, and root for it, may say what it does: it acts with the owner's rights. */
+static int check_owner(struct fs_node *dir, struct fs_req *req)
+{
+	struct stat st;
+
+	if (fstatat(dir->fd, "", &st, AT_EMPTY_PATH))
+		return -errno;
+	if (!req->cred.uid || req->cred.uid == st.st_uid)
+		return 0;
+	return fs_error(
+		req, EPERM,
+		"an event source acts with the rights of its owner (uid %u): only that user "
+		"may set it up",
+		st.st_uid);
+}
+
+/* event_run_lock() held: a new value (NULL: none) for one attribute; it may be the one that starts the source. */
+static int __attr_set(struct fs_node *dir, struct fs_req *req, enum source_attr attr,
+		      const char *value)
+{
+	struct store_object *obj = NULL;
+	char why[SOURCE_WHY_MAX] = "";
+	struct source_def def;
+	int err = event_def_read(dir->fd, &def);
+
+	if (err)
+		return err;
+	if (attr == SOURCE_TYPE && def.value[SOURCE_TYPE] && value &&
+	    strcmp(def.value[SOURCE_TYPE], value))
+		err = fs_error(req, EBUSY, "the type is fixed: make another source");
+	else if (attr != SOURCE_TYPE && !def.value[SOURCE_TYPE])
+		err = fs_error(req, EINVAL,
+			       "the type comes first: echo perf > type (or pcap, timer)");
+	else if (event_running(dir->ino))
+		err = fs_error(req, EBUSY,
+			       "the source is running and its attributes are fixed: stop it first "
+			       "(echo > attach)");
+	if (!err)
+		err = source_def_set(&def, attr, value);
+	if (!err && !event_missing(&def) && !event_attached(dir->fd, &obj)) {
+		err = obj->prog ? event_run_start(dir->ino, dir->fd, &def, obj->prog, false, why)
+				: -EBADMSG;
+		if (err)
+			fs_error(req, -err, "%s", why[0] ? why : "the attached program is broken");
+		store_put(obj);
+	}
+	if (!err) {
+		tree_wrlock();
+		err = event_def_write(dir->fd, &def);
+		tree_unlock();
+	}
+	source_def_free(&def);
+	return err;
+}
+
+static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			  off_t off)
+{
+	struct fs_node *dir = fs_node_place(open->node);
+	enum source_attr attr = open->node->attr->arg;
+	char value[SOURCE_VALUE_MAX + 1], why[SOURCE_WHY_MAX] = "";
+	struct pending *p = open->priv;
+	struct source_def def;
+	size_t n, skip;
+	bool line;
+	int ret;
+
+	if (!len)
+		return 0;
+	ret = check_owner(dir, req);
+	if (!ret)
+		ret = pending_add(p, buf, len, off, open->flags & O_APPEND, SOURCE_VALUE_MAX);
+	if (ret)
+		return ret;
+	line = p->buf[p->len - 1] == '\n';
+	for (n = p->len; n && strchr(" \t\r\n", p->buf[n - 1]); n--)
+		;
+	for (skip = 0; skip < n && strchr(" \t", p->buf[skip]); skip++)
+		;
+	if (memchr(p->buf, 0, p->len) || memchr(p->buf + skip, '\n', n - skip)) {
+		pending_drop(p, p->len);
+		return fs_error(req, EINVAL, "%s takes one line", source_attr_name(attr));
+	}
+	snprintf(value, sizeof(value), "%.*s", (int)(n - skip), p->buf + skip);
+	if (!value[0] && !line)
+		return (ssize_t)len;
+	event_run_lock();
+	ret = event_def_read(dir->fd, &def);
+	if (!ret) {
+		ret = value[0] ? source_check(&def, attr, value, why) : 1;
+		source_def_free(&def);
+		if (!ret && line)
+			ret = fs_error(req, EINVAL, "%s: that is not all of a value", value);
+		else if (ret < 0)
+			fs_error(req, -ret, "%s", why);
+		else if (ret > 0)
+			ret = __attr_set(dir, req, attr, value[0] ? value : NULL);
+	}
+	event_run_unlock();
+	if (line || ret < 0)
+		pending_drop(p, p->len);
+	return ret < 0 ? ret : (ssize_t)len;
+}
+
+const struct fs_node_ops event_attr_ops = {
+	.name = "source attribute",
+	.type = S_IFREG,
+	.slow = true,
+	.open = attr_open,
+	.show = attr_show,
+	.write = attr_write,
+	.release = attr_release,
+};
+
+/* ---- attach */
+
+/* The program's name when it has one in progs/, else its id. */
+static int attach_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct fs_node *dir = fs_node_place(node);
+	struct store_object *obj;
+	char path[128];
+	struct stat st;
+	int err = event_attached(dir->fd, &obj);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (obj->prog) {
+		snprintf(path, sizeof(path), "progs/%s/prog", obj->prog->name);
+		if (!fstatat(tree.tree_fd, path, &st, AT_SYMLINK_NOFOLLOW) && st.st_ino == obj->ino)
+			fs_text_printf(out, "%s\n", obj->prog->name);
+		else
+			fs_text_printf(out, "%u\n", obj->id);
+	} else {
+		fs_text_printf(out, "%u\n", obj->id);
+	}
+	store_put(obj);
+	return 0;
+}
+
+static int __detach(struct fs_node *dir)
+{
+	int err;
+
+	event_run_stop(dir->ino);
+	tree_wrlock();
+	err = event_attach_link(dir->fd, NULL);
+	tree_unlock();
+	return err;
+}
+
+/* event_run_lock() held. A running source goes on with the new program, without a gap; else this may start it. */
+static int __attach(struct fs_node *dir, struct fs_req *req, const struct source_def *def,
+		    struct store_object *obj)
+{
+	char why[SOURCE_WHY_MAX] = "";
+	int err = 0;
+
+	if (!event_run_replace(dir->ino, obj->prog) && !event_missing(def))
+		err = event_run_start(dir->ino, dir->fd, def, obj->prog, false, why);
+	if (err)
+		return fs_error(req, -err, "%s", why[0] ? why : strerror(-err));
+	tree_wrlock();
+	err = event_attach_link(dir->fd, obj);
+	tree_unlock();
+	return err;
+}
+
+static int attach_set(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	const struct source_kind *kind;
+	struct store_object *obj;
+	struct source_def def;
+	int err;
+
+	if (!*name) {
+		event_run_lock();
+		err = __detach(dir);
+		event_run_unlock();
+		return err;
+	}
+	err = perm_resolve(req, STORE_PROG, name, R_OK, &obj);
+	if (err)
+		return err;
+	event_run_lock();
+	err = event_def_read(dir->fd, &def);
+	if (!err) {
+		kind = source_kind_of(&def);
+		if (!kind)
+			err = fs_error(req, EINVAL,
+				       "the type comes first: echo perf > type (or pcap, timer)");
+		else if (!kind->accepts(obj->prog->type))
+			err = fs_error(req, EINVAL, "%s is a %s program: a %s source runs %s", name,
+				       bpf_prog_type_name(obj->prog->type), kind->name,
+				       kind->accepted);
+		else
+			err = __attach(dir, req, &def, obj);
+		source_def_free(&def);
+	}
+	event_run_unlock();
+	store_put(obj);
+	return err;
+}
+
+static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			    off_t off)
+{
+	struct fs_node *dir = fs_node_place(open->node);
+	struct pending *p = open->priv;
+	char name[PATH_MAX];
+	size_t n;
+	bool line;
+	int ret;
+
+	if (!len)
+		return 0;
+	ret = check_owner(dir, req);
+	if (!ret)
+		ret = pending_add(p, buf, len, off, open->flags & O_APPEND, sizeof(name) - 1);
+	if (ret)
+		return ret;
+	line = p->buf[p->len - 1] == '\n';
+	for (n = p->len; n && strchr(" \t\r\n", p->buf[n - 1]); n--)
+		;
+	snprintf(name, sizeof(name), "%.*s", (int)n, p->buf);
+	if (!n && !line)
+		return (ssize_t)len;
+	ret = attach_set(dir, req, name);
+	if (line || ret)
+		pending_drop(p, p->len);
+	return ret ? ret : (ssize_t)len;
+}
+
+const struct fs_node_ops event_attach_ops = {
+	.name = "attach",
+	.type = S_IFREG,
+	.slow = true,
+	.open = attr_open,
+	.show = attach_show,
+	.write = attach_write,
+	.release = attr_release,
+};
+
+/* ---- stats */
+
+static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	static const char *const states[] = {"stopped", "running", "ended", "failed"};
+	struct fs_node *dir = fs_node_place(node);
+	struct source_stats stats = {0};
+	const char *lacks, *state = "stopped";
+	char why[SOURCE_WHY_MAX] = "";
+	struct source_def def;
+	enum source_state now;
+	int err;
+
+	event_run_lock();
+	err = event_def_read(dir->fd, &def);
+	if (event_run_state(dir->ino, &now, &stats, why))
+		state = states[now];
+	else if (event_ended(dir->fd))
+		state = "ended";
+	event_run_unlock();
+	if (err)
+		return err;
+	fs_text_printf(out, "state: %s\n", state);
+	lacks = event_missing(&def);
+	if (lacks)
+		fs_text_printf(out, "missing: %s\n", lacks);
+	else if (!event_has_attached(dir->fd))
+		fs_text_printf(out, "missing: attach\n");
+	if (why[0])
+		fs_text_printf(out, "why: %s\n", why);
+	fs_text_printf(out, "seen: %llu\nrun: %llu\ndropped: %llu\nlost: %llu\nerrors: %llu\n",
+		       (unsigned long long)stats.seen, (unsigned long long)stats.run,
+		       (unsigned long long)stats.dropped, (unsigned long long)stats.lost,
+		       (unsigned long long)stats.errors);
+	source_def_free(&def);
+	return 0;
+}
+
+const struct fs_node_ops event_stats_ops = {
+	.name = "source stats",
+	.type = S_IFREG,
+	.slow = true, /* it may wait for a source that is being started */
+	.show = stats_show,
+};
