@@ -89,6 +89,8 @@ static bool same_object(const struct bpf_reg_state *old, const struct bpf_reg_st
 		return old->frameno == cur->frameno;
 	case CONST_PTR_TO_DYNPTR:
 		return old->dynptr.type == cur->dynptr.type;
+	case PTR_TO_FUNC:
+		return old->subprogno == cur->subprogno;
 	default:
 		return true;
 	}
