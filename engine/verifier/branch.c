@@ -103,9 +103,13 @@ static void mark_ptr_or_null_reg(struct bpf_reg_state *reg, u32 id, bool is_null
 	if (!(reg->type & PTR_MAYBE_NULL) || reg->id != id)
 		return;
 	if (is_null) {
+		const struct bpf_reg_state ptr = *reg;
+
 		memset(reg, 0, sizeof(*reg));
 		__mark_reg_known(reg, 0);
 		reg->type = SCALAR_VALUE;
+		reg->map_ptr = ptr.map_ptr; /* what it pointed to: see widen_reg() */
+		reg->map_uid = ptr.map_uid;
 		return;
 	}
 	mark_ptr_not_null(reg);

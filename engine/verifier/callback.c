@@ -187,11 +187,19 @@ int check_callback_return(struct bpf_verifier_env *env)
 	return 0;
 }
 
+/* As for Linux, a pointer that was found to be NULL is not the same zero as any other. */
+static bool same_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
+			const struct bpf_reg_state *cur)
+{
+	return old->map_ptr == cur->map_ptr && old->map_uid == cur->map_uid &&
+	       regs_exact(env, old, cur);
+}
+
 static void widen_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
 		      struct bpf_reg_state *cur)
 {
 	if (old->type != SCALAR_VALUE || cur->type != SCALAR_VALUE || old->precise ||
-	    cur->precise || regs_exact(env, old, cur))
+	    cur->precise || same_scalar(env, old, cur))
 		return;
 	__mark_reg_unknown(cur);
 }

@@ -1,7 +1,7 @@
 /*
  * fuzz_diff.c - random programs in three engines
  *
- *	fuzz_diff -seconds N [-seed S] [-only I] [-v]
+ *	fuzz_diff -seconds N [-seed S] [-only I] [-mixed] [-v]
  *
  * Each iteration makes a program (tests/lib/progen.h), or changes one of the table (tests/lib/testprog.h), and loads it into the running kernel, our JIT and our
  * interpreter. Findings, which end the run with status 1:
@@ -39,6 +39,7 @@ static const struct bpf_map_spec specs[] = {
 	 .value_size = 64,
 	 .max_entries = PROGEN_ARRAY,
 	 .spin_lock_end = PROGEN_LOCK + sizeof(struct bpf_spin_lock)},
+	{.map_type = BPF_MAP_TYPE_RINGBUF, .max_entries = 4096},
 };
 
 static struct {
@@ -388,12 +389,17 @@ static bool compare_verdicts(const struct progen *g, const struct testprog *row,
 	return false;
 }
 
+static bool only_mixed;
+
 static void one_generated(u64 seed, u64 iteration, enum engine first, bool verbose)
 {
 	static struct progen g;
-	enum progen_kind kind = iteration % 5 == 3   ? PROGEN_MUTATED
-				: iteration % 5 == 2 ? PROGEN_RISKY
-						     : PROGEN_SAFE;
+	enum progen_kind kind = only_mixed || iteration % 5 == 1 ? PROGEN_MIXED
+				: iteration % 5 == 3		 ? PROGEN_MUTATED
+				: iteration % 5 == 2		 ? PROGEN_RISKY
+								 : PROGEN_SAFE;
+	/* A mutant may return an address, which is another one each time. */
+	bool compare = kind != PROGEN_MUTATED && (kind != PROGEN_MIXED || seed % 4);
 	struct instance *in[ENGINE_MAX] = {0};
 	int err[ENGINE_MAX] = {0};
 
@@ -405,9 +411,8 @@ static void one_generated(u64 seed, u64 iteration, enum engine first, bool verbo
 	for (u32 e = first; e < ENGINE_MAX; e++)
 		in[e] = load(e, &g, e == ENGINE_JIT, &err[e]);
 	if (compare_verdicts(&g, NULL, in, err, first, iteration)) {
-		/* A mutant may return an address, which is another one each time. */
-		run_all(&g, in, first, kind != PROGEN_MUTATED);
-		watch(&g, kind != PROGEN_MUTATED);
+		run_all(&g, in, first, compare);
+		watch(&g, compare);
 	}
 	for (u32 e = first; e < ENGINE_MAX; e++)
 		instance_free(in[e]);
@@ -453,7 +458,7 @@ static void one_row(u64 seed, u64 iteration, enum engine first, bool verbose)
 static void one(u64 seed, u64 iteration, enum engine first, bool verbose)
 {
 	running_iteration = iteration;
-	if (iteration % 5 == 4)
+	if (iteration % 5 == 4 && !only_mixed)
 		one_row(seed * 1000003 + iteration, iteration, first, verbose);
 	else
 		one_generated(seed * 1000003 + iteration, iteration, first, verbose);
@@ -477,6 +482,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "-v"))
 			verbose = true;
+		else if (!strcmp(argv[i], "-mixed"))
+			only_mixed = true;
 		else if (!strcmp(argv[i], "-seconds") && i + 1 < argc)
 			seconds = strtoull(argv[++i], NULL, 0);
 		else if (!strcmp(argv[i], "-seed") && i + 1 < argc)
@@ -484,7 +491,8 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "-only") && i + 1 < argc && (have_only = true))
 			only = strtoull(argv[++i], NULL, 0);
 		else
-			return fprintf(stderr, "usage: %s [-seconds N] [-seed S] [-only I] [-v]\n",
+			return fprintf(stderr,
+				       "usage: %s [-seconds N] [-seed S] [-only I] [-mixed] [-v]\n",
 				       argv[0]),
 			       2;
 	}

@@ -820,9 +820,13 @@ void progen_make(struct progen *p, enum progen_kind kind, u64 seed)
 	seed_rng(&g, seed);
 	p->seed = seed;
 	p->cnt = 0;
-	main_program(&g);
-	subprograms(&g);
-	progen_callbacks(&g);
-	if (kind == PROGEN_MUTATED)
+	if (kind == PROGEN_MIXED) {
+		progen_mix(&g);
+	} else {
+		main_program(&g);
+		subprograms(&g);
+		progen_callbacks(&g);
+	}
+	if (kind == PROGEN_MUTATED || (kind == PROGEN_MIXED && !(seed % 4)))
 		mutate(&g, p->insns, p->cnt);
 }

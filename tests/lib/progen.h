@@ -7,6 +7,8 @@
  *   SAFE     built so that a verifier should accept it; R0 mixes all registers at the end
  *   RISKY    accesses memory at offsets that only range analysis can bound, in or out of bounds
  *   MUTATED  a SAFE one with some fields changed
+ *   MIXED    holds records of a ring (map 3), locks and dynptrs while callbacks and functions run; often a
+ *            verifier must refuse it
  */
 #ifndef UBPFFS_TESTS_PROGEN_H
 #define UBPFFS_TESTS_PROGEN_H
@@ -19,7 +21,7 @@
 #define PROGEN_HASH   8
 #define PROGEN_LOCK   24
 
-enum progen_kind { PROGEN_SAFE, PROGEN_RISKY, PROGEN_MUTATED };
+enum progen_kind { PROGEN_SAFE, PROGEN_RISKY, PROGEN_MUTATED, PROGEN_MIXED };
 
 struct progen {
 	u64 seed;

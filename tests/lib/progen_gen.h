@@ -79,4 +79,7 @@ void progen_statements(struct gen *g, u32 n);
 void progen_callback_call(struct gen *g);
 void progen_callbacks(struct gen *g);
 
+/* ---- progen_mix.c */
+void progen_mix(struct gen *g);
+
 #endif

@@ -52,11 +52,12 @@ struct run {
 		u8 *base;
 		u32 len;
 		bool constant; /* a key: it may be read */
+		bool record; /* of a ring, to be given back */
 		int lock; /* offset of the lock in it, or below 0 */
 	} values[MAX_VALUES];
 	u32 value_cnt;
 	struct bpf_spin_lock *held;
-	u32 records; /* dynptrs that must be given back */
+	u32 records; /* what must be given back, dynptrs or not */
 	u64 context;
 	u32 steps;
 };
@@ -647,12 +648,57 @@ static int copy_dynptr(struct run *run, bool read)
 	return err;
 }
 
+/* ---- records without a dynptr */
+
+static int reserve(struct run *run)
+{
+	const struct bpf_map *map = (const void *)(uintptr_t)run->r[1].v;
+	u32 len = (u32)run->r[2].v, n = run->value_cnt;
+
+	if (run->r[1].origin != MAP || map->map_type != BPF_MAP_TYPE_RINGBUF)
+		return fault(run, "R1 is no ring");
+	if (n == MAX_VALUES)
+		return -EOPNOTSUPP;
+	run->r[0] = (struct val){call_helper(run, &bpf_ringbuf_reserve_proto), NUMBER};
+	if (!run->r[0].v)
+		return 0;
+	run->values[n].base = (u8 *)(uintptr_t)run->r[0].v;
+	run->values[n].len = len;
+	run->values[n].constant = false;
+	run->values[n].record = true;
+	run->values[n].lock = -1;
+	run->r[0].origin = VALUE + run->value_cnt++;
+	run->records++;
+	return 0;
+}
+
+static int give_back(struct run *run, const struct bpf_func_proto *proto)
+{
+	u32 i = run->r[1].origin - VALUE;
+
+	if (run->r[1].origin < VALUE || !run->values[i].record ||
+	    run->r[1].v != (uintptr_t)run->values[i].base)
+		return fault(run, "R1 is no record");
+	run->values[i].record = false;
+	run->values[i].len = 0;
+	run->records--;
+	call_helper(run, proto);
+	forget(run, 0, 0);
+	return 0;
+}
+
 /* -EOPNOTSUPP: another helper. */
-static int dynptr_helper(struct run *run, s32 id)
+static int ring_helper(struct run *run, s32 id)
 {
 	switch (id) {
 	case BPF_FUNC_dynptr_from_mem:
 		return from_mem(run);
+	case BPF_FUNC_ringbuf_reserve:
+		return reserve(run);
+	case BPF_FUNC_ringbuf_submit:
+		return give_back(run, &bpf_ringbuf_submit_proto);
+	case BPF_FUNC_ringbuf_discard:
+		return give_back(run, &bpf_ringbuf_discard_proto);
 	case BPF_FUNC_ringbuf_reserve_dynptr:
 		return reserve_dynptr(run);
 	case BPF_FUNC_ringbuf_submit_dynptr:
@@ -704,7 +750,7 @@ static int call(struct run *run, const struct bpf_insn *insn)
 		err = 0;
 		break;
 	default:
-		err = dynptr_helper(run, insn->imm);
+		err = ring_helper(run, insn->imm);
 	}
 	forget(run, 1, 5);
 	return err;
