@@ -59,7 +59,21 @@ static int parse_line(struct fs_req *req, const char *line, size_t len, struct w
 	return 0;
 }
 
-static int explain(struct fs_req *req, int err)
+static const char *why_invalid(const struct wish *wish, u32 type, const struct bpf_prog *prog)
+{
+	if (wish->empty)
+		return "several programs are attached: name the one to detach";
+	if (prog->type != BPF_PROG_TYPE_CGROUP_SKB)
+		return "a program of type cgroup_skb goes here";
+	if (type == CGROUP_INET_INGRESS && prog->expected_attach_type == BPF_CGROUP_INET_EGRESS)
+		return "this program was made for egress: SEC(\"cgroup_skb/ingress\") goes here";
+	if (*wish->replace && !(wish->flags & BPF_F_ALLOW_MULTI))
+		return "replace goes with multi: PROGRAM multi replace OLD";
+	return "PROGRAM [override|multi|exclusive] [replace PROGRAM|detach] goes here";
+}
+
+static int explain(struct fs_req *req, int err, const struct wish *wish, u32 type,
+		   const struct bpf_prog *prog)
 {
 	switch (err) {
 	case -EPERM:
@@ -69,9 +83,7 @@ static int explain(struct fs_req *req, int err)
 	case -ENOENT:
 		return fs_error(req, ENOENT, "no such program is attached here");
 	case -EINVAL:
-		return fs_error(req, EINVAL,
-				"a program of type cgroup_skb for this direction goes here; where "
-				"several are attached, name the one to detach");
+		return fs_error(req, EINVAL, "%s", why_invalid(wish, type, prog));
 	case -E2BIG:
 		return fs_error(req, E2BIG, "at most %d programs can be attached here",
 				BPF_CGROUP_MAX_PROGS);
@@ -121,7 +133,7 @@ static int attach_line(struct fs_open *open, struct fs_req *req, const char *lin
 			err = cgroup_link_attach(dir, cgrp, type, obj, replace, flags);
 		tree_unlock();
 		cgroup_put(cgrp);
-		err = explain(req, err);
+		err = explain(req, err, wish, type, obj ? obj->prog : NULL);
 	}
 	if (obj)
 		store_put(obj);

@@ -11,7 +11,7 @@
 
 int control_prog_test_run(struct control_call *call)
 {
-	struct ubpffs_test_run args;
+	struct ubpffs_prog_run args;
 	struct bpf_test_run run = {.cancel = &call->req->cancel};
 	struct bpf_prog *prog;
 	char *out = NULL;

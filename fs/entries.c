@@ -104,8 +104,14 @@ static int write_slot(struct fs_req *req, struct bpf_map *map, const void *key, 
 				  flags);
 	store_put(obj);
 	if (err == -EINVAL)
-		return fs_error(req, EINVAL, "%s does not fit into this %s", name,
-				bpf_map_type_name(map->map_type));
+		return fs_error(
+			req, EINVAL,
+			kind == STORE_PROG
+				? "%s does not fit into this %s: its programs are all of one type"
+				: "%s does not fit into this %s: type, sizes and flags must be "
+				  "those of inner_map "
+				  "(of arrays max_entries, too)",
+			name, bpf_map_type_name(map->map_type));
 	return err ? err : TEXT_COMPLETE;
 }
 
@@ -125,6 +131,10 @@ static int explain_update(struct fs_req *req, const struct bpf_map *map, int err
 			req, ENOSPC,
 			"the filesystem of the state directory is full: what is written to this "
 			"map now does not outlive the server");
+	case -ENOENT:
+		return fs_error(req, ENOENT,
+				"no such entry: attaching a program to a cgroup makes the entries "
+				"of this map");
 	case -EPERM:
 		return fs_error(req, EPERM, "the map is frozen or read-only from outside");
 	default:
@@ -309,7 +319,8 @@ static int entries_create(struct fs_node *dir, struct fs_req *req, const char *n
 	if (parse_name(map, name, key))
 		err = fs_error(
 			req, EINVAL, "a key of this map is %s of %u bytes, as `ls` shows them",
-			map->key_size <= 8 ? "a number" : "the hexadecimal digits", map->key_size);
+			text_number_size(map->key_size) ? "a number" : "the hexadecimal digits",
+			map->key_size);
 	else
 		err = fs_node_keyed(dir, &entry_ops, key, map->key_size, out);
 	bpf_map_put(map);

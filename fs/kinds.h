@@ -28,6 +28,12 @@ extern const struct objdir_kind map_dir_kind;
 extern const struct objdir_kind prog_dir_kind;
 /* trace.c: M/trace_pipe */
 extern const struct fs_node_ops trace_pipe_ops;
+
+/*
+ * A file whose readers wait has a dot before its name and is not listed; what is listed is a link to it. Whoever copies or searches
+ * whole directories (cp -r, grep -r) goes by links: so that ends, and takes no value that somebody else waits for.
+ */
+extern const struct fs_node_ops waiting_link_ops;
 /* log.c: M/log */
 extern const struct fs_node_ops log_ops;
 

@@ -354,8 +354,9 @@ static void say_why(struct fs_req *req, int err, const struct load *load, const 
 		fs_error(req, -err, "%.*s: %.*s; progs/log has the rest",
 			 (int)strcspn(prog + 9, " \n"), prog + 9, (int)strcspn(why + 9, "\n"),
 			 why + 9);
-	else
-		fs_error(req, -err, "the object was refused: progs/log says why");
+	else if (*report)
+		fs_error(req, -err, "%.*s; progs/log has the rest", (int)strcspn(report, "\n"),
+			 report);
 }
 
 static struct bpf_object_load_opts load_opts(struct load *load)

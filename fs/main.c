@@ -67,7 +67,8 @@ static void usage(const char *self)
 	       "MOUNTPOINT\n"
 	       "ends the server.\n\n"
 	       "    -o state=DIR       where objects live (default: ubpffs in the user's runtime\n"
-	       "                       directory); made if it is missing, must be yours alone\n"
+	       "                       directory, else /tmp/ubpffs-UID); made if it is missing, "
+	       "must be yours alone\n"
 	       "    -o allow_other     other users may use the mount (root: this is the default)\n"
 	       "    -o trust_others    needed beside allow_other when the server is not root\n"
 	       "    -o owner_only      root: no allow_other\n"
@@ -175,8 +176,11 @@ static bool check_options(struct options *options, struct fuse_args *args)
 	if (!options->state)
 		options->state = tree_default_path();
 	if (!options->state) {
-		fprintf(stderr, "ubpffs: there is no runtime directory (XDG_RUNTIME_DIR): say -o "
-				"state=DIR\n");
+		fprintf(stderr,
+			"ubpffs: no runtime directory (XDG_RUNTIME_DIR), and /tmp/ubpffs-%u cannot "
+			"be made "
+			"or is somebody else's: say -o state=DIR\n",
+			geteuid());
 		return false;
 	}
 	return !fuse_opt_add_arg(args, "-odefault_permissions,fsname=ubpffs,subtype=ubpffs") &&

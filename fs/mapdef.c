@@ -141,6 +141,55 @@ bool mapdef_holds_maps(u32 type)
 	return type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS;
 }
 
+/* What a single type asks for; NULL when that is all right. */
+static const char *why_type(const struct bpf_map_spec *spec)
+{
+	size_t i = fixed_row(spec->map_type);
+
+	if (i < ARRAY_SIZE(fixed) && fixed[i].key_size >= 0 && spec->key_size != fixed[i].key_size)
+		return fixed[i].key_size ? "key_size is 4" : "it has no keys: key_size is 0";
+	if (i < ARRAY_SIZE(fixed) && fixed[i].value_size >= 0 &&
+	    spec->value_size != fixed[i].value_size)
+		return fixed[i].value_size ? "value_size is 4" : "value_size is 0";
+	switch (spec->map_type) {
+	case BPF_MAP_TYPE_LPM_TRIE:
+		if (!(spec->map_flags & BPF_F_NO_PREALLOC))
+			return "map_flags must hold 1 (BPF_F_NO_PREALLOC), before the last of the "
+			       "others";
+		return spec->key_size < 5 || spec->key_size > 260
+			       ? "key_size is 4 + the address's bytes, 1 to 256"
+			       : NULL;
+	case BPF_MAP_TYPE_RINGBUF:
+		return "max_entries is its size in bytes: a power of two, and whole pages";
+	case BPF_MAP_TYPE_STACK_TRACE:
+		return "value_size is 8 bytes (32 with BPF_F_STACK_BUILD_ID) for each of 1 to 127 "
+		       "addresses";
+	case BPF_MAP_TYPE_CGROUP_STORAGE:
+	case BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE:
+		if (spec->key_size != 8 && spec->key_size != 16)
+			return "key_size is 8 or 16";
+		return spec->max_entries ? "max_entries is 0" : NULL;
+	default:
+		return NULL;
+	}
+}
+
+const char *mapdef_why(const struct bpf_map_spec *spec)
+{
+	size_t i = fixed_row(spec->map_type);
+	bool known = i < ARRAY_SIZE(fixed);
+	const char *why = NULL;
+
+	if (!spec->key_size && !(known && !fixed[i].key_size))
+		return "key_size must not be 0";
+	if (!spec->value_size && !(known && !fixed[i].value_size))
+		return "value_size must not be 0";
+	if (!spec->max_entries && !(known && !fixed[i].max_entries))
+		return "max_entries must not be 0";
+	why = why_type(spec);
+	return why ? why : "these map_flags are not for this type";
+}
+
 bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec)
 {
 	size_t i = fixed_row(def->value[MAPDEF_TYPE]);

@@ -138,17 +138,20 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 		return fs_error(req, EBUSY,
 				"the map is alive and its attributes are fixed: make another one");
 	if (err == -E2BIG || err == -ENOMEM)
-		return fs_error(req, -err, "a map of %u entries of %u + %u bytes does not fit",
-				spec.max_entries, spec.key_size, spec.value_size);
+		return fs_error(req, -err,
+				"a %s map of %u entries of %u + %u bytes is too large: see Limits "
+				"in docs/reference.md",
+				bpf_map_type_name(spec.map_type), spec.max_entries, spec.key_size,
+				spec.value_size);
 	if (err == -EBADF)
 		return fs_error(req, EBADF, "the inner map %u is gone: write inner_map again",
 				spec.inner_map_id);
 	if (err == -EINVAL)
 		return fs_error(req, EINVAL,
 				"a %s map cannot have key_size %u, value_size %u, max_entries %u, "
-				"map_flags 0x%x",
+				"map_flags 0x%x: %s",
 				bpf_map_type_name(spec.map_type), spec.key_size, spec.value_size,
-				spec.max_entries, spec.map_flags);
+				spec.max_entries, spec.map_flags, mapdef_why(&spec));
 	return err;
 }
 
@@ -307,10 +310,10 @@ static const struct fs_attr map_attrs[] = {
 	{"raw", 0444, &raw_ops, 0},
 	{"inner_map", 0666, &map_attr_ops, MAPDEF_INNER},
 	{"push", 0222, &push_ops, 0},
-	{"pop", 0444, &pop_ops, 0},
+	{"pop", 0777, &waiting_link_ops, 0},
 	{"peek", 0444, &peek_ops, 0},
 	{"has", 0222, &has_ops, 0},
-	{"records", 0444, &records_ops, 0},
+	{"records", 0777, &waiting_link_ops, 0},
 	{"dump.json", 0444, &json_ops, 0},
 	{"symbols", 0666, &symbols_ops, 0},
 	{"mem", 0777, &mem_link_ops, 0},
@@ -319,6 +322,8 @@ static const struct fs_attr map_attrs[] = {
 	{"consumer", 0777, &ring_consumer_link_ops, STORE_RING_CONSUMER},
 	{"ring", 0444, &ring_data_file_ops, STORE_RING_DATA},
 	{"ring", 0777, &ring_data_link_ops, STORE_RING_DATA},
+	{".pop", 0444, &pop_ops, 0},
+	{".records", 0444, &records_ops, 0},
 };
 
 /* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
@@ -394,6 +399,16 @@ static bool type_has_file(u32 type, const struct fs_attr *attr)
 	return true;
 }
 
+/* What the link of that name leads to. */
+static const struct fs_attr *waiting_row(const char *name)
+{
+	const struct fs_attr *attr = map_attrs;
+
+	while (attr->name[0] != '.' || strcmp(attr->name + 1, name))
+		attr++;
+	return attr;
+}
+
 /* Before there is a map there are only its attributes. */
 static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 {
@@ -405,6 +420,8 @@ static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 		return mem_of_dir(dir) == attr->ops;
 	if (is_ringmem(attr))
 		return ringmem_of_dir(dir, attr->arg) == attr->ops;
+	if (attr->ops == &waiting_link_ops)
+		attr = waiting_row(attr->name);
 	if (attr->ops == &records_ops) {
 		u32 type = type_of_dir(dir, alive);
 

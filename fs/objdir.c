@@ -90,7 +90,7 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 	for (; cursor <= kind->attr_cnt; cursor++) {
 		const struct fs_attr *attr = &kind->attrs[cursor - 1];
 
-		if (!row_visible(kind, dir, cursor - 1, alive))
+		if (attr->name[0] == '.' || !row_visible(kind, dir, cursor - 1, alive))
 			continue;
 		if (!emit(arg, attr->name, cursor + 1, attr->ops->type, dir->ino << 8 | cursor))
 			break;

@@ -77,7 +77,8 @@ int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, bool
 	struct tree_names *names = open->priv;
 
 	for (; cursor < own; cursor++)
-		if (!emit(arg, rows[cursor].name, cursor + 1, rows[cursor].ops->type,
+		if (rows[cursor].name[0] != '.' &&
+		    !emit(arg, rows[cursor].name, cursor + 1, rows[cursor].ops->type,
 			  open->node->ino << 8 | (cursor + 1)))
 			return 0;
 	if (cursor == own || !names) {
@@ -270,6 +271,18 @@ const struct fs_node_ops user_dir_ops = {
 	.rmdir = user_rmdir,
 	.link = user_link,
 	.rename = user_rename,
+};
+
+static int waiting_readlink(struct fs_node *node, struct fs_req *req, char *buf, size_t len)
+{
+	snprintf(buf, len, ".%s", node->attr->name);
+	return 0;
+}
+
+const struct fs_node_ops waiting_link_ops = {
+	.name = "link to a file whose readers wait",
+	.type = S_IFLNK,
+	.readlink = waiting_readlink,
 };
 
 const struct fs_node_ops symlink_ops = {

@@ -168,10 +168,15 @@ SHOW_OPS(metrics_ops, metrics_show);
 
 /* Only ever add at the end: rows are part of node ids. */
 static const struct fs_attr root_attrs[] = {
-	{"README", 0444, &readme_ops, 0},     {"version", 0444, &version_ops, 0},
-	{"features", 0444, &features_ops, 0}, {"log", 0444, &log_ops, 0},
-	{"metrics", 0444, &metrics_ops, 0},   {"trace_pipe", 0444, &trace_pipe_ops, 0},
-	{"ids", 0777, &ids_ops, 0},	      {"ctl", 0666, &ctl_ops, 0},
+	{"README", 0444, &readme_ops, 0},
+	{"version", 0444, &version_ops, 0},
+	{"features", 0444, &features_ops, 0},
+	{"log", 0444, &log_ops, 0},
+	{"metrics", 0444, &metrics_ops, 0},
+	{"trace_pipe", 0777, &waiting_link_ops, 0},
+	{"ids", 0555, &ids_ops, 0},
+	{"ctl", 0666, &ctl_ops, 0},
+	{".trace_pipe", 0444, &trace_pipe_ops, 0},
 };
 
 static int find_row(const char *name)

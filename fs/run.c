@@ -125,7 +125,7 @@ static int run_error(struct fs_req *req, struct run *run, int err)
 	if (err == -EINVAL)
 		return fs_error(req, EINVAL,
 				"%zu bytes are no input for a %s program (an Ethernet frame has at "
-				"least 14)",
+				"least 14, and here at most 65536)",
 				run->in_len, type);
 	if (err == -EOPNOTSUPP)
 		return fs_error(req, EOPNOTSUPP, "this build has no test run for %s", type);

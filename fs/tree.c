@@ -12,6 +12,10 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 
+/* How long a start waits for another server of the same state to end: 2 s. */
+#define LOCK_TRIES    40
+#define LOCK_PAUSE_US 50000
+
 struct tree tree = {-1, -1, -1, -1, -1, NULL, 0, NULL, false};
 
 static pthread_rwlock_t tree_lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -38,6 +42,16 @@ static bool is_dir(const char *path)
 	return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
+/* In a directory where everybody may make names: made by us, no link. There it cannot be replaced then. */
+static bool own_dir(const char *path)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return false;
+	return !lstat(path, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
 char *tree_default_path(void)
 {
 	const char *run = getenv("XDG_RUNTIME_DIR");
@@ -48,9 +62,14 @@ char *tree_default_path(void)
 		run = "/run";
 	else if (!run || run[0] != '/' || !is_dir(run))
 		run = is_dir(user) ? user : NULL;
-	if (run && asprintf(&path, "%s/ubpffs", run) < 0)
-		path = NULL;
-	return path;
+	if (run)
+		return asprintf(&path, "%s/ubpffs", run) < 0 ? NULL : path;
+	if (asprintf(&path, "/tmp/ubpffs-%u", geteuid()) < 0)
+		return NULL;
+	if (own_dir(path))
+		return path;
+	free(path);
+	return NULL;
 }
 
 static int tree_why(char **why, int err, const char *path, const char *what)
@@ -117,6 +136,17 @@ static int tree_make_roots(void)
 	return err;
 }
 
+/* A server whose mount was just taken away needs a moment to end. */
+static int tree_lock_state(void)
+{
+	for (int tries = 0; flock(tree.lock_fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if (errno != EWOULDBLOCK || tries == LOCK_TRIES)
+			return -1;
+		usleep(LOCK_PAUSE_US);
+	}
+	return 0;
+}
+
 int tree_open(const char *path, char **why)
 {
 	char full[PATH_MAX];
@@ -139,7 +169,7 @@ int tree_open(const char *path, char **why)
 	tree.lock_fd = openat(tree.dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (tree.lock_fd < 0)
 		return tree_why(why, errno, path, "cannot make the lock");
-	if (flock(tree.lock_fd, LOCK_EX | LOCK_NB) < 0)
+	if (tree_lock_state() < 0)
 		return tree_why(why, errno == EWOULDBLOCK ? EBUSY : errno, path,
 				"another server uses this state directory");
 	err = tree_open_counter();

@@ -31,7 +31,7 @@ struct tree {
 extern struct tree tree;
 
 /* Where the state is when nobody says: $XDG_RUNTIME_DIR/ubpffs, /run/user/UID/ubpffs, /run/ubpffs for root.
- * malloc()ed, or NULL when there is no such place. */
+ * /tmp/ubpffs-UID when those are not there. malloc()ed, or NULL when there is no such place. */
 char *tree_default_path(void);
 /* Create or check the directory (0700, ours) and lock it. On failure *why says it in a sentence. */
 int tree_open(const char *path, char **why);

@@ -35,7 +35,7 @@ static int usage(FILE *out)
 
 	fprintf(out, "usage: ubpfctl [-m MOUNT] COMMAND ...\n\n");
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(out, "  %-6s %-30s %s\n", commands[i].name, commands[i].usage,
+		fprintf(out, "  %s %s\n         %s\n", commands[i].name, commands[i].usage,
 			commands[i].what);
 	fprintf(out,
 		"\nMOUNT defaults to $UBPFFS_MOUNT, then to the first ubpffs that is mounted.\n");

@@ -601,7 +601,7 @@ EXPORT int bpf_prog_test_run(int prog_fd, int repeat, const void *data, unsigned
 			     void *data_out, unsigned int *size_out, unsigned int *retval,
 			     unsigned int *duration)
 {
-	struct ubpffs_test_run run = {
+	struct ubpffs_prog_run run = {
 		.data_size_in = size, .data_size_out = data_out ? *size_out : 0, .repeat = repeat};
 	struct piece in[2] = {{&run, sizeof(run)}, {data, size}};
 	struct ubpffs_io io = {.out_len = sizeof(run) + run.data_size_out};

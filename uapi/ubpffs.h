@@ -61,7 +61,7 @@ enum ubpffs_cmd {
 	UBPFFS_MAP_DELETE_BATCH = 9, /* in: count * K */
 
 	/* program fd */
-	UBPFFS_PROG_TEST_RUN = 16, /* in: struct ubpffs_test_run, data, ctx  out: the same */
+	UBPFFS_PROG_TEST_RUN = 16, /* in: struct ubpffs_prog_run, data, ctx  out: the same */
 
 	/* map fd or program fd */
 	UBPFFS_OBJ_GET_INFO = 24, /* out: struct bpf_map_info or struct bpf_prog_info, pointers 0 */
@@ -84,7 +84,7 @@ enum ubpffs_cmd {
 	UBPFFS_DROP = 50, /* forget the transfer */
 };
 
-struct ubpffs_test_run {
+struct ubpffs_prog_run {
 	__u32 data_size_in;
 	__u32 ctx_size_in;
 	__u32 data_size_out; /* in: room wanted; out: size */

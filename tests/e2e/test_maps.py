@@ -349,3 +349,30 @@ def test_a_full_state_filesystem(cold):
         cold.end()
     finally:
         subprocess.run(["umount", "-l", parent], timeout=WAIT)
+
+
+@pytest.mark.parametrize("attrs, why", [
+    ("lpm_trie key_size=8 value_size=4 max_entries=3", "map_flags must hold 1"),
+    ("lpm_trie key_size=4 value_size=4 map_flags=1 max_entries=3", "key_size is 4 + "),
+    ("ringbuf max_entries=5000", "power of two"),
+    ("stack_trace value_size=1020 max_entries=3", "8 bytes"),
+    ("hash key_size=0 value_size=4 max_entries=3", "key_size must not be 0"),
+    ("hash key_size=4 value_size=0 max_entries=3", "value_size must not be 0"),
+    ("queue value_size=4 max_entries=0", "max_entries must not be 0"),
+    ("array key_size=8 value_size=4 max_entries=3", "key_size is 4"),
+    ("hash key_size=4 value_size=4 map_flags=0x4000 max_entries=3", "map_flags are not"),
+    ("cgroup_storage key_size=4 value_size=4", "8 or 16"),
+])
+def test_why_a_definition_is_refused(m, attrs, why):
+    kind, *rest = attrs.split()
+    lines = ["mkdir $M/maps/x; cd $M/maps/x; echo %s > type" % kind]
+    lines += ["echo %s > %s" % tuple(reversed(a.split("="))) for a in rest]
+    m.fails("; ".join(lines), "Invalid argument")
+    assert why in m.log().splitlines()[-1]
+    m.sh("! test -e $M/maps/x/map")
+
+
+def test_sentence_about_a_key(m):
+    m.sh("mkdir $M/maps/h; cd $M/maps/h; echo hash > type; echo 6 > key_size; echo 4 > value_size; echo 2 > max_entries")
+    m.fails("echo 1 > $M/maps/h/entries/12", "Invalid argument")
+    assert "hexadecimal digits of 6 bytes" in m.log()

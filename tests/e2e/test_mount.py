@@ -213,11 +213,48 @@ def test_default_state_directory(user_mount):
     subprocess.run(["fusermount3", "-u", m.path], check=True, timeout=WAIT)
 
 
+def test_default_state_directory_without_runtime_directory(user_mount):
+    """As after su, or in a container: /tmp/ubpffs-UID, when nobody else has made it."""
+    m = user_mount
+    path = "/tmp/ubpffs-%d" % m.user
+    if os.path.isdir("/run/user/%d" % m.user) or os.path.lexists(path):
+        pytest.skip("this user has a runtime directory, or a state in " + path)
+    env = {k: v for k, v in os.environ.items() if k != "XDG_RUNTIME_DIR"}
+
+    def start():
+        return subprocess.run([SERVER, m.path], capture_output=True, text=True, timeout=WAIT, env=env,
+                              **as_user(m.user))
+    try:
+        os.symlink(m.base, path)
+        assert "say -o state=DIR" in start().stderr
+        os.unlink(path)
+        r = start()
+        assert r.returncode == 0, r.stderr
+        assert os.path.isdir(path + "/objects")
+        subprocess.run(["fusermount3", "-u", m.path], check=True, timeout=WAIT)
+    finally:
+        subprocess.run(["rm", "-rf", path], check=True)
+
+
+def test_start_waits_for_the_server_before(m):
+    """fusermount3 -u returns before the server has ended."""
+    for _ in range(3):
+        subprocess.run(["fusermount3", "-u", m.path], check=True, timeout=WAIT)
+        r = subprocess.run([SERVER, "-o", "state=" + m.state, m.path], capture_output=True, text=True, timeout=WAIT)
+        assert r.returncode == 0, r.stderr
+
+
 def test_grep_and_cp_end(m):
-    """Readers that may wait honour O_NONBLOCK or are bounded: tools that read everything come to an end."""
+    """Readers that may wait honour O_NONBLOCK and stand behind links: tools that read everything come to an end, and
+    take nothing out of a queue."""
     m.load("count_ports")
-    m.sh("timeout 60 cp -r $M/progs $M/maps $T/copy; rm -rf $T/copy", check=False)
-    m.sh("timeout 60 grep -r nothing-like-this $M/progs $M/maps $M/ids; test $? -ne 124")
+    m.load("ringbuf")
+    m.sh("mkdir $M/maps/q; cd $M/maps/q; echo queue > type; echo 4 > value_size; echo 3 > max_entries; echo 5 > push")
+    m.sh("timeout 60 cp -r $M/progs $M/maps $M/trace_pipe $T/; test $? -ne 124; test -e $T/maps/q/dump && rm -rf $T/maps")
+    m.sh("timeout 60 cp -a $M $T/copy; test $? -ne 124; rm -rf $T/copy")
+    m.sh("timeout 60 grep -r nothing-like-this $M; test $? -ne 124; find $M >/dev/null; tar cf $T/tar -C $M .")
+    assert "trace_pipe" in os.listdir(m.path) and ".trace_pipe" not in os.listdir(m.path)
+    assert m.out("cat $M/maps/q/dump; cat $M/maps/q/pop") == "5\n5\n"
     fd = os.open(m.p("trace_pipe"), os.O_RDONLY | os.O_NONBLOCK)
     with pytest.raises(BlockingIOError):
         os.read(fd, 100)
