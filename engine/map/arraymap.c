@@ -167,11 +167,27 @@ static int array_map_get_next_key(struct bpf_map *map, const void *key, void *ne
 	return bpf_array_get_next_key(map, key, next_key);
 }
 
+/*
+ * The keys of the walks that this thread is in, the outermost first. A program may keep a key's address beyond the
+ * callback, so it is that of memory which never holds anything but keys: not of our stack. Walks nested deeper share.
+ */
+#define NESTED_WALKS 32
+
+static __thread struct {
+	u32 depth, keys[NESTED_WALKS];
+} walks __attribute__((tls_model("initial-exec")));
+
 /* One turn of bpf_for_each_map_elem: does it go on? */
 static bool for_each_elem(struct bpf_map *map, u32 index, void *value, u64 callback, u64 ctx)
 {
-	return !bpf_callback_call(callback, (uintptr_t)map, (uintptr_t)&index, (uintptr_t)value,
-				  ctx);
+	u32 depth = walks.depth, *key = &walks.keys[depth % NESTED_WALKS];
+	bool more;
+
+	*key = index;
+	walks.depth = depth + 1;
+	more = !bpf_callback_call(callback, (uintptr_t)map, (uintptr_t)key, (uintptr_t)value, ctx);
+	walks.depth = depth;
+	return more;
 }
 
 static long array_map_for_each_callback(struct bpf_map *map, u64 callback, u64 ctx)

@@ -313,6 +313,44 @@ static void walks_beside_changes(void **state)
 	drop(race.map);
 }
 
+/* A program may keep a key's address: an array's keys lie in memory that never holds anything else. */
+static u64 kept_keys[2];
+
+CALLBACK(keep_inner)
+{
+	kept_keys[1] = key;
+	return 1;
+}
+
+CALLBACK(keep_outer)
+{
+	struct bpf_map *map = (struct bpf_map *)(uintptr_t)map_addr;
+
+	kept_keys[0] = key;
+	map->ops->map_for_each_callback(map, (uintptr_t)keep_inner, 0);
+	return number_of(map, key) == 2;
+}
+
+static void array_keys_outlive_the_walk(void **state)
+{
+	static const enum bpf_map_type types[] = {BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY};
+
+	for (u32 t = 0; t < ARRAY_SIZE(types); t++) {
+		struct bpf_map *map = make(types[t], 4, 4);
+		uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+		bpf_run_enter();
+		map->ops->map_for_each_callback(map, (uintptr_t)keep_outer, 0);
+		for (u32 i = 0; i < 2; i++) /* not on the stack below us */
+			assert_true(kept_keys[i] > here || here - kept_keys[i] > 1 << 16);
+		assert_true(kept_keys[0] != kept_keys[1]);
+		assert_int_equal(number_of(map, kept_keys[0]), 2);
+		assert_int_equal(number_of(map, kept_keys[1]), 0);
+		bpf_run_exit();
+		drop(map);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +360,7 @@ int main(void)
 		cmocka_unit_test(B_deleted_entries_are_safe),
 		cmocka_unit_test(C_the_walk_ends),
 		cmocka_unit_test(walks_beside_changes),
+		cmocka_unit_test(array_keys_outlive_the_walk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
