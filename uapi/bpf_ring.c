@@ -125,7 +125,8 @@ EXPORT long bpf_ring_consume(struct bpf_ring *ring, bpf_ring_fn fn, void *ctx)
 		if (len & BPF_RINGBUF_BUSY_BIT)
 			break;
 		size = ((len & ~RECORD_BITS) + BPF_RINGBUF_HDR_SZ + 7) & ~7u;
-		if (size > producer - pos) { /* the position is not the beginning of a record */
+		/* Another consumer set the position to what is no record, or not any more. */
+		if (producer - pos > ring->size || size > producer - pos) {
 			errno = EBADMSG;
 			return -1;
 		}

@@ -328,6 +328,26 @@ def test_hostile_consumer(m, ring):
     assert r.wait() == 1 and r.consume() == 1
 
 
+def test_position_of_long_ago(m, ring):
+    """Another consumer sets the position back to what was overwritten since: an error, and nothing is read there."""
+    need_passthrough(m)
+    r, producer = ring(), Producer(m)
+    r.until(3 * SIZE // 24)
+    producer.end()
+    r.stop_at = None
+    while r.consume():
+        pass
+    fd = os.open(m.p("maps/stream/consumer"), os.O_RDWR)
+    page = mapping(fd, PAGE, READ | WRITE)
+    os.close(fd)
+    try:
+        for pos in (0, 8, 16, 24, SIZE):
+            ctypes.c_uint64.from_address(page).value = pos
+            assert (r.consume(), ctypes.get_errno()) == (-1, errno.EBADMSG)
+    finally:
+        LIBC.munmap(page, PAGE)
+
+
 CHILD = r"""
 import os, sys, ctypes
 sys.path.insert(0, %r)
