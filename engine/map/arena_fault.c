@@ -25,10 +25,14 @@ struct part {
 	size_t size;
 	struct bpf_arena *arena;
 	u8 *replaced; /* a bit a page, made at the first fault */
-	struct part *next;
+	struct part *next; /* of all */
+	struct part *peer; /* in its bucket, or of those that are unused */
 };
 
+#define BUCKETS 4096u
+
 static struct part *parts;
+static struct part *buckets[BUCKETS], *unused; /* by where it starts, for who maps and unmaps */
 static struct bpf_lock lock;
 static struct sigaction old_action;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -44,6 +48,11 @@ static struct part *part_find(uintptr_t addr)
 			return p;
 	}
 	return NULL;
+}
+
+static struct part **bucket_of(const void *start)
+{
+	return &buckets[(uintptr_t)start / PAGE % BUCKETS];
 }
 
 /* Two threads may have met the same hole: the second finds the page there. */
@@ -106,13 +115,14 @@ static void install(void)
 /* The lock is never held while SIGBUS could come: nothing here touches an arena. */
 int bpf_arena_watch(struct bpf_arena *arena, void *start, size_t size)
 {
-	struct part *p;
+	struct part **bucket = bucket_of(start), *p;
 
 	pthread_once(&once, install);
 	bpf_lock(&lock);
-	for (p = parts; p && p->start; p = p->next)
-		;
-	if (!p) {
+	p = unused;
+	if (p) {
+		unused = p->peer;
+	} else {
 		p = calloc(1, sizeof(*p));
 		if (p) {
 			p->next = parts;
@@ -122,6 +132,8 @@ int bpf_arena_watch(struct bpf_arena *arena, void *start, size_t size)
 	if (p) {
 		p->size = size;
 		p->arena = arena;
+		p->peer = *bucket;
+		*bucket = p;
 		__atomic_store_n(&p->start, (uintptr_t)start, __ATOMIC_RELEASE);
 	}
 	bpf_unlock(&lock);
@@ -130,12 +142,15 @@ int bpf_arena_watch(struct bpf_arena *arena, void *start, size_t size)
 
 void bpf_arena_unwatch(const void *start)
 {
-	struct part *p;
+	struct part **at = bucket_of(start), *p;
 
 	bpf_lock(&lock);
-	for (p = parts; p && p->start != (uintptr_t)start; p = p->next)
-		;
+	while ((p = *at) && p->start != (uintptr_t)start)
+		at = &p->peer;
 	if (p) {
+		*at = p->peer;
+		p->peer = unused;
+		unused = p;
 		__atomic_store_n(&p->start, 0, __ATOMIC_RELEASE);
 		if (p->replaced)
 			munmap(p->replaced, p->size / PAGE / 8 + 1);
