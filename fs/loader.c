@@ -173,6 +173,15 @@ static int keep_types(struct load *load, const struct bpf_object_file *obj, stru
 	return err;
 }
 
+static const char *why_no_map(const struct bpf_map_spec *spec, int err)
+{
+	if (err == -EINVAL)
+		return mapdef_why(spec);
+	if (err == -EOPNOTSUPP && spec->spin_lock_end && bpf_map_ops_find(spec->map_type))
+		return "values of this type hold no bpf_spin_lock";
+	return strerror(-err);
+}
+
 /* bpf_object_load()'s question for each map */
 static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index,
 			const struct bpf_map_spec *spec, struct bpf_map **map, bool *existing,
@@ -203,7 +212,7 @@ static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index
 				  "max_entries %u, map_flags 0x%x: %s",
 				  name, bpf_map_type_name(spec->map_type) ?: "unknown",
 				  spec->key_size, spec->value_size, spec->max_entries,
-				  spec->map_flags, strerror(-err));
+				  spec->map_flags, why_no_map(spec, err));
 	err = keep_types(load, obj, *map);
 	if (err) {
 		bpf_map_put(*map);

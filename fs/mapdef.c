@@ -187,7 +187,10 @@ const char *mapdef_why(const struct bpf_map_spec *spec)
 	if (!spec->max_entries && !(known && !fixed[i].max_entries))
 		return "max_entries must not be 0";
 	why = why_type(spec);
-	return why ? why : "these map_flags are not for this type";
+	if (why)
+		return why;
+	return spec->map_flags ? "these map_flags are not for this type"
+			       : "the type does not allow that";
 }
 
 bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec)

@@ -174,7 +174,7 @@ static const struct fs_attr root_attrs[] = {
 	{"log", 0444, &log_ops, 0},
 	{"metrics", 0444, &metrics_ops, 0},
 	{"trace_pipe", 0777, &waiting_link_ops, 0},
-	{"ids", 0555, &ids_ops, 0},
+	{"ids", 0755, &ids_ops, 0},
 	{"ctl", 0666, &ctl_ops, 0},
 	{".trace_pipe", 0444, &trace_pipe_ops, 0},
 };

@@ -60,6 +60,24 @@ static char *first_mount(void)
 	return found;
 }
 
+/* The caller's last line in M/log, malloc()ed, or NULL. */
+static char *last_line(void)
+{
+	char *log = read_in_mount("log"), *last = NULL;
+	size_t n = log ? strlen(log) : 0;
+
+	if (n) {
+		log[n - 1] = 0;
+		last = strrchr(log, '\n');
+		last = strdup(last ? last + 1 : log);
+	}
+	free(log);
+	return last;
+}
+
+/* What the log ended with when we began: older than anything that fails here. */
+static char *old_line;
+
 const char *mount_point(void)
 {
 	static const char *path;
@@ -78,6 +96,7 @@ const char *mount_point(void)
 			errno == EINVAL ? "not a ubpffs" : strerror(errno));
 		exit(1);
 	}
+	old_line = last_line();
 	return path;
 }
 
@@ -143,17 +162,14 @@ char *read_in_mount(const char *fmt, ...)
 
 int fail(const char *what)
 {
-	char *log, *last;
 	int err = errno;
+	char *last;
 
 	fprintf(stderr, "ubpfctl: %s: %s\n", what, strerror(err));
-	log = read_in_mount("log");
-	if (log && *log) {
-		log[strlen(log) - 1] = 0;
-		last = strrchr(log, '\n');
-		fprintf(stderr, "%s\n", last ? last + 1 : log);
-	}
-	free(log);
+	last = last_line();
+	if (last && (!old_line || strcmp(last, old_line)))
+		fprintf(stderr, "%s\n", last);
+	free(last);
 	return 1;
 }
 

@@ -401,7 +401,8 @@ int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 
 	else
 		err = -EOPNOTSUPP;
 	bpf_rcu_read_unlock();
-	if (!err && map->elem_size && unlikely(READ_ONCE(map->arena->lossy))) /* an array: it may not last */
+	/* An array: it may not last. */
+	if (!err && map->elem_size && unlikely(READ_ONCE(map->arena->lossy)))
 		return -ENOSPC;
 	if (!err && unlikely(bpf_map_mmap_sealed(map)))
 		bpf_map_mirror_elem(map, key);

@@ -194,7 +194,8 @@ static int open_interface(struct source *src, struct pcap_source *ps)
 	pcap_set_buffer_size(ps->pcap, RING_BYTES);
 	err = pcap_activate(ps->pcap);
 	if (err == PCAP_ERROR_PERM_DENIED)
-		return source_why(src, EPERM, "%s: the server has no right to capture", name);
+		return source_why(src, EPERM,
+				  "%s: the server has no right to capture (CAP_NET_RAW)", name);
 	if (err < 0)
 		return source_why(src, EIO, "%s: %s", name, pcap_geterr(ps->pcap));
 	if (pcap_setnonblock(ps->pcap, 1, error))

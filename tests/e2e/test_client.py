@@ -295,3 +295,12 @@ def test_example(m):
     assert r.stdout.startswith("protocol 1: 1\nprotocol 6: 3\nprotocol 17: 2\nthe unsafe one: Permission denied\n")
     assert "R0 invalid mem access 'map_value_or_null'" in r.stdout
     m.wait_live(0, 0)
+
+
+def test_ubpfctl_shows_only_the_log_line_of_its_own_failure(m):
+    ctl, progs = os.path.join(BUILD, "ubpfctl") + " -m $M ", os.path.join(BUILD, "tests/progs/")
+    m.fails("cat %s > $M/progs/new" % (progs + "reject_null_check.bpf.o"), "Permission denied")
+    r = m.sh(ctl + "flame nope", check=False)
+    assert r.returncode == 1 and "nope" in r.stderr and "reject_null_check" not in r.stderr
+    r = m.sh(ctl + "load " + progs + "refuse_type.bpf.o", check=False)
+    assert r.returncode == 1 and "this build has no program type kprobe" in r.stderr.splitlines()[-1]
