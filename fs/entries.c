@@ -316,7 +316,10 @@ static int entries_create(struct fs_node *dir, struct fs_req *req, const char *n
 
 	if (err)
 		return err;
-	if (parse_name(map, name, key))
+	if (map->key_size > ENTRIES_MAX_KEY)
+		err = fs_error(req, EINVAL, "keys of %u bytes are too long for names: use dump",
+			       map->key_size);
+	else if (parse_name(map, name, key))
 		err = fs_error(
 			req, EINVAL, "a key of this map is %s of %u bytes, as `ls` shows them",
 			text_number_size(map->key_size) ? "a number" : "the hexadecimal digits",

@@ -376,3 +376,6 @@ def test_sentence_about_a_key(m):
     m.sh("mkdir $M/maps/h; cd $M/maps/h; echo hash > type; echo 6 > key_size; echo 4 > value_size; echo 2 > max_entries")
     m.fails("echo 1 > $M/maps/h/entries/12", "Invalid argument")
     assert "hexadecimal digits of 6 bytes" in m.log()
+    m.sh("mkdir $M/maps/k; cd $M/maps/k; echo hash > type; echo 128 > key_size; echo 4 > value_size; echo 2 > max_entries")
+    m.fails("echo 1 > $M/maps/k/entries/12", "Invalid argument")
+    assert "use dump" in m.log()
