@@ -160,7 +160,7 @@ static int check_mem_arg(struct bpf_verifier_env *env, u32 regno, u32 size)
 	int err;
 
 	if (register_is_null(reg))
-		return 0;
+		return mark_chain_precision(env, regno); /* see check_func_arg() */
 	/* The function looks for NULL itself. */
 	mark_ptr_not_null(reg);
 	err = check_helper_mem_access(env, regno, size, BPF_READ, true, NULL);

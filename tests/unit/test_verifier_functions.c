@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "tests/lib/object.h"
+#include "uapi/bpf_insn.h"
 #include "verifier/verifier.h"
 
 #define MAX_MAPS 8
@@ -118,6 +119,66 @@ static void global_must_check_null(void **state)
 	done(&c);
 }
 
+/*
+ * The object's program with another main function: what it calls stays, and so do the types. Ways meet before a call
+ * with NULL on the first and any number on the second.
+ */
+static void null_is_not_any_number(void **state)
+{
+	const struct bpf_insn before[] = {
+		BPF_EMIT_CALL(BPF_FUNC_get_prandom_u32),
+		BPF_MOV64_REG(BPF_REG_6, BPF_REG_0),
+		BPF_MOV64_REG(BPF_REG_1, BPF_REG_6),
+		BPF_JMP_IMM(BPF_JGT, BPF_REG_6, 100, 1),
+		BPF_MOV64_IMM(BPF_REG_1, 0),
+	};
+	struct bpf_prog_load_attr attr = {.prog_type = BPF_PROG_TYPE_SCHED_CLS, .license = "GPL"};
+	struct bpf_object_file *obj;
+	const struct bpf_object_prog *p;
+	struct bpf_verdict verdict;
+	struct bpf_insn insns[4096];
+	struct bpf_func_info funcs[2];
+	struct bpf_prog *prog;
+	struct bpf_log log;
+	u32 n = 0, start;
+	size_t size;
+	void *data = test_object_bytes("reject_global_null", &size);
+
+	assert_int_equal(bpf_object_read(data, size, NULL, &obj), 0);
+	free(data);
+	p = test_object_prog(obj, "caller");
+	assert_int_equal(p->func_info_cnt, 2);
+	memcpy(funcs, p->func_info, sizeof(funcs));
+	for (; n < ARRAY_SIZE(before); n++)
+		insns[n] = before[n];
+	for (u32 i = 0; i < 20; i++) /* far enough for a checkpoint */
+		insns[n++] = (struct bpf_insn)BPF_JMP_A(0);
+	insns[n++] = (struct bpf_insn)BPF_CALL_REL(2);
+	insns[n++] = (struct bpf_insn)BPF_MOV64_IMM(BPF_REG_0, 0);
+	insns[n++] = (struct bpf_insn)BPF_EXIT_INSN();
+	/* if (!p) return 0; return *p; */
+	start = n;
+	insns[n++] = (struct bpf_insn)BPF_MOV64_IMM(BPF_REG_0, 0);
+	insns[n++] = (struct bpf_insn)BPF_JMP_IMM(BPF_JEQ, BPF_REG_1, 0, 1);
+	insns[n++] = (struct bpf_insn)BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_1, 0);
+	insns[n++] = (struct bpf_insn)BPF_EXIT_INSN();
+	funcs[1].insn_off = start;
+	attr.insns = insns;
+	attr.insn_cnt = n;
+	attr.btf = obj->btf;
+	attr.func_info = funcs;
+	attr.func_info_cnt = 2;
+	prog = bpf_prog_alloc(&attr);
+	assert_non_null(prog);
+	bpf_log_init(&log, 2, 0);
+	assert_int_equal(bpf_check(prog, &log, NULL, &verdict), -EINVAL);
+	assert_non_null(strstr(bpf_log_text(&log), "is global and assumed valid"));
+	bpf_prog_put(prog);
+	bpf_verdict_free(&verdict);
+	bpf_log_free(&log);
+	bpf_object_file_free(obj);
+}
+
 static void static_returns_a_pointer(void **state)
 {
 	struct checked c;
@@ -168,6 +229,7 @@ int main(void)
 		cmocka_unit_test(global_with_memory),
 		cmocka_unit_test(globals_are_walked_once),
 		cmocka_unit_test(global_must_check_null),
+		cmocka_unit_test(null_is_not_any_number),
 		cmocka_unit_test(static_returns_a_pointer),
 		cmocka_unit_test(packet_load_ends_the_function),
 		cmocka_unit_test(tail_call_ends_the_function),
