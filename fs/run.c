@@ -11,6 +11,7 @@
 #include "fs/metrics.h"
 #include "fs/reports.h"
 #include "fs/store.h"
+#include "fs/watch.h"
 #include "core/run.h"
 
 #include <stdio.h>
@@ -212,9 +213,13 @@ static void run_release(struct fs_open *open)
 {
 	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
 	struct run *run = open->priv;
+	struct watch watch = {0};
 
-	if (run->has_input)
+	if (run->has_input) { /* nobody waits for it; but the server may end */
+		watch_born(&watch, &req);
 		run_start(open, &req);
+		watch_remove(&watch);
+	}
 	run_move(open, REPORT_NONE);
 	if (run->prog)
 		bpf_prog_put(run->prog);

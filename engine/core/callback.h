@@ -16,6 +16,9 @@
 
 struct bpf_interp_insn;
 
+/* bpf_run_cancelled() for the loops that the rewriter makes. */
+u64 bpf_run_cancelled_call(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
+
 u64 bpf_interp_callback(const struct bpf_interp_insn *entry, const u64 *args);
 
 static inline u64 bpf_callback_call(u64 callback, u64 r1, u64 r2, u64 r3, u64 r4)

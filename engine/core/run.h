@@ -28,10 +28,22 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 	const struct bpf_sample *sample; /* what the event saw (core/sample.h), or NULL */
 	struct bpf_spin_lock *spin_lock; /* held by the program (map/spin_lock.h), or NULL */
 	const struct bpf_cgroup_storages *storages; /* of the attachment that runs, or NULL */
+	const volatile bool
+		*cancel; /* set: the run is to end soon (bpf_run_cancelled()), or NULL */
 	void **guard; /* where a fault in native code goes, innermost first (run.c) */
 };
 
 extern __thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec")));
+
+/*
+ * Loops in callbacks of loops could run for years, and nobody can stop native code. But a loop may always end early, for
+ * all the verifier knows; so in a run that is cancelled none begins any more, and those that are under way go through
+ * their rounds doing nothing but that.
+ */
+static inline bool bpf_run_cancelled(void)
+{
+	return bpf_this.cancel && *bpf_this.cancel;
+}
 
 u32 bpf_nr_slots(void);
 void bpf_run_enter(void);

@@ -23,14 +23,14 @@ static u64 now_ns(void)
 	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
 }
 
-int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run *run)
+static int run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run *run)
 {
 	u32 repeat = run->repeat ? run->repeat : 1, done = 0, batch = 1;
 	u64 spent = 0, start, took;
 	u32 retval = 0;
 
 	while (done < repeat) {
-		if (run->cancel && __atomic_load_n(run->cancel, __ATOMIC_RELAXED))
+		if (bpf_run_cancelled())
 			return -EINTR;
 		batch = min(repeat - done, batch);
 		bpf_run_enter();
@@ -46,11 +46,24 @@ int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_ru
 		if (took < RUN_BATCH_NS && batch < RUN_BATCH_MAX)
 			batch *= 2;
 	}
+	if (bpf_run_cancelled()) /* it may have ended early */
+		return -EINTR;
 	run->retval = retval;
 	run->duration = (u32)min(spent / done, (u64)UINT32_MAX);
 	__atomic_add_fetch(&prog->run_cnt, done, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&prog->run_time_ns, spent, __ATOMIC_RELAXED);
 	return 0;
+}
+
+int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run *run)
+{
+	const volatile bool *outer = bpf_this.cancel;
+	int err;
+
+	bpf_this.cancel = run->cancel;
+	err = run_loop(prog, ctx, run);
+	bpf_this.cancel = outer;
+	return err;
 }
 
 int bpf_test_finish(struct bpf_test_run *run, const void *data, u32 size)

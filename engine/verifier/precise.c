@@ -156,12 +156,13 @@ static int leave_callback(struct backtrack_state *bt)
 /* Backwards into the callee whose exit this is: R0 of the caller came from it. */
 static int enter_callee(struct bpf_verifier_env *env, struct backtrack_state *bt, int subseq_idx)
 {
-	bool r0;
+	bool callback = subseq_idx >= 0 && env->flow[subseq_idx].calls_callback, r0;
 
-	/* A callback returns to its call, whose arguments R1 to R5 are not what it was given. */
-	if (subseq_idx >= 0 && env->flow[subseq_idx].calls_callback)
-		bt->reg_masks[bt->frame] &= ~CALL_ARGS;
-	if (bt->reg_masks[bt->frame] & CALL_ARGS || bt->frame + 1 >= MAX_CALL_FRAMES)
+	/*
+	 * A callback returns to its call, which looks at R1 to R5 again: they are still the caller's, and stay wanted
+	 * all through the callback. (Linux forgets them here.)
+	 */
+	if ((!callback && bt->reg_masks[bt->frame] & CALL_ARGS) || bt->frame + 1 >= MAX_CALL_FRAMES)
 		return -ENOTSUP;
 	r0 = subseq_idx >= 1 && bpf_insn_is_pseudo_call(&env->insns[subseq_idx - 1]) &&
 	     bt_is_reg_set(bt, BPF_REG_0);

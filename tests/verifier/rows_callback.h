@@ -66,6 +66,13 @@ static const struct row rows_callback[] = {
 	       RANDOM(R6), MOV(R3, R6), JK(JGT, R6, 100, 1), MOVK(R3, 0), MAP(R1, ARRAY8),
 	       FUNC(R2, 5), MOVK(R4, 0), CALL(for_each_map_elem), RET(0), ADDX(R3, R4),
 	       LDX(B, R0, R3, 0), RET(0)),
+	STRICT("loop: once, or twice where ways meet in the callback", TC, EACCES,
+	       "R1 invalid mem access 'scalar'",
+	       "Linux forgets in the callback that the count decides whether there is a next turn",
+	       RANDOM(R6), ST(DW, FP, -8, 0), MOVK(R1, 1), JK(JSGT, R6, 5, 1), JA(1), MOVK(R1, 2),
+	       LOOPR(2), RET(0), LDX(DW, R3, R2, 0), JK(JNE, R3, 0, 14), ST(DW, R2, 0, 1), JA(0),
+	       JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), RET(0), JA(0),
+	       LDX(DW, R0, R1, 0), EXIT),
 	/* What the first turn left is a zero, but not the one that it found: any number from then on. */
 	FAILS("loop: a record that was NULL is not the zero before it", TC, EACCES,
 	      "R1 type=scalar expected=ringbuf_mem", ST(DW, FP, -8, 0), LOOP(4, 2), RET(0),
