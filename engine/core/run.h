@@ -42,7 +42,7 @@ extern __thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exe
  */
 static inline bool bpf_run_cancelled(void)
 {
-	return bpf_this.cancel && *bpf_this.cancel;
+	return bpf_this.cancel && __atomic_load_n(bpf_this.cancel, __ATOMIC_RELAXED);
 }
 
 u32 bpf_nr_slots(void);

@@ -25,7 +25,7 @@ static volatile bool cancel;
 static void *cancel_soon(void *unused)
 {
 	nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
-	cancel = true;
+	__atomic_store_n(&cancel, true, __ATOMIC_RELAXED);
 	return NULL;
 }
 
@@ -49,7 +49,7 @@ static void ends(const struct bpf_insn *insns, u32 cnt, enum engine engine)
 	funcinfo_add(&f, &attr, BTF_FUNC_STATIC);
 	assert_int_equal(instance_load(in, &attr, 0), 0);
 	funcinfo_free(&f);
-	cancel = false;
+	__atomic_store_n(&cancel, false, __ATOMIC_RELAXED);
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	assert_int_equal(pthread_create(&tid, NULL, cancel_soon, NULL), 0);
 	assert_int_equal(bpf_prog_test_run(in->prog, &run), -EINTR);
