@@ -87,18 +87,9 @@ static int write_slot(struct fs_req *req, struct bpf_map *map, const void *key, 
 	enum store_kind kind = map->map_type == BPF_MAP_TYPE_PROG_ARRAY ? STORE_PROG : STORE_MAP;
 	struct store_object *obj;
 	char name[PATH_MAX];
-	size_t pos = 0, n;
-	const char *word;
-	int err;
+	int err = perm_resolve_word(req, kind, text, len, name, &obj);
 
-	if (!text_next_word(text, len, &pos, &word, &n))
-		return TEXT_INCOMPLETE;
-	if (n >= sizeof(name))
-		return -ENAMETOOLONG;
-	memcpy(name, word, n);
-	name[n] = 0;
-	err = perm_resolve(req, kind, name, R_OK, &obj);
-	if (err)
+	if (err != TEXT_COMPLETE)
 		return err;
 	err = bpf_map_update_slot(map, key, kind == STORE_PROG ? (void *)obj->prog : obj->map,
 				  flags);

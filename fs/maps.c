@@ -160,22 +160,13 @@ static int inner_parse(struct fs_req *req, const char *text, size_t len, u32 *id
 {
 	struct store_object *obj;
 	char name[PATH_MAX];
-	size_t pos = 0, n;
-	const char *word;
-	int err;
+	int ret = perm_resolve_word(req, STORE_MAP, text, len, name, &obj);
 
-	if (!text_next_word(text, len, &pos, &word, &n))
-		return TEXT_INCOMPLETE;
-	if (n >= sizeof(name))
-		return -ENAMETOOLONG;
-	memcpy(name, word, n);
-	name[n] = 0;
-	err = perm_resolve(req, STORE_MAP, name, R_OK, &obj);
-	if (err)
-		return err;
-	*id = obj->id;
-	store_put(obj);
-	return TEXT_COMPLETE;
+	if (ret == TEXT_COMPLETE) {
+		*id = obj->id;
+		store_put(obj);
+	}
+	return ret;
 }
 
 static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,

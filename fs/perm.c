@@ -5,6 +5,7 @@
  * (groups, umask); the caller is blocked in its request meanwhile, so the pid is its.
  */
 #include "fs/perm.h"
+#include "fs/text.h"
 #include "fs/tree.h"
 
 #include <ctype.h>
@@ -299,4 +300,21 @@ int perm_resolve(struct fs_req *req, enum store_kind kind, const char *text, int
 	if (err)
 		*out = NULL;
 	return err;
+}
+
+int perm_resolve_word(struct fs_req *req, enum store_kind kind, const char *text, size_t len,
+		      char *name, struct store_object **out)
+{
+	size_t pos = 0, n;
+	const char *word;
+	int err;
+
+	if (!text_next_word(text, len, &pos, &word, &n))
+		return TEXT_INCOMPLETE;
+	if (n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(name, word, n);
+	name[n] = 0;
+	err = perm_resolve(req, kind, name, R_OK, out);
+	return err ? err : TEXT_COMPLETE;
 }

@@ -25,6 +25,13 @@ int perm_resolve(struct fs_req *req, enum store_kind kind, const char *text, int
 		 struct store_object **out);
 
 /*
+ * The same for what is written into a file, its first word, which `name` (PATH_MAX bytes) gets: TEXT_COMPLETE (text.h)
+ * and a reference in *out, TEXT_INCOMPLETE when there is no word yet, or -errno.
+ */
+int perm_resolve_word(struct fs_req *req, enum store_kind kind, const char *text, size_t len,
+		      char *name, struct store_object **out);
+
+/*
  * perm_parent - the user's directory in which a client wants a new name
  *
  * `path` is relative to M. Returns an O_PATH descriptor of the directory, in which the client may make names, and the

@@ -119,6 +119,12 @@ struct bpf_prog;
 /* Helpers that every program type has. NULL when this is none of them. */
 const struct bpf_func_proto *bpf_base_func_proto(enum bpf_func_id id, const struct bpf_prog *prog);
 
+/* bpf_func_find() in what a program type has of its own, then in what every type has. */
+const struct bpf_func_proto *bpf_type_func_proto(enum bpf_func_id id, const struct bpf_prog *prog,
+						 const struct bpf_func_proto *const *have,
+						 size_t have_cnt, const u8 *missing,
+						 size_t missing_cnt);
+
 /* The helpers of core/helpers.c that rewriting and other protos refer to by name. */
 extern const struct bpf_func_proto bpf_map_lookup_elem_proto;
 extern const struct bpf_func_proto bpf_map_update_elem_proto;

@@ -368,3 +368,14 @@ const struct bpf_func_proto *bpf_base_func_proto(enum bpf_func_id id, const stru
 	return bpf_func_find(id, base_protos, ARRAY_SIZE(base_protos), base_missing,
 			     ARRAY_SIZE(base_missing));
 }
+
+const struct bpf_func_proto *bpf_type_func_proto(enum bpf_func_id id, const struct bpf_prog *prog,
+						 const struct bpf_func_proto *const *have,
+						 size_t have_cnt, const u8 *missing,
+						 size_t missing_cnt)
+{
+	const struct bpf_func_proto *proto =
+		bpf_func_find(id, have, have_cnt, missing, missing_cnt);
+
+	return proto ? proto : bpf_base_func_proto(id, prog);
+}

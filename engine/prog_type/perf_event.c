@@ -109,10 +109,8 @@ static const u8 missing[] = {
 
 static const struct bpf_func_proto *get_func_proto(enum bpf_func_id id, const struct bpf_prog *prog)
 {
-	const struct bpf_func_proto *proto =
-		bpf_func_find(id, protos, ARRAY_SIZE(protos), missing, ARRAY_SIZE(missing));
-
-	return proto ? proto : bpf_base_func_proto(id, prog);
+	return bpf_type_func_proto(id, prog, protos, ARRAY_SIZE(protos), missing,
+				   ARRAY_SIZE(missing));
 }
 
 /* Reads only; the registers as whole words, the period and the address also narrower. */

@@ -21,13 +21,10 @@ static const u8 missing[] = {
 
 static const struct bpf_func_proto *get_func_proto(enum bpf_func_id id, const struct bpf_prog *prog)
 {
-	const struct bpf_func_proto *proto;
-
 	if (prog && prog->classic_len && bpf_classic_func_proto(id))
 		return bpf_classic_func_proto(id);
-	proto = bpf_func_find(id, protos, ARRAY_SIZE(protos), missing, ARRAY_SIZE(missing));
-
-	return proto ? proto : bpf_base_func_proto(id, prog);
+	return bpf_type_func_proto(id, prog, protos, ARRAY_SIZE(protos), missing,
+				   ARRAY_SIZE(missing));
 }
 
 static bool is_valid_access(int off, int size, enum bpf_access_type type,

@@ -39,13 +39,6 @@ static struct side_prog progs[NR_PROGS];
 static struct tree_node nodes[NR_NODES];
 static char base[300]; /* a cgroup of the host for this test alone */
 
-static int sys_bpf(int cmd, union bpf_attr *attr)
-{
-	long ret = syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-
-	return ret < 0 ? -errno : (int)ret;
-}
-
 /* ---- the kernel's side */
 
 static int k_attach(const struct tree_node *node, u32 type, int prog, int replace, u32 flags)
@@ -56,7 +49,7 @@ static int k_attach(const struct tree_node *node, u32 type, int prog, int replac
 			       .attach_flags = flags,
 			       .replace_bpf_fd = replace < 0 ? 0 : progs[replace].fd};
 
-	return sys_bpf(BPF_PROG_ATTACH, &attr);
+	return kernel_bpf(BPF_PROG_ATTACH, &attr);
 }
 
 static int k_detach(const struct tree_node *node, u32 type, int prog)
@@ -65,7 +58,7 @@ static int k_detach(const struct tree_node *node, u32 type, int prog)
 			       .attach_bpf_fd = prog < 0 ? -1 : progs[prog].fd,
 			       .attach_type = type};
 
-	return sys_bpf(BPF_PROG_DETACH, &attr);
+	return kernel_bpf(BPF_PROG_DETACH, &attr);
 }
 
 /* The programs as digits; a program that is not ours as '?'. */
@@ -77,7 +70,7 @@ static int k_query(int fd, u32 type, bool effective, char *text, u32 *flags)
 					 .query_flags = effective ? BPF_F_QUERY_EFFECTIVE : 0,
 					 .prog_ids = (u64)(unsigned long)ids,
 					 .prog_cnt = ARRAY_SIZE(ids)}};
-	int err = sys_bpf(BPF_PROG_QUERY, &attr);
+	int err = kernel_bpf(BPF_PROG_QUERY, &attr);
 	u32 i;
 
 	for (i = 0; !err && i < attr.query.prog_cnt; i++) {
@@ -111,24 +104,6 @@ static void o_query(struct cgroup *cgrp, u32 type, bool effective, char *text, u
 
 /* ---- set up */
 
-/* Where cgroup v2 is mounted. */
-static int find_cgroup2(char *path, size_t size)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[1024], dir[256];
-	int err = -ENOENT;
-
-	while (f && err && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, " - cgroup2 ") || sscanf(line, "%*s %*s %*s %*s %255s", dir) != 1)
-			continue;
-		snprintf(path, size, "%s", dir);
-		err = 0;
-	}
-	if (f)
-		fclose(f);
-	return err;
-}
-
 static int load(int i)
 {
 	struct bpf_insn insns[] = {BPF_MOV64_IMM(BPF_REG_0, 1), BPF_EXIT_INSN()};
@@ -146,7 +121,7 @@ static int load(int i)
 		return -1;
 	progs[i].fd = kernel_prog_load(&load, NULL, 0, NULL, 0);
 	attr.info.bpf_fd = progs[i].fd;
-	if (progs[i].fd < 0 || sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr))
+	if (progs[i].fd < 0 || kernel_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr))
 		return -1;
 	progs[i].id = info.id;
 	return 0;
@@ -157,7 +132,7 @@ static int setup(void **state)
 	const char *why = kernel_unavailable();
 	char mount[256];
 
-	if (!why && find_cgroup2(mount, sizeof(mount)))
+	if (!why && kernel_find_cgroup2(mount, sizeof(mount)))
 		why = "no cgroup v2 is mounted";
 	if (!why) {
 		snprintf(base, sizeof(base), "%s/ubpffs-diff-%d", mount, getpid());

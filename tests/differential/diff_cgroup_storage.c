@@ -49,30 +49,6 @@ static struct {
 static char base[300];
 static u32 found, listed;
 
-static int sys_bpf(int cmd, union bpf_attr *attr)
-{
-	long ret = syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-
-	return ret < 0 ? -errno : (int)ret;
-}
-
-static int find_cgroup2(char *path, size_t size)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[1024], dir[256];
-	int err = -ENOENT;
-
-	while (f && err && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, " - cgroup2 ") || sscanf(line, "%*s %*s %*s %*s %255s", dir) != 1)
-			continue;
-		snprintf(path, size, "%s", dir);
-		err = 0;
-	}
-	if (f)
-		fclose(f);
-	return err;
-}
-
 /* A program that uses one or two of the maps. */
 static void load_prog(int i)
 {
@@ -105,7 +81,7 @@ static int setup(void **state)
 	const char *why = kernel_unavailable();
 	char mount[256];
 
-	if (!why && find_cgroup2(mount, sizeof(mount)))
+	if (!why && kernel_find_cgroup2(mount, sizeof(mount)))
 		why = "no cgroup v2 is mounted";
 	if (!why) {
 		snprintf(base, sizeof(base), "%s/ubpffs-storage-%d", mount, getpid());
@@ -247,7 +223,7 @@ static int k_attach(int cmd, int node, u32 type, int prog)
 	attr.attach_bpf_fd = (u32)kernel_progs[prog];
 	attr.attach_type = type;
 	attr.attach_flags = cmd == BPF_PROG_ATTACH ? BPF_F_ALLOW_MULTI : 0;
-	return sys_bpf(cmd, &attr);
+	return kernel_bpf(cmd, &attr);
 }
 
 /* The sum over slots or CPUs of the first word; the counts differ, the rest is zero. */

@@ -19,13 +19,6 @@ static int ours_of(int kernel_errno)
 	return kernel_errno == -524 ? -EOPNOTSUPP : kernel_errno;
 }
 
-static int sys_bpf(int cmd, union bpf_attr *attr)
-{
-	long ret = syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-
-	return ret < 0 ? -errno : (int)ret;
-}
-
 static int k_create(const struct bpf_map_spec *spec, int inner_fd)
 {
 	union bpf_attr attr = {.map_type = spec->map_type,
@@ -36,7 +29,7 @@ static int k_create(const struct bpf_map_spec *spec, int inner_fd)
 
 	attr.map_extra = spec->map_extra;
 	attr.inner_map_fd = (u32)inner_fd;
-	return sys_bpf(BPF_MAP_CREATE, &attr);
+	return kernel_bpf(BPF_MAP_CREATE, &attr);
 }
 
 static int k_elem(int cmd, int fd, const void *key, void *value, u64 flags)
@@ -46,7 +39,7 @@ static int k_elem(int cmd, int fd, const void *key, void *value, u64 flags)
 	attr.key = (uintptr_t)key;
 	attr.value = (uintptr_t)value;
 	attr.flags = flags;
-	return sys_bpf(cmd, &attr);
+	return kernel_bpf(cmd, &attr);
 }
 
 static const char *describe(const struct bpf_map_spec *spec)

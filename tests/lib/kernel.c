@@ -14,7 +14,7 @@
 #include "tests/lib/lock_btf.h"
 #include "uapi/bpf_insn.h"
 
-static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
+int kernel_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 {
 	long ret;
 
@@ -31,7 +31,7 @@ int kernel_btf_load(const void *data, u32 size)
 	memset(&u, 0, sizeof(u));
 	u.btf = (uintptr_t)data;
 	u.btf_size = size;
-	return sys_bpf(BPF_BTF_LOAD, &u);
+	return kernel_bpf(BPF_BTF_LOAD, &u);
 }
 
 int kernel_prog_load(const struct bpf_prog_load_attr *attr, const int *map_fds, u32 log_level,
@@ -68,7 +68,7 @@ int kernel_prog_load(const struct bpf_prog_load_attr *attr, const int *map_fds, 
 	}
 	if (log && log_size)
 		log[0] = 0;
-	return sys_bpf(BPF_PROG_LOAD, &u);
+	return kernel_bpf(BPF_PROG_LOAD, &u);
 }
 
 int kernel_test_run(int prog_fd, struct bpf_test_run *run)
@@ -88,7 +88,7 @@ int kernel_test_run(int prog_fd, struct bpf_test_run *run)
 	u.test.ctx_size_out = run->ctx_size_out;
 	u.test.repeat = run->repeat;
 	u.test.flags = run->flags;
-	err = sys_bpf(BPF_PROG_TEST_RUN, &u);
+	err = kernel_bpf(BPF_PROG_TEST_RUN, &u);
 	run->retval = u.test.retval;
 	run->duration = u.test.duration;
 	run->data_size_out = u.test.data_size_out;
@@ -123,7 +123,7 @@ int kernel_map_create_outer(const struct bpf_map_spec *spec, int inner_fd)
 		u.btf_key_type_id = key_type;
 		u.btf_value_type_id = LOCK_BTF_VALUE;
 	}
-	return sys_bpf(BPF_MAP_CREATE, &u);
+	return kernel_bpf(BPF_MAP_CREATE, &u);
 }
 
 static int map_elem(enum bpf_cmd cmd, int fd, const void *key, const void *value, u64 flags)
@@ -135,7 +135,7 @@ static int map_elem(enum bpf_cmd cmd, int fd, const void *key, const void *value
 	u.key = (uintptr_t)key;
 	u.value = (uintptr_t)value;
 	u.flags = flags;
-	return sys_bpf(cmd, &u);
+	return kernel_bpf(cmd, &u);
 }
 
 int kernel_map_lookup(int fd, const void *key, void *value)
@@ -169,7 +169,7 @@ int kernel_map_freeze(int fd)
 
 	memset(&u, 0, sizeof(u));
 	u.map_fd = fd;
-	return sys_bpf(BPF_MAP_FREEZE, &u);
+	return kernel_bpf(BPF_MAP_FREEZE, &u);
 }
 
 const char *kernel_unavailable(void)
@@ -205,4 +205,21 @@ void kernel_or_skip(struct CMUnitTest *tests, size_t cnt)
 		return;
 	for (size_t i = 0; i < cnt; i++)
 		tests[i] = (struct CMUnitTest){tests[i].name, skipped, NULL, NULL, NULL};
+}
+
+int kernel_find_cgroup2(char *path, size_t size)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[1024], dir[256];
+	int err = -ENOENT;
+
+	while (f && err && fgets(line, sizeof(line), f)) {
+		if (!strstr(line, " - cgroup2 ") || sscanf(line, "%*s %*s %*s %*s %255s", dir) != 1)
+			continue;
+		snprintf(path, size, "%s", dir);
+		err = 0;
+	}
+	if (f)
+		fclose(f);
+	return err;
 }

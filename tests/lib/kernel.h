@@ -9,6 +9,12 @@
 #include "core/prog.h"
 #include "core/run.h"
 
+/* bpf(2) itself; -errno. */
+int kernel_bpf(enum bpf_cmd cmd, union bpf_attr *attr);
+
+/* Where cgroup v2 is mounted. -ENOENT: nowhere. */
+int kernel_find_cgroup2(char *path, size_t size);
+
 /* Why bpf(2) cannot be used here, or NULL when it can (a program was loaded and run). */
 const char *kernel_unavailable(void);
 

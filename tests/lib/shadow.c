@@ -7,64 +7,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "core/run.h"
-#include "map/dynptr.h"
-#include "tests/lib/shadow.h"
+#include "tests/lib/shadow_run.h"
 #include "tests/lib/testop.h"
 
-#define MAX_STEPS  2000000
-#define MAX_VALUES 512
+#define MAX_STEPS 2000000
 
-enum origin {
-	NUMBER,
-	NOTHING, /* never written */
-	CONTEXT,
-	PACKET,
-	PACKET_END,
-	MAP,
-	FUNC, /* where a function begins in the program */
-	LOCAL, /* of a slot: the first half of a dynptr of a value */
-	LOCAL_END,
-	RECORD, /* of a record that must be given back */
-	RECORD_END,
-	STACK, /* + frame */
-	VALUE = STACK + MAX_CALL_FRAMES, /* + index into values */
-};
-
-struct val {
-	u64 v;
-	u32 origin;
-};
-
-struct frame {
-	u64 bytes[MAX_BPF_STACK / 8];
-	u32 origins[MAX_BPF_STACK / 8];
-	bool written[MAX_BPF_STACK];
-	struct val saved[5]; /* R6 to R10 of the caller */
-	u32 ret;
-};
-
-struct run {
-	struct shadow *s;
-	struct val r[MAX_BPF_REG];
-	struct frame frames[MAX_CALL_FRAMES];
-	u32 depth, pc;
-	struct {
-		u8 *base;
-		u32 len;
-		bool constant; /* a key: it may be read */
-		bool record; /* of a ring, to be given back */
-		int lock; /* offset of the lock in it, or below 0 */
-	} values[MAX_VALUES];
-	u32 value_cnt;
-	struct bpf_spin_lock *held;
-	u32 records; /* what must be given back, dynptrs or not */
-	u64 context;
-	u32 steps;
-};
-
-static int fault(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int fault(struct run *run, const char *fmt, ...)
+int shadow_fault(struct run *run, const char *fmt, ...)
 {
 	va_list args;
 
@@ -87,11 +35,12 @@ static int bytes_of(struct run *run, u32 origin, u64 *base, u32 *len)
 		*len = run->values[origin - VALUE].len;
 	} else if (origin >= STACK) {
 		if (origin - STACK > run->depth)
-			return fault(run, "access to the stack of a function that has returned");
+			return shadow_fault(run,
+					    "access to the stack of a function that has returned");
 		*base = (uintptr_t)run->frames[origin - STACK].bytes;
 		*len = MAX_BPF_STACK;
 	} else {
-		return fault(run, "access through what is no address (origin %u)", origin);
+		return shadow_fault(run, "access through what is no address (origin %u)", origin);
 	}
 	return 0;
 }
@@ -101,20 +50,15 @@ static bool touches_lock(int lock, u32 first, u32 size)
 	return lock >= 0 && first < (u32)lock + 4 && (u32)lock < first + size;
 }
 
-static bool is_dynptr(u32 slot_origin)
-{
-	return slot_origin >= LOCAL && slot_origin <= RECORD_END;
-}
-
 /* One byte of a slot is read or written. */
 static int touch_slot(struct run *run, struct frame *f, u32 slot, bool write)
 {
 	u32 origin = f->origins[slot];
 
 	if (is_dynptr(origin) && !write)
-		return fault(run, "load of a dynptr's bytes");
+		return shadow_fault(run, "load of a dynptr's bytes");
 	if (origin == RECORD || origin == RECORD_END)
-		return fault(run, "a record's dynptr is overwritten");
+		return shadow_fault(run, "a record's dynptr is overwritten");
 	if (origin == LOCAL)
 		f->origins[slot + 1] = NUMBER;
 	else if (origin == LOCAL_END)
@@ -124,7 +68,7 @@ static int touch_slot(struct run *run, struct frame *f, u32 slot, bool write)
 	return 0;
 }
 
-static int check(struct run *run, struct val at, s64 off, u32 size, bool write)
+int shadow_check(struct run *run, struct val at, s64 off, u32 size, bool write)
 {
 	u64 base = 0, addr = at.v + (u64)off;
 	struct frame *f;
@@ -134,13 +78,13 @@ static int check(struct run *run, struct val at, s64 off, u32 size, bool write)
 	if (err)
 		return err;
 	if (addr < base || addr - base > len || size > len - (addr - base))
-		return fault(run, "%s of %u bytes at %lld of %u", write ? "store" : "load", size,
-			     (long long)(addr - base), len);
+		return shadow_fault(run, "%s of %u bytes at %lld of %u", write ? "store" : "load",
+				    size, (long long)(addr - base), len);
 	first = (u32)(addr - base);
 	if (at.origin >= VALUE && write && run->values[at.origin - VALUE].constant)
-		return fault(run, "a key is written");
+		return shadow_fault(run, "a key is written");
 	if (at.origin >= VALUE && touches_lock(run->values[at.origin - VALUE].lock, first, size))
-		return fault(run, "access to the lock of a value");
+		return shadow_fault(run, "access to the lock of a value");
 	if (at.origin < STACK || at.origin >= VALUE)
 		return 0;
 	f = &run->frames[at.origin - STACK];
@@ -188,7 +132,7 @@ static int load_context(struct run *run, const struct bpf_insn *insn)
 	struct val *dst = &run->r[insn->dst_reg];
 
 	if (run->r[insn->src_reg].v != run->context)
-		return fault(run, "context with an offset");
+		return shadow_fault(run, "context with an offset");
 	if (insn->code != (BPF_LDX | BPF_MEM | BPF_W))
 		return -EOPNOTSUPP;
 	switch (insn->off) {
@@ -214,7 +158,7 @@ static int load(struct run *run, const struct bpf_insn *insn)
 
 	if (src.origin == CONTEXT)
 		return load_context(run, insn);
-	err = check(run, src, insn->off, size, false);
+	err = shadow_check(run, src, insn->off, size, false);
 	if (err)
 		return err;
 	got.v = get(src.v + (u64)(s64)insn->off, size);
@@ -236,10 +180,10 @@ static int store(struct run *run, const struct bpf_insn *insn)
 	if (BPF_CLASS(insn->code) == BPF_STX)
 		what = run->r[insn->src_reg];
 	if (what.origin == NOTHING)
-		return fault(run, "stores R%d, which was never written", insn->src_reg);
+		return shadow_fault(run, "stores R%d, which was never written", insn->src_reg);
 	if (dst.origin == CONTEXT)
 		return -EOPNOTSUPP;
-	err = check(run, dst, insn->off, size, true);
+	err = shadow_check(run, dst, insn->off, size, true);
 	if (err)
 		return err;
 	put(dst.v + (u64)(s64)insn->off, what.v, size);
@@ -257,10 +201,10 @@ static int atomic(struct run *run, const struct bpf_insn *insn)
 	int err;
 
 	if (src->origin == NOTHING)
-		return fault(run, "R%d was never written", insn->src_reg);
-	err = check(run, dst, insn->off, size, false);
+		return shadow_fault(run, "R%d was never written", insn->src_reg);
+	err = shadow_check(run, dst, insn->off, size, false);
 	if (!err)
-		err = check(run, dst, insn->off, size, true);
+		err = shadow_check(run, dst, insn->off, size, true);
 	if (err)
 		return err;
 	old = new = get(addr, size);
@@ -312,11 +256,11 @@ static int alu(struct run *run, const struct bpf_insn *insn)
 	if (op != BPF_END && op != BPF_NEG && BPF_SRC(insn->code) == BPF_X)
 		src = run->r[insn->src_reg];
 	if (src.origin == NOTHING)
-		return fault(run, "R%d was never written", insn->src_reg);
+		return shadow_fault(run, "R%d was never written", insn->src_reg);
 	if (op == BPF_MOV)
 		dst->v = 0; /* whatever it was */
 	else if (dst->origin == NOTHING)
-		return fault(run, "R%d was never written", insn->dst_reg);
+		return shadow_fault(run, "R%d was never written", insn->dst_reg);
 	dst->origin = origin_of_sum(insn, dst->origin, src.origin);
 	dst->v = testop_alu(insn, dst->v, src.v);
 	return 0;
@@ -324,7 +268,7 @@ static int alu(struct run *run, const struct bpf_insn *insn)
 
 /* ---- calls */
 
-static void forget(struct run *run, int first, int last)
+void shadow_forget(struct run *run, int first, int last)
 {
 	for (int reg = first; reg <= last; reg++)
 		run->r[reg] = (struct val){0xdeadbeefdeadbeef, NOTHING};
@@ -360,10 +304,10 @@ static int map_helper(struct run *run, s32 id)
 	int err;
 
 	if (run->r[1].origin != MAP)
-		return fault(run, "R1 is no map");
-	err = check(run, run->r[2], 0, map->key_size, false);
+		return shadow_fault(run, "R1 is no map");
+	err = shadow_check(run, run->r[2], 0, map->key_size, false);
 	if (!err && id == BPF_FUNC_map_update_elem)
-		err = check(run, run->r[3], 0, map->value_size, false);
+		err = shadow_check(run, run->r[3], 0, map->value_size, false);
 	if (err)
 		return err;
 	if (id == BPF_FUNC_map_lookup_elem) {
@@ -392,11 +336,11 @@ static int lock_helper(struct run *run, s32 id)
 	if (at.origin < VALUE || run->values[at.origin - VALUE].lock < 0 ||
 	    at.v != (uintptr_t)run->values[at.origin - VALUE].base +
 			    (u32)run->values[at.origin - VALUE].lock)
-		return fault(run, "R1 is no lock");
+		return shadow_fault(run, "R1 is no lock");
 	if (run->held != (take ? NULL : lock))
-		return fault(run, take ? "a lock is held already" : "this lock is not held");
+		return shadow_fault(run, take ? "a lock is held already" : "this lock is not held");
 	if (take && lock->val) /* a single thread: nobody will give it back */
-		return fault(run, "the lock was left held");
+		return shadow_fault(run, "the lock was left held");
 	run->held = take ? lock : NULL;
 	lock->val = take;
 	run->r[0].origin = NOTHING;
@@ -411,8 +355,8 @@ static int skb_load_bytes(struct run *run)
 	int err;
 
 	if (run->r[1].origin != CONTEXT || run->r[1].v != run->context)
-		return fault(run, "R1 is no context");
-	err = check(run, run->r[3], 0, len, true);
+		return shadow_fault(run, "R1 is no context");
+	err = shadow_check(run, run->r[3], 0, len, true);
 	if (err)
 		return err;
 	if (fits)
@@ -428,13 +372,13 @@ static int enter(struct run *run)
 	struct frame *f;
 
 	if (run->depth + 1 >= MAX_CALL_FRAMES)
-		return fault(run, "more than %d frames", MAX_CALL_FRAMES);
+		return shadow_fault(run, "more than %d frames", MAX_CALL_FRAMES);
 	f = &run->frames[++run->depth];
 	memset(f->written, 0, sizeof(f->written));
 	memset(f->origins, 0, sizeof(f->origins));
 	memcpy(f->saved, &run->r[6], sizeof(f->saved));
 	f->ret = run->pc + 1;
-	forget(run, 6, 9);
+	shadow_forget(run, 6, 9);
 	run->r[0].origin = NOTHING;
 	run->r[10] = (struct val){(uintptr_t)f->bytes + MAX_BPF_STACK, STACK + run->depth};
 	return 0;
@@ -452,7 +396,7 @@ static int call_back(struct run *run, u32 entry, const struct val *args)
 
 	if (err)
 		return err;
-	forget(run, 5, 5);
+	shadow_forget(run, 5, 5);
 	memcpy(&run->r[1], args, 4 * sizeof(*args));
 	run->pc = entry;
 	while (!err && run->depth > depth)
@@ -461,7 +405,7 @@ static int call_back(struct run *run, u32 entry, const struct val *args)
 		return err;
 	run->pc = pc;
 	if (run->r[0].origin != NUMBER || run->r[0].v > 1)
-		return fault(run, "a callback returns neither 0 nor 1");
+		return shadow_fault(run, "a callback returns neither 0 nor 1");
 	return (int)run->r[0].v;
 }
 
@@ -473,7 +417,7 @@ static int loop_helper(struct run *run)
 	int err = 0;
 
 	if (func.origin != FUNC)
-		return fault(run, "R2 is no function");
+		return shadow_fault(run, "R2 is no function");
 	if (bad_flags || nr.v > 8 * 1024 * 1024) {
 		run->r[0] = (struct val){bad_flags ? (u64)-EINVAL : (u64)-E2BIG, NUMBER};
 		return 0;
@@ -517,7 +461,7 @@ static int each_helper(struct run *run)
 	long n;
 
 	if (run->r[1].origin != MAP || run->r[2].origin != FUNC || !map->ops->map_for_each_callback)
-		return fault(run, "R1 is no map that has elements, or R2 is no function");
+		return shadow_fault(run, "R1 is no map that has elements, or R2 is no function");
 	if (run->r[4].v) {
 		run->r[0] = (struct val){(u64)-EINVAL, NUMBER};
 		return 0;
@@ -525,194 +469,6 @@ static int each_helper(struct run *run)
 	n = map->ops->map_for_each_callback(map, (uintptr_t)each_elem, (uintptr_t)&each);
 	run->r[0] = (struct val){(u64)n, NUMBER};
 	return min(each.err, 0);
-}
-
-/* ---- dynptrs: the engine's own helpers, on places that were checked */
-
-static u64 call_helper(struct run *run, const struct bpf_func_proto *proto)
-{
-	const struct val *r = run->r;
-
-	return proto->func(r[1].v, r[2].v, r[3].v, r[4].v, r[5].v);
-}
-
-/* The two slots that an argument points at. */
-static u32 *dynptr_slots(struct run *run, struct val at)
-{
-	struct frame *f;
-	u64 pos;
-
-	if (at.origin < STACK || at.origin >= VALUE || at.origin - STACK > run->depth)
-		return NULL;
-	f = &run->frames[at.origin - STACK];
-	pos = at.v - (uintptr_t)f->bytes;
-	return pos % 8 || pos > MAX_BPF_STACK - 16 ? NULL : &f->origins[pos / 8];
-}
-
-static int use_dynptr(struct run *run, struct val at, enum origin kind)
-{
-	const u32 *slots = dynptr_slots(run, at);
-
-	if (!slots || (kind && slots[0] != kind) || (slots[0] != LOCAL && slots[0] != RECORD) ||
-	    slots[1] != slots[0] + 1)
-		return fault(run, "no dynptr");
-	return 0;
-}
-
-static int make_dynptr(struct run *run, enum origin kind, const struct bpf_func_proto *proto)
-{
-	struct val at = run->r[4];
-	u32 *slots = dynptr_slots(run, at);
-	int err = slots ? check(run, at, 0, 16, true) : fault(run, "no place for a dynptr");
-
-	if (err)
-		return err;
-	run->r[0] = (struct val){call_helper(run, proto), NUMBER};
-	slots[0] = kind;
-	slots[1] = kind + 1;
-	run->records += kind == RECORD;
-	return 0;
-}
-
-static int from_mem(struct run *run)
-{
-	int err = run->r[1].origin < VALUE ? fault(run, "a dynptr of what is no value")
-					   : check(run, run->r[1], 0, (u32)run->r[2].v, true);
-
-	return err ? err : make_dynptr(run, LOCAL, &bpf_dynptr_from_mem_proto);
-}
-
-static int reserve_dynptr(struct run *run)
-{
-	const struct bpf_map *map = (const void *)(uintptr_t)run->r[1].v;
-
-	if (run->r[1].origin != MAP || map->map_type != BPF_MAP_TYPE_RINGBUF)
-		return fault(run, "R1 is no ring");
-	return make_dynptr(run, RECORD, &bpf_ringbuf_reserve_dynptr_proto);
-}
-
-/* With the record go its slices. */
-static int give_dynptr_back(struct run *run, const struct bpf_func_proto *proto)
-{
-	u32 *slots = dynptr_slots(run, run->r[1]);
-	struct bpf_dynptr_kern ptr;
-	int err = use_dynptr(run, run->r[1], RECORD);
-
-	if (err)
-		return err;
-	memcpy(&ptr, (void *)(uintptr_t)run->r[1].v, sizeof(ptr));
-	for (u32 i = 0; ptr.data && i < run->value_cnt; i++)
-		if (run->values[i].base >= (u8 *)ptr.data &&
-		    run->values[i].base <= (u8 *)ptr.data + ptr.size)
-			run->values[i].len = 0;
-	call_helper(run, proto);
-	slots[0] = slots[1] = NUMBER;
-	run->records--;
-	forget(run, 0, 0);
-	return 0;
-}
-
-static int dynptr_data(struct run *run)
-{
-	u32 len = (u32)run->r[3].v;
-	u64 slice;
-	int err = use_dynptr(run, run->r[1], NUMBER);
-
-	if (err)
-		return err;
-	slice = call_helper(run, &bpf_dynptr_data_proto);
-	run->r[0] = (struct val){slice, NUMBER};
-	if (!slice)
-		return 0;
-	if (run->value_cnt == MAX_VALUES)
-		return -EOPNOTSUPP;
-	run->values[run->value_cnt].base = (u8 *)(uintptr_t)slice;
-	run->values[run->value_cnt].len = len;
-	run->values[run->value_cnt].constant = false;
-	run->values[run->value_cnt].lock = -1;
-	run->r[0].origin = VALUE + run->value_cnt++;
-	return 0;
-}
-
-/* Bytes from one to the other; what is read and does not fit stays as it was. */
-static int copy_dynptr(struct run *run, bool read)
-{
-	int err = check(run, run->r[read ? 1 : 3], 0, (u32)run->r[read ? 2 : 4].v, read);
-
-	if (!err)
-		err = use_dynptr(run, run->r[read ? 3 : 1], NUMBER);
-	if (!err)
-		run->r[0] = (struct val){
-			call_helper(run, read ? &bpf_dynptr_read_proto : &bpf_dynptr_write_proto),
-			NUMBER};
-	return err;
-}
-
-/* ---- records without a dynptr */
-
-static int reserve(struct run *run)
-{
-	const struct bpf_map *map = (const void *)(uintptr_t)run->r[1].v;
-	u32 len = (u32)run->r[2].v, n = run->value_cnt;
-
-	if (run->r[1].origin != MAP || map->map_type != BPF_MAP_TYPE_RINGBUF)
-		return fault(run, "R1 is no ring");
-	if (n == MAX_VALUES)
-		return -EOPNOTSUPP;
-	run->r[0] = (struct val){call_helper(run, &bpf_ringbuf_reserve_proto), NUMBER};
-	if (!run->r[0].v)
-		return 0;
-	run->values[n].base = (u8 *)(uintptr_t)run->r[0].v;
-	run->values[n].len = len;
-	run->values[n].constant = false;
-	run->values[n].record = true;
-	run->values[n].lock = -1;
-	run->r[0].origin = VALUE + run->value_cnt++;
-	run->records++;
-	return 0;
-}
-
-static int give_back(struct run *run, const struct bpf_func_proto *proto)
-{
-	u32 i = run->r[1].origin - VALUE;
-
-	if (run->r[1].origin < VALUE || !run->values[i].record ||
-	    run->r[1].v != (uintptr_t)run->values[i].base)
-		return fault(run, "R1 is no record");
-	run->values[i].record = false;
-	run->values[i].len = 0;
-	run->records--;
-	call_helper(run, proto);
-	forget(run, 0, 0);
-	return 0;
-}
-
-/* -EOPNOTSUPP: another helper. */
-static int ring_helper(struct run *run, s32 id)
-{
-	switch (id) {
-	case BPF_FUNC_dynptr_from_mem:
-		return from_mem(run);
-	case BPF_FUNC_ringbuf_reserve:
-		return reserve(run);
-	case BPF_FUNC_ringbuf_submit:
-		return give_back(run, &bpf_ringbuf_submit_proto);
-	case BPF_FUNC_ringbuf_discard:
-		return give_back(run, &bpf_ringbuf_discard_proto);
-	case BPF_FUNC_ringbuf_reserve_dynptr:
-		return reserve_dynptr(run);
-	case BPF_FUNC_ringbuf_submit_dynptr:
-		return give_dynptr_back(run, &bpf_ringbuf_submit_dynptr_proto);
-	case BPF_FUNC_ringbuf_discard_dynptr:
-		return give_dynptr_back(run, &bpf_ringbuf_discard_dynptr_proto);
-	case BPF_FUNC_dynptr_data:
-		return dynptr_data(run);
-	case BPF_FUNC_dynptr_read:
-	case BPF_FUNC_dynptr_write:
-		return copy_dynptr(run, id == BPF_FUNC_dynptr_read);
-	default:
-		return -EOPNOTSUPP;
-	}
 }
 
 static int call(struct run *run, const struct bpf_insn *insn)
@@ -725,7 +481,7 @@ static int call(struct run *run, const struct bpf_insn *insn)
 		return err;
 	}
 	if (run->held && insn->imm != BPF_FUNC_spin_unlock)
-		return fault(run, "a call with a lock held");
+		return shadow_fault(run, "a call with a lock held");
 	switch (insn->imm) {
 	case BPF_FUNC_spin_lock:
 	case BPF_FUNC_spin_unlock:
@@ -750,9 +506,9 @@ static int call(struct run *run, const struct bpf_insn *insn)
 		err = 0;
 		break;
 	default:
-		err = ring_helper(run, insn->imm);
+		err = shadow_ring_helper(run, insn->imm);
 	}
-	forget(run, 1, 5);
+	shadow_forget(run, 1, 5);
 	return err;
 }
 
@@ -762,14 +518,14 @@ static int leave(struct run *run)
 	struct frame *f = &run->frames[run->depth];
 
 	if (run->r[0].origin == NOTHING && !run->depth)
-		return fault(run, "R0 was never written");
+		return shadow_fault(run, "R0 was never written");
 	if (!run->depth && run->held)
-		return fault(run, "the end with a lock held");
+		return shadow_fault(run, "the end with a lock held");
 	if (!run->depth && run->records)
-		return fault(run, "the end with a record that was not given back");
+		return shadow_fault(run, "the end with a record that was not given back");
 	if (!run->depth)
 		return 1;
-	forget(run, 1, 5);
+	shadow_forget(run, 1, 5);
 	memcpy(&run->r[6], f->saved, sizeof(f->saved));
 	run->pc = f->ret - 1;
 	run->depth--;
@@ -782,10 +538,10 @@ static int packet_load(struct run *run, const struct bpf_insn *insn)
 	s32 off = insn->imm;
 
 	if (run->r[6].origin != CONTEXT || run->r[6].v != run->context)
-		return fault(run, "R6 is no context");
+		return shadow_fault(run, "R6 is no context");
 	if (BPF_MODE(insn->code) == BPF_IND) {
 		if (run->r[insn->src_reg].origin == NOTHING)
-			return fault(run, "R%d was never written", insn->src_reg);
+			return shadow_fault(run, "R%d was never written", insn->src_reg);
 		off = (s32)((u32)off + (u32)run->r[insn->src_reg].v);
 	}
 	if (off < 0)
@@ -797,7 +553,7 @@ static int packet_load(struct run *run, const struct bpf_insn *insn)
 	for (u32 i = 0; i < size; i++)
 		v = v << 8 | run->s->packet[off + (s32)i];
 	run->r[0] = (struct val){v, NUMBER};
-	forget(run, 1, 5);
+	shadow_forget(run, 1, 5);
 	return 0;
 }
 
@@ -817,7 +573,7 @@ static int jump(struct run *run, const struct bpf_insn *insn)
 	if (BPF_SRC(insn->code) == BPF_X)
 		src = run->r[insn->src_reg];
 	if (dst.origin == NOTHING || src.origin == NOTHING)
-		return fault(run, "compares what was never written");
+		return shadow_fault(run, "compares what was never written");
 	if (testop_jump(insn, dst.v, src.v))
 		run->pc += (u32)(s32)insn->off;
 	return 0;
@@ -882,7 +638,7 @@ static int one_step(struct run *run)
 	int err;
 
 	if (run->pc >= run->s->cnt)
-		err = fault(run, "left the program");
+		err = shadow_fault(run, "left the program");
 	else if (++run->steps > MAX_STEPS)
 		err = -ELOOP;
 	else
@@ -901,7 +657,7 @@ int shadow_run(struct shadow *s)
 	run->s = s;
 	run->context = (uintptr_t)&run->context;
 	s->uninit_stack = 0;
-	forget(run, 0, 9);
+	shadow_forget(run, 0, 9);
 	run->r[1] = (struct val){run->context, CONTEXT};
 	run->r[10] = (struct val){(uintptr_t)run->frames[0].bytes + MAX_BPF_STACK, STACK};
 	bpf_run_enter();
