@@ -7,7 +7,9 @@ The end-to-end fixtures: a real server on a private mount, ended with all that i
 UBPFFS_BUILD names the build directory (default: build). Every wait is bounded. A sanitizer's report in the server's
 stderr, or a line with an error word that the test did not announce by m.expect(regex), fails the test.
 """
+import atexit
 import ctypes
+import glob
 import os
 import pwd
 import re
@@ -20,13 +22,36 @@ import time
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.abspath(os.environ.get("UBPFFS_BUILD", os.path.join(ROOT, "build")))
+
+
+def reachable_build():
+    """
+    The build directory; for root, whose tests also act as ordinary users, a copy of what they run and read when those
+    cannot get there (a checkout in /root, or under a umask of 077).
+    """
+    build = os.path.abspath(os.environ.get("UBPFFS_BUILD", os.path.join(ROOT, "build")))
+    if os.geteuid() or not subprocess.run(["test", "-r", os.path.join(build, "ubpffs")], user=USERS[0], cwd="/",
+                                          group=USERS[0], extra_groups=[]).returncode:
+        return build
+    copy = tempfile.mkdtemp(prefix="ubpffs-build-")
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    for what in "ubpffs", "ubpfctl", "libubpffs*.so", "examples/*", "tests/progs/*.bpf.o":
+        for file in glob.glob(os.path.join(build, what)):
+            to = os.path.join(copy, os.path.relpath(file, build))
+            os.makedirs(os.path.dirname(to), exist_ok=True)
+            shutil.copy(file, to)
+    subprocess.run(["chmod", "-R", "a+rX", copy], check=True)
+    os.environ["UBPFFS_BUILD"] = copy  # for tests' own children, which import this file too
+    return copy
+
+
+# Two ordinary users (fusermount3 wants an account).
+USERS = (pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid)
+BUILD = reachable_build()
 SERVER = os.path.join(BUILD, "ubpffs")
 PROGS = os.path.join(BUILD, "tests", "progs")
 SLOW = 5 if os.environ.get("UBPFFS_SAN") else 1
 WAIT = 20 * SLOW  # seconds for anything
-# Two ordinary users (fusermount3 wants an account).
-USERS = (pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid)
 
 BAD_WORDS = re.compile(
     r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehavior|runtime error:|SUMMARY:"
