@@ -51,6 +51,7 @@ TOOLS_LIBS	:= $(call pkg_libs,$(TOOLS_PKGS))
 ENGINE_SRCS	:= $(filter-out engine/alone/%,$(wildcard engine/*.c engine/*/*.c))
 FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c)
 UAPI_SRCS	:= $(wildcard uapi/*.c)
+UAPI_HEADERS	:= $(filter-out uapi/client_mount.h,$(wildcard uapi/*.h))
 TOOLS_SRCS	:= $(wildcard tools/*.c)
 UNIT_SRCS	:= $(wildcard tests/unit/test_*.c)
 DIFF_SRCS	:= $(wildcard tests/differential/diff_*.c)
@@ -153,14 +154,16 @@ $(LIB_SO): $(ENGINE_OBJS)
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libubpffs.so.0 -o $@ $^ $(ENGINE_LIBS)
 
 $(CLIENT_A): $(UAPI_OBJS)
+	ld -r -o $(O)/libubpffs-client.o $^
+	objcopy --localize-hidden $(O)/libubpffs-client.o
 	rm -f $@
-	ar rcs $@ $^
+	ar rcs $@ $(O)/libubpffs-client.o
 
 # Never sanitized: programs that load it (an interpreter, say) are not.
-$(CLIENT_SO): $(UAPI_SRCS) $(wildcard uapi/*.h)
+$(CLIENT_SO): $(UAPI_SRCS) $(wildcard uapi/*.h) uapi/client.map
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) $(LDFLAGS) -shared \
-		-Wl,-soname,libubpffs-client.so.0 -o $@ $(UAPI_SRCS)
+		-Wl,-soname,libubpffs-client.so.0,--version-script=uapi/client.map -o $@ $(UAPI_SRCS) -lpthread
 
 $(SERVER): $(FS_OBJS) $(ENGINE_A)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS)
@@ -187,7 +190,7 @@ $(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(FS_TEXT_OBJS) $(ENGINE_A) $(CLIENT_A
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS) $(ENGINE_LIBS)
 
-# A client alone: the engine has functions of the same names.
+# A client alone, as users link it.
 $(O)/tests/bench/bench_ring: $(O)/tests/bench/bench_ring.o $(CLIENT_A) | bpf-objects
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lpthread
 
@@ -247,8 +250,12 @@ install-lib: lib
 	install -m 644 $(LIB_A) $(CLIENT_A) $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(LIB_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs.so.0
 	ln -sf libubpffs.so.0 $(DESTDIR)$(PREFIX)/lib/libubpffs.so
-	install -m 644 engine/ubpffs_filter.h $(if $(FS_SRCS),engine/ubpffs_engine.h uapi/*.h) \
+	install -m 644 engine/ubpffs_filter.h $(if $(FS_SRCS),engine/ubpffs_engine.h $(UAPI_HEADERS)) \
 		$(DESTDIR)$(PREFIX)/include/ubpffs
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	for pc in engine/ubpffs $(if $(FS_SRCS),uapi/ubpffs-client); do \
+		sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@REQUIRES@|$(if $(FS_SRCS),$(ENGINE_PKGS))|' \
+			$$pc.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/$${pc##*/}.pc || exit 1; done
 
 install-server: all
 	install -d $(DESTDIR)$(PREFIX)/bin

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/random.h>
+#include "core/run.h"
 #include "fs/control_cmds.h"
 #include "fs/perm.h"
 #include "fs/tree.h"
@@ -125,6 +126,7 @@ static int map_info(struct control_call *call)
 	info.btf_value_type_id = map->btf_value_type_id;
 	info.map_extra = map->map_extra;
 	memcpy(info.name, map->name, sizeof(info.name));
+	call->io.count = map->ops->percpu ? bpf_nr_slots() : 0;
 	control_answer(call, &info, sizeof(info));
 	return 0;
 }

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "tools/ubpfctl.h"
-#include "uapi/bpf_client.h"
+#include "uapi/ubpffs_client.h"
 
 #define MAX_PACKET   (1 << 18)
 #define MAX_VERDICTS 32
@@ -50,7 +50,7 @@ static int run_packet(int prog, const void *data, unsigned int len, int repeat, 
 {
 	unsigned int retval = 0, duration = 0;
 
-	if (bpf_prog_test_run(prog, repeat, data, len, NULL, NULL, &retval, &duration)) {
+	if (ubpfc_prog_test_run(prog, repeat, data, len, NULL, NULL, &retval, &duration)) {
 		if (errno != EINVAL)
 			return -1;
 		t->failed++; /* shorter than a link header: the kernel refuses it too */

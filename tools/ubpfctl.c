@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "tools/ubpfctl.h"
-#include "uapi/bpf_client.h"
+#include "uapi/ubpffs_client.h"
 
 static const struct command {
 	const char *name;
@@ -38,26 +38,38 @@ static int usage(FILE *out)
 		fprintf(out, "  %s %s\n         %s\n", commands[i].name, commands[i].usage,
 			commands[i].what);
 	fprintf(out,
-		"\nMOUNT defaults to $UBPFFS_MOUNT, then to the first ubpffs that is mounted.\n");
+		"\nMOUNT defaults to $UBPFFS_MOUNT, then to the one ubpffs whose server runs as "
+		"you.\n");
 	return out == stdout ? 0 : 2;
 }
 
-/* The first ubpffs of this mount namespace, or NULL. */
-static char *first_mount(void)
+static int list_mount(void *ctx, const char *path, unsigned int uid)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, *found = NULL, path[4096];
-	size_t cap = 0;
+	fprintf(stderr, "  %s (its server runs as uid %u)\n", path, uid);
+	return 0;
+}
 
-	if (!f)
-		return NULL;
-	while (!found && getline(&line, &cap, f) > 0)
-		if (strstr(line, " - fuse.ubpffs ") &&
-		    sscanf(line, "%*s %*s %*s %*s %4095s", path) == 1)
-			found = strdup(path);
-	free(line);
-	fclose(f);
-	return found;
+/* Exits with a sentence: which mount there is, and how to name it. */
+static void no_mount(const char *named)
+{
+	int err = errno;
+
+	if (named && (err == EINVAL || err == ENOTDIR))
+		fprintf(stderr, "ubpfctl: %s: not a ubpffs\n", named);
+	else if (named)
+		fprintf(stderr, "ubpfctl: %s: %s\n", named, strerror(err));
+	else if (err == ENODEV)
+		fprintf(stderr,
+			"ubpfctl: you have no ubpffs mounted (start one: ubpffs MOUNTPOINT)\n");
+	else if (err == ENOTUNIQ)
+		fprintf(stderr, "ubpfctl: you have several ubpffs mounted\n");
+	else
+		fprintf(stderr, "ubpfctl: your ubpffs: %s\n", strerror(err));
+	if (!named && (err == ENODEV || err == ENOTUNIQ)) {
+		fprintf(stderr, "ubpfctl: name one by -m MOUNT or $UBPFFS_MOUNT; there are:\n");
+		ubpfc_each_mount(list_mount, NULL);
+	}
+	exit(1);
 }
 
 /* The caller's last line in M/log, malloc()ed, or NULL. */
@@ -80,22 +92,15 @@ static char *old_line;
 
 const char *mount_point(void)
 {
-	static const char *path;
+	static char path[4096];
+	const char *named = mount_option ? mount_option : getenv("UBPFFS_MOUNT");
 
-	if (path)
+	if (path[0])
 		return path;
-	path = mount_option ? mount_option : getenv("UBPFFS_MOUNT");
-	if (!path)
-		path = first_mount();
-	if (!path) {
-		fprintf(stderr, "ubpfctl: no ubpffs is mounted (start one: ubpffs MOUNTPOINT)\n");
-		exit(1);
-	}
-	if (bpf_client_mount(path)) {
-		fprintf(stderr, "ubpfctl: %s: %s\n", path,
-			errno == EINVAL ? "not a ubpffs" : strerror(errno));
-		exit(1);
-	}
+	if (named && !*named)
+		named = NULL;
+	if ((named && ubpfc_mount(named)) || ubpfc_mount_path(path, sizeof(path)))
+		no_mount(named);
 	old_line = last_line();
 	return path;
 }
@@ -165,7 +170,7 @@ int fail(const char *what)
 	int err = errno;
 	char *last;
 
-	fprintf(stderr, "ubpfctl: %s: %s\n", what, strerror(err));
+	fprintf(stderr, "ubpfctl: %s: %s: %s\n", mount_point(), what, strerror(err));
 	last = last_line();
 	if (last && (!old_line || strcmp(last, old_line)))
 		fprintf(stderr, "%s\n", last);

@@ -16,7 +16,10 @@ int cmd_list(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_flame(int argc, char **argv);
 
-/* The mount that -m, $UBPFFS_MOUNT or /proc/self/mountinfo names; exits with a sentence when there is none. */
+/*
+ * The mount that -m or $UBPFFS_MOUNT names, else the caller's own; exits with a sentence and a list when there is none, or
+ * more than one.
+ */
 const char *mount_point(void);
 
 /* mount_point()/fmt, as openat() would want it: a descriptor, or -1 with errno. */
@@ -25,7 +28,7 @@ int open_in_mount(int flags, const char *fmt, ...) __attribute__((format(printf,
 /* The whole of a small file of the mount, NUL-terminated and malloc()ed, or NULL with errno. */
 char *read_in_mount(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* "ubpfctl: what: strerror", and the last line that the mount's log has for us, when there is one. Returns 1. */
+/* "ubpfctl: MOUNT: what: strerror", and the last line that the mount's log has for us, when there is one. Returns 1. */
 int fail(const char *what);
 
 /* The value of "name: value" in an info text, into buf; "" when it has no such line. */

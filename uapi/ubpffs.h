@@ -28,7 +28,8 @@ struct ubpffs_io {
 	__u32 in_len; /* payload bytes towards the server; in an answer UBPFFS_ANSWERED, so that a failure
 		       * on the way is told from one that the server gave */
 	__u32 out_len; /* in: room for the answer's payload; out: its size */
-	__u32 count; /* batches: in: how many at most; out: how many */
+	__u32 count; /* batches: in: how many at most; out: how many. UBPFFS_OBJ_GET_INFO of a map: out:
+		      * how many CPUs' values an element has, 0 for types that are not per CPU */
 	__u32 stamp; /* in answers: stands for the object behind this descriptor. In commands: what the
 		      * caller believes it is, so that it may remember sizes by descriptor; ESTALE when
 		      * it is another. 0: any */
@@ -73,10 +74,9 @@ enum ubpffs_cmd {
 				 * out: __u32 id */
 	UBPFFS_PROG_LOAD = 33, /* in: struct ubpffs_prog_load and what it sizes
 				* out: struct ubpffs_load_result, log text; also with an error */
-	UBPFFS_GET_NEXT_ID =
-		34, /* flags: BPF_PROG_GET_NEXT_ID or BPF_MAP_GET_NEXT_ID; count: the id
-				  * to start
-				  * after  out: __u32 */
+	/* flags: BPF_PROG_GET_NEXT_ID or BPF_MAP_GET_NEXT_ID; count: the id to start after
+	 * out: __u32 */
+	UBPFFS_GET_NEXT_ID = 34,
 
 	/* any of them */
 	UBPFFS_PUT = 48, /* in: a piece; flags: its offset in the transfer */

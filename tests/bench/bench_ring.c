@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "uapi/bpf_client.h"
+#include "uapi/ubpffs_client.h"
 
 static volatile bool stop;
 
@@ -27,7 +27,7 @@ static void die(const char *what)
 
 static int open_map_or_prog(const char *path)
 {
-	int fd = bpf_client_open(path, O_RDWR);
+	int fd = ubpfc_open(path, O_RDWR);
 
 	if (fd < 0)
 		die(path);
@@ -40,7 +40,7 @@ static void *produce(void *unused)
 	char packet[64] = {0};
 
 	while (!stop)
-		if (bpf_prog_test_run(fd, 200, packet, sizeof(packet), NULL, NULL, NULL, NULL))
+		if (ubpfc_prog_test_run(fd, 200, packet, sizeof(packet), NULL, NULL, NULL, NULL))
 			die("test run");
 	close(fd);
 	return NULL;
@@ -72,14 +72,14 @@ static int count(void *ctx, const void *data, size_t size)
 	return !--t->left;
 }
 
-static void consume_mapped(struct bpf_ring *ring, unsigned long records)
+static void consume_mapped(struct ubpfc_ring *ring, unsigned long records)
 {
 	struct tally t = {.left = records};
 
 	while (t.left) {
-		if (bpf_ring_wait(ring, 1000) < 0)
+		if (ubpfc_ring_wait(ring, 1000) < 0)
 			die("wait");
-		if (bpf_ring_consume(ring, count, &t) < 0)
+		if (ubpfc_ring_consume(ring, count, &t) < 0)
 			die("consume");
 	}
 }
@@ -102,21 +102,21 @@ int main(int argc, char **argv)
 {
 	unsigned long records = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
 	bool mapped = argc == 4 && !strcmp(argv[2], "mmap");
-	struct bpf_ring *ring = NULL;
+	struct ubpfc_ring *ring = NULL;
 	pthread_t producer;
 	double start;
 	int fd;
 
 	if (!records)
 		return 2;
-	if (bpf_client_mount(argv[1]))
+	if (ubpfc_mount(argv[1]))
 		die(argv[1]);
 	fd = mapped ? open_map_or_prog("maps/stream/map")
-		    : bpf_client_open("maps/stream/records", O_RDONLY);
+		    : ubpfc_open("maps/stream/records", O_RDONLY);
 	if (fd < 0)
 		die("maps/stream/records");
-	if (mapped && !(ring = bpf_ring_open(fd)))
-		die("bpf_ring_open");
+	if (mapped && !(ring = ubpfc_ring_open(fd)))
+		die("ubpfc_ring_open");
 	pthread_create(&producer, NULL, produce, NULL);
 	for (int measured = 0; measured < 2; measured++) { /* the first tenth warms up */
 		unsigned long n = measured ? records : records / 10 + 1;
@@ -130,7 +130,7 @@ int main(int argc, char **argv)
 	printf("%.0f\n", (double)records / (now() - start));
 	stop = true;
 	pthread_join(producer, NULL);
-	bpf_ring_close(ring);
+	ubpfc_ring_close(ring);
 	close(fd);
 	return 0;
 }

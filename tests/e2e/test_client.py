@@ -6,10 +6,12 @@ import fcntl
 import os
 import socket
 import struct
+import subprocess
+import threading
 
 import pytest
 
-from conftest import BUILD, USERS, WAIT
+from conftest import BUILD, Mount, USERS, WAIT, detach, needs_root, wait_for
 
 HASH, ARRAY, PERCPU_ARRAY = 1, 2, 6
 SOCKET_FILTER = 1
@@ -27,9 +29,9 @@ UNSAFE = insn(0x79, 0, 2) + insn(0x95)
 @pytest.fixture
 def lib(m):
     lib = ctypes.CDLL(os.path.join(BUILD, "libubpffs-client.so"), use_errno=True)
-    assert lib.bpf_client_mount(m.path.encode()) == 0
+    assert lib.ubpfc_mount(m.path.encode()) == 0
     yield lib
-    lib.bpf_client_mount(None)
+    lib.ubpfc_mount(None)
 
 
 def fails(err, value):
@@ -45,54 +47,54 @@ def u64(v):
 
 
 def test_map_operations(m, lib):
-    fd = lib.bpf_create_map(HASH, 4, 8, 3, 0)
+    fd = lib.ubpfc_create_map(HASH, 4, 8, 3, 0)
     assert fd >= 0
     out = ctypes.c_uint64()
-    fails(errno.ENOENT, lib.bpf_lookup_elem(fd, u32(1), ctypes.byref(out)))
-    fails(errno.ENOENT, lib.bpf_update_elem(fd, u32(1), u64(5), EXIST))
-    assert lib.bpf_update_elem(fd, u32(1), u64(5), NOEXIST) == 0
-    fails(errno.EEXIST, lib.bpf_update_elem(fd, u32(1), u64(6), NOEXIST))
-    fails(errno.EINVAL, lib.bpf_update_elem(fd, u32(1), u64(6), 77))
-    assert lib.bpf_lookup_elem(fd, u32(1), ctypes.byref(out)) == 0 and out.value == 5
-    assert lib.bpf_update_elem(fd, u32(2), u64(2), 0) == lib.bpf_update_elem(fd, u32(3), u64(3), 0) == 0
-    fails(errno.E2BIG, lib.bpf_update_elem(fd, u32(4), u64(4), 0))
+    fails(errno.ENOENT, lib.ubpfc_lookup_elem(fd, u32(1), ctypes.byref(out)))
+    fails(errno.ENOENT, lib.ubpfc_update_elem(fd, u32(1), u64(5), EXIST))
+    assert lib.ubpfc_update_elem(fd, u32(1), u64(5), NOEXIST) == 0
+    fails(errno.EEXIST, lib.ubpfc_update_elem(fd, u32(1), u64(6), NOEXIST))
+    fails(errno.EINVAL, lib.ubpfc_update_elem(fd, u32(1), u64(6), 77))
+    assert lib.ubpfc_lookup_elem(fd, u32(1), ctypes.byref(out)) == 0 and out.value == 5
+    assert lib.ubpfc_update_elem(fd, u32(2), u64(2), 0) == lib.ubpfc_update_elem(fd, u32(3), u64(3), 0) == 0
+    fails(errno.E2BIG, lib.ubpfc_update_elem(fd, u32(4), u64(4), 0))
     seen, key = set(), ctypes.c_uint32()
-    ret = lib.bpf_get_next_key(fd, None, ctypes.byref(key))
+    ret = lib.ubpfc_get_next_key(fd, None, ctypes.byref(key))
     while ret == 0:
         seen.add(key.value)
-        ret = lib.bpf_get_next_key(fd, ctypes.byref(key), ctypes.byref(key))
+        ret = lib.ubpfc_get_next_key(fd, ctypes.byref(key), ctypes.byref(key))
     fails(errno.ENOENT, ret)
     assert seen == {1, 2, 3}
-    assert lib.bpf_lookup_and_delete_elem(fd, u32(2), ctypes.byref(out)) == 0 and out.value == 2
-    fails(errno.ENOENT, lib.bpf_delete_elem(fd, u32(2)))
-    assert lib.bpf_freeze_map(fd) == 0
-    fails(errno.EPERM, lib.bpf_update_elem(fd, u32(1), u64(1), 0))
+    assert lib.ubpfc_lookup_and_delete_elem(fd, u32(2), ctypes.byref(out)) == 0 and out.value == 2
+    fails(errno.ENOENT, lib.ubpfc_delete_elem(fd, u32(2)))
+    assert lib.ubpfc_freeze_map(fd) == 0
+    fails(errno.EPERM, lib.ubpfc_update_elem(fd, u32(1), u64(1), 0))
     os.close(fd)
     m.wait_live(0, 0)
 
 
 def test_create_errors(m, lib):
-    fails(errno.EINVAL, lib.bpf_create_map(HASH, 0, 8, 3, 0))
-    fails(errno.EINVAL, lib.bpf_create_map(ARRAY, 8, 8, 3, 0))
-    fails(errno.EINVAL, lib.bpf_create_map(HASH, 4, 8, 0, 0))
-    fails(errno.EOPNOTSUPP, lib.bpf_create_map(15, 4, 8, 1, 0))  # sockmap
-    array = lib.bpf_create_map(ARRAY, 4, 8, 1, 0)
-    fails(errno.EINVAL, lib.bpf_delete_elem(array, u32(0)))
-    fails(errno.E2BIG, lib.bpf_update_elem(array, u32(1), u64(0), 0))
-    fails(errno.EBADF, lib.bpf_delete_elem(999, u32(0)))
+    fails(errno.EINVAL, lib.ubpfc_create_map(HASH, 0, 8, 3, 0))
+    fails(errno.EINVAL, lib.ubpfc_create_map(ARRAY, 8, 8, 3, 0))
+    fails(errno.EINVAL, lib.ubpfc_create_map(HASH, 4, 8, 0, 0))
+    fails(errno.EOPNOTSUPP, lib.ubpfc_create_map(15, 4, 8, 1, 0))  # sockmap
+    array = lib.ubpfc_create_map(ARRAY, 4, 8, 1, 0)
+    fails(errno.EINVAL, lib.ubpfc_delete_elem(array, u32(0)))
+    fails(errno.E2BIG, lib.ubpfc_update_elem(array, u32(1), u64(0), 0))
+    fails(errno.EBADF, lib.ubpfc_delete_elem(999, u32(0)))
     os.close(array)
 
 
 def test_batches(m, lib):
     n = 20000  # more than one ioctl carries
-    fd = lib.bpf_create_map(HASH, 4, 8, n, 0)
+    fd = lib.ubpfc_create_map(HASH, 4, 8, n, 0)
     keys, values = (ctypes.c_uint32 * n)(*range(n)), (ctypes.c_uint64 * n)(*(k * k for k in range(n)))
     count = ctypes.c_uint32(n)
-    assert lib.bpf_update_batch(fd, keys, values, ctypes.byref(count), ctypes.c_uint64(0)) == 0 and count.value == n
+    assert lib.ubpfc_update_batch(fd, keys, values, ctypes.byref(count), ctypes.c_uint64(0)) == 0 and count.value == n
     got, cursor = {}, ctypes.c_uint64(0)
     while True:
         ks, vs, count = (ctypes.c_uint32 * 3000)(), (ctypes.c_uint64 * 3000)(), ctypes.c_uint32(3000)
-        ret = lib.bpf_lookup_batch(fd, ctypes.byref(cursor), ks, vs, ctypes.byref(count))
+        ret = lib.ubpfc_lookup_batch(fd, ctypes.byref(cursor), ks, vs, ctypes.byref(count))
         assert not set(ks[:count.value]) & set(got)
         got.update(zip(ks[:count.value], vs[:count.value]))
         if ret:
@@ -100,40 +102,40 @@ def test_batches(m, lib):
             break
     assert got == {k: k * k for k in range(n)}
     count = ctypes.c_uint32(2)
-    fails(errno.ENOENT, lib.bpf_delete_batch(fd, (ctypes.c_uint32 * 2)(5, n), ctypes.byref(count)))
+    fails(errno.ENOENT, lib.ubpfc_delete_batch(fd, (ctypes.c_uint32 * 2)(5, n), ctypes.byref(count)))
     assert count.value == 1
     os.close(fd)
 
 
 def test_large_values(m, lib):
     size = 100000
-    fd = lib.bpf_create_map(HASH, 4, size, 2, 0)
+    fd = lib.ubpfc_create_map(HASH, 4, size, 2, 0)
     data, out = os.urandom(size), ctypes.create_string_buffer(size)
-    assert lib.bpf_update_elem(fd, u32(1), data, 0) == 0, os.strerror(ctypes.get_errno())
-    assert lib.bpf_lookup_elem(fd, u32(1), out) == 0 and out.raw == data
-    fails(errno.ENOENT, lib.bpf_lookup_elem(fd, u32(2), out))
+    assert lib.ubpfc_update_elem(fd, u32(1), data, 0) == 0, os.strerror(ctypes.get_errno())
+    assert lib.ubpfc_lookup_elem(fd, u32(1), out) == 0 and out.raw == data
+    fails(errno.ENOENT, lib.ubpfc_lookup_elem(fd, u32(2), out))
     os.close(fd)
 
 
 def test_programs(m, lib):
-    fd = lib.bpf_prog_load(SOCKET_FILTER, RETURN_7, len(RETURN_7), b"GPL")
+    fd = lib.ubpfc_prog_load(SOCKET_FILTER, RETURN_7, len(RETURN_7), b"GPL")
     assert fd >= 0
     retval, duration = ctypes.c_uint32(), ctypes.c_uint32()
-    assert lib.bpf_prog_test_run(fd, 10, bytes(64), 64, None, None, ctypes.byref(retval), ctypes.byref(duration)) == 0
+    assert lib.ubpfc_prog_test_run(fd, 10, bytes(64), 64, None, None, ctypes.byref(retval), ctypes.byref(duration)) == 0
     assert retval.value == 7
-    fails(errno.EINVAL, lib.bpf_prog_test_run(fd, 1, bytes(4), 4, None, None, None, None))
+    fails(errno.EINVAL, lib.ubpfc_prog_test_run(fd, 1, bytes(4), 4, None, None, None, None))
     out, size = ctypes.create_string_buffer(64), ctypes.c_uint32(64)
     packet = bytes(range(60))
-    assert lib.bpf_prog_test_run(fd, 1, packet, 60, out, ctypes.byref(size), None, None) == 0
+    assert lib.ubpfc_prog_test_run(fd, 1, packet, 60, out, ctypes.byref(size), None, None) == 0
     assert out.raw[:size.value] == bytes(14) + packet[14:]  # a socket filter does not see the link header
     os.close(fd)
     m.wait_live(0, 0)
 
 
 def test_rejected_programs(m, lib):
-    fails(errno.EACCES, lib.bpf_prog_load(SOCKET_FILTER, UNSAFE, len(UNSAFE), b"GPL"))
-    fails(errno.EINVAL, lib.bpf_prog_load(SOCKET_FILTER, RETURN_7, 12, b"GPL"))
-    fails(errno.EINVAL, lib.bpf_prog_load(SOCKET_FILTER, RETURN_7, 0, b"GPL"))
+    fails(errno.EACCES, lib.ubpfc_prog_load(SOCKET_FILTER, UNSAFE, len(UNSAFE), b"GPL"))
+    fails(errno.EINVAL, lib.ubpfc_prog_load(SOCKET_FILTER, RETURN_7, 12, b"GPL"))
+    fails(errno.EINVAL, lib.ubpfc_prog_load(SOCKET_FILTER, RETURN_7, 0, b"GPL"))
     m.wait_live(0, 0)
 
 
@@ -149,48 +151,48 @@ def counting(fd):
 
 
 def test_programs_with_maps(m, lib):
-    map_fd = lib.bpf_create_map(ARRAY, 4, 8, 1, 0)
+    map_fd = lib.ubpfc_create_map(ARRAY, 4, 8, 1, 0)
     code = counting(map_fd)
-    prog = lib.bpf_prog_load(SOCKET_FILTER, code, len(code), b"GPL")
+    prog = lib.ubpfc_prog_load(SOCKET_FILTER, code, len(code), b"GPL")
     assert prog >= 0, os.strerror(ctypes.get_errno())
-    assert lib.bpf_prog_test_run(prog, 1000, bytes(64), 64, None, None, None, None) == 0
+    assert lib.ubpfc_prog_test_run(prog, 1000, bytes(64), 64, None, None, None, None) == 0
     out = ctypes.c_uint64()
-    assert lib.bpf_lookup_elem(map_fd, u32(0), ctypes.byref(out)) == 0 and out.value == 1000
+    assert lib.ubpfc_lookup_elem(map_fd, u32(0), ctypes.byref(out)) == 0 and out.value == 1000
     os.close(map_fd)
     m.wait_live(1, 1)  # the program holds the map
     bad = counting(prog)
-    fails(errno.EINVAL, lib.bpf_prog_load(SOCKET_FILTER, bad, len(bad), b"GPL"))
+    fails(errno.EINVAL, lib.ubpfc_prog_load(SOCKET_FILTER, bad, len(bad), b"GPL"))
     bad = counting(999)
-    fails(errno.EBADF, lib.bpf_prog_load(SOCKET_FILTER, bad, len(bad), b"GPL"))
+    fails(errno.EBADF, lib.ubpfc_prog_load(SOCKET_FILTER, bad, len(bad), b"GPL"))
     os.close(prog)
     m.wait_live(0, 0)
 
 
 def test_pins_and_ids(m, lib):
-    fd = lib.bpf_create_map(ARRAY, 4, 8, 1, 0)
+    fd = lib.ubpfc_create_map(ARRAY, 4, 8, 1, 0)
     os.mkdir(m.p("app"))
-    assert lib.bpf_obj_pin(fd, b"app/counter") == 0
-    fails(errno.EEXIST, lib.bpf_obj_pin(fd, m.p("app/counter").encode()))
-    fails(errno.EPERM, lib.bpf_obj_pin(fd, b"/etc/x"))
-    fails(errno.EPERM, lib.bpf_obj_pin(fd, b"maps/x"))
-    fails(errno.ENOENT, lib.bpf_obj_pin(fd, b"nowhere/x"))
-    fails(errno.EINVAL, lib.bpf_obj_pin(fd, b"app/../x/.."))
-    lib.bpf_update_elem(fd, u32(0), u64(9), 0)
+    assert lib.ubpfc_obj_pin(fd, b"app/counter") == 0
+    fails(errno.EEXIST, lib.ubpfc_obj_pin(fd, m.p("app/counter").encode()))
+    fails(errno.EPERM, lib.ubpfc_obj_pin(fd, b"/etc/x"))
+    fails(errno.EPERM, lib.ubpfc_obj_pin(fd, b"maps/x"))
+    fails(errno.ENOENT, lib.ubpfc_obj_pin(fd, b"nowhere/x"))
+    fails(errno.EINVAL, lib.ubpfc_obj_pin(fd, b"app/../x/.."))
+    lib.ubpfc_update_elem(fd, u32(0), u64(9), 0)
     os.close(fd)
     m.wait_live(0, 1)
-    fd = lib.bpf_obj_get(b"app/counter")
+    fd = lib.ubpfc_obj_get(b"app/counter")
     out, map_id = ctypes.c_uint64(), ctypes.c_uint32()
-    assert lib.bpf_lookup_elem(fd, u32(0), ctypes.byref(out)) == 0 and out.value == 9
+    assert lib.ubpfc_lookup_elem(fd, u32(0), ctypes.byref(out)) == 0 and out.value == 9
     os.close(fd)
-    assert lib.bpf_map_get_next_id(0, ctypes.byref(map_id)) == 0
-    fd = lib.bpf_map_get_fd_by_id(map_id)
-    assert lib.bpf_lookup_elem(fd, u32(0), ctypes.byref(out)) == 0 and out.value == 9
-    fails(errno.ENOENT, lib.bpf_map_get_next_id(map_id, ctypes.byref(map_id)))
+    assert lib.ubpfc_map_get_next_id(0, ctypes.byref(map_id)) == 0
+    fd = lib.ubpfc_map_get_fd_by_id(map_id)
+    assert lib.ubpfc_lookup_elem(fd, u32(0), ctypes.byref(out)) == 0 and out.value == 9
+    fails(errno.ENOENT, lib.ubpfc_map_get_next_id(map_id, ctypes.byref(map_id)))
     os.close(fd)
     m.restart()
-    assert lib.bpf_client_mount(m.path.encode()) == 0
-    fd = lib.bpf_obj_get(b"app/counter")
-    assert lib.bpf_lookup_elem(fd, u32(0), ctypes.byref(out)) == 0 and out.value == 9
+    assert lib.ubpfc_mount(m.path.encode()) == 0
+    fd = lib.ubpfc_obj_get(b"app/counter")
+    assert lib.ubpfc_lookup_elem(fd, u32(0), ctypes.byref(out)) == 0 and out.value == 9
     os.close(fd)
 
 
@@ -206,7 +208,7 @@ def test_a_passed_descriptor_works_after_the_name_is_gone(m, lib):
             if os.geteuid() == 0:
                 os.setgid(USERS[1])
                 os.setuid(USERS[1])
-            ok = lib.bpf_update_elem(fd, u32(0), u64(77), 0) == 0
+            ok = lib.ubpfc_update_elem(fd, u32(0), u64(77), 0) == 0
             b.send(b"1" if ok else b"0")
         finally:
             os._exit(0)
@@ -218,7 +220,7 @@ def test_a_passed_descriptor_works_after_the_name_is_gone(m, lib):
     assert a.recv(1) == b"1"
     os.waitpid(child, 0)
     out = ctypes.c_uint64()
-    assert lib.bpf_lookup_elem(fd, u32(0), ctypes.byref(out)) == 0 and out.value == 77
+    assert lib.ubpfc_lookup_elem(fd, u32(0), ctypes.byref(out)) == 0 and out.value == 77
     os.close(fd)
     m.wait_live(0, 0)
     assert m.objects() == []
@@ -229,10 +231,10 @@ def test_access_mode_counts(m, lib):
     reader = os.open(m.p("maps/h/map"), os.O_RDONLY)
     writer = os.open(m.p("maps/h/map"), os.O_WRONLY)
     out = ctypes.c_uint64()
-    assert lib.bpf_lookup_elem(reader, u32(0), ctypes.byref(out)) == 0
-    fails(errno.EPERM, lib.bpf_update_elem(reader, u32(0), u64(1), 0))
-    assert lib.bpf_update_elem(writer, u32(0), u64(1), 0) == 0
-    fails(errno.EPERM, lib.bpf_lookup_elem(writer, u32(0), ctypes.byref(out)))
+    assert lib.ubpfc_lookup_elem(reader, u32(0), ctypes.byref(out)) == 0
+    fails(errno.EPERM, lib.ubpfc_update_elem(reader, u32(0), u64(1), 0))
+    assert lib.ubpfc_update_elem(writer, u32(0), u64(1), 0) == 0
+    fails(errno.EPERM, lib.ubpfc_lookup_elem(writer, u32(0), ctypes.byref(out)))
     os.close(reader)
     os.close(writer)
 
@@ -252,7 +254,7 @@ def raw(fd, nr, header, payload=b"", room=0, kind=0xbf):
 
 def test_hostile_commands(m, lib):
     """Lengths that lie, commands on the wrong file, unknown numbers: an errno each, and the server lives."""
-    fd = lib.bpf_create_map(HASH, 4, 8, 3, 0)
+    fd = lib.ubpfc_create_map(HASH, 4, 8, 3, 0)
     ctl = os.open(m.p("ctl"), os.O_RDWR)
     K = struct.pack("=I", 1)
 
@@ -304,3 +306,114 @@ def test_ubpfctl_shows_only_the_log_line_of_its_own_failure(m):
     assert r.returncode == 1 and "nope" in r.stderr and "reject_null_check" not in r.stderr
     r = m.sh(ctl + "load " + progs + "refuse_type.bpf.o", check=False)
     assert r.returncode == 1 and "this build has no program type kprobe" in r.stderr.splitlines()[-1]
+
+
+OTHERS = """awk '$3 == "fuse.ubpffs" { print $2 }' /proc/self/mounts | grep -v -x -e $M $KEEP | xargs -r -n1 umount -l;"""
+
+
+def alone(script, keep=""):
+    """The script in a mount namespace of its own, where no other ubpffs is mounted than $M and `keep`."""
+    return "unshare -m --propagation private bash -c '%s'" % (
+        (OTHERS.replace("$KEEP", "-e %s" % keep if keep else "") + script).replace("'", "'\\''"))
+
+
+def test_the_client_takes_the_callers_own_mount(m):
+    needs_root("makes mount namespaces")
+    ctl = os.path.join(BUILD, "ubpfctl") + " "
+    obj = os.path.join(BUILD, "tests/progs/count_ports.bpf.o")
+    assert "count_ports" in m.out(alone(ctl + "load %s; " % obj + ctl + "list progs"))
+    # Another user's server is named, never taken.
+    as_other = "setpriv --reuid %d --regid %d --clear-groups " % (USERS[0], USERS[0])
+    r = m.sh(alone(as_other + ctl + "load " + obj), check=False)
+    assert r.returncode == 1 and "you have no ubpffs mounted" in r.stderr
+    assert "%s (its server runs as uid 0)" % m.path in r.stderr
+    r = m.sh(alone(as_other + ctl + "-m $M list progs"))
+    assert "count_ports" in r.stdout
+    # A failure on the mount names it.
+    r = m.sh(alone(ctl + "load " + obj.replace("count_ports", "refuse_type")), check=False)
+    assert r.returncode == 1 and m.path in r.stderr
+
+
+def test_the_client_refuses_to_choose_among_several_mounts(cold, tmp_path):
+    needs_root("makes mount namespaces")
+    m, second = cold.start(), Mount(str(tmp_path), str(tmp_path))
+    second.start()
+    try:
+        ctl = os.path.join(BUILD, "ubpfctl") + " "
+        r = m.sh(alone(ctl + "list", second.path), check=False)
+        assert r.returncode == 1 and "several" in r.stderr and m.path in r.stderr and second.path in r.stderr
+        m.sh(alone("UBPFFS_MOUNT=%s " % second.path + ctl + "list", second.path))
+    finally:
+        second.end()
+
+
+def test_a_mount_point_with_a_blank(tmp_path):
+    needs_root("makes mount namespaces")
+    base = tmp_path / "a b"
+    base.mkdir()
+    m = Mount(str(base), str(base))
+    m.path = str(base / "m n")
+    os.mkdir(m.path)
+    proc = subprocess.Popen(m.argv(), stdin=subprocess.DEVNULL, cwd="/")
+    try:
+        wait_for(lambda: os.path.exists(m.p("version")), "the mount")
+        others = OTHERS.replace("-x -e $M $KEEP", "-F -e 'a\\\\040b'")
+        subprocess.run(["unshare", "-m", "--propagation", "private", "bash", "-c",
+                        others + os.path.join(BUILD, "ubpfctl") + " list"], check=True, timeout=WAIT, cwd="/")
+    finally:
+        while detach(m.path):
+            pass
+        assert proc.wait(WAIT) == 0
+
+
+def test_a_path_does_not_leave_the_mount(m, lib):
+    fd = lib.ubpfc_create_map(HASH, 4, 8, 3, 0)
+    os.mkdir(m.p("pins"))
+    assert lib.ubpfc_obj_pin(fd, b"pins/a") == 0
+    assert lib.ubpfc_obj_pin(fd, m.p("pins/b").encode()) == 0
+    for path in b"pins/a", m.p("pins/b").encode(), b"pins/../pins/a":
+        got = lib.ubpfc_obj_get(path)
+        assert got >= 0, path
+        os.close(got)
+    os.symlink("/etc/passwd", m.p("pins/out"))
+    for path, err in ((b"../passwd", errno.EXDEV), (b"pins/out", errno.EXDEV), (b"/etc/passwd", errno.EPERM),
+                      (m.path.encode() + b"x/a", errno.EPERM), (b"pins/none", errno.ENOENT)):
+        fails(err, lib.ubpfc_obj_get(path))
+    fails(errno.EPERM, lib.ubpfc_obj_pin(fd, b"/etc/x"))
+    fails(errno.EINVAL, lib.ubpfc_open(b"/etc/passwd", os.O_RDONLY))
+    os.close(fd)
+
+
+def test_threads_change_the_mount_and_pin(m, lib):
+    """A pin takes its path from one mount, whatever another thread does to the library's choice."""
+    fd = lib.ubpfc_create_map(HASH, 4, 8, 3, 0)
+    os.mkdir(m.p("pins"))
+    stop = threading.Event()
+
+    def change():
+        while not stop.is_set():
+            assert lib.ubpfc_mount(m.path.encode()) == 0
+
+    t = threading.Thread(target=change)
+    t.start()
+    try:
+        for i in range(300):
+            path = m.p("pins/%d" % i).encode()
+            assert lib.ubpfc_obj_pin(fd, path) == 0
+            got = lib.ubpfc_obj_get(path)
+            assert got >= 0
+            os.close(got)
+    finally:
+        stop.set()
+        t.join()
+    os.close(fd)
+
+
+def test_every_symbol_has_our_prefix():
+    """A program may link libbpf, too."""
+    for args in ("-D", "libubpffs-client.so"), ("-g", "libubpffs-client.a"):
+        out = subprocess.run(["nm", "--defined-only", args[0], os.path.join(BUILD, args[1])],
+                             capture_output=True, text=True, check=True).stdout
+        names = [line.split()[-1] for line in out.splitlines() if len(line.split()) == 3]
+        names = [n for n in names if not n.startswith("UBPFFS_CLIENT")]
+        assert len(names) > 25 and all(n.startswith("ubpfc_") for n in names), names

@@ -241,7 +241,7 @@ def test_mmap_of_a_frozen_map(m, mapping):
     passthrough(m)
     lib = ctypes.CDLL(os.path.join(BUILD, "libubpffs-client.so"), use_errno=True)
     fd = os.open(m.p("maps", "a", "map"), os.O_RDWR)
-    assert lib.bpf_freeze_map(fd) == 0
+    assert lib.ubpfc_freeze_map(fd) == 0
     os.close(fd)
     with pytest.raises(PermissionError):
         os.open(m.p("maps", "a", "map"), os.O_RDWR)

@@ -410,22 +410,22 @@ def test_queues_and_filters_by_ioctl(m, lib):
     import errno
     out = ctypes.c_uint64()
     for type, order in (22, [1, 2, 3]), (23, [3, 2, 1]):
-        fd = lib.bpf_create_map(type, 0, 8, 3, 0)
+        fd = lib.ubpfc_create_map(type, 0, 8, 3, 0)
         assert fd >= 0
-        fails(errno.ENOENT, lib.bpf_lookup_elem(fd, None, ctypes.byref(out)))
+        fails(errno.ENOENT, lib.ubpfc_lookup_elem(fd, None, ctypes.byref(out)))
         for n in 1, 2, 3:
-            assert lib.bpf_update_elem(fd, None, u64(n), 0) == 0
-        fails(errno.E2BIG, lib.bpf_update_elem(fd, None, u64(4), 0))
+            assert lib.ubpfc_update_elem(fd, None, u64(n), 0) == 0
+        fails(errno.E2BIG, lib.ubpfc_update_elem(fd, None, u64(4), 0))
         for n in order:
-            assert lib.bpf_lookup_elem(fd, None, ctypes.byref(out)) == 0 and out.value == n
-            assert lib.bpf_lookup_and_delete_elem(fd, None, ctypes.byref(out)) == 0 and out.value == n
-        fails(errno.ENOENT, lib.bpf_lookup_and_delete_elem(fd, None, ctypes.byref(out)))
-        fails(errno.EINVAL, lib.bpf_delete_elem(fd, None))
+            assert lib.ubpfc_lookup_elem(fd, None, ctypes.byref(out)) == 0 and out.value == n
+            assert lib.ubpfc_lookup_and_delete_elem(fd, None, ctypes.byref(out)) == 0 and out.value == n
+        fails(errno.ENOENT, lib.ubpfc_lookup_and_delete_elem(fd, None, ctypes.byref(out)))
+        fails(errno.EINVAL, lib.ubpfc_delete_elem(fd, None))
         os.close(fd)
-    fd = lib.bpf_create_map(30, 0, 8, 100, 0)
-    assert lib.bpf_update_elem(fd, None, u64(7), 0) == 0
-    assert lib.bpf_lookup_elem(fd, None, u64(7)) == 0
-    fails(errno.ENOENT, lib.bpf_lookup_elem(fd, None, u64(8)))
+    fd = lib.ubpfc_create_map(30, 0, 8, 100, 0)
+    assert lib.ubpfc_update_elem(fd, None, u64(7), 0) == 0
+    assert lib.ubpfc_lookup_elem(fd, None, u64(7)) == 0
+    fails(errno.ENOENT, lib.ubpfc_lookup_elem(fd, None, u64(8)))
     os.close(fd)
 
 
@@ -436,8 +436,8 @@ def test_slots_by_ioctl_use_the_callers_rights(m, lib):
     make(m, "o", "array_of_maps", inner_map="a", max_entries=4)
     id = int(m.info("maps/a/info")["id"])
     fd = os.open(m.p("maps/o/map"), os.O_RDWR)
-    assert lib.bpf_update_elem(fd, u32(1), u32(id), 0) == 0
-    fails(errno.ENOENT, lib.bpf_update_elem(fd, u32(1), u32(9999), 0))
+    assert lib.ubpfc_update_elem(fd, u32(1), u32(id), 0) == 0
+    fails(errno.ENOENT, lib.ubpfc_update_elem(fd, u32(1), u32(9999), 0))
     assert m.read("maps/o/dump") == "1 %d\n" % id
     m.sh("chmod 600 $M/maps/a/map; chmod 777 $M/maps/o; chmod 666 $M/maps/o/map")
     pid = os.fork()
@@ -448,7 +448,7 @@ def test_slots_by_ioctl_use_the_callers_rights(m, lib):
             os.setgid(USERS[0])
             os.setuid(USERS[0])
             import ctypes
-            ret = lib.bpf_update_elem(fd, u32(2), u32(id), 0)
+            ret = lib.ubpfc_update_elem(fd, u32(2), u32(id), 0)
             ret = ctypes.get_errno() if ret else 0
         finally:
             os._exit(ret)

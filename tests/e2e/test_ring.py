@@ -29,13 +29,13 @@ LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 def client(path):
     lib = ctypes.CDLL(os.path.join(BUILD, "libubpffs-client.so"), use_errno=True)
-    lib.bpf_ring_open.restype = ctypes.c_void_p
-    lib.bpf_ring_consume.restype = ctypes.c_long
-    lib.bpf_ring_consume.argtypes = [ctypes.c_void_p, FN, ctypes.c_void_p]
-    lib.bpf_ring_wait.argtypes = [ctypes.c_void_p, ctypes.c_int]
-    lib.bpf_ring_fd.argtypes = lib.bpf_ring_close.argtypes = [ctypes.c_void_p]
-    lib.bpf_ring_close.restype = None
-    assert lib.bpf_client_mount(path.encode()) == 0
+    lib.ubpfc_ring_open.restype = ctypes.c_void_p
+    lib.ubpfc_ring_consume.restype = ctypes.c_long
+    lib.ubpfc_ring_consume.argtypes = [ctypes.c_void_p, FN, ctypes.c_void_p]
+    lib.ubpfc_ring_wait.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    lib.ubpfc_ring_fd.argtypes = lib.ubpfc_ring_close.argtypes = [ctypes.c_void_p]
+    lib.ubpfc_ring_close.restype = None
+    assert lib.ubpfc_mount(path.encode()) == 0
     return lib
 
 
@@ -45,7 +45,7 @@ class Ring:
     def __init__(self, m, path="maps/stream/map", expect=0):
         self.lib, self.next = client(m.path), expect
         fd = os.open(m.p(path), os.O_RDWR)
-        self.ring = self.lib.bpf_ring_open(fd)
+        self.ring = self.lib.ubpfc_ring_open(fd)
         os.close(fd)
         assert self.ring, os.strerror(ctypes.get_errno())
         self.bad = None
@@ -60,18 +60,18 @@ class Ring:
         return self.next == self.stop_at
 
     def consume(self):
-        n = self.lib.bpf_ring_consume(self.ring, self.fn, None)
+        n = self.lib.ubpfc_ring_consume(self.ring, self.fn, None)
         assert not self.bad, self.bad
         return n
 
     def wait(self, ms=WAIT * 1000):
-        return self.lib.bpf_ring_wait(self.ring, ms)
+        return self.lib.ubpfc_ring_wait(self.ring, ms)
 
     def close(self):
         if self.ring:
-            self.lib.bpf_ring_close(self.ring)
+            self.lib.ubpfc_ring_close(self.ring)
         self.ring = None
-        self.lib.bpf_client_mount(None)
+        self.lib.ubpfc_mount(None)
 
     def until(self, count):
         self.stop_at = count
@@ -103,7 +103,7 @@ class Producer(threading.Thread):
         self.start()
 
     def run(self):
-        while not self.stopped and self.lib.bpf_prog_test_run(self.fd, self.repeat, bytes(64), 64,
+        while not self.stopped and self.lib.ubpfc_prog_test_run(self.fd, self.repeat, bytes(64), 64,
                                                              None, None, None, None) == 0:
             pass
 
@@ -205,7 +205,7 @@ def test_only_the_position_can_be_written(m, ring):
 
 def test_poll_and_epoll(m, ring):
     r = ring()
-    fd = r.lib.bpf_ring_fd(r.ring)
+    fd = r.lib.ubpfc_ring_fd(r.ring)
     epoll, poll = select.epoll(), select.poll()
     epoll.register(fd, select.EPOLLIN)
     poll.register(fd, select.POLLIN)
@@ -273,8 +273,8 @@ def test_by_id_and_by_passed_descriptor(m, ring):
     one(m)
     assert r2.wait() == 1 and r2.consume() == 1
     lib = r.lib
-    fd = lib.bpf_create_map(1, 4, 4, 1, 0)
-    assert not lib.bpf_ring_open(fd) and ctypes.get_errno() == errno.EINVAL
+    fd = lib.ubpfc_create_map(1, 4, 4, 1, 0)
+    assert not lib.ubpfc_ring_open(fd) and ctypes.get_errno() == errno.EINVAL
     os.close(fd)
 
 
@@ -389,7 +389,7 @@ def test_killed_consumers(m, ring):
             # Was the last one given back before the end? The ring says so.
             r = ring(expect=expect)
             r.fn = FN(lambda ctx, data, size, r=r: setattr(r, "first", data[0]) or 1)
-            while not r.lib.bpf_ring_consume(r.ring, r.fn, None):
+            while not r.lib.ubpfc_ring_consume(r.ring, r.fn, None):
                 assert r.wait() == 1
             assert r.first in (expect - 1, expect)
             expect = r.first + 1
@@ -438,16 +438,16 @@ def test_of_a_user(user_mount):
         f.write("""
 import ctypes, os, sys
 lib = ctypes.CDLL(sys.argv[1], use_errno=True)
-lib.bpf_ring_open.restype = ctypes.c_void_p
+lib.ubpfc_ring_open.restype = ctypes.c_void_p
 FN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint64), ctypes.c_size_t)
-assert lib.bpf_client_mount(os.environ["M"].encode()) == 0
+assert lib.ubpfc_mount(os.environ["M"].encode()) == 0
 fd = os.open(os.environ["M"] + "/maps/stream/map", os.O_RDWR)
-ring = ctypes.c_void_p(lib.bpf_ring_open(fd))
+ring = ctypes.c_void_p(lib.ubpfc_ring_open(fd))
 assert ring, os.strerror(ctypes.get_errno())
-assert lib.bpf_ring_wait(ring, 1000) == 1
+assert lib.ubpfc_ring_wait(ring, 1000) == 1
 fn = FN(lambda ctx, data, size: print(size, data[0]) or 0)
-assert lib.bpf_ring_consume(ring, fn, None) == 2
-assert lib.bpf_ring_wait(ring, 0) == 0
+assert lib.ubpfc_ring_consume(ring, fn, None) == 2
+assert lib.ubpfc_ring_wait(ring, 0) == 0
 """)
     lib = os.path.join(m.base, "client.so")
     subprocess.run(["cp", os.path.join(BUILD, "libubpffs-client.so"), lib], check=True)

@@ -46,7 +46,7 @@ def push(m, lib, times, results):
 
     def work():
         ret, took = ctypes.c_uint32(99), ctypes.c_uint32()
-        err = lib.bpf_prog_test_run(fd, times, PACKET, LEN, None, None, ctypes.byref(ret), ctypes.byref(took))
+        err = lib.ubpfc_prog_test_run(fd, times, PACKET, LEN, None, None, ctypes.byref(ret), ctypes.byref(took))
         results.append(err or ret.value)
         try:
             os.close(fd)
@@ -104,24 +104,24 @@ def test_flags(loaded, lib):
     m = loaded
     out = ctypes.create_string_buffer(24)
     fd = os.open(m.p("maps/flows/map"), os.O_RDWR)
-    fails(errno.ENOENT, lib.bpf_update_elem(fd, u32(1), flow(1, 1), F_LOCK | EXIST))
-    assert lib.bpf_update_elem(fd, u32(1), flow(1, 1, lock=1), F_LOCK | NOEXIST) == 0
-    fails(errno.EEXIST, lib.bpf_update_elem(fd, u32(1), flow(1, 1), F_LOCK | NOEXIST))
-    assert lib.bpf_update_elem(fd, u32(1), flow(2, 2, lock=1), F_LOCK) == 0
-    fails(errno.EINVAL, lib.bpf_update_elem(fd, u32(1), flow(2, 2), 8))
+    fails(errno.ENOENT, lib.ubpfc_update_elem(fd, u32(1), flow(1, 1), F_LOCK | EXIST))
+    assert lib.ubpfc_update_elem(fd, u32(1), flow(1, 1, lock=1), F_LOCK | NOEXIST) == 0
+    fails(errno.EEXIST, lib.ubpfc_update_elem(fd, u32(1), flow(1, 1), F_LOCK | NOEXIST))
+    assert lib.ubpfc_update_elem(fd, u32(1), flow(2, 2, lock=1), F_LOCK) == 0
+    fails(errno.EINVAL, lib.ubpfc_update_elem(fd, u32(1), flow(2, 2), 8))
     u64s = ctypes.c_ulonglong
-    assert lib.bpf_lookup_elem_flags(fd, u32(1), out, u64s(F_LOCK)) == 0 and out.raw == flow(2, 2)
-    assert lib.bpf_lookup_elem(fd, u32(1), out) == 0 and out.raw == flow(2, 2)
-    fails(errno.EINVAL, lib.bpf_lookup_elem_flags(fd, u32(1), out, u64s(EXIST)))
-    fails(errno.ENOENT, lib.bpf_lookup_elem_flags(fd, u32(2), out, u64s(F_LOCK)))
+    assert lib.ubpfc_lookup_elem_flags(fd, u32(1), out, u64s(F_LOCK)) == 0 and out.raw == flow(2, 2)
+    assert lib.ubpfc_lookup_elem(fd, u32(1), out) == 0 and out.raw == flow(2, 2)
+    fails(errno.EINVAL, lib.ubpfc_lookup_elem_flags(fd, u32(1), out, u64s(EXIST)))
+    fails(errno.ENOENT, lib.ubpfc_lookup_elem_flags(fd, u32(2), out, u64s(F_LOCK)))
     keys, values, count = (ctypes.c_uint32 * 3)(5, 6, 7), flow(5, 5) + flow(6, 6) + flow(7, 7), ctypes.c_uint32(3)
-    assert lib.bpf_update_batch(fd, keys, values, ctypes.byref(count), u64s(F_LOCK)) == 0
+    assert lib.ubpfc_update_batch(fd, keys, values, ctypes.byref(count), u64s(F_LOCK)) == 0
     assert m.read("maps/flows/entries/6") == hexed(flow(6, 6))
     os.close(fd)
-    plain = lib.bpf_create_map(1, 4, 24, 4, 0)
-    fails(errno.EINVAL, lib.bpf_update_elem(plain, u32(1), flow(1, 1), F_LOCK))
-    fails(errno.EINVAL, lib.bpf_lookup_elem_flags(plain, u32(1), out, u64s(F_LOCK)))
-    fails(errno.EINVAL, lib.bpf_update_batch(plain, keys, values, ctypes.byref(ctypes.c_uint32(3)), u64s(F_LOCK)))
+    plain = lib.ubpfc_create_map(1, 4, 24, 4, 0)
+    fails(errno.EINVAL, lib.ubpfc_update_elem(plain, u32(1), flow(1, 1), F_LOCK))
+    fails(errno.EINVAL, lib.ubpfc_lookup_elem_flags(plain, u32(1), out, u64s(F_LOCK)))
+    fails(errno.EINVAL, lib.ubpfc_update_batch(plain, keys, values, ctypes.byref(ctypes.c_uint32(3)), u64s(F_LOCK)))
     os.close(plain)
 
 

@@ -1,5 +1,5 @@
 /*
- * bpf_ring.c - the consumer's side of a ring buffer, on memory that it shares with the producers
+ * ubpfc_ring.c - the consumer's side of a ring buffer, on memory that it shares with the producers
  *
  * The data is mapped twice, one copy behind the other, so that a record that wraps lies in one piece. A record's
  * header is its length and two bits: BUSY until it is committed, DISCARD when nobody wants it. The position moves by
@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "uapi/bpf_client.h"
+#include "uapi/client_mount.h"
+#include "uapi/ubpffs_client.h"
 
-#define EXPORT	    __attribute__((visibility("default")))
 #define RING_PAGE   4096u
 #define RECORD_BITS (BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT)
 
-struct bpf_ring {
+struct ubpfc_ring {
 	int fd; /* of the map, for poll */
 	uint64_t size;
 	uint64_t *consumer;
@@ -33,7 +33,7 @@ static void *map_part(const char *dir, unsigned int id, int flags, void *at, siz
 	void *p;
 
 	snprintf(path, sizeof(path), "ids/%s/%u", dir, id);
-	fd = bpf_client_open(path, flags);
+	fd = client_mount_open(path, flags, 0);
 	if (fd < 0)
 		return MAP_FAILED;
 	p = mmap(at, len, prot, MAP_SHARED | (at ? MAP_FIXED : 0), fd, off);
@@ -43,7 +43,7 @@ static void *map_part(const char *dir, unsigned int id, int flags, void *at, siz
 	return p;
 }
 
-static int map_ring(struct bpf_ring *ring, unsigned int id)
+static int map_ring(struct ubpfc_ring *ring, unsigned int id)
 {
 	size_t whole = RING_PAGE + 2 * ring->size;
 	char *p;
@@ -62,14 +62,14 @@ static int map_ring(struct bpf_ring *ring, unsigned int id)
 	return 0;
 }
 
-EXPORT struct bpf_ring *bpf_ring_open(int map_fd)
+EXPORT struct ubpfc_ring *ubpfc_ring_open(int map_fd)
 {
 	struct bpf_map_info info = {0};
 	unsigned int len = sizeof(info);
-	struct bpf_ring *ring;
+	struct ubpfc_ring *ring;
 	int saved;
 
-	if (bpf_obj_get_info_by_fd(map_fd, &info, &len) < 0)
+	if (ubpfc_obj_get_info_by_fd(map_fd, &info, &len) < 0)
 		return NULL;
 	if (info.type != BPF_MAP_TYPE_RINGBUF) {
 		errno = EINVAL;
@@ -84,12 +84,12 @@ EXPORT struct bpf_ring *bpf_ring_open(int map_fd)
 	if (ring->fd >= 0 && !map_ring(ring, info.id))
 		return ring;
 	saved = errno;
-	bpf_ring_close(ring);
+	ubpfc_ring_close(ring);
 	errno = saved;
 	return NULL;
 }
 
-EXPORT void bpf_ring_close(struct bpf_ring *ring)
+EXPORT void ubpfc_ring_close(struct ubpfc_ring *ring)
 {
 	if (!ring)
 		return;
@@ -102,12 +102,12 @@ EXPORT void bpf_ring_close(struct bpf_ring *ring)
 	free(ring);
 }
 
-EXPORT int bpf_ring_fd(const struct bpf_ring *ring)
+EXPORT int ubpfc_ring_fd(const struct ubpfc_ring *ring)
 {
 	return ring->fd;
 }
 
-EXPORT long bpf_ring_consume(struct bpf_ring *ring, bpf_ring_fn fn, void *ctx)
+EXPORT long ubpfc_ring_consume(struct ubpfc_ring *ring, ubpfc_ring_fn fn, void *ctx)
 {
 	uint64_t pos = __atomic_load_n(ring->consumer, __ATOMIC_ACQUIRE);
 	const char *data = ring->shared + RING_PAGE;
@@ -141,7 +141,7 @@ EXPORT long bpf_ring_consume(struct bpf_ring *ring, bpf_ring_fn fn, void *ctx)
 	return count;
 }
 
-EXPORT int bpf_ring_wait(const struct bpf_ring *ring, int timeout_ms)
+EXPORT int ubpfc_ring_wait(const struct ubpfc_ring *ring, int timeout_ms)
 {
 	struct pollfd p = {.fd = ring->fd, .events = POLLIN};
 	int ret = poll(&p, 1, timeout_ms);

@@ -1,12 +1,12 @@
 /*
- * bpf_client.c - the mini client library: builds a command's buffer, makes the ioctl, takes the answer apart
+ * client.c - the mini client library: builds a command's buffer, makes the ioctl, takes the answer apart
  *
- * What is kept between calls: the mount's descriptors, and per map fd the sizes of its key and value with
- * the map's stamp. The server checks the stamp, so a descriptor number that was reused is noticed (ESTALE) and looked up
+ * What is kept between calls: per map fd the sizes of its key and value with the map's stamp. The server checks the stamp, so a descriptor number that was reused is noticed (ESTALE) and looked up
  * again; nothing here can be out of date unseen.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,107 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "uapi/bpf_client.h"
+#include "uapi/client_mount.h"
+#include "uapi/ubpffs_client.h"
 #include "uapi/ubpffs.h"
 
-#define EXPORT	  __attribute__((visibility("default")))
 #define KNOWN_FDS 1024
 
-EXPORT __thread char bpf_log_buf[LOG_BUF_SIZE];
+EXPORT __thread char ubpfc_log_buf[UBPFC_LOG_SIZE];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char *mount_path;
-static int mount_fd = -1;
-
 static struct known_map {
 	uint32_t stamp; /* 0: not known */
 	uint32_t key_size, value_size; /* value_size as bpf(2) moves it */
 } known[KNOWN_FDS]; /* by fd; under `lock` */
-
-/* ---- the mount */
-
-static void forget_mount(void)
-{
-	if (mount_fd >= 0)
-		close(mount_fd);
-	free(mount_path);
-	mount_fd = -1;
-	mount_path = NULL;
-}
-
-static int set_mount(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char *copy;
-
-	if (fd < 0)
-		return -1;
-	if (faccessat(fd, "ctl", F_OK, 0) || !(copy = realpath(path, NULL))) {
-		close(fd);
-		errno = EINVAL;
-		return -1;
-	}
-	forget_mount();
-	mount_fd = fd;
-	mount_path = copy;
-	return 0;
-}
-
-/* The first ubpffs in mountinfo: "... - fuse.ubpffs source opts"; the mount point is the fifth field. */
-static int find_mount(void)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, path[4096];
-	size_t cap = 0;
-	int err = -1;
-
-	if (!f)
-		return -1;
-	while (err && getline(&line, &cap, f) > 0)
-		if (strstr(line, " - fuse.ubpffs ") &&
-		    sscanf(line, "%*s %*s %*s %*s %4095s", path) == 1)
-			err = set_mount(path);
-	free(line);
-	fclose(f);
-	if (err)
-		errno = ENODEV;
-	return err;
-}
-
-/* Borrowed: lives until bpf_client_mount() names another. */
-static int get_mount(void)
-{
-	const char *env = getenv("UBPFFS_MOUNT");
-	int fd;
-
-	pthread_mutex_lock(&lock);
-	if (mount_fd < 0 && (env ? set_mount(env) : find_mount()) < 0)
-		fd = -1;
-	else
-		fd = mount_fd;
-	pthread_mutex_unlock(&lock);
-	return fd;
-}
-
-EXPORT int bpf_client_mount(const char *path)
-{
-	int err = 0;
-
-	pthread_mutex_lock(&lock);
-	if (path)
-		err = set_mount(path);
-	else
-		forget_mount();
-	pthread_mutex_unlock(&lock);
-	return err;
-}
-
-EXPORT int bpf_client_open(const char *path, int flags)
-{
-	int dir = get_mount();
-
-	return dir < 0 ? -1 : openat(dir, path, flags | O_CLOEXEC);
-}
 
 /* ---- one command */
 
@@ -235,23 +147,6 @@ static int command(int fd, unsigned int cmd, struct ubpffs_io *io, const struct 
 
 /* ---- maps */
 
-static int nr_cpus(void)
-{
-	static int nr;
-	int first, last, n = 0;
-	FILE *f;
-
-	if (nr)
-		return nr;
-	f = fopen("/sys/devices/system/cpu/possible", "re");
-	if (f && fscanf(f, "%d-%d", &first, &last) == 2)
-		n = last + 1;
-	if (f)
-		fclose(f);
-	nr = n > 0 ? n : 1;
-	return nr;
-}
-
 static int learn(int fd, struct known_map *map)
 {
 	struct bpf_map_info info = {0};
@@ -262,10 +157,8 @@ static int learn(int fd, struct known_map *map)
 	map->stamp = io.stamp;
 	map->key_size = info.key_size;
 	map->value_size = info.value_size;
-	if (info.type == BPF_MAP_TYPE_PERCPU_HASH || info.type == BPF_MAP_TYPE_PERCPU_ARRAY ||
-	    info.type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
-	    info.type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE)
-		map->value_size = (info.value_size + 7) / 8 * 8 * nr_cpus();
+	if (io.count) /* of a per-CPU type: so many values */
+		map->value_size = (info.value_size + 7) / 8 * 8 * io.count;
 	if (fd < KNOWN_FDS) {
 		pthread_mutex_lock(&lock);
 		known[fd] = *map;
@@ -344,47 +237,47 @@ static int element(int fd, unsigned int cmd, int parts, const void *key, const v
 	return ret;
 }
 
-EXPORT int bpf_lookup_elem(int fd, const void *key, void *value)
+EXPORT int ubpfc_lookup_elem(int fd, const void *key, void *value)
 {
 	return element(fd, UBPFFS_MAP_LOOKUP_ELEM, SEND_KEY | GET_VALUE, key, NULL, value, 0);
 }
 
-EXPORT int bpf_lookup_elem_flags(int fd, const void *key, void *value, unsigned long long flags)
+EXPORT int ubpfc_lookup_elem_flags(int fd, const void *key, void *value, unsigned long long flags)
 {
 	return element(fd, UBPFFS_MAP_LOOKUP_ELEM, SEND_KEY | GET_VALUE, key, NULL, value, flags);
 }
 
-EXPORT int bpf_update_elem(int fd, const void *key, const void *value, unsigned long long flags)
+EXPORT int ubpfc_update_elem(int fd, const void *key, const void *value, unsigned long long flags)
 {
 	return element(fd, UBPFFS_MAP_UPDATE_ELEM, SEND_KEY | SEND_VALUE, key, value, NULL, flags);
 }
 
-EXPORT int bpf_delete_elem(int fd, const void *key)
+EXPORT int ubpfc_delete_elem(int fd, const void *key)
 {
 	return element(fd, UBPFFS_MAP_DELETE_ELEM, SEND_KEY, key, NULL, NULL, 0);
 }
 
-EXPORT int bpf_lookup_and_delete_elem(int fd, const void *key, void *value)
+EXPORT int ubpfc_lookup_and_delete_elem(int fd, const void *key, void *value)
 {
 	return element(fd, UBPFFS_MAP_LOOKUP_AND_DELETE_ELEM, SEND_KEY | GET_VALUE, key, NULL,
 		       value, 0);
 }
 
-EXPORT int bpf_get_next_key(int fd, const void *key, void *next_key)
+EXPORT int ubpfc_get_next_key(int fd, const void *key, void *next_key)
 {
 	return element(fd, UBPFFS_MAP_GET_NEXT_KEY, GET_KEY | (key ? SEND_KEY : 0), key, NULL,
 		       next_key, 0);
 }
 
-EXPORT int bpf_freeze_map(int fd)
+EXPORT int ubpfc_freeze_map(int fd)
 {
 	struct ubpffs_io io = {0};
 
 	return command(fd, UBPFFS_MAP_FREEZE, &io, NULL, 0, NULL);
 }
 
-EXPORT int bpf_lookup_batch(int fd, unsigned long long *cursor, void *keys, void *values,
-			    unsigned int *count)
+EXPORT int ubpfc_lookup_batch(int fd, unsigned long long *cursor, void *keys, void *values,
+			      unsigned int *count)
 {
 	struct ubpffs_io io = {.cursor = *cursor, .count = *count};
 	struct known_map map;
@@ -448,13 +341,13 @@ static int change_batch(int fd, unsigned int cmd, const void *keys, const void *
 	return ret;
 }
 
-EXPORT int bpf_update_batch(int fd, const void *keys, const void *values, unsigned int *count,
-			    unsigned long long flags)
+EXPORT int ubpfc_update_batch(int fd, const void *keys, const void *values, unsigned int *count,
+			      unsigned long long flags)
 {
 	return change_batch(fd, UBPFFS_MAP_UPDATE_BATCH, keys, values, count, flags);
 }
 
-EXPORT int bpf_delete_batch(int fd, const void *keys, unsigned int *count)
+EXPORT int ubpfc_delete_batch(int fd, const void *keys, unsigned int *count)
 {
 	return change_batch(fd, UBPFFS_MAP_DELETE_BATCH, keys, NULL, count, 0);
 }
@@ -463,20 +356,15 @@ EXPORT int bpf_delete_batch(int fd, const void *keys, unsigned int *count)
 
 static int open_ctl(void)
 {
-	int dir = get_mount();
-
-	return dir < 0 ? -1 : openat(dir, "ctl", O_RDWR | O_CLOEXEC);
+	return client_mount_open("ctl", O_RDWR, 0);
 }
 
 static int open_id(const char *kind, unsigned int id)
 {
-	int dir = get_mount();
 	char path[64];
 
-	if (dir < 0)
-		return -1;
 	snprintf(path, sizeof(path), "ids/%s/%u", kind, id);
-	return handed_out(openat(dir, path, O_RDWR | O_CLOEXEC));
+	return handed_out(client_mount_open(path, O_RDWR, 0));
 }
 
 static void close_keeping_errno(int fd)
@@ -487,8 +375,8 @@ static void close_keeping_errno(int fd)
 	errno = saved;
 }
 
-EXPORT int bpf_create_map(enum bpf_map_type map_type, int key_size, int value_size, int max_entries,
-			  int map_flags)
+EXPORT int ubpfc_create_map(enum bpf_map_type map_type, int key_size, int value_size,
+			    int max_entries, int map_flags)
 {
 	union bpf_attr attr;
 	struct piece in = {&attr, sizeof(attr)};
@@ -550,19 +438,19 @@ static int name_maps(struct bpf_insn *copy, uint32_t cnt, uint64_t *tokens, uint
 	return 0;
 }
 
-EXPORT int bpf_prog_load(enum bpf_prog_type prog_type, const struct bpf_insn *insns, int insn_len,
-			 const char *license)
+EXPORT int ubpfc_prog_load(enum bpf_prog_type prog_type, const struct bpf_insn *insns, int insn_len,
+			   const char *license)
 {
 	struct ubpffs_prog_load load = {.prog_type = prog_type, .log_level = 1};
 	struct {
 		struct ubpffs_load_result result;
-		char log[LOG_BUF_SIZE];
+		char log[UBPFC_LOG_SIZE];
 	} *answer = NULL;
 	struct bpf_insn *copy = NULL;
 	uint64_t tokens[64];
 	int ctl = -1, fd = -1;
 
-	bpf_log_buf[0] = 0;
+	ubpfc_log_buf[0] = 0;
 	if (insn_len <= 0 || insn_len % sizeof(*insns) || !license) {
 		errno = EINVAL;
 		return -1;
@@ -585,8 +473,8 @@ EXPORT int bpf_prog_load(enum bpf_prog_type prog_type, const struct bpf_insn *in
 		int ret = command(ctl, UBPFFS_PROG_LOAD, &io, in, 4, answer);
 
 		if (io.out_len > sizeof(answer->result)) {
-			memcpy(bpf_log_buf, answer->log, LOG_BUF_SIZE);
-			bpf_log_buf[LOG_BUF_SIZE - 1] = 0;
+			memcpy(ubpfc_log_buf, answer->log, UBPFC_LOG_SIZE);
+			ubpfc_log_buf[UBPFC_LOG_SIZE - 1] = 0;
 		}
 		if (!ret)
 			fd = open_id("prog", answer->result.id);
@@ -597,9 +485,9 @@ EXPORT int bpf_prog_load(enum bpf_prog_type prog_type, const struct bpf_insn *in
 	return fd;
 }
 
-EXPORT int bpf_prog_test_run(int prog_fd, int repeat, const void *data, unsigned int size,
-			     void *data_out, unsigned int *size_out, unsigned int *retval,
-			     unsigned int *duration)
+EXPORT int ubpfc_prog_test_run(int prog_fd, int repeat, const void *data, unsigned int size,
+			       void *data_out, unsigned int *size_out, unsigned int *retval,
+			       unsigned int *duration)
 {
 	struct ubpffs_prog_run run = {
 		.data_size_in = size, .data_size_out = data_out ? *size_out : 0, .repeat = repeat};
@@ -628,7 +516,7 @@ EXPORT int bpf_prog_test_run(int prog_fd, int repeat, const void *data, unsigned
 
 /* ---- any object */
 
-EXPORT int bpf_obj_get_info_by_fd(int fd, void *info, unsigned int *len)
+EXPORT int ubpfc_obj_get_info_by_fd(int fd, void *info, unsigned int *len)
 {
 	struct ubpffs_io io = {.out_len = *len};
 	int ret = command(fd, UBPFFS_OBJ_GET_INFO, &io, NULL, 0, info);
@@ -638,39 +526,32 @@ EXPORT int bpf_obj_get_info_by_fd(int fd, void *info, unsigned int *len)
 	return ret;
 }
 
-EXPORT int bpf_obj_pin(int fd, const char *path)
+EXPORT int ubpfc_obj_pin(int fd, const char *path)
 {
 	struct ubpffs_io io = {0};
 	struct piece in;
-	size_t len;
 
-	if (get_mount() < 0)
+	path = client_mount_relative(path);
+	if (!path)
 		return -1;
-	len = strlen(mount_path);
-	if (path[0] == '/') {
-		if (strncmp(path, mount_path, len) || path[len] != '/') {
-			errno = EPERM; /* as bpf(2) for a path that is not on a bpffs */
-			return -1;
-		}
-		path += len + 1;
-	}
 	in = (struct piece){path, strlen(path) + 1};
 	return command(fd, UBPFFS_OBJ_PIN, &io, &in, 1, NULL);
 }
 
-EXPORT int bpf_obj_get(const char *path)
+EXPORT int ubpfc_obj_get(const char *path)
 {
-	int dir = get_mount();
-
-	return dir < 0 ? -1 : handed_out(openat(dir, path, O_RDWR | O_CLOEXEC));
+	path = client_mount_relative(path);
+	if (!path)
+		return -1;
+	return handed_out(client_mount_open(path, O_RDWR, RESOLVE_BENEATH));
 }
 
-EXPORT int bpf_map_get_fd_by_id(unsigned int id)
+EXPORT int ubpfc_map_get_fd_by_id(unsigned int id)
 {
 	return open_id("map", id);
 }
 
-EXPORT int bpf_prog_get_fd_by_id(unsigned int id)
+EXPORT int ubpfc_prog_get_fd_by_id(unsigned int id)
 {
 	return open_id("prog", id);
 }
@@ -687,12 +568,12 @@ static int next_id(unsigned int kind, unsigned int start_id, unsigned int *next)
 	return ret;
 }
 
-EXPORT int bpf_map_get_next_id(unsigned int start_id, unsigned int *id)
+EXPORT int ubpfc_map_get_next_id(unsigned int start_id, unsigned int *id)
 {
 	return next_id(BPF_MAP_GET_NEXT_ID, start_id, id);
 }
 
-EXPORT int bpf_prog_get_next_id(unsigned int start_id, unsigned int *id)
+EXPORT int ubpfc_prog_get_next_id(unsigned int start_id, unsigned int *id)
 {
 	return next_id(BPF_PROG_GET_NEXT_ID, start_id, id);
 }
