@@ -10,6 +10,7 @@
 #include "fs/fuse.h"
 #include "fs/kinds.h"
 #include "fs/mount.h"
+#include "fs/source/agent.h"
 #include "fs/source/enforce.h"
 #include "fs/passthrough.h"
 #include "fs/tree.h"
@@ -357,7 +358,14 @@ int main(int argc, char **argv)
 		goto out;
 	if (!cmdline.foreground && daemon_start() < 0)
 		goto out;
+	ret = agent_start();
+	if (ret) {
+		fprintf(stderr, "ubpffs: the process that acts as clients: %s\n", strerror(-ret));
+		ret = 1;
+		goto out;
+	}
 	ret = run_server(&args, &options, mountpoint);
+	agent_stop();
 out:
 	free(mountpoint);
 	free(cmdline.mountpoint);

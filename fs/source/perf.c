@@ -7,7 +7,6 @@
  * The events are opened by the owner's own rights (client.c), so the kernel says whose processes may be sampled. Who
  * may not see the kernel gets samples of user mode only.
  */
-#include <dirent.h>
 #include <linux/bpf_perf_event.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,11 +17,11 @@
 #include <sys/syscall.h>
 #include <asm/perf_regs.h>
 #include "fs/source/perf_events.h"
+#include "fs/source/perf_open.h"
 #include "fs/source/perf_unwind.h"
 #include "fs/source/source.h"
 
 #define RING_PAGES 128 /* data pages a CPU: what an ordinary user may lock is 516 KiB */
-#define MAX_EVENTS 8192
 #define STACK_DUMP 8192
 #define BURST	   64 /* samples between two chances for others to take the slot */
 #define DRAIN_MS   50
@@ -62,9 +61,11 @@ struct task { /* what is known of a thread, by tid */
 struct perf {
 	struct perf_event_attr attr;
 	pid_t pid; /* -1: all */
-	u32 *tids;
-	u32 nr_tids, nr_cpus, nr_fds;
-	int *fds; /* [tid][cpu]; negative: that CPU is not there */
+	struct event {
+		u32 cpu;
+		int fd;
+	} * events;
+	u32 nr_events, cap_events, nr_cpus;
 	struct ring *rings; /* one a CPU that is there */
 	u32 nr_rings;
 	int pidfd;
@@ -126,60 +127,6 @@ static void fill_attr(struct perf *perf, const struct source_def *def)
 	attr->wakeup_watermark = RING_PAGES * 4096 / 4;
 }
 
-static int open_event(const struct perf_event_attr *attr, pid_t pid, int cpu)
-{
-	int fd = (int)syscall(SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* As the owner: with the kernel's part if that is allowed, else without. */
-static int open_one(void *arg, u32 i)
-{
-	struct perf *perf = arg;
-	struct perf_event_attr attr = perf->attr;
-	pid_t pid = perf->pid < 0 ? -1 : (pid_t)perf->tids[i / perf->nr_cpus];
-	int cpu = (int)(i % perf->nr_cpus), fd = open_event(&attr, pid, cpu);
-
-	if (fd == -EACCES || fd == -EPERM) {
-		attr.exclude_kernel = attr.exclude_hv = attr.exclude_callchain_kernel = 1;
-		fd = open_event(&attr, pid, cpu);
-	}
-	return fd;
-}
-
-static int read_tids(struct perf *perf)
-{
-	char path[64];
-	struct dirent *e;
-	u32 cap = 0;
-	DIR *dir;
-
-	free(perf->tids);
-	perf->tids = NULL;
-	perf->nr_tids = 0;
-	snprintf(path, sizeof(path), "/proc/%d/task", perf->pid);
-	dir = opendir(path);
-	if (!dir)
-		return errno == ENOENT ? -ESRCH : -errno;
-	while ((e = readdir(dir))) {
-		if (e->d_name[0] == '.')
-			continue;
-		if (perf->nr_tids == cap) {
-			u32 *more = realloc(perf->tids, (cap = cap * 2 + 16) * sizeof(*more));
-
-			if (!more) {
-				closedir(dir);
-				return -ENOMEM;
-			}
-			perf->tids = more;
-		}
-		perf->tids[perf->nr_tids++] = (u32)strtoul(e->d_name, NULL, 10);
-	}
-	closedir(dir);
-	return perf->nr_tids ? 0 : -ESRCH;
-}
-
 static int explain_open(struct source *src, int err)
 {
 	const char *event = src->def.value[SOURCE_EVENT], *pid = src->def.value[SOURCE_PID];
@@ -218,90 +165,71 @@ static int explain_open(struct source *src, int err)
 
 static void close_events(struct perf *perf)
 {
-	for (u32 i = 0; perf->fds && i < perf->nr_fds; i++)
-		if (perf->fds[i] >= 0)
-			close(perf->fds[i]);
-	free(perf->fds);
-	perf->fds = NULL;
+	for (u32 i = 0; i < perf->nr_events; i++)
+		close(perf->events[i].fd);
+	perf->nr_events = 0;
 }
 
-static int __open_events(struct source *src, struct perf *perf)
+static int add_event(struct perf *perf, u32 cpu, int fd)
 {
-	u32 opened = 0;
-	int err, last = -ENODEV;
+	if (perf->nr_events == PERF_MAX_EVENTS)
+		return -EMFILE;
+	if (perf->nr_events == perf->cap_events) {
+		u32 cap = perf->cap_events * 2 + 16;
+		struct event *more = realloc(perf->events, cap * sizeof(*more));
 
-	perf->nr_fds = perf->nr_cpus * (perf->pid < 0 ? 1 : perf->nr_tids);
-	if (perf->nr_fds > MAX_EVENTS)
-		return explain_open(src, -EMFILE);
-	perf->fds = malloc(perf->nr_fds * sizeof(int));
-	if (!perf->fds)
-		return -ENOMEM;
-	for (u32 i = 0; i < perf->nr_fds; i++)
-		perf->fds[i] = -1;
-	err = client_open(src->uid, src->gid, open_one, perf, perf->nr_fds, perf->fds);
-	if (!err && perf->fds[0] == -EINVAL && perf->attr.sample_type & PERF_SAMPLE_READ) {
-		/* Before Linux 6.13 an inherited event gives no counter. */
-		perf->attr.sample_type &= ~(u64)PERF_SAMPLE_READ;
-		err = client_open(src->uid, src->gid, open_one, perf, perf->nr_fds, perf->fds);
+		if (!more)
+			return -ENOMEM;
+		perf->events = more;
+		perf->cap_events = cap;
 	}
-	if (err)
-		return explain_open(src, err);
-	for (u32 i = 0; i < perf->nr_fds; i++) {
-		if (perf->fds[i] >= 0)
-			opened++;
-		else if (perf->fds[i] == -EMFILE)
-			return explain_open(src, -EMFILE);
-		else if (perf->fds[i] != -ENODEV && perf->fds[i] != -ESRCH) /* a CPU, a thread */
-			last = perf->fds[i];
-		else if (perf->fds[i] == -ESRCH && last == -ENODEV)
-			last = -ESRCH;
-	}
-	return opened ? 0 : explain_open(src, last);
+	perf->events[perf->nr_events++] = (struct event){cpu, fd};
+	return 0;
 }
 
-#define OPEN_TRIES 10
-
-/* Is there a thread that was not in `old`? */
-static bool has_new_thread(const struct perf *perf, const u32 *old, u32 nr_old)
-{
-	u32 i, k;
-
-	for (i = 0; i < perf->nr_tids; i++) {
-		for (k = 0; k < nr_old && old[k] != perf->tids[i]; k++)
-			;
-		if (k == nr_old)
-			return true;
-	}
-	return false;
-}
-
-/*
- * A thread that was made after the list was read, and before its maker had an event, has none. So the list is read again
- * afterwards, and with a new thread in it everything is done again.
- */
+/* What perf_open.c's process, which is the owner, could open. */
 static int open_events(struct source *src, struct perf *perf)
 {
-	u32 *old, nr_old, try;
-	bool again = true;
-	int err;
+	struct perf_request request = {perf->attr, perf->pid, perf->nr_cpus};
+	__do_close int sock = source_agent(src, AGENT_PERF, &request, sizeof(request));
+	struct perf_answer answer;
+	char why[AGENT_WHY_MAX];
+	ssize_t len;
+	int err, fd;
 
-	perf->nr_cpus = (u32)sysconf(_SC_NPROCESSORS_CONF);
-	if (perf->pid < 0)
-		return __open_events(src, perf);
-	err = read_tids(perf);
-	for (try = 0; !err && again && try < OPEN_TRIES; try++) {
+	if (sock < 0)
+		return sock;
+	err = agent_status(sock, src->stop_fd, -1, why, sizeof(why));
+	if (err)
+		return source_why(src, -err, "perf events: %s", why);
+	for (;;) {
+		len = agent_recv(sock, &answer, sizeof(answer), &fd, src->stop_fd, -1);
+		if (len == sizeof(answer) && answer.kind == PERF_EVENT && fd >= 0 &&
+		    answer.cpu < perf->nr_cpus) {
+			err = add_event(perf, answer.cpu, fd);
+			if (!err)
+				continue;
+			close(fd);
+			return explain_open(src, err);
+		}
+		if (fd >= 0)
+			close(fd);
+		if (len == sizeof(answer) && answer.kind == PERF_EVENT) /* it did not fit in here */
+			return explain_open(src, -EMFILE);
+		if (len < 0)
+			return (int)len;
+		if (len != sizeof(answer) || (answer.kind == PERF_DONE && answer.err > 0))
+			return -EIO;
+		if (answer.kind == PERF_DONE)
+			break;
 		close_events(perf);
-		err = __open_events(src, perf);
-		if (err)
-			return err;
-		old = perf->tids;
-		nr_old = perf->nr_tids;
-		perf->tids = NULL;
-		err = read_tids(perf);
-		again = !err && has_new_thread(perf, old, nr_old);
-		free(old);
 	}
-	return err ? explain_open(src, err) : 0;
+	if (answer.err)
+		return explain_open(src, answer.err);
+	if (!perf->nr_events)
+		return explain_open(src, -ESRCH);
+	perf->attr.sample_type &= answer.sample_type;
+	return 0;
 }
 
 static int map_ring(struct source *src, struct perf *perf, int fd)
@@ -340,15 +268,15 @@ static int map_rings(struct source *src, struct perf *perf)
 	for (cpu = 0; cpu < perf->nr_cpus; cpu++) {
 		int ring = -1;
 
-		for (i = cpu; i < perf->nr_fds; i += perf->nr_cpus) {
-			if (perf->fds[i] < 0)
+		for (i = 0; i < perf->nr_events; i++) {
+			if (perf->events[i].cpu != cpu)
 				continue;
 			if (ring < 0) {
-				ring = perf->fds[i];
+				ring = perf->events[i].fd;
 				err = map_ring(src, perf, ring);
 				if (err)
 					return err;
-			} else if (ioctl(perf->fds[i], PERF_EVENT_IOC_SET_OUTPUT, ring)) {
+			} else if (ioctl(perf->events[i].fd, PERF_EVENT_IOC_SET_OUTPUT, ring)) {
 				return source_why(src, errno, "sharing the sample ring: %s",
 						  strerror(errno));
 			}
@@ -369,6 +297,7 @@ static int perf_open(struct source *src)
 	src->priv = perf;
 	perf->pidfd = -1;
 	perf->pid = strcmp(pid, "all") ? (pid_t)strtol(pid, NULL, 0) : -1;
+	perf->nr_cpus = (u32)sysconf(_SC_NPROCESSORS_CONF);
 	fill_attr(perf, &src->def);
 	if (unwind && !strcmp(unwind, "dwarf")) {
 		if (!REGS_MASK)
@@ -386,9 +315,8 @@ static int perf_open(struct source *src)
 	err = open_events(src, perf);
 	if (!err)
 		err = map_rings(src, perf);
-	for (u32 i = 0; !err && i < perf->nr_fds; i++)
-		if (perf->fds[i] >= 0)
-			ioctl(perf->fds[i], PERF_EVENT_IOC_ENABLE, 0);
+	for (u32 i = 0; !err && i < perf->nr_events; i++)
+		ioctl(perf->events[i].fd, PERF_EVENT_IOC_ENABLE, 0);
 	return err;
 }
 
@@ -405,8 +333,7 @@ static void perf_close(struct source *src)
 		close(perf->pidfd);
 	perf_unwind_free(perf->unwind);
 	free(perf->rings);
-	free(perf->fds);
-	free(perf->tids);
+	free(perf->events);
 	free(perf);
 	src->priv = NULL;
 }

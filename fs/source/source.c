@@ -185,6 +185,24 @@ int source_why(struct source *src, int err, const char *fmt, ...)
 	return -err;
 }
 
+int source_agent(struct source *src, enum agent_service service, const void *arg, size_t len)
+{
+	struct agent_cred cred = {src->uid, src->gid, AGENT_ACCOUNT_GROUPS, NULL};
+	int sock = agent_spawn(&cred, service, arg, len);
+
+	switch (-sock) {
+	case ECONNREFUSED:
+		return source_why(
+			src, EIO,
+			"the server's process that acts as its clients (ubpffs-agent) has "
+			"ended: start the server again");
+	case EPERM:
+		return source_why(src, EPERM, "this server is not root and cannot act as uid %u",
+				  src->uid);
+	}
+	return sock < 0 ? source_why(src, -sock, "%s", strerror(-sock)) : sock;
+}
+
 struct source *source_new(const struct source_def *def, uid_t uid, gid_t gid)
 {
 	struct source *src = calloc(1, sizeof(*src));

@@ -22,6 +22,7 @@
 #include <sys/types.h>
 #include "core/prog.h"
 #include "core/run.h"
+#include "fs/source/agent.h"
 
 enum source_attr {
 	SOURCE_TYPE,
@@ -145,6 +146,9 @@ void source_burst_end(void);
  * False: there was none that runs. `sample` (may be NULL) is what the helpers about the task see.
  */
 bool source_run(struct source *src, const void *ctx, const struct bpf_sample *sample, u32 *ret);
+
+/* agent_spawn() as the owner, with its account's groups; -errno after source_why(). */
+int source_agent(struct source *src, enum agent_service service, const void *arg, size_t len);
 
 /*
  * client_open - open things with a client's rights (client.c)
