@@ -336,7 +336,7 @@ static void mov_reg64(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 		mark_reg_unknown(regs, insn->dst_reg);
 		return;
 	}
-	no_sext = src->umax_value < 1ULL << (insn->off - 1);
+	no_sext = reg_fits(src, insn->off / 8, true);
 	if (no_sext)
 		assign_scalar_id_before_mov(env, src);
 	*dst = *src;
@@ -354,8 +354,7 @@ static void mov_reg32(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 	if (src->type != SCALAR_VALUE) {
 		mark_reg_unknown(regs, insn->dst_reg);
 	} else {
-		same = insn->off ? src->umax_value < 1ULL << (insn->off - 1)
-				 : get_reg_width(src) <= 32;
+		same = insn->off ? reg_fits(src, insn->off / 8, true) : reg_fits(src, 4, false);
 		if (same)
 			assign_scalar_id_before_mov(env, src);
 		*dst = *src;

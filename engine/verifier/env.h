@@ -330,7 +330,7 @@ void assign_scalar_id_before_mov(struct bpf_verifier_env *env, struct bpf_reg_st
 void clear_scalar_id(struct bpf_reg_state *reg);
 void check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg);
 int check_ptr_off_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 regno);
-int get_reg_width(const struct bpf_reg_state *reg);
+bool reg_fits(const struct bpf_reg_state *reg, int size, bool is_signed);
 void mark_ptr_not_null(struct bpf_reg_state *reg);
 bool register_is_null(const struct bpf_reg_state *reg);
 

@@ -358,6 +358,9 @@ int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int 
 	if (err || size == 8 || value_regno < 0 || t != BPF_READ ||
 	    regs[value_regno].type != SCALAR_VALUE)
 		return err;
+	/* What was spilled is another value than what is filled, unless all of it is there. */
+	if (!reg_fits(&regs[value_regno], size, is_ldsx))
+		clear_scalar_id(&regs[value_regno]);
 	if (is_ldsx)
 		coerce_reg_to_size_sx(&regs[value_regno], size);
 	else

@@ -97,10 +97,13 @@ void mark_ptr_not_null(struct bpf_reg_state *reg)
 	}
 }
 
-/* How many low bits can be other than 0. */
-int get_reg_width(const struct bpf_reg_state *reg)
+/*
+ * Are the low bytes of it, extended with zeros or with their sign, surely the value that it has? Only then is what was
+ * cut out of it a copy of it, with its id.
+ */
+bool reg_fits(const struct bpf_reg_state *reg, int size, bool is_signed)
 {
-	return reg->umax_value ? 64 - __builtin_clzll(reg->umax_value) : 0;
+	return size >= 8 || reg->umax_value < 1ULL << (8 * size - is_signed);
 }
 
 /* For pointers that must be given to their user as they came: a context, a map. */

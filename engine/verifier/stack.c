@@ -141,7 +141,7 @@ static int check_stack_write_fixed_off(struct bpf_verifier_env *env, struct bpf_
 	if (size == 8)
 		mark_stack_written(env->cur_state, func->frameno, spi);
 	if (reg && !(off % 8) && reg->type == SCALAR_VALUE) {
-		bool fits = get_reg_width(reg) <= 8 * size;
+		bool fits = reg_fits(reg, size, false);
 
 		if (fits)
 			assign_scalar_id_before_mov(env, reg);
@@ -270,12 +270,10 @@ static void fill_part(struct bpf_verifier_env *env, struct bpf_func_state *func,
 	int spilled = spill_size(slot), spill_cnt = 0, zero_cnt = 0;
 
 	if (size <= spilled && !(off % 8)) {
-		if (size == 4 && spilled == 4 && get_reg_width(reg) <= 32)
+		if (size == 4 && spilled == 4 && reg_fits(reg, 4, false))
 			assign_scalar_id_before_mov(env, reg);
-		/* The caller cuts it to the size of the load. */
+		/* check_mem_access() cuts it to the size of the load, and its link if that changes it. */
 		*dst = *reg;
-		if (get_reg_width(reg) > 8 * size)
-			clear_scalar_id(dst);
 		return;
 	}
 	for (int i = 0; i < size; i++) {

@@ -25,6 +25,7 @@
 #include "tests/verifier/rows_bounds.h"
 #include "tests/verifier/rows_stack.h"
 #include "tests/verifier/rows_spill.h"
+#include "tests/verifier/rows_linked.h"
 #include "tests/verifier/rows_ctx.h"
 #include "tests/verifier/rows_map.h"
 #include "tests/verifier/rows_packet.h"
@@ -57,7 +58,7 @@ static const struct table tables[] = {
 	TABLE(basic),	 TABLE(alu),	TABLE(v4),	TABLE(jump),   TABLE(bounds), TABLE(stack),
 	TABLE(spill),	 TABLE(ctx),	TABLE(map),	TABLE(packet), TABLE(helper), TABLE(call),
 	TABLE(loop),	 TABLE(ld_abs), TABLE(pointer), TABLE(atomic), TABLE(ref),    TABLE(lock),
-	TABLE(callback), TABLE(dynptr), TABLE(storage),
+	TABLE(callback), TABLE(dynptr), TABLE(storage), TABLE(linked),
 };
 
 static const struct bpf_map_spec map_specs[ROW_MAPS] = {
