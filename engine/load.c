@@ -12,10 +12,6 @@
 #include "load.h"
 #include "verifier/verifier.h"
 
-/* Newer than the 6.1 header. */
-#define PROG_F_XDP_DEV_BOUND_ONLY  (1u << 6)
-#define PROG_F_TEST_REG_INVARIANTS (1u << 7)
-
 /* ---- one program */
 
 static int attr_check(const struct bpf_prog_load_attr *attr, struct bpf_log *report)

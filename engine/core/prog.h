@@ -21,6 +21,12 @@
 #include "core/log.h"
 #include "core/map.h"
 
+/*
+ * In prog_flags; newer than the 6.1 header. Linux's other flags are there, too. BPF_F_TEST_RND_HI32 finds nothing to do: it
+ * fills upper halves that nobody cleared, and here every 32-bit operation clears them.
+ */
+#define PROG_F_TEST_REG_INVARIANTS (1u << 7)
+
 struct bpf_prog;
 struct bpf_btf;
 struct sock_filter; /* linux/filter.h */

@@ -459,7 +459,5 @@ int check_alu_op(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 	default:
 		err = check_binary(env, insn);
 	}
-	if (!err)
-		check_bounds_sane(env, &cur_regs(env)[insn->dst_reg]);
-	return err;
+	return err ? err : check_bounds_sane(env, &cur_regs(env)[insn->dst_reg], "alu");
 }

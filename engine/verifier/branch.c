@@ -326,26 +326,32 @@ static int follow_one(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 }
 
 /* What the comparison tells of two scalars, and of all that are linked to them. */
-static void learn_scalars(struct bpf_verifier_env *env, const struct bpf_insn *insn,
-			  struct bpf_verifier_state *other, struct bpf_reg_state *src,
-			  const struct linked_regs *linked)
+static int learn_scalars(struct bpf_verifier_env *env, const struct bpf_insn *insn,
+			 struct bpf_verifier_state *other, struct bpf_reg_state *src,
+			 const struct linked_regs *linked)
 {
 	struct bpf_verifier_state *this_branch = env->cur_state;
 	struct bpf_reg_state *regs = cur_regs(env), *dst = &regs[insn->dst_reg];
 	struct bpf_reg_state *oregs = other->frame[other->curframe]->regs;
 	struct bpf_reg_state *odst = &oregs[insn->dst_reg], *osrc;
 	bool from_reg = BPF_SRC(insn->code) == BPF_X;
+	int err;
 
 	if (dst->type != SCALAR_VALUE || src->type != SCALAR_VALUE)
-		return;
+		return 0;
 	env->fake_reg[1] = *src;
 	osrc = from_reg ? &oregs[insn->src_reg] : &env->fake_reg[1];
 	reg_set_min_max(odst, osrc, dst, src, BPF_OP(insn->code),
 			BPF_CLASS(insn->code) == BPF_JMP32);
-	check_bounds_sane(env, odst);
-	check_bounds_sane(env, osrc);
-	check_bounds_sane(env, dst);
-	check_bounds_sane(env, src);
+	err = check_bounds_sane(env, odst, "true_reg1");
+	if (!err)
+		err = check_bounds_sane(env, osrc, "true_reg2");
+	if (!err)
+		err = check_bounds_sane(env, dst, "false_reg1");
+	if (!err)
+		err = check_bounds_sane(env, src, "false_reg2");
+	if (err)
+		return err;
 	if (from_reg && src->id) {
 		sync_linked_regs(this_branch, src, linked);
 		sync_linked_regs(other, osrc, linked);
@@ -354,6 +360,7 @@ static void learn_scalars(struct bpf_verifier_env *env, const struct bpf_insn *i
 		sync_linked_regs(this_branch, dst, linked);
 		sync_linked_regs(other, odst, linked);
 	}
+	return 0;
 }
 
 /* A nullable pointer that equals one that is not NULL is not NULL. */
@@ -405,7 +412,9 @@ int check_cond_jmp_op(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 	other = push_stack(env, *insn_idx + insn->off + 1, *insn_idx);
 	if (!other)
 		return env->stack_size > BPF_COMPLEXITY_LIMIT_JMP_SEQ ? -E2BIG : -ENOMEM;
-	learn_scalars(env, insn, other, src, &linked);
+	err = learn_scalars(env, insn, other, src, &linked);
+	if (err)
+		return err;
 	learn_equal_pointers(env, insn, other);
 	if (!is_jmp32 && BPF_SRC(insn->code) == BPF_K && !insn->imm &&
 	    (op == BPF_JEQ || op == BPF_JNE) && dst->type & PTR_MAYBE_NULL) {

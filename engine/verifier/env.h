@@ -189,6 +189,8 @@ struct bpf_verifier_env {
 	u16 *subprog_of; /* by instruction */
 	struct bpf_insn_flow *flow;
 	bool strict_alignment;
+	bool test_state_freq; /* a checkpoint wherever states are compared */
+	bool test_reg_invariants; /* a register that contradicts itself is an error */
 
 	int insn_idx, prev_insn_idx;
 	struct bpf_verifier_state *cur_state;
@@ -328,7 +330,7 @@ void mark_reg_unknown(struct bpf_reg_state *regs, u32 regno);
 void mark_reg_not_init(struct bpf_reg_state *regs, u32 regno);
 void assign_scalar_id_before_mov(struct bpf_verifier_env *env, struct bpf_reg_state *src);
 void clear_scalar_id(struct bpf_reg_state *reg);
-void check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg);
+int check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg, const char *what);
 int check_ptr_off_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 regno);
 bool reg_fits(const struct bpf_reg_state *reg, int size, bool is_signed);
 void mark_ptr_not_null(struct bpf_reg_state *reg);

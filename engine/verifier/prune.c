@@ -475,7 +475,8 @@ int is_state_visited(struct bpf_verifier_env *env, int insn_idx)
 {
 	struct bpf_verifier_state *cur = env->cur_state, **link = &env->explored[insn_idx];
 	bool forced = env->flow[insn_idx].calls_callback;
-	bool force_new = forced || cur->hist_cnt > 40, add_new = force_new;
+	bool force_new = env->test_state_freq || forced || cur->hist_cnt > 40;
+	bool add_new = force_new;
 	u32 states_cnt = 0, patience;
 	int err;
 

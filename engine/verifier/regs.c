@@ -74,12 +74,24 @@ void assign_scalar_id_before_mov(struct bpf_verifier_env *env, struct bpf_reg_st
 
 /*
  * No value fits a register whose views contradict each other: forget them rather than build on
- * them.
+ * them. Such a way is gone by nobody; BPF_F_TEST_REG_INVARIANTS asks to hear of it.
  */
-void check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg)
+int check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg, const char *what)
 {
-	if (reg->type == SCALAR_VALUE && !reg_bounds_sane(reg))
-		__mark_reg_unbounded(reg);
+	if (reg->type != SCALAR_VALUE || reg_bounds_sane(reg))
+		return 0;
+	if (env->test_reg_invariants) {
+		verbose(env,
+			"REG INVARIANTS VIOLATION (%s): u64=[%#llx, %#llx] s64=[%#llx, %#llx] "
+			"u32=[%#x, %#x] s32=[%#x, %#x] var_off=%s\n",
+			what, (unsigned long long)reg->umin_value,
+			(unsigned long long)reg->umax_value, (unsigned long long)reg->smin_value,
+			(unsigned long long)reg->smax_value, reg->u32_min_value, reg->u32_max_value,
+			(u32)reg->s32_min_value, (u32)reg->s32_max_value, tnum_text(reg->var_off));
+		return -EFAULT;
+	}
+	__mark_reg_unbounded(reg);
+	return 0;
 }
 
 bool register_is_null(const struct bpf_reg_state *reg)

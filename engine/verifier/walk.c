@@ -136,9 +136,7 @@ static int check_load(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 			       BPF_READ, insn->dst_reg, false, is_ldsx);
 	if (!err)
 		err = save_aux_ptr_type(env, type);
-	if (!err)
-		check_bounds_sane(env, &regs[insn->dst_reg]);
-	return err;
+	return err ? err : check_bounds_sane(env, &regs[insn->dst_reg], "ldx");
 }
 
 static int check_store(struct bpf_verifier_env *env, const struct bpf_insn *insn)

@@ -12,7 +12,7 @@
 #include "core/reg.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
-#include "verifier/verifier.h"
+#include "verifier/env.h"
 
 #define R0  BPF_REG_0
 #define R1  BPF_REG_1
@@ -58,6 +58,8 @@ static int teardown(void **state)
 
 /* ---- one check */
 
+static u32 test_flags; /* of the programs that are checked next */
+
 struct result {
 	int err;
 	struct bpf_verdict verdict;
@@ -75,6 +77,7 @@ static struct bpf_prog_load_attr attr_of(enum bpf_prog_type type, const struct b
 		.insn_cnt = cnt,
 		.maps = maps,
 		.map_cnt = MAPS,
+		.prog_flags = test_flags,
 	};
 }
 
@@ -659,6 +662,61 @@ static void work_of_nested_loops(void **state)
 		 BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
 }
 
+/* ---- the flags for tests of the verifier */
+
+static u32 states_of_branches(u32 flags)
+{
+	const char *states;
+	struct result r;
+
+	test_flags = flags;
+	CHECK(&r, SOCKET_FILTER, 4, BPF_LDX_MEM(BPF_W, R0, R1, 0), BPF_JMP_IMM(BPF_JEQ, R0, 1, 1),
+	      BPF_MOV64_IMM(R0, 2), BPF_JMP_IMM(BPF_JEQ, R0, 3, 1), BPF_MOV64_IMM(R0, 4),
+	      BPF_EXIT_INSN());
+	test_flags = 0;
+	assert_int_equal(r.err, 0);
+	states = strstr(bpf_log_text(&r.log), " total_states ");
+	assert_non_null(states);
+	flags = strtoul(states + strlen(" total_states "), NULL, 10);
+	done(&r);
+	return flags;
+}
+
+static void state_freq(void **state)
+{
+	assert_true(states_of_branches(0) < 3);
+	assert_true(states_of_branches(BPF_F_TEST_STATE_FREQ) >= 3);
+}
+
+static void work_with_state_freq(void **state)
+{
+	test_flags = BPF_F_TEST_STATE_FREQ;
+	work_of_branches(state);
+	work_of_nested_loops(state);
+	log_of_precision(state);
+	test_flags = 0;
+}
+
+/* No program is known that comes to such a register: the function by itself. */
+static void reg_invariants(void **state)
+{
+	struct bpf_verifier_env *env = calloc(1, sizeof(*env));
+	struct bpf_reg_state reg;
+
+	assert_non_null(env);
+	__mark_reg_unknown(&reg);
+	assert_int_equal(check_bounds_sane(env, &reg, "test"), 0);
+	reg.umin_value = 2;
+	reg.umax_value = 1;
+	env->test_reg_invariants = true;
+	assert_int_equal(check_bounds_sane(env, &reg, "test"), -EFAULT);
+	assert_non_null(strstr(env->reason, "REG INVARIANTS VIOLATION (test): u64=[0x2, 0x1]"));
+	env->test_reg_invariants = false;
+	assert_int_equal(check_bounds_sane(env, &reg, "test"), 0);
+	assert_true(reg_bounds_sane(&reg));
+	free(env);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -695,6 +753,9 @@ int main(void)
 		cmocka_unit_test(work_of_counted_loop),
 		cmocka_unit_test(work_of_branches),
 		cmocka_unit_test(work_of_nested_loops),
+		cmocka_unit_test(state_freq),
+		cmocka_unit_test(work_with_state_freq),
+		cmocka_unit_test(reg_invariants),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
