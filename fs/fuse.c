@@ -2,6 +2,7 @@
  * fuse.c - every callback's beginning and end
  */
 #include "fs/fuse.h"
+#include "fs/limits.h"
 #include "fs/metrics.h"
 
 #include <stdio.h>
@@ -66,12 +67,16 @@ static const char *general_sentence(int err)
 
 int fs_fuse_error(struct fs_req *req, int err)
 {
+	char why[256];
+
 	err = abs(err);
 	if (err >= 512) /* the kernel would drop the reply and the caller would hang */
 		err = err == 524 ? EOPNOTSUPP : EIO;
 	if (!err)
 		return 0;
 	fs_count(errors);
+	if (err == EDQUOT && !req->logged && limits_why(why, sizeof(why)))
+		fs_error(req, err, "%s", why);
 	if (req->op && err != EAGAIN && err != EINTR && !req->logged)
 		fs_error(req, err, "%s", general_sentence(err));
 	return err;

@@ -9,6 +9,7 @@
 #include "fs/events.h"
 #include "fs/fuse.h"
 #include "fs/kinds.h"
+#include "fs/limits.h"
 #include "fs/mount.h"
 #include "fs/source/agent.h"
 #include "fs/source/enforce.h"
@@ -19,6 +20,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define MAX_THREADS 10
@@ -153,6 +155,27 @@ static void daemon_ready(void)
 	daemon_pipe = -1;
 }
 
+/* ---- descriptors: as many as the hard limit allows, for the server alone */
+
+static struct rlimit files_before;
+
+static void files_of_child(void)
+{
+	setrlimit(RLIMIT_NOFILE, &files_before);
+}
+
+static void raise_files(void)
+{
+	struct rlimit all;
+
+	if (getrlimit(RLIMIT_NOFILE, &files_before) < 0)
+		return;
+	all = files_before;
+	all.rlim_cur = all.rlim_max;
+	if (!setrlimit(RLIMIT_NOFILE, &all))
+		pthread_atfork(NULL, NULL, files_of_child);
+}
+
 /* ---- options */
 
 static bool check_options(struct options *options, struct fuse_args *args)
@@ -275,6 +298,7 @@ static int run_server(struct fuse_args *args, const struct options *options, con
 		tree_close();
 		return 1;
 	}
+	limits_size_defaults(tree.dir_fd);
 	if (enforce_begin(options)) {
 		tree_close();
 		return 1;
@@ -364,6 +388,7 @@ int main(int argc, char **argv)
 		ret = 1;
 		goto out;
 	}
+	raise_files();
 	ret = run_server(&args, &options, mountpoint);
 	agent_stop();
 out:

@@ -4,6 +4,7 @@
  * Every open file is in one list, so that the server can end those that clients still had when it stops.
  */
 #include "fs/fuse.h"
+#include "fs/limits.h"
 #include "fs/metrics.h"
 
 #include <fcntl.h>
@@ -37,11 +38,16 @@ static void opens_remove(struct fs_open *open)
 
 int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created)
 {
-	struct fs_open *open = calloc(1, sizeof(*open));
-	int err = 0;
+	struct fs_open *open;
+	int err = limits_charge(req->cred.uid, LIMIT_FILES, 1);
 
-	if (!open)
+	if (err)
+		return err;
+	open = calloc(1, sizeof(*open));
+	if (!open) {
+		limits_uncharge(req->cred.uid, LIMIT_FILES, 1);
 		return -ENOMEM;
+	}
 	pthread_mutex_init(&open->lock, NULL);
 	open->node = node;
 	open->flags = fi->flags;
@@ -55,6 +61,7 @@ int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info 
 		fs_node_put(node);
 		pthread_mutex_destroy(&open->lock);
 		free(open);
+		limits_uncharge(req->cred.uid, LIMIT_FILES, 1);
 		return err;
 	}
 	opens_add(open);
@@ -71,6 +78,7 @@ void fs_open_free(struct fs_open *open)
 	fs_text_free(&open->text);
 	fs_node_put(open->node);
 	pthread_mutex_destroy(&open->lock);
+	limits_uncharge(open->opener.uid, LIMIT_FILES, 1);
 	free(open);
 }
 
