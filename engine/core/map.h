@@ -113,7 +113,11 @@ struct bpf_map_ops {
 	 */
 	int (*map_update_slot)(struct bpf_map *map, const void *key, void *object, u64 flags);
 
-	/* May `map` be where `meta` is expected? Type, sizes and flags agree already; NULL: then it may. */
+	/*
+	 * May `map` be where `meta` is expected? Type, sizes of key and value, flags and the lock
+	 * agree already; NULL: then it may. Whatever else of a map the verifier or the rewriter
+	 * build on must be equal, too (max_entries: where they leave out a check of an index).
+	 */
 	bool (*map_meta_equal)(const struct bpf_map *meta, const struct bpf_map *map);
 
 	bool (*map_prog_compatible)(struct bpf_map *map, const struct bpf_prog *prog);

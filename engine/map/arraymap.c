@@ -268,7 +268,11 @@ static u64 array_map_entries(const struct bpf_map *map)
 	return map->max_entries;
 }
 
-/* An index that was checked against the template's size is good in each map, unless they may differ in it. */
+/*
+ * The verifier takes a constant index below the template's size for one that is there, so each map
+ * has that size, unless the template says that they may differ in it: then it believes no index.
+ * (Linux lets per-CPU arrays differ, and believes it.)
+ */
 static bool array_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
 {
 	return meta->map_flags & BPF_F_INNER_MAP || meta->max_entries == map->max_entries;
@@ -433,5 +437,6 @@ const struct bpf_map_ops percpu_array_map_ops = {
 	.sys_update_elem = percpu_array_sys_update_elem,
 	.map_iter = array_map_iter,
 	.map_for_each_callback = percpu_array_map_for_each_callback,
+	.map_meta_equal = array_map_meta_equal,
 	.map_entries = array_map_entries,
 };

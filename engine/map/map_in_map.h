@@ -13,8 +13,9 @@
  *      lives until the caller's RCU section ends.
  *   B. A map is in the arena only while a reference to it is held, so after a crash an id names a map that was
  *      there.
- *   C. Whatever is in it equals the template in type, key size, value size, flags, and what the type adds to
- *      that (arrays: max_entries).
+ *   C. Whatever is in it equals the template in type, key size, value size, flags, lock, and what the type adds to
+ *      that (arrays and per-CPU arrays: max_entries), so that what the verifier leaves out for the template it may
+ *      leave out for it.
  * Tests: tests/unit/test_map_in_map.c.
  */
 #ifndef UBPFFS_MAP_MAP_IN_MAP_H

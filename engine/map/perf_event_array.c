@@ -316,12 +316,6 @@ static int perf_get_next_key(struct bpf_map *map, const void *key, void *next_ke
 	return bpf_array_get_next_key(map, key, next_key);
 }
 
-/* All slots have the same number of elements: what a program checks is the same in each map. */
-static bool perf_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
-{
-	return true;
-}
-
 const struct bpf_map_ops perf_event_array_map_ops = {
 	.name = "perf_event_array",
 	.map_size = sizeof(struct bpf_perf_array),
@@ -334,5 +328,4 @@ const struct bpf_map_ops perf_event_array_map_ops = {
 	.map_get_next_key = perf_get_next_key,
 	.sys_lookup_elem = perf_sys_lookup_elem,
 	.sys_update_elem = perf_sys_update_elem,
-	.map_meta_equal = perf_meta_equal,
 };

@@ -8,9 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "map/map.h"
+#include "load.h"
 #include "map/map.h"
 #include "tests/lib/map_model.h"
+#include "uapi/bpf_insn.h"
 
 #define MAX 8
 
@@ -168,6 +169,85 @@ static void test_c_fits(void **state)
 	bpf_map_put(a);
 	bpf_map_put(h);
 	bpf_map_put(progs);
+	all_gone();
+}
+
+/* Kinds that can be in a map of maps, and one of another size: is it taken in? */
+static const struct {
+	enum bpf_map_type type;
+	u32 flags, other_size;
+	bool fits;
+} kinds[] = {
+	{BPF_MAP_TYPE_ARRAY, 0, 1, false},
+	{BPF_MAP_TYPE_ARRAY, 0, 5, false},
+	{BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, 1, true},
+	{BPF_MAP_TYPE_PERCPU_ARRAY, 0, 1, false},
+	{BPF_MAP_TYPE_PERCPU_ARRAY, 0, 5, false},
+	{BPF_MAP_TYPE_HASH, 0, 1, true},
+	{BPF_MAP_TYPE_PERCPU_HASH, 0, 1, true},
+	{BPF_MAP_TYPE_LRU_HASH, 0, 1, true},
+	{BPF_MAP_TYPE_LRU_PERCPU_HASH, 0, 1, true},
+	{BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, 1, true},
+};
+
+/* A lookup of key 3 in the map in slot 0, and a load from what it finds, NULL or not. */
+static int load_without_check(struct bpf_map *outer)
+{
+	const struct bpf_insn insns[] = {
+		BPF_ST_MEM(BPF_W, BPF_REG_10, -8, 0),
+		BPF_MOV64_REG(BPF_REG_2, BPF_REG_10),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, -8),
+		BPF_LD_MAP_IDX(BPF_REG_1, 0),
+		BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem),
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 6),
+		BPF_ST_MEM(BPF_W, BPF_REG_10, -8, 3),
+		BPF_MOV64_REG(BPF_REG_1, BPF_REG_0),
+		BPF_MOV64_REG(BPF_REG_2, BPF_REG_10),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, -8),
+		BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem),
+		BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_0, 0),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog_load_attr attr = {.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+					  .license = "GPL",
+					  .insns = insns,
+					  .insn_cnt = ARRAY_SIZE(insns),
+					  .maps = &outer,
+					  .map_cnt = 1};
+	struct bpf_prog *prog;
+	int err = bpf_prog_load(&attr, NULL, NULL, NULL, &prog);
+
+	if (!err)
+		bpf_prog_put(prog);
+	return err;
+}
+
+/* C: what a program need not check in the template is there in each map. */
+static void test_c_no_check_is_left_out(void **state)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct bpf_map_spec spec = {
+			.map_type = kinds[i].type,
+			.key_size = kinds[i].type == BPF_MAP_TYPE_LPM_TRIE ? 8 : 4,
+			.value_size = 8,
+			.max_entries = 4,
+			.map_flags = kinds[i].flags,
+		};
+		struct bpf_map *template = make(&spec), *other, *outer;
+		u32 key = 0;
+
+		spec.max_entries = kinds[i].other_size;
+		other = make(&spec);
+		for (u32 t = 0; t < ARRAY_SIZE(outer_types); t++) {
+			outer = outer_new(outer_types[t], template);
+			assert_int_equal(bpf_map_update_slot(outer, &key, other, 0),
+					 kinds[i].fits ? 0 : -EINVAL);
+			assert_int_equal(load_without_check(outer), kinds[i].fits ? -EACCES : 0);
+			bpf_map_put(outer);
+		}
+		bpf_map_put(template);
+		bpf_map_put(other);
+	}
 	all_gone();
 }
 
@@ -333,7 +413,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slots),	  cmocka_unit_test(test_c_fits),
 		cmocka_unit_test(test_b_restore), cmocka_unit_test(test_a_exchange),
-		cmocka_unit_test(test_huge),
+		cmocka_unit_test(test_huge),	  cmocka_unit_test(test_c_no_check_is_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
