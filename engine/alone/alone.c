@@ -26,8 +26,13 @@ u64 bpf_prog_run_native(const struct bpf_prog *prog, const void *ctx)
 	return prog->bpf_func(ctx, prog);
 }
 
+const volatile bool bpf_never_cancelled;
+
 /* The interpreter counts tail calls in it. */
-__thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec"))) = {.slot = -1};
+__thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec"))) = {
+	.slot = -1,
+	.cancel = &bpf_never_cancelled,
+};
 
 /* There are no maps; no converted filter has a tail call. */
 struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index)

@@ -547,7 +547,9 @@ struct test_target {
 static int test_loop(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
 {
 	const struct test_target *target = priv;
+	const volatile bool *outer = bpf_run_set_cancel(run->cancel);
 	struct timespec start, end;
+	bool cancelled;
 
 	skb->cgrp = target->cgrp;
 	bpf_run_enter();
@@ -555,9 +557,11 @@ static int test_loop(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
 	run->retval = (u32)cgroup_bpf_run(target->cgrp, target->type, skb, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	bpf_run_exit();
+	cancelled = bpf_run_cancelled(); /* it may have ended early */
+	bpf_this.cancel = outer;
 	run->duration =
 		(u32)((end.tv_sec - start.tv_sec) * 1000000000LL + end.tv_nsec - start.tv_nsec);
-	return 0;
+	return cancelled ? -EINTR : 0;
 }
 
 int cgroup_bpf_test_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type,

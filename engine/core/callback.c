@@ -5,12 +5,6 @@
  */
 #include "core/callback.h"
 #include "core/map.h"
-#include "core/run.h"
-
-u64 bpf_run_cancelled_call(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
-{
-	return bpf_run_cancelled();
-}
 
 /* bpf_loop(u32 nr_loops, callback, ctx, flags): callback(u64 index, ctx) until it returns other than 0 */
 static u64 bpf_loop(u64 r1, u64 callback, u64 ctx, u64 flags, u64 r5)
@@ -21,8 +15,6 @@ static u64 bpf_loop(u64 r1, u64 callback, u64 ctx, u64 flags, u64 r5)
 		return (u64)-EINVAL;
 	if (nr_loops > BPF_MAX_LOOPS)
 		return (u64)-E2BIG;
-	if (bpf_run_cancelled())
-		return 0;
 	for (u32 i = 0; i < nr_loops; i++)
 		if (bpf_callback_call(callback, i, ctx, 0, 0))
 			return i + 1;
@@ -45,8 +37,6 @@ static u64 bpf_for_each_map_elem(u64 r1, u64 callback, u64 ctx, u64 flags, u64 r
 
 	if (flags || !map->ops->map_for_each_callback)
 		return (u64)-EINVAL;
-	if (bpf_run_cancelled())
-		return 0;
 	return (u64)map->ops->map_for_each_callback(map, callback, ctx);
 }
 

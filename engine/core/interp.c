@@ -34,6 +34,8 @@ struct bpf_interp_insn {
 /* Entries of the label table that are not rows: what CALL becomes, and the end of the program. */
 enum {
 	INTERP_LOCAL_CALL = BPF_OP_MAX,
+	INTERP_GLOBAL_CALL,
+	INTERP_CANCELLED,
 	INTERP_END,
 	INTERP_MAX,
 };
@@ -171,6 +173,8 @@ __attribute__((no_sanitize("thread"))) static u64 interp(const struct bpf_prog *
 		BPF_OP_TABLE(X)
 #undef X
 			[INTERP_LOCAL_CALL] = &&do_LOCAL_CALL,
+		[INTERP_GLOBAL_CALL] = &&do_GLOBAL_CALL,
+		[INTERP_CANCELLED] = &&do_CANCELLED,
 		[INTERP_END] = &&do_END_OF_PROGRAM,
 	};
 	u64 stack[MAX_CALL_FRAMES][MAX_BPF_STACK / 8];
@@ -315,6 +319,14 @@ do_CALL:
 	r[BPF_REG_0] =
 		insn->func(r[BPF_REG_1], r[BPF_REG_2], r[BPF_REG_3], r[BPF_REG_4], r[BPF_REG_5]);
 	NEXT;
+do_CANCELLED: /* the body of bpf_run_cancelled_call() */
+	r[BPF_REG_0] = bpf_run_cancelled();
+	NEXT;
+do_GLOBAL_CALL:
+	if (unlikely(bpf_run_cancelled())) {
+		r[BPF_REG_0] = 0;
+		NEXT;
+	}
 do_LOCAL_CALL:
 	/* The verifier counted the frames; this keeps a mistake of its inside our stack. */
 	if (unlikely(depth + 1 >= MAX_CALL_FRAMES))
@@ -371,6 +383,11 @@ u64 bpf_interp_run(const void *ctx, const struct bpf_prog *prog)
 	return ret;
 }
 
+u64 bpf_run_cancelled_call(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+{
+	return bpf_run_cancelled();
+}
+
 /* `entry` is what decode_callback() made. Tail calls count on from the run that it is a part of. */
 u64 bpf_interp_callback(const struct bpf_interp_insn *entry, const u64 *args)
 {
@@ -398,6 +415,15 @@ static int decode_callback(const struct bpf_prog *prog, struct bpf_interp_insn *
 	entry->target = target_of(code, prog->len, i, prog->insnsi[i].imm);
 	code[i].imm = (s64)((uintptr_t)entry | BPF_CALLBACK_INTERP);
 	return entry->target ? 0 : -EINVAL;
+}
+
+static bool is_global(const struct bpf_prog *prog, u32 start)
+{
+	u32 s = prog->subprog_cnt;
+
+	while (s-- && prog->subprogs[s].start != start)
+		;
+	return s != UINT32_MAX && prog->subprogs[s].is_global;
 }
 
 static int decode_one(const struct bpf_prog *prog, struct bpf_interp_insn *code, u32 i,
@@ -435,13 +461,19 @@ static int decode_one(const struct bpf_prog *prog, struct bpf_interp_insn *code,
 		return out->target ? 0 : -EINVAL;
 	case BPF_FMT_CALL:
 		if (insn->src_reg == BPF_PSEUDO_CALL) {
-			out->handler = labels[INTERP_LOCAL_CALL];
 			out->target = target_of(code, prog->len, i, insn->imm);
-			return out->target ? 0 : -EINVAL;
+			if (!out->target)
+				return -EINVAL;
+			out->handler = labels[is_global(prog, (u32)(out->target - code))
+						      ? INTERP_GLOBAL_CALL
+						      : INTERP_LOCAL_CALL];
+			return 0;
 		}
 		if (insn->src_reg)
 			return -EOPNOTSUPP;
 		out->func = BPF_CALL_FUNC(insn->imm);
+		if (out->func == bpf_run_cancelled_call)
+			out->handler = labels[INTERP_CANCELLED];
 		break;
 	default:
 		break;

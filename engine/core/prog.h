@@ -60,6 +60,7 @@ struct bpf_subprog_info {
 	bool has_tail_call;
 	bool tail_call_reachable;
 	bool has_ld_abs;
+	bool is_global; /* verified by itself: may return any number, whatever it was given */
 	const char *name; /* from BTF func_info, or NULL */
 };
 

@@ -16,7 +16,12 @@
 #include <sys/syscall.h>
 #include "core/run.h"
 
-__thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec"))) = {.slot = -1};
+const volatile bool bpf_never_cancelled;
+
+__thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec"))) = {
+	.slot = -1,
+	.cancel = &bpf_never_cancelled,
+};
 
 /* A cache line each: owners of neighbouring slots must not slow each other. */
 static struct {

@@ -28,21 +28,34 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 	const struct bpf_sample *sample; /* what the event saw (core/sample.h), or NULL */
 	struct bpf_spin_lock *spin_lock; /* held by the program (map/spin_lock.h), or NULL */
 	const struct bpf_cgroup_storages *storages; /* of the attachment that runs, or NULL */
-	const volatile bool
-		*cancel; /* set: the run is to end soon (bpf_run_cancelled()), or NULL */
+	const volatile bool *cancel; /* set: the run is to end soon; never NULL */
 	void **guard; /* where a fault in native code goes, innermost first (run.c) */
 };
 
 extern __thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec")));
 
 /*
- * Loops in callbacks of loops could run for years, and nobody can stop native code. But a loop may always end early, for
- * all the verifier knows; so in a run that is cancelled none begins any more, and those that are under way go through
- * their rounds doing nothing but that.
+ * Loops in callbacks of loops could run for years, and so could global functions that call each other, since each is
+ * verified once. Nobody can stop native code from outside; but for all the verifier knows a loop may end after any round,
+ * and a global function may return at once with any number. So a run that is cancelled begins no round and no global
+ * function any more, and goes its way to its end: what it reserved it submits, what it locked it unlocks. That way is
+ * at most what the verifier walked, a million instructions, once for each of 33 tail calls.
  */
 static inline bool bpf_run_cancelled(void)
 {
-	return bpf_this.cancel && __atomic_load_n(bpf_this.cancel, __ATOMIC_RELAXED);
+	return __atomic_load_n(bpf_this.cancel, __ATOMIC_RELAXED);
+}
+
+extern const volatile bool bpf_never_cancelled; /* false */
+
+/* From here on this thread's runs end when *cancel becomes true (NULL: as before). Returns what is to be put back. */
+static inline const volatile bool *bpf_run_set_cancel(const volatile bool *cancel)
+{
+	const volatile bool *outer = bpf_this.cancel;
+
+	if (cancel)
+		bpf_this.cancel = cancel;
+	return outer;
 }
 
 u32 bpf_nr_slots(void);

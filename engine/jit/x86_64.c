@@ -19,7 +19,7 @@
  */
 #ifdef __x86_64__
 
-#include "core/run.h"
+#include "core/callback.h"
 #include "jit/arch.h"
 #include "jit/execmem.h"
 #include "jit/x86_64_asm.h"
@@ -242,6 +242,20 @@ static void call_c(struct jit_code *c, const void *func)
 	x_rr(c, 0, 0xff, 2, R11);
 }
 
+/* A run that is cancelled calls no global function (core/run.h): back, before there is a frame. */
+static void leave_cancelled(struct jit_code *c)
+{
+	u32 go_on;
+
+	x_fs(c, X_W, 0x8b, RAX, tls_offset(&bpf_this.cancel));
+	x_mem(c, 0, 0x80, 7, RAX, 0);
+	x_put1(c, 0);
+	go_on = x_jump(c, CC_E);
+	x_const(c, RAX, 0);
+	x_put1(c, 0xc3);
+	x_here(c, go_on);
+}
+
 static void leave_frame(struct jit_code *c)
 {
 	if (c->sub && !c->saved_cnt) {
@@ -334,6 +348,13 @@ static void jump(struct jit_code *c, u32 i)
 		x_fix(c, FIX_JMP, 0, jit_target(c->ir, i));
 }
 
+/* eax: is the run cancelled? */
+static void load_cancelled(struct jit_code *c)
+{
+	x_fs(c, X_W, 0x8b, RAX, tls_offset(&bpf_this.cancel));
+	x_mem(c, X_0F, 0xb6, RAX, RAX, 0);
+}
+
 static void call(struct jit_code *c, u32 i)
 {
 	const struct bpf_insn *insn = &c->ir->insns[i];
@@ -343,6 +364,8 @@ static void call(struct jit_code *c, u32 i)
 		x_fix(c, FIX_CALL, 0, func_label(c, jit_target(c->ir, i)));
 	else if (func == bpf_base_func_proto(BPF_FUNC_get_smp_processor_id, NULL)->func)
 		x_fs(c, X_W, 0x63, RAX, tls_offset(&bpf_this.slot)); /* the helper's body */
+	else if (func == bpf_run_cancelled_call)
+		load_cancelled(c);
 	else
 		call_c(c, func);
 }
@@ -698,6 +721,8 @@ static int emit_all(struct jit_code *c)
 		mark_label(c, ir->len + 1 + f);
 		if (!f)
 			begin_run(c);
+		else if (ir->prog->subprogs[f].is_global)
+			leave_cancelled(c);
 		enter_func(c, fn);
 		for (u32 i = fn->start; i < fn->end; i++) {
 			if (!reserve(c))

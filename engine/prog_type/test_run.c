@@ -57,10 +57,9 @@ static int run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run 
 
 int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run *run)
 {
-	const volatile bool *outer = bpf_this.cancel;
+	const volatile bool *outer = bpf_run_set_cancel(run->cancel);
 	int err;
 
-	bpf_this.cancel = run->cancel;
 	err = run_loop(prog, ctx, run);
 	bpf_this.cancel = outer;
 	return err;

@@ -145,6 +145,7 @@ int find_global_funcs(struct bpf_verifier_env *env)
 		if (n <= 0 || !func || !btf_is_func(func) || btf_vlen(func) != BTF_FUNC_GLOBAL)
 			continue;
 		env->global[n].is_global = describe_func(env, func, &env->global[n]);
+		env->subprogs[n].is_global = env->global[n].is_global;
 		some |= env->global[n].is_global;
 	}
 	if (some)

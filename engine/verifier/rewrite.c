@@ -265,7 +265,7 @@ static u32 expand_map_call(const struct rewriter *rw, u32 i, struct bpf_insn *bu
  * below the function's stack meanwhile; they survive the call of the callback, as they do any. The call's distance is
  * put in by link_loop(), until then it is the number of the callback's first instruction. Where the stack has no room
  * the call stays; the count is looked at before, as all 64 bits count here and 32 in the helper. A run that is cancelled
- * enters no loop any more (run.h). 0: it stays as it is.
+ * begins no round any more (run.h). 0: it stays as it is.
  */
 #define LOOP_STACK 24
 
@@ -300,26 +300,25 @@ static u32 expand_loop(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 	const struct bpf_insn loop[] = {
 		skip_if_few(2),
 		too_often,
-		insn_ja(19),
+		insn_ja(18),
 		spill(BPF_REG_6, -depth - 8),
 		spill(BPF_REG_7, -depth - 16),
 		spill(BPF_REG_8, -depth - 24),
 		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_6, .src_reg = BPF_REG_1},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_7},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_8, .src_reg = BPF_REG_3},
-		{.code = BPF_JMP | BPF_CALL, .imm = BPF_CALL_IMM(bpf_run_cancelled_call)},
-		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = BPF_REG_0, .off = 1},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_6},
 		/* Once more, while there is a turn left and the callback returns 0. */
 		{.code = BPF_JMP | BPF_JGE | BPF_X,
 		 .dst_reg = BPF_REG_7,
 		 .src_reg = BPF_REG_6,
-		 .off = 5},
+		 .off = 7},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_CALL_IMM(bpf_run_cancelled_call)},
+		{.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = BPF_REG_0, .off = 5},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_7},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_2, .src_reg = BPF_REG_8},
 		{.code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = (s32)callee->start},
 		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_7, .imm = 1},
-		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = BPF_REG_0, .off = -6},
+		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = BPF_REG_0, .off = -8},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_0, .src_reg = BPF_REG_7},
 		fill(BPF_REG_6, -depth - 8),
 		fill(BPF_REG_7, -depth - 16),

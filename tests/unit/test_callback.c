@@ -7,8 +7,11 @@
 #include <time.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
+#include "load.h"
+#include "map/ringbuf.h"
 #include "tests/lib/funcinfo.h"
 #include "tests/lib/instance.h"
+#include "tests/lib/object.h"
 #include "uapi/bpf_insn.h"
 
 #define FUNC(reg, off)                                                         \
@@ -82,11 +85,65 @@ static void a_helper_around_loops(void **state)
 	ends(insns, ARRAY_SIZE(insns), ENGINE_INTERP);
 }
 
+/* ---- tests/progs/endless.bpf.c */
+
+static struct bpf_map *map_of(const struct bpf_loaded *l, const char *name)
+{
+	return l->maps[test_object_map(l->file, name) - l->file->maps];
+}
+
+static void every_way_ends(bool no_jit)
+{
+	static const u8 data[64];
+	const u32 zero = 0, one = 1;
+	struct bpf_object_load_opts opts = {.no_jit = no_jit};
+	struct bpf_loaded l;
+	void *record = NULL;
+	size_t size, cap = 0;
+	void *bytes = test_object_bytes("endless", &size);
+
+	assert_int_equal(bpf_object_load(bytes, size, &opts, &l), 0);
+	free(bytes);
+	assert_int_equal(bpf_map_update(map_of(&l, "go"), &zero, &one, BPF_ANY), 0);
+	for (u32 i = 0; i < l.file->prog_cnt; i++) {
+		bool packet = l.progs[i]->type != BPF_PROG_TYPE_PERF_EVENT;
+		struct bpf_test_run run = {.data_in = packet ? data : NULL,
+					   .data_size_in = packet ? sizeof(data) : 0,
+					   .cancel = &cancel};
+		pthread_t tid;
+
+		__atomic_store_n(&cancel, false, __ATOMIC_RELAXED);
+		assert_int_equal(pthread_create(&tid, NULL, cancel_soon, NULL), 0);
+		assert_int_equal(bpf_prog_test_run(l.progs[i], &run), -EINTR);
+		pthread_join(tid, NULL);
+		assert_int_equal(bpf_this.depth, 0);
+		assert_int_equal(bpf_this.slot, -1);
+		assert_ptr_equal(bpf_this.cancel, &bpf_never_cancelled);
+	}
+	/* What was reserved when the run was cancelled is there for the consumer. */
+	assert_int_equal(bpf_ringbuf_read(map_of(&l, "ring"), &record, &cap), 8);
+	assert_int_equal(*(u64 *)record, 1);
+	free(record);
+	bpf_loaded_free(&l);
+}
+
+static void every_way_ends_in_the_jit(void **state)
+{
+	every_way_ends(false);
+}
+
+static void every_way_ends_in_the_interpreter(void **state)
+{
+	every_way_ends(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(loops_of_loops),
 		cmocka_unit_test(a_helper_around_loops),
+		cmocka_unit_test(every_way_ends_in_the_jit),
+		cmocka_unit_test(every_way_ends_in_the_interpreter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
