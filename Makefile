@@ -1,17 +1,23 @@
-# ubpffs: build, test and install.
+# ubpffs: build, test and install. `make help` prints the lines that begin with #!
 #
-#   make            libubpffs.a, libubpffs.so, ubpffs (server), ubpfctl (client), the examples
-#   make demo       install what is missing, build, mount, and show the main job on real packets
-#   make demo-profile demo-cgroup   sample a real process; the flame graph is $(O)/flame.svg
-#   make check      install what the tests need, build, and run every test
-#   make bench      the tables of docs/performance.md
-#   make fuzz       the generators, for FUZZ_SECONDS each
-#   make install    into $(DESTDIR)$(PREFIX)
-#
-#   make configurations   the numbers of docs/configurations.md
-#
-# Options: CC=gcc|clang  SAN=address,undefined|thread  O=<build directory>  PREFIX=/usr/local
-#          CONFIG_BPF_SYSCALL=n   the interpreter, the classic converter and socket filters alone
+#! make               libubpffs, ubpffs (server), ubpfctl (client), the client library, the examples
+#! make deps          install the packages that are missing (deps-build, deps-demo, deps-tests: a part)
+#! make demo          install what is missing, build, mount, and show the main job on real packets
+#! make demo-profile  sample a real process; the flame graph is build/flame.svg
+#! make demo-cgroup   a firewall for the processes of a cgroup (root)
+#! make check         install what the tests need, build, run every test; a summary at the end
+#! make quick         the same in under two minutes, for the while that you work
+#! make check-unit | check-differential | check-e2e | check-style    one part
+#! make bench         the tables of docs/performance.md
+#! make fuzz          the generators, for FUZZ_SECONDS each
+#! make format        clang-format over all files
+#! make install       into $(DESTDIR)$(PREFIX)
+#! make compile_commands.json   for editors
+#! make configurations          the numbers of docs/configurations.md
+#! make clean
+#!
+#! Options: V=1  CC=gcc|clang  SAN=address,undefined|thread  WERROR=y  O=<build directory>  PREFIX=/usr/local
+#!          CONFIG_BPF_SYSCALL=n   the interpreter, the classic converter and socket filters alone
 
 CC		= gcc
 CONFIG_BPF_SYSCALL ?= y
@@ -25,9 +31,24 @@ VERSION		= 0.1.0
 comma		= ,
 JOBS		= $(shell nproc)
 
+# All CPUs, unless the caller says how many.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS	+= -j$(JOBS)
+endif
+
+# One short line a file; V=1 shows the commands.
+V		?= 0
+ifeq ($(V),1)
+said		= $(1)
+else
+said		= @printf '  %-8s %s\n' '$(strip $(2))' '$@' && $(1)
+endif
+
 # ---------------------------------------------------------------- flags
 CFLAGS		?= -O2 -g
-WARN		= -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
+# Errors in our tests, not for people whose compiler knows new warnings.
+WERROR		?= n
+WARN		= -Wall -Wextra $(if $(filter y,$(WERROR)),-Werror) -Wno-unused-parameter -Wno-sign-compare \
 		  -Wmissing-prototypes -Wstrict-prototypes -Wvla
 ALL_CFLAGS	= -std=gnu11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -fno-strict-aliasing \
 		  -D_GNU_SOURCE -DUBPFFS_VERSION='"$(VERSION)"' -I. -Iengine \
@@ -38,6 +59,7 @@ ALL_LDFLAGS	= $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 ENGINE_PKGS	= libelf libdw liburcu libbpf
 FS_PKGS		= fuse3 libmnl libpcap
 TOOLS_PKGS	= libpcap
+MULTIARCH	:= $(shell $(CC) -print-multiarch)
 pkg_cflags	= $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs	= $(shell pkg-config --libs $(1) 2>/dev/null)
 
@@ -113,10 +135,17 @@ CLIENT_A	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.a)
 CLIENT_SO	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.so)
 TESTLIB_A	= $(O)/tests/libtests.a
 
-.PHONY: all lib deps check check-unit check-differential check-e2e demo demo-profile bench fuzz install \
-	install-lib install-server configurations clean format format-check tests bpf-objects
+.PHONY: all check-packages help lib deps deps-build deps-demo deps-tests check quick check-unit check-differential check-e2e \
+	check-e2e-quick check-style demo demo-profile demo-cgroup bench fuzz install install-lib install-server \
+	configurations clean format format-check tests bpf-objects compile_commands.json
 .SECONDARY:
 .DELETE_ON_ERROR:
+
+# Without the packages the first compile would fail in the middle of a header.
+missing_pkgs	= $(if $(FS_SRCS),$(shell pkg-config --exists $(ENGINE_PKGS) $(FS_PKGS) $(TOOLS_PKGS) || echo yes))
+all: | check-packages
+check-packages:
+	@$(if $(missing_pkgs),echo "make: packages are missing: run 'make deps' (as root, or with sudo)" >&2; exit 1)
 
 all: lib $(if $(FS_SRCS),$(SERVER)) $(if $(TOOLS_SRCS),$(CTL)) $(EXAMPLE_BINS) bpf-objects
 lib: $(ENGINE_A) $(LIB_A) $(LIB_SO) $(CLIENT_A) $(CLIENT_SO)
@@ -126,83 +155,86 @@ bpf-objects: $(BPF_OBJS)
 # ---------------------------------------------------------------- rules
 $(O)/engine/%.o: engine/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) -MMD -MP -c $< -o $@
+	$(call said,$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) -MMD -MP -c $< -o $@,CC)
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) $(FS_CFLAGS) -MMD -MP -c $< -o $@
+	$(call said,$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) $(FS_CFLAGS) -MMD -MP -c $< -o $@,CC)
 
 # BPF objects are compiled for the bpf target; -g gives BTF and line info. The line before the
 # code that says `ubpffs-cflags:` adds flags for one file (-mcpu=v4, say).
 $(O)/%.bpf.o: %.bpf.c
 	@mkdir -p $(@D)
-	$(BPF_CLANG) -target bpf -O2 -g -Wall -Werror -mcpu=v3 \
+	$(call said,$(BPF_CLANG) -target bpf -O2 -g -Wall -mcpu=v3 \
+		$(if $(filter y,$(WERROR)),-Werror) \
 		$$(sed -n 's/.*ubpffs-cflags:\([^*]*\).*/\1/p' $<) \
-		-I. -I/usr/include/$(shell $(CC) -print-multiarch) -MMD -MP -c $< -o $@
+		-I. -I/usr/include/$(MULTIARCH) -MMD -MP -c $< -o $@,BPF)
 
 $(ENGINE_A): $(ENGINE_OBJS)
-	rm -f $@
-	ar rcs $@ $^
+	$(call said,rm -f $@ && ar rcs $@ $^,AR)
+
+# An archive of one object that shows only its public functions.
+localised_archive = ld -r -o $(O)/$(1).o $^ && objcopy --localize-hidden $(O)/$(1).o && rm -f $@ && \
+	ar rcs $@ $(O)/$(1).o
 
 $(LIB_A): $(ENGINE_OBJS)
-	ld -r -o $(O)/libubpffs.o $^
-	objcopy --localize-hidden $(O)/libubpffs.o
-	rm -f $@
-	ar rcs $@ $(O)/libubpffs.o
+	$(call said,$(call localised_archive,libubpffs),AR)
 
 $(LIB_SO): $(ENGINE_OBJS)
-	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libubpffs.so.0 -o $@ $^ $(ENGINE_LIBS)
+	$(call said,$(CC) $(ALL_LDFLAGS) -shared -Wl$(comma)-soname$(comma)libubpffs.so.0 -o $@ $^ $(ENGINE_LIBS),LD)
 
 $(CLIENT_A): $(UAPI_OBJS)
-	ld -r -o $(O)/libubpffs-client.o $^
-	objcopy --localize-hidden $(O)/libubpffs-client.o
-	rm -f $@
-	ar rcs $@ $(O)/libubpffs-client.o
+	$(call said,$(call localised_archive,libubpffs-client),AR)
 
 # Never sanitized: programs that load it (an interpreter, say) are not.
 $(CLIENT_SO): $(UAPI_SRCS) $(wildcard uapi/*.h) uapi/client.map
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) $(LDFLAGS) -shared \
-		-Wl,-soname,libubpffs-client.so.0,--version-script=uapi/client.map -o $@ $(UAPI_SRCS) -lpthread
+	$(call said,$(CC) $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) $(LDFLAGS) -shared \
+		-Wl$(comma)-soname$(comma)libubpffs-client.so.0 -Wl$(comma)--version-script=uapi/client.map \
+		-o $@ $(UAPI_SRCS) -lpthread,LD)
 
 $(SERVER): $(FS_OBJS) $(ENGINE_A)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS)
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS),LD)
 
 $(CTL): $(TOOLS_OBJS) $(CLIENT_A)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS)
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS),LD)
 
 # What is profiled keeps its frame pointers, and is never sanitized.
 $(O)/examples/burn.o: ALL_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) \
 				      -fno-omit-frame-pointer
 
 $(O)/examples/%: $(O)/examples/%.o $(LIB_A) $(CLIENT_A)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS)
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS),LD)
 
 TEST_LIBS	= -lcmocka $(if $(FS_SRCS),-lcapstone)
 $(addprefix $(O)/tests/,differential/diff_classic fuzz/fuzz_classic): TEST_LIBS += $(TOOLS_LIBS)
 
 # Every test program is one C file linked against the engine, the client and what it needs of tests/lib.
 $(TESTLIB_A): $(TESTLIB_OBJS)
-	rm -f $@
-	ar rcs $@ $^
+	$(call said,rm -f $@ && ar rcs $@ $^,AR)
 
 $(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(FS_TEXT_OBJS) $(ENGINE_A) $(CLIENT_A) | bpf-objects
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS) $(ENGINE_LIBS)
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS) $(ENGINE_LIBS),LD)
 
 # A client alone, as users link it.
 $(O)/tests/bench/bench_ring: $(O)/tests/bench/bench_ring.o $(CLIENT_A) | bpf-objects
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lpthread
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lpthread,LD)
 
 # ---------------------------------------------------------------- packages
-deps:
-	@sh tools/deps.sh deps.list
+deps: deps-build deps-demo deps-tests
+deps-build deps-demo deps-tests: deps-%:
+	@sh tools/deps.sh deps.list $*
+.NOTPARALLEL: deps
 
 # ---------------------------------------------------------------- tests
+# Everything, also after a part has failed; one summary at the end.
 check: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) tests O=$(O)
-	@$(MAKE) --no-print-directory check-unit check-differential $(if $(FS_SRCS),check-e2e) O=$(O)
-	$(if $(FS_SRCS),@$(MAKE) --no-print-directory check CONFIG_BPF_SYSCALL=n O=$(O)-alone)
+	+@sh tests/check.sh $(O) "$(SAN)" $(if $(FS_SRCS),all,alone) $(CHECK_PARTS)
+
+# In under two minutes: what most changes break.
+quick: deps
+	+@sh tests/check.sh $(O) "$(SAN)" quick
 
 check-unit: $(UNIT_BINS)
 	@sh tests/run-cmocka.sh $(O)/tests/unit-results $(UNIT_BINS)
@@ -210,33 +242,49 @@ check-unit: $(UNIT_BINS)
 check-differential: $(DIFF_BINS)
 	@sh tests/run-cmocka.sh $(O)/tests/differential-results $(DIFF_BINS)
 
+PYTEST		= PYTHONDONTWRITEBYTECODE=1 UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q \
+		  -rs -p no:cacheprovider
 check-e2e: all
-	@PYTHONDONTWRITEBYTECODE=1 UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q -rs \
-		-p no:cacheprovider tests/e2e
+	@$(PYTEST) tests/e2e
+
+# The end-to-end tests that meet each part once, with the state on one filesystem.
+QUICK_E2E	= test_maps.py test_progs_new.py test_tree.py test_client.py test_restart.py
+check-e2e-quick: all
+	@$(PYTEST) -k "not disk" $(addprefix tests/e2e/,$(QUICK_E2E))
+
+# What keeps the house: format, columns, who may include whom.
+check-style:
+	@sh tests/style.sh
 
 fuzz: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) tests O=$(O)
+	@$(MAKE) --no-print-directory tests O=$(O)
 	@for f in $(FUZZ_BINS); do $$f -seconds $(FUZZ_SECONDS) || exit 1; done
 
 bench: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) tests O=$(O)
+	@$(MAKE) --no-print-directory tests O=$(O)
 	@sh tests/bench/run.sh $(O) docs/performance.md
 
-demo: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) all O=$(O)
+demo: deps-build deps-demo
+	@$(MAKE) --no-print-directory all O=$(O)
 	@bash examples/demo.sh $(O) $(PCAP)
 
 # A flame graph of examples/burn.c: $(O)/flame.svg
-demo-profile: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) all O=$(O)
+demo-profile: deps-build deps-demo
+	@$(MAKE) --no-print-directory all O=$(O)
 	@bash examples/profile.sh $(O)
 
 # A firewall for real processes in cgroups (root)
-demo-cgroup: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) all O=$(O)
+demo-cgroup: deps-build deps-demo
+	@$(MAKE) --no-print-directory all O=$(O)
 	@bash examples/cgroup.sh $(O)
 
 # ---------------------------------------------------------------- housekeeping
+help:
+	@sed -n 's/^#! \{0,1\}//p' Makefile
+
+compile_commands.json:
+	@$(MAKE) --no-print-directory -nB V=1 all tests O=$(O) | $(PYTHON) tools/compile_commands.py > $@
+
 FORMAT_SRCS	= $(shell git ls-files '*.c' '*.h' | grep -v '\.bpf\.c$$')
 format:
 	@clang-format -i $(FORMAT_SRCS)

@@ -1,0 +1,20 @@
+#!/bin/sh
+# style.sh - what keeps the house: the format, 100 columns (comments too), and who may include whom
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+format=$(command -v clang-format-14 || command -v clang-format) || {
+	echo "style: clang-format is missing: run 'make deps'" >&2
+	exit 1
+}
+sources=$(git ls-files '*.c' '*.h' | grep -v '\.bpf\.c$')
+# Another version formats otherwise; ours is the one of Debian 12.
+case $($format --version) in
+*"version 14."*) $format --dry-run -Werror $sources || bad=1 ;;
+*) echo "style: the format is checked by clang-format 14 only" ;;
+esac
+for f in $sources $(git ls-files '*.bpf.c'); do
+	expand -t8 "$f" | awk -v f="$f" 'length($0) > 100 { print f ":" NR ": " length($0) " columns"; n = 1 } END { exit n }'
+	[ $? = 0 ] || bad=1
+done
+/usr/bin/python3 tests/includes.py || bad=1
+exit $bad
