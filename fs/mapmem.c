@@ -3,22 +3,40 @@
  */
 #include "fs/mapmem.h"
 #include "fs/passthrough.h"
+#include "fs/tree.h"
+#include "map/arena.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 
 static pthread_mutex_t backing_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* The map's mirror, whose descriptor is not needed once the kernel has it. */
+static int mirror_backing(struct bpf_map *map)
+{
+	int fd = bpf_map_mmap_fd(map), id = fd < 0 ? fd : passthrough_add(fd);
+
+	if (id > 0)
+		bpf_map_mmap_drop(map);
+	return id;
+}
+
+static int values_backing(struct bpf_map *map)
+{
+	__do_close int fd = store_part_open(map->id, STORE_VALUES, O_RDWR);
+
+	return fd < 0 ? fd : passthrough_add(fd);
+}
+
 /* The object's backing id, made at its first use; 0: it has none. */
 static int backing_of(struct store_object *obj)
 {
-	int fd, id;
+	int id;
 
 	pthread_mutex_lock(&backing_lock);
-	if (!obj->backing_id) {
-		fd = bpf_map_mmap_fd(obj->map);
-		obj->backing_id = fd < 0 ? fd : passthrough_add(fd);
-	}
+	if (!obj->backing_id)
+		obj->backing_id = bpf_map_mmap_sealed(obj->map) ? mirror_backing(obj->map)
+								: values_backing(obj->map);
 	id = obj->backing_id;
 	pthread_mutex_unlock(&backing_lock);
 	return id > 0 ? id : 0;
@@ -63,13 +81,18 @@ const struct fs_node_ops *mapmem_kind(struct store_object *obj)
 static int mem_readlink(struct fs_node *node, struct fs_req *req, char *buf, size_t len)
 {
 	struct bpf_map *map;
-	int err = store_map(node, req, &map), fd;
+	int err = store_map(node, req, &map), fd = 0;
+	char name[32];
 
 	if (err)
 		return err;
-	fd = bpf_map_mmap_fd(map);
-	if (fd >= 0)
+	if (bpf_map_mmap_sealed(map)) {
+		fd = bpf_map_mmap_fd(map);
 		snprintf(buf, len, "/proc/%d/fd/%d", getpid(), fd);
+	} else {
+		snprintf(buf, len, "/proc/%d/fd/%d/%s", getpid(), tree.objects_fd,
+			 store_part_name(map->id, STORE_VALUES, name));
+	}
 	bpf_map_put(map);
 	return fd < 0 ? fd : 0;
 }
@@ -101,10 +124,14 @@ static int mem_open(struct fs_open *open, struct fs_req *req)
 
 static ssize_t mem_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
 {
-	struct store_object *obj = open->priv;
-	ssize_t n = pread(bpf_map_mmap_fd(obj->map), buf, len, off);
+	const struct store_object *obj = open->priv;
+	size_t size = obj->map->arena->values_size;
 
-	return n < 0 ? -errno : n;
+	if (off < 0 || (size_t)off >= size)
+		return 0;
+	len = min(len, size - (size_t)off);
+	memcpy(buf, (const char *)obj->map->values + off, len);
+	return (ssize_t)len;
 }
 
 static void mem_release(struct fs_open *open)

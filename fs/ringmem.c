@@ -3,6 +3,7 @@
  */
 #include "fs/ringmem.h"
 #include "fs/passthrough.h"
+#include "fs/tree.h"
 #include "map/ringbuf.h"
 
 #include <fcntl.h>
@@ -16,10 +17,10 @@ static bool is_ring(const struct store_object *obj)
 	return obj->kind == STORE_MAP && obj->map && obj->map->map_type == BPF_MAP_TYPE_RINGBUF;
 }
 
-static int part_fd(const struct store_object *obj, enum store_ring_part part)
+/* Which file of the map it is. */
+static enum store_part part_file(enum store_ring_part part)
 {
-	return part == STORE_RING_CONSUMER ? bpf_ringbuf_consumer_fd(obj->map)
-					   : bpf_ringbuf_fd(obj->map);
+	return part == STORE_RING_CONSUMER ? STORE_VALUES : STORE_OBJECT;
 }
 
 static enum store_ring_part part_of(const struct fs_node *node)
@@ -35,8 +36,11 @@ static int backing_of(struct store_object *obj, enum store_ring_part part)
 	int *id = &obj->ring_backing_id[part], ret;
 
 	pthread_mutex_lock(&backing_lock);
-	if (!*id)
-		*id = passthrough_add(part_fd(obj, part));
+	if (!*id) {
+		__do_close int fd = store_part_open(obj->id, part_file(part), O_RDWR);
+
+		*id = fd < 0 ? fd : passthrough_add(fd);
+	}
 	ret = *id;
 	pthread_mutex_unlock(&backing_lock);
 	return ret > 0 ? ret : 0;
@@ -93,10 +97,12 @@ static int ring_readlink(struct fs_node *node, struct fs_req *req, char *buf, si
 {
 	struct store_object *obj;
 	int err = object_of(node, &obj);
+	char name[32];
 
 	if (err)
 		return err;
-	snprintf(buf, len, "/proc/%d/fd/%d", getpid(), part_fd(obj, part_of(node)));
+	snprintf(buf, len, "/proc/%d/fd/%d/%s", getpid(), tree.objects_fd,
+		 store_part_name(obj->id, part_file(part_of(node)), name));
 	store_put(obj);
 	return 0;
 }
@@ -125,9 +131,11 @@ static int ring_open(struct fs_open *open, struct fs_req *req)
 
 static ssize_t ring_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
 {
-	ssize_t n = pread(part_fd(open->priv, part_of(open->node)), buf, len, off);
+	const struct store_object *obj = open->priv;
+	__do_close int fd = store_part_open(obj->id, part_file(part_of(open->node)), O_RDONLY);
+	ssize_t n = fd < 0 ? fd : pread(fd, buf, len, off);
 
-	return n < 0 ? -errno : n;
+	return fd >= 0 && n < 0 ? -errno : n;
 }
 
 static void ring_release(struct fs_open *open)

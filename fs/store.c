@@ -49,6 +49,15 @@ u32 store_next_id(void)
 	return __atomic_fetch_add(tree.next_id, 1, __ATOMIC_RELAXED);
 }
 
+int store_part_open(u32 id, enum store_part part, int flags)
+{
+	char name[32];
+	int fd = openat(tree.objects_fd, store_part_name(id, part, name),
+			flags | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 /* ---- the tables */
 
 static void __store_insert(struct store_object *obj)
@@ -367,6 +376,7 @@ static struct store_object *object_new(u32 id, enum store_kind kind, int fd)
 
 void store_adopt_map(struct store_object *obj, struct bpf_map *map)
 {
+	bpf_map_drop_files(map);
 	obj->map = map;
 	map->priv = obj;
 	map->on_free = store_map_ended;

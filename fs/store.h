@@ -25,6 +25,8 @@ enum store_kind { STORE_PROG, STORE_MAP };
  */
 enum store_part { STORE_OBJECT, STORE_VALUES, STORE_BTF, STORE_PARTS };
 const char *store_part_name(u32 id, enum store_part part, char buf[32]); /* returns buf */
+/* Its file, opened by its name: maps keep no descriptors of theirs. O_RDONLY, O_RDWR. The caller closes it. */
+int store_part_open(u32 id, enum store_part part, int flags);
 
 /* What a consumer maps of a ring buffer (ringmem.h). */
 enum store_ring_part { STORE_RING_CONSUMER, STORE_RING_DATA, STORE_RING_PARTS };

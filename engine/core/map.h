@@ -195,6 +195,9 @@ int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int va
  * -EBADMSG when they hold no arena, or not one of this layout; -EEXIST when a map with its id lives. */
 int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out);
 
+/* Close the descriptors of a new or opened map's files, for who can open them again by name. */
+void bpf_map_drop_files(struct bpf_map *map);
+
 /* Does this map keep its values in a file of their own (values_fd above)? */
 bool bpf_map_has_values_file(const struct bpf_map_spec *spec);
 
@@ -239,12 +242,14 @@ int bpf_map_freeze(struct bpf_map *map); /* -EPERM when it is already, or may no
 /*
  * mmap(2): can a client map this map's values (an array with BPF_F_MMAPABLE that may be read)? Only for reading
  * (BPF_F_RDONLY_PROG)? The file to map, values from offset 0, borrowed until the map is put: -ENODEV, -ENOMEM,
- * -EOPNOTSUPP when the values have locks.
+ * -EOPNOTSUPP when the values have locks, -EBADF: it is the values file, whose descriptor was dropped. Who needs the
+ * file no more may drop a mirror's descriptor, too.
  * (map/mmap.c)
  */
 bool bpf_map_mmapable(const struct bpf_map *map);
 bool bpf_map_mmap_sealed(const struct bpf_map *map);
 int bpf_map_mmap_fd(struct bpf_map *map);
+void bpf_map_mmap_drop(struct bpf_map *map);
 
 /* BPF_F_LOCK where values have a lock, else 0: for who wants whole values if they can be had. */
 static inline u64 bpf_map_lock_flag(const struct bpf_map *map)
@@ -297,8 +302,8 @@ static inline void *bpf_map_iter_value(struct bpf_map_iter *it, u32 i)
 }
 
 void bpf_map_stats_read(const struct bpf_map *map, struct bpf_map_stats *stats);
-u64 bpf_map_mem_usage(
-	const struct bpf_map *map); /* bytes of address space; pages come as touched */
+/* Bytes that it may come to hold; pages come as touched. */
+u64 bpf_map_mem_usage(const struct bpf_map *map);
 
 /*
  * Called (if set) when a consumer of this map should look: from programs, inside their RCU section,

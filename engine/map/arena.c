@@ -9,6 +9,9 @@
 #include "map/arena.h"
 
 #define HUGE_PAGE (2UL << 20)
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
 
 static u64 page_align(u64 size)
 {
@@ -63,11 +66,11 @@ static int map_part(struct bpf_arena *arena, int fd, size_t size, bool resize, v
 }
 
 /* What map_part() mapped; NULL is ignored. */
-static void unmap_part(int fd, void *addr, size_t size)
+static void unmap_part(bool in_file, void *addr, size_t size)
 {
 	if (!addr)
 		return;
-	if (fd >= 0)
+	if (in_file)
 		bpf_arena_unwatch(addr);
 	munmap(addr, size);
 }
@@ -117,6 +120,7 @@ static int arena_map_values(struct bpf_arena *arena, const struct bpf_map_spec *
 		arena->values_fd = -1;
 		return err;
 	}
+	arena->values_in_file = arena->values_fd >= 0;
 	return map_part(arena, arena->values_fd, arena->values_size, resize, &arena->values);
 }
 
@@ -160,6 +164,7 @@ int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_byte
 		if (err < 0)
 			goto fail;
 		arena->index_fd = err;
+		arena->index_in_file = true;
 	}
 	err = map_part(arena, arena->index_fd, arena->index_size, index_fd >= 0,
 		       (void **)&arena->header);
@@ -220,6 +225,8 @@ int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out)
 	if (err < 0)
 		goto fail;
 	arena->index_fd = err;
+	arena->index_in_file = true;
+	arena->values_in_file = values_fd >= 0;
 	if (values_fd >= 0) {
 		err = dup_fd(values_fd);
 		if (err < 0)
@@ -264,17 +271,43 @@ void bpf_arena_close(struct bpf_arena *arena, bool clean)
 		return;
 	if (clean && arena->header && !READ_ONCE(arena->lossy))
 		__atomic_store_n(&arena->header->clean, 1, __ATOMIC_RELEASE);
-	unmap_part(arena->values_fd, arena->values, arena->values_size);
+	unmap_part(arena->values_in_file, arena->values, arena->values_size);
 	if (arena->mirror)
 		munmap(arena->mirror, arena->values_size);
 	if (arena->mirror_fd >= 0)
 		close(arena->mirror_fd);
-	unmap_part(arena->index_fd, arena->header, arena->index_size);
+	unmap_part(arena->index_in_file, arena->header, arena->index_size);
+	bpf_arena_drop_files(arena);
+	free(arena);
+}
+
+void bpf_arena_drop_files(struct bpf_arena *arena)
+{
 	if (arena->values_fd >= 0)
 		close(arena->values_fd);
 	if (arena->index_fd >= 0)
 		close(arena->index_fd);
-	free(arena);
+	arena->index_fd = arena->values_fd = -1;
+}
+
+/* The same as by fallocate(), but that the pages are there at once: for what is touched next. */
+static int populate(const void *addr, u64 len)
+{
+	uintptr_t from = (uintptr_t)addr & -4096ul, to = round_up((uintptr_t)addr + len, 4096ul);
+
+	while (madvise((void *)from, to - from, MADV_POPULATE_WRITE))
+		switch (errno) {
+		case EINTR:
+		case EAGAIN:
+			continue;
+		case EFAULT: /* SIGBUS, had it been touched */
+			return -ENOSPC;
+		case EINVAL: /* a kernel that cannot */
+			return 0;
+		default:
+			return -errno;
+		}
+	return 0;
 }
 
 int bpf_arena_reserve(const struct bpf_arena *arena, const void *addr, u64 len)
@@ -282,11 +315,14 @@ int bpf_arena_reserve(const struct bpf_arena *arena, const void *addr, u64 len)
 	bool in_values = arena->values && (const char *)addr >= (const char *)arena->values &&
 			 (const char *)addr < (const char *)arena->values + arena->values_size;
 	const void *start = in_values ? arena->values : (const void *)arena->header;
+	bool in_file = in_values ? arena->values_in_file : arena->index_in_file;
 	int fd = in_values ? arena->values_fd : arena->index_fd;
 	int err;
 
-	if (fd < 0 || !len)
+	if (!in_file || !len)
 		return 0;
+	if (fd < 0)
+		return populate(addr, len);
 	do {
 		err = fallocate(fd, FALLOC_FL_KEEP_SIZE, (const char *)addr - (const char *)start,
 				(off_t)len)

@@ -11,6 +11,7 @@
  *   B. The header's magic is written last: a file whose creation was cut short does not open.
  *   C. `clean` is 1 only in an arena that bpf_arena_close(.., true) ended and nobody opened since.
  *   D. A values memfd can be neither grown nor shrunk by who it is handed to.
+ *   E. After bpf_arena_drop_files() all of it goes on.
  * One process has an arena open at a time; the store's flock sees to that.
  *
  * An index without a file is anonymous memory of this process (but a ring buffer's, which consumers map: a memfd), so that huge pages can serve it (a memfd
@@ -45,7 +46,8 @@ struct bpf_arena {
 	void *index; /* first byte after the header's page */
 	void *values; /* NULL without values of their own */
 	size_t index_size, values_size; /* of the mappings, header page included */
-	int index_fd, values_fd; /* -1: anonymous memory */
+	int index_fd, values_fd; /* -1: there is none, or none any more (bpf_arena_drop_files()) */
+	bool index_in_file, values_in_file; /* false: anonymous memory */
 	void *mirror; /* of the values, for clients that may only read (mmap.c); NULL: none */
 	int mirror_fd;
 	bool was_clean; /* as found on open */
@@ -69,6 +71,12 @@ int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out);
 
 /* Marks it clean when asked, and unmaps. */
 void bpf_arena_close(struct bpf_arena *arena, bool clean);
+
+/*
+ * Close the descriptors of the files: the mappings need none. For who keeps many maps and can open the files again by
+ * their names. From then on memory is reserved by populating the mapping.
+ */
+void bpf_arena_drop_files(struct bpf_arena *arena);
 
 /* What the type of an opened arena needs must be what the files have. -EBADMSG. */
 int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 values_bytes);

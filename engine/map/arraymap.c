@@ -62,7 +62,7 @@ static int array_attach(struct bpf_map *map)
 
 	map->elem_size = elem_size(map->value_size);
 	map->values = arena->values;
-	if (arena->values_fd < 0)
+	if (!arena->values_in_file)
 		bpf_arena_advise_huge(map->values, arena->values_size);
 	if (arena->values_size <= BPF_ARENA_RESERVE_MAX)
 		return bpf_arena_reserve(arena, map->values, arena->values_size);

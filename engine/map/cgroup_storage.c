@@ -429,6 +429,12 @@ static int storage_iter(struct bpf_map_iter *it)
 	return i != 0;
 }
 
+/* The spare one; each of the others comes with an attachment. */
+static u64 storage_mem_usage(const struct bpf_map *map)
+{
+	return sizeof(struct storage_arena) + storage_map((struct bpf_map *)map)->stride;
+}
+
 const struct bpf_map_ops cgroup_storage_map_ops = {
 	.name = "cgroup_storage",
 	.map_size = sizeof(struct bpf_cgroup_storage_map),
@@ -444,6 +450,7 @@ const struct bpf_map_ops cgroup_storage_map_ops = {
 	.map_delete_elem = storage_delete_elem,
 	.map_get_next_key = storage_get_next_key,
 	.map_iter = storage_iter,
+	.map_mem_usage = storage_mem_usage,
 };
 
 const struct bpf_map_ops percpu_cgroup_storage_map_ops = {
@@ -461,6 +468,7 @@ const struct bpf_map_ops percpu_cgroup_storage_map_ops = {
 	.sys_update_elem = percpu_sys_update_elem,
 	.map_get_next_key = storage_get_next_key,
 	.map_iter = storage_iter,
+	.map_mem_usage = storage_mem_usage,
 };
 
 /* ---- attachments and test runs */

@@ -373,7 +373,7 @@ int htab_attach(struct bpf_htab *htab)
 			   l.total_elems);
 	if (attach_lru(htab, index, &l))
 		return -ENOMEM;
-	if (arena->index_fd < 0) {
+	if (!arena->index_in_file) {
 		/* Elements are used densely; the buckets of a large map are not, until it is full. */
 		bool all = l.elems - l.buckets <= 64 << 20;
 

@@ -736,6 +736,12 @@ static u64 lpm_entries(const struct bpf_map *map)
 	return __atomic_load_n(&lpm_trie(map)->n_entries, __ATOMIC_RELAXED);
 }
 
+/* The room for nodes that wait is addresses, hardly ever memory. */
+static u64 lpm_mem_usage(const struct bpf_map *map)
+{
+	return LPM_NODES_OFF + (1 + 2 * (u64)map->max_entries) * lpm_trie(map)->node_size;
+}
+
 const struct bpf_map_ops lpm_trie_map_ops = {
 	.name = "lpm_trie",
 	.map_size = sizeof(struct bpf_lpm_trie),
@@ -750,4 +756,5 @@ const struct bpf_map_ops lpm_trie_map_ops = {
 	.map_get_next_key = lpm_get_next_key,
 	.map_iter = lpm_iter,
 	.map_entries = lpm_entries,
+	.map_mem_usage = lpm_mem_usage,
 };

@@ -329,7 +329,7 @@ static int lru_attach(struct bpf_htab *htab)
 	lru->first_elem = 1 + htab->nr_spares;
 	lru->del_from_htab = evict;
 	lru->arg = htab;
-	if (htab->map.arena->index_fd >= 0) {
+	if (htab->map.arena->index_in_file) {
 		htab->lru_backed = calloc(lru->nr_nodes / BACK_CHUNK + 1, 1);
 		if (!htab->lru_backed)
 			return -ENOMEM;

@@ -279,6 +279,11 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 	return err;
 }
 
+void bpf_map_drop_files(struct bpf_map *map)
+{
+	bpf_arena_drop_files(map->arena);
+}
+
 bool bpf_map_has_values_file(const struct bpf_map_spec *spec)
 {
 	const struct bpf_map_ops *ops;

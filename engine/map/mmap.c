@@ -76,13 +76,24 @@ int bpf_map_mmap_fd(struct bpf_map *map)
 	if (!bpf_map_mmapable(map))
 		return -ENODEV;
 	if (!bpf_map_mmap_sealed(map))
-		return arena->values_fd;
+		return arena->values_fd < 0 ? -EBADF : arena->values_fd;
 	pthread_mutex_lock(&mirror_lock);
 	ret = arena->mirror ? 0 : __mirror_make(arena);
 	if (!ret)
-		ret = arena->mirror_fd;
+		ret = arena->mirror_fd < 0 ? -EBADF : arena->mirror_fd;
 	pthread_mutex_unlock(&mirror_lock);
 	return ret;
+}
+
+void bpf_map_mmap_drop(struct bpf_map *map)
+{
+	struct bpf_arena *arena = map->arena;
+
+	pthread_mutex_lock(&mirror_lock);
+	if (arena->mirror_fd >= 0)
+		close(arena->mirror_fd);
+	arena->mirror_fd = -1;
+	pthread_mutex_unlock(&mirror_lock);
 }
 
 void bpf_map_mirror_elem(struct bpf_map *map, const void *key)

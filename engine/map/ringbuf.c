@@ -168,7 +168,7 @@ static int ringbuf_attach(struct bpf_map *map)
 	struct bpf_arena *arena = map->arena;
 	int err;
 
-	if (arena->values_fd < 0 || arena->index_fd < 0)
+	if (!arena->values_in_file || !arena->index_in_file)
 		return -EBADMSG;
 	rb->size = map->max_entries;
 	rb->mask = rb->size - 1;

@@ -45,6 +45,29 @@ static void test_a_new_arena_is_zero(void **state)
 	bpf_arena_close(arena, true);
 }
 
+/* E */
+static void test_no_descriptor_is_needed(void **state)
+{
+	int index = empty_file(), values = empty_file();
+	struct bpf_arena *arena;
+	struct stat st;
+
+	assert_int_equal(bpf_arena_create(&spec, 3, 8192, 1 << 20, index, values, &arena), 0);
+	bpf_arena_drop_files(arena);
+	assert_true(arena->index_fd < 0 && arena->values_fd < 0);
+	assert_int_equal(bpf_arena_reserve(arena, (char *)arena->values + 5000, 10000), 0);
+	assert_int_equal(fstat(values, &st), 0);
+	assert_true(st.st_blocks * 512 >= 12288 && st.st_blocks * 512 < 65536);
+	memcpy(arena->values, "valuebeg", 8);
+	bpf_arena_close(arena, true);
+	assert_int_equal(bpf_arena_open(index, values, &arena), 0);
+	assert_true(arena->was_clean);
+	assert_memory_equal(arena->values, "valuebeg", 8);
+	bpf_arena_close(arena, true);
+	close(index);
+	close(values);
+}
+
 static void test_files_come_back(void **state)
 {
 	int index = empty_file(), values = empty_file();
@@ -214,6 +237,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_new_arena_is_zero),
+		cmocka_unit_test(test_no_descriptor_is_needed),
 		cmocka_unit_test(test_files_come_back),
 		cmocka_unit_test(test_damaged_files_do_not_open),
 		cmocka_unit_test(test_d_values_memfd_keeps_its_size),
