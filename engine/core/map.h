@@ -31,6 +31,12 @@ struct bpf_map_spec {
 };
 
 /*
+ * What a slot names (bpf_map_restore_slots): 0 and a reference; -ENOENT: there is no such object any more, the slot
+ * becomes empty for good; any other error: it cannot be had now, and the slot keeps its id.
+ */
+typedef int (*bpf_slot_get_fn)(u32 id, void *priv, void **object);
+
+/*
  * All functions but get_next_key and the outside ones run inside an RCU read section and may run in any
  * number of threads at once. They return 0 or -errno as bpf(2) does. Absent functions are NULL; the
  * dispatchers below turn that into the kernel's errno.
@@ -121,7 +127,7 @@ struct bpf_map_ops {
 	bool (*map_meta_equal)(const struct bpf_map *meta, const struct bpf_map *map);
 
 	bool (*map_prog_compatible)(struct bpf_map *map, const struct bpf_prog *prog);
-	int (*map_restore_slots)(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv);
+	int (*map_restore_slots)(struct bpf_map *map, bpf_slot_get_fn get, void *priv);
 
 	/* The last reference from outside of programs went: drop what could refer back to the map. */
 	void (*map_release_uref)(struct bpf_map *map);
@@ -325,10 +331,11 @@ struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index);
 bool bpf_prog_map_compatible(struct bpf_map *map, const struct bpf_prog *prog);
 
 /*
- * After bpf_map_open() of a map whose slots hold objects: the arena knows ids. get() returns a reference
- * or NULL (the slot becomes empty). Call it once all programs are loaded again. 0 for other maps.
+ * After bpf_map_open() of a map whose slots hold objects: the arena knows ids. Call it once all programs are loaded
+ * again. Returns how many slots are empty for now and keep their id, for another start; 0 for other maps; -errno, and
+ * then slots that were not reached keep their ids too.
  */
-int bpf_map_restore_slots(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv);
+int bpf_map_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *priv);
 
 /* Numbers of live objects, for leak checks and metrics. */
 u64 bpf_map_live_count(void);

@@ -74,17 +74,25 @@ static int aom_update_slot(struct bpf_map *map, const void *key, void *object, u
 	return (int)map_in_map_count_update(map, err);
 }
 
-static int aom_restore_slots(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv)
+static int aom_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *priv)
 {
 	struct fd_array *array = fd_array(map);
+	int kept = 0;
 
 	for (u32 i = 0; i < *array->used_end; i++) {
 		u32 id = __atomic_load_n(&array->ids[i], __ATOMIC_ACQUIRE);
+		struct bpf_map *inner = NULL;
+		int err;
 
-		if (id && !bpf_rcu_dereference(array->objects[i]))
-			fd_array_set(array, i, map_in_map_restored(map, id, get, priv), id);
+		if (!id || bpf_rcu_dereference(array->objects[i]))
+			continue;
+		err = map_in_map_restored(map, id, get, priv, &inner);
+		if (!err || err == -ENOENT)
+			fd_array_set(array, i, inner, id);
+		else
+			kept++;
 	}
-	return 0;
+	return kept;
 }
 
 const struct bpf_map_ops array_of_maps_map_ops = {

@@ -126,7 +126,7 @@ int fd_array_iter(struct bpf_map_iter *it)
 		u32 index = (u32)it->pos++;
 		u32 id = __atomic_load_n(&array->ids[index], __ATOMIC_ACQUIRE);
 
-		if (!id)
+		if (!id || !bpf_rcu_dereference(array->objects[index]))
 			continue;
 		memcpy(bpf_map_iter_key(it, 0), &index, sizeof(index));
 		if (!it->keys_only)

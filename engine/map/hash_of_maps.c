@@ -225,34 +225,54 @@ static long hom_sys_lookup_elem(struct bpf_map *map, const void *key, void *valu
 }
 
 struct restore {
-	void *(*get)(u32 id, void *priv);
+	bpf_slot_get_fn get;
 	void *priv;
+	int kept;
 };
+
+static int get_live(u32 id, void *priv, void **object)
+{
+	*object = bpf_map_get_by_id(id);
+	return *object ? 0 : -ENOENT;
+}
 
 static int restore_one(struct bpf_map *map, const void *key, u32 id, void *priv)
 {
 	struct restore *r = priv;
+	struct bpf_map *inner;
+	int err = map_in_map_restored(map, id, r->get, r->priv, &inner);
 
-	if (!map_in_map_restored(map, id, r->get, r->priv)) {
+	if (err &&
+	    err != -ENOENT) { /* one that lives is found through its id: then with a reference */
+		int again = map_in_map_restored(map, id, get_live, NULL, &inner);
+
+		err = again == -ENOENT ? err : again;
+	}
+	/* A map that is there and does not fit must not be found through its id. */
+	if (err == -ENOENT || err == -EINVAL) {
 		bpf_rcu_read_lock();
 		htab_map_ops.map_delete_elem(map, key);
 		bpf_rcu_read_unlock();
+	} else if (err) {
+		r->kept++;
 	}
 	return 0;
 }
 
-static int hom_restore_slots(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv)
+static int hom_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *priv)
 {
-	struct restore r = {get, priv};
+	struct restore r = {get, priv, 0};
 	int err;
 
 	if (hom(map)->counted)
 		return 0;
 	err = hom_each(map, restore_one, &r);
+	if (err)
+		return err;
 	pthread_mutex_lock(&hom(map)->lock);
 	hom(map)->counted = true;
 	pthread_mutex_unlock(&hom(map)->lock);
-	return err;
+	return r.kept;
 }
 
 const struct bpf_map_ops htab_of_maps_map_ops = {

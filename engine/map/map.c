@@ -479,7 +479,7 @@ bool bpf_prog_map_compatible(struct bpf_map *map, const struct bpf_prog *prog)
 	return !map->ops->map_prog_compatible || map->ops->map_prog_compatible(map, prog);
 }
 
-int bpf_map_restore_slots(struct bpf_map *map, void *(*get)(u32 id, void *priv), void *priv)
+int bpf_map_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *priv)
 {
 	return map->ops->map_restore_slots ? map->ops->map_restore_slots(map, get, priv) : 0;
 }

@@ -105,15 +105,21 @@ long map_in_map_count_update(struct bpf_map *map, long err)
 	return err;
 }
 
-struct bpf_map *map_in_map_restored(struct bpf_map *outer, u32 id, void *(*get)(u32 id, void *priv),
-				    void *priv)
+int map_in_map_restored(struct bpf_map *outer, u32 id, bpf_slot_get_fn get, void *priv,
+			struct bpf_map **out)
 {
-	struct bpf_map *inner = get(id, priv);
-	bool good = inner && map_in_map_fits(outer, inner);
+	void *inner = NULL;
+	int err = get(id, priv, &inner);
 
-	if (good)
+	*out = NULL;
+	if (err)
+		return err;
+	if (map_in_map_fits(outer, inner)) {
 		bpf_map_inc_internal(inner);
-	if (inner)
-		bpf_map_put(inner);
-	return good ? inner : NULL;
+		*out = inner;
+	} else {
+		err = -EINVAL;
+	}
+	bpf_map_put(inner);
+	return err;
 }

@@ -44,10 +44,10 @@ bool map_in_map_fits(const struct bpf_map *outer, const struct bpf_map *map);
 long map_in_map_sys_update_elem(struct bpf_map *map, const void *key, const void *value, u64 flags);
 long map_in_map_count_update(struct bpf_map *map, long err);
 /*
- * The map that was in a slot, with an internal reference; NULL: it is gone, or does not fit. get() gives an outside
- * reference, which this drops.
+ * The map that was in a slot, with an internal reference; get()'s error, or -EINVAL: it does not fit. get() gives an
+ * outside reference, which this drops.
  */
-struct bpf_map *map_in_map_restored(struct bpf_map *outer, u32 id, void *(*get)(u32 id, void *priv),
-				    void *priv);
+int map_in_map_restored(struct bpf_map *outer, u32 id, bpf_slot_get_fn get, void *priv,
+			struct bpf_map **out);
 
 #endif

@@ -153,27 +153,32 @@ static void prog_array_release_uref(struct bpf_map *map)
 		fd_array_set(array, i, NULL, 0);
 }
 
-static int prog_array_restore_slots(struct bpf_map *map, void *(*get)(u32 id, void *priv),
-				    void *priv)
+/* A program that does not fit now (it was compiled before, and is interpreted today) may at another start. */
+static int prog_array_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *priv)
 {
 	struct bpf_prog_array *array = prog_array(map);
+	int kept = 0;
 
 	for (u32 i = 0; i < *array->array.used_end; i++) {
 		u32 id = __atomic_load_n(&array->array.ids[i], __ATOMIC_ACQUIRE);
-		struct bpf_prog *prog;
+		void *prog = NULL;
 		bool fits;
+		int err;
 
 		if (!id || bpf_rcu_dereference(array->array.objects[i]))
 			continue;
-		prog = get(id, priv);
+		err = get(id, priv, &prog);
 		pthread_mutex_lock(&array->array.lock);
-		fits = prog && __owner_fits(array, prog);
-		__fd_array_set(&array->array, i, fits ? prog : NULL, id);
+		fits = !err && __owner_fits(array, prog);
+		if (fits || err == -ENOENT)
+			__fd_array_set(&array->array, i, fits ? prog : NULL, id);
+		else
+			kept++;
 		pthread_mutex_unlock(&array->array.lock);
-		if (prog && !fits)
+		if (!err && !fits)
 			bpf_prog_put(prog);
 	}
-	return 0;
+	return kept;
 }
 
 const struct bpf_map_ops prog_array_map_ops = {

@@ -253,9 +253,15 @@ static void test_c_no_check_is_left_out(void **state)
 
 /* ---- B: what a new process finds */
 
-static void *by_id(u32 id, void *priv)
+static int by_id(u32 id, void *priv, void **object)
 {
-	return id == *(u32 *)priv ? NULL : bpf_map_get_by_id(id);
+	*object = id == *(u32 *)priv ? NULL : bpf_map_get_by_id(id);
+	return *object ? 0 : -ENOENT;
+}
+
+static int unreadable(u32 id, void *priv, void **object)
+{
+	return id == *(u32 *)priv ? -EIO : by_id(id, priv, object);
 }
 
 static void test_b_restore(void **state)
@@ -370,6 +376,56 @@ static void test_a_exchange(void **state)
 	}
 }
 
+static void outer_end(struct bpf_map *outer)
+{
+	bpf_map_put(outer);
+	bpf_rcu_barrier();
+	bpf_rcu_barrier();
+}
+
+/* What cannot be read at one start is there at the next. */
+static void test_b_restore_keeps(void **state)
+{
+	for (u32 t = 0; t < ARRAY_SIZE(outer_types); t++) {
+		int fd = memfd_create("outer", 0), index = memfd_create("inner", 0),
+		    values = memfd_create("values", 0);
+		struct bpf_map *inner, *outer;
+		u32 id, none = 0, key = 4;
+
+		assert_int_equal(bpf_map_create(&array_spec, 0, index, values, &inner), 0);
+		assert_int_equal(outer_try(outer_types[t], inner->id, fd, &outer), 0);
+		assert_int_equal(bpf_map_update_slot(outer, &key, inner, 0), 0);
+		id = inner->id;
+		outer_end(outer);
+		outer_end(inner);
+
+		assert_int_equal(bpf_map_open(fd, -1, &outer), 0);
+		assert_int_equal(bpf_map_restore_slots(outer, unreadable, &id), 1);
+		assert_null(get(outer, key));
+		outer_end(outer);
+
+		assert_int_equal(bpf_map_open(index, values, &inner), 0);
+		assert_int_equal(bpf_map_open(fd, -1, &outer), 0);
+		assert_int_equal(bpf_map_restore_slots(outer, by_id, &none), 0);
+		assert_ptr_equal(get(outer, key), inner);
+		assert_int_equal(inner->refcnt, 2);
+		outer_end(outer);
+		assert_int_equal(inner->refcnt, 1);
+
+		/* It can be had after all: its reference must be taken. */
+		assert_int_equal(bpf_map_open(fd, -1, &outer), 0);
+		bpf_map_restore_slots(outer, unreadable, &id);
+		assert_int_equal(inner->refcnt, get(outer, key) ? 2 : 1);
+		outer_end(outer);
+		assert_int_equal(inner->refcnt, 1);
+		bpf_map_put(inner);
+		close(fd);
+		close(index);
+		close(values);
+		all_gone();
+	}
+}
+
 /* A huge map costs what is used of it, also when it ends and when it is opened. */
 static void test_huge(void **state)
 {
@@ -414,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_slots),	  cmocka_unit_test(test_c_fits),
 		cmocka_unit_test(test_b_restore), cmocka_unit_test(test_a_exchange),
 		cmocka_unit_test(test_huge),	  cmocka_unit_test(test_c_no_check_is_left_out),
+		cmocka_unit_test(test_b_restore_keeps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

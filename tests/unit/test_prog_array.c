@@ -153,9 +153,13 @@ static void test_d_cycle_is_broken(void **state)
 	all_gone();
 }
 
-static void *get_by_id(u32 id, void *priv)
+/* priv: what cannot be had now. */
+static int get_by_id(u32 id, void *priv, void **object)
 {
-	return bpf_prog_get_by_id(id);
+	if (priv && id == *(const u32 *)priv)
+		return -EIO;
+	*object = bpf_prog_get_by_id(id);
+	return *object ? 0 : -ENOENT;
 }
 
 static void test_b_restart(void **state)
@@ -191,6 +195,52 @@ static void test_b_restart(void **state)
 	assert_int_equal(a->refcnt, 3);
 	bpf_prog_put(a);
 	bpf_map_put(map);
+	all_gone();
+	close(fd);
+}
+
+/* What cannot be had now, or does not fit now, keeps its slot for another start. */
+static void test_b_restart_keeps(void **state)
+{
+	int fd = memfd_create("m", 0);
+	u32 key, id, lacks = 601;
+	struct bpf_prog *a, *b;
+	struct bpf_map *map;
+
+	assert_int_equal(bpf_map_create(&spec, 0, fd, -1, &map), 0);
+	a = prog_new(BPF_PROG_TYPE_XDP, 601, NULL);
+	b = prog_new(BPF_PROG_TYPE_XDP, 602, NULL);
+	for (key = 0; key < 2; key++)
+		assert_int_equal(bpf_map_update_slot(map, &key, key ? b : a, 0), 0);
+	bpf_map_keep_slots = true;
+	bpf_map_put(map);
+	bpf_prog_put(b);
+	bpf_prog_put(a);
+	all_gone();
+
+	/* 601 cannot be read; 602 is of another type for once, and the array is asked by one of the old. */
+	a = prog_new(BPF_PROG_TYPE_XDP, 603, NULL);
+	b = prog_new(BPF_PROG_TYPE_SOCKET_FILTER, 602, NULL);
+	assert_int_equal(bpf_map_open(fd, -1, &map), 0);
+	assert_true(bpf_prog_map_compatible(map, a));
+	assert_int_equal(bpf_map_restore_slots(map, get_by_id, &lacks), 2);
+	for (key = 0; key < 2; key++)
+		assert_int_equal(bpf_map_lookup(map, &key, &id, 0), -ENOENT);
+	bpf_map_put(map);
+	bpf_prog_put(b);
+	bpf_prog_put(a);
+	all_gone();
+
+	a = prog_new(BPF_PROG_TYPE_XDP, 601, NULL);
+	b = prog_new(BPF_PROG_TYPE_XDP, 602, NULL);
+	assert_int_equal(bpf_map_open(fd, -1, &map), 0);
+	assert_int_equal(bpf_map_restore_slots(map, get_by_id, NULL), 0);
+	assert_ptr_equal(get(map, 0), a);
+	assert_ptr_equal(get(map, 1), b);
+	bpf_map_keep_slots = false;
+	bpf_map_put(map);
+	bpf_prog_put(a);
+	bpf_prog_put(b);
 	all_gone();
 	close(fd);
 }
@@ -269,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_c_compatible),
 		cmocka_unit_test(test_d_cycle_is_broken),
 		cmocka_unit_test(test_b_restart),
+		cmocka_unit_test(test_b_restart_keeps),
 		cmocka_unit_test(test_refused_specs),
 		cmocka_unit_test(test_a_replaced_under_readers),
 	};
