@@ -16,11 +16,15 @@ int cgroup_dir_id(int fd, u64 *id)
 	char text[32], *end;
 	ssize_t n = readlinkat(fd, ID_LINK, text, sizeof(text) - 1);
 
+	if (n < 0 && errno != ENOENT)
+		return -errno; /* it may have one, and storages of that */
 	if (n > 0) {
 		text[n] = 0;
 		*id = strtoull(text, &end, 10);
-		if (!*end && *id > ROOT_ID)
+		if (!*end && *id > ROOT_ID) {
+			store_id_seen(*id);
 			return 0;
+		}
 		unlinkat(fd, ID_LINK, 0);
 	}
 	do

@@ -67,7 +67,7 @@ static int list_links(int dirfd, u32 type, struct link_name **out, u32 *nr)
 	int err;
 
 	*nr = 0;
-	*out = NULL;
+	*out = NULL; /* free()able on failure too */
 	err = tree_list(dirfd, true, &names);
 	if (err)
 		return err;
@@ -157,18 +157,17 @@ int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	return err;
 }
 
-void cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
+int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
 {
 	struct store_object *obj;
 	struct link_name *links;
 	u32 type, nr, i;
-	int err;
+	int err = 0;
 
 	unlinkat(fd, NEW_LINK, 0);
-	for (type = 0; type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
-		if (list_links(fd, type, &links, &nr))
-			continue;
-		for (i = 0; i < nr; i++) {
+	for (type = 0; !err && type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
+		err = list_links(fd, type, &links, &nr);
+		for (i = 0; !err && i < nr; i++) {
 			err = store_by_ino(links[i].ino, &obj);
 			if (!err) {
 				err = obj->prog ? cgroup_bpf_attach(cgrp, type, obj->prog, NULL,
@@ -176,26 +175,33 @@ void cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
 						: -EBADMSG;
 				store_put(obj);
 			}
-			if (err)
-				fprintf(stderr, "ubpffs: cgroup/%s: %s is not attached: %s\n", path,
-					links[i].name, strerror(-err));
+			if (!err)
+				continue;
+			fs_warn("cgroup/%s: %s is not attached: %s", path, links[i].name,
+				strerror(-err));
+			if (!tree_err_passes(err))
+				err = 0;
 		}
 		free(links);
 	}
+	return err;
 }
 
-void cgroup_links_remove(int fd)
+int cgroup_links_remove(int fd)
 {
 	struct link_name *links;
 	u32 type, nr, i;
+	int err = 0;
 
-	for (type = 0; type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
-		if (list_links(fd, type, &links, &nr))
-			continue;
-		for (i = 0; i < nr; i++) {
-			unlinkat(fd, links[i].name, 0);
-			names_changed_at(links[i].ino);
+	for (type = 0; !err && type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
+		err = list_links(fd, type, &links, &nr);
+		for (i = 0; !err && i < nr; i++) {
+			if (unlinkat(fd, links[i].name, 0) < 0 && errno != ENOENT)
+				err = -errno;
+			else
+				names_changed_at(links[i].ino);
 		}
 		free(links);
 	}
+	return err;
 }

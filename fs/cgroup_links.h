@@ -21,9 +21,12 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 /* obj NULL: the only one there is. -ENOENT: it is not attached here. */
 int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type,
 		       struct store_object *obj);
-/* Attach what the links say. What is broken or was refused stays a link and is told; it is tried again next time. */
-void cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path);
+/*
+ * Attach what the links say. What is broken or was refused stays a link and is told; it is tried again next time. -errno:
+ * the links cannot be read, or memory is short.
+ */
+int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path);
 /* The directory's cgroup is gone. */
-void cgroup_links_remove(int fd);
+int cgroup_links_remove(int fd);
 
 #endif

@@ -205,29 +205,38 @@ static int start_dir(int fd, const char *path)
 	for (size_t i = 0; !err && i < names.n; i++) {
 		int child = openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-		if (child < 0)
+		if (child < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+			fs_warn("cgroup/%s/%s is no directory: it is left alone", path,
+				names.v[i].name);
 			continue;
+		}
+		if (child < 0) {
+			err = -errno;
+			break;
+		}
 		err = adopt(cgrp, known, names.v[i].name, child);
 		snprintf(child_path, sizeof(child_path), "%.2000s/%.255s", path, names.v[i].name);
 		if (!err)
 			err = start_dir(child, child_path);
 		close(child);
 	}
+	tree_names_free(&names);
 	if (!err)
-		tree_names_free(&names);
-	cgroup_links_restore(fd, cgrp, path);
+		err = cgroup_links_restore(fd, cgrp, path);
 	cgroup_put(cgrp);
 	return err;
 }
 
-static void sweep_storages(void)
+static int sweep_storages(void)
 {
 	size_t nr;
 	u64 *ids = cgroup_place_ids(&nr);
 
-	if (ids)
-		cgroup_ids_sweep(ids, nr);
+	if (!ids)
+		return -ENOMEM;
+	cgroup_ids_sweep(ids, nr);
 	free(ids);
+	return 0;
 }
 
 int cgroups_start(void)
@@ -240,9 +249,10 @@ int cgroups_start(void)
 		return -errno;
 	root = cgroup_root_new();
 	if (!root || fstat(fd, &st) < 0) {
+		err = root ? -errno : -ENOMEM;
 		close(fd);
 		cgroup_put(root);
-		return -ENOMEM;
+		return err;
 	}
 	err = cgroup_place_add(st.st_ino, root, ".");
 	if (!err)
@@ -251,7 +261,7 @@ int cgroups_start(void)
 		err = start_dir(fd, ".");
 	close(fd);
 	if (!err)
-		sweep_storages();
+		err = sweep_storages();
 	return err;
 }
 

@@ -12,16 +12,9 @@
 #define ENDED_FILE  ".ended"
 #define SINCE_FILE  ".since"
 
-static bool has_file(int dirfd, const char *name)
+int event_def_there(int dirfd)
 {
-	struct stat st;
-
-	return !fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
-}
-
-bool event_def_there(int dirfd)
-{
-	return has_file(dirfd, EVENT_DEF_FILE);
+	return tree_has(dirfd, EVENT_DEF_FILE);
 }
 
 /* Values are one line each, so the file needs no quoting. */
@@ -87,15 +80,17 @@ int event_attached(int dirfd, struct store_object **out)
 
 bool event_has_attached(int dirfd)
 {
-	return has_file(dirfd, ATTACH_FILE);
+	return tree_has(dirfd, ATTACH_FILE) > 0;
 }
 
 int event_attach_link(int dirfd, struct store_object *obj)
 {
 	struct store_object *old = NULL;
-	int err = 0;
+	int err = event_attached(dirfd, &old);
 
-	event_attached(dirfd, &old);
+	if (err && err != -ENOENT)
+		return err;
+	err = 0;
 	if (obj) {
 		unlinkat(dirfd, ATTACH_TEMP, 0);
 		err = store_link(obj, dirfd, ATTACH_TEMP);
@@ -115,20 +110,21 @@ int event_attach_link(int dirfd, struct store_object *obj)
 	return err;
 }
 
-void event_def_remove(int dirfd)
+int event_def_remove(int dirfd)
 {
-	event_attach_link(dirfd, NULL);
-	tree_remove_hidden(dirfd);
+	int err = event_attach_link(dirfd, NULL);
+
+	return err ? err : tree_remove_hidden(dirfd);
 }
 
-bool event_ended(int dirfd)
+int event_ended(int dirfd)
 {
-	return has_file(dirfd, ENDED_FILE);
+	return tree_has(dirfd, ENDED_FILE);
 }
 
 void event_ended_set(int dirfd)
 {
-	int fd = openat(dirfd, ENDED_FILE, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = tree_open_file(dirfd, ENDED_FILE, O_WRONLY | O_CREAT);
 
 	if (fd >= 0)
 		close(fd);
@@ -139,17 +135,18 @@ bool event_ended_clear(int dirfd)
 	return !unlinkat(dirfd, ENDED_FILE, 0);
 }
 
-/* When a process began, in clock ticks since the boot: with its number, which process it is. */
-static u64 process_began(const char *pid)
+/* When a process began, in clock ticks since the boot: with its number, which process it is. 0: there is none. */
+static int process_began(const char *pid, u64 *out)
 {
 	char path[64], line[1024], *p;
 	u64 began = 0;
 	FILE *f;
 
+	*out = 0;
 	snprintf(path, sizeof(path), "/proc/%.16s/stat", pid);
 	f = fopen(path, "re");
 	if (!f)
-		return 0;
+		return errno == ENOENT ? 0 : -errno;
 	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
 	/* the 22nd field; the second ends at the last parenthesis */
 	for (int field = 2; p && field < 22; field++)
@@ -157,31 +154,36 @@ static u64 process_began(const char *pid)
 	if (p)
 		began = strtoull(p, NULL, 10);
 	fclose(f);
-	return began;
+	*out = began;
+	return 0;
 }
 
 void event_since_set(int dirfd, const struct source_def *def)
 {
 	const char *pid = def->value[SOURCE_PID];
 	char text[32];
+	u64 began;
 	int n;
 
-	if (!pid || !strcmp(pid, "all"))
+	if (!pid || !strcmp(pid, "all") || process_began(pid, &began))
 		return;
-	n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)process_began(pid));
+	n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)began);
 	tree_write_small(dirfd, SINCE_FILE, text, (size_t)n);
 }
 
-bool event_since_same(int dirfd, const struct source_def *def)
+int event_since_same(int dirfd, const struct source_def *def)
 {
 	const char *pid = def->value[SOURCE_PID];
-	char *text = NULL;
-	bool same;
+	__do_free char *text = NULL;
+	ssize_t len;
+	u64 began;
+	int err;
 
 	if (!pid || !strcmp(pid, "all"))
-		return true;
-	same = tree_read_small(dirfd, SINCE_FILE, &text) > 0 &&
-	       strtoull(text, NULL, 10) == process_began(pid) && process_began(pid);
-	free(text);
-	return same;
+		return 1;
+	len = tree_read_small(dirfd, SINCE_FILE, &text);
+	if (len < 0)
+		return len == -ENOENT ? 0 : (int)len;
+	err = process_began(pid, &began);
+	return err ? err : began && strtoull(text, NULL, 10) == began;
 }

@@ -19,12 +19,12 @@
 
 #define EVENT_DEF_FILE ".def" /* empty when nothing is set yet */
 
-bool event_def_there(int dirfd);
+int event_def_there(int dirfd); /* as tree_has() */
 /* On success source_def_free() is the caller's. */
 int event_def_read(int dirfd, struct source_def *def);
 int event_def_write(int dirfd, const struct source_def *def); /* tree_wrlock */
 /* The source was given up: its program goes, and all that is hidden here. tree_wrlock. */
-void event_def_remove(int dirfd);
+int event_def_remove(int dirfd);
 /* What of the definition is missing; NULL when only a program is. */
 const char *event_missing(const struct source_def *def);
 
@@ -34,12 +34,12 @@ bool event_has_attached(int dirfd);
 /* Let `obj` (NULL: nothing) be what is attached here. tree_wrlock. */
 int event_attach_link(int dirfd, struct store_object *obj);
 
-bool event_ended(int dirfd);
+int event_ended(int dirfd); /* as tree_has() */
 void event_ended_set(int dirfd);
 bool event_ended_clear(int dirfd); /* was it set? */
 
-/* Note when the definition's process began; and is it still that one? Without a process: nothing, and yes. */
+/* Note when the definition's process began; and is it still that one (1, 0, -errno)? Without a process: nothing, and yes. */
 void event_since_set(int dirfd, const struct source_def *def);
-bool event_since_same(int dirfd, const struct source_def *def);
+int event_since_same(int dirfd, const struct source_def *def);
 
 #endif

@@ -304,7 +304,7 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	err = event_def_read(dir->fd, &def);
 	if (event_run_state(dir->ino, &now, &stats, why))
 		state = states[now];
-	else if (event_ended(dir->fd))
+	else if (event_ended(dir->fd) > 0)
 		state = "ended";
 	event_run_unlock();
 	if (err)

@@ -60,7 +60,7 @@ static int find_row(const char *name, u32 *row)
 
 static bool given_up(struct fs_node *dir)
 {
-	return !event_def_there(dir->fd);
+	return event_def_there(dir->fd) == 0;
 }
 
 static int source_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
@@ -100,12 +100,15 @@ static int source_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, 
 }
 
 /* event_run_lock() held: stop it, let the program go, and forget the definition. */
-static void give_up(u64 ino, int dirfd)
+static int give_up(u64 ino, int dirfd)
 {
+	int err;
+
 	event_run_forget(ino);
 	tree_wrlock();
-	event_def_remove(dirfd);
+	err = event_def_remove(dirfd);
 	tree_unlock();
+	return err;
 }
 
 static int source_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
@@ -120,9 +123,9 @@ static int source_unlink(struct fs_node *dir, struct fs_req *req, const char *na
 		return fs_error(req, EPERM,
 				"this file shows the source and goes with it: rm -r the directory");
 	event_run_lock();
-	give_up(dir->ino, dir->fd);
+	err = give_up(dir->ino, dir->fd);
 	event_run_unlock();
-	return 0;
+	return err;
 }
 
 static const struct fs_node_ops source_dir_ops = {
@@ -166,9 +169,9 @@ static int events_rmdir(struct fs_node *dir, struct fs_req *req, const char *nam
 		err = -errno;
 	} else {
 		event_run_lock();
-		give_up(st.st_ino, fd);
+		err = give_up(st.st_ino, fd);
 		tree_wrlock();
-		if (unlinkat(dir->fd, name, AT_REMOVEDIR))
+		if (!err && unlinkat(dir->fd, name, AT_REMOVEDIR))
 			err = -errno;
 		tree_unlock();
 		event_run_unlock();
@@ -196,14 +199,23 @@ static void start_again(int dirfd, u64 ino, const char *name)
 {
 	struct store_object *obj = NULL;
 	char why[SOURCE_WHY_MAX] = "";
-	struct source_def def;
-	int err = 0;
+	struct source_def def = {0};
+	int err = event_ended(dirfd), same;
 
-	if (event_ended(dirfd) || event_def_read(dirfd, &def))
+	if (err > 0)
 		return;
-	if (!event_missing(&def) && !event_attached(dirfd, &obj)) {
-		if (!event_since_same(dirfd, &def)) {
+	if (!err)
+		err = event_def_read(dirfd, &def);
+	if (!err && !event_missing(&def))
+		err = event_attached(dirfd, &obj);
+	if (err == -ENOENT)
+		err = 0; /* nothing is attached */
+	if (obj) {
+		same = event_since_same(dirfd, &def);
+		if (!same) {
 			event_ended_set(dirfd);
+		} else if (same < 0) {
+			err = same;
 		} else if (!obj->prog) {
 			err = -EBADMSG;
 			snprintf(why, sizeof(why), "its program is broken");
@@ -222,18 +234,24 @@ void events_start(void)
 {
 	__do_close int fd = openat(tree.tree_fd, "events", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct tree_names names;
+	int err = fd < 0 ? -errno : tree_list(fd, false, &names);
 
-	if (fd < 0 || tree_list(fd, false, &names))
+	if (err) {
+		fs_warn("events cannot be read (%s): no source is started", strerror(-err));
 		return;
+	}
 	event_run_lock();
 	for (size_t i = 0; i < names.n; i++) {
 		__do_close int dir =
 			openat(fd, names.v[i].name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		struct stat st;
+		int there = dir < 0 || fstatat(dir, "", &st, AT_EMPTY_PATH) ? -errno
+									    : event_def_there(dir);
 
-		if (dir < 0 || fstatat(dir, "", &st, AT_EMPTY_PATH))
-			continue;
-		if (event_def_there(dir)) {
+		if (there < 0) {
+			fs_warn("events/%s could not be started again: %s", names.v[i].name,
+				strerror(-there));
+		} else if (there) {
 			start_again(dir, st.st_ino, names.v[i].name);
 		} else { /* between rm and rmdir */
 			event_def_remove(dir);

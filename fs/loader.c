@@ -297,9 +297,9 @@ static int load_names(struct load *load, struct bpf_loaded *loaded)
 
 	if (err)
 		return err;
-	pub = publish_begin(&load->req->cred, load->umask);
-	if (!pub)
-		return -ENOMEM;
+	err = publish_begin(&load->req->cred, load->umask, &pub);
+	if (err)
+		return err;
 	err = add_progs(load, pub, loaded);
 	if (!err)
 		err = add_maps(pub, loaded);

@@ -28,8 +28,12 @@ static int named_progs(struct inos *out)
 			__do_close int dir = tree_openat(fd, names.v[i].name);
 			struct stat st;
 
-			if (dir >= 0 && !fstatat(dir, "prog", &st, AT_SYMLINK_NOFOLLOW))
+			if (dir < 0)
+				err = dir;
+			else if (!fstatat(dir, "prog", &st, AT_SYMLINK_NOFOLLOW))
 				out->v[out->n++] = st.st_ino;
+			else if (errno != ENOENT && errno != ENOTDIR)
+				err = -errno;
 		}
 		tree_names_free(&names);
 	}
@@ -38,15 +42,18 @@ static int named_progs(struct inos *out)
 	return err;
 }
 
-/* Does one of the ids in this text have a name? */
+/* Does one of the ids in this text have a name? An id that cannot be looked at may. */
 static bool any_named(char *text, const struct inos *named)
 {
 	char *id, *save;
 	struct stat st;
 
 	for (id = strtok_r(text, " \n", &save); id; id = strtok_r(NULL, " \n", &save)) {
-		if (fstatat(tree.objects_fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		if (fstatat(tree.objects_fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno != ENOENT)
+				return true;
 			continue;
+		}
 		for (size_t i = 0; i < named->n; i++)
 			if (named->v[i] == st.st_ino)
 				return true;
@@ -54,26 +61,33 @@ static bool any_named(char *text, const struct inos *named)
 	return false;
 }
 
-void loads_sweep(void)
+int loads_sweep(void)
 {
 	int fd = openat(tree.tree_fd, "maps", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct tree_names names = {0};
 	struct inos named = {0};
+	int err, first = 0;
 
 	if (fd < 0)
-		return;
-	if (!named_progs(&named) && !tree_list(fd, false, &names)) {
-		for (size_t i = 0; i < names.n; i++) {
-			__do_close int dir = tree_openat(fd, names.v[i].name);
-			__do_free char *text = NULL;
+		return -errno;
+	err = named_progs(&named);
+	if (!err)
+		err = tree_list(fd, false, &names);
+	for (size_t i = 0; !err && i < names.n; i++) {
+		__do_close int dir = tree_openat(fd, names.v[i].name);
+		__do_free char *text = NULL;
+		ssize_t len = dir < 0 ? dir : tree_read_small(dir, LOADS_FILE, &text);
+		int failed = 0;
 
-			if (dir < 0 || tree_read_small(dir, LOADS_FILE, &text) < 0)
-				continue;
-			if (!any_named(text, &named))
-				__objdir_remove(&map_dir_kind, fd, names.v[i].name);
-		}
+		if (len < 0 && len != -ENOENT && len != -ENOTDIR)
+			failed = (int)len;
+		else if (len >= 0 && !any_named(text, &named))
+			failed = __objdir_remove(&map_dir_kind, fd, names.v[i].name);
+		if (failed && !first)
+			first = failed;
 	}
 	tree_names_free(&names);
 	free(named.v);
 	close(fd);
+	return err ? err : first;
 }

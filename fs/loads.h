@@ -9,7 +9,10 @@
 
 #define LOADS_FILE ".load"
 
-/* A program lost its name: let go what no named program stands for. tree_wrlock held (or not yet served). */
-void loads_sweep(void);
+/*
+ * A program lost its name: let go what no named program stands for. tree_wrlock held (or not yet served). An error:
+ * it could not be seen which that are, and those keep their names.
+ */
+int loads_sweep(void);
 
 #endif

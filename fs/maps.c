@@ -128,8 +128,11 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 			name_map(dir, spec.name);
 			err = born(dir, req, &spec, &map);
 		}
-		if (!err)
+		if (!err) {
 			err = mapdef_write(dir->fd, &def);
+			if (err && map && !unlinkat(dir->fd, map_dir_kind.object, 0))
+				store_names_changed(store_of_map(map));
+		}
 	}
 	tree_unlock();
 	if (map)
@@ -429,10 +432,7 @@ static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 /* Made by mkdir and not yet alive. A map whose name was dropped has lost its definition too. */
 static bool map_unborn(struct fs_node *dir)
 {
-	struct stat st;
-
-	return !objdir_alive(dir, map_dir_kind.object) &&
-	       fstatat(dir->fd, MAPDEF_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	return !objdir_alive(dir, map_dir_kind.object) && tree_has(dir->fd, MAPDEF_FILE) != 0;
 }
 
 /* `rm -r` of an unborn map goes over its attributes: they go with the directory. */

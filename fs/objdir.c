@@ -13,9 +13,7 @@
 
 bool objdir_alive(struct fs_node *dir, const char *object)
 {
-	struct stat st;
-
-	return !fstatat(fs_node_place(dir)->fd, object, &st, AT_SYMLINK_NOFOLLOW);
+	return tree_has(fs_node_place(dir)->fd, object) != 0;
 }
 
 static bool is_dropped(const struct objdir_kind *kind, struct fs_node *dir)
@@ -165,10 +163,8 @@ int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name
 	int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int err = fd < 0 ? -errno : __objdir_drop(kind, fd);
 
-	if (err == -ENOENT && fd >= 0) {
-		tree_remove_hidden(fd);
-		err = 0;
-	}
+	if (err == -ENOENT && fd >= 0)
+		err = tree_remove_hidden(fd);
 	if (!err && unlinkat(parent, name, AT_REMOVEDIR) < 0)
 		err = -errno;
 	if (fd >= 0)

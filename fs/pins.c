@@ -184,15 +184,17 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 	return err;
 }
 
-/* The object behind a name, so that it can be told afterwards. NULL: none, or no object. */
-static struct store_object *object_at(int dirfd, const char *name)
+/* The object behind a name, so that it can be told afterwards. *out is NULL: none, or no object. */
+static int object_at(int dirfd, const char *name, struct store_object **out)
 {
-	struct store_object *obj = NULL;
 	struct stat st;
 
-	if (!fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
-		store_by_ino(st.st_ino, &obj);
-	return obj;
+	*out = NULL;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISREG(st.st_mode))
+		store_by_ino(st.st_ino, out);
+	return 0;
 }
 
 static void object_told(struct store_object *obj)
@@ -211,8 +213,8 @@ int user_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
 	if (err)
 		return err;
 	tree_wrlock();
-	obj = object_at(dir->fd, name);
-	if (unlinkat(dir->fd, name, 0) < 0)
+	err = object_at(dir->fd, name, &obj);
+	if (!err && unlinkat(dir->fd, name, 0) < 0)
 		err = -errno;
 	object_told(obj);
 	tree_unlock();
@@ -250,8 +252,8 @@ int user_rename(struct fs_node *dir, struct fs_req *req, const char *name, struc
 	if (err)
 		return err;
 	tree_wrlock();
-	target = object_at(newdir->fd, newname);
-	if (renameat2(dir->fd, name, newdir->fd, newname, flags) < 0)
+	err = object_at(newdir->fd, newname, &target);
+	if (!err && renameat2(dir->fd, name, newdir->fd, newname, flags) < 0)
 		err = -errno;
 	object_told(target);
 	tree_unlock();

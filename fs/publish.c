@@ -24,28 +24,37 @@ struct publish {
 	mode_t mode;
 	struct publish_name *names;
 	u32 count;
+	bool stuck; /* a name could not be taken back: the next start does it */
 };
 
 static const char *const parents[] = {[STORE_PROG] = "progs", [STORE_MAP] = "maps"};
 static const char *const links[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
 
-struct publish *publish_begin(const struct fs_cred *cred, mode_t umask)
+int publish_begin(const struct fs_cred *cred, mode_t umask, struct publish **out)
 {
 	struct publish *pub = calloc(1, sizeof(*pub));
+	int err;
 
+	*out = NULL;
 	if (!pub)
-		return NULL;
+		return -ENOMEM;
 	pub->cred = *cred;
 	pub->mode = 0777 & ~umask;
 	snprintf(pub->dir, sizeof(pub->dir), "%u", store_next_id());
-	pub->fd = -1;
-	if (!mkdirat(tree.pending_fd, pub->dir, 0700))
-		pub->fd = openat(tree.pending_fd, pub->dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (pub->fd < 0) {
+	if (mkdirat(tree.pending_fd, pub->dir, 0700) < 0) {
+		err = -errno;
 		free(pub);
-		return NULL;
+		return err;
 	}
-	return pub;
+	pub->fd = openat(tree.pending_fd, pub->dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (pub->fd < 0) {
+		err = -errno;
+		unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
+		free(pub);
+		return err;
+	}
+	*out = pub;
+	return 0;
 }
 
 static const char *slot_name(u32 i, char buf[16])
@@ -127,7 +136,8 @@ static int __publish_move(struct publish *pub, u32 i, bool back)
 		err = renameat(pub->fd, slot, parent, at->name);
 	err = err < 0 ? -errno : 0;
 	close(parent);
-	at->moved = !err && !back;
+	if (!err)
+		at->moved = !back;
 	return err == -ENOTEMPTY ? -EEXIST : err;
 }
 
@@ -150,25 +160,28 @@ int publish_commit(struct publish *pub, const char **taken)
 	for (i = 0; i < pub->count; i++) {
 		if (!err)
 			store_names_changed(pub->names[i].obj);
-		else if (pub->names[i].moved)
-			__publish_move(pub, i, true);
+		else if (pub->names[i].moved && __publish_move(pub, i, true))
+			pub->stuck = true;
 	}
 	tree_unlock();
 	return err;
 }
 
-/* Remove a directory that holds one link and hidden files. */
-static void remove_objdir(int parent, const char *name)
+/* Remove a directory that holds one link and hidden files. What is no such directory stays. */
+static int remove_objdir(int parent, const char *name)
 {
-	int fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	__do_close int fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int err;
 
 	if (fd < 0)
-		return;
+		return errno == ENOENT ? 0 : -errno;
 	for (u32 i = 0; i < ARRAY_SIZE(links); i++)
-		unlinkat(fd, links[i], 0);
-	tree_remove_hidden(fd);
-	close(fd);
-	unlinkat(parent, name, AT_REMOVEDIR);
+		if (unlinkat(fd, links[i], 0) < 0 && errno != ENOENT)
+			return -errno;
+	err = tree_remove_hidden(fd);
+	if (!err && unlinkat(parent, name, AT_REMOVEDIR) < 0)
+		err = -errno;
+	return err;
 }
 
 void publish_end(struct publish *pub)
@@ -183,7 +196,8 @@ void publish_end(struct publish *pub)
 		store_put(pub->names[i].obj);
 		free(pub->names[i].name);
 	}
-	unlinkat(pub->fd, "manifest", 0);
+	if (!pub->stuck)
+		unlinkat(pub->fd, "manifest", 0);
 	close(pub->fd);
 	unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
 	free(pub->names);
@@ -191,64 +205,96 @@ void publish_end(struct publish *pub)
 }
 
 /* One line of a manifest: take the name back when it is this load's. */
-static void recover_name(enum store_kind kind, u32 id, const char *name)
+static int recover_name(enum store_kind kind, u32 id, const char *name)
 {
-	int parent = parent_fd(kind), fd = -1;
+	__do_close int parent = parent_fd(kind);
+	__do_close int fd = -1;
 	struct stat object, link;
 	char file[16];
 
+	if (parent < 0)
+		return parent;
 	snprintf(file, sizeof(file), "%u", id);
-	if (parent >= 0)
-		fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 && !fstatat(fd, links[kind], &link, AT_SYMLINK_NOFOLLOW) &&
-	    !fstatat(tree.objects_fd, file, &object, AT_SYMLINK_NOFOLLOW) &&
-	    link.st_ino == object.st_ino)
-		remove_objdir(parent, name);
-	if (fd >= 0)
-		close(fd);
-	if (parent >= 0)
-		close(parent);
+	fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
+	if (fstatat(fd, links[kind], &link, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstatat(tree.objects_fd, file, &object, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return link.st_ino == object.st_ino ? remove_objdir(parent, name) : 0;
 }
 
-static void recover_one(const char *dir)
+static int recover_manifest(int fd)
 {
-	int fd = openat(tree.pending_fd, dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	__do_free char *text = NULL;
-	struct tree_names names;
+	ssize_t len = tree_read_small(fd, "manifest", &text);
 	char *line, *save;
+	int err = 0;
+
+	if (len <= 0)
+		return len == -ENOENT ? 0 : (int)len;
+	for (line = strtok_r(text, "\n", &save); !err && line; line = strtok_r(NULL, "\n", &save)) {
+		char parent[16], name[256];
+		u32 id;
+
+		if (sscanf(line, "%15s %u %255s", parent, &id, name) != 3 || !tree_name_ok(name))
+			continue;
+		err = recover_name(strcmp(parent, "progs") ? STORE_MAP : STORE_PROG, id, name);
+	}
+	if (!err)
+		fs_warn("a load that had not finished was rolled back");
+	return err;
+}
+
+/* The names first, what was to get one then, and the manifest last. What is none of these is not ours, and stays. */
+static int recover_one(const char *dir)
+{
+	__do_close int fd = openat(tree.pending_fd, dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct tree_names names;
+	struct stat st;
+	int err;
 
 	if (fd < 0)
-		return;
-	if (tree_read_small(fd, "manifest", &text) > 0) {
-		for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-			char parent[16], name[256];
-			u32 id;
+		return -errno;
+	err = recover_manifest(fd);
+	if (!err)
+		err = tree_list(fd, true, &names);
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < names.n; i++) {
+		const char *name = names.v[i].name;
 
-			if (sscanf(line, "%15s %u %255s", parent, &id, name) != 3 ||
-			    !tree_name_ok(name))
-				continue;
-			recover_name(strcmp(parent, "progs") ? STORE_MAP : STORE_PROG, id, name);
-		}
-		fs_warn("a load that had not finished was rolled back");
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			err = -errno;
+		else if (S_ISDIR(st.st_mode))
+			err = remove_objdir(fd, name);
 	}
-	if (!tree_list(fd, true, &names)) {
-		for (size_t i = 0; i < names.n; i++) {
-			remove_objdir(fd, names.v[i].name);
-			unlinkat(fd, names.v[i].name, 0);
-		}
-		tree_names_free(&names);
-	}
-	close(fd);
-	unlinkat(tree.pending_fd, dir, AT_REMOVEDIR);
+	tree_names_free(&names);
+	if (err)
+		return err;
+	unlinkat(fd, "manifest.tmp", 0);
+	unlinkat(fd, "manifest", 0);
+	return unlinkat(tree.pending_fd, dir, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
-void publish_recover(void)
+int publish_recover(void)
 {
 	struct tree_names names;
+	int err = tree_list(tree.pending_fd, true, &names);
 
-	if (tree_list(tree.pending_fd, true, &names))
-		return;
-	for (size_t i = 0; i < names.n; i++)
-		recover_one(names.v[i].name);
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < names.n; i++) {
+		int one = recover_one(names.v[i].name);
+
+		if (one)
+			fs_warn("pending/%s, of a load that had not finished, could not be rolled "
+				"back (%s): it is kept",
+				names.v[i].name, strerror(-one));
+		/* Its names may be half of a load: not served. Else it is nothing of a load. */
+		if (one != -ENOTDIR && one != -ELOOP && one != -ENOTEMPTY)
+			err = one;
+	}
 	tree_names_free(&names);
+	return err;
 }

@@ -14,8 +14,7 @@
 
 struct publish;
 
-struct publish *publish_begin(const struct fs_cred *cred,
-			      mode_t umask); /* NULL: no memory or room */
+int publish_begin(const struct fs_cred *cred, mode_t umask, struct publish **out);
 /* One name for obj; hidden (may be NULL) is the content of a hidden file `hidden_name` beside it. */
 int publish_add(struct publish *pub, struct store_object *obj, const char *name,
 		const char *hidden_name, const char *hidden);
@@ -24,7 +23,7 @@ int publish_commit(struct publish *pub, const char **taken);
 /* Always last; removes what was not committed. */
 void publish_end(struct publish *pub);
 
-/* At the start: roll back what is in pending/. */
-void publish_recover(void);
+/* At the start: roll back what is in pending/. An error: what could not be rolled back is there for the next start. */
+int publish_recover(void);
 
 #endif

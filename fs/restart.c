@@ -9,7 +9,10 @@
  *	   again until nothing new comes.
  *	5. All other files of objects/ are removed.
  *
- * What cannot be read back, or is no longer accepted, stays: a broken object with a sentence that says why.
+ * What cannot be read back, or is no longer accepted, stays: a broken object with a sentence that says why. When
+ * something was set aside so, this start removes no file: what it would have named is not known. An error that may pass
+ * (no memory, no descriptors) refuses the start, and so does a directory that cannot be read: nothing was changed
+ * then. Only ENOENT means absent.
  * Runs before the mount: one thread, no locks.
  */
 #include "fs/loads.h"
@@ -32,13 +35,17 @@ struct found { /* one file of objects/ */
 	bool is_map, named;
 	bool started; /* an object was made of it; the start holds a reference */
 	bool restored; /* its slots were filled */
-	int err; /* of looking at it */
+	bool foreign; /* no regular file: nothing of ours, left alone */
 };
 
 struct found_list {
 	struct found *v;
 	size_t n;
 };
+
+static struct found_list list; /* sorted by id */
+static bool kept; /* something was set aside */
+static int failed; /* the first error that refuses this start */
 
 /* The bits are the clients'; the server reads its own files whatever they say. */
 static int open_object(u32 id, enum store_part part)
@@ -48,17 +55,23 @@ static int open_object(u32 id, enum store_part part)
 	int fd;
 
 	store_part_name(id, part, name);
-	fd = openat(tree.objects_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES &&
-	    !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
+	fd = tree_open_file(tree.objects_fd, name, O_RDWR);
+	if (fd == -EACCES && !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
 	    !fchmodat(tree.objects_fd, name, st.st_mode | 0600, 0)) {
-		fd = openat(tree.objects_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		fd = tree_open_file(tree.objects_fd, name, O_RDWR);
 		fchmodat(tree.objects_fd, name, st.st_mode & 07777, 0);
 	}
-	return fd < 0 ? -errno : fd;
+	return fd;
 }
 
-static struct found_list list; /* sorted by id */
+static int refuse(int err, const char *what, u32 id)
+{
+	if (!failed)
+		fs_warn("%s %u cannot be read now (%s): this start is refused and removes nothing",
+			what, id, strerror(-err));
+	failed = failed ? failed : err;
+	return err;
+}
 
 static int found_compare(const void *a, const void *b)
 {
@@ -92,28 +105,44 @@ static bool parse_id(const char *name, u32 *id, enum store_part *part)
 	return false;
 }
 
-static void look_at(struct found *f)
+/* A companion's presence tells what a damaged object was. */
+static int look_at_damaged(struct found *f)
 {
-	int fd = open_object(f->id, STORE_OBJECT);
+	char values[32];
+	int there = tree_has(tree.objects_fd, store_part_name(f->id, STORE_VALUES, values));
+
+	f->is_map = there > 0;
+	return there < 0 ? there : 0;
+}
+
+static int look_at(struct found *f)
+{
+	__do_close int fd = -1;
 	struct stat st;
 	u64 magic = 0;
+	char name[32];
+	ssize_t n;
 
-	if (fd < 0) {
-		f->err = fd;
-		return;
+	store_part_name(f->id, STORE_OBJECT, name);
+	if (fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode)) {
+		f->foreign = true;
+		fs_warn("objects/%u is no regular file: it is left alone", f->id);
+		return 0;
 	}
-	if (!fstat(fd, &st))
-		f->named = st.st_nlink > 1;
-	if (pread(fd, &magic, sizeof(magic), 0) != sizeof(magic))
-		f->err = -EBADMSG;
+	f->named = st.st_nlink > 1;
+	fd = open_object(f->id, STORE_OBJECT);
+	n = fd < 0 ? fd : pread(fd, &magic, sizeof(magic), 0);
+	if (n < 0) {
+		n = fd < 0 ? fd : -errno;
+		if (tree_err_passes((int)n))
+			return (int)n;
+		fs_warn("objects/%u cannot be read (%s): it is kept", f->id, strerror((int)-n));
+		kept = true;
+	}
 	f->is_map = magic == BPF_ARENA_MAGIC;
-	if (!f->is_map && magic != BPF_IMAGE_MAGIC) { /* damaged: its companion tells what it was */
-		char values[32];
-
-		store_part_name(f->id, STORE_VALUES, values);
-		f->is_map = !fstatat(tree.objects_fd, values, &st, AT_SYMLINK_NOFOLLOW);
-	}
-	close(fd);
+	return f->is_map || magic == BPF_IMAGE_MAGIC ? 0 : look_at_damaged(f);
 }
 
 static int scan_objects(void)
@@ -122,8 +151,10 @@ static int scan_objects(void)
 	int err = tree_list(tree.objects_fd, true, &names);
 	u32 last = 0;
 
-	if (err)
+	if (err) {
+		fs_warn("objects cannot be listed (%s)", strerror(-err));
 		return err;
+	}
 	list.v = calloc(names.n ? names.n : 1, sizeof(*list.v));
 	if (!list.v)
 		err = -ENOMEM;
@@ -136,23 +167,27 @@ static int scan_objects(void)
 		last = max(last, f->id);
 		if (part != STORE_OBJECT)
 			continue;
-		look_at(f);
+		err = look_at(f);
+		if (err)
+			refuse(err, "object", f->id);
 		list.n++;
 	}
 	tree_names_free(&names);
+	if (err)
+		return err;
 	qsort(list.v, list.n, sizeof(*list.v), found_compare);
-	if (!err && *tree.next_id <= last)
-		*tree.next_id = last + 1;
-	if (!err && !*tree.next_id)
-		*tree.next_id = 1;
-	return err;
+	if (*tree.next_id >= UINT32_MAX) /* damaged: no id was ever as high */
+		*tree.next_id = 0;
+	store_id_seen(last);
+	return 0;
 }
 
+/* Companions alone were never left by us: they may be what is left of somebody's values. */
 static void remove_unneeded(void)
 {
 	struct tree_names names;
 
-	if (tree_list(tree.objects_fd, true, &names))
+	if (kept || tree_list(tree.objects_fd, true, &names))
 		return;
 	for (size_t i = 0; i < names.n; i++) {
 		struct found *f;
@@ -162,7 +197,10 @@ static void remove_unneeded(void)
 		if (!parse_id(names.v[i].name, &id, &part))
 			continue;
 		f = find_id(id);
-		if (!f || (!f->named && !f->started))
+		if (!f)
+			fs_warn("objects/%s belongs to no object: it is left alone",
+				names.v[i].name);
+		else if (!f->named && !f->started && !f->foreign)
 			unlinkat(tree.objects_fd, names.v[i].name, 0);
 	}
 	tree_names_free(&names);
@@ -177,15 +215,19 @@ static struct store_object *make_object(u32 id, enum store_kind kind)
 		return NULL;
 	obj->id = id;
 	obj->kind = kind;
-	if (!store_stat(obj, &st))
-		obj->ino = st.st_ino;
+	if (store_stat(obj, &st)) {
+		free(obj);
+		return NULL;
+	}
+	obj->ino = st.st_ino;
 	return obj;
 }
 
-static void make_broken(struct store_object *obj, const char *fmt, ...)
+static int make_broken(struct store_object *obj, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void make_broken(struct store_object *obj, const char *fmt, ...)
+/* Without memory for the sentence obj is freed. */
+static int make_broken(struct store_object *obj, const char *fmt, ...)
 {
 	va_list args;
 
@@ -193,10 +235,16 @@ static void make_broken(struct store_object *obj, const char *fmt, ...)
 	if (vasprintf(&obj->broken, fmt, args) < 0)
 		obj->broken = NULL;
 	va_end(args);
-	if (!obj->broken)
-		obj->broken = strdup("could not be read back");
-	fs_warn("%s", obj->broken ? obj->broken : "an object could not be read back");
+	if (!obj->broken) {
+		int err = refuse(-ENOMEM, "object", obj->id);
+
+		free(obj);
+		return err;
+	}
+	fs_warn("%s", obj->broken);
+	kept = true;
 	store_adopt_broken(obj);
+	return 0;
 }
 
 /* 0 and *out, which is NULL when there is no such file. */
@@ -212,7 +260,7 @@ static int read_btf(u32 id, struct bpf_btf **out)
 		return fd == -ENOENT ? 0 : fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > MAX_BTF)
+	if (st.st_size <= 0 || st.st_size > MAX_BTF)
 		return -EINVAL;
 	data = malloc(st.st_size);
 	if (!data)
@@ -223,73 +271,88 @@ static int read_btf(u32 id, struct bpf_btf **out)
 	return bpf_btf_new(data, st.st_size, out);
 }
 
-/* Types are a help, not the data: without them the map is there all the same, with numbers in its dump.json. */
-static void start_types(struct bpf_map *map)
+/*
+ * Types are a help, not the data: without them the map is there all the same, with numbers in its dump.json. An error
+ * may pass.
+ */
+static int start_types(struct bpf_map *map)
 {
 	int err;
 
 	if (!map->btf_key_type_id && !map->btf_value_type_id)
-		return;
+		return 0;
 	err = read_btf(map->id, &map->btf);
+	if (tree_err_passes(err))
+		return err;
 	if (err)
 		fs_warn("the types of map %u could not be read (%s): it goes on without", map->id,
 			strerror(-err));
 	if (!map->btf)
 		map->btf_key_type_id = map->btf_value_type_id = 0;
-}
-
-static int start_map(struct found *f)
-{
-	struct store_object *obj = make_object(f->id, STORE_MAP);
-	int fd = open_object(f->id, STORE_OBJECT), values = open_object(f->id, STORE_VALUES);
-	struct bpf_map *map = NULL;
-	int err;
-
-	if (!obj)
-		return -ENOMEM;
-	f->started = true;
-	err = fd < 0 ? fd : bpf_map_open(fd, values < 0 ? -1 : values, &map);
-	if (!err && map->id != f->id) {
-		bpf_map_put(map);
-		err = -EBADMSG;
-	}
-	if (fd >= 0)
-		close(fd);
-	if (values >= 0)
-		close(values);
-	if (err)
-		make_broken(obj, "map %u could not be opened (%s): its file objects/%u is kept",
-			    f->id, strerror(-err), f->id);
-	else {
-		start_types(map);
-		store_adopt_map(obj, map);
-	}
 	return 0;
 }
 
-/* The maps that a program names by id, one reference each. */
+static int open_map(u32 id, struct bpf_map **map)
+{
+	__do_close int fd = open_object(id, STORE_OBJECT);
+	__do_close int values = fd < 0 ? fd : open_object(id, STORE_VALUES);
+	int err;
+
+	if (fd < 0 || (values < 0 && values != -ENOENT))
+		return values;
+	err = bpf_map_open(fd, values < 0 ? -1 : values, map);
+	if (err)
+		return err;
+	err = (*map)->id == id ? start_types(*map) : -EBADMSG;
+	if (err)
+		bpf_map_put(*map);
+	return err;
+}
+
+/* 0: there is an object now, broken perhaps. */
+static int start_map(struct found *f)
+{
+	struct store_object *obj;
+	struct bpf_map *map = NULL;
+	int err = open_map(f->id, &map);
+
+	if (tree_err_passes(err))
+		return refuse(err, "map", f->id);
+	obj = make_object(f->id, STORE_MAP);
+	if (!obj) {
+		if (!err)
+			bpf_map_put(map);
+		return refuse(-ENOMEM, "map", f->id);
+	}
+	f->started = true;
+	if (err)
+		return make_broken(obj,
+				   "map %u could not be opened (%s): its file objects/%u is kept",
+				   f->id, strerror(-err), f->id);
+	store_adopt_map(obj, map);
+	return 0;
+}
+
+/* The maps that a program names by id, one reference each. *missing: one that is not there, or broken. */
 static int collect_maps(const struct bpf_image *image, struct bpf_map **maps, u32 *missing)
 {
-	int err = 0;
-
 	for (u32 i = 0; i < image->attr.map_cnt; i++) {
 		struct found *f = find_id(image->map_ids[i]);
 		struct store_object *obj;
+		int err = f && f->is_map && !f->started ? start_map(f) : 0;
 
-		if (f && f->is_map && !f->started)
-			start_map(f);
+		if (err)
+			return err;
 		if (store_by_id(STORE_MAP, image->map_ids[i], &obj)) {
 			*missing = image->map_ids[i];
-			err = -ENOENT;
 		} else if (obj->broken) {
 			*missing = image->map_ids[i];
-			err = -EBADMSG;
 			store_put(obj);
 		} else {
 			maps[i] = obj->map;
 		}
 	}
-	return err;
+	return 0;
 }
 
 static int load_again(const struct bpf_image *image, u32 id, struct bpf_map **maps,
@@ -323,105 +386,158 @@ static void keep_maps(struct store_object *obj, struct bpf_map **maps, u32 map_c
 	obj->broken_maps = maps;
 }
 
-static int start_image(struct store_object *obj, const struct bpf_image *image)
+static void put_maps(struct bpf_map **maps, u32 map_cnt)
 {
-	u32 map_cnt = image->attr.map_cnt, missing = 0;
+	for (u32 i = 0; i < map_cnt; i++)
+		if (maps[i])
+			bpf_map_put(maps[i]);
+	free(maps);
+}
+
+static int start_image(struct found *f, const struct bpf_image *image)
+{
+	u32 id = f->id, map_cnt = image->attr.map_cnt, missing = 0;
 	struct bpf_map **maps = calloc(map_cnt ? map_cnt : 1, sizeof(*maps));
 	const char *name = image->attr.name ? image->attr.name : "";
 	struct bpf_prog *prog = NULL;
+	struct store_object *obj;
 	struct bpf_log report;
-	int err;
+	int err = maps ? 0 : -ENOMEM, accepted = 0;
 
-	if (!maps)
-		return -ENOMEM;
 	bpf_log_init(&report, BPF_LOG_LEVEL1, 0);
-	err = collect_maps(image, maps, &missing);
-	if (err) {
-		make_broken(obj, "program %u (%s) uses map %u, which cannot be read: it is kept",
-			    obj->id, name, missing);
-	} else if ((err = load_again(image, obj->id, maps, &report, &prog))) {
-		make_broken(
-			obj,
-			"program %u (%s) is no longer accepted (%s): its log says why; it is kept",
-			obj->id, name, strerror(-err));
-		obj->broken_log = move_ptr(report.buf);
-	} else {
+	if (!err)
+		err = collect_maps(image, maps, &missing);
+	if (!err && !missing)
+		accepted = load_again(image, id, maps, &report, &prog);
+	if (tree_err_passes(accepted))
+		err = accepted;
+	obj = err ? NULL : make_object(id, STORE_PROG);
+	if (!obj) {
+		bpf_log_free(&report);
+		put_maps(maps, maps ? map_cnt : 0);
+		if (prog)
+			bpf_prog_put(prog);
+		return refuse(err ? err : -ENOMEM, "program", id);
+	}
+	f->started = true;
+	if (prog) {
 		store_adopt_prog(obj, prog);
+		put_maps(maps, map_cnt);
+	} else {
+		keep_maps(obj, maps, map_cnt);
+		if (missing)
+			err = make_broken(
+				obj,
+				"program %u (%s) uses map %u, which cannot be read: it is kept", id,
+				name, missing);
+		else
+			err = make_broken(obj,
+					  "program %u (%s) is no longer accepted (%s): its log "
+					  "says why; it is kept",
+					  id, name, strerror(-accepted));
+		if (!err && !missing)
+			obj->broken_log = move_ptr(report.buf);
 	}
 	bpf_log_free(&report);
-	if (obj->broken) {
-		keep_maps(obj, maps, map_cnt);
-		return 0;
-	}
-	for (u32 i = 0; i < map_cnt; i++)
-		bpf_map_put(maps[i]);
-	free(maps);
-	return 0;
+	return err;
 }
 
+/* 0: there is an object now, broken perhaps. */
 static int start_prog(struct found *f)
 {
-	struct store_object *obj = make_object(f->id, STORE_PROG);
+	__do_close int fd = open_object(f->id, STORE_OBJECT);
+	struct store_object *obj;
 	struct bpf_image image;
-	int fd, err;
+	int err = fd < 0 ? fd : bpf_image_read(fd, &image);
 
-	if (!obj)
-		return -ENOMEM;
-	f->started = true;
-	fd = open_object(f->id, STORE_OBJECT);
-	err = fd < 0 ? fd : bpf_image_read(fd, &image);
-	if (fd >= 0)
-		close(fd);
+	if (tree_err_passes(err))
+		return refuse(err, "program", f->id);
 	if (err) {
-		make_broken(obj, "program %u could not be read (%s): its file objects/%u is kept",
-			    f->id, strerror(-err), f->id);
-		return 0;
+		obj = make_object(f->id, STORE_PROG);
+		if (!obj)
+			return refuse(-ENOMEM, "program", f->id);
+		f->started = true;
+		return make_broken(obj,
+				   "program %u could not be read (%s): its file objects/%u is kept",
+				   f->id, strerror(-err), f->id);
 	}
-	err = start_image(obj, &image);
+	err = start_image(f, &image);
 	bpf_image_free(&image);
 	return err;
 }
 
-/* What a prog array's slot names. */
-static void *slot_prog(u32 id, void *unused)
+static int start_found(struct found *f)
 {
-	struct found *f = find_id(id);
-	struct store_object *obj;
-
-	if (f && !f->is_map && !f->started)
-		start_prog(f);
-	if (store_by_id(STORE_PROG, id, &obj))
-		return NULL;
-	if (!obj->broken)
-		return obj->prog;
-	store_put(obj);
-	return NULL;
+	return f->is_map ? start_map(f) : start_prog(f);
 }
 
-/* What a map of maps' slot names. */
-static void *slot_map(u32 id, void *unused)
+/* What a slot names; a broken object is there, and cannot be had. */
+static int slot_object(u32 id, enum store_kind kind, struct store_object **out)
 {
 	struct found *f = find_id(id);
-	struct store_object *obj;
+	int err;
 
-	if (f && f->is_map && !f->started)
-		start_map(f);
-	if (store_by_id(STORE_MAP, id, &obj))
-		return NULL;
-	if (!obj->broken)
-		return obj->map;
-	store_put(obj);
-	return NULL;
+	if (!f || f->foreign)
+		return -ENOENT;
+	if (f->is_map != (kind == STORE_MAP))
+		return -EBADMSG;
+	err = f->started ? 0 : start_found(f);
+	if (err)
+		return err;
+	if (store_by_id(kind, id, out))
+		return -EBADMSG;
+	if (!(*out)->broken)
+		return 0;
+	store_put(*out);
+	return -EBADMSG;
+}
+
+static int slot_prog(u32 id, void *unused, void **prog)
+{
+	struct store_object *obj;
+	int err = slot_object(id, STORE_PROG, &obj);
+
+	if (!err)
+		*prog = obj->prog;
+	return err;
+}
+
+static int slot_map(u32 id, void *unused, void **map)
+{
+	struct store_object *obj;
+	int err = slot_object(id, STORE_MAP, &obj);
+
+	if (!err)
+		*map = obj->map;
+	return err;
+}
+
+static int restore_map(struct bpf_map *map)
+{
+	int left = bpf_map_restore_slots(map, map->inner_map_meta ? slot_map : slot_prog, NULL);
+
+	if (failed)
+		return failed;
+	if (left < 0)
+		return refuse(left, "map", map->id);
+	if (left) {
+		fs_warn("map %u: %d slots are empty for now, because what they name cannot be had "
+			"or does not fit; their ids are kept",
+			map->id, left);
+		kept = true;
+	}
+	return 0;
 }
 
 /* Filling one array's slots may open another. */
-static void restore_slots(void)
+static int restore_slots(void)
 {
 	bool more = true;
+	int err = 0;
 
-	while (more) {
+	while (!err && more) {
 		more = false;
-		for (size_t i = 0; i < list.n; i++) {
+		for (size_t i = 0; !err && i < list.n; i++) {
 			struct found *f = &list.v[i];
 			struct store_object *obj;
 
@@ -431,42 +547,45 @@ static void restore_slots(void)
 			if (store_by_id(STORE_MAP, f->id, &obj))
 				continue;
 			if (obj->map)
-				bpf_map_restore_slots(
-					obj->map, obj->map->inner_map_meta ? slot_map : slot_prog,
-					NULL);
+				err = restore_map(obj->map);
 			store_put(obj);
 		}
 	}
+	return err;
 }
 
 /* Directories whose object's name was dropped, but whose rmdir never came. ".def": a map to be. */
-static void remove_dropped(const char *parent, const char *object)
+static int remove_dropped(const char *parent, const char *object)
 {
-	int fd = openat(tree.tree_fd, parent, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	__do_close int fd = openat(tree.tree_fd, parent, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct tree_names names;
-	struct stat st;
+	int err = fd < 0 ? -errno : tree_list(fd, false, &names);
 
-	if (fd < 0)
-		return;
-	if (tree_list(fd, true, &names)) {
-		close(fd);
-		return;
-	}
-	for (size_t i = 0; i < names.n; i++) {
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < names.n; i++) {
 		__do_close int dir =
 			openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int there;
 
-		if (dir < 0 || !fstatat(dir, object, &st, AT_SYMLINK_NOFOLLOW) ||
-		    !fstatat(dir, ".def", &st, AT_SYMLINK_NOFOLLOW))
+		if (dir < 0 && (errno == ENOTDIR || errno == ELOOP))
 			continue;
-		tree_remove_hidden(dir);
-		unlinkat(fd, names.v[i].name, AT_REMOVEDIR);
+		there = dir < 0 ? -errno : tree_has(dir, object);
+		if (!there)
+			there = tree_has(dir, ".def");
+		if (there < 0)
+			err = there;
+		else if (!there && !tree_remove_hidden(dir))
+			unlinkat(fd, names.v[i].name, AT_REMOVEDIR);
 	}
 	tree_names_free(&names);
-	close(fd);
+	return err;
 }
 
-/* The names' references are taken; then the start's go. */
+/*
+ * The names' references are taken; then the start's go. A broken object without a name is held by what could not be
+ * looked at: it stays.
+ */
 static void settle(void)
 {
 	for (size_t i = 0; i < list.n; i++) {
@@ -476,30 +595,68 @@ static void settle(void)
 		if (!f->started || store_by_id(f->is_map ? STORE_MAP : STORE_PROG, f->id, &obj))
 			continue;
 		store_names_changed(obj);
+		if (!obj->broken || f->named)
+			store_put(obj); /* the one that opening or loading gave */
 		store_put(obj);
-		store_put(obj); /* the one that opening or loading gave */
 	}
+}
+
+/* What has a name, and what that needs. */
+static int start_objects(void)
+{
+	int err = scan_objects();
+
+	for (int maps = 1; maps >= 0; maps--)
+		for (size_t i = 0; !err && i < list.n; i++) {
+			struct found *f = &list.v[i];
+
+			if (f->named && !f->foreign && !f->started && f->is_map == maps)
+				err = start_found(f);
+		}
+	return err ? err : restore_slots();
+}
+
+/* What cannot be looked at keeps its name. */
+static int sweep_loads(void)
+{
+	int err = loads_sweep();
+
+	if (err && !tree_err_passes(err)) {
+		fs_warn("a map that a load named cannot be looked at (%s): it keeps its name",
+			strerror(-err));
+		err = 0;
+	}
+	return err;
 }
 
 int store_start(void)
 {
 	int err;
 
-	publish_recover();
-	remove_dropped("progs", "prog");
-	loads_sweep();
-	remove_dropped("maps", "map");
-	err = scan_objects();
-	for (size_t i = 0; !err && i < list.n; i++)
-		if (list.v[i].is_map && list.v[i].named && !list.v[i].started)
-			err = start_map(&list.v[i]);
-	for (size_t i = 0; !err && i < list.n; i++)
-		if (!list.v[i].is_map && list.v[i].named && !list.v[i].started)
-			err = start_prog(&list.v[i]);
+	failed = 0;
+	kept = false;
+	store_keep_files(true);
+	bpf_map_keep_slots = true;
+	err = publish_recover();
+	if (!err)
+		err = remove_dropped("progs", "prog");
+	if (!err)
+		err = sweep_loads();
+	if (!err)
+		err = remove_dropped("maps", "map");
+	if (!err)
+		err = start_objects();
 	if (!err) {
-		restore_slots();
 		remove_unneeded();
+		store_keep_files(kept);
+		bpf_map_keep_slots = kept;
 		settle();
+		if (kept) {
+			bpf_rcu_barrier();
+			bpf_rcu_barrier();
+		}
+		store_keep_files(false);
+		bpf_map_keep_slots = false;
 	}
 	free(list.v);
 	memset(&list, 0, sizeof(list));

@@ -23,7 +23,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct store_object *by_id[STORE_BUCKETS];
 	struct store_object *by_ino[STORE_BUCKETS];
-	bool stopping;
+	bool keep_files;
 } store = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 const char *store_part_name(u32 id, enum store_part part, char buf[32])
@@ -44,9 +44,21 @@ static void object_remove(u32 id)
 		unlinkat(tree.objects_fd, store_part_name(id, part, name), 0);
 }
 
+/* Never 0, and never UINT32_MAX, whatever a damaged counter said. */
 u32 store_next_id(void)
 {
-	return __atomic_fetch_add(tree.next_id, 1, __ATOMIC_RELAXED);
+	u32 id;
+
+	do
+		id = (u32)__atomic_fetch_add(tree.next_id, 1, __ATOMIC_RELAXED);
+	while (!id || id == UINT32_MAX);
+	return id;
+}
+
+void store_id_seen(u64 id)
+{
+	if (*tree.next_id <= id && id < UINT32_MAX)
+		*tree.next_id = id + 1;
 }
 
 int store_part_open(u32 id, enum store_part part, int flags)
@@ -95,11 +107,13 @@ static bool __store_get(struct store_object *obj)
 	return true;
 }
 
-static u32 __store_links(const struct store_object *obj)
+/* Of objects/<id> alone, or also names? What cannot be seen counts as named: an error is no absence. */
+static bool __store_named(const struct store_object *obj)
 {
 	struct stat st;
+	int err = store_stat(obj, &st);
 
-	return store_stat(obj, &st) ? 0 : st.st_nlink;
+	return err ? err != -ENOENT : st.st_nlink > 1;
 }
 
 static void object_free(struct store_object *obj)
@@ -120,9 +134,8 @@ static void store_ended(struct store_object *obj)
 {
 	pthread_mutex_lock(&store.lock);
 	__store_remove(obj);
-	if (!store.stopping && __store_links(obj) == 1) {
+	if (!store.keep_files && !__store_named(obj))
 		object_remove(obj->id);
-	}
 	pthread_mutex_unlock(&store.lock);
 	object_free(obj);
 }
@@ -317,7 +330,7 @@ void store_names_changed(struct store_object *obj)
 	bool named, drop = false;
 
 	pthread_mutex_lock(&store.lock);
-	named = __store_links(obj) > 1;
+	named = __store_named(obj);
 	if (named && !obj->held)
 		obj->held = __store_get(obj);
 	else if (!named && obj->held) {
@@ -400,6 +413,13 @@ void store_adopt_broken(struct store_object *obj)
 	obj->refs = 1;
 	pthread_mutex_lock(&store.lock);
 	__store_insert(obj);
+	pthread_mutex_unlock(&store.lock);
+}
+
+void store_keep_files(bool keep)
+{
+	pthread_mutex_lock(&store.lock);
+	store.keep_files = keep;
 	pthread_mutex_unlock(&store.lock);
 }
 
@@ -503,7 +523,7 @@ void store_stop(void)
 	struct store_object *obj;
 
 	pthread_mutex_lock(&store.lock);
-	store.stopping = true;
+	store.keep_files = true;
 	bpf_map_keep_slots = true;
 	for (u32 i = 0; i < STORE_BUCKETS; i++) {
 		obj = store.by_id[i];

@@ -57,6 +57,8 @@ int store_start(void);
 void store_stop(void);
 
 u32 store_next_id(void);
+/* At the start: this id is in use, or was; later ones are higher. */
+void store_id_seen(u64 id);
 
 /* Each gives one reference; -ENOENT. */
 int store_by_id(enum store_kind kind, u32 id, struct store_object **out);
@@ -102,5 +104,7 @@ const char *store_broken_log(const struct store_object *obj);
 void store_adopt_map(struct store_object *obj, struct bpf_map *map);
 void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);
 void store_adopt_broken(struct store_object *obj);
+/* While a start may still fail, and when it set something aside, what nobody holds keeps its file. */
+void store_keep_files(bool keep);
 
 #endif

@@ -89,21 +89,21 @@ static int tree_subdir(const char *name, mode_t mode)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The page must be there before it is touched: a full filesystem answers a hole with SIGBUS. */
 static int tree_open_counter(void)
 {
-	int fd = openat(tree.dir_fd, "next_id", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	__do_close int fd = tree_open_file(tree.dir_fd, "next_id", O_RDWR | O_CREAT);
+	int err;
 	void *p;
 
 	if (fd < 0)
+		return fd;
+	if (ftruncate(fd, sizeof(u64)) < 0)
 		return -errno;
-	if (ftruncate(fd, sizeof(u64)) < 0) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
+	err = posix_fallocate(fd, 0, sizeof(u64));
+	if (err)
+		return -err;
 	p = mmap(NULL, sizeof(u64), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
 	if (p == MAP_FAILED)
 		return -errno;
 	tree.next_id = p;
@@ -126,9 +126,14 @@ static int tree_make_roots(void)
 	tree.pending_fd = tree_subdir("pending", 0700);
 	if (tree.tree_fd < 0 || tree.objects_fd < 0 || tree.pending_fd < 0)
 		err = min(tree.tree_fd, min(tree.objects_fd, tree.pending_fd));
-	for (u32 i = 0; !err && i < ARRAY_SIZE(dirs); i++)
+	for (u32 i = 0; !err && i < ARRAY_SIZE(dirs); i++) {
 		if (mkdirat(tree.tree_fd, dirs[i].name, dirs[i].mode) < 0 && errno != EEXIST)
 			err = -errno;
+		else if (fstatat(tree.tree_fd, dirs[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			err = -errno;
+		else if (!S_ISDIR(st.st_mode))
+			err = -ENOTDIR;
+	}
 	umask(old);
 	if (!err && fstat(tree.tree_fd, &st) < 0)
 		err = -errno;
@@ -166,16 +171,24 @@ int tree_open(const char *path, char **why)
 		return tree_why(why, ENOMEM, path, "state directory");
 	tree.may_chown = !geteuid();
 
-	tree.lock_fd = openat(tree.dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	tree.lock_fd = tree_open_file(tree.dir_fd, "lock", O_RDWR | O_CREAT);
 	if (tree.lock_fd < 0)
-		return tree_why(why, errno, path, "cannot make the lock");
+		return tree_why(why, -tree.lock_fd, path,
+				tree.lock_fd == -EBADMSG ? "lock is no regular file"
+							 : "cannot make the lock");
 	if (tree_lock_state() < 0)
 		return tree_why(why, errno == EWOULDBLOCK ? EBUSY : errno, path,
 				"another server uses this state directory");
 	err = tree_open_counter();
-	if (!err)
-		err = tree_make_roots();
-	return err ? tree_why(why, -err, path, "cannot set up the state directory") : 0;
+	if (err)
+		return tree_why(why, -err, path,
+				err == -EBADMSG ? "next_id is no regular file"
+						: "cannot make next_id");
+	err = tree_make_roots();
+	if (err)
+		return tree_why(why, -err, path,
+				"cannot make tree, objects and pending, or one is no directory");
+	return 0;
 }
 
 void tree_close(void)
@@ -209,6 +222,36 @@ int tree_openat(int dirfd, const char *name)
 		return strlen(name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
 	fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int tree_has(int dirfd, const char *name)
+{
+	struct stat st;
+
+	if (!fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
+}
+
+int tree_open_file(int dirfd, const char *name, int flags)
+{
+	struct stat st;
+	int fd;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT || !(flags & O_CREAT))
+			return -errno;
+	} else if (!S_ISREG(st.st_mode)) {
+		return -EBADMSG;
+	}
+	fd = openat(dirfd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+bool tree_err_passes(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EAGAIN ||
+	       err == -EINTR;
 }
 
 int tree_own(int dirfd, const char *name, const struct fs_cred *cred)
@@ -246,15 +289,17 @@ int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *c
 
 ssize_t tree_read_small(int dirfd, const char *name, char **out)
 {
-	__do_close int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	__do_close int fd = tree_open_file(dirfd, name, O_RDONLY);
 	__do_free char *buf = NULL;
 	struct stat st;
 	ssize_t n;
 
 	*out = NULL;
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > 1 << 20)
+	if (st.st_size > 1 << 20)
 		return -EBADMSG;
 	buf = malloc(st.st_size + 1);
 	if (!buf)
@@ -274,9 +319,9 @@ int tree_write_small(int dirfd, const char *name, const char *data, size_t len)
 
 	if (snprintf(tmp, sizeof(tmp), "%s.tmp", name) >= (int)sizeof(tmp))
 		return -ENAMETOOLONG;
-	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = tree_open_file(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	for (size_t done = 0; done < len;) {
 		ssize_t n = write(fd, data + done, len - done);
 
@@ -327,8 +372,12 @@ static DIR *tree_opendir(int dirfd)
 	if (fd < 0)
 		return NULL;
 	dir = fdopendir(fd);
-	if (!dir)
+	if (!dir) {
+		int err = errno;
+
 		close(fd);
+		errno = err;
+	}
 	return dir;
 }
 
@@ -342,10 +391,16 @@ int tree_list(int dirfd, bool hidden, struct tree_names *out)
 	memset(out, 0, sizeof(*out));
 	if (!dir)
 		return -errno;
-	errno = 0;
-	while (!err && (entry = readdir(dir)))
+	while (!err) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry)
+			break;
 		if (hidden ? tree_name_ok(entry->d_name) : entry->d_name[0] != '.')
 			err = tree_list_add(out, &cap, entry);
+	}
+	if (!err)
+		err = -errno; /* what could not be read on is no end */
 	closedir(dir);
 	if (err)
 		tree_names_free(out);
@@ -362,15 +417,18 @@ void tree_names_free(struct tree_names *names)
 	memset(names, 0, sizeof(*names));
 }
 
-void tree_remove_hidden(int dirfd)
+int tree_remove_hidden(int dirfd)
 {
 	DIR *dir = tree_opendir(dirfd);
 	struct dirent *entry;
+	int err = 0;
 
 	if (!dir)
-		return;
+		return -errno;
 	while ((entry = readdir(dir)))
-		if (entry->d_name[0] == '.' && tree_name_ok(entry->d_name))
-			unlinkat(dirfd, entry->d_name, 0);
+		if (entry->d_name[0] == '.' && tree_name_ok(entry->d_name) &&
+		    unlinkat(dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
+			err = -errno;
 	closedir(dir);
+	return err;
 }

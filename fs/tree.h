@@ -2,7 +2,7 @@
  * tree.h - the state directory
  *
  *	DIR/lock        held with flock by the server
- *	DIR/next_id     the next object id, a u64 in a shared mapping
+ *	DIR/next_id     the next object id, a u64 in a shared mapping of a file that has its room
  *	DIR/objects/    <id>: a program's image or a map's index file; <id>.values: a map's values
  *	DIR/tree/       the mount: directories, permission bits, owners, symlinks; names and pins are hard
  *	                links of objects/<id>
@@ -47,6 +47,16 @@ bool tree_name_ok(const char *name);
 /* O_PATH, no symlink followed, one component. fd or -errno. */
 int tree_openat(int dirfd, const char *name);
 
+/* 1: there is such a name; 0: there is none; -errno: nobody can say now. An error is no absence. */
+int tree_has(int dirfd, const char *name);
+/*
+ * Open a regular file of the server's own. What is there and is no regular file is never opened, so that no FIFO or
+ * device is waited for: -EBADMSG. flags: O_RDONLY and the like, with O_CREAT a file of mode 0600.
+ */
+int tree_open_file(int dirfd, const char *name, int flags);
+/* An error that another start may not meet: no memory, no descriptors. */
+bool tree_err_passes(int err);
+
 /* Give a new file or directory its owner (gid: the parent's when that is setgid). */
 int tree_own(int dirfd, const char *name, const struct fs_cred *cred);
 
@@ -72,6 +82,6 @@ int tree_list(int dirfd, bool hidden, struct tree_names *out);
 void tree_names_free(struct tree_names *names);
 
 /* Remove the hidden files of a directory, so that rmdir works. */
-void tree_remove_hidden(int dirfd);
+int tree_remove_hidden(int dirfd);
 
 #endif

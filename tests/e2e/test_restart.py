@@ -217,9 +217,11 @@ def test_foreign_files_do_no_harm(m):
     os.mkdir(state(m, "tree", "progs", "empty"))
     os.mkdir(state(m, "tree", "maps", "empty"))
     m.expect("taking away")
+    m.expect("pending/x, .* is kept")
     m.start()
     assert m.names() == (["count_ports"], ["by_port", "by_proto"])
     m.load("shared_map_a")
+    assert os.path.exists(state(m, "pending/x")) and os.path.exists(state(m, "objects/4712.values"))
 
 
 def test_mapped_writes_survive(m):
