@@ -1,15 +1,16 @@
 /*
- * fault.c - what happens when native code faults
+ * fault.c - what happens when an instruction of a program faults
  *
  * It would be a bug of the verifier or of the JIT. The handler asks whether the pc lies in a
- * program's code and whether this thread runs under a guard (core/run.c). If so the program is
- * marked poisoned, and the thread goes on at the guard once the handler has returned: the kernel
- * restores the signal mask as it does for any handler. Native code holds no lock of ours when it executes
- * an instruction of its own, and the lock of a map value that it took is given back there, so nothing is
- * left behind.
+ * program's native code, or in the interpreter, and whether this thread runs under a guard
+ * (core/run.c). If so the program is marked poisoned, and the thread goes on at the guard once the
+ * handler has returned: the kernel restores the signal mask as it does for any handler. A program
+ * holds no lock of ours when it executes an instruction of its own, and the lock of a map value that
+ * it took is given back there, so nothing is left behind. A fault in a helper is none of these: what
+ * the helper holds nobody could give back.
  *
- * Only async-signal-safe things are done here: bpf_jit_find() takes no lock, `poisoned` is one
- * store.
+ * Only async-signal-safe things are done here: bpf_jit_find() and bpf_interp_find() take no lock,
+ * `poisoned` is one store.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -70,10 +71,14 @@ static void fault_handler(int sig, siginfo_t *info, void *context)
 	ucontext_t *uc = context;
 	const struct bpf_prog *prog;
 	void **guard = bpf_this.guard;
+	const void *pc;
 
 	if (sig == SIGBUS && bpf_arena_fault(info->si_addr)) /* no fault of the program's */
 		return;
-	prog = bpf_jit_find((const void *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP]);
+	pc = (const void *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+	prog = bpf_jit_find(pc);
+	if (!prog)
+		prog = bpf_interp_find(pc);
 	if (!prog || !guard) {
 		pass_on(sig, info, context);
 		return;
@@ -97,7 +102,7 @@ void bpf_fault_init(void)
 	pthread_once(&once, fault_install);
 }
 
-#else /* no JIT on other machines yet: nothing to guard */
+#else /* other machines have no JIT yet, and no guard */
 
 void bpf_fault_init(void)
 {

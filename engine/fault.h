@@ -1,5 +1,5 @@
 /*
- * fault.h - a fault inside native code stops that run, not the process
+ * fault.h - a fault in an instruction of a program stops that run, not the process
  */
 #ifndef UBPFFS_FAULT_H
 #define UBPFFS_FAULT_H
@@ -7,8 +7,8 @@
 #include "core/types.h"
 
 /*
- * Install the handlers for SIGSEGV, SIGBUS and SIGFPE, once; load.c does it before the first native
- * program. A fault anywhere else goes where it went before: to the handler that was there, or to
+ * Install the handlers for SIGSEGV, SIGBUS and SIGFPE, once; load.c does it before the first
+ * program runs. A fault anywhere else goes where it went before: to the handler that was there, or to
  * the default action.
  */
 void bpf_fault_init(void);

@@ -67,9 +67,9 @@ static int prog_make_runnable(struct bpf_prog *prog, bool no_jit)
 	if (err)
 		return err;
 	prog->bpf_func = bpf_interp_run;
+	bpf_fault_init();
 	if (no_jit)
 		return 0;
-	bpf_fault_init();
 	err = bpf_jit_compile(prog);
 	if (err == -EINVAL) /* we made something that we do not understand */
 		return err;

@@ -21,7 +21,7 @@ void bpf_run_exit(void)
 {
 }
 
-u64 bpf_prog_run_native(const struct bpf_prog *prog, const void *ctx)
+u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx)
 {
 	return prog->bpf_func(ctx, prog);
 }

@@ -156,6 +156,14 @@ LABEL:                              \
 	NEXT;
 
 /*
+ * interp() is alone in its section, so that the address of a fault tells whether it was there. It
+ * holds no lock, and what it calls (helpers, packet loads) lies elsewhere.
+ */
+#define INTERP_SECTION __attribute__((section("bpf_interp"), noinline))
+extern const char __start_bpf_interp[] __attribute__((visibility("hidden")));
+extern const char __stop_bpf_interp[] __attribute__((visibility("hidden")));
+
+/*
  * interp - run a prepared program, or hand out the labels
  *
  * With prog NULL only *labels is set. It begins at `insn` of prog with R1 to R5 from args: the main program, or a
@@ -163,10 +171,9 @@ LABEL:                              \
  *
  * ThreadSanitizer does not look inside: two programs that race on a map value race by their own will.
  */
-__attribute__((no_sanitize("thread"))) static u64 interp(const struct bpf_prog *prog,
-							 const struct bpf_interp_insn *insn,
-							 const u64 *args,
-							 const void *const **labels)
+INTERP_SECTION __attribute__((no_sanitize("thread"))) static u64 interp(
+	const struct bpf_prog *prog, const struct bpf_interp_insn *insn, const u64 *args,
+	const void *const **labels)
 {
 	static const void *const label_table[INTERP_MAX] = {
 #define X(name, code, dst, src, off, imm, fmt) [BPF_OP_##name] = &&do_##name,
@@ -347,8 +354,10 @@ do_TAIL_CALL : {
 	if (!next || !next->interp)
 		NEXT;
 	bpf_this.tail_call_cnt++;
+	bpf_this.interpreted = next;
 	if (depth) {
 		r[BPF_REG_0] = interp(next, next->interp, &r[BPF_REG_1], NULL);
+		bpf_this.interpreted = prog;
 		goto do_EXIT;
 	}
 	prog = next;
@@ -371,15 +380,25 @@ do_END_OF_PROGRAM:
 	return 0;
 }
 
+const struct bpf_prog *bpf_interp_find(const void *pc)
+{
+	const char *p = pc;
+
+	return p >= __start_bpf_interp && p < __stop_bpf_interp ? bpf_this.interpreted : NULL;
+}
+
 u64 bpf_interp_run(const void *ctx, const struct bpf_prog *prog)
 {
 	const u64 args[5] = {(uintptr_t)ctx};
-	u32 outer = bpf_this.tail_call_cnt;
+	const struct bpf_prog *outer = bpf_this.interpreted;
+	u32 outer_cnt = bpf_this.tail_call_cnt;
 	u64 ret;
 
+	bpf_this.interpreted = prog;
 	bpf_this.tail_call_cnt = 0;
 	ret = interp(prog, prog->interp, args, NULL);
-	bpf_this.tail_call_cnt = outer;
+	bpf_this.tail_call_cnt = outer_cnt;
+	bpf_this.interpreted = outer;
 	return ret;
 }
 
@@ -388,7 +407,10 @@ u64 bpf_run_cancelled_call(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 	return bpf_run_cancelled();
 }
 
-/* `entry` is what decode_callback() made. Tail calls count on from the run that it is a part of. */
+/*
+ * `entry` is what decode_callback() made. Tail calls count on from the run that it is a part of, whose
+ * program is the one that is interpreted already.
+ */
 u64 bpf_interp_callback(const struct bpf_interp_insn *entry, const u64 *args)
 {
 	return interp((const struct bpf_prog *)(uintptr_t)entry->imm, entry->target, args, NULL);

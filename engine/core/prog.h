@@ -108,7 +108,7 @@ struct bpf_prog {
 	bool changes_pkt_data;
 	bool has_tail_call;
 	bool zero_stack; /* may read stack bytes that it never wrote: its frames start as zeros */
-	bool poisoned; /* a fault in its native code stopped it for good */
+	bool poisoned; /* a fault in its code stopped it for good */
 	u32 prog_flags;
 	u64 load_time; /* ns, CLOCK_REALTIME */
 	u32 verified_insns;

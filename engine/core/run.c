@@ -188,8 +188,10 @@ static void drop_spin_lock(void)
 		__atomic_store_n(&lock->val, 0, __ATOMIC_RELEASE);
 }
 
-__attribute__((noinline)) u64 bpf_prog_run_native(const struct bpf_prog *prog, const void *ctx)
+u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx)
 {
+	const struct bpf_prog *interpreted = bpf_this.interpreted;
+	u32 tail_calls = bpf_this.tail_call_cnt;
 	void **outer = bpf_this.guard;
 	void *guard[5];
 	u64 ret;
@@ -199,6 +201,8 @@ __attribute__((noinline)) u64 bpf_prog_run_native(const struct bpf_prog *prog, c
 	if (__builtin_setjmp(guard)) {
 		drop_spin_lock();
 		bpf_this.guard = outer;
+		bpf_this.interpreted = interpreted;
+		bpf_this.tail_call_cnt = tail_calls;
 		return 0;
 	}
 	bpf_this.guard = guard;

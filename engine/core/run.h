@@ -29,7 +29,8 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 	struct bpf_spin_lock *spin_lock; /* held by the program (map/spin_lock.h), or NULL */
 	const struct bpf_cgroup_storages *storages; /* of the attachment that runs, or NULL */
 	const volatile bool *cancel; /* set: the run is to end soon; never NULL */
-	void **guard; /* where a fault in native code goes, innermost first (run.c) */
+	const struct bpf_prog *interpreted; /* whose instructions the interpreter is at, or NULL */
+	void **guard; /* where a fault of a program goes, innermost first (run.c) */
 };
 
 extern __thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec")));
@@ -63,15 +64,10 @@ void bpf_run_enter(void);
 void bpf_run_exit(void);
 
 /*
- * Native code runs under a guard: should it fault (a bug of ours), this run ends and returns 0, the
- * program is marked `poisoned` and runs no more (engine/fault.h).
+ * Programs run under a guard: should an instruction of one fault (a bug of ours), this run ends and
+ * returns 0, the program is marked `poisoned` and runs no more (engine/fault.h).
  */
-u64 bpf_prog_run_native(const struct bpf_prog *prog, const void *ctx);
-
-static inline u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx)
-{
-	return prog->jit ? bpf_prog_run_native(prog, ctx) : prog->bpf_func(ctx, prog);
-}
+u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx);
 
 /* A thread that runs programs all the time keeps its slot between runs. */
 void bpf_slot_keep(void);
@@ -80,6 +76,11 @@ void bpf_slot_release(void);
 /* The interpreter (core/interp.c). prepare fills prog->interp from insnsi. */
 int bpf_interp_prepare(struct bpf_prog *prog);
 u64 bpf_interp_run(const void *ctx, const struct bpf_prog *prog);
+/*
+ * The program that this thread interprets, if pc lies in the interpreter: then what the machine does
+ * there, it does for one of its instructions. Else NULL. Async-signal-safe.
+ */
+const struct bpf_prog *bpf_interp_find(const void *pc);
 
 /*
  * LD_ABS and LD_IND: `size` (1, 2, 4) bytes of the packet at `off`, in host order, to *out. ctx is

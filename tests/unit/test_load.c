@@ -433,7 +433,7 @@ static struct sigaction engine_action;
  * A program that reads where nothing is: the verifier would never pass it, so its code is changed
  * afterwards.
  */
-static struct bpf_prog *faulty(const struct bpf_insn *insns, u32 cnt)
+static struct bpf_prog *faulty(const struct bpf_insn *insns, u32 cnt, bool interpreted)
 {
 	const struct bpf_insn good[] = {BPF_MOV64_IMM(1, 0), BPF_MOV64_IMM(2, 0),
 					BPF_MOV64_IMM(0, 7), BPF_EXIT_INSN()};
@@ -444,6 +444,10 @@ static struct bpf_prog *faulty(const struct bpf_insn *insns, u32 cnt)
 	assert_int_equal(bpf_prog_load(&attr, NULL, NULL, NULL, &prog), 0);
 	assert_int_equal(prog->len, cnt);
 	memcpy(prog->insnsi, insns, cnt * sizeof(*insns));
+	if (interpreted) {
+		assert_int_equal(bpf_interp_prepare(prog), 0);
+		return prog;
+	}
 	if (bpf_jit_compile(prog)) {
 		bpf_prog_put(prog);
 		return NULL;
@@ -452,15 +456,9 @@ static struct bpf_prog *faulty(const struct bpf_insn *insns, u32 cnt)
 	return prog;
 }
 
-static void a_fault_stops_the_run_and_poisons_the_program(void **state)
+static void a_fault_stops_the_run(const struct bpf_insn *insns, bool interpreted)
 {
-	const struct bpf_insn insns[] = {
-		BPF_MOV64_IMM(1, 16),
-		BPF_LDX_MEM(BPF_DW, 2, 1, 0),
-		BPF_MOV64_IMM(0, 7),
-		BPF_EXIT_INSN(),
-	};
-	struct bpf_prog *prog = faulty(insns, 4);
+	struct bpf_prog *prog = faulty(insns, 4, interpreted);
 	u8 packet[64] = {0};
 	struct bpf_test_run run = {.data_in = packet, .data_size_in = sizeof(packet), .repeat = 3};
 	u64 before = bpf_fault_count();
@@ -481,13 +479,14 @@ static void a_fault_stops_the_run_and_poisons_the_program(void **state)
 	assert_int_equal(bpf_fault_count(), before + 1); /* it did not run again */
 	assert_int_equal(bpf_this.slot, -1);
 	assert_null(bpf_this.guard);
+	assert_null(bpf_this.interpreted);
 	bpf_synchronize_rcu(); /* the read section was left */
 	sigprocmask(SIG_BLOCK, NULL, &mask);
 	assert_false(sigismember(&mask, SIGSEGV));
 	bpf_prog_put(prog);
 
 	/* And another one, in the same thread. */
-	prog = faulty(insns, 4);
+	prog = faulty(insns, 4, interpreted);
 	assert_int_equal(bpf_prog_test_run(prog, &run), -EIO);
 	assert_int_equal(bpf_fault_count(), before + 2);
 	bpf_prog_put(prog);
@@ -495,7 +494,116 @@ static void a_fault_stops_the_run_and_poisons_the_program(void **state)
 	assert_int_equal(live(), 0);
 }
 
-/* Outside of native code a fault is what it always was. */
+/* Each kind of access, to where nothing is. */
+static const struct bpf_insn accesses[][4] = {
+	{BPF_MOV64_IMM(1, 16), BPF_LDX_MEM(BPF_DW, 2, 1, 0), BPF_MOV64_IMM(0, 7), BPF_EXIT_INSN()},
+	{BPF_MOV64_IMM(1, 16), BPF_LDX_MEMSX(BPF_W, 2, 1, 0), BPF_MOV64_IMM(0, 7), BPF_EXIT_INSN()},
+	{BPF_MOV64_IMM(1, 16), BPF_ST_MEM(BPF_B, 1, 0, 1), BPF_MOV64_IMM(0, 7), BPF_EXIT_INSN()},
+	{BPF_MOV64_IMM(1, 16), BPF_STX_MEM(BPF_H, 1, 1, 0), BPF_MOV64_IMM(0, 7), BPF_EXIT_INSN()},
+	{BPF_MOV64_IMM(1, 16), BPF_ATOMIC_OP(BPF_DW, BPF_ADD, 1, 1, 0), BPF_MOV64_IMM(0, 7),
+	 BPF_EXIT_INSN()},
+	{BPF_MOV64_IMM(1, 16), BPF_ATOMIC_OP(BPF_W, BPF_CMPXCHG, 1, 1, 0), BPF_MOV64_IMM(0, 7),
+	 BPF_EXIT_INSN()},
+};
+
+static void a_fault_stops_the_run_and_poisons_the_program(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++)
+		a_fault_stops_the_run(accesses[i], false);
+}
+
+static void a_fault_in_the_interpreter_does_the_same(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++)
+		a_fault_stops_the_run(accesses[i], true);
+}
+
+/* The program that a run has come to by a tail call is to blame, and it alone. */
+static void a_fault_behind_a_tail_call(void **state)
+{
+	const struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_PROG_ARRAY,
+					  .key_size = 4,
+					  .value_size = 4,
+					  .max_entries = 1};
+	struct bpf_map *table = NULL;
+	const struct bpf_insn insns[] = {BPF_LD_MAP_IDX(2, 0), BPF_MOV64_IMM(3, 0),
+					 BPF_EMIT_CALL(BPF_FUNC_tail_call), BPF_MOV64_IMM(0, 3),
+					 BPF_EXIT_INSN()};
+	struct bpf_prog_load_attr attr = {.prog_type = BPF_PROG_TYPE_XDP,
+					  .insns = insns,
+					  .insn_cnt = ARRAY_SIZE(insns),
+					  .maps = &table,
+					  .map_cnt = 1};
+	u8 packet[64] = {0};
+	struct bpf_test_run run = {.data_in = packet, .data_size_in = sizeof(packet)};
+	struct sigaction cmockas;
+	struct bpf_prog *caller, *callee;
+	u32 key = 0;
+
+	for (int interpreted = 0; interpreted < 2; interpreted++) {
+		callee = faulty(accesses[0], 4, interpreted);
+		if (!callee)
+			continue;
+		assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &table), 0);
+		attr.no_jit = interpreted;
+		assert_int_equal(bpf_prog_load(&attr, NULL, NULL, NULL, &caller), 0);
+		assert_int_equal(bpf_map_update_slot(table, &key, callee, 0), 0);
+		sigaction(SIGSEGV, &engine_action, &cmockas);
+		assert_int_equal(bpf_prog_test_run(caller, &run), 0);
+		sigaction(SIGSEGV, &cmockas, NULL);
+		assert_int_equal(run.retval, 0);
+		assert_false(caller->poisoned);
+		assert_true(callee->poisoned);
+		assert_int_equal(bpf_this.tail_call_cnt, 0);
+		assert_int_equal(bpf_map_delete(table, &key), 0);
+		bpf_prog_put(caller);
+		bpf_prog_put(callee);
+		bpf_map_put(table);
+	}
+}
+
+/* What a helper holds when it faults nobody knows: that ends the process, as it always did. */
+static u64 faulty_helper(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+{
+	volatile int *volatile nowhere = (volatile int *)16;
+
+	*nowhere = 1;
+	return 0;
+}
+
+static void a_fault_in_a_helper_is_not_stopped(void **state)
+{
+	const struct bpf_insn insns[] = {
+		BPF_MOV64_IMM(1, 0),
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_CALL_IMM(faulty_helper)},
+		BPF_MOV64_IMM(0, 7),
+		BPF_EXIT_INSN(),
+	};
+
+	for (int interpreted = 0; interpreted < 2; interpreted++) {
+		struct bpf_prog *prog = faulty(insns, 4, interpreted);
+		u8 packet[64] = {0};
+		int status;
+		pid_t pid;
+
+		if (!prog)
+			continue;
+		pid = fork();
+		if (!pid) {
+			sigaction(SIGSEGV, &engine_action, NULL);
+			close(2); /* a sanitizer's report */
+			bpf_run_enter();
+			bpf_prog_run(prog, packet);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		assert_false(prog->poisoned);
+		bpf_prog_put(prog);
+	}
+}
+
+/* Outside of programs a fault is what it always was. */
 static void other_faults_are_not_ours(void **state)
 {
 	volatile int *volatile nowhere = (volatile int *)8;
@@ -534,6 +642,9 @@ int main(void)
 		cmocka_unit_test(cancelled_loads_and_runs),
 		cmocka_unit_test(a_long_run_is_cancelled_and_lets_others_run),
 		cmocka_unit_test(a_fault_stops_the_run_and_poisons_the_program),
+		cmocka_unit_test(a_fault_in_the_interpreter_does_the_same),
+		cmocka_unit_test(a_fault_behind_a_tail_call),
+		cmocka_unit_test(a_fault_in_a_helper_is_not_stopped),
 		cmocka_unit_test(other_faults_are_not_ours),
 	};
 
