@@ -1,63 +1,124 @@
 /*
  * symbols.c - see symbols.h
  *
- * `echo PID > symbols` reads the functions of that process as it is now, with the writer's rights; from then on the map's
- * stacks are shown with names, also when the process has ended. `off` ends it. It is not kept over a restart of
- * the server. A bounded table by map id: the one set longest ago makes room.
+ * `echo PID > symbols` reads the functions of that process as it is now, with the rights of who opened the file; from
+ * then on the map's stacks are shown with names, also when the process has ended. `off` ends it. It is not kept over a
+ * restart of the server.
+ *
+ * A process of the agent reads them (agent/symbols.c). The write waits for it on a thread of its own and under no lock but
+ * the open's, until the end, SYMBOLS_MS, or until its caller is interrupted.
+ *
+ * The tables are bounded: a user's by bytes, all by number. The one set longest ago makes room: of that user, or of the
+ * user who has most.
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
+#include "fs/agent/symbols.h"
 #include "fs/pending.h"
+#include "fs/source/agent.h"
 #include "fs/source/symtab.h"
 #include "fs/store.h"
 #include "fs/symbols.h"
 #include "fs/text.h"
 
-#define MAX_TABLES 64
+#define MAX_TABLES     64
+#define MAX_USER_BYTES (2 * (u64)SYMTAB_MAX_BYTES)
+#define SYMBOLS_MS     30000
+#define SLICE_MS       50
+
+struct table {
+	u32 map_id;
+	uid_t uid;
+	pid_t pid;
+	bool kernel; /* this user may see the kernel's, too */
+	u64 set;
+	struct symtab *tab; /* NULL: a free place */
+};
 
 static struct {
 	pthread_rwlock_t lock;
-	struct {
-		u32 map_id;
-		pid_t pid;
-		u64 set;
-		struct symtab *tab; /* NULL: a free place */
-	} v[MAX_TABLES];
+	struct table v[MAX_TABLES];
 	u64 clock;
 } tables = {.lock = PTHREAD_RWLOCK_INITIALIZER};
 
+static struct symtab *kernel; /* read once, and kept */
+
 /* The lock is held. */
-static int __find(u32 map_id)
+static struct table *__find(u32 map_id)
 {
 	for (int i = 0; i < MAX_TABLES; i++)
 		if (tables.v[i].tab && tables.v[i].map_id == map_id)
-			return i;
-	return -1;
+			return &tables.v[i];
+	return NULL;
 }
 
-static void table_set(u32 map_id, pid_t pid, struct symtab *tab)
+static void __drop(struct table *t)
 {
-	struct symtab *old;
-	int at;
+	symtab_free(t->tab);
+	t->tab = NULL;
+}
+
+static struct table *__oldest_of(uid_t uid, u32 *n, u64 *bytes)
+{
+	struct table *oldest = NULL;
+
+	*n = 0;
+	*bytes = 0;
+	for (int i = 0; i < MAX_TABLES; i++) {
+		struct table *t = &tables.v[i];
+
+		if (!t->tab || t->uid != uid)
+			continue;
+		++*n;
+		*bytes += symtab_bytes(t->tab);
+		if (!oldest || t->set < oldest->set)
+			oldest = t;
+	}
+	return oldest;
+}
+
+static struct table *__free_place(void)
+{
+	struct table *most = NULL;
+	u32 n, most_n = 0;
+	u64 bytes;
+
+	for (int i = 0; i < MAX_TABLES; i++) {
+		struct table *t = &tables.v[i];
+
+		if (!t->tab)
+			return t;
+		t = __oldest_of(t->uid, &n, &bytes);
+		if (n > most_n) {
+			most = t;
+			most_n = n;
+		}
+	}
+	__drop(most);
+	return most;
+}
+
+/* new->tab NULL: what the map has goes. */
+static void table_set(const struct table *new)
+{
+	struct table *t, *oldest;
+	u64 bytes;
+	u32 n;
 
 	pthread_rwlock_wrlock(&tables.lock);
-	at = __find(map_id);
-	if (at < 0) {
-		at = 0;
-		for (int i = 1; i < MAX_TABLES; i++)
-			if (tables.v[at].tab &&
-			    (!tables.v[i].tab || tables.v[i].set < tables.v[at].set))
-				at = i;
-	}
-	old = tab || tables.v[at].map_id == map_id ? tables.v[at].tab : NULL;
-	if (tab || old) {
-		tables.v[at].map_id = map_id;
-		tables.v[at].pid = pid;
-		tables.v[at].tab = tab;
-		tables.v[at].set = ++tables.clock;
+	t = __find(new->map_id);
+	if (t)
+		__drop(t);
+	if (new->tab) {
+		while ((oldest = __oldest_of(new->uid, &n, &bytes)) &&
+		       bytes + symtab_bytes(new->tab) > MAX_USER_BYTES)
+			__drop(oldest);
+		t = __free_place();
+		*t = *new;
+		t->set = ++tables.clock;
 	}
 	pthread_rwlock_unlock(&tables.lock);
-	symtab_free(old);
 }
 
 /* ---- printing */
@@ -74,10 +135,13 @@ static void print_build_id(const struct bpf_stack_build_id *id, struct fs_text *
 }
 
 /* A return address may be the first of the next function: what called is just before it. */
-static void print_address(const struct symtab *tab, u64 addr, bool is_return, struct fs_text *out)
+static void print_address(const struct table *t, u64 addr, bool is_return, struct fs_text *out)
 {
+	const struct symtab *tab = t ? t->tab : NULL;
 	struct symbol sym;
 
+	if (t && (s64)addr < 0)
+		tab = t->kernel ? __atomic_load_n(&kernel, __ATOMIC_ACQUIRE) : NULL;
 	fs_text_printf(out, "0x%llx", (unsigned long long)addr);
 	if (tab && symtab_find(tab, addr - is_return, &sym)) {
 		if (sym.name)
@@ -94,10 +158,10 @@ void symbols_print(const struct bpf_map *map, const void *value, const char *pre
 	bool build_ids = map->map_flags & BPF_F_STACK_BUILD_ID;
 	u32 size = build_ids ? sizeof(struct bpf_stack_build_id) : sizeof(u64);
 	struct bpf_stack_build_id id;
-	int at;
+	const struct table *t;
 
 	pthread_rwlock_rdlock(&tables.lock);
-	at = __find(map->id);
+	t = __find(map->id);
 	for (u32 i = 0; i < map->value_size / size; i++) {
 		u64 addr;
 
@@ -109,7 +173,7 @@ void symbols_print(const struct bpf_map *map, const void *value, const char *pre
 		if (build_ids)
 			print_build_id(&id, out);
 		else
-			print_address(at < 0 ? NULL : tables.v[at].tab, addr, i > 0, out);
+			print_address(t, addr, i > 0, out);
 	}
 	pthread_rwlock_unlock(&tables.lock);
 }
@@ -130,40 +194,140 @@ static void symbols_release(struct fs_open *open)
 
 static int symbols_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
-	struct bpf_map *map;
-	int err = store_map(node, req, &map), at;
-
-	if (err)
-		return err;
-	pthread_rwlock_rdlock(&tables.lock);
-	at = __find(map->id);
-	if (at < 0)
-		fs_text_printf(out, "off\n");
-	else
-		fs_text_printf(out, "%d\n", tables.v[at].pid);
-	pthread_rwlock_unlock(&tables.lock);
-	bpf_map_put(map);
-	return 0;
-}
-
-static int symbols_set(struct fs_node *node, struct fs_req *req, pid_t pid)
-{
-	struct symtab *tab = NULL;
+	const struct table *t;
 	struct bpf_map *map;
 	int err = store_map(node, req, &map);
 
 	if (err)
 		return err;
+	pthread_rwlock_rdlock(&tables.lock);
+	t = __find(map->id);
+	if (t)
+		fs_text_printf(out, "%d\n", t->pid);
+	else
+		fs_text_printf(out, "off\n");
+	pthread_rwlock_unlock(&tables.lock);
+	bpf_map_put(map);
+	return 0;
+}
+
+static u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000 + (u64)ts.tv_nsec / 1000000;
+}
+
+/* A wait ended without anything: shall it go on? */
+static bool go_on(ssize_t ret, const struct fs_req *req, u64 end)
+{
+	return ret == -ETIMEDOUT && !fs_cancelled(req) && now_ms() < end;
+}
+
+static ssize_t receive(int sock, const struct fs_req *req, u64 end, void *buf, size_t size)
+{
+	ssize_t len;
+
+	do
+		len = agent_recv(sock, buf, size, NULL, -1, SLICE_MS);
+	while (go_on(len, req, end));
+	return len ? len : -EIO;
+}
+
+static int receive_table(int sock, const struct fs_req *req, u64 end, struct symtab **tab)
+{
+	__do_free char *block = NULL;
+	u64 len = 0, at = 0;
+	ssize_t n = receive(sock, req, end, &len, sizeof(len));
+
+	if (n < 0)
+		return (int)n;
+	if (n != sizeof(len) || !len || len > SYMTAB_MAX_BYTES)
+		return -EBADMSG;
+	block = malloc(len);
+	if (!block)
+		return -ENOMEM;
+	for (; at < len; at += (u64)n) {
+		n = receive(sock, req, end, block + at, len - at);
+		if (n < 0)
+			return (int)n;
+	}
+	return symtab_new(move_ptr(block), len, tab);
+}
+
+/* pid 0: the kernel's. `why` has room for AGENT_WHY_MAX. */
+static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_t pid, bool look,
+		      struct symtab **tab, char *why)
+{
+	const struct agent_cred as = {cred->uid, cred->gid, AGENT_ACCOUNT_GROUPS, NULL};
+	const struct symbols_ask ask = {pid, look};
+	__do_close int sock = agent_spawn(&as, AGENT_SYMBOLS, &ask, sizeof(ask));
+	u64 end = now_ms() + SYMBOLS_MS;
+	int err;
+
+	*tab = NULL;
+	if (sock < 0) {
+		snprintf(why, AGENT_WHY_MAX, "a process that acts as uid %u: %s", cred->uid,
+			 strerror(-sock));
+		return sock;
+	}
+	do
+		err = agent_status(sock, -1, SLICE_MS, why, AGENT_WHY_MAX);
+	while (go_on(err, req, end));
+	if (err && err != -ETIMEDOUT)
+		return err;
+	if (!err)
+		err = receive_table(sock, req, end, tab);
+	if (!err)
+		return 0;
+	if (err == -ETIMEDOUT && fs_cancelled(req))
+		err = -EINTR;
+	snprintf(why, AGENT_WHY_MAX, "%s",
+		 err == -ETIMEDOUT ? "the process's files do not answer"
+		 : err == -EINTR   ? "interrupted"
+		 : err == -EIO	   ? "reading the process's files ended the process that read them"
+				   : strerror(-err));
+	return err;
+}
+
+/* Read once; whether this user may see them is asked every time. */
+static bool may_see_kernel(const struct fs_req *req, const struct fs_cred *cred)
+{
+	bool known = __atomic_load_n(&kernel, __ATOMIC_ACQUIRE), has;
+	struct symtab *tab, *none = NULL;
+	char why[AGENT_WHY_MAX];
+
+	if (read_table(req, cred, 0, known, &tab, why))
+		return false;
+	has = symtab_has_names(tab);
+	if (known || !has ||
+	    !__atomic_compare_exchange_n(&kernel, &none, tab, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
+		symtab_free(tab);
+	return has;
+}
+
+static int symbols_set(struct fs_open *open, struct fs_req *req, pid_t pid)
+{
+	struct table new = {.uid = open->opener.uid, .pid = pid};
+	char why[AGENT_WHY_MAX] = "";
+	struct bpf_map *map;
+	int err = store_map(open->node, req, &map);
+
+	if (err)
+		return err;
+	new.map_id = map->id;
 	if (map->map_flags & BPF_F_STACK_BUILD_ID)
 		err = fs_error(req, EINVAL, "this map holds build ids, not addresses");
 	else if (pid)
-		err = symtab_new(pid, req->cred.uid, req->cred.gid, &tab);
-	if (err == -ESRCH)
-		fs_error(req, ESRCH, "there is no process %d", pid);
-	else if (err == -EACCES || err == -EPERM)
-		fs_error(req, EACCES, "process %d is not one whose memory map you may read", pid);
-	if (!err)
-		table_set(map->id, pid, tab);
+		err = read_table(req, &open->opener, pid, false, &new.tab, why);
+	if (err && why[0])
+		fs_error(req, -err, "%s", why);
+	if (!err) {
+		new.kernel = pid &&may_see_kernel(req, &open->opener);
+		table_set(&new);
+	}
 	bpf_map_put(map);
 	return err;
 }
@@ -189,7 +353,7 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 	if (ret < 0)
 		fs_error(req, -ret, "symbols takes the number of a process, or off");
 	else if (ret == TEXT_COMPLETE)
-		ret = symbols_set(open->node, req, (pid_t)pid);
+		ret = symbols_set(open, req, (pid_t)pid);
 	if (ret < 0 || p->buf[p->len - 1] == '\n')
 		pending_drop(p, p->len);
 	return ret < 0 ? ret : (ssize_t)len;
@@ -199,6 +363,7 @@ const struct fs_node_ops symbols_ops = {
 	.name = "symbols",
 	.type = S_IFREG,
 	.slow = true,
+	.waits = true,
 	.open = symbols_open,
 	.show = symbols_show,
 	.write = symbols_write,

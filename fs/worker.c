@@ -94,8 +94,85 @@ void worker_submit(struct worker_job *job)
 		job->run(job);
 }
 
+/* ---- jobs that wait */
+
+struct waiter {
+	struct worker_job *job;
+	struct waiter *next;
+	pthread_t thread;
+	bool done;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct waiter *all;
+} waiters = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *waiter_main(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->job->run(w->job);
+	pthread_mutex_lock(&waiters.lock);
+	w->done = true;
+	pthread_mutex_unlock(&waiters.lock);
+	return NULL;
+}
+
+/* Those that have ended; all: every one, and the others are waited for. */
+static void waiters_join(bool all)
+{
+	struct waiter **p = &waiters.all, *w, *ended = NULL;
+
+	pthread_mutex_lock(&waiters.lock);
+	while ((w = *p)) {
+		if (w->done || all) {
+			*p = w->next;
+			w->next = ended;
+			ended = w;
+		} else {
+			p = &w->next;
+		}
+	}
+	pthread_mutex_unlock(&waiters.lock);
+	while ((w = ended)) {
+		ended = w->next;
+		pthread_join(w->thread, NULL);
+		free(w);
+	}
+}
+
+void worker_submit_waiting(struct worker_job *job)
+{
+	struct waiter *w = calloc(1, sizeof(*w));
+	sigset_t all, old;
+	int err = ENOMEM;
+
+	waiters_join(false);
+	if (w) {
+		w->job = job;
+		sigfillset(&all);
+		pthread_mutex_lock(&waiters.lock);
+		pthread_sigmask(SIG_SETMASK, &all, &old);
+		err = pthread_create(&w->thread, NULL, waiter_main, w);
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+		if (!err) {
+			w->next = waiters.all;
+			waiters.all = w;
+		}
+		pthread_mutex_unlock(&waiters.lock);
+	}
+	if (err) {
+		free(w);
+		worker_submit(job);
+	}
+}
+
+/* ---- */
+
 void worker_stop(void)
 {
+	waiters_join(true); /* what they wait for is cancelled */
 	pthread_mutex_lock(&pool.lock);
 	pool.stop = true;
 	pthread_cond_broadcast(&pool.more);
@@ -108,4 +185,5 @@ void worker_stop(void)
 		pthread_mutex_lock(&pool.lock);
 	}
 	pthread_mutex_unlock(&pool.lock);
+	waiters_join(true); /* that one of the last jobs began */
 }

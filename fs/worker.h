@@ -13,6 +13,8 @@ struct worker_job {
 };
 
 void worker_submit(struct worker_job *job);
+/* A job that waits for somebody else and computes nothing: on a thread of its own, so that it keeps no other waiting. */
+void worker_submit_waiting(struct worker_job *job);
 void worker_stop(void);
 
 #endif
