@@ -107,6 +107,7 @@ struct bpf_prog {
 	bool gpl_compatible;
 	bool changes_pkt_data;
 	bool has_tail_call;
+	bool wants_build_ids; /* it may ask for a user stack as build ids (core/sample.h) */
 	bool zero_stack; /* may read stack bytes that it never wrote: its frames start as zeros */
 	bool poisoned; /* a fault in its code stopped it for good */
 	u32 prog_flags;

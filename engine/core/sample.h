@@ -16,6 +16,7 @@ struct bpf_sample {
 	const u64 *kernel_ips; /* innermost first */
 	u32 kernel_nr;
 	const u64 *user_ips;
+	const struct bpf_stack_build_id *user_ids; /* of user_ips; NULL: not known */
 	u32 user_nr;
 	u32 pid, tid, uid, gid; /* pid: the process, tid: the thread */
 	char comm[16];
@@ -38,12 +39,24 @@ int bpf_stack_ips(bool user, u64 *ips, u32 max);
 extern __thread void *bpf_user_frame;
 
 /*
+ * bpf_stack_build_ids - the same stack as build ids and file offsets
+ *
+ * What bpf_stack_ips() gave, from the address number `skip` on. out[i].status is BPF_STACK_BUILD_ID_VALID, or
+ * BPF_STACK_BUILD_ID_IP with the address itself when the file has no build id or is not to be found. A sample's are what
+ * its source found out before the run (a program with prog->wants_build_ids): a program that runs opens no files of
+ * another process.
+ */
+void bpf_stack_build_ids(const u64 *ips, u32 skip, u32 nr, struct bpf_stack_build_id *out);
+
+/*
  * bpf_build_ids - turn addresses of a process into build ids and file offsets
  *
- * out[i].status is BPF_STACK_BUILD_ID_VALID, or BPF_STACK_BUILD_ID_IP with the address itself when the file has no
- * build id or is not to be found. pid 0: this process. Reads /proc; keeps what it found for a while.
+ * Opens the files that the process has mapped and keeps what it found for a while: for one's own process (pid 0),
+ * and for others in a process that may hang.
  */
 void bpf_build_ids(u32 pid, const u64 *ips, u32 nr, struct bpf_stack_build_id *out);
+/* The process of that number is another one now, or runs another program. */
+void bpf_build_ids_forget(u32 pid);
 
 extern const struct bpf_func_proto bpf_get_stack_proto;
 extern const struct bpf_func_proto bpf_get_stackid_proto; /* map/stackmap.c */

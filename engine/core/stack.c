@@ -65,6 +65,23 @@ int bpf_stack_ips(bool user, u64 *ips, u32 max)
 	return (int)nr;
 }
 
+void bpf_stack_build_ids(const u64 *ips, u32 skip, u32 nr, struct bpf_stack_build_id *out)
+{
+	const struct bpf_sample *sample = bpf_this.sample;
+
+	if (!sample) {
+		bpf_build_ids(0, ips + skip, nr, out);
+	} else if (sample->user_ids) {
+		memcpy(out, sample->user_ids + skip, nr * sizeof(*out));
+	} else {
+		memset(out, 0, nr * sizeof(*out));
+		for (u32 i = 0; i < nr; i++) {
+			out[i].status = BPF_STACK_BUILD_ID_IP;
+			out[i].ip = ips[skip + i];
+		}
+	}
+}
+
 /* bpf_get_stack(ctx, buf, size, flags): bytes written; the rest of buf, or on failure all of it, becomes zero. */
 static s64 get_stack(char *buf, u32 size, u64 flags)
 {
@@ -84,8 +101,7 @@ static s64 get_stack(char *buf, u32 size, u64 flags)
 		return -EFAULT;
 	nr = min((u32)found - skip, size / elem);
 	if (build_id)
-		bpf_build_ids(bpf_this.sample ? bpf_this.sample->pid : 0, ips + skip, nr,
-			      (struct bpf_stack_build_id *)buf);
+		bpf_stack_build_ids(ips, skip, nr, (struct bpf_stack_build_id *)buf);
 	else
 		memcpy(buf, ips + skip, nr * sizeof(u64));
 	memset(buf + nr * elem, 0, size - nr * elem);

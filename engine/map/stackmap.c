@@ -233,16 +233,17 @@ static s64 put_stack(struct bpf_stack_map *sm, u32 id, u32 hash, const void *dat
 }
 
 /* The kernel's addresses are in no file: they stay addresses, as in Linux. */
-static void stack_build_ids(bool user, const u64 *ips, u32 nr, struct bpf_stack_build_id *ids)
+static void stack_build_ids(bool user, const u64 *ips, u32 skip, u32 nr,
+			    struct bpf_stack_build_id *ids)
 {
 	if (user) {
-		bpf_build_ids(bpf_this.sample ? bpf_this.sample->pid : 0, ips, nr, ids);
+		bpf_stack_build_ids(ips, skip, nr, ids);
 		return;
 	}
 	memset(ids, 0, nr * sizeof(*ids));
 	for (u32 i = 0; i < nr; i++) {
 		ids[i].status = BPF_STACK_BUILD_ID_IP;
-		ids[i].ip = ips[i];
+		ids[i].ip = ips[skip + i];
 	}
 }
 
@@ -272,7 +273,7 @@ static s64 get_stackid(struct bpf_stack_map *sm, u64 flags)
 	}
 	data = ips + skip;
 	if (build_ids) {
-		stack_build_ids(user, ips + skip, nr, ids);
+		stack_build_ids(user, ips, skip, nr, ids);
 		data = ids;
 	}
 	found = bucket_read(sm, id, old, &old_hash);

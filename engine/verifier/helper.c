@@ -431,6 +431,19 @@ static void note_call(struct bpf_verifier_env *env, int insn_idx, int func_id,
 		aux->const_key = -1;
 }
 
+/* What a source of samples is to find out before the program runs. */
+static void note_build_ids(struct bpf_verifier_env *env, int func_id,
+			   const struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *flags = &cur_regs(env)[BPF_REG_4];
+
+	if (func_id == BPF_FUNC_get_stackid)
+		env->out->wants_build_ids |= !!(meta->map_ptr->map_flags & BPF_F_STACK_BUILD_ID);
+	else if (func_id == BPF_FUNC_get_stack)
+		env->out->wants_build_ids |= (flags->var_off.value | flags->var_off.mask) &
+					     BPF_F_USER_BUILD_ID;
+}
+
 /* ---- the result */
 
 void clear_all_pkt_pointers(struct bpf_verifier_env *env)
@@ -596,6 +609,7 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 		return -EINVAL;
 	}
 	note_call(env, insn_idx, func_id, &meta);
+	note_build_ids(env, func_id, &meta);
 	/* Memory that the helper fills. */
 	for (int i = 0; i < meta.access_size; i++) {
 		err = check_mem_access(env, insn_idx, meta.regno, i, BPF_B, BPF_WRITE, -1, false,

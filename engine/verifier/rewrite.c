@@ -557,6 +557,7 @@ int bpf_rewrite(struct bpf_prog *prog, const struct bpf_verdict *verdict)
 	prog->subprogs = subs;
 	prog->subprog_cnt = sub_cnt;
 	prog->changes_pkt_data = verdict->changes_pkt_data;
+	prog->wants_build_ids = verdict->wants_build_ids;
 	memcpy(prog->cgroup_storage, verdict->cgroup_storage, sizeof(prog->cgroup_storage));
 	prog->zero_stack = verdict->zero_stack;
 	for (u32 s = 0; s < sub_cnt; s++)

@@ -15,6 +15,7 @@ struct bpf_verdict {
 	u32 subprog_cnt;
 	u32 insn_processed;
 	bool changes_pkt_data;
+	bool wants_build_ids;
 	struct bpf_map *cgroup_storage[MAX_BPF_CGROUP_STORAGE_TYPE];
 	bool zero_stack; /* some path reads stack bytes that nothing was stored to */
 

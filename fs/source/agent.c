@@ -31,6 +31,7 @@
 
 static agent_service_fn *const services[AGENT_SERVICE_NR] = {
 	[AGENT_PERF] = perf_service,
+	[AGENT_STACKS] = stacks_service,
 	[AGENT_SYMBOLS] = symbols_service,
 };
 

@@ -37,6 +37,7 @@
 
 enum agent_service {
 	AGENT_PERF, /* perf_open.c */
+	AGENT_STACKS, /* agent/stacks.c */
 	AGENT_SYMBOLS, /* agent/symbols.c */
 	AGENT_SERVICE_NR,
 };
@@ -85,6 +86,6 @@ bool agent_put(int sock, const void *buf, size_t len, int fd);
 /* The next message, 0 at the end. */
 ssize_t agent_get(int sock, void *buf, size_t size);
 
-agent_service_fn perf_service, symbols_service;
+agent_service_fn perf_service, stacks_service, symbols_service;
 
 #endif

@@ -4,7 +4,7 @@
  * One event for each (thread of the process, CPU), inherited by the threads and children that it makes later; one ring a
  * CPU, to which the other threads' events of that CPU are redirected. With `pid` all: one event a CPU.
  *
- * The events are opened by the owner's own rights (client.c), so the kernel says whose processes may be sampled. Who
+ * The events are opened by the owner's own rights (perf_open.c), so the kernel says whose processes may be sampled. Who
  * may not see the kernel gets samples of user mode only.
  */
 #include <linux/bpf_perf_event.h>
@@ -18,7 +18,7 @@
 #include <asm/perf_regs.h>
 #include "fs/source/perf_events.h"
 #include "fs/source/perf_open.h"
-#include "fs/source/perf_unwind.h"
+#include "fs/source/perf_stacks.h"
 #include "fs/source/source.h"
 
 #define RING_PAGES 128 /* data pages a CPU: what an ordinary user may lock is 516 KiB */
@@ -69,9 +69,16 @@ struct perf {
 	struct ring *rings; /* one a CPU that is there */
 	u32 nr_rings;
 	int pidfd;
-	struct perf_unwind *unwind;
+	bool unwind; /* by dwarf */
+	struct perf_stacks *stacks; /* made when somebody wants stacks read */
 	struct task tasks[COMM_SLOTS];
-	u64 kernel[BPF_MAX_STACK_DEPTH], user[BPF_MAX_STACK_DEPTH];
+	struct taken {
+		struct bpf_perf_event_data ctx;
+		struct bpf_sample bpf;
+		bool asked;
+		u64 kernel[BPF_MAX_STACK_DEPTH], user[BPF_MAX_STACK_DEPTH];
+	} taken[STACKS_WINDOW]; /* samples that wait for their stacks, oldest first: a ring */
+	u32 first, nr_taken;
 	u64 bounce[RECORD_MAX / 8];
 };
 
@@ -303,9 +310,7 @@ static int perf_open(struct source *src)
 		if (!REGS_MASK)
 			return source_why(src, EOPNOTSUPP,
 					  "this build unwinds by dwarf on x86-64 only");
-		perf->unwind = perf_unwind_new(src->uid, src->gid);
-		if (!perf->unwind)
-			return -ENOMEM;
+		perf->unwind = true;
 	}
 	if (perf->pid >= 0) {
 		perf->pidfd = (int)syscall(SYS_pidfd_open, perf->pid, 0);
@@ -331,7 +336,7 @@ static void perf_close(struct source *src)
 	close_events(perf);
 	if (perf->pidfd >= 0)
 		close(perf->pidfd);
-	perf_unwind_free(perf->unwind);
+	perf_stacks_free(perf->stacks);
 	free(perf->rings);
 	free(perf->events);
 	free(perf);
@@ -373,8 +378,14 @@ static const struct task *task_find(struct perf *perf, u32 pid, u32 tid)
 	return task;
 }
 
+static void forget_stacks(struct perf *perf, u32 pid)
+{
+	if (perf->stacks)
+		perf_stacks_forget(perf->stacks, pid);
+}
+
 /* { pid, tid, comm[] } */
-static void record_comm(struct perf *perf, const u8 *body, size_t size)
+static void record_comm(struct perf *perf, const u8 *body, size_t size, bool exec)
 {
 	struct task *task;
 	u32 id[2];
@@ -389,6 +400,8 @@ static void record_comm(struct perf *perf, const u8 *body, size_t size)
 	memcpy(task->comm, body + sizeof(id),
 	       strnlen((const char *)body + sizeof(id),
 		       min(size - sizeof(id), sizeof(task->comm) - 1)));
+	if (exec)
+		forget_stacks(perf, id[0]);
 }
 
 /* { pid, ppid, tid, ptid, ... }: a number that was another's begins anew. */
@@ -400,6 +413,8 @@ static void record_fork(struct perf *perf, const u8 *body, size_t size)
 		return;
 	memcpy(id, body, sizeof(id));
 	task_slot(perf, id[2])->comm[0] = 0;
+	if (id[0] != id[1])
+		forget_stacks(perf, id[0]);
 }
 
 /* ---- samples */
@@ -421,58 +436,143 @@ static void fill_regs(bpf_user_pt_regs_t *out, const struct perf_sample *sample)
 #endif
 }
 
-static void record_sample(struct source *src, struct perf *perf, const void *body, size_t size)
+/* All that the program will see of it, but stacks that are read elsewhere. */
+static void fill_sample(struct perf *perf, const struct perf_sample *sample, struct taken *t)
 {
-	struct bpf_perf_event_data ctx;
-	struct bpf_sample bpf = {0};
-	struct perf_sample sample;
-	const struct task *task;
+	const struct task *task = task_find(perf, sample->pid, sample->tid);
+	struct bpf_sample *bpf = &t->bpf;
+
+	memset(bpf, 0, sizeof(*bpf));
+	perf_chain_split(sample->chain, sample->chain_nr, t->kernel, &bpf->kernel_nr, t->user,
+			 &bpf->user_nr);
+	bpf->kernel_ips = t->kernel;
+	bpf->user_ips = t->user;
+	bpf->pid = sample->pid;
+	bpf->tid = sample->tid;
+	bpf->uid = task->uid;
+	bpf->gid = task->gid;
+	memcpy(bpf->comm, task->comm, sizeof(bpf->comm));
+	bpf->has_counter = sample->has_counter;
+	bpf->counter = sample->counter;
+	bpf->enabled = sample->enabled;
+	bpf->running = sample->running;
+	memset(&t->ctx, 0, sizeof(t->ctx));
+	fill_regs(&t->ctx.regs, sample);
+	t->ctx.sample_period = sample->period;
+	t->ctx.addr = sample->addr;
+}
+
+static void run_sample(struct source *src, const struct taken *t)
+{
 	u32 ret;
+
+	if (!source_run(src, &t->ctx, &t->bpf, &ret))
+		source_count(src, dropped, 1);
+}
+
+/* ---- stacks that another process reads: some samples wait for theirs */
+
+/* What it is to do; 0: nothing. */
+static u32 stacks_wanted(struct source *src, struct perf *perf)
+{
+	u32 what = perf->unwind ? STACK_UNWIND : 0;
+
+	if (__atomic_load_n(&src->wants_build_ids, __ATOMIC_RELAXED))
+		what |= STACK_BUILD_IDS;
+	if (what && !perf->stacks)
+		perf->stacks = perf_stacks_new(src);
+	return perf->stacks ? what : 0;
+}
+
+static void run_oldest(struct source *src, struct perf *perf)
+{
+	struct taken *t = &perf->taken[perf->first];
+	struct stack_answer answer;
+
+	perf->first = (perf->first + 1) % STACKS_WINDOW;
+	perf->nr_taken--;
+	if (t->asked) {
+		perf_stacks_answer(perf->stacks, &answer);
+		if (answer.nr < 0) {
+			source_count(src, errors, 1);
+		} else {
+			t->bpf.user_ips = answer.ips;
+			t->bpf.user_nr = (u32)answer.nr;
+			t->bpf.user_ids = answer.ids;
+		}
+	}
+	run_sample(src, t);
+}
+
+/* The oldest, and what has come with it. */
+static void run_answered(struct source *src, struct perf *perf)
+{
+	if (!perf->nr_taken)
+		return;
+	run_oldest(src, perf);
+	source_burst_begin();
+	while (perf->nr_taken &&
+	       (!perf->taken[perf->first].asked || perf_stacks_ready(perf->stacks)))
+		run_oldest(src, perf);
+	source_burst_end();
+}
+
+static bool ask_for(struct source *src, struct perf *perf, const struct perf_sample *sample,
+		    u32 what, const struct taken *t)
+{
+	struct stack_ask ask = {.pid = sample->pid};
+
+	if (what & STACK_UNWIND && sample->user.v) {
+		ask.what = what;
+		ask.mask = REGS_MASK;
+		ask.nr = (u32)__builtin_popcountll(REGS_MASK);
+		ask.words = sample->user.v;
+		ask.stack = sample->stack;
+		ask.stack_size = (u32)sample->stack_size;
+	} else if (what & STACK_BUILD_IDS && t->bpf.user_nr) {
+		ask.what = STACK_BUILD_IDS;
+		ask.nr = t->bpf.user_nr;
+		ask.words = t->user;
+	} else {
+		return false;
+	}
+	if (perf_stacks_ask(perf->stacks, &ask))
+		return true;
+	source_count(src, errors, 1);
+	return false;
+}
+
+static void record_sample(struct source *src, struct perf *perf, const void *body, size_t size,
+			  u32 what)
+{
+	struct perf_sample sample;
+	struct taken *t;
 
 	source_count(src, seen, 1);
 	if (perf_sample_parse(&perf->attr, body, size, &sample)) {
 		source_count(src, errors, 1);
 		return;
 	}
-	perf_chain_split(sample.chain, sample.chain_nr, perf->kernel, &bpf.kernel_nr, perf->user,
-			 &bpf.user_nr);
-	if (perf->unwind && sample.user.v) {
-		int n = perf_unwind(perf->unwind, &sample, REGS_MASK, perf->user,
-				    BPF_MAX_STACK_DEPTH);
-
-		if (n < 0)
-			source_count(src, errors, 1);
-		bpf.user_nr = n < 0 ? 0 : (u32)n;
-	}
-	task = task_find(perf, sample.pid, sample.tid);
-	bpf.kernel_ips = perf->kernel;
-	bpf.user_ips = perf->user;
-	bpf.pid = sample.pid;
-	bpf.tid = sample.tid;
-	bpf.uid = task->uid;
-	bpf.gid = task->gid;
-	memcpy(bpf.comm, task->comm, sizeof(bpf.comm));
-	bpf.has_counter = sample.has_counter;
-	bpf.counter = sample.counter;
-	bpf.enabled = sample.enabled;
-	bpf.running = sample.running;
-	memset(&ctx, 0, sizeof(ctx));
-	fill_regs(&ctx.regs, &sample);
-	ctx.sample_period = sample.period;
-	ctx.addr = sample.addr;
-	if (!source_run(src, &ctx, &bpf, &ret))
-		source_count(src, dropped, 1);
+	if (perf->nr_taken == STACKS_WINDOW)
+		run_answered(src, perf);
+	t = &perf->taken[(perf->first + perf->nr_taken) % STACKS_WINDOW];
+	fill_sample(perf, &sample, t);
+	t->asked = ask_for(src, perf, &sample, what, t);
+	if (t->asked || perf->nr_taken)
+		perf->nr_taken++;
+	else
+		run_sample(src, t);
 }
 
 static void record(struct source *src, struct perf *perf, const struct perf_event_header *header,
-		   const u8 *body)
+		   const u8 *body, u32 what)
 {
 	size_t size = header->size - sizeof(*header);
 	u64 lost;
 
 	switch (header->type) {
 	case PERF_RECORD_SAMPLE:
-		record_sample(src, perf, body, size);
+		record_sample(src, perf, body, size, what);
 		break;
 	case PERF_RECORD_LOST: /* { id, lost } */
 		if (size >= 16) {
@@ -487,7 +587,7 @@ static void record(struct source *src, struct perf *perf, const struct perf_even
 		}
 		break;
 	case PERF_RECORD_COMM:
-		record_comm(perf, body, size);
+		record_comm(perf, body, size, header->misc & PERF_RECORD_MISC_COMM_EXEC);
 		break;
 	case PERF_RECORD_FORK:
 		record_fork(perf, body, size);
@@ -511,7 +611,8 @@ static void drain(struct source *src, struct perf *perf, struct ring *ring)
 {
 	u64 head = __atomic_load_n(&ring->meta->data_head, __ATOMIC_ACQUIRE);
 	u64 tail = ring->meta->data_tail, in_burst = 0;
-	bool keep = !perf->unwind; /* unwinding takes long, and may read files */
+	u32 what = stacks_wanted(src, perf);
+	bool keep = !what && !perf->nr_taken; /* stacks are waited for, without a slot */
 	struct perf_event_header header;
 
 	if (keep)
@@ -525,7 +626,8 @@ static void drain(struct source *src, struct perf *perf, struct ring *ring)
 			break;
 		}
 		record(src, perf, &header,
-		       ring_bytes(ring, tail, header.size, (u8 *)perf->bounce) + sizeof(header));
+		       ring_bytes(ring, tail, header.size, (u8 *)perf->bounce) + sizeof(header),
+		       what);
 		tail += header.size;
 		__atomic_store_n(&ring->meta->data_tail, tail, __ATOMIC_RELEASE);
 		if (keep && ++in_burst % BURST == 0) {
@@ -565,6 +667,10 @@ static enum source_state perf_run(struct source *src)
 			if (fds[i].revents & (POLLHUP | POLLERR))
 				fds[i].fd = -1; /* that thread is gone: its ring serves others */
 		drain_all(src, perf);
+		while (perf->nr_taken && !source_stopping(src)) {
+			run_answered(src, perf);
+			drain_all(src, perf);
+		}
 	}
 	free(fds);
 	return gone ? SOURCE_ENDED : SOURCE_STOPPED;

@@ -258,6 +258,13 @@ static int source_thread(struct source *src)
 	return -err;
 }
 
+/* What a tail call leads to may ask for anything. */
+static void note_wants(struct source *src, const struct bpf_prog *prog)
+{
+	__atomic_store_n(&src->wants_build_ids, prog->wants_build_ids || prog->has_tail_call,
+			 __ATOMIC_RELAXED);
+}
+
 int source_start(struct source *src, struct bpf_prog *prog)
 {
 	int err = 0;
@@ -270,6 +277,7 @@ int source_start(struct source *src, struct bpf_prog *prog)
 		err = -errno;
 	src->prog = prog;
 	src->prog_type = prog->type;
+	note_wants(src, prog);
 	if (!err)
 		err = src->kind->open(src);
 	if (!err) {
@@ -293,8 +301,11 @@ int source_start(struct source *src, struct bpf_prog *prog)
 
 void source_replace(struct source *src, struct bpf_prog *prog)
 {
-	struct bpf_prog *old = bpf_rcu_xchg_pointer(src->prog, prog);
+	struct bpf_prog *old;
 
+	if (prog) /* before it runs */
+		note_wants(src, prog);
+	old = bpf_rcu_xchg_pointer(src->prog, prog);
 	if (old)
 		bpf_prog_put(old); /* freed after a grace period */
 }

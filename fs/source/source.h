@@ -87,6 +87,7 @@ struct source {
 	bool again; /* brought back after a restart of the server: `out` goes on */
 	struct bpf_prog *prog; /* RCU */
 	enum bpf_prog_type prog_type; /* of prog, as long as it runs */
+	bool wants_build_ids; /* prog may ask for a user stack as build ids */
 	struct source_stats stats; /* written by the source's thread */
 	enum source_state state;
 	char why[SOURCE_WHY_MAX];

@@ -1,94 +1,97 @@
 /*
- * perf_unwind.c - see perf_unwind.h
+ * unwind.c - see unwind.h
  *
  * A few processes are kept open (a Dwfl each: its modules and their frame tables); the one used longest ago goes. The
  * modules are read again when an address is in none of them (a library was loaded), at most once a second. The
- * files are opened through the process's own root, as the owner of the source.
+ * files are opened through the process's own root. Its directory in /proc is kept open, so that a number that
+ * became another process's gives an error and not that one's files.
  */
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <asm/perf_regs.h>
-#include "fs/source/perf_unwind.h"
-#include "fs/source/source.h"
+#include "fs/agent/unwind.h"
 
-#define KEPT 16
+#define KEPT 64
 
 struct process {
-	struct perf_unwind *owner;
-	pid_t pid;
+	struct unwind *owner;
+	pid_t pid; /* 0: a free place */
+	int proc; /* its directory in /proc */
 	Dwfl *dwfl;
 	u64 used;
 	time_t reported;
 	int err;
 };
 
-struct perf_unwind {
-	uid_t uid;
-	gid_t gid;
+struct unwind {
 	u64 clock;
 	struct process kept[KEPT];
 	/* the sample of the moment */
-	const struct perf_sample *sample;
-	u64 mask;
-	pid_t pid;
+	const struct stack_ask *ask;
 	u64 *ips;
 	u32 nr, max;
 };
 
-struct perf_unwind *perf_unwind_new(uid_t uid, gid_t gid)
+struct unwind *unwind_new(void)
 {
-	struct perf_unwind *u = calloc(1, sizeof(*u));
-
-	if (u) {
-		u->uid = uid;
-		u->gid = gid;
-	}
-	return u;
+	return calloc(1, sizeof(struct unwind));
 }
 
 static void forget(struct process *p)
 {
 	if (p->dwfl)
 		dwfl_end(p->dwfl);
+	if (p->pid && p->proc >= 0)
+		close(p->proc);
 	memset(p, 0, sizeof(*p));
 }
 
-void perf_unwind_free(struct perf_unwind *u)
+void unwind_forget(struct unwind *u, pid_t pid)
+{
+	for (u32 i = 0; i < KEPT; i++)
+		if (u->kept[i].pid == pid)
+			forget(&u->kept[i]);
+}
+
+void unwind_free(struct unwind *u)
 {
 	for (u32 i = 0; u && i < KEPT; i++)
 		forget(&u->kept[i]);
 	free(u);
 }
 
-static u64 reg(const struct perf_unwind *u, u32 nr)
+static u64 reg(const struct unwind *u, u32 nr)
 {
-	if (!(u->mask >> nr & 1))
+	if (!(u->ask->mask >> nr & 1))
 		return 0;
-	return u->sample->user.v[__builtin_popcountll(u->mask & ((1ULL << nr) - 1))];
+	return u->ask->words[__builtin_popcountll(u->ask->mask & ((1ULL << nr) - 1))];
 }
 
 /* ---- what libdw asks */
 
-/* Only the owner's own rights open the files that a process says it has mapped. */
 static int find_elf(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_Addr base,
 		    char **file_name, Elf **elf)
 {
 	struct process *p = *userdata ? *userdata : NULL;
 	char path[4200];
-	struct client_file file = {path, O_RDONLY, 0};
+	struct stat st;
 	int fd;
 
 	*file_name = NULL;
 	*elf = NULL;
 	if (!p || name[0] != '/')
 		return -1;
-	snprintf(path, sizeof(path), "/proc/%d/root%s", p->pid, name);
-	fd = client_open_file(p->owner->uid, p->owner->gid, &file);
-	if (fd < 0)
-		return -1;
-	*file_name = strdup(name);
+	snprintf(path, sizeof(path), "root%s", name);
+	fd = openat(p->proc, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd >= 0)
+		*file_name = strdup(name);
 	return fd;
 }
 
@@ -107,12 +110,12 @@ static const Dwfl_Callbacks dwfl_callbacks = {
 
 static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread)
 {
-	struct perf_unwind *u = ((struct process *)arg)->owner;
+	struct unwind *u = ((struct process *)arg)->owner;
 
 	if (*thread)
 		return 0;
 	*thread = arg;
-	return u->pid;
+	return (pid_t)u->ask->pid;
 }
 
 static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread)
@@ -124,15 +127,15 @@ static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread)
 /* Words of the copied stack; nothing else of the process is read. */
 static bool memory_read(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *arg)
 {
-	const struct perf_unwind *u = ((struct process *)arg)->owner;
-	u64 start = 0, size = u->sample->stack_size;
+	const struct unwind *u = ((struct process *)arg)->owner;
+	u64 start = 0, size = u->ask->stack_size;
 
 #ifdef __x86_64__
 	start = reg(u, PERF_REG_X86_SP);
 #endif
-	if (!u->sample->stack || size < 8 || addr < start || addr - start > size - 8)
+	if (size < 8 || addr < start || addr - start > size - 8)
 		return false;
-	memcpy(result, (const char *)u->sample->stack + (addr - start), 8);
+	memcpy(result, (const char *)u->ask->stack + (addr - start), 8);
 	return true;
 }
 
@@ -147,7 +150,7 @@ static bool set_registers(Dwfl_Thread *thread, void *arg)
 		PERF_REG_X86_R12, PERF_REG_X86_R13, PERF_REG_X86_R14, PERF_REG_X86_R15,
 		PERF_REG_X86_IP,
 	};
-	const struct perf_unwind *u = ((struct process *)arg)->owner;
+	const struct unwind *u = ((struct process *)arg)->owner;
 	Dwarf_Word words[ARRAY_SIZE(order)];
 
 	for (u32 i = 0; i < ARRAY_SIZE(order); i++)
@@ -175,27 +178,16 @@ static int set_userdata(Dwfl_Module *mod, void **userdata, const char *name, Dwa
 	return DWARF_CB_OK;
 }
 
-static int open_maps(void *arg, u32 i)
-{
-	int fd = open(arg, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 static int report(struct process *p)
 {
-	char path[64];
-	FILE *maps;
-	int fd, err;
+	int fd = openat(p->proc, "maps", O_RDONLY | O_CLOEXEC), err;
+	FILE *maps = fd < 0 ? NULL : fdopen(fd, "r");
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", p->pid);
-	err = client_open(p->owner->uid, p->owner->gid, open_maps, path, 1, &fd);
-	if (err || fd < 0)
-		return err ? err : fd;
-	maps = fdopen(fd, "r");
 	if (!maps) {
-		close(fd);
-		return -ENOMEM;
+		err = -errno;
+		if (fd >= 0)
+			close(fd);
+		return err;
 	}
 	dwfl_report_begin(p->dwfl);
 	err = dwfl_linux_proc_maps_report(p->dwfl, maps);
@@ -206,7 +198,23 @@ static int report(struct process *p)
 	return err ? -EIO : 0;
 }
 
-static struct process *find_process(struct perf_unwind *u, pid_t pid)
+static void begin(struct process *p, pid_t pid)
+{
+	char path[32];
+
+	p->pid = pid;
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	p->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	p->err = p->proc < 0 ? -errno : 0;
+	if (p->err)
+		return;
+	p->dwfl = dwfl_begin(&dwfl_callbacks);
+	p->err = p->dwfl ? report(p) : -ENOMEM;
+	if (!p->err && !dwfl_attach_state(p->dwfl, NULL, pid, &thread_callbacks, p))
+		p->err = -EIO;
+}
+
+static struct process *find_process(struct unwind *u, pid_t pid)
 {
 	struct process *p = &u->kept[0];
 
@@ -220,18 +228,14 @@ static struct process *find_process(struct perf_unwind *u, pid_t pid)
 	}
 	forget(p);
 	p->owner = u;
-	p->pid = pid;
 	p->used = ++u->clock;
-	p->dwfl = dwfl_begin(&dwfl_callbacks);
-	p->err = p->dwfl ? report(p) : -ENOMEM;
-	if (!p->err && !dwfl_attach_state(p->dwfl, NULL, pid, &thread_callbacks, p))
-		p->err = -EIO;
+	begin(p, pid);
 	return p;
 }
 
 static int frame(Dwfl_Frame *state, void *arg)
 {
-	struct perf_unwind *u = arg;
+	struct unwind *u = arg;
 	Dwarf_Addr pc;
 	bool activation;
 
@@ -241,19 +245,16 @@ static int frame(Dwfl_Frame *state, void *arg)
 	return DWARF_CB_OK;
 }
 
-int perf_unwind(struct perf_unwind *u, const struct perf_sample *sample, u64 mask, u64 *ips,
-		u32 max)
+int unwind_stack(struct unwind *u, const struct stack_ask *ask, u64 *ips, u32 max)
 {
 	struct process *p;
 	u64 pc = 0;
 
-	u->sample = sample;
-	u->mask = mask;
-	u->pid = (pid_t)sample->pid;
+	u->ask = ask;
 	u->ips = ips;
 	u->nr = 0;
 	u->max = max;
-	p = find_process(u, (pid_t)sample->pid);
+	p = find_process(u, (pid_t)ask->pid);
 #ifdef __x86_64__
 	pc = reg(u, PERF_REG_X86_IP);
 #endif
@@ -261,7 +262,7 @@ int perf_unwind(struct perf_unwind *u, const struct perf_sample *sample, u64 mas
 		p->err = report(p);
 	if (p->err)
 		return p->err;
-	dwfl_getthread_frames(p->dwfl, u->pid, frame, u);
+	dwfl_getthread_frames(p->dwfl, (pid_t)ask->pid, frame, u);
 	if (!u->nr && max) /* at least where it was */
 		ips[u->nr++] = pc;
 	return (int)u->nr;
