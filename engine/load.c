@@ -108,6 +108,24 @@ static int prog_finish(struct bpf_prog *prog, const struct bpf_verdict *verdict,
 	return err ? err : bpf_prog_publish(prog);
 }
 
+/* A refusal that the program itself is the reason of: its log says why. */
+static bool is_verdict(int err)
+{
+	return err && err != -EINTR && err != -ENOMEM;
+}
+
+static int check(const struct bpf_prog *prog, struct bpf_log *log, const volatile bool *cancel,
+		 struct bpf_verdict *verdict)
+{
+	bool later = log && log->level & BPF_LOG_ON_REFUSAL;
+	int err = bpf_check(prog, later ? NULL : log, cancel, verdict);
+
+	if (!later || !is_verdict(err))
+		return err;
+	bpf_verdict_free(verdict);
+	return bpf_check(prog, log, cancel, verdict);
+}
+
 static int prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 		     struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out)
 {
@@ -123,7 +141,7 @@ static int prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 	if (!prog)
 		return -ENOMEM;
 
-	err = bpf_check(prog, log, cancel, &verdict);
+	err = check(prog, log, cancel, &verdict);
 	if (!err) {
 		err = prog_finish(prog, &verdict, attr->no_jit);
 		if (err)
@@ -137,8 +155,6 @@ static int prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 		bpf_prog_put(prog);
 		return err;
 	}
-	if (log && log->len)
-		prog->log = strdup(log->buf); /* without it the log file is empty, no more */
 	*out = prog;
 	return 0;
 }
@@ -175,6 +191,15 @@ int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 				 : prog_load(attr, log, report, cancel, out);
 }
 
+int bpf_prog_log(const struct bpf_prog *prog, struct bpf_log *log, const volatile bool *cancel)
+{
+	struct bpf_verdict verdict;
+	int err = bpf_check(prog, log, cancel, &verdict);
+
+	bpf_verdict_free(&verdict);
+	return err == -EINTR || err == -ENOMEM ? err : 0;
+}
+
 int bpf_prog_create(const struct sock_filter *filter, u32 flen, struct bpf_log *log,
 		    struct bpf_prog **out)
 {
@@ -204,6 +229,12 @@ struct object_load {
 	struct bpf_loaded *out;
 	struct bpf_log logs; /* the full logs, appended to the report at the end */
 };
+
+static u32 object_log_level(const struct bpf_object_load_opts *opts)
+{
+	return opts && opts->log_level ? opts->log_level
+				       : BPF_LOG_LEVEL1 | BPF_LOG_STATS | BPF_LOG_ON_REFUSAL;
+}
 
 static int map_init_values(struct bpf_map *map, const struct bpf_object_map *def)
 {
@@ -302,7 +333,6 @@ static int load_prog(struct object_load *ld, u32 index)
 {
 	const struct bpf_object_prog *def = &ld->file->progs[index];
 	const struct bpf_object_load_opts *opts = ld->opts;
-	u32 level = opts && opts->log_level ? opts->log_level : BPF_LOG_LEVEL1 | BPF_LOG_STATS;
 	u32 map_cnt = ld->file->map_cnt;
 	__do_free struct bpf_insn *insns = malloc(max(def->insn_cnt, 1u) * sizeof(*insns));
 	__do_free struct bpf_map **used = malloc(max(map_cnt, 1u) * sizeof(struct bpf_map *));
@@ -332,7 +362,7 @@ static int load_prog(struct object_load *ld, u32 index)
 		.no_jit = opts && opts->no_jit,
 	};
 
-	bpf_log_init(&log, level, 0);
+	bpf_log_init(&log, object_log_level(opts), 0);
 	err = bpf_prog_load(&attr, &log, &ld->out->report, opts ? opts->cancel : NULL,
 			    &ld->out->progs[index]);
 	if (log.len)
@@ -465,7 +495,7 @@ int bpf_classic_load(const struct bpf_classic_text *text, const struct bpf_objec
 
 	memset(out, 0, sizeof(*out));
 	bpf_log_init(&out->report, 0, 0);
-	bpf_log_init(&log, opts->log_level, 0);
+	bpf_log_init(&log, object_log_level(opts), 0);
 	out->file = classic_file(text->name, attr.id);
 	out->maps = calloc(1, sizeof(*out->maps));
 	out->map_existing = calloc(1, sizeof(*out->map_existing));

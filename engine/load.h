@@ -23,6 +23,14 @@ int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 		  struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out);
 
 /*
+ * bpf_prog_log - the verifier's log of a program that was accepted
+ *
+ * Nobody reads most logs, so none is kept: the program is verified again, at log->level. -EINTR when *cancel became
+ * true, -ENOMEM.
+ */
+int bpf_prog_log(const struct bpf_prog *prog, struct bpf_log *log, const volatile bool *cancel);
+
+/*
  * bpf_object_load - make everything that an object describes
  *
  * All programs and maps, or none. The caller decides about maps: get_map is asked for each one and returns
@@ -36,7 +44,7 @@ struct bpf_object_load_opts {
 	/* The id for program `index`, 0 to let the engine choose. May be NULL. */
 	u32 (*get_prog_id)(void *priv);
 	void *priv;
-	u32 log_level;
+	u32 log_level; /* of the logs in the report; 0: level 1 of the program that is refused */
 	bool no_jit;
 	const volatile bool *cancel;
 };

@@ -374,7 +374,6 @@ static struct bpf_object_load_opts load_opts(struct load *load)
 		.get_map = load_get_map,
 		.get_prog_id = load_get_prog_id,
 		.priv = load,
-		.log_level = BPF_LOG_LEVEL1 | BPF_LOG_STATS,
 		.cancel = &load->req->cancel,
 	};
 }

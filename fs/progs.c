@@ -10,6 +10,7 @@
 #include "fs/tree.h"
 #include "core/disasm.h"
 #include "jit/jit.h"
+#include "load.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -221,19 +222,24 @@ static int jited_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 
 static int proglog_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
+	struct bpf_log log;
 	struct store_object *obj;
 	int err = store_of_node(node, &obj);
-	const char *text;
 
 	if (err)
 		return err;
-	text = obj->prog ? obj->prog->log : store_broken_log(obj);
-	if (obj->broken)
-		fs_text_printf(out, "%s\n", obj->broken);
-	if (text)
-		fs_text_append(out, text, strlen(text));
+	if (obj->broken) {
+		const char *text = store_broken_log(obj);
+
+		fs_text_printf(out, "%s\n%s", obj->broken, text ? text : "");
+	} else if (obj->prog) {
+		bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS, 0);
+		err = bpf_prog_log(obj->prog, &log, &req->cancel);
+		fs_text_append(out, bpf_log_text(&log), log.len);
+		bpf_log_free(&log);
+	}
 	store_put(obj);
-	return 0;
+	return err;
 }
 
 static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
@@ -257,7 +263,13 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 SHOW_OPS(info_ops, info_show);
 SHOW_OPS(xlated_ops, xlated_show);
 SHOW_OPS(jited_ops, jited_show);
-SHOW_OPS(proglog_ops, proglog_show);
+/* Verifies: as long as a load. */
+static const struct fs_node_ops proglog_ops = {
+	.name = "proglog_ops",
+	.type = S_IFREG,
+	.slow = true,
+	.show = proglog_show,
+};
 SHOW_OPS(stats_ops, stats_show);
 
 /* ---- M/progs/<prog> */

@@ -362,7 +362,7 @@ static int load_again(const struct bpf_image *image, u32 id, struct bpf_map **ma
 	struct bpf_log log;
 	int err = 0;
 
-	bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS, 0);
+	bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS | BPF_LOG_ON_REFUSAL, 0);
 	attr.id = id;
 	attr.maps = maps;
 	attr.btf = NULL;

@@ -441,7 +441,7 @@ static int name_maps(struct bpf_insn *copy, uint32_t cnt, uint64_t *tokens, uint
 EXPORT int ubpfc_prog_load(enum bpf_prog_type prog_type, const struct bpf_insn *insns, int insn_len,
 			   const char *license)
 {
-	struct ubpffs_prog_load load = {.prog_type = prog_type, .log_level = 1};
+	struct ubpffs_prog_load load = {.prog_type = prog_type, .log_level = 1 | UBPFFS_LOG_ON_REFUSAL};
 	struct {
 		struct ubpffs_load_result result;
 		char log[UBPFC_LOG_SIZE];

@@ -95,6 +95,8 @@ struct ubpffs_prog_run {
 	__u32 duration; /* out: ns a run */
 };
 
+#define UBPFFS_LOG_ON_REFUSAL 16
+
 /*
  * After the structure come, in this order and without gaps: the instructions, `map_cnt` tokens (__u64), and
  * the license, NUL-terminated. An LD_IMM64 names a map by BPF_PSEUDO_MAP_IDX or
@@ -106,7 +108,7 @@ struct ubpffs_prog_load {
 	__u32 insn_cnt;
 	__u32 map_cnt;
 	__u32 license_len; /* with its NUL */
-	__u32 log_level;
+	__u32 log_level; /* as bpf(2)'s; | UBPFFS_LOG_ON_REFUSAL: only of a program that is refused */
 	__u32 prog_flags;
 	__u32 reserved; /* 0 */
 	char prog_name[BPF_OBJ_NAME_LEN];

@@ -27,7 +27,7 @@ extern "C" {
 
 #define UBPFC_LOG_SIZE 65536
 
-/* The verifier's log of this thread's last ubpfc_prog_load(), NUL-terminated; "" when there was nothing to say. */
+/* The verifier's log of this thread's last ubpfc_prog_load() when it was refused, NUL-terminated; else "". */
 extern __thread char ubpfc_log_buf[UBPFC_LOG_SIZE];
 
 /* ---- the mount */

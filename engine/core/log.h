@@ -17,6 +17,11 @@
 #define BPF_LOG_LEVEL2 2 /* every instruction */
 #define BPF_LOG_STATS  4
 #define BPF_LOG_LEVEL  (BPF_LOG_LEVEL1 | BPF_LOG_LEVEL2)
+/*
+ * Ours: only of a program that is refused. It is verified silently first, because formatting the text costs several
+ * times the proof.
+ */
+#define BPF_LOG_ON_REFUSAL 16
 
 struct bpf_log {
 	char *buf; /* NUL-terminated when len > 0; owned */

@@ -156,7 +156,6 @@ static void prog_free(struct bpf_prog *prog)
 	free(prog->subprogs);
 	free(prog->func_info);
 	free(prog->line_info);
-	free(prog->log);
 	bpf_btf_put(prog->btf);
 	free(prog);
 	__atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);

@@ -133,7 +133,6 @@ struct bpf_prog {
 	struct bpf_line_info *line_info;
 	u32 line_info_cnt;
 
-	char *log; /* the verifier's, kept for the log file; owned */
 
 	u64 run_cnt, run_time_ns; /* relaxed counters */
 

@@ -101,23 +101,45 @@ static void a_rejected_program_leaves_nothing(void **state)
 	assert_int_equal(live(), 0);
 }
 
-static void the_log_is_kept_with_the_program(void **state)
+static void the_log_of_an_accepted_program_is_made_again(void **state)
 {
 	const struct bpf_prog_load_attr attr = {
 		.prog_type = BPF_PROG_TYPE_XDP, .insns = two, .insn_cnt = 2, .no_jit = true};
+	struct bpf_log log, again;
 	struct bpf_prog *prog;
-	struct bpf_log log;
 
 	bpf_log_init(&log, 2, 0);
+	bpf_log_init(&again, 2, 0);
 	assert_int_equal(bpf_prog_load(&attr, &log, NULL, NULL, &prog), 0);
-	assert_string_equal(prog->log, bpf_log_text(&log));
-	assert_non_null(strstr(prog->log, "(b7) r0 = 2"));
+	assert_int_equal(bpf_prog_log(prog, &again, NULL), 0);
+	assert_string_equal(bpf_log_text(&again), bpf_log_text(&log));
+	assert_non_null(strstr(bpf_log_text(&log), "(b7) r0 = 2"));
+	bpf_log_free(&again);
 	assert_int_equal(prog->jited_len, 0);
 	assert_null(prog->jit);
 	assert_ptr_equal(prog->bpf_func, bpf_interp_run);
 	assert_int_equal(prog->verified_insns, 2);
 	bpf_log_free(&log);
 	bpf_prog_put(prog);
+	assert_int_equal(live(), 0);
+}
+
+static void a_log_on_refusal_is_empty_for_an_accepted_program(void **state)
+{
+	struct bpf_insn bad[] = {BPF_MOV64_REG(BPF_REG_0, BPF_REG_5), BPF_EXIT_INSN()};
+	struct bpf_prog_load_attr attr = {
+		.prog_type = BPF_PROG_TYPE_XDP, .insns = two, .insn_cnt = 2, .no_jit = true};
+	struct bpf_prog *prog;
+	struct bpf_log log;
+
+	bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_ON_REFUSAL, 0);
+	assert_int_equal(bpf_prog_load(&attr, &log, NULL, NULL, &prog), 0);
+	assert_string_equal(bpf_log_text(&log), "");
+	bpf_prog_put(prog);
+	attr.insns = bad;
+	assert_int_equal(bpf_prog_load(&attr, &log, NULL, NULL, &prog), -EACCES);
+	assert_non_null(strstr(bpf_log_text(&log), "R5 !read_ok"));
+	bpf_log_free(&log);
 	assert_int_equal(live(), 0);
 }
 
@@ -629,7 +651,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attributes_are_checked),
 		cmocka_unit_test(a_rejected_program_leaves_nothing),
-		cmocka_unit_test(the_log_is_kept_with_the_program),
+		cmocka_unit_test(the_log_of_an_accepted_program_is_made_again),
+		cmocka_unit_test(a_log_on_refusal_is_empty_for_an_accepted_program),
 		cmocka_unit_test(every_object_is_loaded_whole_or_not_at_all),
 		cmocka_unit_test(a_report_names_the_source_line),
 		cmocka_unit_test(data_sections_are_filled_and_frozen),
