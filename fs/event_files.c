@@ -16,6 +16,86 @@
 #include "fs/perm.h"
 #include "fs/tree.h"
 
+/* ---- a write that starts the source: it is answered when that has worked, or not */
+
+struct starter {
+	struct fs_req *req;
+	struct fs_node *dir;
+	struct pending *pending; /* of the open: dropped if it fails */
+	size_t len; /* of the write */
+	struct source_def def; /* to be kept: an attribute was written */
+	struct store_object *obj; /* to be kept, or NULL: a program was attached */
+};
+
+static void starter_free(struct starter *s)
+{
+	source_def_free(&s->def);
+	store_put(s->obj);
+	free(s);
+}
+
+static void start_cancel(void *start)
+{
+	event_run_cancel(start);
+}
+
+static void start_done(void *arg, int err, const char *why)
+{
+	struct starter *s = arg;
+
+	if (err == -ECANCELED && fs_cancelled(s->req))
+		err = -EINTR;
+	if (err) {
+		fs_error(s->req, -err, "%s", why);
+		pending_drop(s->pending, s->pending->len);
+	} else {
+		tree_wrlock();
+		err = s->obj ? event_attach_link(s->dir->fd, s->obj)
+			     : event_def_write(s->dir->fd, &s->def);
+		tree_unlock();
+		if (err) /* it is all or nothing */
+			event_run_stop(s->dir->ino);
+	}
+	fs_finish(s->req, err ? err : (ssize_t)s->len);
+	starter_free(s);
+}
+
+/* event_run_lock() held. FS_LATER, or -errno. obj: the program is new, else the definition is. */
+static int __start(struct fs_open *open, struct fs_req *req, size_t len,
+		   const struct source_def *def, struct bpf_prog *prog, struct store_object *obj)
+{
+	struct starter *s = calloc(1, sizeof(*s));
+	struct event_start *start;
+	int err;
+
+	if (!s || source_def_copy(&s->def, def)) {
+		free(s);
+		return -ENOMEM;
+	}
+	s->req = req;
+	s->dir = fs_node_place(open->node);
+	s->pending = open->priv;
+	s->len = len;
+	if (obj) {
+		store_get(obj);
+		s->obj = obj;
+	}
+	err = event_run_start(s->dir->ino, s->dir->fd, def, prog, false, start_done, s, &start);
+	if (err) {
+		starter_free(s);
+		return err;
+	}
+	fs_later(req, start_cancel, start);
+	return FS_LATER;
+}
+
+static int refuse_starting(struct fs_req *req)
+{
+	return fs_error(req, EBUSY,
+			"the source is being started, which waits for what it names: echo > attach "
+			"stops it");
+}
+
 /* ---- attributes */
 
 static int attr_open(struct fs_open *open, struct fs_req *req)
@@ -60,12 +140,12 @@ static int check_owner(struct fs_node *dir, struct fs_req *req)
 		st.st_uid);
 }
 
-/* event_run_lock() held: a new value (NULL: none) for one attribute; it may be the one that starts the source. */
-static int __attr_set(struct fs_node *dir, struct fs_req *req, enum source_attr attr,
-		      const char *value)
+/* event_run_lock() held: a new value (NULL: none) for one attribute; it may be the one that starts the source: FS_LATER. */
+static int __attr_set(struct fs_open *open, struct fs_req *req, size_t len, const char *value)
 {
+	struct fs_node *dir = fs_node_place(open->node);
+	enum source_attr attr = open->node->attr->arg;
 	struct store_object *obj = NULL;
-	char why[SOURCE_WHY_MAX] = "";
 	struct source_def def;
 	int err = event_def_read(dir->fd, &def);
 
@@ -77,6 +157,8 @@ static int __attr_set(struct fs_node *dir, struct fs_req *req, enum source_attr 
 	else if (attr != SOURCE_TYPE && !def.value[SOURCE_TYPE])
 		err = fs_error(req, EINVAL,
 			       "the type comes first: echo perf > type (or pcap, timer)");
+	else if (event_starting(dir->ino))
+		err = refuse_starting(req);
 	else if (event_running(dir->ino))
 		err = fs_error(req, EBUSY,
 			       "the source is running and its attributes are fixed: stop it first "
@@ -84,10 +166,8 @@ static int __attr_set(struct fs_node *dir, struct fs_req *req, enum source_attr 
 	if (!err)
 		err = source_def_set(&def, attr, value);
 	if (!err && !event_missing(&def) && !event_attached(dir->fd, &obj)) {
-		err = obj->prog ? event_run_start(dir->ino, dir->fd, &def, obj->prog, false, why)
-				: -EBADMSG;
-		if (err)
-			fs_error(req, -err, "%s", why[0] ? why : "the attached program is broken");
+		err = obj->prog ? __start(open, req, len, &def, obj->prog, NULL)
+				: fs_error(req, EBADMSG, "the attached program is broken");
 		store_put(obj);
 	}
 	if (!err) {
@@ -140,11 +220,11 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 		else if (ret < 0)
 			fs_error(req, -ret, "%s", why);
 		else if (ret > 0)
-			ret = __attr_set(dir, req, attr, value[0] ? value : NULL);
+			ret = __attr_set(open, req, len, value[0] ? value : NULL);
 	}
-	event_run_unlock();
-	if (line || ret < 0)
+	if (line || (ret < 0 && ret != FS_LATER))
 		pending_drop(p, p->len);
+	event_run_unlock(); /* from here on a request that is answered later may be gone */
 	return ret < 0 ? ret : (ssize_t)len;
 }
 
@@ -195,56 +275,47 @@ static int __detach(struct fs_node *dir)
 	return err;
 }
 
-/* event_run_lock() held. A running source goes on with the new program, without a gap; else this may start it. */
-static int __attach(struct fs_node *dir, struct fs_req *req, const struct source_def *def,
-		    struct store_object *obj)
+/* event_run_lock() held. A running source goes on with the new program, without a gap; else this may start it: FS_LATER. */
+static int __attach(struct fs_open *open, struct fs_req *req, size_t len,
+		    const struct source_def *def, struct store_object *obj)
 {
-	char why[SOURCE_WHY_MAX] = "";
-	int err = 0;
+	struct fs_node *dir = fs_node_place(open->node);
+	int err;
 
+	if (event_starting(dir->ino))
+		return refuse_starting(req);
 	if (!event_run_replace(dir->ino, obj->prog) && !event_missing(def))
-		err = event_run_start(dir->ino, dir->fd, def, obj->prog, false, why);
-	if (err)
-		return fs_error(req, -err, "%s", why[0] ? why : strerror(-err));
+		return __start(open, req, len, def, obj->prog, obj);
 	tree_wrlock();
 	err = event_attach_link(dir->fd, obj);
 	tree_unlock();
 	return err;
 }
 
-static int attach_set(struct fs_node *dir, struct fs_req *req, const char *name)
+/* event_run_lock() held. */
+static int __attach_set(struct fs_open *open, struct fs_req *req, size_t len, const char *name,
+			struct store_object *obj)
 {
+	struct fs_node *dir = fs_node_place(open->node);
 	const struct source_kind *kind;
-	struct store_object *obj;
 	struct source_def def;
 	int err;
 
-	if (!*name) {
-		event_run_lock();
-		err = __detach(dir);
-		event_run_unlock();
-		return err;
-	}
-	err = perm_resolve(req, STORE_PROG, name, R_OK, &obj);
+	if (!obj)
+		return __detach(dir);
+	err = event_def_read(dir->fd, &def);
 	if (err)
 		return err;
-	event_run_lock();
-	err = event_def_read(dir->fd, &def);
-	if (!err) {
-		kind = source_kind_of(&def);
-		if (!kind)
-			err = fs_error(req, EINVAL,
-				       "the type comes first: echo perf > type (or pcap, timer)");
-		else if (!kind->accepts(obj->prog->type))
-			err = fs_error(req, EINVAL, "%s is a %s program: a %s source runs %s", name,
-				       bpf_prog_type_name(obj->prog->type), kind->name,
-				       kind->accepted);
-		else
-			err = __attach(dir, req, &def, obj);
-		source_def_free(&def);
-	}
-	event_run_unlock();
-	store_put(obj);
+	kind = source_kind_of(&def);
+	if (!kind)
+		err = fs_error(req, EINVAL,
+			       "the type comes first: echo perf > type (or pcap, timer)");
+	else if (!kind->accepts(obj->prog->type))
+		err = fs_error(req, EINVAL, "%s is a %s program: a %s source runs %s", name,
+			       bpf_prog_type_name(obj->prog->type), kind->name, kind->accepted);
+	else
+		err = __attach(open, req, len, &def, obj);
+	source_def_free(&def);
 	return err;
 }
 
@@ -253,6 +324,7 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 {
 	struct fs_node *dir = fs_node_place(open->node);
 	struct pending *p = open->priv;
+	struct store_object *obj = NULL;
 	char name[PATH_MAX];
 	size_t n;
 	bool line;
@@ -271,9 +343,14 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 	snprintf(name, sizeof(name), "%.*s", (int)n, p->buf);
 	if (!n && !line)
 		return (ssize_t)len;
-	ret = attach_set(dir, req, name);
-	if (line || ret)
+	ret = n ? perm_resolve(req, STORE_PROG, name, R_OK, &obj) : 0;
+	event_run_lock();
+	if (!ret)
+		ret = __attach_set(open, req, len, name, obj);
+	if (line || (ret && ret != FS_LATER))
 		pending_drop(p, p->len);
+	event_run_unlock(); /* from here on a request that is answered later may be gone */
+	store_put(obj);
 	return ret ? ret : (ssize_t)len;
 }
 
@@ -291,7 +368,7 @@ const struct fs_node_ops event_attach_ops = {
 
 static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
-	static const char *const states[] = {"stopped", "running", "ended", "failed"};
+	static const char *const states[] = {"stopped", "starting", "running", "ended", "failed"};
 	struct fs_node *dir = fs_node_place(node);
 	struct source_stats stats = {0};
 	const char *lacks, *state = "stopped";

@@ -5,16 +5,32 @@
 #include <stdio.h>
 #include "fs/event_def.h"
 #include "fs/event_run.h"
+#include "fs/worker.h"
 
 struct event_dir { /* one directory that has, or had, a source */
 	u64 ino;
 	int fd; /* O_PATH of the directory: keeps the inode number ours */
-	struct source *src;
+	struct source *src; /* that runs, or ran */
+	struct event_start *start; /* under way, or NULL */
 	struct event_dir *next;
 };
 
+struct event_start {
+	struct event_dir *dir; /* NULL: nobody wants it any more */
+	struct source *src;
+	struct source_def def;
+	bool again, had_ended, cancelled;
+	int err; /* of the source's own start */
+	event_done_fn *done;
+	void *arg;
+	struct worker_job work;
+};
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t start_done = PTHREAD_COND_INITIALIZER;
 static struct event_dir *dirs;
+static u32 nr_starts;
+static bool no_more;
 
 void event_run_lock(void)
 {
@@ -35,7 +51,7 @@ static struct event_dir *find_dir(u64 ino)
 	return dir;
 }
 
-/* On the source's thread: there is nothing more to see. */
+/* On the source's thread, or when it has come to its end: there is nothing more to see. */
 static void source_ended(void *arg)
 {
 	const struct event_dir *dir = arg;
@@ -43,8 +59,19 @@ static void source_ended(void *arg)
 	event_ended_set(dir->fd);
 }
 
+void event_run_cancel(struct event_start *start)
+{
+	__atomic_store_n(&start->cancelled, true, __ATOMIC_RELEASE);
+	source_cancel(start->src);
+}
+
 static void stop_dir(struct event_dir *dir)
 {
+	if (dir && dir->start) {
+		event_run_cancel(dir->start);
+		dir->start->dir = NULL;
+		dir->start = NULL;
+	}
 	if (dir && dir->src)
 		source_stop(dir->src);
 }
@@ -90,47 +117,127 @@ static struct event_dir *make_dir(u64 ino, int dirfd)
 	return dir;
 }
 
+/* ---- starting */
+
+static void start_free(struct event_start *start)
+{
+	if (!start)
+		return;
+	source_free(start->src);
+	source_def_free(&start->def);
+	free(start);
+}
+
+static void __start_end(struct event_start *start)
+{
+	struct event_dir *dir = start->dir;
+	char why[SOURCE_WHY_MAX] = "";
+	struct source *src = start->src;
+	int err = start->err;
+
+	if (!dir || __atomic_load_n(&start->cancelled, __ATOMIC_ACQUIRE))
+		err = -ECANCELED;
+	if (err) {
+		source_stop(src);
+		snprintf(why, sizeof(why), "%s",
+			 err == -ECANCELED ? "the source was stopped while it started" : src->why);
+	}
+	if (dir)
+		dir->start = NULL;
+	if (dir && (!err || start->again)) {
+		source_free(dir->src);
+		dir->src = src;
+		start->src = NULL;
+	}
+	if (!err) {
+		event_since_set(dir->fd, &start->def);
+		source_on_end(src, source_ended, dir);
+	} else if (dir && start->had_ended) {
+		event_ended_set(dir->fd);
+	}
+	start->done(start->arg, err, why);
+	start_free(start);
+	nr_starts--;
+	pthread_cond_broadcast(&start_done);
+}
+
+static void start_end(struct worker_job *work)
+{
+	event_run_lock();
+	__start_end(container_of(work, struct event_start, work));
+	event_run_unlock();
+}
+
+/* On the source's thread, which goes on. */
+static void source_started(void *arg, int err)
+{
+	struct event_start *start = arg;
+
+	start->err = err;
+	start->work.run = start_end;
+	worker_submit(&start->work);
+}
+
+static struct event_start *start_new(int dirfd, const struct source_def *def)
+{
+	struct event_start *start = calloc(1, sizeof(*start));
+	struct stat st;
+
+	if (start && !fstatat(dirfd, "", &st, AT_EMPTY_PATH) && !source_def_copy(&start->def, def))
+		start->src = source_new(def, st.st_uid, st.st_gid);
+	if (start && start->src)
+		return start;
+	start_free(start);
+	return NULL;
+}
+
 int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf_prog *prog,
-		    bool again, char *why)
+		    bool again, event_done_fn *done, void *arg, struct event_start **out)
 {
 	struct event_dir *dir = make_dir(ino, dirfd);
-	struct source *src;
-	bool had_ended;
-	struct stat st;
+	struct event_start *start;
 	int err;
 
-	if (!dir || fstatat(dirfd, "", &st, AT_EMPTY_PATH))
-		return -ENOMEM;
-	src = source_new(def, st.st_uid, st.st_gid);
-	if (!src)
+	if (no_more)
+		return -ECANCELED;
+	start = dir ? start_new(dirfd, def) : NULL;
+	if (!start)
 		return -ENOMEM;
 	stop_dir(dir);
-	had_ended = event_ended_clear(dirfd);
-	src->again = again;
-	src->ended = source_ended;
-	src->ended_arg = dir;
+	start->dir = dir;
+	start->again = start->src->again = again;
+	start->had_ended = event_ended_clear(dirfd);
+	start->done = done;
+	start->arg = arg;
+	start->src->started = source_started;
+	start->src->started_arg = start;
 	bpf_prog_inc(prog);
-	err = source_start(src, prog);
-	if (!err) {
-		event_since_set(dirfd, def);
-	} else {
-		bpf_prog_put(prog);
-		snprintf(why, SOURCE_WHY_MAX, "%s", src->why);
-		if (had_ended)
+	err = source_start(start->src, prog);
+	if (err) {
+		if (start->had_ended)
 			source_ended(dir);
-		if (!again) { /* the writer is told, and all is as before */
-			source_free(src);
-			return err;
-		}
+		start_free(start);
+		return err;
 	}
-	source_free(dir->src);
-	dir->src = src;
-	return err;
+	dir->start = start;
+	nr_starts++;
+	if (out)
+		*out = start;
+	return 0;
 }
+
+/* ---- */
 
 bool event_running(u64 ino)
 {
 	return is_running(find_dir(ino));
+}
+
+bool event_starting(u64 ino)
+{
+	const struct event_dir *dir = find_dir(ino);
+
+	return dir && dir->start;
 }
 
 bool event_run_replace(u64 ino, struct bpf_prog *prog)
@@ -153,6 +260,10 @@ bool event_run_state(u64 ino, enum source_state *state, struct source_stats *sta
 {
 	const struct event_dir *dir = find_dir(ino);
 
+	if (dir && dir->start) {
+		*state = SOURCE_STARTING;
+		return true;
+	}
 	if (!dir || !dir->src)
 		return false;
 	*state = source_state(dir->src);
@@ -160,6 +271,18 @@ bool event_run_state(u64 ino, enum source_state *state, struct source_stats *sta
 	if (*state == SOURCE_FAILED)
 		snprintf(why, SOURCE_WHY_MAX, "%s", dir->src->why);
 	return true;
+}
+
+void event_run_no_more(void)
+{
+	event_run_lock();
+	no_more = true;
+	for (struct event_dir *dir = dirs; dir; dir = dir->next)
+		if (dir->start)
+			event_run_cancel(dir->start);
+	while (nr_starts)
+		pthread_cond_wait(&start_done, &lock);
+	event_run_unlock();
 }
 
 void event_run_forget_all(void)

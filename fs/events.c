@@ -195,11 +195,18 @@ const struct fs_node_ops events_dir_ops = {
 
 /* ---- the server's start and end */
 
+static void started_again(void *name, int err, const char *why)
+{
+	if (err && err != -ECANCELED)
+		fs_warn("events/%s could not be started again: %s", (char *)name, why);
+	free(name);
+}
+
 static void start_again(int dirfd, u64 ino, const char *name)
 {
 	struct store_object *obj = NULL;
-	char why[SOURCE_WHY_MAX] = "";
 	struct source_def def = {0};
+	char *copy = NULL;
 	int err = event_ended(dirfd), same;
 
 	if (err > 0)
@@ -218,15 +225,19 @@ static void start_again(int dirfd, u64 ino, const char *name)
 			err = same;
 		} else if (!obj->prog) {
 			err = -EBADMSG;
-			snprintf(why, sizeof(why), "its program is broken");
 		} else {
-			err = event_run_start(ino, dirfd, &def, obj->prog, true, why);
+			copy = strdup(name);
+			err = copy ? event_run_start(ino, dirfd, &def, obj->prog, true,
+						     started_again, copy, NULL)
+				   : -ENOMEM;
 		}
 		store_put(obj);
 	}
-	if (err)
+	if (err) {
 		fs_warn("events/%s could not be started again: %s", name,
-			why[0] ? why : strerror(-err));
+			err == -EBADMSG ? "its program is broken" : strerror(-err));
+		free(copy);
+	}
 	source_def_free(&def);
 }
 
@@ -262,7 +273,13 @@ void events_start(void)
 	tree_names_free(&names);
 }
 
+void events_end_starts(void)
+{
+	event_run_no_more();
+}
+
 void events_stop(void)
 {
+	event_run_no_more(); /* there may have been no mount */
 	event_run_forget_all();
 }

@@ -24,6 +24,16 @@ static bool waitq_take(struct fs_job *job, struct fs_waitq *waitq)
 	return taken;
 }
 
+/* Either this sees the function, or fs_later() that the request is cancelled. */
+static void job_cancel_later(struct fs_job *job)
+{
+	void (*later)(void *) = __atomic_load_n(&job->later, __ATOMIC_SEQ_CST);
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (later)
+		later(job->later_arg);
+}
+
 void job_interrupt(fuse_req_t fuse, void *data)
 {
 	struct fs_job *job = data;
@@ -32,6 +42,7 @@ void job_interrupt(fuse_req_t fuse, void *data)
 	if (job->open->node->ops->cancel_on_kill_only && !watch_killed(&job->watch))
 		return;
 	watch_cancel(&job->watch);
+	job_cancel_later(job);
 	if (waitq && waitq_take(job, waitq)) {
 		fs_uncount(parked);
 		worker_submit(&job->work);
@@ -182,18 +193,50 @@ static bool job_read(struct fs_job *job)
 	return true;
 }
 
-static void job_write(struct fs_job *job)
+static void job_answer(struct fs_job *job)
 {
+	if (job->answer < 0)
+		fuse_reply_err(job->fuse, fs_fuse_error(&job->req, job->answer));
+	else
+		fuse_reply_write(job->fuse, job->answer);
+}
+
+/* False: it is answered later, and is not this thread's any more. */
+static bool job_write(struct fs_job *job)
+{
+	struct fs_open *open = job->open;
 	ssize_t n;
 
-	pthread_mutex_lock(&job->open->lock);
-	n = fs_open_write(job->open, &job->req, job->buf, job->size, job->off);
-	pthread_mutex_unlock(&job->open->lock);
+	pthread_mutex_lock(&open->lock);
+	n = fs_open_write(open, &job->req, job->buf, job->size, job->off);
+	pthread_mutex_unlock(&open->lock);
+	if (n == FS_LATER)
+		return false;
 	job_settle(job);
-	if (n < 0)
-		fuse_reply_err(job->fuse, fs_fuse_error(&job->req, n));
-	else
-		fuse_reply_write(job->fuse, n);
+	job->answer = n;
+	job_answer(job);
+	return true;
+}
+
+void fs_later(struct fs_req *req, void (*cancel)(void *arg), void *arg)
+{
+	struct fs_job *job = container_of(req, struct fs_job, req);
+
+	job->later_arg = arg;
+	__atomic_store_n(&job->later, cancel, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (fs_cancelled(req))
+		cancel(arg);
+}
+
+void fs_finish(struct fs_req *req, ssize_t n)
+{
+	struct fs_job *job = container_of(req, struct fs_job, req);
+
+	job_settle(job);
+	job->what = JOB_ANSWER;
+	job->answer = n;
+	worker_submit(&job->work);
 }
 
 static void job_flush(struct fs_job *job)
@@ -247,7 +290,14 @@ void job_run(struct worker_job *work)
 		done = job_read(job);
 		break;
 	case JOB_WRITE:
-		job_write(job);
+		if (!job_write(job))
+			return; /* the open's next requests wait for fs_finish(), too */
+		break;
+	case JOB_ANSWER:
+		/* The thread that ran the handler has left it: after this the open may go. */
+		pthread_mutex_lock(&open->lock);
+		pthread_mutex_unlock(&open->lock);
+		job_answer(job);
 		break;
 	case JOB_FLUSH:
 		job_flush(job);

@@ -15,7 +15,7 @@
 #include "fs/fuse.h"
 #include "fs/watch.h"
 
-enum job_what { JOB_READ, JOB_WRITE, JOB_FLUSH, JOB_RELEASE, JOB_IOCTL };
+enum job_what { JOB_READ, JOB_WRITE, JOB_FLUSH, JOB_RELEASE, JOB_IOCTL, JOB_ANSWER };
 
 struct fs_job {
 	struct worker_job work;
@@ -31,6 +31,9 @@ struct fs_job {
 	size_t size, out_len;
 	off_t off;
 	unsigned int cmd;
+	void (*later)(void *arg); /* fs_later(): the caller has given up */
+	void *later_arg;
+	ssize_t answer; /* JOB_ANSWER: a write's */
 };
 
 struct fs_poller {

@@ -251,6 +251,7 @@ static int run_mounted(struct fuse_args *args, const char *mountpoint)
 			ret = serve(se);
 			/* What runs is answered while there is somebody to answer to. */
 			watch_stop();
+			events_end_starts();
 			worker_stop();
 			passthrough_stop();
 			fuse_session_unmount(se);
@@ -292,6 +293,8 @@ static int run_server(struct fuse_args *args, const struct options *options, con
 	char *why = NULL;
 	int err = tree_open(options->state, &why), ret = 1;
 
+	if (!err)
+		err = agent_refuse(tree.dir_fd);
 	if (err) {
 		fprintf(stderr, "ubpffs: %s\n", why ? why : strerror(-err));
 		free(why);

@@ -125,7 +125,7 @@ struct fs_node_ops {
 	int (*show)(struct fs_node *node, struct fs_req *req, struct fs_text *out);
 	/* Others: bytes at an offset; returns how many, 0 at the end. */
 	ssize_t (*read)(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
-	/* Returns len, or -errno. `off` is the file offset (with O_APPEND: anything). */
+	/* Returns len, -errno, or FS_LATER. `off` is the file offset (with O_APPEND: anything). */
 	ssize_t (*write)(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			 off_t off);
 	/* One descriptor was closed; the description may live on. Never ends anything (design 2). */
@@ -220,6 +220,15 @@ int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void
 		  struct fs_node **out);
 /* The directory of the state tree that an attribute or keyed node is under, or the node itself. */
 struct fs_node *fs_node_place(struct fs_node *node);
+
+/*
+ * A write of a slow kind that would have to wait calls fs_later(), returns FS_LATER, and is answered by fs_finish(), with what it
+ * would have returned, from any thread. Until then requests of the same open wait, and no thread does. cancel(arg) is called, from
+ * any thread and more than once, when the caller gives up; not after fs_finish() has returned.
+ */
+#define FS_LATER (-4096)
+void fs_later(struct fs_req *req, void (*cancel)(void *arg), void *arg);
+void fs_finish(struct fs_req *req, ssize_t n);
 
 /* M/log: note a failure for the caller and return -err. `fmt` says why and what to do; no newline. */
 int fs_error(struct fs_req *req, int err, const char *fmt, ...)

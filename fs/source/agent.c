@@ -21,6 +21,7 @@
 #define MAX_CHILDREN 4096
 #define SOCK_FD	     3
 #define MAX_MEMORY   (2ULL << 30)
+#define LINGER_MS    1000
 #define SOCK_BUFFER  (512 << 10)
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -33,6 +34,8 @@ static agent_service_fn *const services[AGENT_SERVICE_NR] = {
 	[AGENT_PERF] = perf_service,
 	[AGENT_STACKS] = stacks_service,
 	[AGENT_SYMBOLS] = symbols_service,
+	[AGENT_CAPTURE] = capture_service,
+	[AGENT_OUT] = out_service,
 };
 
 struct request { /* then the groups, then the argument */
@@ -41,6 +44,10 @@ struct request { /* then the groups, then the argument */
 	gid_t gid;
 	s32 nr_groups;
 	u32 len;
+	struct state_id {
+		dev_t dev;
+		ino_t ino;
+	} state;
 };
 
 union fd_message {
@@ -87,11 +94,12 @@ static ssize_t recv_message(int sock, void *buf, size_t size, int *fd, int flags
 
 	if (fd)
 		*fd = -1;
+	/* ECONNRESET comes once, before what the other end said last, when it left something unread. */
 	do
 		ret = recvmsg(sock, &msg, flags | MSG_CMSG_CLOEXEC);
-	while (ret < 0 && errno == EINTR);
+	while (ret < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (ret < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 	cmsg = CMSG_FIRSTHDR(&msg);
 	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
 	    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
@@ -126,6 +134,13 @@ static int account_groups(uid_t uid, gid_t gid, gid_t *groups)
 		return n;
 	groups[0] = gid;
 	return 1;
+}
+
+static struct state_id state; /* the server's to send, a service's to ask */
+
+bool agent_is_state(const struct stat *st)
+{
+	return st->st_dev == state.dev && st->st_ino == state.ino;
 }
 
 static void limit(int what, rlim_t value)
@@ -182,6 +197,7 @@ child_main(pid_t agent, int sock, const struct request *req, const gid_t *groups
 		_exit(1);
 	close_from(SOCK_FD + 1);
 	child_signals();
+	state = req->state;
 	err = become(req, groups);
 	if (err)
 		agent_report(SOCK_FD, err, "becoming uid %u: %s", req->uid, strerror(-err));
@@ -308,7 +324,7 @@ static void __attribute__((noreturn)) agent_main(void)
 			continue;
 		len = recv_message(SOCK_FD, buf, sizeof(buf) - 1, &sock, 0);
 		if (!len || (len < 0 && len != -EMSGSIZE))
-			_exit(0); /* children die of it */
+			break;
 		if (sock < 0)
 			continue;
 		if (len > 0) {
@@ -317,6 +333,15 @@ static void __attribute__((noreturn)) agent_main(void)
 		}
 		close(sock);
 	}
+	/* Their sockets are closed, too, so they end; those that hang are killed with this process. */
+	fds[0].fd = -1;
+	for (int i = 0; i < LINGER_MS / 10 && children.n; i++) {
+		poll(fds, 2, 10);
+		while (read(fds[1].fd, &info, sizeof(info)) > 0)
+			;
+		reap();
+	}
+	_exit(0);
 }
 
 /* ---- the server's side */
@@ -375,14 +400,29 @@ void agent_stop(void)
 		return;
 	close(agent_sock);
 	agent_sock = -1;
+	for (int i = 0; i < 2 * LINGER_MS / 10; i++) {
+		if (waitpid(agent_pid, NULL, WNOHANG))
+			return;
+		poll(NULL, 0, 10);
+	}
 	kill(agent_pid, SIGKILL);
 	waitpid(agent_pid, NULL, 0);
+}
+
+int agent_refuse(int state_fd)
+{
+	struct stat st;
+
+	if (fstat(state_fd, &st))
+		return -errno;
+	state = (struct state_id){st.st_dev, st.st_ino};
+	return 0;
 }
 
 int agent_spawn(const struct agent_cred *cred, enum agent_service service, const void *arg,
 		size_t len)
 {
-	struct request req = {service, cred->uid, cred->gid, cred->nr_groups, (u32)len};
+	struct request req = {service, cred->uid, cred->gid, cred->nr_groups, (u32)len, state};
 	size_t groups_len = (req.nr_groups > 0 ? (size_t)req.nr_groups : 0) * sizeof(gid_t);
 	struct iovec iov[] = {
 		{&req, sizeof(req)}, {(void *)cred->groups, groups_len}, {(void *)arg, len}};

@@ -27,6 +27,7 @@
 #ifndef UBPFFS_FS_SOURCE_AGENT_H
 #define UBPFFS_FS_SOURCE_AGENT_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 #include "core/types.h"
 
@@ -39,6 +40,8 @@ enum agent_service {
 	AGENT_PERF, /* perf_open.c */
 	AGENT_STACKS, /* agent/stacks.c */
 	AGENT_SYMBOLS, /* agent/symbols.c */
+	AGENT_CAPTURE, /* capture.c */
+	AGENT_OUT, /* out.c */
 	AGENT_SERVICE_NR,
 };
 
@@ -53,6 +56,9 @@ struct agent_cred {
 /* ---- the server's side */
 
 int agent_start(void); /* -errno */
+/* Files below this directory are opened for nobody. */
+int agent_refuse(int state_fd);
+/* Processes that have still something to write have a second for it. */
 void agent_stop(void);
 
 /*
@@ -86,6 +92,9 @@ bool agent_put(int sock, const void *buf, size_t len, int fd);
 /* The next message, 0 at the end. */
 ssize_t agent_get(int sock, void *buf, size_t size);
 
-agent_service_fn perf_service, stacks_service, symbols_service;
+/* Is this the server's state directory? */
+bool agent_is_state(const struct stat *st);
+
+agent_service_fn perf_service, stacks_service, symbols_service, capture_service, out_service;
 
 #endif

@@ -7,26 +7,29 @@
  * dropped: there is nowhere to send or redirect a packet to.
  *
  * An interface is opened by the server, so its owner must be root, or whoever runs the server (who then needs the right
- * to capture). A file and `out` are opened with the owner's rights.
+ * to capture). A file is read, and `out` written, by processes of the owner's (capture.h, out.h): both may be slow or hang,
+ * and then this source's thread waits for them, without a slot, until it is told to stop.
  */
 #define PCAP_DONT_INCLUDE_PCAP_BPF_H /* its struct bpf_insn is the classic one */
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <linux/pkt_cls.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
 #include <pcap/dlt.h>
 #include <poll.h>
-#include <stdio.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include "fs/source/capture.h"
+#include "fs/source/out.h"
 #include "fs/source/pcap_filter.h"
 #include "fs/source/source.h"
 #include "prog_type/skb.h"
 #include "prog_type/xdp.h"
 
-#define SNAPLEN	   65535
+#define SNAPLEN	   CAPTURE_SNAPLEN
 #define ROOM	   (SNAPLEN + 4096u) /* what a program may add, at either end */
+#define OUT_FULL   65536 /* bytes for `out` that are worth a message */
+#define OUT_ROOM   (OUT_FULL + sizeof(struct out_record) + ROOM)
 #define BURST	   64
 #define RING_BYTES (4 << 20)
 
@@ -35,23 +38,17 @@ struct pcap_source {
 	bool live;
 	int link; /* of the packets */
 	int ifindex;
-	FILE *out;
-	int out_err; /* of the first write that failed; nothing is written after it */
+	int file_sock; /* -1: live */
+	char *message; /* of the file's process, AGENT_MSG_MAX */
+	size_t at, end; /* packets in it that were not run yet */
+	int out_sock; /* -1: no out */
+	u8 *out; /* whole records, OUT_ROOM */
+	size_t out_len;
 	u64 kernel_lost; /* counted so far */
 	u8 buf[BPF_SKB_HEADROOM + ROOM];
 };
 
-struct out_header { /* of a pcap file */
-	u32 magic;
-	u16 major, minor;
-	u32 zone, accuracy, snaplen, link;
-};
-
-struct out_record {
-	u32 sec, usec, caplen, len;
-};
-
-#define OUT_MAGIC 0xa1b2c3d4u
+_Static_assert(OUT_ROOM <= AGENT_MSG_MAX, "records are sent whole");
 
 static const char *pcap_missing(const struct source_def *def)
 {
@@ -67,108 +64,140 @@ static bool pcap_accepts(enum bpf_prog_type type)
 
 /* ---- out */
 
-/* The end of the last whole record: a server that was killed may have left half of one. -1: no file of ours. */
-static off_t out_end(int fd)
-{
-	struct out_header header;
-	struct out_record record;
-	off_t at = sizeof(header);
-	struct stat st;
-
-	if (fstat(fd, &st) || pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
-	    header.magic != OUT_MAGIC || header.link != DLT_EN10MB)
-		return -1;
-	while (pread(fd, &record, sizeof(record), at) == sizeof(record) &&
-	       at + (off_t)sizeof(record) + record.caplen <= st.st_size)
-		at += (off_t)sizeof(record) + record.caplen;
-	return at;
-}
-
 static int out_open(struct source *src, struct pcap_source *ps)
 {
-	const struct out_header header = {OUT_MAGIC, 2, 4, 0, 0, SNAPLEN, DLT_EN10MB};
-	struct client_file file = {src->def.value[SOURCE_OUT], O_RDWR | O_CREAT, 0644};
-	bool go_on = src->again && ps->live;
-	off_t end;
-	int fd;
+	const char *path = src->def.value[SOURCE_OUT];
+	char request[sizeof(struct out_request) + SOURCE_VALUE_MAX + 1], why[AGENT_WHY_MAX] = "";
+	struct out_request req = {src->again && ps->live, SNAPLEN, DLT_EN10MB};
+	int err;
 
-	if (!file.path)
+	if (!path)
 		return 0;
-	fd = client_open_file(src->uid, src->gid, &file);
-	if (fd < 0)
-		return source_why(src, -fd, "%s: %s", file.path,
-				  fd == -EINVAL ? "not a regular file" : strerror(-fd));
-	end = go_on ? out_end(fd) : -1;
-	if (end < 0)
-		end = 0;
-	if (ftruncate(fd, end) || lseek(fd, end, SEEK_SET) < 0 || !(ps->out = fdopen(fd, "w"))) {
-		close(fd);
-		return source_why(src, EIO, "%s: cannot be written", file.path);
-	}
-	if (!end && fwrite(&header, sizeof(header), 1, ps->out) != 1)
-		return source_why(src, EIO, "%s: %s", file.path, strerror(errno));
-	return fflush(ps->out) ? source_why(src, errno, "%s: %s", file.path, strerror(errno)) : 0;
+	memcpy(request, &req, sizeof(req));
+	strcpy(request + sizeof(req), path);
+	ps->out = malloc(OUT_ROOM);
+	if (!ps->out)
+		return -ENOMEM;
+	ps->out_sock = source_agent(src, AGENT_OUT, request, sizeof(req) + strlen(path) + 1);
+	if (ps->out_sock < 0)
+		return ps->out_sock;
+	err = agent_status(ps->out_sock, src->stop_fd, -1, why, sizeof(why));
+	return err ? source_why(src, -err, "out: %s", why) : 0;
 }
 
-static void out_write(struct source *src, struct pcap_source *ps, const struct timeval *when,
-		      const u8 *data, u32 caplen, u32 len)
+/* There is room: a burst ends with OUT_FULL. */
+static void out_write(struct pcap_source *ps, const struct capture_packet *packet, const u8 *data,
+		      u32 caplen, u32 len)
 {
-	struct out_record record = {(u32)when->tv_sec, (u32)when->tv_usec, caplen, len};
+	struct out_record record = {packet->sec, packet->usec, caplen, len};
 
-	if (!ps->out || ps->out_err)
+	if (ps->out_sock < 0)
 		return;
-	if (fwrite(&record, sizeof(record), 1, ps->out) != 1 ||
-	    (caplen && fwrite(data, caplen, 1, ps->out) != 1))
-		ps->out_err = errno;
+	memcpy(ps->out + ps->out_len, &record, sizeof(record));
+	memcpy(ps->out + ps->out_len + sizeof(record), data, caplen);
+	ps->out_len += sizeof(record) + caplen;
 }
 
-/* The disk is full, say: what is whole stays. False: go on. */
-static bool out_failed(struct source *src, struct pcap_source *ps, bool flush)
+/* Why the file's process has ended before it was told to: the disk is full, say. What is whole stays. */
+static int out_failed(struct source *src, struct pcap_source *ps)
 {
-	int fd;
+	char why[AGENT_WHY_MAX] = "";
+	int err = agent_status(ps->out_sock, src->stop_fd, 1000, why, sizeof(why));
 
-	if (flush && ps->out && !ps->out_err && fflush(ps->out))
-		ps->out_err = errno;
-	if (!ps->out_err)
-		return false;
 	source_count(src, errors, 1);
-	source_why(src, ps->out_err, "out: %s", strerror(ps->out_err));
-	fd = fcntl(fileno(ps->out), F_DUPFD_CLOEXEC, 0);
-	fclose(ps->out); /* it may try again what is in its buffer */
-	ps->out = NULL;
-	if (fd >= 0) {
-		off_t end = out_end(fd);
+	return source_why(src, err ? -err : EIO, "out: %s", err ? why : "it was closed");
+}
 
-		if (end < 0 || ftruncate(fd, end))
-			source_count(src, errors, 1);
-		close(fd);
-	}
-	return true;
+/* May wait as long as the file does, or as `timeout` says. */
+static int out_flush(struct source *src, struct pcap_source *ps, int timeout)
+{
+	int err;
+
+	if (!ps->out_len)
+		return 0;
+	err = agent_send(ps->out_sock, ps->out, ps->out_len, src->stop_fd, timeout);
+	if (err == -ECANCELED)
+		return err;
+	ps->out_len = 0;
+	return err ? out_failed(src, ps) : 0;
+}
+
+/* All is in the file, or the source is told to stop. */
+static int out_finish(struct source *src, struct pcap_source *ps)
+{
+	char why[AGENT_WHY_MAX] = "";
+	int err;
+
+	if (ps->out_sock < 0)
+		return 0;
+	err = out_flush(src, ps, -1);
+	if (err)
+		return err;
+	shutdown(ps->out_sock, SHUT_WR);
+	err = agent_status(ps->out_sock, src->stop_fd, -1, why, sizeof(why));
+	if (!err || err == -ECANCELED)
+		return err;
+	source_count(src, errors, 1);
+	return source_why(src, -err, "out: %s", why);
+}
+
+/* Something else has failed, and src->why says it: what was found before that is kept. */
+static void out_give_up(struct source *src, struct pcap_source *ps)
+{
+	char why[AGENT_WHY_MAX];
+
+	if (ps->out_sock < 0 ||
+	    (ps->out_len && agent_send(ps->out_sock, ps->out, ps->out_len, src->stop_fd, -1)))
+		return;
+	ps->out_len = 0;
+	shutdown(ps->out_sock, SHUT_WR);
+	agent_status(ps->out_sock, src->stop_fd, -1, why, sizeof(why));
 }
 
 /* ---- opening */
 
+static int file_message(struct source *src, struct pcap_source *ps, int timeout)
+{
+	struct capture_message *msg = (void *)ps->message;
+	ssize_t len = agent_recv(ps->file_sock, msg, AGENT_MSG_MAX, NULL, src->stop_fd, timeout);
+
+	if (len < 0)
+		return (int)len;
+	if (len < (ssize_t)sizeof(*msg))
+		return source_why(src, EIO, "the process that read the file has ended");
+	ps->at = sizeof(*msg);
+	ps->end = (size_t)len;
+	return 0;
+}
+
 static int open_file(struct source *src, struct pcap_source *ps)
 {
-	struct client_file file = {src->def.value[SOURCE_FILE], O_RDONLY, 0};
-	char error[PCAP_ERRBUF_SIZE];
-	int fd = client_open_file(src->uid, src->gid, &file);
-	FILE *f;
+	const char *path = src->def.value[SOURCE_FILE], *filter = src->def.value[SOURCE_FILTER];
+	size_t n = strlen(path) + 1, len = n + (filter ? strlen(filter) : 0) + 1;
+	struct capture_message *msg;
+	char why[AGENT_WHY_MAX] = "";
+	__do_free char *arg = calloc(1, len);
+	int err;
 
-	if (fd < 0)
-		return source_why(src, -fd, "%s: %s", file.path,
-				  fd == -EINVAL ? "not a regular file" : strerror(-fd));
-	f = fdopen(fd, "r");
-	if (!f) {
-		close(fd);
+	msg = malloc(AGENT_MSG_MAX);
+	ps->message = (char *)msg;
+	if (!arg || !msg)
 		return -ENOMEM;
-	}
-	ps->pcap = pcap_fopen_offline(f, error);
-	if (!ps->pcap) {
-		fclose(f);
-		return source_why(src, EINVAL, "%s: %s", file.path, error);
-	}
-	return 0;
+	memcpy(arg, path, n);
+	if (filter)
+		memcpy(arg + n, filter, len - n);
+	ps->file_sock = source_agent(src, AGENT_CAPTURE, arg, len);
+	if (ps->file_sock < 0)
+		return ps->file_sock;
+	err = agent_status(ps->file_sock, src->stop_fd, -1, why, sizeof(why));
+	if (err)
+		return source_why(src, -err, "%s", why);
+	err = file_message(src, ps, -1);
+	if (!err && msg->kind != CAPTURE_LINK)
+		err = -EIO;
+	ps->link = msg->link;
+	ps->at = ps->end;
+	return err;
 }
 
 static int open_interface(struct source *src, struct pcap_source *ps)
@@ -231,27 +260,36 @@ static int pcap_source_open(struct source *src)
 	if (!ps)
 		return -ENOMEM;
 	src->priv = ps;
-	err = src->def.value[SOURCE_FILE] ? open_file(src, ps) : open_interface(src, ps);
-	if (!err)
-		err = set_filter(src, ps);
-	if (err)
-		return err;
-	if (ps->live)
-		set_direction(src, ps);
-	ps->link = pcap_datalink(ps->pcap);
-	return out_open(src, ps);
+	ps->file_sock = ps->out_sock = -1;
+	if (src->def.value[SOURCE_FILE]) {
+		err = open_file(src, ps);
+	} else {
+		err = open_interface(src, ps);
+		if (!err)
+			err = set_filter(src, ps);
+		if (!err) {
+			set_direction(src, ps);
+			ps->link = pcap_datalink(ps->pcap);
+		}
+	}
+	return err ? err : out_open(src, ps);
 }
 
+/* What is on its way to `out` is written there, a moment later. */
 static void pcap_source_close(struct source *src)
 {
 	struct pcap_source *ps = src->priv;
 
 	if (!ps)
 		return;
-	if (ps->out)
-		fclose(ps->out);
+	if (ps->out_sock >= 0)
+		close(ps->out_sock);
+	if (ps->file_sock >= 0)
+		close(ps->file_sock);
 	if (ps->pcap)
 		pcap_close(ps->pcap);
+	free(ps->out);
+	free(ps->message);
 	free(ps);
 	src->priv = NULL;
 }
@@ -277,7 +315,7 @@ static int network_offset(int link)
 }
 
 /* Copy the frame to buf + headroom, with an Ethernet header. Its length, or 0 when it cannot be one. */
-static u32 copy_frame(struct pcap_source *ps, const struct pcap_pkthdr *hdr, const u8 *data)
+static u32 copy_frame(struct pcap_source *ps, const struct capture_packet *hdr, const u8 *data)
 {
 	struct ether_header *eth = (void *)(ps->buf + BPF_SKB_HEADROOM);
 	int off = network_offset(ps->link);
@@ -297,7 +335,7 @@ static u32 copy_frame(struct pcap_source *ps, const struct pcap_pkthdr *hdr, con
 	return len - (u32)off + (u32)sizeof(*eth);
 }
 
-static bool run_filter(struct source *src, struct pcap_source *ps, const struct pcap_pkthdr *hdr,
+static bool run_filter(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
 		       u32 len)
 {
 	struct bpf_skb skb;
@@ -308,11 +346,11 @@ static bool run_filter(struct source *src, struct pcap_source *ps, const struct 
 	skb.md.ifindex = skb.md.ingress_ifindex = (u32)ps->ifindex;
 	if (!source_run(src, &skb, NULL, &keep) || !keep)
 		return false;
-	out_write(src, ps, &hdr->ts, skb.data, min(keep, len), max(hdr->len, len));
+	out_write(ps, hdr, skb.data, min(keep, len), max(hdr->len, len));
 	return true;
 }
 
-static bool run_cls(struct source *src, struct pcap_source *ps, const struct pcap_pkthdr *hdr,
+static bool run_cls(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
 		    u32 len)
 {
 	struct bpf_skb skb;
@@ -326,11 +364,11 @@ static bool run_cls(struct source *src, struct pcap_source *ps, const struct pca
 	if (ret != TC_ACT_OK && ret != TC_ACT_PIPE && ret != TC_ACT_RECLASSIFY &&
 	    ret != (u32)TC_ACT_UNSPEC)
 		return false;
-	out_write(src, ps, &hdr->ts, skb.data, skb.md.len, skb.md.len + (hdr->len - hdr->caplen));
+	out_write(ps, hdr, skb.data, skb.md.len, skb.md.len + (hdr->len - hdr->caplen));
 	return true;
 }
 
-static bool run_xdp(struct source *src, struct pcap_source *ps, const struct pcap_pkthdr *hdr,
+static bool run_xdp(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
 		    u32 len)
 {
 	struct bpf_xdp xdp;
@@ -341,11 +379,11 @@ static bool run_xdp(struct source *src, struct pcap_source *ps, const struct pca
 	if (!source_run(src, &xdp, NULL, &ret) || ret != XDP_PASS)
 		return false;
 	now = (u32)(xdp.data_end - xdp.data);
-	out_write(src, ps, &hdr->ts, xdp.data, now, now + (hdr->len - hdr->caplen));
+	out_write(ps, hdr, xdp.data, now, now + (hdr->len - hdr->caplen));
 	return true;
 }
 
-static void packet(struct source *src, struct pcap_source *ps, const struct pcap_pkthdr *hdr,
+static void packet(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
 		   const u8 *data)
 {
 	u32 len = copy_frame(ps, hdr, data);
@@ -366,18 +404,71 @@ static void packet(struct source *src, struct pcap_source *ps, const struct pcap
 		source_count(src, dropped, 1);
 }
 
-/* Up to BURST packets. 1: there may be more; 0: none now; -1: the end; -2: an error. */
-static int burst(struct source *src, struct pcap_source *ps)
+static bool out_full(const struct pcap_source *ps)
+{
+	return ps->out_len >= OUT_FULL;
+}
+
+enum more { MORE, NONE_NOW, THE_END, BROKEN };
+
+/* The next packet of the file's message, without waiting. What does not add up was not written by capture.c. */
+static enum more next_of_file(struct source *src, struct pcap_source *ps,
+			      struct capture_packet *packet, const u8 **data)
+{
+	const struct capture_message *msg = (void *)ps->message;
+	size_t left = ps->end - ps->at;
+
+	if (!left)
+		return NONE_NOW;
+	if (msg->kind == CAPTURE_ERROR) {
+		source_why(src, EIO, "%.*s", (int)left, msg->body);
+		return BROKEN;
+	}
+	memcpy(packet, ps->message + ps->at, min(left, sizeof(*packet)));
+	if (msg->kind != CAPTURE_PACKETS || left < sizeof(*packet) ||
+	    left - sizeof(*packet) < packet->caplen) {
+		source_why(src, EIO, "the process that read the file made no sense");
+		return BROKEN;
+	}
+	*data = (const u8 *)ps->message + ps->at + sizeof(*packet);
+	ps->at += sizeof(*packet) + packet->caplen;
+	return MORE;
+}
+
+static enum more next_of_interface(struct source *src, struct pcap_source *ps,
+				   struct capture_packet *packet, const u8 **data)
 {
 	struct pcap_pkthdr *hdr;
-	const u_char *data;
-	int n, ret = 1;
+	int ret = pcap_next_ex(ps->pcap, &hdr, data);
+
+	if (!ret)
+		return NONE_NOW;
+	if (ret != 1) {
+		source_why(src, EIO, "%s", pcap_geterr(ps->pcap));
+		return BROKEN;
+	}
+	*packet = (struct capture_packet){(u32)hdr->ts.tv_sec, (u32)hdr->ts.tv_usec, hdr->caplen,
+					  hdr->len};
+	return MORE;
+}
+
+/* Up to BURST packets. */
+static enum more burst(struct source *src, struct pcap_source *ps)
+{
+	struct capture_packet hdr;
+	enum more more = MORE;
+	const u8 *data;
 
 	source_burst_begin();
-	for (n = 0; n < BURST && (ret = pcap_next_ex(ps->pcap, &hdr, &data)) == 1; n++)
-		packet(src, ps, hdr, data);
+	for (int n = 0; n < BURST && !out_full(ps); n++) {
+		more = ps->live ? next_of_interface(src, ps, &hdr, &data)
+				: next_of_file(src, ps, &hdr, &data);
+		if (more != MORE)
+			break;
+		packet(src, ps, &hdr, data);
+	}
 	source_burst_end();
-	return ret == 1 ? 1 : ret == 0 ? 0 : ret == PCAP_ERROR_BREAK ? -1 : -2;
+	return more;
 }
 
 static void count_lost(struct source *src, struct pcap_source *ps)
@@ -390,31 +481,58 @@ static void count_lost(struct source *src, struct pcap_source *ps)
 	ps->kernel_lost = stat.ps_drop;
 }
 
+/* Until there is something to do. What was found so far goes out before. */
+static enum more wait_for_file(struct source *src, struct pcap_source *ps)
+{
+	const struct capture_message *msg = (void *)ps->message;
+	int err = file_message(src, ps, 0);
+
+	if (err == -ETIMEDOUT) {
+		err = out_flush(src, ps, -1);
+		if (!err)
+			err = file_message(src, ps, -1);
+	}
+	if (!err && msg->kind == CAPTURE_END)
+		err = out_finish(src, ps) ?: 1;
+	return !err ? MORE : err > 0 ? THE_END : BROKEN;
+}
+
+static enum more wait_for_interface(struct source *src, struct pcap_source *ps)
+{
+	struct pollfd fds[] = {{.fd = src->stop_fd, .events = POLLIN},
+			       {.fd = pcap_get_selectable_fd(ps->pcap), .events = POLLIN},
+			       {.fd = ps->out_sock, .events = POLLIN}};
+
+	count_lost(src, ps);
+	if (out_flush(src, ps, -1))
+		return BROKEN;
+	poll(fds, ARRAY_SIZE(fds), 100);
+	if (fds[2].revents) { /* it has nothing to say but that it failed */
+		out_failed(src, ps);
+		return BROKEN;
+	}
+	return MORE;
+}
+
 static enum source_state pcap_source_run(struct source *src)
 {
 	struct pcap_source *ps = src->priv;
-	struct pollfd fds[] = {
-		{.fd = src->stop_fd, .events = POLLIN},
-		{.fd = ps->live ? pcap_get_selectable_fd(ps->pcap) : -1, .events = POLLIN}};
-	enum source_state state = SOURCE_STOPPED;
-	int ret;
+	enum more more = MORE;
 
-	while (!source_stopping(src)) {
-		ret = burst(src, ps);
-		if (out_failed(src, ps, ret <= 0))
-			return SOURCE_FAILED;
-		if (ret > 0)
-			continue;
-		count_lost(src, ps);
-		if (ret < 0) {
-			state = ret == -1 ? SOURCE_ENDED : SOURCE_FAILED;
-			if (ret != -1)
-				source_why(src, EIO, "%s", pcap_geterr(ps->pcap));
-			break;
-		}
-		poll(fds, 2, 100);
+	while (!source_stopping(src) && (more == MORE || more == NONE_NOW)) {
+		more = burst(src, ps);
+		if (out_full(ps) && out_flush(src, ps, -1))
+			more = BROKEN;
+		else if (more == NONE_NOW)
+			more = ps->live ? wait_for_interface(src, ps) : wait_for_file(src, ps);
 	}
-	return state;
+	if (more == BROKEN && !source_stopping(src))
+		out_give_up(src, ps);
+	if (ps->out_len) /* without waiting for anything */
+		agent_send(ps->out_sock, ps->out, ps->out_len, -1, 0);
+	return source_stopping(src) ? SOURCE_STOPPED
+	       : more == THE_END    ? SOURCE_ENDED
+				    : SOURCE_FAILED;
 }
 
 const struct source_kind source_pcap = {

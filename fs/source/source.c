@@ -232,13 +232,34 @@ static void *source_main(void *arg)
 {
 	struct source *src = arg;
 	enum source_state state;
+	void (*ended)(void *arg);
+	int err;
 
 	bpf_rcu_thread_online();
+	err = src->kind->open(src);
+	if (err && !src->why[0])
+		source_why(src, -err, "%s", strerror(-err));
+	set_state(src, err ? SOURCE_FAILED : SOURCE_RUNNING);
+	src->started(src->started_arg, err);
+	if (err)
+		return NULL;
+	bpf_run_set_cancel(&src->stopping);
 	state = src->kind->run(src);
-	if (!source_stopping(src) && src->ended)
-		src->ended(src->ended_arg);
+	bpf_run_set_cancel(&bpf_never_cancelled);
+	__atomic_store_n(&src->finished, true, __ATOMIC_SEQ_CST);
+	ended = __atomic_load_n(&src->ended, __ATOMIC_SEQ_CST);
+	if (!source_stopping(src) && ended)
+		ended(src->ended_arg);
 	set_state(src, state);
 	return NULL;
+}
+
+void source_on_end(struct source *src, void (*ended)(void *arg), void *arg)
+{
+	src->ended_arg = arg;
+	__atomic_store_n(&src->ended, ended, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&src->finished, __ATOMIC_SEQ_CST) && !source_stopping(src))
+		ended(arg);
 }
 
 /* Signals are for the threads that serve; faults of native code are this thread's own. */
@@ -272,31 +293,25 @@ int source_start(struct source *src, struct bpf_prog *prog)
 	src->why[0] = 0;
 	src->stopping = false;
 	memset(&src->stats, 0, sizeof(src->stats));
-	src->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (src->stop_fd < 0)
-		err = -errno;
 	src->prog = prog;
 	src->prog_type = prog->type;
 	note_wants(src, prog);
+	src->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (src->stop_fd < 0)
+		err = -errno;
+	set_state(src, SOURCE_STARTING);
 	if (!err)
-		err = src->kind->open(src);
-	if (!err) {
-		set_state(src, SOURCE_RUNNING);
 		err = source_thread(src);
-	}
 	if (!err) {
 		src->threaded = true;
 		return 0;
 	}
-	src->kind->close(src);
-	src->prog = NULL;
 	if (src->stop_fd >= 0)
 		close(src->stop_fd);
 	src->stop_fd = -1;
+	source_replace(src, NULL);
 	set_state(src, SOURCE_FAILED);
-	if (!src->why[0])
-		source_why(src, -err, "%s", strerror(-err));
-	return err;
+	return source_why(src, -err, "%s", strerror(-err));
 }
 
 void source_replace(struct source *src, struct bpf_prog *prog)
@@ -310,16 +325,21 @@ void source_replace(struct source *src, struct bpf_prog *prog)
 		bpf_prog_put(old); /* freed after a grace period */
 }
 
-void source_stop(struct source *src)
+void source_cancel(struct source *src)
 {
 	u64 one = 1;
 
-	if (!src->threaded)
-		return;
 	__atomic_store_n(&src->stopping, true, __ATOMIC_RELEASE);
 	if (write(src->stop_fd, &one, sizeof(one)) < 0) {
-		/* It cannot be full: this is the only write. */
+		/* It is full of such writes: readable all the same. */
 	}
+}
+
+void source_stop(struct source *src)
+{
+	if (!src->threaded)
+		return;
+	source_cancel(src);
 	pthread_join(src->thread, NULL);
 	src->threaded = false;
 	src->kind->close(src);

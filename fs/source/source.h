@@ -1,12 +1,12 @@
 /*
  * source.h - what feeds programs with events: samples, packets, time
  *
- * A source has a kind (perf, pcap, timer), a definition (attributes as text), an owner and a program. source_start() opens
- * everything with the owner's rights, so that what cannot be opened is the starter's error, and then a thread of
- * its own runs the program on each event until source_stop(), or until there are no more events.
+ * A source has a kind (perf, pcap, timer), a definition (attributes as text), an owner and a program. source_start() makes a
+ * thread, which opens everything with the owner's rights, tells the starter by src->started() whether that worked, and then
+ * runs the program on each event until source_stop(), or until there are no more events.
  *
- * Rights: what a definition names (a pid, a path, an interface) is opened by a child process that has become the
- * owner (client.c): the kernel decides, not the server.
+ * Rights: what a definition names (a pid, a path) is opened by a process that is the owner (agent.h): the kernel
+ * decides, not the server. It may take for ever; source_stop() ends all waiting at once.
  *
  * Threads: start, replace, stop and free of one source are the caller's to serialise; source_read_stats() and
  * source_state() may be called by anyone at any time. The program is an RCU pointer: an event sees the old
@@ -56,6 +56,7 @@ struct source_stats {
 
 enum source_state {
 	SOURCE_STOPPED,
+	SOURCE_STARTING,
 	SOURCE_RUNNING,
 	SOURCE_ENDED, /* no more events: the end of the file, the process is gone */
 	SOURCE_FAILED,
@@ -70,9 +71,9 @@ struct source_kind {
 	const char *(*missing)(const struct source_def *def);
 	bool (*accepts)(enum bpf_prog_type type);
 	const char *accepted; /* for people */
-	/* On the starter's thread. 0, or -errno after source_why(); close() is called in any case. */
+	/* Both on the source's thread. 0, or -errno after source_why(); close() is called in any case. */
 	int (*open)(struct source *src);
-	/* The source's thread: until source_stopping(). Returns the state that it ends in. */
+	/* Until source_stopping(). Returns the state that it ends in. */
 	enum source_state (*run)(struct source *src);
 	void (*close)(struct source *src);
 };
@@ -91,9 +92,13 @@ struct source {
 	struct source_stats stats; /* written by the source's thread */
 	enum source_state state;
 	char why[SOURCE_WHY_MAX];
-	void (*ended)(void *arg); /* on the source's thread, when it ends by itself */
+	/* On the source's thread, once. err: 0, it runs; else src->why, and nothing is to be done but source_stop(). */
+	void (*started)(void *arg, int err);
+	void *started_arg;
+	void (*ended)(void *arg); /* source_on_end() */
 	void *ended_arg;
-	int stop_fd;
+	bool finished; /* the thread has nothing more to do */
+	int stop_fd; /* readable: stop */
 	bool stopping, threaded;
 	pthread_t thread;
 	void *priv;
@@ -116,8 +121,12 @@ void source_def_free(struct source_def *def);
 
 /* A stopped source. Copies the definition. NULL: ENOMEM. */
 struct source *source_new(const struct source_def *def, uid_t uid, gid_t gid);
-/* Takes over the reference of prog on success. On failure src->why says why. */
+/* Takes over the reference of prog. -errno: there is no thread, and started() is not called. */
 int source_start(struct source *src, struct bpf_prog *prog);
+/* Begin to stop, from any thread: waits for nothing. */
+void source_cancel(struct source *src);
+/* Called when it ends by itself, on its thread; or at once, and it may be twice. Not any more after source_stop(). */
+void source_on_end(struct source *src, void (*ended)(void *arg), void *arg);
 /* Another program of the same type, from the next event on. Takes over the reference. */
 void source_replace(struct source *src, struct bpf_prog *prog);
 void source_stop(struct source *src);
