@@ -160,21 +160,4 @@ bool source_run(struct source *src, const void *ctx, const struct bpf_sample *sa
 /* agent_spawn() as the owner, with its account's groups; -errno after source_why(). */
 int source_agent(struct source *src, enum agent_service service, const void *arg, size_t len);
 
-/*
- * client_open - open things with a client's rights (client.c)
- *
- * one(arg, i) is called for i in [0, n) by a process that is this user (with its account's groups) and gives a
- * descriptor or -errno, which ends up in fds[i]. It may only make system calls: it runs after a fork in a
- * process of threads. A server that is that user itself calls it directly. 0, or -errno when nothing could be
- * opened at all (-EPERM: the server is not root and not that user).
- */
-int client_open(uid_t uid, gid_t gid, int (*one)(void *arg, u32 i), void *arg, u32 n, int *fds);
-
-struct client_file {
-	const char *path;
-	int flags; /* O_CLOEXEC | O_NONBLOCK | O_NOCTTY are added */
-	mode_t mode;
-};
-int client_open_file(uid_t uid, gid_t gid, const struct client_file *file); /* a regular file */
-
 #endif
