@@ -13,6 +13,7 @@
  *   D. execmem_owner() takes no lock and reads nothing that is ever unmapped.
  *   E. After fork() parent and child share the files of the packs that existed. Neither of them puts new code
  *      into those or overwrites what the other may run: such packs are closed for good.
+ *   F. Nobody opens a pack's file again through /proc, not even as the same user: its mode is 0. It keeps its size.
  *
  * Where memfds cannot be had or executed (seccomp, SELinux), a pack is anonymous memory for one program:
  * written while PROT_READ|PROT_WRITE, then made PROT_READ|PROT_EXEC.
@@ -20,10 +21,12 @@
  * Packs are never unmapped, so that D holds; an empty one is used again. Lock: pack_lock, a leaf.
  * Tests: tests/unit/test_execmem.c.
  */
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "core/func.h"
@@ -126,9 +129,10 @@ static void *map_at(u64 addr, size_t size, int prot, int flags, int fd)
 /* Map a pack of `size` bytes. fd is -1 when the pack is anonymous. */
 static int map_pack(size_t size, bool near, u8 **addr, int *fd)
 {
-	__do_close int mfd = memfd_create("bpf-jit", MFD_CLOEXEC);
+	__do_close int mfd = memfd_create("bpf-jit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (mfd >= 0 && ftruncate(mfd, size))
+	if (mfd >= 0 && (fchmod(mfd, 0) || ftruncate(mfd, size) ||
+			 fcntl(mfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)))
 		return -errno;
 	/* Another thread may map what find_place() found: try a few times. */
 	for (int tries = 0; tries < 8; tries++) {

@@ -89,7 +89,8 @@ static int sealed_memfd(const char *name, size_t size)
 
 	if (fd < 0)
 		return -errno;
-	if (!ftruncate(fd, (off_t)size) &&
+	/* 0600: who has no descriptor gets one through /proc as the same user only. */
+	if (!fchmod(fd, 0600) && !ftruncate(fd, (off_t)size) &&
 	    !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return fd;
 	err = -errno;

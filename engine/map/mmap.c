@@ -16,6 +16,7 @@
  */
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include "map/map.h"
 
 static pthread_mutex_t mirror_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -49,7 +50,7 @@ static int __mirror_make(struct bpf_arena *arena)
 
 	if (fd < 0)
 		return -errno;
-	if (!ftruncate(fd, (off_t)arena->values_size))
+	if (!fchmod(fd, 0400) && !ftruncate(fd, (off_t)arena->values_size))
 		addr = mmap(NULL, arena->values_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (addr != MAP_FAILED &&
 	    !fcntl(fd, F_ADD_SEALS,

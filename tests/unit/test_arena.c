@@ -168,6 +168,7 @@ static void test_d_values_memfd_keeps_its_size(void **state)
 	assert_int_equal(errno, EPERM);
 	assert_int_equal(fstat(arena->values_fd, &st), 0);
 	assert_int_equal(st.st_size, 4096);
+	assert_int_equal(st.st_mode & 07777, 0600); /* nobody else opens it through /proc */
 	assert_int_equal(fcntl(arena->values_fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	/* What a client maps is what the engine has. */
 	char *client = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, arena->values_fd, 0);

@@ -1,14 +1,17 @@
 /*
- * test_execmem.c - the memory that native code lives in: guarantees A to E of jit/execmem.c
+ * test_execmem.c - the memory that native code lives in: guarantees A to F of jit/execmem.c
  */
 #include "tests/lib/jitprog.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -283,6 +286,39 @@ static void execmem_threads(void **state)
 	}
 }
 
+/* Guarantee F. */
+static void execmem_closed_to_others(void **state)
+{
+	const struct bpf_insn p[] = {BPF_MOV64_IMM(0, 1), BPF_EXIT_INSN()};
+	struct bpf_prog *prog = jitprog_new1(p, ARRAY_SIZE(p));
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+	u32 found = 0;
+
+	assert_int_equal(bpf_jit_compile(prog), 0);
+	assert_non_null(dir);
+	while ((e = readdir(dir))) {
+		char link[256] = "";
+		struct stat st;
+		int fd = atoi(e->d_name);
+
+		if (readlinkat(dirfd(dir), e->d_name, link, sizeof(link) - 1) < 0 ||
+		    strncmp(link, "/memfd:bpf-jit", 14))
+			continue;
+		found++;
+		assert_int_equal(fstat(fd, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0);
+		assert_int_equal(ftruncate(fd, 0), -1);
+		assert_int_equal(errno, EPERM);
+		assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+		if (geteuid())
+			assert_int_equal(openat(dirfd(dir), e->d_name, O_RDONLY), -1);
+	}
+	closedir(dir);
+	assert_true(found);
+	jitprog_free(prog);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,7 +326,7 @@ int main(void)
 		cmocka_unit_test(execmem_reuse),   cmocka_unit_test(execmem_find),
 		cmocka_unit_test(execmem_large),   cmocka_unit_test(execmem_threads),
 		cmocka_unit_test(execmem_far),	   cmocka_unit_test(execmem_without_memfd),
-		cmocka_unit_test(execmem_fork),
+		cmocka_unit_test(execmem_fork),	   cmocka_unit_test(execmem_closed_to_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
