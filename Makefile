@@ -115,7 +115,7 @@ FS_OBJS		= $(call objs,$(FS_SRCS))
 UAPI_OBJS	= $(call objs,$(UAPI_SRCS))
 # What of fs/ is plain text work and can be tested without a mount.
 FS_TEXT_OBJS	= $(if $(FS_SRCS),$(addprefix $(O)/fs/,buffer.o text.o pending.o json.o limits.o \
-		    source/perf_events.o source/symtab.o agent/stack_msg.o) \
+		    source/perf_events.o agent/symtab.o agent/stack_msg.o) \
 		  $(addprefix $(O)/tools/,fold.o svg.o))
 TOOLS_OBJS	= $(call objs,$(TOOLS_SRCS))
 TESTLIB_OBJS	= $(call objs,$(TESTLIB_SRCS))

@@ -1,10 +1,12 @@
 /*
  * event_files.c - what a client writes and reads in a source's directory: attributes, attach, stats
  *
- * The write that completes the definition starts the source: the attribute written last, or the program's attachment.
+ * The write that completes the definition starts the source: the attribute written last, or the
+ * program's attachment.
  *
- * Rights: a source acts with the rights of its directory's owner, also after a restart. So only the owner, or root on the
- * owner's behalf, may write attributes or attach, whatever the bits say: nobody lends his rights to another's file.
+ * Rights: a source acts with the rights of its directory's owner, also after a restart. So only the
+ * owner, or root on the owner's behalf, may write attributes or attach, whatever the bits say:
+ * nobody lends his rights to another's file.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -124,7 +126,10 @@ static int attr_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 	return 0;
 }
 
-/* Only the owner of the source, and root for it, may say what it does: it acts with the owner's rights. */
+/*
+ * Only the owner of the source, and root for it, may say what it does: it acts with the owner's
+ * rights.
+ */
 static int check_owner(struct fs_node *dir, struct fs_req *req)
 {
 	struct stat st;
@@ -140,7 +145,10 @@ static int check_owner(struct fs_node *dir, struct fs_req *req)
 		st.st_uid);
 }
 
-/* event_run_lock() held: a new value (NULL: none) for one attribute; it may be the one that starts the source: FS_LATER. */
+/*
+ * event_run_lock() held: a new value (NULL: none) for one attribute; it may be the one that starts
+ * the source: FS_LATER.
+ */
 static int __attr_set(struct fs_open *open, struct fs_req *req, size_t len, const char *value)
 {
 	struct fs_node *dir = fs_node_place(open->node);
@@ -275,7 +283,10 @@ static int __detach(struct fs_node *dir)
 	return err;
 }
 
-/* event_run_lock() held. A running source goes on with the new program, without a gap; else this may start it: FS_LATER. */
+/*
+ * event_run_lock() held. A running source goes on with the new program, without a gap; else this
+ * may start it: FS_LATER.
+ */
 static int __attach(struct fs_open *open, struct fs_req *req, size_t len,
 		    const struct source_def *def, struct store_object *obj)
 {

@@ -11,7 +11,7 @@
 #include "fs/kinds.h"
 #include "fs/limits.h"
 #include "fs/mount.h"
-#include "fs/source/agent.h"
+#include "fs/agent/agent.h"
 #include "fs/source/enforce.h"
 #include "fs/passthrough.h"
 #include "fs/tree.h"

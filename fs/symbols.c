@@ -16,8 +16,8 @@
 #include <time.h>
 #include "fs/agent/symbols.h"
 #include "fs/pending.h"
-#include "fs/source/agent.h"
-#include "fs/source/symtab.h"
+#include "fs/agent/agent.h"
+#include "fs/agent/symtab.h"
 #include "fs/store.h"
 #include "fs/symbols.h"
 #include "fs/text.h"

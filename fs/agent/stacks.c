@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include "fs/agent/stack_msg.h"
 #include "fs/agent/unwind.h"
-#include "fs/source/agent.h"
+#include "fs/agent/agent.h"
 
 static struct {
 	u64 ips[BPF_MAX_STACK_DEPTH];

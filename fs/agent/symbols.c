@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include "fs/agent/symbols.h"
-#include "fs/source/agent.h"
-#include "fs/source/symtab.h"
+#include "fs/agent/agent.h"
+#include "fs/agent/symtab.h"
 
 #define MAX_FILES   (1u << 14)
 #define MAX_SYMBOLS (1u << 23) /* a file */

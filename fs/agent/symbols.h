@@ -2,7 +2,7 @@
  * symbols.h - what goes to and from the service that reads the symbols of a process, or of the kernel
  *
  * Its process has the rights of whoever asked. The answer is a status, the length of a symtab's block (u64,
- * source/symtab.h), and the block in messages of up to SYMBOLS_CHUNK bytes.
+ * agent/symtab.h), and the block in messages of up to SYMBOLS_CHUNK bytes.
  */
 #ifndef UBPFFS_FS_AGENT_SYMBOLS_H
 #define UBPFFS_FS_AGENT_SYMBOLS_H

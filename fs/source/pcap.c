@@ -1,14 +1,16 @@
 /*
  * pcap.c - packets of a capture file or of an interface (libpcap)
  *
- * Programs see Ethernet frames; packets captured without a link header (raw IP, Linux cooked, BSD loopback) get one. What a
- * program lets pass is written to `out`, as the program left it: a socket_filter says how many bytes to keep, xdp and
- * sched_cls an action (XDP_PASS; TC_ACT_OK, TC_ACT_PIPE, TC_ACT_RECLASSIFY, TC_ACT_UNSPEC). Everything else counts as
- * dropped: there is nowhere to send or redirect a packet to.
+ * Programs see Ethernet frames; packets captured without a link header (raw IP, Linux cooked, BSD
+ * loopback) get one. What a program lets pass is written to `out`, as the program left it: a
+ * socket_filter says how many bytes to keep, xdp and sched_cls an action (XDP_PASS; TC_ACT_OK,
+ * TC_ACT_PIPE, TC_ACT_RECLASSIFY, TC_ACT_UNSPEC). Everything else counts as dropped: there is
+ * nowhere to send or redirect a packet to.
  *
- * An interface is opened by the server, so its owner must be root, or whoever runs the server (who then needs the right
- * to capture). A file is read, and `out` written, by processes of the owner's (capture.h, out.h): both may be slow or hang,
- * and then this source's thread waits for them, without a slot, until it is told to stop.
+ * An interface is opened by the server, so its owner must be root, or whoever runs the server (who
+ * then needs the right to capture). A file is read, and `out` written, by processes of the owner's
+ * (capture.h, out.h): both may be slow or hang, and then this source's thread waits for them,
+ * without a slot, until it is told to stop.
  */
 #define PCAP_DONT_INCLUDE_PCAP_BPF_H /* its struct bpf_insn is the classic one */
 #include <arpa/inet.h>
@@ -19,9 +21,9 @@
 #include <pcap/dlt.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include "fs/source/capture.h"
-#include "fs/source/out.h"
-#include "fs/source/pcap_filter.h"
+#include "fs/agent/capture.h"
+#include "fs/agent/out.h"
+#include "fs/agent/pcap_filter.h"
 #include "fs/source/source.h"
 #include "prog_type/skb.h"
 #include "prog_type/xdp.h"
@@ -98,7 +100,10 @@ static void out_write(struct pcap_source *ps, const struct capture_packet *packe
 	ps->out_len += sizeof(record) + caplen;
 }
 
-/* Why the file's process has ended before it was told to: the disk is full, say. What is whole stays. */
+/*
+ * Why the file's process has ended before it was told to: the disk is full, say. What is whole
+ * stays.
+ */
 static int out_failed(struct source *src, struct pcap_source *ps)
 {
 	char why[AGENT_WHY_MAX] = "";
@@ -314,7 +319,10 @@ static int network_offset(int link)
 	}
 }
 
-/* Copy the frame to buf + headroom, with an Ethernet header. Its length, or 0 when it cannot be one. */
+/*
+ * Copy the frame to buf + headroom, with an Ethernet header. Its length, or 0 when it cannot be
+ * one.
+ */
 static u32 copy_frame(struct pcap_source *ps, const struct capture_packet *hdr, const u8 *data)
 {
 	struct ether_header *eth = (void *)(ps->buf + BPF_SKB_HEADROOM);
@@ -411,7 +419,10 @@ static bool out_full(const struct pcap_source *ps)
 
 enum more { MORE, NONE_NOW, THE_END, BROKEN };
 
-/* The next packet of the file's message, without waiting. What does not add up was not written by capture.c. */
+/*
+ * The next packet of the file's message, without waiting. What does not add up was not written by
+ * capture.c.
+ */
 static enum more next_of_file(struct source *src, struct pcap_source *ps,
 			      struct capture_packet *packet, const u8 **data)
 {

@@ -1,11 +1,12 @@
 /*
  * perf.c - samples of perf_event_open(2)
  *
- * One event for each (thread of the process, CPU), inherited by the threads and children that it makes later; one ring a
- * CPU, to which the other threads' events of that CPU are redirected. With `pid` all: one event a CPU.
+ * One event for each (thread of the process, CPU), inherited by the threads and children that it
+ * makes later; one ring a CPU, to which the other threads' events of that CPU are redirected. With
+ * `pid` all: one event a CPU.
  *
- * The events are opened by the owner's own rights (perf_open.c), so the kernel says whose processes may be sampled. Who
- * may not see the kernel gets samples of user mode only.
+ * The events are opened by the owner's own rights (perf_open.c), so the kernel says whose processes
+ * may be sampled. Who may not see the kernel gets samples of user mode only.
  */
 #include <linux/bpf_perf_event.h>
 #include <poll.h>
@@ -17,7 +18,7 @@
 #include <sys/syscall.h>
 #include <asm/perf_regs.h>
 #include "fs/source/perf_events.h"
-#include "fs/source/perf_open.h"
+#include "fs/agent/perf_open.h"
 #include "fs/source/perf_stacks.h"
 #include "fs/source/source.h"
 
@@ -595,7 +596,10 @@ static void record(struct source *src, struct perf *perf, const struct perf_even
 	}
 }
 
-/* What goes over the end of the ring is put together first; also, the kernel may not change what we check. */
+/*
+ * What goes over the end of the ring is put together first; also, the kernel may not change what we
+ * check.
+ */
 static const u8 *ring_bytes(const struct ring *ring, u64 at, size_t len, u8 *bounce)
 {
 	size_t off = at % ring->size, first = min(len, (size_t)(ring->size - off));

@@ -1,17 +1,19 @@
 /*
  * source.h - what feeds programs with events: samples, packets, time
  *
- * A source has a kind (perf, pcap, timer), a definition (attributes as text), an owner and a program. source_start() makes a
- * thread, which opens everything with the owner's rights, tells the starter by src->started() whether that worked, and then
- * runs the program on each event until source_stop(), or until there are no more events.
+ * A source has a kind (perf, pcap, timer), a definition (attributes as text), an owner and a
+ * program. source_start() makes a thread, which opens everything with the owner's rights, tells the
+ * starter by src->started() whether that worked, and then runs the program on each event until
+ * source_stop(), or until there are no more events.
  *
- * Rights: what a definition names (a pid, a path) is opened by a process that is the owner (agent.h): the kernel
- * decides, not the server. It may take for ever; source_stop() ends all waiting at once.
+ * Rights: what a definition names (a pid, a path) is opened by a process that is the owner
+ * (agent.h): the kernel decides, not the server. It may take for ever; source_stop() ends all
+ * waiting at once.
  *
- * Threads: start, replace, stop and free of one source are the caller's to serialise; source_read_stats() and
- * source_state() may be called by anyone at any time. The program is an RCU pointer: an event sees the old
- * one or the new one. A source's thread keeps its slot for a burst of events, never while it waits: there are few
- * slots, and others want to run too.
+ * Threads: start, replace, stop and free of one source are the caller's to serialise;
+ * source_read_stats() and source_state() may be called by anyone at any time. The program is an RCU
+ * pointer: an event sees the old one or the new one. A source's thread keeps its slot for a burst
+ * of events, never while it waits: there are few slots, and others want to run too.
  *
  * This directory knows the engine and nothing of FUSE, nodes or the state tree.
  */
@@ -22,7 +24,7 @@
 #include <sys/types.h>
 #include "core/prog.h"
 #include "core/run.h"
-#include "fs/source/agent.h"
+#include "fs/agent/agent.h"
 
 enum source_attr {
 	SOURCE_TYPE,
@@ -49,7 +51,7 @@ struct source_def {
 struct source_stats {
 	u64 seen; /* events that came */
 	u64 run; /* runs of the program */
-	u64 dropped; /* packets that the program dropped; other events that no program could run on */
+	u64 dropped; /* packets that the program dropped; events that none could run on */
 	u64 lost; /* events that came too fast, as the kernel counts them */
 	u64 errors; /* malformed records, failed writes and unwindings */
 };
@@ -71,7 +73,10 @@ struct source_kind {
 	const char *(*missing)(const struct source_def *def);
 	bool (*accepts)(enum bpf_prog_type type);
 	const char *accepted; /* for people */
-	/* Both on the source's thread. 0, or -errno after source_why(); close() is called in any case. */
+	/*
+	 * Both on the source's thread. 0, or -errno after source_why(); close() is called in any
+	 * case.
+	 */
 	int (*open)(struct source *src);
 	/* Until source_stopping(). Returns the state that it ends in. */
 	enum source_state (*run)(struct source *src);
@@ -92,7 +97,10 @@ struct source {
 	struct source_stats stats; /* written by the source's thread */
 	enum source_state state;
 	char why[SOURCE_WHY_MAX];
-	/* On the source's thread, once. err: 0, it runs; else src->why, and nothing is to be done but source_stop(). */
+	/*
+	 * On the source's thread, once. err: 0, it runs; else src->why, and nothing is to be done
+	 * but source_stop().
+	 */
 	void (*started)(void *arg, int err);
 	void *started_arg;
 	void (*ended)(void *arg); /* source_on_end() */
@@ -109,8 +117,8 @@ struct source {
 const char *source_attr_name(enum source_attr attr);
 const struct source_kind *source_kind_of(const struct source_def *def); /* NULL: no type yet */
 /*
- * Is this a value of that attribute? 1: yes. 0: the beginning of one. -errno: no, and *why says it (a buffer of
- * SOURCE_WHY_MAX).
+ * Is this a value of that attribute? 1: yes. 0: the beginning of one. -errno: no, and *why says it
+ * (a buffer of SOURCE_WHY_MAX).
  */
 int source_check(const struct source_def *def, enum source_attr attr, const char *value, char *why);
 int source_def_set(struct source_def *def, enum source_attr attr, const char *value);
@@ -125,7 +133,10 @@ struct source *source_new(const struct source_def *def, uid_t uid, gid_t gid);
 int source_start(struct source *src, struct bpf_prog *prog);
 /* Begin to stop, from any thread: waits for nothing. */
 void source_cancel(struct source *src);
-/* Called when it ends by itself, on its thread; or at once, and it may be twice. Not any more after source_stop(). */
+/*
+ * Called when it ends by itself, on its thread; or at once, and it may be twice. Not any more after
+ * source_stop().
+ */
 void source_on_end(struct source *src, void (*ended)(void *arg), void *arg);
 /* Another program of the same type, from the next event on. Takes over the reference. */
 void source_replace(struct source *src, struct bpf_prog *prog);

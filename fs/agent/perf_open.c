@@ -1,12 +1,14 @@
 /*
- * perf_open.c - perf_event_open(2) for every thread and CPU, in a process that is the owner (see perf_open.h)
+ * perf_open.c - perf_event_open(2) for every thread and CPU, in a process that is the owner (see
+ * perf_open.h)
  *
- * The kernel says whose processes may be sampled. Who may not see the kernel gets samples of user mode only.
+ * The kernel says whose processes may be sampled. Who may not see the kernel gets samples of user
+ * mode only.
  */
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/syscall.h>
-#include "fs/source/perf_open.h"
+#include "fs/agent/perf_open.h"
 
 #define OPEN_TRIES 10
 
@@ -80,7 +82,10 @@ static int open_one(const struct perf_event_attr *wanted, pid_t pid, int cpu)
 	return fd;
 }
 
-/* 0, or why there is none: a CPU or a thread that is not there is not what failed as long as another is. */
+/*
+ * 0, or why there is none: a CPU or a thread that is not there is not what failed as long as
+ * another is.
+ */
 static int open_all(int sock, struct perf_request *req, const struct tids *tids)
 {
 	struct perf_answer answer = {.kind = PERF_EVENT};
@@ -116,8 +121,8 @@ static int open_all(int sock, struct perf_request *req, const struct tids *tids)
 }
 
 /*
- * A thread that was made after the list was read, and before its maker had an event, has none. So the list is read again
- * afterwards, and with a new thread in it everything is done again.
+ * A thread that was made after the list was read, and before its maker had an event, has none. So
+ * the list is read again afterwards, and with a new thread in it everything is done again.
  */
 static int open_process(int sock, struct perf_request *req)
 {

@@ -1,8 +1,8 @@
 /*
- * agent_file.c - see agent_file.h
+ * file.c - see file.h
  *
- * A path is taken apart: its directory is opened without magic links and looked at, then the name in it, without following it.
- * A link there is read, and is a path again.
+ * A path is taken apart: its directory is opened without magic links and looked at, then the name
+ * in it, without following it. A link there is read, and is a path again.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include "fs/source/agent.h"
-#include "fs/source/agent_file.h"
+#include "fs/agent/agent.h"
+#include "fs/agent/file.h"
 
 #define MAX_LINKS 40
 

@@ -5,9 +5,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include "fs/source/agent.h"
-#include "fs/source/agent_file.h"
-#include "fs/source/out.h"
+#include "fs/agent/agent.h"
+#include "fs/agent/file.h"
+#include "fs/agent/out.h"
 
 #define OUT_MAGIC 0xa1b2c3d4u
 #define LOCK_MS	  2000
@@ -18,7 +18,10 @@ struct out_header {
 	u32 zone, accuracy, snaplen, link;
 };
 
-/* The end of the last whole record: who wrote it may have been killed at half of one. -1: no file of ours. */
+/*
+ * The end of the last whole record: who wrote it may have been killed at half of one. -1: no file
+ * of ours.
+ */
 static off_t last_end(int fd, u32 link)
 {
 	struct out_header header;
@@ -51,7 +54,8 @@ static int write_all(int fd, const void *data, size_t len)
 }
 
 /*
- * A source that was stopped may still have something to write: wait for it. Filesystems without locks have none. -EBUSY.
+ * A source that was stopped may still have something to write: wait for it. Filesystems without
+ * locks have none. -EBUSY.
  */
 static int take(int fd)
 {

@@ -1,5 +1,6 @@
 /*
- * agent.c - the agent's process, those that it forks, and the server's end of their sockets (see agent.h)
+ * agent.c - the agent's process, those that it forks, and the server's end of their sockets (see
+ * agent.h)
  */
 #include <fcntl.h>
 #include <grp.h>
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
-#include "fs/source/agent.h"
+#include "fs/agent/agent.h"
 
 #define MAX_GROUPS   1024
 #define MAX_CHILDREN 4096
@@ -31,10 +32,8 @@
 #endif
 
 static agent_service_fn *const services[AGENT_SERVICE_NR] = {
-	[AGENT_PERF] = perf_service,
-	[AGENT_STACKS] = stacks_service,
-	[AGENT_SYMBOLS] = symbols_service,
-	[AGENT_CAPTURE] = capture_service,
+	[AGENT_PERF] = perf_service,	   [AGENT_STACKS] = stacks_service,
+	[AGENT_SYMBOLS] = symbols_service, [AGENT_CAPTURE] = capture_service,
 	[AGENT_OUT] = out_service,
 };
 
@@ -94,7 +93,10 @@ static ssize_t recv_message(int sock, void *buf, size_t size, int *fd, int flags
 
 	if (fd)
 		*fd = -1;
-	/* ECONNRESET comes once, before what the other end said last, when it left something unread. */
+	/*
+	 * ECONNRESET comes once, before what the other end said last, when it left something
+	 * unread.
+	 */
 	do
 		ret = recvmsg(sock, &msg, flags | MSG_CMSG_CLOEXEC);
 	while (ret < 0 && (errno == EINTR || errno == ECONNRESET));
@@ -152,7 +154,9 @@ static void limit(int what, rlim_t value)
 	setrlimit(what, &rl);
 }
 
-/* Who is this user already stays as it is: in a user namespace there may be nothing to change to. */
+/*
+ * Who is this user already stays as it is: in a user namespace there may be nothing to change to.
+ */
 static int become(const struct request *req, const gid_t *groups)
 {
 	static gid_t account[MAX_GROUPS];
@@ -333,7 +337,9 @@ static void __attribute__((noreturn)) agent_main(void)
 		}
 		close(sock);
 	}
-	/* Their sockets are closed, too, so they end; those that hang are killed with this process. */
+	/*
+	 * Their sockets are closed, too, so they end; those that hang are killed with this process.
+	 */
 	fds[0].fd = -1;
 	for (int i = 0; i < LINGER_MS / 10 && children.n; i++) {
 		poll(fds, 2, 10);

@@ -3,7 +3,7 @@
  *
  * An address becomes an offset in a file by the mapping, and an address of the file by its program headers.
  */
-#include "fs/source/symtab.h"
+#include "fs/agent/symtab.h"
 
 struct symtab {
 	const struct symtab_header *header; /* the block */

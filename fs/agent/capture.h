@@ -1,12 +1,12 @@
 /*
  * capture.h - a capture file's packets, read by the owner's own process (AGENT_CAPTURE)
  *
- * The argument is `path NUL filter NUL`, the filter empty for none. Answers: a status, then messages: CAPTURE_LINK first,
- * CAPTURE_PACKETS any number of times, CAPTURE_END or CAPTURE_ERROR. The format, which may be made to break its reader, is
- * known to that process only.
+ * The argument is `path NUL filter NUL`, the filter empty for none. Answers: a status, then
+ * messages: CAPTURE_LINK first, CAPTURE_PACKETS any number of times, CAPTURE_END or CAPTURE_ERROR.
+ * The format, which may be made to break its reader, is known to that process only.
  */
-#ifndef UBPFFS_FS_SOURCE_CAPTURE_H
-#define UBPFFS_FS_SOURCE_CAPTURE_H
+#ifndef UBPFFS_FS_AGENT_CAPTURE_H
+#define UBPFFS_FS_AGENT_CAPTURE_H
 
 #include "core/types.h"
 

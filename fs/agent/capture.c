@@ -4,10 +4,10 @@
 #define PCAP_DONT_INCLUDE_PCAP_BPF_H /* its struct bpf_insn is the classic one */
 #include <pcap/pcap.h>
 #include <stdio.h>
-#include "fs/source/agent.h"
-#include "fs/source/agent_file.h"
-#include "fs/source/capture.h"
-#include "fs/source/pcap_filter.h"
+#include "fs/agent/agent.h"
+#include "fs/agent/file.h"
+#include "fs/agent/capture.h"
+#include "fs/agent/pcap_filter.h"
 
 #define READ_SIZE 65536
 

@@ -1,31 +1,35 @@
 /*
  * agent.h - a client's own process for everything that the client names
  *
- * Nothing that a client names is opened, read, written, closed or waited for by the server: a file may lie on the client's own
- * mount, which never answers and which even SIGKILL does not interrupt; a path may lead to a descriptor of
- * whoever opens it. A process does it that is that client: it has the client's rights and no descriptor but its socket.
+ * Nothing that a client names is opened, read, written, closed or waited for by the server: a file
+ * may lie on the client's own mount, which never answers and which even SIGKILL does not interrupt;
+ * a path may lead to a descriptor of whoever opens it. A process does it that is that client: it
+ * has the client's rights and no descriptor but its socket.
  *
  *	main(): agent_start()		before the first thread, before the state is opened
  *	any thread: sock = agent_spawn(&cred, AGENT_PERF, &arg, sizeof(arg));
  *		    err = agent_status(sock, stop_fd, timeout, why, sizeof(why));
  *		    agent_recv(), agent_send() ...; close(sock): the process ends
  *
- * agent_start() forks the agent, which holds nothing but one socket to the server. For each request it forks a process that
- * keeps its own socket only, becomes the user for good, and runs one service of a table. Bytes travel; descriptors only
- * where the kernel made them and using them cannot block (perf events).
+ * agent_start() forks the agent, which holds nothing but one socket to the server. For each request
+ * it forks a process that keeps its own socket only, becomes the user for good, and runs one
+ * service of a table. Bytes travel; descriptors only where the kernel made them and using them
+ * cannot block (perf events).
  *
  * Guarantees
- *   A. A service's process has three descriptors of /dev/null and its socket. It is not dumpable, cannot gain privileges, make
- *	processes or dump core.
+ *   A. A service's process has three descriptors of /dev/null and its socket. It is not dumpable,
+ *	cannot gain privileges, make processes or dump core.
  *   B. No function here waits longer than told, and a byte in stop_fd ends every wait.
- *   C. A process ends when its socket's other end is closed, if it waits for that; when the agent ends, always; and the agent ends
- *	with the server. One that hangs in a system call is nobody's but its user's, who may have AGENT_PER_USER of them.
- *   D. When the agent is gone, agent_spawn() gives -ECONNREFUSED and nothing is opened in another way.
+ *   C. A process ends when its socket's other end is closed, if it waits for that; when the agent
+ *	ends, always; and the agent ends with the server. One that hangs in a system call is
+ *	nobody's but its user's, who may have AGENT_PER_USER of them.
+ *   D. When the agent is gone, agent_spawn() gives -ECONNREFUSED and nothing is opened in another
+ *	way.
  *
  * A server that is not root serves its own user only (-EPERM for others), by the same processes.
  */
-#ifndef UBPFFS_FS_SOURCE_AGENT_H
-#define UBPFFS_FS_SOURCE_AGENT_H
+#ifndef UBPFFS_FS_AGENT_AGENT_H
+#define UBPFFS_FS_AGENT_AGENT_H
 
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -37,11 +41,11 @@
 #define AGENT_WHY_MAX  512
 
 enum agent_service {
-	AGENT_PERF, /* perf_open.c */
+	AGENT_PERF, /* agent/perf_open.c */
 	AGENT_STACKS, /* agent/stacks.c */
 	AGENT_SYMBOLS, /* agent/symbols.c */
-	AGENT_CAPTURE, /* capture.c */
-	AGENT_OUT, /* out.c */
+	AGENT_CAPTURE, /* agent/capture.c */
+	AGENT_OUT, /* agent/out.c */
 	AGENT_SERVICE_NR,
 };
 
@@ -62,26 +66,32 @@ int agent_refuse(int state_fd);
 void agent_stop(void);
 
 /*
- * A socket (SOCK_SEQPACKET, non-blocking) to a new process of that user. What goes wrong there comes by agent_status().
- * -ECONNREFUSED: there is no agent; -EPERM: the server may not become that user.
+ * A socket (SOCK_SEQPACKET, non-blocking) to a new process of that user. What goes wrong there
+ * comes by agent_status(). -ECONNREFUSED: there is no agent; -EPERM: the server may not become that
+ * user.
  */
 int agent_spawn(const struct agent_cred *cred, enum agent_service service, const void *arg,
 		size_t len);
 
 /*
- * Every service begins with a status: 0, or -errno and a sentence in why. Below, too: timeout in ms, -1 for ever;
- * -ECANCELED: stop_fd (or -1) became readable. -ETIMEDOUT. -EIO: the process is gone.
+ * Every service begins with a status: 0, or -errno and a sentence in why. Below, too: timeout in
+ * ms, -1 for ever; -ECANCELED: stop_fd (or -1) became readable. -ETIMEDOUT. -EIO: the process is
+ * gone.
  */
 int agent_status(int sock, int stop_fd, int timeout, char *why, size_t size);
-/* One message; its length, 0 at the end. A descriptor that came with it in *fd (else -1), unless fd is NULL. */
+/*
+ * One message; its length, 0 at the end. A descriptor that came with it in *fd (else -1), unless fd
+ * is NULL.
+ */
 ssize_t agent_recv(int sock, void *buf, size_t size, int *fd, int stop_fd, int timeout);
 int agent_send(int sock, const void *buf, size_t len, int stop_fd, int timeout);
 
 /* ---- a service's side: blocking; the process may take as long as it likes */
 
 /*
- * A service gets a copy of the argument, followed by a NUL. It may use all of libc, and hold what it likes: its
- * memory is a copy of the agent's, which holds nothing. The process ends when it returns.
+ * A service gets a copy of the argument, followed by a NUL. It may use all of libc, and hold what
+ * it likes: its memory is a copy of the agent's, which holds nothing. The process ends when it
+ * returns.
  */
 typedef void agent_service_fn(int sock, const void *arg, size_t len);
 

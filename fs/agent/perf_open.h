@@ -1,14 +1,15 @@
 /*
- * perf_open.h - what perf.c asks of the process that opens perf events as the owner (AGENT_PERF), and its answers
+ * perf_open.h - what perf.c asks of the process that opens perf events as the owner (AGENT_PERF),
+ * and its answers
  *
- * The request is answered by a status, then one PERF_EVENT with a descriptor for each event; PERF_AGAIN takes back all of
- * them; PERF_DONE is the end.
+ * The request is answered by a status, then one PERF_EVENT with a descriptor for each event;
+ * PERF_AGAIN takes back all of them; PERF_DONE is the end.
  */
-#ifndef UBPFFS_FS_SOURCE_PERF_OPEN_H
-#define UBPFFS_FS_SOURCE_PERF_OPEN_H
+#ifndef UBPFFS_FS_AGENT_PERF_OPEN_H
+#define UBPFFS_FS_AGENT_PERF_OPEN_H
 
 #include <linux/perf_event.h>
-#include "fs/source/agent.h"
+#include "fs/agent/agent.h"
 
 #define PERF_MAX_EVENTS 8192
 

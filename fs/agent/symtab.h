@@ -14,8 +14,8 @@
  *   D. A table is constant once made: any number of threads may look up.
  * Pure functions. Tests: tests/unit/test_symtab.c names each case by its letter.
  */
-#ifndef UBPFFS_FS_SOURCE_SYMTAB_H
-#define UBPFFS_FS_SOURCE_SYMTAB_H
+#ifndef UBPFFS_FS_AGENT_SYMTAB_H
+#define UBPFFS_FS_AGENT_SYMTAB_H
 
 #include "core/types.h"
 

@@ -1,0 +1,23 @@
+/*
+ * out.h - the capture file that a source writes, by the owner's own process (AGENT_OUT)
+ *
+ * The argument is a struct out_request, then the path and a NUL. A status answers when the file is
+ * there; then messages come, each of whole records, and after the last of them (shutdown()) another
+ * status says that all of it is in the file, which is closed. A status in between says what failed;
+ * what is whole stays. Only one such process at a time has a file.
+ */
+#ifndef UBPFFS_FS_AGENT_OUT_H
+#define UBPFFS_FS_AGENT_OUT_H
+
+#include "core/types.h"
+
+struct out_request {
+	u32 go_on; /* after the last whole record, if it is a file of ours; else it begins anew */
+	u32 snaplen, link;
+};
+
+struct out_record { /* of a pcap file; the bytes follow */
+	u32 sec, usec, caplen, len;
+};
+
+#endif
