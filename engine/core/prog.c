@@ -107,6 +107,11 @@ static int prog_copy_maps(struct bpf_prog *prog, const struct bpf_prog_load_attr
 	for (u32 i = 0; i < attr->map_cnt; i++)
 		bpf_map_inc_internal(prog->used_maps[i]);
 	prog->used_map_cnt = attr->map_cnt;
+	if (attr->maps_rdonly) {
+		prog->used_maps_rdonly = copy_array(attr->maps_rdonly, attr->map_cnt, sizeof(bool));
+		if (!prog->used_maps_rdonly)
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -153,6 +158,7 @@ static void prog_free(struct bpf_prog *prog)
 	free(prog->classic);
 	free(prog->orig_idx);
 	free(prog->used_maps);
+	free(prog->used_maps_rdonly);
 	free(prog->subprogs);
 	free(prog->func_info);
 	free(prog->line_info);

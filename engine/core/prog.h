@@ -42,6 +42,8 @@ struct bpf_prog_load_attr {
 	const struct sock_filter *classic; /* a classic filter, instead of insns; or NULL */
 	u32 classic_len;
 	struct bpf_map *const *maps; /* what BPF_PSEUDO_MAP_IDX refers to */
+	const bool *
+		maps_rdonly; /* of each: the program may only read it, and what it leads to; or NULL */
 	u32 map_cnt;
 	u32 prog_flags;
 	struct bpf_btf *btf; /* or NULL */
@@ -123,6 +125,7 @@ struct bpf_prog {
 
 	struct bpf_map **used_maps;
 	u32 used_map_cnt;
+	bool *used_maps_rdonly; /* as maps_rdonly, for the verifier; an image does not keep it */
 	struct bpf_map *cgroup_storage[MAX_BPF_CGROUP_STORAGE_TYPE]; /* of used_maps, or NULL */
 	struct bpf_subprog_info *subprogs; /* start: index into insnsi */
 	u32 subprog_cnt; /* at least 1 */

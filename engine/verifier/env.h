@@ -407,6 +407,8 @@ struct bpf_call_arg_meta {
 
 int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int off, int bpf_size,
 		     enum bpf_access_type t, int value_regno, bool strict_once, bool is_ldsx);
+/* Its holder may only read it, and so may the program (bpf_prog_load_attr.maps_rdonly). */
+bool map_is_lent_rdonly(const struct bpf_verifier_env *env, const struct bpf_map *map);
 int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_size,
 			    enum bpf_access_type access_type, bool zero_size_allowed,
 			    struct bpf_call_arg_meta *meta);

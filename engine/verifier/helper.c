@@ -362,10 +362,22 @@ static bool func_takes_map(int func_id, enum bpf_map_type type)
 	return !special;
 }
 
+/* Through a pointer that these return the program writes no more than through the map. */
+static bool func_only_reads(int func_id)
+{
+	return func_id == BPF_FUNC_map_lookup_elem || func_id == BPF_FUNC_map_lookup_percpu_elem ||
+	       func_id == BPF_FUNC_map_peek_elem || func_id == BPF_FUNC_for_each_map_elem ||
+	       func_id == BPF_FUNC_ringbuf_query || func_id == BPF_FUNC_get_local_storage;
+}
+
 static int check_map_use(struct bpf_verifier_env *env, const struct bpf_map *map, int func_id)
 {
 	if (!map)
 		return 0;
+	if (!func_only_reads(func_id) && map_is_lent_rdonly(env, map)) {
+		verbose(env, "write into map forbidden: it was named by a read-only descriptor\n");
+		return -EACCES;
+	}
 	if (map->map_flags & BPF_F_RDONLY_PROG &&
 	    (func_id == BPF_FUNC_map_delete_elem || func_id == BPF_FUNC_map_update_elem ||
 	     func_id == BPF_FUNC_map_push_elem || func_id == BPF_FUNC_map_pop_elem)) {

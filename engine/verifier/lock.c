@@ -144,6 +144,10 @@ int process_spin_lock(struct bpf_verifier_env *env, u32 regno, bool is_lock)
 				map->name);
 		return -EINVAL;
 	}
+	if (map_is_lent_rdonly(env, map)) {
+		verbose(env, "write into map forbidden: it was named by a read-only descriptor\n");
+		return -EACCES;
+	}
 	if (map->spin_lock_off != (s64)reg->var_off.value + reg->off) {
 		verbose(env, "off %lld doesn't point to 'struct bpf_spin_lock' that is at %d\n",
 			(long long)((s64)reg->var_off.value + reg->off), map->spin_lock_off);

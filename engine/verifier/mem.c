@@ -131,12 +131,30 @@ static int check_mem_region_access(struct bpf_verifier_env *env, u32 regno, int 
 	return err;
 }
 
+/*
+ * The program was given the map by who may only read it: through every one of its references, or (an inner map) through
+ * every map that it may come from. What else it can do by a map is then refused as writing is.
+ */
+bool map_is_lent_rdonly(const struct bpf_verifier_env *env, const struct bpf_map *map)
+{
+	const struct bpf_prog *prog = env->prog;
+
+	if (!prog->used_maps_rdonly)
+		return false;
+	for (u32 i = 0; i < prog->used_map_cnt; i++)
+		if ((prog->used_maps[i] == map || prog->used_maps[i]->inner_map_meta == map) &&
+		    !prog->used_maps_rdonly[i])
+			return false;
+	return true;
+}
+
 static int check_map_access_type(struct bpf_verifier_env *env, u32 regno, int off, int size,
 				 enum bpf_access_type type)
 {
 	const struct bpf_map *map = cur_regs(env)[regno].map_ptr;
 
-	if (type == BPF_WRITE && map->map_flags & BPF_F_RDONLY_PROG) {
+	if (type == BPF_WRITE &&
+	    (map->map_flags & BPF_F_RDONLY_PROG || map_is_lent_rdonly(env, map))) {
 		verbose(env, "write into map forbidden, value_size=%d off=%d size=%d\n",
 			map->value_size, off, size);
 		return -EACCES;
