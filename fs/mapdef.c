@@ -45,7 +45,7 @@ int mapdef_parse(enum mapdef_attr attr, const char *s, size_t len, u32 *value)
 	}
 	if (!text_next_word(s, len, &pos, &word, &n))
 		return TEXT_INCOMPLETE;
-	if (n >= sizeof(name))
+	if (n >= sizeof(name) || memchr(word, 0, n))
 		return -EINVAL;
 	memcpy(name, word, n);
 	name[n] = 0;

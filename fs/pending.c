@@ -2,6 +2,7 @@
  * pending.c - bytes written and not yet used (see pending.h)
  */
 #include "fs/pending.h"
+#include "fs/text.h"
 
 int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool append, size_t max)
 {
@@ -45,7 +46,7 @@ bool pending_blank(const struct pending *p)
 	size_t i;
 
 	for (i = 0; i < p->len; i++)
-		if (!strchr(" \t\r\n", p->buf[i]))
+		if (!text_is_blank(p->buf[i]))
 			return false;
 	return true;
 }

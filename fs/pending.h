@@ -5,6 +5,9 @@
  * its owner looks for complete values in [buf, buf + len) and drops what it has used. A write at offset 0 begins
  * anew; a write that leaves a gap, or goes back to another place, is -EINVAL. One open description, one pending
  * text: writes of one open never run at once (node.h).
+ *
+ * What is waiting may hold any bytes, and no NUL ends it: it is read by length (text.h), also for a sentence
+ * (text_first_line()).
  */
 #ifndef UBPFFS_FS_PENDING_H
 #define UBPFFS_FS_PENDING_H

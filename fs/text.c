@@ -3,11 +3,6 @@
  */
 #include "fs/text.h"
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -67,9 +62,9 @@ int text_parse_u64(const char *s, size_t len, u64 max, u64 *out)
 	bool any = false;
 	int digit;
 
-	while (i < len && is_blank(s[i]))
+	while (i < len && text_is_blank(s[i]))
 		i++;
-	while (len > i && is_blank(s[len - 1]))
+	while (len > i && text_is_blank(s[len - 1]))
 		len--;
 	if (i == len)
 		return TEXT_INCOMPLETE;
@@ -100,7 +95,7 @@ static int parse_hex(const char *s, size_t len, u8 *out, size_t size)
 	int hi, lo;
 
 	for (;;) {
-		while (i < len && is_blank(s[i]))
+		while (i < len && text_is_blank(s[i]))
 			i++;
 		if (i == len)
 			return n == size ? TEXT_COMPLETE : TEXT_INCOMPLETE;
@@ -121,12 +116,12 @@ static bool has_inner_blank(const char *s, size_t len)
 {
 	size_t i = 0;
 
-	while (i < len && is_blank(s[i]))
+	while (i < len && text_is_blank(s[i]))
 		i++;
-	while (len > i && is_blank(s[len - 1]))
+	while (len > i && text_is_blank(s[len - 1]))
 		len--;
 	for (; i < len; i++)
-		if (is_blank(s[i]))
+		if (text_is_blank(s[i]))
 			return true;
 	return false;
 }
@@ -149,7 +144,7 @@ int text_parse_key(const char *name, size_t len, void *out, size_t size)
 	size_t i;
 
 	for (i = 0; i < len; i++)
-		if (is_blank(name[i]))
+		if (text_is_blank(name[i]))
 			return -EINVAL;
 	return text_parse_value(name, len, out, size) == TEXT_COMPLETE ? 0 : -EINVAL;
 }
@@ -219,12 +214,21 @@ bool text_next_line(const char *s, size_t len, bool last, size_t *pos, const cha
 	return true;
 }
 
+int text_first_line(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && n < 256 && s[n] && s[n] != '\n')
+		n++;
+	return (int)n;
+}
+
 bool text_next_word(const char *s, size_t len, size_t *pos, const char **word, size_t *word_len)
 {
-	while (*pos < len && is_blank(s[*pos]))
+	while (*pos < len && text_is_blank(s[*pos]))
 		(*pos)++;
 	*word = s + *pos;
-	while (*pos < len && !is_blank(s[*pos]))
+	while (*pos < len && !text_is_blank(s[*pos]))
 		(*pos)++;
 	*word_len = s + *pos - *word;
 	return *word_len > 0;

@@ -14,6 +14,12 @@
 /* What a piece of text is, so far. Negative: -EINVAL, -ERANGE: no continuation can make it right. */
 enum { TEXT_INCOMPLETE = 0, TEXT_COMPLETE = 1 };
 
+/* strchr() would count a NUL, too. */
+static inline bool text_is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 /* Is this printed as a number? Other sizes are bytes, which are complete when they are all there. */
 static inline bool text_number_size(size_t size)
 {
@@ -48,6 +54,9 @@ void text_print_value(struct fs_text *out, const void *value, size_t size); /* n
  */
 bool text_next_line(const char *s, size_t len, bool last, size_t *pos, const char **line,
 		    size_t *line_len);
+
+/* What "%.*s" of a sentence shows of a text that somebody wrote: its first line, or less when that is long. */
+int text_first_line(const char *s, size_t len);
 
 /* Cut the next word (no blanks) off a line; false at its end. */
 bool text_next_word(const char *s, size_t len, size_t *pos, const char **word, size_t *word_len);
