@@ -36,6 +36,8 @@ static int parse_line(struct fs_req *req, const char *line, size_t len, struct w
 	}
 	if (n >= sizeof(wish->prog))
 		return -ENAMETOOLONG;
+	if (memchr(line, 0, len))
+		return fs_error(req, EINVAL, "a line holds no NUL");
 	memcpy(wish->prog, word, n);
 	while (text_next_word(line, len, &pos, &word, &n)) {
 		if (want_replace && n < sizeof(wish->replace)) {
@@ -117,9 +119,10 @@ static int attach_line(struct fs_open *open, struct fs_req *req, const char *lin
 	int err = wish ? parse_line(req, line, len, wish) : -ENOMEM;
 
 	if (!err && !wish->empty)
-		err = perm_resolve(req, STORE_PROG, wish->prog, R_OK, &obj);
+		err = perm_resolve(req, STORE_PROG, wish->prog, wish->detach ? PERM_READ : PERM_USE,
+				   &obj);
 	if (!err && *wish->replace)
-		err = perm_resolve(req, STORE_PROG, wish->replace, R_OK, &replace);
+		err = perm_resolve(req, STORE_PROG, wish->replace, PERM_READ, &replace);
 	if (!err) {
 		u32 flags = wish->flags | (replace ? BPF_F_REPLACE : 0);
 
@@ -150,6 +153,10 @@ struct attach_open {
 
 static int attach_open(struct fs_open *open, struct fs_req *req)
 {
+	int err = fs_open_keep_groups(open, req);
+
+	if (err)
+		return err;
 	open->priv = calloc(1, sizeof(struct attach_open));
 	return open->priv ? 0 : -ENOMEM;
 }
@@ -313,7 +320,7 @@ static ssize_t procs_write(struct fs_open *open, struct fs_req *req, const char 
 
 	if (!text_next_word(buf, len, &pos, &word, &n))
 		return (ssize_t)len;
-	if (n < sizeof(number))
+	if (n < sizeof(number) && !memchr(word, 0, n))
 		memcpy(number, word, n);
 	pid = strtol(number, &end, 10);
 	if (!*number || *end || pid < 0 || pid > INT_MAX ||

@@ -22,14 +22,17 @@ struct xfer {
 
 int control_open(struct fs_open *open, struct fs_req *req)
 {
-	struct control *c = calloc(1, sizeof(*c));
+	struct control *c;
+	int err = fs_open_keep_groups(open, req);
 
+	if (err)
+		return err;
+	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
 	pthread_mutex_init(&c->lock, NULL);
 	if (open->node->ops != &ctl_ops) {
-		int err = store_of_node(open->node, &c->obj);
-
+		err = store_of_node(open->node, &c->obj);
 		if (err) {
 			free(c);
 			return err;

@@ -1,6 +1,7 @@
 /*
  * control_call.c - what every command does with its call: the object that it is for, and the answer
  */
+#include <ctype.h>
 #include <fcntl.h>
 #include <sys/random.h>
 #include "fs/control_cmds.h"
@@ -29,20 +30,34 @@ static int check_object(struct control_call *call)
 	return obj->broken ? fs_error(call->req, EBADMSG, "%s", obj->broken) : 0;
 }
 
-int control_map(struct control_call *call, int mode, struct bpf_map **map)
+/* open(2) with 3 asks for both rights and gives a descriptor that has neither. */
+static bool may(const struct control_call *call, int mode)
 {
-	int accmode = call->open->flags & O_ACCMODE;
+	int accmode = READ_ONCE(call->open->flags) & O_ACCMODE;
 
-	*map = call->control->obj->map;
-	if (accmode != O_RDWR && accmode != mode)
-		return -EPERM;
-	return check_object(call);
+	return mode == CONTROL_ANY || accmode == O_RDWR || accmode == mode;
 }
 
-int control_prog(struct control_call *call, struct bpf_prog **prog)
+int control_map(struct control_call *call, int mode, struct bpf_map **map)
+{
+	*map = call->control->obj->map;
+	return may(call, mode) ? check_object(call) : -EPERM;
+}
+
+int control_prog(struct control_call *call, int mode, struct bpf_prog **prog)
 {
 	*prog = call->control->obj->prog;
-	return check_object(call);
+	return may(call, mode) ? check_object(call) : -EPERM;
+}
+
+bool control_name_ok(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < BPF_OBJ_NAME_LEN && name[i]; i++)
+		if (!isalnum((unsigned char)name[i]) && name[i] != '_' && name[i] != '.')
+			return false;
+	return i < BPF_OBJ_NAME_LEN;
 }
 
 void control_answer(struct control_call *call, const void *data, size_t len)

@@ -45,24 +45,32 @@ struct control_call {
 
 /* ---- control_call.c */
 
+#define CONTROL_ANY -1
+
 /* Append to the answer; what does not fit is cut. */
 void control_answer(struct control_call *call, const void *data, size_t len);
 
 /*
- * The map or program behind the open file, borrowed from it. mode: O_RDONLY or O_WRONLY, what the command needs;
- * -EPERM when it was opened otherwise (as bpf(2)), -ESTALE when it is not the one that the caller believes,
+ * The map or program behind the open file, borrowed from it. mode: O_RDONLY, O_WRONLY or O_RDWR, what the command needs
+ * (CONTROL_ANY: no more than a descriptor); -EPERM when it was opened otherwise (as bpf(2)), -ESTALE when it is not the one that the caller believes,
  * -EBADMSG for a broken object.
  */
 int control_map(struct control_call *call, int mode, struct bpf_map **map);
-int control_prog(struct control_call *call, struct bpf_prog **prog);
+int control_prog(struct control_call *call, int mode, struct bpf_prog **prog);
+
+/* A name as bpf(2) takes it: letters, digits, _ and ., ended by a NUL within BPF_OBJ_NAME_LEN bytes. */
+bool control_name_ok(const char *name);
 
 /* ---- the commands, and what ends with the open description */
 
 void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map); /* takes over */
 void control_drop_token(struct control *c);
 void control_end_walks(struct control *c);
-/* The map for which some open file has this token, with a reference, or NULL. */
-struct bpf_map *control_map_by_token(u64 token);
+/*
+ * The map for which some open file has this token, with a reference, or NULL. A token has the rights of its descriptor:
+ * *rdonly when that cannot write.
+ */
+struct bpf_map *control_map_by_token(u64 token, bool *rdonly);
 
 int control_map_lookup(struct control_call *call);
 int control_map_update(struct control_call *call);

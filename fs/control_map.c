@@ -34,7 +34,7 @@ int control_map_lookup(struct control_call *call)
 	return err;
 }
 
-/* An id that goes into a slot is used with the caller's rights. */
+/* An id that goes into a slot is used with the rights of who opened the descriptor. */
 static int put_slot(struct control_call *call, struct bpf_map *map, const char *key)
 {
 	bool maps = map->inner_map_meta;
@@ -45,7 +45,7 @@ static int put_slot(struct control_call *call, struct bpf_map *map, const char *
 
 	memcpy(&id, key + map->key_size, sizeof(id));
 	snprintf(text, sizeof(text), "%u", id);
-	err = perm_resolve(call->req, maps ? STORE_MAP : STORE_PROG, text, R_OK, &obj);
+	err = perm_resolve(call->req, maps ? STORE_MAP : STORE_PROG, text, PERM_USE, &obj);
 	if (err)
 		return err;
 	err = bpf_map_update_slot(map, key, maps ? (void *)obj->map : obj->prog, call->io.flags);
@@ -206,6 +206,14 @@ static u64 keep_walk(struct control *c, struct bpf_map_iter *it)
 	return id;
 }
 
+/* A batch is of keys: for maps without, -EOPNOTSUPP as bpf(2) (its ENOTSUPP). */
+static int batch_map(struct control_call *call, int mode, struct bpf_map **map)
+{
+	int err = control_map(call, mode, map);
+
+	return err ? err : (*map)->key_size ? 0 : -EOPNOTSUPP;
+}
+
 int control_map_lookup_batch(struct control_call *call)
 {
 	u32 count = call->io.count, done = 0;
@@ -213,7 +221,7 @@ int control_map_lookup_batch(struct control_call *call)
 	struct bpf_map *map;
 	char *pair = NULL;
 	size_t size;
-	int ret = control_map(call, O_RDONLY, &map);
+	int ret = batch_map(call, O_RDONLY, &map);
 
 	if (ret)
 		return ret;
@@ -258,7 +266,7 @@ int control_map_update_batch(struct control_call *call)
 	u32 count = call->io.count, i = 0;
 	struct bpf_map *map;
 	size_t size;
-	int err = control_map(call, O_WRONLY, &map);
+	int err = batch_map(call, O_WRONLY, &map);
 
 	if (!err) {
 		size = (size_t)map->key_size + bpf_map_value_size(map);
@@ -275,9 +283,9 @@ int control_map_delete_batch(struct control_call *call)
 {
 	u32 count = call->io.count, i = 0;
 	struct bpf_map *map;
-	int err = control_map(call, O_WRONLY, &map);
+	int err = batch_map(call, O_WRONLY, &map);
 
-	if (!err && (!count || !map->key_size || call->in_len / map->key_size != count ||
+	if (!err && (!count || call->in_len / map->key_size != count ||
 		     call->in_len % map->key_size || !batch_flags_ok(map, call->io.flags)))
 		err = -EINVAL;
 	for (; !err && i < count; i += !err)
@@ -290,7 +298,7 @@ int control_map_delete_batch(struct control_call *call)
 
 /* ---- making one */
 
-/* Here inner_map_fd is an id; the caller must be allowed to read that map. */
+/* Here inner_map_fd is an id of a map that may be read. */
 static int inner_map(struct control_call *call, u32 id, struct bpf_map_spec *spec)
 {
 	struct store_object *obj;
@@ -303,7 +311,7 @@ static int inner_map(struct control_call *call, u32 id, struct bpf_map_spec *spe
 	if (!id)
 		return -EBADF;
 	snprintf(text, sizeof(text), "%u", id);
-	err = perm_resolve(call->req, STORE_MAP, text, R_OK, &obj);
+	err = perm_resolve(call->req, STORE_MAP, text, PERM_READ, &obj);
 	if (err)
 		return err;
 	spec->inner_map_id = id;
@@ -333,7 +341,7 @@ int control_map_create(struct control_call *call)
 		return fs_error(call->req, EOPNOTSUPP,
 				"btf_fd, map_ifindex and btf_vmlinux_value_type_id "
 				"are not taken here");
-	if (memchr(attr.map_name, 0, sizeof(attr.map_name)) == NULL)
+	if (!control_name_ok(attr.map_name))
 		return -EINVAL;
 	spec.map_type = attr.map_type;
 	spec.key_size = attr.key_size;

@@ -32,6 +32,7 @@ void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map)
 
 struct token {
 	u64 number;
+	bool rdonly; /* so was the descriptor opened */
 	struct bpf_map *map; /* the open description keeps it alive, and forgets the token first */
 	struct token *next;
 };
@@ -50,7 +51,7 @@ int control_obj_token(struct control_call *call)
 
 	if (c->obj->kind != STORE_MAP)
 		return -EINVAL;
-	err = control_map(call, call->open->flags & O_ACCMODE, &map);
+	err = control_map(call, O_RDONLY, &map); /* programs always read */
 	if (err)
 		return err;
 	token = malloc(sizeof(*token));
@@ -64,6 +65,7 @@ int control_obj_token(struct control_call *call)
 	pthread_mutex_lock(&token_lock);
 	if (!c->token) {
 		token->map = map;
+		token->rdonly = control_map(call, O_WRONLY, &map) != 0;
 		token->next = tokens[token->number % TOKEN_BUCKETS];
 		tokens[token->number % TOKEN_BUCKETS] = token;
 		c->token = token->number;
@@ -90,7 +92,7 @@ void control_drop_token(struct control *c)
 	free(token);
 }
 
-struct bpf_map *control_map_by_token(u64 number)
+struct bpf_map *control_map_by_token(u64 number, bool *rdonly)
 {
 	struct bpf_map *map = NULL;
 	struct token *token;
@@ -99,6 +101,7 @@ struct bpf_map *control_map_by_token(u64 number)
 	for (token = tokens[number % TOKEN_BUCKETS]; token; token = token->next)
 		if (token->number == number) {
 			map = token->map;
+			*rdonly = token->rdonly;
 			bpf_map_inc(map);
 			break;
 		}
@@ -112,7 +115,7 @@ static int map_info(struct control_call *call)
 {
 	struct bpf_map_info info = {0};
 	struct bpf_map *map;
-	int err = control_map(call, call->open->flags & O_ACCMODE, &map);
+	int err = control_map(call, CONTROL_ANY, &map);
 
 	if (err)
 		return err;
@@ -136,7 +139,7 @@ static int prog_info(struct control_call *call)
 	struct bpf_prog_info info = {0};
 	struct bpf_prog *prog;
 	struct stat st;
-	int err = control_prog(call, &prog);
+	int err = control_prog(call, CONTROL_ANY, &prog);
 
 	if (err)
 		return err;
@@ -173,6 +176,9 @@ int control_obj_pin(struct control_call *call)
 
 	if (!call->in_len || path[call->in_len - 1])
 		return -EINVAL;
+	err = perm_may_link(call->req, call->control->obj);
+	if (err)
+		return err;
 	tree_wrlock();
 	dir = perm_parent(call->req, path, &name);
 	if (dir >= 0) {

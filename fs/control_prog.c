@@ -1,6 +1,7 @@
 /*
  * control_prog.c - loads by ioctl, and test runs
  */
+#include <fcntl.h>
 #include <time.h>
 #include "core/run.h"
 #include "fs/control_cmds.h"
@@ -15,7 +16,7 @@ int control_prog_test_run(struct control_call *call)
 	struct bpf_test_run run = {.cancel = &call->req->cancel};
 	struct bpf_prog *prog;
 	char *out = NULL;
-	int err = control_prog(call, &prog);
+	int err = control_prog(call, O_WRONLY, &prog); /* as the file `run` */
 
 	if (err)
 		return err;
@@ -57,13 +58,13 @@ int control_prog_test_run(struct control_call *call)
 
 /* The maps that the tokens stand for; references in maps[0..*nr). */
 static int maps_of_tokens(struct control_call *call, const char *tokens, u32 cnt,
-			  struct bpf_map **maps, u32 *nr)
+			  struct bpf_map **maps, bool *rdonly, u32 *nr)
 {
 	u64 token;
 
 	for (*nr = 0; *nr < cnt; (*nr)++) {
 		memcpy(&token, tokens + *nr * sizeof(token), sizeof(token));
-		maps[*nr] = control_map_by_token(token);
+		maps[*nr] = control_map_by_token(token, &rdonly[*nr]);
 		if (!maps[*nr])
 			return fs_error(call->req, EBADF, "map %u of the load is no open map", *nr);
 	}
@@ -90,6 +91,7 @@ static int load(struct control_call *call, const struct bpf_prog_load_attr *attr
 int control_prog_load(struct control_call *call)
 {
 	struct bpf_map *maps[BPF_MAX_USED_MAPS];
+	bool rdonly[BPF_MAX_USED_MAPS];
 	struct ubpffs_load_result result = {0};
 	struct ubpffs_prog_load args;
 	struct bpf_prog_load_attr attr = {0};
@@ -107,7 +109,7 @@ int control_prog_load(struct control_call *call)
 	if (!args.insn_cnt || args.insn_cnt > MAX_INSNS || args.map_cnt > BPF_MAX_USED_MAPS)
 		return args.insn_cnt && args.map_cnt <= BPF_MAX_USED_MAPS ? -E2BIG : -EINVAL;
 	if (args.reserved || !args.license_len || args.license_len > 128 ||
-	    !memchr(args.prog_name, 0, sizeof(args.prog_name)) ||
+	    !control_name_ok(args.prog_name) ||
 	    call->in_len != sizeof(args) + insn_len + args.map_cnt * sizeof(u64) + args.license_len)
 		return -EINVAL;
 	tokens = call->in + sizeof(args) + insn_len;
@@ -120,7 +122,7 @@ int control_prog_load(struct control_call *call)
 		return -ENOMEM;
 	memcpy(insns, call->in + sizeof(args), insn_len);
 	bpf_log_init(&log, args.log_level, 0);
-	err = maps_of_tokens(call, tokens, args.map_cnt, maps, &nr);
+	err = maps_of_tokens(call, tokens, args.map_cnt, maps, rdonly, &nr);
 	if (!err) {
 		attr.prog_type = args.prog_type;
 		attr.expected_attach_type = args.expected_attach_type;
@@ -129,6 +131,7 @@ int control_prog_load(struct control_call *call)
 		attr.insns = insns;
 		attr.insn_cnt = args.insn_cnt;
 		attr.maps = maps;
+		attr.maps_rdonly = rdonly;
 		attr.map_cnt = nr;
 		attr.prog_flags = args.prog_flags;
 		attr.id = store_next_id();

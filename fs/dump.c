@@ -43,10 +43,20 @@ static int dump_open(struct fs_open *open, struct fs_req *req)
 	}
 	d->key = malloc(d->map->key_size + 8);
 	d->value = malloc(bpf_map_value_size(d->map) + 8);
+	err = !d->key || !d->value    ? -ENOMEM
+	      : entries_slots(d->map) ? fs_open_keep_groups(open, req)
+				      : 0;
+	if (err) {
+		bpf_map_put(d->map);
+		free(d->key);
+		free(d->value);
+		free(d);
+		return err;
+	}
 	bpf_map_iter_init(&d->it, d->map, false);
 	d->it.flags = bpf_map_lock_flag(d->map);
 	open->priv = d;
-	return d->key && d->value ? 0 : -ENOMEM;
+	return 0;
 }
 
 static void print_line(struct dump *d)

@@ -87,7 +87,7 @@ static int write_slot(struct fs_req *req, struct bpf_map *map, const void *key, 
 	enum store_kind kind = map->map_type == BPF_MAP_TYPE_PROG_ARRAY ? STORE_PROG : STORE_MAP;
 	struct store_object *obj;
 	char name[PATH_MAX];
-	int err = perm_resolve_word(req, kind, text, len, name, &obj);
+	int err = perm_resolve_word(req, kind, text, len, PERM_USE, name, &obj);
 
 	if (err != TEXT_COMPLETE)
 		return err;
@@ -174,6 +174,15 @@ int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int 
 
 static int entry_open(struct fs_open *open, struct fs_req *req)
 {
+	struct bpf_map *map;
+	int err = store_map(open->node, req, &map);
+
+	if (!err) {
+		err = entries_slots(map) ? fs_open_keep_groups(open, req) : 0;
+		bpf_map_put(map);
+		if (err)
+			return err;
+	}
 	open->priv = calloc(1, sizeof(struct pending));
 	return open->priv ? 0 : -ENOMEM;
 }

@@ -16,6 +16,7 @@
 #include "fs/event_run.h"
 #include "fs/pending.h"
 #include "fs/perm.h"
+#include "fs/text.h"
 #include "fs/tree.h"
 
 /* ---- a write that starts the source: it is answered when that has worked, or not */
@@ -102,6 +103,10 @@ static int refuse_starting(struct fs_req *req)
 
 static int attr_open(struct fs_open *open, struct fs_req *req)
 {
+	int err = fs_open_keep_groups(open, req); /* attach names a program */
+
+	if (err)
+		return err;
 	open->priv = calloc(1, sizeof(struct pending));
 	return open->priv ? 0 : -ENOMEM;
 }
@@ -207,9 +212,9 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';
-	for (n = p->len; n && strchr(" \t\r\n", p->buf[n - 1]); n--)
+	for (n = p->len; n && text_is_blank(p->buf[n - 1]); n--)
 		;
-	for (skip = 0; skip < n && strchr(" \t", p->buf[skip]); skip++)
+	for (skip = 0; skip < n && text_is_blank(p->buf[skip]); skip++)
 		;
 	if (memchr(p->buf, 0, p->len) || memchr(p->buf + skip, '\n', n - skip)) {
 		pending_drop(p, p->len);
@@ -349,12 +354,16 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';
-	for (n = p->len; n && strchr(" \t\r\n", p->buf[n - 1]); n--)
+	for (n = p->len; n && text_is_blank(p->buf[n - 1]); n--)
 		;
+	if (memchr(p->buf, 0, n)) {
+		pending_drop(p, p->len);
+		return fs_error(req, EINVAL, "a name holds no NUL");
+	}
 	snprintf(name, sizeof(name), "%.*s", (int)n, p->buf);
 	if (!n && !line)
 		return (ssize_t)len;
-	ret = n ? perm_resolve(req, STORE_PROG, name, R_OK, &obj) : 0;
+	ret = n ? perm_resolve(req, STORE_PROG, name, PERM_USE, &obj) : 0;
 	event_run_lock();
 	if (!ret)
 		ret = __attach_set(open, req, len, name, obj);

@@ -34,11 +34,19 @@ void io_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 	fs_fuse_end(&req);
 }
 
+/* What is asked through an open file is asked by who opened it (node.h). */
 static bool io_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, struct fuse_file_info *fi,
 		     struct fs_req *req, struct fs_open **open)
 {
+	pid_t pid;
+
 	*open = fs_open_of(fi);
-	return fs_fuse_begin(fuse, ino, op, NULL, req);
+	if (!fs_fuse_begin(fuse, ino, op, NULL, req))
+		return false;
+	pid = req->cred.pid;
+	req->cred = (*open)->opener;
+	req->cred.pid = pid;
+	return true;
 }
 
 void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)

@@ -27,6 +27,10 @@
 
 static int attr_open(struct fs_open *open, struct fs_req *req)
 {
+	int err = open->node->attr->arg == MAPDEF_INNER ? fs_open_keep_groups(open, req) : 0;
+
+	if (err)
+		return err;
 	open->priv = calloc(1, sizeof(struct pending));
 	return open->priv ? 0 : -ENOMEM;
 }
@@ -163,7 +167,7 @@ static int inner_parse(struct fs_req *req, const char *text, size_t len, u32 *id
 {
 	struct store_object *obj;
 	char name[PATH_MAX];
-	int ret = perm_resolve_word(req, STORE_MAP, text, len, name, &obj);
+	int ret = perm_resolve_word(req, STORE_MAP, text, len, PERM_READ, name, &obj);
 
 	if (ret == TEXT_COMPLETE) {
 		*id = obj->id;
@@ -203,7 +207,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 		; /* perm_resolve() said why */
 	else if (attr == MAPDEF_TYPE)
 		fs_error(req, -err, "%.*s is %s; `cat features` lists those of this build",
-			 (int)strcspn(p->buf, "\n"), p->buf,
+			 text_first_line(p->buf, p->len), p->buf,
 			 err == -EOPNOTSUPP ? "a map type that this build lacks" : "no map type");
 	else
 		fs_error(req, -err, "%s takes a number from 0 to %u, decimal or 0x hexadecimal",

@@ -42,11 +42,24 @@ struct newprog {
  * The file is its looker's: a fresh node belongs to who looked it up, so that cp -p may set what it likes (without
  * effect). It can be written by who may make names in progs/.
  */
+struct looker {
+	uid_t uid;
+	gid_t gid;
+	bool may_load; /* its groups are known only now */
+};
+
 void newprog_owner(struct fs_node *node, const struct fs_cred *cred)
 {
-	node->priv = malloc(sizeof(*cred));
-	if (node->priv)
-		memcpy(node->priv, cred, sizeof(*cred));
+	struct looker *owner = malloc(sizeof(*owner));
+	struct stat st;
+
+	node->priv = owner;
+	if (!owner)
+		return;
+	owner->uid = cred->uid;
+	owner->gid = cred->gid;
+	owner->may_load = !fstatat(fs_node_place(node)->fd, "", &st, AT_EMPTY_PATH) &&
+			  !perm_check(cred, &st, W_OK | X_OK);
 }
 
 static void new_free(struct fs_node *node)
@@ -56,14 +69,12 @@ static void new_free(struct fs_node *node)
 
 static int new_getattr(struct fs_node *node, struct stat *st)
 {
-	const struct fs_cred *owner = node->priv;
+	const struct looker *owner = node->priv;
 
 	if (fstatat(fs_node_place(node)->fd, "", st, AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (owner) {
-		mode_t bits = perm_check(owner, st, W_OK | X_OK) ? 0 : 0200;
-
-		st->st_mode = S_IFREG | bits;
+		st->st_mode = S_IFREG | (owner->may_load ? 0200 : 0);
 		st->st_uid = owner->uid;
 		st->st_gid = owner->gid;
 	} else {
@@ -75,8 +86,12 @@ static int new_getattr(struct fs_node *node, struct stat *st)
 
 static int new_open(struct fs_open *open, struct fs_req *req)
 {
-	struct newprog *new = calloc(1, sizeof(*new));
+	struct newprog *new;
+	int err = fs_open_keep_groups(open, req);
 
+	if (err)
+		return err;
+	new = calloc(1, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
 	new->umask = perm_umask(&req->cred);

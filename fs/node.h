@@ -39,10 +39,21 @@ struct fs_node;
 struct fs_open;
 struct fs_job;
 
-struct fs_cred { /* who asks; taken from the request, never from what a client wrote */
+struct fs_groups { /* supplementary ones */
+	u32 nr;
+	gid_t gid[];
+};
+
+/*
+ * Who asks; taken from the request, never from what a client wrote. What is done through an open file is asked by who
+ * opened it: a descriptor may have been handed to somebody with more rights, who then writes what it is given. Only
+ * the pid is always that of who calls.
+ */
+struct fs_cred {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid; /* a thread's */
+	const struct fs_groups *groups; /* the opener's; NULL: those of pid, blocked in its call */
 };
 
 struct fs_req {
@@ -94,7 +105,8 @@ void fs_wake(struct fs_waitq *waitq);
 struct fs_open {
 	struct fs_node *node;
 	int flags; /* O_ACCMODE, O_NONBLOCK, O_EXCL, O_APPEND */
-	struct fs_cred opener; /* who opened: permissions were checked against it */
+	struct fs_cred opener; /* who opened: permissions are checked against it */
+	struct fs_groups *groups; /* its supplementary groups, when they were kept */
 	bool created; /* by ops->create in the same call */
 	struct fs_text text; /* for ops->show: the content, made by a read at offset 0 */
 	bool text_made;
@@ -107,6 +119,12 @@ struct fs_open {
 	bool busy;
 	struct fs_job *queue, **queue_tail;
 };
+
+/*
+ * For ops->open of files through which a client names something: keep the opener's supplementary groups, which cannot
+ * be asked for later. Without, only its uid and gid count.
+ */
+int fs_open_keep_groups(struct fs_open *open, struct fs_req *req);
 
 typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino);
 

@@ -6,6 +6,7 @@
 #include "fs/fuse.h"
 #include "fs/limits.h"
 #include "fs/metrics.h"
+#include "fs/perm.h"
 
 #include <fcntl.h>
 
@@ -36,6 +37,20 @@ static void opens_remove(struct fs_open *open)
 	fs_uncount(opens);
 }
 
+/* Whose groups were not kept has none beyond its gid: never those of who calls later. */
+static const struct fs_groups no_groups;
+
+int fs_open_keep_groups(struct fs_open *open, struct fs_req *req)
+{
+	if (!req->cred.uid || open->groups) /* uid 0 needs none */
+		return 0;
+	open->groups = perm_groups(&req->cred);
+	if (!open->groups)
+		return -ENOMEM;
+	open->opener.groups = open->groups;
+	return 0;
+}
+
 int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created)
 {
 	struct fs_open *open;
@@ -52,6 +67,7 @@ int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info 
 	open->node = node;
 	open->flags = fi->flags;
 	open->opener = req->cred;
+	open->opener.groups = &no_groups;
 	open->created = created;
 	open->queue_tail = &open->queue;
 	fs_node_get(node);
@@ -60,6 +76,7 @@ int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info 
 	if (err) {
 		fs_node_put(node);
 		pthread_mutex_destroy(&open->lock);
+		free(open->groups);
 		free(open);
 		limits_uncharge(req->cred.uid, LIMIT_FILES, 1);
 		return err;
@@ -79,6 +96,7 @@ void fs_open_free(struct fs_open *open)
 	fs_node_put(open->node);
 	pthread_mutex_destroy(&open->lock);
 	limits_uncharge(open->opener.uid, LIMIT_FILES, 1);
+	free(open->groups);
 	free(open);
 }
 

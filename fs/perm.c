@@ -1,8 +1,9 @@
 /*
- * perm.c - the caller's rights on what it names in text
+ * perm.c - the rights of who asks on what it names in text
  *
  * uid 0 is let through as CAP_DAC_OVERRIDE would. /proc/PID/status gives what a FUSE request does not carry
- * (groups, umask); the caller is blocked in its request meanwhile, so the pid is its.
+ * (groups, umask); the caller is blocked in its request meanwhile, so the pid is its. Of an open file the groups
+ * are the opener's (fs_open_keep_groups()), and /proc is not asked.
  */
 #include "fs/perm.h"
 #include "fs/text.h"
@@ -44,28 +45,58 @@ mode_t perm_umask(const struct fs_cred *cred)
 	return strtoul(buf, NULL, 8) & 0777;
 }
 
+struct fs_groups *perm_groups(const struct fs_cred *cred)
+{
+	static const size_t room = 1 << 20; /* 65,536 groups are at most 720 KiB of text */
+	struct fs_groups *groups = NULL, *more;
+	char *p, *end;
+	__do_free char *buf = malloc(room);
+	u32 cap = 0;
+
+	if (!buf)
+		return NULL;
+	if (!status_line(cred->pid, "Groups:", buf, room))
+		buf[0] = 0;
+	for (p = buf;; p = end) {
+		unsigned long v = strtoul(p, &end, 10);
+
+		if (!groups || groups->nr == cap) {
+			cap = cap * 2 + 8;
+			more = realloc(groups, sizeof(*groups) + cap * sizeof(groups->gid[0]));
+			if (!more) {
+				free(groups);
+				return NULL;
+			}
+			if (!groups)
+				more->nr = 0;
+			groups = more;
+		}
+		if (end == p)
+			return groups;
+		groups->gid[groups->nr++] = v;
+	}
+}
+
+static bool holds_group(const struct fs_groups *groups, gid_t gid)
+{
+	for (u32 i = 0; i < groups->nr; i++)
+		if (groups->gid[i] == gid)
+			return true;
+	return false;
+}
+
 bool perm_in_group(const struct fs_cred *cred, gid_t gid)
 {
-	char *p, *end;
-	bool in = false;
-	static const size_t room = 1 << 20; /* 65,536 groups are at most 720 KiB of text */
-	char *buf;
+	struct fs_groups *now;
+	bool in;
 
 	if (cred->gid == gid)
 		return true;
-	buf = malloc(room);
-	if (!buf || !status_line(cred->pid, "Groups:", buf, room)) {
-		free(buf);
-		return false;
-	}
-	for (p = buf; !in; p = end) {
-		unsigned long v = strtoul(p, &end, 10);
-
-		if (end == p)
-			break;
-		in = v == gid;
-	}
-	free(buf);
+	if (cred->groups)
+		return holds_group(cred->groups, gid);
+	now = perm_groups(cred);
+	in = now && holds_group(now, gid);
+	free(now);
 	return in;
 }
 
@@ -80,6 +111,22 @@ int perm_check(const struct fs_cred *cred, const struct stat *st, int mask)
 	else if (perm_in_group(cred, st->st_gid))
 		bits >>= 3;
 	return (bits & mask) == mask ? 0 : -EACCES;
+}
+
+int perm_may_link(struct fs_req *req, const struct store_object *obj)
+{
+	struct stat st;
+	int err = store_stat(obj, &st);
+
+	if (err)
+		return err;
+	if (!req->cred.uid || req->cred.uid == st.st_uid ||
+	    !perm_check(&req->cred, &st, R_OK | W_OK))
+		return 0;
+	return fs_error(
+		req, EPERM,
+		"a pin keeps the object alive: only its owner, and who may read and write it, "
+		"may make one");
 }
 
 static const char *kind_name(enum store_kind kind)
@@ -107,6 +154,16 @@ static int perm_object(struct fs_req *req, enum store_kind kind, const char *tex
 }
 
 /*
+ * In a directory where everybody makes names (sticky and writable by all) a link is followed for its own maker, or
+ * when it is the directory's owner's: fs.protected_symlinks.
+ */
+static bool may_follow(const struct fs_cred *cred, const struct stat *dir, uid_t owner)
+{
+	return (dir->st_mode & (S_ISVTX | S_IWOTH)) != (S_ISVTX | S_IWOTH) || owner == cred->uid ||
+	       owner == dir->st_uid;
+}
+
+/*
  * Walk a path from a directory of the tree. Returns an O_PATH descriptor of the last component, never of a symlink.
  */
 static int perm_walk(struct fs_req *req, const char *path, u32 links)
@@ -118,7 +175,8 @@ static int perm_walk(struct fs_req *req, const char *path, u32 links)
 	while (*path) {
 		char name[NAME_MAX + 1], target[PATH_MAX], rest[PATH_MAX];
 		size_t len = strcspn(path, "/");
-		struct stat st;
+		struct stat st, link;
+		uid_t owner;
 		ssize_t n;
 		int next, err = 0;
 
@@ -148,10 +206,12 @@ static int perm_walk(struct fs_req *req, const char *path, u32 links)
 			at = next;
 			continue;
 		}
+		owner = fstatat(next, "", &link, AT_EMPTY_PATH) ? (uid_t)-1 : link.st_uid;
 		close(next);
 		target[n] = 0;
 		/* A link is followed when it names something below its own directory's root: M. */
-		if (target[0] == '/' || links >= PERM_MAX_LINKS) {
+		if (target[0] == '/' || links >= PERM_MAX_LINKS ||
+		    !may_follow(&req->cred, &st, owner)) {
 			close(at);
 			return -ELOOP;
 		}
@@ -303,7 +363,7 @@ int perm_resolve(struct fs_req *req, enum store_kind kind, const char *text, int
 }
 
 int perm_resolve_word(struct fs_req *req, enum store_kind kind, const char *text, size_t len,
-		      char *name, struct store_object **out)
+		      int mask, char *name, struct store_object **out)
 {
 	size_t pos = 0, n;
 	const char *word;
@@ -313,8 +373,10 @@ int perm_resolve_word(struct fs_req *req, enum store_kind kind, const char *text
 		return TEXT_INCOMPLETE;
 	if (n >= PATH_MAX)
 		return -ENAMETOOLONG;
+	if (memchr(word, 0, n))
+		return fs_error(req, EINVAL, "a name holds no NUL");
 	memcpy(name, word, n);
 	name[n] = 0;
-	err = perm_resolve(req, kind, name, R_OK, out);
+	err = perm_resolve(req, kind, name, mask, out);
 	return err ? err : TEXT_COMPLETE;
 }

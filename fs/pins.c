@@ -9,6 +9,7 @@
 #include "fs/control_cmds.h"
 #include "fs/kinds.h"
 #include "fs/mapmem.h"
+#include "fs/perm.h"
 #include "fs/pins.h"
 #include "fs/records.h"
 #include "fs/ringmem.h"
@@ -177,7 +178,10 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 	tree_wrlock();
 	err = store_by_ino(node->ino, &obj);
 	if (!err) {
-		err = store_link(obj, dir->fd, name);
+		err = perm_may_link(
+			req, obj); /* the kernel asks only where fs.protected_hardlinks says so */
+		if (!err)
+			err = store_link(obj, dir->fd, name);
 		store_put(obj);
 	}
 	tree_unlock();

@@ -16,6 +16,7 @@
 #include "core/map.h"
 #include "fs/entries.h"
 #include "fs/pending.h"
+#include "fs/perm.h"
 #include "fs/records.h"
 #include "fs/store.h"
 #include "fs/text.h"
@@ -64,6 +65,27 @@ static int records_open(struct fs_open *open, struct fs_req *req)
 	open->priv = r;
 	records_watch(open);
 	return 0;
+}
+
+/* Who takes a value or a record out changes the map, though it is done by reading. */
+static int take_open(struct fs_open *open, struct fs_req *req)
+{
+	struct store_object *obj;
+	struct stat st;
+	int err = store_of_node(open->node, &obj);
+
+	if (err)
+		return err;
+	err = store_stat(obj, &st);
+	if (!err)
+		err = perm_check(&req->cred, &st, W_OK);
+	store_put(obj);
+	if (err == -EACCES)
+		return fs_error(
+			req, EACCES,
+			"what is read here is taken out of the map: that asks for the right to "
+			"write it (peek and dump only look)");
+	return err ? err : records_open(open, req);
 }
 
 static void records_release(struct fs_open *open)
@@ -217,7 +239,7 @@ static u32 pop_poll(struct fs_open *open)
 const struct fs_node_ops pop_ops = {
 	.name = "pop",
 	.type = S_IFREG,
-	.open = records_open,
+	.open = take_open,
 	.read = pop_read,
 	.poll = pop_poll,
 	.release = records_release,
@@ -341,7 +363,7 @@ static int take_record(struct records *r)
 /* Reading a perf_event_array opens its events: records are kept from now on. */
 static int stream_open(struct fs_open *open, struct fs_req *req)
 {
-	int err = records_open(open, req);
+	int err = take_open(open, req);
 	struct records *r = open->priv;
 
 	if (err || r->map->map_type != BPF_MAP_TYPE_PERF_EVENT_ARRAY)

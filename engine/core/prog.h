@@ -136,7 +136,6 @@ struct bpf_prog {
 	struct bpf_line_info *line_info;
 	u32 line_info_cnt;
 
-
 	u64 run_cnt, run_time_ns; /* relaxed counters */
 
 	int refcnt;

@@ -136,7 +136,7 @@ def test_permissions(tree):
     m.fails("mkdir $M/cgroup/X", "Permission denied", user=a)
     m.sh("chown %d $M/cgroup/A/B/D" % a)
     m.fails("echo allow > $M/cgroup/A/ingress.attach", "Permission denied", user=a)
-    m.sh("chmod 600 $M/progs/deny/prog")
+    m.sh("chmod 666 $M/progs/allow/prog; chmod 644 $M/progs/deny/prog")  # to attach is to run: read and write
     m.fails("echo deny > $M/cgroup/A/B/D/ingress.attach", "Permission denied", user=a)
     m.sh("echo allow > $M/cgroup/A/B/D/ingress.attach; mkdir $M/cgroup/A/B/D/mine", user=a)
     m.fails("echo > $M/cgroup/A/B/D/ingress.attach", "Permission denied", user=b)

@@ -429,7 +429,7 @@ def test_queues_and_filters_by_ioctl(m, lib):
     os.close(fd)
 
 
-def test_slots_by_ioctl_use_the_callers_rights(m, lib):
+def test_slots_by_ioctl_use_the_openers_rights(m, lib):
     needs_root("becomes somebody else")
     import errno
     inner(m, "a")
@@ -448,6 +448,7 @@ def test_slots_by_ioctl_use_the_callers_rights(m, lib):
             os.setgid(USERS[0])
             os.setuid(USERS[0])
             import ctypes
+            fd = os.open(m.p("maps/o/map"), os.O_RDWR)
             ret = lib.ubpfc_update_elem(fd, u32(2), u32(id), 0)
             ret = ctypes.get_errno() if ret else 0
         finally:
