@@ -104,7 +104,7 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	u32 nr, i;
 	int err;
 
-	err = list_links(dir->fd, type, &links, &nr);
+	err = list_links(fs_node_fd(dir), type, &links, &nr);
 	if (err)
 		return err;
 	for (i = 0; i < nr; i++) {
@@ -120,15 +120,15 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	}
 	free(links);
 	make_link_name(&link);
-	unlinkat(dir->fd, NEW_LINK, 0);
-	err = store_link(obj, dir->fd, NEW_LINK);
+	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
+	err = store_link(obj, fs_node_fd(dir), NEW_LINK);
 	if (err)
 		return err;
 	err = cgroup_bpf_attach(cgrp, type, obj->prog, replace ? replace->prog : NULL, flags);
-	if (err || renameat(dir->fd, NEW_LINK, dir->fd, link.name) < 0)
-		unlinkat(dir->fd, NEW_LINK, 0);
+	if (err || renameat(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name) < 0)
+		unlinkat(fs_node_fd(dir), NEW_LINK, 0);
 	/* The same program again: rename() of two links of one file does nothing and leaves both. */
-	unlinkat(dir->fd, NEW_LINK, 0);
+	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
 	store_names_changed(obj);
 	if (gone)
 		names_changed_at(gone);
@@ -139,7 +139,7 @@ int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 {
 	struct link_name *links;
 	u32 nr, i;
-	int err = list_links(dir->fd, type, &links, &nr);
+	int err = list_links(fs_node_fd(dir), type, &links, &nr);
 
 	/* The model, as Linux, takes whatever is alone in its place; here who names a program means it. */
 	for (i = 0; !err && obj && i < nr && links[i].ino != obj->ino; i++)
@@ -150,7 +150,7 @@ int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 		err = cgroup_bpf_detach(cgrp, type, obj ? obj->prog : NULL);
 	for (i = 0; !err && i < nr; i++)
 		if (!obj || links[i].ino == obj->ino) {
-			unlinkat(dir->fd, links[i].name, 0);
+			unlinkat(fs_node_fd(dir), links[i].name, 0);
 			names_changed_at(links[i].ino);
 		}
 	free(links);

@@ -102,9 +102,9 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 		return fs_error(req, EINVAL, "%s cannot be a cgroup's name", name);
 	tree_wrlock();
 	parent = cgroup_place_get(dir->ino, path, sizeof(path));
-	err = parent ? tree_mkdir(dir->fd, name, mode, &req->cred) : -ENOENT;
+	err = parent ? tree_mkdir(fs_node_fd(dir), name, mode, &req->cred) : -ENOENT;
 	if (!err) {
-		fd = tree_openat(dir->fd, name);
+		fd = tree_openat(fs_node_fd(dir), name);
 		err = fd < 0 ? fd : adopt(parent, path, name, fd);
 		hosts = err == -EEXIST;
 		if (err && fd >= 0)
@@ -114,7 +114,7 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 		if (!err)
 			err = fs_tree_lookup(dir, name, &cgroup_dir_ops, out);
 		else
-			unlinkat(dir->fd, name, AT_REMOVEDIR);
+			tree_rmdir(fs_node_fd(dir), name);
 	}
 	tree_unlock();
 	cgroup_put(parent);
@@ -135,7 +135,7 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	if (find_row(name) >= 0)
 		return -ENOTDIR;
 	tree_wrlock();
-	fd = openat(dir->fd, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(fs_node_fd(dir), name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	err = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 	if (!err) {
 		cgrp = cgroup_place_get(st.st_ino, NULL, 0);
@@ -146,8 +146,7 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	if (!err) {
 		cgroup_links_remove(fd);
 		tree_remove_hidden(fd);
-		if (unlinkat(dir->fd, name, AT_REMOVEDIR) < 0)
-			err = -errno;
+		err = tree_rmdir(fs_node_fd(dir), name);
 		cgroup_place_remove(st.st_ino);
 	}
 	tree_unlock();

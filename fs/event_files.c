@@ -52,10 +52,13 @@ static void start_done(void *arg, int err, const char *why)
 		fs_error(s->req, -err, "%s", why);
 		pending_drop(s->pending, s->pending->len);
 	} else {
+		err = fs_node_pin(s->dir);
 		tree_wrlock();
-		err = s->obj ? event_attach_link(s->dir->fd, s->obj)
-			     : event_def_write(s->dir->fd, &s->def);
+		if (!err)
+			err = s->obj ? event_attach_link(fs_node_fd(s->dir), s->obj)
+				     : event_def_write(fs_node_fd(s->dir), &s->def);
 		tree_unlock();
+		fs_node_unpin();
 		if (err) /* it is all or nothing */
 			event_run_stop(s->dir->ino);
 	}
@@ -83,7 +86,7 @@ static int __start(struct fs_open *open, struct fs_req *req, size_t len,
 		store_get(obj);
 		s->obj = obj;
 	}
-	err = event_run_start(s->dir->ino, s->dir->fd, def, prog, false, start_done, s, &start);
+	err = event_run_start(s->dir->ino, fs_node_fd(s->dir), def, prog, false, start_done, s, &start);
 	if (err) {
 		starter_free(s);
 		return err;
@@ -121,7 +124,7 @@ static int attr_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 {
 	enum source_attr attr = node->attr->arg;
 	struct source_def def;
-	int err = event_def_read(fs_node_place(node)->fd, &def);
+	int err = event_def_read(fs_node_fd(fs_node_place(node)), &def);
 
 	if (err)
 		return err;
@@ -139,7 +142,7 @@ static int check_owner(struct fs_node *dir, struct fs_req *req)
 {
 	struct stat st;
 
-	if (fstatat(dir->fd, "", &st, AT_EMPTY_PATH))
+	if (fstatat(fs_node_fd(dir), "", &st, AT_EMPTY_PATH))
 		return -errno;
 	if (!req->cred.uid || req->cred.uid == st.st_uid)
 		return 0;
@@ -160,7 +163,7 @@ static int __attr_set(struct fs_open *open, struct fs_req *req, size_t len, cons
 	enum source_attr attr = open->node->attr->arg;
 	struct store_object *obj = NULL;
 	struct source_def def;
-	int err = event_def_read(dir->fd, &def);
+	int err = event_def_read(fs_node_fd(dir), &def);
 
 	if (err)
 		return err;
@@ -178,14 +181,14 @@ static int __attr_set(struct fs_open *open, struct fs_req *req, size_t len, cons
 			       "(echo > attach)");
 	if (!err)
 		err = source_def_set(&def, attr, value);
-	if (!err && !event_missing(&def) && !event_attached(dir->fd, &obj)) {
+	if (!err && !event_missing(&def) && !event_attached(fs_node_fd(dir), &obj)) {
 		err = obj->prog ? __start(open, req, len, &def, obj->prog, NULL)
 				: fs_error(req, EBADMSG, "the attached program is broken");
 		store_put(obj);
 	}
 	if (!err) {
 		tree_wrlock();
-		err = event_def_write(dir->fd, &def);
+		err = event_def_write(fs_node_fd(dir), &def);
 		tree_unlock();
 	}
 	source_def_free(&def);
@@ -224,7 +227,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	if (!value[0] && !line)
 		return (ssize_t)len;
 	event_run_lock();
-	ret = event_def_read(dir->fd, &def);
+	ret = event_def_read(fs_node_fd(dir), &def);
 	if (!ret) {
 		ret = value[0] ? source_check(&def, attr, value, why) : 1;
 		source_def_free(&def);
@@ -260,7 +263,7 @@ static int attach_show(struct fs_node *node, struct fs_req *req, struct fs_text 
 	struct store_object *obj;
 	char path[128];
 	struct stat st;
-	int err = event_attached(dir->fd, &obj);
+	int err = event_attached(fs_node_fd(dir), &obj);
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
@@ -283,7 +286,7 @@ static int __detach(struct fs_node *dir)
 
 	event_run_stop(dir->ino);
 	tree_wrlock();
-	err = event_attach_link(dir->fd, NULL);
+	err = event_attach_link(fs_node_fd(dir), NULL);
 	tree_unlock();
 	return err;
 }
@@ -303,7 +306,7 @@ static int __attach(struct fs_open *open, struct fs_req *req, size_t len,
 	if (!event_run_replace(dir->ino, obj->prog) && !event_missing(def))
 		return __start(open, req, len, def, obj->prog, obj);
 	tree_wrlock();
-	err = event_attach_link(dir->fd, obj);
+	err = event_attach_link(fs_node_fd(dir), obj);
 	tree_unlock();
 	return err;
 }
@@ -319,7 +322,7 @@ static int __attach_set(struct fs_open *open, struct fs_req *req, size_t len, co
 
 	if (!obj)
 		return __detach(dir);
-	err = event_def_read(dir->fd, &def);
+	err = event_def_read(fs_node_fd(dir), &def);
 	if (err)
 		return err;
 	kind = source_kind_of(&def);
@@ -398,10 +401,10 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	int err;
 
 	event_run_lock();
-	err = event_def_read(dir->fd, &def);
+	err = event_def_read(fs_node_fd(dir), &def);
 	if (event_run_state(dir->ino, &now, &stats, why))
 		state = states[now];
-	else if (event_ended(dir->fd) > 0)
+	else if (event_ended(fs_node_fd(dir)) > 0)
 		state = "ended";
 	event_run_unlock();
 	if (err)
@@ -410,7 +413,7 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	lacks = event_missing(&def);
 	if (lacks)
 		fs_text_printf(out, "missing: %s\n", lacks);
-	else if (!event_has_attached(dir->fd))
+	else if (!event_has_attached(fs_node_fd(dir)))
 		fs_text_printf(out, "missing: attach\n");
 	if (why[0])
 		fs_text_printf(out, "why: %s\n", why);

@@ -38,7 +38,7 @@ static u32 attrs_of(struct fs_node *dir)
 	const struct source_kind *kind = NULL;
 	struct source_def def;
 
-	if (!event_def_read(dir->fd, &def)) {
+	if (!event_def_read(fs_node_fd(dir), &def)) {
 		kind = source_kind_of(&def);
 		source_def_free(&def);
 	}
@@ -60,7 +60,7 @@ static int find_row(const char *name, u32 *row)
 
 static bool given_up(struct fs_node *dir)
 {
-	return event_def_there(dir->fd) == 0;
+	return event_def_there(fs_node_fd(dir)) == 0;
 }
 
 static int source_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
@@ -123,7 +123,7 @@ static int source_unlink(struct fs_node *dir, struct fs_req *req, const char *na
 		return fs_error(req, EPERM,
 				"this file shows the source and goes with it: rm -r the directory");
 	event_run_lock();
-	err = give_up(dir->ino, dir->fd);
+	err = give_up(dir->ino, fs_node_fd(dir));
 	event_run_unlock();
 	return err;
 }
@@ -164,15 +164,15 @@ static int events_rmdir(struct fs_node *dir, struct fs_req *req, const char *nam
 
 	if (!tree_name_ok(name) || name[0] == '.')
 		return -ENOENT;
-	fd = openat(dir->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(fs_node_fd(dir), name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH)) {
 		err = -errno;
 	} else {
 		event_run_lock();
 		err = give_up(st.st_ino, fd);
 		tree_wrlock();
-		if (!err && unlinkat(dir->fd, name, AT_REMOVEDIR))
-			err = -errno;
+		if (!err)
+			err = tree_rmdir(fs_node_fd(dir), name);
 		tree_unlock();
 		event_run_unlock();
 	}

@@ -13,6 +13,7 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 		   struct fs_req *req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(fuse);
+	int err;
 
 	fs_count(requests);
 	memset(req, 0, sizeof(*req));
@@ -22,14 +23,17 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 	req->op = op;
 	req->name = name;
 	req->node = fs_node_find(ino);
-	if (req->node)
+	err = req->node ? fs_node_pin(fs_node_place(req->node)) : -ESTALE;
+	if (!err)
 		return true;
-	fuse_reply_err(fuse, ESTALE);
+	fuse_reply_err(fuse, fs_fuse_error(req, err));
+	fs_node_put(req->node);
 	return false;
 }
 
 void fs_fuse_end(struct fs_req *req)
 {
+	fs_node_unpin();
 	fs_node_put(req->node);
 }
 

@@ -37,7 +37,7 @@ static int kind_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 	struct store_object *obj;
 	char file[16];
 	char *end;
-	int kind = kind_of(dir), fd, err;
+	int kind = kind_of(dir), err;
 	unsigned long id = strtoul(name, &end, 10);
 
 	if (*end || name[0] < '1' || name[0] > '9' || id >= UINT32_MAX || kind == IDS_LINK)
@@ -54,8 +54,7 @@ static int kind_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 		return err;
 	}
 	snprintf(file, sizeof(file), "%lu", id);
-	fd = tree_openat(tree.objects_fd, file);
-	err = fd < 0 ? fd : fs_object_node(fd, out);
+	err = fs_object_node(fs_node_place(dir), file, obj->ino, out);
 	store_put(obj);
 	return err;
 }

@@ -187,6 +187,7 @@ void io_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 		job_start(job);
 	else
 		fs_open_free(open);
+	fs_node_unpin();
 }
 
 void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,

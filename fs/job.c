@@ -277,12 +277,25 @@ static struct fs_job *strand_next(struct fs_open *open)
 	return job;
 }
 
-void job_run(struct worker_job *work)
+/* The descriptor that the kind's handlers use is there, or the job is answered. */
+static bool job_begin(struct fs_job *job)
 {
-	struct fs_job *job = container_of(work, struct fs_job, work);
+	int err = job->fuse ? fs_node_pin(fs_node_place(job->open->node)) : 0;
+
+	if (!err)
+		return true;
+	job_settle(job);
+	fuse_reply_err(job->fuse, fs_fuse_error(&job->req, err));
+	return false;
+}
+
+static void job_run_one(struct fs_job *job)
+{
 	struct fs_open *open = job->open;
 	bool strand = job->strand, done = true;
 
+	if (!job_begin(job))
+		goto done;
 	/* A read that parks leaves the strand: what comes after it need not wait. */
 	switch (job->what) {
 	case JOB_READ:
@@ -310,6 +323,7 @@ void job_run(struct worker_job *work)
 		job_free(job);
 		return;
 	}
+done:
 	if (done)
 		job_free(job);
 	if (strand) {
@@ -317,6 +331,12 @@ void job_run(struct worker_job *work)
 		if (job)
 			job_submit(job);
 	}
+}
+
+void job_run(struct worker_job *work)
+{
+	job_run_one(container_of(work, struct fs_job, work));
+	fs_node_unpin();
 }
 
 /* Hand a job to a worker, behind the others of its open. */

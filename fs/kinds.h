@@ -37,8 +37,8 @@ extern const struct fs_node_ops waiting_link_ops;
 /* log.c: M/log */
 extern const struct fs_node_ops log_ops;
 
-/* The object file of whatever kind the state tree's file is. Takes over fd (O_PATH). */
-int fs_object_node(int fd, struct fs_node **out);
+/* The node of an object's file, found as `name` in `dir`. */
+int fs_object_node(struct fs_node *dir, const char *name, u64 ino, struct fs_node **out);
 
 /* A node for `name` in a directory of the state tree: directories get dir_ops, the rest by what it is. */
 int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,

@@ -230,9 +230,8 @@ static int serve(struct fuse_session *se)
 static int root_node(void)
 {
 	struct fs_node *root;
-	int fd = fcntl(tree.tree_fd, F_DUPFD_CLOEXEC, 3);
 
-	return fd < 0 ? -errno : fs_node_tree(fd, &root_ops, &root); /* kept for ever */
+	return fs_node_root(&root_ops, &root); /* kept for ever */
 }
 
 static int run_mounted(struct fuse_args *args, const char *mountpoint)

@@ -75,7 +75,7 @@ static int attr_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 	}
 	if (err != -ENOENT)
 		return err;
-	err = mapdef_read(dir->fd, &def);
+	err = mapdef_read(fs_node_fd(dir), &def);
 	if (err)
 		return err;
 	if (def.set[attr])
@@ -108,12 +108,12 @@ static int born(struct fs_node *dir, struct fs_req *req, const struct bpf_map_sp
 	struct stat st;
 	int err;
 
-	if (fstatat(dir->fd, "", &st, AT_EMPTY_PATH))
+	if (fstatat(fs_node_fd(dir), "", &st, AT_EMPTY_PATH))
 		return -errno;
 	err = store_map_create(spec, &req->cred, st.st_mode & 0666, map);
 	if (err)
 		return err;
-	return store_link(store_of_map(*map), dir->fd, map_dir_kind.object);
+	return store_link(store_of_map(*map), fs_node_fd(dir), map_dir_kind.object);
 }
 
 static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr attr, u32 value)
@@ -124,7 +124,7 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 	int err;
 
 	tree_wrlock();
-	err = objdir_alive(dir, map_dir_kind.object) ? -EBUSY : mapdef_read(dir->fd, &def);
+	err = objdir_alive(dir, map_dir_kind.object) ? -EBUSY : mapdef_read(fs_node_fd(dir), &def);
 	if (!err) {
 		def.set[attr] = true;
 		def.value[attr] = value;
@@ -133,8 +133,8 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 			err = born(dir, req, &spec, &map);
 		}
 		if (!err) {
-			err = mapdef_write(dir->fd, &def);
-			if (err && map && !unlinkat(dir->fd, map_dir_kind.object, 0))
+			err = mapdef_write(fs_node_fd(dir), &def);
+			if (err && map && !unlinkat(fs_node_fd(dir), map_dir_kind.object, 0))
 				store_names_changed(store_of_map(map));
 		}
 	}
@@ -333,8 +333,8 @@ static u32 type_of_dir(struct fs_node *dir, bool alive)
 	u32 type = BPF_MAP_TYPE_UNSPEC;
 
 	if (!alive)
-		return mapdef_read(dir->fd, &def) ? type : def.value[MAPDEF_TYPE];
-	if (!fstatat(dir->fd, map_dir_kind.object, &st, AT_SYMLINK_NOFOLLOW) &&
+		return mapdef_read(fs_node_fd(dir), &def) ? type : def.value[MAPDEF_TYPE];
+	if (!fstatat(fs_node_fd(dir), map_dir_kind.object, &st, AT_SYMLINK_NOFOLLOW) &&
 	    !store_by_ino(st.st_ino, &obj)) {
 		if (obj->kind == STORE_MAP && obj->map)
 			type = obj->map->map_type;
@@ -436,7 +436,8 @@ static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 /* Made by mkdir and not yet alive. A map whose name was dropped has lost its definition too. */
 static bool map_unborn(struct fs_node *dir)
 {
-	return !objdir_alive(dir, map_dir_kind.object) && tree_has(dir->fd, MAPDEF_FILE) != 0;
+	return !objdir_alive(dir, map_dir_kind.object) &&
+	       tree_has(fs_node_fd(dir), MAPDEF_FILE) != 0;
 }
 
 /* `rm -r` of an unborn map goes over its attributes: they go with the directory. */

@@ -205,17 +205,25 @@ struct fs_node {
 	const struct fs_node_ops *ops;
 	u64 id; /* FUSE's */
 	u64 ino; /* what stat shows */
-	int fd; /* O_PATH of the state tree's file or directory; -1 for attributes and keyed nodes */
-	struct fs_node
-		*dir; /* attributes, keyed nodes: the directory that they are in; referenced */
+	bool in_tree; /* a file or directory of the state tree, as opposed to attributes and keyed nodes */
+	struct fs_node *dir; /* the directory that it is in, referenced; NULL for the root */
 	const struct fs_attr *attr; /* attributes: the row */
 	void *key; /* keyed nodes: key_len bytes, owned */
 	u32 key_len;
 	void *priv;
 
-	u64 refs; /* node.c's: the kernel's lookups, opens, children */
+	u64 refs; /* node.c's, from here on: the kernel's lookups, opens, children, pins */
 	u32 index; /* row + 1 */
 	struct fs_node *next_id, *next_key;
+	char *name; /* in the tree: its name in `dir` */
+	u32 object; /* an object's file: objects/<object>, whatever name led here */
+	bool gone; /* removed from the tree; then what it was: */
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	int path_fd; /* O_PATH, or -1: not open now */
+	u32 pins; /* requests that use it */
+	struct fs_node *newer, *older; /* open and not pinned */
 };
 
 u64 fs_nodes_count(void);
@@ -231,13 +239,30 @@ static inline void fs_node_put(struct fs_node *node)
 }
 
 /* Find or make nodes; each gives one reference. */
-/* A file of the state tree. Takes over fd (O_PATH), also on failure. */
-int fs_node_tree(int fd, const struct fs_node_ops *ops, struct fs_node **out);
+int fs_node_root(const struct fs_node_ops *ops, struct fs_node **out);
+/* A name of the state tree; tree_lock held. `object`: the id of the object whose file it is, or 0. */
+int fs_node_tree(struct fs_node *dir, const char *name, u64 ino, u32 object,
+		 const struct fs_node_ops *ops, struct fs_node **out);
 int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, struct fs_node **out);
 int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void *key, u32 key_len,
 		  struct fs_node **out);
 /* The directory of the state tree that an attribute or keyed node is under, or the node itself. */
 struct fs_node *fs_node_place(struct fs_node *node);
+/*
+ * An O_PATH descriptor of a node of the state tree, for this thread until it calls fs_node_unpin() (which every request
+ * does at its end). Of a directory that was removed: one that is empty, with no links. -1: no descriptor could be
+ * had; whoever begins a request has called fs_node_pin() on its node, which says why.
+ */
+int fs_node_fd(struct fs_node *node);
+int fs_node_pin(struct fs_node *node);
+void fs_node_unpin(void);
+
+/* For tree.c, which makes every change: __fs_nodes_lock() is held around it and these. */
+void __fs_nodes_lock(void);
+void __fs_nodes_unlock(void);
+void __fs_node_moved(u64 ino, struct fs_node *dir,
+		     char **name); /* takes over *name if it needs it */
+void __fs_node_gone(const struct stat *st);
 
 /*
  * A write of a slow kind that would have to wait calls fs_later(), returns FS_LATER, and is answered by fs_finish(), with what it

@@ -13,7 +13,7 @@
 
 bool objdir_alive(struct fs_node *dir, const char *object)
 {
-	return tree_has(fs_node_place(dir)->fd, object) != 0;
+	return tree_has(fs_node_fd(fs_node_place(dir)), object) != 0;
 }
 
 static bool is_dropped(const struct objdir_kind *kind, struct fs_node *dir)
@@ -49,13 +49,15 @@ static int find_row(const struct objdir_kind *kind, const char *name, u32 *row)
 int objdir_lookup(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
 		  struct fs_node **out)
 {
-	int err, fd;
+	struct stat st;
 	u32 row;
+	int err;
 
 	tree_rdlock();
 	if (!strcmp(name, kind->object)) {
-		fd = tree_openat(dir->fd, name);
-		err = fd < 0 ? fd : fs_object_node(fd, out);
+		err = fstatat(fs_node_fd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0
+			      ? -errno
+			      : fs_object_node(dir, name, st.st_ino, out);
 	} else {
 		err = find_row(kind, name, &row);
 		/* What was dropped is still found, so that rm can unlink what it has listed. */
@@ -76,7 +78,7 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 	bool alive;
 
 	tree_rdlock();
-	alive = !fstatat(dir->fd, kind->object, &st, AT_SYMLINK_NOFOLLOW);
+	alive = !fstatat(fs_node_fd(dir), kind->object, &st, AT_SYMLINK_NOFOLLOW);
 	if (is_dropped(kind, dir))
 		cursor = kind->attr_cnt + 1;
 	/* The object first: rm -r starts with it, and then the rest goes without harm. */
@@ -128,7 +130,7 @@ int objdir_unlink(const struct objdir_kind *kind, struct fs_node *dir, struct fs
 
 	if (!strcmp(name, kind->object)) {
 		tree_wrlock();
-		err = __objdir_drop(kind, dir->fd);
+		err = __objdir_drop(kind, fs_node_fd(dir));
 		tree_unlock();
 		return err;
 	}
@@ -165,8 +167,8 @@ int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name
 
 	if (err == -ENOENT && fd >= 0)
 		err = tree_remove_hidden(fd);
-	if (!err && unlinkat(parent, name, AT_REMOVEDIR) < 0)
-		err = -errno;
+	if (!err)
+		err = tree_rmdir(parent, name);
 	if (fd >= 0)
 		close(fd);
 	return err;
@@ -180,7 +182,7 @@ int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct
 	if (!tree_name_ok(name) || name[0] == '.')
 		return -ENOENT;
 	tree_wrlock();
-	err = __objdir_remove(kind, parent->fd, name);
+	err = __objdir_remove(kind, fs_node_fd(parent), name);
 	tree_unlock();
 	return err;
 }
@@ -191,9 +193,9 @@ int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, m
 	int err, fd;
 
 	tree_wrlock();
-	err = tree_mkdir(parent->fd, name, mode, &req->cred);
+	err = tree_mkdir(fs_node_fd(parent), name, mode, &req->cred);
 	if (!err) {
-		fd = tree_openat(parent->fd, name);
+		fd = tree_openat(fs_node_fd(parent), name);
 		err = fd < 0 ? fd : tree_write_small(fd, def, "", 0);
 		if (!err)
 			err = fs_tree_lookup(parent, name, ops, out);
@@ -202,7 +204,7 @@ int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, m
 		if (fd >= 0)
 			close(fd);
 		if (err)
-			unlinkat(parent->fd, name, AT_REMOVEDIR);
+			tree_rmdir(fs_node_fd(parent), name);
 	}
 	tree_unlock();
 	return err;
@@ -224,8 +226,9 @@ int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, str
 		return fs_error(req, EINVAL, "a name here does not begin with a dot");
 	/* Without NOREPLACE the target must be a directory that lost its object: it is empty. */
 	tree_wrlock();
-	if (renameat2(dir->fd, name, dir->fd, newname, flags) < 0)
-		err = errno == ENOTEMPTY ? -EEXIST : -errno;
+	err = tree_rename(dir, name, dir, newname, flags);
+	if (err == -ENOTEMPTY)
+		err = -EEXIST;
 	tree_unlock();
 	if (err == -EEXIST)
 		return fs_error(req, EEXIST, "%s is taken: remove it first, or exchange the two",

@@ -36,10 +36,10 @@ static int attr_stat(struct fs_node *node, struct stat *st)
 							  : NULL;
 	mode_t bits;
 
-	while (!row->attr && row->dir)
+	while (!row->attr && !row->in_tree)
 		row = row->dir;
-	if ((!object || fstatat(place->fd, object, st, AT_SYMLINK_NOFOLLOW) < 0) &&
-	    fstatat(place->fd, "", st, AT_EMPTY_PATH) < 0)
+	if ((!object || fstatat(fs_node_fd(place), object, st, AT_SYMLINK_NOFOLLOW) < 0) &&
+	    fstatat(fs_node_fd(place), "", st, AT_EMPTY_PATH) < 0)
 		return -errno;
 	bits = st->st_mode & 0666;
 	if (row->attr)
@@ -54,15 +54,32 @@ static int attr_stat(struct fs_node *node, struct stat *st)
 	return 0;
 }
 
+/* What was removed while the kernel, an open file or a working directory, still has it. */
+static void gone_stat(const struct fs_node *node, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_mode = node->mode;
+	st->st_uid = node->uid;
+	st->st_gid = node->gid;
+	st->st_ino = node->ino;
+}
+
 int fs_node_stat(struct fs_node *node, struct stat *st)
 {
 	int err = 0;
 
+	if (__atomic_load_n(&node->gone, __ATOMIC_ACQUIRE)) {
+		gone_stat(node, st);
+		return node->mode ? 0 : -ESTALE;
+	}
+	err = fs_node_pin(fs_node_place(node));
+	if (err)
+		return err;
 	if (node->ops->getattr)
 		err = node->ops->getattr(node, st);
-	else if (node->fd < 0)
+	else if (!node->in_tree)
 		err = attr_stat(node, st);
-	else if (fstatat(node->fd, "", st, AT_EMPTY_PATH) < 0)
+	else if (fstatat(fs_node_fd(node), "", st, AT_EMPTY_PATH) < 0)
 		err = -errno;
 	if (err)
 		return err;
@@ -111,12 +128,13 @@ static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
 	bool dir = S_ISDIR(node->ops->type);
 	char self[64];
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", node->fd);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fs_node_fd(node));
 	if (set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
 		uid_t uid = set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
 		gid_t gid = set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
 
-		if (fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		if (fchownat(fs_node_fd(node), "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) <
+		    0)
 			return -errno;
 	}
 	if (set & FUSE_SET_ATTR_MODE) {
@@ -152,9 +170,9 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int s
 
 	if (!fs_fuse_begin(fuse, ino, "setattr", NULL, &req))
 		return;
-	if (req.node->fd >= 0 && !S_ISLNK(req.node->ops->type))
+	if (req.node->in_tree && !S_ISLNK(req.node->ops->type))
 		err = tree_setattr(req.node, attr, set);
-	else if (req.node->fd >= 0)
+	else if (req.node->in_tree)
 		err = tree_setattr(req.node, attr, set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
 	if (!err)
 		err = fs_node_stat(req.node, &st);
@@ -178,8 +196,9 @@ static void op_readlink(fuse_req_t fuse, fuse_ino_t ino)
 		if (!n)
 			n = strlen(target);
 	} else {
-		n = req.node->fd < 0 ? -1
-				     : readlinkat(req.node->fd, "", target, sizeof(target) - 1);
+		n = !req.node->in_tree
+			    ? -1
+			    : readlinkat(fs_node_fd(req.node), "", target, sizeof(target) - 1);
 	}
 	if (n < 0) {
 		fuse_reply_err(fuse, EINVAL);
@@ -327,8 +346,9 @@ static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse
 	if (!fs_fuse_begin(fuse, parent, "rename", name, &req))
 		return;
 	newdir = fs_node_find(newparent);
-	if (!newdir)
-		err = -ESTALE;
+	err = newdir ? fs_node_pin(fs_node_place(newdir)) : -ESTALE;
+	if (err)
+		;
 	else if (!req.node->ops->rename)
 		err = -EPERM;
 	else

@@ -22,21 +22,15 @@
 
 /* ---- finding */
 
-int fs_object_node(int fd, struct fs_node **out)
+int fs_object_node(struct fs_node *dir, const char *name, u64 ino, struct fs_node **out)
 {
 	struct store_object *obj;
-	struct stat st;
-	int err = 0;
+	int err = store_by_ino(ino, &obj);
 
-	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
-		err = -errno;
-	if (!err)
-		err = store_by_ino(st.st_ino, &obj);
-	if (err) {
-		close(fd);
+	if (err)
 		return err;
-	}
-	err = fs_node_tree(fd, obj->kind == STORE_PROG ? &prog_file_ops : &map_file_ops, out);
+	err = fs_node_tree(dir, name, ino, obj->id,
+			   obj->kind == STORE_PROG ? &prog_file_ops : &map_file_ops, out);
 	store_put(obj);
 	return err;
 }
@@ -44,20 +38,17 @@ int fs_object_node(int fd, struct fs_node **out)
 int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,
 		   struct fs_node **out)
 {
-	int fd = tree_openat(dir->fd, name);
 	struct stat st;
 
-	if (fd < 0)
-		return fd;
-	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0) {
-		close(fd);
-		return -EIO;
-	}
+	if (!tree_name_ok(name))
+		return strlen(name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	if (fstatat(fs_node_fd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
 	if (S_ISDIR(st.st_mode))
-		return fs_node_tree(fd, dir_ops, out);
+		return fs_node_tree(dir, name, st.st_ino, 0, dir_ops, out);
 	if (S_ISLNK(st.st_mode))
-		return fs_node_tree(fd, &symlink_ops, out);
-	return fs_object_node(fd, out);
+		return fs_node_tree(dir, name, st.st_ino, 0, &symlink_ops, out);
+	return fs_object_node(dir, name, st.st_ino, out);
 }
 
 int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node **out)
@@ -92,7 +83,7 @@ int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, bool
 		open->priv = names;
 		tree_names_free(names);
 		tree_rdlock();
-		err = tree_list(open->node->fd, hidden, names);
+		err = tree_list(fs_node_fd(open->node), hidden, names);
 		tree_unlock();
 		if (err)
 			return err;
@@ -135,7 +126,7 @@ int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t
 	if (err)
 		return err;
 	tree_wrlock();
-	err = tree_mkdir(dir->fd, name, mode, &req->cred);
+	err = tree_mkdir(fs_node_fd(dir), name, mode, &req->cred);
 	if (!err)
 		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
 	tree_unlock();
@@ -150,13 +141,7 @@ int user_symlink(struct fs_node *dir, struct fs_req *req, const char *name, cons
 	if (err)
 		return err;
 	tree_wrlock();
-	if (symlinkat(target, dir->fd, name) < 0)
-		err = -errno;
-	if (!err) {
-		err = tree_own(dir->fd, name, &req->cred);
-		if (err)
-			unlinkat(dir->fd, name, 0);
-	}
+	err = tree_symlink(fs_node_fd(dir), name, target, &req->cred);
 	if (!err)
 		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
 	tree_unlock();
@@ -181,7 +166,7 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 		err = perm_may_link(
 			req, obj); /* the kernel asks only where fs.protected_hardlinks says so */
 		if (!err)
-			err = store_link(obj, dir->fd, name);
+			err = store_link(obj, fs_node_fd(dir), name);
 		store_put(obj);
 	}
 	tree_unlock();
@@ -217,9 +202,9 @@ int user_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
 	if (err)
 		return err;
 	tree_wrlock();
-	err = object_at(dir->fd, name, &obj);
-	if (!err && unlinkat(dir->fd, name, 0) < 0)
-		err = -errno;
+	err = object_at(fs_node_fd(dir), name, &obj);
+	if (!err)
+		err = tree_unlink(fs_node_fd(dir), name);
 	object_told(obj);
 	tree_unlock();
 	return err;
@@ -232,8 +217,9 @@ int user_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	if (err)
 		return err;
 	tree_wrlock();
-	if (unlinkat(dir->fd, name, AT_REMOVEDIR) < 0)
-		err = errno == EEXIST ? -ENOTEMPTY : -errno;
+	err = tree_rmdir(fs_node_fd(dir), name);
+	if (err == -EEXIST)
+		err = -ENOTEMPTY;
 	tree_unlock();
 	return err;
 }
@@ -256,9 +242,9 @@ int user_rename(struct fs_node *dir, struct fs_req *req, const char *name, struc
 	if (err)
 		return err;
 	tree_wrlock();
-	err = object_at(newdir->fd, newname, &target);
-	if (!err && renameat2(dir->fd, name, newdir->fd, newname, flags) < 0)
-		err = -errno;
+	err = object_at(fs_node_fd(newdir), newname, &target);
+	if (!err)
+		err = tree_rename(dir, name, newdir, newname, flags);
 	object_told(target);
 	tree_unlock();
 	return err;

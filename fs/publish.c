@@ -131,10 +131,9 @@ static int __publish_move(struct publish *pub, u32 i, bool back)
 		return parent;
 	slot_name(i, slot);
 	if (back)
-		err = renameat(parent, at->name, pub->fd, slot);
+		err = tree_move(parent, at->name, pub->fd, slot);
 	else
-		err = renameat(pub->fd, slot, parent, at->name);
-	err = err < 0 ? -errno : 0;
+		err = tree_move(pub->fd, slot, parent, at->name);
 	close(parent);
 	if (!err)
 		at->moved = !back;
@@ -179,9 +178,7 @@ static int remove_objdir(int parent, const char *name)
 		if (unlinkat(fd, links[i], 0) < 0 && errno != ENOENT)
 			return -errno;
 	err = tree_remove_hidden(fd);
-	if (!err && unlinkat(parent, name, AT_REMOVEDIR) < 0)
-		err = -errno;
-	return err;
+	return err ? err : tree_rmdir(parent, name);
 }
 
 void publish_end(struct publish *pub)

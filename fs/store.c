@@ -134,8 +134,10 @@ static void store_ended(struct store_object *obj)
 {
 	pthread_mutex_lock(&store.lock);
 	__store_remove(obj);
-	if (!store.keep_files && !__store_named(obj))
+	if (!store.keep_files && !__store_named(obj)) {
+		__fs_node_gone(&(struct stat){.st_ino = obj->ino});
 		object_remove(obj->id);
+	}
 	pthread_mutex_unlock(&store.lock);
 	object_free(obj);
 }
@@ -220,7 +222,7 @@ int store_of_node(struct fs_node *node, struct store_object **out)
 							: NULL;
 	struct stat st = {.st_ino = place->ino};
 
-	if (name && fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (name && fstatat(fs_node_fd(place), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return store_by_ino(st.st_ino, out);
 }

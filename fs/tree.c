@@ -4,6 +4,7 @@
  * Every access is by *at() calls from a descriptor, one component at a time, without following symlinks.
  */
 #include "fs/tree.h"
+#include "fs/limits.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,7 +17,12 @@
 #define LOCK_TRIES    40
 #define LOCK_PAUSE_US 50000
 
-struct tree tree = {-1, -1, -1, -1, -1, NULL, 0, NULL, false};
+struct tree tree = {.dir_fd = -1,
+		    .objects_fd = -1,
+		    .tree_fd = -1,
+		    .pending_fd = -1,
+		    .lock_fd = -1,
+		    .gone_fd = -1};
 
 static pthread_rwlock_t tree_lock = PTHREAD_RWLOCK_INITIALIZER;
 
@@ -141,6 +147,19 @@ static int tree_make_roots(void)
 	return err;
 }
 
+/* A directory that has been removed: every name in it is ENOENT. */
+static int tree_open_gone(void)
+{
+	static const char name[] = "gone";
+
+	if (mkdirat(tree.pending_fd, name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	tree.gone_fd = openat(tree.pending_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (tree.gone_fd < 0 || unlinkat(tree.pending_fd, name, AT_REMOVEDIR) < 0)
+		return -errno;
+	return 0;
+}
+
 /* A server whose mount was just taken away needs a moment to end. */
 static int tree_lock_state(void)
 {
@@ -185,6 +204,8 @@ int tree_open(const char *path, char **why)
 				err == -EBADMSG ? "next_id is no regular file"
 						: "cannot make next_id");
 	err = tree_make_roots();
+	if (!err)
+		err = tree_open_gone();
 	if (err)
 		return tree_why(why, -err, path,
 				"cannot make tree, objects and pending, or one is no directory");
@@ -193,8 +214,8 @@ int tree_open(const char *path, char **why)
 
 void tree_close(void)
 {
-	int *fds[] = {&tree.tree_fd, &tree.objects_fd, &tree.pending_fd, &tree.dir_fd,
-		      &tree.lock_fd};
+	int *fds[] = {&tree.tree_fd, &tree.objects_fd, &tree.pending_fd,
+		      &tree.dir_fd,  &tree.lock_fd,    &tree.gone_fd};
 
 	if (tree.next_id)
 		munmap(tree.next_id, sizeof(u64));
@@ -268,13 +289,11 @@ int tree_own(int dirfd, const char *name, const struct fs_cred *cred)
 	return fchownat(dirfd, name, cred->uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred)
+static int make_dir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred)
 {
 	struct stat dir;
 	int err;
 
-	if (!tree_name_ok(name))
-		return -EINVAL;
 	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (mkdirat(dirfd, name, 0700) < 0)
@@ -284,6 +303,189 @@ int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *c
 		err = -errno;
 	if (err)
 		unlinkat(dirfd, name, AT_REMOVEDIR);
+	return err;
+}
+
+int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred)
+{
+	int err;
+
+	if (!tree_name_ok(name))
+		return -EINVAL;
+	err = limits_charge(cred->uid, LIMIT_NAMES, 1);
+	if (err)
+		return err;
+	err = make_dir(dirfd, name, mode, cred);
+	if (err)
+		limits_uncharge(cred->uid, LIMIT_NAMES, 1);
+	return err;
+}
+
+int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred)
+{
+	int err = limits_charge(cred->uid, LIMIT_NAMES, 1);
+
+	if (err)
+		return err;
+	err = symlinkat(target, dirfd, name) < 0 ? -errno : 0;
+	if (!err) {
+		err = tree_own(dirfd, name, cred);
+		if (err)
+			unlinkat(dirfd, name, 0);
+	}
+	if (err)
+		limits_uncharge(cred->uid, LIMIT_NAMES, 1);
+	return err;
+}
+
+/* A directory or symlink is no more. */
+static void __name_gone(const struct stat *st)
+{
+	if (S_ISREG(st->st_mode))
+		return;
+	limits_uncharge(st->st_uid, LIMIT_NAMES, 1);
+	__fs_node_gone(st);
+}
+
+static int name_remove(int dirfd, const char *name, int flags)
+{
+	struct stat st;
+	int err = 0;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	__fs_nodes_lock();
+	if (unlinkat(dirfd, name, flags) < 0)
+		err = -errno;
+	else
+		__name_gone(&st);
+	__fs_nodes_unlock();
+	return err;
+}
+
+int tree_rmdir(int dirfd, const char *name)
+{
+	return name_remove(dirfd, name, AT_REMOVEDIR);
+}
+
+int tree_unlink(int dirfd, const char *name)
+{
+	return name_remove(dirfd, name, 0);
+}
+
+/* The nodes of the two directories, or NULL for what no client knows yet. */
+static int name_move(struct fs_node *dir, int dirfd, const char *name, struct fs_node *newdir,
+		     int newfd, const char *newname, unsigned int flags)
+{
+	__do_free char *to = strdup(newname), *from = strdup(name);
+	struct stat st, target;
+	bool replaces;
+	int err = 0;
+
+	if (!to || !from)
+		return -ENOMEM;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	replaces = !fstatat(newfd, newname, &target, AT_SYMLINK_NOFOLLOW);
+	if (!replaces && errno != ENOENT)
+		return -errno;
+	__fs_nodes_lock();
+	if (renameat2(dirfd, name, newfd, newname, flags) < 0) {
+		err = -errno;
+	} else if (!replaces || st.st_ino != target.st_ino) {
+		if (newdir)
+			__fs_node_moved(st.st_ino, newdir, &to);
+		if (replaces && !(flags & RENAME_EXCHANGE))
+			__name_gone(&target);
+		else if (replaces && dir)
+			__fs_node_moved(target.st_ino, dir, &from);
+	}
+	__fs_nodes_unlock();
+	return err;
+}
+
+int tree_rename(struct fs_node *dir, const char *name, struct fs_node *newdir, const char *newname,
+		unsigned int flags)
+{
+	return name_move(dir, fs_node_fd(dir), name, newdir, fs_node_fd(newdir), newname, flags);
+}
+
+int tree_move(int dirfd, const char *name, int newdirfd, const char *newname)
+{
+	return name_move(NULL, dirfd, name, NULL, newdirfd, newname, 0);
+}
+
+struct level {
+	struct tree_names names;
+	size_t next;
+	bool hidden; /* dots begin names of users here, too */
+};
+
+/* A level for the directory that *fd is. */
+static int level_push(struct level **levels, size_t *n, int fd, bool hidden)
+{
+	struct level *v = realloc(*levels, (*n + 1) * sizeof(*v));
+	int err;
+
+	if (!v)
+		return -ENOMEM;
+	*levels = v;
+	v[*n] = (struct level){.hidden = hidden};
+	err = tree_list(fd, hidden, &v[*n].names);
+	if (!err)
+		++*n;
+	return err;
+}
+
+/* One directory is open at a time, whatever the depth. */
+static int step_to(int *fd, const char *name)
+{
+	int to = openat(*fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (to < 0)
+		return -errno;
+	close(*fd);
+	*fd = to;
+	return 0;
+}
+
+int tree_charge(void)
+{
+	__do_close int fd = openat(tree.tree_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct level *levels = NULL, *at;
+	size_t n = 0;
+	int err = fd < 0 ? -errno : level_push(&levels, &n, fd, true);
+
+	while (!err && n) {
+		const char *name;
+		struct stat st;
+
+		at = &levels[n - 1];
+		if (at->next == at->names.n) {
+			tree_names_free(&at->names);
+			if (--n)
+				err = step_to(&fd, "..");
+			continue;
+		}
+		name = at->names.v[at->next++].name;
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			err = -errno;
+			break;
+		}
+		if (S_ISREG(st.st_mode))
+			continue;
+		limits_charge_anyway(st.st_uid, LIMIT_NAMES, 1);
+		if (S_ISDIR(st.st_mode)) {
+			bool hidden = at->hidden && (n > 1 || strcmp(name, "cgroup"));
+
+			err = step_to(&fd, name);
+			if (!err)
+				err = level_push(&levels, &n, fd, hidden);
+		}
+	}
+	while (n)
+		tree_names_free(&levels[--n].names);
+	free(levels);
 	return err;
 }
 

@@ -22,6 +22,7 @@
 
 struct tree {
 	int dir_fd, objects_fd, tree_fd, pending_fd, lock_fd;
+	int gone_fd; /* O_PATH of a directory that was removed: what nodes have whose directory is gone */
 	char *path; /* DIR */
 	u64 root_ino; /* of tree/ */
 	u64 *next_id;
@@ -60,8 +61,22 @@ bool tree_err_passes(int err);
 /* Give a new file or directory its owner (gid: the parent's when that is setgid). */
 int tree_own(int dirfd, const char *name, const struct fs_cred *cred);
 
+/*
+ * Changes of names; tree_wrlock held (but in pending/). Each keeps the nodes' places (node.h) and what the owners of
+ * directories and symlinks are charged (LIMIT_NAMES). 0 or -errno; -EDQUOT.
+ */
 /* mkdir with owner and bits; the parent is a directory of the tree. */
 int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred);
+int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred);
+int tree_rmdir(int dirfd, const char *name);
+/* Of a name that may be a symlink; those of objects are counted by the store. */
+int tree_unlink(int dirfd, const char *name);
+int tree_rename(struct fs_node *dir, const char *name, struct fs_node *newdir, const char *newname,
+		unsigned int flags);
+/* From one directory of the server's to another: nobody knows the name yet, or it is taken back before anybody does. */
+int tree_move(int dirfd, const char *name, int newdirfd, const char *newname);
+/* At the start: charge what is there. */
+int tree_charge(void);
 
 /* Whole small files (definitions, lists). read: malloc()ed, NUL-terminated text, length or -errno.
  * write: replaced atomically. */
