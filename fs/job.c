@@ -250,15 +250,6 @@ static void job_flush(struct fs_job *job)
 	fuse_reply_err(job->fuse, fs_fuse_error(&job->req, err));
 }
 
-/* Who only waits for others takes no worker from those who compute. */
-static void job_submit(struct fs_job *job)
-{
-	if (job->what == JOB_WRITE && job->open->node->ops->waits)
-		worker_submit_waiting(&job->work);
-	else
-		worker_submit(&job->work);
-}
-
 /* The next job of the open, or none and it is idle. */
 static struct fs_job *strand_next(struct fs_open *open)
 {
@@ -329,7 +320,7 @@ done:
 	if (strand) {
 		job = strand_next(open);
 		if (job)
-			job_submit(job);
+			worker_submit(&job->work);
 	}
 }
 
@@ -358,5 +349,5 @@ void job_start(struct fs_job *job)
 	}
 	pthread_mutex_unlock(&open->lock);
 	if (!wait)
-		job_submit(job);
+		worker_submit(&job->work);
 }

@@ -132,7 +132,6 @@ struct fs_node_ops {
 	const char *name; /* for logs: "map attribute" */
 	mode_t type; /* S_IFDIR, S_IFREG, S_IFLNK */
 	bool slow; /* reads, writes and flushes on a worker */
-	bool waits; /* slow, too: writes wait long for others, each on a thread of its own */
 	bool cancel_on_kill_only; /* an interrupt cancels only when the caller is being killed */
 	bool fresh; /* a new node at each lookup: writers do not serialise in the kernel */
 	bool stable; /* its name and its bits change through the kernel only, which may cache them */

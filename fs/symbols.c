@@ -5,8 +5,8 @@
  * then on the map's stacks are shown with names, also when the process has ended. `off` ends it. It is not kept over a
  * restart of the server.
  *
- * A process of the agent reads them (agent/symbols.c). The write waits for it on a thread of its own and under no lock but
- * the open's, until the end, SYMBOLS_MS, or until its caller is interrupted.
+ * A process of the agent reads them (agent/symbols.c). The write is answered later, by a thread of its own that holds no lock:
+ * when the table is there, after SYMBOLS_MS, or when its caller is interrupted.
  *
  * The tables are bounded: a user's by bytes, all by number. The one set longest ago makes room: of that user, or of the
  * user who has most.
@@ -308,28 +308,74 @@ static bool may_see_kernel(const struct fs_req *req, const struct fs_cred *cred)
 	return has;
 }
 
-static int symbols_set(struct fs_open *open, struct fs_req *req, pid_t pid)
-{
-	struct table new = {.uid = open->opener.uid, .pid = pid};
-	char why[AGENT_WHY_MAX] = "";
-	struct bpf_map *map;
-	int err = store_map(open->node, req, &map);
+/* ---- setting */
 
-	if (err)
-		return err;
-	new.map_id = map->id;
-	if (map->map_flags & BPF_F_STACK_BUILD_ID)
-		err = fs_error(req, EINVAL, "this map holds build ids, not addresses");
-	else if (pid)
-		err = read_table(req, &open->opener, pid, false, &new.tab, why);
-	if (err && why[0])
-		fs_error(req, -err, "%s", why);
+struct reading { /* a write that waits */
+	struct worker_job work;
+	struct fs_req *req;
+	struct fs_cred cred;
+	struct pending *pending; /* of the open */
+	size_t len; /* of the write */
+	struct table new; /* map_id, uid, pid */
+};
+
+static void reading_run(struct worker_job *work)
+{
+	struct reading *r = container_of(work, struct reading, work);
+	char why[AGENT_WHY_MAX] = "";
+	int err = read_table(r->req, &r->cred, r->new.pid, false, &r->new.tab, why);
+
 	if (!err) {
-		new.kernel = pid &&may_see_kernel(req, &open->opener);
-		table_set(&new);
+		r->new.kernel = may_see_kernel(r->req, &r->cred);
+		table_set(&r->new);
+	} else if (why[0]) {
+		fs_error(r->req, -err, "%s", why);
 	}
+	if (err || r->pending->buf[r->pending->len - 1] == '\n')
+		pending_drop(r->pending, r->pending->len);
+	fs_finish(r->req, err ? err : (ssize_t)r->len);
+	free(r);
+}
+
+/* The waiting looks at the request itself. */
+static void reading_cancel(void *arg)
+{
+}
+
+static ssize_t reading_begin(struct fs_open *open, struct fs_req *req, size_t len, u32 map_id,
+			     pid_t pid)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->work.run = reading_run;
+	r->req = req;
+	r->cred = open->opener;
+	r->pending = open->priv;
+	r->len = len;
+	r->new = (struct table){.map_id = map_id, .uid = open->opener.uid, .pid = pid};
+	fs_later(req, reading_cancel, r);
+	worker_submit_waiting(&r->work);
+	return FS_LATER;
+}
+
+/* pid 0: off. 0, FS_LATER or -errno. */
+static ssize_t symbols_set(struct fs_open *open, struct fs_req *req, size_t len, pid_t pid)
+{
+	struct bpf_map *map;
+	ssize_t ret = store_map(open->node, req, &map);
+
+	if (ret)
+		return ret;
+	if (map->map_flags & BPF_F_STACK_BUILD_ID)
+		ret = fs_error(req, EINVAL, "this map holds build ids, not addresses");
+	else if (pid)
+		ret = reading_begin(open, req, len, map->id, pid);
+	else
+		table_set(&(struct table){.map_id = map->id});
 	bpf_map_put(map);
-	return err;
+	return ret;
 }
 
 static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
@@ -339,7 +385,7 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 	size_t pos = 0, n;
 	const char *word;
 	u64 pid = 0;
-	int ret;
+	ssize_t ret;
 
 	if (!len)
 		return 0;
@@ -353,7 +399,9 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 	if (ret < 0)
 		fs_error(req, -ret, "symbols takes the number of a process, or off");
 	else if (ret == TEXT_COMPLETE)
-		ret = symbols_set(open, req, (pid_t)pid);
+		ret = symbols_set(open, req, len, (pid_t)pid);
+	if (ret == FS_LATER)
+		return ret;
 	if (ret < 0 || p->buf[p->len - 1] == '\n')
 		pending_drop(p, p->len);
 	return ret < 0 ? ret : (ssize_t)len;
@@ -363,7 +411,6 @@ const struct fs_node_ops symbols_ops = {
 	.name = "symbols",
 	.type = S_IFREG,
 	.slow = true,
-	.waits = true,
 	.open = symbols_open,
 	.show = symbols_show,
 	.write = symbols_write,
