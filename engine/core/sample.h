@@ -8,6 +8,7 @@
 #ifndef UBPFFS_CORE_SAMPLE_H
 #define UBPFFS_CORE_SAMPLE_H
 
+#include <stdio.h>
 #include "core/run.h"
 
 #define BPF_MAX_STACK_DEPTH 127 /* Linux: kernel.perf_event_max_stack */
@@ -48,15 +49,22 @@ extern __thread void *bpf_user_frame;
  */
 void bpf_stack_build_ids(const u64 *ips, u32 skip, u32 nr, struct bpf_stack_build_id *out);
 
-/*
- * bpf_build_ids - turn addresses of a process into build ids and file offsets
- *
- * Opens the files that the process has mapped and keeps what it found for a while: for one's own process (pid 0),
- * and for others in a process that may hang.
- */
-void bpf_build_ids(u32 pid, const u64 *ips, u32 nr, struct bpf_stack_build_id *out);
-/* The process of that number is another one now, or runs another program. */
-void bpf_build_ids_forget(u32 pid);
+/* ---- build ids: where in which file addresses are (build_id.c) */
+
+struct bpf_mapping;
+struct bpf_mappings { /* the executable ones of a process, ascending, with their files' build ids */
+	struct bpf_mapping *v;
+	u32 nr, cap;
+};
+
+/* From a file like /proc/PID/maps; open_file() gives a descriptor or a negative number. */
+void bpf_mappings_read(struct bpf_mappings *all, FILE *maps, int (*open_file)(void *, const char *),
+		       void *arg);
+void bpf_mappings_free(struct bpf_mappings *all);
+void bpf_mappings_build_ids(const struct bpf_mappings *all, const u64 *ips, u32 nr,
+			    struct bpf_stack_build_id *out);
+/* Addresses of this process. */
+void bpf_own_build_ids(const u64 *ips, u32 nr, struct bpf_stack_build_id *out);
 
 extern const struct bpf_func_proto bpf_get_stack_proto;
 extern const struct bpf_func_proto bpf_get_stackid_proto; /* map/stackmap.c */

@@ -70,7 +70,7 @@ void bpf_stack_build_ids(const u64 *ips, u32 skip, u32 nr, struct bpf_stack_buil
 	const struct bpf_sample *sample = bpf_this.sample;
 
 	if (!sample) {
-		bpf_build_ids(0, ips + skip, nr, out);
+		bpf_own_build_ids(ips + skip, nr, out);
 	} else if (sample->user_ids) {
 		memcpy(out, sample->user_ids + skip, nr * sizeof(*out));
 	} else {

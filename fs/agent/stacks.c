@@ -29,7 +29,7 @@ static void read_stack(struct unwind *u, const struct stack_ask *ask, struct sta
 		memcpy(stack.ips, ask->words, (size_t)answer->nr * sizeof(u64));
 	}
 	if (ask->what & STACK_BUILD_IDS && answer->nr > 0) {
-		bpf_build_ids(ask->pid, stack.ips, (u32)answer->nr, stack.ids);
+		unwind_build_ids(u, (pid_t)ask->pid, stack.ips, (u32)answer->nr, stack.ids);
 		answer->ids = stack.ids;
 	}
 }
@@ -54,7 +54,6 @@ static bool answer_all(int sock, struct unwind *u, struct stack_msg *in, struct 
 		pid = ask.pid;
 		if (ask.what & STACK_FORGET) {
 			unwind_forget(u, (pid_t)pid);
-			bpf_build_ids_forget(pid);
 			continue;
 		}
 		read_stack(u, &ask, &answer);

@@ -1,8 +1,7 @@
 /*
  * symbols.c - see symbols.h
  *
- * The process's directory in /proc is opened once, so that a number that becomes another process's in the meantime gives
- * an error and not that one's files. The files are hostile: libelf checks their structure, and if it does not,
+ * The files are hostile: libelf checks their structure, and if it does not,
  * this process ends and nothing else.
  */
 #include <fcntl.h>
@@ -10,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include "fs/agent/mapped.h"
 #include "fs/agent/symbols.h"
 #include "fs/agent/agent.h"
 #include "fs/agent/symtab.h"
@@ -155,24 +155,6 @@ static void read_segments(Elf *elf, struct symtab_file *file)
 
 /* ---- the process */
 
-/* A mapped file, through the process's own root; -1 when it is none that this user may read. */
-static int open_mapped(int proc, const char *path)
-{
-	char full[PATH_MAX + 8];
-	struct stat st;
-	int fd;
-
-	if (path[0] != '/')
-		return -1;
-	snprintf(full, sizeof(full), "root%s", path);
-	fd = openat(proc, full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 static void read_file(int proc, struct symtab_file *file)
 {
 	u32 first = COUNT(syms, struct symtab_sym);
@@ -181,7 +163,7 @@ static void read_file(int proc, struct symtab_file *file)
 	int fd;
 
 	snprintf(path, sizeof(path), "%s", table.names.v + file->path);
-	fd = open_mapped(proc, path);
+	fd = mapped_open(proc, path);
 	file->seg = COUNT(segs, struct symtab_seg);
 	file->sym = first;
 	if (fd < 0)
@@ -229,15 +211,15 @@ static void read_mapping(const char *line)
 
 static int read_process(pid_t pid)
 {
-	char path[64], *line = NULL;
+	int proc = mapped_proc(pid), fd;
+	char *line = NULL;
 	struct stat st;
 	size_t cap = 0;
-	int proc, fd;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d", pid);
-	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	fd = proc < 0 ? -1 : openat(proc, "maps", O_RDONLY | O_CLOEXEC);
+	if (proc < 0)
+		return proc == -ENOENT ? -ESRCH : proc;
+	fd = openat(proc, "maps", O_RDONLY | O_CLOEXEC);
 	f = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!f)
 		return errno == ENOENT ? -ESRCH : -errno;

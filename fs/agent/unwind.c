@@ -3,15 +3,14 @@
  *
  * A few processes are kept open (a Dwfl each: its modules and their frame tables); the one used longest ago goes. The
  * modules are read again when an address is in none of them (a library was loaded), at most once a second. The
- * files are opened through the process's own root. Its directory in /proc is kept open, so that a number that
- * became another process's gives an error and not that one's files.
+ * mappings for build ids once a second.
  */
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <asm/perf_regs.h>
+#include "fs/agent/mapped.h"
 #include "fs/agent/unwind.h"
 
 #define KEPT 64
@@ -23,7 +22,9 @@ struct process {
 	Dwfl *dwfl;
 	u64 used;
 	time_t reported;
-	int err;
+	struct bpf_mappings mappings;
+	time_t mapped; /* when they were read */
+	int err; /* it cannot be unwound */
 };
 
 struct unwind {
@@ -44,6 +45,7 @@ static void forget(struct process *p)
 {
 	if (p->dwfl)
 		dwfl_end(p->dwfl);
+	bpf_mappings_free(&p->mappings);
 	if (p->pid && p->proc >= 0)
 		close(p->proc);
 	memset(p, 0, sizeof(*p));
@@ -76,23 +78,13 @@ static int find_elf(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_A
 		    char **file_name, Elf **elf)
 {
 	struct process *p = *userdata ? *userdata : NULL;
-	char path[4200];
-	struct stat st;
-	int fd;
+	int fd = p ? mapped_open(p->proc, name) : -1;
 
 	*file_name = NULL;
 	*elf = NULL;
-	if (!p || name[0] != '/')
-		return -1;
-	snprintf(path, sizeof(path), "root%s", name);
-	fd = openat(p->proc, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
-		close(fd);
-		fd = -1;
-	}
 	if (fd >= 0)
 		*file_name = strdup(name);
-	return fd;
+	return fd < 0 ? -1 : fd;
 }
 
 /* Debug information in other files is not looked for: frames come from the file itself. */
@@ -178,17 +170,23 @@ static int set_userdata(Dwfl_Module *mod, void **userdata, const char *name, Dwa
 	return DWARF_CB_OK;
 }
 
-static int report(struct process *p)
+static FILE *open_maps(const struct process *p)
 {
-	int fd = openat(p->proc, "maps", O_RDONLY | O_CLOEXEC), err;
+	int fd = openat(p->proc, "maps", O_RDONLY | O_CLOEXEC);
 	FILE *maps = fd < 0 ? NULL : fdopen(fd, "r");
 
-	if (!maps) {
-		err = -errno;
-		if (fd >= 0)
-			close(fd);
-		return err;
-	}
+	if (fd >= 0 && !maps)
+		close(fd);
+	return maps;
+}
+
+static int report(struct process *p)
+{
+	FILE *maps = open_maps(p);
+	int err;
+
+	if (!maps)
+		return -errno;
 	dwfl_report_begin(p->dwfl);
 	err = dwfl_linux_proc_maps_report(p->dwfl, maps);
 	dwfl_report_end(p->dwfl, NULL, NULL);
@@ -198,20 +196,15 @@ static int report(struct process *p)
 	return err ? -EIO : 0;
 }
 
-static void begin(struct process *p, pid_t pid)
+static int begin_unwinding(struct process *p)
 {
-	char path[32];
+	int err;
 
-	p->pid = pid;
-	snprintf(path, sizeof(path), "/proc/%d", pid);
-	p->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	p->err = p->proc < 0 ? -errno : 0;
-	if (p->err)
-		return;
 	p->dwfl = dwfl_begin(&dwfl_callbacks);
-	p->err = p->dwfl ? report(p) : -ENOMEM;
-	if (!p->err && !dwfl_attach_state(p->dwfl, NULL, pid, &thread_callbacks, p))
-		p->err = -EIO;
+	err = p->dwfl ? report(p) : -ENOMEM;
+	if (!err && !dwfl_attach_state(p->dwfl, NULL, p->pid, &thread_callbacks, p))
+		err = -EIO;
+	return err;
 }
 
 static struct process *find_process(struct unwind *u, pid_t pid)
@@ -228,8 +221,10 @@ static struct process *find_process(struct unwind *u, pid_t pid)
 	}
 	forget(p);
 	p->owner = u;
+	p->pid = pid;
 	p->used = ++u->clock;
-	begin(p, pid);
+	p->proc = mapped_proc(pid);
+	p->err = min(p->proc, 0);
 	return p;
 }
 
@@ -258,6 +253,8 @@ int unwind_stack(struct unwind *u, const struct stack_ask *ask, u64 *ips, u32 ma
 #ifdef __x86_64__
 	pc = reg(u, PERF_REG_X86_IP);
 #endif
+	if (!p->err && !p->dwfl)
+		p->err = begin_unwinding(p);
 	if (!p->err && !dwfl_addrmodule(p->dwfl, pc) && p->reported != time(NULL))
 		p->err = report(p);
 	if (p->err)
@@ -266,4 +263,26 @@ int unwind_stack(struct unwind *u, const struct stack_ask *ask, u64 *ips, u32 ma
 	if (!u->nr && max) /* at least where it was */
 		ips[u->nr++] = pc;
 	return (int)u->nr;
+}
+
+static int open_file(void *proc, const char *path)
+{
+	return mapped_open(*(const int *)proc, path);
+}
+
+void unwind_build_ids(struct unwind *u, pid_t pid, const u64 *ips, u32 nr,
+		      struct bpf_stack_build_id *out)
+{
+	struct process *p = find_process(u, pid);
+	FILE *maps;
+
+	if (p->proc >= 0 && p->mapped != time(NULL)) {
+		maps = open_maps(p);
+		if (maps) { /* else it has ended, and what is known is all that is known */
+			bpf_mappings_read(&p->mappings, maps, open_file, &p->proc);
+			fclose(maps);
+		}
+		p->mapped = time(NULL);
+	}
+	bpf_mappings_build_ids(&p->mappings, ips, nr, out);
 }

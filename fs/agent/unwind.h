@@ -19,6 +19,9 @@ void unwind_free(struct unwind *u);
  * process cannot be read.
  */
 int unwind_stack(struct unwind *u, const struct stack_ask *ask, u64 *ips, u32 max);
+/* Where in which file those addresses of the process are. */
+void unwind_build_ids(struct unwind *u, pid_t pid, const u64 *ips, u32 nr,
+		      struct bpf_stack_build_id *out);
 /* The process of that number is another one now, or runs another program. */
 void unwind_forget(struct unwind *u, pid_t pid);
 

@@ -294,6 +294,29 @@ def test_dwarf(m, burn):
     assert share(found, "main", "work", "sum_numbers") > 0.02
 
 
+def build_id(path):
+    out = subprocess.run(["readelf", "-n", path], capture_output=True, text=True).stdout
+    return out.split("Build ID: ")[1].split()[0]
+
+
+@pytest.mark.parametrize("unwind", ["fp", "dwarf"])
+def test_build_ids(m, burn, unwind):
+    """Of every sample, also the first: a process of the owner reads the files, and not the program as it runs."""
+    if unwind == "dwarf" and os.uname().machine != "x86_64":
+        pytest.skip("unwinding by dwarf is for x86-64")
+    m.load("event_build_ids")
+    pid = burn().pid
+    perf(m, "memory", pid, prog="stack_to_memory", extra=(("unwind", unwind),))
+    perf(m, "map", pid, prog="stack_to_map", extra=(("unwind", unwind),))
+    wait_count(m, "memory", "run", 100)
+    wait_count(m, "map", "run", 100)
+    assert count(m, "memory", "errors") == 0 and count(m, "map", "errors") == 0
+    m.sh("echo > $M/events/memory/attach")
+    empty, valid, address, none = (int(m.read("maps", "statuses", "entries", str(i))) for i in range(4))
+    assert valid >= 95 * (valid + empty + address + none) // 100  # the vdso has none
+    assert build_id(BURN) + "+0x" in m.read("maps", "id_stacks", "dump")
+
+
 def test_lost(m, burn):
     """More than can be done is lost, and counted; the source goes all the same."""
     m.load("event_samples")
