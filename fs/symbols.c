@@ -182,6 +182,10 @@ void symbols_print(const struct bpf_map *map, const void *value, const char *pre
 
 static int symbols_open(struct fs_open *open, struct fs_req *req)
 {
+	int err = fs_open_keep_groups(open, req);
+
+	if (err)
+		return err;
 	open->priv = calloc(1, sizeof(struct pending));
 	return open->priv ? 0 : -ENOMEM;
 }
@@ -260,7 +264,10 @@ static int receive_table(int sock, const struct fs_req *req, u64 end, struct sym
 static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_t pid, bool look,
 		      struct symtab **tab, char *why)
 {
-	const struct agent_cred as = {cred->uid, cred->gid, AGENT_ACCOUNT_GROUPS, NULL};
+	const struct fs_groups *groups = cred->groups;
+	const struct agent_cred as = {cred->uid, cred->gid,
+				      groups ? (int)groups->nr : AGENT_ACCOUNT_GROUPS,
+				      groups ? groups->gid : NULL};
 	const struct symbols_ask ask = {pid, look};
 	__do_close int sock = agent_spawn(&as, AGENT_SYMBOLS, &ask, sizeof(ask));
 	u64 end = now_ms() + SYMBOLS_MS;
