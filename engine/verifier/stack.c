@@ -210,6 +210,8 @@ static int check_stack_write_var_off(struct bpf_verifier_env *env, struct bpf_fu
 		}
 		if (is_spilled_reg(slot))
 			scrub_slot(slot);
+		/* All of the range counts as written, and only a part of it is. */
+		note_uninit_read(env, func, i);
 		*type = STACK_MISC;
 	}
 	if (zero_used && value_regno >= 0)

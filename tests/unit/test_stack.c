@@ -99,6 +99,17 @@ static void what_was_written_is_not_touched(void **state)
 	EXPECT(7, BPF_ST_MEM(BPF_W, FP, -8, 7), BPF_LDX_MEM(BPF_DW, R0, FP, -8), BPF_EXIT_INSN());
 }
 
+/* A store at a variable offset writes one place of all that it may write. */
+static void around_a_store_somewhere(void **state)
+{
+	assert_true(EXPECT(0, BPF_LDX_MEM(BPF_W, R1, R1, 0), BPF_ALU64_IMM(BPF_AND, R1, 0),
+			   BPF_EMIT_CALL(BPF_FUNC_get_prandom_u32), BPF_ALU64_IMM(BPF_AND, R0, 8),
+			   BPF_MOV64_REG(R2, FP), BPF_ALU64_REG(BPF_ADD, R2, R0),
+			   BPF_ST_MEM(BPF_DW, R2, -24, 0), BPF_LDX_MEM(BPF_DW, R0, FP, -24),
+			   BPF_LDX_MEM(BPF_DW, R1, FP, -16), BPF_ALU64_REG(BPF_OR, R0, R1),
+			   BPF_EXIT_INSN()));
+}
+
 /* One way writes, the other does not, and the second is pruned by what the first found safe. */
 static void beyond_a_pruned_path(void **state)
 {
@@ -203,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_slot),
 		cmocka_unit_test(what_was_written_is_not_touched),
+		cmocka_unit_test(around_a_store_somewhere),
 		cmocka_unit_test(beyond_a_pruned_path),
 		cmocka_unit_test(in_functions),
 		cmocka_unit_test(a_loop_to_the_start),
