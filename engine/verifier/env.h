@@ -94,6 +94,7 @@ struct bpf_verifier_state {
 	u32 ref_cnt;
 	u32 callback_unroll_depth; /* callbacks entered on the way here */
 	u32 dfs_depth; /* checkpoints on the way here */
+	u32 node; /* the observer's: the last instruction that it was told of on the way here */
 
 	struct bpf_jmp_history_entry *hist;
 	u32 hist_cnt, hist_cap;
@@ -120,6 +121,29 @@ struct bpf_verifier_stack_elem {
 	struct bpf_verifier_stack_elem *next;
 };
 
+/* How much the states that are compared must agree. */
+enum exact_level {
+	NOT_EXACT, /* in what mattered below the old one, which is known in full */
+	EXACT, /* in everything */
+	RANGE_WITHIN, /* in everything, but that a value's range may be part of the old one's */
+};
+
+/*
+ * Who wants to see the walk: tests, which compare what is claimed with what happens. A path is a
+ * line of nodes, one an instruction; cur_state->node names the one before, 0 where a walk begins. A
+ * checkpoint's node is that of the instruction that it stands at.
+ */
+struct bpf_verifier_env;
+struct bpf_verifier_observer {
+	/* cur_state is about to go through env->insn_idx: the number of this node, not 0. */
+	u32 (*enter)(struct bpf_verifier_observer *obs, const struct bpf_verifier_env *env);
+	/* The path ends before env->insn_idx: `old` covers it. */
+	void (*prune)(struct bpf_verifier_observer *obs, const struct bpf_verifier_env *env,
+		      const struct bpf_verifier_state *old, enum exact_level exact);
+};
+extern __thread struct bpf_verifier_observer
+	*bpf_verifier_observer; /* of this thread's checks, or NULL */
+
 /* The verifier's own facts about an instruction. */
 struct bpf_insn_flow {
 	u16 live_regs; /* bit a register: read on some path from here, before being written */
@@ -140,13 +164,6 @@ struct bpf_subprog_global {
 	bool changes_pkt_data;
 	u32 arg_cnt;
 	struct bpf_subprog_arg args[5];
-};
-
-/* How much the states that are compared must agree. */
-enum exact_level {
-	NOT_EXACT, /* in what mattered below the old one, which is known in full */
-	EXACT, /* in everything */
-	RANGE_WITHIN, /* in everything, but that a value's range may be part of the old one's */
 };
 
 /*
@@ -216,6 +233,7 @@ struct bpf_verifier_env {
 	u32 idmap_cnt;
 	struct bpf_reg_state fake_reg[2];
 
+	struct bpf_verifier_observer *observer;
 	struct bpf_log *log;
 	u32 log_level;
 	size_t prev_log_pos; /* print.c: where the last instruction's line ended */

@@ -332,11 +332,14 @@ static bool states_maybe_looping(const struct bpf_verifier_state *old,
 
 /* ---- a hit: what mattered below the old state matters on the current path, too */
 
-static int take_hit(struct bpf_verifier_env *env, struct bpf_verifier_state *old)
+static int take_hit(struct bpf_verifier_env *env, struct bpf_verifier_state *old,
+		    enum exact_level exact)
 {
 	struct bpf_verifier_state *cur = env->cur_state;
 	int err = 0;
 
+	if (env->observer)
+		env->observer->prune(env->observer, env, old, exact);
 	old->hit_cnt++;
 	propagate_reads(old, cur);
 	if (env->flow[env->insn_idx].jmp_point)
@@ -441,6 +444,7 @@ static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 	}
 	st->insn_idx = insn_idx;
 	st->branches = 1;
+	st->node = 0; /* of insn_idx, which comes next */
 	st->next = env->explored[insn_idx];
 	env->explored[insn_idx] = st;
 	cur->parent = st;
@@ -463,7 +467,8 @@ static int check_ancestor(struct bpf_verifier_env *env, struct bpf_verifier_stat
 
 	/* A callback that changes nothing any more may be called again and again. */
 	if (env->flow[insn_idx].calls_callback)
-		return states_equal(env, st, cur, RANGE_WITHIN) ? take_hit(env, st) : 0;
+		return states_equal(env, st, cur, RANGE_WITHIN) ? take_hit(env, st, RANGE_WITHIN)
+								: 0;
 	if (states_maybe_looping(st, cur) &&
 	    st->callback_unroll_depth == cur->callback_unroll_depth &&
 	    states_equal(env, st, cur, EXACT))
@@ -497,11 +502,12 @@ int is_state_visited(struct bpf_verifier_env *env, int insn_idx)
 				add_new = false;
 		} else {
 			bool incomplete = incomplete_marks(env, st);
+			enum exact_level exact = incomplete ? RANGE_WITHIN : NOT_EXACT;
 
 			if (!st->cleaned && !incomplete)
 				clean_verifier_state(env, st);
-			if (states_equal(env, st, cur, incomplete ? RANGE_WITHIN : NOT_EXACT))
-				return take_hit(env, st);
+			if (states_equal(env, st, cur, exact))
+				return take_hit(env, st, exact);
 		}
 		if (add_new)
 			st->miss_cnt++;

@@ -176,6 +176,7 @@ int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile b
 	env->insn_cnt = prog->orig_len;
 	env->cancel = cancel;
 	env->out = out;
+	env->observer = bpf_verifier_observer;
 	env->log = log;
 	env->log_level = log ? log->level : 0;
 	env->strict_alignment = prog->prog_flags & BPF_F_STRICT_ALIGNMENT;

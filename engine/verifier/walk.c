@@ -277,6 +277,17 @@ static void trace_insn(struct bpf_verifier_env *env)
 	env->prev_log_pos = env->log->len;
 }
 
+__thread struct bpf_verifier_observer *bpf_verifier_observer;
+
+static void observe(struct bpf_verifier_env *env)
+{
+	struct bpf_verifier_state *st = env->cur_state;
+
+	st->node = env->observer->enter(env->observer, env);
+	if (st->parent && !st->parent->node)
+		st->parent->node = st->node;
+}
+
 /* Before an instruction: is the path known to be safe from here? 1: yes, it ends. */
 static int enter_insn(struct bpf_verifier_env *env, int prev_insn_idx)
 {
@@ -315,6 +326,8 @@ static int enter_insn(struct bpf_verifier_env *env, int prev_insn_idx)
 		if (err)
 			return err;
 	}
+	if (env->observer)
+		observe(env);
 	trace_insn(env);
 	return 0;
 }
