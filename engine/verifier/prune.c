@@ -464,14 +464,17 @@ static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 static int check_ancestor(struct bpf_verifier_env *env, struct bpf_verifier_state *st, int insn_idx)
 {
 	struct bpf_verifier_state *cur = env->cur_state;
+	bool calls_callback = env->flow[insn_idx].calls_callback;
 
-	/* A callback that changes nothing any more may be called again and again. */
-	if (env->flow[insn_idx].calls_callback)
-		return states_equal(env, st, cur, RANGE_WITHIN) ? take_hit(env, st, RANGE_WITHIN)
-								: 0;
-	if (states_maybe_looping(st, cur) &&
-	    st->callback_unroll_depth == cur->callback_unroll_depth &&
-	    states_equal(env, st, cur, EXACT))
+	/*
+	 * A callback that changes nothing any more may be called again and again. Who comes to the
+	 * call otherwise than out of the callback is in a loop of the program, which must get on.
+	 */
+	if (st->callback_unroll_depth != cur->callback_unroll_depth)
+		return calls_callback && states_equal(env, st, cur, RANGE_WITHIN)
+			       ? take_hit(env, st, RANGE_WITHIN)
+			       : 0;
+	if ((calls_callback || states_maybe_looping(st, cur)) && states_equal(env, st, cur, EXACT))
 		return infinite_loop(env, st, insn_idx);
 	return 0;
 }
