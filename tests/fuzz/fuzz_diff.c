@@ -260,7 +260,7 @@ static void watch(const struct progen *g, bool compare)
 	struct instance *in = load(ENGINE_INTERP, g, 0, &err);
 	struct instance *ref = load(ENGINE_INTERP, g, 0, &ref_err);
 	u8 packet[PROGEN_PACKET + 32];
-	char what[192];
+	char what[384];
 
 	for (u32 i = 0; i < RUNS && !err && !ref_err; i++) {
 		u64 seed = g->seed * RUNS + i;

@@ -820,7 +820,9 @@ void progen_make(struct progen *p, enum progen_kind kind, u64 seed)
 	seed_rng(&g, seed);
 	p->seed = seed;
 	p->cnt = 0;
-	if (kind == PROGEN_MIXED) {
+	if (kind == PROGEN_AIMED) {
+		progen_aim(&g, seed);
+	} else if (kind == PROGEN_MIXED) {
 		progen_mix(&g);
 	} else {
 		main_program(&g);

@@ -79,6 +79,9 @@ void progen_statements(struct gen *g, u32 n);
 void progen_callback_call(struct gen *g);
 void progen_callbacks(struct gen *g);
 
+/* ---- progen_aim.c */
+void progen_aim(struct gen *g, u64 seed);
+
 /* ---- progen_mix.c */
 void progen_mix(struct gen *g);
 

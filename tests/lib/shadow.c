@@ -88,6 +88,9 @@ int shadow_check(struct run *run, struct val at, s64 off, u32 size, bool write)
 	if (at.origin < STACK || at.origin >= VALUE)
 		return 0;
 	f = &run->frames[at.origin - STACK];
+	run->claimed.touched.frame = at.origin - STACK;
+	run->claimed.touched.first = first;
+	run->claimed.touched.size = size;
 	for (u32 i = first; i < first + size && !err; i++) {
 		err = touch_slot(run, f, i / 8, write);
 		if (write)
@@ -284,6 +287,7 @@ static u32 part_of(struct run *run, void *base, const struct bpf_map *map, bool 
 	if (i == MAX_VALUES)
 		abort();
 	run->values[i].base = base;
+	run->values[i].map = map;
 	run->values[i].len = is_key ? map->key_size : map->value_size;
 	run->values[i].lock = is_key ? -1 : map->spin_lock_off;
 	run->values[i].constant = is_key;
@@ -315,7 +319,7 @@ static int map_helper(struct run *run, s32 id)
 
 		run->r[0] = (struct val){(uintptr_t)found, NUMBER};
 		if (found)
-			run->r[0].origin = value_of(run, found, map);
+			run->r[0].origin = map->inner_map_meta ? MAP : value_of(run, found, map);
 	} else {
 		long ret = id == BPF_FUNC_map_update_elem
 				   ? map->ops->map_update_elem(map, key, value, run->r[4].v)
@@ -376,7 +380,7 @@ static int enter(struct run *run)
 	f = &run->frames[++run->depth];
 	memset(f->written, 0, sizeof(f->written));
 	memset(f->origins, 0, sizeof(f->origins));
-	memcpy(f->saved, &run->r[6], sizeof(f->saved));
+	memcpy(f->saved, run->r, sizeof(f->saved));
 	f->ret = run->pc + 1;
 	shadow_forget(run, 6, 9);
 	run->r[0].origin = NOTHING;
@@ -392,8 +396,10 @@ static int one_step(struct run *run);
 static int call_back(struct run *run, u32 entry, const struct val *args)
 {
 	u32 pc = run->pc, depth = run->depth;
+	struct val before[MAX_BPF_REG], r0;
 	int err = enter(run);
 
+	memcpy(before, run->frames[run->depth].saved, sizeof(before));
 	if (err)
 		return err;
 	shadow_forget(run, 5, 5);
@@ -404,9 +410,13 @@ static int call_back(struct run *run, u32 entry, const struct val *args)
 	if (err)
 		return err;
 	run->pc = pc;
-	if (run->r[0].origin != NUMBER || run->r[0].v > 1)
+	r0 = run->r[0];
+	if (r0.origin != NUMBER || r0.v > 1)
 		return shadow_fault(run, "a callback returns neither 0 nor 1");
-	return (int)run->r[0].v;
+	/* Back at the call, as it was. */
+	memcpy(run->r, before, sizeof(before));
+	err = run->s->claims ? claims_check(run) : 0;
+	return err ? err : (int)r0.v;
 }
 
 static int loop_helper(struct run *run)
@@ -526,7 +536,7 @@ static int leave(struct run *run)
 	if (!run->depth)
 		return 1;
 	shadow_forget(run, 1, 5);
-	memcpy(&run->r[6], f->saved, sizeof(f->saved));
+	memcpy(&run->r[6], &f->saved[6], 5 * sizeof(f->saved[0]));
 	run->pc = f->ret - 1;
 	run->depth--;
 	return 0;
@@ -635,13 +645,15 @@ static int step(struct run *run)
 
 static int one_step(struct run *run)
 {
-	int err;
+	int err = 0;
 
 	if (run->pc >= run->s->cnt)
 		err = shadow_fault(run, "left the program");
 	else if (++run->steps > MAX_STEPS)
 		err = -ELOOP;
-	else
+	else if (run->s->claims)
+		err = claims_check(run);
+	if (!err)
 		err = step(run);
 	run->pc++;
 	return err;
@@ -657,6 +669,8 @@ int shadow_run(struct shadow *s)
 	run->s = s;
 	run->context = (uintptr_t)&run->context;
 	s->uninit_stack = 0;
+	run->claimed.claims = s->claims;
+	run->claimed.zero_stack = s->zero_stack;
 	shadow_forget(run, 0, 9);
 	run->r[1] = (struct val){run->context, CONTEXT};
 	run->r[10] = (struct val){(uintptr_t)run->frames[0].bytes + MAX_BPF_STACK, STACK};

@@ -12,6 +12,8 @@
 #include "core/insn.h"
 #include "core/map.h"
 
+struct claims;
+
 struct shadow {
 	const struct bpf_insn *insns;
 	u32 cnt;
@@ -19,10 +21,12 @@ struct shadow {
 	u32 map_cnt;
 	u8 *packet;
 	u32 packet_len;
+	const struct claims *claims; /* of the verifier: compare, or NULL */
+	bool zero_stack; /* as the verifier found */
 
 	u64 r0; /* out */
 	u32 fault_insn; /* out: where it went wrong */
-	char fault[128]; /* out: and how */
+	char fault[320]; /* out: and how */
 	u32 uninit_stack; /* out: loads of stack bytes that were never written */
 };
 

@@ -107,6 +107,7 @@ static int dynptr_data(struct run *run)
 	if (run->value_cnt == MAX_VALUES)
 		return -EOPNOTSUPP;
 	run->values[run->value_cnt].base = (u8 *)(uintptr_t)slice;
+	run->values[run->value_cnt].map = NULL;
 	run->values[run->value_cnt].len = len;
 	run->values[run->value_cnt].constant = false;
 	run->values[run->value_cnt].lock = -1;
@@ -143,6 +144,7 @@ static int reserve(struct run *run)
 	if (!run->r[0].v)
 		return 0;
 	run->values[n].base = (u8 *)(uintptr_t)run->r[0].v;
+	run->values[n].map = NULL;
 	run->values[n].len = len;
 	run->values[n].constant = false;
 	run->values[n].record = true;

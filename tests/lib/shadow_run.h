@@ -5,6 +5,7 @@
 #define UBPFFS_TESTS_SHADOW_RUN_H
 
 #include "core/run.h"
+#include "tests/lib/claims.h"
 #include "tests/lib/shadow.h"
 
 #define MAX_VALUES 512
@@ -34,7 +35,7 @@ struct frame {
 	u64 bytes[MAX_BPF_STACK / 8];
 	u32 origins[MAX_BPF_STACK / 8];
 	bool written[MAX_BPF_STACK];
-	struct val saved[5]; /* R6 to R10 of the caller */
+	struct val saved[MAX_BPF_REG]; /* the caller's registers */
 	u32 ret;
 };
 
@@ -45,6 +46,7 @@ struct run {
 	u32 depth, pc;
 	struct {
 		u8 *base;
+		const struct bpf_map *map; /* NULL: a record, or a dynptr's slice */
 		u32 len;
 		bool constant; /* a key: it may be read */
 		bool record; /* of a ring, to be given back */
@@ -55,6 +57,7 @@ struct run {
 	u32 records; /* what must be given back, dynptrs or not */
 	u64 context;
 	u32 steps;
+	struct claims_run claimed;
 };
 
 static inline bool is_dynptr(u32 slot_origin)
