@@ -219,12 +219,15 @@ int widen_callback_scalars(struct bpf_verifier_env *env, int insn_idx)
 {
 	struct bpf_verifier_state *cur = env->cur_state, *st = env->explored[insn_idx];
 
-	while (st && !(st->branches && same_callsites(st, cur) && st->dfs_depth < cur->dfs_depth))
+	while (st && !(st->branches && same_callsites(st, cur) && st->dfs_depth < cur->dfs_depth)) {
+		charge(env, 1);
 		st = st->next;
+	}
 	if (!st)
 		return 0;
 	env->idmap_cnt = 0;
 	env->tmp_id_gen = env->id_gen;
+	charge(env, state_units(cur));
 	for (int f = (int)cur->curframe; f >= 0; f--)
 		widen_frame(env, st->frame[f], cur->frame[f]);
 	return 0;

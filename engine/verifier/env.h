@@ -24,6 +24,7 @@
 #include "verifier/reg_state.h"
 
 #define BPF_COMPLEXITY_LIMIT_JMP_SEQ 8192 /* branches that wait */
+#define BPF_COMPLEXITY_LIMIT_WORK    128000000ULL /* units (work.c) */
 #define BPF_VERIFIER_MAX_MEM	     (768UL << 20) /* bytes in states, all together */
 
 #define MAX_STACK_SLOTS (MAX_BPF_STACK / 8)
@@ -110,6 +111,7 @@ struct bpf_verifier_state {
 	/* Checkpoints only. */
 	struct bpf_verifier_state *next;
 	u32 miss_cnt, hit_cnt;
+	bool all_precise; /* so are all its ancestors */
 	u32 visit; /* the loop (loop.c) that paths below it close; 0: none */
 	bool cleaned;
 };
@@ -192,6 +194,20 @@ struct backtrack_state {
 	u64 stack_masks[MAX_CALL_FRAMES];
 };
 
+/*
+ * What was wanted before at places of the current part of the path (precise.c): a hash table.
+ */
+struct backtrack_place {
+	u32 part; /* of which part of a path; 0: none */
+	u32 idx, hist_cnt; /* together: which instruction of it */
+	struct backtrack_state done;
+};
+struct backtrack_memo {
+	u32 part; /* the current one */
+	u32 cnt, cap; /* places of the current part; a power of two */
+	struct backtrack_place *places;
+};
+
 struct bpf_verifier_env {
 	const struct bpf_prog *prog;
 	const struct bpf_prog_type_ops *ops;
@@ -228,7 +244,11 @@ struct bpf_verifier_env {
 	u32 visit_cnt, visit_cap;
 	u64 marks; /* marks of precision that were set, all together */
 
+	u64 work, work_next; /* units so far, and where to look at the limit again (work.c) */
+	bool work_told, mem_told; /* what is too much was said */
+
 	struct backtrack_state bt;
+	struct backtrack_memo memo;
 	struct bpf_id_pair idmap[BPF_ID_MAP_SIZE];
 	u32 idmap_cnt;
 	struct bpf_reg_state fake_reg[2];
@@ -283,6 +303,20 @@ static inline void mark_verifier_state_scratched(struct bpf_verifier_env *env)
 	env->scratched_slots = ~0ULL;
 }
 
+/* ---- work.c */
+int check_work_slow(struct bpf_verifier_env *env);
+
+static inline void charge(struct bpf_verifier_env *env, u64 units)
+{
+	env->work += units;
+}
+
+/* 0: go on; -E2BIG: it was too much; -EINTR: cancelled. */
+static inline int check_work(struct bpf_verifier_env *env)
+{
+	return likely(env->work < env->work_next) ? 0 : check_work_slow(env);
+}
+
 /* ---- subprog.c */
 int find_subprogs(struct bpf_verifier_env *env);
 int check_subprogs(struct bpf_verifier_env *env);
@@ -320,6 +354,16 @@ static inline struct bpf_func_state *cur_func(const struct bpf_verifier_env *env
 static inline struct bpf_reg_state *cur_regs(const struct bpf_verifier_env *env)
 {
 	return cur_func(env)->regs;
+}
+
+/* What visiting all of it costs. */
+static inline u32 state_units(const struct bpf_verifier_state *st)
+{
+	u32 units = 0;
+
+	for (u32 f = 0; f <= st->curframe; f++)
+		units += MAX_BPF_REG + st->frame[f]->nslots;
+	return units;
 }
 
 /* The instruction that a frame stands at. */
@@ -543,6 +587,10 @@ int propagate_precision(struct bpf_verifier_env *env, const struct bpf_verifier_
 int mark_chain_precision(struct bpf_verifier_env *env, int regno);
 int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier_state *start);
 void mark_all_scalars_imprecise(struct bpf_verifier_state *st);
+/* st, if it is a checkpoint, and all its ancestors. */
+void mark_all_scalars_precise(struct bpf_verifier_env *env, struct bpf_verifier_state *st);
+void begin_part(struct bpf_verifier_env *env); /* of a path: at a checkpoint, or another branch */
+void free_memo(struct bpf_verifier_env *env);
 void bt_reset(struct backtrack_state *bt);
 
 static inline bool bt_empty(const struct backtrack_state *bt)

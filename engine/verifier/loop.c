@@ -73,11 +73,7 @@ static int add_backedge(struct bpf_verifier_env *env, struct bpf_loop_visit *vis
 	edge->next = visit->backedges;
 	visit->backedges = edge;
 	edge->equal_state = old;
-	if (copy_verifier_state(env, &edge->st, env->cur_state)) {
-		verbose(env, "the states of this program need too much memory\n");
-		return -E2BIG;
-	}
-	return 0;
+	return copy_verifier_state(env, &edge->st, env->cur_state);
 }
 
 /* The current path ends at `old`, which is its ancestor, or a member of a loop that is not finished. */
@@ -101,6 +97,7 @@ int close_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *old)
 	for (; p; p = p->parent) {
 		struct bpf_loop_visit *other = p->visit ? visit_of(env, p->visit) : NULL;
 
+		charge(env, 1);
 		if (other == visit)
 			break;
 		p->visit = n;
@@ -128,12 +125,6 @@ static void free_backedges(struct bpf_verifier_env *env, struct bpf_loop_visit *
 	}
 }
 
-static void mark_all_precise(struct bpf_verifier_state *st)
-{
-	for (; st; st = st->parent)
-		for_each_reg_in_state(st, reg, if (reg->type == SCALAR_VALUE) reg->precise = true);
-}
-
 static int propagate_round(struct bpf_verifier_env *env, struct bpf_loop_visit *visit, bool *news)
 {
 	u64 before = env->marks;
@@ -142,7 +133,10 @@ static int propagate_round(struct bpf_verifier_env *env, struct bpf_loop_visit *
 	*news = false;
 	for (struct bpf_backedge *edge = visit->backedges; edge && !err; edge = edge->next) {
 		*news |= propagate_reads(edge->equal_state, &edge->st);
-		err = propagate_precision(env, edge->equal_state, &edge->st);
+		charge(env, 1);
+		err = check_work(env);
+		if (!err)
+			err = propagate_precision(env, edge->equal_state, &edge->st);
 	}
 	*news |= env->marks != before;
 	return err;
@@ -160,7 +154,7 @@ static int maybe_finish_loop(struct bpf_verifier_env *env, struct bpf_verifier_s
 	for (u32 round = 0; news && !err; round++) {
 		if (round == MAX_ROUNDS)
 			for (struct bpf_backedge *e = visit->backedges; e; e = e->next)
-				mark_all_precise(&e->st);
+				mark_all_scalars_precise(env, e->st.parent);
 		err = propagate_round(env, visit, &news);
 	}
 	free_backedges(env, visit);
@@ -177,6 +171,7 @@ int update_branch_counts(struct bpf_verifier_env *env, struct bpf_verifier_state
 	int err = 0;
 
 	for (; st && !err; st = st->parent) {
+		charge(env, 1);
 		st->branches--;
 		if (st->branches)
 			break;

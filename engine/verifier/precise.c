@@ -36,14 +36,17 @@ static void bt_clear_reg(struct backtrack_state *bt, u32 reg)
 	bt->reg_masks[bt->frame] &= ~(1u << reg);
 }
 
-static void mark_all_scalars_precise(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
+void mark_all_scalars_precise(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
 {
-	while ((st = st->parent))
+	for (; st && !st->all_precise; st = st->parent) {
+		charge(env, state_units(st));
 		for_each_reg_in_state(
 			st, reg, if (reg->type == SCALAR_VALUE && !reg->precise) {
 				reg->precise = true;
 				env->marks++;
 			});
+		st->all_precise = true;
+	}
 }
 
 /* A new checkpoint starts without marks: they come from what happens below it. */
@@ -78,6 +81,90 @@ static void bt_sync_linked_regs(struct backtrack_state *bt, const struct bpf_jmp
 			bt->stack_masks[l->frameno] |= 1ULL << l->idx;
 	}
 }
+
+/*
+ * ---- what was wanted here before
+ *
+ * A long part of a path is walked back for one value after the other, and most of them came from the
+ * same. So at some places of the current part it is noted what was wanted there: who comes back to
+ * one goes on with the rest alone. What a register or slot came from does not depend on what else is
+ * wanted. A place is named by its instruction and by how many entries of the history lie before it:
+ * between two entries a path goes straight on. Short walks neither look nor note.
+ */
+#define MEMO_AFTER 64 /* steps */
+#define MEMO_EVERY 32 /* places */
+
+void begin_part(struct bpf_verifier_env *env)
+{
+	env->memo.part++;
+	env->memo.cnt = 0;
+}
+
+void free_memo(struct bpf_verifier_env *env)
+{
+	free(env->memo.places);
+}
+
+/* The place, or the free one that it may have; cap is not 0. */
+static struct backtrack_place *find_place(const struct backtrack_memo *memo, u32 idx, u32 hist_cnt)
+{
+	u32 at = (idx * 0x9e3779b1u ^ hist_cnt * 0x85ebca6bu) >> 7;
+
+	for (;; at++) {
+		struct backtrack_place *place = &memo->places[at & (memo->cap - 1)];
+
+		if (place->part != memo->part || (place->idx == idx && place->hist_cnt == hist_cnt))
+			return place;
+	}
+}
+
+static bool grow_memo(struct backtrack_memo *memo)
+{
+	struct backtrack_memo larger = {.part = memo->part, .cnt = memo->cnt};
+
+	larger.cap = memo->cap ? 2 * memo->cap : 64;
+	larger.places = calloc(larger.cap, sizeof(*larger.places));
+	if (!larger.places)
+		return false;
+	for (u32 i = 0; i < memo->cap; i++) {
+		const struct backtrack_place *place = &memo->places[i];
+
+		if (place->part == memo->part)
+			*find_place(&larger, place->idx, place->hist_cnt) = *place;
+	}
+	free(memo->places);
+	*memo = larger;
+	return true;
+}
+
+/* Take from env->bt what was wanted at this place before, and note the rest. Was it all? */
+static bool wanted_before(struct bpf_verifier_env *env, u32 idx, u32 hist_cnt)
+{
+	struct backtrack_memo *memo = &env->memo;
+	struct backtrack_state *bt = &env->bt;
+	struct backtrack_place *place;
+
+	if (2 * memo->cnt >= memo->cap && !grow_memo(memo))
+		return false;
+	place = find_place(memo, idx, hist_cnt);
+	if (place->part != memo->part) {
+		*place = (struct backtrack_place){memo->part, idx, hist_cnt, *bt};
+		memo->cnt++;
+		return false;
+	}
+	for (u32 f = 0; f <= bt->frame; f++) {
+		u32 regs = bt->reg_masks[f];
+		u64 slots = bt->stack_masks[f];
+
+		bt->reg_masks[f] &= ~place->done.reg_masks[f];
+		bt->stack_masks[f] &= ~place->done.stack_masks[f];
+		place->done.reg_masks[f] |= regs;
+		place->done.stack_masks[f] |= slots;
+	}
+	return bt_empty(bt);
+}
+
+/* ---- instruction by instruction */
 
 static void backtrack_alu(struct backtrack_state *bt, const struct bpf_insn *insn)
 {
@@ -264,6 +351,7 @@ static int backtrack_insn(struct bpf_verifier_env *env, int idx, int subseq_idx,
 	if (!insn->code) /* second half of LD_IMM64 */
 		return 0;
 	if (env->log_level & BPF_LOG_LEVEL2) {
+		charge(env, 64); /* a line takes that much longer */
 		fmt_masks(bt, bt->frame, regs, stack, sizeof(regs));
 		vtrace(env, "mark_precise: frame%u: regs=%s stack=%s before %d: ", bt->frame, regs,
 		       stack, idx);
@@ -328,21 +416,20 @@ static void mark_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_st
 		struct bpf_func_state *func = st->frame[f];
 		char regs[64], stack[512];
 
-		for (u32 i = 0; i < BPF_REG_FP; i++) {
+		charge(env, 1);
+		for (u32 mask = bt->reg_masks[f]; mask; mask &= mask - 1) {
+			u32 i = (u32)__builtin_ctz(mask);
 			struct bpf_reg_state *reg = &func->regs[i];
 
-			if (!(bt->reg_masks[f] & 1u << i))
-				continue;
 			if (reg->type != SCALAR_VALUE || reg->precise)
 				bt->reg_masks[f] &= ~(1u << i);
 			else
 				reg->precise = true, env->marks++;
 		}
-		for (u32 i = 0; i < MAX_STACK_SLOTS; i++) {
+		for (u64 mask = bt->stack_masks[f]; mask; mask &= mask - 1) {
+			u32 i = (u32)__builtin_ctzll(mask);
 			struct bpf_stack_state *slot;
 
-			if (!(bt->stack_masks[f] & 1ULL << i))
-				continue;
 			slot = i < func->nslots ? &func->stack[i] : NULL;
 			if (!slot || !is_spilled_scalar_reg(slot) || slot->spilled_ptr.precise)
 				bt->stack_masks[f] &= ~(1ULL << i);
@@ -360,7 +447,7 @@ static void mark_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_st
 
 /*
  * Backwards through the part of the path that follows st's beginning. 1: nothing is wanted any
- * more.
+ * more. -ENOTSUP: it cannot tell. -E2BIG, -EINTR: check_work().
  */
 static int backtrack_part(struct bpf_verifier_env *env, const struct bpf_verifier_state *st,
 			  int last_idx, int *subseq_idx, bool skip_first)
@@ -370,7 +457,11 @@ static int backtrack_part(struct bpf_verifier_env *env, const struct bpf_verifie
 
 	if (i < 0)
 		return -ENOTSUP;
-	for (;;) {
+	for (u32 steps = 0;; steps++) {
+		charge(env, 1);
+		err = check_work(env);
+		if (err)
+			return err;
 		if (!skip_first) {
 			err = backtrack_insn(env, i, *subseq_idx, hist_entry(st, cnt, i));
 			if (err)
@@ -385,6 +476,9 @@ static int backtrack_part(struct bpf_verifier_env *env, const struct bpf_verifie
 			return 0;
 		if (i < 0 || i >= env->insn_cnt)
 			return -ENOTSUP;
+		if (st == env->cur_state && steps >= MEMO_AFTER && !((i + cnt) % MEMO_EVERY) &&
+		    wanted_before(env, i, cnt))
+			return 1;
 	}
 }
 
@@ -406,8 +500,10 @@ int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier
 		skip_first = false;
 		if (ret > 0)
 			return 0;
-		if (ret < 0)
+		if (ret == -ENOTSUP)
 			break;
+		if (ret < 0)
+			return ret;
 		last_idx = st->last_insn_idx;
 		subseq_idx = st->first_insn_idx;
 		st = st->parent;
@@ -421,7 +517,7 @@ int mark_chain_precision_batch(struct bpf_verifier_env *env, struct bpf_verifier
 	if (env->log_level & BPF_LOG_LEVEL2)
 		vtrace(env, "mark_precise: frame%u: falling back to forcing all scalars precise\n",
 		       env->bt.frame);
-	mark_all_scalars_precise(env, start);
+	mark_all_scalars_precise(env, start->parent);
 	bt_reset(&env->bt);
 	return 0;
 }

@@ -11,6 +11,14 @@
  */
 #include "verifier/env.h"
 
+/* Nothing is known of it, and nothing was asked. */
+static bool is_slot_unused(const struct bpf_stack_state *slot)
+{
+	static const u8 invalid[8];
+
+	return !memcmp(slot->slot_type, invalid, sizeof(invalid));
+}
+
 static void clean_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
 {
 	for (u32 f = 0; f <= st->curframe; f++) {
@@ -20,11 +28,14 @@ static void clean_verifier_state(struct bpf_verifier_env *env, struct bpf_verifi
 		for (u32 i = 0; i < BPF_REG_FP; i++)
 			if (!(live & 1u << i))
 				mark_reg_not_init(func->regs, i);
+		charge(env, MAX_BPF_REG + func->nslots);
 		for (u32 i = 0; i < func->nslots; i++) {
 			if (st->stack_read[f] & 1ULL << i)
 				continue;
 			memset(&func->stack[i], 0, sizeof(func->stack[i]));
 		}
+		while (func->nslots && is_slot_unused(&func->stack[func->nslots - 1]))
+			func->nslots--;
 	}
 	st->cleaned = true;
 }
@@ -211,9 +222,12 @@ static bool slot_within(struct bpf_verifier_env *env, const struct bpf_stack_sta
 static bool slot_safe(struct bpf_verifier_env *env, const struct bpf_stack_state *old,
 		      const struct bpf_stack_state *cur)
 {
-	const struct bpf_reg_state *old_reg = scalar_reg_for_stack(old);
-	const struct bpf_reg_state *cur_reg = scalar_reg_for_stack(cur);
+	const struct bpf_reg_state *old_reg, *cur_reg;
 
+	if (is_slot_unused(old))
+		return true;
+	old_reg = scalar_reg_for_stack(old);
+	cur_reg = scalar_reg_for_stack(cur);
 	/*
 	 * What was written on the way that proved safe need not be on this one: then it reads
 	 * zeros.
@@ -255,6 +269,7 @@ static bool stacksafe(struct bpf_verifier_env *env, const struct bpf_func_state 
 		const struct bpf_stack_state *o = &old->stack[i];
 		const struct bpf_stack_state *c = i < cur->nslots ? &cur->stack[i] : &none;
 
+		charge(env, 1);
 		if (!safe[exact](env, o, c))
 			return false;
 	}
@@ -300,6 +315,7 @@ static bool states_equal(struct bpf_verifier_env *env, const struct bpf_verifier
 		/* How often the callback may still be entered depends on it. */
 		if (of->callback_depth > cf->callback_depth)
 			return false;
+		charge(env, BPF_REG_FP / 2);
 		for (u32 i = 0; i < BPF_REG_FP; i++)
 			if (live & 1u << i && !regsafe(env, &of->regs[i], &cf->regs[i], exact))
 				return false;
@@ -366,6 +382,7 @@ static void sweep_free_list(struct bpf_verifier_env *env)
 	struct bpf_verifier_state **link = &env->free_list, *st;
 
 	while ((st = *link)) {
+		charge(env, 1);
 		if (st->branches || incomplete_marks(env, st)) {
 			link = &st->next;
 			continue;
@@ -439,8 +456,7 @@ static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 	mark_all_scalars_imprecise(cur);
 	if (copy_verifier_state(env, st, cur)) {
 		free_checkpoint(env, st);
-		verbose(env, "the states of this program need too much memory\n");
-		return -E2BIG;
+		return -ENOMEM;
 	}
 	st->insn_idx = insn_idx;
 	st->branches = 1;
@@ -453,6 +469,7 @@ static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 	cur->hist_cnt = 0;
 	env->cur_hist_ent = NULL;
 	memset(cur->stack_written, 0, sizeof(cur->stack_written));
+	begin_part(env);
 	if (env->peak_states < env->explored_states + env->free_list_size)
 		env->peak_states = env->explored_states + env->free_list_size;
 	return 0;
@@ -495,6 +512,10 @@ int is_state_visited(struct bpf_verifier_env *env, int insn_idx)
 		struct bpf_verifier_state *st = *link;
 
 		states_cnt++;
+		charge(env, 1);
+		err = check_work(env);
+		if (err)
+			return err;
 		if (st->branches) {
 			err = check_ancestor(env, st, insn_idx);
 			if (err)

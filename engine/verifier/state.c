@@ -9,8 +9,12 @@
 
 static void *env_realloc(struct bpf_verifier_env *env, void *p, size_t old, size_t size)
 {
-	if (env->mem - old + size > BPF_VERIFIER_MAX_MEM)
+	if (env->mem - old + size > BPF_VERIFIER_MAX_MEM) {
+		if (!env->mem_told)
+			verbose(env, "the states of this program need too much memory\n");
+		env->mem_told = true; /* bpf_check() makes E2BIG of it */
 		return NULL;
+	}
 	p = realloc(p, size);
 	if (p)
 		env->mem += size - old;
@@ -115,6 +119,7 @@ int copy_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state 
 {
 	u32 i;
 
+	charge(env, state_units(src) + src->hist_cnt / 2);
 	if (dst->hist_cap < src->hist_cnt) {
 		void *hist = env_realloc(env, dst->hist, dst->hist_cap * sizeof(*dst->hist),
 					 src->hist_cnt * sizeof(*dst->hist));
@@ -215,6 +220,7 @@ int pop_stack(struct bpf_verifier_env *env, int *prev_insn_idx, int *insn_idx, b
 	env->head = elem->next;
 	free(elem);
 	env->stack_size--;
+	begin_part(env);
 	return 0;
 }
 

@@ -115,7 +115,7 @@ static int run_passes(struct bpf_verifier_env *env)
 			env->insn_idx = passes[i] == check_max_stack_depth ? -1 : 0;
 		err = passes[i](env);
 	}
-	return err;
+	return err == -ENOMEM && env->mem_told ? -E2BIG : err;
 }
 
 static void free_env(struct bpf_verifier_env *env)
@@ -131,6 +131,7 @@ static void free_env(struct bpf_verifier_env *env)
 		free_verifier_state(env, env->cur_state);
 	free(env->cur_state);
 	free_loops(env);
+	free_memo(env);
 	free_checkpoints(env);
 	free(env->explored);
 	free(env->flow);
@@ -186,6 +187,7 @@ int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile b
 	err = run_passes(env);
 	out->err = err;
 	out->insn_processed = env->insn_processed;
+	out->work = env->work;
 	if (err) {
 		out->reason = take_reason(env, err);
 		if (env->insn_processed && env->insn_idx >= 0)

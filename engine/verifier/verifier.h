@@ -14,6 +14,7 @@ struct bpf_verdict {
 	struct bpf_subprog_info *subprogs; /* start: original instructions */
 	u32 subprog_cnt;
 	u32 insn_processed;
+	u64 work; /* units, see work.c */
 	bool changes_pkt_data;
 	bool wants_build_ids;
 	struct bpf_map *cgroup_storage[MAX_BPF_CGROUP_STORAGE_TYPE];

@@ -301,9 +301,10 @@ static int enter_insn(struct bpf_verifier_env *env, int prev_insn_idx)
 		verbose(env, "BPF program is too large. Processed %d insn\n", env->insn_processed);
 		return -E2BIG;
 	}
-	if (!(env->insn_processed & 0xff) && env->cancel &&
-	    __atomic_load_n(env->cancel, __ATOMIC_RELAXED))
-		return -EINTR;
+	charge(env, 1);
+	err = check_work(env);
+	if (err)
+		return err;
 	st->last_insn_idx = prev_insn_idx;
 	st->insn_idx = env->insn_idx;
 	if (flow->prune_point) {
@@ -374,6 +375,7 @@ int check_from(struct bpf_verifier_env *env, struct bpf_func_state *func)
 	st->branches = 1;
 	st->first_insn_idx = env->insn_idx;
 	env->cur_state = st;
+	begin_part(env);
 	env->do_print_state = false;
 	env->prev_log_pos = 0;
 	env->prev_linfo = NULL;
