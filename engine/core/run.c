@@ -8,12 +8,15 @@
  *   C. A thread that finds all slots taken sleeps, and wakes when one is released. It never waits
  *      inside an RCU read section.
  *   D. Nested bpf_run_enter() of one thread keep the slot of the outermost.
+ *   E. Where there are several slots, the threads of one group never have them all.
  * Tests: tests/unit/test_run.c names each case by its letter.
  */
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include "core/run.h"
 
 const volatile bool bpf_never_cancelled;
@@ -27,9 +30,12 @@ __thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec"))) =
 static struct {
 	u32 taken;
 	bool kept; /* read by the owner only */
+	u32 group; /* the owner's; written under group_lock, but for its end */
 } __attribute__((aligned(64))) slots[BPF_MAX_SLOTS];
 
+static pthread_mutex_t group_lock = PTHREAD_MUTEX_INITIALIZER;
 static u32 slot_waiters; /* threads in slot_wait() */
+static u32 slot_starved; /* those that would take any slot */
 static u32 slot_releases; /* counts releases while somebody waits; the futex */
 static u32 nr_slots;
 
@@ -86,7 +92,11 @@ static bool slot_try(u32 slot)
 					   __ATOMIC_RELAXED);
 }
 
-static int slot_try_any(u32 nr)
+#define NONE_FREE (-1)
+#define TOO_MANY  (-2) /* the group has its share */
+#define SHARE(nr) ((nr) - ((nr) + 3) / 4)
+
+static int slot_try_free(u32 nr)
 {
 	int cpu = sched_getcpu();
 	u32 own = cpu >= 0 ? (u32)cpu % nr : 0;
@@ -97,7 +107,25 @@ static int slot_try_any(u32 nr)
 		if (slot_try(slot))
 			return (int)slot;
 	}
-	return -1;
+	return NONE_FREE;
+}
+
+static int slot_try_any(u32 nr)
+{
+	u32 group = bpf_this.group, have = 0;
+	int slot = TOO_MANY;
+
+	if (!group || nr == 1)
+		return slot_try_free(nr);
+	pthread_mutex_lock(&group_lock);
+	for (u32 i = 0; i < nr; i++)
+		have += __atomic_load_n(&slots[i].group, __ATOMIC_RELAXED) == group;
+	if (have < SHARE(nr))
+		slot = slot_try_free(nr);
+	if (slot >= 0)
+		__atomic_store_n(&slots[slot].group, group, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&group_lock);
+	return slot;
 }
 
 static int slot_wait(u32 nr)
@@ -111,7 +139,11 @@ static int slot_wait(u32 nr)
 		slot = slot_try_any(nr);
 		if (slot >= 0)
 			break;
+		if (slot == NONE_FREE)
+			__atomic_add_fetch(&slot_starved, 1, __ATOMIC_RELAXED);
 		syscall(SYS_futex, &slot_releases, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+		if (slot == NONE_FREE)
+			__atomic_sub_fetch(&slot_starved, 1, __ATOMIC_RELAXED);
 	}
 	__atomic_sub_fetch(&slot_waiters, 1, __ATOMIC_SEQ_CST);
 	return slot;
@@ -133,12 +165,37 @@ static void slot_give(void)
 	u32 slot = (u32)bpf_this.slot;
 
 	bpf_this.slot = -1;
+	if (bpf_this.group)
+		__atomic_store_n(&slots[slot].group, 0, __ATOMIC_RELAXED);
 	/* Either we see the waiter here, or the waiter's second try sees the free slot. */
 	__atomic_store_n(&slots[slot].taken, 0, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&slot_waiters, __ATOMIC_SEQ_CST))) {
 		__atomic_add_fetch(&slot_releases, 1, __ATOMIC_SEQ_CST);
-		syscall(SYS_futex, &slot_releases, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		/* All of them: one that is woken may have to leave it to another. */
+		syscall(SYS_futex, &slot_releases, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 	}
+}
+
+void bpf_run_set_group(u32 group)
+{
+	if (bpf_this.slot < 0)
+		bpf_this.group = group;
+}
+
+void bpf_slot_let_others(void)
+{
+	struct timespec ts = {.tv_nsec = 50000};
+
+	if (bpf_this.slot < 0 && unlikely(__atomic_load_n(&slot_waiters, __ATOMIC_RELAXED)))
+		nanosleep(&ts, NULL);
+}
+
+bool bpf_slots_stuck(u32 *releases)
+{
+	u32 seen = *releases;
+
+	*releases = __atomic_load_n(&slot_releases, __ATOMIC_RELAXED);
+	return *releases == seen && __atomic_load_n(&slot_starved, __ATOMIC_RELAXED);
 }
 
 void bpf_run_enter(void)

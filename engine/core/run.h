@@ -24,6 +24,7 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 	int slot; /* -1: none */
 	u32 depth; /* nested bpf_run_enter() */
 	u32 tail_call_cnt;
+	u32 group; /* of bpf_run_set_group(), or 0 */
 	const struct bpf_prog *prog; /* the outermost running program */
 	const struct bpf_sample *sample; /* what the event saw (core/sample.h), or NULL */
 	struct bpf_spin_lock *spin_lock; /* held by the program (map/spin_lock.h), or NULL */
@@ -68,6 +69,18 @@ void bpf_run_exit(void);
  * returns 0, the program is marked `poisoned` and runs no more (engine/fault.h).
  */
 u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx);
+
+/*
+ * Whom a thread runs programs for, as a number that is not 0: all of one group's threads never take all the slots, where
+ * there are several. 0: nobody in particular. Nothing happens while the thread has a slot.
+ */
+void bpf_run_set_group(u32 group);
+
+/* Between two run sections of one thread: whoever waits for a slot comes first. */
+void bpf_slot_let_others(void);
+
+/* Somebody waits for a slot, and no slot became free since the last call with this *releases. */
+bool bpf_slots_stuck(u32 *releases);
 
 /* A thread that runs programs all the time keeps its slot between runs. */
 void bpf_slot_keep(void);

@@ -41,6 +41,7 @@ static int run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run 
 		bpf_run_exit();
 		if (unlikely(READ_ONCE(prog->poisoned)))
 			return -EIO;
+		bpf_slot_let_others();
 		spent += took;
 		done += batch;
 		if (took < RUN_BATCH_NS && batch < RUN_BATCH_MAX)

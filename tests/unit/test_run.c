@@ -314,11 +314,63 @@ static void trace_loses_the_oldest_lines_first(void **state)
 	assert_int_equal(n, 49999);
 }
 
+static void *hold_a_slot(void *arg)
+{
+	int *fd = arg;
+	char c;
+
+	bpf_run_set_group(7);
+	bpf_run_enter();
+	if (write(fd[1], "x", 1) != 1 || read(fd[2], &c, 1) != 1)
+		abort();
+	bpf_run_exit();
+	bpf_run_set_group(0);
+	return NULL;
+}
+
+/* As many threads of one group as there are slots, and another one's still finds a slot. */
+static void E_one_group_leaves_a_slot(void **state)
+{
+	u32 nr = bpf_nr_slots(), share = nr - (nr + 3) / 4;
+	int begun[2], end[2], fds[3];
+	pthread_t threads[BPF_MAX_SLOTS];
+	u32 releases = 0;
+	char c;
+
+	if (nr == 1)
+		skip();
+	assert_int_equal(pipe(begun), 0);
+	assert_int_equal(pipe(end), 0);
+	fds[1] = begun[1];
+	fds[2] = end[0];
+	for (u32 i = 0; i < nr; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, hold_a_slot, fds), 0);
+	for (u32 i = 0; i < share; i++)
+		assert_int_equal(read(begun[0], &c, 1), 1);
+	bpf_run_set_group(8);
+	bpf_run_enter();
+	assert_in_range(bpf_this.slot, 0, nr - 1);
+	bpf_run_exit();
+	bpf_run_set_group(0);
+	/* Those that wait have their share: no slot would help them. */
+	bpf_slots_stuck(&releases);
+	assert_false(bpf_slots_stuck(&releases));
+	for (u32 i = 0; i < nr; i++)
+		assert_int_equal(write(end[1], "x", 1), 1);
+	for (u32 i = 0; i < nr; i++)
+		pthread_join(threads[i], NULL);
+	close(begun[0]);
+	close(begun[1]);
+	close(end[0]);
+	close(end[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(A_B_one_owner_a_slot),
 		cmocka_unit_test(C_a_thread_without_a_slot_sleeps_and_wakes),
+		cmocka_unit_test(E_one_group_leaves_a_slot),
 		cmocka_unit_test(D_nested_runs_keep_the_slot),
 		cmocka_unit_test(rcu_threads_register_themselves),
 		cmocka_unit_test(rcu_survives_fork),
