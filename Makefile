@@ -114,7 +114,7 @@ ENGINE_OBJS	= $(call objs,$(ENGINE_SRCS))
 FS_OBJS		= $(call objs,$(FS_SRCS))
 UAPI_OBJS	= $(call objs,$(UAPI_SRCS))
 # What of fs/ is plain text work and can be tested without a mount.
-FS_TEXT_OBJS	= $(if $(FS_SRCS),$(addprefix $(O)/fs/,buffer.o text.o pending.o json.o limits.o \
+FS_TEXT_OBJS	= $(if $(FS_SRCS),$(addprefix $(O)/fs/,worker.o pace.o buffer.o text.o pending.o json.o limits.o \
 		    source/perf_events.o agent/symtab.o agent/stack_msg.o) \
 		  $(addprefix $(O)/tools/,fold.o svg.o))
 TOOLS_OBJS	= $(call objs,$(TOOLS_SRCS))

@@ -351,6 +351,7 @@ const struct fs_node_ops cgroup_attach_ops = {
 	.open = attach_open,
 	.show = attach_show,
 	.write = attach_write,
+	.slow_flush = true,
 	.flush = attach_flush,
 	.release = attach_release,
 };

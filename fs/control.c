@@ -205,6 +205,15 @@ bool control_slow(unsigned int cmd)
 	return command && command->slow;
 }
 
+enum limit control_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
+{
+	if (what == JOB_IOCTL && _IOC_NR(cmd) == UBPFFS_PROG_TEST_RUN)
+		return LIMIT_RUN_SECONDS;
+	if (what == JOB_IOCTL && _IOC_NR(cmd) == UBPFFS_PROG_LOAD)
+		return LIMIT_VERIFY_SECONDS;
+	return LIMIT_CNT;
+}
+
 /* The payload is a transfer, and so is the answer. */
 static int run_with_xfer(const struct control_cmd *command, struct control_call *call)
 {
@@ -307,4 +316,5 @@ const struct fs_node_ops ctl_ops = {
 	.release = control_release,
 	.ioctl = control_ctl_ioctl,
 	.slow_ioctl = control_slow,
+	.is_long = control_is_long,
 };

@@ -22,6 +22,7 @@ int control_ctl_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd
 
 /* Loads, test runs and batches belong on a worker. */
 bool control_slow(unsigned int cmd);
+enum limit control_is_long(struct fs_open *open, enum job_what what, unsigned int cmd);
 
 extern const struct fs_node_ops ctl_ops; /* M/ctl */
 

@@ -41,6 +41,8 @@ int control_prog_test_run(struct control_call *call)
 	run.repeat = args.repeat;
 	run.flags = args.flags;
 	err = bpf_prog_test_run(prog, &run);
+	if (err == -EINTR)
+		err = fs_cancel_error(call->req);
 	if (!err || err == -ENOSPC) {
 		u32 data_room = args.data_size_out, ctx_room = args.ctx_size_out;
 
@@ -79,7 +81,7 @@ static int load(struct control_call *call, const struct bpf_prog_load_attr *attr
 
 	err = bpf_prog_load(attr, log, NULL, &call->req->cancel, &prog);
 	if (err)
-		return err;
+		return err == -EINTR ? fs_cancel_error(call->req) : err;
 	err = store_prog_add(prog, &call->req->cred, 0600);
 	if (err)
 		bpf_prog_put(prog);

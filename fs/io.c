@@ -127,16 +127,20 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 	fs_fuse_end(&req);
 }
 
+/*
+ * Answered at once: who closes waits for nobody. While another process reads or writes through the same open there is
+ * nothing to say yet.
+ */
 void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_open *open;
 	struct fs_job *job;
 	struct fs_req req;
-	int err;
+	int err = 0;
 
 	if (!io_begin(fuse, ino, "close", fi, &req, &open))
 		return;
-	if (open->node->ops->slow && open->node->ops->flush) {
+	if (open->node->ops->slow_flush) {
 		job = job_new(fuse, &req, open, JOB_FLUSH);
 		if (job)
 			job_start(job);
@@ -145,9 +149,14 @@ void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 		fs_fuse_end(&req);
 		return;
 	}
-	pthread_mutex_lock(&open->lock);
-	err = fs_open_flush(open, &req);
-	pthread_mutex_unlock(&open->lock);
+	if (!open->node->ops->slow) {
+		pthread_mutex_lock(&open->lock);
+		err = fs_open_flush(open, &req);
+		pthread_mutex_unlock(&open->lock);
+	} else if (!pthread_mutex_trylock(&open->lock)) {
+		err = fs_open_flush(open, &req);
+		pthread_mutex_unlock(&open->lock);
+	}
 	fuse_reply_err(fuse, fs_fuse_error(&req, err));
 	fs_fuse_end(&req);
 }
@@ -217,8 +226,7 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 			job->size = in_len;
 			job->out_len = out_len;
 			job->cmd = cmd;
-			fuse_req_interrupt_func(fuse, job_interrupt, job);
-			worker_submit(&job->work);
+			job_start_alone(job);
 		}
 	} else {
 		char small[4096], *out = out_len <= sizeof(small) ? small : malloc(out_len);

@@ -3,6 +3,8 @@
  */
 #include "fs/job.h"
 #include "fs/metrics.h"
+#include "fs/pace.h"
+#include "core/run.h"
 
 /* ---- waiting */
 
@@ -34,19 +36,52 @@ static void job_cancel_later(struct fs_job *job)
 		later(job->later_arg);
 }
 
-void job_interrupt(fuse_req_t fuse, void *data)
+/* Out of the queue of its open; false when it is not there. */
+static bool strand_take(struct fs_job *job)
 {
-	struct fs_job *job = data;
+	struct fs_open *open = job->open;
+	struct fs_job **p = &open->queue;
+	bool taken;
+
+	pthread_mutex_lock(&open->queue_lock);
+	taken = job->queued;
+	if (taken) {
+		while (*p != job)
+			p = &(*p)->next;
+		*p = job->next;
+		if (!*p)
+			open->queue_tail = p;
+		job->queued = job->strand = false;
+	}
+	pthread_mutex_unlock(&open->queue_lock);
+	return taken;
+}
+
+/* It need not wait any more: it runs, and finds out that it was cancelled. */
+static void job_cancelled(struct watch *watch)
+{
+	struct fs_job *job = container_of(watch, struct fs_job, watch);
 	struct fs_waitq *waitq = job->open->waitq;
 
-	if (job->open->node->ops->cancel_on_kill_only && !watch_killed(&job->watch))
-		return;
-	watch_cancel(&job->watch);
 	job_cancel_later(job);
 	if (waitq && waitq_take(job, waitq)) {
 		fs_uncount(parked);
 		worker_submit(&job->work);
+	} else if (strand_take(job)) {
+		worker_submit(&job->work);
+	} else {
+		worker_hurry(&job->work);
 	}
+}
+
+void job_interrupt(fuse_req_t fuse, void *data)
+{
+	struct fs_job *job = data;
+
+	if (job->open->node->ops->cancel_on_kill_only)
+		watch_killed(&job->watch);
+	else
+		watch_cancel(&job->watch);
 }
 
 /* False: something has happened since `seq`, try again. */
@@ -124,7 +159,9 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 	job->what = what;
 	if (req->node)
 		fs_node_get(req->node);
-	watch_born(&job->watch, &job->req);
+	job->work.uid = req->cred.uid;
+	job->work.hurry = &job->req.cancel;
+	watch_born(&job->watch, &job->req, what == JOB_RELEASE ? NULL : job_cancelled);
 	return job;
 }
 
@@ -140,6 +177,7 @@ void job_free(struct fs_job *job)
 static void job_settle(struct fs_job *job)
 {
 	fuse_req_interrupt_func(job->fuse, NULL, NULL);
+	watch_settle(&job->watch);
 }
 
 static void job_ioctl(struct fs_job *job)
@@ -148,7 +186,10 @@ static void job_ioctl(struct fs_job *job)
 	size_t out_len = job->out_len;
 	int result = -ENOMEM;
 
-	if (out)
+	if (fs_cancelled(&job->req)) {
+		result = -EINTR;
+		job->out_len = 0;
+	} else if (out)
 		result = job->open->node->ops->ioctl(job->open, &job->req, job->cmd, job->buf,
 						     job->size, out, &out_len);
 	job_settle(job);
@@ -205,11 +246,13 @@ static void job_answer(struct fs_job *job)
 static bool job_write(struct fs_job *job)
 {
 	struct fs_open *open = job->open;
-	ssize_t n;
+	ssize_t n = -EINTR;
 
-	pthread_mutex_lock(&open->lock);
-	n = fs_open_write(open, &job->req, job->buf, job->size, job->off);
-	pthread_mutex_unlock(&open->lock);
+	if (!fs_cancelled(&job->req)) {
+		pthread_mutex_lock(&open->lock);
+		n = fs_open_write(open, &job->req, job->buf, job->size, job->off);
+		pthread_mutex_unlock(&open->lock);
+	}
 	if (n == FS_LATER)
 		return false;
 	job_settle(job);
@@ -250,21 +293,62 @@ static void job_flush(struct fs_job *job)
 	fuse_reply_err(job->fuse, fs_fuse_error(&job->req, err));
 }
 
+int fs_cancel_error(struct fs_req *req)
+{
+	u64 limit;
+
+	if (!req->pace || !req->pace->over)
+		return -EINTR;
+	if (req->pace->over == PACE_OVER_OTHERS)
+		return fs_error(
+			req, EDQUOT,
+			"others waited for a CPU that runs programs, and this run had one for "
+			"too long");
+	limit = limits_of(req->cred.uid, req->limit);
+	return fs_error(req, EDQUOT,
+			"it has had %llu s of processor time, and no request of yours gets more "
+			"(limits/%s)",
+			(unsigned long long)limit, limits_name(req->limit));
+}
+
+/* ---- jobs of one open, one after the other */
+
+static enum limit job_limit(const struct fs_job *job)
+{
+	const struct fs_node_ops *ops = job->open->node->ops;
+
+	return ops->is_long ? ops->is_long(job->open, job->what, job->cmd) : LIMIT_CNT;
+}
+
+static void job_submit(struct fs_job *job)
+{
+	job->req.limit = job_limit(job);
+	job->work.class = job->req.limit == LIMIT_CNT ? WORKER_SHORT : WORKER_LONG;
+	worker_submit(&job->work);
+}
+
+void job_start_alone(struct fs_job *job)
+{
+	fuse_req_interrupt_func(job->fuse, job_interrupt, job);
+	job_submit(job);
+}
+
 /* The next job of the open, or none and it is idle. */
 static struct fs_job *strand_next(struct fs_open *open)
 {
 	struct fs_job *job;
 
-	pthread_mutex_lock(&open->lock);
+	pthread_mutex_lock(&open->queue_lock);
 	job = open->queue;
 	if (job) {
 		open->queue = job->next;
 		if (!open->queue)
 			open->queue_tail = &open->queue;
+		job->queued = false;
 	} else {
 		open->busy = false;
 	}
-	pthread_mutex_unlock(&open->lock);
+	pthread_mutex_unlock(&open->queue_lock);
 	return job;
 }
 
@@ -280,27 +364,20 @@ static bool job_begin(struct fs_job *job)
 	return false;
 }
 
-static void job_run_one(struct fs_job *job)
+/* False: it is not this thread's any more. */
+static bool job_do(struct fs_job *job)
 {
-	struct fs_open *open = job->open;
-	bool strand = job->strand, done = true;
-
 	if (!job_begin(job))
-		goto done;
-	/* A read that parks leaves the strand: what comes after it need not wait. */
+		return true;
 	switch (job->what) {
 	case JOB_READ:
-		job->strand = false;
-		done = job_read(job);
-		break;
+		return job_read(job);
 	case JOB_WRITE:
-		if (!job_write(job))
-			return; /* the open's next requests wait for fs_finish(), too */
-		break;
+		return job_write(job);
 	case JOB_ANSWER:
 		/* The thread that ran the handler has left it: after this the open may go. */
-		pthread_mutex_lock(&open->lock);
-		pthread_mutex_unlock(&open->lock);
+		pthread_mutex_lock(&job->open->lock);
+		pthread_mutex_unlock(&job->open->lock);
 		job_answer(job);
 		break;
 	case JOB_FLUSH:
@@ -310,14 +387,45 @@ static void job_run_one(struct fs_job *job)
 		job_ioctl(job);
 		break;
 	case JOB_RELEASE:
-		fs_open_free(open);
-		job_free(job);
-		return;
+		fs_open_free(job->open);
+		break;
 	}
-done:
+	return true;
+}
+
+static u64 limit_ns(const struct fs_req *req)
+{
+	u64 seconds = limits_of(req->cred.uid, req->limit);
+
+	return seconds > UINT32_MAX ? PACE_NO_LIMIT : seconds * 1000000000ULL;
+}
+
+static void job_run_one(struct fs_job *job)
+{
+	struct worker_job *work = &job->work;
+	struct fs_open *open = job->open;
+	enum job_what what = job->what;
+	bool strand = job->strand, done;
+	struct pace pace;
+
+	/* A read that parks leaves the strand: what comes after it need not wait. */
+	if (what == JOB_READ)
+		job->strand = false;
+	if (work->class == WORKER_LONG) {
+		pace_begin(&pace, job->req.limit == LIMIT_RUN_SECONDS ? PACE_RUN : PACE_VERIFY,
+			   limit_ns(&job->req), &job->req.cancel);
+		bpf_run_set_group(pace_group(job->req.cred.uid));
+		job->req.pace = &pace;
+		done = job_do(job);
+		bpf_run_set_group(0);
+		pace_end(&pace);
+	} else {
+		done = job_do(job);
+	}
 	if (done)
 		job_free(job);
-	if (strand) {
+	/* After a release there is no open; behind a write that is answered later its next requests wait. */
+	if (strand && what != JOB_RELEASE && (done || what == JOB_READ)) {
 		job = strand_next(open);
 		if (job)
 			worker_submit(&job->work);
@@ -339,15 +447,18 @@ void job_start(struct fs_job *job)
 	job->strand = true;
 	if (job->fuse)
 		fuse_req_interrupt_func(job->fuse, job_interrupt, job);
-	pthread_mutex_lock(&open->lock);
-	wait = open->busy;
-	open->busy = true;
+	pthread_mutex_lock(&open->queue_lock);
+	wait = open->busy && !fs_cancelled(&job->req);
 	if (wait) {
+		job->queued = true;
 		job->next = NULL;
 		*open->queue_tail = job;
 		open->queue_tail = &job->next;
+	} else if (open->busy) {
+		job->strand = false; /* it is to be told that it was cancelled */
 	}
-	pthread_mutex_unlock(&open->lock);
+	open->busy = true;
+	pthread_mutex_unlock(&open->queue_lock);
 	if (!wait)
 		worker_submit(&job->work);
 }

@@ -7,15 +7,14 @@
  *
  * Interrupts: libfuse calls job_interrupt() with the request's lock held. Before a job is answered the function
  * is taken off the request, which waits for a call that runs; so a job is never touched after it is freed.
- * Lock order: the request's lock, then waitq->lock or watch.c's.
+ * A job that is cancelled where it waits (in a waitq, behind others of its open, for a worker) is answered at once.
+ * Lock order: the request's lock, watch.c's, then one of waitq->lock, open->queue_lock, worker.c's.
  */
 #ifndef UBPFFS_FS_JOB_H
 #define UBPFFS_FS_JOB_H
 
 #include "fs/fuse.h"
 #include "fs/watch.h"
-
-enum job_what { JOB_READ, JOB_WRITE, JOB_FLUSH, JOB_RELEASE, JOB_IOCTL, JOB_ANSWER };
 
 struct fs_job {
 	struct worker_job work;
@@ -25,7 +24,8 @@ struct fs_job {
 	fuse_req_t fuse; /* NULL: release, answered already */
 	struct fs_open *open;
 	enum job_what what;
-	bool strand; /* goes through open->queue */
+	bool strand; /* when it has run the next of open->queue begins */
+	bool queued; /* in open->queue; under its lock */
 	struct fs_waitq *parked; /* in this waitq; under its lock */
 	char *buf; /* write, ioctl: the input */
 	size_t size, out_len;
@@ -48,6 +48,8 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 void job_free(struct fs_job *job);
 /* To a worker, behind the others of its open. */
 void job_start(struct fs_job *job);
+/* To a worker, beside the others of its open. */
+void job_start_alone(struct fs_job *job);
 /* Here and now, or on a worker (work.run). */
 void job_run(struct worker_job *work);
 /* What libfuse calls for a job's request when its caller is interrupted. */

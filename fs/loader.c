@@ -384,8 +384,10 @@ static int load_finish(struct load *load, int err, struct bpf_loaded *loaded,
 {
 	if (!err)
 		err = load_names(load, loaded);
+	else if (err == -EINTR)
+		err = fs_cancel_error(load->req);
 	load_report(load, err, loaded, report);
-	if (err)
+	if (err && !load->req->logged)
 		say_why(load->req, err, load, bpf_log_text(&loaded->report));
 	bpf_loaded_free(loaded);
 	free(load->why);

@@ -13,6 +13,7 @@
 #include "fs/mount.h"
 #include "fs/agent/agent.h"
 #include "fs/source/enforce.h"
+#include "fs/pace.h"
 #include "fs/passthrough.h"
 #include "fs/tree.h"
 #include "fs/watch.h"
@@ -252,6 +253,7 @@ static int run_mounted(struct fuse_args *args, const char *mountpoint)
 			watch_stop();
 			events_end_starts();
 			worker_stop();
+			pace_stop();
 			passthrough_stop();
 			fuse_session_unmount(se);
 		}

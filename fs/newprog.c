@@ -297,6 +297,11 @@ static int new_flush(struct fs_open *open, struct fs_req *req)
 			text ? " (the text of tcpdump -ddd ends with a newline)" : "");
 }
 
+static enum limit new_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
+{
+	return what == JOB_WRITE ? LIMIT_VERIFY_SECONDS : LIMIT_CNT;
+}
+
 static void new_release(struct fs_open *open)
 {
 	struct newprog *new = open->priv;
@@ -310,6 +315,7 @@ const struct fs_node_ops newprog_ops = {
 	.name = "new",
 	.type = S_IFREG,
 	.slow = true,
+	.is_long = new_is_long,
 	.fresh = true,
 	.cancel_on_kill_only = true,
 	.getattr = new_getattr,

@@ -17,14 +17,16 @@
  * checks only what the kernel cannot see: a path, id or pid that a client names in text or in an ioctl
  * (perm.h).
  *
- * Waiting: a handler never waits on a FUSE thread. Kinds that may take long set `slow` (their reads, writes
- * and flushes run on a worker, one at a time for one open, in order), or slow_ioctl for some ioctls. A read
+ * Waiting: a handler never waits on a FUSE thread. Kinds that may take long set `slow` (their reads and writes
+ * run on a worker, one at a time for one open, in order), or slow_ioctl for some ioctls; their flush is answered at
+ * once (but for slow_flush), so that nobody waits in close(2). What may take seconds of processor time (a load, a run) is `long` besides:
+ * it does not stand in the way of the short, and a limit of its user's ends it (pace.h). A read
  * that has nothing yet returns -EAGAIN: with O_NONBLOCK that is the answer, else the request is parked on
  * open->waitq and the read is called again after fs_wake(). fs_req.cancel becomes true when the caller is
- * interrupted (with ops->cancel_on_kill_only: is being killed).
+ * interrupted (with ops->cancel_on_kill_only: is being killed), or at the limit: `return fs_cancel_error(req)`.
  *
  * Locking: reads, writes and flushes of one open never run at once, so open->priv needs no lock of its
- * own. ioctls, and handlers of a node through several opens, do run at once.
+ * own (a flush while another process's read or write runs on the same open is left out). ioctls, and handlers of a node through several opens, do run at once.
  */
 #ifndef UBPFFS_FS_NODE_H
 #define UBPFFS_FS_NODE_H
@@ -33,11 +35,22 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include "core/types.h"
+#include "fs/limits.h"
 #include "fs/worker.h"
 
 struct fs_node;
 struct fs_open;
 struct fs_job;
+struct pace;
+
+enum job_what {
+	JOB_READ,
+	JOB_WRITE,
+	JOB_FLUSH,
+	JOB_RELEASE,
+	JOB_IOCTL,
+	JOB_ANSWER
+}; /* what workers do */
 
 struct fs_groups { /* supplementary ones */
 	u32 nr;
@@ -64,6 +77,8 @@ struct fs_req {
 	const char *name; /* the name in that directory, or NULL */
 	bool logged; /* a sentence was given */
 	bool quiet; /* only trying: what goes wrong is not told */
+	const struct pace *pace; /* long work: whether it was beyond `limit`, or NULL */
+	enum limit limit;
 };
 
 static inline bool fs_cancelled(const struct fs_req *req)
@@ -114,9 +129,10 @@ struct fs_open {
 	int backing_id; /* what mmap reaches (passthrough.h), 0: nothing; set by ops->open */
 	void *priv;
 
-	pthread_mutex_t lock; /* of open.c and job.c, from here on */
+	pthread_mutex_t lock; /* of open.c and job.c, from here on; held while a handler runs */
 	struct fs_open *next, **pprev; /* all of them */
-	bool busy;
+	pthread_mutex_t queue_lock; /* never for long */
+	bool busy; /* a job of the queue is under way */
 	struct fs_job *queue, **queue_tail;
 };
 
@@ -131,7 +147,8 @@ typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t 
 struct fs_node_ops {
 	const char *name; /* for logs: "map attribute" */
 	mode_t type; /* S_IFDIR, S_IFREG, S_IFLNK */
-	bool slow; /* reads, writes and flushes on a worker */
+	bool slow; /* reads and writes on a worker, release too */
+	bool slow_flush; /* flushes too: closing changes something */
 	bool cancel_on_kill_only; /* an interrupt cancels only when the caller is being killed */
 	bool fresh; /* a new node at each lookup: writers do not serialise in the kernel */
 	bool stable; /* its name and its bits change through the kernel only, which may cache them */
@@ -155,6 +172,11 @@ struct fs_node_ops {
 	int (*ioctl)(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
 		     size_t in_len, void *out, size_t *out_len);
 	bool (*slow_ioctl)(unsigned int cmd); /* may be NULL: none is */
+	/*
+	 * Which limit counts, of processor time (LIMIT_RUN_SECONDS, LIMIT_VERIFY_SECONDS), for what a worker is
+	 * about to do; LIMIT_CNT: it is short. NULL: everything is. cmd: an ioctl's.
+	 */
+	enum limit (*is_long)(struct fs_open *open, enum job_what what, unsigned int cmd);
 	u32 (*poll)(struct fs_open *open); /* POLLIN, ... that are ready now */
 
 	/* directories of the user's own: a name that is the filesystem's and never the user's; or NULL */
@@ -275,6 +297,8 @@ void fs_finish(struct fs_req *req, ssize_t n);
 /* M/log: note a failure for the caller and return -err. `fmt` says why and what to do; no newline. */
 int fs_error(struct fs_req *req, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* A handler was cancelled: -EINTR; or -EDQUOT, with a sentence, when it was beyond its limit. (job.c) */
+int fs_cancel_error(struct fs_req *req);
 /* What happens to the server itself: a line on stderr, and in the M/log of the server's user. */
 void fs_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The path in the mount ("maps/m/type"), for people. Returns buf. */

@@ -64,6 +64,7 @@ int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info 
 		return -ENOMEM;
 	}
 	pthread_mutex_init(&open->lock, NULL);
+	pthread_mutex_init(&open->queue_lock, NULL);
 	open->node = node;
 	open->flags = fi->flags;
 	open->opener = req->cred;
@@ -77,6 +78,7 @@ int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info 
 		fs_node_put(node);
 		pthread_mutex_destroy(&open->lock);
 		free(open->groups);
+		pthread_mutex_destroy(&open->queue_lock);
 		free(open);
 		limits_uncharge(req->cred.uid, LIMIT_FILES, 1);
 		return err;
@@ -95,6 +97,7 @@ void fs_open_free(struct fs_open *open)
 	fs_text_free(&open->text);
 	fs_node_put(open->node);
 	pthread_mutex_destroy(&open->lock);
+	pthread_mutex_destroy(&open->queue_lock);
 	limits_uncharge(open->opener.uid, LIMIT_FILES, 1);
 	free(open->groups);
 	free(open);

@@ -324,6 +324,7 @@ const struct fs_node_ops prog_file_ops = {
 	.read = object_read,
 	.ioctl = control_prog_ioctl,
 	.slow_ioctl = control_slow,
+	.is_long = control_is_long,
 	.release = control_release,
 };
 
@@ -335,5 +336,6 @@ const struct fs_node_ops map_file_ops = {
 	.ioctl = control_map_ioctl,
 	.poll = map_poll,
 	.slow_ioctl = control_slow,
+	.is_long = control_is_long,
 	.release = control_release,
 };

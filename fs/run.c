@@ -2,13 +2,14 @@
  * run.c - see run.h
  *
  * What is written is the packet, byte for byte, in any number of writes. The first read after it starts the run and
- * gives the report; the close starts it when nobody has read. A write after that begins the next packet. A
+ * gives the report; the close starts it when nobody has read, and does not wait for it. A write after that begins the next packet. A
  * fresh open that writes nothing reads the caller's last report of this program. Positions in the file mean nothing
  * but order: a shared offset of one descriptor (exec 3<>run) works as well as pwrite and pread at 0.
  */
 #include "fs/run.h"
 #include "fs/cgroup_place.h"
 #include "fs/metrics.h"
+#include "fs/pace.h"
 #include "fs/reports.h"
 #include "fs/store.h"
 #include "fs/watch.h"
@@ -18,6 +19,7 @@
 
 #define RUN_MAX_IN    (16u << 20)
 #define RUN_MORE_ROOM 4096 /* what a program may add to a packet */
+#define RUN_CLOSED_NS 250000000ULL /* processor time of a run that a close began */
 
 struct run {
 	struct bpf_prog *prog; /* NULL: the effective programs of cgrp */
@@ -30,6 +32,7 @@ struct run {
 	bool has_input; /* written, and not run yet */
 	bool used; /* something was written on this open: reads show its own report */
 	enum report_state state;
+	const struct pace *closed; /* the close began it */
 	struct fs_text report;
 	bool reading;
 	off_t out_base; /* file offset at which the report's reading began */
@@ -130,8 +133,14 @@ static int run_error(struct fs_req *req, struct run *run, int err)
 				run->in_len, type);
 	if (err == -EOPNOTSUPP)
 		return fs_error(req, EOPNOTSUPP, "this build has no test run for %s", type);
+	if (err == -EINTR && run->closed && run->closed->over)
+		return fs_error(
+			req, EDQUOT,
+			"a run that close begins gets %llu ms of processor time: read the report "
+			"from the descriptor that the packet was written to, which waits for it",
+			RUN_CLOSED_NS / 1000000);
 	if (err == -EINTR)
-		return fs_error(req, EINTR, "the run was interrupted");
+		return fs_cancel_error(req);
 	return fs_error(req, -err, "the run failed: %s", strerror(-err));
 }
 
@@ -158,8 +167,8 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 		err = cgroup_bpf_test_run(run->cgrp, run->type, &args);
 	run->has_input = false;
 	if (err) {
-		fs_text_printf(&copy, "error: %s\n", strerror(-err));
 		err = run_error(req, run, err);
+		fs_text_printf(&copy, "error: %s\n", strerror(-err));
 	} else {
 		show_report(&args, &run->report);
 		fs_text_append(&copy, run->report.buf, run->report.len);
@@ -209,15 +218,27 @@ static int run_flush(struct fs_open *open, struct fs_req *req)
 	return 0;
 }
 
+static enum limit run_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
+{
+	const struct run *run = open->priv;
+
+	return what != JOB_WRITE && run->has_input ? LIMIT_RUN_SECONDS : LIMIT_CNT;
+}
+
+/* Nobody waits for it, and nobody can interrupt it: that is for short runs. */
 static void run_release(struct fs_open *open)
 {
 	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
 	struct run *run = open->priv;
 	struct watch watch = {0};
+	struct pace pace;
 
-	if (run->has_input) { /* nobody waits for it; but the server may end */
-		watch_born(&watch, &req);
+	if (run->has_input) {
+		watch_born(&watch, &req, NULL); /* the server may end */
+		pace_begin(&pace, PACE_RUN, RUN_CLOSED_NS, &req.cancel);
+		run->closed = &pace;
 		run_start(open, &req);
+		pace_end(&pace);
 		watch_remove(&watch);
 	}
 	run_move(open, REPORT_NONE);
@@ -233,6 +254,7 @@ const struct fs_node_ops run_ops = {
 	.name = "run",
 	.type = S_IFREG,
 	.slow = true,
+	.is_long = run_is_long,
 	.fresh = true,
 	.open = run_open,
 	.read = run_read,
@@ -245,6 +267,7 @@ const struct fs_node_ops cgroup_run_ops = {
 	.name = "cgroup run",
 	.type = S_IFREG,
 	.slow = true,
+	.is_long = run_is_long,
 	.fresh = true,
 	.open = cgroup_run_open,
 	.read = run_read,

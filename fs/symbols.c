@@ -344,9 +344,12 @@ static void reading_run(struct worker_job *work)
 	free(r);
 }
 
-/* The waiting looks at the request itself. */
+/* What waits already looks at the request itself. */
 static void reading_cancel(void *arg)
 {
+	struct reading *r = arg;
+
+	worker_hurry(&r->work);
 }
 
 static ssize_t reading_begin(struct fs_open *open, struct fs_req *req, size_t len, u32 map_id,
@@ -357,13 +360,16 @@ static ssize_t reading_begin(struct fs_open *open, struct fs_req *req, size_t le
 	if (!r)
 		return -ENOMEM;
 	r->work.run = reading_run;
+	r->work.uid = req->cred.uid;
+	r->work.class = WORKER_WAITING;
+	r->work.hurry = &req->cancel;
 	r->req = req;
 	r->cred = open->opener;
 	r->pending = open->priv;
 	r->len = len;
 	r->new = (struct table){.map_id = map_id, .uid = open->opener.uid, .pid = pid};
 	fs_later(req, reading_cancel, r);
-	worker_submit_waiting(&r->work);
+	worker_submit(&r->work);
 	return FS_LATER;
 }
 

@@ -40,6 +40,15 @@ static bool being_killed(pid_t pid)
 	return killed;
 }
 
+static void __cancel(struct watch *w)
+{
+	if (fs_cancelled(w->req))
+		return;
+	__atomic_store_n(&w->req->cancel, true, __ATOMIC_RELAXED);
+	if (w->cancelled)
+		w->cancelled(w);
+}
+
 static void *watch_main(void *unused)
 {
 	pthread_mutex_lock(&watches.lock);
@@ -48,7 +57,7 @@ static void *watch_main(void *unused)
 
 		for (struct watch *w = watches.interrupted; w; w = w->next)
 			if (being_killed(w->req->cred.pid))
-				watch_cancel(w);
+				__cancel(w);
 		if (!watches.interrupted) {
 			pthread_cond_wait(&watches.more, &watches.lock);
 			continue;
@@ -65,10 +74,21 @@ static void *watch_main(void *unused)
 	return NULL;
 }
 
-static void watch_add(struct watch *w)
+void watch_cancel(struct watch *w)
 {
 	pthread_mutex_lock(&watches.lock);
-	if (!w->interrupted) {
+	__cancel(w);
+	pthread_mutex_unlock(&watches.lock);
+}
+
+void watch_killed(struct watch *w)
+{
+	bool killed = being_killed(w->req->cred.pid);
+
+	pthread_mutex_lock(&watches.lock);
+	if (killed) {
+		__cancel(w);
+	} else if (!w->interrupted) {
 		w->interrupted = true;
 		w->next = watches.interrupted;
 		watches.interrupted = w;
@@ -79,30 +99,25 @@ static void watch_add(struct watch *w)
 	pthread_mutex_unlock(&watches.lock);
 }
 
-bool watch_killed(struct watch *w)
-{
-	if (being_killed(w->req->cred.pid))
-		return true;
-	watch_add(w);
-	return false;
-}
-
-void watch_cancel(struct watch *w)
-{
-	__atomic_store_n(&w->req->cancel, true, __ATOMIC_RELAXED);
-}
-
-void watch_born(struct watch *w, struct fs_req *req)
+void watch_born(struct watch *w, struct fs_req *req, void (*cancelled)(struct watch *w))
 {
 	w->req = req;
+	w->cancelled = cancelled;
 	pthread_mutex_lock(&watches.lock);
 	if (watches.stop)
-		watch_cancel(w);
+		__atomic_store_n(&req->cancel, true, __ATOMIC_RELAXED);
 	w->all_next = watches.all;
 	w->all_pprev = &watches.all;
 	if (watches.all)
 		watches.all->all_pprev = &w->all_next;
 	watches.all = w;
+	pthread_mutex_unlock(&watches.lock);
+}
+
+void watch_settle(struct watch *w)
+{
+	pthread_mutex_lock(&watches.lock);
+	w->cancelled = NULL;
 	pthread_mutex_unlock(&watches.lock);
 }
 
@@ -128,7 +143,7 @@ void watch_stop(void)
 	pthread_mutex_lock(&watches.lock);
 	watches.stop = true;
 	for (struct watch *w = watches.all; w; w = w->all_next)
-		watch_cancel(w);
+		__cancel(w);
 	pthread_cond_signal(&watches.more);
 	pthread_mutex_unlock(&watches.lock);
 	if (watches.running)

@@ -12,17 +12,20 @@
 
 struct watch { /* watch.c's */
 	struct fs_req *req;
+	void (*cancelled)(struct watch *w);
 	struct watch *next; /* interrupted */
 	struct watch *all_next, **all_pprev;
 	bool interrupted;
 };
 
-void watch_born(struct watch *w, struct fs_req *req);
+/* cancelled() is called when fs_cancelled() has become true, under the lock of watch_remove(); or it is NULL. */
+void watch_born(struct watch *w, struct fs_req *req, void (*cancelled)(struct watch *w));
+void watch_settle(struct watch *w); /* cancelled() is not called any more */
 void watch_remove(struct watch *w);
 /* The handler sees fs_cancelled(). */
 void watch_cancel(struct watch *w);
-/* Its caller was interrupted: is it being killed? When not yet, the request is cancelled once it is. */
-bool watch_killed(struct watch *w);
+/* Its caller was interrupted: the request is cancelled when it is being killed, now or later. */
+void watch_killed(struct watch *w);
 /* After the session's loop. */
 void watch_stop(void);
 

@@ -1,189 +1,286 @@
 /*
- * worker.c - the pool: a queue, a mutex, a condition, threads on demand
+ * worker.c - the pool: a queue for each user and class, one mutex, threads on demand (see worker.h)
  *
- * The bound is on threads, not on jobs: a caller that is parked costs a request, not a thread. Two threads
- * more than CPUs, so that two long loads do not keep a short one waiting.
+ * The bound is on threads, not on jobs: a caller that is parked costs a request, not a thread. A queue is made with a
+ * user's first job and freed when nothing of its user waits or runs; those that have jobs waiting are in a ring,
+ * which turns by one for each job that begins.
  */
 #include "fs/worker.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include "core/types.h"
+#include "fs/pace.h"
 
-#define WORKER_MAX 64
+#define WORKER_MAX 128u
+
+/* How many may run: of one user, of all. */
+static const struct {
+	u32 user, all;
+} bounds[] = {
+	[WORKER_SHORT] = {WORKER_USER_SHORT, WORKER_MAX},
+	[WORKER_LONG] = {WORKER_USER_LONG, 32},
+	[WORKER_WAITING] = {WORKER_USER_WAITING, 64},
+};
+
+struct worker_queue {
+	uid_t uid;
+	enum worker_class class;
+	u32 running;
+	struct worker_job *head, **tail;
+	struct worker_queue *next; /* in pool.queues */
+};
 
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t more;
-	struct worker_job *head, **tail;
-	pthread_t threads[WORKER_MAX];
-	u32 count, idle, limit;
+	pthread_cond_t more, ended;
+	struct worker_job *urgent,
+		**urgent_tail; /* guarantee E, and what there was no memory for */
+	struct worker_queue *queues; /* the next one's turn first */
+	u32 count, idle, called; /* threads; those that sleep; those of them that are being woken */
+	u32 running[ARRAY_SIZE(bounds)]; /* by class */
 	bool stop;
 } pool = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.more = PTHREAD_COND_INITIALIZER,
-	.tail = &pool.head,
+	.ended = PTHREAD_COND_INITIALIZER,
+	.urgent_tail = &pool.urgent,
 };
+
+static bool may_begin(const struct worker_queue *q)
+{
+	return q->head && q->running < bounds[q->class].user &&
+	       pool.running[q->class] < bounds[q->class].all;
+}
+
+/* Short jobs come first: they do not take long. */
+static struct worker_queue *__whose_turn(void)
+{
+	struct worker_queue *turn = NULL;
+
+	for (struct worker_queue *q = pool.queues; q; q = q->next) {
+		if (!may_begin(q))
+			continue;
+		if (q->class == WORKER_SHORT)
+			return q;
+		if (!turn)
+			turn = q;
+	}
+	return turn;
+}
+
+static void __queue_unlink(struct worker_queue *q)
+{
+	struct worker_queue **p = &pool.queues;
+
+	while (*p != q)
+		p = &(*p)->next;
+	*p = q->next;
+}
+
+/* To the end of the ring; or away, when there is nothing left of it. */
+static void __queue_turned(struct worker_queue *q)
+{
+	struct worker_queue **p = &pool.queues;
+
+	__queue_unlink(q);
+	if (!q->head && !q->running) {
+		free(q);
+		return;
+	}
+	while (*p)
+		p = &(*p)->next;
+	q->next = NULL;
+	*p = q;
+}
+
+static struct worker_queue *__queue_of(uid_t uid, enum worker_class class)
+{
+	struct worker_queue *q = pool.queues, **end = &pool.queues;
+
+	for (; q; end = &q->next, q = q->next)
+		if (q->uid == uid && q->class == class)
+			return q;
+	q = calloc(1, sizeof(*q));
+	if (!q)
+		return NULL;
+	q->uid = uid;
+	q->class = class;
+	q->tail = &q->head;
+	*end = q;
+	return q;
+}
+
+/* The next job to run, counted; NULL: none may begin. */
+static struct worker_job *__take(void)
+{
+	struct worker_job *job = pool.urgent;
+	struct worker_queue *q;
+
+	if (job) {
+		pool.urgent = job->next;
+		if (!pool.urgent)
+			pool.urgent_tail = &pool.urgent;
+		return job;
+	}
+	q = __whose_turn();
+	if (!q)
+		return NULL;
+	job = q->head;
+	q->head = job->next;
+	if (!q->head)
+		q->tail = &q->head;
+	q->running++;
+	pool.running[q->class]++;
+	__queue_turned(q);
+	return job;
+}
+
+static void __done(struct worker_queue *q)
+{
+	if (!q)
+		return;
+	q->running--;
+	pool.running[q->class]--;
+	if (!q->head && !q->running)
+		__queue_turned(q);
+}
 
 static void *worker_main(void *unused)
 {
+	pace_thread_begin();
 	pthread_mutex_lock(&pool.lock);
 	for (;;) {
-		struct worker_job *job = pool.head;
+		struct worker_job *job = __take();
 
 		if (job) {
-			pool.head = job->next;
-			if (!pool.head)
-				pool.tail = &pool.head;
+			struct worker_queue *q = job->queue;
+
+			job->queue = NULL;
 			pthread_mutex_unlock(&pool.lock);
 			job->run(job);
 			pthread_mutex_lock(&pool.lock);
+			__done(q);
 			continue;
 		}
-		if (pool.stop)
+		if (pool.stop || pace_thread_is_low())
 			break;
 		pool.idle++;
-		pthread_cond_wait(&pool.more, &pool.lock);
+		while (!pool.called && !pool.stop)
+			pthread_cond_wait(&pool.more, &pool.lock);
+		if (pool.called)
+			pool.called--;
 		pool.idle--;
 	}
+	pool.count--;
+	pthread_cond_broadcast(&pool.ended);
 	pthread_mutex_unlock(&pool.lock);
 	return NULL;
 }
 
 /* Signals are for the main thread; faults of native code are the worker's own (blocked, they would end the server). */
-static void __worker_add(void)
+static bool __worker_add(void)
 {
+	pthread_attr_t attr;
+	pthread_t thread;
 	sigset_t all, old;
+	bool made;
 
-	if (!pool.limit) {
-		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-		pool.limit = cpus < 2 ? 4 : cpus + 2 > WORKER_MAX ? WORKER_MAX : cpus + 2;
-	}
-	if (pool.count >= pool.limit)
-		return;
+	if (pool.count >= WORKER_MAX || pthread_attr_init(&attr))
+		return false;
 	sigfillset(&all);
 	sigdelset(&all, SIGSEGV);
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGILL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (!pthread_create(&pool.threads[pool.count], NULL, worker_main, NULL))
-		pool.count++;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	made = !pthread_create(&thread, &attr, worker_main, NULL);
+	pool.count += made;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return made;
+}
+
+/* Somebody for one more job that may begin. */
+static void __call(void)
+{
+	if (pool.idle > pool.called) {
+		pool.called++;
+		pthread_cond_signal(&pool.more);
+	} else {
+		__worker_add();
+	}
+}
+
+static void __add_urgent(struct worker_job *job)
+{
+	job->queue = NULL;
+	job->next = NULL;
+	*pool.urgent_tail = job;
+	pool.urgent_tail = &job->next;
+	__call();
 }
 
 void worker_submit(struct worker_job *job)
 {
-	bool alone;
+	struct worker_queue *q = NULL;
 
-	job->next = NULL;
 	pthread_mutex_lock(&pool.lock);
-	*pool.tail = job;
-	pool.tail = &job->next;
-	if (!pool.idle)
-		__worker_add();
-	alone = !pool.count; /* no thread could ever be made: do it here rather than never */
-	if (alone) {
-		pool.head = NULL;
-		pool.tail = &pool.head;
+	if (!job->hurry || !__atomic_load_n(job->hurry, __ATOMIC_RELAXED))
+		q = __queue_of(job->uid, job->class);
+	if (q) {
+		job->queue = q;
+		job->next = NULL;
+		*q->tail = job;
+		q->tail = &job->next;
+		if (may_begin(q))
+			__call();
+	} else {
+		__add_urgent(job);
 	}
-	pthread_cond_signal(&pool.more);
+	job = pool.count ? NULL
+			 : __take(); /* no thread could ever be made: here rather than never */
+	if (job) {
+		q = job->queue;
+		job->queue = NULL;
+	}
 	pthread_mutex_unlock(&pool.lock);
-	if (alone)
-		job->run(job);
+	if (!job)
+		return;
+	job->run(job);
+	pthread_mutex_lock(&pool.lock);
+	__done(q);
+	pthread_mutex_unlock(&pool.lock);
 }
 
-/* ---- jobs that wait */
-
-struct waiter {
-	struct worker_job *job;
-	struct waiter *next;
-	pthread_t thread;
-	bool done;
-};
-
-static struct {
-	pthread_mutex_t lock;
-	struct waiter *all;
-} waiters = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void *waiter_main(void *arg)
+void worker_hurry(struct worker_job *job)
 {
-	struct waiter *w = arg;
+	struct worker_job **p;
+	struct worker_queue *q;
 
-	w->job->run(w->job);
-	pthread_mutex_lock(&waiters.lock);
-	w->done = true;
-	pthread_mutex_unlock(&waiters.lock);
-	return NULL;
+	pthread_mutex_lock(&pool.lock);
+	q = job->queue;
+	if (q) {
+		for (p = &q->head; *p != job; p = &(*p)->next)
+			;
+		*p = job->next;
+		if (!*p)
+			q->tail = p;
+		if (!q->head && !q->running)
+			__queue_turned(q);
+		__add_urgent(job);
+	}
+	pthread_mutex_unlock(&pool.lock);
 }
-
-/* Those that have ended; all: every one, and the others are waited for. */
-static void waiters_join(bool all)
-{
-	struct waiter **p = &waiters.all, *w, *ended = NULL;
-
-	pthread_mutex_lock(&waiters.lock);
-	while ((w = *p)) {
-		if (w->done || all) {
-			*p = w->next;
-			w->next = ended;
-			ended = w;
-		} else {
-			p = &w->next;
-		}
-	}
-	pthread_mutex_unlock(&waiters.lock);
-	while ((w = ended)) {
-		ended = w->next;
-		pthread_join(w->thread, NULL);
-		free(w);
-	}
-}
-
-void worker_submit_waiting(struct worker_job *job)
-{
-	struct waiter *w = calloc(1, sizeof(*w));
-	sigset_t all, old;
-	int err = ENOMEM;
-
-	waiters_join(false);
-	if (w) {
-		w->job = job;
-		sigfillset(&all);
-		pthread_mutex_lock(&waiters.lock);
-		pthread_sigmask(SIG_SETMASK, &all, &old);
-		err = pthread_create(&w->thread, NULL, waiter_main, w);
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-		if (!err) {
-			w->next = waiters.all;
-			waiters.all = w;
-		}
-		pthread_mutex_unlock(&waiters.lock);
-	}
-	if (err) {
-		free(w);
-		worker_submit(job);
-	}
-}
-
-/* ---- */
 
 void worker_stop(void)
 {
-	waiters_join(true); /* what they wait for is cancelled */
 	pthread_mutex_lock(&pool.lock);
 	pool.stop = true;
 	pthread_cond_broadcast(&pool.more);
-	/* A job that still runs may submit another, and that make a thread: before its own thread ends. */
-	for (u32 i = 0; i < pool.count; i++) {
-		pthread_t thread = pool.threads[i];
-
-		pthread_mutex_unlock(&pool.lock);
-		pthread_join(thread, NULL);
-		pthread_mutex_lock(&pool.lock);
-	}
+	/* A job that still runs may submit another, and that make a thread. */
+	while (pool.count)
+		pthread_cond_wait(&pool.ended, &pool.lock);
 	pthread_mutex_unlock(&pool.lock);
-	waiters_join(true); /* that one of the last jobs began */
 }
