@@ -53,7 +53,8 @@ static const struct claims_frame *copy_frame(struct claims *c, const struct bpf_
 	if (!f || !stack)
 		return NULL;
 	memcpy(f->regs, func->regs, sizeof(f->regs));
-	memcpy(stack, func->stack, func->nslots * sizeof(*stack));
+	if (func->nslots)
+		memcpy(stack, func->stack, func->nslots * sizeof(*stack));
 	f->nslots = func->nslots;
 	f->stack = stack;
 	return f;

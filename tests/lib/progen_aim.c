@@ -39,7 +39,7 @@ static s32 imm(struct aim *a)
 	u32 k = rnd(a->g, 8);
 
 	if (k < 5)
-		return a->pool[rnd(a->g, ARRAY_SIZE(a->pool))] + (s32)rnd(a->g, 3) - 1;
+		return (s32)((u32)a->pool[rnd(a->g, ARRAY_SIZE(a->pool))] + rnd(a->g, 3) - 1);
 	return k < 7 ? (s32)rnd(a->g, 20) - 4 : progen_imm(a->g);
 }
 

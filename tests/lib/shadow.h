@@ -32,7 +32,8 @@ struct shadow {
 
 /*
  * 0: it ended, r0 is set. -EFAULT: it did what no program may do. -ELOOP: it ran for too long.
- * -EOPNOTSUPP: it uses a helper or a context field that is not modelled here.
+ * -EOPNOTSUPP: a helper of it calls its callback for too long, or it uses a helper or a context
+ * field that is not modelled here.
  */
 int shadow_run(struct shadow *s);
 

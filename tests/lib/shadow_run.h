@@ -56,7 +56,8 @@ struct run {
 	struct bpf_spin_lock *held;
 	u32 records; /* what must be given back, dynptrs or not */
 	u64 context;
-	u32 steps;
+	u32 steps; /* all together */
+	u32 steps_here; /* of the program, or of the callback that runs */
 	struct claims_run claimed;
 };
 
