@@ -135,6 +135,7 @@ CTL		= $(O)/ubpfctl
 CLIENT_A	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.a)
 CLIENT_SO	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.so)
 TESTLIB_A	= $(O)/tests/libtests.a
+FAILNTH		= $(if $(FS_SRCS),$(O)/tests/failnth.so)
 
 .PHONY: all check-packages help lib deps deps-build deps-demo deps-tests check quick check-unit check-differential check-e2e \
 	check-e2e-quick check-style demo demo-profile demo-cgroup bench fuzz install install-lib install-server \
@@ -150,7 +151,7 @@ check-packages:
 
 all: lib $(if $(FS_SRCS),$(SERVER)) $(if $(TOOLS_SRCS),$(CTL)) $(EXAMPLE_BINS) bpf-objects
 lib: $(ENGINE_A) $(LIB_A) $(LIB_SO) $(CLIENT_A) $(CLIENT_SO)
-tests: all $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS)
+tests: all $(FAILNTH) $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS)
 bpf-objects: $(BPF_OBJS)
 
 # ---------------------------------------------------------------- rules
@@ -222,6 +223,12 @@ $(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(FS_TEXT_OBJS) $(ENGINE_A) $(CLIENT_A
 $(O)/tests/bench/bench_ring: $(O)/tests/bench/bench_ring.o $(CLIENT_A) | bpf-objects
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lpthread,LD)
 
+# Preloaded into a server by the tests that fail its N-th call. Never sanitized.
+$(O)/tests/failnth.so: tests/preload/failnth.c
+	@mkdir -p $(@D)
+	$(call said,$(CC) -std=gnu11 -O1 -g -Wall -Wextra -fPIC -shared -fvisibility=hidden -D_GNU_SOURCE \
+		-o $@ $< -ldl -lpthread,LD)
+
 # ---------------------------------------------------------------- packages
 deps: deps-build deps-demo deps-tests
 deps-build deps-demo deps-tests: deps-%:
@@ -245,12 +252,12 @@ check-differential: $(DIFF_BINS)
 
 PYTEST		= PYTHONDONTWRITEBYTECODE=1 UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q \
 		  -rs -p no:cacheprovider
-check-e2e: all
+check-e2e: all $(FAILNTH)
 	@$(PYTEST) tests/e2e
 
 # The end-to-end tests that meet each part once, with the state on one filesystem.
 QUICK_E2E	= test_maps.py test_progs_new.py test_tree.py test_client.py test_restart.py
-check-e2e-quick: all
+check-e2e-quick: all $(FAILNTH)
 	@$(PYTEST) -k "not disk" $(addprefix tests/e2e/,$(QUICK_E2E))
 
 # What keeps the house: format, columns, who may include whom.
@@ -260,6 +267,7 @@ check-style:
 fuzz: deps
 	@$(MAKE) --no-print-directory tests O=$(O)
 	@for f in $(FUZZ_BINS); do $$f -seconds $(FUZZ_SECONDS) || exit 1; done
+	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/e2e/failnth.py -s $(FUZZ_SECONDS))
 
 bench: deps
 	@$(MAKE) --no-print-directory tests O=$(O)

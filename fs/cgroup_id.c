@@ -34,6 +34,11 @@ int cgroup_dir_id(int fd, u64 *id)
 	return symlinkat(text, fd, ID_LINK) < 0 ? -errno : 0;
 }
 
+void cgroup_dir_id_remove(int fd)
+{
+	unlinkat(fd, ID_LINK, 0);
+}
+
 /* For the callback: one thread starts a server. */
 static const u64 *there;
 static size_t nr_there;

@@ -12,6 +12,8 @@
 
 /* What the directory says, or a new one, which it says from now on. -errno. */
 int cgroup_dir_id(int fd, u64 *id);
+/* The directory did not become a cgroup. */
+void cgroup_dir_id_remove(int fd);
 
 /* At the start: these cgroups are there. What was kept for others, which went while no server saw it, goes. */
 void cgroup_ids_sweep(u64 *ids, size_t n);

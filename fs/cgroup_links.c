@@ -94,7 +94,8 @@ static void names_changed_at(u64 ino)
 #define NEW_LINK ".new"
 
 /*
- * The link is made aside, the model decides, and a rename, which needs no memory and no room, makes it lasting.
+ * The link is made aside and exchanged with what is there, so that it lasts; then the model decides, and when it
+ * refuses they are exchanged again, which needs no memory and no room.
  */
 int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
 		       struct store_object *replace, u32 flags)
@@ -102,6 +103,7 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	struct link_name *links, link = {.type = type, .flags = flags};
 	u64 gone = 0;
 	u32 nr, i;
+	bool was;
 	int err;
 
 	err = list_links(fs_node_fd(dir), type, &links, &nr);
@@ -124,15 +126,49 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	err = store_link(obj, fs_node_fd(dir), NEW_LINK);
 	if (err)
 		return err;
-	err = cgroup_bpf_attach(cgrp, type, obj->prog, replace ? replace->prog : NULL, flags);
-	if (err || renameat(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name) < 0)
-		unlinkat(fs_node_fd(dir), NEW_LINK, 0);
-	/* The same program again: rename() of two links of one file does nothing and leaves both. */
+	was = renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name, RENAME_EXCHANGE) ==
+	      0;
+	if (!was && (errno != ENOENT ||
+		     renameat(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name) < 0))
+		err = -errno;
+	if (!err) {
+		err = cgroup_bpf_attach(cgrp, type, obj->prog, replace ? replace->prog : NULL,
+					flags);
+		if (err && was)
+			renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name,
+				  RENAME_EXCHANGE);
+		else if (err)
+			unlinkat(fs_node_fd(dir), link.name, 0);
+	}
 	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
 	store_names_changed(obj);
 	if (gone)
 		names_changed_at(gone);
 	return err;
+}
+
+/* The one link of it is moved aside first, so that what is detached now is not back at the next start. */
+static int link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
+		       struct link_name *links, u32 nr)
+{
+	const struct link_name *link = NULL;
+	int err;
+
+	for (u32 i = 0; i < nr && !link; i++)
+		if (!obj || links[i].ino == obj->ino)
+			link = &links[i];
+	if (link && renameat(fs_node_fd(dir), link->name, fs_node_fd(dir), NEW_LINK) < 0)
+		return -errno;
+	err = cgroup_bpf_detach(cgrp, type, obj ? obj->prog : NULL);
+	if (!link)
+		return err;
+	if (err) {
+		renameat(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link->name);
+		return err;
+	}
+	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
+	names_changed_at(link->ino);
+	return 0;
 }
 
 int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj)
@@ -147,12 +183,7 @@ int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	if (!err && obj && i == nr)
 		err = -ENOENT;
 	if (!err)
-		err = cgroup_bpf_detach(cgrp, type, obj ? obj->prog : NULL);
-	for (i = 0; !err && i < nr; i++)
-		if (!obj || links[i].ino == obj->ino) {
-			unlinkat(fs_node_fd(dir), links[i].name, 0);
-			names_changed_at(links[i].ino);
-		}
+		err = link_detach(dir, cgrp, type, obj, links, nr);
 	free(links);
 	return err;
 }

@@ -90,6 +90,20 @@ static int adopt(struct cgroup *parent, const char *parent_path, const char *nam
 	return err;
 }
 
+/* What adopt() did; no process has come yet. */
+static void disown(int fd)
+{
+	struct cgroup *cgrp;
+	struct stat st;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		return;
+	cgrp = cgroup_place_get(st.st_ino, NULL, 0);
+	if (cgrp && !enforce_cgroup_remove(cgrp) && !cgroup_remove(cgrp))
+		cgroup_place_remove(st.st_ino);
+	cgroup_put(cgrp);
+}
+
 static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
 		     struct fs_node **out)
 {
@@ -107,13 +121,16 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 		fd = tree_openat(fs_node_fd(dir), name);
 		err = fd < 0 ? fd : adopt(parent, path, name, fd);
 		hosts = err == -EEXIST;
+		if (!err) {
+			err = fs_tree_lookup(dir, name, &cgroup_dir_ops, out);
+			if (err)
+				disown(fd);
+		}
 		if (err && fd >= 0)
-			tree_remove_hidden(fd);
+			cgroup_dir_id_remove(fd);
 		if (fd >= 0)
 			close(fd);
-		if (!err)
-			err = fs_tree_lookup(dir, name, &cgroup_dir_ops, out);
-		else
+		if (err)
 			tree_rmdir(fs_node_fd(dir), name);
 	}
 	tree_unlock();

@@ -86,7 +86,8 @@ static int __start(struct fs_open *open, struct fs_req *req, size_t len,
 		store_get(obj);
 		s->obj = obj;
 	}
-	err = event_run_start(s->dir->ino, fs_node_fd(s->dir), def, prog, false, start_done, s, &start);
+	err = event_run_start(s->dir->ino, fs_node_fd(s->dir), def, prog, false, start_done, s,
+			      &start);
 	if (err) {
 		starter_free(s);
 		return err;
@@ -190,6 +191,8 @@ static int __attr_set(struct fs_open *open, struct fs_req *req, size_t len, cons
 		tree_wrlock();
 		err = event_def_write(fs_node_fd(dir), &def);
 		tree_unlock();
+		if (err && obj)
+			event_run_forget(dir->ino);
 	}
 	source_def_free(&def);
 	return err;

@@ -33,16 +33,20 @@ static const struct fs_attr source_attrs[] = {
 };
 
 /* The rows that a directory has: those of its type, and before it has one only that. */
-static u32 attrs_of(struct fs_node *dir)
+static int attrs_of(struct fs_node *dir, u32 *attrs)
 {
-	const struct source_kind *kind = NULL;
+	const struct source_kind *kind;
 	struct source_def def;
+	int err = event_def_read(fs_node_fd(dir), &def);
 
-	if (!event_def_read(fs_node_fd(dir), &def)) {
-		kind = source_kind_of(&def);
-		source_def_free(&def);
-	}
-	return kind ? kind->attrs : 1 << SOURCE_TYPE;
+	*attrs = 1 << SOURCE_TYPE;
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	kind = source_kind_of(&def);
+	if (kind)
+		*attrs = kind->attrs;
+	source_def_free(&def);
+	return 0;
 }
 
 static bool row_visible(u32 attrs, u32 row)
@@ -66,14 +70,17 @@ static bool given_up(struct fs_node *dir)
 static int source_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 			 struct fs_node **out)
 {
+	u32 row, attrs;
 	int err;
-	u32 row;
 
 	tree_rdlock();
 	err = find_row(name, &row);
 	/* What was given up is still found, so that rm can unlink what it has listed. */
-	if (!err && !given_up(dir) && !row_visible(attrs_of(dir), row))
-		err = -ENOENT;
+	if (!err && !given_up(dir)) {
+		err = attrs_of(dir, &attrs);
+		if (!err && !row_visible(attrs, row))
+			err = -ENOENT;
+	}
 	if (!err)
 		err = fs_node_attr(dir, source_attrs, row, out);
 	tree_unlock();
@@ -85,18 +92,19 @@ static int source_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, 
 {
 	struct fs_node *dir = open->node;
 	u32 attrs;
+	int err;
 
 	tree_rdlock();
-	attrs = attrs_of(dir);
+	err = attrs_of(dir, &attrs);
 	if (given_up(dir))
 		cursor = ARRAY_SIZE(source_attrs);
-	for (; cursor < ARRAY_SIZE(source_attrs); cursor++)
+	for (; !err && cursor < ARRAY_SIZE(source_attrs); cursor++)
 		if (row_visible(attrs, (u32)cursor) &&
 		    !emit(arg, source_attrs[cursor].name, cursor + 1, S_IFREG,
 			  dir->ino << 8 | (cursor + 1)))
 			break;
 	tree_unlock();
-	return 0;
+	return err;
 }
 
 /* event_run_lock() held: stop it, let the program go, and forget the definition. */

@@ -238,8 +238,11 @@ static int may_name_maps(struct load *load, const struct bpf_loaded *loaded)
 
 	for (u32 i = 0; i < loaded->file->map_cnt; i++)
 		any |= !loaded->map_existing[i];
-	if (!any || (!fstatat(tree.tree_fd, "maps", &st, AT_SYMLINK_NOFOLLOW) &&
-		     !perm_check(&load->req->cred, &st, W_OK | X_OK)))
+	if (!any)
+		return 0;
+	if (fstatat(tree.tree_fd, "maps", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!perm_check(&load->req->cred, &st, W_OK | X_OK))
 		return 0;
 	return load_error(load, EACCES,
 			  "the permission bits of maps/ do not let you make maps there");

@@ -124,7 +124,8 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 	int err;
 
 	tree_wrlock();
-	err = objdir_alive(dir, map_dir_kind.object) ? -EBUSY : mapdef_read(fs_node_fd(dir), &def);
+	err = tree_has(fs_node_fd(dir), map_dir_kind.object);
+	err = err > 0 ? -EBUSY : err ? err : mapdef_read(fs_node_fd(dir), &def);
 	if (!err) {
 		def.set[attr] = true;
 		def.value[attr] = value;
@@ -332,8 +333,10 @@ static u32 type_of_dir(struct fs_node *dir, bool alive)
 	struct stat st;
 	u32 type = BPF_MAP_TYPE_UNSPEC;
 
+	/* What cannot be read now may be any type: the file is there, and says why it cannot be used. */
 	if (!alive)
-		return mapdef_read(fs_node_fd(dir), &def) ? type : def.value[MAPDEF_TYPE];
+		return mapdef_read(fs_node_fd(dir), &def) ? BPF_MAP_TYPE_ARRAY_OF_MAPS
+							  : def.value[MAPDEF_TYPE];
 	if (!fstatat(fs_node_fd(dir), map_dir_kind.object, &st, AT_SYMLINK_NOFOLLOW) &&
 	    !store_by_ino(st.st_ino, &obj)) {
 		if (obj->kind == STORE_MAP && obj->map)

@@ -30,8 +30,10 @@ static bool row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32
 static int visible_row(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
 		       u32 *row)
 {
-	bool alive = objdir_alive(dir, kind->object);
+	int alive = tree_has(fs_node_fd(fs_node_place(dir)), kind->object);
 
+	if (alive < 0)
+		return alive;
 	for (; *row < kind->attr_cnt; ++*row)
 		if (!strcmp(kind->attrs[*row].name, name) && row_visible(kind, dir, *row, alive))
 			return 0;
@@ -200,7 +202,7 @@ int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, m
 		if (!err)
 			err = fs_tree_lookup(parent, name, ops, out);
 		if (err && fd >= 0)
-			tree_remove_hidden(fd);
+			unlinkat(fd, def, 0);
 		if (fd >= 0)
 			close(fd);
 		if (err)

@@ -127,8 +127,11 @@ int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t
 		return err;
 	tree_wrlock();
 	err = tree_mkdir(fs_node_fd(dir), name, mode, &req->cred);
-	if (!err)
+	if (!err) {
 		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
+		if (err)
+			tree_rmdir(fs_node_fd(dir), name);
+	}
 	tree_unlock();
 	return err;
 }
@@ -142,8 +145,11 @@ int user_symlink(struct fs_node *dir, struct fs_req *req, const char *name, cons
 		return err;
 	tree_wrlock();
 	err = tree_symlink(fs_node_fd(dir), name, target, &req->cred);
-	if (!err)
+	if (!err) {
 		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
+		if (err)
+			tree_unlink(fs_node_fd(dir), name);
+	}
 	tree_unlock();
 	return err;
 }

@@ -5,9 +5,11 @@
  * rmdir has not come yet, is free, and any other existing name gives -EEXIST.
  */
 #include "fs/publish.h"
+#include "fs/loads.h"
 #include "fs/tree.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
 
@@ -113,28 +115,25 @@ static int publish_manifest(struct publish *pub)
 	return err;
 }
 
-static int parent_fd(enum store_kind kind)
+/* By path from tree/, so that taking a name back needs no descriptor: progs and maps are the server's own. */
+static int parent_path(enum store_kind kind, const char *name, char path[PATH_MAX])
 {
-	int fd = openat(tree.tree_fd, parents[kind], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
+	return snprintf(path, PATH_MAX, "%s/%s", parents[kind], name) < PATH_MAX ? 0
+										 : -ENAMETOOLONG;
 }
 
 /* tree_wrlock is held */
 static int __publish_move(struct publish *pub, u32 i, bool back)
 {
 	struct publish_name *at = &pub->names[i];
-	int parent = parent_fd(at->obj->kind), err;
-	char slot[16];
+	char slot[16], path[PATH_MAX];
+	int err = parent_path(at->obj->kind, at->name, path);
 
-	if (parent < 0)
-		return parent;
 	slot_name(i, slot);
-	if (back)
-		err = tree_move(parent, at->name, pub->fd, slot);
-	else
-		err = tree_move(pub->fd, slot, parent, at->name);
-	close(parent);
+	if (!err && back)
+		err = tree_move(tree.tree_fd, path, pub->fd, slot);
+	else if (!err)
+		err = tree_move(pub->fd, slot, tree.tree_fd, path);
 	if (!err)
 		at->moved = !back;
 	return err == -ENOTEMPTY ? -EEXIST : err;
@@ -181,15 +180,26 @@ static int remove_objdir(int parent, const char *name)
 	return err ? err : tree_rmdir(parent, name);
 }
 
+/* What publish_add() made, also when no descriptor is left. */
+static void remove_slot(struct publish *pub, u32 i)
+{
+	static const char *const files[] = {"prog", "map", LOADS_FILE, LOADS_FILE ".tmp"};
+	char path[64];
+
+	for (u32 f = 0; f < ARRAY_SIZE(files); f++) {
+		snprintf(path, sizeof(path), "%u/%s", i, files[f]);
+		unlinkat(pub->fd, path, 0);
+	}
+	tree_rmdir(pub->fd, slot_name(i, path));
+}
+
 void publish_end(struct publish *pub)
 {
-	char slot[16];
-
 	if (!pub)
 		return;
 	for (u32 i = 0; i < pub->count; i++) {
 		if (!pub->names[i].moved)
-			remove_objdir(pub->fd, slot_name(i, slot));
+			remove_slot(pub, i);
 		store_put(pub->names[i].obj);
 		free(pub->names[i].name);
 	}
@@ -204,13 +214,14 @@ void publish_end(struct publish *pub)
 /* One line of a manifest: take the name back when it is this load's. */
 static int recover_name(enum store_kind kind, u32 id, const char *name)
 {
-	__do_close int parent = parent_fd(kind);
+	__do_close int parent =
+		openat(tree.tree_fd, parents[kind], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	__do_close int fd = -1;
 	struct stat object, link;
 	char file[16];
 
 	if (parent < 0)
-		return parent;
+		return -errno;
 	snprintf(file, sizeof(file), "%u", id);
 	fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)

@@ -377,12 +377,12 @@ int tree_unlink(int dirfd, const char *name)
 static int name_move(struct fs_node *dir, int dirfd, const char *name, struct fs_node *newdir,
 		     int newfd, const char *newname, unsigned int flags)
 {
-	__do_free char *to = strdup(newname), *from = strdup(name);
+	__do_free char *to = newdir ? strdup(newname) : NULL, *from = dir ? strdup(name) : NULL;
 	struct stat st, target;
 	bool replaces;
 	int err = 0;
 
-	if (!to || !from)
+	if ((newdir && !to) || (dir && !from))
 		return -ENOMEM;
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;

@@ -342,6 +342,8 @@ int obj_read_elf(struct obj_reader *r, const void *data, size_t len)
 		return obj_fail(r, -ENOTSUP, "libelf is too old");
 	/* elf_memory() wants a char * but a descriptor opened so is never written through. */
 	r->elf = elf_memory((char *)(uintptr_t)data, len);
+	if (!r->elf && len >= SELFMAG && !memcmp(data, ELFMAG, SELFMAG))
+		return obj_fail(r, -ENOMEM, "no memory to read it");
 	if (!r->elf || elf_kind(r->elf) != ELF_K_ELF)
 		return obj_fail(r, -ENOEXEC, "this is not an ELF object");
 	err = read_sections(r, r->elf, len);

@@ -1,0 +1,119 @@
+"""Some of the N-th failures (failnth.py has the loop, and does them all), and what they once lost."""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+import failnth
+from conftest import Mount, detach, needs_root
+
+pytestmark = pytest.mark.skipif(bool(os.environ.get("UBPFFS_SAN")), reason="a sanitizer has an allocator of its own")
+
+OPERATIONS = ["load global_data", "map array_of_maps", "pin over a pin", "cgroup", "attach", "detach", "event source"]
+
+
+@pytest.fixture
+def loop():
+    base = tempfile.mkdtemp(prefix="ubpffs-failnth-")
+    m = Mount(base, base)
+    try:
+        yield failnth.Loop(m, os.path.join(base, "page"), True)
+    finally:
+        if m.proc and m.proc.poll() is None:
+            m.kill()
+        while m.mounted() and detach(m.path):
+            pass
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.mark.parametrize("sticky", [False, True], ids=["once", "and-on"])
+def test_operations(loop, sticky):
+    loop.until = time.monotonic() + 6  # a loaded machine tries fewer
+    loop.operations(failnth.CLASSES[1:], OPERATIONS[:1] if sticky else OPERATIONS, sticky)
+    assert not loop.problems, "\n".join(loop.problems)
+
+
+def test_starts(loop):
+    loop.until = time.monotonic() + 6
+    loop.starts(failnth.CLASSES[1:])
+    assert not loop.problems, "\n".join(loop.problems)
+
+
+def test_what_is_no_file_is_never_opened(loop):
+    """A FIFO would be waited for: each start ends or serves, says what it met, and leaves it."""
+    m = loop.m
+    loop.start(injected=False)
+    failnth.prepare(m)
+    failnth.load(m, "global_data")
+    m.kill()
+    saved = m.state + ".saved"
+    subprocess.run(["cp", "-a", m.state, saved], check=True)
+    files = [os.path.relpath(os.path.join(path, name), saved) for path, _, names in os.walk(saved) for name in names]
+    files += ["objects/999", "pending/x", "tree/events/t/.ended", "tree/progs", "objects", "tree/cgroup/x"]
+    kinds = set()
+    for file in files:
+        kind = re.sub(r"[0-9]+", "N", file) if file.startswith("objects/") else os.path.basename(file)
+        if kind in kinds:
+            continue
+        kinds.add(kind)
+        shutil.rmtree(m.state)
+        subprocess.run(["cp", "-a", saved, m.state], check=True)
+        path = os.path.join(m.state, file)
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
+        os.mkfifo(path)
+        said = len(m.errors())
+        m.start(check=False)
+        code = loop.serving()
+        if code is None:
+            for name in os.listdir(m.p("maps")):
+                for attribute in "info", "dump":
+                    try:
+                        failnth.read(m.p("maps", name, attribute))
+                    except OSError:
+                        pass
+            m.kill()
+        else:
+            assert code == 1 and m.errors()[said:].strip(), (file, code)
+        assert os.path.lexists(path), file
+        if file.startswith("objects/"):
+            assert m.errors()[said:].strip(), file
+
+
+def test_a_new_state_on_a_full_filesystem():
+    """Without room for the state the start is refused with a sentence; with some, it serves."""
+    needs_root("mounts a small filesystem")
+    base = tempfile.mkdtemp(prefix="ubpffs-full-")
+    small = os.path.join(base, "small")
+    os.mkdir(small)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], capture_output=True).returncode:
+        os.rmdir(small)
+        os.rmdir(base)
+        pytest.skip("tmpfs cannot be mounted")
+    m = Mount(base, small)
+    loop = failnth.Loop(m, os.path.join(base, "page"), True)
+    try:
+        with open(os.path.join(small, "fill"), "wb", buffering=0) as f:
+            with pytest.raises(OSError):
+                while True:
+                    f.write(bytes(4096))
+        m.start(check=False)
+        assert loop.serving() == 1
+        assert "No space left on device" in m.errors(), m.errors()
+        os.unlink(os.path.join(small, "fill"))
+        m.start()
+        failnth.make_map(m, "h", "hash", **failnth.MAPS["hash"])
+        m.kill()
+    finally:
+        if m.proc and m.proc.poll() is None:
+            m.kill()
+        while m.mounted() and detach(m.path):
+            pass
+        detach(small)
+        shutil.rmtree(base, ignore_errors=True)
