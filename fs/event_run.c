@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include "fs/event_def.h"
 #include "fs/event_run.h"
+#include "fs/limits.h"
 #include "fs/worker.h"
 
 struct event_dir { /* one directory that has, or had, a source */
 	u64 ino;
 	int fd; /* O_PATH of the directory: keeps the inode number ours */
+	uid_t uid; /* who is charged for it */
 	struct source *src; /* that runs, or ran */
 	struct event_start *start; /* under way, or NULL */
 	struct event_dir *next;
@@ -93,28 +95,44 @@ void event_run_forget(u64 ino)
 	*p = dir->next;
 	stop_dir(dir);
 	source_free(dir->src);
+	limits_uncharge(dir->uid, LIMIT_SOURCES, 1);
 	close(dir->fd);
 	free(dir);
 }
 
-static struct event_dir *make_dir(u64 ino, int dirfd)
+/* Its owner is charged until it is forgotten. */
+static int make_dir(u64 ino, int dirfd, bool again, struct event_dir **out)
 {
 	struct event_dir *dir = find_dir(ino);
+	struct stat st;
+	int err = 0;
 
+	*out = dir;
 	if (dir)
-		return dir;
+		return 0;
+	if (fstatat(dirfd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (again) /* it ran before */
+		limits_charge_anyway(st.st_uid, LIMIT_SOURCES, 1);
+	else
+		err = limits_charge(st.st_uid, LIMIT_SOURCES, 1);
+	if (err)
+		return err;
 	dir = calloc(1, sizeof(*dir));
-	if (!dir)
-		return NULL;
-	dir->ino = ino;
-	dir->fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
-	if (dir->fd < 0) {
+	if (dir) {
+		dir->ino = ino;
+		dir->uid = st.st_uid;
+		dir->fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
+	}
+	if (!dir || dir->fd < 0) {
+		err = dir ? -errno : -ENOMEM;
 		free(dir);
-		return NULL;
+		limits_uncharge(st.st_uid, LIMIT_SOURCES, 1);
+		return err;
 	}
 	dir->next = dirs;
-	dirs = dir;
-	return dir;
+	dirs = *out = dir;
+	return 0;
 }
 
 /* ---- starting */
@@ -194,13 +212,16 @@ static struct event_start *start_new(int dirfd, const struct source_def *def)
 int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf_prog *prog,
 		    bool again, event_done_fn *done, void *arg, struct event_start **out)
 {
-	struct event_dir *dir = make_dir(ino, dirfd);
 	struct event_start *start;
+	struct event_dir *dir;
 	int err;
 
 	if (no_more)
 		return -ECANCELED;
-	start = dir ? start_new(dirfd, def) : NULL;
+	err = make_dir(ino, dirfd, again, &dir);
+	if (err)
+		return err;
+	start = start_new(dirfd, def);
 	if (!start)
 		return -ENOMEM;
 	stop_dir(dir);

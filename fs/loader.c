@@ -8,6 +8,7 @@
 #include "fs/loader.h"
 #include "fs/loads.h"
 #include "fs/kinds.h"
+#include "fs/limits.h"
 #include "fs/mapdef.h"
 #include "fs/perm.h"
 #include "fs/publish.h"
@@ -38,6 +39,14 @@ static int load_error(struct load *load, int err, const char *fmt, ...)
 		load->why = NULL;
 	va_end(args);
 	return -err;
+}
+
+/* A limit of the caller's, and which. */
+static int load_quota(struct load *load)
+{
+	char why[256];
+
+	return load_error(load, EDQUOT, "%s", limits_why(why, sizeof(why)) ?: strerror(EDQUOT));
 }
 
 static void map_name(const struct bpf_object_file *obj, u32 index, char *buf, size_t len)
@@ -202,6 +211,8 @@ static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index
 		return err;
 	*existing = false;
 	err = store_map_create(spec, &load->req->cred, 0666 & ~load->umask, map);
+	if (err == -EDQUOT)
+		return load_quota(load);
 	if (err == -EPERM && !tree.may_chown)
 		return load_error(
 			load, EPERM,
@@ -389,6 +400,8 @@ static int load_finish(struct load *load, int err, struct bpf_loaded *loaded,
 		err = load_names(load, loaded);
 	else if (err == -EINTR)
 		err = fs_cancel_error(load->req);
+	if (err == -EDQUOT && !load->why)
+		load_quota(load);
 	load_report(load, err, loaded, report);
 	if (err && !load->req->logged)
 		say_why(load->req, err, load, bpf_log_text(&loaded->report));

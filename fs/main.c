@@ -9,6 +9,7 @@
 #include "fs/events.h"
 #include "fs/fuse.h"
 #include "fs/kinds.h"
+#include "fs/limit_files.h"
 #include "fs/limits.h"
 #include "fs/mount.h"
 #include "fs/agent/agent.h"
@@ -307,9 +308,13 @@ static int run_server(struct fuse_args *args, const struct options *options, con
 		tree_close();
 		return 1;
 	}
-	err = store_start();
+	err = limit_files_start();
+	if (!err)
+		err = store_start();
 	if (!err)
 		err = cgroups_start();
+	if (!err)
+		err = tree_charge();
 	if (!err)
 		err = root_node();
 	if (err) {

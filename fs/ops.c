@@ -7,6 +7,7 @@
  */
 #include "fs/fuse.h"
 #include "fs/kinds.h"
+#include "fs/limits.h"
 #include "fs/metrics.h"
 #include "fs/tree.h"
 
@@ -123,6 +124,45 @@ static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *f
 	fs_fuse_end(&req);
 }
 
+/* The charge for an object, a directory or a symlink goes with its owner; tree_wrlock held. */
+static int __charge_move(struct fs_node *node, uid_t from, uid_t to)
+{
+	struct store_object *obj;
+	int err;
+
+	if (from == to)
+		return 0;
+	if (node->object) {
+		err = store_by_ino(node->ino, &obj);
+		if (err)
+			return err;
+		err = store_set_owner(obj, to);
+		store_put(obj);
+		return err;
+	}
+	err = limits_charge(to, LIMIT_NAMES, 1);
+	if (!err)
+		limits_uncharge(from, LIMIT_NAMES, 1);
+	return err;
+}
+
+static int __tree_chown(struct fs_node *node, uid_t uid, gid_t gid)
+{
+	int fd = fs_node_fd(node), err;
+	struct stat st;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (uid == (uid_t)-1)
+		uid = st.st_uid;
+	err = __charge_move(node, st.st_uid, uid);
+	if (!err && fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) {
+		err = -errno;
+		__charge_move(node, uid, st.st_uid); /* what was free a moment ago */
+	}
+	return err;
+}
+
 static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
 {
 	bool dir = S_ISDIR(node->ops->type);
@@ -133,9 +173,13 @@ static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
 		uid_t uid = set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
 		gid_t gid = set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
 
-		if (fchownat(fs_node_fd(node), "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) <
-		    0)
-			return -errno;
+		int err;
+
+		tree_wrlock();
+		err = __tree_chown(node, uid, gid);
+		tree_unlock();
+		if (err)
+			return err;
 	}
 	if (set & FUSE_SET_ATTR_MODE) {
 		mode_t mode = attr->st_mode & (dir ? 03777 : 0777);

@@ -240,7 +240,7 @@ static int perm_walk(struct fs_req *req, const char *path, u32 links)
 /* Is the first component of a path one of ours, as opposed to a user's directory? */
 static bool perm_is_ours(const char *path)
 {
-	static const char *const ours[] = {"progs", "maps", "ids", "cgroup", "events"};
+	static const char *const ours[] = {"progs", "maps", "ids", "cgroup", "events", "limits"};
 	size_t len, i;
 
 	path += strspn(path, "/");

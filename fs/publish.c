@@ -5,6 +5,7 @@
  * rmdir has not come yet, is free, and any other existing name gives -EEXIST.
  */
 #include "fs/publish.h"
+#include "fs/limits.h"
 #include "fs/loads.h"
 #include "fs/tree.h"
 
@@ -17,6 +18,7 @@ struct publish_name {
 	struct store_object *obj; /* referenced */
 	char *name;
 	bool moved;
+	bool charged; /* the name to be, until the store counts it */
 };
 
 struct publish {
@@ -92,7 +94,9 @@ int publish_add(struct publish *pub, struct store_object *obj, const char *name,
 	if (fd < 0)
 		return -errno;
 	snprintf(id, sizeof(id), "%u", obj->id);
-	if (linkat(tree.objects_fd, id, fd, links[obj->kind], 0) < 0)
+	err = limits_charge(pub->cred.uid, LIMIT_NAMES, 1);
+	at->charged = !err;
+	if (!err && linkat(tree.objects_fd, id, fd, links[obj->kind], 0) < 0)
 		err = -errno;
 	if (!err && hidden_name)
 		err = tree_write_small(fd, hidden_name, hidden, strlen(hidden));
@@ -139,6 +143,13 @@ static int __publish_move(struct publish *pub, u32 i, bool back)
 	return err == -ENOTEMPTY ? -EEXIST : err;
 }
 
+static void name_uncharge(struct publish *pub, u32 i)
+{
+	if (pub->names[i].charged)
+		limits_uncharge(pub->cred.uid, LIMIT_NAMES, 1);
+	pub->names[i].charged = false;
+}
+
 int publish_commit(struct publish *pub, const char **taken)
 {
 	int err = publish_manifest(pub);
@@ -156,9 +167,10 @@ int publish_commit(struct publish *pub, const char **taken)
 	if (!err && unlinkat(pub->fd, "manifest", 0) < 0)
 		err = -errno;
 	for (i = 0; i < pub->count; i++) {
-		if (!err)
+		if (!err) {
+			name_uncharge(pub, i);
 			store_names_changed(pub->names[i].obj);
-		else if (pub->names[i].moved && __publish_move(pub, i, true))
+		} else if (pub->names[i].moved && __publish_move(pub, i, true))
 			pub->stuck = true;
 	}
 	tree_unlock();
@@ -200,6 +212,7 @@ void publish_end(struct publish *pub)
 	for (u32 i = 0; i < pub->count; i++) {
 		if (!pub->names[i].moved)
 			remove_slot(pub, i);
+		name_uncharge(pub, i);
 		store_put(pub->names[i].obj);
 		free(pub->names[i].name);
 	}

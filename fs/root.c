@@ -5,6 +5,7 @@
 #include "fs/control.h"
 #include "fs/events.h"
 #include "fs/kinds.h"
+#include "fs/limit_files.h"
 #include "fs/metrics.h"
 #include "fs/pins.h"
 #include "fs/tree.h"
@@ -39,6 +40,8 @@ static const char readme[] =
 	"ingress.effective\n"
 	"events/            sources of events (mkdir): echo perf > type, then event, pid, freq, "
 	"attach\n"
+	"limits/            what each user may hold: usage (yours), default/, UID/ (root sets "
+	"them)\n"
 	"ids/               every object by its number, also those without a name\n"
 	"log                your last errors, and what to do about each\n"
 	"features           what this build can do\n"
@@ -190,7 +193,7 @@ static int find_row(const char *name)
 static bool root_reserved(const char *name)
 {
 	return find_row(name) >= 0 || !strcmp(name, "progs") || !strcmp(name, "maps") ||
-	       !strcmp(name, "cgroup") || !strcmp(name, "events");
+	       !strcmp(name, "cgroup") || !strcmp(name, "events") || !strcmp(name, "limits");
 }
 
 static int root_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
@@ -209,6 +212,8 @@ static int root_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 		ops = &cgroup_dir_ops;
 	else if (!strcmp(name, "events"))
 		ops = &events_dir_ops;
+	else if (!strcmp(name, "limits"))
+		ops = &limits_dir_ops;
 	tree_rdlock();
 	err = fs_tree_lookup(dir, name, ops, out);
 	tree_unlock();

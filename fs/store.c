@@ -10,6 +10,7 @@
  */
 #include "fs/store.h"
 #include "fs/kinds.h"
+#include "fs/limits.h"
 #include "fs/passthrough.h"
 #include "fs/tree.h"
 #include "object/image.h"
@@ -116,8 +117,110 @@ static bool __store_named(const struct store_object *obj)
 	return err ? err != -ENOENT : st.st_nlink > 1;
 }
 
+/* ---- what its owner is charged */
+
+static void uncharge(uid_t uid, const struct store_object *obj)
+{
+	limits_uncharge(uid, LIMIT_OBJECTS, 1);
+	limits_uncharge(uid, LIMIT_BYTES, obj->bytes);
+	limits_uncharge(uid, LIMIT_NAMES, obj->names);
+}
+
+static int charge(uid_t uid, const struct store_object *obj)
+{
+	int err = limits_charge(uid, LIMIT_OBJECTS, 1);
+
+	if (err)
+		return err;
+	err = limits_charge(uid, LIMIT_BYTES, obj->bytes);
+	if (err)
+		goto fail;
+	err = limits_charge(uid, LIMIT_NAMES, obj->names);
+	if (!err)
+		return 0;
+	limits_uncharge(uid, LIMIT_BYTES, obj->bytes);
+fail:
+	limits_uncharge(uid, LIMIT_OBJECTS, 1);
+	return err;
+}
+
+static int object_charge(struct store_object *obj)
+{
+	int err = charge(obj->owner, obj);
+
+	obj->charged = !err;
+	return err;
+}
+
+/* What its files hold, with what a map may grow to. */
+static u64 object_bytes(const struct store_object *obj)
+{
+	u64 bytes = obj->map ? bpf_map_mem_usage(obj->map) : 0;
+	struct stat st;
+
+	for (enum store_part part = 0; part < STORE_PARTS; part++) {
+		char name[32];
+
+		if (obj->map && part != STORE_BTF)
+			continue;
+		if (!fstatat(tree.objects_fd, store_part_name(obj->id, part, name), &st,
+			     AT_SYMLINK_NOFOLLOW))
+			bytes += min((u64)st.st_size, (u64)st.st_blocks * 512);
+	}
+	return bytes;
+}
+
+/* Of an earlier server: it is there, and cannot be refused. */
+static void object_charge_anyway(struct store_object *obj)
+{
+	struct stat st;
+
+	if (obj->charged)
+		return;
+	if (!store_stat(obj, &st))
+		obj->owner = st.st_uid;
+	obj->bytes = object_bytes(obj);
+	limits_charge_anyway(obj->owner, LIMIT_OBJECTS, 1);
+	limits_charge_anyway(obj->owner, LIMIT_BYTES, obj->bytes);
+	obj->charged = true;
+}
+
+/* The names are those that there are now; store.lock is held. */
+static void __charge_names(struct store_object *obj)
+{
+	struct stat st;
+	u32 names;
+
+	if (store_stat(obj, &st) < 0)
+		return;
+	names = st.st_nlink ? (u32)st.st_nlink - 1 : 0;
+	if (names > obj->names)
+		limits_charge_anyway(obj->owner, LIMIT_NAMES, names - obj->names);
+	else
+		limits_uncharge(obj->owner, LIMIT_NAMES, obj->names - names);
+	obj->names = names;
+}
+
+int store_set_owner(struct store_object *obj, uid_t uid)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&store.lock);
+	if (uid != obj->owner) {
+		err = charge(uid, obj);
+		if (!err) {
+			uncharge(obj->owner, obj);
+			obj->owner = uid;
+		}
+	}
+	pthread_mutex_unlock(&store.lock);
+	return err;
+}
+
 static void object_free(struct store_object *obj)
 {
+	if (obj->charged)
+		uncharge(obj->owner, obj);
 	passthrough_remove(obj->backing_id);
 	for (u32 i = 0; i < STORE_RING_PARTS; i++)
 		passthrough_remove(obj->ring_backing_id[i]);
@@ -332,6 +435,7 @@ void store_names_changed(struct store_object *obj)
 	bool named, drop = false;
 
 	pthread_mutex_lock(&store.lock);
+	__charge_names(obj);
 	named = __store_named(obj);
 	if (named && !obj->held)
 		obj->held = __store_get(obj);
@@ -346,12 +450,18 @@ void store_names_changed(struct store_object *obj)
 
 int store_link(struct store_object *obj, int dirfd, const char *name)
 {
+	uid_t owner = READ_ONCE(obj->owner);
+	int err = limits_charge(owner, LIMIT_NAMES, 1);
 	char id[32];
 
+	if (err)
+		return err;
 	if (linkat(tree.objects_fd, store_part_name(obj->id, STORE_OBJECT, id), dirfd, name, 0) < 0)
-		return -errno;
-	store_names_changed(obj);
-	return 0;
+		err = -errno;
+	limits_uncharge(owner, LIMIT_NAMES, 1);
+	if (!err)
+		store_names_changed(obj);
+	return err;
 }
 
 /* ---- new objects */
@@ -386,6 +496,7 @@ static struct store_object *object_new(u32 id, enum store_kind kind, int fd)
 	obj->id = id;
 	obj->kind = kind;
 	obj->ino = st.st_ino;
+	obj->owner = st.st_uid;
 	return obj;
 }
 
@@ -395,6 +506,7 @@ void store_adopt_map(struct store_object *obj, struct bpf_map *map)
 	obj->map = map;
 	map->priv = obj;
 	map->on_free = store_map_ended;
+	object_charge_anyway(obj);
 	pthread_mutex_lock(&store.lock);
 	__store_insert(obj);
 	pthread_mutex_unlock(&store.lock);
@@ -405,6 +517,7 @@ void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog)
 	obj->prog = prog;
 	prog->priv = obj;
 	prog->on_free = store_prog_ended;
+	object_charge_anyway(obj);
 	pthread_mutex_lock(&store.lock);
 	__store_insert(obj);
 	pthread_mutex_unlock(&store.lock);
@@ -413,6 +526,7 @@ void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog)
 void store_adopt_broken(struct store_object *obj)
 {
 	obj->refs = 1;
+	object_charge_anyway(obj);
 	pthread_mutex_lock(&store.lock);
 	__store_insert(obj);
 	pthread_mutex_unlock(&store.lock);
@@ -433,6 +547,11 @@ int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred
 	int fd, values = -1, err;
 
 	*out = NULL;
+	/* Before anything is made of one too many; object_charge() then charges all of it. */
+	err = limits_charge(cred->uid, LIMIT_OBJECTS, 1);
+	if (err)
+		return err;
+	limits_uncharge(cred->uid, LIMIT_OBJECTS, 1);
 	fd = object_file(id, STORE_OBJECT);
 	if (fd < 0)
 		return fd;
@@ -444,6 +563,14 @@ int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred
 	if (!err) {
 		obj = object_new(id, STORE_MAP, fd);
 		err = obj ? bpf_map_create(spec, id, fd, values, out) : -ENOMEM;
+	}
+	if (!err) {
+		obj->bytes = bpf_map_mem_usage(*out);
+		err = object_charge(obj);
+		if (err) {
+			bpf_map_put(*out);
+			*out = NULL;
+		}
 	}
 	if (values >= 0)
 		close(values);
@@ -472,6 +599,21 @@ static int write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
+/* Its types came after the rest of it. */
+static int charge_types(struct store_object *obj)
+{
+	u64 more;
+	int err;
+
+	pthread_mutex_lock(&store.lock);
+	more = object_bytes(obj) - obj->bytes;
+	err = limits_charge(obj->owner, LIMIT_BYTES, more);
+	if (!err)
+		obj->bytes += more;
+	pthread_mutex_unlock(&store.lock);
+	return err;
+}
+
 int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same)
 {
 	char name[32], from[32];
@@ -494,7 +636,7 @@ int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map
 done:
 	bpf_btf_inc(btf);
 	map->btf = btf;
-	return 0;
+	return charge_types(map->priv);
 }
 
 int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode)
@@ -511,8 +653,13 @@ int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mod
 		obj = object_new(prog->id, STORE_PROG, fd);
 		err = obj ? 0 : -ENOMEM;
 	}
+	if (!err) {
+		obj->bytes = object_bytes(obj);
+		err = object_charge(obj);
+	}
 	close(fd);
 	if (err) {
+		free(obj);
 		object_remove(prog->id);
 		return err;
 	}

@@ -47,6 +47,10 @@ struct store_object {
 	struct bpf_map **broken_maps; /* what a broken program uses stays alive */
 	u32 broken_map_cnt;
 	bool held; /* the store's reference, for the names */
+	uid_t owner; /* who is charged (limits.h) for the object, bytes and names */
+	u64 bytes;
+	u32 names;
+	bool charged;
 	int refs; /* of a broken object */
 	struct store_object *next_id, *next_ino;
 };
@@ -75,6 +79,8 @@ struct store_object *store_of_prog(struct bpf_prog *prog);
 void store_get(struct store_object *obj);
 void store_put(struct store_object *obj);
 int store_stat(const struct store_object *obj, struct stat *st);
+/* Somebody else is its owner from now on, and is charged for it. -EDQUOT: nothing has changed. */
+int store_set_owner(struct store_object *obj, uid_t uid);
 
 /* The ids that live, ascending; malloc()ed. */
 int store_ids(enum store_kind kind, u32 **ids, size_t *n);

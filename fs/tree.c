@@ -122,7 +122,11 @@ static int tree_make_roots(void)
 	static const struct {
 		const char *name;
 		mode_t mode;
-	} dirs[] = {{"progs", 01777}, {"maps", 01777}, {"cgroup", 0755}, {"events", 01777}};
+	} dirs[] = {{"progs", 01777},
+		    {"maps", 01777},
+		    {"cgroup", 0755},
+		    {"events", 01777},
+		    {"limits", 0755}};
 	struct stat st;
 	mode_t old = umask(0);
 	int err = 0;
@@ -475,7 +479,8 @@ int tree_charge(void)
 		if (S_ISREG(st.st_mode))
 			continue;
 		limits_charge_anyway(st.st_uid, LIMIT_NAMES, 1);
-		if (S_ISDIR(st.st_mode)) {
+		/* What its owner closed to himself is closed to a server that is not root; that owner has no limit. */
+		if (S_ISDIR(st.st_mode) && (tree.may_chown || (st.st_mode & 0500) == 0500)) {
 			bool hidden = at->hidden && (n > 1 || strcmp(name, "cgroup"));
 
 			err = step_to(&fd, name);
