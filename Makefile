@@ -123,6 +123,7 @@ UNIT_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRCS) $(TABLE_SRCS))
 DIFF_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(DIFF_SRCS))
 FUZZ_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(FUZZ_SRCS))
 BENCH_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(BENCH_SRCS))
+E2E_BINS	= $(patsubst %.c,$(O)/%,$(wildcard tests/e2e/*.c))
 EXAMPLE_BINS	= $(patsubst %.c,$(O)/%,$(filter-out %.bpf.c,$(EXAMPLE_SRCS)))
 BPF_OBJS	= $(patsubst %.bpf.c,$(O)/%.bpf.o,$(EXAMPLE_BPF) $(TEST_BPF))
 
@@ -151,7 +152,7 @@ check-packages:
 
 all: lib $(if $(FS_SRCS),$(SERVER)) $(if $(TOOLS_SRCS),$(CTL)) $(EXAMPLE_BINS) bpf-objects
 lib: $(ENGINE_A) $(LIB_A) $(LIB_SO) $(CLIENT_A) $(CLIENT_SO)
-tests: all $(FAILNTH) $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS)
+tests: all $(FAILNTH) $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS) $(if $(FS_SRCS),$(E2E_BINS))
 bpf-objects: $(BPF_OBJS)
 
 # ---------------------------------------------------------------- rules
@@ -229,6 +230,10 @@ $(O)/tests/failnth.so: tests/preload/failnth.c
 	$(call said,$(CC) -std=gnu11 -O1 -g -Wall -Wextra -fPIC -shared -fvisibility=hidden -D_GNU_SOURCE \
 		-o $@ $< -ldl -lpthread,LD)
 
+# What stands beside the server in the end-to-end tests.
+$(O)/tests/e2e/%: $(O)/tests/e2e/%.o
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $< $(FS_LIBS),LD)
+
 # ---------------------------------------------------------------- packages
 deps: deps-build deps-demo deps-tests
 deps-build deps-demo deps-tests: deps-%:
@@ -252,12 +257,12 @@ check-differential: $(DIFF_BINS)
 
 PYTEST		= PYTHONDONTWRITEBYTECODE=1 UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q \
 		  -rs -p no:cacheprovider
-check-e2e: all $(FAILNTH)
+check-e2e: all $(FAILNTH) $(E2E_BINS)
 	@$(PYTEST) tests/e2e
 
 # The end-to-end tests that meet each part once, with the state on one filesystem.
 QUICK_E2E	= test_maps.py test_progs_new.py test_tree.py test_client.py test_restart.py
-check-e2e-quick: all $(FAILNTH)
+check-e2e-quick: all $(FAILNTH) $(E2E_BINS)
 	@$(PYTEST) -k "not disk" $(addprefix tests/e2e/,$(QUICK_E2E))
 
 # What keeps the house: format, columns, who may include whom.

@@ -381,6 +381,7 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 }
 
 const struct fs_node_ops event_attach_ops = {
+	.fresh = true, /* a write may wait for long, and another one gives the start up */
 	.name = "attach",
 	.type = S_IFREG,
 	.slow = true,
