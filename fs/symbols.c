@@ -424,6 +424,7 @@ const struct fs_node_ops symbols_ops = {
 	.name = "symbols",
 	.type = S_IFREG,
 	.slow = true,
+	.fresh = true, /* the kernel lets one writer of a node in at a time, and the next cannot be killed */
 	.open = symbols_open,
 	.show = symbols_show,
 	.write = symbols_write,

@@ -5,9 +5,10 @@
 #include "fs/source/perf_stacks.h"
 
 #define BAD_SLOTS 256 /* a power of two */
-#define BAD_MS	  60000
-#define AGAIN_MS  100 /* after its end */
-#define MOST_HUNG 9 /* 2^9 s after it hung */
+#define HUNG_MS	  60000 /* how long a process is left alone that made the reader hang, */
+#define ENDED_MS  1000 /* or end */
+#define AGAIN_MS  100 /* until another reader is made when one has ended; */
+#define MOST_HUNG 9 /* 2^9 s at most when it hung */
 
 struct perf_stacks {
 	struct source *src;
@@ -180,7 +181,7 @@ void perf_stacks_answer(struct perf_stacks *s, struct stack_answer *answer)
 		if (!err)
 			err = take(s, answer);
 		if (err && err != -ECANCELED)
-			set_bad(s, pid, now_ms() + BAD_MS);
+			set_bad(s, pid, now_ms() + (err == -ETIMEDOUT ? HUNG_MS : ENDED_MS));
 		if (err)
 			failed(s, err);
 	}
