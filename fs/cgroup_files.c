@@ -284,7 +284,7 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 
 static int procs_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
-	struct enforce_caller caller = {req->cred.uid, req->cred.pid};
+	struct enforce_caller caller = {req->cred.uid, req->cred.gid, req->cred.pid};
 	struct cgroup *cgrp;
 	char *text;
 	size_t len;
@@ -310,7 +310,7 @@ static ssize_t procs_write(struct fs_open *open, struct fs_req *req, const char 
 			   off_t off)
 {
 	/* The rights are the opener's, as the kernel has it: a privileged writer may have been handed the file. */
-	struct enforce_caller caller = {open->opener.uid, req->cred.pid};
+	struct enforce_caller caller = {open->opener.uid, open->opener.gid, req->cred.pid};
 	const char *why, *word;
 	struct cgroup *cgrp;
 	size_t pos = 0, n;

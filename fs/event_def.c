@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include "fs/agent/process.h"
 #include "fs/event_def.h"
 #include "fs/text.h"
 #include "fs/tree.h"
@@ -11,6 +12,7 @@
 #define ATTACH_TEMP ".attach.new"
 #define ENDED_FILE  ".ended"
 #define SINCE_FILE  ".since"
+#define SINCE_MS    2000 /* for a process to show when it began */
 
 int event_def_there(int dirfd)
 {
@@ -135,48 +137,23 @@ bool event_ended_clear(int dirfd)
 	return !unlinkat(dirfd, ENDED_FILE, 0);
 }
 
-/* When a process began, in clock ticks since the boot: with its number, which process it is. 0: there is none. */
-static int process_began(const char *pid, u64 *out)
+void event_since_set(int dirfd, u64 began)
 {
-	char path[64], line[1024], *p;
-	u64 began = 0;
-	FILE *f;
-
-	*out = 0;
-	snprintf(path, sizeof(path), "/proc/%.16s/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return errno == ENOENT ? 0 : -errno;
-	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
-	/* the 22nd field; the second ends at the last parenthesis */
-	for (int field = 2; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	if (p)
-		began = strtoull(p, NULL, 10);
-	fclose(f);
-	*out = began;
-	return 0;
-}
-
-void event_since_set(int dirfd, const struct source_def *def)
-{
-	const char *pid = def->value[SOURCE_PID];
 	char text[32];
-	u64 began;
-	int n;
+	int n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)began);
 
-	if (!pid || !strcmp(pid, "all") || process_began(pid, &began))
-		return;
-	n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)began);
-	tree_write_small(dirfd, SINCE_FILE, text, (size_t)n);
+	if (began)
+		tree_write_small(dirfd, SINCE_FILE, text, (size_t)n);
 }
 
 int event_since_same(int dirfd, const struct source_def *def)
 {
 	const char *pid = def->value[SOURCE_PID];
 	__do_free char *text = NULL;
+	struct process_facts facts;
+	struct agent_cred cred = {.nr_groups = AGENT_ACCOUNT_GROUPS};
+	struct stat st;
 	ssize_t len;
-	u64 began;
 	int err;
 
 	if (!pid || !strcmp(pid, "all"))
@@ -184,6 +161,12 @@ int event_since_same(int dirfd, const struct source_def *def)
 	len = tree_read_small(dirfd, SINCE_FILE, &text);
 	if (len < 0)
 		return len == -ENOENT ? 0 : (int)len;
-	err = process_began(pid, &began);
-	return err ? err : began && strtoull(text, NULL, 10) == began;
+	if (fstatat(dirfd, "", &st, AT_EMPTY_PATH))
+		return -errno;
+	cred.uid = st.st_uid;
+	cred.gid = st.st_gid;
+	err = process_facts_ask(&cred, (pid_t)strtol(pid, NULL, 0), SINCE_MS, &facts);
+	if (err)
+		return err == -ESRCH ? 0 : err;
+	return strtoull(text, NULL, 10) == facts.began;
 }

@@ -38,8 +38,11 @@ int event_ended(int dirfd); /* as tree_has() */
 void event_ended_set(int dirfd);
 bool event_ended_clear(int dirfd); /* was it set? */
 
-/* Note when the definition's process began; and is it still that one (1, 0, -errno)? Without a process: nothing, and yes. */
-void event_since_set(int dirfd, const struct source_def *def);
+/*
+ * Note when the source's process began (0: it has none); and is the definition's still that one (1, 0, -errno)? Without a
+ * process it is. Asking waits for a process of the agent, a short time: before the mount is there.
+ */
+void event_since_set(int dirfd, u64 began);
 int event_since_same(int dirfd, const struct source_def *def);
 
 #endif

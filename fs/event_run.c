@@ -168,7 +168,7 @@ static void __start_end(struct event_start *start)
 		start->src = NULL;
 	}
 	if (!err) {
-		event_since_set(dir->fd, &start->def);
+		event_since_set(dir->fd, src->began);
 		source_on_end(src, source_ended, dir);
 	} else if (dir && start->had_ended) {
 		event_ended_set(dir->fd);

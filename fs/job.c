@@ -177,7 +177,7 @@ void job_free(struct fs_job *job)
 static void job_settle(struct fs_job *job)
 {
 	fuse_req_interrupt_func(job->fuse, NULL, NULL);
-	watch_settle(&job->watch);
+	watch_remove(&job->watch);
 }
 
 static void job_ioctl(struct fs_job *job)

@@ -515,9 +515,12 @@ static void op_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
 
 static void op_init(void *unused, struct fuse_conn_info *conn)
 {
-	/* O_TRUNC arrives as a SETATTR, which changes nothing. */
-	conn->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_READDIRPLUS |
-			FUSE_CAP_READDIRPLUS_AUTO);
+	/*
+	 * O_TRUNC arrives as a SETATTR, which changes nothing. Callers wait for their reads and writes, so that a
+	 * request's pid is somebody who is there (watch.h).
+	 */
+	conn->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO | FUSE_CAP_WRITEBACK_CACHE |
+			FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
 	conn->want |= conn->capable & (FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR);
 }
 

@@ -114,19 +114,15 @@ void watch_born(struct watch *w, struct fs_req *req, void (*cancelled)(struct wa
 	pthread_mutex_unlock(&watches.lock);
 }
 
-void watch_settle(struct watch *w)
-{
-	pthread_mutex_lock(&watches.lock);
-	w->cancelled = NULL;
-	pthread_mutex_unlock(&watches.lock);
-}
-
 void watch_remove(struct watch *w)
 {
 	pthread_mutex_lock(&watches.lock);
-	*w->all_pprev = w->all_next;
+	if (w->all_pprev)
+		*w->all_pprev = w->all_next;
 	if (w->all_next)
 		w->all_next->all_pprev = w->all_pprev;
+	w->all_pprev = NULL;
+	w->all_next = NULL;
 	if (w->interrupted) {
 		struct watch **p = &watches.interrupted;
 

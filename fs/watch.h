@@ -20,7 +20,10 @@ struct watch { /* watch.c's */
 
 /* cancelled() is called when fs_cancelled() has become true, under the lock of watch_remove(); or it is NULL. */
 void watch_born(struct watch *w, struct fs_req *req, void (*cancelled)(struct watch *w));
-void watch_settle(struct watch *w); /* cancelled() is not called any more */
+/*
+ * Before the request is answered: as long as it is not, its caller's /proc is read safely, for the caller holds its own
+ * memory (agent/process.h). cancelled() is not called any more. Again is nothing.
+ */
 void watch_remove(struct watch *w);
 /* The handler sees fs_cancelled(). */
 void watch_cancel(struct watch *w);

@@ -33,8 +33,8 @@
 
 static agent_service_fn *const services[AGENT_SERVICE_NR] = {
 	[AGENT_PERF] = perf_service,	   [AGENT_STACKS] = stacks_service,
-	[AGENT_SYMBOLS] = symbols_service, [AGENT_CAPTURE] = capture_service,
-	[AGENT_OUT] = out_service,
+	[AGENT_PROCESS] = process_service, [AGENT_SYMBOLS] = symbols_service,
+	[AGENT_CAPTURE] = capture_service, [AGENT_OUT] = out_service,
 };
 
 struct request { /* then the groups, then the argument */

@@ -44,6 +44,7 @@ enum agent_service {
 	AGENT_PERF, /* agent/perf_open.c */
 	AGENT_STACKS, /* agent/stacks.c */
 	AGENT_SYMBOLS, /* agent/symbols.c */
+	AGENT_PROCESS, /* agent/process.c */
 	AGENT_CAPTURE, /* agent/capture.c */
 	AGENT_OUT, /* agent/out.c */
 	AGENT_SERVICE_NR,
@@ -105,6 +106,7 @@ ssize_t agent_get(int sock, void *buf, size_t size);
 /* Is this the server's state directory? */
 bool agent_is_state(const struct stat *st);
 
-agent_service_fn perf_service, stacks_service, symbols_service, capture_service, out_service;
+agent_service_fn perf_service, stacks_service, process_service, symbols_service, capture_service,
+	out_service;
 
 #endif

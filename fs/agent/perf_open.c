@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/syscall.h>
 #include "fs/agent/perf_open.h"
+#include "fs/agent/process.h"
 
 #define OPEN_TRIES 10
 
@@ -151,6 +152,7 @@ static int open_process(int sock, struct perf_request *req)
 void perf_service(int sock, const void *arg, size_t len)
 {
 	struct perf_answer done = {.kind = PERF_DONE};
+	struct process_facts facts = {0};
 	struct perf_request req;
 	u32 all = (u32)-1;
 
@@ -162,6 +164,9 @@ void perf_service(int sock, const void *arg, size_t len)
 	agent_report(sock, 0, NULL);
 	done.err = req.pid < 0 ? open_all(sock, &req, &(struct tids){&all, 1, 1})
 			       : open_process(sock, &req);
+	if (req.pid >= 0 && !done.err)
+		done.err = process_facts_read(req.pid, &facts);
+	done.began = facts.began;
 	done.sample_type = req.attr.sample_type;
 	agent_put(sock, &done, sizeof(done), -1);
 }

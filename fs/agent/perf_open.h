@@ -23,6 +23,7 @@ struct perf_answer {
 	enum { PERF_EVENT, PERF_AGAIN, PERF_DONE } kind;
 	u32 cpu; /* PERF_EVENT */
 	s32 err; /* PERF_DONE: why there is no event, -errno */
+	u64 began; /* PERF_DONE: when the process did (process.h) */
 	u64 sample_type; /* PERF_DONE: what of the request's the kernel can do */
 };
 

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "fs/agent/process.h"
 #include "fs/source/enforce.h"
 #include "fs/source/hostcg.h"
 #include "fs/source/nfqueue.h"
@@ -22,7 +23,8 @@ struct enforced {
 	struct enforced *next;
 };
 
-#define BUCKETS 4096
+#define BUCKETS	 4096
+#define FACTS_MS 2000 /* for a process to show whose it is */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct enforced *table[BUCKETS];
@@ -384,48 +386,27 @@ static int status_numbers(pid_t pid, const char *field, u32 *v, int want)
 /* E. */
 static int may_move(const struct enforce_caller *caller, pid_t pid, const char **why)
 {
-	u32 uids[3];
-	int err = status_numbers(pid, "Uid:", uids, 3);
+	const struct agent_cred as = {caller->uid, caller->gid, AGENT_ACCOUNT_GROUPS, NULL};
+	struct process_facts facts;
+	int err;
 
-	if (err || !caller->uid)
-		return err;
-	for (u32 i = 0; i < 3; i++)
-		if (uids[i] != caller->uid) {
+	if (!caller->uid)
+		return 0;
+	err = process_facts_ask(&as, pid, FACTS_MS, &facts);
+	for (u32 i = 0; !err && i < ARRAY_SIZE(facts.uid); i++)
+		if (facts.uid[i] != caller->uid) {
 			*why = "the process is not yours";
-			return -EPERM;
+			err = -EPERM;
 		}
-	return 0;
-}
-
-static int move(struct enforced *e, const struct enforce_caller *caller, pid_t pid,
-		const char **why)
-{
-	u32 tgid;
-	int pidfd, err;
-
-	if (!pid) {
-		err = status_numbers(caller->pid, "Tgid:", &tgid, 1);
-		if (err)
-			return err;
-		pid = (pid_t)tgid;
-	}
-	/* The descriptor tells afterwards whether the number meant one process all the time. */
-	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (pidfd < 0)
-		return errno == EINVAL ? -ESRCH : -errno;
-	err = may_move(caller, pid, why);
-	if (!err)
-		err = hostcg_move(e->path, pid);
-	if (!err && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) < 0 && errno == ESRCH)
-		err = -ESRCH;
-	close(pidfd);
 	return err;
 }
 
 int enforce_procs_write(struct cgroup *cgrp, const struct enforce_caller *caller, pid_t pid,
 			const char **why)
 {
+	__do_close int pidfd = -1;
 	struct enforced *e;
+	u32 tgid;
 	int err;
 
 	*why = NULL;
@@ -439,12 +420,27 @@ int enforce_procs_write(struct cgroup *cgrp, const struct enforce_caller *caller
 		*why = "the caller is in another pid namespace than the server";
 		return -EPERM;
 	}
+	if (!pid) {
+		err = status_numbers(caller->pid, "Tgid:", &tgid, 1);
+		if (err)
+			return err;
+		pid = (pid_t)tgid;
+	}
+	/* The descriptor tells afterwards whether the number meant one process all the time. */
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0)
+		return errno == EINVAL ? -ESRCH : -errno;
+	err = may_move(caller, pid, why);
+	if (err)
+		return err;
 	pthread_mutex_lock(&lock);
 	e = find(cgrp);
 	err = e ? settle() : -ENODEV;
 	if (!err)
-		err = move(e, caller, pid, why);
+		err = hostcg_move(e->path, pid);
 	pthread_mutex_unlock(&lock);
+	if (!err && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) < 0 && errno == ESRCH)
+		err = -ESRCH;
 	return err;
 }
 

@@ -41,6 +41,7 @@ struct enforce_options {
 
 struct enforce_caller {
 	uid_t uid;
+	gid_t gid;
 	pid_t pid; /* 0: not visible to us */
 };
 

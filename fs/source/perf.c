@@ -237,6 +237,7 @@ static int open_events(struct source *src, struct perf *perf)
 	if (!perf->nr_events)
 		return explain_open(src, -ESRCH);
 	perf->attr.sample_type &= answer.sample_type;
+	src->began = answer.began;
 	return 0;
 }
 
