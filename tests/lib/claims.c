@@ -594,6 +594,13 @@ static bool reads_dst(const struct bpf_insn *insn)
 	return false;
 }
 
+static bool reads_r0(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_EXIT) ||
+	       (BPF_CLASS(insn->code) == BPF_STX && BPF_MODE(insn->code) == BPF_ATOMIC &&
+		insn->imm == BPF_CMPXCHG);
+}
+
 static void store_step(struct run *run, const struct claims_node *n, struct claims_loose *loose,
 		       const struct bpf_insn *insn, bool src_loose)
 {
@@ -674,8 +681,8 @@ static bool step_loose(struct run *run, const struct claims_node *n,
 	bool src_loose = reads_src(insn) && *regs & 1u << src;
 	u8 op = BPF_OP(insn->code);
 
-	if (*dead &&
-	    ((reads_src(insn) && *dead & 1u << src) || (reads_dst(insn) && *dead & 1u << dst)))
+	if (*dead && ((reads_src(insn) && *dead & 1u << src) ||
+		      (reads_dst(insn) && *dead & 1u << dst) || (reads_r0(insn) && *dead & 1)))
 		return no("a register is read that was said not to be");
 	switch (BPF_CLASS(insn->code)) {
 	case BPF_ALU:

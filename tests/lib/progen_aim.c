@@ -33,6 +33,7 @@ struct aim {
 };
 
 static void body(struct aim *a, u32 n);
+static struct bpf_insn condition(struct aim *a);
 
 static s32 imm(struct aim *a)
 {
@@ -346,10 +347,50 @@ static void use(struct aim *a)
 	}
 }
 
+/* How a copy differs depends on the way; then the original is compared, and the copy is used. */
+static void kin(struct aim *a)
+{
+	struct gen *g = a->g;
+	int kin = number(a), from = kin == BPF_REG_3 ? BPF_REG_4 : BPF_REG_3;
+	u32 jump, over, skip;
+
+	if (kin == BPF_REG_2)
+		kin = BPF_REG_5;
+	from_input(a, from);
+	if (rnd(g, 2))
+		emit(g, BPF_MOV32_REG(from, from));
+	emit(g, BPF_MOV64_REG(kin, from));
+	jump = emit_jump(g, condition(a));
+	emit(g, BPF_RAW_INSN((rnd(g, 2) ? BPF_ALU64 : BPF_ALU) | BPF_ADD | BPF_K, kin, 0, 0,
+			     (s32)rnd(g, 6) - 1));
+	over = emit_jump(g, BPF_JMP_A(0));
+	aim(g, jump);
+	if (rnd(g, 4))
+		emit(g, BPF_RAW_INSN((rnd(g, 2) ? BPF_ALU64 : BPF_ALU) | BPF_ADD | BPF_K, kin, 0, 0,
+				     (s32)rnd(g, 6) - 1));
+	else
+		emit(g, BPF_MOV64_IMM(kin, (s32)rnd(g, 40)));
+	aim(g, over);
+	if (!rnd(g, 3)) {
+		emit(g, BPF_STX_MEM(BPF_DW, BPF_REG_10, kin, -AREA));
+		emit(g, BPF_LDX_MEM(BPF_DW, kin, BPF_REG_10, -AREA));
+	}
+	skip = emit_jump(g, BPF_RAW_INSN((rnd(g, 3) ? BPF_JMP : BPF_JMP32) | BPF_JGT | BPF_K, from,
+					 0, 0, (s32)rnd(g, 50)));
+	emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_8));
+	emit(g, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, kin));
+	emit(g, BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_2, 1));
+	emit(g, BPF_MOV64_REG(BPF_REG_2, from));
+	aim(g, skip);
+	emit(g, BPF_MOV64_IMM(BPF_REG_2, imm(a)));
+}
+
 /* How far the packet reaches is asked again, from a place that is not known exactly. */
 static void packet_range(struct aim *a)
 {
+	static const u8 conds[] = {BPF_JGT, BPF_JGE, BPF_JLT, BPF_JLE};
 	struct gen *g = a->g;
+	bool ptr_first = rnd(g, 2);
 	u32 over, log2 = rnd(g, 4);
 	s32 off = (s32)rnd(g, 40);
 
@@ -360,10 +401,13 @@ static void packet_range(struct aim *a)
 	emit(g, BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_6, SKB_DATA_END));
 	emit(g, BPF_MOV64_REG(BPF_REG_4, BPF_REG_2));
 	emit(g, BPF_ALU64_IMM(BPF_ADD, BPF_REG_4, off + (1 << log2)));
-	over = emit_jump(g, rnd(g, 2) ? BPF_JMP_REG(BPF_JGT, BPF_REG_4, BPF_REG_3, 0)
-				      : BPF_JMP_REG(BPF_JLT, BPF_REG_3, BPF_REG_4, 0));
+	over = emit_jump(g, ptr_first ? BPF_JMP_REG(conds[rnd(g, 2)], BPF_REG_4, BPF_REG_3, 0)
+				      : BPF_JMP_REG(conds[2 + rnd(g, 2)], BPF_REG_3, BPF_REG_4, 0));
 	emit(g, BPF_LDX_MEM(size_code(log2), BPF_REG_5, BPF_REG_2, off));
 	aim(g, over);
+	if (!rnd(g, 3)) /* decided by now, on one way or on both */
+		emit(g, BPF_JMP_REG(conds[rnd(g, 4)], BPF_REG_4, BPF_REG_3, 1));
+	emit(g, BPF_MOV64_IMM(BPF_REG_5, imm(a)));
 	emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_1));
 	emit(g, BPF_MOV64_IMM(BPF_REG_3, imm(a)));
 	emit(g, BPF_MOV64_REG(BPF_REG_4, BPF_REG_3));
@@ -618,8 +662,10 @@ static void statement(struct aim *a)
 		use(a);
 	else if (kind < 33 && a->depth < 3)
 		branch(a);
-	else if (kind < 35)
+	else if (kind < 34)
 		choice(a);
+	else if (kind < 35)
+		kin(a);
 	else if (kind == 35 && a->depth < 2)
 		loop(a);
 	else if (kind == 36)
