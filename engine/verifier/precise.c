@@ -350,8 +350,7 @@ static int backtrack_insn(struct bpf_verifier_env *env, int idx, int subseq_idx,
 
 	if (!insn->code) /* second half of LD_IMM64 */
 		return 0;
-	if (env->log_level & BPF_LOG_LEVEL2) {
-		charge(env, 64); /* a line takes that much longer */
+	if (env->log_level & BPF_LOG_LEVEL2 && !env->log->truncated) {
 		fmt_masks(bt, bt->frame, regs, stack, sizeof(regs));
 		vtrace(env, "mark_precise: frame%u: regs=%s stack=%s before %d: ", bt->frame, regs,
 		       stack, idx);
@@ -416,7 +415,7 @@ static void mark_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_st
 		struct bpf_func_state *func = st->frame[f];
 		char regs[64], stack[512];
 
-		charge(env, 1);
+		charge(env, 1 + __builtin_popcountll(bt->stack_masks[f]));
 		for (u32 mask = bt->reg_masks[f]; mask; mask &= mask - 1) {
 			u32 i = (u32)__builtin_ctz(mask);
 			struct bpf_reg_state *reg = &func->regs[i];
@@ -436,7 +435,7 @@ static void mark_checkpoint(struct bpf_verifier_env *env, struct bpf_verifier_st
 			else
 				slot->spilled_ptr.precise = true, env->marks++;
 		}
-		if (env->log_level & BPF_LOG_LEVEL2) {
+		if (env->log_level & BPF_LOG_LEVEL2 && !env->log->truncated) {
 			fmt_masks(bt, f, regs, stack, sizeof(regs));
 			vtrace(env, "mark_precise: frame%d: parent state regs=%s stack=%s: ", f,
 			       regs, stack);
