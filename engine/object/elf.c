@@ -25,7 +25,7 @@ static const char *sec_string(const struct elf_sec *strtab, u64 off)
 {
 	if (strtab->type != SHT_STRTAB || !strtab->data || off >= strtab->size)
 		return NULL;
-	if (!memchr(strtab->data + off, 0, strtab->size - off))
+	if (!memchr(strtab->data + off, 0, min(strtab->size - off, BPF_OBJECT_MAX_NAME + 1ul)))
 		return NULL;
 	return (const char *)strtab->data + off;
 }
@@ -99,8 +99,10 @@ static int read_section_names(struct obj_reader *r, Elf *elf)
 				    ? sec_string(&r->secs[shstrndx], sh.sh_name)
 				    : NULL;
 		if (!sec->name)
-			return obj_fail(r, -EINVAL, "ELF: the name of section %u is out of range",
-					i);
+			return obj_fail(r, -EINVAL,
+					"ELF: the name of section %u is out of range, or "
+					"longer than %u bytes",
+					i, BPF_OBJECT_MAX_NAME);
 		sec->kind = sec_classify(sec);
 	}
 	return 0;
@@ -133,7 +135,10 @@ static int read_symbol(struct obj_reader *r, const struct elf_sec *strtab, const
 	memcpy(&s, raw, sizeof(s));
 	sym->name = s.st_name ? sec_string(strtab, s.st_name) : "";
 	if (!sym->name)
-		return obj_fail(r, -EINVAL, "ELF: the name of symbol %u is out of range", i);
+		return obj_fail(r, -EINVAL,
+				"ELF: the name of symbol %u is out of range, or longer than %u "
+				"bytes",
+				i, BPF_OBJECT_MAX_NAME);
 	sym->value = s.st_value;
 	sym->size = s.st_size;
 	sym->type = ELF64_ST_TYPE(s.st_info);

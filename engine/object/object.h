@@ -17,6 +17,7 @@
 #define BPF_OBJECT_MAX_MAPS	1024
 #define BPF_OBJECT_MAX_FUNCS	65536
 #define BPF_OBJECT_MAX_INSNS	(4u << 20) /* over all programs, shared subprograms counted for each */
+#define BPF_OBJECT_MAX_NAME	1023 /* bytes of a symbol's or section's name */
 #define BPF_OBJECT_MAX_DATA	(64u << 20) /* bytes of one data section */
 
 enum bpf_object_map_kind {

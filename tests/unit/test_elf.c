@@ -421,6 +421,37 @@ static void cut_objects_are_refused(void **state)
 	}
 }
 
+/* Names that are compared and looked through a million times: a long one is refused before that. */
+static void a_name_has_a_longest(void **state)
+{
+	const u32 more = 1 << 20;
+	struct bpf_object_file *obj;
+	struct bpf_log log;
+	Elf64_Shdr *secs;
+	size_t size;
+	u8 *data = test_object_bytes("count_ports", &size);
+	const Elf64_Ehdr *head;
+
+	size = round_up(size, (size_t)8);
+	data = realloc(data, size + more);
+	assert_non_null(data);
+	memset(data + size, 'a', more - 1);
+	data[size + more - 1] = 0;
+	head = (const Elf64_Ehdr *)data;
+	secs = (Elf64_Shdr *)(data + head->e_shoff);
+	for (u32 i = 0; i < head->e_shnum; i++) {
+		if (secs[i].sh_type != SHT_SYMTAB)
+			continue;
+		secs[secs[i].sh_link].sh_offset = size;
+		secs[secs[i].sh_link].sh_size = more;
+	}
+	bpf_log_init(&log, 1, 0);
+	assert_int_equal(bpf_object_read(data, size + more, &log, &obj), -EINVAL);
+	assert_non_null(strstr(bpf_log_text(&log), "longer than 1023 bytes"));
+	bpf_log_free(&log);
+	free(data);
+}
+
 static void damaged_bytes_never_crash(void **state)
 {
 	static const u8 masks[] = {0xff, 0x01, 0x80};
@@ -613,6 +644,7 @@ int main(void)
 		cmocka_unit_test(license_may_be_missing),
 		cmocka_unit_test(examples_read),
 		cmocka_unit_test(cut_objects_are_refused),
+		cmocka_unit_test(a_name_has_a_longest),
 		cmocka_unit_test(damaged_bytes_never_crash),
 		cmocka_unit_test(damaged_words_never_crash),
 		cmocka_unit_test(any_alignment_will_do),
