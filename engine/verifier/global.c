@@ -94,37 +94,54 @@ static bool has_decl_tags(const struct btf *btf)
 	return false;
 }
 
-static bool calls_change_packet(struct bpf_verifier_env *env, const struct bpf_insn *insn, u32 i)
+static bool helper_changes_packet(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
 	const struct bpf_func_proto *proto;
-	int callee;
 
-	if (insn->code != (BPF_JMP | BPF_CALL) && !bpf_insn_is_pseudo_func(insn))
+	if (insn->code != (BPF_JMP | BPF_CALL) || insn->src_reg)
 		return false;
-	if (insn->src_reg == BPF_PSEUDO_CALL || bpf_insn_is_pseudo_func(insn)) {
-		callee = find_subprog(env, i + insn->imm + 1);
-		return callee >= 0 && env->global[callee].changes_pkt_data;
-	}
 	if (insn->imm == BPF_FUNC_tail_call)
 		return true;
 	return !get_helper_proto(env, insn->imm, &proto) && proto->changes_pkt_data;
 }
 
-/* By the text, as the functions are not walked at the call. */
-static void find_packet_changers(struct bpf_verifier_env *env)
+/*
+ * By the text, as the functions are not walked at the call. One look at the instructions finds who calls
+ * whom; the rest goes over functions.
+ */
+static int find_packet_changers(struct bpf_verifier_env *env)
 {
+	u32 cnt = env->subprog_cnt;
+	__do_free bool *calls = calloc(cnt, cnt); /* [caller * cnt + callee] */
 	bool changed = true;
 
-	while (changed) {
-		changed = false;
-		for (u32 i = 0; i < env->insn_cnt; i++) {
-			struct bpf_subprog_global *g = &env->global[env->subprog_of[i]];
+	if (!calls)
+		return -ENOMEM;
+	for (u32 i = 0; i < env->insn_cnt; i++) {
+		const struct bpf_insn *insn = &env->insns[i];
+		u32 caller = env->subprog_of[i];
+		int callee;
 
-			if (g->changes_pkt_data || !calls_change_packet(env, &env->insns[i], i))
-				continue;
-			g->changes_pkt_data = changed = true;
+		if (bpf_insn_is_pseudo_call(insn) || bpf_insn_is_pseudo_func(insn)) {
+			callee = find_subprog(env, i + insn->imm + 1);
+			if (callee >= 0)
+				calls[caller * cnt + callee] = true;
+		} else if (helper_changes_packet(env, insn)) {
+			env->global[caller].changes_pkt_data = true;
 		}
 	}
+	while (changed) {
+		changed = false;
+		for (u32 i = 0; i < cnt * cnt; i++) {
+			struct bpf_subprog_global *caller = &env->global[i / cnt];
+
+			if (!calls[i] || caller->changes_pkt_data ||
+			    !env->global[i % cnt].changes_pkt_data)
+				continue;
+			caller->changes_pkt_data = changed = true;
+		}
+	}
+	return 0;
 }
 
 int find_global_funcs(struct bpf_verifier_env *env)
@@ -148,9 +165,7 @@ int find_global_funcs(struct bpf_verifier_env *env)
 		env->subprogs[n].is_global = env->global[n].is_global;
 		some |= env->global[n].is_global;
 	}
-	if (some)
-		find_packet_changers(env);
-	return 0;
+	return some ? find_packet_changers(env) : 0;
 }
 
 /* ---- a call of one */
