@@ -197,6 +197,13 @@ static bool check_options(struct options *options, struct fuse_args *args)
 	}
 	if (root && !options->owner_only)
 		options->allow_other = 1;
+	return !fuse_opt_add_arg(args, "-odefault_permissions,fsname=ubpffs,subtype=ubpffs") &&
+	       (!options->allow_other || !fuse_opt_add_arg(args, "-oallow_other"));
+}
+
+/* Last, for it may make the directory that is above the state. */
+static bool choose_state(struct options *options)
+{
 	if (!options->state && options->plain[1] && options->plain[0][0] == '/')
 		options->state = strdup(options->plain[0]); /* mount DIR M -t fuse.ubpffs */
 	if (!options->state)
@@ -209,8 +216,25 @@ static bool check_options(struct options *options, struct fuse_args *args)
 			geteuid());
 		return false;
 	}
-	return !fuse_opt_add_arg(args, "-odefault_permissions,fsname=ubpffs,subtype=ubpffs") &&
-	       (!options->allow_other || !fuse_opt_add_arg(args, "-oallow_other"));
+	return true;
+}
+
+/* mount(8) gives a source first, which is the state's directory or any word. */
+static bool one_mount_point(const struct options *options)
+{
+	const char *source = options->plain[0];
+	struct stat st;
+
+	if (!options->plain[1] || source[0] != '/')
+		return true;
+	if (!options->state &&
+	    (stat(source, &st) < 0 || (st.st_uid == geteuid() && !(st.st_mode & 077))))
+		return true;
+	fprintf(stderr,
+		"ubpffs: one server has one mount point, and %s %s: say -o state=DIR for where "
+		"objects live\n",
+		source, options->state ? "is a second one" : "is no state directory of yours");
+	return false;
 }
 
 /* ---- from start to end */
@@ -236,17 +260,15 @@ static int root_node(void)
 	return fs_node_root(&root_ops, &root); /* kept for ever */
 }
 
-static int run_mounted(struct fuse_args *args, const char *mountpoint)
+static int run_mounted(struct fuse_session *se, const char *mountpoint)
 {
-	struct fuse_session *se =
-		fuse_session_new(args, &ubpffs_fuse_ops, sizeof(ubpffs_fuse_ops), NULL);
 	int ret = 1;
 
-	if (!se)
-		return 1;
 	if (!fuse_set_signal_handlers(se)) {
-		mount_clear_stale(mountpoint);
-		if (!fuse_session_mount(se, mountpoint)) {
+		int mounted = fuse_session_mount(se, mountpoint);
+
+		mount_claimed();
+		if (!mounted) {
 			passthrough_start(se);
 			daemon_ready();
 			ret = serve(se);
@@ -261,7 +283,6 @@ static int run_mounted(struct fuse_args *args, const char *mountpoint)
 		fuse_remove_signal_handlers(se);
 	}
 	fs_open_drop_all();
-	fuse_session_destroy(se);
 	return ret;
 }
 
@@ -290,7 +311,8 @@ static int enforce_rules(void)
 	return err;
 }
 
-static int run_server(struct fuse_args *args, const struct options *options, const char *mountpoint)
+static int run_server(struct fuse_session *se, const struct options *options,
+		      const char *mountpoint)
 {
 	char *why = NULL;
 	int err = tree_open(options->state, &why), ret = 1;
@@ -322,7 +344,7 @@ static int run_server(struct fuse_args *args, const struct options *options, con
 			strerror(-err));
 	} else if (!enforce_rules()) {
 		events_start();
-		ret = run_mounted(args, mountpoint);
+		ret = run_mounted(se, mountpoint);
 	}
 	events_stop();
 	enforce_stop();
@@ -358,7 +380,8 @@ int main(int argc, char **argv)
 	struct fuse_cmdline_opts cmdline = {0};
 	struct options options = {0};
 	struct fuse_args args;
-	char *mountpoint = NULL;
+	struct fuse_session *se = NULL;
+	char *mountpoint = NULL, *why = NULL;
 	int ret = 1;
 
 	drop_mount_helper_args(&argc, argv);
@@ -387,7 +410,16 @@ int main(int argc, char **argv)
 			options.plain[options.plain[1] ? 1 : 0]);
 		goto out;
 	}
-	if (!check_options(&options, &args))
+	if (!one_mount_point(&options) || !check_options(&options, &args))
+		goto out;
+	se = fuse_session_new(&args, &ubpffs_fuse_ops, sizeof(ubpffs_fuse_ops), NULL);
+	if (!se) /* it has said which option it does not know */
+		goto out;
+	if (mount_claim(mountpoint, &why)) {
+		fprintf(stderr, "ubpffs: %s\n", why ? why : mountpoint);
+		goto out;
+	}
+	if (!choose_state(&options))
 		goto out;
 	if (!cmdline.foreground && daemon_start() < 0)
 		goto out;
@@ -398,9 +430,13 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	raise_files();
-	ret = run_server(&args, &options, mountpoint);
+	ret = run_server(se, &options, mountpoint);
 	agent_stop();
 out:
+	mount_claimed();
+	if (se)
+		fuse_session_destroy(se);
+	free(why);
 	free(mountpoint);
 	free(cmdline.mountpoint);
 	free(options.state);

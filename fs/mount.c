@@ -4,13 +4,38 @@
 #include "fs/mount.h"
 #include "core/types.h"
 
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
-/* A server that was killed leaves a mount that answers ENOTCONN. Only one of ours is taken away. */
+/* "\040" is a space. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *p = text; *p; p++) {
+		unsigned int c;
+
+		if (*p == '\\' && sscanf(p + 1, "%3o", &c) == 1 && strlen(p) >= 4) {
+			*to++ = (char)c;
+			p += 3;
+		} else {
+			*to++ = *p;
+		}
+	}
+	*to = 0;
+}
+
+#define ASK_MS 2000 /* a server that hangs does not answer */
+
+/* Is what is on top there one of ours, dead or alive? mountinfo writes spaces and the like as \040. */
 static bool is_our_mount(const char *path)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -25,11 +50,60 @@ static bool is_our_mount(const char *path)
 		if (!type || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 ||
 		    sscanf(type, " - %4095s", rest) != 1)
 			continue;
+		unescape(where);
 		if (!strcmp(where, path)) /* the last one is on top */
 			ours = !strcmp(rest, "fuse.ubpffs");
 	}
 	fclose(f);
 	return ours;
+}
+
+struct answer {
+	int err; /* of statvfs(), which asks the server where stat() may be answered from a cache */
+	int pid; /* 0: not told */
+};
+
+static void ask(const char *path, struct answer *answer)
+{
+	char name[PATH_MAX + 16], line[128];
+	struct statvfs sv;
+	FILE *f;
+
+	answer->err = statvfs(path, &sv) ? errno : 0;
+	snprintf(name, sizeof(name), "%s/metrics", path);
+	f = answer->err ? NULL : fopen(name, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "pid: %d", &answer->pid) == 1)
+			break;
+}
+
+/* A child asks, for it may hang; it is not waited for then. */
+static struct answer ask_server(const char *path)
+{
+	struct answer answer = {.err = ETIMEDOUT}, got;
+	struct pollfd ready = {.events = POLLIN};
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return answer;
+	pid = fork();
+	if (!pid) {
+		got = (struct answer){0};
+		ask(path, &got);
+		_exit(write(fds[1], &got, sizeof(got)) != sizeof(got));
+	}
+	close(fds[1]);
+	ready.fd = fds[0];
+	if (pid > 0 && poll(&ready, 1, ASK_MS) == 1 &&
+	    read(fds[0], &got, sizeof(got)) == sizeof(got)) {
+		answer = got;
+		waitpid(pid, NULL, 0);
+	} else if (pid > 0) {
+		kill(pid, SIGKILL);
+	}
+	close(fds[0]);
+	return answer;
 }
 
 static void take_away(const char *path)
@@ -47,14 +121,69 @@ static void take_away(const char *path)
 		waitpid(pid, NULL, 0);
 }
 
-void mount_clear_stale(const char *path)
-{
-	struct statvfs sv; /* asks the server, where stat() may be answered from a cache */
+static int claim_fd = -1; /* of the directory that will be mounted on, locked */
 
-	if (!statvfs(path, &sv) || errno != ENOTCONN || !is_our_mount(path))
-		return;
-	fprintf(stderr, "ubpffs: %s: taking away the mount of a server that is gone\n", path);
-	take_away(path);
+static int refuse(char **why, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static int refuse(char **why, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	if (vasprintf(why, fmt, args) < 0)
+		*why = NULL;
+	va_end(args);
+	return -err;
+}
+
+/* Two that start at once have the same directory before them. Who may not open it locks nothing. */
+static int claim_dir(const char *path, char **why)
+{
+	claim_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (claim_fd < 0 && errno == ENOTDIR)
+		return refuse(why, ENOTDIR, "%s: not a directory, and a mount point is one", path);
+	if (claim_fd >= 0 && flock(claim_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return refuse(why, EBUSY, "%s: another server is being started there", path);
+	return 0;
+}
+
+int mount_claim(const char *path, char **why)
+{
+	struct answer answer;
+	int err;
+
+	*why = NULL;
+	for (int tries = 0; is_our_mount(path); tries++) {
+		answer = ask_server(path);
+		/* Mounts may lie on each other: take what is dead away one by one. */
+		if ((answer.err != ENOTCONN && answer.err != ECONNABORTED) || tries == 16) {
+			if (answer.pid)
+				return refuse(why, EBUSY,
+					      "%s: a ubpffs is mounted there already, process %d: "
+					      "fusermount3 -u %s ends it",
+					      path, answer.pid, path);
+			return refuse(
+				why, EBUSY,
+				"%s: a ubpffs is mounted there already: fusermount3 -u %s ends it",
+				path, path);
+		}
+		fprintf(stderr, "ubpffs: %s: taking away the mount of a server that is gone\n",
+			path);
+		take_away(path);
+	}
+	err = claim_dir(path, why);
+	if (!err && is_our_mount(path)) /* somebody was faster */
+		err = refuse(why, EBUSY, "%s: a ubpffs is mounted there already", path);
+	if (err)
+		mount_claimed();
+	return err;
+}
+
+void mount_claimed(void)
+{
+	if (claim_fd >= 0)
+		close(claim_fd);
+	claim_fd = -1;
 }
 
 /* realpath() of a dead mount fails: resolve the directory above it. */

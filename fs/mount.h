@@ -1,5 +1,5 @@
 /*
- * mount.h - the mount point, also after a server that was killed
+ * mount.h - the mount point: also after a server that was killed, and never over one that lives
  */
 #ifndef UBPFFS_FS_MOUNT_H
 #define UBPFFS_FS_MOUNT_H
@@ -7,7 +7,12 @@
 /* The absolute path, malloc()ed, also of a mount point whose server is dead; NULL: there is no such place. */
 char *mount_absolute_path(const char *path);
 
-/* A server that was killed leaves a mount that answers ENOTCONN: take it away, if it is one of ours. */
-void mount_clear_stale(const char *path);
+/*
+ * May this server mount there? A dead mount of ours (it answers ENOTCONN) is taken away. -ENOTDIR, -EBUSY: a server lives
+ * there, or is being started; *why says it, malloc()ed. The claim keeps others that start from mounting there,
+ * until mount_claimed() (the mount is there, or will not be).
+ */
+int mount_claim(const char *path, char **why);
+void mount_claimed(void);
 
 #endif

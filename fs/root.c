@@ -148,6 +148,7 @@ static int features_show(struct fs_node *node, struct fs_req *req, struct fs_tex
 
 static int metrics_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
+	fs_text_printf(out, "pid: %d\n", getpid());
 	fs_text_printf(out, "progs_live: %llu\n", (unsigned long long)bpf_prog_live_count());
 	fs_text_printf(out, "maps_live: %llu\n", (unsigned long long)bpf_map_live_count());
 	fs_text_printf(out, "nodes: %llu\n", (unsigned long long)fs_nodes_count());

@@ -80,7 +80,9 @@ def test_daemon(cold):
     r = run("-o", "state=" + cold.state, cold.path)
     assert r.returncode == 0, r.stderr
     assert cold.read("version")
-    again = run("-o", "state=" + cold.state, cold.path)
+    other = os.path.join(cold.base, "other")
+    os.mkdir(other)
+    again = run("-o", "state=" + cold.state, other)
     assert again.returncode != 0 and "another server" in again.stderr
     subprocess.run(["fusermount3", "-u", cold.path], check=True, timeout=WAIT)
     # The state is free when the server is gone.
@@ -141,6 +143,63 @@ def test_stale_mount_is_taken_over(m):
     assert e.value.errno == errno.ENOTCONN
     m.start()
     assert "count_ports" in m.names()[0]
+
+
+def test_a_live_mount_point_is_refused(m):
+    """Of the same state or another, by the path, a link, or a bind mount: the first server is named, and goes on."""
+    state = os.path.join(m.base, "second")
+    os.symlink(m.path, os.path.join(m.base, "link"))
+    points = [m.path, m.path + "/", os.path.join(m.base, "link")]
+    bind = os.path.join(m.base, "a bind")
+    os.mkdir(bind)
+    bound = os.geteuid() == 0 and subprocess.run(["mount", "--bind", m.path, bind]).returncode == 0
+    if bound:
+        points.append(bind)
+    try:
+        for point in points:
+            for s in state, m.state:
+                r = run("-o", "state=" + s, point)
+                assert r.returncode != 0 and "mounted there already" in r.stderr, r.stderr
+                assert "process %d:" % m.proc.pid in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+        assert not os.path.exists(state)
+        assert sum(" %s " % m.path in line for line in open("/proc/self/mountinfo")) == 1
+        m.sh("mkdir $M/still")
+    finally:
+        if bound:
+            detach(bind)
+
+
+def test_anothers_live_mount_is_refused(user_mount):
+    """Root may not even look into it."""
+    needs_root("meets another user's mount")
+    m = user_mount.start()
+    r = run("-o", "state=" + os.path.join(m.base, "second"), m.path)
+    assert r.returncode != 0 and "mounted there already" in r.stderr, r.stderr
+    m.sh("mkdir $M/still")
+
+
+def test_two_that_start_at_once(cold):
+    """One has the mount point, the others say so."""
+    servers = [subprocess.Popen([SERVER, "-o", "state=%s%d" % (cold.state, i), cold.path], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for i in range(4)]
+    codes = [p.wait(WAIT) for p in servers]
+    assert codes.count(0) == 1, codes
+    assert sum(" %s " % cold.path in line for line in open("/proc/self/mountinfo")) == 1
+    detach(cold.path)
+
+
+def test_bad_arguments_make_nothing(cold):
+    """One sentence each, before there is a state directory."""
+    file = os.path.join(cold.base, "file")
+    open(file, "w").close()
+    for args, says in [((file,), "not a directory"),
+                       (("-o", "nosuchoption", cold.path), "nosuchoption"),
+                       ((cold.base, cold.path), "one mount point"),
+                       ((cold.path, cold.path, cold.path), "too many arguments")]:
+        state = [] if "one mount" in says else ["-o", "state=" + cold.state]
+        r = run(*state, *args)
+        assert r.returncode != 0 and says in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+        assert not os.path.exists(cold.state) and not cold.mounted()
 
 
 def test_other_mounts_are_left_alone(cold):
