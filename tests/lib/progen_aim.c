@@ -395,7 +395,13 @@ static void packet_range(struct aim *a)
 	s32 off = (s32)rnd(g, 40);
 
 	emit(g, BPF_MOV64_REG(BPF_REG_1, number(a)));
-	narrow(a, BPF_REG_1);
+	if (rnd(g, 3)) {
+		narrow(a, BPF_REG_1);
+	} else { /* just to the end of some packets */
+		off = 4 + (s32)rnd(g, 32);
+		emit(g, BPF_MOV64_IMM(BPF_REG_1,
+				      PROGEN_PACKET + 16 * (s32)rnd(g, 2) - off - (1 << log2)));
+	}
 	emit(g, BPF_MOV64_REG(BPF_REG_2, BPF_REG_7));
 	emit(g, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_1));
 	emit(g, BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_6, SKB_DATA_END));
