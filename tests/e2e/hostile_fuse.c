@@ -36,6 +36,7 @@ static struct stat stat_of(fuse_ino_t ino)
 	return (struct stat){
 		.st_ino = ino,
 		.st_nlink = 1,
+		.st_size = ino == FILE_INO ? 4096 : 0, /* libelf reads no empty file */
 		.st_mode = ino == FILE_INO ? S_IFREG | 0666 : S_IFDIR | 0777,
 		.st_uid = getuid(),
 		.st_gid = getgid(),
