@@ -22,8 +22,18 @@ cat "$build/examples/profile.bpf.o" >"$M/progs/new"
 cat "$build/tests/progs/event_packets.bpf.o" >"$M/progs/new"
 
 stat_of() { sed -n "s/^$1: //p" "$M/events/b/stats"; }
-# CPU time of the server's threads in nanoseconds
-cpu() { cat /proc/"$server"/task/*/schedstat | awk '{n += $1} END {printf "%.0f", n}'; }
+# A process and all below it
+below() {
+	for p in "$@"; do
+		echo "$p"
+		below $(cat /proc/"$p"/task/*/children 2>/dev/null)
+	done
+}
+# CPU time of the server's threads, and of the processes that act for it, in nanoseconds
+cpu() {
+	for p in $(below "$server"); do cat /proc/"$p"/task/*/schedstat 2>/dev/null; done |
+		awk '{n += $1} END {printf "%.0f", n}'
+}
 
 # NAME UNWIND PROGRAM FREQ
 measure() {
