@@ -63,7 +63,7 @@ void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fus
 	if (open->node->ops->slow || fs_open_may_wait(open)) {
 		job = job_new(fuse, &req, open, JOB_READ);
 		if (!job) {
-			fuse_reply_err(fuse, ENOMEM);
+			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
 		} else {
 			job->size = size;
 			job->off = off;
@@ -109,7 +109,7 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 		if (!job || !job->buf) {
 			if (job)
 				job_free(job);
-			fuse_reply_err(fuse, ENOMEM);
+			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
 		} else {
 			memcpy(job->buf, buf, size);
 			job_start(job);
@@ -145,7 +145,7 @@ void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 		if (job)
 			job_start(job);
 		else
-			fuse_reply_err(fuse, ENOMEM);
+			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
 		fs_fuse_end(&req);
 		return;
 	}
@@ -220,7 +220,7 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 		if (!job || !job->buf) {
 			if (job)
 				job_free(job);
-			fuse_reply_err(fuse, ENOMEM);
+			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
 		} else {
 			memcpy(job->buf, in, in_len);
 			job->size = in_len;

@@ -2,6 +2,7 @@
  * job.c - jobs run, park in a waitq, and are woken (see job.h)
  */
 #include "fs/job.h"
+#include "fs/limits.h"
 #include "fs/metrics.h"
 #include "fs/pace.h"
 #include "core/run.h"
@@ -147,10 +148,19 @@ void fs_wake(struct fs_waitq *waitq)
 struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open,
 		       enum job_what what)
 {
-	struct fs_job *job = calloc(1, sizeof(*job));
+	struct fs_job *job;
 
-	if (!job)
+	/* A close or a release cannot be refused: files are bounded. */
+	if (what == JOB_FLUSH || what == JOB_RELEASE)
+		limits_charge_anyway(req->cred.uid, LIMIT_JOBS, 1);
+	else if ((errno = -limits_charge(req->cred.uid, LIMIT_JOBS, 1)))
 		return NULL;
+	job = calloc(1, sizeof(*job));
+	if (!job) {
+		limits_uncharge(req->cred.uid, LIMIT_JOBS, 1);
+		errno = ENOMEM;
+		return NULL;
+	}
 	job->work.run = job_run;
 	job->fuse = fuse;
 	job->req = *req;
@@ -168,6 +178,7 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 void job_free(struct fs_job *job)
 {
 	watch_remove(&job->watch);
+	limits_uncharge(job->req.cred.uid, LIMIT_JOBS, 1);
 	fs_node_put(job->req.node);
 	free(job->buf);
 	free(job);

@@ -42,7 +42,7 @@ struct fs_poller {
 	struct fuse_pollhandle *ph;
 };
 
-/* Takes a copy of the request and its own node reference. NULL: out of memory. */
+/* Takes a copy of the request and its own node reference. NULL and errno: ENOMEM, EDQUOT. */
 struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open,
 		       enum job_what what);
 void job_free(struct fs_job *job);

@@ -217,6 +217,32 @@ def test_open_files(m):
     m.sh("cat $M/version", user=USER)
 
 
+WAIT_FOR_ONE = """
+import os, sys
+os.read(os.open(sys.argv[1] + "/.trace_pipe", os.O_RDONLY), 100)
+"""
+
+
+def test_jobs(m):
+    """Readers that wait are requests, too; a close is never refused."""
+    needs_root("acts as two users")
+    limit(m, USER, "jobs", 3)
+    waiting = [subprocess.Popen([sys.executable, "-c", WAIT_FOR_ONE, m.path], **as_user(USER)) for _ in range(3)]
+    try:
+        wait_for(lambda: used(m, USER)["jobs"] == 3, "the readers")
+        m.fails("cat $M/.trace_pipe", "Disk quota exceeded", user=USER)
+        m.fails("cat $P/count_ports.bpf.o > $M/progs/new", "Disk quota exceeded", user=USER)
+        m.sh("cat $P/count_ports.bpf.o > $M/progs/new; cat $M/version", user=OTHER)
+    finally:
+        for p in waiting:
+            p.kill()
+            p.wait()
+    wait_for(lambda: not used(m, USER)["jobs"], "the readers to end")
+    m.sh("rm -r $M/progs/*/", user=OTHER)
+    m.load("count_ports", user=USER)
+    wait_for(lambda: not used(m, USER)["jobs"], "the load to end")
+
+
 def test_sources(m):
     needs_root("acts as two users")
     limit(m, USER, "sources", 1)
