@@ -202,13 +202,18 @@ static int atomic(struct run *run, const struct bpf_insn *insn)
 	struct val dst = run->r[insn->dst_reg], *src = &run->r[insn->src_reg];
 	u32 size = bpf_size_to_bytes(insn->code);
 	u64 addr = dst.v + (u64)(s64)insn->off, mask = size == 8 ? ~0ULL : 0xffffffff, old, new;
+	u32 *slot, origin = NUMBER;
 	int err;
 
 	if (src->origin == NOTHING)
 		return shadow_fault(run, "R%d was never written", insn->src_reg);
 	err = shadow_check(run, dst, insn->off, size, false);
-	if (!err)
-		err = shadow_check(run, dst, insn->off, size, true);
+	if (err)
+		return err;
+	slot = spill_slot(run, dst, insn->off, size);
+	if (slot) /* what was there comes back, a pointer too */
+		origin = *slot;
+	err = shadow_check(run, dst, insn->off, size, true);
 	if (err)
 		return err;
 	old = new = get(addr, size);
@@ -230,9 +235,9 @@ static int atomic(struct run *run, const struct bpf_insn *insn)
 			new = src->v;
 	}
 	if (insn->imm == BPF_CMPXCHG)
-		run->r[0] = (struct val){old, NUMBER};
+		run->r[0] = (struct val){old, origin};
 	else if (insn->imm & BPF_FETCH)
-		*src = (struct val){old, NUMBER};
+		*src = (struct val){old, origin};
 	put(addr, new, size);
 	return 0;
 }
