@@ -95,7 +95,6 @@ static void fix_func(struct obj_reader *r, struct btf_type *t)
 int obj_read_btf(struct obj_reader *r)
 {
 	const struct elf_sec *sec = &r->secs[r->btf_sec];
-	u32 datasecs = 0;
 	int err;
 
 	if (!r->btf_sec)
@@ -106,25 +105,30 @@ int obj_read_btf(struct obj_reader *r)
 	err = bpf_btf_new(sec->data, sec->size, &r->out->btf);
 	if (err)
 		return obj_fail(r, err, "BTF: .BTF is malformed");
+	r->datasecs = calloc(r->sec_cnt + 1, sizeof(*r->datasecs));
+	if (!r->datasecs)
+		return -ENOMEM;
 	for (u32 id = 1; !err && id < btf__type_cnt(r->out->btf->btf); id++) {
 		struct btf_type *t = type_of(r, id);
 
-		if (btf_is_datasec(t) && datasecs++ > r->sec_cnt)
-			err = obj_fail(r, -EINVAL, "BTF: more data sections than the object has");
-		else if (btf_is_datasec(t))
-			err = fix_datasec(r, t);
-		else if (btf_is_func(t))
+		if (btf_is_func(t))
 			fix_func(r, t);
+		if (!btf_is_datasec(t))
+			continue;
+		if (r->datasec_cnt > r->sec_cnt)
+			return obj_fail(r, -EINVAL, "BTF: more data sections than the object has");
+		r->datasecs[r->datasec_cnt++] = id;
+		err = fix_datasec(r, t);
 	}
 	return err;
 }
 
 u32 obj_btf_datasec(const struct obj_reader *r, const char *name)
 {
-	int id = r->out->btf ? btf__find_by_name_kind(r->out->btf->btf, name, BTF_KIND_DATASEC)
-			     : -ENOENT;
-
-	return id > 0 ? id : 0;
+	for (u32 i = 0; i < r->datasec_cnt; i++)
+		if (!strcmp(type_name(r, type_of(r, r->datasecs[i])), name))
+			return r->datasecs[i];
+	return 0;
 }
 
 /* ---- externs */

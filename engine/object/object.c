@@ -27,6 +27,7 @@ static int read_object(struct obj_reader *r, const void *data, size_t len)
 static void reader_free(struct obj_reader *r)
 {
 	obj_free_elf(r);
+	free(r->datasecs);
 	free(r->func_info);
 	free(r->line_info);
 	free(r->funcs);

@@ -84,6 +84,8 @@ struct obj_reader {
 	u32 sym_by_name_cnt;
 
 	u32 btf_sec, btf_ext_sec; /* 0: none */
+	u32 *datasecs; /* ids of the BTF's data sections */
+	u32 datasec_cnt;
 	struct ext_block *func_info, *line_info; /* indexed by section; NULL: none at all */
 
 	struct elf_func *funcs; /* sorted by section, then start */
