@@ -444,7 +444,8 @@ int agent_spawn(const struct agent_cred *cred, enum agent_service service, const
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
 		return -errno;
 	for (u32 i = 0; i < 2; i++) /* messages are larger than some systems' default */
-		setsockopt(sock[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		if (setsockopt(sock[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)))
+			setsockopt(sock[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	/* Never waits: the agent only forks. */
 	ret = send_message(agent_sock, iov, ARRAY_SIZE(iov), sock[1], MSG_DONTWAIT);
 	if (ret >= 0 && fcntl(sock[0], F_SETFL, O_NONBLOCK))

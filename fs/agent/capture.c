@@ -9,7 +9,7 @@
 #include "fs/agent/capture.h"
 #include "fs/agent/pcap_filter.h"
 
-#define READ_SIZE 65536
+#define READ_SIZE 131072
 
 static struct {
 	int sock, file;
@@ -84,6 +84,7 @@ static void read_packets(pcap_t *pcap)
 void capture_service(int sock, const void *arg, size_t len)
 {
 	const char *path = arg, *filter = path + strnlen(path, len) + 1;
+	static char buf[READ_SIZE]; /* libc chooses the size of one of its own */
 	char why[AGENT_WHY_MAX] = "", error[PCAP_ERRBUF_SIZE] = "";
 	FILE *f;
 	pcap_t *pcap;
@@ -99,7 +100,7 @@ void capture_service(int sock, const void *arg, size_t len)
 		return;
 	}
 	f = fopencookie(NULL, "r", (cookie_io_functions_t){.read = read_file});
-	if (!f || setvbuf(f, NULL, _IOFBF, READ_SIZE)) {
+	if (!f || setvbuf(f, buf, _IOFBF, sizeof(buf))) {
 		agent_report(sock, -ENOMEM, NULL);
 		return;
 	}
