@@ -248,7 +248,8 @@ static int map_ring(struct source *src, struct perf *perf, int fd)
 	u32 pages;
 	void *p = MAP_FAILED;
 
-	for (pages = RING_PAGES; pages && p == MAP_FAILED; pages /= 2) {
+	for (pages = perf->unwind ? 4 * RING_PAGES : RING_PAGES; pages && p == MAP_FAILED;
+	     pages /= 2) {
 		p = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (p != MAP_FAILED)
 			break;
@@ -555,7 +556,7 @@ static void record_sample(struct source *src, struct perf *perf, const void *bod
 		source_count(src, errors, 1);
 		return;
 	}
-	if (perf->nr_taken == STACKS_WINDOW)
+	while (perf->nr_taken >= (what & STACK_BUILD_IDS ? STACKS_WINDOW_IDS : STACKS_WINDOW))
 		run_answered(src, perf);
 	t = &perf->taken[(perf->first + perf->nr_taken) % STACKS_WINDOW];
 	fill_sample(perf, &sample, t);

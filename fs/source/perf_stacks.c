@@ -1,6 +1,7 @@
 /*
  * perf_stacks.c - see perf_stacks.h
  */
+#include <sys/socket.h>
 #include <time.h>
 #include "fs/source/perf_stacks.h"
 
@@ -83,6 +84,7 @@ static void failed(struct perf_stacks *s, int err)
 
 static int begin(struct perf_stacks *s)
 {
+	const int room = STACKS_WINDOW / STACK_BATCH * 2 * (int)STACK_MSG_MAX;
 	char why[AGENT_WHY_MAX];
 	int err;
 
@@ -91,6 +93,8 @@ static int begin(struct perf_stacks *s)
 	if (now_ms() < s->next)
 		return -EAGAIN;
 	s->sock = source_agent(s->src, AGENT_STACKS, NULL, 0);
+	if (s->sock >= 0) /* as many asks as there may be; a server that is not root has less */
+		setsockopt(s->sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
 	err = s->sock < 0
 		      ? s->sock
 		      : agent_status(s->sock, s->src->stop_fd, STACKS_TIMEOUT_MS, why, sizeof(why));

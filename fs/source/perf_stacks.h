@@ -19,7 +19,9 @@
 #include "fs/source/source.h"
 
 #define STACKS_TIMEOUT_MS 5000
-#define STACKS_WINDOW	  (3 * STACK_BATCH) /* asks without an answer; fits in a socket's buffers */
+/* Asks without an answer: where processes wait for a CPU, the more the better. The answers fit in a socket's buffers. */
+#define STACKS_WINDOW	  (8 * STACK_BATCH)
+#define STACKS_WINDOW_IDS (3 * STACK_BATCH) /* with build ids */
 
 struct perf_stacks;
 
