@@ -57,7 +57,8 @@ static void log_append(struct bpf_log *log, const char *text, size_t len)
 	}
 	if (!log->buf)
 		return;
-	memcpy(log->buf + log->len, text, len);
+	if (len)
+		memcpy(log->buf + log->len, text, len);
 	log->len += len;
 	log->buf[log->len] = 0;
 }

@@ -97,7 +97,7 @@ static int array_open(struct bpf_map *map)
 {
 	int err = array_attach(map);
 
-	if (!err && map->spin_lock_off >= 0 && !map->arena->was_clean)
+	if (!err && map->spin_lock_off >= 0)
 		array_reset_locks(map);
 	return err;
 }

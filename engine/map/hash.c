@@ -148,11 +148,12 @@ static int htab_recover(struct bpf_htab *htab)
 	return spares_fill(htab);
 }
 
+/* Also after an ordered end: a link that was damaged since would be followed by every lookup. */
 static int htab_map_open(struct bpf_map *map)
 {
 	int err = htab_attach(bpf_htab(map));
 
-	return err || map->arena->was_clean ? err : htab_recover(bpf_htab(map));
+	return err ? err : htab_recover(bpf_htab(map));
 }
 
 HTAB_GEN_LOOKUP(htab_map, lookup)

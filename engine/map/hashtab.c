@@ -395,9 +395,30 @@ void htab_map_free(struct bpf_map *map)
 
 /* ---- recovery */
 
+/* Also pages that nobody marked as used: what is there, a lock perhaps, damage has put there. */
+static void buckets_clear_stray(struct bpf_htab *htab)
+{
+	const struct bpf_arena *arena = htab->map.arena;
+	off_t base = (const char *)htab->buckets - (const char *)arena->header;
+	off_t end = base + ((off_t)htab->mask + 1) * (off_t)sizeof(u64), at = base, hole;
+
+	while (arena->index_fd >= 0 && at < end) {
+		at = lseek(arena->index_fd, at, SEEK_DATA);
+		hole = at < 0 ? -1 : lseek(arena->index_fd, at, SEEK_HOLE);
+		if (at < 0 || hole < 0)
+			return; /* no more data, or the filesystem cannot tell */
+		hole = min(hole, end);
+		if (at < hole)
+			memset((char *)arena->header + at, 0, (size_t)(hole - at));
+		at = hole;
+	}
+}
+
 static void buckets_clear(struct bpf_htab *htab)
 {
 	u32 n_buckets = htab->mask + 1, page = 1u << HTAB_USED_SHIFT;
+
+	buckets_clear_stray(htab);
 
 	for (u32 b = 0; (b = htab_bucket_next_used(htab, b)) < n_buckets; b += page)
 		memset(&htab->buckets[b], 0, min(page, n_buckets - b) * sizeof(u64));

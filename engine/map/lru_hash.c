@@ -424,7 +424,8 @@ static int htab_lru_map_open(struct bpf_map *map)
 	struct bpf_htab *htab = bpf_htab(map);
 	int err = lru_attach(htab);
 
-	if (!err && !map->arena->was_clean)
+	/* Also after an ordered end, as hash does. */
+	if (!err)
 		err = lru_recover(htab);
 	if (err)
 		htab_map_free(map);

@@ -547,7 +547,8 @@ int bpf_map_iter_next(struct bpf_map_iter *it, void *key, void *value)
 			return ret;
 		it->nr = (u32)ret;
 	}
-	memcpy(key, bpf_map_iter_key(it, it->next), map->key_size);
+	if (map->key_size)
+		memcpy(key, bpf_map_iter_key(it, it->next), map->key_size);
 	if (!it->keys_only && value)
 		memcpy(value, bpf_map_iter_value(it, it->next), bpf_map_value_size(map));
 	it->next++;

@@ -152,7 +152,7 @@ static int stackmap_open(struct bpf_map *map)
 	struct bpf_stack_map *sm = stackmap_of(map);
 	int err = stackmap_attach(map);
 
-	if (!err && !map->arena->was_clean)
+	if (!err) /* also after an ordered end: what is in the file may be damaged */
 		err = stackmap_recover(sm);
 	if (!err)
 		bpf_map_set_entries(map, count_entries(sm));

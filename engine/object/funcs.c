@@ -111,7 +111,8 @@ int obj_read_funcs(struct obj_reader *r)
 			err = add_func(r, i);
 	if (err)
 		return err;
-	qsort(r->funcs, r->func_cnt, sizeof(*r->funcs), cmp_func);
+	if (r->func_cnt)
+		qsort(r->funcs, r->func_cnt, sizeof(*r->funcs), cmp_func);
 	/* A static function beside the programs of a SEC() is one of their subprograms. */
 	for (u32 i = 0; !err && i < r->func_cnt; i++)
 		if (r->secs[r->funcs[i].sec].kind == SEC_CODE &&

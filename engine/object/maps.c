@@ -468,10 +468,11 @@ static int add_data_map(struct obj_reader *r, u32 i)
 	sec->map = r->out->map_cnt - 1;
 	if (sec->kind == SEC_BSS)
 		return 0;
-	map->init = malloc(sec->size);
+	map->init = malloc(max(sec->size, (typeof(sec->size))1));
 	if (!map->init)
 		return -ENOMEM;
-	memcpy(map->init, sec->data, sec->size);
+	if (sec->size)
+		memcpy(map->init, sec->data, sec->size);
 	return 0;
 }
 
