@@ -441,6 +441,13 @@ static int level_push(struct level **levels, size_t *n, int fd, bool hidden)
 	return err;
 }
 
+/* What is in M/progs, M/maps, M/events and M/limits has only files of ours in it. */
+static bool is_flat(const char *name)
+{
+	return !strcmp(name, "progs") || !strcmp(name, "maps") || !strcmp(name, "events") ||
+	       !strcmp(name, "limits");
+}
+
 /* One directory is open at a time, whatever the depth. */
 static int step_to(int *fd, const char *name)
 {
@@ -479,6 +486,8 @@ int tree_charge(void)
 		if (S_ISREG(st.st_mode))
 			continue;
 		limits_charge_anyway(st.st_uid, LIMIT_NAMES, 1);
+		if (n == 2 && is_flat(levels[0].names.v[levels[0].next - 1].name))
+			continue;
 		/* What its owner closed to himself is closed to a server that is not root; that owner has no limit. */
 		if (S_ISDIR(st.st_mode) && (tree.may_chown || (st.st_mode & 0500) == 0500)) {
 			bool hidden = at->hidden && (n > 1 || strcmp(name, "cgroup"));
