@@ -1,15 +1,18 @@
 /*
  * event_def.h - what the state tree keeps of an event source, in the source's directory
  *
- *	.def	the attributes, lines `name: value`; a directory without it was given up (rm -r) and reads as empty
+ *	.def	the attributes, lines `name: value`; a directory without it was given up (rm -r) and
+ *	reads as empty
  *	.attach	a hard link of the program's object: the attachment keeps the program
  *	.ended	the source has seen all its events: a restarted server does not start it again
- *	.since	when the sampled process began, so that another one of that number is not sampled after a restart
+ *	.since	when the sampled process began, so that another one of that number is not sampled
+ *	after a restart
  *
- * All of it is on disk, and nothing is kept in memory. Every function takes the directory's descriptor (O_PATH will
- * do). Locks: who changes the definition, or reads it to decide, holds event_run_lock(); the functions that change a
- * name a client could see need tree_wrlock too, or the time before the mount. The rest may be called by anyone,
- * event_ended_set() also by a source's thread.
+ * All of it is on disk, and nothing is kept in memory. Every function takes the directory's
+ * descriptor (O_PATH will do). Locks: who changes the definition, or reads it to decide, holds
+ * event_run_lock(); the functions that change a name a client could see need tree_wrlock too, or
+ * the time before the mount. The rest may be called by anyone, event_ended_set() also by a source's
+ * thread.
  */
 #ifndef UBPFFS_FS_EVENT_DEF_H
 #define UBPFFS_FS_EVENT_DEF_H
@@ -39,8 +42,9 @@ void event_ended_set(int dirfd);
 bool event_ended_clear(int dirfd); /* was it set? */
 
 /*
- * Note when the source's process began (0: it has none); and is the definition's still that one (1, 0, -errno)? Without a
- * process it is. Asking waits for a process of the agent, a short time: before the mount is there.
+ * Note when the source's process began (0: it has none); and is the definition's still that one (1,
+ * 0, -errno)? Without a process it is. Asking waits for a process of the agent, a short time:
+ * before the mount is there.
  */
 void event_since_set(int dirfd, u64 began);
 int event_since_same(int dirfd, const struct source_def *def);

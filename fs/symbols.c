@@ -1,15 +1,16 @@
 /*
  * symbols.c - see symbols.h
  *
- * `echo PID > symbols` reads the functions of that process as it is now, with the rights of who opened the file; from
- * then on the map's stacks are shown with names, also when the process has ended. `off` ends it. It is not kept over a
- * restart of the server.
+ * `echo PID > symbols` reads the functions of that process as it is now, with the rights of who
+ * opened the file; from then on the map's stacks are shown with names, also when the process has
+ * ended. `off` ends it. It is not kept over a restart of the server.
  *
- * A process of the agent reads them (agent/symbols.c). The write is answered later, by a thread of its own that holds no lock:
- * when the table is there, after SYMBOLS_MS, or when its caller is interrupted.
+ * A process of the agent reads them (agent/symbols.c). The write is answered later, by a thread of
+ * its own that holds no lock: when the table is there, after SYMBOLS_MS, or when its caller is
+ * interrupted.
  *
- * The tables are bounded: a user's by bytes, all by number. The one set longest ago makes room: of that user, or of the
- * user who has most.
+ * The tables are bounded: a user's by bytes, all by number. The one set longest ago makes room: of
+ * that user, or of the user who has most.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -424,7 +425,7 @@ const struct fs_node_ops symbols_ops = {
 	.name = "symbols",
 	.type = S_IFREG,
 	.slow = true,
-	.fresh = true, /* the kernel lets one writer of a node in at a time, and the next cannot be killed */
+	.fresh = true, /* writers of one node take turns, and who waits cannot be killed */
 	.open = symbols_open,
 	.show = symbols_show,
 	.write = symbols_write,

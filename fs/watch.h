@@ -2,8 +2,8 @@
  * watch.h - requests that may be cancelled, for as long as they live
  *
  * An interrupt does not say whether its signal kills, and some kinds stop for a killed caller only
- * (ops->cancel_on_kill_only): a thread looks now and then at the callers of the interrupted ones. When the server
- * stops, all are cancelled.
+ * (ops->cancel_on_kill_only): a thread looks now and then at the callers of the interrupted ones.
+ * When the server stops, all are cancelled.
  */
 #ifndef UBPFFS_FS_WATCH_H
 #define UBPFFS_FS_WATCH_H
@@ -18,11 +18,15 @@ struct watch { /* watch.c's */
 	bool interrupted;
 };
 
-/* cancelled() is called when fs_cancelled() has become true, under the lock of watch_remove(); or it is NULL. */
+/*
+ * cancelled() is called when fs_cancelled() has become true, under the lock of watch_remove(); or
+ * it is NULL.
+ */
 void watch_born(struct watch *w, struct fs_req *req, void (*cancelled)(struct watch *w));
 /*
- * Before the request is answered: as long as it is not, its caller's /proc is read safely, for the caller holds its own
- * memory (agent/process.h). cancelled() is not called any more. Again is nothing.
+ * Before the request is answered: as long as it is not, its caller's /proc is read safely, for the
+ * caller holds its own memory (agent/process.h). cancelled() is not called any more. Again is
+ * nothing.
  */
 void watch_remove(struct watch *w);
 /* The handler sees fs_cancelled(). */

@@ -1,8 +1,9 @@
 /*
  * build_id.c - which file, and where in it, an address of a process is (see sample.h)
  *
- * This process's own mappings are read from /proc/self/maps and kept with their files' build ids for a second, under one
- * lock, which is held while /proc is read: programs that ask for build ids are profilers, and wait.
+ * This process's own mappings are read from /proc/self/maps and kept with their files' build ids
+ * for a second, under one lock, which is held while /proc is read: programs that ask for build ids
+ * are profilers, and wait.
  */
 #include <elfutils/libdwelf.h>
 #include <fcntl.h>

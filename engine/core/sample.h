@@ -1,9 +1,9 @@
 /*
  * sample.h - the event that a program runs for: its stacks and its task
  *
- * An event source fills a bpf_sample and names it in bpf_this.sample for the time of the run; the helpers that ask about
- * stacks and the current task read it there. Without one they speak of this process: the user stack is the
- * caller's own, by frame pointers, and there is no kernel stack.
+ * An event source fills a bpf_sample and names it in bpf_this.sample for the time of the run; the
+ * helpers that ask about stacks and the current task read it there. Without one they speak of this
+ * process: the user stack is the caller's own, by frame pointers, and there is no kernel stack.
  */
 #ifndef UBPFFS_CORE_SAMPLE_H
 #define UBPFFS_CORE_SAMPLE_H
@@ -28,24 +28,25 @@ struct bpf_sample {
 /*
  * bpf_stack_ips - the stack that a program sees
  *
- * Up to `max` return addresses, innermost first, into ips. Returns how many, or -EFAULT when there is no such
- * stack. ips needs room for `max`.
+ * Up to `max` return addresses, innermost first, into ips. Returns how many, or -EFAULT when there
+ * is no such stack. ips needs room for `max`.
  */
 int bpf_stack_ips(bool user, u64 *ips, u32 max);
 
 /*
  * The frame at which this process's own user stack begins: an entry of the library sets it to
- * __builtin_frame_address(0), so that frames of the engine are not shown. Nested entries restore it.
+ * __builtin_frame_address(0), so that frames of the engine are not shown. Nested entries restore
+ * it.
  */
 extern __thread void *bpf_user_frame;
 
 /*
  * bpf_stack_build_ids - the same stack as build ids and file offsets
  *
- * What bpf_stack_ips() gave, from the address number `skip` on. out[i].status is BPF_STACK_BUILD_ID_VALID, or
- * BPF_STACK_BUILD_ID_IP with the address itself when the file has no build id or is not to be found. A sample's are what
- * its source found out before the run (a program with prog->wants_build_ids): a program that runs opens no files of
- * another process.
+ * What bpf_stack_ips() gave, from the address number `skip` on. out[i].status is
+ * BPF_STACK_BUILD_ID_VALID, or BPF_STACK_BUILD_ID_IP with the address itself when the file has no
+ * build id or is not to be found. A sample's are what its source found out before the run (a
+ * program with prog->wants_build_ids): a program that runs opens no files of another process.
  */
 void bpf_stack_build_ids(const u64 *ips, u32 skip, u32 nr, struct bpf_stack_build_id *out);
 

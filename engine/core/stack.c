@@ -1,8 +1,9 @@
 /*
  * stack.c - walking stacks, and bpf_get_stack() (see sample.h)
  *
- * The own stack is walked by frame pointers: [fp] is the caller's frame, [fp + 8] the return address. Code without
- * frame pointers leaves anything there, so a frame is followed only upwards and inside this thread's stack.
+ * The own stack is walked by frame pointers: [fp] is the caller's frame, [fp + 8] the return
+ * address. Code without frame pointers leaves anything there, so a frame is followed only upwards
+ * and inside this thread's stack.
  */
 #include <pthread.h>
 #include "core/func.h"
@@ -82,7 +83,10 @@ void bpf_stack_build_ids(const u64 *ips, u32 skip, u32 nr, struct bpf_stack_buil
 	}
 }
 
-/* bpf_get_stack(ctx, buf, size, flags): bytes written; the rest of buf, or on failure all of it, becomes zero. */
+/*
+ * bpf_get_stack(ctx, buf, size, flags): bytes written; the rest of buf, or on failure all of it,
+ * becomes zero.
+ */
 static s64 get_stack(char *buf, u32 size, u64 flags)
 {
 	u32 skip = flags & BPF_F_SKIP_FIELD_MASK, elem, nr;

@@ -1,7 +1,8 @@
 /*
  * mapped.c - see mapped.h
  *
- * The path is looked up without opening the file; what was found is opened by its descriptor, so it is what was looked at.
+ * The path is looked up without opening the file; what was found is opened by its descriptor, so it
+ * is what was looked at.
  */
 #include <fcntl.h>
 #include <linux/openat2.h>

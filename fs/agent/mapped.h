@@ -7,14 +7,14 @@
 #include <sys/types.h>
 
 /*
- * `proc` is the process's directory in /proc, opened once: a number that becomes another process's gives errors and not that
- * one's files. -errno.
+ * `proc` is the process's directory in /proc, opened once: a number that becomes another process's
+ * gives errors and not that one's files. -errno.
  */
 int mapped_proc(pid_t pid);
 
 /*
- * The file of that path in the process's own root, links in it included, whatever /proc/PID/maps says. Nothing but a
- * regular file is ever opened, so nothing of a device or FIFO happens. -errno.
+ * The file of that path in the process's own root, links in it included, whatever /proc/PID/maps
+ * says. Nothing but a regular file is ever opened, so nothing of a device or FIFO happens. -errno.
  */
 int mapped_open(int proc, const char *path);
 

@@ -1,11 +1,12 @@
 /*
  * stack_msg.h - what goes to and from the service that reads stacks (stacks.c)
  *
- * A message holds some asks, or some answers in the order of the asks. An answer is an error, or the addresses of the stack,
- * and with STACK_BUILD_IDS a build id for each.
+ * A message holds some asks, or some answers in the order of the asks. An answer is an error, or
+ * the addresses of the stack, and with STACK_BUILD_IDS a build id for each.
  *
  * Guarantees
- *   A. Whatever the bytes are, nothing outside of them is read, and an answer has at most BPF_MAX_STACK_DEPTH addresses.
+ *   A. Whatever the bytes are, nothing outside of them is read, and an answer has at most
+ *      BPF_MAX_STACK_DEPTH addresses.
  *   B. What was put is what is taken.
  * Pure functions. Tests: tests/unit/test_stack_msg.c
  */
@@ -48,7 +49,10 @@ struct stack_msg {
 /* False: there is no room. */
 bool stack_msg_put_ask(struct stack_msg *msg, const struct stack_ask *ask);
 bool stack_msg_put_answer(struct stack_msg *msg, const struct stack_answer *answer);
-/* False: there is no more, or it is damaged (then msg->at is not msg->len). Pointers lead into the message. */
+/*
+ * False: there is no more, or it is damaged (then msg->at is not msg->len). Pointers lead into the
+ * message.
+ */
 bool stack_msg_take_ask(struct stack_msg *msg, struct stack_ask *ask);
 bool stack_msg_take_answer(struct stack_msg *msg, struct stack_answer *answer);
 

@@ -1,11 +1,11 @@
 /*
  * stacks.c - the service that reads stacks for one source of samples (stack_msg.h)
  *
- * It has the rights of the source's owner: the kernel decides whose files it may read. When it hangs or ends, the source
- * has no stacks of that process, and nothing else happens.
+ * It has the rights of the source's owner: the kernel decides whose files it may read. When it
+ * hangs or ends, the source has no stacks of that process, and nothing else happens.
  *
- * Answers are kept together and sent when all asks of a message are answered, or before the first ask about another
- * process: so the server knows by what is missing which process it is that hangs.
+ * Answers are kept together and sent when all asks of a message are answered, or before the first
+ * ask about another process: so the server knows by what is missing which process it is that hangs.
  */
 #include <stdio.h>
 #include "fs/agent/stack_msg.h"

@@ -240,7 +240,10 @@ static int read_process(pid_t pid)
 
 /* ---- the kernel */
 
-/* One file that is all of the upper half. To whom the kernel does not show its addresses they are zero. */
+/*
+ * One file that is all of the upper half. To whom the kernel does not show its addresses they are
+ * zero.
+ */
 static int read_kernel(bool only_look)
 {
 	const struct symtab_map map = {1ULL << 63, ~0ULL, 1ULL << 63, 0};

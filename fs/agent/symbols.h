@@ -1,8 +1,9 @@
 /*
- * symbols.h - what goes to and from the service that reads the symbols of a process, or of the kernel
+ * symbols.h - what goes to and from the service that reads the symbols of a process, or of the
+ * kernel
  *
- * Its process has the rights of whoever asked. The answer is a status, the length of a symtab's block (u64,
- * agent/symtab.h), and the block in messages of up to SYMBOLS_CHUNK bytes.
+ * Its process has the rights of whoever asked. The answer is a status, the length of a symtab's
+ * block (u64, agent/symtab.h), and the block in messages of up to SYMBOLS_CHUNK bytes.
  */
 #ifndef UBPFFS_FS_AGENT_SYMBOLS_H
 #define UBPFFS_FS_AGENT_SYMBOLS_H
@@ -12,7 +13,7 @@
 #define SYMBOLS_CHUNK 65536
 
 struct symbols_ask {
-	s32 pid; /* 0: the kernel. Its table has no symbols when this user may not see its addresses */
+	s32 pid; /* 0: the kernel; no symbols: this user may not see its addresses */
 	u32 only_look; /* the kernel: one symbol is enough */
 };
 

@@ -1,7 +1,8 @@
 /*
  * symtab.c - see symtab.h
  *
- * An address becomes an offset in a file by the mapping, and an address of the file by its program headers.
+ * An address becomes an offset in a file by the mapping, and an address of the file by its program
+ * headers.
  */
 #include "fs/agent/symtab.h"
 

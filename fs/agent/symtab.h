@@ -1,15 +1,16 @@
 /*
  * symtab.h - functions by address: the table of a process, or of the kernel
  *
- * A table is one block of bytes (struct symtab_header and what follows it), made by a child that has the rights of
- * whoever asked (agent/symbols.c) and sent to the server. The child has read hostile files, so the server
- * believes nothing: symtab_new() checks every count, index and order before anybody looks something up.
+ * A table is one block of bytes (struct symtab_header and what follows it), made by a child that
+ * has the rights of whoever asked (agent/symbols.c) and sent to the server. The child has read
+ * hostile files, so the server believes nothing: symtab_new() checks every count, index and order
+ * before anybody looks something up.
  *
  * Guarantees
- *   A. What symtab_new() takes is safe to search with any address: no index leads out of the block, every name ends
- *      in it.
- *   B. Mappings ascend and do not overlap; the symbols of a file ascend, one an address. A search takes logarithmic
- *      time, a check linear time, whatever the block holds.
+ *   A. What symtab_new() takes is safe to search with any address: no index leads out of the block,
+ *      every name ends in it.
+ *   B. Mappings ascend and do not overlap; the symbols of a file ascend, one an address. A search
+ *      takes logarithmic time, a check linear time, whatever the block holds.
  *   C. Names are printable: a control character was made a `?`, so that a name cannot make lines.
  *   D. A table is constant once made: any number of threads may look up.
  * Pure functions. Tests: tests/unit/test_symtab.c names each case by its letter.

@@ -1,9 +1,9 @@
 /*
  * unwind.c - see unwind.h
  *
- * A few processes are kept open (a Dwfl each: its modules and their frame tables); the one used longest ago goes. The
- * modules are read again when an address is in none of them (a library was loaded), at most once a second. The
- * mappings for build ids once a second.
+ * A few processes are kept open (a Dwfl each: its modules and their frame tables); the one used
+ * longest ago goes. The modules are read again when an address is in none of them (a library was
+ * loaded), at most once a second. The mappings for build ids once a second.
  */
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 /*
- * unwind.h - user stacks of code without frame pointers, from a sample's registers and a copy of its stack
+ * unwind.h - user stacks of code without frame pointers, from a sample's registers and a copy of
+ * its stack
  *
- * By the call frame information of the process's own files (libdw), which are hostile: only in a process of the agent.
- * Used by one thread.
+ * By the call frame information of the process's own files (libdw), which are hostile: only in a
+ * process of the agent. Used by one thread.
  */
 #ifndef UBPFFS_FS_AGENT_UNWIND_H
 #define UBPFFS_FS_AGENT_UNWIND_H
@@ -15,8 +16,8 @@ struct unwind *unwind_new(void);
 void unwind_free(struct unwind *u);
 
 /*
- * Return addresses, innermost first (the sampled address itself is the first), into ips. How many, or -errno when the
- * process cannot be read.
+ * Return addresses, innermost first (the sampled address itself is the first), into ips. How many,
+ * or -errno when the process cannot be read.
  */
 int unwind_stack(struct unwind *u, const struct stack_ask *ask, u64 *ips, u32 max);
 /* Where in which file those addresses of the process are. */

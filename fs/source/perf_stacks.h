@@ -1,15 +1,19 @@
 /*
- * perf_stacks.h - what a source of samples asks of the process that reads stacks (AGENT_STACKS, agent/stacks.c)
+ * perf_stacks.h - what a source of samples asks of the process that reads stacks (AGENT_STACKS,
+ * agent/stacks.c)
  *
- * Stacks of code without frame pointers, and build ids, need the files of the sampled process. A process of the agent
- * that is the source's owner reads them; it is made at the first ask and again when it has ended. Many asks are on
- * their way at one time, so that a sample costs no switch from one process to the other.
+ * Stacks of code without frame pointers, and build ids, need the files of the sampled process. A
+ * process of the agent that is the source's owner reads them; it is made at the first ask and again
+ * when it has ended. Many asks are on their way at one time, so that a sample costs no switch from
+ * one process to the other.
  *
  * Guarantees
- *   A. Each ask that was taken has one answer, in the order of the asks. It comes within STACKS_TIMEOUT_MS, or is an error;
- *      at once when the source is being stopped.
- *   B. A sampled process that makes it hang or end is not asked about again for a while, and the others are.
- *   C. The more often it hung, the longer it takes until it is made again: what hangs cannot be ended.
+ *   A. Each ask that was taken has one answer, in the order of the asks. It comes within
+ *      STACKS_TIMEOUT_MS, or is an error; at once when the source is being stopped.
+ *   B. A sampled process that makes it hang or end is not asked about again for a while, and the
+ *      others are.
+ *   C. The more often it hung, the longer it takes until it is made again: what hangs cannot be
+ *      ended.
  * Used by the source's thread.
  */
 #ifndef UBPFFS_FS_SOURCE_PERF_STACKS_H
@@ -19,7 +23,10 @@
 #include "fs/source/source.h"
 
 #define STACKS_TIMEOUT_MS 5000
-/* Asks without an answer: where processes wait for a CPU, the more the better. The answers fit in a socket's buffers. */
+/*
+ * Asks without an answer: where processes wait for a CPU, the more the better. The answers fit in a
+ * socket's buffers.
+ */
 #define STACKS_WINDOW	  (8 * STACK_BATCH)
 #define STACKS_WINDOW_IDS (3 * STACK_BATCH) /* with build ids */
 

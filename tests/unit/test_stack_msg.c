@@ -1,5 +1,6 @@
 /*
- * test_stack_msg.c - asks for stacks and answers, from a process that may lie (fs/agent/stack_msg.h)
+ * test_stack_msg.c - asks for stacks and answers, from a process that may lie
+ * (fs/agent/stack_msg.h)
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,9 @@ static int end(void **state)
 	return 0;
 }
 
-/* The message in a block of exactly its size, so that a sanitizer sees what is read outside of it. */
+/*
+ * The message in a block of exactly its size, so that a sanitizer sees what is read outside of it.
+ */
 static struct stack_msg cut(size_t len)
 {
 	struct stack_msg m = {.buf = malloc(len ? len : 1), .len = len};

@@ -1,8 +1,8 @@
 /*
  * test_symtab.c - tables of symbols from a process that may lie (fs/agent/symtab.h)
  *
- * Each case is named by the letter of its guarantee. A table is a heap block of exactly its size, so that a sanitizer
- * sees what is read outside of it.
+ * Each case is named by the letter of its guarantee. A table is a heap block of exactly its size,
+ * so that a sanitizer sees what is read outside of it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
