@@ -11,19 +11,20 @@
 
 #define READ_SIZE 131072
 
+#define BODY_MAX (AGENT_MSG_MAX - sizeof(struct capture_message))
+
 static struct {
 	int sock, file;
-	size_t len; /* of body */
-	struct capture_message head;
-	char body[AGENT_MSG_MAX - sizeof(struct capture_message)];
+	size_t len; /* of the body */
+	struct capture_message *head;
 } out;
 
 /* Nobody is there to read it any more: then nobody asks for the rest. */
 static void put(u32 kind, s32 link)
 {
-	out.head.kind = kind;
-	out.head.link = link;
-	if (!agent_put(out.sock, &out.head, sizeof(out.head) + out.len, -1))
+	out.head->kind = kind;
+	out.head->link = link;
+	if (!agent_put(out.sock, out.head, sizeof(*out.head) + out.len, -1))
 		_exit(0);
 	out.len = 0;
 }
@@ -55,10 +56,10 @@ static void add(const struct pcap_pkthdr *hdr, const u_char *data)
 		.len = hdr->len,
 	};
 
-	if (sizeof(packet) + packet.caplen > sizeof(out.body) - out.len)
+	if (sizeof(packet) + packet.caplen > BODY_MAX - out.len)
 		flush();
-	memcpy(out.body + out.len, &packet, sizeof(packet));
-	memcpy(out.body + out.len + sizeof(packet), data, packet.caplen);
+	memcpy(out.head->body + out.len, &packet, sizeof(packet));
+	memcpy(out.head->body + out.len + sizeof(packet), data, packet.caplen);
 	out.len += sizeof(packet) + packet.caplen;
 }
 
@@ -77,7 +78,7 @@ static void read_packets(pcap_t *pcap)
 		return;
 	}
 	out.len = strlen(pcap_geterr(pcap));
-	memcpy(out.body, pcap_geterr(pcap), out.len);
+	memcpy(out.head->body, pcap_geterr(pcap), out.len);
 	put(CAPTURE_ERROR, 0);
 }
 
@@ -94,6 +95,11 @@ void capture_service(int sock, const void *arg, size_t len)
 		return;
 	}
 	out.sock = sock;
+	out.head = malloc(AGENT_MSG_MAX);
+	if (!out.head) {
+		agent_report(sock, -ENOMEM, NULL);
+		return;
+	}
 	out.file = agent_file_open(path, AGENT_FILE_READ, why, sizeof(why));
 	if (out.file < 0) {
 		agent_report(sock, out.file, "%s", why);
