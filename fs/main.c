@@ -276,7 +276,6 @@ static int run_mounted(struct fuse_session *se, const char *mountpoint)
 			watch_stop();
 			events_end_starts();
 			worker_stop();
-			pace_stop();
 			passthrough_stop();
 			fuse_session_unmount(se);
 		}
@@ -348,6 +347,7 @@ static int run_server(struct fuse_session *se, const struct options *options,
 	}
 	events_stop();
 	enforce_stop();
+	pace_stop();
 	cgroups_stop();
 	store_stop();
 	tree_close();

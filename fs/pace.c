@@ -46,6 +46,7 @@ static void __over(struct pace *p, enum pace_over why)
 {
 	if (p->over)
 		return;
+	p->over_piece = p->seen;
 	__atomic_store_n(&p->over, why, __ATOMIC_RELAXED);
 	__atomic_store_n(p->cancel, true, __ATOMIC_RELAXED);
 }
@@ -55,9 +56,10 @@ static void __look(struct pace *p, bool stuck)
 	u32 pieces = __atomic_load_n(&p->pieces, __ATOMIC_RELAXED);
 	u64 now = clock_ns(p->clock);
 
-	if (pieces != p->seen) { /* what it does now began since we looked */
+	if (pieces != p->seen || !(pieces & 1)) { /* what it does now began since we looked */
 		p->seen = pieces;
 		p->begun_ns = now;
+		return;
 	}
 	if (now - p->begun_ns > SHORT_NS && !p->lowered && p->kind != PACE_PACKETS)
 		__lower(p);
@@ -102,6 +104,8 @@ void pace_begin(struct pace *p, enum pace_kind kind, u64 limit_ns, volatile bool
 		.cancel = cancel,
 		.limit_ns = limit_ns,
 		.kind = kind,
+		.pieces = 1,
+		.seen = 1,
 		.tid = gettid(),
 		.begun_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID),
 	};
@@ -130,6 +134,24 @@ void pace_end(struct pace *p)
 	if (p->lowered && p->priority != INT32_MAX &&
 	    setpriority(PRIO_PROCESS, (id_t)p->tid, p->priority))
 		thread_is_low = true;
+}
+
+bool pace_pause(struct pace *p)
+{
+	bool over;
+
+	pace_go_on(p);
+	if (likely(!__atomic_load_n(&p->over, __ATOMIC_RELAXED)))
+		return false;
+	pthread_mutex_lock(&paces.lock);
+	over = p->over_piece ==
+	       p->pieces - 1; /* not one before, which ended as it was found to be over */
+	if (p->kind == PACE_PACKETS) {
+		p->over = 0;
+		__atomic_store_n(p->cancel, false, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&paces.lock);
+	return over;
 }
 
 void pace_thread_begin(void)

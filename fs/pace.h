@@ -28,13 +28,12 @@ enum pace_over {
 };
 
 struct pace {
-	/* A thread that does many small pieces in one stint (an event each) adds 1 with each. */
-	u32 pieces;
+	u32 pieces; /* odd: at work. Written by the thread alone */
 	volatile u8 over; /* enum pace_over; 0: no */
 
 	volatile bool *cancel; /* pace.c's from here on */
 	u64 limit_ns, begun_ns;
-	u32 seen;
+	u32 seen, over_piece;
 	enum pace_kind kind;
 	bool lowered;
 	clockid_t clock;
@@ -59,7 +58,13 @@ static inline u32 pace_group(uid_t uid)
 	return uid && uid != geteuid() ? uid : 0;
 }
 
-static inline void pace_piece(struct pace *p)
+/*
+ * A thread that does many pieces of work (an event each) is at rest between pace_pause() and pace_go_on(). pause: was it
+ * over within this piece? A thread of PACE_PACKETS then goes on with the next, any other one is to end.
+ */
+bool pace_pause(struct pace *p);
+
+static inline void pace_go_on(struct pace *p)
 {
 	__atomic_store_n(&p->pieces, p->pieces + 1, __ATOMIC_RELAXED);
 }

@@ -514,6 +514,11 @@ int cgroup_bpf_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, void *
 			continue;
 		bpf_this.storages = &array->items[i].storages;
 		ret = (u32)bpf_prog_run(prog, ctx);
+		if (unlikely(bpf_run_cancelled())) { /* it has not decided */
+			bpf_this.cancelled_prog = prog;
+			allow = 0;
+			break;
+		}
 		if (!(ret & 1))
 			allow = 0;
 		if (type == CGROUP_INET_EGRESS && ret & 2)

@@ -95,7 +95,8 @@ void cgroup_bpf_items_free(struct cgroup_bpf_item *items, u32 nr);
 /*
  * cgroup_bpf_run - push a packet (struct bpf_skb) through the effective programs of a cgroup
  *
- * The caller is between bpf_run_enter() and bpf_run_exit(). Every program runs. Returns 1 when all allow the packet
+ * The caller is between bpf_run_enter() and bpf_run_exit(). Every program runs; but once the run is cancelled, it ends
+ * with 0, and bpf_this.cancelled_prog is whose it was. Returns 1 when all allow the packet
  * (bit 0 of each result), 0 when one does not; with none, 1. For egress, *congested (may be NULL) tells whether one
  * asked for congestion notification (bit 1).
  */

@@ -42,7 +42,8 @@ struct bpf_prog_load_attr {
 	const struct sock_filter *classic; /* a classic filter, instead of insns; or NULL */
 	u32 classic_len;
 	struct bpf_map *const *maps; /* what BPF_PSEUDO_MAP_IDX refers to */
-	const bool *maps_rdonly; /* of each: it, and what it leads to, is only read; or NULL */
+	const bool *
+		maps_rdonly; /* of each: the program may only read it, and what it leads to; or NULL */
 	u32 map_cnt;
 	u32 prog_flags;
 	struct bpf_btf *btf; /* or NULL */
@@ -110,7 +111,7 @@ struct bpf_prog {
 	bool has_tail_call;
 	bool wants_build_ids; /* it may ask for a user stack as build ids (core/sample.h) */
 	bool zero_stack; /* may read stack bytes that it never wrote: its frames start as zeros */
-	bool poisoned; /* a fault in its code stopped it for good */
+	bool poisoned; /* a fault in its code, or a packet that took a second, stopped it for good */
 	u32 prog_flags;
 	u64 load_time; /* ns, CLOCK_REALTIME */
 	u32 verified_insns;

@@ -30,6 +30,8 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 	struct bpf_spin_lock *spin_lock; /* held by the program (map/spin_lock.h), or NULL */
 	const struct bpf_cgroup_storages *storages; /* of the attachment that runs, or NULL */
 	const volatile bool *cancel; /* set: the run is to end soon; never NULL */
+	struct bpf_prog *
+		cancelled_prog; /* of a cgroup's programs (cgroup/), valid in the same run section */
 	const struct bpf_prog *interpreted; /* whose instructions the interpreter is at, or NULL */
 	void **guard; /* where a fault of a program goes, innermost first (run.c) */
 };

@@ -21,6 +21,7 @@
 #include "core/run.h"
 #include "fs/source/hostcg.h"
 #include "fs/source/listener.h"
+#include "fs/pace.h"
 #include "fs/source/nfqueue.h"
 #include "prog_type/skb.h"
 
@@ -33,6 +34,7 @@
 #define VERDICT_ROOM 65536u
 #define SPIN_MAX     50000u /* ns that the thread looks for the next packet before it sleeps */
 #define SPIN_MIN     5000u
+#define RUN_LIMIT_NS 1000000000ULL /* processor time of the programs on one packet */
 
 struct queue {
 	struct cgroup *cgrp; /* RCU; referenced */
@@ -43,6 +45,9 @@ struct queue {
 	u32 verdict;
 	bool waiting; /* there is such a run */
 };
+
+static struct pace pace; /* the thread's */
+static volatile bool run_over;
 
 static struct mnl_socket *nl;
 static pthread_t thread;
@@ -347,12 +352,17 @@ static void packet_run(const struct nlmsghdr *nlh)
 	}
 	fill_skb(&skb, &p, cgrp);
 	memcpy(before, p.data, WRITABLE);
+	bpf_this.cancelled_prog = NULL;
+	pace_go_on(&pace);
 	verdict = cgroup_bpf_run(cgrp,
 				 p.hook == NF_INET_LOCAL_OUT ? CGROUP_INET_EGRESS
 							     : CGROUP_INET_INGRESS,
 				 &skb, NULL)
 			  ? NF_ACCEPT
 			  : NF_DROP;
+	/* All packets of all cgroups wait for it. It will be no quicker with the next one: it runs no more, and drops. */
+	if (pace_pause(&pace) && bpf_this.cancelled_prog)
+		WRITE_ONCE(bpf_this.cancelled_prog->poisoned, true);
 	changed = memcmp(before, p.data, WRITABLE) && p.len == p.copied;
 	if (verdict == NF_DROP ||
 	    (skb.md.mark == p.mark && skb.md.priority == p.priority && !changed)) {
@@ -456,6 +466,9 @@ static void *loop(void *arg)
 		b->hdrs[i].msg_hdr.msg_iov = &b->iov[i];
 		b->hdrs[i].msg_hdr.msg_iovlen = 1;
 	}
+	bpf_run_set_cancel(&run_over);
+	pace_begin(&pace, PACE_PACKETS, RUN_LIMIT_NS, &run_over);
+	pace_pause(&pace);
 	while (!__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) {
 		int n = receive(fd, b, &spin);
 
@@ -469,6 +482,7 @@ static void *loop(void *arg)
 		burst_end();
 		bpf_slot_release();
 	}
+	pace_end(&pace);
 	free(b);
 	return NULL;
 }

@@ -12,6 +12,8 @@
 #include "fs/source/perf_events.h"
 #include "fs/source/source.h"
 
+#define RUN_LIMIT_NS 1000000000ULL /* processor time of a run on one event */
+
 static const struct source_kind *const kinds[] = {&source_perf, &source_pcap, &source_timer};
 
 static const char *const names[SOURCE_ATTR_NR] = {
@@ -244,7 +246,16 @@ static void *source_main(void *arg)
 	if (err)
 		return NULL;
 	bpf_run_set_cancel(&src->stopping);
+	bpf_run_set_group(pace_group(src->uid));
+	pace_begin(&src->pace, PACE_RUN, RUN_LIMIT_NS, &src->stopping);
+	pace_pause(&src->pace);
 	state = src->kind->run(src);
+	if (src->pace.over) { /* it is as if it had been stopped, but nobody did */
+		source_why(src, EDQUOT, "the program took a second for one event and was stopped");
+		state = SOURCE_FAILED;
+	}
+	pace_end(&src->pace);
+	bpf_run_set_group(0);
 	bpf_run_set_cancel(&bpf_never_cancelled);
 	__atomic_store_n(&src->finished, true, __ATOMIC_SEQ_CST);
 	ended = __atomic_load_n(&src->ended, __ATOMIC_SEQ_CST);
@@ -388,7 +399,9 @@ bool source_run(struct source *src, const void *ctx, const struct bpf_sample *sa
 	prog = bpf_rcu_dereference(src->prog);
 	if (prog && !READ_ONCE(prog->poisoned)) {
 		bpf_this.sample = sample;
+		pace_go_on(&src->pace);
 		*ret = (u32)bpf_prog_run(prog, ctx);
+		pace_pause(&src->pace);
 		bpf_this.sample = NULL;
 		__atomic_fetch_add(&prog->run_cnt, 1, __ATOMIC_RELAXED);
 		source_count(src, run, 1);

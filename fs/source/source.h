@@ -15,6 +15,8 @@
  * pointer: an event sees the old one or the new one. A source's thread keeps its slot for a burst
  * of events, never while it waits: there are few slots, and others want to run too.
  *
+ * A run on one event is cancelled when the source is stopped, and after a second of processor time, which ends the source.
+ *
  * This directory knows the engine and nothing of FUSE, nodes or the state tree.
  */
 #ifndef UBPFFS_FS_SOURCE_SOURCE_H
@@ -24,6 +26,7 @@
 #include <sys/types.h>
 #include "core/prog.h"
 #include "core/run.h"
+#include "fs/pace.h"
 #include "fs/agent/agent.h"
 
 enum source_attr {
@@ -107,6 +110,7 @@ struct source {
 	void (*ended)(void *arg); /* source_on_end() */
 	void *ended_arg;
 	bool finished; /* the thread has nothing more to do */
+	struct pace pace;
 	int stop_fd; /* readable: stop */
 	bool stopping, threaded;
 	pthread_t thread;
