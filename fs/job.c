@@ -318,8 +318,8 @@ int fs_cancel_error(struct fs_req *req)
 	limit = limits_of(req->cred.uid, req->limit);
 	return fs_error(req, EDQUOT,
 			"it has had %llu s of processor time, and no request of yours gets more "
-			"(limits/%s)",
-			(unsigned long long)limit, limits_name(req->limit));
+			"(root: limits/%u/%s)",
+			(unsigned long long)limit, req->cred.uid, limits_name(req->limit));
 }
 
 /* ---- jobs of one open, one after the other */
@@ -439,7 +439,7 @@ static void job_run_one(struct fs_job *job)
 	if (strand && what != JOB_RELEASE && (done || what == JOB_READ)) {
 		job = strand_next(open);
 		if (job)
-			worker_submit(&job->work);
+			job_submit(job);
 	}
 }
 
@@ -471,5 +471,5 @@ void job_start(struct fs_job *job)
 	open->busy = true;
 	pthread_mutex_unlock(&open->queue_lock);
 	if (!wait)
-		worker_submit(&job->work);
+		job_submit(job);
 }

@@ -23,8 +23,7 @@ int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool
 		p->buf = buf;
 		p->cap = cap;
 	}
-	if (len)
-		memcpy(p->buf + p->len, data, len);
+	memcpy(p->buf + p->len, data, len);
 	p->len += len;
 	p->next += len;
 	return 0;
@@ -33,8 +32,7 @@ int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool
 void pending_drop(struct pending *p, size_t len)
 {
 	p->len -= len;
-	if (p->len)
-		memmove(p->buf, p->buf + len, p->len);
+	memmove(p->buf, p->buf + len, p->len);
 }
 
 /* The kernel splits at 1 MiB, or up to a page before where the caller's buffer is not aligned. */

@@ -1,0 +1,178 @@
+"""Runs and loads that take long: they end when nobody wants them any more, and keep nobody else waiting."""
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import PROGS, USERS, WAIT, detach, needs_root, wait_for
+
+A, B = USERS
+
+# How a client begins a run that ends in years, on programs of tests/progs/endless.bpf.c.
+CLIENT = """
+import os, signal, struct, sys
+sys.path.insert(0, %r)
+from commands import PROG_TEST_RUN, call
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+how, prog = sys.argv[1:]
+if how == "ioctl":
+    call(os.open(prog + "/prog", os.O_RDWR), PROG_TEST_RUN, struct.pack("=8I", 64, 0, 64, 0, 1, 0, 0, 0) + bytes(64), 200)
+fd = os.open(prog + "/run", os.O_RDWR)
+os.write(fd, bytes(64))
+if how == "read":
+    os.read(fd, 4096)
+os.close(fd)
+""" % os.path.dirname(os.path.abspath(__file__))
+
+
+def begin(m, how, prog="endless_loop", user=None):
+    kwargs = {} if user is None else dict(user=user, group=user, extra_groups=[])
+    return subprocess.Popen(["/usr/bin/python3", "-c", CLIENT, how, m.p("progs", prog)], stderr=subprocess.DEVNULL,
+                            **kwargs)
+
+
+def ticks(m):
+    """Processor time of the server."""
+    with open("/proc/%d/stat" % m.proc.pid) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def wait_busy(m):
+    start = ticks(m)
+    wait_for(lambda: ticks(m) > start + 10, "the run to go on")
+
+
+def wait_quiet(m):
+    def quiet():
+        start = ticks(m)
+        time.sleep(0.2)
+        return ticks(m) <= start + 1
+    wait_for(quiet, "the server to be quiet")
+
+
+@pytest.fixture
+def endless(m):
+    m.load("endless")
+    m.sh("echo 1 > $M/maps/go/entries/0")
+    return m
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", ["read", "ioctl"])
+def test_a_run_ends_with_its_caller(endless, how, sig):
+    p = begin(endless, how)
+    wait_busy(endless)
+    p.send_signal(sig)
+    p.wait(WAIT)
+    wait_quiet(endless)
+
+
+@pytest.mark.parametrize("prog", ["endless_calls", "endless_elems", "endless_record"])
+def test_every_kind_of_loop_ends(endless, prog):
+    p = begin(endless, "read", prog)
+    wait_busy(endless)
+    p.kill()
+    p.wait(WAIT)
+    wait_quiet(endless)
+    if prog == "endless_record":  # what it had reserved is there
+        assert endless.out("timeout %d head -n 1 $M/maps/ring/records" % WAIT)
+
+
+def test_nobody_waits_in_a_close(endless):
+    """The run that it begins is a short one, or is made so."""
+    m = endless
+    begin(m, "close").wait(WAIT)
+    wait_for(lambda: "error: " in m.read("progs", "endless_loop", "run"), "the report")
+    wait_quiet(m)
+    assert "a run that close begins" in m.log()
+
+
+def test_callers_in_a_queue_can_be_killed(endless):
+    """More than run at once: nobody ignores SIGKILL because of the others."""
+    clients = [begin(endless, "read" if i % 2 else "ioctl") for i in range(10)]
+    wait_busy(endless)
+    for p in reversed(clients):  # those that wait first
+        p.kill()
+        p.wait(WAIT)
+    wait_quiet(endless)
+
+
+READER = "import os; os.pread(0, 4096, 0)"  # read(2) would wait for the position, in the kernel
+
+
+def test_readers_of_one_open_can_be_killed(endless):
+    """They wait for the first one's run, on the same description, and nobody else does."""
+    with open(endless.p("progs", "endless_loop", "run"), "r+b", buffering=0) as f:
+        f.write(bytes(64))
+        first = subprocess.Popen(["/usr/bin/python3", "-c", READER], stdin=f, stderr=subprocess.DEVNULL)
+        wait_busy(endless)
+        rest = [subprocess.Popen(["/usr/bin/python3", "-c", READER], stdin=f, stderr=subprocess.DEVNULL)
+                for _ in range(12)]  # more than the server has threads for requests
+        endless.sh("ls $M $M/progs && cat $M/maps/go/dump")
+        for p in rest:
+            p.kill()
+        for p in rest:
+            p.wait(WAIT)
+        first.kill()
+        first.wait(WAIT)
+    wait_quiet(endless)
+
+
+@pytest.mark.parametrize("how", ["umount", "signal"])
+def test_the_server_ends_while_a_run_goes_on(endless, how):
+    m = endless
+    p = begin(m, "read")
+    wait_busy(m)
+    if how == "signal":
+        m.proc.terminate()
+    else:
+        detach(m.path)
+        p.kill()
+    assert m.proc.wait(WAIT) == 0
+    m.proc = None
+    p.wait(WAIT)
+
+
+def test_others_go_on(m):
+    """
+    While eight runs and eight loads of one user go on, which would take much longer, another one's requests come back.
+    """
+    needs_root("is two users")
+    m.load("endless", user=A)
+    m.sh("echo 1 > $M/maps/go/entries/0", user=A)
+    m.load("count_ports", user=B)
+    hogs = [begin(m, "read", user=A) for _ in range(8)]
+    loop = "while :; do cat $P/slow_verify.bpf.o > $M/progs/new && rm -r $M/progs/slow_verify; done"
+    loads = [subprocess.Popen(["sh", "-c", loop], env=dict(os.environ, M=m.path, P=PROGS), stderr=subprocess.DEVNULL,
+                              start_new_session=True, user=A, group=A, extra_groups=[]) for _ in range(8)]
+    try:
+        wait_busy(m)
+        for name in ("global_data", "subprograms", "bounded_loops"):
+            m.sh("cat $P/" + name + ".bpf.o > $M/progs/new; ls $M/progs > /dev/null; cat $M/maps/by_port/dump;"
+                 "exec 3<>$M/progs/count_ports/run; head -c 64 /dev/zero >&3; grep -q retval <&3;"
+                 "echo 4 > $M/maps/by_proto/entries/3", user=B)
+        assert [p.poll() for p in hogs] == [None] * 8  # they have gone on all the while
+    finally:
+        for p in loads:
+            os.killpg(p.pid, signal.SIGKILL)
+            p.wait(WAIT)
+        for p in hogs:
+            p.kill()
+        for p in hogs:
+            p.wait(WAIT)
+    wait_quiet(m)
+
+
+@pytest.mark.parametrize("how", ["limit", "rmdir"])
+def test_an_event_that_never_ends(endless, how):
+    m = endless
+    m.sh("mkdir $M/events/t; cd $M/events/t; echo timer > type; echo 5 > interval_ms; echo endless_sample > attach")
+    wait_busy(m)
+    if how == "limit":
+        wait_for(lambda: "failed" in m.read("events", "t", "stats"), "the source to give up")
+    else:
+        m.sh("rmdir $M/events/t")
+    wait_quiet(m)
