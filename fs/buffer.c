@@ -37,7 +37,8 @@ void fs_text_append(struct fs_text *text, const void *data, size_t len)
 {
 	if (!text_room(text, len))
 		return;
-	memcpy(text->buf + text->len, data, len);
+	if (len)
+		memcpy(text->buf + text->len, data, len);
 	text->len += len;
 	text->buf[text->len] = 0;
 }

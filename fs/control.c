@@ -134,7 +134,8 @@ static int cmd_put(struct control_call *call)
 		x->buf = buf;
 		x->cap = cap;
 	}
-	memcpy(x->buf + x->len, call->in, call->in_len);
+	if (call->in_len)
+		memcpy(x->buf + x->len, call->in, call->in_len);
 	x->len += call->in_len;
 	return give_xfer(call->control, x);
 }

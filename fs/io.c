@@ -222,7 +222,8 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 				job_free(job);
 			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
 		} else {
-			memcpy(job->buf, in, in_len);
+			if (in_len) /* else there is no buffer */
+				memcpy(job->buf, in, in_len);
 			job->size = in_len;
 			job->out_len = out_len;
 			job->cmd = cmd;

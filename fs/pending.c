@@ -23,7 +23,8 @@ int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool
 		p->buf = buf;
 		p->cap = cap;
 	}
-	memcpy(p->buf + p->len, data, len);
+	if (len)
+		memcpy(p->buf + p->len, data, len);
 	p->len += len;
 	p->next += len;
 	return 0;
@@ -32,7 +33,8 @@ int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool
 void pending_drop(struct pending *p, size_t len)
 {
 	p->len -= len;
-	memmove(p->buf, p->buf + len, p->len);
+	if (p->len)
+		memmove(p->buf, p->buf + len, p->len);
 }
 
 /* The kernel splits at 1 MiB, or up to a page before where the caller's buffer is not aligned. */

@@ -42,8 +42,7 @@ struct bpf_prog_load_attr {
 	const struct sock_filter *classic; /* a classic filter, instead of insns; or NULL */
 	u32 classic_len;
 	struct bpf_map *const *maps; /* what BPF_PSEUDO_MAP_IDX refers to */
-	const bool *
-		maps_rdonly; /* of each: the program may only read it, and what it leads to; or NULL */
+	const bool *maps_rdonly; /* of each: it, and what it leads to, is only read; or NULL */
 	u32 map_cnt;
 	u32 prog_flags;
 	struct bpf_btf *btf; /* or NULL */
