@@ -155,11 +155,9 @@ static void __start_end(struct event_start *start)
 
 	if (!dir || __atomic_load_n(&start->cancelled, __ATOMIC_ACQUIRE))
 		err = -ECANCELED;
-	if (err) {
-		source_stop(src);
+	if (err)
 		snprintf(why, sizeof(why), "%s",
 			 err == -ECANCELED ? "the source was stopped while it started" : src->why);
-	}
 	if (dir)
 		dir->start = NULL;
 	if (dir && (!err || start->again)) {
@@ -174,6 +172,8 @@ static void __start_end(struct event_start *start)
 		event_ended_set(dir->fd);
 	}
 	start->done(start->arg, err, why);
+	if (err) /* now that nobody calls event_run_cancel() any more */
+		source_stop(src);
 	start_free(start);
 	nr_starts--;
 	pthread_cond_broadcast(&start_done);
