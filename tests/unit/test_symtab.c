@@ -103,7 +103,7 @@ static void a_counts(void **state)
 	BAD(header.nr_maps = 1);
 	BAD(header.nr_maps = UINT32_MAX);
 	BAD(header.nr_segs = 2);
-	BAD(header.nr_syms = 1 << 31);
+	BAD(header.nr_syms = 1u << 31);
 	BAD(header.nr_files = UINT32_MAX);
 	BAD(header.names_len = 0);
 	BAD(header.names_len = UINT32_MAX);
