@@ -70,7 +70,7 @@ FS_LIBS		:= $(call pkg_libs,$(FS_PKGS))
 TOOLS_LIBS	:= $(call pkg_libs,$(TOOLS_PKGS))
 
 # ---------------------------------------------------------------- sources
-ENGINE_SRCS	:= $(filter-out engine/alone/%,$(wildcard engine/*.c engine/*/*.c))
+ENGINE_SRCS	:= $(filter-out engine/alone/%,$(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
 FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c)
 UAPI_SRCS	:= $(wildcard uapi/*.c)
 UAPI_HEADERS	:= $(filter-out uapi/client_mount.h,$(wildcard uapi/*.h))

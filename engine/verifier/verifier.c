@@ -15,7 +15,7 @@
  * all capabilities on Linux, a program may hold, compare and store pointers as numbers, and may
  * read stack that it has not written.
  */
-#include "verifier/env.h"
+#include "verifier/state/env.h"
 
 /* ---- where walks begin */
 

@@ -28,7 +28,7 @@
 #ifndef UBPFFS_TESTS_CLAIMS_H
 #define UBPFFS_TESTS_CLAIMS_H
 
-#include "verifier/env.h"
+#include "verifier/state/env.h"
 
 struct run;
 struct claims_node;

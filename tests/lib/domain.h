@@ -8,7 +8,7 @@
 #ifndef UBPFFS_TESTS_DOMAIN_H
 #define UBPFFS_TESTS_DOMAIN_H
 
-#include "verifier/reg_state.h"
+#include "verifier/domain/reg_state.h"
 
 struct rng {
 	u64 state;

@@ -12,7 +12,7 @@
 #include "core/reg.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
-#include "verifier/env.h"
+#include "verifier/state/env.h"
 
 #define R0  BPF_REG_0
 #define R1  BPF_REG_1

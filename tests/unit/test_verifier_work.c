@@ -11,7 +11,7 @@
 #include <bpf/btf.h>
 #include "tests/lib/funcinfo.h"
 #include "uapi/bpf_insn.h"
-#include "verifier/env.h"
+#include "verifier/state/env.h"
 
 #define SMALL 4000
 #define LARGE (4 * SMALL)

@@ -1,0 +1,664 @@
+/*
+ * helper.c - calls of helper functions, checked against their prototypes
+ *
+ * Every argument must be of the kind that the prototype names; memory must be readable or writable
+ * for as many bytes as the helper may touch. After the call R1 to R5 are gone, and R0 is what the
+ * prototype returns.
+ */
+#include "verifier/state/env.h"
+
+int get_helper_proto(struct bpf_verifier_env *env, int func_id, const struct bpf_func_proto **proto)
+{
+	if (func_id <= 0 || (func_id >= BPF_FUNC_MAX && !env->prog->classic_len))
+		return -ERANGE;
+	*proto = env->ops->get_func_proto(func_id, env->prog);
+	return *proto ? 0 : -EINVAL;
+}
+
+/* ---- kinds of registers that an argument may be */
+
+static const u32 mem_types[] = {
+	PTR_TO_STACK,	  PTR_TO_PACKET, PTR_TO_PACKET_META,	   PTR_TO_MAP_KEY,
+	PTR_TO_MAP_VALUE, PTR_TO_MEM,	 PTR_TO_MEM | MEM_RINGBUF, __BPF_REG_TYPE_MAX};
+static const u32 ringbuf_mem_types[] = {PTR_TO_MEM | MEM_RINGBUF, __BPF_REG_TYPE_MAX};
+static const u32 scalar_types[] = {SCALAR_VALUE, __BPF_REG_TYPE_MAX};
+static const u32 context_types[] = {PTR_TO_CTX, __BPF_REG_TYPE_MAX};
+static const u32 const_map_ptr_types[] = {CONST_PTR_TO_MAP, __BPF_REG_TYPE_MAX};
+static const u32 stack_ptr_types[] = {PTR_TO_STACK, __BPF_REG_TYPE_MAX};
+static const u32 func_ptr_types[] = {PTR_TO_FUNC, __BPF_REG_TYPE_MAX};
+static const u32 dynptr_types[] = {PTR_TO_STACK, CONST_PTR_TO_DYNPTR, __BPF_REG_TYPE_MAX};
+static const u32 map_value_types[] = {PTR_TO_MAP_VALUE, __BPF_REG_TYPE_MAX};
+
+static const u32 *compatible_types(u32 arg_type)
+{
+	switch (base_type(arg_type)) {
+	case ARG_CONST_MAP_PTR:
+		return const_map_ptr_types;
+	case ARG_PTR_TO_MAP_KEY:
+	case ARG_PTR_TO_MAP_VALUE:
+	case ARG_PTR_TO_MEM:
+	case ARG_PTR_TO_LONG:
+	case ARG_PTR_TO_INT:
+		return mem_types;
+	case ARG_PTR_TO_RINGBUF_MEM:
+		return ringbuf_mem_types;
+	case ARG_CONST_ALLOC_SIZE_OR_ZERO:
+	case ARG_CONST_SIZE:
+	case ARG_CONST_SIZE_OR_ZERO:
+		return scalar_types;
+	case ARG_PTR_TO_CTX:
+		return context_types;
+	case ARG_PTR_TO_STACK:
+		return stack_ptr_types;
+	case ARG_PTR_TO_FUNC:
+		return func_ptr_types;
+	case ARG_PTR_TO_DYNPTR:
+		return dynptr_types;
+	case ARG_PTR_TO_CONST_STR:
+	case ARG_PTR_TO_SPIN_LOCK:
+		return map_value_types;
+	default:
+		return NULL;
+	}
+}
+
+static int check_reg_type(struct bpf_verifier_env *env, u32 regno, u32 arg_type)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+	const u32 *types = compatible_types(arg_type);
+	u32 type = reg->type, i;
+
+	if (!types) {
+		verbose(env, "R%d: this kind of helper argument is not supported by this build\n",
+			regno);
+		return -ENOTSUP;
+	}
+	if (arg_type & MEM_RDONLY || !(arg_type & (MEM_WRITE | MEM_UNINIT)))
+		type &= ~MEM_RDONLY;
+	for (i = 0; types[i] != __BPF_REG_TYPE_MAX; i++)
+		if (types[i] == type)
+			return 0;
+	verbose(env, "R%d type=%s expected=", regno, reg_type_str(reg->type));
+	for (i = 0; types[i] != __BPF_REG_TYPE_MAX; i++)
+		verbose(env, "%s%s", i ? ", " : "", reg_type_str(types[i]));
+	verbose(env, "\n");
+	return -EACCES;
+}
+
+/* ---- one argument */
+
+static int check_mem_size_reg(struct bpf_verifier_env *env, u32 regno,
+			      enum bpf_access_type access_type, bool zero_size_allowed,
+			      struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+	int err;
+
+	meta->msize_max_value = reg->umax_value;
+	/* Of an unknown size the helper may fill only part: the memory must be readable before. */
+	if (!tnum_is_const(reg->var_off))
+		meta = NULL;
+	if (reg->smin_value < 0) {
+		verbose(env, "R%d min value is negative, either use unsigned or 'var &= const'\n",
+			regno);
+		return -EACCES;
+	}
+	if (!reg->umin_value && !zero_size_allowed) {
+		verbose(env, "R%d invalid zero-sized read: u64=[%lld,%lld]\n", regno,
+			(long long)reg->umin_value, (long long)reg->umax_value);
+		return -EACCES;
+	}
+	if (reg->umax_value >= BPF_MAX_VAR_SIZ) {
+		verbose(env,
+			"R%d unbounded memory access, use 'var &= const' or 'if (var < const)'\n",
+			regno);
+		return -EACCES;
+	}
+	err = check_helper_mem_access(env, regno - 1, reg->umax_value, access_type,
+				      zero_size_allowed, meta);
+	return err ? err : mark_chain_precision(env, regno);
+}
+
+static enum bpf_access_type access_of(u32 arg_type)
+{
+	return arg_type & (MEM_WRITE | MEM_UNINIT) ? BPF_WRITE : BPF_READ;
+}
+
+static bool is_array_kind(const struct bpf_map *map)
+{
+	return map->map_type == BPF_MAP_TYPE_ARRAY || map->map_type == BPF_MAP_TYPE_PERCPU_ARRAY;
+}
+
+static int check_map_key_arg(struct bpf_verifier_env *env, u32 regno,
+			     struct bpf_call_arg_meta *meta)
+{
+	int err;
+
+	if (!meta->map_ptr) {
+		verbose(env, "invalid map_ptr to access map->key\n");
+		return -EACCES;
+	}
+	err = check_helper_mem_access(env, regno, meta->map_ptr->key_size, BPF_READ, false, NULL);
+	if (err || !is_array_kind(meta->map_ptr))
+		return err;
+	if (get_constant_map_key(env, &cur_regs(env)[regno], meta->map_ptr->key_size,
+				 &meta->const_map_key))
+		meta->const_map_key = -1;
+	return 0;
+}
+
+static int check_fixed_size(struct bpf_verifier_env *env, u32 regno, int size, u32 arg_type,
+			    struct bpf_call_arg_meta *meta)
+{
+	meta->raw_mode = arg_type & MEM_UNINIT;
+	return check_helper_mem_access(env, regno, size, access_of(arg_type), false, meta);
+}
+
+/* How much to reserve: a number that is known when the program is loaded. */
+static int check_alloc_size(struct bpf_verifier_env *env, u32 regno, struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+
+	if (!tnum_is_const(reg->var_off)) {
+		verbose(env, "R%d is not a known constant'\n", regno);
+		return -EACCES;
+	}
+	meta->mem_size = (u32)reg->var_off.value;
+	return mark_chain_precision(env, regno);
+}
+
+/* What is given back is what was given, not a place in it. */
+static int check_release_arg(struct bpf_verifier_env *env, u32 regno, u32 arg_type)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+
+	/* A dynptr stands for the object, wherever on the stack it is. */
+	if (base_type(arg_type) == ARG_PTR_TO_DYNPTR && reg->type == PTR_TO_STACK)
+		return 0;
+	if (reg->off) {
+		verbose(env,
+			"R%d must have zero offset when passed to release func or trusted arg to "
+			"kfunc\n",
+			regno);
+		return -EINVAL;
+	}
+	return check_ptr_off_reg(env, reg, regno);
+}
+
+/* Which object does the call take, or look at? */
+static int note_reference(struct bpf_verifier_env *env, u32 regno, u32 arg_type,
+			  struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+
+	if (arg_type & OBJ_RELEASE) {
+		if (base_type(arg_type) == ARG_PTR_TO_DYNPTR) {
+			if (check_dynptr_release(env, regno))
+				return -EINVAL;
+		} else if (!reg->ref_obj_id && !register_is_null(reg)) {
+			verbose(env, "R%d must be referenced when passed to release function\n",
+				regno);
+			return -EINVAL;
+		}
+		meta->release_regno = regno;
+	}
+	if (reg->ref_obj_id) {
+		if (meta->ref_obj_id) {
+			verbose(env, "more than one arg with ref_obj_id R%d %u %u\n", regno,
+				reg->ref_obj_id, meta->ref_obj_id);
+			return -EACCES;
+		}
+		meta->ref_obj_id = reg->ref_obj_id;
+	}
+	return 0;
+}
+
+static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call_arg_meta *meta,
+			  const struct bpf_func_proto *proto)
+{
+	u32 regno = BPF_REG_1 + arg, arg_type = proto->arg_type[arg];
+	struct bpf_reg_state *reg = &cur_regs(env)[regno];
+	int err;
+
+	if (arg_type == ARG_DONTCARE)
+		return 0;
+	/* A bloom filter is asked about the value. */
+	if (proto->id == BPF_FUNC_map_peek_elem && meta->map_ptr &&
+	    meta->map_ptr->map_type == BPF_MAP_TYPE_BLOOM_FILTER)
+		arg_type &= ~(MEM_UNINIT | MEM_WRITE);
+	err = check_reg_arg(env, regno, SRC_OP);
+	if (err || arg_type == ARG_ANYTHING)
+		return err;
+	if (type_is_pkt_pointer(reg->type) && !meta->pkt_access) {
+		verbose(env, "helper access to the packet is not allowed\n");
+		return -EACCES;
+	}
+	if (!register_is_null(reg) || !(arg_type & PTR_MAYBE_NULL)) {
+		err = check_reg_type(env, regno, arg_type);
+		if (!err && arg_type & OBJ_RELEASE)
+			err = check_release_arg(env, regno, arg_type);
+		else if (!err && (reg->type == PTR_TO_CTX || reg->type == CONST_PTR_TO_MAP ||
+				  reg->type == PTR_TO_FUNC || reg->type == CONST_PTR_TO_DYNPTR))
+			err = check_ptr_off_reg(env, reg, regno);
+	} else { /* NULL: and a number that is not known to be 0 is none, also where ways meet (Linux forgets it) */
+		err = mark_chain_precision(env, regno);
+	}
+	if (!err)
+		err = note_reference(env, regno, arg_type, meta);
+	if (err)
+		return err;
+	switch (base_type(arg_type)) {
+	case ARG_CONST_MAP_PTR:
+		meta->map_ptr = reg->map_ptr;
+		return 0;
+	case ARG_PTR_TO_MAP_KEY:
+		return check_map_key_arg(env, regno, meta);
+	case ARG_PTR_TO_MAP_VALUE:
+		if (register_is_null(reg))
+			return 0;
+		if (!meta->map_ptr) {
+			verbose(env, "invalid map_ptr to access map->value\n");
+			return -EACCES;
+		}
+		return check_fixed_size(env, regno, meta->map_ptr->value_size, arg_type, meta);
+	case ARG_PTR_TO_MEM:
+		/* With a size in the next argument, it is checked there. */
+		meta->raw_mode = arg_type & MEM_UNINIT;
+		if (!proto->arg_size[arg])
+			return 0;
+		return check_fixed_size(env, regno, proto->arg_size[arg], arg_type, meta);
+	case ARG_CONST_ALLOC_SIZE_OR_ZERO:
+		return check_alloc_size(env, regno, meta);
+	case ARG_CONST_SIZE:
+	case ARG_CONST_SIZE_OR_ZERO:
+		return check_mem_size_reg(env, regno,
+					  arg ? access_of(proto->arg_type[arg - 1]) : BPF_READ,
+					  base_type(arg_type) == ARG_CONST_SIZE_OR_ZERO, meta);
+	case ARG_PTR_TO_LONG:
+	case ARG_PTR_TO_INT: {
+		int size = base_type(arg_type) == ARG_PTR_TO_LONG ? 8 : 4;
+
+		err = check_fixed_size(env, regno, size, MEM_UNINIT, meta);
+		return err ? err : check_ptr_alignment(env, reg, 0, size, true);
+	}
+	case ARG_PTR_TO_SPIN_LOCK:
+		return process_spin_lock(env, regno, proto->id == BPF_FUNC_spin_lock);
+	case ARG_PTR_TO_FUNC:
+		meta->subprogno = reg->subprogno;
+		return 0;
+	case ARG_PTR_TO_DYNPTR:
+		return process_dynptr_func(env, regno, env->insn_idx, arg_type);
+	case ARG_PTR_TO_CTX:
+	case ARG_PTR_TO_STACK:
+	case ARG_PTR_TO_RINGBUF_MEM: /* see check_release_arg() */
+		return 0;
+	default:
+		verbose(env, "R%d: this kind of helper argument is not supported by this build\n",
+			regno);
+		return -ENOTSUP;
+	}
+}
+
+/* ---- maps and what may be done with them */
+
+/* Types that have helpers of their own and take no others: a type, then its helpers up to a 0. */
+static const struct {
+	enum bpf_map_type type;
+	u16 funcs[7];
+} map_funcs[] = {
+	{BPF_MAP_TYPE_PROG_ARRAY, {BPF_FUNC_tail_call}},
+	{BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+	 {BPF_FUNC_perf_event_read, BPF_FUNC_perf_event_output, BPF_FUNC_skb_output,
+	  BPF_FUNC_perf_event_read_value, BPF_FUNC_xdp_output}},
+	{BPF_MAP_TYPE_RINGBUF,
+	 {BPF_FUNC_ringbuf_output, BPF_FUNC_ringbuf_reserve, BPF_FUNC_ringbuf_query,
+	  BPF_FUNC_ringbuf_reserve_dynptr, BPF_FUNC_ringbuf_submit_dynptr,
+	  BPF_FUNC_ringbuf_discard_dynptr}},
+	{BPF_MAP_TYPE_USER_RINGBUF, {BPF_FUNC_user_ringbuf_drain}},
+	{BPF_MAP_TYPE_STACK_TRACE, {BPF_FUNC_get_stackid}},
+	{BPF_MAP_TYPE_CGROUP_ARRAY,
+	 {BPF_FUNC_skb_under_cgroup, BPF_FUNC_current_task_under_cgroup}},
+	{BPF_MAP_TYPE_CGROUP_STORAGE, {BPF_FUNC_get_local_storage}},
+	{BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, {BPF_FUNC_get_local_storage}},
+	{BPF_MAP_TYPE_DEVMAP, {BPF_FUNC_redirect_map, BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_DEVMAP_HASH, {BPF_FUNC_redirect_map, BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_CPUMAP, {BPF_FUNC_redirect_map}},
+	{BPF_MAP_TYPE_XSKMAP, {BPF_FUNC_redirect_map, BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_ARRAY_OF_MAPS, {BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_HASH_OF_MAPS, {BPF_FUNC_map_lookup_elem}},
+	{BPF_MAP_TYPE_QUEUE,
+	 {BPF_FUNC_map_peek_elem, BPF_FUNC_map_pop_elem, BPF_FUNC_map_push_elem}},
+	{BPF_MAP_TYPE_STACK,
+	 {BPF_FUNC_map_peek_elem, BPF_FUNC_map_pop_elem, BPF_FUNC_map_push_elem}},
+	{BPF_MAP_TYPE_BLOOM_FILTER, {BPF_FUNC_map_peek_elem, BPF_FUNC_map_push_elem}},
+};
+
+static bool row_has(size_t row, int func_id)
+{
+	for (size_t i = 0; map_funcs[row].funcs[i]; i++)
+		if (map_funcs[row].funcs[i] == func_id)
+			return true;
+	return false;
+}
+
+/* The kinds that have a value a slot. */
+static bool is_percpu_kind(enum bpf_map_type type)
+{
+	return type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH ||
+	       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+static bool func_takes_map(int func_id, enum bpf_map_type type)
+{
+	bool special = false; /* a helper of some of these types */
+
+	for (size_t i = 0; i < ARRAY_SIZE(map_funcs); i++) {
+		if (map_funcs[i].type == type)
+			return row_has(i, func_id);
+		special |= func_id != BPF_FUNC_map_lookup_elem && row_has(i, func_id);
+	}
+	if (func_id == BPF_FUNC_map_lookup_percpu_elem)
+		return is_percpu_kind(type);
+	return !special;
+}
+
+/* Through a pointer that these return the program writes no more than through the map. */
+static bool func_only_reads(int func_id)
+{
+	return func_id == BPF_FUNC_map_lookup_elem || func_id == BPF_FUNC_map_lookup_percpu_elem ||
+	       func_id == BPF_FUNC_map_peek_elem || func_id == BPF_FUNC_for_each_map_elem ||
+	       func_id == BPF_FUNC_ringbuf_query || func_id == BPF_FUNC_get_local_storage;
+}
+
+static int check_map_use(struct bpf_verifier_env *env, const struct bpf_map *map, int func_id)
+{
+	if (!map)
+		return 0;
+	if (!func_only_reads(func_id) && map_is_lent_rdonly(env, map)) {
+		verbose(env, "write into map forbidden: it was named by a read-only descriptor\n");
+		return -EACCES;
+	}
+	if (map->map_flags & BPF_F_RDONLY_PROG &&
+	    (func_id == BPF_FUNC_map_delete_elem || func_id == BPF_FUNC_map_update_elem ||
+	     func_id == BPF_FUNC_map_push_elem || func_id == BPF_FUNC_map_pop_elem)) {
+		verbose(env, "write into map forbidden\n");
+		return -EACCES;
+	}
+	if (!func_takes_map(func_id, map->map_type)) {
+		verbose(env, "cannot pass map_type %d into func %s#%d\n", map->map_type,
+			func_id_name(func_id), func_id);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The called program's result becomes that of the function; Linux builds a constant index in. */
+static int check_tail_call(struct bpf_verifier_env *env, const struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *index = &cur_regs(env)[BPF_REG_3];
+	int err;
+
+	if (meta->map_ptr->map_type != BPF_MAP_TYPE_PROG_ARRAY) {
+		verbose(env, "expected prog array map for tail call\n");
+		return -EINVAL;
+	}
+	err = check_resource_leak(env, "tail_call");
+	if (err)
+		return err;
+	if (index->type != SCALAR_VALUE || !tnum_is_const(index->var_off) ||
+	    index->var_off.value >= meta->map_ptr->max_entries)
+		return 0;
+	return mark_chain_precision(env, BPF_REG_3);
+}
+
+/* What the rewriter may build into the call, as long as every path agrees. */
+static void note_call(struct bpf_verifier_env *env, int insn_idx, int func_id,
+		      const struct bpf_call_arg_meta *meta)
+{
+	struct bpf_insn_aux_data *aux = &env->aux[insn_idx];
+	struct bpf_insn_flow *flow = &env->flow[insn_idx];
+	const struct bpf_reg_state *key_reg = &cur_regs(env)[BPF_REG_2];
+	u32 idx = 0;
+	s64 key = -1;
+
+	for (u32 i = 0; meta->map_ptr && i < env->prog->used_map_cnt && !idx; i++)
+		if (env->prog->used_maps[i] == meta->map_ptr)
+			idx = i + 1;
+	if (func_id == BPF_FUNC_map_lookup_elem && meta->map_ptr->key_size == 4) {
+		key = meta->const_map_key;
+		if (key < 0 && is_array_kind(meta->map_ptr) && key_reg->type == PTR_TO_STACK &&
+		    key_reg->frameno == env->cur_state->curframe && tnum_is_const(key_reg->var_off))
+			key = find_constant_key(env, insn_idx,
+						key_reg->off + (int)key_reg->var_off.value);
+	}
+	if (!flow->call_seen) {
+		flow->call_seen = true;
+		aux->map_idx = idx;
+		aux->const_key = key;
+		return;
+	}
+	if (aux->map_idx != idx)
+		aux->map_idx = 0;
+	if (aux->const_key != key || !aux->map_idx)
+		aux->const_key = -1;
+}
+
+/* What a source of samples is to find out before the program runs. */
+static void note_build_ids(struct bpf_verifier_env *env, int func_id,
+			   const struct bpf_call_arg_meta *meta)
+{
+	const struct bpf_reg_state *flags = &cur_regs(env)[BPF_REG_4];
+
+	if (func_id == BPF_FUNC_get_stackid)
+		env->out->wants_build_ids |= !!(meta->map_ptr->map_flags & BPF_F_STACK_BUILD_ID);
+	else if (func_id == BPF_FUNC_get_stack)
+		env->out->wants_build_ids |= (flags->var_off.value | flags->var_off.mask) &
+					     BPF_F_USER_BUILD_ID;
+}
+
+/* ---- the result */
+
+void clear_all_pkt_pointers(struct bpf_verifier_env *env)
+{
+	struct bpf_verifier_state *st = env->cur_state;
+
+	for_each_reg_in_state(st, reg,
+			      if (type_is_pkt_pointer(reg->type) || reg->type == PTR_TO_PACKET_END)
+				      __mark_reg_unknown(reg));
+}
+
+static void refine_retval(struct bpf_reg_state *r0, int func_id,
+			  const struct bpf_call_arg_meta *meta)
+{
+	switch (func_id) {
+	case BPF_FUNC_get_stack:
+	case BPF_FUNC_get_task_stack:
+	case BPF_FUNC_probe_read_str:
+	case BPF_FUNC_probe_read_kernel_str:
+	case BPF_FUNC_probe_read_user_str:
+		r0->smax_value = meta->msize_max_value;
+		r0->s32_max_value = meta->msize_max_value;
+		r0->smin_value = -4095;
+		r0->s32_min_value = -4095;
+		break;
+	case BPF_FUNC_get_smp_processor_id:
+		r0->umax_value = r0->smax_value = bpf_nr_slots() - 1;
+		r0->u32_max_value = r0->s32_max_value = bpf_nr_slots() - 1;
+		r0->umin_value = r0->smin_value = 0;
+		r0->u32_min_value = r0->s32_min_value = 0;
+		break;
+	default:
+		return;
+	}
+	reg_bounds_sync(r0);
+}
+
+static int set_retval(struct bpf_verifier_env *env, const struct bpf_func_proto *proto, int func_id,
+		      const struct bpf_call_arg_meta *meta)
+{
+	struct bpf_reg_state *regs = cur_regs(env), *r0 = &regs[BPF_REG_0];
+	u32 flags = type_flag(proto->ret_type);
+
+	switch (base_type(proto->ret_type)) {
+	case RET_INTEGER:
+		mark_reg_unknown(regs, BPF_REG_0);
+		refine_retval(r0, func_id, meta);
+		return 0;
+	case RET_VOID:
+		mark_reg_not_init(regs, BPF_REG_0);
+		return 0;
+	case RET_PTR_TO_MAP_VALUE:
+		if (!meta->map_ptr)
+			break;
+		mark_reg_known_zero(regs, BPF_REG_0);
+		/* A place of an array that surely exists. */
+		if (func_id == BPF_FUNC_map_lookup_elem && is_array_kind(meta->map_ptr) &&
+		    !(meta->map_ptr->map_flags & BPF_F_INNER_MAP) && meta->const_map_key >= 0 &&
+		    meta->const_map_key < meta->map_ptr->max_entries)
+			flags &= ~PTR_MAYBE_NULL;
+		r0->map_ptr = meta->map_ptr;
+		r0->type = PTR_TO_MAP_VALUE | flags;
+		if (flags & PTR_MAYBE_NULL || map_has_spin_lock(meta->map_ptr))
+			r0->id = ++env->id_gen;
+		return 0;
+	case RET_PTR_TO_MEM:
+		mark_reg_known_zero(regs, BPF_REG_0);
+		r0->type = PTR_TO_MEM | flags;
+		r0->mem_size = meta->mem_size;
+		r0->dynptr_id = meta->dynptr_id;
+		if (meta->dynptr_id) /* it goes with the dynptr */
+			r0->ref_obj_id = meta->ref_obj_id;
+		if (flags & PTR_MAYBE_NULL)
+			r0->id = ++env->id_gen;
+		return 0;
+	}
+	verbose(env, "the result of %s#%d is not supported by this build\n", func_id_name(func_id),
+		func_id);
+	return -ENOTSUP;
+}
+
+static int find_proto(struct bpf_verifier_env *env, int func_id,
+		      const struct bpf_func_proto **proto)
+{
+	int err = get_helper_proto(env, func_id, proto);
+
+	if (err == -ERANGE) {
+		verbose(env, "invalid func %s#%d\n", func_id_name(func_id), func_id);
+		return -EINVAL;
+	}
+	if (err) {
+		verbose(env, "program of this type cannot use helper %s#%d\n",
+			func_id_name(func_id), func_id);
+		return -EINVAL;
+	}
+	if (!(*proto)->func) {
+		verbose(env, "helper %s#%d is not supported by this build\n", func_id_name(func_id),
+			func_id);
+		return -ENOTSUP;
+	}
+	if (!env->prog->gpl_compatible && (*proto)->gpl_only) {
+		verbose(env, "cannot call GPL-restricted function from non-GPL compatible "
+			     "program\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_release(struct bpf_verifier_env *env, const struct bpf_func_proto *proto,
+			 const struct bpf_call_arg_meta *meta)
+{
+	int func_id = proto->id, err = -EINVAL;
+
+	if (base_type(proto->arg_type[meta->release_regno - BPF_REG_1]) == ARG_PTR_TO_DYNPTR)
+		err = unmark_stack_slots_dynptr(env, meta->release_regno);
+	else if (meta->ref_obj_id)
+		err = release_reference(env, meta->ref_obj_id);
+	else if (register_is_null(&cur_regs(env)[meta->release_regno]))
+		err = 0;
+	if (err)
+		verbose(env, "func %s#%d reference has not been acquired before\n",
+			func_id_name(func_id), func_id);
+	return err;
+}
+
+/* R0 is an object that must be given back. */
+static int set_acquired(struct bpf_verifier_env *env, int insn_idx)
+{
+	struct bpf_reg_state *r0 = &cur_regs(env)[BPF_REG_0];
+	int id = acquire_reference(env, insn_idx);
+
+	if (id < 0)
+		return id;
+	r0->id = r0->ref_obj_id = (u32)id;
+	return 0;
+}
+
+int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int insn_idx)
+{
+	struct bpf_call_arg_meta meta = {.const_map_key = -1};
+	struct bpf_reg_state *regs = cur_regs(env);
+	const struct bpf_func_proto *proto;
+	int func_id = insn->imm, err;
+
+	err = find_proto(env, func_id, &proto);
+	if (err)
+		return err;
+	meta.pkt_access = proto->pkt_access;
+	meta.may_leave_uninit = proto->may_leave_uninit;
+	for (u32 i = 0; i < 5; i++) {
+		err = check_func_arg(env, i, &meta, proto);
+		if (err)
+			return err;
+	}
+	if (func_id == BPF_FUNC_tail_call) {
+		err = check_tail_call(env, &meta);
+		if (err)
+			return err;
+	}
+	/* Which cannot fail, so it cannot say what is wrong with a flag. */
+	if (func_id == BPF_FUNC_get_local_storage && !register_is_null(&regs[BPF_REG_2])) {
+		verbose(env, "get_local_storage() doesn't support non-zero flags\n");
+		return -EINVAL;
+	}
+	note_call(env, insn_idx, func_id, &meta);
+	note_build_ids(env, func_id, &meta);
+	/* Memory that the helper fills. */
+	for (int i = 0; i < meta.access_size; i++) {
+		err = check_mem_access(env, insn_idx, meta.regno, i, BPF_B, BPF_WRITE, -1, false,
+				       false);
+		if (err)
+			return err;
+	}
+	if (meta.release_regno) {
+		err = check_release(env, proto, &meta);
+		if (err)
+			return err;
+	}
+	if (func_id == BPF_FUNC_dynptr_data)
+		err = note_dynptr_slice(env, &meta);
+	else if (func_id == BPF_FUNC_dynptr_from_mem)
+		err = check_dynptr_from_mem(env);
+	if (err)
+		return err;
+	if (env->flow[insn_idx].calls_callback) {
+		err = check_callback_call(env, func_id, insn_idx, &meta);
+		if (err)
+			return err;
+	}
+	for (u32 i = BPF_REG_0; i <= BPF_REG_5; i++) {
+		mark_reg_not_init(regs, i);
+		check_reg_arg(env, i, DST_OP_NO_MARK);
+	}
+	err = set_retval(env, proto, func_id, &meta);
+	if (!err && func_id == BPF_FUNC_ringbuf_reserve)
+		err = set_acquired(env, insn_idx);
+	if (!err)
+		err = check_map_use(env, meta.map_ptr, func_id);
+	if (err)
+		return err;
+	if (proto->changes_pkt_data || func_id == BPF_FUNC_tail_call)
+		clear_all_pkt_pointers(env);
+	if (proto->changes_pkt_data)
+		env->out->changes_pkt_data = true;
+	return 0;
+}

@@ -1,0 +1,157 @@
+/*
+ * lock.c - the struct bpf_spin_lock in map values: taken and given back in order, touched by nobody
+ *
+ * A lock that is held stands among the references (reference.c), with its map. Which lock it is follows from
+ * the map and the id of the value's pointer: each lookup gives an id of its own, which a pointer into a value with a lock
+ * keeps when it is found not to be NULL, so two lookups of the same element are two locks here. One lock may be
+ * held at a time, and while it is, nothing is called but functions of the program.
+ */
+#include "verifier/state/env.h"
+
+bool map_has_spin_lock(const struct bpf_map *map)
+{
+	return map && map->spin_lock_off >= 0;
+}
+
+bool reg_may_point_to_spin_lock(const struct bpf_reg_state *reg)
+{
+	return base_type(reg->type) == PTR_TO_MAP_VALUE && map_has_spin_lock(reg->map_ptr);
+}
+
+static struct bpf_reference_state *active_lock(struct bpf_verifier_state *st)
+{
+	for (u32 i = 0; i < st->ref_cnt; i++)
+		if (st->refs[i].lock_map)
+			return &st->refs[i];
+	return NULL;
+}
+
+int check_no_lock(struct bpf_verifier_env *env, const char *what)
+{
+	if (!active_lock(env->cur_state))
+		return 0;
+	verbose(env, "%s cannot be used inside bpf_spin_lock-ed region\n", what);
+	return -EINVAL;
+}
+
+/* A map that the program names: programs of some types cannot have locks, for they may interrupt a holder. */
+int check_map_lock_use(struct bpf_verifier_env *env, const struct bpf_map *map)
+{
+	const char *kind = NULL;
+
+	if (!map_has_spin_lock(map))
+		return 0;
+	if (env->prog->type == BPF_PROG_TYPE_SOCKET_FILTER)
+		kind = "socket filter";
+	else if (env->prog->type == BPF_PROG_TYPE_PERF_EVENT)
+		kind = "tracing";
+	if (!kind)
+		return 0;
+	verbose(env, "%s progs cannot use bpf_spin_lock yet\n", kind);
+	return -EINVAL;
+}
+
+/* May the bytes [off, off + size) behind a pointer into a value be read or written? */
+int check_lock_untouched(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, int off,
+			 int size)
+{
+	s64 lock;
+
+	if (!map_has_spin_lock(reg->map_ptr))
+		return 0;
+	lock = reg->map_ptr->spin_lock_off;
+	if (reg->smin_value + off >= lock + (s64)sizeof(struct bpf_spin_lock) ||
+	    lock >= (s64)reg->umax_value + off + size)
+		return 0;
+	verbose(env, "bpf_spin_lock cannot be accessed directly by load/store\n");
+	return -EACCES;
+}
+
+int check_call_allowed(struct bpf_verifier_env *env, const struct bpf_insn *insn)
+{
+	if (insn->src_reg == BPF_PSEUDO_CALL || insn->imm == BPF_FUNC_spin_unlock ||
+	    !active_lock(env->cur_state))
+		return 0;
+	verbose(env, "function calls are not allowed while holding a lock\n");
+	return -EINVAL;
+}
+
+/* A global function is walked without knowing of the caller's locks. */
+int check_global_call_lock(struct bpf_verifier_env *env)
+{
+	if (!active_lock(env->cur_state))
+		return 0;
+	verbose(env, "global function calls are not allowed while holding a lock,\n"
+		     "use static function instead\n");
+	return -EINVAL;
+}
+
+static int acquire_lock(struct bpf_verifier_env *env, const struct bpf_reg_state *reg)
+{
+	struct bpf_verifier_state *st = env->cur_state;
+	struct bpf_reference_state *ref;
+
+	if (active_lock(st)) {
+		verbose(env, "Locking two bpf_spin_locks are not allowed\n");
+		return -EINVAL;
+	}
+	if (st->ref_cnt == BPF_MAX_REFS) {
+		verbose(env, "more than %d objects are held at once\n", BPF_MAX_REFS);
+		return -E2BIG;
+	}
+	ref = &st->refs[st->ref_cnt++];
+	ref->id = reg->id;
+	ref->insn_idx = env->insn_idx;
+	ref->lock_map = reg->map_ptr;
+	return 0;
+}
+
+static int release_lock(struct bpf_verifier_env *env, const struct bpf_reg_state *reg)
+{
+	struct bpf_verifier_state *st = env->cur_state;
+	struct bpf_reference_state *ref = active_lock(st);
+
+	if (!ref) {
+		verbose(env, "bpf_spin_unlock without taking a lock\n");
+		return -EINVAL;
+	}
+	if (ref->id != reg->id || ref->lock_map != reg->map_ptr) {
+		verbose(env, "bpf_spin_unlock of different lock\n");
+		return -EINVAL;
+	}
+	*ref = st->refs[--st->ref_cnt];
+	return 0;
+}
+
+/* The argument of bpf_spin_lock() and bpf_spin_unlock(), a PTR_TO_MAP_VALUE. */
+int process_spin_lock(struct bpf_verifier_env *env, u32 regno, bool is_lock)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+	const struct bpf_map *map = reg->map_ptr;
+
+	if (!tnum_is_const(reg->var_off)) {
+		verbose(env,
+			"R%d doesn't have constant offset. bpf_spin_lock has to be at the constant "
+			"offset\n",
+			regno);
+		return -EINVAL;
+	}
+	if (!map_has_spin_lock(map)) {
+		if (map->btf)
+			verbose(env, "map '%s' has no valid bpf_spin_lock\n", map->name);
+		else
+			verbose(env, "map '%s' has to have BTF in order to use bpf_spin_lock\n",
+				map->name);
+		return -EINVAL;
+	}
+	if (map_is_lent_rdonly(env, map)) {
+		verbose(env, "write into map forbidden: it was named by a read-only descriptor\n");
+		return -EACCES;
+	}
+	if (map->spin_lock_off != (s64)reg->var_off.value + reg->off) {
+		verbose(env, "off %lld doesn't point to 'struct bpf_spin_lock' that is at %d\n",
+			(long long)((s64)reg->var_off.value + reg->off), map->spin_lock_off);
+		return -EINVAL;
+	}
+	return is_lock ? acquire_lock(env, reg) : release_lock(env, reg);
+}

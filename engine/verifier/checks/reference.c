@@ -1,0 +1,60 @@
+/*
+ * reference.c - what a program was given and must give back
+ *
+ * A helper that hands out an object acquires a reference; the registers and slots that hold the object carry its
+ * number (ref_obj_id). It must be released, on every path, before the program ends. After the release all
+ * copies are numbers that nobody knows.
+ */
+#include "verifier/state/env.h"
+
+int acquire_reference(struct bpf_verifier_env *env, int insn_idx)
+{
+	struct bpf_verifier_state *st = env->cur_state;
+
+	if (st->ref_cnt == BPF_MAX_REFS) {
+		verbose(env, "more than %d objects are held at once\n", BPF_MAX_REFS);
+		return -E2BIG;
+	}
+	st->refs[st->ref_cnt].id = ++env->id_gen;
+	st->refs[st->ref_cnt].insn_idx = insn_idx;
+	st->refs[st->ref_cnt].lock_map = NULL;
+	return (int)st->refs[st->ref_cnt++].id;
+}
+
+/* The object turned out to be NULL: there is nothing to give back. */
+bool forget_reference(struct bpf_verifier_state *st, u32 id)
+{
+	for (u32 i = 0; i < st->ref_cnt; i++) {
+		if (st->refs[i].id != id)
+			continue;
+		memmove(&st->refs[i], &st->refs[i + 1], (--st->ref_cnt - i) * sizeof(st->refs[0]));
+		return true;
+	}
+	return false;
+}
+
+int release_reference(struct bpf_verifier_env *env, u32 id)
+{
+	struct bpf_verifier_state *st = env->cur_state;
+
+	if (!forget_reference(st, id))
+		return -EINVAL;
+	for_each_reg_in_state(st, reg, if (reg->ref_obj_id == id) __mark_reg_unknown(reg));
+	return 0;
+}
+
+/* May the program end here, or leave by `what`? */
+int check_resource_leak(struct bpf_verifier_env *env, const char *what)
+{
+	const struct bpf_verifier_state *st = env->cur_state;
+
+	if (st->curframe || !st->ref_cnt)
+		return 0;
+	if (check_no_lock(env, what))
+		return -EINVAL;
+	for (u32 i = 0; i < st->ref_cnt; i++)
+		verbose(env, "Unreleased reference id=%d alloc_insn=%d\n", st->refs[i].id,
+			st->refs[i].insn_idx);
+	verbose(env, "%s would lead to reference leak\n", what);
+	return -EINVAL;
+}

@@ -1,0 +1,119 @@
+/*
+ * opcodes.c - each instruction by itself: is it one of the table, and which map does it refer to?
+ */
+#include "verifier/state/env.h"
+
+static int check_map_value_ref(struct bpf_verifier_env *env, const struct bpf_map *map, u32 off)
+{
+	u64 addr;
+
+	if (off >= BPF_MAX_VAR_OFF) {
+		verbose(env, "direct value offset of %u is not allowed\n", off);
+		return -EINVAL;
+	}
+	if (!map->ops->map_direct_value_addr) {
+		verbose(env, "no direct value access support for this map type\n");
+		return -EINVAL;
+	}
+	if (map->max_entries != 1) {
+		verbose(env, "direct value access needs a map of one entry, this one has %u\n",
+			map->max_entries);
+		return -ENOTSUP;
+	}
+	if (off >= map->value_size || map->ops->map_direct_value_addr(map, &addr, off)) {
+		verbose(env, "invalid access to map value pointer, value_size=%u off=%u\n",
+			map->value_size, off);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* One map of each kind: the attachment has one storage of each. */
+static int note_cgroup_storage(struct bpf_verifier_env *env, struct bpf_map *map)
+{
+	int type = bpf_cgroup_storage_type(map);
+
+	if (type < 0)
+		return 0;
+	if (env->out->cgroup_storage[type] && env->out->cgroup_storage[type] != map) {
+		verbose(env, "only one cgroup storage of each type is allowed\n");
+		return -EBUSY;
+	}
+	env->out->cgroup_storage[type] = map;
+	return 0;
+}
+
+static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
+{
+	const struct bpf_insn *insn = &env->insns[i];
+	u32 idx = insn->imm;
+
+	if (i + 1 >= env->insn_cnt || !bpf_insn_valid_imm64(&insn[1])) {
+		verbose(env, "invalid bpf_ld_imm64 insn\n");
+		return -EINVAL;
+	}
+	switch (insn->src_reg) {
+	case 0:
+		return 0;
+	case BPF_PSEUDO_MAP_IDX:
+	case BPF_PSEUDO_MAP_IDX_VALUE:
+		break;
+	case BPF_PSEUDO_FUNC: /* subprog.c looked where it goes */
+		return 0;
+	case BPF_PSEUDO_BTF_ID:
+		verbose(env, "insn %u: this kind of bpf_ld_imm64 is not supported by this build\n",
+			i);
+		return -ENOTSUP;
+	default:
+		verbose(env, "unrecognized bpf_ld_imm64 insn\n");
+		return -EINVAL;
+	}
+	if (idx >= env->prog->used_map_cnt) {
+		verbose(env, "invalid map index %u in bpf_ld_imm64 insn\n", idx);
+		return -EINVAL;
+	}
+	env->aux[i].map_idx = idx + 1;
+	if (check_map_lock_use(env, env->prog->used_maps[idx]))
+		return -EINVAL;
+	if (note_cgroup_storage(env, env->prog->used_maps[idx]))
+		return -EBUSY;
+	if (insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
+		return check_map_value_ref(env, env->prog->used_maps[idx], insn[1].imm);
+	if (insn[1].imm) {
+		verbose(env, "unrecognized bpf_ld_imm64 insn\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/*
+ * Code bytes of the table, whole LD_IMM64 and maps that exist; the other fields when the walk comes
+ * by.
+ */
+int check_opcodes(struct bpf_verifier_env *env)
+{
+	int err;
+
+	for (u32 i = 0; i < env->insn_cnt; i++) {
+		const struct bpf_insn *insn = &env->insns[i];
+
+		if (bpf_insn_is_imm64(insn)) {
+			err = resolve_imm64(env, i);
+			if (err)
+				return err;
+			i++;
+			continue;
+		}
+		/* Linux looks at this one before the walk, so also where nothing comes by. */
+		if (BPF_CLASS(insn->code) == BPF_LDX && bpf_op_by_code(insn->code) >= 0 &&
+		    insn->imm) {
+			verbose(env, "BPF_LDX uses reserved fields\n");
+			return -EINVAL;
+		}
+		if (bpf_op_by_code(insn->code) < 0 || insn->code == (BPF_JMP | BPF_TAIL_CALL)) {
+			verbose(env, "unknown opcode %02x\n", insn->code);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
