@@ -121,6 +121,9 @@ static void take_away(const char *path)
 		waitpid(pid, NULL, 0);
 }
 
+#define CLAIM_TRIES    100
+#define CLAIM_PAUSE_US 20000
+
 static int claim_fd = -1; /* of the directory that will be mounted on, locked */
 
 static int refuse(char **why, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -136,14 +139,23 @@ static int refuse(char **why, int err, const char *fmt, ...)
 	return -err;
 }
 
-/* Two that start at once have the same directory before them. Who may not open it locks nothing. */
+/*
+ * Two that start at once have the same directory before them. Who may not open it locks nothing. A server that is being
+ * killed still has the lock for a moment, so it is waited for as the state's is.
+ */
 static int claim_dir(const char *path, char **why)
 {
 	claim_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (claim_fd < 0 && errno == ENOTDIR)
 		return refuse(why, ENOTDIR, "%s: not a directory, and a mount point is one", path);
-	if (claim_fd >= 0 && flock(claim_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-		return refuse(why, EBUSY, "%s: another server is being started there", path);
+	for (int tries = 0; claim_fd >= 0 && flock(claim_fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if (errno != EWOULDBLOCK)
+			break;
+		if (tries == CLAIM_TRIES)
+			return refuse(why, EBUSY, "%s: another server is being started there",
+				      path);
+		usleep(CLAIM_PAUSE_US);
+	}
 	return 0;
 }
 

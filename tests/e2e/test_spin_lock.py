@@ -42,7 +42,7 @@ def run(m, times=1):
 
 def push(m, lib, times, results):
     """The program on the packet, so many times, by a thread that is not waited for."""
-    fd = os.open(m.p("progs/count/prog"), os.O_RDONLY)
+    fd = os.open(m.p("progs/count/prog"), os.O_RDWR)
 
     def work():
         ret, took = ctypes.c_uint32(99), ctypes.c_uint32()
