@@ -113,10 +113,10 @@ objs		= $(patsubst %.c,$(O)/%.o,$(1))
 ENGINE_OBJS	= $(call objs,$(ENGINE_SRCS))
 FS_OBJS		= $(call objs,$(FS_SRCS))
 UAPI_OBJS	= $(call objs,$(UAPI_SRCS))
-# What of fs/ is plain text work and can be tested without a mount.
-FS_TEXT_OBJS	= $(if $(FS_SRCS),$(addprefix $(O)/fs/,worker.o pace.o buffer.o text.o pending.o json.o limits.o \
-		    source/perf_events.o agent/symtab.o agent/stack_msg.o) \
-		  $(addprefix $(O)/tools/,fold.o svg.o))
+# The server without its main(), for the server and for unit tests of its parts.
+FS_A		= $(if $(FS_SRCS),$(O)/libubpffs-fs.a)
+# What tests look at of the client.
+TOOLS_TEST_OBJS	= $(if $(TOOLS_SRCS),$(O)/tools/fold.o $(O)/tools/svg.o)
 TOOLS_OBJS	= $(call objs,$(TOOLS_SRCS))
 TESTLIB_OBJS	= $(call objs,$(TESTLIB_SRCS))
 UNIT_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRCS) $(TABLE_SRCS))
@@ -196,7 +196,10 @@ $(CLIENT_SO): $(UAPI_SRCS) $(wildcard uapi/*.h) uapi/client.map
 		-Wl$(comma)-soname$(comma)libubpffs-client.so.0 -Wl$(comma)--version-script=uapi/client.map \
 		-o $@ $(UAPI_SRCS) -lpthread,LD)
 
-$(SERVER): $(FS_OBJS) $(ENGINE_A)
+$(FS_A): $(filter-out $(O)/fs/main.o,$(FS_OBJS))
+	$(call said,rm -f $@ && ar rcs $@ $^,AR)
+
+$(SERVER): $(O)/fs/main.o $(FS_A) $(ENGINE_A)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS),LD)
 
 $(CTL): $(TOOLS_OBJS) $(CLIENT_A)
@@ -216,9 +219,9 @@ $(addprefix $(O)/tests/,differential/diff_classic fuzz/fuzz_classic): TEST_LIBS 
 $(TESTLIB_A): $(TESTLIB_OBJS)
 	$(call said,rm -f $@ && ar rcs $@ $^,AR)
 
-$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(FS_TEXT_OBJS) $(ENGINE_A) $(CLIENT_A) | bpf-objects
+$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(TOOLS_TEST_OBJS) $(FS_A) $(ENGINE_A) $(CLIENT_A) | bpf-objects
 	@mkdir -p $(@D)
-	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS) $(ENGINE_LIBS),LD)
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS) $(FS_LIBS) $(ENGINE_LIBS),LD)
 
 # A client alone, as users link it.
 $(O)/tests/bench/bench_ring: $(O)/tests/bench/bench_ring.o $(CLIENT_A) | bpf-objects

@@ -5,19 +5,19 @@
  * any other user for its owner only: allow_other then needs trust_others as well, for the server acts with its
  * owner's rights on behalf of all.
  */
-#include "fs/cgroups.h"
-#include "fs/events.h"
-#include "fs/fuse.h"
-#include "fs/kinds.h"
-#include "fs/limit_files.h"
-#include "fs/limits.h"
+#include "fs/cgroups/cgroups.h"
+#include "fs/events/events.h"
+#include "fs/fuse/fuse.h"
+#include "fs/tree/kinds.h"
+#include "fs/limits/files.h"
+#include "fs/limits/limits.h"
 #include "fs/mount.h"
 #include "fs/agent/agent.h"
-#include "fs/source/enforce.h"
-#include "fs/pace.h"
-#include "fs/passthrough.h"
-#include "fs/tree.h"
-#include "fs/watch.h"
+#include "fs/enforce/enforce.h"
+#include "fs/fuse/pace.h"
+#include "fs/fuse/passthrough.h"
+#include "fs/store/state_tree.h"
+#include "fs/fuse/cancel.h"
 
 #include <fcntl.h>
 #include <stddef.h>

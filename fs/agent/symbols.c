@@ -1,5 +1,5 @@
 /*
- * symbols.c - see symbols.h
+ * symbols.c - see maps/stack_symbols.h
  *
  * The files are hostile: libelf checks their structure, and if it does not,
  * this process ends and nothing else.

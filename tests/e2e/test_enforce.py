@@ -2,7 +2,7 @@
 -o enforce: the programs of M/cgroup decide over the packets of real sockets, in a network namespace of the test.
 
 A socket belongs to the cgroup and the network namespace of the process that made it, whoever holds it later: short-lived
-children make them and pass them to the test, which then plays all the parts. Letters are fs/source/enforce.h's.
+children make them and pass them to the test, which then plays all the parts. Letters are fs/enforce/enforce.h's.
 """
 import ctypes
 import os

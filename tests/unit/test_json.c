@@ -1,5 +1,5 @@
 /*
- * test_json.c - keys and values as JSON (fs/json.c): guarantees A (one valid value), B (nothing outside is read), C (bounds)
+ * test_json.c - keys and values as JSON (fs/maps/json.c): guarantees A (one valid value), B (nothing outside is read), C (bounds)
  *
  * Types are written with libbpf's btf.h and go through bpf_btf_new(), as those of an object do. The bytes lie at the end of
  * a page that is followed by one that cannot be read.
@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
-#include "fs/json.h"
+#include "fs/maps/json.h"
 
 static char *page; /* two; the second is not there */
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <sys/mman.h>
-#include "fs/source/perf_events.h"
+#include "fs/sources/perf_events.h"
 
 #define TYPES                                                                     \
 	(PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR | \

@@ -1,12 +1,12 @@
 /*
- * test_text.c - keys, values and numbers as text (fs/text.c), and pending writes (fs/pending.c)
+ * test_text.c - keys, values and numbers as text (fs/lib/value_text.c), and pending writes (fs/lib/write_buffer.c)
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "fs/pending.h"
-#include "fs/text.h"
+#include "fs/lib/write_buffer.h"
+#include "fs/lib/value_text.h"
 
 static int u64_of(const char *s, u64 max, u64 *out)
 {

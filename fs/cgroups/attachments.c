@@ -1,0 +1,238 @@
+/*
+ * attachments.c - attachments as hidden links (see cgroups/attachments.h)
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include "fs/cgroups/attachments.h"
+#include "fs/store/state_tree.h"
+
+const char *const cgroup_type_names[MAX_CGROUP_BPF_ATTACH_TYPE] = {"ingress", "egress"};
+
+static const struct {
+	const char *word;
+	u32 flags;
+} flag_words[] = {
+	{"override", BPF_F_ALLOW_OVERRIDE},
+	{"multi", BPF_F_ALLOW_MULTI},
+	{"exclusive", 0},
+};
+
+const char *cgroup_flags_word(u32 flags)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(flag_words); i++)
+		if (flag_words[i].flags == (flags & ~BPF_F_REPLACE))
+			return flag_words[i].word;
+	return "exclusive";
+}
+
+int cgroup_flags_of(const char *word, size_t n, u32 *flags)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(flag_words); i++)
+		if (n == strlen(flag_words[i].word) && !memcmp(word, flag_words[i].word, n)) {
+			*flags = flag_words[i].flags;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+struct link_name {
+	char name[64];
+	u32 type, number, flags;
+	u64 ino;
+};
+
+static bool parse_link_name(const char *name, struct link_name *out)
+{
+	char type[16], word[16];
+
+	if (sscanf(name, ".%15[a-z].%u.%15[a-z]", type, &out->number, word) != 3)
+		return false;
+	snprintf(out->name, sizeof(out->name), "%s", name);
+	out->type = strcmp(type, "egress") ? CGROUP_INET_INGRESS : CGROUP_INET_EGRESS;
+	return !cgroup_flags_of(word, strlen(word), &out->flags) &&
+	       !strcmp(type, cgroup_type_names[out->type]);
+}
+
+static void make_link_name(struct link_name *link)
+{
+	snprintf(link->name, sizeof(link->name), ".%s.%06u.%s", cgroup_type_names[link->type],
+		 link->number, cgroup_flags_word(link->flags));
+}
+
+/* The links of a type in order of their numbers; malloc()ed. */
+static int list_links(int dirfd, u32 type, struct link_name **out, u32 *nr)
+{
+	struct tree_names names;
+	struct link_name link;
+	int err;
+
+	*nr = 0;
+	*out = NULL; /* free()able on failure too */
+	err = tree_list(dirfd, true, &names);
+	if (err)
+		return err;
+	*out = calloc(names.n + 1, sizeof(**out));
+	for (size_t i = 0; *out && i < names.n; i++) /* sorted, so by number */
+		if (parse_link_name(names.v[i].name, &link) && link.type == type) {
+			link.ino = names.v[i].ino;
+			(*out)[(*nr)++] = link;
+		}
+	tree_names_free(&names);
+	return *out ? 0 : -ENOMEM;
+}
+
+static void names_changed_at(u64 ino)
+{
+	struct store_object *obj;
+
+	if (store_by_ino(ino, &obj))
+		return;
+	store_names_changed(obj);
+	store_put(obj);
+}
+
+#define NEW_LINK ".new"
+
+/*
+ * The link is made aside and exchanged with what is there, so that it lasts; then the model decides, and when it
+ * refuses they are exchanged again, which needs no memory and no room.
+ */
+int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
+		       struct store_object *replace, u32 flags)
+{
+	struct link_name *links, link = {.type = type, .flags = flags};
+	u64 gone = 0;
+	u32 nr, i;
+	bool was;
+	int err;
+
+	err = list_links(fs_node_fd(dir), type, &links, &nr);
+	if (err)
+		return err;
+	for (i = 0; i < nr; i++) {
+		bool same = flags & BPF_F_ALLOW_MULTI ? replace && links[i].ino == replace->ino
+						      : true;
+
+		link.number = max(link.number, links[i].number + 1);
+		if (same) {
+			gone = links[i].ino;
+			link.number = links[i].number;
+			break;
+		}
+	}
+	free(links);
+	make_link_name(&link);
+	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
+	err = store_link(obj, fs_node_fd(dir), NEW_LINK);
+	if (err)
+		return err;
+	was = renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name, RENAME_EXCHANGE) ==
+	      0;
+	if (!was && (errno != ENOENT ||
+		     renameat(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name) < 0))
+		err = -errno;
+	if (!err) {
+		err = cgroup_bpf_attach(cgrp, type, obj->prog, replace ? replace->prog : NULL,
+					flags);
+		if (err && was)
+			renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name,
+				  RENAME_EXCHANGE);
+		else if (err)
+			unlinkat(fs_node_fd(dir), link.name, 0);
+	}
+	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
+	store_names_changed(obj);
+	if (gone)
+		names_changed_at(gone);
+	return err;
+}
+
+/* The one link of it is moved aside first, so that what is detached now is not back at the next start. */
+static int link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
+		       struct link_name *links, u32 nr)
+{
+	const struct link_name *link = NULL;
+	int err;
+
+	for (u32 i = 0; i < nr && !link; i++)
+		if (!obj || links[i].ino == obj->ino)
+			link = &links[i];
+	if (link && renameat(fs_node_fd(dir), link->name, fs_node_fd(dir), NEW_LINK) < 0)
+		return -errno;
+	err = cgroup_bpf_detach(cgrp, type, obj ? obj->prog : NULL);
+	if (!link)
+		return err;
+	if (err) {
+		renameat(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link->name);
+		return err;
+	}
+	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
+	names_changed_at(link->ino);
+	return 0;
+}
+
+int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj)
+{
+	struct link_name *links;
+	u32 nr, i;
+	int err = list_links(fs_node_fd(dir), type, &links, &nr);
+
+	/* The model, as Linux, takes whatever is alone in its place; here who names a program means it. */
+	for (i = 0; !err && obj && i < nr && links[i].ino != obj->ino; i++)
+		;
+	if (!err && obj && i == nr)
+		err = -ENOENT;
+	if (!err)
+		err = link_detach(dir, cgrp, type, obj, links, nr);
+	free(links);
+	return err;
+}
+
+int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
+{
+	struct store_object *obj;
+	struct link_name *links;
+	u32 type, nr, i;
+	int err = 0;
+
+	unlinkat(fd, NEW_LINK, 0);
+	for (type = 0; !err && type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
+		err = list_links(fd, type, &links, &nr);
+		for (i = 0; !err && i < nr; i++) {
+			err = store_by_ino(links[i].ino, &obj);
+			if (!err) {
+				err = obj->prog ? cgroup_bpf_attach(cgrp, type, obj->prog, NULL,
+								    links[i].flags)
+						: -EBADMSG;
+				store_put(obj);
+			}
+			if (!err)
+				continue;
+			fs_warn("cgroup/%s: %s is not attached: %s", path, links[i].name,
+				strerror(-err));
+			if (!tree_err_passes(err))
+				err = 0;
+		}
+		free(links);
+	}
+	return err;
+}
+
+int cgroup_links_remove(int fd)
+{
+	struct link_name *links;
+	u32 type, nr, i;
+	int err = 0;
+
+	for (type = 0; !err && type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
+		err = list_links(fd, type, &links, &nr);
+		for (i = 0; !err && i < nr; i++) {
+			if (unlinkat(fd, links[i].name, 0) < 0 && errno != ENOENT)
+				err = -errno;
+			else
+				names_changed_at(links[i].ino);
+		}
+		free(links);
+	}
+	return err;
+}

@@ -1,0 +1,12 @@
+/*
+ * files.h - the kinds of files that a cgroup's directory has
+ */
+#ifndef UBPFFS_FS_CGROUPS_FILES_H
+#define UBPFFS_FS_CGROUPS_FILES_H
+
+#include "fs/fuse/node.h"
+
+extern const struct fs_node_ops cgroup_attach_ops, cgroup_effective_ops, cgroup_procs_ops;
+extern const struct fs_node_ops cgroup_stats_ops;
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * lookup.c - directories to cgroups, and back to paths (see cgroups/lookup.h)
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include "fs/cgroups/lookup.h"
+
+struct place {
+	u64 ino;
+	struct cgroup *cgrp; /* referenced */
+	char *path; /* from M/cgroup: "A/B", the root "." */
+	struct place *next;
+};
+
+#define PLACE_BUCKETS 1024
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct place *places[PLACE_BUCKETS];
+
+int cgroup_place_add(u64 ino, struct cgroup *cgrp, const char *path)
+{
+	struct place *p = malloc(sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->path = strdup(path);
+	if (!p->path) {
+		free(p);
+		return -ENOMEM;
+	}
+	p->ino = ino;
+	p->cgrp = cgrp;
+	pthread_mutex_lock(&lock);
+	p->next = places[ino % PLACE_BUCKETS];
+	places[ino % PLACE_BUCKETS] = p;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+static void place_free(struct place *p)
+{
+	cgroup_put(p->cgrp);
+	free(p->path);
+	free(p);
+}
+
+void cgroup_place_remove(u64 ino)
+{
+	struct place **at, *p;
+
+	pthread_mutex_lock(&lock);
+	for (at = &places[ino % PLACE_BUCKETS]; *at && (*at)->ino != ino; at = &(*at)->next)
+		;
+	p = *at;
+	if (p)
+		*at = p->next;
+	pthread_mutex_unlock(&lock);
+	if (p)
+		place_free(p);
+}
+
+struct cgroup *cgroup_place_get(u64 ino, char *path, size_t len)
+{
+	struct cgroup *cgrp = NULL;
+	struct place *p;
+
+	pthread_mutex_lock(&lock);
+	for (p = places[ino % PLACE_BUCKETS]; p && p->ino != ino; p = p->next)
+		;
+	if (p) {
+		cgrp = p->cgrp;
+		cgroup_get(cgrp);
+		if (path)
+			snprintf(path, len, "%s", p->path);
+	}
+	pthread_mutex_unlock(&lock);
+	return cgrp;
+}
+
+void cgroup_place_path(u64 id, char *path, size_t len)
+{
+	struct place *p;
+
+	snprintf(path, len, "?");
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < PLACE_BUCKETS; i++)
+		for (p = places[i]; p; p = p->next)
+			if (cgroup_id(p->cgrp) == id)
+				snprintf(path, len, "%s", p->path);
+	pthread_mutex_unlock(&lock);
+}
+
+int cgroup_of_node(struct fs_node *node, struct cgroup **out)
+{
+	*out = cgroup_place_get(fs_node_place(node)->ino, NULL, 0);
+	return *out ? 0 : -ENOENT;
+}
+
+u64 *cgroup_place_ids(size_t *nr)
+{
+	size_t n = 0, i;
+	struct place *p;
+	u64 *ids;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < PLACE_BUCKETS; i++)
+		for (p = places[i]; p; p = p->next)
+			n++;
+	ids = calloc(n + 1, sizeof(*ids));
+	for (i = *nr = 0; ids && i < PLACE_BUCKETS; i++)
+		for (p = places[i]; p; p = p->next)
+			ids[(*nr)++] = cgroup_id(p->cgrp);
+	pthread_mutex_unlock(&lock);
+	return ids;
+}
+
+void cgroup_place_drop_all(void)
+{
+	/* A cgroup in the tree is held by its parent's list: take all out, children first. */
+	for (bool again = true; again;) {
+		again = false;
+		for (size_t i = 0; i < PLACE_BUCKETS; i++)
+			for (struct place *p = places[i]; p; p = p->next)
+				again |= cgroup_remove(p->cgrp) == 0;
+	}
+	for (size_t i = 0; i < PLACE_BUCKETS; i++)
+		while (places[i]) {
+			struct place *next = places[i]->next;
+
+			place_free(places[i]);
+			places[i] = next;
+		}
+}

@@ -1,0 +1,60 @@
+/*
+ * running.h - the sources of the directories that have, or had, one: started, stopped, asked
+ *
+ * A table by the inode of the source's directory; an entry keeps a descriptor of it, so that the
+ * number stays its own. It begins with the first start and ends with event_run_forget().
+ *
+ * A start may take for ever (what the client named may never answer), so nobody waits for it:
+ * event_run_start() returns while it is under way, and `done` is called from a worker when it has
+ * worked, or not. Until then the source is "starting": it can be stopped or forgotten, which ends
+ * the start at once, but not changed.
+ *
+ * One lock serialises all that decides about sources: events/files.c and events.c take it around
+ * "read the definition, start or stop, write the definition", and every function here needs it
+ * held, but those that say so. Lock order: this one, then tree_lock. A source's thread takes
+ * neither and waits for nothing when it is told to stop, so it may be waited for.
+ */
+#ifndef UBPFFS_FS_EVENTS_RUNNING_H
+#define UBPFFS_FS_EVENTS_RUNNING_H
+
+#include "fs/sources/source.h"
+
+void event_run_lock(void);
+void event_run_unlock(void);
+
+/*
+ * Start it, with the rights of the directory's owner. `prog` stays the caller's. 0: done(arg, ...)
+ * is called once, with the lock held, err 0 or -errno and why (never empty then). -ECANCELED: it
+ * was stopped before. -errno: it is not called. again: after a restart of the server, where one
+ * that fails is kept to be seen; else all is as before.
+ */
+typedef void event_done_fn(void *arg, int err, const char *why);
+struct event_start;
+int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf_prog *prog,
+		    bool again, event_done_fn *done, void *arg, struct event_start **start);
+/*
+ * It is to end with -ECANCELED; *start lives until `done` has been called. Without the lock, from
+ * any thread.
+ */
+void event_run_cancel(struct event_start *start);
+bool event_running(u64 ino);
+bool event_starting(u64 ino);
+/*
+ * Another program from the next event on. False: it does not run, or runs programs of another type.
+ */
+bool event_run_replace(u64 ino, struct bpf_prog *prog);
+/* Its thread has ended, or its start is given up; what it counted stays. */
+void event_run_stop(u64 ino);
+/* False, and nothing is said: it never ran. *why (SOURCE_WHY_MAX) is for SOURCE_FAILED only. */
+bool event_run_state(u64 ino, enum source_state *state, struct source_stats *stats, char *why);
+/* Stop it, and its directory is nobody's. */
+void event_run_forget(u64 ino);
+/*
+ * Without the lock: the end of the server. Starts end, and none begins any more: before the workers
+ * stop.
+ */
+void event_run_no_more(void);
+/* Without the lock, after that. */
+void event_run_forget_all(void);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * fuse.c - every callback's beginning and end
+ */
+#include "fs/fuse/fuse.h"
+#include "fs/limits/limits.h"
+#include "fs/lib/metrics.h"
+
+#include <stdio.h>
+
+struct fs_metrics fs_metrics;
+
+bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *name,
+		   struct fs_req *req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(fuse);
+	int err;
+
+	fs_count(requests);
+	memset(req, 0, sizeof(*req));
+	req->cred.uid = ctx->uid;
+	req->cred.gid = ctx->gid;
+	req->cred.pid = ctx->pid;
+	req->op = op;
+	req->name = name;
+	req->node = fs_node_find(ino);
+	err = req->node ? fs_node_pin(fs_node_place(req->node)) : -ESTALE;
+	if (!err)
+		return true;
+	fuse_reply_err(fuse, fs_fuse_error(req, err));
+	fs_node_put(req->node);
+	return false;
+}
+
+void fs_fuse_end(struct fs_req *req)
+{
+	fs_node_unpin();
+	fs_node_put(req->node);
+}
+
+/* What a person can do about an errno that came without a sentence. */
+static const char *general_sentence(int err)
+{
+	switch (err) {
+	case EPERM:
+		return "this name belongs to the filesystem or to its object and cannot be changed "
+		       "so";
+	case EACCES:
+		return "the permission bits do not allow it";
+	case EEXIST:
+		return "the name is taken";
+	case ENOTEMPTY:
+		return "remove what is inside first";
+	case EBUSY:
+		return "it is in use, or cannot change any more";
+	case EXDEV:
+		return "links stay inside one mount";
+	case ENOTSUP:
+		return "this build cannot do that; see features";
+	case EINVAL:
+		return "the value or the operation does not fit here";
+	case ENOSPC:
+		return "the filesystem of the state directory is full";
+	case ENOMEM:
+		return "out of memory";
+	case EMLINK:
+		return "too many links: the filesystem of the state directory bounds them";
+	default:
+		return strerror(err);
+	}
+}
+
+int fs_fuse_error(struct fs_req *req, int err)
+{
+	char why[256];
+
+	err = abs(err);
+	if (err >= 512) /* the kernel would drop the reply and the caller would hang */
+		err = err == 524 ? EOPNOTSUPP : EIO;
+	if (!err)
+		return 0;
+	fs_count(errors);
+	if (err == EDQUOT && !req->logged && limits_why(why, sizeof(why)))
+		fs_error(req, err, "%s", why);
+	if (req->op && err != EAGAIN && err != EINTR && !req->logged)
+		fs_error(req, err, "%s", general_sentence(err));
+	return err;
+}

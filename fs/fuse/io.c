@@ -1,0 +1,280 @@
+/*
+ * io.c - FUSE callbacks on open files: open, read, write, flush, ioctl, poll, release
+ *
+ * What may take long becomes a job (fuse/deferred.h); the rest is answered here, under open->lock.
+ */
+#include "fs/fuse/deferred.h"
+#include "fs/lib/metrics.h"
+#include "fs/fuse/passthrough.h"
+
+#include <poll.h>
+
+static int io_reply_open(fuse_req_t fuse, struct fuse_file_info *fi)
+{
+	int err;
+
+	passthrough_reply(fs_open_of(fi)->backing_id);
+	err = fuse_reply_open(fuse, fi);
+	passthrough_reply(0);
+	return err;
+}
+
+void io_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, ino, "open", NULL, &req))
+		return;
+	err = fs_open_new(&req, req.node, fi, false);
+	if (err)
+		fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	else if (io_reply_open(fuse, fi) < 0)
+		fs_open_free(fs_open_of(fi));
+	fs_fuse_end(&req);
+}
+
+/* What is asked through an open file is asked by who opened it (node.h). */
+static bool io_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, struct fuse_file_info *fi,
+		     struct fs_req *req, struct fs_open **open)
+{
+	pid_t pid;
+
+	*open = fs_open_of(fi);
+	if (!fs_fuse_begin(fuse, ino, op, NULL, req))
+		return false;
+	pid = req->cred.pid;
+	req->cred = (*open)->opener;
+	req->cred.pid = pid;
+	return true;
+}
+
+void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fs_open *open;
+	struct fs_job *job;
+	struct fs_req req;
+	char *buf;
+	ssize_t n;
+
+	if (!io_begin(fuse, ino, "read", fi, &req, &open))
+		return;
+	WRITE_ONCE(open->flags, fi->flags);
+	if (open->node->ops->slow || fs_open_may_wait(open)) {
+		job = job_new(fuse, &req, open, JOB_READ);
+		if (!job) {
+			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
+		} else {
+			job->size = size;
+			job->off = off;
+			if (open->node->ops->slow) {
+				job_start(job);
+			} else {
+				fuse_req_interrupt_func(fuse, job_interrupt, job);
+				job_run(&job->work);
+			}
+		}
+		fs_fuse_end(&req);
+		return;
+	}
+	buf = malloc(size ? size : 1);
+	pthread_mutex_lock(&open->lock);
+	n = buf ? fs_open_read(open, &req, buf, size, off) : -ENOMEM;
+	pthread_mutex_unlock(&open->lock);
+	if (n < 0)
+		fuse_reply_err(fuse, fs_fuse_error(&req, n));
+	else
+		fuse_reply_buf(fuse, buf, n);
+	free(buf);
+	fs_fuse_end(&req);
+}
+
+void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	struct fs_open *open;
+	struct fs_job *job;
+	struct fs_req req;
+	ssize_t n;
+
+	if (!io_begin(fuse, ino, "write", fi, &req, &open))
+		return;
+	if (open->node->ops->slow) {
+		job = job_new(fuse, &req, open, JOB_WRITE);
+		if (job) {
+			job->buf = malloc(size ? size : 1);
+			job->size = size;
+			job->off = off;
+		}
+		if (!job || !job->buf) {
+			if (job)
+				job_free(job);
+			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
+		} else {
+			memcpy(job->buf, buf, size);
+			job_start(job);
+		}
+		fs_fuse_end(&req);
+		return;
+	}
+	pthread_mutex_lock(&open->lock);
+	n = fs_open_write(open, &req, buf, size, off);
+	pthread_mutex_unlock(&open->lock);
+	if (n < 0)
+		fuse_reply_err(fuse, fs_fuse_error(&req, n));
+	else
+		fuse_reply_write(fuse, n);
+	fs_fuse_end(&req);
+}
+
+/*
+ * Answered at once: who closes waits for nobody. While another process reads or writes through the same open there is
+ * nothing to say yet.
+ */
+void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs_open *open;
+	struct fs_job *job;
+	struct fs_req req;
+	int err = 0;
+
+	if (!io_begin(fuse, ino, "close", fi, &req, &open))
+		return;
+	if (open->node->ops->slow_flush) {
+		job = job_new(fuse, &req, open, JOB_FLUSH);
+		if (job)
+			job_start(job);
+		else
+			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
+		fs_fuse_end(&req);
+		return;
+	}
+	if (!open->node->ops->slow) {
+		pthread_mutex_lock(&open->lock);
+		err = fs_open_flush(open, &req);
+		pthread_mutex_unlock(&open->lock);
+	} else if (!pthread_mutex_trylock(&open->lock)) {
+		err = fs_open_flush(open, &req);
+		pthread_mutex_unlock(&open->lock);
+	}
+	fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	fs_fuse_end(&req);
+}
+
+static void poller_remove(struct fs_open *open)
+{
+	struct fs_waitq *waitq = open->waitq;
+	struct fs_poller **p, *poller;
+
+	if (!waitq)
+		return;
+	pthread_mutex_lock(&waitq->lock);
+	for (p = &waitq->pollers; (poller = *p);) {
+		if (poller->open != open) {
+			p = &poller->next;
+			continue;
+		}
+		*p = poller->next;
+		fuse_pollhandle_destroy(poller->ph);
+		free(poller);
+	}
+	pthread_mutex_unlock(&waitq->lock);
+}
+
+void io_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs_open *open = fs_open_of(fi);
+	struct fs_req req = {.cred = open->opener};
+	struct fs_job *job = NULL;
+
+	fs_count(requests);
+	fuse_reply_err(fuse, 0);
+	poller_remove(open);
+	if (open->node->ops->slow)
+		job = job_new(NULL, &req, open, JOB_RELEASE);
+	if (job)
+		job_start(job);
+	else
+		fs_open_free(open);
+	fs_node_unpin();
+}
+
+void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
+	      struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_len,
+	      size_t out_len)
+{
+	const struct fs_node_ops *ops;
+	struct fs_open *open;
+	struct fs_job *job;
+	struct fs_req req;
+
+	if (!io_begin(fuse, ino, "ioctl", fi, &req, &open))
+		return;
+	ops = open->node->ops;
+	if (!ops->ioctl || (flags & FUSE_IOCTL_UNRESTRICTED)) {
+		fuse_reply_err(fuse, ENOTTY);
+	} else if (ops->slow_ioctl && ops->slow_ioctl(cmd)) {
+		job = job_new(fuse, &req, open, JOB_IOCTL);
+		if (job)
+			job->buf = malloc(in_len ? in_len : 1);
+		if (!job || !job->buf) {
+			if (job)
+				job_free(job);
+			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
+		} else {
+			if (in_len) /* else there is no buffer */
+				memcpy(job->buf, in, in_len);
+			job->size = in_len;
+			job->out_len = out_len;
+			job->cmd = cmd;
+			job_start_alone(job);
+		}
+	} else {
+		char small[4096], *out = out_len <= sizeof(small) ? small : malloc(out_len);
+		size_t room = out_len;
+		int result;
+
+		if (!out) {
+			fuse_reply_err(fuse, ENOMEM);
+		} else {
+			memset(out, 0, out_len);
+			result = ops->ioctl(open, &req, cmd, in, in_len, out, &room);
+			fuse_reply_ioctl(fuse, result, out, min(room, out_len));
+		}
+		if (out != small)
+			free(out);
+	}
+	fs_fuse_end(&req);
+}
+
+void io_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	struct fs_poller *poller;
+	struct fs_waitq *waitq;
+	struct fs_open *open;
+	struct fs_req req;
+	u32 ready;
+
+	if (!io_begin(fuse, ino, NULL, fi, &req, &open)) {
+		if (ph)
+			fuse_pollhandle_destroy(ph);
+		return;
+	}
+	waitq = open->waitq;
+	if (ph && waitq && (poller = calloc(1, sizeof(*poller)))) {
+		poller_remove(open);
+		poller->open = open;
+		poller->ph = ph;
+		ph = NULL;
+		pthread_mutex_lock(&waitq->lock);
+		poller->next = waitq->pollers;
+		waitq->pollers = poller;
+		__atomic_store_n(&waitq->waiting, 1, __ATOMIC_SEQ_CST);
+		pthread_mutex_unlock(&waitq->lock);
+	}
+	if (ph)
+		fuse_pollhandle_destroy(ph);
+	ready = open->node->ops->poll ? open->node->ops->poll(open) : POLLIN | POLLOUT;
+	fuse_reply_poll(fuse, ready);
+	fs_fuse_end(&req);
+}

@@ -1,0 +1,554 @@
+/*
+ * ops.c - FUSE callbacks about names and attributes: each finds its node, calls its kind, replies
+ *
+ * The kernel caches nothing (timeouts are 0) but the directories that only it changes (ops->stable): names elsewhere
+ * appear and go by loads and by other clients' last closes. The kernel checks permissions
+ * (default_permissions) against the attributes given here.
+ */
+#include "fs/fuse/fuse.h"
+#include "fs/tree/kinds.h"
+#include "fs/limits/limits.h"
+#include "fs/lib/metrics.h"
+#include "fs/store/state_tree.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+/* Callbacks that change something are logged when they fail; lookups and stats are not. */
+#define QUIET NULL
+
+static void reply_done(fuse_req_t fuse, struct fs_req *req, int err)
+{
+	fuse_reply_err(fuse, fs_fuse_error(req, err));
+	fs_fuse_end(req);
+}
+
+/* ---- attributes */
+
+/* Attributes and keyed nodes: the bits of the object (or, before there is one, of the directory). */
+static int attr_stat(struct fs_node *node, struct stat *st)
+{
+	struct fs_node *place = fs_node_place(node), *row = node;
+	bool dir = node->ops->type == S_IFDIR;
+	const char *object = place->ops == &prog_dir_ops  ? "prog"
+			     : place->ops == &map_dir_ops ? "map"
+							  : NULL;
+	mode_t bits;
+
+	while (!row->attr && !row->in_tree)
+		row = row->dir;
+	if ((!object || fstatat(fs_node_fd(place), object, st, AT_SYMLINK_NOFOLLOW) < 0) &&
+	    fstatat(fs_node_fd(place), "", st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	bits = st->st_mode & 0666;
+	if (row->attr)
+		bits &= row->attr->mode;
+	if (dir) /* who may read or write the entries may reach them */
+		bits |= ((bits >> 1) | (bits >> 2)) & 0111;
+	if (S_ISLNK(node->ops->type))
+		bits = 0777;
+	st->st_size = st->st_blocks = 0; /* not the object's */
+	st->st_mode = node->ops->type | bits;
+	st->st_nlink = 1;
+	return 0;
+}
+
+/* What was removed while the kernel, an open file or a working directory, still has it. */
+static void gone_stat(const struct fs_node *node, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_mode = node->mode;
+	st->st_uid = node->uid;
+	st->st_gid = node->gid;
+	st->st_ino = node->ino;
+}
+
+int fs_node_stat(struct fs_node *node, struct stat *st)
+{
+	int err = 0;
+
+	if (__atomic_load_n(&node->gone, __ATOMIC_ACQUIRE)) {
+		gone_stat(node, st);
+		return node->mode ? 0 : -ESTALE;
+	}
+	err = fs_node_pin(fs_node_place(node));
+	if (err)
+		return err;
+	if (node->ops->getattr)
+		err = node->ops->getattr(node, st);
+	else if (!node->in_tree)
+		err = attr_stat(node, st);
+	else if (fstatat(fs_node_fd(node), "", st, AT_EMPTY_PATH) < 0)
+		err = -errno;
+	if (err)
+		return err;
+	st->st_ino = node->ino;
+	if (S_ISDIR(st->st_mode)) /* not counted: loads make directories that the kernel does not see */
+		st->st_nlink = 1;
+	if (S_ISREG(st->st_mode)) {
+		st->st_size = 0;
+		st->st_blocks = 0;
+	}
+	return 0;
+}
+
+/*
+ * Seconds that the kernel may believe a node's attributes, and its name. Attributes that came with a lookup serve
+ * for the permission check that follows it (a moment is rounded up to a tick; 0 would make it ask again).
+ */
+static double attr_timeout(const struct fs_node *node)
+{
+	return node->ops->stable ? 1.0 : 1e-6;
+}
+
+static double entry_timeout(const struct fs_node *node)
+{
+	return node->ops->stable ? 1.0 : 0.0;
+}
+
+static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs_req req;
+	struct stat st;
+	int err;
+
+	if (!fs_fuse_begin(fuse, ino, QUIET, NULL, &req))
+		return;
+	err = fs_node_stat(req.node, &st);
+	if (err)
+		fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	else
+		fuse_reply_attr(fuse, &st, attr_timeout(req.node));
+	fs_fuse_end(&req);
+}
+
+/* The charge for an object, a directory or a symlink goes with its owner; tree_wrlock held. */
+static int __charge_move(struct fs_node *node, uid_t from, uid_t to)
+{
+	struct store_object *obj;
+	int err;
+
+	if (from == to)
+		return 0;
+	if (node->object) {
+		err = store_by_ino(node->ino, &obj);
+		if (err)
+			return err;
+		err = store_set_owner(obj, to);
+		store_put(obj);
+		return err;
+	}
+	err = limits_charge(to, LIMIT_NAMES, 1);
+	if (!err)
+		limits_uncharge(from, LIMIT_NAMES, 1);
+	return err;
+}
+
+static int __tree_chown(struct fs_node *node, uid_t uid, gid_t gid)
+{
+	int fd = fs_node_fd(node), err;
+	struct stat st;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (uid == (uid_t)-1)
+		uid = st.st_uid;
+	err = __charge_move(node, st.st_uid, uid);
+	if (!err && fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) {
+		err = -errno;
+		__charge_move(node, uid, st.st_uid); /* what was free a moment ago */
+	}
+	return err;
+}
+
+static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
+{
+	bool dir = S_ISDIR(node->ops->type);
+	char self[64];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fs_node_fd(node));
+	if (set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
+		uid_t uid = set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
+		gid_t gid = set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
+
+		int err;
+
+		tree_wrlock();
+		err = __tree_chown(node, uid, gid);
+		tree_unlock();
+		if (err)
+			return err;
+	}
+	if (set & FUSE_SET_ATTR_MODE) {
+		mode_t mode = attr->st_mode & (dir ? 03777 : 0777);
+
+		if (chmod(self, mode) < 0)
+			return -errno;
+	}
+	if (set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)) {
+		struct timespec ts[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
+
+		if (set & FUSE_SET_ATTR_ATIME)
+			ts[0] = attr->st_atim;
+		if (set & FUSE_SET_ATTR_MTIME)
+			ts[1] = attr->st_mtim;
+		if (set & FUSE_SET_ATTR_ATIME_NOW)
+			ts[0].tv_nsec = UTIME_NOW;
+		if (set & FUSE_SET_ATTR_MTIME_NOW)
+			ts[1].tv_nsec = UTIME_NOW;
+		if (utimensat(AT_FDCWD, self, ts, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Sizes are accepted without effect: a shell's `>` truncates before it writes. */
+static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int set,
+		       struct fuse_file_info *fi)
+{
+	struct fs_req req;
+	struct stat st;
+	int err = 0;
+
+	if (!fs_fuse_begin(fuse, ino, "setattr", NULL, &req))
+		return;
+	if (req.node->in_tree && !S_ISLNK(req.node->ops->type))
+		err = tree_setattr(req.node, attr, set);
+	else if (req.node->in_tree)
+		err = tree_setattr(req.node, attr, set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
+	if (!err)
+		err = fs_node_stat(req.node, &st);
+	if (err)
+		fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	else
+		fuse_reply_attr(fuse, &st, attr_timeout(req.node));
+	fs_fuse_end(&req);
+}
+
+static void op_readlink(fuse_req_t fuse, fuse_ino_t ino)
+{
+	char target[PATH_MAX];
+	struct fs_req req;
+	ssize_t n;
+
+	if (!fs_fuse_begin(fuse, ino, QUIET, NULL, &req))
+		return;
+	if (req.node->ops->readlink) {
+		n = req.node->ops->readlink(req.node, &req, target, sizeof(target));
+		if (!n)
+			n = strlen(target);
+	} else {
+		n = !req.node->in_tree
+			    ? -1
+			    : readlinkat(fs_node_fd(req.node), "", target, sizeof(target) - 1);
+	}
+	if (n < 0) {
+		fuse_reply_err(fuse, EINVAL);
+	} else {
+		target[n] = 0;
+		fuse_reply_readlink(fuse, target);
+	}
+	fs_fuse_end(&req);
+}
+
+static void op_statfs(fuse_req_t fuse, fuse_ino_t ino)
+{
+	struct statvfs sv;
+
+	fs_count(requests);
+	if (fstatvfs(tree.tree_fd, &sv) < 0)
+		fuse_reply_err(fuse, errno);
+	else
+		fuse_reply_statfs(fuse, &sv);
+}
+
+/* ---- names */
+
+/* Answer with a node; its reference becomes the kernel's lookup. */
+static void reply_entry(fuse_req_t fuse, struct fs_req *req, int err, struct fs_node *node)
+{
+	struct fuse_entry_param entry = {0};
+
+	if (!err)
+		err = fs_node_stat(node, &entry.attr);
+	if (err) {
+		fs_node_put(node);
+		reply_done(fuse, req, err);
+		return;
+	}
+	entry.ino = node->id;
+	entry.attr_timeout = attr_timeout(node);
+	entry.entry_timeout = entry_timeout(node);
+	if (fuse_reply_entry(fuse, &entry) < 0)
+		fs_node_put(node);
+	fs_fuse_end(req);
+}
+
+static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+	struct fs_node *node = NULL;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, QUIET, name, &req))
+		return;
+	err = req.node->ops->lookup ? req.node->ops->lookup(req.node, &req, name, &node) : -ENOTDIR;
+	reply_entry(fuse, &req, err, node);
+}
+
+static void op_forget(fuse_req_t fuse, fuse_ino_t ino, uint64_t count)
+{
+	struct fs_node *node = fs_node_find(ino);
+
+	if (node && node->id != 1)
+		fs_node_put_many(node, count + 1);
+	else
+		fs_node_put(node);
+	fuse_reply_none(fuse);
+}
+
+static void op_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct fs_node *node = fs_node_find(forgets[i].ino);
+
+		if (node && node->id != 1)
+			fs_node_put_many(node, forgets[i].nlookup + 1);
+		else
+			fs_node_put(node);
+	}
+	fuse_reply_none(fuse);
+}
+
+static void op_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct fs_node *node = NULL;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, "mkdir", name, &req))
+		return;
+	err = req.node->ops->mkdir ? req.node->ops->mkdir(req.node, &req, name, mode, &node)
+				   : -EPERM;
+	reply_entry(fuse, &req, err, node);
+}
+
+static void op_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct fs_node *node = NULL;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, "symlink", name, &req))
+		return;
+	err = req.node->ops->symlink ? req.node->ops->symlink(req.node, &req, name, target, &node)
+				     : -EPERM;
+	reply_entry(fuse, &req, err, node);
+}
+
+static void op_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct fs_req req;
+
+	if (!fs_fuse_begin(fuse, parent, "mknod", name, &req))
+		return;
+	reply_done(fuse, &req,
+		   fs_error(&req, EPERM,
+			    "plain files are not made here: mkdir in maps/ makes a map, writing an "
+			    "object to progs/new a program, ln a pin"));
+}
+
+static void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+	struct fs_req req;
+
+	if (!fs_fuse_begin(fuse, parent, "unlink", name, &req))
+		return;
+	reply_done(fuse, &req,
+		   req.node->ops->unlink ? req.node->ops->unlink(req.node, &req, name) : -EPERM);
+}
+
+static void op_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+	struct fs_req req;
+
+	if (!fs_fuse_begin(fuse, parent, "rmdir", name, &req))
+		return;
+	reply_done(fuse, &req,
+		   req.node->ops->rmdir ? req.node->ops->rmdir(req.node, &req, name) : -EPERM);
+}
+
+static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+		      const char *newname, unsigned int flags)
+{
+	struct fs_node *newdir;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, "rename", name, &req))
+		return;
+	newdir = fs_node_find(newparent);
+	err = newdir ? fs_node_pin(fs_node_place(newdir)) : -ESTALE;
+	if (err)
+		;
+	else if (!req.node->ops->rename)
+		err = -EPERM;
+	else
+		err = req.node->ops->rename(req.node, &req, name, newdir, newname, flags);
+	fs_node_put(newdir);
+	reply_done(fuse, &req, err);
+}
+
+static void op_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
+{
+	struct fs_node *node;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, newparent, "link", newname, &req))
+		return;
+	node = fs_node_find(ino);
+	if (!node)
+		err = -ESTALE;
+	else if (!req.node->ops->link)
+		err = -EPERM;
+	else
+		err = req.node->ops->link(req.node, &req, newname, node);
+	if (err) {
+		fs_node_put(node);
+		node = NULL;
+	}
+	reply_entry(fuse, &req, err, node);
+}
+
+static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
+{
+	struct fuse_entry_param entry = {0};
+	struct fs_node *node = NULL;
+	struct fs_req req;
+	int err;
+
+	if (!fs_fuse_begin(fuse, parent, "create", name, &req))
+		return;
+	if (req.node->ops->create)
+		err = req.node->ops->create(req.node, &req, name, mode, fi->flags, &node);
+	else
+		err = fs_error(&req, EPERM,
+			       "plain files are not made here: mkdir in maps/ makes a map, writing "
+			       "an object to progs/new a program, ln a pin");
+	if (!err)
+		err = fs_node_stat(node, &entry.attr);
+	if (!err)
+		err = fs_open_new(&req, node, fi, true);
+	if (err) {
+		fs_node_put(node);
+		reply_done(fuse, &req, err);
+		return;
+	}
+	entry.ino = node->id;
+	entry.attr_timeout = attr_timeout(node);
+	if (fuse_reply_create(fuse, &entry, fi) < 0) {
+		fs_open_free(fs_open_of(fi));
+		fs_node_put(node);
+	}
+	fs_fuse_end(&req);
+}
+
+/* ---- directories */
+
+struct dir_fill {
+	fuse_req_t fuse;
+	char *buf;
+	size_t len, size;
+};
+
+static bool dir_emit(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino)
+{
+	struct dir_fill *fill = arg;
+	struct stat st = {.st_mode = type, .st_ino = ino};
+	size_t n = fuse_add_direntry(fill->fuse, fill->buf + fill->len, fill->size - fill->len,
+				     name, &st, next_cursor + 2);
+
+	if (n > fill->size - fill->len)
+		return false;
+	fill->len += n;
+	return true;
+}
+
+static void op_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi)
+{
+	struct fs_open *open = fs_open_of(fi);
+	struct dir_fill fill = {.fuse = fuse, .size = size};
+	struct fs_req req;
+	int err = 0;
+
+	if (!fs_fuse_begin(fuse, ino, "readdir", NULL, &req))
+		return;
+	fill.buf = malloc(size ? size : 1);
+	if (!fill.buf)
+		err = -ENOMEM;
+	/* Cursors of "." and ".." are 0 and 1; a kind's are shifted by two. */
+	if (!err && off == 0 && dir_emit(&fill, ".", (u64)-1, S_IFDIR, req.node->ino))
+		off = 1;
+	if (!err && off == 1 && dir_emit(&fill, "..", 0, S_IFDIR, req.node->ino))
+		off = 2;
+	if (!err && off >= 2) {
+		pthread_mutex_lock(&open->lock);
+		err = req.node->ops->readdir
+			      ? req.node->ops->readdir(open, &req, off - 2, dir_emit, &fill)
+			      : -ENOTDIR;
+		pthread_mutex_unlock(&open->lock);
+	}
+	if (err)
+		fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	else
+		fuse_reply_buf(fuse, fill.buf, fill.len);
+	free(fill.buf);
+	fs_fuse_end(&req);
+}
+
+/* ---- the session's start */
+
+static void op_init(void *unused, struct fuse_conn_info *conn)
+{
+	/*
+	 * O_TRUNC arrives as a SETATTR, which changes nothing. Callers wait for their reads and writes, so that a
+	 * request's pid is somebody who is there (fuse/cancel.h).
+	 */
+	conn->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO | FUSE_CAP_WRITEBACK_CACHE |
+			FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	conn->want |= conn->capable & (FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR);
+}
+
+const struct fuse_lowlevel_ops ubpffs_fuse_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.create = op_create,
+	.open = io_open,
+	.read = io_read,
+	.write = io_write,
+	.flush = io_flush,
+	.release = io_release,
+	.opendir = io_open,
+	.readdir = op_readdir,
+	.releasedir = io_release,
+	.statfs = op_statfs,
+	.ioctl = io_ioctl,
+	.poll = io_poll,
+};

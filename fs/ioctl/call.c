@@ -1,0 +1,68 @@
+/*
+ * call.c - what every command does with its call: the object that it is for, and the answer
+ */
+#include <ctype.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include "fs/ioctl/commands.h"
+
+/* Random for each run of the server, so that objects of two mounts, or of before a restart, do not look alike. */
+static u32 stamp_base(void)
+{
+	static u32 base;
+	u32 fresh, none = 0;
+
+	if (!__atomic_load_n(&base, __ATOMIC_RELAXED) &&
+	    getrandom(&fresh, sizeof(fresh), 0) == sizeof(fresh))
+		__atomic_compare_exchange_n(&base, &none, fresh | 1, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+	return __atomic_load_n(&base, __ATOMIC_RELAXED);
+}
+
+static int check_object(struct control_call *call)
+{
+	struct store_object *obj = call->control->obj;
+	u32 stamp = stamp_base() + obj->id;
+
+	if (call->io.stamp && call->io.stamp != stamp)
+		return -ESTALE;
+	call->io.stamp = stamp;
+	return obj->broken ? fs_error(call->req, EBADMSG, "%s", obj->broken) : 0;
+}
+
+/* open(2) with 3 asks for both rights and gives a descriptor that has neither. */
+static bool may(const struct control_call *call, int mode)
+{
+	int accmode = READ_ONCE(call->open->flags) & O_ACCMODE;
+
+	return mode == CONTROL_ANY || accmode == O_RDWR || accmode == mode;
+}
+
+int control_map(struct control_call *call, int mode, struct bpf_map **map)
+{
+	*map = call->control->obj->map;
+	return may(call, mode) ? check_object(call) : -EPERM;
+}
+
+int control_prog(struct control_call *call, int mode, struct bpf_prog **prog)
+{
+	*prog = call->control->obj->prog;
+	return may(call, mode) ? check_object(call) : -EPERM;
+}
+
+bool control_name_ok(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < BPF_OBJ_NAME_LEN && name[i]; i++)
+		if (!isalnum((unsigned char)name[i]) && name[i] != '_' && name[i] != '.')
+			return false;
+	return i < BPF_OBJ_NAME_LEN;
+}
+
+void control_answer(struct control_call *call, const void *data, size_t len)
+{
+	len = min(len, call->room - call->answered);
+	memcpy(call->out + call->answered, data, len);
+	call->answered += len;
+}

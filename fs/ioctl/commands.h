@@ -1,0 +1,92 @@
+/*
+ * commands.h - what the commands share: one call, and what an open description keeps
+ *
+ * ioctl/ioctl.c takes a call in and finds its command; ioctl/map.c, ioctl/prog.c and ioctl/object.c are the commands;
+ * they reach the object and the answer through ioctl/call.c.
+ */
+#ifndef UBPFFS_FS_IOCTL_COMMANDS_H
+#define UBPFFS_FS_IOCTL_COMMANDS_H
+
+#include "core/map.h"
+#include "core/prog.h"
+#include "fs/fuse/node.h"
+#include "fs/store/object.h"
+#include "uapi/ubpffs.h"
+
+enum { CONTROL_MAP = 1, CONTROL_PROG = 2, CONTROL_CTL = 4 };
+
+#define CONTROL_WALKS 8 /* batch walks of one open description; the oldest ends for a ninth */
+
+struct control { /* open->priv of every file that takes ioctls */
+	pthread_mutex_t lock;
+	struct store_object *obj; /* map and program fds: what was opened; NULL for ctl */
+	struct xfer *xfers;
+	u32 nr_xfers;
+	u64 token; /* 0: none was asked for */
+	struct bpf_prog *held_prog; /* ctl: made last, kept until the client has opened its id */
+	struct bpf_map *held_map;
+	struct control_walk {
+		u64 id; /* 0: free */
+		struct bpf_map_iter *it;
+	} walks[CONTROL_WALKS];
+	u64 next_walk;
+};
+
+struct control_call {
+	struct control *control;
+	struct fs_open *open;
+	struct fs_req *req;
+	struct ubpffs_io io;
+	const char *in;
+	size_t in_len;
+	char *out;
+	size_t room, answered;
+};
+
+/* ---- ioctl/call.c */
+
+#define CONTROL_ANY -1
+
+/* Append to the answer; what does not fit is cut. */
+void control_answer(struct control_call *call, const void *data, size_t len);
+
+/*
+ * The map or program behind the open file, borrowed from it. mode: O_RDONLY, O_WRONLY or O_RDWR, what the command needs
+ * (CONTROL_ANY: no more than a descriptor); -EPERM when it was opened otherwise (as bpf(2)), -ESTALE when it is not the one that the caller believes,
+ * -EBADMSG for a broken object.
+ */
+int control_map(struct control_call *call, int mode, struct bpf_map **map);
+int control_prog(struct control_call *call, int mode, struct bpf_prog **prog);
+
+/* A name as bpf(2) takes it: letters, digits, _ and ., ended by a NUL within BPF_OBJ_NAME_LEN bytes. */
+bool control_name_ok(const char *name);
+
+/* ---- the commands, and what ends with the open description */
+
+void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map); /* takes over */
+void control_drop_token(struct control *c);
+void control_end_walks(struct control *c);
+/*
+ * The map for which some open file has this token, with a reference, or NULL. A token has the rights of its descriptor:
+ * *rdonly when that cannot write.
+ */
+struct bpf_map *control_map_by_token(u64 token, bool *rdonly);
+
+int control_map_lookup(struct control_call *call);
+int control_map_update(struct control_call *call);
+int control_map_delete(struct control_call *call);
+int control_map_next_key(struct control_call *call);
+int control_map_lookup_and_delete(struct control_call *call);
+int control_map_freeze(struct control_call *call);
+int control_map_lookup_batch(struct control_call *call);
+int control_map_update_batch(struct control_call *call);
+int control_map_delete_batch(struct control_call *call);
+int control_prog_test_run(struct control_call *call);
+int control_obj_get_info(struct control_call *call);
+int control_obj_pin(struct control_call *call);
+int control_obj_token(struct control_call *call);
+int control_map_create(struct control_call *call);
+int control_prog_load(struct control_call *call);
+int control_get_next_id(struct control_call *call);
+
+#endif

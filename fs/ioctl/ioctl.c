@@ -1,0 +1,321 @@
+/*
+ * ioctl.c - how a command comes in and goes out: headers, transfers, dispatch (see ioctl/ioctl.h)
+ *
+ * A command is a row of a table: its number, which file it belongs to, its function. The function sees a payload and
+ * room for an answer, wherever they came from. What the commands do: see ioctl/commands.h.
+ *
+ * Locking: control->lock guards the list of transfers; a transfer that a command works on is taken out of the
+ * list meanwhile, so two commands never share one.
+ */
+#include <sys/ioctl.h>
+#include "fs/ioctl/ioctl.h"
+#include "fs/ioctl/commands.h"
+
+#define MAX_XFERS 64 /* of one open description */
+
+struct xfer {
+	u64 id;
+	char *buf;
+	size_t len, cap;
+	struct xfer *next;
+};
+
+int control_open(struct fs_open *open, struct fs_req *req)
+{
+	struct control *c;
+	int err = fs_open_keep_groups(open, req);
+
+	if (err)
+		return err;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	pthread_mutex_init(&c->lock, NULL);
+	if (open->node->ops != &ctl_ops) {
+		err = store_of_node(open->node, &c->obj);
+		if (err) {
+			free(c);
+			return err;
+		}
+	}
+	open->priv = c;
+	return 0;
+}
+
+static void free_xfer(struct xfer *x)
+{
+	if (x)
+		free(x->buf);
+	free(x);
+}
+
+void control_release(struct fs_open *open)
+{
+	struct control *c = open->priv;
+	struct xfer *x, *next;
+
+	if (!c)
+		return;
+	control_drop_token(c);
+	control_end_walks(c);
+	control_hold(c, NULL, NULL);
+	for (x = c->xfers; x; x = next) {
+		next = x->next;
+		free_xfer(x);
+	}
+	pthread_mutex_destroy(&c->lock);
+	if (c->obj)
+		store_put(c->obj);
+	free(c);
+}
+
+/* ---- transfers */
+
+/* Take transfer `id` out of the list; NULL: there is none. */
+static struct xfer *take_xfer(struct control *c, u64 id)
+{
+	struct xfer **at, *x;
+
+	pthread_mutex_lock(&c->lock);
+	for (at = &c->xfers; *at && (*at)->id != id; at = &(*at)->next)
+		;
+	x = *at;
+	if (x) {
+		*at = x->next;
+		c->nr_xfers--;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return x;
+}
+
+static int give_xfer(struct control *c, struct xfer *x)
+{
+	bool full;
+
+	pthread_mutex_lock(&c->lock);
+	full = c->nr_xfers >= MAX_XFERS;
+	if (!full) {
+		x->next = c->xfers;
+		c->xfers = x;
+		c->nr_xfers++;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (full)
+		free_xfer(x);
+	return full ? -EMFILE : 0;
+}
+
+/* Pieces come in order: each continues what is there, so that a client cannot make us keep holes. */
+static int cmd_put(struct control_call *call)
+{
+	struct xfer *x = take_xfer(call->control, call->io.xfer);
+	u64 off = call->io.flags;
+
+	if (!x) {
+		x = calloc(1, sizeof(*x));
+		if (!x)
+			return -ENOMEM;
+		x->id = call->io.xfer;
+	}
+	if (off == 0)
+		x->len = 0;
+	if (off != x->len || call->in_len > UBPFFS_XFER_MAX - x->len) {
+		free_xfer(x);
+		return off > UBPFFS_XFER_MAX - call->in_len ? -E2BIG : -EINVAL;
+	}
+	if (x->len + call->in_len > x->cap) {
+		size_t cap = max((x->len + call->in_len) * 2, (size_t)65536);
+		char *buf = realloc(x->buf, cap);
+
+		if (!buf) {
+			free_xfer(x);
+			return -ENOMEM;
+		}
+		x->buf = buf;
+		x->cap = cap;
+	}
+	if (call->in_len)
+		memcpy(x->buf + x->len, call->in, call->in_len);
+	x->len += call->in_len;
+	return give_xfer(call->control, x);
+}
+
+static int cmd_get(struct control_call *call)
+{
+	struct xfer *x = take_xfer(call->control, call->io.xfer);
+	u64 off = call->io.flags;
+
+	if (!x)
+		return -ENOENT;
+	if (off < x->len)
+		control_answer(call, x->buf + off, min(x->len - off, call->room));
+	return give_xfer(call->control, x);
+}
+
+static int cmd_drop(struct control_call *call)
+{
+	free_xfer(take_xfer(call->control, call->io.xfer));
+	return 0;
+}
+
+/* ---- dispatch */
+
+static const struct control_cmd {
+	u8 nr;
+	u8 on; /* CONTROL_MAP | CONTROL_PROG | CONTROL_CTL */
+	bool slow;
+	int (*run)(struct control_call *call);
+} commands[] = {
+	{UBPFFS_MAP_LOOKUP_ELEM, CONTROL_MAP, false, control_map_lookup},
+	{UBPFFS_MAP_UPDATE_ELEM, CONTROL_MAP, false, control_map_update},
+	{UBPFFS_MAP_DELETE_ELEM, CONTROL_MAP, false, control_map_delete},
+	{UBPFFS_MAP_GET_NEXT_KEY, CONTROL_MAP, false, control_map_next_key},
+	{UBPFFS_MAP_LOOKUP_AND_DELETE_ELEM, CONTROL_MAP, false, control_map_lookup_and_delete},
+	{UBPFFS_MAP_FREEZE, CONTROL_MAP, false, control_map_freeze},
+	{UBPFFS_MAP_LOOKUP_BATCH, CONTROL_MAP, true, control_map_lookup_batch},
+	{UBPFFS_MAP_UPDATE_BATCH, CONTROL_MAP, true, control_map_update_batch},
+	{UBPFFS_MAP_DELETE_BATCH, CONTROL_MAP, true, control_map_delete_batch},
+	{UBPFFS_PROG_TEST_RUN, CONTROL_PROG, true, control_prog_test_run},
+	{UBPFFS_OBJ_GET_INFO, CONTROL_MAP | CONTROL_PROG, false, control_obj_get_info},
+	{UBPFFS_OBJ_PIN, CONTROL_MAP | CONTROL_PROG, false, control_obj_pin},
+	{UBPFFS_OBJ_TOKEN, CONTROL_MAP | CONTROL_PROG, false, control_obj_token},
+	{UBPFFS_MAP_CREATE, CONTROL_CTL, true, control_map_create},
+	{UBPFFS_PROG_LOAD, CONTROL_CTL, true, control_prog_load},
+	{UBPFFS_GET_NEXT_ID, CONTROL_CTL, false, control_get_next_id},
+	{UBPFFS_PUT, CONTROL_MAP | CONTROL_PROG | CONTROL_CTL, false, cmd_put},
+	{UBPFFS_GET, CONTROL_MAP | CONTROL_PROG | CONTROL_CTL, false, cmd_get},
+	{UBPFFS_DROP, CONTROL_MAP | CONTROL_PROG | CONTROL_CTL, false, cmd_drop},
+};
+
+static const struct control_cmd *find_command(unsigned int cmd)
+{
+	size_t i;
+
+	if (_IOC_TYPE(cmd) != UBPFFS_IOC_TYPE)
+		return NULL;
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].nr == _IOC_NR(cmd))
+			return &commands[i];
+	return NULL;
+}
+
+bool control_slow(unsigned int cmd)
+{
+	const struct control_cmd *command = find_command(cmd);
+
+	return command && command->slow;
+}
+
+enum limit control_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
+{
+	if (what == JOB_IOCTL && _IOC_NR(cmd) == UBPFFS_PROG_TEST_RUN)
+		return LIMIT_RUN_SECONDS;
+	if (what == JOB_IOCTL && _IOC_NR(cmd) == UBPFFS_PROG_LOAD)
+		return LIMIT_VERIFY_SECONDS;
+	return LIMIT_CNT;
+}
+
+/* The payload is a transfer, and so is the answer. */
+static int run_with_xfer(const struct control_cmd *command, struct control_call *call)
+{
+	struct xfer *x = take_xfer(call->control, call->io.xfer), *answer;
+	int ret, err;
+
+	if (!x && call->io.in_len)
+		return -ENOENT;
+	if (call->io.out_len > UBPFFS_XFER_MAX || (x && x->len != call->io.in_len)) {
+		free_xfer(x);
+		return -EINVAL;
+	}
+	answer = calloc(1, sizeof(*answer));
+	call->room = call->io.out_len;
+	call->out = malloc(call->room + 1);
+	if (answer && call->out) {
+		call->in = x ? x->buf : "";
+		call->in_len = x ? x->len : 0;
+		ret = command->run(call);
+		answer->id = call->io.xfer;
+		answer->buf = call->out;
+		answer->len = answer->cap = call->answered;
+		err = call->answered ? give_xfer(call->control, answer) : (free_xfer(answer), 0);
+		if (err) {
+			call->answered = 0;
+			ret = err;
+		}
+	} else {
+		free(call->out);
+		free(answer);
+		ret = -ENOMEM;
+	}
+	free_xfer(x);
+	return ret;
+}
+
+static int control_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
+			 size_t in_len, void *out, size_t *out_len, int on)
+{
+	const struct control_cmd *command = find_command(cmd);
+	struct control_call call = {.control = open->priv, .open = open, .req = req};
+	bool moves;
+	int ret;
+
+	if (!command || !(command->on & on)) {
+		*out_len = 0;
+		return -ENOTTY;
+	}
+	if (in_len < sizeof(call.io) || *out_len < sizeof(call.io)) {
+		*out_len = 0;
+		return -EINVAL;
+	}
+	memcpy(&call.io, in, sizeof(call.io));
+	moves = command->run == cmd_put || command->run == cmd_get || command->run == cmd_drop;
+	if (call.io.xfer && !moves) {
+		ret = run_with_xfer(command, &call);
+		*out_len = sizeof(call.io);
+	} else if (call.io.in_len > in_len - sizeof(call.io) ||
+		   call.io.out_len > *out_len - sizeof(call.io)) {
+		ret = -EINVAL;
+		*out_len = sizeof(call.io);
+	} else {
+		call.in = (const char *)in + sizeof(call.io);
+		call.in_len = call.io.in_len;
+		call.out = (char *)out + sizeof(call.io);
+		call.room = call.io.out_len;
+		ret = command->run(&call);
+		*out_len = sizeof(call.io) + call.answered;
+	}
+	call.io.in_len = UBPFFS_ANSWERED;
+	call.io.out_len = call.answered;
+	memcpy(out, &call.io, sizeof(call.io));
+	return ret;
+}
+
+int control_map_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
+		      size_t in_len, void *out, size_t *out_len)
+{
+	return control_ioctl(open, req, cmd, in, in_len, out, out_len, CONTROL_MAP);
+}
+
+int control_prog_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
+		       size_t in_len, void *out, size_t *out_len)
+{
+	return control_ioctl(open, req, cmd, in, in_len, out, out_len, CONTROL_PROG);
+}
+
+int control_ctl_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
+		      size_t in_len, void *out, size_t *out_len)
+{
+	return control_ioctl(open, req, cmd, in, in_len, out, out_len, CONTROL_CTL);
+}
+
+const struct fs_node_ops ctl_ops = {
+	.name = "ctl",
+	.type = S_IFREG,
+	.fresh = true,
+	.cancel_on_kill_only = true,
+	.open = control_open,
+	.release = control_release,
+	.ioctl = control_ctl_ioctl,
+	.slow_ioctl = control_slow,
+	.is_long = control_is_long,
+};

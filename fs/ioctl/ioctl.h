@@ -1,0 +1,29 @@
+/*
+ * ioctl.h - the ioctls of uapi/ubpffs.h: bpf(2)'s commands on map fds, program fds and M/ctl
+ *
+ * The kinds whose files take ioctls use these functions as their open, release and ioctl. An open description
+ * keeps its transfers, its token, the walks of its batches, and (ctl) the object that it made last, until it is
+ * released: a client that dies leaves nothing.
+ */
+#ifndef UBPFFS_FS_IOCTL_IOCTL_H
+#define UBPFFS_FS_IOCTL_IOCTL_H
+
+#include "fs/fuse/node.h"
+
+int control_open(struct fs_open *open, struct fs_req *req); /* sets open->priv */
+void control_release(struct fs_open *open);
+
+int control_map_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
+		      size_t in_len, void *out, size_t *out_len);
+int control_prog_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
+		       size_t in_len, void *out, size_t *out_len);
+int control_ctl_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
+		      size_t in_len, void *out, size_t *out_len);
+
+/* Loads, test runs and batches belong on a worker. */
+bool control_slow(unsigned int cmd);
+enum limit control_is_long(struct fs_open *open, enum job_what what, unsigned int cmd);
+
+extern const struct fs_node_ops ctl_ops; /* M/ctl */
+
+#endif

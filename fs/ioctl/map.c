@@ -1,0 +1,362 @@
+/*
+ * map.c - the commands on map fds
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include "fs/ioctl/commands.h"
+#include "fs/lib/caller.h"
+
+int control_map_lookup(struct control_call *call)
+{
+	struct bpf_map *map;
+	char *value;
+	bool asks;
+	u32 size;
+	int err = control_map(call, O_RDONLY, &map);
+
+	if (err)
+		return err;
+	size = bpf_map_value_size(map);
+	/* A bloom filter is asked about a value; other maps without keys may be sent one, too. */
+	asks = !map->key_size && call->in_len == size;
+	if ((call->in_len != map->key_size && !asks) || call->room < size ||
+	    (!asks && map->ops->map_peek_elem && !map->ops->map_pop_elem))
+		return -EINVAL;
+	value = malloc(size + 1);
+	if (!value)
+		return -ENOMEM;
+	if (asks)
+		memcpy(value, call->in, size);
+	err = bpf_map_lookup(map, call->in, value, call->io.flags);
+	if (!err)
+		control_answer(call, value, size);
+	free(value);
+	return err;
+}
+
+/* An id that goes into a slot is used with the rights of who opened the descriptor. */
+static int put_slot(struct control_call *call, struct bpf_map *map, const char *key)
+{
+	bool maps = map->inner_map_meta;
+	struct store_object *obj;
+	char text[16];
+	u32 id;
+	int err;
+
+	memcpy(&id, key + map->key_size, sizeof(id));
+	snprintf(text, sizeof(text), "%u", id);
+	err = perm_resolve(call->req, maps ? STORE_MAP : STORE_PROG, text, PERM_USE, &obj);
+	if (err)
+		return err;
+	err = bpf_map_update_slot(map, key, maps ? (void *)obj->map : obj->prog, call->io.flags);
+	store_put(obj);
+	return err;
+}
+
+/* `pair`: a key and its value, one behind the other. */
+static int put_pair(struct control_call *call, struct bpf_map *map, const char *pair)
+{
+	if (map->ops->map_update_slot)
+		return put_slot(call, map, pair);
+	return bpf_map_update(map, pair, pair + map->key_size, call->io.flags);
+}
+
+int control_map_update(struct control_call *call)
+{
+	struct bpf_map *map;
+	int err = control_map(call, O_WRONLY, &map);
+
+	if (err)
+		return err;
+	if (call->in_len != (u64)map->key_size + bpf_map_value_size(map))
+		return -EINVAL;
+	return put_pair(call, map, call->in);
+}
+
+int control_map_delete(struct control_call *call)
+{
+	struct bpf_map *map;
+	int err = control_map(call, O_WRONLY, &map);
+
+	if (err)
+		return err;
+	return call->in_len == map->key_size ? bpf_map_delete(map, call->in) : -EINVAL;
+}
+
+int control_map_next_key(struct control_call *call)
+{
+	struct bpf_map *map;
+	char *next;
+	int err = control_map(call, O_RDONLY, &map);
+
+	if (err)
+		return err;
+	if ((call->in_len && call->in_len != map->key_size) || call->room < map->key_size)
+		return -EINVAL;
+	next = malloc(map->key_size + 1);
+	if (!next)
+		return -ENOMEM;
+	err = bpf_map_next_key(map, call->in_len ? call->in : NULL, next);
+	if (!err)
+		control_answer(call, next, map->key_size);
+	free(next);
+	return err;
+}
+
+/* Queues and stacks pop; a hash is looked up, then deleted: whoever deletes it has the value. */
+int control_map_lookup_and_delete(struct control_call *call)
+{
+	struct bpf_map *map;
+	char *value;
+	u32 size;
+	int err = control_map(call, O_RDONLY, &map);
+
+	if (!err)
+		err = control_map(call, O_WRONLY, &map);
+	if (err)
+		return err;
+	size = bpf_map_value_size(map);
+	if (call->in_len != map->key_size || call->room < size)
+		return -EINVAL;
+	value = malloc(size + 1);
+	if (!value)
+		return -ENOMEM;
+	if (map->ops->map_pop_elem) {
+		err = bpf_map_pop(map, value, call->io.flags);
+	} else if (!map->key_size) {
+		err = -EOPNOTSUPP;
+	} else {
+		err = bpf_map_lookup(map, call->in, value, call->io.flags);
+		if (!err)
+			err = bpf_map_delete(map, call->in);
+	}
+	if (!err)
+		control_answer(call, value, size);
+	free(value);
+	return err;
+}
+
+int control_map_freeze(struct control_call *call)
+{
+	struct bpf_map *map;
+	int err = control_map(call, O_WRONLY, &map);
+
+	return err ? err : bpf_map_freeze(map);
+}
+
+/* ---- batches */
+
+static void end_walk(struct bpf_map_iter *it)
+{
+	if (it)
+		bpf_map_iter_end(it);
+	free(it);
+}
+
+void control_end_walks(struct control *c)
+{
+	size_t i;
+
+	for (i = 0; i < CONTROL_WALKS; i++)
+		if (c->walks[i].id)
+			end_walk(c->walks[i].it);
+}
+
+/* Of an element, a batch knows BPF_F_LOCK, for values that have one. */
+static bool batch_flags_ok(const struct bpf_map *map, u64 flags)
+{
+	return !(flags & ~bpf_map_lock_flag(map));
+}
+
+/* A walk is out of the table while a command uses it. */
+static struct bpf_map_iter *take_walk(struct control *c, u64 id)
+{
+	struct bpf_map_iter *it = NULL;
+	size_t i;
+
+	pthread_mutex_lock(&c->lock);
+	for (i = 0; i < CONTROL_WALKS; i++)
+		if (c->walks[i].id == id) {
+			it = c->walks[i].it;
+			c->walks[i].id = 0;
+			break;
+		}
+	pthread_mutex_unlock(&c->lock);
+	return it;
+}
+
+/* Put it under a new number; the oldest ends when there is no room. */
+static u64 keep_walk(struct control *c, struct bpf_map_iter *it)
+{
+	struct bpf_map_iter *old = NULL;
+	size_t i, at = 0;
+	u64 id;
+
+	pthread_mutex_lock(&c->lock);
+	for (i = 1; i < CONTROL_WALKS; i++)
+		if (c->walks[i].id < c->walks[at].id)
+			at = i;
+	if (c->walks[at].id)
+		old = c->walks[at].it;
+	id = ++c->next_walk;
+	c->walks[at].id = id;
+	c->walks[at].it = it;
+	pthread_mutex_unlock(&c->lock);
+	end_walk(old);
+	return id;
+}
+
+/* A batch is of keys: for maps without, -EOPNOTSUPP as bpf(2) (its ENOTSUPP). */
+static int batch_map(struct control_call *call, int mode, struct bpf_map **map)
+{
+	int err = control_map(call, mode, map);
+
+	return err ? err : (*map)->key_size ? 0 : -EOPNOTSUPP;
+}
+
+int control_map_lookup_batch(struct control_call *call)
+{
+	u32 count = call->io.count, done = 0;
+	struct bpf_map_iter *it;
+	struct bpf_map *map;
+	char *pair = NULL;
+	size_t size;
+	int ret = batch_map(call, O_RDONLY, &map);
+
+	if (ret)
+		return ret;
+	size = (size_t)map->key_size + bpf_map_value_size(map);
+	if (!count || call->room / size < count || !batch_flags_ok(map, call->io.flags))
+		return -EINVAL;
+	if (call->io.cursor) {
+		it = take_walk(call->control, call->io.cursor);
+		if (!it)
+			return -EINVAL;
+	} else {
+		it = calloc(1, sizeof(*it));
+		if (it)
+			bpf_map_iter_init(it, map, false);
+	}
+	if (it)
+		it->flags = call->io.flags;
+	pair = malloc(size + 8);
+	ret = it && pair ? 1 : -ENOMEM;
+	while (ret > 0 && done < count) {
+		if (fs_cancelled(call->req))
+			ret = -EINTR;
+		else
+			ret = bpf_map_iter_next(it, pair, pair + map->key_size);
+		if (ret > 0) {
+			control_answer(call, pair, size);
+			done++;
+		}
+	}
+	free(pair);
+	call->io.count = done;
+	if (ret <= 0) {
+		end_walk(it);
+		return ret ? ret : -ENOENT;
+	}
+	call->io.cursor = keep_walk(call->control, it);
+	return 0;
+}
+
+int control_map_update_batch(struct control_call *call)
+{
+	u32 count = call->io.count, i = 0;
+	struct bpf_map *map;
+	size_t size;
+	int err = batch_map(call, O_WRONLY, &map);
+
+	if (!err) {
+		size = (size_t)map->key_size + bpf_map_value_size(map);
+		if (!count || call->in_len / size != count || call->in_len % size)
+			err = -EINVAL;
+	}
+	for (; !err && i < count; i += !err)
+		err = fs_cancelled(call->req) ? -EINTR : put_pair(call, map, call->in + i * size);
+	call->io.count = i;
+	return err;
+}
+
+int control_map_delete_batch(struct control_call *call)
+{
+	u32 count = call->io.count, i = 0;
+	struct bpf_map *map;
+	int err = batch_map(call, O_WRONLY, &map);
+
+	if (!err && (!count || call->in_len / map->key_size != count ||
+		     call->in_len % map->key_size || !batch_flags_ok(map, call->io.flags)))
+		err = -EINVAL;
+	for (; !err && i < count; i += !err)
+		err = fs_cancelled(call->req)
+			      ? -EINTR
+			      : bpf_map_delete(map, call->in + (size_t)i * map->key_size);
+	call->io.count = i;
+	return err;
+}
+
+/* ---- making one */
+
+/* Here inner_map_fd is an id of a map that may be read. */
+static int inner_map(struct control_call *call, u32 id, struct bpf_map_spec *spec)
+{
+	struct store_object *obj;
+	char text[16];
+	int err;
+
+	if (spec->map_type != BPF_MAP_TYPE_ARRAY_OF_MAPS &&
+	    spec->map_type != BPF_MAP_TYPE_HASH_OF_MAPS)
+		return 0;
+	if (!id)
+		return -EBADF;
+	snprintf(text, sizeof(text), "%u", id);
+	err = perm_resolve(call->req, STORE_MAP, text, PERM_READ, &obj);
+	if (err)
+		return err;
+	spec->inner_map_id = id;
+	store_put(obj);
+	return 0;
+}
+
+int control_map_create(struct control_call *call)
+{
+	struct bpf_map_spec spec = {0};
+	union bpf_attr attr;
+	struct bpf_map *map;
+	size_t i;
+	int err;
+
+	memset(&attr, 0, sizeof(attr)); /* {0} need not reach beyond a union's first member */
+	for (i = sizeof(attr); i < call->in_len; i++)
+		if (call->in[i])
+			return -E2BIG;
+	memcpy(&attr, call->in, min(call->in_len, sizeof(attr)));
+	/* What follows map_extra belongs to other commands. */
+	for (i = offsetof(union bpf_attr, map_extra) + sizeof(attr.map_extra); i < sizeof(attr);
+	     i++)
+		if (((const char *)&attr)[i])
+			return -EINVAL;
+	if (attr.btf_fd || attr.map_ifindex || attr.btf_vmlinux_value_type_id)
+		return fs_error(call->req, EOPNOTSUPP,
+				"btf_fd, map_ifindex and btf_vmlinux_value_type_id "
+				"are not taken here");
+	if (!control_name_ok(attr.map_name))
+		return -EINVAL;
+	spec.map_type = attr.map_type;
+	spec.key_size = attr.key_size;
+	spec.value_size = attr.value_size;
+	spec.max_entries = attr.max_entries;
+	spec.map_flags = attr.map_flags;
+	spec.map_extra = attr.map_extra;
+	memcpy(spec.name, attr.map_name, sizeof(spec.name));
+	err = inner_map(call, attr.inner_map_fd, &spec);
+	if (err)
+		return err;
+	err = store_map_create(&spec, &call->req->cred, 0600, &map);
+	if (err)
+		return err;
+	control_answer(call, &map->id, sizeof(map->id));
+	control_hold(call->control, NULL, map);
+	return 0;
+}

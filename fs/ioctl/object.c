@@ -1,0 +1,219 @@
+/*
+ * object.c - commands on any object: info, pins, tokens, ids, and what ctl holds
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/random.h>
+#include "core/run.h"
+#include "fs/ioctl/commands.h"
+#include "fs/lib/caller.h"
+#include "fs/store/state_tree.h"
+
+/* ---- what ctl holds: the object made last, until another is made or the descriptor is closed */
+
+void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map)
+{
+	struct bpf_prog *old_prog;
+	struct bpf_map *old_map;
+
+	pthread_mutex_lock(&c->lock);
+	old_prog = c->held_prog;
+	old_map = c->held_map;
+	c->held_prog = prog;
+	c->held_map = map;
+	pthread_mutex_unlock(&c->lock);
+	if (old_prog)
+		bpf_prog_put(old_prog);
+	if (old_map)
+		bpf_map_put(old_map);
+}
+
+/* ---- tokens: a random number for an open map, so that a load can name it and nobody can guess it */
+
+struct token {
+	u64 number;
+	bool rdonly; /* so was the descriptor opened */
+	struct bpf_map *map; /* the open description keeps it alive, and forgets the token first */
+	struct token *next;
+};
+
+#define TOKEN_BUCKETS 256
+
+static pthread_mutex_t token_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct token *tokens[TOKEN_BUCKETS];
+
+int control_obj_token(struct control_call *call)
+{
+	struct control *c = call->control;
+	struct token *token;
+	struct bpf_map *map;
+	int err;
+
+	if (c->obj->kind != STORE_MAP)
+		return -EINVAL;
+	err = control_map(call, O_RDONLY, &map); /* programs always read */
+	if (err)
+		return err;
+	token = malloc(sizeof(*token));
+	if (!token)
+		return -ENOMEM;
+	if (getrandom(&token->number, sizeof(token->number), 0) != sizeof(token->number) ||
+	    !token->number) {
+		free(token);
+		return -EAGAIN;
+	}
+	pthread_mutex_lock(&token_lock);
+	if (!c->token) {
+		token->map = map;
+		token->rdonly = control_map(call, O_WRONLY, &map) != 0;
+		token->next = tokens[token->number % TOKEN_BUCKETS];
+		tokens[token->number % TOKEN_BUCKETS] = token;
+		c->token = token->number;
+		token = NULL;
+	}
+	control_answer(call, &c->token, sizeof(c->token));
+	pthread_mutex_unlock(&token_lock);
+	free(token); /* it had one already */
+	return 0;
+}
+
+void control_drop_token(struct control *c)
+{
+	struct token **at, *token;
+
+	if (!c->token)
+		return;
+	pthread_mutex_lock(&token_lock);
+	for (at = &tokens[c->token % TOKEN_BUCKETS]; (*at)->number != c->token; at = &(*at)->next)
+		;
+	token = *at;
+	*at = token->next;
+	pthread_mutex_unlock(&token_lock);
+	free(token);
+}
+
+struct bpf_map *control_map_by_token(u64 number, bool *rdonly)
+{
+	struct bpf_map *map = NULL;
+	struct token *token;
+
+	pthread_mutex_lock(&token_lock);
+	for (token = tokens[number % TOKEN_BUCKETS]; token; token = token->next)
+		if (token->number == number) {
+			map = token->map;
+			*rdonly = token->rdonly;
+			bpf_map_inc(map);
+			break;
+		}
+	pthread_mutex_unlock(&token_lock);
+	return map;
+}
+
+/* ---- info */
+
+static int map_info(struct control_call *call)
+{
+	struct bpf_map_info info = {0};
+	struct bpf_map *map;
+	int err = control_map(call, CONTROL_ANY, &map);
+
+	if (err)
+		return err;
+	info.type = map->map_type;
+	info.id = map->id;
+	info.key_size = map->key_size;
+	info.value_size = map->value_size;
+	info.max_entries = map->max_entries;
+	info.map_flags = map->map_flags;
+	info.btf_key_type_id = map->btf_key_type_id;
+	info.btf_value_type_id = map->btf_value_type_id;
+	info.map_extra = map->map_extra;
+	memcpy(info.name, map->name, sizeof(info.name));
+	call->io.count = map->ops->percpu ? bpf_nr_slots() : 0;
+	control_answer(call, &info, sizeof(info));
+	return 0;
+}
+
+static int prog_info(struct control_call *call)
+{
+	struct bpf_prog_info info = {0};
+	struct bpf_prog *prog;
+	struct stat st;
+	int err = control_prog(call, CONTROL_ANY, &prog);
+
+	if (err)
+		return err;
+	info.type = prog->type;
+	info.id = prog->id;
+	memcpy(info.tag, prog->tag, sizeof(info.tag));
+	info.jited_prog_len = prog->jited_len;
+	info.xlated_prog_len = prog->len * sizeof(struct bpf_insn);
+	info.load_time = prog->load_time;
+	info.nr_map_ids = prog->used_map_cnt;
+	info.gpl_compatible = prog->gpl_compatible;
+	info.verified_insns = prog->verified_insns;
+	info.run_cnt = prog->run_cnt;
+	info.run_time_ns = prog->run_time_ns;
+	memcpy(info.name, prog->name, sizeof(info.name) - 1);
+	if (!store_stat(call->control->obj, &st))
+		info.created_by_uid = st.st_uid;
+	control_answer(call, &info, sizeof(info));
+	return 0;
+}
+
+int control_obj_get_info(struct control_call *call)
+{
+	return call->control->obj->kind == STORE_MAP ? map_info(call) : prog_info(call);
+}
+
+/* ---- pins and ids */
+
+int control_obj_pin(struct control_call *call)
+{
+	const char *path = call->in;
+	char *name;
+	int dir, err;
+
+	if (!call->in_len || path[call->in_len - 1])
+		return -EINVAL;
+	err = perm_may_link(call->req, call->control->obj);
+	if (err)
+		return err;
+	tree_wrlock();
+	dir = perm_parent(call->req, path, &name);
+	if (dir >= 0) {
+		err = store_link(call->control->obj, dir, name);
+		close(dir);
+		free(name);
+	} else {
+		err = dir;
+	}
+	tree_unlock();
+	return err;
+}
+
+int control_get_next_id(struct control_call *call)
+{
+	enum store_kind kind;
+	u32 *ids, found = 0;
+	size_t n, i;
+	int err;
+
+	if (call->io.flags == BPF_MAP_GET_NEXT_ID)
+		kind = STORE_MAP;
+	else if (call->io.flags == BPF_PROG_GET_NEXT_ID)
+		kind = STORE_PROG;
+	else
+		return -EINVAL;
+	err = store_ids(kind, &ids, &n);
+	if (err)
+		return err;
+	for (i = 0; i < n && !found; i++)
+		if (ids[i] > call->io.count)
+			found = ids[i];
+	free(ids);
+	if (!found)
+		return -ENOENT;
+	control_answer(call, &found, sizeof(found));
+	return 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * buffer.c - struct fs_text: text that grows
+ */
+#include "fs/fuse/node.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void fs_text_free(struct fs_text *text)
+{
+	free(text->buf);
+	memset(text, 0, sizeof(*text));
+}
+
+static bool text_room(struct fs_text *text, size_t more)
+{
+	size_t cap = text->cap ? text->cap : 256;
+	char *buf;
+
+	if (text->err)
+		return false;
+	while (cap < text->len + more + 1)
+		cap *= 2;
+	if (cap == text->cap)
+		return true;
+	buf = realloc(text->buf, cap);
+	if (!buf) {
+		text->err = -ENOMEM;
+		return false;
+	}
+	text->buf = buf;
+	text->cap = cap;
+	return true;
+}
+
+void fs_text_append(struct fs_text *text, const void *data, size_t len)
+{
+	if (!text_room(text, len))
+		return;
+	if (len)
+		memcpy(text->buf + text->len, data, len);
+	text->len += len;
+	text->buf[text->len] = 0;
+}
+
+void fs_text_printf(struct fs_text *text, const char *fmt, ...)
+{
+	va_list args, again;
+	int n;
+
+	va_start(args, fmt);
+	va_copy(again, args);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (n < 0)
+		text->err = -EINVAL;
+	else if (text_room(text, n)) {
+		vsnprintf(text->buf + text->len, n + 1, fmt, args);
+		text->len += n;
+	}
+	va_end(args);
+}

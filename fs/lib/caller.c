@@ -1,0 +1,382 @@
+/*
+ * caller.c - the rights of who asks on what it names in text
+ *
+ * uid 0 is let through as CAP_DAC_OVERRIDE would. /proc/PID/status gives what a FUSE request does not carry
+ * (groups, umask); the caller is blocked in its request meanwhile, so the pid is its. Of an open file the groups
+ * are the opener's (fs_open_keep_groups()), and /proc is not asked.
+ */
+#include "fs/lib/caller.h"
+#include "fs/lib/value_text.h"
+#include "fs/store/state_tree.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+
+#define PERM_MAX_LINKS 8
+
+/* The text after "Name:" in /proc/PID/status; true when it is there. */
+static bool status_line(pid_t pid, const char *name, char *buf, size_t len)
+{
+	char path[64];
+	size_t n = strlen(name);
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (!found && fgets(buf, len, f))
+		found = !strncmp(buf, name, n);
+	fclose(f);
+	if (found)
+		memmove(buf, buf + n, strlen(buf + n) + 1);
+	return found;
+}
+
+mode_t perm_umask(const struct fs_cred *cred)
+{
+	char buf[256];
+
+	if (!status_line(cred->pid, "Umask:", buf, sizeof(buf)))
+		return 022;
+	return strtoul(buf, NULL, 8) & 0777;
+}
+
+struct fs_groups *perm_groups(const struct fs_cred *cred)
+{
+	static const size_t room = 1 << 20; /* 65,536 groups are at most 720 KiB of text */
+	struct fs_groups *groups = NULL, *more;
+	char *p, *end;
+	__do_free char *buf = malloc(room);
+	u32 cap = 0;
+
+	if (!buf)
+		return NULL;
+	if (!status_line(cred->pid, "Groups:", buf, room))
+		buf[0] = 0;
+	for (p = buf;; p = end) {
+		unsigned long v = strtoul(p, &end, 10);
+
+		if (!groups || groups->nr == cap) {
+			cap = cap * 2 + 8;
+			more = realloc(groups, sizeof(*groups) + cap * sizeof(groups->gid[0]));
+			if (!more) {
+				free(groups);
+				return NULL;
+			}
+			if (!groups)
+				more->nr = 0;
+			groups = more;
+		}
+		if (end == p)
+			return groups;
+		groups->gid[groups->nr++] = v;
+	}
+}
+
+static bool holds_group(const struct fs_groups *groups, gid_t gid)
+{
+	for (u32 i = 0; i < groups->nr; i++)
+		if (groups->gid[i] == gid)
+			return true;
+	return false;
+}
+
+bool perm_in_group(const struct fs_cred *cred, gid_t gid)
+{
+	struct fs_groups *now;
+	bool in;
+
+	if (cred->gid == gid)
+		return true;
+	if (cred->groups)
+		return holds_group(cred->groups, gid);
+	now = perm_groups(cred);
+	in = now && holds_group(now, gid);
+	free(now);
+	return in;
+}
+
+int perm_check(const struct fs_cred *cred, const struct stat *st, int mask)
+{
+	mode_t bits = st->st_mode;
+
+	if (!cred->uid)
+		return 0;
+	if (cred->uid == st->st_uid)
+		bits >>= 6;
+	else if (perm_in_group(cred, st->st_gid))
+		bits >>= 3;
+	return (bits & mask) == mask ? 0 : -EACCES;
+}
+
+int perm_may_link(struct fs_req *req, const struct store_object *obj)
+{
+	struct stat st;
+	int err = store_stat(obj, &st);
+
+	if (err)
+		return err;
+	if (!req->cred.uid || req->cred.uid == st.st_uid ||
+	    !perm_check(&req->cred, &st, R_OK | W_OK))
+		return 0;
+	return fs_error(
+		req, EPERM,
+		"a pin keeps the object alive: only its owner, and who may read and write it, "
+		"may make one");
+}
+
+static const char *kind_name(enum store_kind kind)
+{
+	return kind == STORE_PROG ? "program" : "map";
+}
+
+/* What was found is what was asked for, and the caller may use it. Consumes the reference on failure. */
+static int perm_object(struct fs_req *req, enum store_kind kind, const char *text, int mask,
+		       struct store_object *obj)
+{
+	struct stat st;
+	int err = store_stat(obj, &st);
+
+	if (!err && obj->kind != kind)
+		err = fs_error(req, EINVAL, "%s is a %s, not a %s", text, kind_name(obj->kind),
+			       kind_name(kind));
+	if (!err && perm_check(&req->cred, &st, mask))
+		err = fs_error(req, EACCES, "%s: its permission bits do not let you use it", text);
+	if (!err && obj->broken)
+		err = fs_error(req, EBADMSG, "%s: %s", text, obj->broken);
+	if (err)
+		store_put(obj);
+	return err;
+}
+
+/*
+ * In a directory where everybody makes names (sticky and writable by all) a link is followed for its own maker, or
+ * when it is the directory's owner's: fs.protected_symlinks.
+ */
+static bool may_follow(const struct fs_cred *cred, const struct stat *dir, uid_t owner)
+{
+	return (dir->st_mode & (S_ISVTX | S_IWOTH)) != (S_ISVTX | S_IWOTH) || owner == cred->uid ||
+	       owner == dir->st_uid;
+}
+
+/*
+ * Walk a path from a directory of the tree. Returns an O_PATH descriptor of the last component, never of a symlink.
+ */
+static int perm_walk(struct fs_req *req, const char *path, u32 links)
+{
+	int at = dup(tree.tree_fd);
+
+	if (at < 0)
+		return -errno;
+	while (*path) {
+		char name[NAME_MAX + 1], target[PATH_MAX], rest[PATH_MAX];
+		size_t len = strcspn(path, "/");
+		struct stat st, link;
+		uid_t owner;
+		ssize_t n;
+		int next, err = 0;
+
+		if (!len) {
+			path++;
+			continue;
+		}
+		if (len > NAME_MAX)
+			err = -ENAMETOOLONG;
+		if (!err && fstatat(at, "", &st, AT_EMPTY_PATH) < 0)
+			err = -errno;
+		if (!err && !S_ISDIR(st.st_mode))
+			err = -ENOTDIR;
+		if (!err)
+			err = perm_check(&req->cred, &st, X_OK);
+		snprintf(name, sizeof(name), "%.*s", (int)(len > NAME_MAX ? NAME_MAX : len), path);
+		/* "." and ".." are refused there: a path goes down only */
+		next = err ? err : tree_openat(at, name);
+		if (next < 0) {
+			close(at);
+			return next;
+		}
+		path += len;
+		n = readlinkat(next, "", target, sizeof(target) - 1);
+		if (n < 0) {
+			close(at);
+			at = next;
+			continue;
+		}
+		owner = fstatat(next, "", &link, AT_EMPTY_PATH) ? (uid_t)-1 : link.st_uid;
+		close(next);
+		target[n] = 0;
+		/* A link is followed when it names something below its own directory's root: M. */
+		if (target[0] == '/' || links >= PERM_MAX_LINKS ||
+		    !may_follow(&req->cred, &st, owner)) {
+			close(at);
+			return -ELOOP;
+		}
+		if (snprintf(rest, sizeof(rest), "%s%s", target, path) >= (int)sizeof(rest)) {
+			close(at);
+			return -ENAMETOOLONG;
+		}
+		{
+			/* Relative to the directory of the link: prefix its own path. */
+			char self[64], where[PATH_MAX], full[2 * PATH_MAX];
+			size_t root = strlen(tree.path) + strlen("/tree");
+
+			snprintf(self, sizeof(self), "/proc/self/fd/%d", at);
+			n = readlink(self, where, sizeof(where) - 1);
+			close(at);
+			if (n < (ssize_t)root)
+				return -ENOENT;
+			where[n] = 0;
+			snprintf(full, sizeof(full), "%s/%s", where + root, rest);
+			return perm_walk(req, full, links + 1);
+		}
+	}
+	return at;
+}
+
+/* Is the first component of a path one of ours, as opposed to a user's directory? */
+static bool perm_is_ours(const char *path)
+{
+	static const char *const ours[] = {"progs", "maps", "ids", "cgroup", "events", "limits"};
+	size_t len, i;
+
+	path += strspn(path, "/");
+	len = strcspn(path, "/");
+	for (i = 0; i < ARRAY_SIZE(ours); i++)
+		if (len == strlen(ours[i]) && !memcmp(path, ours[i], len))
+			return true;
+	return false;
+}
+
+int perm_parent(struct fs_req *req, const char *path, char **name)
+{
+	const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+	char parent[PATH_MAX];
+	struct stat st;
+	int fd, err = 0;
+
+	if (slash && slash - path >= (ptrdiff_t)sizeof(parent))
+		return -ENAMETOOLONG;
+	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 0, path);
+	if (perm_is_ours(path))
+		return fs_error(req, EPERM, "pins go into directories of your own, not into %s",
+				path);
+	if (!tree_name_ok(last) || last[0] == '.')
+		return fs_error(req, EINVAL, "\"%s\" cannot be a pin's name", last);
+	fd = perm_walk(req, parent, 0);
+	if (fd < 0)
+		return fd;
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		err = -errno;
+	else if (!S_ISDIR(st.st_mode))
+		err = -ENOTDIR;
+	else
+		err = perm_check(&req->cred, &st, W_OK | X_OK);
+	*name = err ? NULL : strdup(last);
+	if (!err && !*name)
+		err = -ENOMEM;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* The object that an O_PATH descriptor leads to: the file itself, or the object's file in its directory. */
+static int perm_object_at(struct fs_req *req, int fd, enum store_kind kind,
+			  struct store_object **out)
+{
+	struct stat st;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode)) {
+		int err = perm_check(&req->cred, &st, X_OK);
+
+		if (err)
+			return err;
+		if (fstatat(fd, kind == STORE_PROG ? "prog" : "map", &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+	}
+	return store_by_ino(st.st_ino, out);
+}
+
+static int perm_by_path(struct fs_req *req, enum store_kind kind, const char *path,
+			struct store_object **out)
+{
+	int fd, err;
+
+	tree_rdlock();
+	fd = perm_walk(req, path, 0);
+	err = fd < 0 ? fd : perm_object_at(req, fd, kind, out);
+	tree_unlock();
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+int perm_resolve(struct fs_req *req, enum store_kind kind, const char *text, int mask,
+		 struct store_object **out)
+{
+	char path[PATH_MAX], *end;
+	unsigned long long id;
+	size_t len;
+	int err;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	len = strlen(text);
+	while (len && isspace((unsigned char)text[len - 1]))
+		len--;
+	if (!len || len > sizeof(path) - 16)
+		return fs_error(req, len ? ENAMETOOLONG : EINVAL,
+				"a %s's name, path or id goes here", kind_name(kind));
+	snprintf(path, sizeof(path), "%.*s", (int)len, text);
+
+	errno = 0;
+	id = strtoull(path, &end, 0);
+	if (isdigit((unsigned char)path[0]) && !*end && !errno && id <= UINT32_MAX) {
+		err = store_by_id(kind, id, out);
+	} else if (!strchr(path, '/')) {
+		char full[PATH_MAX];
+
+		snprintf(full, sizeof(full), "%s/%.*s", kind == STORE_PROG ? "progs" : "maps",
+			 (int)sizeof(full) - 16, path);
+		err = perm_by_path(req, kind, full, out);
+		if (err == -ENOENT)
+			err = perm_by_path(req, kind, path, out);
+	} else {
+		err = perm_by_path(req, kind, path, out);
+	}
+	if (err)
+		return fs_error(req, -err,
+				"%s names no %s that you can reach: give a name in %s/, a path in "
+				"the mount, or an id",
+				path, kind_name(kind), kind == STORE_PROG ? "progs" : "maps");
+	err = perm_object(req, kind, path, mask, *out);
+	if (err)
+		*out = NULL;
+	return err;
+}
+
+int perm_resolve_word(struct fs_req *req, enum store_kind kind, const char *text, size_t len,
+		      int mask, char *name, struct store_object **out)
+{
+	size_t pos = 0, n;
+	const char *word;
+	int err;
+
+	if (!text_next_word(text, len, &pos, &word, &n))
+		return TEXT_INCOMPLETE;
+	if (n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (memchr(word, 0, n))
+		return fs_error(req, EINVAL, "a name holds no NUL");
+	memcpy(name, word, n);
+	name[n] = 0;
+	err = perm_resolve(req, kind, name, mask, out);
+	return err ? err : TEXT_COMPLETE;
+}

@@ -1,0 +1,59 @@
+/*
+ * write_buffer.c - bytes written and not yet used (see lib/write_buffer.h)
+ */
+#include "fs/lib/write_buffer.h"
+#include "fs/lib/value_text.h"
+
+int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool append, size_t max)
+{
+	if (!append) {
+		if (off == 0 && p->next)
+			p->len = p->next = 0;
+		if (off != p->next)
+			return -EINVAL;
+	}
+	if (len > max || p->len > max - len)
+		return -EFBIG;
+	if (p->len + len > p->cap) {
+		size_t cap = max((p->len + len) * 2, (size_t)256);
+		char *buf = realloc(p->buf, cap);
+
+		if (!buf)
+			return -ENOMEM;
+		p->buf = buf;
+		p->cap = cap;
+	}
+	if (len)
+		memcpy(p->buf + p->len, data, len);
+	p->len += len;
+	p->next += len;
+	return 0;
+}
+
+void pending_drop(struct pending *p, size_t len)
+{
+	p->len -= len;
+	if (p->len)
+		memmove(p->buf, p->buf + len, p->len);
+}
+
+/* The kernel splits at 1 MiB, or up to a page before where the caller's buffer is not aligned. */
+bool pending_cut(size_t len)
+{
+	return len && (len % 512 == 0 || len >= (1u << 20) - 4096);
+}
+
+bool pending_blank(const struct pending *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->len; i++)
+		if (!text_is_blank(p->buf[i]))
+			return false;
+	return true;
+}
+
+void pending_free(struct pending *p)
+{
+	free(p->buf);
+}

@@ -1,0 +1,37 @@
+/*
+ * write_buffer.h - what an open description has written so far and not yet used
+ *
+ * Shells split a write anywhere, and two commands may share one redirection. A pending text takes bytes in order;
+ * its owner looks for complete values in [buf, buf + len) and drops what it has used. A write at offset 0 begins
+ * anew; a write that leaves a gap, or goes back to another place, is -EINVAL. One open description, one pending
+ * text: writes of one open never run at once (node.h).
+ *
+ * What is waiting may hold any bytes, and no NUL ends it: it is read by length (lib/value_text.h), also for a sentence
+ * (text_first_line()).
+ */
+#ifndef UBPFFS_FS_LIB_WRITE_BUFFER_H
+#define UBPFFS_FS_LIB_WRITE_BUFFER_H
+
+#include "fs/fuse/node.h"
+
+struct pending {
+	char *buf;
+	size_t len, cap;
+	off_t next; /* file offset that continues it */
+};
+
+/* 0, -EINVAL (see above), -EFBIG (more than max bytes are waiting), -ENOMEM. With append the offset is ignored. */
+int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool append,
+		size_t max);
+/* Forget the first `len` bytes. */
+void pending_drop(struct pending *p, size_t len);
+/*
+ * Did a write of this size probably end because a buffer was full (cat, dd, stdio, the kernel's own pieces), and not
+ * because the text did? Then what follows the last newline is the beginning of a line, and must not act yet.
+ */
+bool pending_cut(size_t len);
+/* Nothing but blanks is waiting. */
+bool pending_blank(const struct pending *p);
+void pending_free(struct pending *p);
+
+#endif

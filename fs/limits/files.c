@@ -1,0 +1,440 @@
+/*
+ * files.c - M/limits: what users may hold, as files that root sets
+ *
+ *	limits/usage          the caller's own: what is used, and the limit
+ *	limits/default/NAME   what counts for who has no limit of his own
+ *	limits/UID/NAME       one user's; mkdir makes the directory, rmdir takes it and its limits away
+ *	limits/UID/usage      the same as limits/usage, of that user
+ *
+ * In the state tree they are directories with a hidden file that has what was set, a line a limit. Root and who runs the
+ * server may write; a user reads what is his, and the defaults.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include "fs/limits/files.h"
+#include "fs/tree/kinds.h"
+#include "fs/limits/limits.h"
+#include "fs/lib/write_buffer.h"
+#include "fs/tree/pins.h"
+#include "fs/lib/value_text.h"
+#include "fs/store/state_tree.h"
+
+#define LIMITS_FILE ".limits"
+#define DEFAULT	    "default"
+#define NOBODY	    ((uid_t)-1) /* whose limits the defaults are */
+
+static u64 sized[LIMIT_CNT]; /* the defaults of this machine */
+static bool default_set[LIMIT_CNT]; /* tree_lock */
+
+static bool is_admin(const struct fs_req *req)
+{
+	return !req->cred.uid || req->cred.uid == geteuid();
+}
+
+/* "default", or a uid as the kernel prints it. */
+static int parse_who(const char *name, uid_t *uid)
+{
+	char again[16];
+	unsigned long v = strtoul(name, NULL, 10);
+
+	*uid = NOBODY;
+	if (!strcmp(name, DEFAULT))
+		return 0;
+	snprintf(again, sizeof(again), "%u", (uid_t)v);
+	if (v >= NOBODY || strcmp(again, name))
+		return -EINVAL;
+	*uid = (uid_t)v;
+	return 0;
+}
+
+/* Directories of limits are never renamed. */
+static uid_t who_of(struct fs_node *node)
+{
+	uid_t uid;
+
+	parse_who(fs_node_place(node)->name, &uid);
+	return uid;
+}
+
+static bool is_set(uid_t uid, enum limit what, u64 *limit)
+{
+	if (uid != NOBODY)
+		return !limits_own(uid, what, limit);
+	*limit = limits_default(what);
+	return default_set[what];
+}
+
+static int set(uid_t uid, enum limit what, u64 limit)
+{
+	if (uid != NOBODY)
+		return limits_set(uid, what, limit);
+	default_set[what] = true;
+	limits_set_default(what, limit);
+	return 0;
+}
+
+static void unset(uid_t uid, enum limit what)
+{
+	if (uid != NOBODY) {
+		limits_unset(uid, what);
+		return;
+	}
+	default_set[what] = false;
+	limits_set_default(what, sized[what]);
+}
+
+static void print_limit(struct fs_text *out, u64 limit, const char *end)
+{
+	if (limit == LIMIT_NONE)
+		fs_text_printf(out, "none%s", end);
+	else
+		fs_text_printf(out, "%llu%s", (unsigned long long)limit, end);
+}
+
+/* ---- kept in the state */
+
+static int save(int dirfd, uid_t uid)
+{
+	struct fs_text text = {0};
+	u64 limit;
+	int err;
+
+	for (u32 i = 0; i < LIMIT_CNT; i++)
+		if (is_set(uid, i, &limit)) {
+			fs_text_printf(&text, "%s ", limits_name(i));
+			print_limit(&text, limit, "\n");
+		}
+	err = text.err ? text.err
+		       : tree_write_small(dirfd, LIMITS_FILE, text.buf ? text.buf : "", text.len);
+	fs_text_free(&text);
+	return err;
+}
+
+static int read_back(int dirfd, uid_t uid)
+{
+	__do_free char *text = NULL;
+	ssize_t len = tree_read_small(dirfd, LIMITS_FILE, &text);
+	char *line, *save;
+
+	if (len < 0)
+		return len == -ENOENT ? 0 : (int)len;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *value = strchr(line, ' '), *end;
+		u64 limit = LIMIT_NONE;
+		enum limit what;
+		int err;
+
+		if (!value)
+			return -EBADMSG;
+		*value++ = 0;
+		if (limits_find(line, &what)) /* of a newer server */
+			continue;
+		if (strcmp(value, "none")) {
+			limit = strtoull(value, &end, 10);
+			if (*end || end == value)
+				return -EBADMSG;
+		}
+		err = set(uid, what, limit);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int limit_files_start(void)
+{
+	__do_close int fd = openat(tree.tree_fd, "limits", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct tree_names names;
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	for (u32 i = 0; i < LIMIT_CNT; i++)
+		sized[i] = limits_default(i);
+	if (mkdirat(fd, DEFAULT, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	err = tree_list(fd, false, &names);
+	for (size_t i = 0; !err && i < names.n; i++) {
+		__do_close int dir = -1;
+		uid_t uid;
+
+		if (parse_who(names.v[i].name, &uid))
+			continue;
+		dir = openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		err = dir < 0 ? -errno : read_back(dir, uid);
+		if (err)
+			fs_warn("limits/%s cannot be read: %s", names.v[i].name, strerror(-err));
+	}
+	tree_names_free(&names);
+	return err;
+}
+
+/* ---- the files */
+
+static int may_read(struct fs_req *req, uid_t uid)
+{
+	if (uid == NOBODY || uid == req->cred.uid || is_admin(req))
+		return 0;
+	return fs_error(req, EACCES,
+			"these are the limits of another user: yours are in limits/usage");
+}
+
+static int usage_of(uid_t uid, struct fs_text *out)
+{
+	for (u32 i = 0; i < LIMIT_CNT; i++) {
+		fs_text_printf(out, "%s: %llu/", limits_name(i),
+			       (unsigned long long)limits_used(uid, i));
+		print_limit(out, limits_of(uid, i), "\n");
+	}
+	return 0;
+}
+
+static int usage_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	uid_t uid = who_of(node);
+	int err = may_read(req, uid);
+
+	return err ? err : usage_of(uid, out);
+}
+
+static int own_usage_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	return usage_of(req->cred.uid, out);
+}
+
+static int limit_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	enum limit what = node->attr->arg;
+	uid_t uid = who_of(node);
+	int err = may_read(req, uid);
+
+	if (err)
+		return err;
+	print_limit(out, uid == NOBODY ? limits_default(what) : limits_of(uid, what), "\n");
+	return 0;
+}
+
+static int limit_open(struct fs_open *open, struct fs_req *req)
+{
+	open->priv = calloc(1, sizeof(struct pending));
+	return open->priv ? 0 : -ENOMEM;
+}
+
+static void limit_release(struct fs_open *open)
+{
+	pending_free(open->priv);
+	free(open->priv);
+}
+
+static int limit_set(struct fs_node *node, bool unsets, u64 limit)
+{
+	enum limit what = node->attr->arg;
+	uid_t uid = who_of(node);
+	int err = 0;
+
+	tree_wrlock();
+	if (unsets)
+		unset(uid, what);
+	else
+		err = set(uid, what, limit);
+	if (!err)
+		err = save(fs_node_fd(fs_node_place(node)), uid);
+	tree_unlock();
+	return err;
+}
+
+static bool is_word(const char *text, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	while (len && strchr(" \t\r\n", text[len - 1]))
+		len--;
+	return len == n && !memcmp(text, word, n);
+}
+
+static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			   off_t off)
+{
+	struct pending *p = open->priv;
+	bool none, unsets, line;
+	u64 limit = LIMIT_NONE;
+	int ret;
+
+	if (!len)
+		return 0;
+	if (!is_admin(req))
+		return fs_error(req, EPERM, "limits are set by root and by who runs the server");
+	ret = pending_add(p, buf, len, off, open->flags & O_APPEND, 64);
+	if (ret)
+		return ret;
+	line = p->buf[p->len - 1] == '\n';
+	none = is_word(p->buf, p->len, "none");
+	unsets = is_word(p->buf, p->len, DEFAULT);
+	ret = none || unsets ? TEXT_COMPLETE
+			     : text_parse_u64(p->buf, p->len, LIMIT_NONE - 2, &limit);
+	if (ret == TEXT_INCOMPLETE || (ret < 0 && !line && strchr("nd", p->buf[0])))
+		return (ssize_t)len;
+	if (ret == TEXT_COMPLETE)
+		ret = limit_set(open->node, unsets, limit);
+	else
+		fs_error(req, -ret, "a limit is a number, none, or default");
+	if (line || ret)
+		pending_drop(p, p->len);
+	return ret ? ret : (ssize_t)len;
+}
+
+static const struct fs_node_ops limit_ops = {
+	.name = "limit",
+	.type = S_IFREG,
+	.open = limit_open,
+	.show = limit_show,
+	.write = limit_write,
+	.release = limit_release,
+};
+
+static const struct fs_node_ops usage_ops = {
+	.name = "usage",
+	.type = S_IFREG,
+	.show = usage_show,
+};
+
+static const struct fs_node_ops own_usage_ops = {
+	.name = "usage",
+	.type = S_IFREG,
+	.show = own_usage_show,
+};
+
+/* ---- limits/UID, limits/default */
+
+/* Only ever add at the end: rows are part of node ids. */
+static const struct fs_attr limit_attrs[] = {
+	{"objects", 0644, &limit_ops, LIMIT_OBJECTS},
+	{"bytes", 0644, &limit_ops, LIMIT_BYTES},
+	{"names", 0644, &limit_ops, LIMIT_NAMES},
+	{"files", 0644, &limit_ops, LIMIT_FILES},
+	{"jobs", 0644, &limit_ops, LIMIT_JOBS},
+	{"sources", 0644, &limit_ops, LIMIT_SOURCES},
+	{"run_seconds", 0644, &limit_ops, LIMIT_RUN_SECONDS},
+	{"verify_seconds", 0644, &limit_ops, LIMIT_VERIFY_SECONDS},
+	{"usage", 0444, &usage_ops, -1},
+};
+
+_Static_assert(ARRAY_SIZE(limit_attrs) == LIMIT_CNT + 1, "a row a limit");
+
+static bool row_visible(struct fs_node *dir, u32 row)
+{
+	return limit_attrs[row].ops != &usage_ops || who_of(dir) != NOBODY;
+}
+
+static int limit_dir_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+			    struct fs_node **out)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(limit_attrs); i++)
+		if (!strcmp(name, limit_attrs[i].name) && row_visible(dir, i))
+			return fs_node_attr(dir, limit_attrs, i, out);
+	return -ENOENT;
+}
+
+static int limit_dir_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			     void *arg)
+{
+	for (; cursor < ARRAY_SIZE(limit_attrs); cursor++)
+		if (row_visible(open->node, (u32)cursor) &&
+		    !emit(arg, limit_attrs[cursor].name, cursor + 1, S_IFREG,
+			  open->node->ino << 8 | (cursor + 1)))
+			break;
+	return 0;
+}
+
+static const struct fs_node_ops limit_dir_ops = {
+	.name = "limits of a user",
+	.type = S_IFDIR,
+	.lookup = limit_dir_lookup,
+	.readdir = limit_dir_readdir,
+};
+
+/* ---- M/limits */
+
+static const struct fs_attr limits_attrs[] = {
+	{"usage", 0444, &own_usage_ops, 0},
+};
+
+static int limits_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+			 struct fs_node **out)
+{
+	uid_t uid;
+	int err;
+
+	if (!strcmp(name, limits_attrs[0].name))
+		return fs_node_attr(dir, limits_attrs, 0, out);
+	if (parse_who(name, &uid))
+		return -ENOENT;
+	tree_rdlock();
+	err = fs_tree_lookup(dir, name, &limit_dir_ops, out);
+	tree_unlock();
+	return err;
+}
+
+static int limits_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			  void *arg)
+{
+	return rows_readdir(open, limits_attrs, ARRAY_SIZE(limits_attrs), false, cursor, emit, arg);
+}
+
+static int limits_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
+			struct fs_node **out)
+{
+	const struct fs_cred server = {.uid = geteuid(), .gid = getegid()};
+	uid_t uid;
+	int err;
+
+	if (!is_admin(req))
+		return fs_error(req, EPERM, "limits are set by root and by who runs the server");
+	if (parse_who(name, &uid))
+		return fs_error(req, EINVAL,
+				"%s is no uid: mkdir limits/1000 makes limits for uid 1000", name);
+	tree_wrlock();
+	err = tree_mkdir(fs_node_fd(dir), name, 0755, &server);
+	if (!err)
+		err = fs_tree_lookup(dir, name, &limit_dir_ops, out);
+	tree_unlock();
+	return err;
+}
+
+/* The files in it go with it, as those of a cgroup do. */
+static int limits_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	uid_t uid;
+	int err;
+
+	if (!is_admin(req))
+		return fs_error(req, EPERM, "limits are set by root and by who runs the server");
+	if (parse_who(name, &uid))
+		return -ENOENT;
+	if (uid == NOBODY)
+		return fs_error(req, EPERM,
+				"there are always defaults: echo default > NAME resets one");
+	tree_wrlock();
+	__do_close int fd = tree_openat(fs_node_fd(dir), name);
+
+	err = fd < 0 ? fd : 0;
+	if (!err && unlinkat(fd, LIMITS_FILE, 0) < 0 && errno != ENOENT)
+		err = -errno;
+	if (!err)
+		err = tree_rmdir(fs_node_fd(dir), name);
+	for (u32 i = 0; !err && i < LIMIT_CNT; i++)
+		limits_unset(uid, i);
+	tree_unlock();
+	return err;
+}
+
+const struct fs_node_ops limits_dir_ops = {
+	.name = "limits",
+	.type = S_IFDIR,
+	.stable = true,
+	.lookup = limits_lookup,
+	.readdir = limits_readdir,
+	.release = user_release,
+	.mkdir = limits_mkdir,
+	.rmdir = limits_rmdir,
+};

@@ -1,0 +1,14 @@
+/*
+ * files.h - M/limits, and the limits that an earlier server was told
+ */
+#ifndef UBPFFS_FS_LIMITS_FILES_H
+#define UBPFFS_FS_LIMITS_FILES_H
+
+#include "fs/fuse/node.h"
+
+extern const struct fs_node_ops limits_dir_ops;
+
+/* After limits_size_defaults(). -errno: what was set cannot be read. */
+int limit_files_start(void);
+
+#endif

@@ -1,0 +1,370 @@
+/*
+ * dump.c - a map's entries in one file: dump (text, can be written back), dump.json and raw (records)
+ *
+ * Nothing is built in memory but one entry: an open description walks the map with an iterator, which gives every
+ * entry that lives through the walk exactly once. Reads go forward; a read at offset 0 starts again, any other jump
+ * back starts again and skips.
+ */
+#include <fcntl.h>
+#include "core/run.h"
+#include "fs/maps/entries.h"
+#include "fs/maps/json.h"
+#include "fs/tree/kinds.h"
+#include "fs/lib/write_buffer.h"
+#include "fs/store/object.h"
+#include "fs/lib/value_text.h"
+
+#define MAX_LINE (64u << 20)
+
+struct dump {
+	struct bpf_map *map;
+	struct bpf_map_iter it;
+	bool begun, ended;
+	u64 given; /* entries printed */
+	off_t pos; /* file offset of text.buf[0] */
+	struct fs_text text; /* the entry being given */
+	char *key, *value;
+	struct pending pending;
+	bool incomplete; /* the last line waits for more */
+	bool held; /* it may be whole, but came at the end of a full buffer */
+};
+
+static int dump_open(struct fs_open *open, struct fs_req *req)
+{
+	struct dump *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	err = store_map(open->node, req, &d->map);
+	if (err) {
+		free(d);
+		return err;
+	}
+	d->key = malloc(d->map->key_size + 8);
+	d->value = malloc(bpf_map_value_size(d->map) + 8);
+	err = !d->key || !d->value    ? -ENOMEM
+	      : entries_slots(d->map) ? fs_open_keep_groups(open, req)
+				      : 0;
+	if (err) {
+		bpf_map_put(d->map);
+		free(d->key);
+		free(d->value);
+		free(d);
+		return err;
+	}
+	bpf_map_iter_init(&d->it, d->map, false);
+	d->it.flags = bpf_map_lock_flag(d->map);
+	open->priv = d;
+	return 0;
+}
+
+static void print_line(struct dump *d)
+{
+	struct fs_text prefix = {0};
+
+	if (d->map->key_size) {
+		text_print_key(&prefix, d->key, d->map->key_size);
+		fs_text_append(&prefix, " ", 1);
+	}
+	fs_text_append(&prefix, "", 1);
+	if (prefix.err)
+		d->text.err = prefix.err;
+	else
+		entries_print(d->map, d->value, prefix.buf, &d->text);
+	fs_text_free(&prefix);
+}
+
+/* A record: the key, the value, each padded to 8 bytes, so that its size follows from the attributes alone. */
+static void print_record(struct dump *d)
+{
+	static const char zero[8];
+	u32 key = d->map->key_size, value = bpf_map_value_size(d->map);
+
+	fs_text_append(&d->text, d->key, key);
+	fs_text_append(&d->text, zero, round_up(key, 8) - key);
+	fs_text_append(&d->text, d->value, value);
+	fs_text_append(&d->text, zero, round_up(value, 8) - value);
+}
+
+/* One line an entry. */
+static void print_json(struct dump *d)
+{
+	const struct bpf_map *map = d->map;
+	u32 stride = round_up(map->value_size, 8);
+
+	fs_text_printf(&d->text, "%s\n{", d->given ? "," : "");
+	if (map->key_size) {
+		fs_text_printf(&d->text, "\"key\":");
+		json_value(&d->text, map->btf, map->btf_key_type_id, d->key, map->key_size);
+		fs_text_append(&d->text, ",", 1);
+	}
+	if (!entries_percpu(map)) {
+		fs_text_printf(&d->text, "\"value\":");
+		json_value(&d->text, map->btf, map->btf_value_type_id, d->value, map->value_size);
+		fs_text_append(&d->text, "}", 1);
+		return;
+	}
+	fs_text_printf(&d->text, "\"values\":[");
+	for (u32 cpu = 0; cpu < bpf_nr_slots(); cpu++) {
+		fs_text_printf(&d->text, "%s{\"cpu\":%u,\"value\":", cpu ? "," : "", cpu);
+		json_value(&d->text, map->btf, map->btf_value_type_id,
+			   d->value + (size_t)cpu * stride, map->value_size);
+		fs_text_append(&d->text, "}", 1);
+	}
+	fs_text_append(&d->text, "]}", 2);
+}
+
+static void begin_json(struct dump *d)
+{
+	fs_text_append(&d->text, "[", 1);
+}
+
+static void end_json(struct dump *d)
+{
+	fs_text_printf(&d->text, "%s]\n", d->given ? "\n" : "");
+}
+
+struct format {
+	void (*begin)(struct dump *d); /* may be NULL */
+	void (*print)(struct dump *d); /* an entry */
+	void (*end)(struct dump *d); /* may be NULL */
+};
+
+static const struct format line_format = {.print = print_line};
+static const struct format record_format = {.print = print_record};
+static const struct format json_format = {begin_json, print_json, end_json};
+
+/* What comes next, into d->text. */
+static int stream_next(struct dump *d, const struct format *format)
+{
+	int ret;
+
+	if (!d->begun) {
+		d->begun = true;
+		if (format->begin) {
+			format->begin(d);
+			return d->text.err;
+		}
+	}
+	ret = bpf_map_iter_next(&d->it, d->key, d->value);
+	if (ret < 0)
+		return ret;
+	if (ret > 0) {
+		format->print(d);
+		d->given++;
+	} else {
+		d->ended = true;
+		if (format->end)
+			format->end(d);
+	}
+	return d->text.err;
+}
+
+static ssize_t stream(struct dump *d, char *buf, size_t len, off_t off, const struct format *format)
+{
+	size_t done = 0, skip, n;
+	int ret;
+
+	if (off < d->pos) {
+		bpf_map_iter_rewind(&d->it);
+		d->text.len = d->pos = d->given = 0;
+		d->begun = d->ended = false;
+	}
+	while (done < len) {
+		if (off + (off_t)done < d->pos + (off_t)d->text.len) {
+			skip = off + done - d->pos;
+			n = min(d->text.len - skip, len - done);
+			memcpy(buf + done, d->text.buf + skip, n);
+			done += n;
+			continue;
+		}
+		if (d->ended)
+			break;
+		d->pos += d->text.len;
+		d->text.len = 0;
+		ret = stream_next(d, format);
+		if (ret < 0)
+			return ret;
+	}
+	return done;
+}
+
+static ssize_t dump_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return stream(open->priv, buf, len, off, &line_format);
+}
+
+static ssize_t json_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return stream(open->priv, buf, len, off, &json_format);
+}
+
+/* The records of an array are where their index says: a read goes there, not through those before it. */
+static ssize_t read_array(struct dump *d, char *buf, size_t len, off_t off)
+{
+	size_t size = round_up(d->map->key_size, 8) + round_up(bpf_map_value_size(d->map), 8);
+	size_t done = 0, skip, n;
+	int err;
+
+	while (done < len && (off + done) / size < d->map->max_entries) {
+		u32 index = (off + done) / size;
+
+		memcpy(d->key, &index, sizeof(index));
+		err = bpf_map_lookup(d->map, d->key, d->value, bpf_map_lock_flag(d->map));
+		if (err)
+			return err;
+		d->text.len = 0;
+		print_record(d);
+		if (d->text.err)
+			return d->text.err;
+		skip = (off + done) % size;
+		n = min(size - skip, len - done);
+		memcpy(buf + done, d->text.buf + skip, n);
+		done += n;
+	}
+	return done;
+}
+
+static ssize_t raw_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	struct dump *d = open->priv;
+
+	if (d->map->values)
+		return read_array(d, buf, len, off);
+	return stream(open->priv, buf, len, off, &record_format);
+}
+
+/* `key value` or `key cpuN value`. TEXT_INCOMPLETE: the line may go on. */
+static int write_line(struct dump *d, struct fs_req *req, const char *line, size_t len)
+{
+	size_t pos = 0, n, k;
+	const char *word;
+	u64 cpu = 0;
+	int on_cpu = -1, ret;
+
+	if (!text_next_word(line, len, &pos, &word, &n))
+		return TEXT_COMPLETE; /* an empty line */
+	if (d->map->map_type == BPF_MAP_TYPE_STACK_TRACE) /* as in Linux */
+		return fs_error(req, EINVAL, "only programs put stacks in, by bpf_get_stackid()");
+	if (!d->map->key_size) /* pushed in the order of the lines */
+		return entries_write(req, d->map, NULL, -1, line, len, BPF_ANY);
+	if (text_parse_key(word, n, d->key, d->map->key_size))
+		return fs_error(req, EINVAL, "\"%.*s\" is no key of this map",
+				(int)min(n, (size_t)64), word);
+	if (entries_percpu(d->map)) {
+		k = pos;
+		/* "c", "cp", "cpu": the rest of the line is still to come. */
+		if (!text_next_word(line, len, &k, &word, &n) ||
+		    (n <= 3 && k == len && !memcmp(word, "cpu", n)))
+			return TEXT_INCOMPLETE;
+		if (n > 3 && !memcmp(word, "cpu", 3)) {
+			if (text_parse_u64(word + 3, n - 3, bpf_nr_slots() - 1, &cpu) !=
+			    TEXT_COMPLETE)
+				return fs_error(req, EINVAL, "no such CPU: %.*s", (int)n, word);
+			on_cpu = cpu;
+			pos = k;
+		}
+	}
+	ret = entries_write(req, d->map, d->key, on_cpu, line + pos, len - pos, BPF_ANY);
+	return ret;
+}
+
+/* What follows the last newline. A keyless map's value is used up by acting: it would be there twice. */
+static int write_tail(struct dump *d, struct fs_req *req)
+{
+	int ret = write_line(d, req, d->pending.buf, d->pending.len);
+
+	d->incomplete = ret == TEXT_INCOMPLETE;
+	if (ret < 0 || (ret == TEXT_COMPLETE && !d->map->key_size))
+		pending_drop(&d->pending, d->pending.len);
+	return ret;
+}
+
+/*
+ * Whole lines act at once and are used up. What follows the last newline acts too when it is a whole entry already (an
+ * error that only close gives is lost on shells), and again if it goes on; but not when the write ended because a
+ * buffer was full: then the next write goes on, or, when there is none, it acts at the end.
+ */
+static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			  off_t off)
+{
+	struct dump *d = open->priv;
+	size_t pos = 0, n;
+	const char *line;
+	int ret;
+
+	ret = pending_add(&d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
+	while (ret >= 0 && text_next_line(d->pending.buf, d->pending.len, false, &pos, &line, &n)) {
+		if (fs_cancelled(req))
+			ret = -EINTR;
+		else
+			ret = write_line(d, req, line, n);
+		if (ret == TEXT_INCOMPLETE)
+			ret = fs_error(req, EINVAL, "a line here is a key and its value");
+	}
+	pending_drop(&d->pending, ret < 0 ? d->pending.len : pos);
+	d->incomplete = d->held = false;
+	if (ret >= 0 && !pending_blank(&d->pending)) {
+		d->held = pending_cut(len) && text_number_size(d->map->value_size);
+		if (!d->held)
+			ret = write_tail(d, req);
+	}
+	return ret < 0 ? ret : (ssize_t)len;
+}
+
+static int dump_flush(struct fs_open *open, struct fs_req *req)
+{
+	struct dump *d = open->priv;
+
+	if (d->incomplete && !pending_blank(&d->pending))
+		return fs_error(req, EINVAL, "the last line is not complete");
+	return 0;
+}
+
+static void dump_release(struct fs_open *open)
+{
+	struct dump *d = open->priv;
+	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
+
+	if (!d)
+		return;
+	if (d->held && write_tail(d, &req) == TEXT_INCOMPLETE)
+		fs_error(&req, EINVAL, "the last line is not complete");
+	bpf_map_iter_end(&d->it);
+	bpf_map_put(d->map);
+	fs_text_free(&d->text);
+	pending_free(&d->pending);
+	free(d->key);
+	free(d->value);
+	free(d);
+}
+
+const struct fs_node_ops dump_ops = {
+	.name = "dump",
+	.type = S_IFREG,
+	.slow = true,
+	.open = dump_open,
+	.read = dump_read,
+	.write = dump_write,
+	.flush = dump_flush,
+	.release = dump_release,
+};
+
+const struct fs_node_ops json_ops = {
+	.name = "dump.json",
+	.type = S_IFREG,
+	.slow = true,
+	.open = dump_open,
+	.read = json_read,
+	.release = dump_release,
+};
+
+const struct fs_node_ops raw_ops = {
+	.name = "raw",
+	.type = S_IFREG,
+	.slow = true,
+	.open = dump_open,
+	.read = raw_read,
+	.release = dump_release,
+};

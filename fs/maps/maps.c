@@ -1,0 +1,528 @@
+/*
+ * maps.c - M/maps and M/maps/<m>: directories that are maps, and the small files in them
+ *
+ * mkdir makes a directory with nothing but attributes; the write that completes the definition makes the map
+ * (born()). The files that show entries are in entries.c and dump.c.
+ */
+#include <ctype.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include "fs/maps/entries.h"
+#include "fs/tree/kinds.h"
+#include "fs/maps/definition.h"
+#include "fs/maps/value_memory.h"
+#include "fs/lib/write_buffer.h"
+#include "fs/lib/caller.h"
+#include "fs/maps/stream.h"
+#include "fs/maps/ring_memory.h"
+#include "map/arena.h"
+#include "fs/tree/pins.h"
+#include "fs/store/object.h"
+#include "fs/maps/stack_symbols.h"
+#include "fs/lib/value_text.h"
+#include "fs/store/state_tree.h"
+
+/* ---- attributes */
+
+static int attr_open(struct fs_open *open, struct fs_req *req)
+{
+	int err = open->node->attr->arg == MAPDEF_INNER ? fs_open_keep_groups(open, req) : 0;
+
+	if (err)
+		return err;
+	open->priv = calloc(1, sizeof(struct pending));
+	return open->priv ? 0 : -ENOMEM;
+}
+
+static void attr_release(struct fs_open *open)
+{
+	pending_free(open->priv);
+	free(open->priv);
+}
+
+static u32 attr_of_map(const struct bpf_map *map, enum mapdef_attr attr)
+{
+	switch (attr) {
+	case MAPDEF_TYPE:
+		return map->map_type;
+	case MAPDEF_KEY_SIZE:
+		return map->key_size;
+	case MAPDEF_VALUE_SIZE:
+		return map->value_size;
+	case MAPDEF_MAX_ENTRIES:
+		return map->max_entries;
+	case MAPDEF_INNER:
+		return map->arena->header->spec.inner_map_id;
+	default:
+		return map->map_flags;
+	}
+}
+
+static int attr_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	enum mapdef_attr attr = node->attr->arg;
+	struct fs_node *dir = fs_node_place(node);
+	struct bpf_map *map;
+	struct mapdef def;
+	int err;
+
+	err = store_map(node, req, &map);
+	if (!err) {
+		mapdef_print(attr, attr_of_map(map, attr), out);
+		bpf_map_put(map);
+		return 0;
+	}
+	if (err != -ENOENT)
+		return err;
+	err = mapdef_read(fs_node_fd(dir), &def);
+	if (err)
+		return err;
+	if (def.set[attr])
+		mapdef_print(attr, def.value[attr], out);
+	else if (attr == MAPDEF_FLAGS)
+		fs_text_printf(out, "0x0\n");
+	return 0;
+}
+
+/* A map's own name: the directory's, as far as the kernel would take it. */
+static void name_map(struct fs_node *dir, char *name)
+{
+	char path[PATH_MAX], *base;
+	size_t i;
+
+	base = strrchr(fs_node_path(dir, NULL, path, sizeof(path)), '/');
+	base = base ? base + 1 : path;
+	for (i = 0; i < BPF_OBJ_NAME_LEN - 1 && base[i]; i++)
+		name[i] = isalnum((unsigned char)base[i]) || base[i] == '.' ? base[i] : '_';
+	name[i] = 0;
+}
+
+/*
+ * tree_wrlock held: make the map and give it its name. One reference in *map, also on failure when it is not NULL: put
+ * it after tree_unlock(), for the last one frees.
+ */
+static int born(struct fs_node *dir, struct fs_req *req, const struct bpf_map_spec *spec,
+		struct bpf_map **map)
+{
+	struct stat st;
+	int err;
+
+	if (fstatat(fs_node_fd(dir), "", &st, AT_EMPTY_PATH))
+		return -errno;
+	err = store_map_create(spec, &req->cred, st.st_mode & 0666, map);
+	if (err)
+		return err;
+	return store_link(store_of_map(*map), fs_node_fd(dir), map_dir_kind.object);
+}
+
+static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr attr, u32 value)
+{
+	struct bpf_map *map = NULL;
+	struct bpf_map_spec spec;
+	struct mapdef def;
+	int err;
+
+	tree_wrlock();
+	err = tree_has(fs_node_fd(dir), map_dir_kind.object);
+	err = err > 0 ? -EBUSY : err ? err : mapdef_read(fs_node_fd(dir), &def);
+	if (!err) {
+		def.set[attr] = true;
+		def.value[attr] = value;
+		if (mapdef_complete(&def, &spec)) {
+			name_map(dir, spec.name);
+			err = born(dir, req, &spec, &map);
+		}
+		if (!err) {
+			err = mapdef_write(fs_node_fd(dir), &def);
+			if (err && map && !unlinkat(fs_node_fd(dir), map_dir_kind.object, 0))
+				store_names_changed(store_of_map(map));
+		}
+	}
+	tree_unlock();
+	if (map)
+		bpf_map_put(map);
+	if (err == -EBUSY)
+		return fs_error(req, EBUSY,
+				"the map is alive and its attributes are fixed: make another one");
+	if (err == -E2BIG || err == -ENOMEM)
+		return fs_error(req, -err,
+				"a %s map of %u entries of %u + %u bytes is too large: see Limits "
+				"in docs/reference.md",
+				bpf_map_type_name(spec.map_type), spec.max_entries, spec.key_size,
+				spec.value_size);
+	if (err == -EBADF)
+		return fs_error(req, EBADF, "the inner map %u is gone: write inner_map again",
+				spec.inner_map_id);
+	if (err == -EINVAL)
+		return fs_error(req, EINVAL,
+				"a %s map cannot have key_size %u, value_size %u, max_entries %u, "
+				"map_flags 0x%x: %s",
+				bpf_map_type_name(spec.map_type), spec.key_size, spec.value_size,
+				spec.max_entries, spec.map_flags, mapdef_why(&spec));
+	return err;
+}
+
+/* inner_map takes a map's name, path or id; what follows from it is fixed when the map is made. */
+static int inner_parse(struct fs_req *req, const char *text, size_t len, u32 *id)
+{
+	struct store_object *obj;
+	char name[PATH_MAX];
+	int ret = perm_resolve_word(req, STORE_MAP, text, len, PERM_READ, name, &obj);
+
+	if (ret == TEXT_COMPLETE) {
+		*id = obj->id;
+		store_put(obj);
+	}
+	return ret;
+}
+
+static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			  off_t off)
+{
+	enum mapdef_attr attr = open->node->attr->arg;
+	struct pending *p = open->priv;
+	u32 value;
+	int err;
+
+	if (!len)
+		return 0;
+	err = pending_add(p, buf, len, off, open->flags & O_APPEND, 256);
+	if (err)
+		return err;
+	if (attr == MAPDEF_INNER)
+		err = inner_parse(req, p->buf, p->len, &value);
+	else
+		err = mapdef_parse(attr, p->buf, p->len, &value);
+	if (err == TEXT_INCOMPLETE)
+		return len;
+	if (err == TEXT_COMPLETE) {
+		bool line = p->buf[p->len - 1] == '\n';
+
+		err = attr_set(fs_node_place(open->node), req, attr, value);
+		if (line || err)
+			pending_drop(p, p->len);
+		return err ? err : (ssize_t)len;
+	}
+	if (attr == MAPDEF_INNER)
+		; /* perm_resolve() said why */
+	else if (attr == MAPDEF_TYPE)
+		fs_error(req, -err, "%.*s is %s; `cat features` lists those of this build",
+			 text_first_line(p->buf, p->len), p->buf,
+			 err == -EOPNOTSUPP ? "a map type that this build lacks" : "no map type");
+	else
+		fs_error(req, -err, "%s takes a number from 0 to %u, decimal or 0x hexadecimal",
+			 mapdef_name(attr), UINT32_MAX);
+	pending_drop(p, p->len);
+	return err;
+}
+
+/* A value that never became whole must not vanish without a word. */
+static int attr_flush(struct fs_open *open, struct fs_req *req)
+{
+	struct pending *p = open->priv;
+	u32 value;
+
+	if (pending_blank(p) || open->node->attr->arg == MAPDEF_INNER ||
+	    mapdef_parse(open->node->attr->arg, p->buf, p->len, &value) == TEXT_COMPLETE)
+		return 0;
+	return fs_error(req, EINVAL, "the value is not complete");
+}
+
+static const struct fs_node_ops map_attr_ops = {
+	.name = "map attribute",
+	.type = S_IFREG,
+	.open = attr_open,
+	.show = attr_show,
+	.write = attr_write,
+	.flush = attr_flush,
+	.release = attr_release,
+};
+
+/* ---- info, stats */
+
+static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct bpf_map *map;
+	int err = store_map(node, req, &map);
+
+	if (err)
+		return err;
+	fs_text_printf(out, "id: %u\nname: %s\ntype: %s\n", map->id, map->name,
+		       bpf_map_type_name(map->map_type));
+	fs_text_printf(out, "key_size: %u\nvalue_size: %u\nmax_entries: %u\nmap_flags: 0x%x\n",
+		       map->key_size, map->value_size, map->max_entries, map->map_flags);
+	fs_text_printf(out, "frozen: %d\nmemlock: %llu\n", map->frozen,
+		       (unsigned long long)bpf_map_mem_usage(map));
+	fs_text_printf(out, "btf_key_type_id: %u\nbtf_value_type_id: %u\n", map->btf_key_type_id,
+		       map->btf_value_type_id);
+	if (map->spin_lock_off >= 0)
+		fs_text_printf(out, "spin_lock_off: %d\n", map->spin_lock_off);
+	bpf_map_put(map);
+	return 0;
+}
+
+static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct bpf_map_stats stats;
+	struct bpf_map *map;
+	int err = store_map(node, req, &map);
+
+	if (err)
+		return err;
+	bpf_map_stats_read(map, &stats);
+	fs_text_printf(out, "entries: %llu\nmax_entries: %u\nbytes: %llu\n",
+		       (unsigned long long)stats.entries, map->max_entries,
+		       (unsigned long long)bpf_map_mem_usage(map));
+	fs_text_printf(out, "updates: %llu\ndeletes: %llu\nfailed_updates: %llu\nevictions: %llu\n",
+		       (unsigned long long)stats.updates, (unsigned long long)stats.deletes,
+		       (unsigned long long)stats.failed_updates,
+		       (unsigned long long)stats.evictions);
+	bpf_map_put(map);
+	return 0;
+}
+
+static const struct fs_node_ops map_info_ops = {
+	.name = "map info",
+	.type = S_IFREG,
+	.show = info_show,
+};
+
+static const struct fs_node_ops map_stats_ops = {
+	.name = "map stats",
+	.type = S_IFREG,
+	.show = stats_show,
+};
+
+/* ---- a map's directory */
+
+static const struct fs_attr map_attrs[] = {
+	{"type", 0666, &map_attr_ops, MAPDEF_TYPE},
+	{"key_size", 0666, &map_attr_ops, MAPDEF_KEY_SIZE},
+	{"value_size", 0666, &map_attr_ops, MAPDEF_VALUE_SIZE},
+	{"max_entries", 0666, &map_attr_ops, MAPDEF_MAX_ENTRIES},
+	{"map_flags", 0666, &map_attr_ops, MAPDEF_FLAGS},
+	{"info", 0444, &map_info_ops, 0},
+	{"entries", 0777, &entries_dir_ops, 0},
+	{"dump", 0666, &dump_ops, 0},
+	{"stats", 0444, &map_stats_ops, 0},
+	{"raw", 0444, &raw_ops, 0},
+	{"inner_map", 0666, &map_attr_ops, MAPDEF_INNER},
+	{"push", 0222, &push_ops, 0},
+	{"pop", 0777, &waiting_link_ops, 0},
+	{"peek", 0444, &peek_ops, 0},
+	{"has", 0222, &has_ops, 0},
+	{"records", 0777, &waiting_link_ops, 0},
+	{"dump.json", 0444, &json_ops, 0},
+	{"symbols", 0666, &symbols_ops, 0},
+	{"mem", 0777, &mem_link_ops, 0},
+	{"mem", 0444, &mem_file_ops, 0},
+	{"consumer", 0666, &ring_consumer_file_ops, STORE_RING_CONSUMER},
+	{"consumer", 0777, &ring_consumer_link_ops, STORE_RING_CONSUMER},
+	{"ring", 0444, &ring_data_file_ops, STORE_RING_DATA},
+	{"ring", 0777, &ring_data_link_ops, STORE_RING_DATA},
+	{".pop", 0444, &pop_ops, 0},
+	{".records", 0444, &records_ops, 0},
+};
+
+/* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
+static u32 type_of_dir(struct fs_node *dir, bool alive)
+{
+	struct store_object *obj;
+	struct mapdef def;
+	struct stat st;
+	u32 type = BPF_MAP_TYPE_UNSPEC;
+
+	/* What cannot be read now may be any type: the file is there, and says why it cannot be used. */
+	if (!alive)
+		return mapdef_read(fs_node_fd(dir), &def) ? BPF_MAP_TYPE_ARRAY_OF_MAPS
+							  : def.value[MAPDEF_TYPE];
+	if (!fstatat(fs_node_fd(dir), map_dir_kind.object, &st, AT_SYMLINK_NOFOLLOW) &&
+	    !store_by_ino(st.st_ino, &obj)) {
+		if (obj->kind == STORE_MAP && obj->map)
+			type = obj->map->map_type;
+		store_put(obj);
+	}
+	return type;
+}
+
+static const struct fs_node_ops *mem_of_dir(struct fs_node *dir)
+{
+	const struct fs_node_ops *ops;
+	struct store_object *obj;
+
+	if (store_of_node(dir, &obj))
+		return NULL;
+	ops = mapmem_kind(obj);
+	store_put(obj);
+	return ops;
+}
+
+static bool is_ringmem(const struct fs_attr *attr)
+{
+	return attr->ops == &ring_consumer_file_ops || attr->ops == &ring_consumer_link_ops ||
+	       attr->ops == &ring_data_file_ops || attr->ops == &ring_data_link_ops;
+}
+
+static const struct fs_node_ops *ringmem_of_dir(struct fs_node *dir, enum store_ring_part part)
+{
+	const struct fs_node_ops *ops;
+	struct store_object *obj;
+
+	if (store_of_node(dir, &obj))
+		return NULL;
+	ops = ringmem_kind(obj, part);
+	store_put(obj);
+	return ops;
+}
+
+/* Files that only some types have. */
+static bool type_has_file(u32 type, const struct fs_attr *attr)
+{
+	const struct bpf_map_ops *ops = bpf_map_ops_find(type);
+	bool entries = attr->ops == &entries_dir_ops || attr->ops == &dump_ops ||
+		       attr->ops == &json_ops || attr->ops == &raw_ops;
+
+	if (attr->ops == &map_attr_ops)
+		return mapdef_holds_maps(type);
+	if (!ops) /* broken */
+		return entries;
+	if (attr->ops == &entries_dir_ops && (ops->map_push_elem || !ops->map_iter))
+		return false;
+	if (entries)
+		return ops->map_iter != NULL;
+	if (attr->ops == &push_ops)
+		return ops->map_push_elem;
+	if (attr->ops == &pop_ops || attr->ops == &peek_ops)
+		return ops->map_pop_elem;
+	if (attr->ops == &has_ops)
+		return ops->map_peek_elem && !ops->map_pop_elem;
+	return true;
+}
+
+/* What the link of that name leads to. */
+static const struct fs_attr *waiting_row(const char *name)
+{
+	const struct fs_attr *attr = map_attrs;
+
+	while (attr->name[0] != '.' || strcmp(attr->name + 1, name))
+		attr++;
+	return attr;
+}
+
+/* Before there is a map there are only its attributes. */
+static bool map_visible(struct fs_node *dir, u32 row, bool alive)
+{
+	const struct fs_attr *attr = &map_attrs[row];
+
+	if (!alive && attr->ops != &map_attr_ops)
+		return false;
+	if (attr->ops == &mem_link_ops || attr->ops == &mem_file_ops)
+		return mem_of_dir(dir) == attr->ops;
+	if (is_ringmem(attr))
+		return ringmem_of_dir(dir, attr->arg) == attr->ops;
+	if (attr->ops == &waiting_link_ops)
+		attr = waiting_row(attr->name);
+	if (attr->ops == &records_ops) {
+		u32 type = type_of_dir(dir, alive);
+
+		return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+	}
+	if (attr->ops == &symbols_ops)
+		return type_of_dir(dir, alive) == BPF_MAP_TYPE_STACK_TRACE;
+	if (attr->ops == &map_info_ops || attr->ops == &map_stats_ops ||
+	    (attr->ops == &map_attr_ops && attr->arg != MAPDEF_INNER))
+		return true;
+	return type_has_file(type_of_dir(dir, alive), attr);
+}
+
+/* Made by mkdir and not yet alive. A map whose name was dropped has lost its definition too. */
+static bool map_unborn(struct fs_node *dir)
+{
+	return !objdir_alive(dir, map_dir_kind.object) &&
+	       tree_has(fs_node_fd(dir), MAPDEF_FILE) != 0;
+}
+
+/* `rm -r` of an unborn map goes over its attributes: they go with the directory. */
+static int map_unlink_unborn(struct fs_node *dir, struct fs_req *req, u32 row)
+{
+	return 0;
+}
+
+const struct objdir_kind map_dir_kind = {
+	.object = "map",
+	.attrs = map_attrs,
+	.attr_cnt = ARRAY_SIZE(map_attrs),
+	.visible = map_visible,
+	.unlink_unborn = map_unlink_unborn,
+	.unborn = map_unborn,
+};
+
+static int map_dir_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+			  struct fs_node **out)
+{
+	return objdir_lookup(&map_dir_kind, dir, name, out);
+}
+
+static int map_dir_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			   void *arg)
+{
+	return objdir_readdir(&map_dir_kind, open, cursor, emit, arg);
+}
+
+static int map_dir_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return objdir_unlink(&map_dir_kind, dir, req, name);
+}
+
+static int map_dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return objdir_rmdir_child(&map_dir_kind, dir, req, name);
+}
+
+const struct fs_node_ops map_dir_ops = {
+	.name = "map",
+	.type = S_IFDIR,
+	.lookup = map_dir_lookup,
+	.readdir = map_dir_readdir,
+	.unlink = map_dir_unlink,
+	.rmdir = map_dir_rmdir,
+};
+
+/* ---- M/maps */
+
+static int maps_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+		       struct fs_node **out)
+{
+	int err;
+
+	tree_rdlock();
+	err = fs_tree_lookup(dir, name, &map_dir_ops, out);
+	tree_unlock();
+	return err;
+}
+
+static int maps_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
+		      struct fs_node **out)
+{
+	if (name[0] == '.')
+		return fs_error(req, EINVAL, "a map's name does not begin with a dot");
+	return objdir_mkdir(dir, req, name, mode, MAPDEF_FILE, &map_dir_ops, out);
+}
+
+static int maps_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return objdir_remove(&map_dir_kind, dir, req, name);
+}
+
+const struct fs_node_ops maps_dir_ops = {
+	.name = "maps",
+	.type = S_IFDIR,
+	.stable = true,
+	.lookup = maps_lookup,
+	.readdir = user_readdir,
+	.release = user_release,
+	.mkdir = maps_mkdir,
+	.rmdir = maps_rmdir,
+	.rename = objdir_rename,
+};

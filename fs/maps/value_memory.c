@@ -1,0 +1,148 @@
+/*
+ * value_memory.c - see maps/value_memory.h
+ */
+#include "fs/maps/value_memory.h"
+#include "fs/fuse/passthrough.h"
+#include "fs/store/state_tree.h"
+#include "map/arena.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+static pthread_mutex_t backing_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The map's mirror, whose descriptor is not needed once the kernel has it. */
+static int mirror_backing(struct bpf_map *map)
+{
+	int fd = bpf_map_mmap_fd(map), id = fd < 0 ? fd : passthrough_add(fd);
+
+	if (id > 0)
+		bpf_map_mmap_drop(map);
+	return id;
+}
+
+static int values_backing(struct bpf_map *map)
+{
+	__do_close int fd = store_part_open(map->id, STORE_VALUES, O_RDWR);
+
+	return fd < 0 ? fd : passthrough_add(fd);
+}
+
+/* The object's backing id, made at its first use; 0: it has none. */
+static int backing_of(struct store_object *obj)
+{
+	int id;
+
+	pthread_mutex_lock(&backing_lock);
+	if (!obj->backing_id)
+		obj->backing_id = bpf_map_mmap_sealed(obj->map) ? mirror_backing(obj->map)
+								: values_backing(obj->map);
+	id = obj->backing_id;
+	pthread_mutex_unlock(&backing_lock);
+	return id > 0 ? id : 0;
+}
+
+/* Can nobody get a writable descriptor of the map's file any more? */
+static bool is_readonly(const struct bpf_map *map)
+{
+	return map->map_flags & BPF_F_RDONLY || __atomic_load_n(&map->frozen, __ATOMIC_RELAXED);
+}
+
+int mapmem_open(struct fs_open *open, struct fs_req *req, struct store_object *obj)
+{
+	int id;
+
+	if (obj->kind != STORE_MAP || !obj->map || !bpf_map_mmapable(obj->map) ||
+	    bpf_map_mmap_sealed(obj->map))
+		return 0;
+	id = backing_of(obj);
+	if (id && (open->flags & O_ACCMODE) != O_RDONLY && is_readonly(obj->map))
+		return fs_error(req, EPERM,
+				"the map is frozen or read-only and can be mapped: open it "
+				"read-only");
+	open->backing_id = id;
+	return 0;
+}
+
+/* ---- mem */
+
+const struct fs_node_ops *mapmem_kind(struct store_object *obj)
+{
+	if (obj->kind != STORE_MAP || !obj->map || !bpf_map_mmapable(obj->map))
+		return NULL;
+	if (backing_of(obj))
+		return bpf_map_mmap_sealed(obj->map) ? &mem_file_ops : NULL;
+	/* A link of a plain file's descriptor would open it for writing. */
+	if (is_readonly(obj->map) && !bpf_map_mmap_sealed(obj->map))
+		return NULL;
+	return &mem_link_ops;
+}
+
+static int mem_readlink(struct fs_node *node, struct fs_req *req, char *buf, size_t len)
+{
+	struct bpf_map *map;
+	int err = store_map(node, req, &map), fd = 0;
+	char name[32];
+
+	if (err)
+		return err;
+	if (bpf_map_mmap_sealed(map)) {
+		fd = bpf_map_mmap_fd(map);
+		snprintf(buf, len, "/proc/%d/fd/%d", getpid(), fd);
+	} else {
+		snprintf(buf, len, "/proc/%d/fd/%d/%s", getpid(), tree.objects_fd,
+			 store_part_name(map->id, STORE_VALUES, name));
+	}
+	bpf_map_put(map);
+	return fd < 0 ? fd : 0;
+}
+
+const struct fs_node_ops mem_link_ops = {
+	.name = "link to a map's memory",
+	.type = S_IFLNK,
+	.readlink = mem_readlink,
+};
+
+static int mem_open(struct fs_open *open, struct fs_req *req)
+{
+	struct store_object *obj;
+	int err;
+
+	if ((open->flags & O_ACCMODE) != O_RDONLY)
+		return fs_error(req, EPERM, "the memory of this map is for reading only");
+	err = store_of_node(open->node, &obj);
+	if (err)
+		return err;
+	if (mapmem_kind(obj) != &mem_file_ops) {
+		store_put(obj);
+		return -ENOENT;
+	}
+	open->backing_id = backing_of(obj);
+	open->priv = obj;
+	return 0;
+}
+
+static ssize_t mem_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	const struct store_object *obj = open->priv;
+	size_t size = obj->map->arena->values_size;
+
+	if (off < 0 || (size_t)off >= size)
+		return 0;
+	len = min(len, size - (size_t)off);
+	memcpy(buf, (const char *)obj->map->values + off, len);
+	return (ssize_t)len;
+}
+
+static void mem_release(struct fs_open *open)
+{
+	store_put(open->priv);
+}
+
+const struct fs_node_ops mem_file_ops = {
+	.name = "map memory",
+	.type = S_IFREG,
+	.open = mem_open,
+	.read = mem_read,
+	.release = mem_release,
+};

@@ -1,0 +1,397 @@
+/*
+ * progs.c - M/progs and M/progs/<prog>: the files that show a program
+ *
+ * `run` is in run.c, writing objects in progs/new.c.
+ */
+#include "fs/tree/kinds.h"
+#include "fs/store/map_owner.h"
+#include "fs/tree/pins.h"
+#include "fs/progs/run.h"
+#include "fs/store/state_tree.h"
+#include "core/disasm.h"
+#include "jit/jit.h"
+#include "load.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+
+/* ---- info */
+
+static void show_time(struct fs_text *out, const char *name, u64 ns)
+{
+	time_t seconds = ns / 1000000000ULL;
+	char text[40];
+	struct tm tm;
+
+	localtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &tm);
+	fs_text_printf(out, "%s: %s\n", name, text);
+}
+
+static void show_hex(struct fs_text *out, const char *name, const u8 *data, size_t len)
+{
+	fs_text_printf(out, "%s: ", name);
+	for (size_t i = 0; i < len; i++)
+		fs_text_printf(out, "%02x", data[i]);
+	fs_text_append(out, "\n", 1);
+}
+
+static void show_maps(struct fs_text *out, const struct bpf_prog *prog)
+{
+	fs_text_printf(out, "map_ids:");
+	for (u32 i = 0; i < prog->used_map_cnt; i++)
+		fs_text_printf(out, " %u", prog->used_maps[i]->id);
+	fs_text_append(out, "\n", 1);
+}
+
+static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct store_object *obj;
+	struct bpf_prog *prog;
+	int err = store_of_node(node, &obj);
+
+	if (err)
+		return err;
+	fs_text_printf(out, "id: %u\n", obj->id);
+	if (obj->broken) {
+		fs_text_printf(out, "broken: %s\n", obj->broken);
+		store_put(obj);
+		return 0;
+	}
+	prog = obj->prog;
+	fs_text_printf(out, "name: %s\n", prog->name);
+	fs_text_printf(out, "type: %s\n", bpf_prog_type_name(prog->type));
+	fs_text_printf(out, "expected_attach_type: %u\n", prog->expected_attach_type);
+	show_hex(out, "tag", prog->tag, sizeof(prog->tag));
+	fs_text_printf(out, "license: %s\n", prog->license);
+	fs_text_printf(out, "gpl_compatible: %u\n", prog->gpl_compatible);
+	show_time(out, "loaded_at", prog->load_time);
+	fs_text_printf(out, "insns: %u\n", prog->orig_len);
+	if (prog->classic_len)
+		fs_text_printf(out, "classic_insns: %u\n", prog->classic_len);
+	fs_text_printf(out, "verified_insns: %u\n", prog->verified_insns);
+	fs_text_printf(out, "xlated_insns: %u\n", prog->len);
+	fs_text_printf(out, "jited_bytes: %u\n", prog->jited_len);
+	fs_text_printf(out, "subprograms: %u\n", prog->subprog_cnt);
+	fs_text_printf(out, "stopped_by_fault: %u\n", prog->poisoned);
+	show_maps(out, prog);
+	store_put(obj);
+	return 0;
+}
+
+/* ---- xlated, jited */
+
+/* One rewritten instruction, and the one that it came from: what an address refers to stands there. */
+struct shown {
+	const struct bpf_prog *prog;
+	u32 at;
+	const struct bpf_insn *from;
+};
+
+static const char *call_name(void *priv, const struct bpf_insn *insn, char *buf, size_t len)
+{
+	const struct shown *shown = priv;
+	const struct bpf_prog *prog = shown->prog;
+	s64 target = shown->at + 1 + (s64)insn->imm;
+
+	if (insn->src_reg != BPF_PSEUDO_CALL) {
+		snprintf(buf, len, "bpf_%s", bpf_func_name(insn->imm));
+		return buf;
+	}
+	for (u32 i = 0; i < prog->subprog_cnt; i++)
+		if (prog->subprogs[i].start == target && prog->subprogs[i].name) {
+			snprintf(buf, len, "pc%+d#%s", insn->imm, prog->subprogs[i].name);
+			return buf;
+		}
+	return NULL;
+}
+
+/* Addresses are the server's own business: what they point into is shown instead. */
+static const char *imm64_name(void *priv, const struct bpf_insn *insn, u64 imm, char *buf,
+			      size_t len)
+{
+	const struct shown *shown = priv;
+	const struct bpf_prog *prog = shown->prog;
+
+	if (bpf_insn_is_imm64(shown->from) && !shown->from->src_reg)
+		return NULL; /* the program's own number */
+	for (u32 i = 0; i < prog->used_map_cnt; i++) {
+		const struct bpf_map *map = prog->used_maps[i];
+		u64 values = (uintptr_t)map->values;
+
+		if (imm == (uintptr_t)map) {
+			snprintf(buf, len, "map[id:%u]", map->id);
+			return buf;
+		}
+		if (values && imm >= values &&
+		    imm - values < (u64)map->elem_size * map->max_entries) {
+			snprintf(buf, len, "map[id:%u][0]+%llu", map->id,
+				 (unsigned long long)(imm - values));
+			return buf;
+		}
+	}
+	return "address";
+}
+
+static u32 show_insn(const struct bpf_prog *prog, u32 i, struct fs_text *out)
+{
+	struct shown shown = {prog, i, &prog->insnsi[i]};
+	struct bpf_disasm_cbs cbs = {call_name, imm64_name, &shown};
+	bool wide = bpf_insn_is_imm64(&prog->insnsi[i]) && i + 1 < prog->len;
+	struct bpf_insn insn[2] = {prog->insnsi[i]};
+	char line[256];
+
+	if (wide)
+		insn[1] = prog->insnsi[i + 1];
+	if (prog->orig_idx && prog->orig_idx[i] < prog->orig_len)
+		shown.from = &prog->orig_insns[prog->orig_idx[i]];
+	/* A helper is shown by its number, not by its distance. */
+	if (insn[0].code == (BPF_JMP | BPF_CALL) && !insn[0].src_reg &&
+	    shown.from->code == insn[0].code && !shown.from->src_reg)
+		insn[0].imm = shown.from->imm;
+	bpf_disasm(insn, &cbs, line, sizeof(line));
+	fs_text_printf(out, "%4u: %s\n", i, line);
+	return wide ? 2 : 1;
+}
+
+static void show_subprog(const struct bpf_prog *prog, u32 i, struct fs_text *out)
+{
+	for (u32 s = 0; s < prog->subprog_cnt; s++)
+		if (prog->subprogs[s].start == i && prog->subprogs[s].name)
+			fs_text_printf(out, "%s:\n", prog->subprogs[s].name);
+}
+
+static int xlated_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct bpf_prog *prog;
+	int err = store_prog(node, req, &prog);
+
+	if (err)
+		return err;
+	for (u32 i = 0; i < prog->len;) {
+		show_subprog(prog, i, out);
+		i += show_insn(prog, i, out);
+	}
+	bpf_prog_put(prog);
+	return 0;
+}
+
+static void show_code(const u8 *code, u32 from, u32 to, struct fs_text *out)
+{
+	for (u32 at = from; at < to; at++) {
+		if ((at - from) % 16 == 0)
+			fs_text_printf(out, "%s%8x:", at == from ? "" : "\n", at);
+		fs_text_printf(out, " %02x", code[at]);
+	}
+	if (to > from)
+		fs_text_append(out, "\n", 1);
+}
+
+/* The native code, instruction by instruction: offset and bytes. */
+static int jited_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct bpf_prog *prog;
+	const u32 *offsets;
+	const u8 *code;
+	u32 len = 0, cnt = 0, at = 0;
+	int err = store_prog(node, req, &prog);
+
+	if (err)
+		return err;
+	code = bpf_jit_code(prog, &len);
+	offsets = code ? bpf_jit_offsets(prog, &cnt) : NULL;
+	if (!code)
+		fs_text_printf(out, "this program is interpreted and has no native code\n");
+	for (u32 i = 0; offsets && i < prog->len && i + 1 < cnt;) {
+		u32 begin = min(offsets[i], len);
+
+		show_code(code, at, begin, out);
+		show_subprog(prog, i, out);
+		i += show_insn(prog, i, out);
+		at = min(offsets[min(i, cnt - 1)], len);
+		show_code(code, begin, at, out);
+	}
+	if (code)
+		show_code(code, at, len, out);
+	bpf_prog_put(prog);
+	return 0;
+}
+
+/* ---- log, stats */
+
+static int proglog_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct bpf_log log;
+	struct store_object *obj;
+	int err = store_of_node(node, &obj);
+
+	if (err)
+		return err;
+	if (obj->broken) {
+		const char *text = store_broken_log(obj);
+
+		fs_text_printf(out, "%s\n%s", obj->broken, text ? text : "");
+	} else if (obj->prog) {
+		bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS, 0);
+		err = bpf_prog_log(obj->prog, &log, &req->cancel);
+		fs_text_append(out, bpf_log_text(&log), log.len);
+		bpf_log_free(&log);
+	}
+	store_put(obj);
+	return err;
+}
+
+static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct bpf_prog *prog;
+	int err = store_prog(node, req, &prog);
+
+	if (err)
+		return err;
+	fs_text_printf(out, "run_cnt: %llu\n",
+		       (unsigned long long)__atomic_load_n(&prog->run_cnt, __ATOMIC_RELAXED));
+	fs_text_printf(out, "run_time_ns: %llu\n",
+		       (unsigned long long)__atomic_load_n(&prog->run_time_ns, __ATOMIC_RELAXED));
+	bpf_prog_put(prog);
+	return 0;
+}
+
+#define SHOW_OPS(id, fn) \
+	static const struct fs_node_ops id = {.name = #id, .type = S_IFREG, .show = fn}
+
+SHOW_OPS(info_ops, info_show);
+SHOW_OPS(xlated_ops, xlated_show);
+SHOW_OPS(jited_ops, jited_show);
+/* Verifies: as long as a load. */
+static const struct fs_node_ops proglog_ops = {
+	.name = "proglog_ops",
+	.type = S_IFREG,
+	.slow = true,
+	.show = proglog_show,
+};
+SHOW_OPS(stats_ops, stats_show);
+
+/* ---- M/progs/<prog> */
+
+/* Native code holds the server's addresses: it is the owner's to read. */
+static const struct fs_attr prog_attrs[] = {
+	{"info", 0444, &info_ops, 0},	{"xlated", 0444, &xlated_ops, 0},
+	{"jited", 0400, &jited_ops, 0}, {"log", 0444, &proglog_ops, 0},
+	{"run", 0666, &run_ops, 0},	{"stats", 0444, &stats_ops, 0},
+};
+
+static void prog_dropped(struct store_object *obj)
+{
+	loads_sweep();
+}
+
+const struct objdir_kind prog_dir_kind = {
+	.object = "prog",
+	.attrs = prog_attrs,
+	.attr_cnt = ARRAY_SIZE(prog_attrs),
+	.dropped = prog_dropped,
+};
+
+static int prog_dir_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+			   struct fs_node **out)
+{
+	return objdir_lookup(&prog_dir_kind, dir, name, out);
+}
+
+static int prog_dir_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			    void *arg)
+{
+	return objdir_readdir(&prog_dir_kind, open, cursor, emit, arg);
+}
+
+static int prog_dir_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return objdir_unlink(&prog_dir_kind, dir, req, name);
+}
+
+const struct fs_node_ops prog_dir_ops = {
+	.name = "program",
+	.type = S_IFDIR,
+	.lookup = prog_dir_lookup,
+	.readdir = prog_dir_readdir,
+	.unlink = prog_dir_unlink,
+};
+
+/* ---- M/progs */
+
+static const struct fs_attr progs_attrs[] = {
+	{"new", 0222, &newprog_ops, 0},
+	{"log", 0444, &progslog_ops, 0},
+};
+
+static int progs_row(const char *name)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(progs_attrs); i++)
+		if (!strcmp(name, progs_attrs[i].name))
+			return i;
+	return -1;
+}
+
+static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+			struct fs_node **out)
+{
+	int row = progs_row(name), err;
+
+	if (row >= 0) {
+		err = fs_node_attr(dir, progs_attrs, row, out);
+		if (!err && (*out)->ops == &newprog_ops)
+			newprog_owner(*out, &req->cred);
+		return err;
+	}
+	if (name[0] == '.')
+		return -ENOENT;
+	tree_rdlock();
+	err = fs_tree_lookup(dir, name, &prog_dir_ops, out);
+	tree_unlock();
+	return err;
+}
+
+static int progs_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			 void *arg)
+{
+	return rows_readdir(open, progs_attrs, ARRAY_SIZE(progs_attrs), false, cursor, emit, arg);
+}
+
+static int progs_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
+		       struct fs_node **out)
+{
+	return fs_error(req, EPERM,
+			"a program is made by writing an object to progs/new, not by mkdir");
+}
+
+static int progs_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return fs_error(req, EPERM, "%s is the filesystem's own file", name);
+}
+
+static int progs_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return objdir_remove(&prog_dir_kind, dir, req, name);
+}
+
+static int progs_rename(struct fs_node *dir, struct fs_req *req, const char *name,
+			struct fs_node *newdir, const char *newname, unsigned int flags)
+{
+	if (progs_row(name) >= 0 || progs_row(newname) >= 0)
+		return fs_error(req, EPERM, "new and log are the filesystem's own names here");
+	return objdir_rename(dir, req, name, newdir, newname, flags);
+}
+
+const struct fs_node_ops progs_dir_ops = {
+	.name = "progs",
+	.type = S_IFDIR,
+	.stable = true,
+	.lookup = progs_lookup,
+	.readdir = progs_readdir,
+	.release = user_release,
+	.mkdir = progs_mkdir,
+	.unlink = progs_unlink,
+	.rmdir = progs_rmdir,
+	.rename = progs_rename,
+};

@@ -1,0 +1,277 @@
+/*
+ * run.c - see run.h
+ *
+ * What is written is the packet, byte for byte, in any number of writes. The first read after it starts the run and
+ * gives the report; the close starts it when nobody has read, and does not wait for it. A write after that begins the next packet. A
+ * fresh open that writes nothing reads the caller's last report of this program. Positions in the file mean nothing
+ * but order: a shared offset of one descriptor (exec 3<>run) works as well as pwrite and pread at 0.
+ */
+#include "fs/progs/run.h"
+#include "fs/cgroups/lookup.h"
+#include "fs/lib/metrics.h"
+#include "fs/fuse/pace.h"
+#include "fs/progs/load_report.h"
+#include "fs/store/object.h"
+#include "fs/fuse/cancel.h"
+#include "core/run.h"
+
+#include <stdio.h>
+
+#define RUN_MAX_IN    (16u << 20)
+#define RUN_MORE_ROOM 4096 /* what a program may add to a packet */
+#define RUN_CLOSED_NS 250000000ULL /* processor time of a run that a close began */
+
+struct run {
+	struct bpf_prog *prog; /* NULL: the effective programs of cgrp */
+	struct cgroup *cgrp;
+	enum cgroup_bpf_attach_type type;
+	u64 what; /* key of its reports */
+	char *in;
+	size_t in_len, in_cap;
+	off_t in_base; /* file offset of the packet's first byte */
+	bool has_input; /* written, and not run yet */
+	bool used; /* something was written on this open: reads show its own report */
+	enum report_state state;
+	const struct pace *closed; /* the close began it */
+	struct fs_text report;
+	bool reading;
+	off_t out_base; /* file offset at which the report's reading began */
+};
+
+static int run_open(struct fs_open *open, struct fs_req *req)
+{
+	struct run *run = calloc(1, sizeof(*run));
+	int err = run ? store_prog(open->node, req, &run->prog) : -ENOMEM;
+
+	if (err) {
+		free(run);
+		return err;
+	}
+	run->what = run->prog->id;
+	open->priv = run;
+	return 0;
+}
+
+static int cgroup_run_open(struct fs_open *open, struct fs_req *req)
+{
+	struct run *run = calloc(1, sizeof(*run));
+	int err = run ? cgroup_of_node(open->node, &run->cgrp) : -ENOMEM;
+
+	if (err) {
+		free(run);
+		return err;
+	}
+	run->type = open->node->attr->arg;
+	/* Ids of programs are 32 bits. */
+	run->what = 1ULL << 63 | cgroup_id(run->cgrp) << 1 | run->type;
+	open->priv = run;
+	return 0;
+}
+
+static void run_move(struct fs_open *open, enum report_state to)
+{
+	struct run *run = open->priv;
+
+	report_move(run->what, open->opener.uid, run->state, to);
+	run->state = to;
+}
+
+static ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			 off_t off)
+{
+	struct run *run = open->priv;
+	size_t at, end;
+
+	if (!len)
+		return 0;
+	if (!run->has_input) { /* the next packet */
+		run->in_len = 0;
+		run->in_base = off;
+		run->reading = false;
+	}
+	if (off < run->in_base || off - run->in_base > (off_t)run->in_len)
+		return fs_error(req, EINVAL, "a packet is written from its start, without gaps");
+	at = off - run->in_base;
+	end = at + len;
+	if (end > RUN_MAX_IN)
+		return fs_error(req, EFBIG, "a packet has at most %u bytes", RUN_MAX_IN);
+	if (end > run->in_cap) {
+		size_t cap = max(end, min(run->in_cap * 2, (size_t)RUN_MAX_IN));
+		char *in = realloc(run->in, cap);
+
+		if (!in)
+			return -ENOMEM;
+		run->in = in;
+		run->in_cap = cap;
+	}
+	memcpy(run->in + at, buf, len);
+	run->in_len = max(run->in_len, end);
+	run->has_input = run->used = true;
+	return len;
+}
+
+static void show_report(const struct bpf_test_run *args, struct fs_text *out)
+{
+	const u8 *data = args->data_out;
+
+	fs_text_printf(out, "retval: %u\nduration_ns: %u\ndata_out: ", args->retval,
+		       args->duration);
+	for (u32 i = 0; i < args->data_size_out; i++)
+		fs_text_printf(out, "%02x", data[i]);
+	fs_text_append(out, "\n", 1);
+}
+
+static int run_error(struct fs_req *req, struct run *run, int err)
+{
+	const char *type =
+		bpf_prog_type_name(run->prog ? run->prog->type : BPF_PROG_TYPE_CGROUP_SKB);
+
+	if (err == -EINVAL)
+		return fs_error(req, EINVAL,
+				"%zu bytes are no input for a %s program (an Ethernet frame has at "
+				"least 14, and here at most 65536)",
+				run->in_len, type);
+	if (err == -EOPNOTSUPP)
+		return fs_error(req, EOPNOTSUPP, "this build has no test run for %s", type);
+	if (err == -EINTR && run->closed && run->closed->over)
+		return fs_error(
+			req, EDQUOT,
+			"a run that close begins gets %llu ms of processor time: read the report "
+			"from the descriptor that the packet was written to, which waits for it",
+			RUN_CLOSED_NS / 1000000);
+	if (err == -EINTR)
+		return fs_cancel_error(req);
+	return fs_error(req, -err, "the run failed: %s", strerror(-err));
+}
+
+/* Run what was written; the report is kept for this open and for the caller's later ones. */
+static int run_start(struct fs_open *open, struct fs_req *req)
+{
+	struct run *run = open->priv;
+	struct bpf_test_run args = {.cancel = &req->cancel, .repeat = 1};
+	struct fs_text copy = {0};
+	int err;
+
+	run_move(open, REPORT_RUNNING);
+	fs_text_free(&run->report);
+	fs_count(runs);
+	args.data_in = run->in;
+	args.data_size_in = run->in_len;
+	args.data_size_out = run->in_len + RUN_MORE_ROOM;
+	args.data_out = malloc(args.data_size_out);
+	if (!args.data_out)
+		err = -ENOMEM;
+	else if (run->prog)
+		err = bpf_prog_test_run(run->prog, &args);
+	else
+		err = cgroup_bpf_test_run(run->cgrp, run->type, &args);
+	run->has_input = false;
+	if (err) {
+		err = run_error(req, run, err);
+		fs_text_printf(&copy, "error: %s\n", strerror(-err));
+	} else {
+		show_report(&args, &run->report);
+		fs_text_append(&copy, run->report.buf, run->report.len);
+		err = run->report.err;
+	}
+	free(args.data_out);
+	report_set(run->what, open->opener.uid, &copy);
+	run_move(open, REPORT_NONE);
+	return err;
+}
+
+static ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	struct run *run = open->priv;
+	size_t at;
+	int err = 0;
+
+	if (run->has_input) {
+		err = run_start(open, req);
+		run->reading = false;
+	} else if (!run->used && (!run->reading || !off)) {
+		report_wait(run->what, open->opener.uid, &req->cancel);
+		fs_text_free(&run->report);
+		report_get(run->what, open->opener.uid, &run->report);
+	}
+	if (err)
+		return err;
+	if (!run->reading || off < run->out_base) {
+		run->reading = true;
+		run->out_base = off;
+	}
+	at = off - run->out_base;
+	if (at >= run->report.len)
+		return 0;
+	len = min(len, run->report.len - at);
+	memcpy(buf, run->report.buf + at, len);
+	return len;
+}
+
+/* One of the descriptors was closed, perhaps the last: a reader that comes now waits for the run. */
+static int run_flush(struct fs_open *open, struct fs_req *req)
+{
+	struct run *run = open->priv;
+
+	if (run->has_input && run->state == REPORT_NONE)
+		run_move(open, REPORT_CLOSED);
+	return 0;
+}
+
+static enum limit run_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
+{
+	const struct run *run = open->priv;
+
+	return what != JOB_WRITE && run->has_input ? LIMIT_RUN_SECONDS : LIMIT_CNT;
+}
+
+/* Nobody waits for it, and nobody can interrupt it: that is for short runs. */
+static void run_release(struct fs_open *open)
+{
+	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
+	struct run *run = open->priv;
+	struct watch watch = {0};
+	struct pace pace;
+
+	if (run->has_input) {
+		watch_born(&watch, &req, NULL); /* the server may end */
+		pace_begin(&pace, PACE_RUN, RUN_CLOSED_NS, &req.cancel);
+		run->closed = &pace;
+		run_start(open, &req);
+		pace_end(&pace);
+		watch_remove(&watch);
+	}
+	run_move(open, REPORT_NONE);
+	if (run->prog)
+		bpf_prog_put(run->prog);
+	cgroup_put(run->cgrp);
+	fs_text_free(&run->report);
+	free(run->in);
+	free(run);
+}
+
+const struct fs_node_ops run_ops = {
+	.name = "run",
+	.type = S_IFREG,
+	.slow = true,
+	.is_long = run_is_long,
+	.fresh = true,
+	.open = run_open,
+	.read = run_read,
+	.write = run_write,
+	.flush = run_flush,
+	.release = run_release,
+};
+
+const struct fs_node_ops cgroup_run_ops = {
+	.name = "cgroup run",
+	.type = S_IFREG,
+	.slow = true,
+	.is_long = run_is_long,
+	.fresh = true,
+	.open = cgroup_run_open,
+	.read = run_read,
+	.write = run_write,
+	.flush = run_flush,
+	.release = run_release,
+};

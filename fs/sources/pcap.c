@@ -1,0 +1,559 @@
+/*
+ * pcap.c - packets of a capture file or of an interface (libpcap)
+ *
+ * Programs see Ethernet frames; packets captured without a link header (raw IP, Linux cooked, BSD
+ * loopback) get one. What a program lets pass is written to `out`, as the program left it: a
+ * socket_filter says how many bytes to keep, xdp and sched_cls an action (XDP_PASS; TC_ACT_OK,
+ * TC_ACT_PIPE, TC_ACT_RECLASSIFY, TC_ACT_UNSPEC). Everything else counts as dropped: there is
+ * nowhere to send or redirect a packet to.
+ *
+ * An interface is opened by the server, so its owner must be root, or whoever runs the server (who
+ * then needs the right to capture). A file is read, and `out` written, by processes of the owner's
+ * (capture.h, out.h): both may be slow or hang, and then this source's thread waits for them,
+ * without a slot, until it is told to stop.
+ */
+#define PCAP_DONT_INCLUDE_PCAP_BPF_H /* its struct bpf_insn is the classic one */
+#include <arpa/inet.h>
+#include <linux/pkt_cls.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <pcap/pcap.h>
+#include <pcap/dlt.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include "fs/agent/capture.h"
+#include "fs/agent/out.h"
+#include "fs/agent/pcap_filter.h"
+#include "fs/sources/source.h"
+#include "prog_type/skb.h"
+#include "prog_type/xdp.h"
+
+#define SNAPLEN	   CAPTURE_SNAPLEN
+#define ROOM	   (SNAPLEN + 4096u) /* what a program may add, at either end */
+#define OUT_FULL   65536 /* bytes for `out` that are worth a message */
+#define OUT_ROOM   (OUT_FULL + sizeof(struct out_record) + ROOM)
+#define BURST	   64
+#define RING_BYTES (4 << 20)
+
+struct pcap_source {
+	pcap_t *pcap;
+	bool live;
+	int link; /* of the packets */
+	int ifindex;
+	int file_sock; /* -1: live */
+	char *message; /* of the file's process, AGENT_MSG_MAX */
+	size_t at, end; /* packets in it that were not run yet */
+	int out_sock; /* -1: no out */
+	u8 *out; /* whole records, OUT_ROOM */
+	size_t out_len;
+	u64 kernel_lost; /* counted so far */
+	u8 buf[BPF_SKB_HEADROOM + ROOM];
+};
+
+_Static_assert(OUT_ROOM <= AGENT_MSG_MAX, "records are sent whole");
+
+static const char *pcap_missing(const struct source_def *def)
+{
+	return def->value[SOURCE_FILE] || def->value[SOURCE_INTERFACE] ? NULL
+								       : "file (or interface)";
+}
+
+static bool pcap_accepts(enum bpf_prog_type type)
+{
+	return type == BPF_PROG_TYPE_SOCKET_FILTER || type == BPF_PROG_TYPE_XDP ||
+	       type == BPF_PROG_TYPE_SCHED_CLS;
+}
+
+/* ---- out */
+
+static int out_open(struct source *src, struct pcap_source *ps)
+{
+	const char *path = src->def.value[SOURCE_OUT];
+	char request[sizeof(struct out_request) + SOURCE_VALUE_MAX + 1], why[AGENT_WHY_MAX] = "";
+	struct out_request req = {src->again && ps->live, SNAPLEN, DLT_EN10MB};
+	int err;
+
+	if (!path)
+		return 0;
+	memcpy(request, &req, sizeof(req));
+	strcpy(request + sizeof(req), path);
+	ps->out = malloc(OUT_ROOM);
+	if (!ps->out)
+		return -ENOMEM;
+	ps->out_sock = source_agent(src, AGENT_OUT, request, sizeof(req) + strlen(path) + 1);
+	if (ps->out_sock < 0)
+		return ps->out_sock;
+	err = agent_status(ps->out_sock, src->stop_fd, -1, why, sizeof(why));
+	return err ? source_why(src, -err, "out: %s", why) : 0;
+}
+
+/* There is room: a burst ends with OUT_FULL. */
+static void out_write(struct pcap_source *ps, const struct capture_packet *packet, const u8 *data,
+		      u32 caplen, u32 len)
+{
+	struct out_record record = {packet->sec, packet->usec, caplen, len};
+
+	if (ps->out_sock < 0)
+		return;
+	memcpy(ps->out + ps->out_len, &record, sizeof(record));
+	memcpy(ps->out + ps->out_len + sizeof(record), data, caplen);
+	ps->out_len += sizeof(record) + caplen;
+}
+
+/*
+ * Why the file's process has ended before it was told to: the disk is full, say. What is whole
+ * stays.
+ */
+static int out_failed(struct source *src, struct pcap_source *ps)
+{
+	char why[AGENT_WHY_MAX] = "";
+	int err = agent_status(ps->out_sock, src->stop_fd, 1000, why, sizeof(why));
+
+	source_count(src, errors, 1);
+	return source_why(src, err ? -err : EIO, "out: %s", err ? why : "it was closed");
+}
+
+/* May wait as long as the file does, or as `timeout` says. */
+static int out_flush(struct source *src, struct pcap_source *ps, int timeout)
+{
+	int err;
+
+	if (!ps->out_len)
+		return 0;
+	err = agent_send(ps->out_sock, ps->out, ps->out_len, src->stop_fd, timeout);
+	if (err == -ECANCELED)
+		return err;
+	ps->out_len = 0;
+	return err ? out_failed(src, ps) : 0;
+}
+
+/* All is in the file, or the source is told to stop. */
+static int out_finish(struct source *src, struct pcap_source *ps)
+{
+	char why[AGENT_WHY_MAX] = "";
+	int err;
+
+	if (ps->out_sock < 0)
+		return 0;
+	err = out_flush(src, ps, -1);
+	if (err)
+		return err;
+	shutdown(ps->out_sock, SHUT_WR);
+	err = agent_status(ps->out_sock, src->stop_fd, -1, why, sizeof(why));
+	if (!err || err == -ECANCELED)
+		return err;
+	source_count(src, errors, 1);
+	return source_why(src, -err, "out: %s", why);
+}
+
+/* Something else has failed, and src->why says it: what was found before that is kept. */
+static void out_give_up(struct source *src, struct pcap_source *ps)
+{
+	char why[AGENT_WHY_MAX];
+
+	if (ps->out_sock < 0 ||
+	    (ps->out_len && agent_send(ps->out_sock, ps->out, ps->out_len, src->stop_fd, -1)))
+		return;
+	ps->out_len = 0;
+	shutdown(ps->out_sock, SHUT_WR);
+	agent_status(ps->out_sock, src->stop_fd, -1, why, sizeof(why));
+}
+
+/* ---- opening */
+
+static int file_message(struct source *src, struct pcap_source *ps, int timeout)
+{
+	struct capture_message *msg = (void *)ps->message;
+	ssize_t len = agent_recv(ps->file_sock, msg, AGENT_MSG_MAX, NULL, src->stop_fd, timeout);
+
+	if (len < 0)
+		return (int)len;
+	if (len < (ssize_t)sizeof(*msg))
+		return source_why(src, EIO, "the process that read the file has ended");
+	ps->at = sizeof(*msg);
+	ps->end = (size_t)len;
+	return 0;
+}
+
+static int open_file(struct source *src, struct pcap_source *ps)
+{
+	const char *path = src->def.value[SOURCE_FILE], *filter = src->def.value[SOURCE_FILTER];
+	size_t n = strlen(path) + 1, len = n + (filter ? strlen(filter) : 0) + 1;
+	struct capture_message *msg;
+	char why[AGENT_WHY_MAX] = "";
+	__do_free char *arg = calloc(1, len);
+	int err;
+
+	msg = malloc(AGENT_MSG_MAX);
+	ps->message = (char *)msg;
+	if (!arg || !msg)
+		return -ENOMEM;
+	memcpy(arg, path, n);
+	if (filter)
+		memcpy(arg + n, filter, len - n);
+	ps->file_sock = source_agent(src, AGENT_CAPTURE, arg, len);
+	if (ps->file_sock < 0)
+		return ps->file_sock;
+	err = agent_status(ps->file_sock, src->stop_fd, -1, why, sizeof(why));
+	if (err)
+		return source_why(src, -err, "%s", why);
+	err = file_message(src, ps, -1);
+	if (!err && msg->kind != CAPTURE_LINK)
+		err = -EIO;
+	ps->link = msg->link;
+	ps->at = ps->end;
+	return err;
+}
+
+static int open_interface(struct source *src, struct pcap_source *ps)
+{
+	const char *name = src->def.value[SOURCE_INTERFACE];
+	char error[PCAP_ERRBUF_SIZE];
+	int err;
+
+	if (src->uid != geteuid())
+		return source_why(src, EPERM,
+				  "only root, or the user that runs the server, captures on an "
+				  "interface: this source is uid %u's",
+				  src->uid);
+	if (strcmp(name, "any") && !(ps->ifindex = (int)if_nametoindex(name)))
+		return source_why(src, ENODEV, "there is no interface %s", name);
+	ps->live = true;
+	ps->pcap = pcap_create(name, error);
+	if (!ps->pcap)
+		return source_why(src, EIO, "%s: %s", name, error);
+	pcap_set_snaplen(ps->pcap, SNAPLEN);
+	pcap_set_promisc(ps->pcap, 0);
+	pcap_set_timeout(ps->pcap, 50);
+	pcap_set_buffer_size(ps->pcap, RING_BYTES);
+	err = pcap_activate(ps->pcap);
+	if (err == PCAP_ERROR_PERM_DENIED)
+		return source_why(src, EPERM,
+				  "%s: the server has no right to capture (CAP_NET_RAW)", name);
+	if (err < 0)
+		return source_why(src, EIO, "%s: %s", name, pcap_geterr(ps->pcap));
+	if (pcap_setnonblock(ps->pcap, 1, error))
+		return source_why(src, EIO, "%s: %s", name, error);
+	return 0;
+}
+
+/*
+ * What leaves is not XDP's; and the loopback shows each packet twice, leaving and coming.
+ */
+static void set_direction(const struct source *src, struct pcap_source *ps)
+{
+	const char *name = src->def.value[SOURCE_INTERFACE];
+
+	if (src->prog_type == BPF_PROG_TYPE_XDP || !strcmp(name, "lo"))
+		pcap_setdirection(ps->pcap, PCAP_D_IN);
+}
+
+static int set_filter(struct source *src, struct pcap_source *ps)
+{
+	const char *text = src->def.value[SOURCE_FILTER];
+
+	if (text && pcap_filter_set(ps->pcap, text))
+		return source_why(src, EINVAL, "filter: %s", pcap_geterr(ps->pcap));
+	return 0;
+}
+
+static int pcap_source_open(struct source *src)
+{
+	struct pcap_source *ps = calloc(1, sizeof(*ps));
+	int err;
+
+	if (!ps)
+		return -ENOMEM;
+	src->priv = ps;
+	ps->file_sock = ps->out_sock = -1;
+	if (src->def.value[SOURCE_FILE]) {
+		err = open_file(src, ps);
+	} else {
+		err = open_interface(src, ps);
+		if (!err)
+			err = set_filter(src, ps);
+		if (!err) {
+			set_direction(src, ps);
+			ps->link = pcap_datalink(ps->pcap);
+		}
+	}
+	return err ? err : out_open(src, ps);
+}
+
+/* What is on its way to `out` is written there, a moment later. */
+static void pcap_source_close(struct source *src)
+{
+	struct pcap_source *ps = src->priv;
+
+	if (!ps)
+		return;
+	if (ps->out_sock >= 0)
+		close(ps->out_sock);
+	if (ps->file_sock >= 0)
+		close(ps->file_sock);
+	if (ps->pcap)
+		pcap_close(ps->pcap);
+	free(ps->out);
+	free(ps->message);
+	free(ps);
+	src->priv = NULL;
+}
+
+/* ---- packets */
+
+/* Where the network header begins, for links other than Ethernet: -1 is Ethernet. */
+static int network_offset(int link)
+{
+	switch (link) {
+	case DLT_EN10MB:
+		return -1;
+	case DLT_LINUX_SLL:
+		return 16;
+	case DLT_LINUX_SLL2:
+		return 20;
+	case DLT_NULL:
+	case DLT_LOOP:
+		return 4;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Copy the frame to buf + headroom, with an Ethernet header. Its length, or 0 when it cannot be
+ * one.
+ */
+static u32 copy_frame(struct pcap_source *ps, const struct capture_packet *hdr, const u8 *data)
+{
+	struct ether_header *eth = (void *)(ps->buf + BPF_SKB_HEADROOM);
+	int off = network_offset(ps->link);
+	u32 len = hdr->caplen;
+
+	if (off < 0) {
+		if (len < sizeof(*eth) || len > SNAPLEN)
+			return 0;
+		memcpy(eth, data, len);
+		return len;
+	}
+	if (len <= (u32)off || len - (u32)off > SNAPLEN)
+		return 0;
+	memset(eth, 0, sizeof(*eth));
+	eth->ether_type = htons(data[off] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
+	memcpy(eth + 1, data + off, len - (u32)off);
+	return len - (u32)off + (u32)sizeof(*eth);
+}
+
+static bool run_filter(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
+		       u32 len)
+{
+	struct bpf_skb skb;
+	u32 keep;
+
+	bpf_skb_init(&skb, ps->buf, sizeof(ps->buf), BPF_SKB_HEADROOM, len);
+	bpf_skb_parse_ethernet(&skb, NULL);
+	skb.md.ifindex = skb.md.ingress_ifindex = (u32)ps->ifindex;
+	if (!source_run(src, &skb, NULL, &keep) || !keep)
+		return false;
+	out_write(ps, hdr, skb.data, min(keep, len), max(hdr->len, len));
+	return true;
+}
+
+static bool run_cls(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
+		    u32 len)
+{
+	struct bpf_skb skb;
+	u32 ret;
+
+	bpf_skb_init(&skb, ps->buf, sizeof(ps->buf), BPF_SKB_HEADROOM, len);
+	bpf_skb_parse_ethernet(&skb, NULL);
+	skb.md.ifindex = skb.md.ingress_ifindex = (u32)ps->ifindex;
+	if (!source_run(src, &skb, NULL, &ret))
+		return false;
+	if (ret != TC_ACT_OK && ret != TC_ACT_PIPE && ret != TC_ACT_RECLASSIFY &&
+	    ret != (u32)TC_ACT_UNSPEC)
+		return false;
+	out_write(ps, hdr, skb.data, skb.md.len, skb.md.len + (hdr->len - hdr->caplen));
+	return true;
+}
+
+static bool run_xdp(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
+		    u32 len)
+{
+	struct bpf_xdp xdp;
+	u32 ret, now;
+
+	bpf_xdp_init(&xdp, ps->buf, sizeof(ps->buf), BPF_SKB_HEADROOM, len);
+	xdp.md.ingress_ifindex = (u32)ps->ifindex;
+	if (!source_run(src, &xdp, NULL, &ret) || ret != XDP_PASS)
+		return false;
+	now = (u32)(xdp.data_end - xdp.data);
+	out_write(ps, hdr, xdp.data, now, now + (hdr->len - hdr->caplen));
+	return true;
+}
+
+static void packet(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
+		   const u8 *data)
+{
+	u32 len = copy_frame(ps, hdr, data);
+	bool passed;
+
+	source_count(src, seen, 1);
+	if (!len || hdr->len < hdr->caplen) {
+		source_count(src, errors, 1);
+		return;
+	}
+	if (src->prog_type == BPF_PROG_TYPE_XDP)
+		passed = run_xdp(src, ps, hdr, len);
+	else if (src->prog_type == BPF_PROG_TYPE_SCHED_CLS)
+		passed = run_cls(src, ps, hdr, len);
+	else
+		passed = run_filter(src, ps, hdr, len);
+	if (!passed)
+		source_count(src, dropped, 1);
+}
+
+static bool out_full(const struct pcap_source *ps)
+{
+	return ps->out_len >= OUT_FULL;
+}
+
+enum more { MORE, NONE_NOW, THE_END, BROKEN };
+
+/*
+ * The next packet of the file's message, without waiting. What does not add up was not written by
+ * capture.c.
+ */
+static enum more next_of_file(struct source *src, struct pcap_source *ps,
+			      struct capture_packet *packet, const u8 **data)
+{
+	const struct capture_message *msg = (void *)ps->message;
+	size_t left = ps->end - ps->at;
+
+	if (!left)
+		return NONE_NOW;
+	if (msg->kind == CAPTURE_ERROR) {
+		source_why(src, EIO, "%.*s", (int)left, msg->body);
+		return BROKEN;
+	}
+	memcpy(packet, ps->message + ps->at, min(left, sizeof(*packet)));
+	if (msg->kind != CAPTURE_PACKETS || left < sizeof(*packet) ||
+	    left - sizeof(*packet) < packet->caplen) {
+		source_why(src, EIO, "the process that read the file made no sense");
+		return BROKEN;
+	}
+	*data = (const u8 *)ps->message + ps->at + sizeof(*packet);
+	ps->at += sizeof(*packet) + packet->caplen;
+	return MORE;
+}
+
+static enum more next_of_interface(struct source *src, struct pcap_source *ps,
+				   struct capture_packet *packet, const u8 **data)
+{
+	struct pcap_pkthdr *hdr;
+	int ret = pcap_next_ex(ps->pcap, &hdr, data);
+
+	if (!ret)
+		return NONE_NOW;
+	if (ret != 1) {
+		source_why(src, EIO, "%s", pcap_geterr(ps->pcap));
+		return BROKEN;
+	}
+	*packet = (struct capture_packet){(u32)hdr->ts.tv_sec, (u32)hdr->ts.tv_usec, hdr->caplen,
+					  hdr->len};
+	return MORE;
+}
+
+/* Up to BURST packets. */
+static enum more burst(struct source *src, struct pcap_source *ps)
+{
+	struct capture_packet hdr;
+	enum more more = MORE;
+	const u8 *data;
+
+	source_burst_begin();
+	for (int n = 0; n < BURST && !out_full(ps); n++) {
+		more = ps->live ? next_of_interface(src, ps, &hdr, &data)
+				: next_of_file(src, ps, &hdr, &data);
+		if (more != MORE)
+			break;
+		packet(src, ps, &hdr, data);
+	}
+	source_burst_end();
+	return more;
+}
+
+static void count_lost(struct source *src, struct pcap_source *ps)
+{
+	struct pcap_stat stat;
+
+	if (!ps->live || pcap_stats(ps->pcap, &stat))
+		return;
+	source_count(src, lost, (u32)(stat.ps_drop - (u32)ps->kernel_lost));
+	ps->kernel_lost = stat.ps_drop;
+}
+
+/* Until there is something to do. What was found so far goes out before. */
+static enum more wait_for_file(struct source *src, struct pcap_source *ps)
+{
+	const struct capture_message *msg = (void *)ps->message;
+	int err = file_message(src, ps, 0);
+
+	if (err == -ETIMEDOUT) {
+		err = out_flush(src, ps, -1);
+		if (!err)
+			err = file_message(src, ps, -1);
+	}
+	if (!err && msg->kind == CAPTURE_END)
+		err = out_finish(src, ps) ?: 1;
+	return !err ? MORE : err > 0 ? THE_END : BROKEN;
+}
+
+static enum more wait_for_interface(struct source *src, struct pcap_source *ps)
+{
+	struct pollfd fds[] = {{.fd = src->stop_fd, .events = POLLIN},
+			       {.fd = pcap_get_selectable_fd(ps->pcap), .events = POLLIN},
+			       {.fd = ps->out_sock, .events = POLLIN}};
+
+	count_lost(src, ps);
+	if (out_flush(src, ps, -1))
+		return BROKEN;
+	poll(fds, ARRAY_SIZE(fds), 100);
+	if (fds[2].revents) { /* it has nothing to say but that it failed */
+		out_failed(src, ps);
+		return BROKEN;
+	}
+	return MORE;
+}
+
+static enum source_state pcap_source_run(struct source *src)
+{
+	struct pcap_source *ps = src->priv;
+	enum more more = MORE;
+
+	while (!source_stopping(src) && (more == MORE || more == NONE_NOW)) {
+		more = burst(src, ps);
+		if (out_full(ps) && out_flush(src, ps, -1))
+			more = BROKEN;
+		else if (more == NONE_NOW)
+			more = ps->live ? wait_for_interface(src, ps) : wait_for_file(src, ps);
+	}
+	if (more == BROKEN && !source_stopping(src))
+		out_give_up(src, ps);
+	if (ps->out_len) /* without waiting for anything */
+		agent_send(ps->out_sock, ps->out, ps->out_len, -1, 0);
+	return source_stopping(src) ? SOURCE_STOPPED
+	       : more == THE_END    ? SOURCE_ENDED
+				    : SOURCE_FAILED;
+}
+
+const struct source_kind source_pcap = {
+	.name = "pcap",
+	.attrs = 1 << SOURCE_TYPE | 1 << SOURCE_FILE | 1 << SOURCE_INTERFACE | 1 << SOURCE_FILTER |
+		 1 << SOURCE_OUT,
+	.missing = pcap_missing,
+	.accepts = pcap_accepts,
+	.accepted = "socket_filter, xdp or sched_cls",
+	.open = pcap_source_open,
+	.run = pcap_source_run,
+	.close = pcap_source_close,
+};

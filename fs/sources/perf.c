@@ -1,0 +1,695 @@
+/*
+ * perf.c - samples of perf_event_open(2)
+ *
+ * One event for each (thread of the process, CPU), inherited by the threads and children that it
+ * makes later; one ring a CPU, to which the other threads' events of that CPU are redirected. With
+ * `pid` all: one event a CPU.
+ *
+ * The events are opened by the owner's own rights (perf_open.c), so the kernel says whose processes
+ * may be sampled. Who may not see the kernel gets samples of user mode only.
+ */
+#include <linux/bpf_perf_event.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <asm/perf_regs.h>
+#include "fs/sources/perf_events.h"
+#include "fs/agent/perf_open.h"
+#include "fs/sources/perf_stacks.h"
+#include "fs/sources/source.h"
+
+#define RING_PAGES 128 /* data pages a CPU: what an ordinary user may lock is 516 KiB */
+#define STACK_DUMP 8192
+#define BURST	   64 /* samples between two chances for others to take the slot */
+#define DRAIN_MS   50
+#define COMM_SLOTS 1024 /* a power of two */
+#define RECORD_MAX 65536
+
+/* The registers that struct pt_regs has: what programs and the unwinder see. */
+#ifdef __x86_64__
+#define NR_REGS 17
+static const u8 regs_order[NR_REGS] = {
+	PERF_REG_X86_R15, PERF_REG_X86_R14, PERF_REG_X86_R13, PERF_REG_X86_R12, PERF_REG_X86_BP,
+	PERF_REG_X86_BX,  PERF_REG_X86_R11, PERF_REG_X86_R10, PERF_REG_X86_R9,	PERF_REG_X86_R8,
+	PERF_REG_X86_AX,  PERF_REG_X86_CX,  PERF_REG_X86_DX,  PERF_REG_X86_SI,	PERF_REG_X86_DI,
+	PERF_REG_X86_IP,  PERF_REG_X86_SP,
+};
+#define NO_SEGMENTS                                                                             \
+	((1ULL << PERF_REG_X86_DS) | (1ULL << PERF_REG_X86_ES) | (1ULL << PERF_REG_X86_FS) |    \
+	 (1ULL << PERF_REG_X86_GS) | (1ULL << PERF_REG_X86_FLAGS) | (1ULL << PERF_REG_X86_CS) | \
+	 (1ULL << PERF_REG_X86_SS))
+#define REGS_MASK (((1ULL << PERF_REG_X86_64_MAX) - 1) & ~NO_SEGMENTS)
+#else
+#define REGS_MASK 0ULL
+#endif
+
+struct ring {
+	struct perf_event_mmap_page *meta;
+	const u8 *data;
+	u64 size;
+	int fd;
+};
+
+struct task { /* what is known of a thread, by tid */
+	u32 tid, pid, uid, gid;
+	char comm[16];
+};
+
+struct perf {
+	struct perf_event_attr attr;
+	pid_t pid; /* -1: all */
+	struct event {
+		u32 cpu;
+		int fd;
+	} * events;
+	u32 nr_events, cap_events, nr_cpus;
+	struct ring *rings; /* one a CPU that is there */
+	u32 nr_rings;
+	int pidfd;
+	bool unwind; /* by dwarf */
+	struct perf_stacks *stacks; /* made when somebody wants stacks read */
+	struct task tasks[COMM_SLOTS];
+	struct taken {
+		struct bpf_perf_event_data ctx;
+		struct bpf_sample bpf;
+		bool asked;
+		u64 kernel[BPF_MAX_STACK_DEPTH], user[BPF_MAX_STACK_DEPTH];
+	} taken[STACKS_WINDOW]; /* samples that wait for their stacks, oldest first: a ring */
+	u32 first, nr_taken;
+	u64 bounce[RECORD_MAX / 8];
+};
+
+/* ---- opening */
+
+static const char *perf_missing(const struct source_def *def)
+{
+	if (!def->value[SOURCE_EVENT])
+		return "event";
+	if (!def->value[SOURCE_PID])
+		return "pid (a number, or all)";
+	if (!def->value[SOURCE_FREQ] && !def->value[SOURCE_PERIOD])
+		return "freq (or period)";
+	return NULL;
+}
+
+static bool perf_accepts(enum bpf_prog_type type)
+{
+	return type == BPF_PROG_TYPE_PERF_EVENT;
+}
+
+static void fill_attr(struct perf *perf, const struct source_def *def)
+{
+	struct perf_event_attr *attr = &perf->attr;
+	const char *unwind = def->value[SOURCE_UNWIND];
+
+	attr->size = sizeof(*attr);
+	perf_event_by_name(def->value[SOURCE_EVENT], attr);
+	if (def->value[SOURCE_FREQ]) {
+		attr->freq = 1;
+		attr->sample_freq = strtoull(def->value[SOURCE_FREQ], NULL, 0);
+	} else {
+		attr->sample_period = strtoull(def->value[SOURCE_PERIOD], NULL, 0);
+	}
+	attr->sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR |
+			    PERF_SAMPLE_PERIOD | PERF_SAMPLE_READ | PERF_SAMPLE_CALLCHAIN;
+	attr->read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
+	if (REGS_MASK) {
+		attr->sample_type |= PERF_SAMPLE_REGS_INTR;
+		attr->sample_regs_intr = REGS_MASK;
+	}
+	if (unwind && !strcmp(unwind, "dwarf")) {
+		attr->sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
+		attr->sample_regs_user = REGS_MASK;
+		attr->sample_stack_user = STACK_DUMP;
+		attr->exclude_callchain_user = 1;
+	}
+	attr->disabled = 1;
+	attr->inherit = 1;
+	attr->comm = 1;
+	attr->task = 1;
+	attr->watermark = 1;
+	attr->wakeup_watermark = RING_PAGES * 4096 / 4;
+}
+
+static int explain_open(struct source *src, int err)
+{
+	const char *event = src->def.value[SOURCE_EVENT], *pid = src->def.value[SOURCE_PID];
+
+	switch (-err) {
+	case ENOENT:
+	case ENODEV:
+	case EOPNOTSUPP:
+		return source_why(
+			src, ENOENT,
+			"this machine has no %s counter (a virtual machine without one?): "
+			"cpu-clock works everywhere",
+			event);
+	case EACCES:
+	case EPERM:
+		return source_why(src, EACCES,
+				  "the kernel does not let uid %u sample %s%s (it takes one's own "
+				  "processes, or root; /proc/sys/kernel/perf_event_paranoid)",
+				  src->uid, strcmp(pid, "all") ? "process " : "", pid);
+	case ESRCH:
+		return source_why(src, ESRCH, "there is no process %s", pid);
+	case EINVAL:
+		return source_why(src, EINVAL,
+				  "the kernel takes no such sampling of %s (a freq above "
+				  "/proc/sys/kernel/perf_event_max_sample_rate?)",
+				  event);
+	case EMFILE:
+		return source_why(src, EMFILE,
+				  "every thread of process %s needs a descriptor for each CPU, and "
+				  "there are not enough (ulimit -n)",
+				  pid);
+	default:
+		return source_why(src, -err, "perf_event_open: %s", strerror(-err));
+	}
+}
+
+static void close_events(struct perf *perf)
+{
+	for (u32 i = 0; i < perf->nr_events; i++)
+		close(perf->events[i].fd);
+	perf->nr_events = 0;
+}
+
+static int add_event(struct perf *perf, u32 cpu, int fd)
+{
+	if (perf->nr_events == PERF_MAX_EVENTS)
+		return -EMFILE;
+	if (perf->nr_events == perf->cap_events) {
+		u32 cap = perf->cap_events * 2 + 16;
+		struct event *more = realloc(perf->events, cap * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		perf->events = more;
+		perf->cap_events = cap;
+	}
+	perf->events[perf->nr_events++] = (struct event){cpu, fd};
+	return 0;
+}
+
+/* What perf_open.c's process, which is the owner, could open. */
+static int open_events(struct source *src, struct perf *perf)
+{
+	struct perf_request request = {perf->attr, perf->pid, perf->nr_cpus};
+	__do_close int sock = source_agent(src, AGENT_PERF, &request, sizeof(request));
+	struct perf_answer answer;
+	char why[AGENT_WHY_MAX];
+	ssize_t len;
+	int err, fd;
+
+	if (sock < 0)
+		return sock;
+	err = agent_status(sock, src->stop_fd, -1, why, sizeof(why));
+	if (err)
+		return source_why(src, -err, "perf events: %s", why);
+	for (;;) {
+		len = agent_recv(sock, &answer, sizeof(answer), &fd, src->stop_fd, -1);
+		if (len == sizeof(answer) && answer.kind == PERF_EVENT && fd >= 0 &&
+		    answer.cpu < perf->nr_cpus) {
+			err = add_event(perf, answer.cpu, fd);
+			if (!err)
+				continue;
+			close(fd);
+			return explain_open(src, err);
+		}
+		if (fd >= 0)
+			close(fd);
+		if (len == sizeof(answer) && answer.kind == PERF_EVENT) /* it did not fit in here */
+			return explain_open(src, -EMFILE);
+		if (len < 0)
+			return (int)len;
+		if (len != sizeof(answer) || (answer.kind == PERF_DONE && answer.err > 0))
+			return -EIO;
+		if (answer.kind == PERF_DONE)
+			break;
+		close_events(perf);
+	}
+	if (answer.err)
+		return explain_open(src, answer.err);
+	if (!perf->nr_events)
+		return explain_open(src, -ESRCH);
+	perf->attr.sample_type &= answer.sample_type;
+	src->began = answer.began;
+	return 0;
+}
+
+static int map_ring(struct source *src, struct perf *perf, int fd)
+{
+	struct ring *ring = &perf->rings[perf->nr_rings];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	u32 pages;
+	void *p = MAP_FAILED;
+
+	for (pages = perf->unwind ? 4 * RING_PAGES : RING_PAGES; pages && p == MAP_FAILED;
+	     pages /= 2) {
+		p = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (p != MAP_FAILED)
+			break;
+		if (errno != EPERM && errno != ENOMEM)
+			break;
+	}
+	if (p == MAP_FAILED)
+		return source_why(src, errno, "the sample ring: %s", strerror(errno));
+	ring->meta = p;
+	ring->data = (const u8 *)p + page;
+	ring->size = pages * page;
+	ring->fd = fd;
+	perf->nr_rings++;
+	return 0;
+}
+
+/* The first event of each CPU has the ring, the others write into it. */
+static int map_rings(struct source *src, struct perf *perf)
+{
+	u32 cpu, i;
+	int err;
+
+	perf->rings = calloc(perf->nr_cpus, sizeof(*perf->rings));
+	if (!perf->rings)
+		return -ENOMEM;
+	for (cpu = 0; cpu < perf->nr_cpus; cpu++) {
+		int ring = -1;
+
+		for (i = 0; i < perf->nr_events; i++) {
+			if (perf->events[i].cpu != cpu)
+				continue;
+			if (ring < 0) {
+				ring = perf->events[i].fd;
+				err = map_ring(src, perf, ring);
+				if (err)
+					return err;
+			} else if (ioctl(perf->events[i].fd, PERF_EVENT_IOC_SET_OUTPUT, ring)) {
+				return source_why(src, errno, "sharing the sample ring: %s",
+						  strerror(errno));
+			}
+		}
+	}
+	return 0;
+}
+
+static int perf_open(struct source *src)
+{
+	struct perf *perf = calloc(1, sizeof(*perf));
+	const char *pid = src->def.value[SOURCE_PID];
+	const char *unwind = src->def.value[SOURCE_UNWIND];
+	int err;
+
+	if (!perf)
+		return -ENOMEM;
+	src->priv = perf;
+	perf->pidfd = -1;
+	perf->pid = strcmp(pid, "all") ? (pid_t)strtol(pid, NULL, 0) : -1;
+	perf->nr_cpus = (u32)sysconf(_SC_NPROCESSORS_CONF);
+	fill_attr(perf, &src->def);
+	if (unwind && !strcmp(unwind, "dwarf")) {
+		if (!REGS_MASK)
+			return source_why(src, EOPNOTSUPP,
+					  "this build unwinds by dwarf on x86-64 only");
+		perf->unwind = true;
+	}
+	if (perf->pid >= 0) {
+		perf->pidfd = (int)syscall(SYS_pidfd_open, perf->pid, 0);
+		if (perf->pidfd < 0 && errno == ESRCH)
+			return explain_open(src, -ESRCH);
+	}
+	err = open_events(src, perf);
+	if (!err)
+		err = map_rings(src, perf);
+	for (u32 i = 0; !err && i < perf->nr_events; i++)
+		ioctl(perf->events[i].fd, PERF_EVENT_IOC_ENABLE, 0);
+	return err;
+}
+
+static void perf_close(struct source *src)
+{
+	struct perf *perf = src->priv;
+
+	if (!perf)
+		return;
+	for (u32 i = 0; i < perf->nr_rings; i++)
+		munmap(perf->rings[i].meta, perf->rings[i].size + (size_t)sysconf(_SC_PAGESIZE));
+	close_events(perf);
+	if (perf->pidfd >= 0)
+		close(perf->pidfd);
+	perf_stacks_free(perf->stacks);
+	free(perf->rings);
+	free(perf->events);
+	free(perf);
+	src->priv = NULL;
+}
+
+/* ---- tasks: names from the records, and from /proc for what began before */
+
+static struct task *task_slot(struct perf *perf, u32 tid)
+{
+	return &perf->tasks[tid & (COMM_SLOTS - 1)];
+}
+
+static const struct task *task_find(struct perf *perf, u32 pid, u32 tid)
+{
+	struct task *task = task_slot(perf, tid);
+	char path[64];
+	struct stat st;
+	FILE *f;
+
+	if (task->tid == tid && task->pid == pid && task->comm[0])
+		return task;
+	memset(task, 0, sizeof(*task));
+	task->tid = tid;
+	task->pid = pid;
+	snprintf(path, sizeof(path), "/proc/%u/task/%u/comm", pid, tid);
+	f = fopen(path, "re");
+	if (f) {
+		if (fgets(task->comm, sizeof(task->comm), f))
+			task->comm[strcspn(task->comm, "\n")] = 0;
+		if (!fstat(fileno(f), &st)) {
+			task->uid = st.st_uid;
+			task->gid = st.st_gid;
+		}
+		fclose(f);
+	} else if (!tid) {
+		strcpy(task->comm, "swapper");
+	}
+	return task;
+}
+
+static void forget_stacks(struct perf *perf, u32 pid)
+{
+	if (perf->stacks)
+		perf_stacks_forget(perf->stacks, pid);
+}
+
+/* { pid, tid, comm[] } */
+static void record_comm(struct perf *perf, const u8 *body, size_t size, bool exec)
+{
+	struct task *task;
+	u32 id[2];
+
+	if (size <= sizeof(id))
+		return;
+	memcpy(id, body, sizeof(id));
+	task = task_slot(perf, id[1]);
+	memset(task, 0, sizeof(*task));
+	task_find(perf, id[0], id[1]); /* its user */
+	memset(task->comm, 0, sizeof(task->comm));
+	memcpy(task->comm, body + sizeof(id),
+	       strnlen((const char *)body + sizeof(id),
+		       min(size - sizeof(id), sizeof(task->comm) - 1)));
+	if (exec)
+		forget_stacks(perf, id[0]);
+}
+
+/* { pid, ppid, tid, ptid, ... }: a number that was another's begins anew. */
+static void record_fork(struct perf *perf, const u8 *body, size_t size)
+{
+	u32 id[4];
+
+	if (size < sizeof(id))
+		return;
+	memcpy(id, body, sizeof(id));
+	task_slot(perf, id[2])->comm[0] = 0;
+	if (id[0] != id[1])
+		forget_stacks(perf, id[0]);
+}
+
+/* ---- samples */
+
+static void fill_regs(bpf_user_pt_regs_t *out, const struct perf_sample *sample)
+{
+	memset(out, 0, sizeof(*out));
+#ifdef __x86_64__
+	const u64 *v = sample->intr.v;
+	unsigned long *slots[NR_REGS] = {&out->r15, &out->r14, &out->r13, &out->r12, &out->rbp,
+					 &out->rbx, &out->r11, &out->r10, &out->r9,  &out->r8,
+					 &out->rax, &out->rcx, &out->rdx, &out->rsi, &out->rdi,
+					 &out->rip, &out->rsp};
+
+	for (u32 i = 0; v && i < NR_REGS; i++)
+		*slots[i] = v[__builtin_popcountll(REGS_MASK & ((1ULL << regs_order[i]) - 1))];
+	out->orig_rax = (unsigned long)-1;
+	out->rip = sample->ip;
+#endif
+}
+
+/* All that the program will see of it, but stacks that are read elsewhere. */
+static void fill_sample(struct perf *perf, const struct perf_sample *sample, struct taken *t)
+{
+	const struct task *task = task_find(perf, sample->pid, sample->tid);
+	struct bpf_sample *bpf = &t->bpf;
+
+	memset(bpf, 0, sizeof(*bpf));
+	perf_chain_split(sample->chain, sample->chain_nr, t->kernel, &bpf->kernel_nr, t->user,
+			 &bpf->user_nr);
+	bpf->kernel_ips = t->kernel;
+	bpf->user_ips = t->user;
+	bpf->pid = sample->pid;
+	bpf->tid = sample->tid;
+	bpf->uid = task->uid;
+	bpf->gid = task->gid;
+	memcpy(bpf->comm, task->comm, sizeof(bpf->comm));
+	bpf->has_counter = sample->has_counter;
+	bpf->counter = sample->counter;
+	bpf->enabled = sample->enabled;
+	bpf->running = sample->running;
+	memset(&t->ctx, 0, sizeof(t->ctx));
+	fill_regs(&t->ctx.regs, sample);
+	t->ctx.sample_period = sample->period;
+	t->ctx.addr = sample->addr;
+}
+
+static void run_sample(struct source *src, const struct taken *t)
+{
+	u32 ret;
+
+	if (!source_run(src, &t->ctx, &t->bpf, &ret))
+		source_count(src, dropped, 1);
+}
+
+/* ---- stacks that another process reads: some samples wait for theirs */
+
+/* What it is to do; 0: nothing. */
+static u32 stacks_wanted(struct source *src, struct perf *perf)
+{
+	u32 what = perf->unwind ? STACK_UNWIND : 0;
+
+	if (__atomic_load_n(&src->wants_build_ids, __ATOMIC_RELAXED))
+		what |= STACK_BUILD_IDS;
+	if (what && !perf->stacks)
+		perf->stacks = perf_stacks_new(src);
+	return perf->stacks ? what : 0;
+}
+
+static void run_oldest(struct source *src, struct perf *perf)
+{
+	struct taken *t = &perf->taken[perf->first];
+	struct stack_answer answer;
+
+	perf->first = (perf->first + 1) % STACKS_WINDOW;
+	perf->nr_taken--;
+	if (t->asked) {
+		perf_stacks_answer(perf->stacks, &answer);
+		if (answer.nr < 0) {
+			source_count(src, errors, 1);
+		} else {
+			t->bpf.user_ips = answer.ips;
+			t->bpf.user_nr = (u32)answer.nr;
+			t->bpf.user_ids = answer.ids;
+		}
+	}
+	run_sample(src, t);
+}
+
+/* The oldest, and what has come with it. */
+static void run_answered(struct source *src, struct perf *perf)
+{
+	if (!perf->nr_taken)
+		return;
+	run_oldest(src, perf);
+	source_burst_begin();
+	while (perf->nr_taken &&
+	       (!perf->taken[perf->first].asked || perf_stacks_ready(perf->stacks)))
+		run_oldest(src, perf);
+	source_burst_end();
+}
+
+static bool ask_for(struct source *src, struct perf *perf, const struct perf_sample *sample,
+		    u32 what, const struct taken *t)
+{
+	struct stack_ask ask = {.pid = sample->pid};
+
+	if (what & STACK_UNWIND && sample->user.v) {
+		ask.what = what;
+		ask.mask = REGS_MASK;
+		ask.nr = (u32)__builtin_popcountll(REGS_MASK);
+		ask.words = sample->user.v;
+		ask.stack = sample->stack;
+		ask.stack_size = (u32)sample->stack_size;
+	} else if (what & STACK_BUILD_IDS && t->bpf.user_nr) {
+		ask.what = STACK_BUILD_IDS;
+		ask.nr = t->bpf.user_nr;
+		ask.words = t->user;
+	} else {
+		return false;
+	}
+	if (perf_stacks_ask(perf->stacks, &ask))
+		return true;
+	source_count(src, errors, 1);
+	return false;
+}
+
+static void record_sample(struct source *src, struct perf *perf, const void *body, size_t size,
+			  u32 what)
+{
+	struct perf_sample sample;
+	struct taken *t;
+
+	source_count(src, seen, 1);
+	if (perf_sample_parse(&perf->attr, body, size, &sample)) {
+		source_count(src, errors, 1);
+		return;
+	}
+	while (perf->nr_taken >= (what & STACK_BUILD_IDS ? STACKS_WINDOW_IDS : STACKS_WINDOW))
+		run_answered(src, perf);
+	t = &perf->taken[(perf->first + perf->nr_taken) % STACKS_WINDOW];
+	fill_sample(perf, &sample, t);
+	t->asked = ask_for(src, perf, &sample, what, t);
+	if (t->asked || perf->nr_taken)
+		perf->nr_taken++;
+	else
+		run_sample(src, t);
+}
+
+static void record(struct source *src, struct perf *perf, const struct perf_event_header *header,
+		   const u8 *body, u32 what)
+{
+	size_t size = header->size - sizeof(*header);
+	u64 lost;
+
+	switch (header->type) {
+	case PERF_RECORD_SAMPLE:
+		record_sample(src, perf, body, size, what);
+		break;
+	case PERF_RECORD_LOST: /* { id, lost } */
+		if (size >= 16) {
+			memcpy(&lost, body + 8, sizeof(lost));
+			source_count(src, lost, lost);
+		}
+		break;
+	case PERF_RECORD_LOST_SAMPLES:
+		if (size >= 8) {
+			memcpy(&lost, body, sizeof(lost));
+			source_count(src, lost, lost);
+		}
+		break;
+	case PERF_RECORD_COMM:
+		record_comm(perf, body, size, header->misc & PERF_RECORD_MISC_COMM_EXEC);
+		break;
+	case PERF_RECORD_FORK:
+		record_fork(perf, body, size);
+		break;
+	}
+}
+
+/*
+ * What goes over the end of the ring is put together first; also, the kernel may not change what we
+ * check.
+ */
+static const u8 *ring_bytes(const struct ring *ring, u64 at, size_t len, u8 *bounce)
+{
+	size_t off = at % ring->size, first = min(len, (size_t)(ring->size - off));
+
+	if (first == len)
+		return ring->data + off;
+	memcpy(bounce, ring->data + off, first);
+	memcpy(bounce + first, ring->data, len - first);
+	return bounce;
+}
+
+static void drain(struct source *src, struct perf *perf, struct ring *ring)
+{
+	u64 head = __atomic_load_n(&ring->meta->data_head, __ATOMIC_ACQUIRE);
+	u64 tail = ring->meta->data_tail, in_burst = 0;
+	u32 what = stacks_wanted(src, perf);
+	bool keep = !what && !perf->nr_taken; /* stacks are waited for, without a slot */
+	struct perf_event_header header;
+
+	if (keep)
+		source_burst_begin();
+	while (tail < head && !source_stopping(src)) {
+		/* Records are 8-byte aligned, so a header never goes over the end. */
+		memcpy(&header, ring->data + tail % ring->size, sizeof(header));
+		if (header.size < sizeof(header) || header.size % 8 || header.size > head - tail) {
+			source_count(src, errors, 1);
+			tail = head;
+			break;
+		}
+		record(src, perf, &header,
+		       ring_bytes(ring, tail, header.size, (u8 *)perf->bounce) + sizeof(header),
+		       what);
+		tail += header.size;
+		__atomic_store_n(&ring->meta->data_tail, tail, __ATOMIC_RELEASE);
+		if (keep && ++in_burst % BURST == 0) {
+			source_burst_end();
+			source_burst_begin();
+		}
+	}
+	__atomic_store_n(&ring->meta->data_tail, tail, __ATOMIC_RELEASE);
+	if (keep)
+		source_burst_end();
+}
+
+static void drain_all(struct source *src, struct perf *perf)
+{
+	for (u32 i = 0; i < perf->nr_rings; i++)
+		if (__atomic_load_n(&perf->rings[i].meta->data_head, __ATOMIC_RELAXED) !=
+		    perf->rings[i].meta->data_tail)
+			drain(src, perf, &perf->rings[i]);
+}
+
+static enum source_state perf_run(struct source *src)
+{
+	struct perf *perf = src->priv;
+	struct pollfd *fds = calloc(perf->nr_rings + 2, sizeof(*fds));
+	bool gone = false;
+
+	if (!fds)
+		return SOURCE_FAILED;
+	fds[0] = (struct pollfd){.fd = src->stop_fd, .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = perf->pidfd, .events = POLLIN};
+	for (u32 i = 0; i < perf->nr_rings; i++)
+		fds[i + 2] = (struct pollfd){.fd = perf->rings[i].fd, .events = POLLIN};
+	while (!source_stopping(src) && !gone) {
+		poll(fds, perf->nr_rings + 2, DRAIN_MS);
+		gone = fds[1].revents & POLLIN;
+		for (u32 i = 2; i < perf->nr_rings + 2; i++)
+			if (fds[i].revents & (POLLHUP | POLLERR))
+				fds[i].fd = -1; /* that thread is gone: its ring serves others */
+		drain_all(src, perf);
+		while (perf->nr_taken && !source_stopping(src)) {
+			run_answered(src, perf);
+			drain_all(src, perf);
+		}
+	}
+	free(fds);
+	return gone ? SOURCE_ENDED : SOURCE_STOPPED;
+}
+
+const struct source_kind source_perf = {
+	.name = "perf",
+	.attrs = 1 << SOURCE_TYPE | 1 << SOURCE_EVENT | 1 << SOURCE_PID | 1 << SOURCE_FREQ |
+		 1 << SOURCE_PERIOD | 1 << SOURCE_UNWIND,
+	.missing = perf_missing,
+	.accepts = perf_accepts,
+	.accepted = "perf_event",
+	.open = perf_open,
+	.run = perf_run,
+	.close = perf_close,
+};

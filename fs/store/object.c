@@ -1,0 +1,693 @@
+/*
+ * object.c - the table of objects, their files, and how both end together
+ *
+ * objects/<id> exists as long as the object does: it is made before the object is usable and removed by the
+ * engine's on_free, unless a name is left (the server is ending) or the store is stopping (a map that only
+ * a named program uses must be there at the next start; what nobody needs is removed then).
+ *
+ * Lock: store.lock guards the tables and `held`; a leaf but for the engine's own (a reference is taken under
+ * it by inc_not_zero only, and never dropped under it).
+ */
+#include "fs/store/object.h"
+#include "fs/tree/kinds.h"
+#include "fs/limits/limits.h"
+#include "fs/fuse/passthrough.h"
+#include "fs/store/state_tree.h"
+#include "object/image.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#define STORE_BUCKETS 4096
+
+static struct {
+	pthread_mutex_t lock;
+	struct store_object *by_id[STORE_BUCKETS];
+	struct store_object *by_ino[STORE_BUCKETS];
+	bool keep_files;
+} store = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+const char *store_part_name(u32 id, enum store_part part, char buf[32])
+{
+	static const char *const suffix[STORE_PARTS] = {
+		[STORE_OBJECT] = "", [STORE_VALUES] = ".values", [STORE_BTF] = ".btf"};
+
+	snprintf(buf, 32, "%u%s", id, suffix[part]);
+	return buf;
+}
+
+/* The companions first: a start that finds them alone could not tell whose they were. */
+static void object_remove(u32 id)
+{
+	char name[32];
+
+	for (int part = STORE_PARTS - 1; part >= 0; part--)
+		unlinkat(tree.objects_fd, store_part_name(id, part, name), 0);
+}
+
+/* Never 0, and never UINT32_MAX, whatever a damaged counter said. */
+u32 store_next_id(void)
+{
+	u32 id;
+
+	do
+		id = (u32)__atomic_fetch_add(tree.next_id, 1, __ATOMIC_RELAXED);
+	while (!id || id == UINT32_MAX);
+	return id;
+}
+
+void store_id_seen(u64 id)
+{
+	if (*tree.next_id <= id && id < UINT32_MAX)
+		*tree.next_id = id + 1;
+}
+
+int store_part_open(u32 id, enum store_part part, int flags)
+{
+	char name[32];
+	int fd = openat(tree.objects_fd, store_part_name(id, part, name),
+			flags | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* ---- the tables */
+
+static void __store_insert(struct store_object *obj)
+{
+	struct store_object **id = &store.by_id[obj->id % STORE_BUCKETS];
+	struct store_object **ino = &store.by_ino[obj->ino % STORE_BUCKETS];
+
+	obj->next_id = *id;
+	*id = obj;
+	obj->next_ino = *ino;
+	*ino = obj;
+}
+
+static void __store_remove(struct store_object *obj)
+{
+	struct store_object **p = &store.by_id[obj->id % STORE_BUCKETS];
+
+	while (*p != obj)
+		p = &(*p)->next_id;
+	*p = obj->next_id;
+	p = &store.by_ino[obj->ino % STORE_BUCKETS];
+	while (*p != obj)
+		p = &(*p)->next_ino;
+	*p = obj->next_ino;
+}
+
+/* One more reference, unless the last was just dropped. */
+static bool __store_get(struct store_object *obj)
+{
+	if (obj->map)
+		return bpf_map_inc_not_zero(obj->map);
+	if (obj->prog)
+		return bpf_prog_inc_not_zero(obj->prog);
+	obj->refs++;
+	return true;
+}
+
+/* Of objects/<id> alone, or also names? What cannot be seen counts as named: an error is no absence. */
+static bool __store_named(const struct store_object *obj)
+{
+	struct stat st;
+	int err = store_stat(obj, &st);
+
+	return err ? err != -ENOENT : st.st_nlink > 1;
+}
+
+/* ---- what its owner is charged */
+
+static void uncharge(uid_t uid, const struct store_object *obj)
+{
+	limits_uncharge(uid, LIMIT_OBJECTS, 1);
+	limits_uncharge(uid, LIMIT_BYTES, obj->bytes);
+	limits_uncharge(uid, LIMIT_NAMES, obj->names);
+}
+
+static int charge(uid_t uid, const struct store_object *obj)
+{
+	int err = limits_charge(uid, LIMIT_OBJECTS, 1);
+
+	if (err)
+		return err;
+	err = limits_charge(uid, LIMIT_BYTES, obj->bytes);
+	if (err)
+		goto fail;
+	err = limits_charge(uid, LIMIT_NAMES, obj->names);
+	if (!err)
+		return 0;
+	limits_uncharge(uid, LIMIT_BYTES, obj->bytes);
+fail:
+	limits_uncharge(uid, LIMIT_OBJECTS, 1);
+	return err;
+}
+
+static int object_charge(struct store_object *obj)
+{
+	int err = charge(obj->owner, obj);
+
+	obj->charged = !err;
+	return err;
+}
+
+/* What its files hold, with what a map may grow to. */
+static u64 object_bytes(const struct store_object *obj)
+{
+	u64 bytes = obj->map ? bpf_map_mem_usage(obj->map) : 0;
+	struct stat st;
+
+	for (enum store_part part = 0; part < STORE_PARTS; part++) {
+		char name[32];
+
+		if (obj->map && part != STORE_BTF)
+			continue;
+		if (!fstatat(tree.objects_fd, store_part_name(obj->id, part, name), &st,
+			     AT_SYMLINK_NOFOLLOW))
+			bytes += min((u64)st.st_size, (u64)st.st_blocks * 512);
+	}
+	return bytes;
+}
+
+/* Of an earlier server: it is there, and cannot be refused. */
+static void object_charge_anyway(struct store_object *obj)
+{
+	struct stat st;
+
+	if (obj->charged)
+		return;
+	if (!store_stat(obj, &st))
+		obj->owner = st.st_uid;
+	obj->bytes = object_bytes(obj);
+	limits_charge_anyway(obj->owner, LIMIT_OBJECTS, 1);
+	limits_charge_anyway(obj->owner, LIMIT_BYTES, obj->bytes);
+	obj->charged = true;
+}
+
+/* The names are those that there are now; store.lock is held. */
+static void __charge_names(struct store_object *obj)
+{
+	struct stat st;
+	u32 names;
+
+	if (store_stat(obj, &st) < 0)
+		return;
+	names = st.st_nlink ? (u32)st.st_nlink - 1 : 0;
+	if (names > obj->names)
+		limits_charge_anyway(obj->owner, LIMIT_NAMES, names - obj->names);
+	else
+		limits_uncharge(obj->owner, LIMIT_NAMES, obj->names - names);
+	obj->names = names;
+}
+
+int store_set_owner(struct store_object *obj, uid_t uid)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&store.lock);
+	if (uid != obj->owner) {
+		err = charge(uid, obj);
+		if (!err) {
+			uncharge(obj->owner, obj);
+			obj->owner = uid;
+		}
+	}
+	pthread_mutex_unlock(&store.lock);
+	return err;
+}
+
+static void object_free(struct store_object *obj)
+{
+	if (obj->charged)
+		uncharge(obj->owner, obj);
+	passthrough_remove(obj->backing_id);
+	for (u32 i = 0; i < STORE_RING_PARTS; i++)
+		passthrough_remove(obj->ring_backing_id[i]);
+	for (u32 i = 0; i < obj->broken_map_cnt; i++)
+		bpf_map_put(obj->broken_maps[i]);
+	free(obj->broken_maps);
+	free(obj->broken);
+	free(obj->broken_log);
+	free(obj);
+}
+
+/* The last reference is gone: take it out, and its file unless a later start needs it. */
+static void store_ended(struct store_object *obj)
+{
+	pthread_mutex_lock(&store.lock);
+	__store_remove(obj);
+	if (!store.keep_files && !__store_named(obj)) {
+		__fs_node_gone(&(struct stat){.st_ino = obj->ino});
+		object_remove(obj->id);
+	}
+	pthread_mutex_unlock(&store.lock);
+	object_free(obj);
+}
+
+static void store_map_ended(struct bpf_map *map, void *priv)
+{
+	store_ended(priv);
+}
+
+static void store_prog_ended(struct bpf_prog *prog, void *priv)
+{
+	store_ended(priv);
+}
+
+void store_get(struct store_object *obj)
+{
+	pthread_mutex_lock(&store.lock);
+	__store_get(obj); /* the caller has one: it cannot fail */
+	pthread_mutex_unlock(&store.lock);
+}
+
+void store_put(struct store_object *obj)
+{
+	bool last;
+
+	if (!obj)
+		return;
+	if (obj->map) {
+		bpf_map_put(obj->map);
+		return;
+	}
+	if (obj->prog) {
+		bpf_prog_put(obj->prog);
+		return;
+	}
+	pthread_mutex_lock(&store.lock);
+	last = !--obj->refs;
+	pthread_mutex_unlock(&store.lock);
+	if (last)
+		store_ended(obj);
+}
+
+int store_by_id(enum store_kind kind, u32 id, struct store_object **out)
+{
+	struct store_object *obj;
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&store.lock);
+	obj = store.by_id[id % STORE_BUCKETS];
+	while (obj && (obj->id != id || obj->kind != kind))
+		obj = obj->next_id;
+	if (obj && __store_get(obj)) {
+		*out = obj;
+		err = 0;
+	}
+	pthread_mutex_unlock(&store.lock);
+	return err;
+}
+
+int store_by_ino(u64 ino, struct store_object **out)
+{
+	struct store_object *obj;
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&store.lock);
+	obj = store.by_ino[ino % STORE_BUCKETS];
+	while (obj && obj->ino != ino)
+		obj = obj->next_ino;
+	if (obj && __store_get(obj)) {
+		*out = obj;
+		err = 0;
+	}
+	pthread_mutex_unlock(&store.lock);
+	return err;
+}
+
+int store_of_node(struct fs_node *node, struct store_object **out)
+{
+	struct fs_node *place = fs_node_place(node);
+	const char *name = place->ops == &prog_dir_ops	? "prog"
+			   : place->ops == &map_dir_ops ? "map"
+							: NULL;
+	struct stat st = {.st_ino = place->ino};
+
+	if (name && fstatat(fs_node_fd(place), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return store_by_ino(st.st_ino, out);
+}
+
+static int store_usable(struct fs_node *node, struct fs_req *req, enum store_kind kind,
+			struct store_object **out)
+{
+	int err = store_of_node(node, out);
+
+	if (!err && (*out)->broken)
+		err = fs_error(req, EBADMSG, "%s", (*out)->broken);
+	else if (!err && (*out)->kind != kind)
+		err = -EINVAL;
+	else
+		return err;
+	store_put(*out);
+	return err;
+}
+
+int store_prog(struct fs_node *node, struct fs_req *req, struct bpf_prog **out)
+{
+	struct store_object *obj;
+	int err = store_usable(node, req, STORE_PROG, &obj);
+
+	*out = err ? NULL : obj->prog;
+	return err;
+}
+
+int store_map(struct fs_node *node, struct fs_req *req, struct bpf_map **out)
+{
+	struct store_object *obj;
+	int err = store_usable(node, req, STORE_MAP, &obj);
+
+	*out = err ? NULL : obj->map;
+	return err;
+}
+
+struct store_object *store_of_map(struct bpf_map *map)
+{
+	return map->priv;
+}
+
+struct store_object *store_of_prog(struct bpf_prog *prog)
+{
+	return prog->priv;
+}
+
+int store_stat(const struct store_object *obj, struct stat *st)
+{
+	char name[32];
+
+	store_part_name(obj->id, STORE_OBJECT, name);
+	return fstatat(tree.objects_fd, name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+const char *store_broken_log(const struct store_object *obj)
+{
+	return obj->broken_log;
+}
+
+static int id_compare(const void *a, const void *b)
+{
+	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int store_ids(enum store_kind kind, u32 **ids, size_t *n)
+{
+	size_t cap = 0;
+	int err = 0;
+
+	*ids = NULL;
+	*n = 0;
+	pthread_mutex_lock(&store.lock);
+	for (u32 i = 0; !err && i < STORE_BUCKETS; i++) {
+		for (struct store_object *obj = store.by_id[i]; obj; obj = obj->next_id) {
+			if (obj->kind != kind)
+				continue;
+			if (*n == cap) {
+				u32 *v = realloc(*ids, (cap ? cap *= 2 : (cap = 64)) * sizeof(*v));
+
+				if (!v) {
+					err = -ENOMEM;
+					break;
+				}
+				*ids = v;
+			}
+			(*ids)[(*n)++] = obj->id;
+		}
+	}
+	pthread_mutex_unlock(&store.lock);
+	if (err) {
+		free(*ids);
+		*ids = NULL;
+		return err;
+	}
+	if (*n)
+		qsort(*ids, *n, sizeof(**ids), id_compare);
+	return 0;
+}
+
+/* ---- names */
+
+void store_names_changed(struct store_object *obj)
+{
+	bool named, drop = false;
+
+	pthread_mutex_lock(&store.lock);
+	__charge_names(obj);
+	named = __store_named(obj);
+	if (named && !obj->held)
+		obj->held = __store_get(obj);
+	else if (!named && obj->held) {
+		obj->held = false;
+		drop = true;
+	}
+	pthread_mutex_unlock(&store.lock);
+	if (drop)
+		store_put(obj);
+}
+
+int store_link(struct store_object *obj, int dirfd, const char *name)
+{
+	uid_t owner = READ_ONCE(obj->owner);
+	int err = limits_charge(owner, LIMIT_NAMES, 1);
+	char id[32];
+
+	if (err)
+		return err;
+	if (linkat(tree.objects_fd, store_part_name(obj->id, STORE_OBJECT, id), dirfd, name, 0) < 0)
+		err = -errno;
+	limits_uncharge(owner, LIMIT_NAMES, 1);
+	if (!err)
+		store_names_changed(obj);
+	return err;
+}
+
+/* ---- new objects */
+
+static int object_file(u32 id, enum store_part part)
+{
+	char name[32];
+	int fd = openat(tree.objects_fd, store_part_name(id, part, name),
+			O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int object_own(int fd, const struct fs_cred *cred, mode_t mode)
+{
+	if (tree.may_chown && fchown(fd, cred->uid, cred->gid) < 0)
+		return -errno;
+	if (!tree.may_chown && cred->uid != geteuid())
+		return -EPERM;
+	return fchmod(fd, mode & 0777) < 0 ? -errno : 0;
+}
+
+static struct store_object *object_new(u32 id, enum store_kind kind, int fd)
+{
+	struct store_object *obj = calloc(1, sizeof(*obj));
+	struct stat st;
+
+	if (!obj || fstat(fd, &st) < 0) {
+		free(obj);
+		return NULL;
+	}
+	obj->id = id;
+	obj->kind = kind;
+	obj->ino = st.st_ino;
+	obj->owner = st.st_uid;
+	return obj;
+}
+
+void store_adopt_map(struct store_object *obj, struct bpf_map *map)
+{
+	bpf_map_drop_files(map);
+	obj->map = map;
+	map->priv = obj;
+	map->on_free = store_map_ended;
+	object_charge_anyway(obj);
+	pthread_mutex_lock(&store.lock);
+	__store_insert(obj);
+	pthread_mutex_unlock(&store.lock);
+}
+
+void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog)
+{
+	obj->prog = prog;
+	prog->priv = obj;
+	prog->on_free = store_prog_ended;
+	object_charge_anyway(obj);
+	pthread_mutex_lock(&store.lock);
+	__store_insert(obj);
+	pthread_mutex_unlock(&store.lock);
+}
+
+void store_adopt_broken(struct store_object *obj)
+{
+	obj->refs = 1;
+	object_charge_anyway(obj);
+	pthread_mutex_lock(&store.lock);
+	__store_insert(obj);
+	pthread_mutex_unlock(&store.lock);
+}
+
+void store_keep_files(bool keep)
+{
+	pthread_mutex_lock(&store.lock);
+	store.keep_files = keep;
+	pthread_mutex_unlock(&store.lock);
+}
+
+int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred, mode_t mode,
+		     struct bpf_map **out)
+{
+	struct store_object *obj = NULL;
+	u32 id = store_next_id();
+	int fd, values = -1, err;
+
+	*out = NULL;
+	/* Before anything is made of one too many; object_charge() then charges all of it. */
+	err = limits_charge(cred->uid, LIMIT_OBJECTS, 1);
+	if (err)
+		return err;
+	limits_uncharge(cred->uid, LIMIT_OBJECTS, 1);
+	fd = object_file(id, STORE_OBJECT);
+	if (fd < 0)
+		return fd;
+	err = object_own(fd, cred, mode);
+	if (!err && bpf_map_has_values_file(spec)) {
+		values = object_file(id, STORE_VALUES);
+		err = values < 0 ? values : 0;
+	}
+	if (!err) {
+		obj = object_new(id, STORE_MAP, fd);
+		err = obj ? bpf_map_create(spec, id, fd, values, out) : -ENOMEM;
+	}
+	if (!err) {
+		obj->bytes = bpf_map_mem_usage(*out);
+		err = object_charge(obj);
+		if (err) {
+			bpf_map_put(*out);
+			*out = NULL;
+		}
+	}
+	if (values >= 0)
+		close(values);
+	close(fd);
+	if (err) {
+		object_remove(id);
+		free(obj);
+		return err;
+	}
+	store_adopt_map(obj, *out);
+	return 0;
+}
+
+static int write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+	ssize_t n;
+
+	for (; len; p += n, len -= n) {
+		n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n <= 0)
+			return n ? -errno : -EIO;
+	}
+	return 0;
+}
+
+/* Its types came after the rest of it. */
+static int charge_types(struct store_object *obj)
+{
+	u64 more;
+	int err;
+
+	pthread_mutex_lock(&store.lock);
+	more = object_bytes(obj) - obj->bytes;
+	err = limits_charge(obj->owner, LIMIT_BYTES, more);
+	if (!err)
+		obj->bytes += more;
+	pthread_mutex_unlock(&store.lock);
+	return err;
+}
+
+int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same)
+{
+	char name[32], from[32];
+	const void *data;
+	int fd, err;
+	u32 size;
+
+	if (same && !linkat(tree.objects_fd, store_part_name(same->id, STORE_BTF, from),
+			    tree.objects_fd, store_part_name(map->id, STORE_BTF, name), 0))
+		goto done;
+	data = bpf_btf_raw(btf, &size);
+	if (!data)
+		return -ENOMEM;
+	fd = object_file(map->id, STORE_BTF);
+	err = fd < 0 ? fd : write_all(fd, data, size);
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		return err;
+done:
+	bpf_btf_inc(btf);
+	map->btf = btf;
+	return charge_types(map->priv);
+}
+
+int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode)
+{
+	struct store_object *obj = NULL;
+	int fd = object_file(prog->id, STORE_OBJECT), err;
+
+	if (fd < 0)
+		return fd;
+	err = object_own(fd, cred, mode);
+	if (!err)
+		err = bpf_image_write(fd, prog);
+	if (!err) {
+		obj = object_new(prog->id, STORE_PROG, fd);
+		err = obj ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		obj->bytes = object_bytes(obj);
+		err = object_charge(obj);
+	}
+	close(fd);
+	if (err) {
+		free(obj);
+		object_remove(prog->id);
+		return err;
+	}
+	store_adopt_prog(obj, prog);
+	return 0;
+}
+
+void store_stop(void)
+{
+	struct store_object *obj;
+
+	pthread_mutex_lock(&store.lock);
+	store.keep_files = true;
+	bpf_map_keep_slots = true;
+	for (u32 i = 0; i < STORE_BUCKETS; i++) {
+		obj = store.by_id[i];
+		while (obj && !obj->held)
+			obj = obj->next_id;
+		if (!obj)
+			continue;
+		obj->held = false;
+		pthread_mutex_unlock(&store.lock);
+		store_put(obj);
+		pthread_mutex_lock(&store.lock);
+		i--; /* this bucket again: the chain has changed */
+	}
+	pthread_mutex_unlock(&store.lock);
+	/* Programs drop their maps after a grace period, and those are closed (marked clean) after another. */
+	bpf_rcu_barrier();
+	bpf_rcu_barrier();
+}

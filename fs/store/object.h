@@ -1,0 +1,116 @@
+/*
+ * object.h - objects: programs and maps on disk and in memory
+ *
+ * Every object is a file objects/<id>. A name, a pin is a further hard link of it. The store holds one
+ * engine reference on an object while it has a name (nlink > 1); open files and programs hold theirs. When the
+ * last engine reference is dropped and no name is left, the file is removed. Dropping a reference takes the
+ * store's mutex only, so it is allowed with tree_lock held.
+ *
+ * A reference on a store object is an engine reference (store_put() drops it). An object that could not be read
+ * back (damaged, or no longer verified) has neither prog nor map; `broken` says why, and its file stays.
+ */
+#ifndef UBPFFS_FS_STORE_OBJECT_H
+#define UBPFFS_FS_STORE_OBJECT_H
+
+#include "core/btf.h"
+#include "core/map.h"
+#include "core/prog.h"
+#include "fs/fuse/node.h"
+
+enum store_kind { STORE_PROG, STORE_MAP };
+
+/*
+ * The files of an object: objects/<id>, and beside it those of a map's values and of the types of its keys and values
+ * (maps of one load share that one by hard links).
+ */
+enum store_part { STORE_OBJECT, STORE_VALUES, STORE_BTF, STORE_PARTS };
+const char *store_part_name(u32 id, enum store_part part, char buf[32]); /* returns buf */
+/* Its file, opened by its name: maps keep no descriptors of theirs. O_RDONLY, O_RDWR. The caller closes it. */
+int store_part_open(u32 id, enum store_part part, int flags);
+
+/* What a consumer maps of a ring buffer (maps/ring_memory.h). */
+enum store_ring_part { STORE_RING_CONSUMER, STORE_RING_DATA, STORE_RING_PARTS };
+
+struct store_object {
+	u32 id;
+	enum store_kind kind;
+	u64 ino; /* of objects/<id> */
+	struct bpf_prog *prog; /* STORE_PROG, not broken */
+	struct bpf_map *map; /* STORE_MAP, not broken */
+	char *broken; /* a sentence, or NULL */
+
+	int backing_id; /* maps/value_memory.c's; 0: not asked yet, negative: there is none */
+	int ring_backing_id[STORE_RING_PARTS]; /* maps/ring_memory.c's, the same */
+
+	/* store/object.c's */
+	char *broken_log; /* the report of the load that failed */
+	struct bpf_map **broken_maps; /* what a broken program uses stays alive */
+	u32 broken_map_cnt;
+	bool held; /* the store's reference, for the names */
+	uid_t owner; /* who is charged (limits.h) for the object, bytes and names */
+	u64 bytes;
+	u32 names;
+	bool charged;
+	int refs; /* of a broken object */
+	struct store_object *next_id, *next_ino;
+};
+
+/* Read everything back (store/recovery.c). Needs tree_open(). */
+int store_start(void);
+/* Drop the names' references; files stay. */
+void store_stop(void);
+
+u32 store_next_id(void);
+/* At the start: this id is in use, or was; later ones are higher. */
+void store_id_seen(u64 id);
+
+/* Each gives one reference; -ENOENT. */
+int store_by_id(enum store_kind kind, u32 id, struct store_object **out);
+int store_by_ino(u64 ino, struct store_object **out);
+/* The object of an object's file, or of a directory progs/<x>, maps/<x> or any node inside it (-ENOENT: the
+ * name is gone, or the map is not alive yet). */
+int store_of_node(struct fs_node *node, struct store_object **out);
+/* The same, ready to use: the engine's object with a reference, -EBADMSG (with a sentence) for a broken one. */
+int store_prog(struct fs_node *node, struct fs_req *req, struct bpf_prog **out);
+int store_map(struct fs_node *node, struct fs_req *req, struct bpf_map **out);
+struct store_object *store_of_map(
+	struct bpf_map *map); /* borrowed: as long as the caller's reference */
+struct store_object *store_of_prog(struct bpf_prog *prog);
+void store_get(struct store_object *obj);
+void store_put(struct store_object *obj);
+int store_stat(const struct store_object *obj, struct stat *st);
+/* Somebody else is its owner from now on, and is charged for it. -EDQUOT: nothing has changed. */
+int store_set_owner(struct store_object *obj, uid_t uid);
+
+/* The ids that live, ascending; malloc()ed. */
+int store_ids(enum store_kind kind, u32 **ids, size_t *n);
+
+/*
+ * A new map without a name: files, engine object, one engine reference in *out. mode: permission bits.
+ * Then store_link() names it; a map that is put without a name is gone.
+ */
+int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred, mode_t mode,
+		     struct bpf_map **out);
+/* Keep the types of a new map in its companion; the map takes a reference on them. `same`: a map that has the same
+ * types, or NULL. */
+int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same);
+/* Write the image of a program that was loaded with an id of store_next_id(). */
+int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode);
+
+/* Give it one more name; tree_wrlock held. */
+int store_link(struct store_object *obj, int dirfd, const char *name);
+/* Names of this object were added or removed by other means; tree_wrlock held. Takes or drops the store's
+ * reference; the caller needs one of its own to go on using obj. */
+void store_names_changed(struct store_object *obj);
+
+/* Report of the load that failed at the start, for the log file of a broken program; may be NULL. */
+const char *store_broken_log(const struct store_object *obj);
+
+/* For store/recovery.c: an object whose file is there already. The caller's reference stays the caller's. */
+void store_adopt_map(struct store_object *obj, struct bpf_map *map);
+void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);
+void store_adopt_broken(struct store_object *obj);
+/* While a start may still fail, and when it set something aside, what nobody holds keeps its file. */
+void store_keep_files(bool keep);
+
+#endif

@@ -1,0 +1,321 @@
+/*
+ * publish.c - see publish.h for the protocol
+ *
+ * rename(2) of a directory onto an empty directory replaces it: so a name whose object was dropped, but whose
+ * rmdir has not come yet, is free, and any other existing name gives -EEXIST.
+ */
+#include "fs/store/publish.h"
+#include "fs/limits/limits.h"
+#include "fs/store/map_owner.h"
+#include "fs/store/state_tree.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+
+struct publish_name {
+	struct store_object *obj; /* referenced */
+	char *name;
+	bool moved;
+	bool charged; /* the name to be, until the store counts it */
+};
+
+struct publish {
+	int fd; /* pending/<n> */
+	char dir[32];
+	struct fs_cred cred;
+	mode_t mode;
+	struct publish_name *names;
+	u32 count;
+	bool stuck; /* a name could not be taken back: the next start does it */
+};
+
+static const char *const parents[] = {[STORE_PROG] = "progs", [STORE_MAP] = "maps"};
+static const char *const links[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
+
+int publish_begin(const struct fs_cred *cred, mode_t umask, struct publish **out)
+{
+	struct publish *pub = calloc(1, sizeof(*pub));
+	int err;
+
+	*out = NULL;
+	if (!pub)
+		return -ENOMEM;
+	pub->cred = *cred;
+	pub->mode = 0777 & ~umask;
+	snprintf(pub->dir, sizeof(pub->dir), "%u", store_next_id());
+	if (mkdirat(tree.pending_fd, pub->dir, 0700) < 0) {
+		err = -errno;
+		free(pub);
+		return err;
+	}
+	pub->fd = openat(tree.pending_fd, pub->dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (pub->fd < 0) {
+		err = -errno;
+		unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
+		free(pub);
+		return err;
+	}
+	*out = pub;
+	return 0;
+}
+
+static const char *slot_name(u32 i, char buf[16])
+{
+	snprintf(buf, 16, "%u", i);
+	return buf;
+}
+
+int publish_add(struct publish *pub, struct store_object *obj, const char *name,
+		const char *hidden_name, const char *hidden)
+{
+	struct publish_name *names = realloc(pub->names, (pub->count + 1) * sizeof(*names));
+	struct publish_name *at;
+	char slot[16], id[16];
+	int fd, err = 0;
+
+	if (!names)
+		return -ENOMEM;
+	pub->names = names;
+	at = &names[pub->count];
+	memset(at, 0, sizeof(*at));
+	at->name = strdup(name);
+	if (!at->name)
+		return -ENOMEM;
+	store_get(obj);
+	at->obj = obj;
+	slot_name(pub->count++, slot);
+
+	err = tree_mkdir(pub->fd, slot, 0700, &pub->cred);
+	if (err)
+		return err;
+	fd = openat(pub->fd, slot, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	snprintf(id, sizeof(id), "%u", obj->id);
+	err = limits_charge(pub->cred.uid, LIMIT_NAMES, 1);
+	at->charged = !err;
+	if (!err && linkat(tree.objects_fd, id, fd, links[obj->kind], 0) < 0)
+		err = -errno;
+	if (!err && hidden_name)
+		err = tree_write_small(fd, hidden_name, hidden, strlen(hidden));
+	if (!err && fchmod(fd, pub->mode) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+static int publish_manifest(struct publish *pub)
+{
+	struct fs_text text = {0};
+	int err;
+
+	for (u32 i = 0; i < pub->count; i++)
+		fs_text_printf(&text, "%s %u %s\n", parents[pub->names[i].obj->kind],
+			       pub->names[i].obj->id, pub->names[i].name);
+	err = text.err ? text.err : tree_write_small(pub->fd, "manifest", text.buf, text.len);
+	fs_text_free(&text);
+	return err;
+}
+
+/* By path from tree/, so that taking a name back needs no descriptor: progs and maps are the server's own. */
+static int parent_path(enum store_kind kind, const char *name, char path[PATH_MAX])
+{
+	return snprintf(path, PATH_MAX, "%s/%s", parents[kind], name) < PATH_MAX ? 0
+										 : -ENAMETOOLONG;
+}
+
+/* tree_wrlock is held */
+static int __publish_move(struct publish *pub, u32 i, bool back)
+{
+	struct publish_name *at = &pub->names[i];
+	char slot[16], path[PATH_MAX];
+	int err = parent_path(at->obj->kind, at->name, path);
+
+	slot_name(i, slot);
+	if (!err && back)
+		err = tree_move(tree.tree_fd, path, pub->fd, slot);
+	else if (!err)
+		err = tree_move(pub->fd, slot, tree.tree_fd, path);
+	if (!err)
+		at->moved = !back;
+	return err == -ENOTEMPTY ? -EEXIST : err;
+}
+
+static void name_uncharge(struct publish *pub, u32 i)
+{
+	if (pub->names[i].charged)
+		limits_uncharge(pub->cred.uid, LIMIT_NAMES, 1);
+	pub->names[i].charged = false;
+}
+
+int publish_commit(struct publish *pub, const char **taken)
+{
+	int err = publish_manifest(pub);
+	u32 i;
+
+	*taken = NULL;
+	if (err)
+		return err;
+	tree_wrlock();
+	for (i = 0; !err && i < pub->count; i++) {
+		err = __publish_move(pub, i, false);
+		if (err == -EEXIST)
+			*taken = pub->names[i].name;
+	}
+	if (!err && unlinkat(pub->fd, "manifest", 0) < 0)
+		err = -errno;
+	for (i = 0; i < pub->count; i++) {
+		if (!err) {
+			name_uncharge(pub, i);
+			store_names_changed(pub->names[i].obj);
+		} else if (pub->names[i].moved && __publish_move(pub, i, true))
+			pub->stuck = true;
+	}
+	tree_unlock();
+	return err;
+}
+
+/* Remove a directory that holds one link and hidden files. What is no such directory stays. */
+static int remove_objdir(int parent, const char *name)
+{
+	__do_close int fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	for (u32 i = 0; i < ARRAY_SIZE(links); i++)
+		if (unlinkat(fd, links[i], 0) < 0 && errno != ENOENT)
+			return -errno;
+	err = tree_remove_hidden(fd);
+	return err ? err : tree_rmdir(parent, name);
+}
+
+/* What publish_add() made, also when no descriptor is left. */
+static void remove_slot(struct publish *pub, u32 i)
+{
+	static const char *const files[] = {"prog", "map", LOADS_FILE, LOADS_FILE ".tmp"};
+	char path[64];
+
+	for (u32 f = 0; f < ARRAY_SIZE(files); f++) {
+		snprintf(path, sizeof(path), "%u/%s", i, files[f]);
+		unlinkat(pub->fd, path, 0);
+	}
+	tree_rmdir(pub->fd, slot_name(i, path));
+}
+
+void publish_end(struct publish *pub)
+{
+	if (!pub)
+		return;
+	for (u32 i = 0; i < pub->count; i++) {
+		if (!pub->names[i].moved)
+			remove_slot(pub, i);
+		name_uncharge(pub, i);
+		store_put(pub->names[i].obj);
+		free(pub->names[i].name);
+	}
+	if (!pub->stuck)
+		unlinkat(pub->fd, "manifest", 0);
+	close(pub->fd);
+	unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
+	free(pub->names);
+	free(pub);
+}
+
+/* One line of a manifest: take the name back when it is this load's. */
+static int recover_name(enum store_kind kind, u32 id, const char *name)
+{
+	__do_close int parent =
+		openat(tree.tree_fd, parents[kind], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	__do_close int fd = -1;
+	struct stat object, link;
+	char file[16];
+
+	if (parent < 0)
+		return -errno;
+	snprintf(file, sizeof(file), "%u", id);
+	fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
+	if (fstatat(fd, links[kind], &link, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstatat(tree.objects_fd, file, &object, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return link.st_ino == object.st_ino ? remove_objdir(parent, name) : 0;
+}
+
+static int recover_manifest(int fd)
+{
+	__do_free char *text = NULL;
+	ssize_t len = tree_read_small(fd, "manifest", &text);
+	char *line, *save;
+	int err = 0;
+
+	if (len <= 0)
+		return len == -ENOENT ? 0 : (int)len;
+	for (line = strtok_r(text, "\n", &save); !err && line; line = strtok_r(NULL, "\n", &save)) {
+		char parent[16], name[256];
+		u32 id;
+
+		if (sscanf(line, "%15s %u %255s", parent, &id, name) != 3 || !tree_name_ok(name))
+			continue;
+		err = recover_name(strcmp(parent, "progs") ? STORE_MAP : STORE_PROG, id, name);
+	}
+	if (!err)
+		fs_warn("a load that had not finished was rolled back");
+	return err;
+}
+
+/* The names first, what was to get one then, and the manifest last. What is none of these is not ours, and stays. */
+static int recover_one(const char *dir)
+{
+	__do_close int fd = openat(tree.pending_fd, dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct tree_names names;
+	struct stat st;
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = recover_manifest(fd);
+	if (!err)
+		err = tree_list(fd, true, &names);
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < names.n; i++) {
+		const char *name = names.v[i].name;
+
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			err = -errno;
+		else if (S_ISDIR(st.st_mode))
+			err = remove_objdir(fd, name);
+	}
+	tree_names_free(&names);
+	if (err)
+		return err;
+	unlinkat(fd, "manifest.tmp", 0);
+	unlinkat(fd, "manifest", 0);
+	return unlinkat(tree.pending_fd, dir, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+int publish_recover(void)
+{
+	struct tree_names names;
+	int err = tree_list(tree.pending_fd, true, &names);
+
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < names.n; i++) {
+		int one = recover_one(names.v[i].name);
+
+		if (one)
+			fs_warn("pending/%s, of a load that had not finished, could not be rolled "
+				"back (%s): it is kept",
+				names.v[i].name, strerror(-one));
+		/* Its names may be half of a load: not served. Else it is nothing of a load. */
+		if (one != -ENOTDIR && one != -ELOOP && one != -ENOTEMPTY)
+			err = one;
+	}
+	tree_names_free(&names);
+	return err;
+}

@@ -1,0 +1,131 @@
+/*
+ * ids.c - M/ids: every object by its id, named or not
+ *
+ * ids/<kind>/<id> is the object's file itself (one node with its other links), so opening it gives a
+ * descriptor of the object, if its permission bits let the caller.
+ */
+#include "fs/tree/kinds.h"
+#include "fs/maps/ring_memory.h"
+#include "fs/store/state_tree.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+static const char *const kinds[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
+#define IDS_LINK 2 /* ids/link: there are none in this build */
+/* ids/consumer, ids/ring: the memory of ring buffers, for who has a map fd and knows no name */
+static const char *const ring_parts[] = {
+	[STORE_RING_CONSUMER] = "consumer", [STORE_RING_DATA] = "ring"};
+#define IDS_RING  (IDS_LINK + 1)
+#define IDS_KINDS (IDS_RING + STORE_RING_PARTS)
+
+static const char *kind_name(u32 kind)
+{
+	if (kind >= IDS_RING)
+		return ring_parts[kind - IDS_RING];
+	return kind == IDS_LINK ? "link" : kinds[kind];
+}
+
+static int kind_of(const struct fs_node *node)
+{
+	return *(const u8 *)node->key;
+}
+
+static int kind_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+		       struct fs_node **out)
+{
+	struct store_object *obj;
+	char file[16];
+	char *end;
+	int kind = kind_of(dir), err;
+	unsigned long id = strtoul(name, &end, 10);
+
+	if (*end || name[0] < '1' || name[0] > '9' || id >= UINT32_MAX || kind == IDS_LINK)
+		return -ENOENT;
+	err = store_by_id(kind >= IDS_RING ? STORE_MAP : kind, id, &obj);
+	if (err)
+		return err;
+	if (kind >= IDS_RING) {
+		const struct fs_node_ops *ops = ringmem_kind(obj, kind - IDS_RING);
+		u32 key = id;
+
+		err = ops ? fs_node_keyed(dir, ops, &key, sizeof(key), out) : -ENOENT;
+		store_put(obj);
+		return err;
+	}
+	snprintf(file, sizeof(file), "%lu", id);
+	err = fs_object_node(fs_node_place(dir), file, obj->ino, out);
+	store_put(obj);
+	return err;
+}
+
+static int kind_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			void *arg)
+{
+	int kind = kind_of(open->node);
+	u32 *ids;
+	size_t n;
+	int err;
+
+	if (kind == IDS_LINK)
+		return 0;
+	err = store_ids(kind >= IDS_RING ? STORE_MAP : kind, &ids, &n);
+	if (err)
+		return err;
+	/* The cursor is the last id given. */
+	for (size_t i = 0; i < n; i++) {
+		struct stat st = {0};
+		const struct fs_node_ops *ops = NULL;
+		struct store_object *obj;
+		char name[16];
+
+		if (ids[i] <= cursor ||
+		    store_by_id(kind >= IDS_RING ? STORE_MAP : kind, ids[i], &obj))
+			continue;
+		store_stat(obj, &st);
+		if (kind >= IDS_RING)
+			ops = ringmem_kind(obj, kind - IDS_RING);
+		store_put(obj);
+		if (kind >= IDS_RING && !ops)
+			continue;
+		snprintf(name, sizeof(name), "%u", ids[i]);
+		if (!emit(arg, name, ids[i], ops ? ops->type : S_IFREG, st.st_ino))
+			break;
+	}
+	free(ids);
+	return 0;
+}
+
+static const struct fs_node_ops kind_ops = {
+	.name = "ids of a kind",
+	.type = S_IFDIR,
+	.lookup = kind_lookup,
+	.readdir = kind_readdir,
+};
+
+static int ids_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+		      struct fs_node **out)
+{
+	for (u8 i = 0; i < IDS_KINDS; i++)
+		if (!strcmp(name, kind_name(i)))
+			return fs_node_keyed(dir, &kind_ops, &i, 1, out);
+	return -ENOENT;
+}
+
+static int ids_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+		       void *arg)
+{
+	for (; cursor < IDS_KINDS; cursor++)
+		if (!emit(arg, kind_name(cursor), cursor + 1, S_IFDIR,
+			  open->node->ino << 3 | cursor))
+			break;
+	return 0;
+}
+
+const struct fs_node_ops ids_ops = {
+	.name = "ids",
+	.type = S_IFDIR,
+	.stable = true,
+	.lookup = ids_lookup,
+	.readdir = ids_readdir,
+};

@@ -1,0 +1,239 @@
+/*
+ * object_dir.c - see tree/object_dir.h
+ *
+ * States of such a directory: alive (the object's link is there), unborn (only maps: a definition is being
+ * written), dropped (neither: what is left of an rm -r).
+ */
+#include "fs/tree/object_dir.h"
+#include "fs/tree/kinds.h"
+#include "fs/store/state_tree.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+bool objdir_alive(struct fs_node *dir, const char *object)
+{
+	return tree_has(fs_node_fd(fs_node_place(dir)), object) != 0;
+}
+
+static bool is_dropped(const struct objdir_kind *kind, struct fs_node *dir)
+{
+	return !objdir_alive(dir, kind->object) && !(kind->unborn && kind->unborn(dir));
+}
+
+static bool row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32 row, bool alive)
+{
+	return !kind->visible || kind->visible(dir, row, alive);
+}
+
+/* Two rows may have one name, for a file that is of this or that kind. */
+static int visible_row(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
+		       u32 *row)
+{
+	int alive = tree_has(fs_node_fd(fs_node_place(dir)), kind->object);
+
+	if (alive < 0)
+		return alive;
+	for (; *row < kind->attr_cnt; ++*row)
+		if (!strcmp(kind->attrs[*row].name, name) && row_visible(kind, dir, *row, alive))
+			return 0;
+	return -ENOENT;
+}
+
+static int find_row(const struct objdir_kind *kind, const char *name, u32 *row)
+{
+	for (*row = 0; *row < kind->attr_cnt; ++*row)
+		if (!strcmp(kind->attrs[*row].name, name))
+			return 0;
+	return -ENOENT;
+}
+
+int objdir_lookup(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
+		  struct fs_node **out)
+{
+	struct stat st;
+	u32 row;
+	int err;
+
+	tree_rdlock();
+	if (!strcmp(name, kind->object)) {
+		err = fstatat(fs_node_fd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0
+			      ? -errno
+			      : fs_object_node(dir, name, st.st_ino, out);
+	} else {
+		err = find_row(kind, name, &row);
+		/* What was dropped is still found, so that rm can unlink what it has listed. */
+		if (!err && !is_dropped(kind, dir))
+			err = visible_row(kind, dir, name, &row);
+		if (!err)
+			err = fs_node_attr(dir, kind->attrs, row, out);
+	}
+	tree_unlock();
+	return err;
+}
+
+int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cursor,
+		   fs_emit_fn emit, void *arg)
+{
+	struct fs_node *dir = open->node;
+	struct stat st;
+	bool alive;
+
+	tree_rdlock();
+	alive = !fstatat(fs_node_fd(dir), kind->object, &st, AT_SYMLINK_NOFOLLOW);
+	if (is_dropped(kind, dir))
+		cursor = kind->attr_cnt + 1;
+	/* The object first: rm -r starts with it, and then the rest goes without harm. */
+	if (!cursor) {
+		cursor = 1;
+		if (alive && !emit(arg, kind->object, 1, S_IFREG, st.st_ino))
+			cursor = kind->attr_cnt + 1;
+	}
+	for (; cursor <= kind->attr_cnt; cursor++) {
+		const struct fs_attr *attr = &kind->attrs[cursor - 1];
+
+		if (attr->name[0] == '.' || !row_visible(kind, dir, cursor - 1, alive))
+			continue;
+		if (!emit(arg, attr->name, cursor + 1, attr->ops->type, dir->ino << 8 | cursor))
+			break;
+	}
+	tree_unlock();
+	return 0;
+}
+
+/* tree_wrlock is held. -ENOENT: there is no name to drop. */
+static int __objdir_drop(const struct objdir_kind *kind, int dirfd)
+{
+	struct store_object *obj = NULL;
+	struct stat st;
+
+	if (fstatat(dirfd, kind->object, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	store_by_ino(st.st_ino, &obj);
+	if (unlinkat(dirfd, kind->object, 0) < 0) {
+		store_put(obj);
+		return -errno;
+	}
+	tree_remove_hidden(dirfd);
+	if (obj) {
+		store_names_changed(obj);
+		if (kind->dropped)
+			kind->dropped(obj);
+		store_put(obj);
+	}
+	return 0;
+}
+
+int objdir_unlink(const struct objdir_kind *kind, struct fs_node *dir, struct fs_req *req,
+		  const char *name)
+{
+	int err;
+	u32 row;
+
+	if (!strcmp(name, kind->object)) {
+		tree_wrlock();
+		err = __objdir_drop(kind, fs_node_fd(dir));
+		tree_unlock();
+		return err;
+	}
+	err = find_row(kind, name, &row);
+	if (err || is_dropped(kind, dir))
+		return err;
+	if (!objdir_alive(dir, kind->object) && kind->unlink_unborn)
+		return kind->unlink_unborn(dir, req, row);
+	return fs_error(
+		req, EPERM,
+		"this file shows the object and goes with it: rm -r the directory, or rm %s",
+		kind->object);
+}
+
+int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, struct fs_req *req,
+		       const char *name)
+{
+	u32 row;
+
+	if (find_row(kind, name, &row))
+		return -ENOENT;
+	if (is_dropped(kind, dir))
+		return 0;
+	return fs_error(
+		req, EPERM,
+		"this directory shows the object and goes with it: rm -r the one above, or rm %s",
+		kind->object);
+}
+
+int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name)
+{
+	int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int err = fd < 0 ? -errno : __objdir_drop(kind, fd);
+
+	if (err == -ENOENT && fd >= 0)
+		err = tree_remove_hidden(fd);
+	if (!err)
+		err = tree_rmdir(parent, name);
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct fs_req *req,
+		  const char *name)
+{
+	int err;
+
+	if (!tree_name_ok(name) || name[0] == '.')
+		return -ENOENT;
+	tree_wrlock();
+	err = __objdir_remove(kind, fs_node_fd(parent), name);
+	tree_unlock();
+	return err;
+}
+
+int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, mode_t mode,
+		 const char *def, const struct fs_node_ops *ops, struct fs_node **out)
+{
+	int err, fd;
+
+	tree_wrlock();
+	err = tree_mkdir(fs_node_fd(parent), name, mode, &req->cred);
+	if (!err) {
+		fd = tree_openat(fs_node_fd(parent), name);
+		err = fd < 0 ? fd : tree_write_small(fd, def, "", 0);
+		if (!err)
+			err = fs_tree_lookup(parent, name, ops, out);
+		if (err && fd >= 0)
+			unlinkat(fd, def, 0);
+		if (fd >= 0)
+			close(fd);
+		if (err)
+			tree_rmdir(fs_node_fd(parent), name);
+	}
+	tree_unlock();
+	return err;
+}
+
+int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
+		  const char *newname, unsigned int flags)
+{
+	int err = 0;
+
+	if (newdir != dir)
+		return fs_error(
+			req, EPERM,
+			"the directory of an object stays where it is: ln its object's file to "
+			"pin it elsewhere");
+	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	if (!tree_name_ok(newname) || newname[0] == '.')
+		return fs_error(req, EINVAL, "a name here does not begin with a dot");
+	/* Without NOREPLACE the target must be a directory that lost its object: it is empty. */
+	tree_wrlock();
+	err = tree_rename(dir, name, dir, newname, flags);
+	if (err == -ENOTEMPTY)
+		err = -EEXIST;
+	tree_unlock();
+	if (err == -EEXIST)
+		return fs_error(req, EEXIST, "%s is taken: remove it first, or exchange the two",
+				newname);
+	return err;
+}

@@ -1,0 +1,347 @@
+/*
+ * pins.c - the user's own directories, symlinks, and the objects' files
+ *
+ * A directory of the user is a directory of the state tree and its operations are the ones there. The only
+ * regular files in it are pins: hard links of objects/<id>. An open descriptor of an object's file is a
+ * reference on the object.
+ */
+#include "fs/ioctl/ioctl.h"
+#include "fs/ioctl/commands.h"
+#include "fs/tree/kinds.h"
+#include "fs/maps/value_memory.h"
+#include "fs/lib/caller.h"
+#include "fs/tree/pins.h"
+#include "fs/maps/stream.h"
+#include "fs/maps/ring_memory.h"
+#include "fs/store/state_tree.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+
+/* ---- finding */
+
+int fs_object_node(struct fs_node *dir, const char *name, u64 ino, struct fs_node **out)
+{
+	struct store_object *obj;
+	int err = store_by_ino(ino, &obj);
+
+	if (err)
+		return err;
+	err = fs_node_tree(dir, name, ino, obj->id,
+			   obj->kind == STORE_PROG ? &prog_file_ops : &map_file_ops, out);
+	store_put(obj);
+	return err;
+}
+
+int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,
+		   struct fs_node **out)
+{
+	struct stat st;
+
+	if (!tree_name_ok(name))
+		return strlen(name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	if (fstatat(fs_node_fd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return fs_node_tree(dir, name, st.st_ino, 0, dir_ops, out);
+	if (S_ISLNK(st.st_mode))
+		return fs_node_tree(dir, name, st.st_ino, 0, &symlink_ops, out);
+	return fs_object_node(dir, name, st.st_ino, out);
+}
+
+int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node **out)
+{
+	int err;
+
+	tree_rdlock();
+	err = fs_tree_lookup(dir, name, &user_dir_ops, out);
+	tree_unlock();
+	return err;
+}
+
+/* ---- listing: the names are read once a listing, at its start */
+
+int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, bool hidden, u64 cursor,
+		 fs_emit_fn emit, void *arg)
+{
+	struct tree_names *names = open->priv;
+
+	for (; cursor < own; cursor++)
+		if (rows[cursor].name[0] != '.' &&
+		    !emit(arg, rows[cursor].name, cursor + 1, rows[cursor].ops->type,
+			  open->node->ino << 8 | (cursor + 1)))
+			return 0;
+	if (cursor == own || !names) {
+		int err;
+
+		if (!names)
+			names = calloc(1, sizeof(*names));
+		if (!names)
+			return -ENOMEM;
+		open->priv = names;
+		tree_names_free(names);
+		tree_rdlock();
+		err = tree_list(fs_node_fd(open->node), hidden, names);
+		tree_unlock();
+		if (err)
+			return err;
+	}
+	for (; cursor - own < names->n; cursor++) {
+		const struct tree_name *name = &names->v[cursor - own];
+
+		if (!emit(arg, name->name, cursor + 1, name->type, name->ino))
+			break;
+	}
+	return 0;
+}
+
+int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit, void *arg)
+{
+	return rows_readdir(open, NULL, 0, true, cursor, emit, arg);
+}
+
+void user_release(struct fs_open *open)
+{
+	if (open->priv)
+		tree_names_free(open->priv);
+	free(open->priv);
+}
+
+/* ---- changing */
+
+static int check_name(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	if (dir->ops->reserved && dir->ops->reserved(name))
+		return fs_error(req, EPERM, "%s is the filesystem's own name", name);
+	return tree_name_ok(name) ? 0 : -EINVAL;
+}
+
+int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
+	       struct fs_node **out)
+{
+	int err = check_name(dir, req, name);
+
+	if (err)
+		return err;
+	tree_wrlock();
+	err = tree_mkdir(fs_node_fd(dir), name, mode, &req->cred);
+	if (!err) {
+		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
+		if (err)
+			tree_rmdir(fs_node_fd(dir), name);
+	}
+	tree_unlock();
+	return err;
+}
+
+int user_symlink(struct fs_node *dir, struct fs_req *req, const char *name, const char *target,
+		 struct fs_node **out)
+{
+	int err = check_name(dir, req, name);
+
+	if (err)
+		return err;
+	tree_wrlock();
+	err = tree_symlink(fs_node_fd(dir), name, target, &req->cred);
+	if (!err) {
+		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
+		if (err)
+			tree_unlink(fs_node_fd(dir), name);
+	}
+	tree_unlock();
+	return err;
+}
+
+int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *node)
+{
+	struct store_object *obj;
+	int err;
+
+	if (node->ops != &prog_file_ops && node->ops != &map_file_ops)
+		return fs_error(
+			req, EPERM,
+			"only an object can be pinned: ln .../progs/<x>/prog or .../maps/<m>/map");
+	err = check_name(dir, req, name);
+	if (err)
+		return err;
+	tree_wrlock();
+	err = store_by_ino(node->ino, &obj);
+	if (!err) {
+		err = perm_may_link(
+			req, obj); /* the kernel asks only where fs.protected_hardlinks says so */
+		if (!err)
+			err = store_link(obj, fs_node_fd(dir), name);
+		store_put(obj);
+	}
+	tree_unlock();
+	return err;
+}
+
+/* The object behind a name, so that it can be told afterwards. *out is NULL: none, or no object. */
+static int object_at(int dirfd, const char *name, struct store_object **out)
+{
+	struct stat st;
+
+	*out = NULL;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISREG(st.st_mode))
+		store_by_ino(st.st_ino, out);
+	return 0;
+}
+
+static void object_told(struct store_object *obj)
+{
+	if (!obj)
+		return;
+	store_names_changed(obj);
+	store_put(obj);
+}
+
+int user_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	struct store_object *obj;
+	int err = check_name(dir, req, name);
+
+	if (err)
+		return err;
+	tree_wrlock();
+	err = object_at(fs_node_fd(dir), name, &obj);
+	if (!err)
+		err = tree_unlink(fs_node_fd(dir), name);
+	object_told(obj);
+	tree_unlock();
+	return err;
+}
+
+int user_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	int err = check_name(dir, req, name);
+
+	if (err)
+		return err;
+	tree_wrlock();
+	err = tree_rmdir(fs_node_fd(dir), name);
+	if (err == -EEXIST)
+		err = -ENOTEMPTY;
+	tree_unlock();
+	return err;
+}
+
+int user_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
+		const char *newname, unsigned int flags)
+{
+	struct store_object *target;
+	int err;
+
+	if (newdir->ops->rename != user_rename)
+		return fs_error(req, EPERM,
+				"this directory shows objects: ln an object's file into your own "
+				"directories instead");
+	err = check_name(dir, req, name);
+	if (!err)
+		err = check_name(newdir, req, newname);
+	if (!err && flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		err = -EINVAL;
+	if (err)
+		return err;
+	tree_wrlock();
+	err = object_at(fs_node_fd(newdir), newname, &target);
+	if (!err)
+		err = tree_rename(dir, name, newdir, newname, flags);
+	object_told(target);
+	tree_unlock();
+	return err;
+}
+
+const struct fs_node_ops user_dir_ops = {
+	.name = "directory",
+	.type = S_IFDIR,
+	.stable = true,
+	.lookup = user_lookup,
+	.readdir = user_readdir,
+	.release = user_release,
+	.mkdir = user_mkdir,
+	.symlink = user_symlink,
+	.unlink = user_unlink,
+	.rmdir = user_rmdir,
+	.link = user_link,
+	.rename = user_rename,
+};
+
+static int waiting_readlink(struct fs_node *node, struct fs_req *req, char *buf, size_t len)
+{
+	snprintf(buf, len, ".%s", node->attr->name);
+	return 0;
+}
+
+const struct fs_node_ops waiting_link_ops = {
+	.name = "link to a file whose readers wait",
+	.type = S_IFLNK,
+	.readlink = waiting_readlink,
+};
+
+const struct fs_node_ops symlink_ops = {
+	.name = "symlink",
+	.type = S_IFLNK,
+};
+
+/* ---- the objects' files */
+
+static int object_open(struct fs_open *open, struct fs_req *req)
+{
+	struct store_object *obj;
+	int err = store_by_ino(open->node->ino, &obj);
+
+	if (err)
+		return err;
+	if (obj->broken)
+		err = fs_error(req, EBADMSG, "%s", obj->broken);
+	if (!err)
+		err = mapmem_open(open, req, obj);
+	if (!err && obj->kind == STORE_MAP && obj->map->map_type == BPF_MAP_TYPE_RINGBUF)
+		records_watch(open);
+	store_put(obj);
+	return err ? err : control_open(open, req);
+}
+
+/* A descriptor of this file is the object itself and has no bytes; it reads as empty, so that grep -r and cp -r end. */
+static ssize_t object_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len,
+			   off_t off)
+{
+	return 0;
+}
+
+static u32 map_poll(struct fs_open *open)
+{
+	const struct control *c = open->priv;
+
+	if (c->obj->map->map_type == BPF_MAP_TYPE_RINGBUF)
+		return ringmem_poll(c->obj->map);
+	return POLLIN | POLLOUT;
+}
+
+const struct fs_node_ops prog_file_ops = {
+	.name = "program",
+	.type = S_IFREG,
+	.open = object_open,
+	.read = object_read,
+	.ioctl = control_prog_ioctl,
+	.slow_ioctl = control_slow,
+	.is_long = control_is_long,
+	.release = control_release,
+};
+
+const struct fs_node_ops map_file_ops = {
+	.name = "map",
+	.type = S_IFREG,
+	.open = object_open,
+	.read = object_read,
+	.ioctl = control_map_ioctl,
+	.poll = map_poll,
+	.slow_ioctl = control_slow,
+	.is_long = control_is_long,
+	.release = control_release,
+};
