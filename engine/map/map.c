@@ -467,10 +467,10 @@ int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key)
 
 int bpf_map_freeze(struct bpf_map *map)
 {
-	if (map->map_flags & BPF_F_RDONLY)
+	/* A frozen map's descriptors cannot write any more, so a second time is EPERM, as in Linux. */
+	if (map->map_flags & BPF_F_RDONLY ||
+	    __atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL))
 		return -EPERM;
-	if (__atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL))
-		return -EBUSY;
 	map->arena->header->frozen = 1;
 	return 0;
 }

@@ -152,6 +152,7 @@ static s64 kernel_stackid(int map_fd, u64 flags, struct stack *s)
 static s64 our_stackid(struct bpf_map *map, u64 flags, const struct stack *s)
 {
 	struct bpf_sample sample = {.pid = (u32)getpid(), .tid = (u32)getpid()};
+	struct bpf_stack_build_id ids[FULL];
 	s64 ret;
 
 	if (s->in_kernel) {
@@ -160,6 +161,8 @@ static s64 our_stackid(struct bpf_map *map, u64 flags, const struct stack *s)
 	} else {
 		sample.user_ips = s->ips;
 		sample.user_nr = s->nr;
+		bpf_own_build_ids(s->ips, s->nr, ids); /* a sample brings them along */
+		sample.user_ids = ids;
 	}
 	bpf_run_enter();
 	bpf_this.sample = &sample;

@@ -140,7 +140,7 @@ static void test_freeze(void **state)
 	assert_int_equal(bpf_map_create(&spec, 0, index, values, &map), 0);
 	assert_int_equal(bpf_map_update(map, &key, &value, 0), 0);
 	assert_int_equal(bpf_map_freeze(map), 0);
-	assert_int_equal(bpf_map_freeze(map), -EBUSY);
+	assert_int_equal(bpf_map_freeze(map), -EPERM);
 	assert_int_equal(bpf_map_update(map, &key, &value, 0), -EPERM);
 	assert_int_equal(bpf_map_delete(map, &key), -EPERM);
 	assert_int_equal(bpf_map_lookup(map, &key, &value, 0), 0);
