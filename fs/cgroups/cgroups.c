@@ -79,7 +79,7 @@ static int adopt(struct cgroup *parent, const char *parent_path, const char *nam
 		snprintf(path, sizeof(path), "%.2000s/%.255s", parent_path, name);
 	err = enforce_cgroup_add(path, cgrp);
 	if (!err) {
-		err = cgroup_place_add(st.st_ino, cgrp, path);
+		err = cgroup_lookup_add(st.st_ino, cgrp, path);
 		if (err)
 			enforce_cgroup_remove(cgrp);
 	}
@@ -98,9 +98,9 @@ static void disown(int fd)
 
 	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
 		return;
-	cgrp = cgroup_place_get(st.st_ino, NULL, 0);
+	cgrp = cgroup_lookup_get(st.st_ino, NULL, 0);
 	if (cgrp && !enforce_cgroup_remove(cgrp) && !cgroup_remove(cgrp))
-		cgroup_place_remove(st.st_ino);
+		cgroup_lookup_remove(st.st_ino);
 	cgroup_put(cgrp);
 }
 
@@ -115,7 +115,7 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 	if (name[0] == '.' || find_row(name) >= 0)
 		return fs_error(req, EINVAL, "%s cannot be a cgroup's name", name);
 	tree_wrlock();
-	parent = cgroup_place_get(dir->ino, path, sizeof(path));
+	parent = cgroup_lookup_get(dir->ino, path, sizeof(path));
 	err = parent ? tree_mkdir(fs_node_fd(dir), name, mode, &req->cred) : -ENOENT;
 	if (!err) {
 		fd = tree_openat(fs_node_fd(dir), name);
@@ -155,7 +155,7 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	fd = openat(fs_node_fd(dir), name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	err = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 	if (!err) {
-		cgrp = cgroup_place_get(st.st_ino, NULL, 0);
+		cgrp = cgroup_lookup_get(st.st_ino, NULL, 0);
 		err = cgrp ? enforce_cgroup_remove(cgrp) : -ENOENT;
 		if (!err)
 			err = cgroup_remove(cgrp);
@@ -164,7 +164,7 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 		cgroup_links_remove(fd);
 		tree_remove_hidden(fd);
 		err = tree_rmdir(fs_node_fd(dir), name);
-		cgroup_place_remove(st.st_ino);
+		cgroup_lookup_remove(st.st_ino);
 	}
 	tree_unlock();
 	if (fd >= 0)
@@ -214,7 +214,7 @@ static int start_dir(int fd, const char *path)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	cgrp = cgroup_place_get(st.st_ino, known, sizeof(known));
+	cgrp = cgroup_lookup_get(st.st_ino, known, sizeof(known));
 	if (!cgrp)
 		return -ENOENT;
 	err = tree_list(fd, false, &names);
@@ -246,7 +246,7 @@ static int start_dir(int fd, const char *path)
 static int sweep_storages(void)
 {
 	size_t nr;
-	u64 *ids = cgroup_place_ids(&nr);
+	u64 *ids = cgroup_lookup_ids(&nr);
 
 	if (!ids)
 		return -ENOMEM;
@@ -270,7 +270,7 @@ int cgroups_start(void)
 		cgroup_put(root);
 		return err;
 	}
-	err = cgroup_place_add(st.st_ino, root, ".");
+	err = cgroup_lookup_add(st.st_ino, root, ".");
 	if (!err)
 		err = enforce_cgroup_add(".", root);
 	if (!err)
@@ -285,5 +285,5 @@ void cgroups_stop(void)
 {
 	/* What belongs to cgroups stays for the next server. */
 	bpf_map_keep_slots = true;
-	cgroup_place_drop_all();
+	cgroup_lookup_drop_all();
 }

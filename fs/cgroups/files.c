@@ -8,7 +8,7 @@
 #include "fs/cgroups/attachments.h"
 #include "fs/cgroups/lookup.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/lib/caller.h"
+#include "fs/store/resolve.h"
 #include "fs/enforce/enforce.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/state_tree.h"
@@ -112,17 +112,17 @@ static bool is_attached(struct cgroup *cgrp, u32 type, const struct bpf_prog *pr
 static int attach_line(struct fs_open *open, struct fs_req *req, const char *line, size_t len)
 {
 	struct store_object *obj = NULL, *replace = NULL;
-	struct fs_node *dir = fs_node_place(open->node);
+	struct fs_node *dir = fs_node_base(open->node);
 	u32 type = open->node->attr->arg;
 	struct cgroup *cgrp = NULL;
 	struct wish *wish = malloc(sizeof(*wish));
 	int err = wish ? parse_line(req, line, len, wish) : -ENOMEM;
 
 	if (!err && !wish->empty)
-		err = perm_resolve(req, STORE_PROG, wish->prog, wish->detach ? PERM_READ : PERM_USE,
-				   &obj);
+		err = resolve_object(req, STORE_PROG, wish->prog,
+				     wish->detach ? RESOLVE_READ : RESOLVE_USE, &obj);
 	if (!err && *wish->replace)
-		err = perm_resolve(req, STORE_PROG, wish->replace, PERM_READ, &replace);
+		err = resolve_object(req, STORE_PROG, wish->replace, RESOLVE_READ, &replace);
 	if (!err) {
 		u32 flags = wish->flags | (replace ? BPF_F_REPLACE : 0);
 
@@ -147,7 +147,7 @@ static int attach_line(struct fs_open *open, struct fs_req *req, const char *lin
 }
 
 struct attach_open {
-	struct pending pending;
+	struct write_buffer pending;
 	bool acted; /* on what is pending: a line without its newline, so far */
 };
 
@@ -165,7 +165,7 @@ static void attach_release(struct fs_open *open)
 {
 	struct attach_open *a = open->priv;
 
-	pending_free(&a->pending);
+	write_buffer_free(&a->pending);
 	free(a);
 }
 
@@ -177,19 +177,19 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 			    off_t off)
 {
 	struct attach_open *a = open->priv;
-	struct pending *p = &a->pending;
+	struct write_buffer *p = &a->pending;
 	size_t pos = 0, n;
 	const char *line;
 	int err;
 
 	if (!len)
 		return 0;
-	err = pending_add(p, buf, len, off, open->flags & O_APPEND, 1 << 16);
+	err = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, 1 << 16);
 	while (!err && text_next_line(p->buf, p->len, false, &pos, &line, &n))
 		err = attach_line(open, req, line, n);
-	pending_drop(p, err ? p->len : pos);
+	write_buffer_drop(p, err ? p->len : pos);
 	a->acted = false;
-	if (!err && !pending_blank(p)) {
+	if (!err && !write_buffer_blank(p)) {
 		req->quiet = true;
 		a->acted = attach_line(open, req, p->buf, p->len) == 0;
 		req->quiet = false;
@@ -201,7 +201,7 @@ static int attach_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct attach_open *a = open->priv;
 
-	if (a->acted || pending_blank(&a->pending))
+	if (a->acted || write_buffer_blank(&a->pending))
 		return 0;
 	return attach_line(open, req, a->pending.buf, a->pending.len);
 }
@@ -240,7 +240,7 @@ static int show_set(struct fs_node *node, struct fs_text *out, bool effective)
 	for (i = 0; i < nr; i++) {
 		print_prog(items[i].prog, out);
 		if (effective) {
-			cgroup_place_path(items[i].cgroup_id, path, sizeof(path));
+			cgroup_lookup_path(items[i].cgroup_id, path, sizeof(path));
 			fs_text_printf(out, " id %u %s from %s\n", items[i].prog->id,
 				       cgroup_flags_word(items[i].flags), path);
 		} else {

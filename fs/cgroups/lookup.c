@@ -17,7 +17,7 @@ struct place {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct place *places[PLACE_BUCKETS];
 
-int cgroup_place_add(u64 ino, struct cgroup *cgrp, const char *path)
+int cgroup_lookup_add(u64 ino, struct cgroup *cgrp, const char *path)
 {
 	struct place *p = malloc(sizeof(*p));
 
@@ -44,7 +44,7 @@ static void place_free(struct place *p)
 	free(p);
 }
 
-void cgroup_place_remove(u64 ino)
+void cgroup_lookup_remove(u64 ino)
 {
 	struct place **at, *p;
 
@@ -59,7 +59,7 @@ void cgroup_place_remove(u64 ino)
 		place_free(p);
 }
 
-struct cgroup *cgroup_place_get(u64 ino, char *path, size_t len)
+struct cgroup *cgroup_lookup_get(u64 ino, char *path, size_t len)
 {
 	struct cgroup *cgrp = NULL;
 	struct place *p;
@@ -77,7 +77,7 @@ struct cgroup *cgroup_place_get(u64 ino, char *path, size_t len)
 	return cgrp;
 }
 
-void cgroup_place_path(u64 id, char *path, size_t len)
+void cgroup_lookup_path(u64 id, char *path, size_t len)
 {
 	struct place *p;
 
@@ -92,11 +92,11 @@ void cgroup_place_path(u64 id, char *path, size_t len)
 
 int cgroup_of_node(struct fs_node *node, struct cgroup **out)
 {
-	*out = cgroup_place_get(fs_node_place(node)->ino, NULL, 0);
+	*out = cgroup_lookup_get(fs_node_base(node)->ino, NULL, 0);
 	return *out ? 0 : -ENOENT;
 }
 
-u64 *cgroup_place_ids(size_t *nr)
+u64 *cgroup_lookup_ids(size_t *nr)
 {
 	size_t n = 0, i;
 	struct place *p;
@@ -114,7 +114,7 @@ u64 *cgroup_place_ids(size_t *nr)
 	return ids;
 }
 
-void cgroup_place_drop_all(void)
+void cgroup_lookup_drop_all(void)
 {
 	/* A cgroup in the tree is held by its parent's list: take all out, children first. */
 	for (bool again = true; again;) {

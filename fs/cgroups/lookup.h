@@ -10,17 +10,17 @@
 #include "fs/fuse/node.h"
 
 /* Takes over the reference. `path`: from M/cgroup, "A/B", the root ".". -ENOMEM. */
-int cgroup_place_add(u64 ino, struct cgroup *cgrp, const char *path);
-void cgroup_place_remove(u64 ino);
+int cgroup_lookup_add(u64 ino, struct cgroup *cgrp, const char *path);
+void cgroup_lookup_remove(u64 ino);
 /* A reference, and its path when asked for; NULL: no cgroup, or it was removed. */
-struct cgroup *cgroup_place_get(u64 ino, char *path, size_t len);
+struct cgroup *cgroup_lookup_get(u64 ino, char *path, size_t len);
 /* The cgroup of a directory or of a file in it; a reference in *out. -ENOENT: it was removed. */
 int cgroup_of_node(struct fs_node *node, struct cgroup **out);
 /* The path of a cgroup by its id; "?" when it was removed meanwhile. */
-void cgroup_place_path(u64 id, char *path, size_t len);
+void cgroup_lookup_path(u64 id, char *path, size_t len);
 /* The ids of all, malloc()ed; NULL: out of memory. */
-u64 *cgroup_place_ids(size_t *nr);
+u64 *cgroup_lookup_ids(size_t *nr);
 /* The end of the server: all are forgotten, and taken out of the model, children first. */
-void cgroup_place_drop_all(void);
+void cgroup_lookup_drop_all(void);
 
 #endif

@@ -15,7 +15,7 @@
 #include "fs/events/files.h"
 #include "fs/events/running.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/lib/caller.h"
+#include "fs/store/resolve.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/state_tree.h"
 
@@ -24,7 +24,7 @@
 struct starter {
 	struct fs_req *req;
 	struct fs_node *dir;
-	struct pending *pending; /* of the open: dropped if it fails */
+	struct write_buffer *pending; /* of the open: dropped if it fails */
 	size_t len; /* of the write */
 	struct source_def def; /* to be kept: an attribute was written */
 	struct store_object *obj; /* to be kept, or NULL: a program was attached */
@@ -50,7 +50,7 @@ static void start_done(void *arg, int err, const char *why)
 		err = -EINTR;
 	if (err) {
 		fs_error(s->req, -err, "%s", why);
-		pending_drop(s->pending, s->pending->len);
+		write_buffer_drop(s->pending, s->pending->len);
 	} else {
 		err = fs_node_pin(s->dir);
 		tree_wrlock();
@@ -79,7 +79,7 @@ static int __start(struct fs_open *open, struct fs_req *req, size_t len,
 		return -ENOMEM;
 	}
 	s->req = req;
-	s->dir = fs_node_place(open->node);
+	s->dir = fs_node_base(open->node);
 	s->pending = open->priv;
 	s->len = len;
 	if (obj) {
@@ -111,13 +111,13 @@ static int attr_open(struct fs_open *open, struct fs_req *req)
 
 	if (err)
 		return err;
-	open->priv = calloc(1, sizeof(struct pending));
+	open->priv = calloc(1, sizeof(struct write_buffer));
 	return open->priv ? 0 : -ENOMEM;
 }
 
 static void attr_release(struct fs_open *open)
 {
-	pending_free(open->priv);
+	write_buffer_free(open->priv);
 	free(open->priv);
 }
 
@@ -125,7 +125,7 @@ static int attr_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 {
 	enum source_attr attr = node->attr->arg;
 	struct source_def def;
-	int err = event_def_read(fs_node_fd(fs_node_place(node)), &def);
+	int err = event_def_read(fs_node_fd(fs_node_base(node)), &def);
 
 	if (err)
 		return err;
@@ -160,7 +160,7 @@ static int check_owner(struct fs_node *dir, struct fs_req *req)
  */
 static int __attr_set(struct fs_open *open, struct fs_req *req, size_t len, const char *value)
 {
-	struct fs_node *dir = fs_node_place(open->node);
+	struct fs_node *dir = fs_node_base(open->node);
 	enum source_attr attr = open->node->attr->arg;
 	struct store_object *obj = NULL;
 	struct source_def def;
@@ -201,10 +201,10 @@ static int __attr_set(struct fs_open *open, struct fs_req *req, size_t len, cons
 static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			  off_t off)
 {
-	struct fs_node *dir = fs_node_place(open->node);
+	struct fs_node *dir = fs_node_base(open->node);
 	enum source_attr attr = open->node->attr->arg;
 	char value[SOURCE_VALUE_MAX + 1], why[SOURCE_WHY_MAX] = "";
-	struct pending *p = open->priv;
+	struct write_buffer *p = open->priv;
 	struct source_def def;
 	size_t n, skip;
 	bool line;
@@ -214,7 +214,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 		return 0;
 	ret = check_owner(dir, req);
 	if (!ret)
-		ret = pending_add(p, buf, len, off, open->flags & O_APPEND, SOURCE_VALUE_MAX);
+		ret = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, SOURCE_VALUE_MAX);
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';
@@ -223,7 +223,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	for (skip = 0; skip < n && text_is_blank(p->buf[skip]); skip++)
 		;
 	if (memchr(p->buf, 0, p->len) || memchr(p->buf + skip, '\n', n - skip)) {
-		pending_drop(p, p->len);
+		write_buffer_drop(p, p->len);
 		return fs_error(req, EINVAL, "%s takes one line", source_attr_name(attr));
 	}
 	snprintf(value, sizeof(value), "%.*s", (int)(n - skip), p->buf + skip);
@@ -242,7 +242,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 			ret = __attr_set(open, req, len, value[0] ? value : NULL);
 	}
 	if (line || (ret < 0 && ret != FS_LATER))
-		pending_drop(p, p->len);
+		write_buffer_drop(p, p->len);
 	event_run_unlock(); /* from here on a request that is answered later may be gone */
 	return ret < 0 ? ret : (ssize_t)len;
 }
@@ -262,7 +262,7 @@ const struct fs_node_ops event_attr_ops = {
 /* The program's name when it has one in progs/, else its id. */
 static int attach_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
-	struct fs_node *dir = fs_node_place(node);
+	struct fs_node *dir = fs_node_base(node);
 	struct store_object *obj;
 	char path[128];
 	struct stat st;
@@ -301,7 +301,7 @@ static int __detach(struct fs_node *dir)
 static int __attach(struct fs_open *open, struct fs_req *req, size_t len,
 		    const struct source_def *def, struct store_object *obj)
 {
-	struct fs_node *dir = fs_node_place(open->node);
+	struct fs_node *dir = fs_node_base(open->node);
 	int err;
 
 	if (event_starting(dir->ino))
@@ -318,7 +318,7 @@ static int __attach(struct fs_open *open, struct fs_req *req, size_t len,
 static int __attach_set(struct fs_open *open, struct fs_req *req, size_t len, const char *name,
 			struct store_object *obj)
 {
-	struct fs_node *dir = fs_node_place(open->node);
+	struct fs_node *dir = fs_node_base(open->node);
 	const struct source_kind *kind;
 	struct source_def def;
 	int err;
@@ -344,8 +344,8 @@ static int __attach_set(struct fs_open *open, struct fs_req *req, size_t len, co
 static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			    off_t off)
 {
-	struct fs_node *dir = fs_node_place(open->node);
-	struct pending *p = open->priv;
+	struct fs_node *dir = fs_node_base(open->node);
+	struct write_buffer *p = open->priv;
 	struct store_object *obj = NULL;
 	char name[PATH_MAX];
 	size_t n;
@@ -356,25 +356,25 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 		return 0;
 	ret = check_owner(dir, req);
 	if (!ret)
-		ret = pending_add(p, buf, len, off, open->flags & O_APPEND, sizeof(name) - 1);
+		ret = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, sizeof(name) - 1);
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';
 	for (n = p->len; n && text_is_blank(p->buf[n - 1]); n--)
 		;
 	if (memchr(p->buf, 0, n)) {
-		pending_drop(p, p->len);
+		write_buffer_drop(p, p->len);
 		return fs_error(req, EINVAL, "a name holds no NUL");
 	}
 	snprintf(name, sizeof(name), "%.*s", (int)n, p->buf);
 	if (!n && !line)
 		return (ssize_t)len;
-	ret = n ? perm_resolve(req, STORE_PROG, name, PERM_USE, &obj) : 0;
+	ret = n ? resolve_object(req, STORE_PROG, name, RESOLVE_USE, &obj) : 0;
 	event_run_lock();
 	if (!ret)
 		ret = __attach_set(open, req, len, name, obj);
 	if (line || (ret && ret != FS_LATER))
-		pending_drop(p, p->len);
+		write_buffer_drop(p, p->len);
 	event_run_unlock(); /* from here on a request that is answered later may be gone */
 	store_put(obj);
 	return ret ? ret : (ssize_t)len;
@@ -396,7 +396,7 @@ const struct fs_node_ops event_attach_ops = {
 static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
 	static const char *const states[] = {"stopped", "starting", "running", "ended", "failed"};
-	struct fs_node *dir = fs_node_place(node);
+	struct fs_node *dir = fs_node_base(node);
 	struct source_stats stats = {0};
 	const char *lacks, *state = "stopped";
 	char why[SOURCE_WHY_MAX] = "";

@@ -99,7 +99,7 @@ void watch_killed(struct watch *w)
 	pthread_mutex_unlock(&watches.lock);
 }
 
-void watch_born(struct watch *w, struct fs_req *req, void (*cancelled)(struct watch *w))
+void watch_add(struct watch *w, struct fs_req *req, void (*cancelled)(struct watch *w))
 {
 	w->req = req;
 	w->cancelled = cancelled;

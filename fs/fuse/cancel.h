@@ -22,7 +22,7 @@ struct watch { /* fuse/cancel.c's */
  * cancelled() is called when fs_cancelled() has become true, under the lock of watch_remove(); or
  * it is NULL.
  */
-void watch_born(struct watch *w, struct fs_req *req, void (*cancelled)(struct watch *w));
+void watch_add(struct watch *w, struct fs_req *req, void (*cancelled)(struct watch *w));
 /*
  * Before the request is answered: as long as it is not, its caller's /proc is read safely, for the
  * caller holds its own memory (agent/process.h). cancelled() is not called any more. Again is

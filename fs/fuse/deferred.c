@@ -2,7 +2,7 @@
  * deferred.c - jobs run, park in a waitq, and are woken (see fuse/deferred.h)
  */
 #include "fs/fuse/deferred.h"
-#include "fs/limits/limits.h"
+#include "fs/lib/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/fuse/pace.h"
 #include "core/run.h"
@@ -171,7 +171,7 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 		fs_node_get(req->node);
 	job->work.uid = req->cred.uid;
 	job->work.hurry = &job->req.cancel;
-	watch_born(&job->watch, &job->req, what == JOB_RELEASE ? NULL : job_cancelled);
+	watch_add(&job->watch, &job->req, what == JOB_RELEASE ? NULL : job_cancelled);
 	return job;
 }
 
@@ -366,7 +366,7 @@ static struct fs_job *strand_next(struct fs_open *open)
 /* The descriptor that the kind's handlers use is there, or the job is answered. */
 static bool job_begin(struct fs_job *job)
 {
-	int err = job->fuse ? fs_node_pin(fs_node_place(job->open->node)) : 0;
+	int err = job->fuse ? fs_node_pin(fs_node_base(job->open->node)) : 0;
 
 	if (!err)
 		return true;

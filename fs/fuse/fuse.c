@@ -2,9 +2,11 @@
  * fuse.c - every callback's beginning and end
  */
 #include "fs/fuse/fuse.h"
-#include "fs/limits/limits.h"
+#include "fs/lib/limits.h"
 #include "fs/lib/metrics.h"
 
+#include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 struct fs_metrics fs_metrics;
@@ -23,7 +25,7 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 	req->op = op;
 	req->name = name;
 	req->node = fs_node_find(ino);
-	err = req->node ? fs_node_pin(fs_node_place(req->node)) : -ESTALE;
+	err = req->node ? fs_node_pin(fs_node_base(req->node)) : -ESTALE;
 	if (!err)
 		return true;
 	fuse_reply_err(fuse, fs_fuse_error(req, err));
@@ -35,6 +37,25 @@ void fs_fuse_end(struct fs_req *req)
 {
 	fs_node_unpin();
 	fs_node_put(req->node);
+}
+
+int fs_error(struct fs_req *req, int err, const char *fmt, ...)
+{
+	char path[PATH_MAX] = "", *why = NULL;
+	va_list args;
+
+	if (req->quiet || req->logged)
+		return -err;
+	req->logged = true;
+	va_start(args, fmt);
+	if (vasprintf(&why, fmt, args) < 0)
+		why = NULL;
+	va_end(args);
+	if (req->node)
+		fs_node_path(req->node, req->name, path, sizeof(path));
+	error_log_add(req->cred.uid, path, req->op ? req->op : "?", err, why ? why : strerror(err));
+	free(why);
+	return -err;
 }
 
 /* What a person can do about an errno that came without a sentence. */

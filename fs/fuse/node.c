@@ -478,7 +478,7 @@ int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, stru
 	node->dir = dir;
 	node->attr = attr;
 	node->index = row + 1;
-	node->ino = node_id(fs_node_place(dir)->ino, row + 1);
+	node->ino = node_id(fs_node_base(dir)->ino, row + 1);
 	pthread_mutex_lock(&nodes.lock);
 	if (!attr->ops->fresh) {
 		found = *key_bucket(dir, &node->index, sizeof(node->index));
@@ -566,7 +566,7 @@ void __fs_node_gone(const struct stat *st)
 	pthread_mutex_unlock(&nodes.lock);
 }
 
-struct fs_node *fs_node_place(struct fs_node *node)
+struct fs_node *fs_node_base(struct fs_node *node)
 {
 	while (!node->in_tree)
 		node = node->dir;
@@ -575,7 +575,7 @@ struct fs_node *fs_node_place(struct fs_node *node)
 
 const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len)
 {
-	const struct fs_node *place = fs_node_place(node);
+	const struct fs_node *place = fs_node_base(node);
 	__do_free char *where = NULL;
 	char inner[128] = "";
 	size_t n;

@@ -35,8 +35,11 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include "core/types.h"
-#include "fs/limits/limits.h"
 #include "fs/fuse/worker.h"
+#include "fs/lib/caller.h"
+#include "fs/lib/error_log.h"
+#include "fs/lib/limits.h"
+#include "fs/lib/text.h"
 
 struct fs_node;
 struct fs_open;
@@ -51,23 +54,6 @@ enum job_what {
 	JOB_IOCTL,
 	JOB_ANSWER
 }; /* what workers do */
-
-struct fs_groups { /* supplementary ones */
-	u32 nr;
-	gid_t gid[];
-};
-
-/*
- * Who asks; taken from the request, never from what a client wrote. What is done through an open file is asked by who
- * opened it: a descriptor may have been handed to somebody with more rights, who then writes what it is given. Only
- * the pid is always that of who calls.
- */
-struct fs_cred {
-	uid_t uid;
-	gid_t gid;
-	pid_t pid; /* a thread's */
-	const struct fs_groups *groups; /* the opener's; NULL: those of pid, blocked in its call */
-};
 
 struct fs_req {
 	struct fs_cred cred;
@@ -85,18 +71,6 @@ static inline bool fs_cancelled(const struct fs_req *req)
 {
 	return __atomic_load_n(&req->cancel, __ATOMIC_RELAXED);
 }
-
-/* A buffer that a text file's read fills; grows, never fails quietly (err is kept). */
-struct fs_text {
-	char *buf;
-	size_t len, cap;
-	int err;
-};
-
-void fs_text_free(struct fs_text *text);
-void fs_text_printf(struct fs_text *text, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-void fs_text_append(struct fs_text *text, const void *data, size_t len);
 
 /* Requests and poll handles that wait for one thing. Lives as long as the server. */
 struct fs_waitq {
@@ -269,7 +243,7 @@ int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, stru
 int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void *key, u32 key_len,
 		  struct fs_node **out);
 /* The directory of the state tree that an attribute or keyed node is under, or the node itself. */
-struct fs_node *fs_node_place(struct fs_node *node);
+struct fs_node *fs_node_base(struct fs_node *node);
 /*
  * An O_PATH descriptor of a node of the state tree, for this thread until it calls fs_node_unpin() (which every request
  * does at its end). Of a directory that was removed: one that is empty, with no links. -1: no descriptor could be
@@ -300,8 +274,6 @@ int fs_error(struct fs_req *req, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* A handler was cancelled: -EINTR; or -EDQUOT, with a sentence, when it was beyond its limit. (fuse/deferred.c) */
 int fs_cancel_error(struct fs_req *req);
-/* What happens to the server itself: a line on stderr, and in the M/log of the server's user. */
-void fs_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The path in the mount ("maps/m/type"), for people. Returns buf. */
 const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len);
 

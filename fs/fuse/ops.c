@@ -7,7 +7,7 @@
  */
 #include "fs/fuse/fuse.h"
 #include "fs/tree/kinds.h"
-#include "fs/limits/limits.h"
+#include "fs/lib/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/store/state_tree.h"
 
@@ -30,7 +30,7 @@ static void reply_done(fuse_req_t fuse, struct fs_req *req, int err)
 /* Attributes and keyed nodes: the bits of the object (or, before there is one, of the directory). */
 static int attr_stat(struct fs_node *node, struct stat *st)
 {
-	struct fs_node *place = fs_node_place(node), *row = node;
+	struct fs_node *place = fs_node_base(node), *row = node;
 	bool dir = node->ops->type == S_IFDIR;
 	const char *object = place->ops == &prog_dir_ops  ? "prog"
 			     : place->ops == &map_dir_ops ? "map"
@@ -73,7 +73,7 @@ int fs_node_stat(struct fs_node *node, struct stat *st)
 		gone_stat(node, st);
 		return node->mode ? 0 : -ESTALE;
 	}
-	err = fs_node_pin(fs_node_place(node));
+	err = fs_node_pin(fs_node_base(node));
 	if (err)
 		return err;
 	if (node->ops->getattr)
@@ -390,7 +390,7 @@ static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse
 	if (!fs_fuse_begin(fuse, parent, "rename", name, &req))
 		return;
 	newdir = fs_node_find(newparent);
-	err = newdir ? fs_node_pin(fs_node_place(newdir)) : -ESTALE;
+	err = newdir ? fs_node_pin(fs_node_base(newdir)) : -ESTALE;
 	if (err)
 		;
 	else if (!req.node->ops->rename)

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "fs/ioctl/commands.h"
-#include "fs/lib/caller.h"
+#include "fs/store/resolve.h"
 
 int control_map_lookup(struct control_call *call)
 {
@@ -45,7 +45,7 @@ static int put_slot(struct control_call *call, struct bpf_map *map, const char *
 
 	memcpy(&id, key + map->key_size, sizeof(id));
 	snprintf(text, sizeof(text), "%u", id);
-	err = perm_resolve(call->req, maps ? STORE_MAP : STORE_PROG, text, PERM_USE, &obj);
+	err = resolve_object(call->req, maps ? STORE_MAP : STORE_PROG, text, RESOLVE_USE, &obj);
 	if (err)
 		return err;
 	err = bpf_map_update_slot(map, key, maps ? (void *)obj->map : obj->prog, call->io.flags);
@@ -311,7 +311,7 @@ static int inner_map(struct control_call *call, u32 id, struct bpf_map_spec *spe
 	if (!id)
 		return -EBADF;
 	snprintf(text, sizeof(text), "%u", id);
-	err = perm_resolve(call->req, STORE_MAP, text, PERM_READ, &obj);
+	err = resolve_object(call->req, STORE_MAP, text, RESOLVE_READ, &obj);
 	if (err)
 		return err;
 	spec->inner_map_id = id;

@@ -6,7 +6,7 @@
 #include <sys/random.h>
 #include "core/run.h"
 #include "fs/ioctl/commands.h"
-#include "fs/lib/caller.h"
+#include "fs/store/resolve.h"
 #include "fs/store/state_tree.h"
 
 /* ---- what ctl holds: the object made last, until another is made or the descriptor is closed */
@@ -176,11 +176,11 @@ int control_obj_pin(struct control_call *call)
 
 	if (!call->in_len || path[call->in_len - 1])
 		return -EINVAL;
-	err = perm_may_link(call->req, call->control->obj);
+	err = resolve_may_link(call->req, call->control->obj);
 	if (err)
 		return err;
 	tree_wrlock();
-	dir = perm_parent(call->req, path, &name);
+	dir = resolve_parent(call->req, path, &name);
 	if (dir >= 0) {
 		err = store_link(call->control->obj, dir, name);
 		close(dir);

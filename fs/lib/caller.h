@@ -1,54 +1,34 @@
 /*
- * caller.h - what a client may do with what it names
+ * caller.h - who asks, and what the permission bits let it do
  *
- * Path walks, opens and changes of names are checked by the kernel (default_permissions). What a client
- * names in text or in an ioctl is checked here, with the uid, gid and supplementary groups of who opened the file
- * that it is written to, against the bits of the state tree: resolved relative to M, component by component.
+ * store/resolve.h uses it for what a client names; the kernel checks path walks, opens and changes of names.
  */
 #ifndef UBPFFS_FS_LIB_CALLER_H
 #define UBPFFS_FS_LIB_CALLER_H
 
-#include "fs/store/object.h"
+#include <sys/stat.h>
+#include <sys/types.h>
+#include "core/types.h"
+
+struct fs_groups { /* supplementary ones */
+	u32 nr;
+	gid_t gid[];
+};
 
 /*
- * What a name is used for tells what is asked of the object's bits. Reading only tells about it (a template, what to
- * detach). Who gives a map to a program, or a program to something that runs it, can do with it whatever
- * a descriptor can: that asks for reading and writing, as BPF_OBJ_GET does.
+ * Who asks; taken from the request, never from what a client wrote. What is done through an open file is asked by who
+ * opened it: a descriptor may have been handed to somebody with more rights, who then writes what it is given. Only
+ * the pid is always that of who calls.
  */
-#define PERM_READ (R_OK)
-#define PERM_USE  (R_OK | W_OK)
+struct fs_cred {
+	uid_t uid;
+	gid_t gid;
+	pid_t pid; /* a thread's */
+	const struct fs_groups *groups; /* the opener's; NULL: those of pid, blocked in its call */
+};
 
 /* mask: R_OK | W_OK | X_OK. 0 or -EACCES. */
 int perm_check(const struct fs_cred *cred, const struct stat *st, int mask);
-
-/*
- * perm_resolve - the object that a client names
- *
- * `text` is a decimal or 0x id, a name in progs/ or maps/, or a path in the mount of a pin, of progs/<x> or maps/<x>
- * or of the object's file in it; blanks around it are ignored. Relative symlinks are followed, others
- * refused. -ENOENT, -EACCES, -EINVAL (an object of the other kind), -EBADMSG (broken); each with a sentence
- * in M/log. One reference in *out.
- */
-int perm_resolve(struct fs_req *req, enum store_kind kind, const char *text, int mask,
-		 struct store_object **out);
-
-/*
- * The same for what is written into a file, its first word, which `name` (PATH_MAX bytes) gets: TEXT_COMPLETE (lib/value_text.h)
- * and a reference in *out, TEXT_INCOMPLETE when there is no word yet, or -errno.
- */
-int perm_resolve_word(struct fs_req *req, enum store_kind kind, const char *text, size_t len,
-		      int mask, char *name, struct store_object **out);
-
-/* May there be another link of an object for who asks? As fs.protected_hardlinks: 0, or -EPERM with a sentence. */
-int perm_may_link(struct fs_req *req, const struct store_object *obj);
-
-/*
- * perm_parent - the user's directory in which a client wants a new name
- *
- * `path` is relative to M. Returns an O_PATH descriptor of the directory, in which the client may make names, and the
- * last component in *name (malloc()ed). -EPERM for the directories that are not the users' own. tree_lock held.
- */
-int perm_parent(struct fs_req *req, const char *path, char **name);
 
 /* The caller's umask, from /proc; 022 when it cannot be read. */
 mode_t perm_umask(const struct fs_cred *cred);

@@ -1,16 +1,14 @@
 /*
- * error_log.c - M/log: each caller's last errors
- *
- * A ring of lines for each uid. Bounded twice: lines a uid, and uids (the one that failed longest ago is
- * forgotten first). One mutex; nothing is taken under it.
+ * error_log.c - see error_log.h
  */
-#include "fs/tree/kinds.h"
-#include "fs/fuse/node.h"
+#include "fs/lib/error_log.h"
+#include "core/types.h"
 
-#include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LOG_LINES 64
 #define LOG_USERS 256
@@ -100,32 +98,18 @@ static char *log_line(const char *path, const char *op, const char *code, const 
 	return line;
 }
 
-int fs_error(struct fs_req *req, int err, const char *fmt, ...)
+void error_log_add(uid_t uid, const char *path, const char *op, int err, const char *why)
 {
-	char path[PATH_MAX] = "", *why = NULL, *line;
 	const char *code = strerrorname_np(err);
-	va_list args;
+	char *line = log_line(path, op, code ? code : "?", why);
 
-	if (req->quiet || req->logged)
-		return -err;
-	req->logged = true;
-	va_start(args, fmt);
-	if (vasprintf(&why, fmt, args) < 0)
-		why = NULL;
-	va_end(args);
-	if (req->node)
-		fs_node_path(req->node, req->name, path, sizeof(path));
-	line = log_line(path, req->op ? req->op : "?", code ? code : "?",
-			why ? why : strerror(err));
-	free(why);
 	if (line)
-		log_add(req->cred.uid, line);
-	return -err;
+		log_add(uid, line);
 }
 
 void fs_warn(const char *fmt, ...)
 {
-	char *why, *line;
+	char *why;
 	va_list args;
 
 	va_start(args, fmt);
@@ -135,18 +119,16 @@ void fs_warn(const char *fmt, ...)
 	if (!why)
 		return;
 	fprintf(stderr, "ubpffs: %s\n", why);
-	line = log_line("/", "server", "EIO", why);
+	error_log_add(geteuid(), "/", "server", EIO, why);
 	free(why);
-	if (line)
-		log_add(geteuid(), line);
 }
 
-static int log_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+void error_log_print(uid_t uid, struct fs_text *out)
 {
-	struct log_user *user;
+	const struct log_user *user;
 
 	pthread_mutex_lock(&logs.lock);
-	user = __log_user(req->cred.uid, false);
+	user = __log_user(uid, false);
 	for (u32 i = 0; user && i < LOG_LINES; i++) {
 		const char *line = user->line[(user->count + i) % LOG_LINES];
 
@@ -154,11 +136,4 @@ static int log_show(struct fs_node *node, struct fs_req *req, struct fs_text *ou
 			fs_text_printf(out, "%s\n", line);
 	}
 	pthread_mutex_unlock(&logs.lock);
-	return 0;
 }
-
-const struct fs_node_ops log_ops = {
-	.name = "log",
-	.type = S_IFREG,
-	.show = log_show,
-};

@@ -9,7 +9,7 @@
 #define UBPFFS_FS_LIB_VALUE_TEXT_H
 
 #include "core/types.h"
-#include "fs/fuse/node.h"
+#include "fs/lib/text.h"
 
 /* What a piece of text is, so far. Negative: -EINVAL, -ERANGE: no continuation can make it right. */
 enum { TEXT_INCOMPLETE = 0, TEXT_COMPLETE = 1 };

@@ -4,7 +4,8 @@
 #include "fs/lib/write_buffer.h"
 #include "fs/lib/value_text.h"
 
-int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool append, size_t max)
+int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t off, bool append,
+		     size_t max)
 {
 	if (!append) {
 		if (off == 0 && p->next)
@@ -30,7 +31,7 @@ int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool
 	return 0;
 }
 
-void pending_drop(struct pending *p, size_t len)
+void write_buffer_drop(struct write_buffer *p, size_t len)
 {
 	p->len -= len;
 	if (p->len)
@@ -38,12 +39,12 @@ void pending_drop(struct pending *p, size_t len)
 }
 
 /* The kernel splits at 1 MiB, or up to a page before where the caller's buffer is not aligned. */
-bool pending_cut(size_t len)
+bool write_buffer_cut(size_t len)
 {
 	return len && (len % 512 == 0 || len >= (1u << 20) - 4096);
 }
 
-bool pending_blank(const struct pending *p)
+bool write_buffer_blank(const struct write_buffer *p)
 {
 	size_t i;
 
@@ -53,7 +54,7 @@ bool pending_blank(const struct pending *p)
 	return true;
 }
 
-void pending_free(struct pending *p)
+void write_buffer_free(struct write_buffer *p)
 {
 	free(p->buf);
 }

@@ -12,26 +12,27 @@
 #ifndef UBPFFS_FS_LIB_WRITE_BUFFER_H
 #define UBPFFS_FS_LIB_WRITE_BUFFER_H
 
-#include "fs/fuse/node.h"
+#include <sys/types.h>
+#include "core/types.h"
 
-struct pending {
+struct write_buffer {
 	char *buf;
 	size_t len, cap;
 	off_t next; /* file offset that continues it */
 };
 
 /* 0, -EINVAL (see above), -EFBIG (more than max bytes are waiting), -ENOMEM. With append the offset is ignored. */
-int pending_add(struct pending *p, const char *data, size_t len, off_t off, bool append,
-		size_t max);
+int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t off, bool append,
+		     size_t max);
 /* Forget the first `len` bytes. */
-void pending_drop(struct pending *p, size_t len);
+void write_buffer_drop(struct write_buffer *p, size_t len);
 /*
  * Did a write of this size probably end because a buffer was full (cat, dd, stdio, the kernel's own pieces), and not
  * because the text did? Then what follows the last newline is the beginning of a line, and must not act yet.
  */
-bool pending_cut(size_t len);
+bool write_buffer_cut(size_t len);
 /* Nothing but blanks is waiting. */
-bool pending_blank(const struct pending *p);
-void pending_free(struct pending *p);
+bool write_buffer_blank(const struct write_buffer *p);
+void write_buffer_free(struct write_buffer *p);
 
 #endif

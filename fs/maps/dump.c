@@ -24,7 +24,7 @@ struct dump {
 	off_t pos; /* file offset of text.buf[0] */
 	struct fs_text text; /* the entry being given */
 	char *key, *value;
-	struct pending pending;
+	struct write_buffer pending;
 	bool incomplete; /* the last line waits for more */
 	bool held; /* it may be whole, but came at the end of a full buffer */
 };
@@ -277,7 +277,7 @@ static int write_tail(struct dump *d, struct fs_req *req)
 
 	d->incomplete = ret == TEXT_INCOMPLETE;
 	if (ret < 0 || (ret == TEXT_COMPLETE && !d->map->key_size))
-		pending_drop(&d->pending, d->pending.len);
+		write_buffer_drop(&d->pending, d->pending.len);
 	return ret;
 }
 
@@ -294,7 +294,7 @@ static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *
 	const char *line;
 	int ret;
 
-	ret = pending_add(&d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
+	ret = write_buffer_add(&d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
 	while (ret >= 0 && text_next_line(d->pending.buf, d->pending.len, false, &pos, &line, &n)) {
 		if (fs_cancelled(req))
 			ret = -EINTR;
@@ -303,10 +303,10 @@ static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *
 		if (ret == TEXT_INCOMPLETE)
 			ret = fs_error(req, EINVAL, "a line here is a key and its value");
 	}
-	pending_drop(&d->pending, ret < 0 ? d->pending.len : pos);
+	write_buffer_drop(&d->pending, ret < 0 ? d->pending.len : pos);
 	d->incomplete = d->held = false;
-	if (ret >= 0 && !pending_blank(&d->pending)) {
-		d->held = pending_cut(len) && text_number_size(d->map->value_size);
+	if (ret >= 0 && !write_buffer_blank(&d->pending)) {
+		d->held = write_buffer_cut(len) && text_number_size(d->map->value_size);
 		if (!d->held)
 			ret = write_tail(d, req);
 	}
@@ -317,7 +317,7 @@ static int dump_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct dump *d = open->priv;
 
-	if (d->incomplete && !pending_blank(&d->pending))
+	if (d->incomplete && !write_buffer_blank(&d->pending))
 		return fs_error(req, EINVAL, "the last line is not complete");
 	return 0;
 }
@@ -334,7 +334,7 @@ static void dump_release(struct fs_open *open)
 	bpf_map_iter_end(&d->it);
 	bpf_map_put(d->map);
 	fs_text_free(&d->text);
-	pending_free(&d->pending);
+	write_buffer_free(&d->pending);
 	free(d->key);
 	free(d->value);
 	free(d);

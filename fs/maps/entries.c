@@ -8,7 +8,7 @@
 #include "fs/maps/entries.h"
 #include "fs/tree/kinds.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/lib/caller.h"
+#include "fs/store/resolve.h"
 #include "fs/store/object.h"
 #include "fs/maps/stack_symbols.h"
 #include "fs/lib/value_text.h"
@@ -87,7 +87,7 @@ static int write_slot(struct fs_req *req, struct bpf_map *map, const void *key, 
 	enum store_kind kind = map->map_type == BPF_MAP_TYPE_PROG_ARRAY ? STORE_PROG : STORE_MAP;
 	struct store_object *obj;
 	char name[PATH_MAX];
-	int err = perm_resolve_word(req, kind, text, len, PERM_USE, name, &obj);
+	int err = resolve_word(req, kind, text, len, RESOLVE_USE, name, &obj);
 
 	if (err != TEXT_COMPLETE)
 		return err;
@@ -183,13 +183,13 @@ static int entry_open(struct fs_open *open, struct fs_req *req)
 		if (err)
 			return err;
 	}
-	open->priv = calloc(1, sizeof(struct pending));
+	open->priv = calloc(1, sizeof(struct write_buffer));
 	return open->priv ? 0 : -ENOMEM;
 }
 
 static void entry_release(struct fs_open *open)
 {
-	pending_free(open->priv);
+	write_buffer_free(open->priv);
 	free(open->priv);
 }
 
@@ -213,7 +213,7 @@ static int entry_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			   off_t off)
 {
-	struct pending *p = open->priv;
+	struct write_buffer *p = open->priv;
 	struct bpf_map *map;
 	int err;
 
@@ -222,13 +222,13 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 	err = store_map(open->node, req, &map);
 	if (err)
 		return err;
-	err = pending_add(p, buf, len, off, open->flags & O_APPEND, MAX_VALUE_TEXT);
+	err = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, MAX_VALUE_TEXT);
 	if (!err)
 		err = entries_write(req, map, open->node->key, -1, p->buf, p->len,
 				    open->flags & O_EXCL ? BPF_NOEXIST : BPF_ANY);
 	/* A whole line was used: what follows on this descriptor is another value. */
 	if (err < 0 || (err == TEXT_COMPLETE && p->buf[p->len - 1] == '\n')) {
-		pending_drop(p, p->len);
+		write_buffer_drop(p, p->len);
 		open->flags &= ~O_EXCL;
 	}
 	bpf_map_put(map);
@@ -237,12 +237,12 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 
 static int entry_flush(struct fs_open *open, struct fs_req *req)
 {
-	struct pending *p = open->priv;
+	struct write_buffer *p = open->priv;
 	struct bpf_map *map;
 	char *value;
 	int err;
 
-	if (pending_blank(p) || store_map(open->node, req, &map))
+	if (write_buffer_blank(p) || store_map(open->node, req, &map))
 		return 0;
 	value = malloc(bpf_map_value_size(map) + 1);
 	if (!value)

@@ -13,7 +13,7 @@
 #include "fs/maps/definition.h"
 #include "fs/maps/value_memory.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/lib/caller.h"
+#include "fs/store/resolve.h"
 #include "fs/maps/stream.h"
 #include "fs/maps/ring_memory.h"
 #include "map/arena.h"
@@ -31,13 +31,13 @@ static int attr_open(struct fs_open *open, struct fs_req *req)
 
 	if (err)
 		return err;
-	open->priv = calloc(1, sizeof(struct pending));
+	open->priv = calloc(1, sizeof(struct write_buffer));
 	return open->priv ? 0 : -ENOMEM;
 }
 
 static void attr_release(struct fs_open *open)
 {
-	pending_free(open->priv);
+	write_buffer_free(open->priv);
 	free(open->priv);
 }
 
@@ -62,7 +62,7 @@ static u32 attr_of_map(const struct bpf_map *map, enum mapdef_attr attr)
 static int attr_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
 	enum mapdef_attr attr = node->attr->arg;
-	struct fs_node *dir = fs_node_place(node);
+	struct fs_node *dir = fs_node_base(node);
 	struct bpf_map *map;
 	struct mapdef def;
 	int err;
@@ -168,7 +168,7 @@ static int inner_parse(struct fs_req *req, const char *text, size_t len, u32 *id
 {
 	struct store_object *obj;
 	char name[PATH_MAX];
-	int ret = perm_resolve_word(req, STORE_MAP, text, len, PERM_READ, name, &obj);
+	int ret = resolve_word(req, STORE_MAP, text, len, RESOLVE_READ, name, &obj);
 
 	if (ret == TEXT_COMPLETE) {
 		*id = obj->id;
@@ -181,13 +181,13 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 			  off_t off)
 {
 	enum mapdef_attr attr = open->node->attr->arg;
-	struct pending *p = open->priv;
+	struct write_buffer *p = open->priv;
 	u32 value;
 	int err;
 
 	if (!len)
 		return 0;
-	err = pending_add(p, buf, len, off, open->flags & O_APPEND, 256);
+	err = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, 256);
 	if (err)
 		return err;
 	if (attr == MAPDEF_INNER)
@@ -199,13 +199,13 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	if (err == TEXT_COMPLETE) {
 		bool line = p->buf[p->len - 1] == '\n';
 
-		err = attr_set(fs_node_place(open->node), req, attr, value);
+		err = attr_set(fs_node_base(open->node), req, attr, value);
 		if (line || err)
-			pending_drop(p, p->len);
+			write_buffer_drop(p, p->len);
 		return err ? err : (ssize_t)len;
 	}
 	if (attr == MAPDEF_INNER)
-		; /* perm_resolve() said why */
+		; /* resolve_object() said why */
 	else if (attr == MAPDEF_TYPE)
 		fs_error(req, -err, "%.*s is %s; `cat features` lists those of this build",
 			 text_first_line(p->buf, p->len), p->buf,
@@ -213,17 +213,17 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	else
 		fs_error(req, -err, "%s takes a number from 0 to %u, decimal or 0x hexadecimal",
 			 mapdef_name(attr), UINT32_MAX);
-	pending_drop(p, p->len);
+	write_buffer_drop(p, p->len);
 	return err;
 }
 
 /* A value that never became whole must not vanish without a word. */
 static int attr_flush(struct fs_open *open, struct fs_req *req)
 {
-	struct pending *p = open->priv;
+	struct write_buffer *p = open->priv;
 	u32 value;
 
-	if (pending_blank(p) || open->node->attr->arg == MAPDEF_INNER ||
+	if (write_buffer_blank(p) || open->node->attr->arg == MAPDEF_INNER ||
 	    mapdef_parse(open->node->attr->arg, p->buf, p->len, &value) == TEXT_COMPLETE)
 		return 0;
 	return fs_error(req, EINVAL, "the value is not complete");
@@ -437,14 +437,14 @@ static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 }
 
 /* Made by mkdir and not yet alive. A map whose name was dropped has lost its definition too. */
-static bool map_unborn(struct fs_node *dir)
+static bool map_is_incomplete(struct fs_node *dir)
 {
 	return !objdir_alive(dir, map_dir_kind.object) &&
 	       tree_has(fs_node_fd(dir), MAPDEF_FILE) != 0;
 }
 
-/* `rm -r` of an unborn map goes over its attributes: they go with the directory. */
-static int map_unlink_unborn(struct fs_node *dir, struct fs_req *req, u32 row)
+/* `rm -r` of an incomplete map goes over its attributes: they go with the directory. */
+static int map_unlink_incomplete(struct fs_node *dir, struct fs_req *req, u32 row)
 {
 	return 0;
 }
@@ -454,8 +454,8 @@ const struct objdir_kind map_dir_kind = {
 	.attrs = map_attrs,
 	.attr_cnt = ARRAY_SIZE(map_attrs),
 	.visible = map_visible,
-	.unlink_unborn = map_unlink_unborn,
-	.unborn = map_unborn,
+	.unlink_incomplete = map_unlink_incomplete,
+	.incomplete = map_is_incomplete,
 };
 
 static int map_dir_lookup(struct fs_node *dir, struct fs_req *req, const char *name,

@@ -187,13 +187,13 @@ static int symbols_open(struct fs_open *open, struct fs_req *req)
 
 	if (err)
 		return err;
-	open->priv = calloc(1, sizeof(struct pending));
+	open->priv = calloc(1, sizeof(struct write_buffer));
 	return open->priv ? 0 : -ENOMEM;
 }
 
 static void symbols_release(struct fs_open *open)
 {
-	pending_free(open->priv);
+	write_buffer_free(open->priv);
 	free(open->priv);
 }
 
@@ -322,7 +322,7 @@ struct reading { /* a write that waits */
 	struct worker_job work;
 	struct fs_req *req;
 	struct fs_cred cred;
-	struct pending *pending; /* of the open */
+	struct write_buffer *pending; /* of the open */
 	size_t len; /* of the write */
 	struct table new; /* map_id, uid, pid */
 };
@@ -340,7 +340,7 @@ static void reading_run(struct worker_job *work)
 		fs_error(r->req, -err, "%s", why);
 	}
 	if (err || r->pending->buf[r->pending->len - 1] == '\n')
-		pending_drop(r->pending, r->pending->len);
+		write_buffer_drop(r->pending, r->pending->len);
 	fs_finish(r->req, err ? err : (ssize_t)r->len);
 	free(r);
 }
@@ -395,7 +395,7 @@ static ssize_t symbols_set(struct fs_open *open, struct fs_req *req, size_t len,
 static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			     off_t off)
 {
-	struct pending *p = open->priv;
+	struct write_buffer *p = open->priv;
 	size_t pos = 0, n;
 	const char *word;
 	u64 pid = 0;
@@ -403,7 +403,7 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 
 	if (!len)
 		return 0;
-	ret = pending_add(p, buf, len, off, open->flags & O_APPEND, 64);
+	ret = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, 64);
 	if (ret)
 		return ret;
 	if (text_next_word(p->buf, p->len, &pos, &word, &n) && n <= 3 && !memcmp(word, "off", n))
@@ -417,7 +417,7 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 	if (ret == FS_LATER)
 		return ret;
 	if (ret < 0 || p->buf[p->len - 1] == '\n')
-		pending_drop(p, p->len);
+		write_buffer_drop(p, p->len);
 	return ret < 0 ? ret : (ssize_t)len;
 }
 

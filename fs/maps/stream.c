@@ -46,7 +46,7 @@ struct records {
 	bool taken; /* pop gives one value an open */
 	struct bpf_perf_record record; /* room for one */
 	bool perf; /* a perf_event_array, opened */
-	struct pending pending;
+	struct write_buffer pending;
 	bool held; /* push: the last line came at the end of a full buffer */
 };
 
@@ -98,7 +98,7 @@ static void records_release(struct fs_open *open)
 		bpf_perf_close(r->map);
 	bpf_map_put(r->map);
 	fs_text_free(&r->line);
-	pending_free(&r->pending);
+	write_buffer_free(&r->pending);
 	free(r->record.data);
 	free(r);
 }
@@ -137,25 +137,25 @@ static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *
 			  off_t off)
 {
 	struct records *r = open->priv;
-	struct pending *p = &r->pending;
+	struct write_buffer *p = &r->pending;
 	size_t pos = 0, n;
 	const char *line;
 	int ret;
 
-	ret = pending_add(p, buf, len, off, true, MAX_VALUE_TEXT);
+	ret = write_buffer_add(p, buf, len, off, true, MAX_VALUE_TEXT);
 	while (ret >= 0 && text_next_line(p->buf, p->len, false, &pos, &line, &n)) {
 		ret = push_line(r, req, line, n);
 		if (ret == TEXT_INCOMPLETE)
 			ret = fs_error(req, EINVAL, "a line here is one value of %u bytes",
 				       r->map->value_size);
 	}
-	pending_drop(p, ret < 0 ? p->len : pos);
-	r->held = ret >= 0 && !pending_blank(p) && pending_cut(len) &&
+	write_buffer_drop(p, ret < 0 ? p->len : pos);
+	r->held = ret >= 0 && !write_buffer_blank(p) && write_buffer_cut(len) &&
 		  text_number_size(r->map->value_size);
-	if (ret >= 0 && !pending_blank(p) && !r->held) {
+	if (ret >= 0 && !write_buffer_blank(p) && !r->held) {
 		ret = push_line(r, req, p->buf, p->len);
 		if (ret)
-			pending_drop(p, p->len);
+			write_buffer_drop(p, p->len);
 	}
 	return ret < 0 ? ret : (ssize_t)len;
 }
@@ -164,7 +164,7 @@ static int push_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct records *r = open->priv;
 
-	if (r->held || pending_blank(&r->pending))
+	if (r->held || write_buffer_blank(&r->pending))
 		return 0;
 	return fs_error(req, EINVAL, "the value is not complete: it was not pushed");
 }
@@ -274,17 +274,17 @@ static ssize_t has_write(struct fs_open *open, struct fs_req *req, const char *b
 			 off_t off)
 {
 	struct records *r = open->priv;
-	struct pending *p = &r->pending;
+	struct write_buffer *p = &r->pending;
 	char *value;
 	int ret;
 
 	if (!len)
 		return 0;
-	ret = pending_add(p, buf, len, off, true, MAX_VALUE_TEXT);
+	ret = write_buffer_add(p, buf, len, off, true, MAX_VALUE_TEXT);
 	if (ret)
 		return ret;
-	if (pending_blank(p)) {
-		pending_drop(p, p->len);
+	if (write_buffer_blank(p)) {
+		write_buffer_drop(p, p->len);
 		return (ssize_t)len;
 	}
 	value = calloc(1, r->map->value_size);
@@ -300,7 +300,7 @@ static ssize_t has_write(struct fs_open *open, struct fs_req *req, const char *b
 		return (ssize_t)len;
 	}
 	free(value);
-	pending_drop(p, p->len);
+	write_buffer_drop(p, p->len);
 	return ret ? ret : (ssize_t)len;
 }
 

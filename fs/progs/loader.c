@@ -8,7 +8,7 @@
 #include "fs/progs/loader.h"
 #include "fs/store/map_owner.h"
 #include "fs/tree/kinds.h"
-#include "fs/limits/limits.h"
+#include "fs/lib/limits.h"
 #include "fs/maps/definition.h"
 #include "fs/lib/caller.h"
 #include "fs/store/publish.h"

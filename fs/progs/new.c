@@ -58,7 +58,7 @@ void newprog_owner(struct fs_node *node, const struct fs_cred *cred)
 		return;
 	owner->uid = cred->uid;
 	owner->gid = cred->gid;
-	owner->may_load = !fstatat(fs_node_fd(fs_node_place(node)), "", &st, AT_EMPTY_PATH) &&
+	owner->may_load = !fstatat(fs_node_fd(fs_node_base(node)), "", &st, AT_EMPTY_PATH) &&
 			  !perm_check(cred, &st, W_OK | X_OK);
 }
 
@@ -71,7 +71,7 @@ static int new_getattr(struct fs_node *node, struct stat *st)
 {
 	const struct looker *owner = node->priv;
 
-	if (fstatat(fs_node_fd(fs_node_place(node)), "", st, AT_EMPTY_PATH) < 0)
+	if (fstatat(fs_node_fd(fs_node_base(node)), "", st, AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (owner) {
 		st->st_mode = S_IFREG | (owner->may_load ? 0200 : 0);

@@ -234,7 +234,7 @@ static void run_release(struct fs_open *open)
 	struct pace pace;
 
 	if (run->has_input) {
-		watch_born(&watch, &req, NULL); /* the server may end */
+		watch_add(&watch, &req, NULL); /* the server may end */
 		pace_begin(&pace, PACE_RUN, RUN_CLOSED_NS, &req.cancel);
 		run->closed = &pace;
 		run_start(open, &req);

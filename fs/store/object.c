@@ -10,7 +10,7 @@
  */
 #include "fs/store/object.h"
 #include "fs/tree/kinds.h"
-#include "fs/limits/limits.h"
+#include "fs/lib/limits.h"
 #include "fs/fuse/passthrough.h"
 #include "fs/store/state_tree.h"
 #include "object/image.h"
@@ -319,7 +319,7 @@ int store_by_ino(u64 ino, struct store_object **out)
 
 int store_of_node(struct fs_node *node, struct store_object **out)
 {
-	struct fs_node *place = fs_node_place(node);
+	struct fs_node *place = fs_node_base(node);
 	const char *name = place->ops == &prog_dir_ops	? "prog"
 			   : place->ops == &map_dir_ops ? "map"
 							: NULL;

@@ -4,7 +4,7 @@
  * Every access is by *at() calls from a descriptor, one component at a time, without following symlinks.
  */
 #include "fs/store/state_tree.h"
-#include "fs/limits/limits.h"
+#include "fs/lib/limits.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -34,7 +34,7 @@ extern const struct fs_node_ops trace_pipe_ops;
  * whole directories (cp -r, grep -r) goes by links: so that ends, and takes no value that somebody else waits for.
  */
 extern const struct fs_node_ops waiting_link_ops;
-/* lib/error_log.c: M/log */
+/* log.c: M/log */
 extern const struct fs_node_ops log_ops;
 
 /* The node of an object's file, found as `name` in `dir`. */

@@ -1,7 +1,7 @@
 /*
  * object_dir.c - see tree/object_dir.h
  *
- * States of such a directory: alive (the object's link is there), unborn (only maps: a definition is being
+ * States of such a directory: alive (the object's link is there), incomplete (only maps: a definition is being
  * written), dropped (neither: what is left of an rm -r).
  */
 #include "fs/tree/object_dir.h"
@@ -13,12 +13,12 @@
 
 bool objdir_alive(struct fs_node *dir, const char *object)
 {
-	return tree_has(fs_node_fd(fs_node_place(dir)), object) != 0;
+	return tree_has(fs_node_fd(fs_node_base(dir)), object) != 0;
 }
 
 static bool is_dropped(const struct objdir_kind *kind, struct fs_node *dir)
 {
-	return !objdir_alive(dir, kind->object) && !(kind->unborn && kind->unborn(dir));
+	return !objdir_alive(dir, kind->object) && !(kind->incomplete && kind->incomplete(dir));
 }
 
 static bool row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32 row, bool alive)
@@ -30,7 +30,7 @@ static bool row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32
 static int visible_row(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
 		       u32 *row)
 {
-	int alive = tree_has(fs_node_fd(fs_node_place(dir)), kind->object);
+	int alive = tree_has(fs_node_fd(fs_node_base(dir)), kind->object);
 
 	if (alive < 0)
 		return alive;
@@ -139,8 +139,8 @@ int objdir_unlink(const struct objdir_kind *kind, struct fs_node *dir, struct fs
 	err = find_row(kind, name, &row);
 	if (err || is_dropped(kind, dir))
 		return err;
-	if (!objdir_alive(dir, kind->object) && kind->unlink_unborn)
-		return kind->unlink_unborn(dir, req, row);
+	if (!objdir_alive(dir, kind->object) && kind->unlink_incomplete)
+		return kind->unlink_incomplete(dir, req, row);
 	return fs_error(
 		req, EPERM,
 		"this file shows the object and goes with it: rm -r the directory, or rm %s",

@@ -15,12 +15,12 @@ struct objdir_kind {
 	const char *object; /* "prog", "map" */
 	const struct fs_attr *attrs;
 	u32 attr_cnt;
-	/* Is this row there now? NULL: always. (An unborn map has only its attributes.) */
+	/* Is this row there now? NULL: always. (An incomplete map has only its attributes.) */
 	bool (*visible)(struct fs_node *dir, u32 row, bool alive);
-	/* Unlinking a row of a directory that has no object and never had (an unborn map). NULL: -EPERM. */
-	int (*unlink_unborn)(struct fs_node *dir, struct fs_req *req, u32 row);
+	/* Unlinking a row of a directory that has no object and never had (an incomplete map). NULL: -EPERM. */
+	int (*unlink_incomplete)(struct fs_node *dir, struct fs_req *req, u32 row);
 	/* Has it no object yet, as opposed to no more? NULL: never. */
-	bool (*unborn)(struct fs_node *dir);
+	bool (*incomplete)(struct fs_node *dir);
 	/* The name was dropped (tree_wrlock held); obj is still referenced. */
 	void (*dropped)(struct store_object *obj);
 };

@@ -9,7 +9,7 @@
 #include "fs/ioctl/commands.h"
 #include "fs/tree/kinds.h"
 #include "fs/maps/value_memory.h"
-#include "fs/lib/caller.h"
+#include "fs/store/resolve.h"
 #include "fs/tree/pins.h"
 #include "fs/maps/stream.h"
 #include "fs/maps/ring_memory.h"
@@ -169,7 +169,7 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 	tree_wrlock();
 	err = store_by_ino(node->ino, &obj);
 	if (!err) {
-		err = perm_may_link(
+		err = resolve_may_link(
 			req, obj); /* the kernel asks only where fs.protected_hardlinks says so */
 		if (!err)
 			err = store_link(obj, fs_node_fd(dir), name);
@@ -192,7 +192,7 @@ static int object_at(int dirfd, const char *name, struct store_object **out)
 	return 0;
 }
 
-static void object_told(struct store_object *obj)
+static void object_names_changed(struct store_object *obj)
 {
 	if (!obj)
 		return;
@@ -211,7 +211,7 @@ int user_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
 	err = object_at(fs_node_fd(dir), name, &obj);
 	if (!err)
 		err = tree_unlink(fs_node_fd(dir), name);
-	object_told(obj);
+	object_names_changed(obj);
 	tree_unlock();
 	return err;
 }
@@ -251,7 +251,7 @@ int user_rename(struct fs_node *dir, struct fs_req *req, const char *name, struc
 	err = object_at(fs_node_fd(newdir), newname, &target);
 	if (!err)
 		err = tree_rename(dir, name, newdir, newname, flags);
-	object_told(target);
+	object_names_changed(target);
 	tree_unlock();
 	return err;
 }

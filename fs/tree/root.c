@@ -5,7 +5,7 @@
 #include "fs/ioctl/ioctl.h"
 #include "fs/events/events.h"
 #include "fs/tree/kinds.h"
-#include "fs/limits/files.h"
+#include "fs/tree/limit_files.h"
 #include "fs/lib/metrics.h"
 #include "fs/tree/pins.h"
 #include "fs/store/state_tree.h"

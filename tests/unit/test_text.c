@@ -133,26 +133,26 @@ static void lines_and_words(void **state)
 
 static void pending_writes(void **state)
 {
-	struct pending p = {0};
+	struct write_buffer p = {0};
 
-	assert_int_equal(pending_add(&p, "ab", 2, 0, false, 8), 0);
-	assert_int_equal(pending_add(&p, "cd", 2, 2, false, 8), 0);
+	assert_int_equal(write_buffer_add(&p, "ab", 2, 0, false, 8), 0);
+	assert_int_equal(write_buffer_add(&p, "cd", 2, 2, false, 8), 0);
 	assert_int_equal(p.len, 4);
-	assert_int_equal(pending_add(&p, "x", 1, 7, false, 8), -EINVAL); /* a gap */
-	assert_int_equal(pending_add(&p, "x", 1, 2, false, 8), -EINVAL); /* back */
-	assert_int_equal(pending_add(&p, "12345", 5, 4, false, 8), -EFBIG);
-	pending_drop(&p, 3);
+	assert_int_equal(write_buffer_add(&p, "x", 1, 7, false, 8), -EINVAL); /* a gap */
+	assert_int_equal(write_buffer_add(&p, "x", 1, 2, false, 8), -EINVAL); /* back */
+	assert_int_equal(write_buffer_add(&p, "12345", 5, 4, false, 8), -EFBIG);
+	write_buffer_drop(&p, 3);
 	assert_memory_equal(p.buf, "d", 1);
-	assert_int_equal(pending_add(&p, "e", 1, 4, false, 8), 0);
+	assert_int_equal(write_buffer_add(&p, "e", 1, 4, false, 8), 0);
 	assert_int_equal(p.len, 2);
-	assert_int_equal(pending_add(&p, "z", 1, 0, false, 8), 0); /* begins anew */
+	assert_int_equal(write_buffer_add(&p, "z", 1, 0, false, 8), 0); /* begins anew */
 	assert_int_equal(p.len, 1);
-	assert_false(pending_blank(&p));
-	assert_int_equal(pending_add(&p, "y", 1, 99, true, 8), 0); /* O_APPEND: no offset */
+	assert_false(write_buffer_blank(&p));
+	assert_int_equal(write_buffer_add(&p, "y", 1, 99, true, 8), 0); /* O_APPEND: no offset */
 	assert_int_equal(p.len, 2);
-	pending_drop(&p, 2);
-	assert_true(pending_blank(&p));
-	pending_free(&p);
+	write_buffer_drop(&p, 2);
+	assert_true(write_buffer_blank(&p));
+	write_buffer_free(&p);
 }
 
 int main(void)

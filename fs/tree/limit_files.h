@@ -1,8 +1,8 @@
 /*
- * files.h - M/limits, and the limits that an earlier server was told
+ * limit_files.h - M/limits, and the limits that an earlier server was told
  */
-#ifndef UBPFFS_FS_LIMITS_FILES_H
-#define UBPFFS_FS_LIMITS_FILES_H
+#ifndef UBPFFS_FS_TREE_LIMIT_FILES_H
+#define UBPFFS_FS_TREE_LIMIT_FILES_H
 
 #include "fs/fuse/node.h"
 

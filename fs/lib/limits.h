@@ -10,10 +10,10 @@
  *      nothing away: it only refuses what comes next.
  *   B. What was charged and uncharged leaves `used` as it was, also where the charge was refused or the limit changed
  *      in between.
- * The files in M/limits are limits/files.c's. Tests: tests/unit/test_limits.c.
+ * The files in M/limits are tree/limit_files.c's. Tests: tests/unit/test_limits.c.
  */
-#ifndef UBPFFS_FS_LIMITS_LIMITS_H
-#define UBPFFS_FS_LIMITS_LIMITS_H
+#ifndef UBPFFS_FS_LIB_LIMITS_H
+#define UBPFFS_FS_LIB_LIMITS_H
 
 #include <sys/types.h>
 #include "core/types.h"

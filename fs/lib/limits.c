@@ -3,7 +3,7 @@
  *
  * Users are never taken out of the table, so whoever has found one needs no reference.
  */
-#include "fs/limits/limits.h"
+#include "fs/lib/limits.h"
 
 #include <stdio.h>
 #include <sys/resource.h>

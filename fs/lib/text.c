@@ -1,7 +1,8 @@
 /*
- * buffer.c - struct fs_text: text that grows
+ * text.c - see text.h
  */
-#include "fs/fuse/node.h"
+#include "fs/lib/text.h"
+#include "core/types.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /*
- * files.c - M/limits: what users may hold, as files that root sets
+ * limit_files.c - M/limits: what users may hold, as files that root sets
  *
  *	limits/usage          the caller's own: what is used, and the limit
  *	limits/default/NAME   what counts for who has no limit of his own
@@ -11,9 +11,9 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include "fs/limits/files.h"
+#include "fs/tree/limit_files.h"
 #include "fs/tree/kinds.h"
-#include "fs/limits/limits.h"
+#include "fs/lib/limits.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/tree/pins.h"
 #include "fs/lib/value_text.h"
@@ -52,7 +52,7 @@ static uid_t who_of(struct fs_node *node)
 {
 	uid_t uid;
 
-	parse_who(fs_node_place(node)->name, &uid);
+	parse_who(fs_node_base(node)->name, &uid);
 	return uid;
 }
 
@@ -216,13 +216,13 @@ static int limit_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 
 static int limit_open(struct fs_open *open, struct fs_req *req)
 {
-	open->priv = calloc(1, sizeof(struct pending));
+	open->priv = calloc(1, sizeof(struct write_buffer));
 	return open->priv ? 0 : -ENOMEM;
 }
 
 static void limit_release(struct fs_open *open)
 {
-	pending_free(open->priv);
+	write_buffer_free(open->priv);
 	free(open->priv);
 }
 
@@ -238,7 +238,7 @@ static int limit_set(struct fs_node *node, bool unsets, u64 limit)
 	else
 		err = set(uid, what, limit);
 	if (!err)
-		err = save(fs_node_fd(fs_node_place(node)), uid);
+		err = save(fs_node_fd(fs_node_base(node)), uid);
 	tree_unlock();
 	return err;
 }
@@ -255,7 +255,7 @@ static bool is_word(const char *text, size_t len, const char *word)
 static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			   off_t off)
 {
-	struct pending *p = open->priv;
+	struct write_buffer *p = open->priv;
 	bool none, unsets, line;
 	u64 limit = LIMIT_NONE;
 	int ret;
@@ -264,7 +264,7 @@ static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char 
 		return 0;
 	if (!is_admin(req))
 		return fs_error(req, EPERM, "limits are set by root and by who runs the server");
-	ret = pending_add(p, buf, len, off, open->flags & O_APPEND, 64);
+	ret = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, 64);
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';
@@ -279,7 +279,7 @@ static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char 
 	else
 		fs_error(req, -ret, "a limit is a number, none, or default");
 	if (line || ret)
-		pending_drop(p, p->len);
+		write_buffer_drop(p, p->len);
 	return ret ? ret : (ssize_t)len;
 }
 

@@ -1,0 +1,20 @@
+/*
+ * error_log.h - each user's last errors, which M/log shows
+ *
+ * A ring of lines for each uid. Bounded twice: lines a uid, and uids (the one that failed longest ago is
+ * forgotten first). One mutex; nothing is taken under it.
+ */
+#ifndef UBPFFS_FS_LIB_ERROR_LOG_H
+#define UBPFFS_FS_LIB_ERROR_LOG_H
+
+#include <sys/types.h>
+#include "fs/lib/text.h"
+
+/* `path` in the mount, `op` that failed with `err`, and why. */
+void error_log_add(uid_t uid, const char *path, const char *op, int err, const char *why);
+void error_log_print(uid_t uid, struct fs_text *out);
+
+/* What happens to the server itself: a line on stderr, and in the log of the server's user. */
+void fs_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

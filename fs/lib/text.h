@@ -1,0 +1,21 @@
+/*
+ * text.h - text that grows
+ */
+#ifndef UBPFFS_FS_LIB_TEXT_H
+#define UBPFFS_FS_LIB_TEXT_H
+
+#include <stddef.h>
+
+/* A buffer that a text file's read fills; grows, never fails quietly (err is kept). */
+struct fs_text {
+	char *buf;
+	size_t len, cap;
+	int err;
+};
+
+void fs_text_free(struct fs_text *text);
+void fs_text_printf(struct fs_text *text, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void fs_text_append(struct fs_text *text, const void *data, size_t len);
+
+#endif
