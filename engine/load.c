@@ -10,6 +10,8 @@
 #include "fault.h"
 #include "jit/jit.h"
 #include "load.h"
+#include "rewrite/rewrite.h"
+#include "verifier/report/report.h"
 #include "verifier/verifier.h"
 
 /* ---- one program */

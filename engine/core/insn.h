@@ -34,6 +34,10 @@
 #define OPF_LD64     2 /* src of LD_IMM64: a pseudo class, BPF_PSEUDO_* */
 #define OPF_CALLKIND 3 /* src of CALL: 0 helper, BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL */
 
+/* The calling convention, a bit a register. */
+#define CALLER_SAVED 0x3f /* R0 to R5 */
+#define CALL_ARGS    0x3e /* R1 to R5 */
+
 enum bpf_op_format {
 	BPF_FMT_ALU, /* dst op= src|imm */
 	BPF_FMT_MOVSX, /* dst = (sN)src */

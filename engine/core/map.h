@@ -257,6 +257,12 @@ bool bpf_map_mmap_sealed(const struct bpf_map *map);
 int bpf_map_mmap_fd(struct bpf_map *map);
 void bpf_map_mmap_drop(struct bpf_map *map);
 
+/* Does each value hold a struct bpf_spin_lock? (map may be NULL) */
+static inline bool map_has_spin_lock(const struct bpf_map *map)
+{
+	return map && map->spin_lock_off >= 0;
+}
+
 /* BPF_F_LOCK where values have a lock, else 0: for who wants whole values if they can be had. */
 static inline u64 bpf_map_lock_flag(const struct bpf_map *map)
 {

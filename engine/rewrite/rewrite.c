@@ -17,7 +17,7 @@
 #include "core/callback.h"
 #include "core/insn.h"
 #include "core/reg.h"
-#include "verifier/verifier.h"
+#include "rewrite/rewrite.h"
 
 #define EXPAND_MAX 32 /* the longest replacement of one instruction */
 

@@ -2,20 +2,34 @@
  * verifier.c - bpf_check(): is this program safe to run?
  *
  * In this order:
- *  1. subprog.c finds the functions; opcodes.c looks at every instruction by itself: it must be of
- *     the table, and references to maps are resolved.
- *  2. cfg.c checks that every instruction is reached and that control stays inside, and finds live
- *     registers.
- *  3. walk.c walks all paths from the first instruction with what is known of each register and
- *     each stack slot. Where two paths meet, the second ends if the first covers it (prune.c).
- *     Global functions are walked by themselves after that (global.c says what of).
- *  4. subprog.c adds up the stack of every chain of calls.
+ *  1. flow/: subprog.c finds the functions; opcodes.c looks at every instruction by itself: it must
+ *     be of the table, and references to maps are resolved; cfg.c checks that every instruction is
+ *     reached and that control stays inside; live.c finds live registers.
+ *  2. walk/: walk.c walks all paths from the first instruction with what is known of each register
+ *     and each stack slot (state/); checks/ says what each instruction may do and what it makes of
+ *     them. Where two paths meet, the second ends if the first covers it (prune.c). Global functions
+ *     are walked by themselves after that (checks/global.c says what of).
+ *  3. flow/subprog.c adds up the stack of every chain of calls.
  *
  * The program is refused at the first path on which something cannot be proved. Like a loader with
  * all capabilities on Linux, a program may hold, compare and store pointers as numbers, and may
  * read stack that it has not written.
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/global.h"
+#include "verifier/flow/cfg.h"
+#include "verifier/flow/live.h"
+#include "verifier/flow/opcodes.h"
+#include "verifier/flow/subprog.h"
+#include "verifier/state/path.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/program.h"
+#include "verifier/state/regs.h"
+#include "verifier/verifier.h"
+#include "verifier/walk/loop.h"
+#include "verifier/walk/observer.h"
+#include "verifier/walk/prune.h"
+#include "verifier/walk/walk.h"
 
 /* ---- where walks begin */
 
@@ -196,12 +210,4 @@ int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile b
 	print_verification_stats(env);
 	free_env(env);
 	return err;
-}
-
-void bpf_verdict_free(struct bpf_verdict *verdict)
-{
-	free(verdict->aux);
-	free(verdict->subprogs);
-	free(verdict->reason);
-	memset(verdict, 0, sizeof(*verdict));
 }

@@ -1,30 +1,10 @@
 /*
- * verifier.h - the verifier's door: bpf_check() and bpf_rewrite()
- *
- * Only load.c calls these. Inside, state.h has the structures.
+ * verifier.h - the verifier's door: bpf_check(); only load.c calls it
  */
 #ifndef UBPFFS_VERIFIER_VERIFIER_H
 #define UBPFFS_VERIFIER_VERIFIER_H
 
-#include "core/prog.h"
-
-/* What the walk leaves behind for the rewriter; freed by bpf_verdict_free(). */
-struct bpf_verdict {
-	struct bpf_insn_aux_data *aux; /* one an original instruction */
-	struct bpf_subprog_info *subprogs; /* start: original instructions */
-	u32 subprog_cnt;
-	u32 insn_processed;
-	u64 work; /* units, see work.c */
-	bool changes_pkt_data;
-	bool wants_build_ids;
-	struct bpf_map *cgroup_storage[MAX_BPF_CGROUP_STORAGE_TYPE];
-	bool zero_stack; /* some path reads stack bytes that nothing was stored to */
-
-	/* For the report when it was rejected. */
-	int err;
-	int err_insn; /* original index, -1: no instruction in particular */
-	char *reason; /* one sentence: the log's last message; owned */
-};
+#include "core/verdict.h"
 
 /*
  * bpf_check - decide whether the program is safe
@@ -37,23 +17,5 @@ struct bpf_verdict {
  */
 int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile bool *cancel,
 	      struct bpf_verdict *out);
-void bpf_verdict_free(struct bpf_verdict *verdict);
-
-/*
- * bpf_rewrite - turn the verified instructions into the executable form
- *
- * Fills prog->insnsi, len, orig_idx and subprogs: map addresses, converted context accesses, helper
- * distances, inlined array lookups, tail calls; unreachable instructions are removed. 0 or -ENOMEM, -E2BIG.
- */
-int bpf_rewrite(struct bpf_prog *prog, const struct bpf_verdict *verdict);
-
-/*
- * bpf_report - the block that a person reads first
- *
- * What was verified, the verdict and its reason in a sentence, the instruction (disassembled) and its source
- * line from BTF, or for an accepted program its size and cost. Ends with a newline.
- */
-void bpf_report(const struct bpf_prog *prog, const struct bpf_verdict *verdict,
-		struct bpf_log *out);
 
 #endif

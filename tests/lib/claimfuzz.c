@@ -11,6 +11,7 @@
 #include "tests/lib/funcinfo.h"
 #include "tests/lib/progen.h"
 #include "tests/lib/shadow.h"
+#include "verifier/verifier.h"
 
 #define RUNS	6
 #define MAPS	(PROGEN_AIM_OUTER + PROGEN_AIM_OUTERS)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include "tests/lib/shadow_run.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/report/reg_text.h"
 
 #define MAX_NODES  40000
 #define ARENA_SIZE (96u << 20)

@@ -28,7 +28,7 @@
 #ifndef UBPFFS_TESTS_CLAIMS_H
 #define UBPFFS_TESTS_CLAIMS_H
 
-#include "verifier/state/env.h"
+#include "verifier/walk/observer.h"
 
 struct run;
 struct claims_node;

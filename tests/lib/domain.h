@@ -8,7 +8,10 @@
 #ifndef UBPFFS_TESTS_DOMAIN_H
 #define UBPFFS_TESTS_DOMAIN_H
 
-#include "verifier/domain/reg_state.h"
+#include "verifier/domain/alu.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/domain/jump.h"
+#include "verifier/report/reg_text.h"
 
 struct rng {
 	u64 state;

@@ -12,7 +12,9 @@
 #include "core/reg.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
-#include "verifier/state/env.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/state/regs.h"
+#include "verifier/verifier.h"
 
 #define R0  BPF_REG_0
 #define R1  BPF_REG_1

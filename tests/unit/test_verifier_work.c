@@ -11,7 +11,8 @@
 #include <bpf/btf.h>
 #include "tests/lib/funcinfo.h"
 #include "uapi/bpf_insn.h"
-#include "verifier/state/env.h"
+#include "verifier/state/work.h"
+#include "verifier/verifier.h"
 
 #define SMALL 4000
 #define LARGE (4 * SMALL)

@@ -16,6 +16,7 @@
 #include "tests/lib/domain.h"
 #include "tests/lib/shadow.h"
 #include "uapi/bpf_insn.h"
+#include "verifier/verifier.h"
 
 #define R0 BPF_REG_0
 #define R1 BPF_REG_1

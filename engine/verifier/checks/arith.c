@@ -5,7 +5,14 @@
  * offset. All other arithmetic with pointers is refused, or makes a scalar of which nothing is
  * known.
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/arith.h"
+#include "verifier/domain/alu.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/report/reg_text.h"
+#include "verifier/state/path.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/regs.h"
 
 static const char *const alu_string[16] = {
 	[BPF_ADD >> 4] = "+=",	  [BPF_SUB >> 4] = "-=",     [BPF_MUL >> 4] = "*=",

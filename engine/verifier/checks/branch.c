@@ -6,7 +6,18 @@
  * in all its copies; a comparison of a packet pointer with data_end proves how many bytes lie
  * before it.
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/branch.h"
+#include "verifier/checks/lock.h"
+#include "verifier/checks/reference.h"
+#include "verifier/domain/alu.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/domain/jump.h"
+#include "verifier/state/path.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/regs.h"
+
+#define MAX_PACKET_OFF 0xffff
 
 /* ---- linked registers */
 

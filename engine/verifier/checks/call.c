@@ -5,7 +5,17 @@
  * A call continues in the callee with a new frame; its exit continues after the call. A function is
  * so walked once for each call, with what is known there.
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/call.h"
+#include "verifier/checks/callback.h"
+#include "verifier/checks/global.h"
+#include "verifier/checks/reference.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/report/reg_text.h"
+#include "verifier/state/path.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/program.h"
+#include "verifier/state/regs.h"
 
 int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx)
 {

@@ -13,7 +13,16 @@
  * time never comes to rest, and one that gives back what its caller holds is refused the second time.
  */
 #include <bpf/btf.h>
-#include "verifier/state/env.h"
+#include "verifier/checks/call_meta.h"
+#include "verifier/checks/callback.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/state/compare.h"
+#include "verifier/state/path.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/program.h"
+#include "verifier/state/regs.h"
+#include "verifier/state/work.h"
 
 static u32 linkage_of(const struct bpf_prog *prog, u32 start)
 {
@@ -225,8 +234,7 @@ int widen_callback_scalars(struct bpf_verifier_env *env, int insn_idx)
 	}
 	if (!st)
 		return 0;
-	env->idmap_cnt = 0;
-	env->tmp_id_gen = env->id_gen;
+	begin_compare(env);
 	charge(env, state_units(cur));
 	for (int f = (int)cur->curframe; f >= 0; f--)
 		widen_frame(env, st->frame[f], cur->frame[f]);

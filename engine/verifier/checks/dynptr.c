@@ -9,7 +9,10 @@
  * bpf_dynptr_data() gives a slice: memory of a known size that carries the dynptr's number (dynptr_id) and its
  * reference. When the dynptr is destroyed or given back, its slices in all registers and slots become numbers.
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/dynptr.h"
+#include "verifier/checks/reference.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/state/print.h"
 
 static bool dynptr_type_refcounted(enum bpf_dynptr_type type)
 {

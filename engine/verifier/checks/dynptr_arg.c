@@ -3,7 +3,13 @@
  *
  * A global function gets a pointer to a dynptr of its caller as CONST_PTR_TO_DYNPTR: it may use it, and nothing else.
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/call_meta.h"
+#include "verifier/checks/dynptr.h"
+#include "verifier/checks/dynptr_arg.h"
+#include "verifier/checks/mem.h"
+#include "verifier/report/reg_text.h"
+#include "verifier/state/marks.h"
+#include "verifier/state/print.h"
 
 static enum bpf_dynptr_type arg_to_dynptr_type(u32 arg_type)
 {

@@ -8,7 +8,16 @@
  * call, like static ones.
  */
 #include <bpf/btf.h>
-#include "verifier/state/env.h"
+#include "verifier/checks/dynptr.h"
+#include "verifier/checks/dynptr_arg.h"
+#include "verifier/checks/global.h"
+#include "verifier/checks/lock.h"
+#include "verifier/checks/mem.h"
+#include "verifier/report/reg_text.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/program.h"
+#include "verifier/state/regs.h"
 
 static const struct btf_type *skip_modifiers(const struct btf *btf, u32 id, u32 *real)
 {

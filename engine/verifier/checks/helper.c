@@ -5,15 +5,22 @@
  * for as many bytes as the helper may touch. After the call R1 to R5 are gone, and R0 is what the
  * prototype returns.
  */
-#include "verifier/state/env.h"
-
-int get_helper_proto(struct bpf_verifier_env *env, int func_id, const struct bpf_func_proto **proto)
-{
-	if (func_id <= 0 || (func_id >= BPF_FUNC_MAX && !env->prog->classic_len))
-		return -ERANGE;
-	*proto = env->ops->get_func_proto(func_id, env->prog);
-	return *proto ? 0 : -EINVAL;
-}
+#include "verifier/checks/call_meta.h"
+#include "verifier/checks/callback.h"
+#include "verifier/checks/dynptr.h"
+#include "verifier/checks/dynptr_arg.h"
+#include "verifier/checks/helper.h"
+#include "verifier/checks/lock.h"
+#include "verifier/checks/mem.h"
+#include "verifier/checks/reference.h"
+#include "verifier/checks/stack.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/flow/constkey.h"
+#include "verifier/report/reg_text.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/program.h"
+#include "verifier/state/regs.h"
 
 /* ---- kinds of registers that an argument may be */
 
@@ -454,17 +461,6 @@ static void note_build_ids(struct bpf_verifier_env *env, int func_id,
 	else if (func_id == BPF_FUNC_get_stack)
 		env->out->wants_build_ids |= (flags->var_off.value | flags->var_off.mask) &
 					     BPF_F_USER_BUILD_ID;
-}
-
-/* ---- the result */
-
-void clear_all_pkt_pointers(struct bpf_verifier_env *env)
-{
-	struct bpf_verifier_state *st = env->cur_state;
-
-	for_each_reg_in_state(st, reg,
-			      if (type_is_pkt_pointer(reg->type) || reg->type == PTR_TO_PACKET_END)
-				      __mark_reg_unknown(reg));
 }
 
 static void refine_retval(struct bpf_reg_state *r0, int func_id,

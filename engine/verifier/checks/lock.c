@@ -6,49 +6,14 @@
  * keeps when it is found not to be NULL, so two lookups of the same element are two locks here. One lock may be
  * held at a time, and while it is, nothing is called but functions of the program.
  */
-#include "verifier/state/env.h"
-
-bool map_has_spin_lock(const struct bpf_map *map)
-{
-	return map && map->spin_lock_off >= 0;
-}
+#include "verifier/checks/lock.h"
+#include "verifier/checks/reference.h"
+#include "verifier/state/print.h"
+#include "verifier/state/program.h"
 
 bool reg_may_point_to_spin_lock(const struct bpf_reg_state *reg)
 {
 	return base_type(reg->type) == PTR_TO_MAP_VALUE && map_has_spin_lock(reg->map_ptr);
-}
-
-static struct bpf_reference_state *active_lock(struct bpf_verifier_state *st)
-{
-	for (u32 i = 0; i < st->ref_cnt; i++)
-		if (st->refs[i].lock_map)
-			return &st->refs[i];
-	return NULL;
-}
-
-int check_no_lock(struct bpf_verifier_env *env, const char *what)
-{
-	if (!active_lock(env->cur_state))
-		return 0;
-	verbose(env, "%s cannot be used inside bpf_spin_lock-ed region\n", what);
-	return -EINVAL;
-}
-
-/* A map that the program names: programs of some types cannot have locks, for they may interrupt a holder. */
-int check_map_lock_use(struct bpf_verifier_env *env, const struct bpf_map *map)
-{
-	const char *kind = NULL;
-
-	if (!map_has_spin_lock(map))
-		return 0;
-	if (env->prog->type == BPF_PROG_TYPE_SOCKET_FILTER)
-		kind = "socket filter";
-	else if (env->prog->type == BPF_PROG_TYPE_PERF_EVENT)
-		kind = "tracing";
-	if (!kind)
-		return 0;
-	verbose(env, "%s progs cannot use bpf_spin_lock yet\n", kind);
-	return -EINVAL;
 }
 
 /* May the bytes [off, off + size) behind a pointer into a value be read or written? */

@@ -4,7 +4,15 @@
  * A pointer is a base, a fixed offset and a variable offset with bounds. An access is allowed if it
  * lies in the object for the smallest and for the largest variable offset.
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/call_meta.h"
+#include "verifier/checks/lock.h"
+#include "verifier/checks/mem.h"
+#include "verifier/checks/stack.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/report/reg_text.h"
+#include "verifier/state/print.h"
+#include "verifier/state/program.h"
+#include "verifier/state/regs.h"
 
 static int check_generic_ptr_alignment(struct bpf_verifier_env *env,
 				       const struct bpf_reg_state *reg, const char *desc, int off,
@@ -129,23 +137,6 @@ static int check_mem_region_access(struct bpf_verifier_env *env, u32 regno, int 
 	if (err)
 		verbose(env, "R%d max value is outside of the allowed memory range\n", regno);
 	return err;
-}
-
-/*
- * The program was given the map by who may only read it: through every one of its references, or (an inner map) through
- * every map that it may come from. What else it can do by a map is then refused as writing is.
- */
-bool map_is_lent_rdonly(const struct bpf_verifier_env *env, const struct bpf_map *map)
-{
-	const struct bpf_prog *prog = env->prog;
-
-	if (!prog->used_maps_rdonly)
-		return false;
-	for (u32 i = 0; i < prog->used_map_cnt; i++)
-		if ((prog->used_maps[i] == map || prog->used_maps[i]->inner_map_meta == map) &&
-		    !prog->used_maps_rdonly[i])
-			return false;
-	return true;
 }
 
 static int check_map_access_type(struct bpf_verifier_env *env, u32 regno, int off, int size,

@@ -5,7 +5,9 @@
  * number (ref_obj_id). It must be released, on every path, before the program ends. After the release all
  * copies are numbers that nobody knows.
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/reference.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/state/print.h"
 
 int acquire_reference(struct bpf_verifier_env *env, int insn_idx)
 {
@@ -41,6 +43,22 @@ int release_reference(struct bpf_verifier_env *env, u32 id)
 		return -EINVAL;
 	for_each_reg_in_state(st, reg, if (reg->ref_obj_id == id) __mark_reg_unknown(reg));
 	return 0;
+}
+
+struct bpf_reference_state *active_lock(struct bpf_verifier_state *st)
+{
+	for (u32 i = 0; i < st->ref_cnt; i++)
+		if (st->refs[i].lock_map)
+			return &st->refs[i];
+	return NULL;
+}
+
+int check_no_lock(struct bpf_verifier_env *env, const char *what)
+{
+	if (!active_lock(env->cur_state))
+		return 0;
+	verbose(env, "%s cannot be used inside bpf_spin_lock-ed region\n", what);
+	return -EINVAL;
 }
 
 /* May the program end here, or leave by `what`? */

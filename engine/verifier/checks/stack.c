@@ -11,7 +11,15 @@
  * lies in that memory is nobody's business, so such a program is marked zero_stack and its frames
  * start as zeros.
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/call_meta.h"
+#include "verifier/checks/dynptr.h"
+#include "verifier/checks/stack.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/state/marks.h"
+#include "verifier/state/path.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/regs.h"
 
 static u32 spi_of(int off)
 {

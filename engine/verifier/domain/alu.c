@@ -13,7 +13,8 @@
  *   B. What is not tracked (division, modulo, shifts by an unknown amount) becomes unknown.
  * Pure functions; any thread. Tests: tests/unit/test_alu.c.
  */
-#include "verifier/domain/reg_state.h"
+#include "verifier/domain/alu.h"
+#include "verifier/domain/bounds.h"
 
 typedef __int128 s128;
 typedef unsigned __int128 u128;

@@ -13,7 +13,7 @@
  * When no value is inside all views, a range may end up empty; reg_bounds_sane() tells.
  * Pure functions of a register; any thread. Tests: tests/unit/test_bounds.c.
  */
-#include "verifier/domain/reg_state.h"
+#include "verifier/domain/bounds.h"
 
 /* ---- setting */
 

@@ -13,7 +13,8 @@
  * A way that no pair can go may leave registers that are not reg_bounds_sane(); the caller drops
  * it. Pure functions; any thread. Tests: tests/unit/test_jump.c.
  */
-#include "verifier/domain/reg_state.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/domain/jump.h"
 
 /* JSET's opposite, "no common bit", has no opcode: BPF_JSET and a bit that conditions leave 0. */
 #define COND_JCLR (BPF_JSET | 0x08)

@@ -5,12 +5,9 @@
  * refused: the compiler would have removed it. It marks the places where states are compared
  * (targets of branches, instructions after a call), and those that may be reached otherwise than
  * from the instruction before.
- *
- * compute_live_registers() then finds for each instruction the registers that are read after it
- * before they are written: the least solution of the usual equations, per function. A state is
- * compared by live registers only.
  */
-#include "verifier/state/env.h"
+#include "verifier/flow/cfg.h"
+#include "verifier/state/print.h"
 
 enum {
 	UNSEEN = 0,
@@ -31,8 +28,7 @@ static bool is_branch_class(const struct bpf_insn *insn)
 	return BPF_CLASS(insn->code) == BPF_JMP || BPF_CLASS(insn->code) == BPF_JMP32;
 }
 
-/* The edges out of t in the order in which they are walked; how many there are. */
-static u32 successors(const struct bpf_verifier_env *env, u32 t, s64 *to, bool with_calls)
+u32 insn_successors(const struct bpf_verifier_env *env, u32 t, s64 *to, bool with_calls)
 {
 	const struct bpf_insn *insn = &env->insns[t];
 	s64 next = t + (bpf_insn_is_imm64(insn) ? 2 : 1);
@@ -112,7 +108,7 @@ static int walk_step(struct cfg_walk *w)
 	u32 t = w->stack[w->depth - 1], cnt, i;
 	s64 to[2];
 
-	cnt = successors(env, t, to, true);
+	cnt = insn_successors(env, t, to, true);
 	for (i = 0; i < cnt; i++) {
 		if (to[i] >= 0 && to[i] < env->insn_cnt)
 			continue;
@@ -170,214 +166,4 @@ int check_cfg(struct bpf_verifier_env *env)
 			return err;
 	}
 	return check_reached(env, state);
-}
-
-/* ---- live registers */
-
-static u16 bit(u32 reg)
-{
-	return reg < BPF_REG_FP ? 1u << reg : 0;
-}
-
-static u32 helper_arg_mask(struct bpf_verifier_env *env, const struct bpf_insn *insn)
-{
-	const struct bpf_func_proto *proto;
-	u32 n = 0;
-
-	if (insn->src_reg || get_helper_proto(env, insn->imm, &proto) || !proto->func)
-		return CALL_ARGS;
-	while (n < 5 && proto->arg_type[n] != ARG_DONTCARE)
-		n++;
-	return ((1u << n) - 1) << 1;
-}
-
-#define ALL_REGS 0x3ff
-
-static void use_def_of_atomic(const struct bpf_insn *insn, u16 *use, u16 *def)
-{
-	*use = bit(insn->dst_reg) | bit(insn->src_reg);
-	if (insn->imm == BPF_CMPXCHG) {
-		*use |= bit(BPF_REG_0);
-		*def = bit(BPF_REG_0);
-	} else if (insn->imm & BPF_FETCH) {
-		*def = bit(insn->src_reg);
-	}
-}
-
-static void use_def_of_jump(struct bpf_verifier_env *env, const struct bpf_insn *insn, u16 *use,
-			    u16 *def)
-{
-	switch (BPF_OP(insn->code)) {
-	case BPF_EXIT:
-		*use = bit(BPF_REG_0);
-		break;
-	case BPF_CALL:
-		*use = helper_arg_mask(env, insn);
-		*def = CALLER_SAVED;
-		break;
-	case BPF_JA:
-		break;
-	default:
-		*use = bit(insn->dst_reg);
-		if (BPF_SRC(insn->code) == BPF_X)
-			*use |= bit(insn->src_reg);
-	}
-}
-
-static void use_def(struct bpf_verifier_env *env, const struct bpf_insn *insn, u16 *use, u16 *def)
-{
-	u16 dst = bit(insn->dst_reg), src = bit(insn->src_reg);
-
-	*use = *def = 0;
-	switch (BPF_CLASS(insn->code)) {
-	case BPF_LD:
-		if (BPF_MODE(insn->code) == BPF_IMM) {
-			*def = dst;
-			break;
-		}
-		*use = ALL_REGS; /* rare, and what fails leaves the function */
-		break;
-	case BPF_LDX:
-		*use = src;
-		*def = dst;
-		break;
-	case BPF_ST:
-		*use = dst;
-		break;
-	case BPF_STX:
-		if (BPF_MODE(insn->code) == BPF_ATOMIC)
-			use_def_of_atomic(insn, use, def);
-		else
-			*use = dst | src;
-		break;
-	case BPF_ALU:
-	case BPF_ALU64:
-		*def = dst;
-		if (BPF_OP(insn->code) != BPF_MOV)
-			*use = dst;
-		if (BPF_OP(insn->code) != BPF_END && BPF_SRC(insn->code) == BPF_X)
-			*use |= src;
-		break;
-	default:
-		use_def_of_jump(env, insn, use, def);
-	}
-}
-
-/*
- * The work that is left: instructions whose successors changed. An instruction changes at most once
- * a register, so that the work is linear in the program, whatever its loops.
- */
-struct live_walk {
-	struct bpf_verifier_env *env;
-	u16 *use, *def;
-	u32 *pred_at; /* predecessors of i are pred[pred_at[i]] to pred[pred_at[i + 1] - 1] */
-	u32 *pred;
-	u32 *stack;
-	u8 *on_stack;
-	u32 depth;
-};
-
-static void free_live_walk(struct live_walk *w)
-{
-	free(w->use);
-	free(w->pred_at);
-	free(w->on_stack);
-}
-
-static int alloc_live_walk(struct live_walk *w, struct bpf_verifier_env *env)
-{
-	size_t cnt = env->insn_cnt;
-
-	memset(w, 0, sizeof(*w));
-	w->env = env;
-	w->use = calloc(cnt, 2 * sizeof(u16));
-	w->pred_at = calloc(4 * cnt + 2, sizeof(u32)); /* each has two edges at most */
-	w->on_stack = calloc(cnt, 1);
-	if (!w->use || !w->pred_at || !w->on_stack) {
-		free_live_walk(w);
-		return -ENOMEM;
-	}
-	w->def = w->use + cnt;
-	w->pred = w->pred_at + cnt + 2;
-	w->stack = w->pred + 2 * cnt;
-	return 0;
-}
-
-static u32 successors_of(struct bpf_verifier_env *env, u32 i, s64 *to)
-{
-	if (!env->insns[i].code) /* second half of LD_IMM64 */
-		return 0;
-	return successors(env, i, to, false);
-}
-
-/* Counts at pred_at[i + 2], sums them up, and fills; pred_at[i + 1] is then the end of i. */
-static void find_predecessors(struct live_walk *w)
-{
-	u32 cnt = w->env->insn_cnt, i, j, n;
-	s64 to[2];
-
-	for (i = 0; i < cnt; i++) {
-		n = successors_of(w->env, i, to);
-		for (j = 0; j < n; j++)
-			w->pred_at[to[j] + 2]++;
-	}
-	for (i = 2; i <= cnt + 1; i++)
-		w->pred_at[i] += w->pred_at[i - 1];
-	for (i = 0; i < cnt; i++) {
-		n = successors_of(w->env, i, to);
-		for (j = 0; j < n; j++)
-			w->pred[w->pred_at[to[j] + 1]++] = i;
-	}
-}
-
-static void push_live(struct live_walk *w, u32 i)
-{
-	if (w->on_stack[i])
-		return;
-	w->on_stack[i] = 1;
-	w->stack[w->depth++] = i;
-}
-
-static void update_live(struct live_walk *w, u32 i)
-{
-	struct bpf_insn_flow *flow = w->env->flow;
-	u16 out = 0, in;
-	s64 to[2];
-	u32 n = successors_of(w->env, i, to);
-
-	for (u32 j = 0; j < n; j++)
-		out |= flow[to[j]].live_regs;
-	in = (out & ~w->def[i]) | w->use[i];
-	if (in == flow[i].live_regs)
-		return;
-	flow[i].live_regs = in;
-	for (u32 j = w->pred_at[i]; j < w->pred_at[i + 1]; j++)
-		push_live(w, w->pred[j]);
-}
-
-/* After check_cfg(): every edge stays inside of the program. */
-int compute_live_registers(struct bpf_verifier_env *env)
-{
-	struct live_walk w;
-	int err = alloc_live_walk(&w, env);
-
-	if (err)
-		return err;
-	for (u32 i = 0; i < env->insn_cnt; i++) {
-		if (!env->insns[i].code)
-			continue;
-		use_def(env, &env->insns[i], &w.use[i], &w.def[i]);
-		push_live(&w, i);
-	}
-	find_predecessors(&w);
-	while (w.depth) {
-		u32 i = w.stack[--w.depth];
-
-		w.on_stack[i] = 0;
-		update_live(&w, i);
-	}
-	free_live_walk(&w);
-	if (env->log_level & BPF_LOG_LEVEL2)
-		print_live_regs(env);
-	return 0;
 }

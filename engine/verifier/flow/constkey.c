@@ -13,6 +13,7 @@
  * call to the store and to the constant, as far as control can only have come from the instruction
  * before. What it finds is true of every execution; it serves the rewriter, not the verdict.
  */
+#include "verifier/flow/constkey.h"
 #include "verifier/state/env.h"
 
 static u32 store_size(const struct bpf_insn *insn)

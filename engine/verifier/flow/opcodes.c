@@ -1,7 +1,8 @@
 /*
  * opcodes.c - each instruction by itself: is it one of the table, and which map does it refer to?
  */
-#include "verifier/state/env.h"
+#include "verifier/flow/opcodes.h"
+#include "verifier/state/print.h"
 
 static int check_map_value_ref(struct bpf_verifier_env *env, const struct bpf_map *map, u32 off)
 {
@@ -41,6 +42,23 @@ static int note_cgroup_storage(struct bpf_verifier_env *env, struct bpf_map *map
 	}
 	env->out->cgroup_storage[type] = map;
 	return 0;
+}
+
+/* A map that the program names: programs of some types cannot have locks, for they may interrupt a holder. */
+static int check_map_lock_use(struct bpf_verifier_env *env, const struct bpf_map *map)
+{
+	const char *kind = NULL;
+
+	if (!map_has_spin_lock(map))
+		return 0;
+	if (env->prog->type == BPF_PROG_TYPE_SOCKET_FILTER)
+		kind = "socket filter";
+	else if (env->prog->type == BPF_PROG_TYPE_PERF_EVENT)
+		kind = "tracing";
+	if (!kind)
+		return 0;
+	verbose(env, "%s progs cannot use bpf_spin_lock yet\n", kind);
+	return -EINVAL;
 }
 
 static int resolve_imm64(struct bpf_verifier_env *env, u32 i)

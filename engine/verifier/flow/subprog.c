@@ -5,27 +5,13 @@
  * goes. Jumps stay inside of their function, and nothing falls from one into the next.
  */
 #include <bpf/btf.h>
-#include "verifier/state/env.h"
+#include "verifier/flow/cfg.h"
+#include "verifier/flow/subprog.h"
+#include "verifier/state/print.h"
+#include "verifier/state/program.h"
 
 #define STACK_ALIGN    16 /* a frame of native code */
-#define MAX_DEPTH_WORK (64u << 20) /* instructions looked at over all chains of calls */
-
-int find_subprog(const struct bpf_verifier_env *env, int off)
-{
-	u32 lo = 0, hi = env->subprog_cnt;
-
-	while (lo < hi) {
-		u32 mid = (lo + hi) / 2;
-
-		if ((int)env->subprogs[mid].start == off)
-			return mid;
-		if ((int)env->subprogs[mid].start < off)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return -ENOENT;
-}
+#define MAX_DEPTH_WORK (64u << 20)
 
 static void name_subprogs(struct bpf_verifier_env *env)
 {

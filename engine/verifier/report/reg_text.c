@@ -8,7 +8,8 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include "verifier/domain/reg_state.h"
+#include "core/map.h"
+#include "verifier/report/reg_text.h"
 
 static const char *const type_names[__BPF_REG_TYPE_MAX] = {
 	[NOT_INIT] = "?",

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include "core/btf.h"
 #include "core/disasm.h"
-#include "verifier/verifier.h"
+#include "verifier/report/report.h"
 
 /* The line that instruction `insn` of the original program came from; NULL without line info. */
 static const struct bpf_line_info *find_line(const struct bpf_prog *prog, u32 insn)

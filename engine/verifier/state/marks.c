@@ -2,7 +2,9 @@
  * marks.c - what mattered, told to the checkpoints that the path came by: stack slots that were read, scalars that had
  * to be known exactly
  */
-#include "verifier/state/env.h"
+#include "verifier/state/marks.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
 
 bool mark_stack_read(struct bpf_verifier_state *st, u32 frameno, u32 spi)
 {

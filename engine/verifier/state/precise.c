@@ -12,12 +12,10 @@
  * walk cannot tell where a value came from, all scalars of all ancestors are marked.
  */
 #include <stdio.h>
-#include "verifier/state/env.h"
-
-void bt_reset(struct backtrack_state *bt)
-{
-	memset(bt, 0, sizeof(*bt));
-}
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/program.h"
+#include "verifier/state/work.h"
 
 static bool bt_is_reg_set(const struct backtrack_state *bt, u32 reg)
 {

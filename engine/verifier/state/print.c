@@ -6,7 +6,9 @@
  * its own line.
  */
 #include <stdio.h>
-#include "verifier/state/env.h"
+#include "core/disasm.h"
+#include "verifier/report/reg_text.h"
+#include "verifier/state/print.h"
 
 #define LOG_ALIGNMENT	  40 /* the column where the state after an instruction starts, */
 #define LOG_MIN_ALIGNMENT 8 /* or a multiple of this behind a long one */

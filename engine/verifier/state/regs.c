@@ -1,7 +1,10 @@
 /*
  * regs.c - registers as wholes: reading and writing one, making it zero or unknown, its identity
  */
-#include "verifier/state/env.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/report/reg_text.h"
+#include "verifier/state/print.h"
+#include "verifier/state/regs.h"
 
 void mark_reg_known_zero(struct bpf_reg_state *regs, u32 regno)
 {
@@ -138,4 +141,15 @@ int check_ptr_off_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *
 		return -EACCES;
 	}
 	return 0;
+}
+
+/* ---- the result */
+
+void clear_all_pkt_pointers(struct bpf_verifier_env *env)
+{
+	struct bpf_verifier_state *st = env->cur_state;
+
+	for_each_reg_in_state(st, reg,
+			      if (type_is_pkt_pointer(reg->type) || reg->type == PTR_TO_PACKET_END)
+				      __mark_reg_unknown(reg));
 }

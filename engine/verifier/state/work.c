@@ -11,7 +11,8 @@
  * charge() counts; check_work() stands in every loop whose turns a program decides, and ends the
  * check when it is too much, or when it is cancelled.
  */
-#include "verifier/state/env.h"
+#include "verifier/state/print.h"
+#include "verifier/state/work.h"
 
 #define WORK_STEP 4096 /* units from one look at the limit to the next */
 

@@ -15,7 +15,25 @@
  *
  * While a visit is not finished its members are kept: backedges need them as ancestors.
  */
-#include "verifier/state/env.h"
+#include "verifier/state/marks.h"
+#include "verifier/state/path.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/work.h"
+#include "verifier/walk/loop.h"
+
+/*
+ * A loop that was closed by a state like an earlier one of its own path (loop.c), and the states that closed it.
+ */
+struct bpf_backedge {
+	struct bpf_verifier_state st;
+	struct bpf_verifier_state *equal_state;
+	struct bpf_backedge *next;
+};
+struct bpf_loop_visit {
+	struct bpf_verifier_state *entry; /* NULL: finished */
+	u32 merged_into; /* a larger loop; 0: none */
+	struct bpf_backedge *backedges;
+};
 
 #define MAX_ROUNDS 64 /* after these every scalar counts as precise */
 

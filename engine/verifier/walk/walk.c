@@ -1,7 +1,25 @@
 /*
  * walk.c - all paths, instruction by instruction
  */
-#include "verifier/state/env.h"
+#include "verifier/checks/arith.h"
+#include "verifier/checks/branch.h"
+#include "verifier/checks/call.h"
+#include "verifier/checks/callback.h"
+#include "verifier/checks/helper.h"
+#include "verifier/checks/lock.h"
+#include "verifier/checks/mem.h"
+#include "verifier/checks/reference.h"
+#include "verifier/domain/bounds.h"
+#include "verifier/flow/cfg.h"
+#include "verifier/state/path.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/regs.h"
+#include "verifier/state/work.h"
+#include "verifier/walk/loop.h"
+#include "verifier/walk/observer.h"
+#include "verifier/walk/prune.h"
+#include "verifier/walk/walk.h"
 
 /* ---- single instructions */
 

@@ -1,11 +1,15 @@
 /*
- * state.c - verifier states as memory: made, copied, dropped; the stack of branches that wait
+ * path.c - verifier states as memory: made, copied, dropped; the stack of branches that wait
  *
  * A state owns its frames, a frame its stack slots. Only slots below `nslots` exist; the rest of
  * the stack is untouched. All of it is counted in env->mem, which has a limit: what is verified
  * comes from outside.
  */
-#include "verifier/state/env.h"
+#include "verifier/state/path.h"
+#include "verifier/state/precise.h"
+#include "verifier/state/print.h"
+#include "verifier/state/regs.h"
+#include "verifier/state/work.h"
 
 static void *env_realloc(struct bpf_verifier_env *env, void *p, size_t old, size_t size)
 {

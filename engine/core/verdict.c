@@ -1,0 +1,12 @@
+/*
+ * verdict.c - see verdict.h
+ */
+#include "core/verdict.h"
+
+void bpf_verdict_free(struct bpf_verdict *verdict)
+{
+	free(verdict->aux);
+	free(verdict->subprogs);
+	free(verdict->reason);
+	memset(verdict, 0, sizeof(*verdict));
+}
