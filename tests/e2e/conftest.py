@@ -8,6 +8,7 @@ UBPFFS_BUILD names the build directory (default: build). Every wait is bounded. 
 stderr, or a line with an error word that the test did not announce by m.expect(regex), fails the test.
 """
 import atexit
+import contextlib
 import ctypes
 import glob
 import os
@@ -354,8 +355,8 @@ def m(cold):
     return cold.start()
 
 
-@pytest.fixture
-def dev_fuse():
+@contextlib.contextmanager
+def open_dev_fuse():
     """/dev/fuse open to everybody, as udev makes it; some containers have it for root only."""
     mode = os.stat("/dev/fuse").st_mode & 0o777
     try:
@@ -366,6 +367,12 @@ def dev_fuse():
     yield
     if mode != 0o666:
         os.chmod("/dev/fuse", mode)
+
+
+@pytest.fixture
+def dev_fuse():
+    with open_dev_fuse():
+        yield
 
 
 @pytest.fixture

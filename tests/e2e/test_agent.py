@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, USERS, WAIT, as_user, needs_root, wait_for
+from conftest import open_dev_fuse, BUILD, USERS, WAIT, as_user, needs_root, wait_for
 from test_events import UDP, make, pcap, read_pcap, stats, wait_count, wait_state, write_pcap
 
 HOSTILE = os.path.join(BUILD, "tests", "e2e", "hostile_fuse")
@@ -51,14 +51,14 @@ def hostile(m, *requests, user=None):
     os.mkdir(where)
     if user is not None:
         os.chown(where, user, user)
-    with open(said_to, "w") as f:
+    with open(said_to, "w") as f, open_dev_fuse():
         p = subprocess.Popen([HOSTILE, where, *requests], stdout=f, **as_user(user))
+        wait_for(lambda: os.stat(said_to).st_size or p.poll() is not None, "the hostile mount")
 
     def unanswered():
         with open(said_to) as f:
             return f.read().split()
     try:
-        wait_for(lambda: unanswered() or p.poll() is not None, "the hostile mount")
         if p.poll() is not None:
             pytest.skip("no FUSE mounts for this user")
         yield os.path.join(where, "f"), unanswered
