@@ -88,7 +88,7 @@ TEST_BPF	:= $(wildcard tests/progs/*.bpf.c)
 # The smaller configuration is a choice of files. It needs no library, and its tests no privilege but
 # those that compare with the running kernel.
 ifeq ($(CONFIG_BPF_SYSCALL),n)
-ENGINE_SRCS	:= $(addprefix engine/core/,insn.c disasm.c func.c interp.c log.c) engine/prog_type/skb.c \
+ENGINE_SRCS	:= $(addprefix engine/core/,insn.c disasm.c func.c interp.c log.c) $(addprefix engine/prog_type/,skb.c classic_helpers.c poff.c) \
 		   engine/ubpffs_filter.c $(wildcard engine/classic/*.c engine/alone/*.c)
 ENGINE_CFLAGS	:= -Iengine/alone/include
 ENGINE_LIBS	:=

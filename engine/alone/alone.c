@@ -10,6 +10,7 @@
 #include <sched.h>
 #include "classic/classic.h"
 #include "core/run.h"
+#include "prog_type/classic_helpers.h"
 
 /* ---- running: no slots, no readers */
 

@@ -103,10 +103,6 @@ void cgroup_bpf_items_free(struct cgroup_bpf_item *items, u32 nr);
 int cgroup_bpf_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, void *ctx,
 		   bool *congested);
 
-/* A test run (core/run.h) of what is effective: retval is cgroup_bpf_run()'s. `repeat` is ignored. */
-int cgroup_bpf_test_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type,
-			struct bpf_test_run *run);
-
 struct cgroup_stats { /* packets that went through cgroup_bpf_run(), by attach type */
 	u64 allowed[MAX_CGROUP_BPF_ATTACH_TYPE], dropped[MAX_CGROUP_BPF_ATTACH_TYPE];
 };

@@ -21,7 +21,6 @@
 #define SKF_AD_VLAN_TPID 60
 #endif
 
-struct bpf_skb;
 struct bpf_prog;
 
 /* Converted instructions that one classic instruction may become, and those in front of all. */
@@ -50,13 +49,6 @@ int bpf_convert_filter(const struct sock_filter *filter, u32 flen, struct bpf_in
 
 /* The ancillary load of this instruction: its SKF_AD_* number, or -1 for another instruction. */
 int bpf_anc_number(const struct sock_filter *insn);
-
-/* ---- helpers.c, poff.c: what only converted programs call; ids are in core/func.h */
-
-/* The prototype for one of these ids, NULL for any other. */
-const struct bpf_func_proto *bpf_classic_func_proto(enum bpf_func_id id);
-/* Offset of the payload behind the transport header, from data. 0: not a packet that we know. */
-u32 bpf_skb_get_poff(const struct bpf_skb *skb);
 
 /* ---- text.c */
 

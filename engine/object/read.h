@@ -1,7 +1,7 @@
 /*
  * read.h - what the files of the object reader share while one object is read
  *
- * bpf_object_read() (object.c) goes through the object in this order; each step finds what the ones before it
+ * bpf_object_read() (read.c) goes through the object in this order; each step finds what the ones before it
  * left in the reader:
  *   1. elf.c       sections, symbols and relocations, each checked against the file's bounds and copied
  *   2. btf.c       .BTF: checked, data sections given their sizes and offsets, parsed

@@ -4,7 +4,7 @@
  * Reads the packet by LD_ABS, LD_IND and skb_load_bytes, never directly; the result is how many
  * bytes to keep.
  */
-#include "classic/classic.h"
+#include "prog_type/classic_helpers.h"
 #include "prog_type/skb.h"
 
 static const struct bpf_func_proto *const protos[] = {

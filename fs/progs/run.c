@@ -14,6 +14,7 @@
 #include "fs/store/object.h"
 #include "fs/fuse/cancel.h"
 #include "core/run.h"
+#include "prog_type/cgroup_test_run.h"
 
 #include <stdio.h>
 

@@ -11,6 +11,7 @@
 #include "core/cgroup_storage.h"
 #include "load.h"
 #include "map/map.h"
+#include "prog_type/cgroup_test_run.h"
 #include "tests/lib/object.h"
 
 #define MULTI BPF_F_ALLOW_MULTI

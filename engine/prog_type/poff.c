@@ -12,7 +12,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <netinet/in.h>
-#include "classic/classic.h"
+#include "prog_type/classic_helpers.h"
 #include "prog_type/skb.h"
 
 #define MAX_HEADERS 15 /* so many encapsulations and extension headers are looked through */

@@ -1,10 +1,10 @@
 /*
- * helpers.c - what ancillary loads need beyond the fields of a packet
+ * classic_helpers.c - what ancillary loads need beyond the fields of a packet
  *
  * Only converted classic filters may call these (socket_filter.c asks whether a program is one).
  */
 #include <linux/netlink.h>
-#include "classic/classic.h"
+#include "prog_type/classic_helpers.h"
 #include "prog_type/skb.h"
 
 #define PTR(r) ((void *)(uintptr_t)(r))

@@ -1,5 +1,5 @@
 /*
- * object.c - reads an object: the steps of read.h, one after the other
+ * read.c - reads an object: the steps of read.h, one after the other
  */
 #include "object/read.h"
 
