@@ -8,7 +8,7 @@
 #include "fs/cgroups/cgroups.h"
 #include "fs/events/events.h"
 #include "fs/fuse/fuse.h"
-#include "fs/tree/kinds.h"
+#include "fs/tree/root.h"
 #include "fs/tree/limit_files.h"
 #include "fs/lib/limits.h"
 #include "fs/mount.h"
@@ -16,6 +16,7 @@
 #include "fs/enforce/enforce.h"
 #include "fs/fuse/pace.h"
 #include "fs/fuse/passthrough.h"
+#include "fs/store/object.h"
 #include "fs/store/state_tree.h"
 #include "fs/fuse/cancel.h"
 
@@ -253,13 +254,6 @@ static int serve(struct fuse_session *se)
 	return err < 0 ? 1 : 0; /* a signal ends it in order, too */
 }
 
-static int root_node(void)
-{
-	struct fs_node *root;
-
-	return fs_node_root(&root_ops, &root); /* kept for ever */
-}
-
 static int run_mounted(struct fuse_session *se, const char *mountpoint)
 {
 	int ret = 1;
@@ -337,7 +331,7 @@ static int run_server(struct fuse_session *se, const struct options *options,
 	if (!err)
 		err = tree_charge();
 	if (!err)
-		err = root_node();
+		err = root_start();
 	if (err) {
 		fprintf(stderr, "ubpffs: %s: the state cannot be read: %s\n", options->state,
 			strerror(-err));

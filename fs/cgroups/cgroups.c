@@ -11,9 +11,7 @@
 #include "fs/cgroups/attachments.h"
 #include "fs/cgroups/lookup.h"
 #include "fs/cgroups/cgroups.h"
-#include "fs/tree/kinds.h"
-#include "fs/tree/pins.h"
-#include "fs/progs/run.h"
+#include "fs/dirs/user_dir.h"
 #include "fs/enforce/enforce.h"
 #include "fs/store/state_tree.h"
 

@@ -11,6 +11,7 @@
 #include "fs/store/resolve.h"
 #include "fs/enforce/enforce.h"
 #include "fs/lib/value_text.h"
+#include "fs/progs/run.h"
 #include "fs/store/state_tree.h"
 
 /* ---- attaching */
@@ -366,4 +367,27 @@ const struct fs_node_ops cgroup_stats_ops = {
 	.name = "cgroup stats",
 	.type = S_IFREG,
 	.show = stats_show,
+};
+
+/* ---- ingress.run, egress.run */
+
+static int cgroup_run_open(struct fs_open *open, struct fs_req *req)
+{
+	struct cgroup *cgrp;
+	int err = cgroup_of_node(open->node, &cgrp);
+
+	return err ? err : run_open_cgroup(open, cgrp, open->node->attr->arg);
+}
+
+const struct fs_node_ops cgroup_run_ops = {
+	.name = "cgroup run",
+	.type = S_IFREG,
+	.slow = true,
+	.is_long = run_is_long,
+	.fresh = true,
+	.open = cgroup_run_open,
+	.read = run_read,
+	.write = run_write,
+	.flush = run_flush,
+	.release = run_release,
 };

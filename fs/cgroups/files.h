@@ -7,6 +7,6 @@
 #include "fs/fuse/node.h"
 
 extern const struct fs_node_ops cgroup_attach_ops, cgroup_effective_ops, cgroup_procs_ops;
-extern const struct fs_node_ops cgroup_stats_ops;
+extern const struct fs_node_ops cgroup_stats_ops, cgroup_run_ops;
 
 #endif

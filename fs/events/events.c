@@ -9,8 +9,8 @@
 #include "fs/events/files.h"
 #include "fs/events/running.h"
 #include "fs/events/events.h"
-#include "fs/tree/kinds.h"
-#include "fs/tree/pins.h"
+#include "fs/dirs/user_dir.h"
+#include "fs/dirs/object_dir.h"
 #include "fs/store/state_tree.h"
 
 /* ---- a source's directory */

@@ -154,6 +154,8 @@ struct fs_node_ops {
 	enum limit (*is_long)(struct fs_open *open, enum job_what what, unsigned int cmd);
 	u32 (*poll)(struct fs_open *open); /* POLLIN, ... that are ready now */
 
+	/* directories that show an object: the name of its file there ("prog"), whose bits their other files have */
+	const char *object;
 	/* directories of the user's own: a name that is the filesystem's and never the user's; or NULL */
 	bool (*reserved)(const char *name);
 	/* directories; *out comes with one reference (fs_node_put()) */

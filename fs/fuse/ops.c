@@ -6,7 +6,7 @@
  * (default_permissions) against the attributes given here.
  */
 #include "fs/fuse/fuse.h"
-#include "fs/tree/kinds.h"
+#include "fs/store/object.h"
 #include "fs/lib/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/store/state_tree.h"
@@ -32,9 +32,7 @@ static int attr_stat(struct fs_node *node, struct stat *st)
 {
 	struct fs_node *place = fs_node_base(node), *row = node;
 	bool dir = node->ops->type == S_IFDIR;
-	const char *object = place->ops == &prog_dir_ops  ? "prog"
-			     : place->ops == &map_dir_ops ? "map"
-							  : NULL;
+	const char *object = place->ops->object;
 	mode_t bits;
 
 	while (!row->attr && !row->in_tree)

@@ -11,6 +11,7 @@
 #include "core/map.h"
 #include "fs/fuse/node.h"
 
+#define MAP_LINK    "map" /* the map's file in its directory */
 #define MAPDEF_FILE ".def" /* empty when nothing is set yet */
 
 enum mapdef_attr {

@@ -9,7 +9,6 @@
 #include "core/run.h"
 #include "fs/maps/entries.h"
 #include "fs/maps/json.h"
-#include "fs/tree/kinds.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/object.h"
 #include "fs/lib/value_text.h"

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include "core/run.h"
 #include "fs/maps/entries.h"
-#include "fs/tree/kinds.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/resolve.h"
 #include "fs/store/object.h"

@@ -9,7 +9,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include "fs/maps/entries.h"
-#include "fs/tree/kinds.h"
+#include "fs/dirs/object_dir.h"
+#include "fs/dirs/user_dir.h"
+#include "fs/maps/maps.h"
 #include "fs/maps/definition.h"
 #include "fs/maps/value_memory.h"
 #include "fs/lib/write_buffer.h"
@@ -17,7 +19,6 @@
 #include "fs/maps/stream.h"
 #include "fs/maps/ring_memory.h"
 #include "map/arena.h"
-#include "fs/tree/pins.h"
 #include "fs/store/object.h"
 #include "fs/maps/stack_symbols.h"
 #include "fs/lib/value_text.h"
@@ -113,7 +114,7 @@ static int born(struct fs_node *dir, struct fs_req *req, const struct bpf_map_sp
 	err = store_map_create(spec, &req->cred, st.st_mode & 0666, map);
 	if (err)
 		return err;
-	return store_link(store_of_map(*map), fs_node_fd(dir), map_dir_kind.object);
+	return store_link(store_of_map(*map), fs_node_fd(dir), MAP_LINK);
 }
 
 static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr attr, u32 value)
@@ -124,7 +125,7 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 	int err;
 
 	tree_wrlock();
-	err = tree_has(fs_node_fd(dir), map_dir_kind.object);
+	err = tree_has(fs_node_fd(dir), MAP_LINK);
 	err = err > 0 ? -EBUSY : err ? err : mapdef_read(fs_node_fd(dir), &def);
 	if (!err) {
 		def.set[attr] = true;
@@ -135,7 +136,7 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 		}
 		if (!err) {
 			err = mapdef_write(fs_node_fd(dir), &def);
-			if (err && map && !unlinkat(fs_node_fd(dir), map_dir_kind.object, 0))
+			if (err && map && !unlinkat(fs_node_fd(dir), MAP_LINK, 0))
 				store_names_changed(store_of_map(map));
 		}
 	}
@@ -337,7 +338,7 @@ static u32 type_of_dir(struct fs_node *dir, bool alive)
 	if (!alive)
 		return mapdef_read(fs_node_fd(dir), &def) ? BPF_MAP_TYPE_ARRAY_OF_MAPS
 							  : def.value[MAPDEF_TYPE];
-	if (!fstatat(fs_node_fd(dir), map_dir_kind.object, &st, AT_SYMLINK_NOFOLLOW) &&
+	if (!fstatat(fs_node_fd(dir), MAP_LINK, &st, AT_SYMLINK_NOFOLLOW) &&
 	    !store_by_ino(st.st_ino, &obj)) {
 		if (obj->kind == STORE_MAP && obj->map)
 			type = obj->map->map_type;
@@ -439,8 +440,7 @@ static bool map_visible(struct fs_node *dir, u32 row, bool alive)
 /* Made by mkdir and not yet alive. A map whose name was dropped has lost its definition too. */
 static bool map_is_incomplete(struct fs_node *dir)
 {
-	return !objdir_alive(dir, map_dir_kind.object) &&
-	       tree_has(fs_node_fd(dir), MAPDEF_FILE) != 0;
+	return !objdir_alive(dir, MAP_LINK) && tree_has(fs_node_fd(dir), MAPDEF_FILE) != 0;
 }
 
 /* `rm -r` of an incomplete map goes over its attributes: they go with the directory. */
@@ -449,8 +449,8 @@ static int map_unlink_incomplete(struct fs_node *dir, struct fs_req *req, u32 ro
 	return 0;
 }
 
-const struct objdir_kind map_dir_kind = {
-	.object = "map",
+static const struct objdir_kind map_dir_kind = {
+	.object = MAP_LINK,
 	.attrs = map_attrs,
 	.attr_cnt = ARRAY_SIZE(map_attrs),
 	.visible = map_visible,
@@ -480,9 +480,10 @@ static int map_dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *na
 	return objdir_rmdir_child(&map_dir_kind, dir, req, name);
 }
 
-const struct fs_node_ops map_dir_ops = {
+static const struct fs_node_ops map_dir_ops = {
 	.name = "map",
 	.type = S_IFDIR,
+	.object = MAP_LINK,
 	.lookup = map_dir_lookup,
 	.readdir = map_dir_readdir,
 	.unlink = map_dir_unlink,

@@ -33,7 +33,7 @@ static void map_notified(struct bpf_map *map)
 	fs_wake(&records_waitq);
 }
 
-void records_watch(struct fs_open *open)
+void stream_watch(struct fs_open *open)
 {
 	open->waitq = &records_waitq;
 	__atomic_store_n(&bpf_map_notify, map_notified, __ATOMIC_RELEASE);
@@ -63,7 +63,7 @@ static int records_open(struct fs_open *open, struct fs_req *req)
 		return err;
 	}
 	open->priv = r;
-	records_watch(open);
+	stream_watch(open);
 	return 0;
 }
 

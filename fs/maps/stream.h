@@ -13,6 +13,6 @@ extern const struct fs_node_ops has_ops; /* bloom_filter */
 extern const struct fs_node_ops records_ops; /* ringbuf, perf_event_array */
 
 /* Reads and polls of this open wait for values and records. */
-void records_watch(struct fs_open *open);
+void stream_watch(struct fs_open *open);
 
 #endif

@@ -7,7 +7,6 @@
  */
 #include "fs/progs/loader.h"
 #include "fs/store/map_owner.h"
-#include "fs/tree/kinds.h"
 #include "fs/lib/limits.h"
 #include "fs/maps/definition.h"
 #include "fs/lib/caller.h"

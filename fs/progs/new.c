@@ -1,12 +1,12 @@
 /*
- * new.c - M/progs/new: bytes in, programs and maps out; M/progs/log: how the caller's last load went
+ * new.c - M/progs/new: bytes in, programs and maps out
  *
  * One object a open. The bytes may come in any number of writes, in order or at offsets; the write after which the
  * object is complete loads it (on a worker) and carries the verdict, which every later write on this open
  * repeats. An object is an ELF file or the text of tcpdump -ddd: the first byte tells. What follows
  * an accepted object is padding. The last close discards what is incomplete.
  */
-#include "fs/tree/kinds.h"
+#include "fs/progs/new.h"
 #include "fs/progs/loader.h"
 #include "fs/lib/metrics.h"
 #include "fs/lib/caller.h"
@@ -39,10 +39,10 @@ struct newprog {
 };
 
 /*
- * The file is its looker's: a fresh node belongs to who looked it up, so that cp -p may set what it likes (without
+ * The file belongs to who asked for it: a fresh node is of who looked it up, so that cp -p may set what it likes (without
  * effect). It can be written by who may make names in progs/.
  */
-struct looker {
+struct new_owner {
 	uid_t uid;
 	gid_t gid;
 	bool may_load; /* its groups are known only now */
@@ -50,7 +50,7 @@ struct looker {
 
 void newprog_owner(struct fs_node *node, const struct fs_cred *cred)
 {
-	struct looker *owner = malloc(sizeof(*owner));
+	struct new_owner *owner = malloc(sizeof(*owner));
 	struct stat st;
 
 	node->priv = owner;
@@ -69,7 +69,7 @@ static void new_free(struct fs_node *node)
 
 static int new_getattr(struct fs_node *node, struct stat *st)
 {
-	const struct looker *owner = node->priv;
+	const struct new_owner *owner = node->priv;
 
 	if (fstatat(fs_node_fd(fs_node_base(node)), "", st, AT_EMPTY_PATH) < 0)
 		return -errno;
@@ -324,16 +324,4 @@ const struct fs_node_ops newprog_ops = {
 	.write = new_write,
 	.flush = new_flush,
 	.release = new_release,
-};
-
-static int progslog_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
-{
-	report_get(REPORT_LOAD, req->cred.uid, out);
-	return 0;
-}
-
-const struct fs_node_ops progslog_ops = {
-	.name = "load log",
-	.type = S_IFREG,
-	.show = progslog_show,
 };

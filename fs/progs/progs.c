@@ -3,9 +3,12 @@
  *
  * `run` is in run.c, writing objects in progs/new.c.
  */
-#include "fs/tree/kinds.h"
+#include "fs/progs/progs.h"
+#include "fs/dirs/object_dir.h"
+#include "fs/dirs/user_dir.h"
+#include "fs/progs/log.h"
+#include "fs/progs/new.h"
 #include "fs/store/map_owner.h"
-#include "fs/tree/pins.h"
 #include "fs/progs/run.h"
 #include "fs/store/state_tree.h"
 #include "core/disasm.h"
@@ -286,7 +289,7 @@ static void prog_dropped(struct store_object *obj)
 	loads_sweep();
 }
 
-const struct objdir_kind prog_dir_kind = {
+static const struct objdir_kind prog_dir_kind = {
 	.object = "prog",
 	.attrs = prog_attrs,
 	.attr_cnt = ARRAY_SIZE(prog_attrs),
@@ -310,9 +313,10 @@ static int prog_dir_unlink(struct fs_node *dir, struct fs_req *req, const char *
 	return objdir_unlink(&prog_dir_kind, dir, req, name);
 }
 
-const struct fs_node_ops prog_dir_ops = {
+static const struct fs_node_ops prog_dir_ops = {
 	.name = "program",
 	.type = S_IFDIR,
+	.object = "prog",
 	.lookup = prog_dir_lookup,
 	.readdir = prog_dir_readdir,
 	.unlink = prog_dir_unlink,

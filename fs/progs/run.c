@@ -7,7 +7,6 @@
  * but order: a shared offset of one descriptor (exec 3<>run) works as well as pwrite and pread at 0.
  */
 #include "fs/progs/run.h"
-#include "fs/cgroups/lookup.h"
 #include "fs/lib/metrics.h"
 #include "fs/fuse/pace.h"
 #include "fs/progs/load_report.h"
@@ -53,18 +52,18 @@ static int run_open(struct fs_open *open, struct fs_req *req)
 	return 0;
 }
 
-static int cgroup_run_open(struct fs_open *open, struct fs_req *req)
+int run_open_cgroup(struct fs_open *open, struct cgroup *cgrp, enum cgroup_bpf_attach_type type)
 {
 	struct run *run = calloc(1, sizeof(*run));
-	int err = run ? cgroup_of_node(open->node, &run->cgrp) : -ENOMEM;
 
-	if (err) {
-		free(run);
-		return err;
+	if (!run) {
+		cgroup_put(cgrp);
+		return -ENOMEM;
 	}
-	run->type = open->node->attr->arg;
+	run->cgrp = cgrp;
+	run->type = type;
 	/* Ids of programs are 32 bits. */
-	run->what = 1ULL << 63 | cgroup_id(run->cgrp) << 1 | run->type;
+	run->what = 1ULL << 63 | cgroup_id(cgrp) << 1 | type;
 	open->priv = run;
 	return 0;
 }
@@ -77,8 +76,7 @@ static void run_move(struct fs_open *open, enum report_state to)
 	run->state = to;
 }
 
-static ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
-			 off_t off)
+ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len, off_t off)
 {
 	struct run *run = open->priv;
 	size_t at, end;
@@ -181,7 +179,7 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 	return err;
 }
 
-static ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
 {
 	struct run *run = open->priv;
 	size_t at;
@@ -210,7 +208,7 @@ static ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, siz
 }
 
 /* One of the descriptors was closed, perhaps the last: a reader that comes now waits for the run. */
-static int run_flush(struct fs_open *open, struct fs_req *req)
+int run_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct run *run = open->priv;
 
@@ -219,7 +217,7 @@ static int run_flush(struct fs_open *open, struct fs_req *req)
 	return 0;
 }
 
-static enum limit run_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
+enum limit run_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
 {
 	const struct run *run = open->priv;
 
@@ -227,7 +225,7 @@ static enum limit run_is_long(struct fs_open *open, enum job_what what, unsigned
 }
 
 /* Nobody waits for it, and nobody can interrupt it: that is for short runs. */
-static void run_release(struct fs_open *open)
+void run_release(struct fs_open *open)
 {
 	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
 	struct run *run = open->priv;
@@ -258,19 +256,6 @@ const struct fs_node_ops run_ops = {
 	.is_long = run_is_long,
 	.fresh = true,
 	.open = run_open,
-	.read = run_read,
-	.write = run_write,
-	.flush = run_flush,
-	.release = run_release,
-};
-
-const struct fs_node_ops cgroup_run_ops = {
-	.name = "cgroup run",
-	.type = S_IFREG,
-	.slow = true,
-	.is_long = run_is_long,
-	.fresh = true,
-	.open = cgroup_run_open,
 	.read = run_read,
 	.write = run_write,
 	.flush = run_flush,

@@ -4,9 +4,17 @@
 #ifndef UBPFFS_FS_PROGS_RUN_H
 #define UBPFFS_FS_PROGS_RUN_H
 
+#include "cgroup/cgroup.h"
 #include "fs/fuse/node.h"
 
 extern const struct fs_node_ops run_ops; /* of the program of the directory */
-extern const struct fs_node_ops cgroup_run_ops; /* of what is effective; attr->arg: the direction */
+
+/* The same for what is effective in a cgroup, whose reference is taken over also on failure. */
+int run_open_cgroup(struct fs_open *open, struct cgroup *cgrp, enum cgroup_bpf_attach_type type);
+ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
+ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len, off_t off);
+int run_flush(struct fs_open *open, struct fs_req *req);
+enum limit run_is_long(struct fs_open *open, enum job_what what, unsigned int cmd);
+void run_release(struct fs_open *open);
 
 #endif

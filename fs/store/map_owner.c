@@ -2,7 +2,7 @@
  * map_owner.c - see store/map_owner.h
  */
 #include "fs/store/map_owner.h"
-#include "fs/tree/kinds.h"
+#include "fs/store/object.h"
 #include "fs/store/state_tree.h"
 
 #include <fcntl.h>
@@ -61,6 +61,20 @@ static bool any_named(char *text, const struct inos *named)
 	return false;
 }
 
+/* The map loses its name, and the directory goes. */
+static int remove_name(int parent, const char *name)
+{
+	__do_close int fd = tree_openat(parent, name);
+	struct store_object *obj;
+	int err = fd < 0 ? fd : store_unname(fd, "map", &obj);
+
+	if (!err)
+		store_put(obj);
+	else if (err == -ENOENT && fd >= 0)
+		err = tree_remove_hidden(fd);
+	return err ? err : tree_rmdir(parent, name);
+}
+
 int loads_sweep(void)
 {
 	int fd = openat(tree.tree_fd, "maps", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -82,7 +96,7 @@ int loads_sweep(void)
 		if (len < 0 && len != -ENOENT && len != -ENOTDIR)
 			failed = (int)len;
 		else if (len >= 0 && !any_named(text, &named))
-			failed = __objdir_remove(&map_dir_kind, fd, names.v[i].name);
+			failed = remove_name(fd, names.v[i].name);
 		if (failed && !first)
 			first = failed;
 	}

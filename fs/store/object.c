@@ -9,7 +9,6 @@
  * it by inc_not_zero only, and never dropped under it).
  */
 #include "fs/store/object.h"
-#include "fs/tree/kinds.h"
 #include "fs/lib/limits.h"
 #include "fs/fuse/passthrough.h"
 #include "fs/store/state_tree.h"
@@ -320,9 +319,7 @@ int store_by_ino(u64 ino, struct store_object **out)
 int store_of_node(struct fs_node *node, struct store_object **out)
 {
 	struct fs_node *place = fs_node_base(node);
-	const char *name = place->ops == &prog_dir_ops	? "prog"
-			   : place->ops == &map_dir_ops ? "map"
-							: NULL;
+	const char *name = place->ops->object;
 	struct stat st = {.st_ino = place->ino};
 
 	if (name && fstatat(fs_node_fd(place), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -446,6 +443,27 @@ void store_names_changed(struct store_object *obj)
 	pthread_mutex_unlock(&store.lock);
 	if (drop)
 		store_put(obj);
+}
+
+int store_unname(int dirfd, const char *name, struct store_object **out)
+{
+	struct stat st;
+	int err;
+
+	*out = NULL;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	store_by_ino(st.st_ino, out);
+	if (unlinkat(dirfd, name, 0) < 0) {
+		err = -errno;
+		store_put(*out);
+		*out = NULL;
+		return err;
+	}
+	tree_remove_hidden(dirfd);
+	if (*out)
+		store_names_changed(*out);
+	return 0;
 }
 
 int store_link(struct store_object *obj, int dirfd, const char *name)

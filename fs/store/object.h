@@ -17,7 +17,7 @@
 #include "core/prog.h"
 #include "fs/fuse/node.h"
 
-enum store_kind { STORE_PROG, STORE_MAP };
+enum store_kind { STORE_PROG, STORE_MAP, STORE_KINDS };
 
 /*
  * The files of an object: objects/<id>, and beside it those of a map's values and of the types of its keys and values
@@ -97,6 +97,11 @@ int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map
 /* Write the image of a program that was loaded with an id of store_next_id(). */
 int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode);
 
+/*
+ * Take an object's name away: its link `name` in the directory that shows it, and the hidden files beside. tree_wrlock
+ * held. -ENOENT: there is none. *out: the object, with a reference; NULL when the store does not know it.
+ */
+int store_unname(int dirfd, const char *name, struct store_object **out);
 /* Give it one more name; tree_wrlock held. */
 int store_link(struct store_object *obj, int dirfd, const char *name);
 /* Names of this object were added or removed by other means; tree_wrlock held. Takes or drops the store's

@@ -4,7 +4,8 @@
  * ids/<kind>/<id> is the object's file itself (one node with its other links), so opening it gives a
  * descriptor of the object, if its permission bits let the caller.
  */
-#include "fs/tree/kinds.h"
+#include "fs/tree/ids.h"
+#include "fs/dirs/user_dir.h"
 #include "fs/maps/ring_memory.h"
 #include "fs/store/state_tree.h"
 

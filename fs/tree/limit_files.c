@@ -12,10 +12,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "fs/tree/limit_files.h"
-#include "fs/tree/kinds.h"
+#include "fs/dirs/user_dir.h"
 #include "fs/lib/limits.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/tree/pins.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/state_tree.h"
 

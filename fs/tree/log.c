@@ -1,7 +1,7 @@
 /*
  * log.c - M/log: the caller's last errors
  */
-#include "fs/tree/kinds.h"
+#include "fs/tree/log.h"
 
 static int log_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {

@@ -4,10 +4,15 @@
 #include "fs/cgroups/cgroups.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/events/events.h"
-#include "fs/tree/kinds.h"
+#include "fs/tree/root.h"
+#include "fs/dirs/user_dir.h"
+#include "fs/maps/maps.h"
+#include "fs/progs/progs.h"
+#include "fs/tree/ids.h"
+#include "fs/tree/log.h"
+#include "fs/tree/trace_pipe.h"
 #include "fs/tree/limit_files.h"
 #include "fs/lib/metrics.h"
-#include "fs/tree/pins.h"
 #include "fs/store/state_tree.h"
 #include "core/run.h"
 
@@ -183,6 +188,23 @@ static const struct fs_attr root_attrs[] = {
 	{".trace_pipe", 0444, &trace_pipe_ops, 0},
 };
 
+/* A folder each. */
+static const struct root_dir {
+	const char *name;
+	const struct fs_node_ops *ops;
+} root_dirs[] = {
+	{"progs", &progs_dir_ops},   {"maps", &maps_dir_ops},	  {"cgroup", &cgroup_dir_ops},
+	{"events", &events_dir_ops}, {"limits", &limits_dir_ops},
+};
+
+static const struct root_dir *find_dir(const char *name)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(root_dirs); i++)
+		if (!strcmp(name, root_dirs[i].name))
+			return &root_dirs[i];
+	return NULL;
+}
+
 static int find_row(const char *name)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(root_attrs); i++)
@@ -193,30 +215,19 @@ static int find_row(const char *name)
 
 static bool root_reserved(const char *name)
 {
-	return find_row(name) >= 0 || !strcmp(name, "progs") || !strcmp(name, "maps") ||
-	       !strcmp(name, "cgroup") || !strcmp(name, "events") || !strcmp(name, "limits");
+	return find_row(name) >= 0 || find_dir(name);
 }
 
 static int root_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 		       struct fs_node **out)
 {
-	const struct fs_node_ops *ops = &user_dir_ops;
+	const struct root_dir *own = find_dir(name);
 	int row = find_row(name), err;
 
 	if (row >= 0)
 		return fs_node_attr(dir, root_attrs, row, out);
-	if (!strcmp(name, "progs"))
-		ops = &progs_dir_ops;
-	else if (!strcmp(name, "maps"))
-		ops = &maps_dir_ops;
-	else if (!strcmp(name, "cgroup"))
-		ops = &cgroup_dir_ops;
-	else if (!strcmp(name, "events"))
-		ops = &events_dir_ops;
-	else if (!strcmp(name, "limits"))
-		ops = &limits_dir_ops;
 	tree_rdlock();
-	err = fs_tree_lookup(dir, name, ops, out);
+	err = fs_tree_lookup(dir, name, own ? own->ops : &user_dir_ops, out);
 	tree_unlock();
 	return err;
 }
@@ -227,7 +238,7 @@ static int root_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 	return rows_readdir(open, root_attrs, ARRAY_SIZE(root_attrs), true, cursor, emit, arg);
 }
 
-const struct fs_node_ops root_ops = {
+static const struct fs_node_ops root_ops = {
 	.name = "root",
 	.type = S_IFDIR,
 	.stable = true,
@@ -242,3 +253,12 @@ const struct fs_node_ops root_ops = {
 	.rmdir = user_rmdir,
 	.rename = user_rename,
 };
+
+int root_start(void)
+{
+	struct fs_node *root;
+
+	object_file_ops[STORE_PROG] = &prog_file_ops;
+	object_file_ops[STORE_MAP] = &map_file_ops;
+	return fs_node_root(&root_ops, &root); /* kept for ever */
+}

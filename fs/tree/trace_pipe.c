@@ -4,7 +4,7 @@
  * Each line is given to one reader. The ring hands out whole lines, so a reader with a small buffer is served
  * from a line kept in its open file.
  */
-#include "fs/tree/kinds.h"
+#include "fs/tree/trace_pipe.h"
 #include "core/run.h"
 
 #include <poll.h>

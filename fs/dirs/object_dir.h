@@ -5,8 +5,8 @@
  * files. The object's file is listed first; unlinking it drops the name: from then on the directory reads
  * as empty, the rest unlinks silently, and rmdir removes it. A kind's ops call these with its table.
  */
-#ifndef UBPFFS_FS_TREE_OBJECT_DIR_H
-#define UBPFFS_FS_TREE_OBJECT_DIR_H
+#ifndef UBPFFS_FS_DIRS_OBJECT_DIR_H
+#define UBPFFS_FS_DIRS_OBJECT_DIR_H
 
 #include "fs/fuse/node.h"
 #include "fs/store/object.h"
@@ -38,7 +38,6 @@ int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, stru
 /* For the parent (progs/, maps/): drop the name if it is there, and remove the directory. */
 int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct fs_req *req,
 		  const char *name);
-int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name);
 /* For maps/ and events/: a directory that has nothing but its definition, the empty hidden file `def`. */
 int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, mode_t mode,
 		 const char *def, const struct fs_node_ops *ops, struct fs_node **out);

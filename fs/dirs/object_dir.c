@@ -1,11 +1,11 @@
 /*
- * object_dir.c - see tree/object_dir.h
+ * object_dir.c - see object_dir.h
  *
  * States of such a directory: alive (the object's link is there), incomplete (only maps: a definition is being
  * written), dropped (neither: what is left of an rm -r).
  */
-#include "fs/tree/object_dir.h"
-#include "fs/tree/kinds.h"
+#include "fs/dirs/object_dir.h"
+#include "fs/dirs/user_dir.h"
 #include "fs/store/state_tree.h"
 
 #include <fcntl.h>
@@ -104,23 +104,14 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 /* tree_wrlock is held. -ENOENT: there is no name to drop. */
 static int __objdir_drop(const struct objdir_kind *kind, int dirfd)
 {
-	struct store_object *obj = NULL;
-	struct stat st;
+	struct store_object *obj;
+	int err = store_unname(dirfd, kind->object, &obj);
 
-	if (fstatat(dirfd, kind->object, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	store_by_ino(st.st_ino, &obj);
-	if (unlinkat(dirfd, kind->object, 0) < 0) {
-		store_put(obj);
-		return -errno;
-	}
-	tree_remove_hidden(dirfd);
-	if (obj) {
-		store_names_changed(obj);
-		if (kind->dropped)
-			kind->dropped(obj);
-		store_put(obj);
-	}
+	if (err)
+		return err;
+	if (obj && kind->dropped)
+		kind->dropped(obj);
+	store_put(obj);
 	return 0;
 }
 
@@ -162,7 +153,7 @@ int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, stru
 		kind->object);
 }
 
-int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name)
+static int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name)
 {
 	int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int err = fd < 0 ? -errno : __objdir_drop(kind, fd);

@@ -1,24 +1,18 @@
 /*
- * pins.c - the user's own directories, symlinks, and the objects' files
+ * user_dir.c - see user_dir.h
  *
  * A directory of the user is a directory of the state tree and its operations are the ones there. The only
- * regular files in it are pins: hard links of objects/<id>. An open descriptor of an object's file is a
- * reference on the object.
+ * regular files in it are pins: hard links of objects/<id>.
  */
-#include "fs/ioctl/ioctl.h"
-#include "fs/ioctl/commands.h"
-#include "fs/tree/kinds.h"
-#include "fs/maps/value_memory.h"
+#include "fs/dirs/user_dir.h"
 #include "fs/store/resolve.h"
-#include "fs/tree/pins.h"
-#include "fs/maps/stream.h"
-#include "fs/maps/ring_memory.h"
 #include "fs/store/state_tree.h"
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
+
+const struct fs_node_ops *object_file_ops[STORE_KINDS];
 
 /* ---- finding */
 
@@ -29,8 +23,7 @@ int fs_object_node(struct fs_node *dir, const char *name, u64 ino, struct fs_nod
 
 	if (err)
 		return err;
-	err = fs_node_tree(dir, name, ino, obj->id,
-			   obj->kind == STORE_PROG ? &prog_file_ops : &map_file_ops, out);
+	err = fs_node_tree(dir, name, ino, obj->id, object_file_ops[obj->kind], out);
 	store_put(obj);
 	return err;
 }
@@ -159,7 +152,7 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 	struct store_object *obj;
 	int err;
 
-	if (node->ops != &prog_file_ops && node->ops != &map_file_ops)
+	if (!node->object)
 		return fs_error(
 			req, EPERM,
 			"only an object can be pinned: ln .../progs/<x>/prog or .../maps/<m>/map");
@@ -286,62 +279,4 @@ const struct fs_node_ops waiting_link_ops = {
 const struct fs_node_ops symlink_ops = {
 	.name = "symlink",
 	.type = S_IFLNK,
-};
-
-/* ---- the objects' files */
-
-static int object_open(struct fs_open *open, struct fs_req *req)
-{
-	struct store_object *obj;
-	int err = store_by_ino(open->node->ino, &obj);
-
-	if (err)
-		return err;
-	if (obj->broken)
-		err = fs_error(req, EBADMSG, "%s", obj->broken);
-	if (!err)
-		err = mapmem_open(open, req, obj);
-	if (!err && obj->kind == STORE_MAP && obj->map->map_type == BPF_MAP_TYPE_RINGBUF)
-		records_watch(open);
-	store_put(obj);
-	return err ? err : control_open(open, req);
-}
-
-/* A descriptor of this file is the object itself and has no bytes; it reads as empty, so that grep -r and cp -r end. */
-static ssize_t object_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len,
-			   off_t off)
-{
-	return 0;
-}
-
-static u32 map_poll(struct fs_open *open)
-{
-	const struct control *c = open->priv;
-
-	if (c->obj->map->map_type == BPF_MAP_TYPE_RINGBUF)
-		return ringmem_poll(c->obj->map);
-	return POLLIN | POLLOUT;
-}
-
-const struct fs_node_ops prog_file_ops = {
-	.name = "program",
-	.type = S_IFREG,
-	.open = object_open,
-	.read = object_read,
-	.ioctl = control_prog_ioctl,
-	.slow_ioctl = control_slow,
-	.is_long = control_is_long,
-	.release = control_release,
-};
-
-const struct fs_node_ops map_file_ops = {
-	.name = "map",
-	.type = S_IFREG,
-	.open = object_open,
-	.read = object_read,
-	.ioctl = control_map_ioctl,
-	.poll = map_poll,
-	.slow_ioctl = control_slow,
-	.is_long = control_is_long,
-	.release = control_release,
 };

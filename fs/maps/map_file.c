@@ -1,0 +1,58 @@
+/*
+ * map_file.c - the file of a map, wherever it is linked: a descriptor of it is a map fd
+ *
+ * ioctls are bpf(2)'s commands (ioctl/), mmap reaches the values (value_memory.h), and poll waits for the records of a
+ * ring buffer. An open descriptor is a reference on the map.
+ */
+#include "fs/ioctl/commands.h"
+#include "fs/ioctl/ioctl.h"
+#include "fs/maps/maps.h"
+#include "fs/maps/ring_memory.h"
+#include "fs/maps/stream.h"
+#include "fs/maps/value_memory.h"
+
+#include <poll.h>
+
+static int map_open(struct fs_open *open, struct fs_req *req)
+{
+	struct store_object *obj;
+	int err = store_by_ino(open->node->ino, &obj);
+
+	if (err)
+		return err;
+	if (obj->broken)
+		err = fs_error(req, EBADMSG, "%s", obj->broken);
+	if (!err)
+		err = mapmem_open(open, req, obj);
+	if (!err && obj->map->map_type == BPF_MAP_TYPE_RINGBUF)
+		stream_watch(open);
+	store_put(obj);
+	return err ? err : control_open(open, req);
+}
+
+/* It has no bytes; it reads as empty, so that grep -r and cp -r end. */
+static ssize_t map_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return 0;
+}
+
+static u32 map_poll(struct fs_open *open)
+{
+	const struct control *c = open->priv;
+
+	if (c->obj->map->map_type == BPF_MAP_TYPE_RINGBUF)
+		return ringmem_poll(c->obj->map);
+	return POLLIN | POLLOUT;
+}
+
+const struct fs_node_ops map_file_ops = {
+	.name = "map",
+	.type = S_IFREG,
+	.open = map_open,
+	.read = map_read,
+	.ioctl = control_map_ioctl,
+	.poll = map_poll,
+	.slow_ioctl = control_slow,
+	.is_long = control_is_long,
+	.release = control_release,
+};

@@ -1,0 +1,17 @@
+/*
+ * log.c - M/progs/log: how the caller's last load went
+ */
+#include "fs/progs/log.h"
+#include "fs/progs/load_report.h"
+
+static int progslog_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	report_get(REPORT_LOAD, req->cred.uid, out);
+	return 0;
+}
+
+const struct fs_node_ops progslog_ops = {
+	.name = "load log",
+	.type = S_IFREG,
+	.show = progslog_show,
+};

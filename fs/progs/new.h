@@ -1,0 +1,12 @@
+/*
+ * new.h - M/progs/new: an object is written to it, and becomes programs and maps
+ */
+#ifndef UBPFFS_FS_PROGS_NEW_H
+#define UBPFFS_FS_PROGS_NEW_H
+
+#include "fs/fuse/node.h"
+
+extern const struct fs_node_ops newprog_ops;
+void newprog_owner(struct fs_node *node, const struct fs_cred *cred); /* right after lookup */
+
+#endif

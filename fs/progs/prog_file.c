@@ -1,0 +1,38 @@
+/*
+ * prog_file.c - the file of a program, wherever it is linked: a descriptor of it is a program fd
+ *
+ * ioctls are bpf(2)'s commands (ioctl/). An open descriptor is a reference on the program.
+ */
+#include "fs/ioctl/ioctl.h"
+#include "fs/progs/progs.h"
+#include "fs/store/object.h"
+
+static int prog_open(struct fs_open *open, struct fs_req *req)
+{
+	struct store_object *obj;
+	int err = store_by_ino(open->node->ino, &obj);
+
+	if (err)
+		return err;
+	if (obj->broken)
+		err = fs_error(req, EBADMSG, "%s", obj->broken);
+	store_put(obj);
+	return err ? err : control_open(open, req);
+}
+
+/* It has no bytes; it reads as empty, so that grep -r and cp -r end. */
+static ssize_t prog_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return 0;
+}
+
+const struct fs_node_ops prog_file_ops = {
+	.name = "program",
+	.type = S_IFREG,
+	.open = prog_open,
+	.read = prog_read,
+	.ioctl = control_prog_ioctl,
+	.slow_ioctl = control_slow,
+	.is_long = control_is_long,
+	.release = control_release,
+};
