@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <time.h>
 #include "core/sample.h"
+#include "util/clock.h"
 
 #define BUILD_ID_SIZE 20
 #define MAX_MAPPINGS  65536
@@ -27,14 +28,6 @@ struct bpf_mapping {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bpf_mappings own;
 static u64 read_at; /* ns; 0: never */
-
-static u64 now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
-}
 
 static bool read_build_id(int fd, u8 *id)
 {
@@ -162,14 +155,14 @@ void bpf_own_build_ids(const u64 *ips, u32 nr, struct bpf_stack_build_id *out)
 	FILE *maps;
 
 	pthread_mutex_lock(&lock);
-	if (!read_at || now_ns() - read_at > KEEP_NS) {
+	if (!read_at || monotonic_ns() - read_at > KEEP_NS) {
 		maps = fopen("/proc/self/maps", "re");
 		own.nr = 0;
 		if (maps) {
 			bpf_mappings_read(&own, maps, open_own, NULL);
 			fclose(maps);
 		}
-		read_at = now_ns();
+		read_at = monotonic_ns();
 	}
 	bpf_mappings_build_ids(&own, ips, nr, out);
 	pthread_mutex_unlock(&lock);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include "core/map.h"
 #include "core/run.h"
+#include "util/clock.h"
 
 #define PTR(r) ((void *)(uintptr_t)(r))
 
@@ -102,14 +103,6 @@ const struct bpf_func_proto bpf_tail_call_proto = {
 };
 
 /* ---- time */
-
-static u64 clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
-}
 
 BPF_HELPER(ktime_get_ns)
 {

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include "core/run.h"
+#include "util/cpu_list.h"
 
 const volatile bool bpf_never_cancelled;
 
@@ -39,46 +40,13 @@ static u32 slot_starved; /* those that would take any slot */
 static u32 slot_releases; /* counts releases while somebody waits; the futex */
 static u32 nr_slots;
 
-/*
- * "0-3,8-11": the kernel's own list of CPUs that may ever be; slots are as many as the highest
- * says.
- */
-static u32 count_possible_cpus(void)
-{
-	FILE *f = fopen("/sys/devices/system/cpu/possible", "re");
-	unsigned int first, last, highest = 0;
-	long conf;
-	int got;
-
-	if (f) {
-		while (fscanf(f, "%u", &first) == 1) {
-			last = first;
-			got = fgetc(f);
-			if (got == '-') {
-				if (fscanf(f, "%u", &last) != 1)
-					break;
-				got = fgetc(f);
-			}
-			highest = max(highest, last + 1);
-			if (got != ',')
-				break;
-		}
-		fclose(f);
-	}
-	if (!highest) {
-		conf = sysconf(_SC_NPROCESSORS_CONF);
-		highest = conf > 0 ? (u32)conf : 1;
-	}
-	return min(highest, (u32)BPF_MAX_SLOTS);
-}
-
 u32 bpf_nr_slots(void)
 {
 	u32 nr = __atomic_load_n(&nr_slots, __ATOMIC_RELAXED);
 
 	if (unlikely(!nr)) {
 		/* Two threads may both count: they find the same. */
-		nr = count_possible_cpus();
+		nr = min((u32)cpu_possible_count(), (u32)BPF_MAX_SLOTS);
 		__atomic_store_n(&nr_slots, nr, __ATOMIC_RELAXED);
 	}
 	return nr;

@@ -31,6 +31,7 @@
 
 #include "core/func.h"
 #include "jit/execmem.h"
+#include "util/write_all.h"
 
 #define PACK_SIZE     (2u << 20)
 #define NEAR_WINDOW   (1LL << 30)
@@ -269,22 +270,6 @@ int execmem_alloc(u32 size, bool near, struct execmem *out)
 	return err;
 }
 
-static int write_all(int fd, const void *data, size_t len, off_t off)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, data, len, off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		data = (const char *)data + n;
-		len -= n;
-		off += n;
-	}
-	return 0;
-}
-
 static int write_traps(const struct execmem *mem, u32 from)
 {
 	off_t off = (u8 *)mem->addr - mem->pack->addr;
@@ -294,7 +279,7 @@ static int write_traps(const struct execmem *mem, u32 from)
 	memset(traps, 0xcc, sizeof(traps));
 	for (u32 n; !err && from < mem->size; from += n) {
 		n = min((u32)sizeof(traps), mem->size - from);
-		err = write_all(mem->pack->fd, traps, n, off + from);
+		err = pwrite_all(mem->pack->fd, traps, n, off + from);
 	}
 	return err;
 }
@@ -312,7 +297,7 @@ int execmem_write(const struct execmem *mem, const void *code, u32 len)
 		err = mprotect(p->addr, (size_t)p->chunks * EXECMEM_CHUNK, PROT_READ | PROT_EXEC);
 		err = err ? -errno : 0;
 	} else {
-		err = write_all(p->fd, code, len, (u8 *)mem->addr - p->addr);
+		err = pwrite_all(p->fd, code, len, (u8 *)mem->addr - p->addr);
 		if (!err)
 			err = write_traps(mem, len);
 	}

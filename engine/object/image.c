@@ -14,6 +14,7 @@
 #include <xxhash.h>
 #include "core/btf.h"
 #include "object/image.h"
+#include "util/write_all.h"
 
 #define IMAGE_VERSION 2 /* 2: classic instructions */
 #define IMAGE_MAX     (256u << 20)
@@ -61,22 +62,6 @@ static u64 image_size(const u32 *cnt)
 	return size;
 }
 
-static int write_all(int fd, const u8 *buf, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pwrite(fd, buf + done, len - done, done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		done += n;
-	}
-	return ftruncate(fd, len) ? -errno : 0;
-}
-
 static void fill_header(struct image_header *h, const struct bpf_prog *prog, u32 btf_size)
 {
 	h->magic = BPF_IMAGE_MAGIC;
@@ -110,6 +95,7 @@ int bpf_image_write(int fd, const struct bpf_prog *prog)
 	u32 btf_size = 0;
 	u64 size;
 	u8 *at;
+	int err;
 
 	if (prog->btf)
 		btf = bpf_btf_raw(prog->btf, &btf_size);
@@ -132,7 +118,8 @@ int bpf_image_write(int fd, const struct bpf_prog *prog)
 	memcpy(buf, &h, sizeof(h));
 	h.checksum = XXH64(buf + CHECKED_FROM, size - CHECKED_FROM, BPF_IMAGE_MAGIC);
 	memcpy(buf, &h, sizeof(h));
-	return write_all(fd, buf, size);
+	err = pwrite_all(fd, buf, size, 0);
+	return !err && ftruncate(fd, (off_t)size) ? -errno : err;
 }
 
 /* ---- reading */

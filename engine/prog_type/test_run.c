@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include "prog_type/prog_type.h"
+#include "util/clock.h"
 
 /*
  * Between two looks at cancel, and at whoever waits for a grace period or a slot, we run for about
@@ -14,14 +15,6 @@
  */
 #define RUN_BATCH_NS  500000
 #define RUN_BATCH_MAX 65536
-
-static u64 now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
-}
 
 static int run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run *run)
 {
@@ -34,10 +27,10 @@ static int run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run 
 			return -EINTR;
 		batch = min(repeat - done, batch);
 		bpf_run_enter();
-		start = now_ns();
+		start = monotonic_ns();
 		for (u32 i = 0; i < batch; i++)
 			retval = (u32)bpf_prog_run(prog, ctx);
-		took = now_ns() - start;
+		took = monotonic_ns() - start;
 		bpf_run_exit();
 		if (unlikely(READ_ONCE(prog->poisoned)))
 			return -EIO;

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include "fs/agent/agent.h"
+#include "util/clock.h"
 
 #define MAX_GROUPS   1024
 #define MAX_CHILDREN 4096
@@ -457,14 +458,6 @@ int agent_spawn(const struct agent_cred *cred, enum agent_service service, const
 	return ret == -EPIPE || ret == -ECONNRESET ? -ECONNREFUSED : (int)ret;
 }
 
-static u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
-
 /* 0: something can be done with the socket. */
 static int wait_for(int sock, short events, int stop_fd, u64 start, int timeout)
 {
@@ -473,7 +466,7 @@ static int wait_for(int sock, short events, int stop_fd, u64 start, int timeout)
 
 	do {
 		if (timeout >= 0) {
-			u64 passed = now_ms() - start;
+			u64 passed = monotonic_ms() - start;
 
 			left = passed >= (u64)timeout ? 0 : (int)((u64)timeout - passed);
 		}
@@ -488,7 +481,7 @@ static int wait_for(int sock, short events, int stop_fd, u64 start, int timeout)
 
 ssize_t agent_recv(int sock, void *buf, size_t size, int *fd, int stop_fd, int timeout)
 {
-	u64 start = now_ms();
+	u64 start = monotonic_ms();
 	ssize_t ret;
 	int err;
 
@@ -503,7 +496,7 @@ ssize_t agent_recv(int sock, void *buf, size_t size, int *fd, int stop_fd, int t
 int agent_send(int sock, const void *buf, size_t len, int stop_fd, int timeout)
 {
 	struct iovec iov = {(void *)buf, len};
-	u64 start = now_ms();
+	u64 start = monotonic_ms();
 	ssize_t ret;
 	int err;
 

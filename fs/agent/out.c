@@ -8,6 +8,7 @@
 #include "fs/agent/agent.h"
 #include "fs/agent/file.h"
 #include "fs/agent/out.h"
+#include "util/write_all.h"
 
 #define OUT_MAGIC 0xa1b2c3d4u
 #define LOCK_MS	  2000
@@ -36,21 +37,6 @@ static off_t last_end(int fd, u32 link)
 	       at + (off_t)sizeof(record) + record.caplen <= st.st_size)
 		at += (off_t)sizeof(record) + record.caplen;
 	return at;
-}
-
-static int write_all(int fd, const void *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		data = (const char *)data + n;
-		len -= (size_t)n;
-	}
-	return 0;
 }
 
 /*

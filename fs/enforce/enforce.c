@@ -14,6 +14,7 @@
 #include "fs/enforce/host_cgroup.h"
 #include "fs/enforce/queue.h"
 #include "fs/enforce/rules.h"
+#include "util/clock.h"
 
 struct enforced {
 	struct cgroup *cgrp; /* referenced */
@@ -42,7 +43,7 @@ static pthread_t settler;
 static pthread_cond_t settle_cond = PTHREAD_COND_INITIALIZER;
 static u32 nr_pending;
 static bool settling; /* the thread is there, and goes on */
-static long long settle_ns; /* what the last transaction took */
+static u64 settle_ns; /* what the last transaction took */
 
 static struct enforced **bucket(const struct cgroup *cgrp)
 {
@@ -132,17 +133,9 @@ bool enforce_on(void)
 
 /* ---- rules for new cgroups */
 
-static long long now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
 static int settle(void)
 {
-	long long start = now_ns();
+	u64 start = monotonic_ns();
 	struct nft_cgroup *new;
 	u32 n = 0;
 	int err;
@@ -162,7 +155,7 @@ static int settle(void)
 		for (struct enforced *e = table[i]; e; e = e->next)
 			e->pending = false;
 	nr_pending = err ? nr_pending : 0;
-	settle_ns = now_ns() - start;
+	settle_ns = monotonic_ns() - start;
 	return err;
 }
 
@@ -179,7 +172,6 @@ int enforce_settle(void)
 static void *settle_loop(void *arg)
 {
 	struct timespec until;
-	long long ns;
 
 	pthread_mutex_lock(&lock);
 	while (settling) {
@@ -187,10 +179,8 @@ static void *settle_loop(void *arg)
 			pthread_cond_wait(&settle_cond, &lock);
 			continue;
 		}
-		clock_gettime(CLOCK_REALTIME, &until);
-		ns = until.tv_nsec + SETTLE_MS * 1000000LL + SETTLE_SHARE * settle_ns;
-		until.tv_sec += ns / 1000000000;
-		until.tv_nsec = ns % 1000000000;
+		until = clock_after(CLOCK_REALTIME,
+				    SETTLE_MS * 1000000ULL + SETTLE_SHARE * settle_ns);
 		while (settling && pthread_cond_timedwait(&settle_cond, &lock, &until) == 0)
 			;
 		settle(); /* what fails is tried again, and told to who needs it */

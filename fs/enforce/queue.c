@@ -24,6 +24,7 @@
 #include "fs/fuse/pace.h"
 #include "fs/enforce/queue.h"
 #include "prog_type/skb.h"
+#include "util/clock.h"
 
 #define NR_QUEUES    (65536u - NFQUEUE_FIRST)
 #define BURST	     32u /* messages a system call */
@@ -420,14 +421,6 @@ struct burst {
 	char buf[BURST][MESSAGE_MAX];
 };
 
-static u64 now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
-}
-
 /*
  * A thread that sleeps is woken late: on an idle CPU, and in a virtual machine more so, that takes several times as long as
  * a packet does here. The next one is often near (the other hook of the same packet, the reply), so the thread looks for
@@ -435,17 +428,17 @@ static u64 now_ns(void)
  */
 static int receive(int fd, struct burst *b, u64 *spin)
 {
-	u64 begin = now_ns(), waited;
+	u64 begin = monotonic_ns(), waited;
 	int n;
 
-	while (*spin && now_ns() - begin < *spin) {
+	while (*spin && monotonic_ns() - begin < *spin) {
 		n = recvmmsg(fd, b->hdrs, BURST, MSG_DONTWAIT, NULL);
 		if (n > 0)
 			return n;
 		sched_yield(); /* who wants this CPU goes first */
 	}
 	n = recvmmsg(fd, b->hdrs, BURST, MSG_WAITFORONE, NULL);
-	waited = now_ns() - begin;
+	waited = monotonic_ns() - begin;
 	if (waited > SPIN_MAX)
 		*spin /= 2;
 	else
@@ -500,8 +493,7 @@ static int ask(struct nlmsghdr *nlh)
 	ask_done = false;
 	nlh->nlmsg_seq = ask_seq;
 	err = mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0 ? -errno : 0;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 10;
+	until = clock_after(CLOCK_REALTIME, 10000000000ULL);
 	while (!err && !ask_done)
 		err = -pthread_cond_timedwait(&ask_cond, &ask_lock, &until);
 	if (!err)

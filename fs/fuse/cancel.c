@@ -4,6 +4,7 @@
  * One lock for the two lists; the thread starts with the first interrupted request.
  */
 #include "fs/fuse/cancel.h"
+#include "util/clock.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -62,12 +63,7 @@ static void *watch_main(void *unused)
 			pthread_cond_wait(&watches.more, &watches.lock);
 			continue;
 		}
-		clock_gettime(CLOCK_REALTIME, &ts);
-		ts.tv_nsec += WATCH_NS;
-		if (ts.tv_nsec >= 1000000000L) {
-			ts.tv_nsec -= 1000000000L;
-			ts.tv_sec++;
-		}
+		ts = clock_after(CLOCK_REALTIME, WATCH_NS);
 		pthread_cond_timedwait(&watches.more, &watches.lock, &ts);
 	}
 	pthread_mutex_unlock(&watches.lock);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <time.h>
 #include "core/run.h"
+#include "util/clock.h"
 
 #define LOOK_NS	    (50 * 1000000L)
 #define SHORT_NS    (100 * 1000000ULL)
@@ -23,15 +24,6 @@ static struct {
 } paces = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
 static __thread bool thread_is_low;
-
-static u64 clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	if (clock_gettime(clock, &ts))
-		return 0;
-	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
-}
 
 static void __lower(struct pace *p)
 {

@@ -3,6 +3,7 @@
  */
 #include "fs/lib/text.h"
 #include "core/types.h"
+#include "util/hex.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,4 +61,21 @@ void fs_text_printf(struct fs_text *text, const char *fmt, ...)
 		text->len += n;
 	}
 	va_end(args);
+}
+
+void fs_text_hex(struct fs_text *text, const void *data, size_t size, const char *gap)
+{
+	char chunk[192], *at = chunk;
+	const u8 *p = data;
+
+	for (size_t i = 0; i < size; i++) {
+		if (i && *gap)
+			*at++ = *gap;
+		at = hex_byte(at, p[i]);
+		if (at > chunk + sizeof(chunk) - 4) {
+			fs_text_append(text, chunk, (size_t)(at - chunk));
+			at = chunk;
+		}
+	}
+	fs_text_append(text, chunk, (size_t)(at - chunk));
 }

@@ -17,5 +17,7 @@ void fs_text_free(struct fs_text *text);
 void fs_text_printf(struct fs_text *text, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void fs_text_append(struct fs_text *text, const void *data, size_t len);
+/* Two digits a byte, parted by the first character of gap, if there is one. */
+void fs_text_hex(struct fs_text *text, const void *data, size_t size, const char *gap);
 
 #endif

@@ -149,26 +149,6 @@ int text_parse_key(const char *name, size_t len, void *out, size_t size)
 	return text_parse_value(name, len, out, size) == TEXT_COMPLETE ? 0 : -EINVAL;
 }
 
-static void print_bytes(struct fs_text *out, const void *data, size_t size, const char *gap)
-{
-	static const char digits[] = "0123456789abcdef";
-	const u8 *p = data;
-	char buf[192];
-	size_t i, n = 0;
-
-	for (i = 0; i < size; i++) {
-		if (i && *gap)
-			buf[n++] = *gap;
-		buf[n++] = digits[p[i] >> 4];
-		buf[n++] = digits[p[i] & 15];
-		if (n > sizeof(buf) - 4) {
-			fs_text_append(out, buf, n);
-			n = 0;
-		}
-	}
-	fs_text_append(out, buf, n);
-}
-
 /* Decimal by hand: a dump prints millions of these. */
 static void print_number(struct fs_text *out, u64 value)
 {
@@ -187,7 +167,7 @@ void text_print_key(struct fs_text *out, const void *key, size_t size)
 	if (text_number_size(size))
 		print_number(out, load_number(key, size));
 	else
-		print_bytes(out, key, size, "");
+		fs_text_hex(out, key, size, "");
 }
 
 void text_print_value(struct fs_text *out, const void *value, size_t size)
@@ -195,7 +175,7 @@ void text_print_value(struct fs_text *out, const void *value, size_t size)
 	if (text_number_size(size))
 		print_number(out, load_number(value, size));
 	else
-		print_bytes(out, value, size, " ");
+		fs_text_hex(out, value, size, " ");
 }
 
 bool text_next_line(const char *s, size_t len, bool last, size_t *pos, const char **line,

@@ -100,14 +100,8 @@ static void comma(struct walk *w, bool *first)
 
 static void print_hex(struct fs_text *out, const u8 *data, u64 size)
 {
-	static const char digits[] = "0123456789abcdef";
-
 	fs_text_append(out, "\"", 1);
-	for (u64 i = 0; i < size; i++) {
-		char two[2] = {digits[data[i] >> 4], digits[data[i] & 15]};
-
-		fs_text_append(out, two, 2);
-	}
+	fs_text_hex(out, data, size, "");
 	fs_text_append(out, "\"", 1);
 }
 

@@ -22,6 +22,7 @@
 #include "fs/store/object.h"
 #include "fs/maps/stack_symbols.h"
 #include "fs/lib/value_text.h"
+#include "util/clock.h"
 
 #define MAX_TABLES     64
 #define MAX_USER_BYTES (2 * (u64)SYMTAB_MAX_BYTES)
@@ -127,8 +128,7 @@ static void table_set(const struct table *new)
 static void print_build_id(const struct bpf_stack_build_id *id, struct fs_text *out)
 {
 	if (id->status == BPF_STACK_BUILD_ID_VALID) {
-		for (u32 i = 0; i < BPF_BUILD_ID_SIZE; i++)
-			fs_text_printf(out, "%02x", id->build_id[i]);
+		fs_text_hex(out, id->build_id, BPF_BUILD_ID_SIZE, "");
 		fs_text_printf(out, "+0x%llx\n", (unsigned long long)id->offset);
 	} else {
 		fs_text_printf(out, "0x%llx\n", (unsigned long long)id->ip);
@@ -216,18 +216,10 @@ static int symbols_show(struct fs_node *node, struct fs_req *req, struct fs_text
 	return 0;
 }
 
-static u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000 + (u64)ts.tv_nsec / 1000000;
-}
-
 /* A wait ended without anything: shall it go on? */
 static bool go_on(ssize_t ret, const struct fs_req *req, u64 end)
 {
-	return ret == -ETIMEDOUT && !fs_cancelled(req) && now_ms() < end;
+	return ret == -ETIMEDOUT && !fs_cancelled(req) && monotonic_ms() < end;
 }
 
 static ssize_t receive(int sock, const struct fs_req *req, u64 end, void *buf, size_t size)
@@ -271,7 +263,7 @@ static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_
 				      groups ? groups->gid : NULL};
 	const struct symbols_ask ask = {pid, look};
 	__do_close int sock = agent_spawn(&as, AGENT_SYMBOLS, &ask, sizeof(ask));
-	u64 end = now_ms() + SYMBOLS_MS;
+	u64 end = monotonic_ms() + SYMBOLS_MS;
 	int err;
 
 	*tab = NULL;

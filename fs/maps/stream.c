@@ -315,21 +315,9 @@ const struct fs_node_ops has_ops = {
 
 /* ---- records */
 
-static void print_hex(struct fs_text *out, const u8 *data, size_t len)
+static void print_record(struct fs_text *out, const u8 *data, size_t len)
 {
-	static const char digits[] = "0123456789abcdef";
-	char chunk[3 * 256];
-
-	for (size_t i = 0; i < len;) {
-		size_t n = 0;
-
-		for (; i < len && n < sizeof(chunk); i++) {
-			chunk[n++] = digits[data[i] >> 4];
-			chunk[n++] = digits[data[i] & 15];
-			chunk[n++] = ' ';
-		}
-		fs_text_append(out, chunk, i == len ? n - 1 : n);
-	}
+	fs_text_hex(out, data, len, " ");
 	fs_text_append(out, "\n", 1);
 }
 
@@ -349,14 +337,14 @@ static int take_record(struct records *r)
 				       (unsigned long long)record->lost);
 		if (record->len || !record->lost) {
 			fs_text_printf(&r->line, "cpu%u ", record->cpu);
-			print_hex(&r->line, record->data, record->len);
+			print_record(&r->line, record->data, record->len);
 		}
 		return 0;
 	}
 	len = bpf_ringbuf_read(r->map, &record->data, &record->cap);
 	if (len < 0)
 		return (int)len;
-	print_hex(&r->line, record->data, (size_t)len);
+	print_record(&r->line, record->data, (size_t)len);
 	return 0;
 }
 

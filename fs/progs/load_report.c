@@ -2,6 +2,7 @@
  * load_report.c - see progs/load_report.h. One mutex, one list in order of use; nothing is taken under it.
  */
 #include "fs/progs/load_report.h"
+#include "util/clock.h"
 
 #include <time.h>
 
@@ -119,34 +120,20 @@ void report_move(u64 what, uid_t uid, enum report_state from, enum report_state 
 	pthread_mutex_unlock(&reports.lock);
 }
 
-static void add_ns(struct timespec *ts, long ns)
-{
-	ts->tv_nsec += ns;
-	if (ts->tv_nsec >= 1000000000L) {
-		ts->tv_nsec -= 1000000000L;
-		ts->tv_sec++;
-	}
-}
-
 void report_wait(u64 what, uid_t uid, const volatile bool *cancel)
 {
-	struct timespec until, now, tick;
+	u64 until = monotonic_ns() + REPORT_WAIT_NS;
+	struct timespec tick;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	add_ns(&until, REPORT_WAIT_NS);
 	pthread_mutex_lock(&reports.lock);
 	for (;;) {
 		struct report *r = __report_find(what, uid, false);
 
 		if (!r || !busy(r) || __atomic_load_n(cancel, __ATOMIC_RELAXED))
 			break;
-		clock_gettime(CLOCK_REALTIME, &now);
-		if (!r->in_state[REPORT_RUNNING] &&
-		    (now.tv_sec > until.tv_sec ||
-		     (now.tv_sec == until.tv_sec && now.tv_nsec >= until.tv_nsec)))
+		if (!r->in_state[REPORT_RUNNING] && monotonic_ns() >= until)
 			break;
-		tick = now;
-		add_ns(&tick, REPORT_CHECK_NS);
+		tick = clock_after(CLOCK_REALTIME, REPORT_CHECK_NS);
 		pthread_cond_timedwait(&reports.changed, &reports.lock, &tick);
 	}
 	pthread_mutex_unlock(&reports.lock);

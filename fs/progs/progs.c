@@ -35,8 +35,7 @@ static void show_time(struct fs_text *out, const char *name, u64 ns)
 static void show_hex(struct fs_text *out, const char *name, const u8 *data, size_t len)
 {
 	fs_text_printf(out, "%s: ", name);
-	for (size_t i = 0; i < len; i++)
-		fs_text_printf(out, "%02x", data[i]);
+	fs_text_hex(out, data, len, "");
 	fs_text_append(out, "\n", 1);
 }
 
@@ -182,13 +181,11 @@ static int xlated_show(struct fs_node *node, struct fs_req *req, struct fs_text 
 
 static void show_code(const u8 *code, u32 from, u32 to, struct fs_text *out)
 {
-	for (u32 at = from; at < to; at++) {
-		if ((at - from) % 16 == 0)
-			fs_text_printf(out, "%s%8x:", at == from ? "" : "\n", at);
-		fs_text_printf(out, " %02x", code[at]);
-	}
-	if (to > from)
+	for (u32 at = from; at < to; at += 16) {
+		fs_text_printf(out, "%8x: ", at);
+		fs_text_hex(out, code + at, min(to - at, 16u), " ");
 		fs_text_append(out, "\n", 1);
+	}
 }
 
 /* The native code, instruction by instruction: offset and bytes. */

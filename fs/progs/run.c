@@ -111,12 +111,9 @@ ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, siz
 
 static void show_report(const struct bpf_test_run *args, struct fs_text *out)
 {
-	const u8 *data = args->data_out;
-
 	fs_text_printf(out, "retval: %u\nduration_ns: %u\ndata_out: ", args->retval,
 		       args->duration);
-	for (u32 i = 0; i < args->data_size_out; i++)
-		fs_text_printf(out, "%02x", data[i]);
+	fs_text_hex(out, args->data_out, args->data_size_out, "");
 	fs_text_append(out, "\n", 1);
 }
 

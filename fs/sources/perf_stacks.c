@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include "fs/sources/perf_stacks.h"
+#include "util/clock.h"
 
 #define BAD_SLOTS 256 /* a power of two */
 #define HUNG_MS	  60000 /* how long a process is left alone that made the reader hang, */
@@ -25,14 +26,6 @@ struct perf_stacks {
 	} bad[BAD_SLOTS]; /* processes not to be asked about, by pid */
 	struct stack_msg out, in;
 };
-
-static u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000 + (u64)ts.tv_nsec / 1000000;
-}
 
 struct perf_stacks *perf_stacks_new(struct source *src)
 {
@@ -79,7 +72,7 @@ static void failed(struct perf_stacks *s, int err)
 		wait = 1000ULL << s->hung;
 	}
 	end(s);
-	s->next = now_ms() + wait;
+	s->next = monotonic_ms() + wait;
 }
 
 static int begin(struct perf_stacks *s)
@@ -90,7 +83,7 @@ static int begin(struct perf_stacks *s)
 
 	if (s->sock >= 0)
 		return 0;
-	if (now_ms() < s->next)
+	if (monotonic_ms() < s->next)
 		return -EAGAIN;
 	s->sock = source_agent(s->src, AGENT_STACKS, NULL, 0);
 	if (s->sock >= 0) /* as many asks as there may be; a server that is not root has less */
@@ -152,7 +145,7 @@ static void set_bad(struct perf_stacks *s, u32 pid, u64 until)
 static bool is_bad(const struct perf_stacks *s, u32 pid)
 {
 	return s->bad[pid & (BAD_SLOTS - 1)].pid == pid &&
-	       s->bad[pid & (BAD_SLOTS - 1)].until > now_ms();
+	       s->bad[pid & (BAD_SLOTS - 1)].until > monotonic_ms();
 }
 
 bool perf_stacks_ask(struct perf_stacks *s, const struct stack_ask *ask)
@@ -185,7 +178,7 @@ void perf_stacks_answer(struct perf_stacks *s, struct stack_answer *answer)
 		if (!err)
 			err = take(s, answer);
 		if (err && err != -ECANCELED)
-			set_bad(s, pid, now_ms() + (err == -ETIMEDOUT ? HUNG_MS : ENDED_MS));
+			set_bad(s, pid, monotonic_ms() + (err == -ETIMEDOUT ? HUNG_MS : ENDED_MS));
 		if (err)
 			failed(s, err);
 	}

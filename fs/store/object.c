@@ -13,6 +13,7 @@
 #include "fs/fuse/passthrough.h"
 #include "fs/store/state_tree.h"
 #include "object/image.h"
+#include "util/write_all.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -599,21 +600,6 @@ int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred
 		return err;
 	}
 	store_adopt_map(obj, *out);
-	return 0;
-}
-
-static int write_all(int fd, const void *data, size_t len)
-{
-	const char *p = data;
-	ssize_t n;
-
-	for (; len; p += n, len -= n) {
-		n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		else if (n <= 0)
-			return n ? -errno : -EIO;
-	}
 	return 0;
 }
 
