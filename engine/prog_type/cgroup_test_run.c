@@ -1,9 +1,9 @@
 /*
  * cgroup_test_run.c - a test run of all that is effective in a cgroup
  */
-#include <time.h>
 #include "prog_type/cgroup_test_run.h"
 #include "prog_type/skb.h"
+#include "util/clock.h"
 
 struct test_target {
 	struct cgroup *cgrp;
@@ -14,19 +14,17 @@ static int test_loop(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
 {
 	const struct test_target *target = priv;
 	const volatile bool *outer = bpf_run_set_cancel(run->cancel);
-	struct timespec start, end;
 	bool cancelled;
+	u64 start;
 
 	skb->cgrp = target->cgrp;
 	bpf_run_enter();
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	start = monotonic_ns();
 	run->retval = (u32)cgroup_bpf_run(target->cgrp, target->type, skb, NULL);
-	clock_gettime(CLOCK_MONOTONIC, &end);
+	run->duration = (u32)(monotonic_ns() - start);
 	bpf_run_exit();
 	cancelled = bpf_run_cancelled(); /* it may have ended early */
 	bpf_this.cancel = outer;
-	run->duration =
-		(u32)((end.tv_sec - start.tv_sec) * 1000000000LL + end.tv_nsec - start.tv_nsec);
 	return cancelled ? -EINTR : 0;
 }
 
