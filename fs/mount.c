@@ -2,6 +2,7 @@
  * mount.c - see mount.h
  */
 #include "fs/mount.h"
+#include "fs/lib/mountinfo.h"
 #include "core/types.h"
 
 #include <fcntl.h>
@@ -15,47 +16,27 @@
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
-/* "\040" is a space. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (const char *p = text; *p; p++) {
-		unsigned int c;
-
-		if (*p == '\\' && sscanf(p + 1, "%3o", &c) == 1 && strlen(p) >= 4) {
-			*to++ = (char)c;
-			p += 3;
-		} else {
-			*to++ = *p;
-		}
-	}
-	*to = 0;
-}
-
 #define ASK_MS 2000 /* a server that hangs does not answer */
 
-/* Is what is on top there one of ours, dead or alive? mountinfo writes spaces and the like as \040. */
+struct top {
+	const char *path;
+	bool ours;
+};
+
+static void look_at(void *arg, const char *root, const char *dir, const char *type)
+{
+	struct top *top = arg;
+
+	if (!strcmp(dir, top->path)) /* the last one is on top */
+		top->ours = !strcmp(type, "fuse.ubpffs");
+}
+
+/* Is what is on top there one of ours, dead or alive? */
 static bool is_our_mount(const char *path)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[2 * PATH_MAX], where[PATH_MAX], rest[PATH_MAX];
-	bool ours = false;
+	struct top top = {.path = path};
 
-	if (!f)
-		return false;
-	while (fgets(line, sizeof(line), f)) {
-		char *type = strstr(line, " - ");
-
-		if (!type || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 ||
-		    sscanf(type, " - %4095s", rest) != 1)
-			continue;
-		unescape(where);
-		if (!strcmp(where, path)) /* the last one is on top */
-			ours = !strcmp(rest, "fuse.ubpffs");
-	}
-	fclose(f);
-	return ours;
+	return !mountinfo_each(look_at, &top) && top.ours;
 }
 
 struct answer {

@@ -14,6 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "fs/enforce/host_cgroup.h"
+#include "fs/lib/mountinfo.h"
 
 #define MARK "user.ubpffs"
 
@@ -30,22 +31,6 @@ struct cgroup_mount {
 	char root[PATH_MAX], dir[PATH_MAX];
 };
 
-/* mountinfo writes blanks and backslashes in octal. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = 0;
-}
-
 static bool is_below(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
@@ -55,34 +40,36 @@ static bool is_below(const char *path, const char *dir)
 	return !strncmp(path, dir, n) && (!path[n] || path[n] == '/');
 }
 
+struct search {
+	const char *path; /* NULL: any will do */
+	struct cgroup_mount *found;
+	bool any;
+};
+
+static void look_at(void *arg, const char *root, const char *dir, const char *type)
+{
+	struct search *search = arg;
+	struct cgroup_mount *found = search->found;
+
+	if (strcmp(type, "cgroup2") || strlen(root) >= sizeof(found->root) ||
+	    strlen(dir) >= sizeof(found->dir))
+		return;
+	if (search->any && (!search->path || strlen(dir) < strlen(found->dir)))
+		return;
+	if (search->path && !is_below(search->path, dir))
+		return;
+	snprintf(found->root, sizeof(found->root), "%s", root);
+	snprintf(found->dir, sizeof(found->dir), "%s", dir);
+	search->any = true;
+}
+
 /* The cgroup v2 mount that `path` lies in; any when path is NULL. */
 static int find_mount(const char *path, struct cgroup_mount *found)
 {
-	struct cgroup_mount *m = malloc(sizeof(*m));
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL;
-	size_t size = 0;
-	int err = -ENOENT;
+	struct search search = {path, found, false};
+	int err = mountinfo_each(look_at, &search);
 
-	while (m && f && getline(&line, &size, f) > 0) {
-		if (!strstr(line, " - cgroup2 ") ||
-		    sscanf(line, "%*s %*s %*s %4095s %4095s", m->root, m->dir) != 2)
-			continue;
-		unescape(m->root);
-		unescape(m->dir);
-		if (path &&
-		    (!is_below(path, m->dir) || (!err && strlen(m->dir) < strlen(found->dir))))
-			continue;
-		if (!path && !err)
-			continue;
-		*found = *m;
-		err = 0;
-	}
-	free(line);
-	free(m);
-	if (f)
-		fclose(f);
-	return err;
+	return err || search.any ? err : -ENOENT;
 }
 
 /* The cgroup of this process, from the namespace's root. */

@@ -10,13 +10,13 @@
  *
  * A node of the state tree has a descriptor while a request uses it, and for some time after (FD_CACHE of them, the one
  * that was used longest ago is closed first). It is opened by the chain of names up to the root, an object's file by
- * its id. All changes of names go through store/state_tree.c, which holds names_lock for writing around each and tells of it
- * here, so a chain always leads to its node.
+ * its id. Whoever changes names holds names_lock for writing around each change and tells of it
+ * here (__fs_nodes_lock()), so a chain always leads to its node.
  *
  * Lock order: tree_lock, names_lock, nodes.lock.
  */
 #include "fs/fuse/node.h"
-#include "fs/store/state_tree.h"
+#include "fs/fuse/backing.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -37,6 +37,8 @@ static struct {
 	struct fs_node *newest, *oldest; /* open and not pinned */
 	u32 nr_open;
 } nodes = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+struct fs_backing fs_backing = {.root_fd = -1, .numbered_fd = -1, .gone_fd = -1};
 
 static pthread_rwlock_t names_lock = PTHREAD_RWLOCK_INITIALIZER;
 
@@ -187,7 +189,7 @@ static char *__path_of(const struct fs_node *node, size_t *len)
 /* openat() of a path of any length. */
 static int open_long(char *path, size_t len)
 {
-	int dir = tree.tree_fd, fd;
+	int dir = fs_backing.root_fd, fd;
 
 	for (;;) {
 		char *cut = NULL;
@@ -197,7 +199,7 @@ static int open_long(char *path, size_t len)
 		if (cut)
 			*cut = 0;
 		fd = openat(dir, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (dir != tree.tree_fd)
+		if (dir != fs_backing.root_fd)
 			close(dir);
 		if (fd < 0)
 			return -errno;
@@ -216,14 +218,15 @@ static int __node_open(const struct fs_node *node)
 	struct stat st;
 
 	if (node->gone || !node->dir) {
-		fd = fcntl(node->gone ? tree.gone_fd : tree.tree_fd, F_DUPFD_CLOEXEC, 3);
+		fd = fcntl(node->gone ? fs_backing.gone_fd : fs_backing.root_fd, F_DUPFD_CLOEXEC,
+			   3);
 		return fd < 0 ? -errno : move_fd(fd);
 	}
 	if (node->object) {
 		char name[16];
 
 		snprintf(name, sizeof(name), "%u", node->object);
-		fd = openat(tree.objects_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		fd = openat(fs_backing.numbered_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		fd = fd < 0 ? -errno : fd;
 	} else {
 		size_t len;
@@ -430,7 +433,7 @@ int fs_node_root(const struct fs_node_ops *ops, struct fs_node **out)
 	if (!node)
 		return -ENOMEM;
 	node->in_tree = true;
-	node->ino = tree.root_ino;
+	node->ino = fs_backing.root_ino;
 	node->id = 1;
 	pthread_mutex_lock(&nodes.lock);
 	*out = node_publish(node, NULL);

@@ -255,7 +255,7 @@ int fs_node_fd(struct fs_node *node);
 int fs_node_pin(struct fs_node *node);
 void fs_node_unpin(void);
 
-/* For store/state_tree.c, which makes every change: __fs_nodes_lock() is held around it and these. */
+/* For whoever changes names, of which there is one (store/state_tree.c): __fs_nodes_lock() is held around it and these. */
 void __fs_nodes_lock(void);
 void __fs_nodes_unlock(void);
 void __fs_node_moved(u64 ino, struct fs_node *dir,

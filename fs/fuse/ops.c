@@ -5,11 +5,9 @@
  * appear and go by loads and by other clients' last closes. The kernel checks permissions
  * (default_permissions) against the attributes given here.
  */
+#include "fs/fuse/backing.h"
 #include "fs/fuse/fuse.h"
-#include "fs/store/object.h"
-#include "fs/lib/limits.h"
 #include "fs/lib/metrics.h"
-#include "fs/store/state_tree.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -122,45 +120,6 @@ static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *f
 	fs_fuse_end(&req);
 }
 
-/* The charge for an object, a directory or a symlink goes with its owner; tree_wrlock held. */
-static int __charge_move(struct fs_node *node, uid_t from, uid_t to)
-{
-	struct store_object *obj;
-	int err;
-
-	if (from == to)
-		return 0;
-	if (node->object) {
-		err = store_by_ino(node->ino, &obj);
-		if (err)
-			return err;
-		err = store_set_owner(obj, to);
-		store_put(obj);
-		return err;
-	}
-	err = limits_charge(to, LIMIT_NAMES, 1);
-	if (!err)
-		limits_uncharge(from, LIMIT_NAMES, 1);
-	return err;
-}
-
-static int __tree_chown(struct fs_node *node, uid_t uid, gid_t gid)
-{
-	int fd = fs_node_fd(node), err;
-	struct stat st;
-
-	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
-		return -errno;
-	if (uid == (uid_t)-1)
-		uid = st.st_uid;
-	err = __charge_move(node, st.st_uid, uid);
-	if (!err && fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) {
-		err = -errno;
-		__charge_move(node, uid, st.st_uid); /* what was free a moment ago */
-	}
-	return err;
-}
-
 static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
 {
 	bool dir = S_ISDIR(node->ops->type);
@@ -170,12 +129,8 @@ static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
 	if (set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
 		uid_t uid = set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
 		gid_t gid = set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
+		int err = fs_backing.chown(node, uid, gid);
 
-		int err;
-
-		tree_wrlock();
-		err = __tree_chown(node, uid, gid);
-		tree_unlock();
 		if (err)
 			return err;
 	}
@@ -256,7 +211,7 @@ static void op_statfs(fuse_req_t fuse, fuse_ino_t ino)
 	struct statvfs sv;
 
 	fs_count(requests);
-	if (fstatvfs(tree.tree_fd, &sv) < 0)
+	if (fstatvfs(fs_backing.root_fd, &sv) < 0)
 		fuse_reply_err(fuse, errno);
 	else
 		fuse_reply_statfs(fuse, &sv);

@@ -16,7 +16,9 @@
  * Runs before the mount: one thread, no locks.
  */
 #include "fs/store/map_owner.h"
+#include "fs/store/owner.h"
 #include "fs/store/publish.h"
+#include "fs/fuse/backing.h"
 #include "fs/store/object.h"
 #include "fs/store/state_tree.h"
 #include "load.h"
@@ -635,6 +637,7 @@ int store_start(void)
 
 	failed = 0;
 	kept = false;
+	fs_backing.chown = store_chown;
 	store_keep_files(true);
 	bpf_map_keep_slots = true;
 	err = publish_recover();

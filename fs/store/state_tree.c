@@ -4,6 +4,7 @@
  * Every access is by *at() calls from a descriptor, one component at a time, without following symlinks.
  */
 #include "fs/store/state_tree.h"
+#include "fs/fuse/backing.h"
 #include "fs/lib/limits.h"
 
 #include <dirent.h>
@@ -17,12 +18,7 @@
 #define LOCK_TRIES    40
 #define LOCK_PAUSE_US 50000
 
-struct tree tree = {.dir_fd = -1,
-		    .objects_fd = -1,
-		    .tree_fd = -1,
-		    .pending_fd = -1,
-		    .lock_fd = -1,
-		    .gone_fd = -1};
+struct tree tree = {.dir_fd = -1, .objects_fd = -1, .tree_fd = -1, .pending_fd = -1, .lock_fd = -1};
 
 static pthread_rwlock_t tree_lock = PTHREAD_RWLOCK_INITIALIZER;
 
@@ -147,7 +143,11 @@ static int tree_make_roots(void)
 	umask(old);
 	if (!err && fstat(tree.tree_fd, &st) < 0)
 		err = -errno;
-	tree.root_ino = err ? 0 : st.st_ino;
+	if (!err) {
+		fs_backing.root_fd = tree.tree_fd;
+		fs_backing.numbered_fd = tree.objects_fd;
+		fs_backing.root_ino = st.st_ino;
+	}
 	return err;
 }
 
@@ -158,8 +158,9 @@ static int tree_open_gone(void)
 
 	if (mkdirat(tree.pending_fd, name, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	tree.gone_fd = openat(tree.pending_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (tree.gone_fd < 0 || unlinkat(tree.pending_fd, name, AT_REMOVEDIR) < 0)
+	fs_backing.gone_fd =
+		openat(tree.pending_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fs_backing.gone_fd < 0 || unlinkat(tree.pending_fd, name, AT_REMOVEDIR) < 0)
 		return -errno;
 	return 0;
 }
@@ -219,7 +220,7 @@ int tree_open(const char *path, char **why)
 void tree_close(void)
 {
 	int *fds[] = {&tree.tree_fd, &tree.objects_fd, &tree.pending_fd,
-		      &tree.dir_fd,  &tree.lock_fd,    &tree.gone_fd};
+		      &tree.dir_fd,  &tree.lock_fd,    &fs_backing.gone_fd};
 
 	if (tree.next_id)
 		munmap(tree.next_id, sizeof(u64));

@@ -22,9 +22,7 @@
 
 struct tree {
 	int dir_fd, objects_fd, tree_fd, pending_fd, lock_fd;
-	int gone_fd; /* O_PATH of a directory that was removed: what nodes have whose directory is gone */
 	char *path; /* DIR */
-	u64 root_ino; /* of tree/ */
 	u64 *next_id;
 	bool may_chown; /* root: owners can be kept */
 };

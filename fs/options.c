@@ -1,0 +1,203 @@
+/*
+ * options.c - see options.h
+ *
+ * As root the mount is for everybody (allow_other; the permission bits decide), as any other user for its owner only:
+ * allow_other then needs trust_others as well, for the server acts with its owner's rights on behalf of all.
+ */
+#include "fs/options.h"
+#include "fs/fuse/session.h"
+#include "fs/mount.h"
+#include "fs/store/state_tree.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#define OPTION(text, field)                              \
+	{                                                \
+		text, offsetof(struct options, field), 1 \
+	}
+
+static const struct fuse_opt option_table[] = {
+	OPTION("state=%s", state),
+	OPTION("allow_other", allow_other),
+	OPTION("trust_others", trust_others),
+	OPTION("owner_only", owner_only),
+	{"enforce", offsetof(struct options, enforce), ENFORCE_FAIL_OPEN},
+	{"enforce=fail-open", offsetof(struct options, enforce), ENFORCE_FAIL_OPEN},
+	{"enforce=fail-closed", offsetof(struct options, enforce), ENFORCE_FAIL_CLOSED},
+	OPTION("enforce_cgroup=%s", enforce_cgroup),
+	/* What mount(8) and fstab add. */
+	FUSE_OPT_KEY("auto", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("noauto", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("user", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("users", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("nofail", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("defaults", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_KEY("_netdev", FUSE_OPT_KEY_DISCARD),
+	FUSE_OPT_END,
+};
+
+static void usage(const char *self)
+{
+	printf("usage: %s [options] MOUNTPOINT\n\n"
+	       "A userspace bpffs. cat MOUNTPOINT/README says how to use it; fusermount3 -u "
+	       "MOUNTPOINT\n"
+	       "ends the server.\n\n"
+	       "    -o state=DIR       where objects live (default: ubpffs in the user's runtime\n"
+	       "                       directory, else /tmp/ubpffs-UID); made if it is missing, "
+	       "must be yours alone\n"
+	       "    -o allow_other     other users may use the mount (root: this is the default)\n"
+	       "    -o trust_others    needed beside allow_other when the server is not root\n"
+	       "    -o owner_only      root: no allow_other\n"
+	       "    -o enforce[=fail-open|fail-closed]\n"
+	       "                       the programs of M/cgroup decide over real packets; when "
+	       "the\n"
+	       "                       server is killed, packets flow (the default) or stop\n"
+	       "    -o enforce_cgroup=PATH\n"
+	       "                       a delegated directory of cgroup v2 to work in\n"
+	       "    -f                 stay in the foreground\n"
+	       "    -d                 print every request (implies -f)\n"
+	       "    -h, -V             this text; the version\n",
+	       self);
+	session_help();
+}
+
+static int option_proc(void *data, const char *arg, int key, struct fuse_args *out)
+{
+	struct options *options = data;
+
+	if (key == FUSE_OPT_KEY_OPT && !strncmp(arg, "x-", 2))
+		return 0; /* fstab's comments */
+	if (key != FUSE_OPT_KEY_NONOPT)
+		return 1;
+	for (u32 i = 0; i < ARRAY_SIZE(options->plain); i++) {
+		if (options->plain[i])
+			continue;
+		options->plain[i] = strdup(arg);
+		return options->plain[i] ? 0 : -1;
+	}
+	fprintf(stderr, "ubpffs: %s: too many arguments\n", arg);
+	return -1;
+}
+
+static bool check_options(struct options *options)
+{
+	bool root = !geteuid();
+
+	if (options->allow_other && !root && !options->trust_others) {
+		fprintf(stderr,
+			"ubpffs: this server is not root: with allow_other every other user acts "
+			"through "
+			"your account.\nubpffs: if you mean it, say -o allow_other,trust_others\n");
+		return false;
+	}
+	if (options->allow_other && options->owner_only) {
+		fprintf(stderr, "ubpffs: allow_other and owner_only exclude each other\n");
+		return false;
+	}
+	if (root && !options->owner_only)
+		options->allow_other = 1;
+	return !fuse_opt_add_arg(&options->args,
+				 "-odefault_permissions,fsname=ubpffs,subtype=ubpffs") &&
+	       (!options->allow_other || !fuse_opt_add_arg(&options->args, "-oallow_other"));
+}
+
+bool options_choose_state(struct options *options)
+{
+	if (!options->state && options->plain[1] && options->plain[0][0] == '/')
+		options->state = strdup(options->plain[0]); /* mount DIR M -t fuse.ubpffs */
+	if (!options->state)
+		options->state = tree_default_path();
+	if (!options->state) {
+		fprintf(stderr,
+			"ubpffs: no runtime directory (XDG_RUNTIME_DIR), and /tmp/ubpffs-%u cannot "
+			"be made "
+			"or is somebody else's: say -o state=DIR\n",
+			geteuid());
+		return false;
+	}
+	return true;
+}
+
+/* mount(8) gives a source first, which is the state's directory or any word. */
+static bool one_mount_point(const struct options *options)
+{
+	const char *source = options->plain[0];
+	struct stat st;
+
+	if (!options->plain[1] || source[0] != '/')
+		return true;
+	if (!options->state &&
+	    (stat(source, &st) < 0 || (st.st_uid == geteuid() && !(st.st_mode & 077))))
+		return true;
+	fprintf(stderr,
+		"ubpffs: one server has one mount point, and %s %s: say -o state=DIR for where "
+		"objects live\n",
+		source, options->state ? "is a second one" : "is no state directory of yours");
+	return false;
+}
+
+/* mount.fuse.ubpffs: mount(8) passes options of its own that are not libfuse's. */
+static void drop_mount_helper_args(int *argc, char **argv)
+{
+	const char *self = strrchr(argv[0], '/');
+	int n = 1;
+
+	self = self ? self + 1 : argv[0];
+	if (strncmp(self, "mount.", 6))
+		return;
+	for (int i = 1; i < *argc; i++) {
+		if (!strcmp(argv[i], "-n") || !strcmp(argv[i], "-v") || !strcmp(argv[i], "-s"))
+			continue;
+		if (!strcmp(argv[i], "-t") || !strcmp(argv[i], "-N")) {
+			i++;
+			continue;
+		}
+		argv[n++] = argv[i];
+	}
+	*argc = n;
+}
+
+int options_parse(struct options *options, int argc, char **argv, int *status)
+{
+	struct session_options session = {0};
+	const char *where;
+
+	*status = 1;
+	drop_mount_helper_args(&argc, argv);
+	options->args = (struct fuse_args)FUSE_ARGS_INIT(argc, argv);
+	if (fuse_opt_parse(&options->args, options, option_table, option_proc) < 0 ||
+	    session_options(&options->args, &session) < 0)
+		return -1;
+	options->foreground = session.foreground;
+	if (session.help || session.version) {
+		if (session.help)
+			usage(argv[0]);
+		else
+			printf("ubpffs %s\n", UBPFFS_VERSION);
+		*status = 0;
+		return -1;
+	}
+	if (!options->plain[0]) {
+		fprintf(stderr, "ubpffs: where? usage: %s [-f] [-o state=DIR] MOUNTPOINT\n",
+			argv[0]);
+		return -1;
+	}
+	where = options->plain[options->plain[1] ? 1 : 0];
+	options->mountpoint = mount_absolute_path(where);
+	if (!options->mountpoint) {
+		fprintf(stderr, "ubpffs: %s: there is no such directory to mount on\n", where);
+		return -1;
+	}
+	return one_mount_point(options) && check_options(options) ? 0 : -1;
+}
+
+void options_free(struct options *options)
+{
+	free(options->mountpoint);
+	free(options->state);
+	free(options->enforce_cgroup);
+	free(options->plain[0]);
+	free(options->plain[1]);
+	fuse_opt_free_args(&options->args);
+}

@@ -1,0 +1,36 @@
+/*
+ * options.h - what the server was told on its command line
+ */
+#ifndef UBPFFS_FS_OPTIONS_H
+#define UBPFFS_FS_OPTIONS_H
+
+#include <stdbool.h>
+#include <fuse_opt.h>
+
+enum enforce_mode {
+	ENFORCE_NOT,
+	ENFORCE_FAIL_OPEN,
+	ENFORCE_FAIL_CLOSED,
+};
+
+struct options {
+	char *state;
+	char *mountpoint; /* absolute */
+	bool foreground;
+	int allow_other, trust_others, owner_only;
+	int enforce; /* enum enforce_mode */
+	char *enforce_cgroup;
+	char *plain[2]; /* the mount point; from mount(8): a source, then the mount point */
+	struct fuse_args args; /* libfuse's own */
+};
+
+/*
+ * 0: go on. Else it has said why not, or what was asked for, and *status is what the process exits with.
+ * `state` is not chosen yet: that may make a directory.
+ */
+int options_parse(struct options *options, int argc, char **argv, int *status);
+/* Before the state is opened, and after nothing else can fail. False: it has said why. */
+bool options_choose_state(struct options *options);
+void options_free(struct options *options);
+
+#endif
