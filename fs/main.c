@@ -11,6 +11,7 @@
 #include "fs/mount.h"
 #include "fs/options.h"
 #include "fs/agent/agent.h"
+#include "fs/agent/service/services.h"
 #include "fs/enforce/enforce.h"
 #include "fs/fuse/pace.h"
 #include "fs/fuse/session.h"
@@ -200,7 +201,7 @@ int main(int argc, char **argv)
 		goto out;
 	if (!options.foreground && daemon_start() < 0)
 		goto out;
-	ret = agent_start();
+	ret = agent_start(agent_services);
 	if (ret) {
 		fprintf(stderr, "ubpffs: the process that acts as clients: %s\n", strerror(-ret));
 		ret = 1;

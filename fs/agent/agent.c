@@ -32,11 +32,7 @@
 #define SANITIZED 0
 #endif
 
-static agent_service_fn *const services[AGENT_SERVICE_NR] = {
-	[AGENT_PERF] = perf_service,	   [AGENT_STACKS] = stacks_service,
-	[AGENT_PROCESS] = process_service, [AGENT_SYMBOLS] = symbols_service,
-	[AGENT_CAPTURE] = capture_service, [AGENT_OUT] = out_service,
-};
+static agent_service_fn *const *services;
 
 struct request { /* then the groups, then the argument */
 	u32 service;
@@ -381,11 +377,12 @@ static void __attribute__((noreturn)) agent_begin(pid_t server, int sock)
 	agent_main();
 }
 
-int agent_start(void)
+int agent_start(agent_service_fn *const table[AGENT_SERVICE_NR])
 {
 	pid_t server = getpid();
 	int sock[2], err;
 
+	services = table;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
 		return -errno;
 	agent_pid = fork();

@@ -41,12 +41,12 @@
 #define AGENT_WHY_MAX  512
 
 enum agent_service {
-	AGENT_PERF, /* agent/perf_open.c */
-	AGENT_STACKS, /* agent/stacks.c */
-	AGENT_SYMBOLS, /* agent/symbols.c */
+	AGENT_PERF, /* agent/service/perf_open.c */
+	AGENT_STACKS, /* agent/service/stacks.c */
+	AGENT_SYMBOLS, /* agent/service/symbols.c */
 	AGENT_PROCESS, /* agent/process.c */
-	AGENT_CAPTURE, /* agent/capture.c */
-	AGENT_OUT, /* agent/out.c */
+	AGENT_CAPTURE, /* agent/service/capture.c */
+	AGENT_OUT, /* agent/service/out.c */
 	AGENT_SERVICE_NR,
 };
 
@@ -58,9 +58,17 @@ struct agent_cred {
 };
 #define AGENT_ACCOUNT_GROUPS (-1)
 
+/*
+ * A service gets a copy of the argument, followed by a NUL. It may use all of libc, and hold what
+ * it likes: its memory is a copy of the agent's, which holds nothing. The process ends when it
+ * returns.
+ */
+typedef void agent_service_fn(int sock, const void *arg, size_t len);
+
 /* ---- the server's side */
 
-int agent_start(void); /* -errno */
+/* What each service does, for the processes that are forked (service/services.c). -errno. */
+int agent_start(agent_service_fn *const services[AGENT_SERVICE_NR]);
 /* Files below this directory are opened for nobody. */
 int agent_refuse(int state_fd);
 /* Processes that have still something to write have a second for it. */
@@ -89,13 +97,6 @@ int agent_send(int sock, const void *buf, size_t len, int stop_fd, int timeout);
 
 /* ---- a service's side: blocking; the process may take as long as it likes */
 
-/*
- * A service gets a copy of the argument, followed by a NUL. It may use all of libc, and hold what
- * it likes: its memory is a copy of the agent's, which holds nothing. The process ends when it
- * returns.
- */
-typedef void agent_service_fn(int sock, const void *arg, size_t len);
-
 /* The status: err is 0 or -errno; fmt says why, or NULL: strerror. */
 void agent_report(int sock, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* False: the server is not there any more, or wants no more. fd may be -1. */
@@ -105,8 +106,5 @@ ssize_t agent_get(int sock, void *buf, size_t size);
 
 /* Is this the server's state directory? */
 bool agent_is_state(const struct stat *st);
-
-agent_service_fn perf_service, stacks_service, process_service, symbols_service, capture_service,
-	out_service;
 
 #endif

@@ -25,4 +25,6 @@ int process_facts_read(pid_t pid, struct process_facts *out);
 int process_facts_ask(const struct agent_cred *cred, pid_t pid, int timeout,
 		      struct process_facts *out);
 
+agent_service_fn process_service;
+
 #endif

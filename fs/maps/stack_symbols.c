@@ -5,7 +5,7 @@
  * opened the file; from then on the map's stacks are shown with names, also when the process has
  * ended. `off` ends it. It is not kept over a restart of the server.
  *
- * A process of the agent reads them (agent/symbols.c). The write is answered later, by a thread of
+ * A process of the agent reads them (agent/service/symbols.c). The write is answered later, by a thread of
  * its own that holds no lock: when the table is there, after SYMBOLS_MS, or when its caller is
  * interrupted.
  *
@@ -15,10 +15,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
-#include "fs/agent/symbols.h"
+#include "fs/agent/service/symbols.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/agent/agent.h"
-#include "fs/agent/symtab.h"
+#include "fs/agent/format/symtab.h"
 #include "fs/store/object.h"
 #include "fs/maps/stack_symbols.h"
 #include "fs/lib/value_text.h"

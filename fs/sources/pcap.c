@@ -21,9 +21,9 @@
 #include <pcap/dlt.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include "fs/agent/capture.h"
-#include "fs/agent/out.h"
-#include "fs/agent/pcap_filter.h"
+#include "fs/agent/service/capture.h"
+#include "fs/agent/service/out.h"
+#include "fs/agent/format/pcap_filter.h"
 #include "fs/sources/source.h"
 #include "prog_type/skb.h"
 #include "prog_type/xdp.h"

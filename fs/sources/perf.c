@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <asm/perf_regs.h>
 #include "fs/sources/perf_events.h"
-#include "fs/agent/perf_open.h"
+#include "fs/agent/service/perf_open.h"
 #include "fs/sources/perf_stacks.h"
 #include "fs/sources/source.h"
 

@@ -1,6 +1,6 @@
 /*
  * perf_stacks.h - what a source of samples asks of the process that reads stacks (AGENT_STACKS,
- * agent/stacks.c)
+ * agent/service/stacks.c)
  *
  * Stacks of code without frame pointers, and build ids, need the files of the sampled process. A
  * process of the agent that is the source's owner reads them; it is made at the first ask and again
@@ -19,7 +19,7 @@
 #ifndef UBPFFS_FS_SOURCES_PERF_STACKS_H
 #define UBPFFS_FS_SOURCES_PERF_STACKS_H
 
-#include "fs/agent/stack_msg.h"
+#include "fs/agent/format/stack_msg.h"
 #include "fs/sources/source.h"
 
 #define STACKS_TIMEOUT_MS 5000

@@ -1,13 +1,13 @@
 /*
  * test_stack_msg.c - asks for stacks and answers, from a process that may lie
- * (fs/agent/stack_msg.h)
+ * (fs/agent/format/stack_msg.h)
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "fs/agent/stack_msg.h"
+#include "fs/agent/format/stack_msg.h"
 
 static struct stack_msg msg;
 

@@ -1,5 +1,5 @@
 /*
- * test_symtab.c - tables of symbols from a process that may lie (fs/agent/symtab.h)
+ * test_symtab.c - tables of symbols from a process that may lie (fs/agent/format/symtab.h)
  *
  * Each case is named by the letter of its guarantee. A table is a heap block of exactly its size,
  * so that a sanitizer sees what is read outside of it.
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "fs/agent/symtab.h"
+#include "fs/agent/format/symtab.h"
 
 struct block { /* two mappings, one of them of a file with two symbols */
 	struct symtab_header header;

@@ -2,7 +2,7 @@
  * symtab.h - functions by address: the table of a process, or of the kernel
  *
  * A table is one block of bytes (struct symtab_header and what follows it), made by a child that
- * has the rights of whoever asked (agent/symbols.c) and sent to the server. The child has read
+ * has the rights of whoever asked (agent/service/symbols.c) and sent to the server. The child has read
  * hostile files, so the server believes nothing: symtab_new() checks every count, index and order
  * before anybody looks something up.
  *
@@ -15,8 +15,8 @@
  *   D. A table is constant once made: any number of threads may look up.
  * Pure functions. Tests: tests/unit/test_symtab.c names each case by its letter.
  */
-#ifndef UBPFFS_FS_AGENT_SYMTAB_H
-#define UBPFFS_FS_AGENT_SYMTAB_H
+#ifndef UBPFFS_FS_AGENT_FORMAT_SYMTAB_H
+#define UBPFFS_FS_AGENT_FORMAT_SYMTAB_H
 
 #include "core/types.h"
 

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include "fs/agent/agent.h"
-#include "fs/agent/file.h"
-#include "fs/agent/out.h"
+#include "fs/agent/service/file.h"
+#include "fs/agent/service/out.h"
 #include "util/write_all.h"
 
 #define OUT_MAGIC 0xa1b2c3d4u

@@ -9,10 +9,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include "fs/agent/mapped.h"
-#include "fs/agent/symbols.h"
+#include "fs/agent/service/mapped.h"
+#include "fs/agent/service/symbols.h"
 #include "fs/agent/agent.h"
-#include "fs/agent/symtab.h"
+#include "fs/agent/format/symtab.h"
 
 #define MAX_FILES   (1u << 14)
 #define MAX_SYMBOLS (1u << 23) /* a file */

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include "core/types.h"
-#include "fs/agent/mapped.h"
+#include "fs/agent/service/mapped.h"
 
 int mapped_proc(pid_t pid)
 {

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <time.h>
 #include <asm/perf_regs.h>
-#include "fs/agent/mapped.h"
-#include "fs/agent/unwind.h"
+#include "fs/agent/service/mapped.h"
+#include "fs/agent/service/unwind.h"
 
 #define KEPT 64
 

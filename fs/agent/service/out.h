@@ -6,10 +6,11 @@
  * status says that all of it is in the file, which is closed. A status in between says what failed;
  * what is whole stays. Only one such process at a time has a file.
  */
-#ifndef UBPFFS_FS_AGENT_OUT_H
-#define UBPFFS_FS_AGENT_OUT_H
+#ifndef UBPFFS_FS_AGENT_SERVICE_OUT_H
+#define UBPFFS_FS_AGENT_SERVICE_OUT_H
 
 #include "core/types.h"
+#include "fs/agent/agent.h"
 
 struct out_request {
 	u32 go_on; /* after the last whole record, if it is a file of ours; else it begins anew */
@@ -19,5 +20,7 @@ struct out_request {
 struct out_record { /* of a pcap file; the bytes follow */
 	u32 sec, usec, caplen, len;
 };
+
+agent_service_fn out_service;
 
 #endif

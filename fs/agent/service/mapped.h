@@ -1,8 +1,8 @@
 /*
  * mapped.h - a file that a process has mapped, opened in a client's own process
  */
-#ifndef UBPFFS_FS_AGENT_MAPPED_H
-#define UBPFFS_FS_AGENT_MAPPED_H
+#ifndef UBPFFS_FS_AGENT_SERVICE_MAPPED_H
+#define UBPFFS_FS_AGENT_SERVICE_MAPPED_H
 
 #include <sys/types.h>
 

@@ -5,10 +5,10 @@
  * By the call frame information of the process's own files (libdw), which are hostile: only in a
  * process of the agent. Used by one thread.
  */
-#ifndef UBPFFS_FS_AGENT_UNWIND_H
-#define UBPFFS_FS_AGENT_UNWIND_H
+#ifndef UBPFFS_FS_AGENT_SERVICE_UNWIND_H
+#define UBPFFS_FS_AGENT_SERVICE_UNWIND_H
 
-#include "fs/agent/stack_msg.h"
+#include "fs/agent/format/stack_msg.h"
 
 struct unwind;
 

@@ -14,7 +14,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include "fs/agent/agent.h"
-#include "fs/agent/file.h"
+#include "fs/agent/service/file.h"
 
 #define MAX_LINKS 40
 

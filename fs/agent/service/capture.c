@@ -5,9 +5,9 @@
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include "fs/agent/agent.h"
-#include "fs/agent/file.h"
-#include "fs/agent/capture.h"
-#include "fs/agent/pcap_filter.h"
+#include "fs/agent/service/file.h"
+#include "fs/agent/service/capture.h"
+#include "fs/agent/format/pcap_filter.h"
 
 #define READ_SIZE 131072
 

@@ -2,7 +2,7 @@
  * pcap_filter.c - see pcap_filter.h
  */
 #include <pcap/pcap.h>
-#include "fs/agent/pcap_filter.h"
+#include "fs/agent/format/pcap_filter.h"
 
 int pcap_filter_set(struct pcap *pcap, const char *text)
 {

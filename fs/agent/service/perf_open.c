@@ -8,7 +8,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/syscall.h>
-#include "fs/agent/perf_open.h"
+#include "fs/agent/service/perf_open.h"
 #include "fs/agent/process.h"
 
 #define OPEN_TRIES 10

@@ -3,12 +3,13 @@
  * kernel
  *
  * Its process has the rights of whoever asked. The answer is a status, the length of a symtab's
- * block (u64, agent/symtab.h), and the block in messages of up to SYMBOLS_CHUNK bytes.
+ * block (u64, agent/format/symtab.h), and the block in messages of up to SYMBOLS_CHUNK bytes.
  */
-#ifndef UBPFFS_FS_AGENT_SYMBOLS_H
-#define UBPFFS_FS_AGENT_SYMBOLS_H
+#ifndef UBPFFS_FS_AGENT_SERVICE_SYMBOLS_H
+#define UBPFFS_FS_AGENT_SERVICE_SYMBOLS_H
 
 #include "core/types.h"
+#include "fs/agent/agent.h"
 
 #define SYMBOLS_CHUNK 65536
 
@@ -16,5 +17,7 @@ struct symbols_ask {
 	s32 pid; /* 0: the kernel; no symbols: this user may not see its addresses */
 	u32 only_look; /* the kernel: one symbol is enough */
 };
+
+agent_service_fn symbols_service;
 
 #endif

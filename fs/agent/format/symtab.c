@@ -4,7 +4,7 @@
  * An address becomes an offset in a file by the mapping, and an address of the file by its program
  * headers.
  */
-#include "fs/agent/symtab.h"
+#include "fs/agent/format/symtab.h"
 
 struct symtab {
 	const struct symtab_header *header; /* the block */

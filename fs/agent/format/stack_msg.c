@@ -1,7 +1,7 @@
 /*
  * stack_msg.c - see stack_msg.h
  */
-#include "fs/agent/stack_msg.h"
+#include "fs/agent/format/stack_msg.h"
 
 struct ask_head {
 	u32 what, pid;

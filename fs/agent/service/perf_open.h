@@ -5,8 +5,8 @@
  * The request is answered by a status, then one PERF_EVENT with a descriptor for each event;
  * PERF_AGAIN takes back all of them; PERF_DONE is the end.
  */
-#ifndef UBPFFS_FS_AGENT_PERF_OPEN_H
-#define UBPFFS_FS_AGENT_PERF_OPEN_H
+#ifndef UBPFFS_FS_AGENT_SERVICE_PERF_OPEN_H
+#define UBPFFS_FS_AGENT_SERVICE_PERF_OPEN_H
 
 #include <linux/perf_event.h>
 #include "fs/agent/agent.h"
@@ -26,5 +26,7 @@ struct perf_answer {
 	u64 began; /* PERF_DONE: when the process did (process.h) */
 	u64 sample_type; /* PERF_DONE: what of the request's the kernel can do */
 };
+
+agent_service_fn perf_service;
 
 #endif

@@ -10,8 +10,8 @@
  *   B. What was put is what is taken.
  * Pure functions. Tests: tests/unit/test_stack_msg.c
  */
-#ifndef UBPFFS_FS_AGENT_STACK_MSG_H
-#define UBPFFS_FS_AGENT_STACK_MSG_H
+#ifndef UBPFFS_FS_AGENT_FORMAT_STACK_MSG_H
+#define UBPFFS_FS_AGENT_FORMAT_STACK_MSG_H
 
 #include "core/sample.h"
 

@@ -5,10 +5,11 @@
  * messages: CAPTURE_LINK first, CAPTURE_PACKETS any number of times, CAPTURE_END or CAPTURE_ERROR.
  * The format, which may be made to break its reader, is known to that process only.
  */
-#ifndef UBPFFS_FS_AGENT_CAPTURE_H
-#define UBPFFS_FS_AGENT_CAPTURE_H
+#ifndef UBPFFS_FS_AGENT_SERVICE_CAPTURE_H
+#define UBPFFS_FS_AGENT_SERVICE_CAPTURE_H
 
 #include "core/types.h"
+#include "fs/agent/agent.h"
 
 #define CAPTURE_SNAPLEN 65535
 
@@ -25,5 +26,7 @@ struct capture_packet { /* the bytes follow; nothing is aligned */
 	u32 caplen; /* 0 for one that is longer than CAPTURE_SNAPLEN */
 	u32 len;
 };
+
+agent_service_fn capture_service;
 
 #endif

@@ -8,9 +8,9 @@
  * ask about another process: so the server knows by what is missing which process it is that hangs.
  */
 #include <stdio.h>
-#include "fs/agent/stack_msg.h"
-#include "fs/agent/unwind.h"
-#include "fs/agent/agent.h"
+#include "fs/agent/format/stack_msg.h"
+#include "fs/agent/service/unwind.h"
+#include "fs/agent/service/stacks.h"
 
 static struct {
 	u64 ips[BPF_MAX_STACK_DEPTH];

@@ -1,8 +1,8 @@
 /*
  * file.h - opening a file that a client names, in the client's own process
  */
-#ifndef UBPFFS_FS_AGENT_FILE_H
-#define UBPFFS_FS_AGENT_FILE_H
+#ifndef UBPFFS_FS_AGENT_SERVICE_FILE_H
+#define UBPFFS_FS_AGENT_SERVICE_FILE_H
 
 #include <sys/types.h>
 #include "core/types.h"
