@@ -133,7 +133,8 @@ static int htab_recover(struct bpf_htab *htab)
 
 	pcpu_freelist_reset(&htab->freelist);
 	fresh = pcpu_freelist_fresh(&htab->freelist);
-	live = htab_recover_chains(htab, fresh);
+	htab_recover_begin(htab);
+	live = htab_recover_chains(htab, 1, fresh);
 	if (live > htab->map.max_entries)
 		return -EBADMSG;
 	for (u32 idx = 1; idx < fresh; idx++) {

@@ -453,12 +453,16 @@ static bool recover_elem(struct bpf_htab *htab, u32 idx)
  * Nothing that the process that died left in links, locks, lists or spares is used, only the elements' own
  * marks. May be cut short itself and begun again.
  */
-u32 htab_recover_chains(struct bpf_htab *htab, u32 end)
+void htab_recover_begin(struct bpf_htab *htab)
+{
+	buckets_clear(htab);
+}
+
+u32 htab_recover_chains(struct bpf_htab *htab, u32 from, u32 end)
 {
 	u32 live = 0;
 
-	buckets_clear(htab);
-	for (u32 idx = 1; idx < end; idx++)
+	for (u32 idx = from; idx < end; idx++)
 		if (htab_elem_live(htab_elem(htab, idx)))
 			live += recover_elem(htab, idx);
 	return live;

@@ -12,8 +12,12 @@ int htab_map_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u
 int htab_attach(struct bpf_htab *htab);
 /* Provide memory for these elements and their values. */
 int htab_reserve_elems(struct bpf_htab *htab, u32 from, u32 end);
-/* Link all live elements below `end` again; returns how many there are. */
-u32 htab_recover_chains(struct bpf_htab *htab, u32 end);
+/*
+ * Build the chains again from the elements: begin empties them, then each range that was ever in use, [from, end), gives
+ * its live elements back; returns how many. What lies outside of these ranges is not looked at, whatever it says.
+ */
+void htab_recover_begin(struct bpf_htab *htab);
+u32 htab_recover_chains(struct bpf_htab *htab, u32 from, u32 end);
 int htab_map_get_next_key(struct bpf_map *map, const void *key, void *next_key);
 int htab_map_iter(struct bpf_map_iter *it);
 long htab_map_for_each_callback(struct bpf_map *map, u64 callback, u64 ctx); /* htab_for_each.c */

@@ -387,12 +387,14 @@ static bool recover_one(struct lru_recovery *r, u32 idx)
 /* Which elements were ever in use: the spares, and those of each list's used ranks. */
 static u32 recover_chains(struct lru_recovery *r)
 {
-	u32 end = 0, share = r->htab->lru->nr_nodes / r->nr_lists;
+	u32 first = r->htab->lru->first_elem, share = r->htab->lru->nr_nodes / r->nr_lists, live;
 
+	htab_recover_begin(r->htab);
+	live = htab_recover_chains(r->htab, 1, first);
 	for (u32 i = 0; i < r->nr_lists; i++)
-		if (r->fresh[i])
-			end = i * share + r->fresh[i];
-	return htab_recover_chains(r->htab, r->htab->lru->first_elem + end);
+		live += htab_recover_chains(r->htab, first + i * share,
+					    first + i * share + r->fresh[i]);
+	return live;
 }
 
 static int lru_recover(struct bpf_htab *htab)

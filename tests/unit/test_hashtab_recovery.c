@@ -20,6 +20,7 @@
 #include <cmocka.h>
 #include "core/run.h"
 #include "map/hashtab.h"
+#include "map/lru_list.h"
 #include "tests/lib/map_model.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -519,6 +520,52 @@ static void test_garbage_in_links_is_not_used(void **state)
 	close(fd);
 }
 
+/* With a list for each slot, elements between the used ranks of two lists were never in use, whatever they say. */
+static void test_garbage_between_used_ranks_is_not_used(void **state)
+{
+	int fd = memfd_create("map", 0), again = memfd_create("map", 0);
+	struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_LRU_HASH,
+				    .key_size = 4,
+				    .value_size = 8,
+				    .max_entries = 64 * bpf_nr_slots(),
+				    .map_flags = BPF_F_NO_COMMON_LRU};
+	struct bpf_map_stats stats;
+	struct bpf_lru_list *last;
+	struct bpf_htab *htab;
+	struct bpf_map *map;
+	u32 key = 1, share;
+	u64 value = 7;
+
+	assert_int_equal(bpf_map_create(&spec, 0, fd, -1, &map), 0);
+	assert_int_equal(bpf_map_update(map, &key, &value, 0), 0);
+	htab = bpf_htab(map);
+	share = htab->lru->nr_nodes / htab->nr_slots;
+	for (u32 rank = share / 2; rank < htab->lru->nr_nodes - share / 2; rank++) {
+		u32 idx = htab->lru->first_elem + rank;
+		struct htab_elem *elem = htab_elem(htab, idx);
+
+		if (htab_elem_live(elem) || rank % share < share / 2)
+			continue;
+		elem->version |= 1;
+		elem->node = 0x12345678;
+		*(u32 *)(elem + 1) = 1000 + idx; /* its key */
+	}
+	last = &htab->lru->lists[htab->nr_slots - 1];
+	last->fresh = max(last->fresh, 1u);
+	copy_file(fd, again);
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+	assert_int_equal(bpf_map_open(again, -1, &map), 0);
+	bpf_map_stats_read(map, &stats);
+	assert_int_equal(stats.entries, 1);
+	while (!bpf_map_next_key(map, NULL, &key))
+		assert_int_equal(bpf_map_delete(map, &key), 0);
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+	close(again);
+	close(fd);
+}
+
 static void test_clean_close_and_open(void **state)
 {
 	int fd = memfd_create("map", 0);
@@ -557,6 +604,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clean_close_and_open),
 		cmocka_unit_test(test_garbage_in_links_is_not_used),
+		cmocka_unit_test(test_garbage_between_used_ranks_is_not_used),
 		cmocka_unit_test(test_e_insert_each_instruction),
 		cmocka_unit_test(test_e_replace_each_instruction),
 		cmocka_unit_test(test_e_delete_each_instruction),
