@@ -79,6 +79,7 @@ struct bpf_map_ops {
 	/*
 	 * From outside of programs, where a value is not a plain copy (per-CPU: all slots, 8-byte
 	 * aligned, slot after slot; prog arrays: an id). NULL: copy value_size bytes by the functions above.
+	 * A lookup whose `value` is NULL copies nothing: is the key there?
 	 */
 	long (*sys_lookup_elem)(struct bpf_map *map, const void *key, void *value);
 	long (*sys_update_elem)(struct bpf_map *map, const void *key, const void *value, u64 flags);
@@ -238,6 +239,8 @@ void bpf_map_put_internal(struct bpf_map *map);
  */
 u32 bpf_map_value_size(const struct bpf_map *map);
 int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags);
+/* Is the key there? Without its value, whatever its size. 0, or the errors of bpf_map_lookup(). */
+int bpf_map_contains(struct bpf_map *map, const void *key);
 int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags);
 int bpf_map_delete(struct bpf_map *map, const void *key);
 /* Take the next value of a queue or stack; -EOPNOTSUPP for other types. */

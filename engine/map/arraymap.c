@@ -383,7 +383,7 @@ static long percpu_array_sys_lookup_elem(struct bpf_map *map, const void *key, v
 
 	if (index >= map->max_entries)
 		return -ENOENT;
-	for (u32 slot = 0; slot < bpf_nr_slots(); slot++)
+	for (u32 slot = 0; value && slot < bpf_nr_slots(); slot++)
 		bpf_copy_from_arena((char *)value + (size_t)slot * map->elem_size,
 				    percpu_elem(map, index, slot), map->elem_size);
 	return 0;

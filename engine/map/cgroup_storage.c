@@ -348,7 +348,7 @@ static long percpu_sys_lookup_elem(struct bpf_map *map, const void *key, void *v
 
 	if (!elem)
 		return -ENOENT;
-	for (u32 slot = 0; slot < bpf_nr_slots(); slot++)
+	for (u32 slot = 0; value && slot < bpf_nr_slots(); slot++)
 		bpf_copy_from_arena((char *)value + (size_t)slot * size,
 				    slot_value(map, elem->value, slot), size);
 	return 0;

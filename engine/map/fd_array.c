@@ -92,7 +92,8 @@ long fd_array_sys_lookup_elem(struct bpf_map *map, const void *key, void *value)
 	id = __atomic_load_n(&fd_array(map)->ids[index], __ATOMIC_ACQUIRE);
 	if (!id)
 		return -ENOENT;
-	memcpy(value, &id, sizeof(id));
+	if (value)
+		memcpy(value, &id, sizeof(id));
 	return 0;
 }
 

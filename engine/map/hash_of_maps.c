@@ -220,7 +220,8 @@ static long hom_sys_lookup_elem(struct bpf_map *map, const void *key, void *valu
 
 	if (!id)
 		return -ENOENT;
-	memcpy(value, &id, sizeof(id));
+	if (value)
+		memcpy(value, &id, sizeof(id));
 	return 0;
 }
 

@@ -166,7 +166,7 @@ static long lookup_outside(struct bpf_map *map, const void *key, void *value, u6
 		return -ENOENT;
 	word = bucket_lock(head);
 	idx = __bucket_find_any(htab, word, hash, key, &prev);
-	if (idx)
+	if (idx && value)
 		htab_copy_value(htab, idx, value, flags);
 	bucket_unlock(head, word);
 	return idx ? 0 : -ENOENT;

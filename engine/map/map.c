@@ -388,6 +388,25 @@ int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags)
 	return (int)err;
 }
 
+int bpf_map_contains(struct bpf_map *map, const void *key)
+{
+	long err = 0;
+
+	if (!may_read(map))
+		return -EPERM;
+	if (!map->key_size)
+		return -EOPNOTSUPP;
+	bpf_rcu_read_lock();
+	if (map->ops->sys_lookup_elem)
+		err = map->ops->sys_lookup_elem(map, key, NULL);
+	else if (!map->ops->map_lookup_elem)
+		err = -EOPNOTSUPP;
+	else if (!map->ops->map_lookup_elem(map, key))
+		err = -ENOENT;
+	bpf_rcu_read_unlock();
+	return (int)err;
+}
+
 int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags)
 {
 	long err;

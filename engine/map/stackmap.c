@@ -325,8 +325,8 @@ static long stackmap_sys_lookup_elem(struct bpf_map *map, const void *key, void 
 	u32 id = key_id(key), hash;
 	int nr = id < sm->n_buckets ? bucket_read(sm, id, value, &hash) : -ENOENT;
 
-	if (nr < 0)
-		return nr;
+	if (nr < 0 || !value)
+		return min(nr, 0);
 	memset((char *)value + (u32)nr * sm->stack_size, 0,
 	       map->value_size - (u32)nr * sm->stack_size);
 	return 0;

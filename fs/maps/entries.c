@@ -289,17 +289,13 @@ static int entries_lookup(struct fs_node *dir, struct fs_req *req, const char *n
 {
 	u8 key[ENTRIES_MAX_KEY + 1];
 	struct bpf_map *map;
-	char *value;
 	int err = store_map(dir, req, &map);
 
 	if (err)
 		return -ENOENT;
 	err = parse_name(map, name, key);
-	if (!err) {
-		value = malloc(bpf_map_value_size(map) + 1);
-		err = value ? bpf_map_lookup(map, key, value, 0) : -ENOMEM;
-		free(value);
-	}
+	if (!err)
+		err = bpf_map_contains(map, key);
 	if (!err)
 		err = fs_node_keyed(dir, &entry_ops, key, map->key_size, out);
 	bpf_map_put(map);

@@ -129,6 +129,44 @@ static void test_access_flags(void **state)
 	all_gone();
 }
 
+/* Whatever the type: as a lookup, and nothing is copied (a value's worth of room is not there). */
+static void test_contains(void **state)
+{
+	static const enum bpf_map_type types[] = {
+		BPF_MAP_TYPE_HASH,     BPF_MAP_TYPE_PERCPU_HASH,
+		BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH,
+		BPF_MAP_TYPE_ARRAY,    BPF_MAP_TYPE_PERCPU_ARRAY,
+		BPF_MAP_TYPE_LPM_TRIE};
+	u32 there[2] = {3, 3}, absent[2] = {32, 77};
+
+	for (u32 i = 0; i < ARRAY_SIZE(types); i++) {
+		bool trie = types[i] == BPF_MAP_TYPE_LPM_TRIE;
+		struct bpf_map_spec spec =
+			spec_of(types[i], trie ? 8 : 4, 8, 10, trie ? BPF_F_NO_PREALLOC : 0);
+		struct bpf_map *map;
+		void *value;
+
+		assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+		value = calloc(1, bpf_map_value_size(map));
+		assert_int_equal(bpf_map_update(map, there, value, BPF_ANY), 0);
+		free(value);
+		assert_int_equal(bpf_map_contains(map, there), 0);
+		assert_int_equal(bpf_map_contains(map, absent), -ENOENT);
+		bpf_map_put(map);
+	}
+	for (u32 wronly = 0; wronly <= BPF_F_WRONLY; wronly += BPF_F_WRONLY) {
+		struct bpf_map_spec spec = spec_of(BPF_MAP_TYPE_QUEUE, 0, 8, 10, 0);
+		struct bpf_map *map;
+
+		if (wronly)
+			spec = spec_of(BPF_MAP_TYPE_HASH, 4, 8, 10, BPF_F_WRONLY);
+		assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+		assert_int_equal(bpf_map_contains(map, there), wronly ? -EPERM : -EOPNOTSUPP);
+		bpf_map_put(map);
+	}
+	all_gone();
+}
+
 static void test_freeze(void **state)
 {
 	int index = memfd_create("i", 0), values = memfd_create("v", 0);
@@ -331,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_what_is_refused),
 		cmocka_unit_test(test_access_flags),
+		cmocka_unit_test(test_contains),
 		cmocka_unit_test(test_freeze),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_references),
