@@ -201,7 +201,7 @@ static void job_ioctl(struct fs_job *job)
 		result = -EINTR;
 		job->out_len = 0;
 	} else if (out)
-		result = job->open->node->ops->ioctl(job->open, &job->req, job->cmd, job->buf,
+		result = job->open->node->ops->ioctl(job->open, &job->req, job->command, job->buf,
 						     job->size, out, &out_len);
 	job_settle(job);
 	if (!out)
@@ -328,7 +328,9 @@ static enum limit job_limit(const struct fs_job *job)
 {
 	const struct fs_node_ops *ops = job->open->node->ops;
 
-	return ops->is_long ? ops->is_long(job->open, job->what, job->cmd) : LIMIT_CNT;
+	if (job->command)
+		return job->command->limit;
+	return ops->is_long ? ops->is_long(job->open, job->what) : LIMIT_CNT;
 }
 
 static void job_submit(struct fs_job *job)
@@ -363,23 +365,9 @@ static struct fs_job *strand_next(struct fs_open *open)
 	return job;
 }
 
-/* The descriptor that the kind's handlers use is there, or the job is answered. */
-static bool job_begin(struct fs_job *job)
-{
-	int err = job->fuse ? fs_node_pin(fs_node_base(job->open->node)) : 0;
-
-	if (!err)
-		return true;
-	job_settle(job);
-	fuse_reply_err(job->fuse, fs_fuse_error(&job->req, err));
-	return false;
-}
-
 /* False: it is not this thread's any more. */
 static bool job_do(struct fs_job *job)
 {
-	if (!job_begin(job))
-		return true;
 	switch (job->what) {
 	case JOB_READ:
 		return job_read(job);

@@ -30,7 +30,7 @@ struct fs_job {
 	char *buf; /* write, ioctl: the input */
 	size_t size, out_len;
 	off_t off;
-	unsigned int cmd;
+	const struct fs_command *command; /* ioctl */
 	void (*later)(void *arg); /* fs_later(): the caller has given up */
 	void *later_arg;
 	ssize_t answer; /* JOB_ANSWER: a write's */

@@ -15,7 +15,6 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 		   struct fs_req *req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(fuse);
-	int err;
 
 	fs_count(requests);
 	memset(req, 0, sizeof(*req));
@@ -25,12 +24,23 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 	req->op = op;
 	req->name = name;
 	req->node = fs_node_find(ino);
-	err = req->node ? fs_node_pin(fs_node_base(req->node)) : -ESTALE;
-	if (!err)
-		return true;
-	fuse_reply_err(fuse, fs_fuse_error(req, err));
-	fs_node_put(req->node);
-	return false;
+	if (!req->node)
+		fuse_reply_err(fuse, fs_fuse_error(req, -ESTALE));
+	return req->node;
+}
+
+struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info *fi, const char *op,
+				   struct fs_req *req)
+{
+	struct fs_open *open = fs_open_of(fi);
+
+	fs_count(requests);
+	memset(req, 0, sizeof(*req));
+	req->cred = open->opener;
+	req->cred.pid = fuse_req_ctx(fuse)->pid;
+	req->op = op;
+	req->node = open->node;
+	return open;
 }
 
 void fs_fuse_end(struct fs_req *req)
@@ -99,6 +109,8 @@ int fs_fuse_error(struct fs_req *req, int err)
 		err = err == 524 ? EOPNOTSUPP : EIO;
 	if (!err)
 		return 0;
+	if (err == EBADF && fs_node_pin_error())
+		err = -fs_node_pin_error();
 	fs_count(errors);
 	if (err == EDQUOT && !req->logged && limits_why(why, sizeof(why)))
 		fs_error(req, err, "%s", why);

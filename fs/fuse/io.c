@@ -34,21 +34,6 @@ void io_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 	fs_fuse_end(&req);
 }
 
-/* What is asked through an open file is asked by who opened it (node.h). */
-static bool io_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, struct fuse_file_info *fi,
-		     struct fs_req *req, struct fs_open **open)
-{
-	pid_t pid;
-
-	*open = fs_open_of(fi);
-	if (!fs_fuse_begin(fuse, ino, op, NULL, req))
-		return false;
-	pid = req->cred.pid;
-	req->cred = (*open)->opener;
-	req->cred.pid = pid;
-	return true;
-}
-
 void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs_open *open;
@@ -57,8 +42,7 @@ void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fus
 	char *buf;
 	ssize_t n;
 
-	if (!io_begin(fuse, ino, "read", fi, &req, &open))
-		return;
+	open = fs_fuse_begin_open(fuse, fi, "read", &req);
 	WRITE_ONCE(open->flags, fi->flags);
 	if (open->node->ops->slow || fs_open_may_wait(open)) {
 		job = job_new(fuse, &req, open, JOB_READ);
@@ -74,7 +58,7 @@ void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fus
 				job_run(&job->work);
 			}
 		}
-		fs_fuse_end(&req);
+		fs_node_unpin();
 		return;
 	}
 	buf = malloc(size ? size : 1);
@@ -86,7 +70,7 @@ void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fus
 	else
 		fuse_reply_buf(fuse, buf, n);
 	free(buf);
-	fs_fuse_end(&req);
+	fs_node_unpin();
 }
 
 void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off_t off,
@@ -97,8 +81,7 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 	struct fs_req req;
 	ssize_t n;
 
-	if (!io_begin(fuse, ino, "write", fi, &req, &open))
-		return;
+	open = fs_fuse_begin_open(fuse, fi, "write", &req);
 	if (open->node->ops->slow) {
 		job = job_new(fuse, &req, open, JOB_WRITE);
 		if (job) {
@@ -114,7 +97,7 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 			memcpy(job->buf, buf, size);
 			job_start(job);
 		}
-		fs_fuse_end(&req);
+		fs_node_unpin();
 		return;
 	}
 	pthread_mutex_lock(&open->lock);
@@ -124,7 +107,7 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 		fuse_reply_err(fuse, fs_fuse_error(&req, n));
 	else
 		fuse_reply_write(fuse, n);
-	fs_fuse_end(&req);
+	fs_node_unpin();
 }
 
 /*
@@ -138,15 +121,14 @@ void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs_req req;
 	int err = 0;
 
-	if (!io_begin(fuse, ino, "close", fi, &req, &open))
-		return;
+	open = fs_fuse_begin_open(fuse, fi, "close", &req);
 	if (open->node->ops->slow_flush) {
 		job = job_new(fuse, &req, open, JOB_FLUSH);
 		if (job)
 			job_start(job);
 		else
 			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
-		fs_fuse_end(&req);
+		fs_node_unpin();
 		return;
 	}
 	if (!open->node->ops->slow) {
@@ -158,7 +140,7 @@ void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 		pthread_mutex_unlock(&open->lock);
 	}
 	fuse_reply_err(fuse, fs_fuse_error(&req, err));
-	fs_fuse_end(&req);
+	fs_node_unpin();
 }
 
 static void poller_remove(struct fs_open *open)
@@ -203,17 +185,18 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 	      struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_len,
 	      size_t out_len)
 {
+	const struct fs_command *command;
 	const struct fs_node_ops *ops;
 	struct fs_open *open;
 	struct fs_job *job;
 	struct fs_req req;
 
-	if (!io_begin(fuse, ino, "ioctl", fi, &req, &open))
-		return;
+	open = fs_fuse_begin_open(fuse, fi, "ioctl", &req);
 	ops = open->node->ops;
-	if (!ops->ioctl || (flags & FUSE_IOCTL_UNRESTRICTED)) {
+	command = ops->command && !(flags & FUSE_IOCTL_UNRESTRICTED) ? ops->command(cmd) : NULL;
+	if (!command) {
 		fuse_reply_err(fuse, ENOTTY);
-	} else if (ops->slow_ioctl && ops->slow_ioctl(cmd)) {
+	} else if (command->slow) {
 		job = job_new(fuse, &req, open, JOB_IOCTL);
 		if (job)
 			job->buf = malloc(in_len ? in_len : 1);
@@ -226,7 +209,7 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 				memcpy(job->buf, in, in_len);
 			job->size = in_len;
 			job->out_len = out_len;
-			job->cmd = cmd;
+			job->command = command;
 			job_start_alone(job);
 		}
 	} else {
@@ -238,13 +221,13 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 			fuse_reply_err(fuse, ENOMEM);
 		} else {
 			memset(out, 0, out_len);
-			result = ops->ioctl(open, &req, cmd, in, in_len, out, &room);
+			result = ops->ioctl(open, &req, command, in, in_len, out, &room);
 			fuse_reply_ioctl(fuse, result, out, min(room, out_len));
 		}
 		if (out != small)
 			free(out);
 	}
-	fs_fuse_end(&req);
+	fs_node_unpin();
 }
 
 void io_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
@@ -255,11 +238,7 @@ void io_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 	struct fs_req req;
 	u32 ready;
 
-	if (!io_begin(fuse, ino, NULL, fi, &req, &open)) {
-		if (ph)
-			fuse_pollhandle_destroy(ph);
-		return;
-	}
+	open = fs_fuse_begin_open(fuse, fi, NULL, &req);
 	waitq = open->waitq;
 	if (ph && waitq && (poller = calloc(1, sizeof(*poller)))) {
 		poller_remove(open);
@@ -276,5 +255,5 @@ void io_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 		fuse_pollhandle_destroy(ph);
 	ready = open->node->ops->poll ? open->node->ops->poll(open) : POLLIN | POLLOUT;
 	fuse_reply_poll(fuse, ready);
-	fs_fuse_end(&req);
+	fs_node_unpin();
 }

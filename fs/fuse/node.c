@@ -45,6 +45,7 @@ static pthread_rwlock_t names_lock = PTHREAD_RWLOCK_INITIALIZER;
 static __thread struct {
 	struct fs_node *v[MAX_PINNED];
 	u32 n;
+	int err; /* the last that could not be */
 } pinned;
 
 static u32 hash64(u64 v)
@@ -261,7 +262,7 @@ int fs_node_pin(struct fs_node *node)
 		if (pinned.v[i] == node)
 			return 0;
 	if (pinned.n == MAX_PINNED)
-		return -EMFILE;
+		return pinned.err = -EMFILE;
 	pthread_mutex_lock(&nodes.lock);
 	pins = __node_pin_open(node);
 	pthread_mutex_unlock(&nodes.lock);
@@ -270,7 +271,7 @@ int fs_node_pin(struct fs_node *node)
 		fd = __node_open(node);
 		pthread_rwlock_unlock(&names_lock);
 		if (fd < 0)
-			return fd;
+			return pinned.err = fd;
 		pthread_mutex_lock(&nodes.lock);
 		if (!__node_pin_open(node)) { /* no other thread was first */
 			node->path_fd = move_fd(fd);
@@ -288,6 +289,11 @@ int fs_node_pin(struct fs_node *node)
 int fs_node_fd(struct fs_node *node)
 {
 	return fs_node_pin(node) ? -1 : node->path_fd;
+}
+
+int fs_node_pin_error(void)
+{
+	return pinned.err;
 }
 
 static void node_unpin(struct fs_node *node)
@@ -314,6 +320,7 @@ void fs_node_unpin(void)
 {
 	while (pinned.n)
 		node_unpin(pinned.v[--pinned.n]);
+	pinned.err = 0;
 }
 
 /* ---- references */

@@ -18,7 +18,7 @@
  * (lib/caller.h).
  *
  * Waiting: a handler never waits on a FUSE thread. Kinds that may take long set `slow` (their reads and writes
- * run on a worker, one at a time for one open, in order), or slow_ioctl for some ioctls; their flush is answered at
+ * run on a worker, one at a time for one open, in order), or fs_command.slow for some ioctls; their flush is answered at
  * once (but for slow_flush), so that nobody waits in close(2). What may take seconds of processor time (a load, a run) is `long` besides:
  * it does not stand in the way of the short, and a limit of its user's ends it (pace.h). A read
  * that has nothing yet returns -EAGAIN: with O_NONBLOCK that is the answer, else the request is parked on
@@ -119,6 +119,12 @@ int fs_open_keep_groups(struct fs_open *open, struct fs_req *req);
 
 typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino);
 
+/* An ioctl's command, as far as FUSE has to know it; what a kind keeps about one begins with this. */
+struct fs_command {
+	bool slow; /* it runs on a worker, beside the other requests of its open */
+	enum limit limit; /* of processor time, as is_long() returns it */
+};
+
 struct fs_node_ops {
 	const char *name; /* for logs: "map attribute" */
 	mode_t type; /* S_IFDIR, S_IFREG, S_IFLNK */
@@ -140,18 +146,19 @@ struct fs_node_ops {
 	/* One descriptor was closed; the description may live on. Never ends anything (design 2). */
 	int (*flush)(struct fs_open *open, struct fs_req *req);
 	void (*release)(struct fs_open *open);
+	/* By _IOC_NR(cmd), whatever the size; NULL: ENOTTY. Called once an ioctl. */
+	const struct fs_command *(*command)(unsigned int cmd);
 	/*
-	 * Dispatch on _IOC_NR(cmd), not on the size. *out_len: room in out on entry; how many bytes to
+	 * *out_len: room in out on entry; how many bytes to
 	 * copy to the caller on return, also on failure. Returns ioctl(2)'s result or -errno.
 	 */
-	int (*ioctl)(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
-		     size_t in_len, void *out, size_t *out_len);
-	bool (*slow_ioctl)(unsigned int cmd); /* may be NULL: none is */
+	int (*ioctl)(struct fs_open *open, struct fs_req *req, const struct fs_command *command,
+		     const void *in, size_t in_len, void *out, size_t *out_len);
 	/*
 	 * Which limit counts, of processor time (LIMIT_RUN_SECONDS, LIMIT_VERIFY_SECONDS), for what a worker is
-	 * about to do; LIMIT_CNT: it is short. NULL: everything is. cmd: an ioctl's.
+	 * about to do; LIMIT_CNT: it is short. NULL: everything is. Not asked about ioctls.
 	 */
-	enum limit (*is_long)(struct fs_open *open, enum job_what what, unsigned int cmd);
+	enum limit (*is_long)(struct fs_open *open, enum job_what what);
 	u32 (*poll)(struct fs_open *open); /* POLLIN, ... that are ready now */
 
 	/* directories that show an object: the name of its file there ("prog"), whose bits their other files have */
@@ -248,11 +255,13 @@ int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void
 struct fs_node *fs_node_base(struct fs_node *node);
 /*
  * An O_PATH descriptor of a node of the state tree, for this thread until it calls fs_node_unpin() (which every request
- * does at its end). Of a directory that was removed: one that is empty, with no links. -1: no descriptor could be
- * had; whoever begins a request has called fs_node_pin() on its node, which says why.
+ * does at its end). It is opened by the first request that needs it. Of a directory that was removed: one that is
+ * empty, with no links. -1: no descriptor could be had, so that what uses it fails with EBADF, and the request is
+ * answered with the reason, which fs_node_pin() returns and fs_node_pin_error() remembers for this request.
  */
 int fs_node_fd(struct fs_node *node);
 int fs_node_pin(struct fs_node *node);
+int fs_node_pin_error(void);
 void fs_node_unpin(void);
 
 /* For whoever changes names, of which there is one (store/state_tree.c): __fs_nodes_lock() is held around it and these. */

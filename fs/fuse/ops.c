@@ -23,6 +23,21 @@ static void reply_done(fuse_req_t fuse, struct fs_req *req, int err)
 	fs_fuse_end(req);
 }
 
+/* Of what changes something: its directory's descriptor is there before anything is done. */
+static bool change_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *name,
+			 struct fs_req *req)
+{
+	int err;
+
+	if (!fs_fuse_begin(fuse, ino, op, name, req))
+		return false;
+	err = fs_node_pin(fs_node_base(req->node));
+	if (!err)
+		return true;
+	reply_done(fuse, req, err);
+	return false;
+}
+
 /* ---- attributes */
 
 /* Attributes and keyed nodes: the bits of the object (or, before there is one, of the directory). */
@@ -165,7 +180,7 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int s
 	struct stat st;
 	int err = 0;
 
-	if (!fs_fuse_begin(fuse, ino, "setattr", NULL, &req))
+	if (!change_begin(fuse, ino, "setattr", NULL, &req))
 		return;
 	if (req.node->in_tree && !S_ISLNK(req.node->ops->type))
 		err = tree_setattr(req.node, attr, set);
@@ -281,7 +296,7 @@ static void op_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_
 	struct fs_req req;
 	int err;
 
-	if (!fs_fuse_begin(fuse, parent, "mkdir", name, &req))
+	if (!change_begin(fuse, parent, "mkdir", name, &req))
 		return;
 	err = req.node->ops->mkdir ? req.node->ops->mkdir(req.node, &req, name, mode, &node)
 				   : -EPERM;
@@ -294,7 +309,7 @@ static void op_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, c
 	struct fs_req req;
 	int err;
 
-	if (!fs_fuse_begin(fuse, parent, "symlink", name, &req))
+	if (!change_begin(fuse, parent, "symlink", name, &req))
 		return;
 	err = req.node->ops->symlink ? req.node->ops->symlink(req.node, &req, name, target, &node)
 				     : -EPERM;
@@ -305,7 +320,7 @@ static void op_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_
 {
 	struct fs_req req;
 
-	if (!fs_fuse_begin(fuse, parent, "mknod", name, &req))
+	if (!change_begin(fuse, parent, "mknod", name, &req))
 		return;
 	reply_done(fuse, &req,
 		   fs_error(&req, EPERM,
@@ -317,7 +332,7 @@ static void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
 	struct fs_req req;
 
-	if (!fs_fuse_begin(fuse, parent, "unlink", name, &req))
+	if (!change_begin(fuse, parent, "unlink", name, &req))
 		return;
 	reply_done(fuse, &req,
 		   req.node->ops->unlink ? req.node->ops->unlink(req.node, &req, name) : -EPERM);
@@ -327,7 +342,7 @@ static void op_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
 	struct fs_req req;
 
-	if (!fs_fuse_begin(fuse, parent, "rmdir", name, &req))
+	if (!change_begin(fuse, parent, "rmdir", name, &req))
 		return;
 	reply_done(fuse, &req,
 		   req.node->ops->rmdir ? req.node->ops->rmdir(req.node, &req, name) : -EPERM);
@@ -340,7 +355,7 @@ static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse
 	struct fs_req req;
 	int err;
 
-	if (!fs_fuse_begin(fuse, parent, "rename", name, &req))
+	if (!change_begin(fuse, parent, "rename", name, &req))
 		return;
 	newdir = fs_node_find(newparent);
 	err = newdir ? fs_node_pin(fs_node_base(newdir)) : -ESTALE;
@@ -360,7 +375,7 @@ static void op_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t newparent, const
 	struct fs_req req;
 	int err;
 
-	if (!fs_fuse_begin(fuse, newparent, "link", newname, &req))
+	if (!change_begin(fuse, newparent, "link", newname, &req))
 		return;
 	node = fs_node_find(ino);
 	if (!node)
@@ -384,7 +399,7 @@ static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 	struct fs_req req;
 	int err;
 
-	if (!fs_fuse_begin(fuse, parent, "create", name, &req))
+	if (!change_begin(fuse, parent, "create", name, &req))
 		return;
 	if (req.node->ops->create)
 		err = req.node->ops->create(req.node, &req, name, mode, fi->flags, &node);

@@ -160,59 +160,68 @@ static int cmd_drop(struct control_call *call)
 
 /* ---- dispatch */
 
-static const struct control_cmd {
-	u8 nr;
+struct control_cmd {
+	struct fs_command fuse; /* first: what FUSE has is this */
 	u8 on; /* CONTROL_MAP | CONTROL_PROG | CONTROL_CTL */
-	bool slow;
 	int (*run)(struct control_call *call);
-} commands[] = {
-	{UBPFFS_MAP_LOOKUP_ELEM, CONTROL_MAP, false, control_map_lookup},
-	{UBPFFS_MAP_UPDATE_ELEM, CONTROL_MAP, false, control_map_update},
-	{UBPFFS_MAP_DELETE_ELEM, CONTROL_MAP, false, control_map_delete},
-	{UBPFFS_MAP_GET_NEXT_KEY, CONTROL_MAP, false, control_map_next_key},
-	{UBPFFS_MAP_LOOKUP_AND_DELETE_ELEM, CONTROL_MAP, false, control_map_lookup_and_delete},
-	{UBPFFS_MAP_FREEZE, CONTROL_MAP, false, control_map_freeze},
-	{UBPFFS_MAP_LOOKUP_BATCH, CONTROL_MAP, true, control_map_lookup_batch},
-	{UBPFFS_MAP_UPDATE_BATCH, CONTROL_MAP, true, control_map_update_batch},
-	{UBPFFS_MAP_DELETE_BATCH, CONTROL_MAP, true, control_map_delete_batch},
-	{UBPFFS_PROG_TEST_RUN, CONTROL_PROG, true, control_prog_test_run},
-	{UBPFFS_OBJ_GET_INFO, CONTROL_MAP | CONTROL_PROG, false, control_obj_get_info},
-	{UBPFFS_OBJ_PIN, CONTROL_MAP | CONTROL_PROG, false, control_obj_pin},
-	{UBPFFS_OBJ_TOKEN, CONTROL_MAP | CONTROL_PROG, false, control_obj_token},
-	{UBPFFS_MAP_CREATE, CONTROL_CTL, true, control_map_create},
-	{UBPFFS_PROG_LOAD, CONTROL_CTL, true, control_prog_load},
-	{UBPFFS_GET_NEXT_ID, CONTROL_CTL, false, control_get_next_id},
-	{UBPFFS_PUT, CONTROL_MAP | CONTROL_PROG | CONTROL_CTL, false, cmd_put},
-	{UBPFFS_GET, CONTROL_MAP | CONTROL_PROG | CONTROL_CTL, false, cmd_get},
-	{UBPFFS_DROP, CONTROL_MAP | CONTROL_PROG | CONTROL_CTL, false, cmd_drop},
 };
 
-static const struct control_cmd *find_command(unsigned int cmd)
-{
-	size_t i;
+#define ANY_OBJECT (CONTROL_MAP | CONTROL_PROG)
+#define ANY_FILE   (ANY_OBJECT | CONTROL_CTL)
+#define QUICK                    \
+	{                        \
+		false, LIMIT_CNT \
+	}
+#define SLOW                    \
+	{                       \
+		true, LIMIT_CNT \
+	}
 
-	if (_IOC_TYPE(cmd) != UBPFFS_IOC_TYPE)
+static const struct control_cmd commands[] = {
+	[UBPFFS_MAP_LOOKUP_ELEM] = {QUICK, CONTROL_MAP, control_map_lookup},
+	[UBPFFS_MAP_UPDATE_ELEM] = {QUICK, CONTROL_MAP, control_map_update},
+	[UBPFFS_MAP_DELETE_ELEM] = {QUICK, CONTROL_MAP, control_map_delete},
+	[UBPFFS_MAP_GET_NEXT_KEY] = {QUICK, CONTROL_MAP, control_map_next_key},
+	[UBPFFS_MAP_LOOKUP_AND_DELETE_ELEM] = {QUICK, CONTROL_MAP, control_map_lookup_and_delete},
+	[UBPFFS_MAP_FREEZE] = {QUICK, CONTROL_MAP, control_map_freeze},
+	[UBPFFS_MAP_LOOKUP_BATCH] = {SLOW, CONTROL_MAP, control_map_lookup_batch},
+	[UBPFFS_MAP_UPDATE_BATCH] = {SLOW, CONTROL_MAP, control_map_update_batch},
+	[UBPFFS_MAP_DELETE_BATCH] = {SLOW, CONTROL_MAP, control_map_delete_batch},
+	[UBPFFS_PROG_TEST_RUN] = {{true, LIMIT_RUN_SECONDS}, CONTROL_PROG, control_prog_test_run},
+	[UBPFFS_OBJ_GET_INFO] = {QUICK, ANY_OBJECT, control_obj_get_info},
+	[UBPFFS_OBJ_PIN] = {QUICK, ANY_OBJECT, control_obj_pin},
+	[UBPFFS_OBJ_TOKEN] = {QUICK, ANY_OBJECT, control_obj_token},
+	[UBPFFS_MAP_CREATE] = {SLOW, CONTROL_CTL, control_map_create},
+	[UBPFFS_PROG_LOAD] = {{true, LIMIT_VERIFY_SECONDS}, CONTROL_CTL, control_prog_load},
+	[UBPFFS_GET_NEXT_ID] = {QUICK, CONTROL_CTL, control_get_next_id},
+	[UBPFFS_PUT] = {QUICK, ANY_FILE, cmd_put},
+	[UBPFFS_GET] = {QUICK, ANY_FILE, cmd_get},
+	[UBPFFS_DROP] = {QUICK, ANY_FILE, cmd_drop},
+};
+
+static const struct fs_command *find_command(unsigned int cmd, int on)
+{
+	u32 nr = _IOC_NR(cmd);
+
+	if (_IOC_TYPE(cmd) != UBPFFS_IOC_TYPE || nr >= ARRAY_SIZE(commands) ||
+	    !(commands[nr].on & on))
 		return NULL;
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		if (commands[i].nr == _IOC_NR(cmd))
-			return &commands[i];
-	return NULL;
+	return &commands[nr].fuse;
 }
 
-bool control_slow(unsigned int cmd)
+const struct fs_command *control_map_command(unsigned int cmd)
 {
-	const struct control_cmd *command = find_command(cmd);
-
-	return command && command->slow;
+	return find_command(cmd, CONTROL_MAP);
 }
 
-enum limit control_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
+const struct fs_command *control_prog_command(unsigned int cmd)
 {
-	if (what == JOB_IOCTL && _IOC_NR(cmd) == UBPFFS_PROG_TEST_RUN)
-		return LIMIT_RUN_SECONDS;
-	if (what == JOB_IOCTL && _IOC_NR(cmd) == UBPFFS_PROG_LOAD)
-		return LIMIT_VERIFY_SECONDS;
-	return LIMIT_CNT;
+	return find_command(cmd, CONTROL_PROG);
+}
+
+const struct fs_command *control_ctl_command(unsigned int cmd)
+{
+	return find_command(cmd, CONTROL_CTL);
 }
 
 /* The payload is a transfer, and so is the answer. */
@@ -251,18 +260,14 @@ static int run_with_xfer(const struct control_cmd *command, struct control_call 
 	return ret;
 }
 
-static int control_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
-			 size_t in_len, void *out, size_t *out_len, int on)
+int control_ioctl(struct fs_open *open, struct fs_req *req, const struct fs_command *fuse,
+		  const void *in, size_t in_len, void *out, size_t *out_len)
 {
-	const struct control_cmd *command = find_command(cmd);
+	const struct control_cmd *command = container_of(fuse, struct control_cmd, fuse);
 	struct control_call call = {.control = open->priv, .open = open, .req = req};
 	bool moves;
 	int ret;
 
-	if (!command || !(command->on & on)) {
-		*out_len = 0;
-		return -ENOTTY;
-	}
 	if (in_len < sizeof(call.io) || *out_len < sizeof(call.io)) {
 		*out_len = 0;
 		return -EINVAL;
@@ -290,24 +295,6 @@ static int control_ioctl(struct fs_open *open, struct fs_req *req, unsigned int 
 	return ret;
 }
 
-int control_map_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
-		      size_t in_len, void *out, size_t *out_len)
-{
-	return control_ioctl(open, req, cmd, in, in_len, out, out_len, CONTROL_MAP);
-}
-
-int control_prog_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
-		       size_t in_len, void *out, size_t *out_len)
-{
-	return control_ioctl(open, req, cmd, in, in_len, out, out_len, CONTROL_PROG);
-}
-
-int control_ctl_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
-		      size_t in_len, void *out, size_t *out_len)
-{
-	return control_ioctl(open, req, cmd, in, in_len, out, out_len, CONTROL_CTL);
-}
-
 const struct fs_node_ops ctl_ops = {
 	.name = "ctl",
 	.type = S_IFREG,
@@ -315,7 +302,6 @@ const struct fs_node_ops ctl_ops = {
 	.cancel_on_kill_only = true,
 	.open = control_open,
 	.release = control_release,
-	.ioctl = control_ctl_ioctl,
-	.slow_ioctl = control_slow,
-	.is_long = control_is_long,
+	.command = control_ctl_command,
+	.ioctl = control_ioctl,
 };

@@ -13,16 +13,12 @@
 int control_open(struct fs_open *open, struct fs_req *req); /* sets open->priv */
 void control_release(struct fs_open *open);
 
-int control_map_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
-		      size_t in_len, void *out, size_t *out_len);
-int control_prog_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
-		       size_t in_len, void *out, size_t *out_len);
-int control_ctl_ioctl(struct fs_open *open, struct fs_req *req, unsigned int cmd, const void *in,
-		      size_t in_len, void *out, size_t *out_len);
-
-/* Loads, test runs and batches belong on a worker. */
-bool control_slow(unsigned int cmd);
-enum limit control_is_long(struct fs_open *open, enum job_what what, unsigned int cmd);
+/* The command of that number, for a map fd, a program fd, ctl. Loads, test runs and batches belong on a worker. */
+const struct fs_command *control_map_command(unsigned int cmd);
+const struct fs_command *control_prog_command(unsigned int cmd);
+const struct fs_command *control_ctl_command(unsigned int cmd);
+int control_ioctl(struct fs_open *open, struct fs_req *req, const struct fs_command *command,
+		  const void *in, size_t in_len, void *out, size_t *out_len);
 
 extern const struct fs_node_ops ctl_ops; /* M/ctl */
 

@@ -50,9 +50,8 @@ const struct fs_node_ops map_file_ops = {
 	.type = S_IFREG,
 	.open = map_open,
 	.read = map_read,
-	.ioctl = control_map_ioctl,
+	.command = control_map_command,
+	.ioctl = control_ioctl,
 	.poll = map_poll,
-	.slow_ioctl = control_slow,
-	.is_long = control_is_long,
 	.release = control_release,
 };

@@ -297,7 +297,7 @@ static int new_flush(struct fs_open *open, struct fs_req *req)
 			text ? " (the text of tcpdump -ddd ends with a newline)" : "");
 }
 
-static enum limit new_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
+static enum limit new_is_long(struct fs_open *open, enum job_what what)
 {
 	return what == JOB_WRITE ? LIMIT_VERIFY_SECONDS : LIMIT_CNT;
 }

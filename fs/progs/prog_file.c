@@ -31,8 +31,7 @@ const struct fs_node_ops prog_file_ops = {
 	.type = S_IFREG,
 	.open = prog_open,
 	.read = prog_read,
-	.ioctl = control_prog_ioctl,
-	.slow_ioctl = control_slow,
-	.is_long = control_is_long,
+	.command = control_prog_command,
+	.ioctl = control_ioctl,
 	.release = control_release,
 };

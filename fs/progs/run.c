@@ -214,7 +214,7 @@ int run_flush(struct fs_open *open, struct fs_req *req)
 	return 0;
 }
 
-enum limit run_is_long(struct fs_open *open, enum job_what what, unsigned int cmd)
+enum limit run_is_long(struct fs_open *open, enum job_what what)
 {
 	const struct run *run = open->priv;
 

@@ -14,7 +14,7 @@ int run_open_cgroup(struct fs_open *open, struct cgroup *cgrp, enum cgroup_bpf_a
 ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
 ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len, off_t off);
 int run_flush(struct fs_open *open, struct fs_req *req);
-enum limit run_is_long(struct fs_open *open, enum job_what what, unsigned int cmd);
+enum limit run_is_long(struct fs_open *open, enum job_what what);
 void run_release(struct fs_open *open);
 
 #endif
