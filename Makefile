@@ -57,7 +57,7 @@ ALL_CFLAGS	= -std=gnu11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -fno-strict-
 ALL_LDFLAGS	= $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_PKGS	= libelf libdw liburcu libbpf
-FS_PKGS		= fuse3 libmnl libpcap mount
+FS_PKGS		= fuse3 libmnl libnetfilter_queue libpcap mount
 TOOLS_PKGS	= libpcap
 MULTIARCH	:= $(shell $(CC) -print-multiarch)
 pkg_cflags	= $(shell pkg-config --cflags $(1) 2>/dev/null)

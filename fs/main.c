@@ -112,12 +112,12 @@ static int run_mounted(struct fuse_session *se, const char *mountpoint)
 }
 
 /* Before the tree is read, so that its cgroups find their processes; after it the rules. */
-static int enforce_begin(const struct options *options)
+static int enforce_begin(const struct options *options, struct enforce **out)
 {
 	struct enforce_options e = {options->enforce == ENFORCE_FAIL_CLOSED,
 				    options->enforce_cgroup, options->state};
 	char *why = NULL;
-	int err = options->enforce ? enforce_start(&e, &why) : 0;
+	int err = options->enforce ? enforce_start(&e, out, &why) : 0;
 
 	if (err)
 		fprintf(stderr, "ubpffs: enforce: %s\n", why ? why : strerror(-err));
@@ -125,10 +125,10 @@ static int enforce_begin(const struct options *options)
 	return err;
 }
 
-static int enforce_rules(void)
+static int enforce_rules(struct enforce *enforce)
 {
 	char *why = NULL;
-	int err = enforce_ready(&why);
+	int err = enforce_ready(enforce, &why);
 
 	if (err)
 		fprintf(stderr, "ubpffs: enforce: %s\n", why ? why : strerror(-err));
@@ -138,6 +138,7 @@ static int enforce_rules(void)
 
 static int run_server(struct fuse_session *se, const struct options *options)
 {
+	struct enforce *enforce = NULL;
 	char *why = NULL;
 	int err = tree_open(options->state, &why), ret = 1;
 
@@ -150,7 +151,7 @@ static int run_server(struct fuse_session *se, const struct options *options)
 		return 1;
 	}
 	limits_size_defaults(tree.dir_fd);
-	if (enforce_begin(options)) {
+	if (enforce_begin(options, &enforce)) {
 		tree_close();
 		return 1;
 	}
@@ -158,7 +159,7 @@ static int run_server(struct fuse_session *se, const struct options *options)
 	if (!err)
 		err = store_start();
 	if (!err)
-		err = cgroups_start();
+		err = cgroups_start(enforce);
 	if (!err)
 		err = tree_charge();
 	if (!err)
@@ -166,12 +167,12 @@ static int run_server(struct fuse_session *se, const struct options *options)
 	if (err) {
 		fprintf(stderr, "ubpffs: %s: the state cannot be read: %s\n", options->state,
 			strerror(-err));
-	} else if (!enforce_rules()) {
+	} else if (!enforce_rules(enforce)) {
 		events_start();
 		ret = run_mounted(se, options->mountpoint);
 	}
 	events_stop();
-	enforce_stop();
+	enforce_stop(enforce);
 	pace_stop();
 	cgroups_stop();
 	store_stop();

@@ -15,6 +15,8 @@
 #include "fs/enforce/enforce.h"
 #include "fs/store/state_tree.h"
 
+struct enforce *cgroups_enforce;
+
 static const struct fs_attr cgroup_attrs[] = {
 	{"ingress.attach", 0666, &cgroup_attach_ops, CGROUP_INET_INGRESS},
 	{"egress.attach", 0666, &cgroup_attach_ops, CGROUP_INET_EGRESS},
@@ -75,11 +77,11 @@ static int adopt(struct cgroup *parent, const char *parent_path, const char *nam
 		snprintf(path, sizeof(path), "%s", name);
 	else
 		snprintf(path, sizeof(path), "%.2000s/%.255s", parent_path, name);
-	err = enforce_cgroup_add(path, cgrp);
+	err = enforce_cgroup_add(cgroups_enforce, path, cgrp);
 	if (!err) {
 		err = cgroup_lookup_add(st.st_ino, cgrp, path);
 		if (err)
-			enforce_cgroup_remove(cgrp);
+			enforce_cgroup_remove(cgroups_enforce, cgrp);
 	}
 	if (err) {
 		cgroup_remove(cgrp);
@@ -97,7 +99,7 @@ static void disown(int fd)
 	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
 		return;
 	cgrp = cgroup_lookup_get(st.st_ino, NULL, 0);
-	if (cgrp && !enforce_cgroup_remove(cgrp) && !cgroup_remove(cgrp))
+	if (cgrp && !enforce_cgroup_remove(cgroups_enforce, cgrp) && !cgroup_remove(cgrp))
 		cgroup_lookup_remove(st.st_ino);
 	cgroup_put(cgrp);
 }
@@ -154,7 +156,7 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	err = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 	if (!err) {
 		cgrp = cgroup_lookup_get(st.st_ino, NULL, 0);
-		err = cgrp ? enforce_cgroup_remove(cgrp) : -ENOENT;
+		err = cgrp ? enforce_cgroup_remove(cgroups_enforce, cgrp) : -ENOENT;
 		if (!err)
 			err = cgroup_remove(cgrp);
 	}
@@ -253,12 +255,13 @@ static int sweep_storages(void)
 	return 0;
 }
 
-int cgroups_start(void)
+int cgroups_start(struct enforce *enforce)
 {
 	int fd = openat(tree.tree_fd, "cgroup", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), err;
 	struct cgroup *root;
 	struct stat st;
 
+	cgroups_enforce = enforce;
 	if (fd < 0)
 		return -errno;
 	root = cgroup_root_new();
@@ -270,7 +273,7 @@ int cgroups_start(void)
 	}
 	err = cgroup_lookup_add(st.st_ino, root, ".");
 	if (!err)
-		err = enforce_cgroup_add(".", root);
+		err = enforce_cgroup_add(cgroups_enforce, ".", root);
 	if (!err)
 		err = start_dir(fd, ".");
 	close(fd);

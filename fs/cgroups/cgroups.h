@@ -12,8 +12,13 @@
 
 extern const struct fs_node_ops cgroup_dir_ops;
 
-/* Read the hierarchy back from tree/cgroup; after store_start(). */
-int cgroups_start(void);
+struct enforce;
+
+/*
+ * Read the hierarchy back from tree/cgroup; after store_start(). enforce: what brings packets of real processes, or NULL; it
+ * outlives the cgroups.
+ */
+int cgroups_start(struct enforce *enforce);
 void cgroups_stop(void);
 
 #endif

@@ -128,7 +128,7 @@ static int attach_line(struct fs_open *open, struct fs_req *req, const char *lin
 		u32 flags = wish->flags | (replace ? BPF_F_REPLACE : 0);
 
 		tree_wrlock();
-		err = wish->empty || wish->detach ? 0 : enforce_settle();
+		err = wish->empty || wish->detach ? 0 : enforce_settle(cgroups_enforce);
 		if (!err)
 			err = cgroup_of_node(dir, &cgrp);
 		if (!err && (wish->empty || wish->detach))
@@ -293,7 +293,7 @@ static int procs_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 
 	if (err)
 		return err;
-	err = enforce_procs_read(cgrp, &caller, &text, &len);
+	err = enforce_procs_read(cgroups_enforce, cgrp, &caller, &text, &len);
 	cgroup_put(cgrp);
 	if (err == -EOPNOTSUPP)
 		return 0; /* no processes: `grep -r` goes on */
@@ -330,7 +330,7 @@ static ssize_t procs_write(struct fs_open *open, struct fs_req *req, const char 
 	err = cgroup_of_node(open->node, &cgrp);
 	if (err)
 		return err;
-	err = enforce_procs_write(cgrp, &caller, (pid_t)pid, &why);
+	err = enforce_procs_write(cgroups_enforce, cgrp, &caller, (pid_t)pid, &why);
 	cgroup_put(cgrp);
 	if (err && why)
 		return fs_error(req, -err, "%s", why);

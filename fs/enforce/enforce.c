@@ -27,47 +27,52 @@ struct enforced {
 #define BUCKETS	 4096
 #define FACTS_MS 2000 /* for a process to show whose it is */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct enforced *table[BUCKETS];
-static u32 nr_enforced;
-static struct enforced *root; /* the first that was added */
-static bool started, ready;
-static bool held; /* the table is there */
-static u16 synack_queue;
-
 /* New cgroups wait a moment for others, for a transaction of rules costs what all the rules cost. */
 #define SETTLE_MS    5
 #define SETTLE_SHARE 4 /* waiting is so many times what the last transaction took */
 
-static pthread_t settler;
-static pthread_cond_t settle_cond = PTHREAD_COND_INITIALIZER;
-static u32 nr_pending;
-static bool settling; /* the thread is there, and goes on */
-static u64 settle_ns; /* what the last transaction took */
+struct enforce {
+	pthread_mutex_t lock; /* all of it */
+	struct enforced *table[BUCKETS];
+	u32 nr_enforced;
+	struct enforced *root; /* the first that was added */
+	bool ready;
+	bool held; /* the table is there */
+	u16 synack_queue;
+	struct host_cgroup host;
+	struct nft_rules rules;
+	struct nfqueue *queue;
 
-static struct enforced **bucket(const struct cgroup *cgrp)
+	pthread_t settler;
+	pthread_cond_t settle_cond;
+	u32 nr_pending;
+	bool settling; /* the thread is there, and goes on */
+	u64 settle_ns; /* what the last transaction took */
+};
+
+static struct enforced **bucket(struct enforce *en, const struct cgroup *cgrp)
 {
-	return &table[((uintptr_t)cgrp >> 6) % BUCKETS];
+	return &en->table[((uintptr_t)cgrp >> 6) % BUCKETS];
 }
 
-static struct enforced *find(const struct cgroup *cgrp)
+static struct enforced *find(struct enforce *en, const struct cgroup *cgrp)
 {
 	struct enforced *e;
 
-	for (e = *bucket(cgrp); e && e->cgrp != cgrp; e = e->next)
+	for (e = *bucket(en, cgrp); e && e->cgrp != cgrp; e = e->next)
 		;
 	return e;
 }
 
-static void forget(struct enforced *gone)
+static void forget(struct enforce *en, struct enforced *gone)
 {
 	struct enforced **at;
 
-	for (at = bucket(gone->cgrp); *at != gone; at = &(*at)->next)
+	for (at = bucket(en, gone->cgrp); *at != gone; at = &(*at)->next)
 		;
 	*at = gone->next;
-	nr_enforced--;
-	nr_pending -= gone->pending;
+	en->nr_enforced--;
+	en->nr_pending -= gone->pending;
 	cgroup_put(gone->cgrp);
 	free(gone->path);
 	free(gone);
@@ -97,8 +102,9 @@ static int explain(int err, char **why)
 	return err;
 }
 
-int enforce_start(const struct enforce_options *options, char **why)
+int enforce_start(const struct enforce_options *options, struct enforce **out, char **why)
 {
+	struct enforce *en = calloc(1, sizeof(*en));
 	char *state = realpath(options->state, NULL);
 	u64 hash = hash_path(state ? state : options->state);
 	struct nft_cgroup top;
@@ -106,86 +112,93 @@ int enforce_start(const struct enforce_options *options, char **why)
 	int err;
 
 	*why = NULL;
+	*out = NULL;
+	if (!en) {
+		free(state);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&en->lock, NULL);
+	pthread_cond_init(&en->settle_cond, NULL);
 	snprintf(name, sizeof(name), "ubpffs-%016llx", (unsigned long long)hash);
 	free(state);
-	err = hostcg_start(options->cgroup_path, name, why);
-	top.level = hostcg_level();
+	err = hostcg_start(&en->host, options->cgroup_path, name, why);
+	top.level = hostcg_level(&en->host);
 	if (!err)
-		err = hostcg_add(".", true, &top.id);
+		err = hostcg_add(&en->host, ".", true, &top.id);
 	if (!err)
-		err = explain(nft_start(name, !options->fail_closed), why);
+		err = explain(nft_start(&en->rules, name, !options->fail_closed), why);
 	if (!err) {
-		err = explain(nft_hold(&top), why);
-		held = !err;
+		err = explain(nft_hold(&en->rules, &top), why);
+		en->held = !err;
 	}
 	if (!err)
-		err = explain(nfqueue_start((u32)(hash >> 32)), why);
-	started = true;
+		err = explain(nfqueue_start((u32)(hash >> 32), &en->host, &en->queue), why);
 	if (err)
-		enforce_stop();
+		enforce_stop(en);
+	else
+		*out = en;
 	return err;
-}
-
-bool enforce_on(void)
-{
-	return started;
 }
 
 /* ---- rules for new cgroups */
 
-static int settle(void)
+static int settle(struct enforce *en)
 {
 	u64 start = monotonic_ns();
 	struct nft_cgroup *new;
 	u32 n = 0;
 	int err;
 
-	if (!ready || !nr_pending)
+	if (!en->ready || !en->nr_pending)
 		return 0;
-	new = calloc(nr_pending, sizeof(*new));
+	new = calloc(en->nr_pending, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
 	for (u32 i = 0; i < BUCKETS; i++)
-		for (const struct enforced *e = table[i]; e; e = e->next)
+		for (const struct enforced *e = en->table[i]; e; e = e->next)
 			if (e->pending)
 				new[n++] = e->nft;
-	err = nft_add(new, n);
+	err = nft_add(&en->rules, new, n);
 	free(new);
 	for (u32 i = 0; !err && i < BUCKETS; i++)
-		for (struct enforced *e = table[i]; e; e = e->next)
+		for (struct enforced *e = en->table[i]; e; e = e->next)
 			e->pending = false;
-	nr_pending = err ? nr_pending : 0;
-	settle_ns = monotonic_ns() - start;
+	en->nr_pending = err ? en->nr_pending : 0;
+	en->settle_ns = monotonic_ns() - start;
 	return err;
 }
 
-int enforce_settle(void)
+int enforce_settle(struct enforce *en)
 {
 	int err;
 
-	pthread_mutex_lock(&lock);
-	err = started ? settle() : 0;
-	pthread_mutex_unlock(&lock);
+	if (!en)
+		return 0;
+	pthread_mutex_lock(&en->lock);
+	err = settle(en);
+	pthread_mutex_unlock(&en->lock);
 	return err;
 }
 
 static void *settle_loop(void *arg)
 {
+	struct enforce *en = arg;
 	struct timespec until;
 
-	pthread_mutex_lock(&lock);
-	while (settling) {
-		if (!ready || !nr_pending) {
-			pthread_cond_wait(&settle_cond, &lock);
+	pthread_mutex_lock(&en->lock);
+	while (en->settling) {
+		if (!en->ready || !en->nr_pending) {
+			pthread_cond_wait(&en->settle_cond, &en->lock);
 			continue;
 		}
 		until = clock_after(CLOCK_REALTIME,
-				    SETTLE_MS * 1000000ULL + SETTLE_SHARE * settle_ns);
-		while (settling && pthread_cond_timedwait(&settle_cond, &lock, &until) == 0)
+				    SETTLE_MS * 1000000ULL + SETTLE_SHARE * en->settle_ns);
+		while (en->settling &&
+		       pthread_cond_timedwait(&en->settle_cond, &en->lock, &until) == 0)
 			;
-		settle(); /* what fails is tried again, and told to who needs it */
+		settle(en); /* what fails is tried again, and told to who needs it */
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&en->lock);
 	return NULL;
 }
 
@@ -202,7 +215,7 @@ static u32 depth_of(const char *path)
 	return n;
 }
 
-static int add(const char *path, struct cgroup *cgrp)
+static int add(struct enforce *en, const char *path, struct cgroup *cgrp)
 {
 	struct enforced *e = calloc(1, sizeof(*e));
 	int err = -ENOMEM;
@@ -212,124 +225,130 @@ static int add(const char *path, struct cgroup *cgrp)
 	e->path = strdup(path);
 	if (!e->path)
 		goto free_entry;
-	e->nft.level = hostcg_level() + depth_of(path);
-	err = hostcg_add(path, !ready, &e->nft.id);
+	e->nft.level = hostcg_level(&en->host) + depth_of(path);
+	err = hostcg_add(&en->host, path, !en->ready, &e->nft.id);
 	if (err)
 		goto free_entry;
-	err = nfqueue_bind(cgrp, e->nft.id, &e->nft.queue);
+	err = nfqueue_bind(en->queue, cgrp, e->nft.id, &e->nft.queue);
 	if (err)
 		goto remove_dir;
 	cgroup_get(cgrp);
 	e->cgrp = cgrp;
-	e->next = *bucket(cgrp);
-	*bucket(cgrp) = e;
-	if (!nr_enforced++)
-		root = e;
+	e->next = *bucket(en, cgrp);
+	*bucket(en, cgrp) = e;
+	if (!en->nr_enforced++)
+		en->root = e;
 	e->pending = true;
-	if (!nr_pending++)
-		pthread_cond_signal(&settle_cond);
+	if (!en->nr_pending++)
+		pthread_cond_signal(&en->settle_cond);
 	return 0;
 remove_dir:
-	hostcg_remove(path);
+	hostcg_remove(&en->host, path);
 free_entry:
 	free(e->path);
 	free(e);
 	return err;
 }
 
-int enforce_cgroup_add(const char *path, struct cgroup *cgrp)
+int enforce_cgroup_add(struct enforce *en, const char *path, struct cgroup *cgrp)
 {
-	int err = 0;
+	int err;
 
-	pthread_mutex_lock(&lock);
-	if (started)
-		err = add(path, cgrp);
-	pthread_mutex_unlock(&lock);
+	if (!en)
+		return 0;
+	pthread_mutex_lock(&en->lock);
+	err = add(en, path, cgrp);
+	pthread_mutex_unlock(&en->lock);
 	return err;
 }
 
-int enforce_cgroup_remove(struct cgroup *cgrp)
+int enforce_cgroup_remove(struct enforce *en, struct cgroup *cgrp)
 {
 	struct enforced *e;
 	int err = 0;
 
-	pthread_mutex_lock(&lock);
-	e = started ? find(cgrp) : NULL;
-	if (e && e != root)
-		err = hostcg_remove(e->path); /* the kernel knows whether it is in use */
-	if (e && e != root && !err) {
+	if (!en)
+		return 0;
+	pthread_mutex_lock(&en->lock);
+	e = find(en, cgrp);
+	if (e && e != en->root)
+		err = hostcg_remove(&en->host, e->path); /* the kernel knows whether it is in use */
+	if (e && e != en->root && !err) {
 		/* Sockets that outlive their cgroup meet the programs of the one above from here on. */
 		if (!e->pending)
-			nft_remove(&e->nft);
-		nfqueue_unbind(e->nft.queue);
-		forget(e);
+			nft_remove(&en->rules, &e->nft);
+		nfqueue_unbind(en->queue, e->nft.queue);
+		forget(en, e);
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&en->lock);
 	return err;
 }
 
-/* The paths in order, during a sweep. */
-static const char **paths;
+struct paths { /* in order */
+	const char **v;
+	u32 nr;
+};
 
 static int by_path(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool known(const char *path)
+static bool known(void *arg, const char *path)
 {
-	return bsearch(&path, paths, nr_enforced, sizeof(*paths), by_path) != NULL;
+	const struct paths *paths = arg;
+
+	return bsearch(&path, paths->v, paths->nr, sizeof(*paths->v), by_path) != NULL;
 }
 
-static void sweep(void)
+static void sweep(const struct enforce *en)
 {
-	u32 n = 0;
+	struct paths paths = {calloc(en->nr_enforced, sizeof(*paths.v)), 0};
 
-	paths = calloc(nr_enforced, sizeof(*paths));
-	for (u32 i = 0; paths && i < BUCKETS; i++)
-		for (const struct enforced *e = table[i]; e; e = e->next)
-			paths[n++] = e->path;
-	if (paths) {
-		qsort(paths, n, sizeof(*paths), by_path);
-		hostcg_sweep(known);
+	for (u32 i = 0; paths.v && i < BUCKETS; i++)
+		for (const struct enforced *e = en->table[i]; e; e = e->next)
+			paths.v[paths.nr++] = e->path;
+	if (paths.v) {
+		qsort(paths.v, paths.nr, sizeof(*paths.v), by_path);
+		hostcg_sweep(&en->host, known, &paths);
 	}
-	free(paths);
+	free(paths.v);
 }
 
-int enforce_ready(char **why)
+int enforce_ready(struct enforce *en, char **why)
 {
 	struct nft_cgroup *all;
 	u32 n = 1;
 	int err;
 
 	*why = NULL;
-	if (!started)
+	if (!en)
 		return 0;
-	pthread_mutex_lock(&lock);
-	all = calloc(nr_enforced, sizeof(*all));
-	if (all && root) {
-		all[0] = root->nft;
+	pthread_mutex_lock(&en->lock);
+	all = calloc(en->nr_enforced, sizeof(*all));
+	if (all && en->root) {
+		all[0] = en->root->nft;
 		for (u32 i = 0; i < BUCKETS; i++)
-			for (const struct enforced *e = table[i]; e; e = e->next)
-				if (e != root)
+			for (const struct enforced *e = en->table[i]; e; e = e->next)
+				if (e != en->root)
 					all[n++] = e->nft;
 	}
-	err = all ? nfqueue_bind(NULL, 0, &synack_queue) : -ENOMEM;
+	err = all ? nfqueue_bind(en->queue, NULL, 0, &en->synack_queue) : -ENOMEM;
 	if (!err)
-		err = nft_replace(all, n, synack_queue);
+		err = nft_replace(&en->rules, all, n, en->synack_queue);
 	free(all);
-	ready = !err;
+	en->ready = !err;
 	if (!err) {
 		for (u32 i = 0; i < BUCKETS; i++)
-			for (struct enforced *e = table[i]; e; e = e->next)
+			for (struct enforced *e = en->table[i]; e; e = e->next)
 				e->pending = false;
-		nr_pending = 0;
-		sweep();
-		settling = true;
-		err = -pthread_create(&settler, NULL, settle_loop, NULL);
-		settling = !err;
+		en->nr_pending = 0;
+		sweep(en);
+		en->settling = true;
+		err = -pthread_create(&en->settler, NULL, settle_loop, en);
+		en->settling = !err;
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&en->lock);
 	return explain(err, why);
 }
 
@@ -391,8 +410,8 @@ static int may_move(const struct enforce_caller *caller, pid_t pid, const char *
 	return err;
 }
 
-int enforce_procs_write(struct cgroup *cgrp, const struct enforce_caller *caller, pid_t pid,
-			const char **why)
+int enforce_procs_write(struct enforce *en, struct cgroup *cgrp,
+			const struct enforce_caller *caller, pid_t pid, const char **why)
 {
 	__do_close int pidfd = -1;
 	struct enforced *e;
@@ -400,7 +419,7 @@ int enforce_procs_write(struct cgroup *cgrp, const struct enforce_caller *caller
 	int err;
 
 	*why = NULL;
-	if (!started) {
+	if (!en) {
 		*why = "the server was started without -o enforce: cgroups hold no processes";
 		return -EOPNOTSUPP;
 	}
@@ -423,59 +442,60 @@ int enforce_procs_write(struct cgroup *cgrp, const struct enforce_caller *caller
 	err = may_move(caller, pid, why);
 	if (err)
 		return err;
-	pthread_mutex_lock(&lock);
-	e = find(cgrp);
-	err = e ? settle() : -ENODEV;
+	pthread_mutex_lock(&en->lock);
+	e = find(en, cgrp);
+	err = e ? settle(en) : -ENODEV;
 	if (!err)
-		err = hostcg_move(e->path, pid);
-	pthread_mutex_unlock(&lock);
+		err = hostcg_move(&en->host, e->path, pid);
+	pthread_mutex_unlock(&en->lock);
 	if (!err && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) < 0 && errno == ESRCH)
 		err = -ESRCH;
 	return err;
 }
 
-int enforce_procs_read(struct cgroup *cgrp, const struct enforce_caller *caller, char **text,
-		       size_t *len)
+int enforce_procs_read(struct enforce *en, struct cgroup *cgrp, const struct enforce_caller *caller,
+		       char **text, size_t *len)
 {
 	struct enforced *e;
 	int err;
 
 	*text = NULL;
 	*len = 0;
-	if (!started)
+	if (!en)
 		return -EOPNOTSUPP;
 	if (!same_pids(caller))
 		return -EPERM;
-	pthread_mutex_lock(&lock);
-	e = find(cgrp);
-	err = e ? hostcg_procs(e->path, text, len) : -ENODEV;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_lock(&en->lock);
+	e = find(en, cgrp);
+	err = e ? hostcg_procs(&en->host, e->path, text, len) : -ENODEV;
+	pthread_mutex_unlock(&en->lock);
 	return err;
 }
 
 /* ---- end */
 
-void enforce_stop(void)
+void enforce_stop(struct enforce *en)
 {
 	bool join;
 
-	if (!started)
+	if (!en)
 		return;
-	pthread_mutex_lock(&lock);
-	join = settling;
-	settling = false;
-	pthread_cond_signal(&settle_cond);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_lock(&en->lock);
+	join = en->settling;
+	en->settling = false;
+	pthread_cond_signal(&en->settle_cond);
+	pthread_mutex_unlock(&en->lock);
 	if (join)
-		pthread_join(settler, NULL);
-	pthread_mutex_lock(&lock);
-	nft_stop(held);
-	nfqueue_stop();
+		pthread_join(en->settler, NULL);
+	pthread_mutex_lock(&en->lock);
+	nft_stop(&en->rules, en->held);
+	nfqueue_stop(en->queue);
 	for (u32 i = 0; i < BUCKETS; i++)
-		while (table[i])
-			forget(table[i]);
-	hostcg_stop();
-	started = ready = held = false;
-	root = NULL;
-	pthread_mutex_unlock(&lock);
+		while (en->table[i])
+			forget(en, en->table[i]);
+	hostcg_stop(&en->host);
+	pthread_mutex_unlock(&en->lock);
+	pthread_cond_destroy(&en->settle_cond);
+	pthread_mutex_destroy(&en->lock);
+	free(en);
 }

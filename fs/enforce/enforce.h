@@ -1,5 +1,5 @@
 /*
- * enforce.h - the cgroup tree on real processes: what fs/cgroups.c calls
+ * enforce.h - the cgroup tree on real processes: what fs/cgroups calls
  *
  * With -o enforce every cgroup of M has a directory in the host's cgroup v2 (enforce/host_cgroup.h), the packets of the sockets
  * of its processes come to us through one nftables table (enforce/rules.h) and a queue a cgroup (enforce/queue.h), and the
@@ -22,8 +22,8 @@
  * Known limits: as with the kernel's own cgroup programs, packets without a socket have no cgroup (RST, the last
  * acknowledgements after a close; on input also what only a raw socket takes). A SYN-ACK has its listener's; one whose
  * listener is in a directory that somebody else made below one of ours needs CAP_DAC_READ_SEARCH, or meets none.
- * Without enforce_start() every function does nothing, and enforce_on() is false.
- * Locking: everything takes the module's own mutex; callers may hold tree_lock.
+ * A NULL stands for a server that does not enforce: every function then does nothing.
+ * Locking: everything takes its mutex; callers may hold tree_lock.
  * Tests: tests/e2e/test_enforce.py names each case by its letter.
  */
 #ifndef UBPFFS_FS_ENFORCE_ENFORCE_H
@@ -31,6 +31,8 @@
 
 #include <sys/types.h>
 #include "cgroup/cgroup.h"
+
+struct enforce;
 
 struct enforce_options {
 	bool fail_closed;
@@ -46,32 +48,31 @@ struct enforce_caller {
 };
 
 /* -errno, with a sentence for a person in *why (malloc()ed, may stay NULL). */
-int enforce_start(const struct enforce_options *options, char **why);
-bool enforce_on(void);
+int enforce_start(const struct enforce_options *options, struct enforce **out, char **why);
 /*
  * path: from M/cgroup, "A/B", the root ".". -EINVAL: the host has a file of that name or cannot have it; -ENOSPC:
  * no queue number is free.
  */
-int enforce_cgroup_add(const char *path, struct cgroup *cgrp);
+int enforce_cgroup_add(struct enforce *en, const char *path, struct cgroup *cgrp);
 /* Before programs are attached: new cgroups have their rules. */
-int enforce_settle(void);
+int enforce_settle(struct enforce *en);
 /* -EBUSY: processes, or directories of somebody else, are in it. */
-int enforce_cgroup_remove(struct cgroup *cgrp);
+int enforce_cgroup_remove(struct enforce *en, struct cgroup *cgrp);
 /* Everything is added: the rules become active, directories that a killed server left are removed. */
-int enforce_ready(char **why);
+int enforce_ready(struct enforce *en, char **why);
 
 /*
  * One pid a line; malloc()ed. -EPERM: the caller sees other pids than we do; -EOPNOTSUPP: not enforcing.
  */
-int enforce_procs_read(struct cgroup *cgrp, const struct enforce_caller *caller, char **text,
-		       size_t *len);
+int enforce_procs_read(struct enforce *en, struct cgroup *cgrp, const struct enforce_caller *caller,
+		       char **text, size_t *len);
 /*
  * pid 0: the caller's own process. -EOPNOTSUPP, -ESRCH, -EPERM (*why: a constant sentence, or NULL), or what the host
  * says.
  */
-int enforce_procs_write(struct cgroup *cgrp, const struct enforce_caller *caller, pid_t pid,
-			const char **why);
+int enforce_procs_write(struct enforce *en, struct cgroup *cgrp,
+			const struct enforce_caller *caller, pid_t pid, const char **why);
 
-void enforce_stop(void);
+void enforce_stop(struct enforce *en);
 
 #endif

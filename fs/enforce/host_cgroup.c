@@ -18,13 +18,6 @@
 
 #define MARK "user.ubpffs"
 
-static int base_fd = -1; /* our directory */
-static dev_t base_dev;
-static int above_fd = -1; /* the one it lies in */
-static char base_name[64];
-static char own_path[PATH_MAX]; /* the server's own cgroup, as a path of the host */
-static u32 level;
-
 /* ---- finding */
 
 struct cgroup_mount {
@@ -105,7 +98,7 @@ static int join(char *out, const char *a, const char *b)
 		       : -ENAMETOOLONG;
 }
 
-static int find_own(struct cgroup_mount *m, char **why)
+static int find_own(struct host_cgroup *h, struct cgroup_mount *m, char **why)
 {
 	char *own = malloc(PATH_MAX);
 	int err = own ? own_cgroup(own, PATH_MAX) : -ENOMEM;
@@ -115,7 +108,7 @@ static int find_own(struct cgroup_mount *m, char **why)
 	if (!err && !is_below(own, m->root))
 		err = -ENOENT;
 	if (!err)
-		err = join(own_path, m->dir, own + (strcmp(m->root, "/") ? strlen(m->root) : 0));
+		err = join(h->own_path, m->dir, own + (strcmp(m->root, "/") ? strlen(m->root) : 0));
 	if (err && !*why)
 		*why = strdup("no mount of cgroup v2 shows this process's cgroup; say "
 			      "-o enforce_cgroup=PATH");
@@ -133,7 +126,7 @@ static u32 components(const char *path)
 }
 
 /* Check `path` and count how deep it lies. */
-static int measure(const char *path, struct cgroup_mount *m, char **why)
+static int measure(struct host_cgroup *h, const char *path, struct cgroup_mount *m, char **why)
 {
 	struct statfs st;
 
@@ -146,7 +139,7 @@ static int measure(const char *path, struct cgroup_mount *m, char **why)
 			"namespace");
 		return -EINVAL;
 	}
-	level = components(m->root) + components(path + strlen(m->dir)) + 1;
+	h->level = components(m->root) + components(path + strlen(m->dir)) + 1;
 	return 0;
 }
 
@@ -157,7 +150,7 @@ static int open_dir(int at, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int hostcg_start(const char *under, const char *name, char **why)
+int hostcg_start(struct host_cgroup *h, const char *under, const char *name, char **why)
 {
 	struct cgroup_mount *m = malloc(sizeof(*m));
 	char *path = NULL;
@@ -165,32 +158,33 @@ int hostcg_start(const char *under, const char *name, char **why)
 	u64 id;
 	int err = m ? 0 : -ENOMEM;
 
-	own_path[0] = 0;
+	memset(h, 0, sizeof(*h));
+	h->base_fd = h->above_fd = -1;
 	if (!err && under)
-		find_own(m, why); /* only a place for processes at the end */
+		find_own(h, m, why); /* only a place for processes at the end */
 	else if (!err)
-		err = find_own(m, why);
+		err = find_own(h, m, why);
 	if (!err) {
 		if (under) {
 			free(*why);
 			*why = NULL;
 		}
-		path = realpath(under ? under : own_path, NULL);
-		err = path ? measure(path, m, why) : -errno;
+		path = realpath(under ? under : h->own_path, NULL);
+		err = path ? measure(h, path, m, why) : -errno;
 	}
 	if (!err) {
-		above_fd = open_dir(AT_FDCWD, path);
-		err = min(above_fd, 0);
+		h->above_fd = open_dir(AT_FDCWD, path);
+		err = min(h->above_fd, 0);
 	}
 	if (!err) {
-		snprintf(base_name, sizeof(base_name), "%s", name);
-		if (mkdirat(above_fd, base_name, 0755) < 0 && errno != EEXIST)
+		snprintf(h->base_name, sizeof(h->base_name), "%s", name);
+		if (mkdirat(h->above_fd, h->base_name, 0755) < 0 && errno != EEXIST)
 			err = -errno;
 	}
 	if (!err) {
-		base_fd = open_dir(above_fd, base_name);
-		err = base_fd < 0 ? base_fd : hostcg_add(".", true, &id);
-		base_dev = !err && !fstat(base_fd, &st) ? st.st_dev : 0;
+		h->base_fd = open_dir(h->above_fd, h->base_name);
+		err = h->base_fd < 0 ? h->base_fd : hostcg_add(h, ".", true, &id);
+		h->base_dev = !err && !fstat(h->base_fd, &st) ? st.st_dev : 0;
 	}
 	if (err && !*why &&
 	    asprintf(why,
@@ -198,7 +192,7 @@ int hostcg_start(const char *under, const char *name, char **why)
 		     "directory that is delegated to this user",
 		     path    ? path
 		     : under ? under
-			     : own_path,
+			     : h->own_path,
 		     strerror(-err)) < 0)
 		*why = NULL;
 	free(path);
@@ -206,9 +200,9 @@ int hostcg_start(const char *under, const char *name, char **why)
 	return err;
 }
 
-u32 hostcg_level(void)
+u32 hostcg_level(const struct host_cgroup *h)
 {
-	return level;
+	return h->level;
 }
 
 /* ---- the tree */
@@ -221,15 +215,15 @@ static bool is_foreign(int fd)
 	return fgetxattr(fd, MARK, value, sizeof(value)) < 0 && errno == ENODATA;
 }
 
-int hostcg_add(const char *path, bool adopt, u64 *id)
+int hostcg_add(const struct host_cgroup *h, const char *path, bool adopt, u64 *id)
 {
-	bool made = mkdirat(base_fd, path, 0755) == 0;
+	bool made = mkdirat(h->base_fd, path, 0755) == 0;
 	struct stat st;
 	int fd, err = 0;
 
 	if (!made && errno != EEXIST)
 		return -errno;
-	fd = open_dir(base_fd, path);
+	fd = open_dir(h->base_fd, path);
 	if (fd == -ENOTDIR)
 		return -EINVAL; /* a file of cgroup v2 has that name */
 	if (fd < 0)
@@ -248,24 +242,24 @@ int hostcg_add(const char *path, bool adopt, u64 *id)
 #define KERNFS_HANDLE 0xfe /* the type of a handle that is the id alone */
 #define MOST_LEVELS   512
 
-u64 hostcg_nearest(u64 id, bool (*known)(u64 id))
+u64 hostcg_nearest(const struct host_cgroup *h, u64 id, bool (*known)(void *arg, u64 id), void *arg)
 {
 	union {
 		struct file_handle handle;
 		u8 room[sizeof(struct file_handle) + sizeof(u64)];
-	} h = {.handle = {.handle_bytes = sizeof(u64), .handle_type = KERNFS_HANDLE}};
+	} at = {.handle = {.handle_bytes = sizeof(u64), .handle_type = KERNFS_HANDLE}};
 	u64 found = 0, below = 0;
 	int fd, up;
 
-	memcpy(h.handle.f_handle, &id, sizeof(id));
-	fd = open_by_handle_at(base_fd, &h.handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	memcpy(at.handle.f_handle, &id, sizeof(id));
+	fd = open_by_handle_at(h->base_fd, &at.handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (u32 i = 0; fd >= 0 && i < MOST_LEVELS; i++) {
 		struct stat st;
 
 		/* Out of the hierarchy, or at its top. */
-		if (fstat(fd, &st) < 0 || st.st_dev != base_dev || st.st_ino == below)
+		if (fstat(fd, &st) < 0 || st.st_dev != h->base_dev || st.st_ino == below)
 			break;
-		if (known(st.st_ino)) {
+		if (known(arg, st.st_ino)) {
 			found = st.st_ino;
 			break;
 		}
@@ -279,9 +273,9 @@ u64 hostcg_nearest(u64 id, bool (*known)(u64 id))
 	return found;
 }
 
-int hostcg_remove(const char *path)
+int hostcg_remove(const struct host_cgroup *h, const char *path)
 {
-	if (unlinkat(base_fd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
+	if (unlinkat(h->base_fd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return -errno;
 	return 0;
 }
@@ -330,9 +324,9 @@ static int read_all(int fd, char **text, size_t *len)
 	return 0;
 }
 
-int hostcg_procs(const char *path, char **text, size_t *len)
+int hostcg_procs(const struct host_cgroup *h, const char *path, char **text, size_t *len)
 {
-	int fd = procs_open(base_fd, path, O_RDONLY), err;
+	int fd = procs_open(h->base_fd, path, O_RDONLY), err;
 
 	if (fd < 0)
 		return fd;
@@ -353,9 +347,9 @@ static int write_pid(int at, const char *path, pid_t pid)
 	return err;
 }
 
-int hostcg_move(const char *path, pid_t pid)
+int hostcg_move(const struct host_cgroup *h, const char *path, pid_t pid)
 {
-	return write_pid(base_fd, path, pid);
+	return write_pid(h->base_fd, path, pid);
 }
 
 /* ---- sweeping */
@@ -363,7 +357,7 @@ int hostcg_move(const char *path, pid_t pid)
 #define MOST_ROUNDS 100 /* forks may outrun us; then the directory stays */
 
 /* Move what runs in the directory out of the tree. */
-static void evacuate(int fd)
+static void evacuate(const struct host_cgroup *h, int fd)
 {
 	for (u32 round = 0; round < MOST_ROUNDS; round++) {
 		int procs = procs_open(fd, ".", O_RDONLY);
@@ -379,8 +373,8 @@ static void evacuate(int fd)
 
 			if (end == p)
 				break;
-			if (write_pid(above_fd, ".", pid) && *own_path)
-				write_pid(AT_FDCWD, own_path, pid);
+			if (write_pid(h->above_fd, ".", pid) && *h->own_path)
+				write_pid(AT_FDCWD, h->own_path, pid);
 			end += *end == '\n';
 		}
 		free(text);
@@ -397,7 +391,8 @@ static bool is_marked(int fd)
 }
 
 /* Depth first. all: everything that is marked goes, with its processes moved out. */
-static void sweep(int dirfd, const char *path, bool (*known)(const char *path))
+static void sweep(const struct host_cgroup *h, int dirfd, const char *path, hostcg_known_fn known,
+		  void *arg)
 {
 	int own = open_dir(dirfd, "."); /* a position of its own */
 	DIR *dir = own < 0 ? NULL : fdopendir(own);
@@ -415,10 +410,10 @@ static void sweep(int dirfd, const char *path, bool (*known)(const char *path))
 		fd = open_dir(dirfd, d->d_name);
 		if (fd < 0)
 			continue;
-		sweep(fd, child, known);
-		if (is_marked(fd) && !(known && known(child))) {
+		sweep(h, fd, child, known, arg);
+		if (is_marked(fd) && !(known && known(arg, child))) {
 			if (!known)
-				evacuate(fd);
+				evacuate(h, fd);
 			unlinkat(dirfd, d->d_name, AT_REMOVEDIR);
 		}
 		close(fd);
@@ -430,20 +425,20 @@ static void sweep(int dirfd, const char *path, bool (*known)(const char *path))
 		close(own);
 }
 
-void hostcg_sweep(bool (*known)(const char *path))
+void hostcg_sweep(const struct host_cgroup *h, hostcg_known_fn known, void *arg)
 {
-	sweep(base_fd, ".", known);
+	sweep(h, h->base_fd, ".", known, arg);
 }
 
-void hostcg_stop(void)
+void hostcg_stop(struct host_cgroup *h)
 {
-	if (base_fd >= 0) {
-		sweep(base_fd, ".", NULL);
-		evacuate(base_fd);
-		close(base_fd);
-		unlinkat(above_fd, base_name, AT_REMOVEDIR);
+	if (h->base_fd >= 0) {
+		sweep(h, h->base_fd, ".", NULL, NULL);
+		evacuate(h, h->base_fd);
+		close(h->base_fd);
+		unlinkat(h->above_fd, h->base_name, AT_REMOVEDIR);
 	}
-	if (above_fd >= 0)
-		close(above_fd);
-	base_fd = above_fd = -1;
+	if (h->above_fd >= 0)
+		close(h->above_fd);
+	h->base_fd = h->above_fd = -1;
 }

@@ -8,32 +8,47 @@
 #ifndef UBPFFS_FS_ENFORCE_HOST_CGROUP_H
 #define UBPFFS_FS_ENFORCE_HOST_CGROUP_H
 
+#include <limits.h>
 #include <sys/types.h>
 #include "core/types.h"
 
-/* Find, make or adopt `name` under `under` (NULL: our own cgroup). *why: malloc()ed. */
-int hostcg_start(const char *under, const char *name, char **why);
+struct host_cgroup {
+	int base_fd; /* our directory */
+	dev_t base_dev;
+	int above_fd; /* the one it lies in */
+	char base_name[64];
+	char own_path[PATH_MAX]; /* the server's own cgroup, as a path of the host */
+	u32 level;
+};
+
+/*
+ * Find, make or adopt `name` under `under` (NULL: our own cgroup). *why: malloc()ed. After an error, too, hostcg_stop()
+ * closes what is open.
+ */
+int hostcg_start(struct host_cgroup *h, const char *under, const char *name, char **why);
 /* How many directories lie above ours in the hierarchy, from the namespace's root: nft's level of it. */
-u32 hostcg_level(void);
+u32 hostcg_level(const struct host_cgroup *h);
 
 /*
  * path as in enforce.h. *id is the kernel's cgroup id. What carries our mark is taken over, and with `adopt` also a
  * directory without it (a server may be killed before it marks what it made); else that is -EEXIST.
  */
-int hostcg_add(const char *path, bool adopt, u64 *id);
+int hostcg_add(const struct host_cgroup *h, const char *path, bool adopt, u64 *id);
 /*
  * The nearest cgroup, from this id upwards, that `known` knows; 0: none, or we have not the right to ask
  * (CAP_DAC_READ_SEARCH). Any thread.
  */
-u64 hostcg_nearest(u64 id, bool (*known)(u64 id));
-int hostcg_remove(const char *path);
+u64 hostcg_nearest(const struct host_cgroup *h, u64 id, bool (*known)(void *arg, u64 id),
+		   void *arg);
+int hostcg_remove(const struct host_cgroup *h, const char *path);
 
-int hostcg_procs(const char *path, char **text, size_t *len);
-int hostcg_move(const char *path, pid_t pid);
+int hostcg_procs(const struct host_cgroup *h, const char *path, char **text, size_t *len);
+int hostcg_move(const struct host_cgroup *h, const char *path, pid_t pid);
 
 /* Remove the marked directories that known() does not know; those with processes stay. */
-void hostcg_sweep(bool (*known)(const char *path));
+typedef bool (*hostcg_known_fn)(void *arg, const char *path);
+void hostcg_sweep(const struct host_cgroup *h, hostcg_known_fn known, void *arg);
 /* Processes go to where ours lies (or to the server's own cgroup), directories away; the rest is left. */
-void hostcg_stop(void);
+void hostcg_stop(struct host_cgroup *h);
 
 #endif

@@ -9,12 +9,19 @@
 
 #include "core/types.h"
 
-int listener_start(void);
+struct mnl_socket;
+
+struct listener {
+	struct mnl_socket *nl;
+	u32 seq;
+};
+
+int listener_open(struct listener *l);
 /*
  * addr: 4 or 16 bytes by family, port in network order, ifindex of the interface that the packet leaves by. 0: nobody
  * listens there (any more), or the kernel does not tell (before 5.7).
  */
-u64 listener_cgroup(u8 family, const void *addr, u16 port, u32 ifindex);
-void listener_stop(void);
+u64 listener_cgroup(struct listener *l, u8 family, const void *addr, u16 port, u32 ifindex);
+void listener_close(struct listener *l); /* opened or zero */
 
 #endif

@@ -1,9 +1,8 @@
 /*
  * queue.h - packets from the kernel's queues to the programs of cgroups, and the verdicts back
  *
- * One netlink socket and one thread for all queues; a queue is a cgroup. The thread takes what waits, runs the
- * effective programs of each packet's cgroup, and answers with as few messages as it can: neighbours of one queue
- * with the same verdict are one batch verdict.
+ * One netlink socket (queue_config.h) and one thread (queue_thread.h) for all queues; a queue is a cgroup. The thread takes
+ * what waits, runs the effective programs of each packet's cgroup (decide.h), and answers (verdict.h).
  *
  * Guarantees
  *   A. Every packet gets a verdict; those of one queue in their order.
@@ -16,20 +15,20 @@
 
 #include "cgroup/cgroup.h"
 
-/* Queue numbers below are left to others. */
-#define NFQUEUE_FIRST 32768u
+struct nfqueue;
+struct host_cgroup;
 
 /*
  * first: where the search for free numbers begins. Servers that begin far from each other do not take the numbers that the
- * rules of a killed one still name.
+ * rules of a killed one still name. host: for the cgroups of listeners; it outlives the queue.
  */
-int nfqueue_start(u32 first);
+int nfqueue_start(u32 first, const struct host_cgroup *host, struct nfqueue **out);
 /*
  * A queue number that is free here, in *queue. Takes a reference; id is the kernel's of this cgroup. -ENOSPC.
  * cgrp NULL: a queue for SYN-ACKs, whose cgroup is that of the listener.
  */
-int nfqueue_bind(struct cgroup *cgrp, u64 id, u16 *queue);
-void nfqueue_unbind(u16 queue);
-void nfqueue_stop(void);
+int nfqueue_bind(struct nfqueue *nfq, struct cgroup *cgrp, u64 id, u16 *queue);
+void nfqueue_unbind(struct nfqueue *nfq, u16 queue);
+void nfqueue_stop(struct nfqueue *nfq); /* NULL: nothing */
 
 #endif

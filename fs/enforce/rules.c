@@ -26,13 +26,8 @@
 #define VERDICT_TYPE   0xffffff00u
 #define CGROUP_ID_TYPE 46 /* nft(8)'s number of cgroupsv2, for its listings */
 
-static struct mnl_socket *nl;
-static char table[64];
-static u16 queue_flags;
-static u32 tree_level, deepest; /* of the root; of the rules that are there */
-static u32 seq;
-
 struct batch {
+	struct nft_rules *rules;
 	char *buf;
 	size_t len, room;
 	struct nlmsghdr *last;
@@ -64,7 +59,7 @@ static struct nlmsghdr *put_header(struct batch *b, u16 type, u16 flags, u8 fami
 	nlh = mnl_nlmsg_put_header(b->buf + b->len);
 	nlh->nlmsg_type = type;
 	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
-	nlh->nlmsg_seq = ++seq;
+	nlh->nlmsg_seq = ++b->rules->seq;
 	nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
 	nfg->nfgen_family = family;
 	nfg->version = NFNETLINK_V0;
@@ -77,11 +72,12 @@ static void put_done(struct batch *b, struct nlmsghdr *nlh)
 	b->len += MNL_ALIGN(nlh->nlmsg_len);
 }
 
-static void batch_begin(struct batch *b)
+static void batch_begin(struct batch *b, struct nft_rules *rules)
 {
 	struct nlmsghdr *nlh;
 
 	memset(b, 0, sizeof(*b));
+	b->rules = rules;
 	nlh = put_header(b, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
 	if (nlh)
 		put_done(b, nlh);
@@ -100,7 +96,7 @@ static void change_done(struct batch *b, struct nlmsghdr *nlh)
 }
 
 /* Errors of the kernel until the acknowledgement of `last`. */
-static int read_answers(u32 last)
+static int read_answers(struct mnl_socket *nl, u32 last)
 {
 	char buf[32768];
 	int err = 0;
@@ -129,6 +125,7 @@ static int read_answers(u32 last)
 
 static int batch_commit(struct batch *b)
 {
+	struct mnl_socket *nl = b->rules->nl;
 	struct nlmsghdr *nlh;
 	u32 last_seq = 0;
 	int err, room;
@@ -147,7 +144,7 @@ static int batch_commit(struct batch *b)
 	if (!err && mnl_socket_sendto(nl, b->buf, b->len) < 0)
 		err = -errno;
 	if (!err)
-		err = read_answers(last_seq);
+		err = read_answers(nl, last_seq);
 	free(b->buf);
 	return err;
 }
@@ -204,7 +201,7 @@ static struct nlmsghdr *rule_begin(struct batch *b, const char *chain, u16 flags
 
 	if (!nlh)
 		return NULL;
-	mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, table);
+	mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, b->rules->table);
 	mnl_attr_put_strz(nlh, NFTA_RULE_CHAIN, chain);
 	*list = mnl_attr_nest_start(nlh, NFTA_RULE_EXPRESSIONS);
 	return nlh;
@@ -224,7 +221,7 @@ static void put_table(struct batch *b, u16 type, u16 flags)
 
 	if (!nlh)
 		return;
-	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, table);
+	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, b->rules->table);
 	change_done(b, nlh);
 }
 
@@ -235,7 +232,7 @@ static void put_chain(struct batch *b, u16 type, const char *name, int hook)
 
 	if (!nlh)
 		return;
-	mnl_attr_put_strz(nlh, NFTA_CHAIN_TABLE, table);
+	mnl_attr_put_strz(nlh, NFTA_CHAIN_TABLE, b->rules->table);
 	mnl_attr_put_strz(nlh, NFTA_CHAIN_NAME, name);
 	if (hook >= 0) {
 		nest = mnl_attr_nest_start(nlh, NFTA_CHAIN_HOOK);
@@ -261,7 +258,7 @@ static void put_map(struct batch *b, u32 at)
 	if (!nlh)
 		return;
 	level_map(name, at);
-	mnl_attr_put_strz(nlh, NFTA_SET_TABLE, table);
+	mnl_attr_put_strz(nlh, NFTA_SET_TABLE, b->rules->table);
 	mnl_attr_put_strz(nlh, NFTA_SET_NAME, name);
 	put_u32(nlh, NFTA_SET_ID, at);
 	put_u32(nlh, NFTA_SET_FLAGS, NFT_SET_MAP);
@@ -281,7 +278,7 @@ static void put_element(struct batch *b, u16 type, const struct nft_cgroup *cgro
 	if (!nlh)
 		return;
 	level_map(name, cgroup->level);
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, table);
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, b->rules->table);
 	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, name);
 	list = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
 	elem = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
@@ -433,21 +430,22 @@ static void put_cgroup(struct batch *b, const struct nft_cgroup *cgroup)
 	char chain[16];
 
 	queue_chain(chain, cgroup);
-	for (; deepest < cgroup->level; deepest++)
-		put_level(b, deepest + 1);
+	for (; b->rules->deepest < cgroup->level; b->rules->deepest++)
+		put_level(b, b->rules->deepest + 1);
 	put_chain(b, NFT_MSG_NEWCHAIN, chain, -1);
-	put_queue(b, chain, cgroup->queue, queue_flags);
+	put_queue(b, chain, cgroup->queue, b->rules->queue_flags);
 	put_element(b, NFT_MSG_NEWSETELEM, cgroup, chain);
 }
 
 /* ---- outside */
 
-int nft_start(const char *name, bool bypass)
+int nft_start(struct nft_rules *r, const char *name, bool bypass)
 {
-	snprintf(table, sizeof(table), "%s", name);
-	queue_flags = bypass ? NFQ_FLAG_BYPASS : 0;
-	nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
+	memset(r, 0, sizeof(*r));
+	snprintf(r->table, sizeof(r->table), "%s", name);
+	r->queue_flags = bypass ? NFQ_FLAG_BYPASS : 0;
+	r->nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	if (!r->nl || mnl_socket_bind(r->nl, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
 	return 0;
 }
@@ -462,13 +460,13 @@ static void put_empty_table(struct batch *b)
 	put_chain(b, NFT_MSG_NEWCHAIN, "output", NF_INET_LOCAL_OUT);
 }
 
-int nft_hold(const struct nft_cgroup *tree_root)
+int nft_hold(struct nft_rules *r, const struct nft_cgroup *tree_root)
 {
 	struct batch b;
 
-	batch_begin(&b);
+	batch_begin(&b, r);
 	put_empty_table(&b);
-	if (!(queue_flags & NFQ_FLAG_BYPASS)) {
+	if (!(r->queue_flags & NFQ_FLAG_BYPASS)) {
 		put_drop(&b, "tree");
 		put_entry(&b, "input", tree_root);
 		put_entry(&b, "output", tree_root);
@@ -476,13 +474,12 @@ int nft_hold(const struct nft_cgroup *tree_root)
 	return batch_commit(&b);
 }
 
-int nft_replace(const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue)
+int nft_replace(struct nft_rules *r, const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue)
 {
 	struct batch b;
 
-	tree_level = cgroups[0].level;
-	deepest = tree_level - 1;
-	batch_begin(&b);
+	r->deepest = cgroups[0].level - 1;
+	batch_begin(&b, r);
 	put_empty_table(&b);
 	put_chain(&b, NFT_MSG_NEWCHAIN, "synack", -1);
 	put_queue(&b, "synack", synack_queue, NFQ_FLAG_BYPASS);
@@ -494,33 +491,33 @@ int nft_replace(const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue)
 	return batch_commit(&b);
 }
 
-int nft_add(const struct nft_cgroup *cgroups, u32 nr)
+int nft_add(struct nft_rules *r, const struct nft_cgroup *cgroups, u32 nr)
 {
-	u32 before = deepest;
+	u32 before = r->deepest;
 	struct batch b;
 	int err;
 
-	batch_begin(&b);
+	batch_begin(&b, r);
 	for (u32 i = 0; i < nr; i++)
 		put_cgroup(&b, &cgroups[i]);
 	err = batch_commit(&b);
 	if (err)
-		deepest = before;
+		r->deepest = before;
 	return err;
 }
 
-int nft_remove(const struct nft_cgroup *cgroup)
+int nft_remove(struct nft_rules *r, const struct nft_cgroup *cgroup)
 {
 	struct nlmsghdr *nlh;
 	struct batch b;
 	char chain[16];
 
 	queue_chain(chain, cgroup);
-	batch_begin(&b);
+	batch_begin(&b, r);
 	put_element(&b, NFT_MSG_DELSETELEM, cgroup, chain);
 	nlh = change(&b, NFT_MSG_DELRULE, 0);
 	if (nlh) {
-		mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, table);
+		mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, r->table);
 		mnl_attr_put_strz(nlh, NFTA_RULE_CHAIN, chain);
 		change_done(&b, nlh);
 	}
@@ -528,16 +525,16 @@ int nft_remove(const struct nft_cgroup *cgroup)
 	return batch_commit(&b);
 }
 
-void nft_stop(bool remove)
+void nft_stop(struct nft_rules *r, bool remove)
 {
 	struct batch b;
 
-	if (nl && remove) {
-		batch_begin(&b);
+	if (r->nl && remove) {
+		batch_begin(&b, r);
 		put_table(&b, NFT_MSG_DELTABLE, 0);
 		batch_commit(&b);
 	}
-	if (nl)
-		mnl_socket_close(nl);
-	nl = NULL;
+	if (r->nl)
+		mnl_socket_close(r->nl);
+	r->nl = NULL;
 }

@@ -24,19 +24,29 @@ struct nft_cgroup {
 	u16 queue;
 };
 
+struct mnl_socket;
+
+struct nft_rules {
+	struct mnl_socket *nl;
+	char table[64];
+	u16 queue_flags;
+	u32 deepest; /* level of the rules that are there */
+	u32 seq;
+};
+
 /* table: its name; bypass: packets pass while nobody listens. -EPERM: no CAP_NET_ADMIN here. */
-int nft_start(const char *table, bool bypass);
+int nft_start(struct nft_rules *r, const char *table, bool bypass);
 /*
  * Before queues are bound: the rules of a killed server name queues that will be another cgroup's now. Without bypass
  * everything of the tree is dropped until nft_replace().
  */
-int nft_hold(const struct nft_cgroup *root);
+int nft_hold(struct nft_rules *r, const struct nft_cgroup *root);
 /* Replace what the table held, if there was one, by rules for these, the first being the root. One transaction. */
-int nft_replace(const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue);
+int nft_replace(struct nft_rules *r, const struct nft_cgroup *cgroups, u32 nr, u16 synack_queue);
 /* One transaction, too: the kernel looks at everything that is there, so add many at once. */
-int nft_add(const struct nft_cgroup *cgroups, u32 nr);
-int nft_remove(const struct nft_cgroup *cgroup);
+int nft_add(struct nft_rules *r, const struct nft_cgroup *cgroups, u32 nr);
+int nft_remove(struct nft_rules *r, const struct nft_cgroup *cgroup);
 /* remove: delete the table. */
-void nft_stop(bool remove);
+void nft_stop(struct nft_rules *r, bool remove);
 
 #endif
