@@ -124,7 +124,10 @@ static void run(struct decider *d, u16 number, struct cgroup *cgrp, struct nfq_p
 	verdict = cgroup_bpf_run(cgrp, out ? CGROUP_INET_EGRESS : CGROUP_INET_INGRESS, &skb, NULL)
 			  ? NF_ACCEPT
 			  : NF_DROP;
-	/* C: all packets of all cgroups wait for it. It will be no quicker with the next one: it runs no more, and drops. */
+	/*
+	 * C: all packets of all cgroups wait for it. It will be no quicker with the next one: it
+	 * runs no more, and drops.
+	 */
 	if (d->pace && pace_pause(d->pace) && bpf_this.cancelled_prog)
 		WRITE_ONCE(bpf_this.cancelled_prog->poisoned, true);
 	changes.mark = skb.md.mark != p->mark;

@@ -1,12 +1,13 @@
 /*
  * decide.h - which cgroup a packet is of, and what its effective programs say
  *
- * The table knows for each queue its cgroup, and the cgroups by the kernel's id, for SYN-ACKs: those have the cgroup of
- * the socket that listens.
+ * The table knows for each queue its cgroup, and the cgroups by the kernel's id, for SYN-ACKs:
+ * those have the cgroup of the socket that listens.
  *
  * Guarantees
- *   A. A packet that decide() takes has a verdict in `verdicts` afterwards: what its cgroup's programs said, NF_DROP
- *	when it is too short for them, NF_ACCEPT when it is a SYN-ACK of nobody's.
+ *   A. A packet that decide() takes has a verdict in `verdicts` afterwards: what its cgroup's
+ *	programs said, NF_DROP when it is too short for them, NF_ACCEPT when it is a SYN-ACK of
+ *	nobody's.
  *   B. After decide_remove_queue() no program of that cgroup runs.
  *   C. A program that takes a second for a packet is stopped for good.
  * decide() is one thread's, in a run section; add and remove come from any thread, one at a time.
@@ -38,7 +39,10 @@ struct decider {
 	struct queue *ids[ID_BUCKETS];
 	struct verdicts verdicts;
 	struct pace *pace; /* of the thread that runs; NULL: programs may take their time */
-	/* The kernel's id of the nearest cgroup of ours that the sender of this SYN-ACK listens in; 0: none. */
+	/*
+	 * The kernel's id of the nearest cgroup of ours that the sender of this SYN-ACK listens in;
+	 * 0: none.
+	 */
 	u64 (*listener)(void *arg, const struct bpf_skb *skb, u32 outdev);
 	void *arg;
 };

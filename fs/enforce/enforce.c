@@ -27,7 +27,9 @@ struct enforced {
 #define BUCKETS	 4096
 #define FACTS_MS 2000 /* for a process to show whose it is */
 
-/* New cgroups wait a moment for others, for a transaction of rules costs what all the rules cost. */
+/*
+ * New cgroups wait a moment for others, for a transaction of rules costs what all the rules cost.
+ */
 #define SETTLE_MS    5
 #define SETTLE_SHARE 4 /* waiting is so many times what the last transaction took */
 
@@ -274,7 +276,10 @@ int enforce_cgroup_remove(struct enforce *en, struct cgroup *cgrp)
 	if (e && e != en->root)
 		err = hostcg_remove(&en->host, e->path); /* the kernel knows whether it is in use */
 	if (e && e != en->root && !err) {
-		/* Sockets that outlive their cgroup meet the programs of the one above from here on. */
+		/*
+		 * Sockets that outlive their cgroup meet the programs of the one above from here
+		 * on.
+		 */
 		if (!e->pending)
 			nft_remove(&en->rules, &e->nft);
 		nfqueue_unbind(en->queue, e->nft.queue);

@@ -1,27 +1,35 @@
 /*
  * enforce.h - the cgroup tree on real processes: what fs/cgroups calls
  *
- * With -o enforce every cgroup of M has a directory in the host's cgroup v2 (enforce/host_cgroup.h), the packets of the sockets
- * of its processes come to us through one nftables table (enforce/rules.h) and a queue a cgroup (enforce/queue.h), and the
- * effective programs decide.
+ * With -o enforce every cgroup of M has a directory in the host's cgroup v2
+ * (enforce/host_cgroup.h), the packets of the sockets of its processes come to us through one
+ * nftables table (enforce/rules.h) and a queue a cgroup (enforce/queue.h), and the effective
+ * programs decide.
  *
- *	enforce_start();  enforce_cgroup_add() for every cgroup, parents first;  enforce_ready();  ...  enforce_stop();
+ *	enforce_start();
+ *	enforce_cgroup_add() for every cgroup, parents first;
+ *	enforce_ready();
+ *	...
+ *	enforce_stop();
  *
  * Guarantees
- *   A. From enforce_ready() on a packet of a process of cgroup C meets C's effective programs; which of two versions
- *	is cgroup_bpf_run()'s guarantee. A change of programs does not touch the rules. The rule of a new cgroup is
- *	there when a process comes by enforce_procs_write(), at enforce_settle(), or some milliseconds later;
- *	until then it counts as its parent for who moves processes by the host's own files.
- *   B. fail-open: when the server is killed, packets flow. fail-closed: they stop until a server of the same state
- *	starts again and is ready. The rules of a killed server go before our queues are bound: they name its.
+ *   A. From enforce_ready() on a packet of a process of cgroup C meets C's effective programs;
+ *	which of two versions is cgroup_bpf_run()'s guarantee. A change of programs does not touch
+ *	the rules. The rule of a new cgroup is there when a process comes by enforce_procs_write(),
+ *	at enforce_settle(), or some milliseconds later; until then it counts as its parent for who
+ *	moves processes by the host's own files.
+ *   B. fail-open: when the server is killed, packets flow. fail-closed: they stop until a server of
+ *	the same state starts again and is ready. The rules of a killed server go before our queues
+ *	are bound: they name its.
  *   C. Too many packets waiting: new ones are dropped, in either mode, so that none escapes a drop.
- *   D. On the host nothing is changed but one nftables table and the directories that carry our mark, both named
- *	after the state directory; enforce_stop() takes all of it away.
- *   E. A client moves only processes that it owns (real, effective and saved uid), or any when it is root; and
- *	only when it sees the same pids as the server.
- * Known limits: as with the kernel's own cgroup programs, packets without a socket have no cgroup (RST, the last
- * acknowledgements after a close; on input also what only a raw socket takes). A SYN-ACK has its listener's; one whose
- * listener is in a directory that somebody else made below one of ours needs CAP_DAC_READ_SEARCH, or meets none.
+ *   D. On the host nothing is changed but one nftables table and the directories that carry our
+ *	mark, both named after the state directory; enforce_stop() takes all of it away.
+ *   E. A client moves only processes that it owns (real, effective and saved uid), or any when it
+ *	is root; and only when it sees the same pids as the server.
+ * Known limits: as with the kernel's own cgroup programs, packets without a socket have no cgroup
+ * (RST, the last acknowledgements after a close; on input also what only a raw socket takes). A
+ * SYN-ACK has its listener's; one whose listener is in a directory that somebody else made below
+ * one of ours needs CAP_DAC_READ_SEARCH, or meets none.
  * A NULL stands for a server that does not enforce: every function then does nothing.
  * Locking: everything takes its mutex; callers may hold tree_lock.
  * Tests: tests/e2e/test_enforce.py names each case by its letter.
@@ -50,25 +58,28 @@ struct enforce_caller {
 /* -errno, with a sentence for a person in *why (malloc()ed, may stay NULL). */
 int enforce_start(const struct enforce_options *options, struct enforce **out, char **why);
 /*
- * path: from M/cgroup, "A/B", the root ".". -EINVAL: the host has a file of that name or cannot have it; -ENOSPC:
- * no queue number is free.
+ * path: from M/cgroup, "A/B", the root ".". -EINVAL: the host has a file of that name or cannot
+ * have it; -ENOSPC: no queue number is free.
  */
 int enforce_cgroup_add(struct enforce *en, const char *path, struct cgroup *cgrp);
 /* Before programs are attached: new cgroups have their rules. */
 int enforce_settle(struct enforce *en);
 /* -EBUSY: processes, or directories of somebody else, are in it. */
 int enforce_cgroup_remove(struct enforce *en, struct cgroup *cgrp);
-/* Everything is added: the rules become active, directories that a killed server left are removed. */
+/*
+ * Everything is added: the rules become active, directories that a killed server left are removed.
+ */
 int enforce_ready(struct enforce *en, char **why);
 
 /*
- * One pid a line; malloc()ed. -EPERM: the caller sees other pids than we do; -EOPNOTSUPP: not enforcing.
+ * One pid a line; malloc()ed. -EPERM: the caller sees other pids than we do; -EOPNOTSUPP: not
+ * enforcing.
  */
 int enforce_procs_read(struct enforce *en, struct cgroup *cgrp, const struct enforce_caller *caller,
 		       char **text, size_t *len);
 /*
- * pid 0: the caller's own process. -EOPNOTSUPP, -ESRCH, -EPERM (*why: a constant sentence, or NULL), or what the host
- * says.
+ * pid 0: the caller's own process. -EOPNOTSUPP, -ESRCH, -EPERM (*why: a constant sentence, or
+ * NULL), or what the host says.
  */
 int enforce_procs_write(struct enforce *en, struct cgroup *cgrp,
 			const struct enforce_caller *caller, pid_t pid, const char **why);

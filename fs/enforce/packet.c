@@ -76,7 +76,10 @@ bool nfq_packet_parse(const struct nlmsghdr *nlh, struct nfq_packet *p)
 	return true;
 }
 
-/* Ports of the first fragment of what has them: local in host order, remote in network order, as __sk_buff says. */
+/*
+ * Ports of the first fragment of what has them: local in host order, remote in network order, as
+ * __sk_buff says.
+ */
 static void fill_ports(struct bpf_skb *skb, bool out)
 {
 	const u8 *p = skb->network;

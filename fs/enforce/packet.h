@@ -1,9 +1,9 @@
 /*
- * packet.h - a packet as the kernel's queue gives it: the netlink message, and what programs see of it
+ * packet.h - a packet as the kernel's queue gives it: the netlink message, and what programs see of
+ * it
  *
- * The message is read as if it were hostile: attributes that are too short count as not there, and nothing outside of
- * the message is touched. Pure functions.
- * Tests: tests/unit/test_queue_packet.c.
+ * The message is read as if it were hostile: attributes that are too short count as not there, and
+ * nothing outside of the message is touched. Pure functions. Tests: tests/unit/test_queue_packet.c.
  */
 #ifndef UBPFFS_FS_ENFORCE_PACKET_H
 #define UBPFFS_FS_ENFORCE_PACKET_H

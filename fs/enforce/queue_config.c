@@ -97,7 +97,10 @@ int queue_config_bind(struct queue_config *c, u16 queue)
 
 	nfq_nlmsg_cfg_put_cmd(nlh, AF_UNSPEC, NFQNL_CFG_CMD_BIND);
 	nfq_nlmsg_cfg_put_params(nlh, NFQNL_COPY_PACKET, COPY_RANGE);
-	/* Without GSO the kernel cuts large packets up and computes their checksums before we see them. */
+	/*
+	 * Without GSO the kernel cuts large packets up and computes their checksums before we see
+	 * them.
+	 */
 	mnl_attr_put_u32(nlh, NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_GSO));
 	mnl_attr_put_u32(nlh, NFQA_CFG_MASK, htonl(NFQA_CFG_F_GSO | NFQA_CFG_F_FAIL_OPEN));
 	nfq_nlmsg_cfg_put_qmaxlen(nlh, QUEUE_LEN);

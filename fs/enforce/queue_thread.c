@@ -38,9 +38,10 @@ static void messages(struct queue_thread *t, char *buf, size_t len)
 }
 
 /*
- * A thread that sleeps is woken late: on an idle CPU, and in a virtual machine more so, that takes several times as long as
- * a packet does here. The next one is often near (the other hook of the same packet, the reply), so the thread looks for
- * it for a moment before it sleeps: for *spin ns, which grow while it would have paid and shrink to nothing else.
+ * A thread that sleeps is woken late: on an idle CPU, and in a virtual machine more so, that takes
+ * several times as long as a packet does here. The next one is often near (the other hook of the
+ * same packet, the reply), so the thread looks for it for a moment before it sleeps: for *spin ns,
+ * which grow while it would have paid and shrink to nothing else.
  */
 static int receive(int fd, struct burst *b, u64 *spin)
 {

@@ -1,9 +1,10 @@
 /*
  * rules.c - nf_tables by netlink (see enforce/rules.h)
  *
- * A transaction is one message to the kernel: batch begin, the changes, batch end. The kernel answers with the errors
- * of the changes, or acknowledges the last of them, which asks for it. This kernel's nf_tables has no queue
- * expression of its own, so that the target NFQUEUE of xtables is used in its place.
+ * A transaction is one message to the kernel: batch begin, the changes, batch end. The kernel
+ * answers with the errors of the changes, or acknowledges the last of them, which asks for it. This
+ * kernel's nf_tables has no queue expression of its own, so that the target NFQUEUE of xtables is
+ * used in its place.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -171,7 +172,10 @@ static void expr_end(struct nlmsghdr *nlh, struct nlattr *elem, struct nlattr *d
 	mnl_attr_nest_end(nlh, elem);
 }
 
-/* Register 1 = the id of the ancestor at `at` of the socket's cgroup; no socket, or less deep: the rule ends. */
+/*
+ * Register 1 = the id of the ancestor at `at` of the socket's cgroup; no socket, or less deep: the
+ * rule ends.
+ */
 static void put_socket(struct nlmsghdr *nlh, u32 at)
 {
 	struct nlattr *data, *elem = expr_begin(nlh, "socket", &data);

@@ -1,12 +1,12 @@
 /*
  * verdict.h - the answers to packets, in as few messages as can be
  *
- * Neighbours of one queue with the same verdict are one batch verdict, which names the last of them. A verdict that
- * changes the packet is a message of its own.
+ * Neighbours of one queue with the same verdict are one batch verdict, which names the last of
+ * them. A verdict that changes the packet is a message of its own.
  *
  * Guarantees
- *   A. Every packet that was given to verdict_add() or verdict_change() has its verdict after verdict_flush(), those of one
- *	queue in the order given, and none that was not.
+ *   A. Every packet that was given to verdict_add() or verdict_change() has its verdict after
+ *	verdict_flush(), those of one queue in the order given, and none that was not.
  *   B. A message is never cut: they are sent when there might be no room for another one.
  * One thread. Tests: tests/unit/test_verdict.c.
  */

@@ -1,5 +1,6 @@
 /*
- * nfqmsg.h - messages of the kernel's packet queues, as tests make them: no socket is needed to read them
+ * nfqmsg.h - messages of the kernel's packet queues, as tests make them: no socket is needed to
+ * read them
  */
 #ifndef UBPFFS_TESTS_NFQMSG_H
 #define UBPFFS_TESTS_NFQMSG_H
@@ -11,7 +12,10 @@
 #include <linux/netfilter/nfnetlink_queue.h>
 #include "core/types.h"
 
-/* What a kernel 6.18 sent for a UDP packet on lo: 127.0.0.1:4000 to 127.0.0.1:5353, "hello", mark 7, priority 3. */
+/*
+ * What a kernel 6.18 sent for a UDP packet on lo: 127.0.0.1:4000 to 127.0.0.1:5353, "hello", mark
+ * 7, priority 3.
+ */
 static const u8 nfqmsg_captured[] = {
 	0x65, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0x00, 0x02, 0x00, 0x9c, 0x40, 0x0b, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00,

@@ -1,5 +1,6 @@
 /*
- * test_decide.c - packets of the queue and the effective programs (fs/enforce/decide.c), without a socket
+ * test_decide.c - packets of the queue and the effective programs (fs/enforce/decide.c), without a
+ * socket
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -225,7 +226,9 @@ static void test_a_syn_acks_have_their_listeners_cgroup(void **state)
 	assert_int_equal(verdict, NF_ACCEPT); /* short, and everybody's */
 }
 
-/* A program that was stopped for good lets nothing through, and what it wrote before is not there. */
+/*
+ * A program that was stopped for good lets nothing through, and what it wrote before is not there.
+ */
 static void test_c_a_stopped_program_drops(void **state)
 {
 	struct bpf_prog *prog = returns(1, BPF_CGROUP_INET_EGRESS);

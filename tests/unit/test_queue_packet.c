@@ -1,5 +1,6 @@
 /*
- * test_queue_packet.c - messages of the kernel's packet queues, honest and hostile (fs/enforce/packet.c)
+ * test_queue_packet.c - messages of the kernel's packet queues, honest and hostile
+ * (fs/enforce/packet.c)
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,7 +75,10 @@ static u32 local_port(const u8 *ip, u32 len)
 	return skb.md.local_port;
 }
 
-/* Ports are where they are, and zero where there are none: fragments, other protocols, cut off packets. */
+/*
+ * Ports are where they are, and zero where there are none: fragments, other protocols, cut off
+ * packets.
+ */
 static void test_ports(void **state)
 {
 	u8 ip[64] = {0x46, 0, 0, 60, 0, 0, 0, 0, 64, 6};

@@ -1,8 +1,9 @@
 /*
- * test_verdict.c - verdicts in as few messages as can be (fs/enforce/verdict.c), named by the letters of verdict.h
+ * test_verdict.c - verdicts in as few messages as can be (fs/enforce/verdict.c), named by the
+ * letters of verdict.h
  *
- * What is sent is read as the kernel reads it: a queue is its waiting packets in order, a batch verdict takes those up to
- * the packet that it names.
+ * What is sent is read as the kernel reads it: a queue is its waiting packets in order, a batch
+ * verdict takes those up to the packet that it names.
  */
 #include <setjmp.h>
 #include <stdarg.h>
