@@ -5,21 +5,21 @@
 #include <stdio.h>
 #include "fs/cgroups/lookup.h"
 
-struct place {
+struct entry {
 	u64 ino;
 	struct cgroup *cgrp; /* referenced */
 	char *path; /* from M/cgroup: "A/B", the root "." */
-	struct place *next;
+	struct entry *next;
 };
 
-#define PLACE_BUCKETS 1024
+#define ENTRY_BUCKETS 1024
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct place *places[PLACE_BUCKETS];
+static struct entry *entries[ENTRY_BUCKETS];
 
 int cgroup_lookup_add(u64 ino, struct cgroup *cgrp, const char *path)
 {
-	struct place *p = malloc(sizeof(*p));
+	struct entry *p = malloc(sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
@@ -31,13 +31,13 @@ int cgroup_lookup_add(u64 ino, struct cgroup *cgrp, const char *path)
 	p->ino = ino;
 	p->cgrp = cgrp;
 	pthread_mutex_lock(&lock);
-	p->next = places[ino % PLACE_BUCKETS];
-	places[ino % PLACE_BUCKETS] = p;
+	p->next = entries[ino % ENTRY_BUCKETS];
+	entries[ino % ENTRY_BUCKETS] = p;
 	pthread_mutex_unlock(&lock);
 	return 0;
 }
 
-static void place_free(struct place *p)
+static void entry_free(struct entry *p)
 {
 	cgroup_put(p->cgrp);
 	free(p->path);
@@ -46,26 +46,26 @@ static void place_free(struct place *p)
 
 void cgroup_lookup_remove(u64 ino)
 {
-	struct place **at, *p;
+	struct entry **at, *p;
 
 	pthread_mutex_lock(&lock);
-	for (at = &places[ino % PLACE_BUCKETS]; *at && (*at)->ino != ino; at = &(*at)->next)
+	for (at = &entries[ino % ENTRY_BUCKETS]; *at && (*at)->ino != ino; at = &(*at)->next)
 		;
 	p = *at;
 	if (p)
 		*at = p->next;
 	pthread_mutex_unlock(&lock);
 	if (p)
-		place_free(p);
+		entry_free(p);
 }
 
 struct cgroup *cgroup_lookup_get(u64 ino, char *path, size_t len)
 {
 	struct cgroup *cgrp = NULL;
-	struct place *p;
+	struct entry *p;
 
 	pthread_mutex_lock(&lock);
-	for (p = places[ino % PLACE_BUCKETS]; p && p->ino != ino; p = p->next)
+	for (p = entries[ino % ENTRY_BUCKETS]; p && p->ino != ino; p = p->next)
 		;
 	if (p) {
 		cgrp = p->cgrp;
@@ -79,12 +79,12 @@ struct cgroup *cgroup_lookup_get(u64 ino, char *path, size_t len)
 
 void cgroup_lookup_path(u64 id, char *path, size_t len)
 {
-	struct place *p;
+	struct entry *p;
 
 	snprintf(path, len, "?");
 	pthread_mutex_lock(&lock);
-	for (size_t i = 0; i < PLACE_BUCKETS; i++)
-		for (p = places[i]; p; p = p->next)
+	for (size_t i = 0; i < ENTRY_BUCKETS; i++)
+		for (p = entries[i]; p; p = p->next)
 			if (cgroup_id(p->cgrp) == id)
 				snprintf(path, len, "%s", p->path);
 	pthread_mutex_unlock(&lock);
@@ -99,16 +99,16 @@ int cgroup_of_node(struct fs_node *node, struct cgroup **out)
 u64 *cgroup_lookup_ids(size_t *nr)
 {
 	size_t n = 0, i;
-	struct place *p;
+	struct entry *p;
 	u64 *ids;
 
 	pthread_mutex_lock(&lock);
-	for (i = 0; i < PLACE_BUCKETS; i++)
-		for (p = places[i]; p; p = p->next)
+	for (i = 0; i < ENTRY_BUCKETS; i++)
+		for (p = entries[i]; p; p = p->next)
 			n++;
 	ids = calloc(n + 1, sizeof(*ids));
-	for (i = *nr = 0; ids && i < PLACE_BUCKETS; i++)
-		for (p = places[i]; p; p = p->next)
+	for (i = *nr = 0; ids && i < ENTRY_BUCKETS; i++)
+		for (p = entries[i]; p; p = p->next)
 			ids[(*nr)++] = cgroup_id(p->cgrp);
 	pthread_mutex_unlock(&lock);
 	return ids;
@@ -119,15 +119,15 @@ void cgroup_lookup_drop_all(void)
 	/* A cgroup in the tree is held by its parent's list: take all out, children first. */
 	for (bool again = true; again;) {
 		again = false;
-		for (size_t i = 0; i < PLACE_BUCKETS; i++)
-			for (struct place *p = places[i]; p; p = p->next)
+		for (size_t i = 0; i < ENTRY_BUCKETS; i++)
+			for (struct entry *p = entries[i]; p; p = p->next)
 				again |= cgroup_remove(p->cgrp) == 0;
 	}
-	for (size_t i = 0; i < PLACE_BUCKETS; i++)
-		while (places[i]) {
-			struct place *next = places[i]->next;
+	for (size_t i = 0; i < ENTRY_BUCKETS; i++)
+		while (entries[i]) {
+			struct entry *next = entries[i]->next;
 
-			place_free(places[i]);
-			places[i] = next;
+			entry_free(entries[i]);
+			entries[i] = next;
 		}
 }

@@ -185,7 +185,7 @@ void job_free(struct fs_job *job)
 }
 
 /* Nobody touches the job through the request from here on. */
-static void job_settle(struct fs_job *job)
+static void job_end_interrupts(struct fs_job *job)
 {
 	fuse_req_interrupt_func(job->fuse, NULL, NULL);
 	watch_remove(&job->watch);
@@ -203,7 +203,7 @@ static void job_ioctl(struct fs_job *job)
 	} else if (out)
 		result = job->open->node->ops->ioctl(job->open, &job->req, job->command, job->buf,
 						     job->size, out, &out_len);
-	job_settle(job);
+	job_end_interrupts(job);
 	if (!out)
 		fuse_reply_err(job->fuse, ENOMEM);
 	else
@@ -236,7 +236,7 @@ static bool job_read(struct fs_job *job)
 			return false;
 		}
 	} while (n == -EAGAIN && fs_open_may_wait(open));
-	job_settle(job);
+	job_end_interrupts(job);
 	if (n < 0)
 		fuse_reply_err(job->fuse, fs_fuse_error(&job->req, n));
 	else
@@ -266,7 +266,7 @@ static bool job_write(struct fs_job *job)
 	}
 	if (n == FS_LATER)
 		return false;
-	job_settle(job);
+	job_end_interrupts(job);
 	job->answer = n;
 	job_answer(job);
 	return true;
@@ -287,7 +287,7 @@ void fs_finish(struct fs_req *req, ssize_t n)
 {
 	struct fs_job *job = container_of(req, struct fs_job, req);
 
-	job_settle(job);
+	job_end_interrupts(job);
 	job->what = JOB_ANSWER;
 	job->answer = n;
 	worker_submit(&job->work);
@@ -300,7 +300,7 @@ static void job_flush(struct fs_job *job)
 	pthread_mutex_lock(&job->open->lock);
 	err = fs_open_flush(job->open, &job->req);
 	pthread_mutex_unlock(&job->open->lock);
-	job_settle(job);
+	job_end_interrupts(job);
 	fuse_reply_err(job->fuse, fs_fuse_error(&job->req, err));
 }
 

@@ -585,12 +585,12 @@ struct fs_node *fs_node_base(struct fs_node *node)
 
 const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len)
 {
-	const struct fs_node *place = fs_node_base(node);
+	const struct fs_node *base = fs_node_base(node);
 	__do_free char *where = NULL;
 	char inner[128] = "";
 	size_t n;
 
-	for (struct fs_node *at = node; at != place; at = at->dir) {
+	for (struct fs_node *at = node; at != base; at = at->dir) {
 		char longer[sizeof(inner)];
 
 		snprintf(longer, sizeof(longer), "/%s%s", at->attr ? at->attr->name : "<key>",
@@ -598,7 +598,7 @@ const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size
 		memcpy(inner, longer, sizeof(inner));
 	}
 	pthread_rwlock_rdlock(&names_lock);
-	where = __path_of(place, &n);
+	where = __path_of(base, &n);
 	pthread_rwlock_unlock(&names_lock);
 	if (!where)
 		where = strdup("?");

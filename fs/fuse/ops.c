@@ -43,15 +43,15 @@ static bool change_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const 
 /* Attributes and keyed nodes: the bits of the object (or, before there is one, of the directory). */
 static int attr_stat(struct fs_node *node, struct stat *st)
 {
-	struct fs_node *place = fs_node_base(node), *row = node;
+	struct fs_node *base = fs_node_base(node), *row = node;
 	bool dir = node->ops->type == S_IFDIR;
-	const char *object = place->ops->object;
+	const char *object = base->ops->object;
 	mode_t bits;
 
 	while (!row->attr && !row->in_tree)
 		row = row->dir;
-	if ((!object || fstatat(fs_node_fd(place), object, st, AT_SYMLINK_NOFOLLOW) < 0) &&
-	    fstatat(fs_node_fd(place), "", st, AT_EMPTY_PATH) < 0)
+	if ((!object || fstatat(fs_node_fd(base), object, st, AT_SYMLINK_NOFOLLOW) < 0) &&
+	    fstatat(fs_node_fd(base), "", st, AT_EMPTY_PATH) < 0)
 		return -errno;
 	bits = st->st_mode & 0666;
 	if (row->attr)

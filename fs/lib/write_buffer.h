@@ -1,10 +1,10 @@
 /*
  * write_buffer.h - what an open description has written so far and not yet used
  *
- * Shells split a write anywhere, and two commands may share one redirection. A pending text takes bytes in order;
+ * Shells split a write anywhere, and two commands may share one redirection. A write buffer takes bytes in order;
  * its owner looks for complete values in [buf, buf + len) and drops what it has used. A write at offset 0 begins
- * anew; a write that leaves a gap, or goes back to another place, is -EINVAL. One open description, one pending
- * text: writes of one open never run at once (node.h).
+ * anew; a write that leaves a gap, or goes back to another place, is -EINVAL. One open description, one
+ * write buffer: writes of one open never run at once (node.h).
  *
  * What is waiting may hold any bytes, and no NUL ends it: it is read by length (lib/value_text.h), also for a sentence
  * (text_first_line()).

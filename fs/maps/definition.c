@@ -119,7 +119,7 @@ int mapdef_write(int dirfd, const struct mapdef *def)
 }
 
 /* One size: what was written, else what the type knows. */
-static bool settle(const struct mapdef *def, enum mapdef_attr attr, int known, u32 *out)
+static bool size_of(const struct mapdef *def, enum mapdef_attr attr, int known, u32 *out)
 {
 	if (!def->set[attr] && known < 0)
 		return false;
@@ -208,28 +208,9 @@ bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec)
 			return false;
 		spec->inner_map_id = def->value[MAPDEF_INNER];
 	}
-	return settle(def, MAPDEF_KEY_SIZE, known ? fixed[i].key_size : -1, &spec->key_size) &&
-	       settle(def, MAPDEF_VALUE_SIZE, known ? fixed[i].value_size : -1,
-		      &spec->value_size) &&
-	       settle(def, MAPDEF_MAX_ENTRIES, known ? fixed[i].max_entries : -1,
-		      &spec->max_entries);
-}
-
-void mapdef_missing(const struct mapdef *def, char *buf, size_t len)
-{
-	size_t i = fixed_row(def->value[MAPDEF_TYPE]), n = 0;
-	bool known = def->set[MAPDEF_TYPE] && i < ARRAY_SIZE(fixed);
-	int attr;
-
-	buf[0] = 0;
-	for (attr = 0; attr < MAPDEF_FLAGS && n < len; attr++) {
-		if (def->set[attr] ||
-		    (known && attr == MAPDEF_KEY_SIZE && fixed[i].key_size >= 0) ||
-		    (known && attr == MAPDEF_VALUE_SIZE && fixed[i].value_size >= 0))
-			continue;
-		n += snprintf(buf + n, len - n, "%s%s", n ? " " : "", names[attr]);
-	}
-	if (n < len && def->set[MAPDEF_TYPE] && mapdef_holds_maps(def->value[MAPDEF_TYPE]) &&
-	    !def->set[MAPDEF_INNER])
-		snprintf(buf + n, len - n, "%s%s", n ? " " : "", names[MAPDEF_INNER]);
+	return size_of(def, MAPDEF_KEY_SIZE, known ? fixed[i].key_size : -1, &spec->key_size) &&
+	       size_of(def, MAPDEF_VALUE_SIZE, known ? fixed[i].value_size : -1,
+		       &spec->value_size) &&
+	       size_of(def, MAPDEF_MAX_ENTRIES, known ? fixed[i].max_entries : -1,
+		       &spec->max_entries);
 }

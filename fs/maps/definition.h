@@ -45,7 +45,5 @@ bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec);
 bool mapdef_holds_maps(u32 type);
 /* Which part of a definition that the engine refused (EINVAL) its type cannot have, for a person. */
 const char *mapdef_why(const struct bpf_map_spec *spec);
-/* The names of the attributes that are still missing, for a person. */
-void mapdef_missing(const struct mapdef *def, char *buf, size_t len);
 
 #endif

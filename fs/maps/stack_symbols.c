@@ -35,7 +35,7 @@ struct table {
 	pid_t pid;
 	bool kernel; /* this user may see the kernel's, too */
 	u64 set;
-	struct symtab *tab; /* NULL: a free place */
+	struct symtab *tab; /* NULL: free */
 };
 
 static struct {
@@ -80,7 +80,7 @@ static struct table *__oldest_of(uid_t uid, u32 *n, u64 *bytes)
 	return oldest;
 }
 
-static struct table *__free_place(void)
+static struct table *__free_table(void)
 {
 	struct table *most = NULL;
 	u32 n, most_n = 0;
@@ -116,7 +116,7 @@ static void table_set(const struct table *new)
 		while ((oldest = __oldest_of(new->uid, &n, &bytes)) &&
 		       bytes + symtab_bytes(new->tab) > MAX_USER_BYTES)
 			__drop(oldest);
-		t = __free_place();
+		t = __free_table();
 		*t = *new;
 		t->set = ++tables.clock;
 	}

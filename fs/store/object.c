@@ -319,11 +319,11 @@ int store_by_ino(u64 ino, struct store_object **out)
 
 int store_of_node(struct fs_node *node, struct store_object **out)
 {
-	struct fs_node *place = fs_node_base(node);
-	const char *name = place->ops->object;
-	struct stat st = {.st_ino = place->ino};
+	struct fs_node *base = fs_node_base(node);
+	const char *name = base->ops->object;
+	struct stat st = {.st_ino = base->ino};
 
-	if (name && fstatat(fs_node_fd(place), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (name && fstatat(fs_node_fd(base), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return store_by_ino(st.st_ino, out);
 }

@@ -588,7 +588,7 @@ static int remove_dropped(const char *parent, const char *object)
  * The names' references are taken; then the start's go. A broken object without a name is held by what could not be
  * looked at: it stays.
  */
-static void settle(void)
+static void drop_start_references(void)
 {
 	for (size_t i = 0; i < list.n; i++) {
 		struct found *f = &list.v[i];
@@ -653,7 +653,7 @@ int store_start(void)
 		remove_unneeded();
 		store_keep_files(kept);
 		bpf_map_keep_slots = kept;
-		settle();
+		drop_start_references();
 		if (kept) {
 			bpf_rcu_barrier();
 			bpf_rcu_barrier();
