@@ -139,14 +139,14 @@ static int enforce_rules(struct enforce *enforce)
 static int run_server(struct fuse_session *se, const struct options *options)
 {
 	struct enforce *enforce = NULL;
-	char *why = NULL;
+	struct error_record why = {0};
 	int err = tree_open(options->state, &why), ret = 1;
 
 	if (!err)
 		err = agent_refuse(tree.dir_fd);
 	if (err) {
-		fprintf(stderr, "ubpffs: %s\n", why ? why : strerror(-err));
-		free(why);
+		fprintf(stderr, "ubpffs: %s\n", error_why(&why, err));
+		error_clear(&why);
 		tree_close();
 		return 1;
 	}
@@ -184,7 +184,7 @@ int main(int argc, char **argv)
 {
 	struct options options = {0};
 	struct fuse_session *se = NULL;
-	char *why = NULL;
+	struct error_record why = {0};
 	int ret;
 
 	umask(022);
@@ -195,7 +195,7 @@ int main(int argc, char **argv)
 	if (!se)
 		goto out;
 	if (mount_claim(options.mountpoint, &why)) {
-		fprintf(stderr, "ubpffs: %s\n", why ? why : options.mountpoint);
+		fprintf(stderr, "ubpffs: %s\n", error_why(&why, EBUSY));
 		goto out;
 	}
 	if (!options_choose_state(&options))
@@ -214,7 +214,7 @@ int main(int argc, char **argv)
 out:
 	mount_claimed();
 	session_free(se);
-	free(why);
+	error_clear(&why);
 	options_free(&options);
 	return ret;
 }

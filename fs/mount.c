@@ -2,6 +2,7 @@
  * mount.c - see mount.h
  */
 #include "fs/mount.h"
+#include "fs/lib/error.h"
 #include "fs/lib/mountinfo.h"
 #include "core/types.h"
 
@@ -9,7 +10,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -107,55 +107,43 @@ static void take_away(const char *path)
 
 static int claim_fd = -1; /* of the directory that will be mounted on, locked */
 
-static int refuse(char **why, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int refuse(char **why, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	if (vasprintf(why, fmt, args) < 0)
-		*why = NULL;
-	va_end(args);
-	return -err;
-}
-
 /*
  * Two that start at once have the same directory before them. Who may not open it locks nothing. A server that is being
  * killed still has the lock for a moment, so it is waited for as the state's is.
  */
-static int claim_dir(const char *path, char **why)
+static int claim_dir(const char *path, struct error_record *why)
 {
 	claim_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (claim_fd < 0 && errno == ENOTDIR)
-		return refuse(why, ENOTDIR, "%s: not a directory, and a mount point is one", path);
+		return error_set(why, ENOTDIR, "%s: not a directory, and a mount point is one",
+				 path);
 	for (int tries = 0; claim_fd >= 0 && flock(claim_fd, LOCK_EX | LOCK_NB) < 0; tries++) {
 		if (errno != EWOULDBLOCK)
 			break;
 		if (tries == CLAIM_TRIES)
-			return refuse(why, EBUSY, "%s: another server is being started there",
-				      path);
+			return error_set(why, EBUSY, "%s: another server is being started there",
+					 path);
 		usleep(CLAIM_PAUSE_US);
 	}
 	return 0;
 }
 
-int mount_claim(const char *path, char **why)
+int mount_claim(const char *path, struct error_record *why)
 {
 	struct answer answer;
 	int err;
 
-	*why = NULL;
 	for (int tries = 0; is_our_mount(path); tries++) {
 		answer = ask_server(path);
 		/* Mounts may lie on each other: take what is dead away one by one. */
 		if ((answer.err != ENOTCONN && answer.err != ECONNABORTED) || tries == 16) {
 			if (answer.pid)
-				return refuse(why, EBUSY,
-					      "%s: a ubpffs is mounted there already, process %d: "
-					      "fusermount3 -u %s ends it",
-					      path, answer.pid, path);
-			return refuse(
+				return error_set(
+					why, EBUSY,
+					"%s: a ubpffs is mounted there already, process %d: "
+					"fusermount3 -u %s ends it",
+					path, answer.pid, path);
+			return error_set(
 				why, EBUSY,
 				"%s: a ubpffs is mounted there already: fusermount3 -u %s ends it",
 				path, path);
@@ -166,7 +154,7 @@ int mount_claim(const char *path, char **why)
 	}
 	err = claim_dir(path, why);
 	if (!err && is_our_mount(path)) /* somebody was faster */
-		err = refuse(why, EBUSY, "%s: a ubpffs is mounted there already", path);
+		err = error_set(why, EBUSY, "%s: a ubpffs is mounted there already", path);
 	if (err)
 		mount_claimed();
 	return err;

@@ -4,15 +4,17 @@
 #ifndef UBPFFS_FS_MOUNT_H
 #define UBPFFS_FS_MOUNT_H
 
+struct error_record;
+
 /* The absolute path, malloc()ed, also of a mount point whose server is dead; NULL: there is no such place. */
 char *mount_absolute_path(const char *path);
 
 /*
  * May this server mount there? A dead mount of ours (it answers ENOTCONN) is taken away. -ENOTDIR, -EBUSY: a server lives
- * there, or is being started; *why says it, malloc()ed. The claim keeps others that start from mounting there,
+ * there, or is being started; *why says it. The claim keeps others that start from mounting there,
  * until mount_claimed() (the mount is there, or will not be).
  */
-int mount_claim(const char *path, char **why);
+int mount_claim(const char *path, struct error_record *why);
 void mount_claimed(void);
 
 #endif

@@ -180,6 +180,7 @@ void job_free(struct fs_job *job)
 	watch_remove(&job->watch);
 	limits_uncharge(job->req.cred.uid, LIMIT_JOBS, 1);
 	fs_node_put(job->req.node);
+	error_clear(&job->req.error);
 	free(job->buf);
 	free(job);
 }
@@ -204,6 +205,7 @@ static void job_ioctl(struct fs_job *job)
 		result = job->open->node->ops->ioctl(job->open, &job->req, job->command, job->buf,
 						     job->size, out, &out_len);
 	job_end_interrupts(job);
+	fs_error_report(&job->req);
 	if (!out)
 		fuse_reply_err(job->fuse, ENOMEM);
 	else

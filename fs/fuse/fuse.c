@@ -6,7 +6,6 @@
 #include "fs/lib/metrics.h"
 
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 struct fs_metrics fs_metrics;
@@ -45,27 +44,28 @@ struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info 
 
 void fs_fuse_end(struct fs_req *req)
 {
+	error_clear(&req->error);
 	fs_node_unpin();
 	fs_node_put(req->node);
 }
 
-int fs_error(struct fs_req *req, int err, const char *fmt, ...)
+void fs_fuse_end_open(struct fs_req *req)
 {
-	char path[PATH_MAX] = "", *why = NULL;
-	va_list args;
+	error_clear(&req->error);
+	fs_node_unpin();
+}
 
-	if (req->quiet || req->logged)
-		return -err;
-	req->logged = true;
-	va_start(args, fmt);
-	if (vasprintf(&why, fmt, args) < 0)
-		why = NULL;
-	va_end(args);
+void fs_error_report(struct fs_req *req)
+{
+	char path[PATH_MAX] = "";
+
+	if (!req->error.err)
+		return;
 	if (req->node)
 		fs_node_path(req->node, req->name, path, sizeof(path));
-	error_log_add(req->cred.uid, path, req->op ? req->op : "?", err, why ? why : strerror(err));
-	free(why);
-	return -err;
+	error_log_add(req->cred.uid, path, req->op ? req->op : "?", req->error.err,
+		      error_why(&req->error, req->error.err));
+	error_clear(&req->error);
 }
 
 /* What a person can do about an errno that came without a sentence. */
@@ -112,9 +112,10 @@ int fs_fuse_error(struct fs_req *req, int err)
 	if (err == EBADF && fs_node_pin_error())
 		err = -fs_node_pin_error();
 	fs_count(errors);
-	if (err == EDQUOT && !req->logged && limits_why(why, sizeof(why)))
+	if (err == EDQUOT && !req->error.err && limits_why(why, sizeof(why)))
 		fs_error(req, err, "%s", why);
-	if (req->op && err != EAGAIN && err != EINTR && !req->logged)
+	if (req->op && err != EAGAIN && err != EINTR)
 		fs_error(req, err, "%s", general_sentence(err));
+	fs_error_report(req);
 	return err;
 }

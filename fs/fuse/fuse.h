@@ -19,10 +19,11 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 void fs_fuse_end(struct fs_req *req);
 /*
  * The same on an open file: what is asked through it is asked by who opened it (node.h). The node is the open's, which the
- * kernel keeps until the answer; fs_node_unpin() ends it.
+ * kernel keeps until the answer.
  */
 struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info *fi, const char *op,
 				   struct fs_req *req);
+void fs_fuse_end_open(struct fs_req *req);
 /* Make err one that the kernel takes, count it, and give it a sentence when nobody has. Returns err > 0. */
 int fs_fuse_error(struct fs_req *req, int err);
 

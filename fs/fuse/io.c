@@ -58,7 +58,7 @@ void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fus
 				job_run(&job->work);
 			}
 		}
-		fs_node_unpin();
+		fs_fuse_end_open(&req);
 		return;
 	}
 	buf = malloc(size ? size : 1);
@@ -70,7 +70,7 @@ void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fus
 	else
 		fuse_reply_buf(fuse, buf, n);
 	free(buf);
-	fs_node_unpin();
+	fs_fuse_end_open(&req);
 }
 
 void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off_t off,
@@ -97,7 +97,7 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 			memcpy(job->buf, buf, size);
 			job_start(job);
 		}
-		fs_node_unpin();
+		fs_fuse_end_open(&req);
 		return;
 	}
 	pthread_mutex_lock(&open->lock);
@@ -107,7 +107,7 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 		fuse_reply_err(fuse, fs_fuse_error(&req, n));
 	else
 		fuse_reply_write(fuse, n);
-	fs_node_unpin();
+	fs_fuse_end_open(&req);
 }
 
 /*
@@ -128,7 +128,7 @@ void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 			job_start(job);
 		else
 			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
-		fs_node_unpin();
+		fs_fuse_end_open(&req);
 		return;
 	}
 	if (!open->node->ops->slow) {
@@ -140,7 +140,7 @@ void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 		pthread_mutex_unlock(&open->lock);
 	}
 	fuse_reply_err(fuse, fs_fuse_error(&req, err));
-	fs_node_unpin();
+	fs_fuse_end_open(&req);
 }
 
 static void poller_remove(struct fs_open *open)
@@ -222,12 +222,13 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 		} else {
 			memset(out, 0, out_len);
 			result = ops->ioctl(open, &req, command, in, in_len, out, &room);
+			fs_error_report(&req);
 			fuse_reply_ioctl(fuse, result, out, min(room, out_len));
 		}
 		if (out != small)
 			free(out);
 	}
-	fs_node_unpin();
+	fs_fuse_end_open(&req);
 }
 
 void io_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
@@ -255,5 +256,5 @@ void io_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 		fuse_pollhandle_destroy(ph);
 	ready = open->node->ops->poll ? open->node->ops->poll(open) : POLLIN | POLLOUT;
 	fuse_reply_poll(fuse, ready);
-	fs_node_unpin();
+	fs_fuse_end_open(&req);
 }

@@ -37,6 +37,7 @@
 #include "core/types.h"
 #include "fs/fuse/worker.h"
 #include "fs/lib/caller.h"
+#include "fs/lib/error.h"
 #include "fs/lib/error_log.h"
 #include "fs/lib/limits.h"
 #include "fs/lib/text.h"
@@ -61,8 +62,8 @@ struct fs_req {
 	const char *op; /* "write", for M/log */
 	struct fs_node *node; /* what it is about, for M/log */
 	const char *name; /* the name in that directory, or NULL */
-	bool logged; /* a sentence was given */
-	bool quiet; /* only trying: what goes wrong is not told */
+	struct error_record error; /* why it fails; goes to M/log when it does */
+	bool quiet; /* only trying: what goes wrong needs no reason */
 	const struct pace *pace; /* long work: whether it was beyond `limit`, or NULL */
 	enum limit limit;
 };
@@ -280,9 +281,13 @@ void __fs_node_gone(const struct stat *st);
 void fs_later(struct fs_req *req, void (*cancel)(void *arg), void *arg);
 void fs_finish(struct fs_req *req, ssize_t n);
 
-/* M/log: note a failure for the caller and return -err. `fmt` says why and what to do; no newline. */
-int fs_error(struct fs_req *req, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/*
+ * Fill the request's record and return -err; `fmt` says why and what to do. When the request ends with a failure it goes to
+ * the caller's M/log.
+ */
+#define fs_error(req, err, ...) error_set((req)->quiet ? NULL : &(req)->error, err, __VA_ARGS__)
+/* For a handler that makes a request of its own (a release): what it says goes to M/log now. */
+void fs_error_report(struct fs_req *req);
 /* A handler was cancelled: -EINTR; or -EDQUOT, with a sentence, when it was beyond its limit. (fuse/deferred.c) */
 int fs_cancel_error(struct fs_req *req);
 /* The path in the mount ("maps/m/type"), for people. Returns buf. */

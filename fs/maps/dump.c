@@ -330,6 +330,7 @@ static void dump_release(struct fs_open *open)
 		return;
 	if (d->held && write_tail(d, &req) == TEXT_INCOMPLETE)
 		fs_error(&req, EINVAL, "the last line is not complete");
+	fs_error_report(&req);
 	bpf_map_iter_end(&d->it);
 	bpf_map_put(d->map);
 	fs_text_free(&d->text);

@@ -176,6 +176,7 @@ static void push_release(struct fs_open *open)
 
 	if (r && r->held && !push_line(r, &req, r->pending.buf, r->pending.len))
 		fs_error(&req, EINVAL, "the value is not complete: it was not pushed");
+	fs_error_report(&req);
 	records_release(open);
 }
 

@@ -22,30 +22,14 @@ struct load {
 	struct fs_req *req;
 	mode_t umask;
 	const struct bpf_map *typed; /* a map of this load whose types are stored */
-	char *why; /* a sentence of ours; NULL: the engine's report says it */
 };
-
-static int load_error(struct load *load, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int load_error(struct load *load, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	free(load->why);
-	va_start(args, fmt);
-	if (vasprintf(&load->why, fmt, args) < 0)
-		load->why = NULL;
-	va_end(args);
-	return -err;
-}
 
 /* A limit of the caller's, and which. */
 static int load_quota(struct load *load)
 {
 	char why[256];
 
-	return load_error(load, EDQUOT, "%s", limits_why(why, sizeof(why)) ?: strerror(EDQUOT));
+	return fs_error(load->req, EDQUOT, "%s", limits_why(why, sizeof(why)) ?: strerror(EDQUOT));
 }
 
 static void map_name(const struct bpf_object_file *obj, u32 index, char *buf, size_t len)
@@ -80,19 +64,17 @@ static int compare_spec(struct load *load, const char *name, const struct bpf_ma
 	};
 
 	if (map->map_type != spec->map_type)
-		return load_error(
-			load, EINVAL,
-			"maps/%s exists and differs in type: it is %s, the object wants %s", name,
-			bpf_map_type_name(map->map_type),
-			bpf_map_type_name(spec->map_type) ?: "an unknown type");
+		return fs_error(load->req, EINVAL,
+				"maps/%s exists and differs in type: it is %s, the object wants %s",
+				name, bpf_map_type_name(map->map_type),
+				bpf_map_type_name(spec->map_type) ?: "an unknown type");
 	for (u32 i = 0; i < ARRAY_SIZE(attrs); i++)
 		if (attrs[i].has != attrs[i].wants)
-			return load_error(
-				load, EINVAL,
-				"maps/%s exists and differs in %s: it has %llu, the object "
-				"wants %llu",
-				name, attrs[i].name, (unsigned long long)attrs[i].has,
-				(unsigned long long)attrs[i].wants);
+			return fs_error(load->req, EINVAL,
+					"maps/%s exists and differs in %s: it has %llu, the object "
+					"wants %llu",
+					name, attrs[i].name, (unsigned long long)attrs[i].has,
+					(unsigned long long)attrs[i].wants);
 	return 0;
 }
 
@@ -107,9 +89,9 @@ static int bind_allowed(struct load *load, int maps, int dir, const char *name,
 	    !fstatat(dir, "", &st, AT_EMPTY_PATH) && !perm_check(cred, &st, X_OK) &&
 	    !store_stat(obj, &st) && !perm_check(cred, &st, R_OK | W_OK))
 		return 0;
-	return load_error(load, EACCES,
-			  "maps/%s exists and its permission bits do not let you read and write it",
-			  name);
+	return fs_error(load->req, EACCES,
+			"maps/%s exists and its permission bits do not let you read and write it",
+			name);
 }
 
 /* 0 and *out: bound. -ENOENT: the name is free. tree_rdlock is held. */
@@ -128,21 +110,21 @@ static int __bind(struct load *load, int maps, const struct bpf_object_map *want
 	if (fstatat(dir, "map", &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (!mkdir_made)
 			return -ENOENT; /* dropped, not removed yet: publishing replaces it */
-		return load_error(
-			load, EEXIST,
+		return fs_error(
+			load->req, EEXIST,
 			"maps/%s is being defined and not alive yet: finish it or remove it", name);
 	}
 	if (!want->pin_by_name && !mkdir_made)
-		return load_error(load, EEXIST,
-				  "maps/%s exists: remove it (rm -r), rename it, or give the map "
-				  "pinning by name (LIBBPF_PIN_BY_NAME) to share it",
-				  name);
+		return fs_error(load->req, EEXIST,
+				"maps/%s exists: remove it (rm -r), rename it, or give the map "
+				"pinning by name (LIBBPF_PIN_BY_NAME) to share it",
+				name);
 	err = store_by_ino(st.st_ino, &obj);
 	if (err)
 		return err;
 	if (obj->kind != STORE_MAP || obj->broken)
-		err = load_error(load, EBADMSG, "maps/%s: %s", name,
-				 obj->broken ? obj->broken : "not a map");
+		err = fs_error(load->req, EBADMSG, "maps/%s: %s", name,
+			       obj->broken ? obj->broken : "not a map");
 	if (!err)
 		err = bind_allowed(load, maps, dir, name, obj);
 	if (!err)
@@ -201,7 +183,7 @@ static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index
 
 	map_name(obj, index, name, sizeof(name));
 	if (!tree_name_ok(name))
-		return load_error(load, EINVAL, "\"%s\" cannot be a map's name", name);
+		return fs_error(load->req, EINVAL, "\"%s\" cannot be a map's name", name);
 	*existing = true;
 	err = obj->maps[index].kind == BPF_OBJECT_MAP_INNER
 		      ? -ENOENT /* a template is the load's own */
@@ -213,22 +195,21 @@ static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index
 	if (err == -EDQUOT)
 		return load_quota(load);
 	if (err == -EPERM && !tree.may_chown)
-		return load_error(
-			load, EPERM,
-			"this server is not root and cannot make objects for another user");
+		return fs_error(load->req, EPERM,
+				"this server is not root and cannot make objects for another user");
 	if (err)
-		return load_error(load, -err,
-				  "map %s cannot be made: type %s, key_size %u, value_size %u, "
-				  "max_entries %u, map_flags 0x%x: %s",
-				  name, bpf_map_type_name(spec->map_type) ?: "unknown",
-				  spec->key_size, spec->value_size, spec->max_entries,
-				  spec->map_flags, why_no_map(spec, err));
+		return fs_error(load->req, -err,
+				"map %s cannot be made: type %s, key_size %u, value_size %u, "
+				"max_entries %u, map_flags 0x%x: %s",
+				name, bpf_map_type_name(spec->map_type) ?: "unknown",
+				spec->key_size, spec->value_size, spec->max_entries,
+				spec->map_flags, why_no_map(spec, err));
 	err = keep_types(load, obj, *map);
 	if (err) {
 		bpf_map_put(*map);
 		*map = NULL;
-		return load_error(load, -err, "the types of map %s cannot be stored: %s", name,
-				  strerror(-err));
+		return fs_error(load->req, -err, "the types of map %s cannot be stored: %s", name,
+				strerror(-err));
 	}
 	return 0;
 }
@@ -254,8 +235,8 @@ static int may_name_maps(struct load *load, const struct bpf_loaded *loaded)
 		return -errno;
 	if (!perm_check(&load->req->cred, &st, W_OK | X_OK))
 		return 0;
-	return load_error(load, EACCES,
-			  "the permission bits of maps/ do not let you make maps there");
+	return fs_error(load->req, EACCES,
+			"the permission bits of maps/ do not let you make maps there");
 }
 
 static int add_progs(struct load *load, struct publish *pub, struct bpf_loaded *loaded)
@@ -265,10 +246,11 @@ static int add_progs(struct load *load, struct publish *pub, struct bpf_loaded *
 		int err;
 
 		if (!tree_name_ok(name) || name[0] == '.')
-			return load_error(load, EINVAL, "\"%s\" cannot be a program's name", name);
+			return fs_error(load->req, EINVAL, "\"%s\" cannot be a program's name",
+					name);
 		if (!strcmp(name, "new") || !strcmp(name, "log"))
-			return load_error(
-				load, EEXIST,
+			return fs_error(
+				load->req, EEXIST,
 				"a program cannot be called %s: progs/%s is the filesystem's own",
 				name, name);
 		err = store_prog_add(loaded->progs[i], &load->req->cred, 0666 & ~load->umask);
@@ -319,10 +301,10 @@ static int load_names(struct load *load, struct bpf_loaded *loaded)
 	if (!err)
 		err = publish_commit(pub, &taken);
 	if (err == -EEXIST && taken)
-		load_error(load, EEXIST,
-			   "the name %s is taken: remove it (rm -r) or rename it (mv), then load "
-			   "again",
-			   taken);
+		fs_error(load->req, EEXIST,
+			 "the name %s is taken: remove it (rm -r) or rename it (mv), then load "
+			 "again",
+			 taken);
 	publish_end(pub);
 	return err;
 }
@@ -355,8 +337,8 @@ static void load_report(struct load *load, int err, const struct bpf_loaded *loa
 			       strerror(-err));
 	else
 		fs_text_printf(report, "verdict: loaded\n");
-	if (load->why)
-		fs_text_printf(report, "reason: %s\n", load->why);
+	if (load->req->error.err)
+		fs_text_printf(report, "reason: %s\n", error_why(&load->req->error, err));
 	if (!err)
 		report_names(loaded, report);
 	if (*text)
@@ -366,13 +348,11 @@ static void load_report(struct load *load, int err, const struct bpf_loaded *loa
 }
 
 /* The engine's own sentence, for the line in M/log. */
-static void say_why(struct fs_req *req, int err, const struct load *load, const char *report)
+static void say_why(struct fs_req *req, int err, const char *report)
 {
 	const char *prog = strstr(report, "program: "), *why = strstr(report, "\nreason: ");
 
-	if (load->why)
-		fs_error(req, -err, "%s", load->why);
-	else if (prog && why && prog < why)
+	if (prog && why && prog < why)
 		fs_error(req, -err, "%.*s: %.*s; progs/log has the rest",
 			 (int)strcspn(prog + 9, " \n"), prog + 9, (int)strcspn(why + 9, "\n"),
 			 why + 9);
@@ -399,13 +379,12 @@ static int load_finish(struct load *load, int err, struct bpf_loaded *loaded,
 		err = load_names(load, loaded);
 	else if (err == -EINTR)
 		err = fs_cancel_error(load->req);
-	if (err == -EDQUOT && !load->why)
+	if (err == -EDQUOT && !load->req->error.err)
 		load_quota(load);
 	load_report(load, err, loaded, report);
-	if (err && !load->req->logged)
-		say_why(load->req, err, load, bpf_log_text(&loaded->report));
+	if (err && !load->req->error.err)
+		say_why(load->req, err, bpf_log_text(&loaded->report));
 	bpf_loaded_free(loaded);
-	free(load->why);
 	return err;
 }
 
@@ -430,6 +409,6 @@ int load_classic(struct fs_req *req, const struct bpf_classic_text *text, mode_t
 	const char *why = bpf_log_text(&loaded.report);
 
 	if (err == -EINVAL && *why) /* the checker's one line */
-		load_error(&load, EINVAL, "%.*s", (int)strcspn(why, "\n"), why);
+		fs_error(req, EINVAL, "%.*s", (int)strcspn(why, "\n"), why);
 	return load_finish(&load, err, &loaded, report);
 }

@@ -164,7 +164,7 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 	run->has_input = false;
 	if (err) {
 		err = run_error(req, run, err);
-		fs_text_printf(&copy, "error: %s\n", strerror(-err));
+		fs_text_printf(&copy, "error: %s\n", error_why(&req->error, err));
 	} else {
 		show_report(&args, &run->report);
 		fs_text_append(&copy, run->report.buf, run->report.len);
@@ -234,6 +234,7 @@ void run_release(struct fs_open *open)
 		pace_begin(&pace, PACE_RUN, RUN_CLOSED_NS, &req.cancel);
 		run->closed = &pace;
 		run_start(open, &req);
+		fs_error_report(&req);
 		pace_end(&pace);
 		watch_remove(&watch);
 	}

@@ -74,11 +74,9 @@ char *tree_default_path(void)
 	return NULL;
 }
 
-static int tree_why(char **why, int err, const char *path, const char *what)
+static int tree_why(struct error_record *why, int err, const char *path, const char *what)
 {
-	if (asprintf(why, "%s: %s: %s", path, what, strerror(err)) < 0)
-		*why = NULL;
-	return -err;
+	return error_set(why, err, "%s: %s: %s", path, what, strerror(err));
 }
 
 static int tree_subdir(const char *name, mode_t mode)
@@ -176,7 +174,7 @@ static int tree_lock_state(void)
 	return 0;
 }
 
-int tree_open(const char *path, char **why)
+int tree_open(const char *path, struct error_record *why)
 {
 	char full[PATH_MAX];
 	struct stat st;

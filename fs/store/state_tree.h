@@ -32,8 +32,8 @@ extern struct tree tree;
 /* Where the state is when nobody says: $XDG_RUNTIME_DIR/ubpffs, /run/user/UID/ubpffs, /run/ubpffs for root.
  * /tmp/ubpffs-UID when those are not there. malloc()ed, or NULL when there is no such place. */
 char *tree_default_path(void);
-/* Create or check the directory (0700, ours) and lock it. On failure *why says it in a sentence. */
-int tree_open(const char *path, char **why);
+/* Create or check the directory (0700, ours) and lock it. *why says what went wrong. */
+int tree_open(const char *path, struct error_record *why);
 void tree_close(void);
 
 void tree_rdlock(void);

@@ -1,0 +1,25 @@
+/*
+ * error.h - why something failed: one record
+ *
+ * Functions return 0 or -errno. The place that knows why fills the record that its caller handed down, with what it is
+ * about, the rule, and what to do; nobody guesses a sentence from an errno later. The first reason stays: it is the
+ * nearest to the fault. Who answers prints it: a request's in M/log (fs_error() in fuse/node.h), the server's own on
+ * stderr.
+ */
+#ifndef UBPFFS_FS_LIB_ERROR_H
+#define UBPFFS_FS_LIB_ERROR_H
+
+struct error_record { /* all zero: nothing failed */
+	int err; /* an errno, positive */
+	char *why; /* NULL: memory was short */
+};
+
+/* Returns -err. `e` may be NULL: nobody asks why. No newline. */
+int error_set(struct error_record *e, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The sentence, or what the C library says to `err` (of either sign) when nobody gave one. */
+const char *error_why(const struct error_record *e, int err);
+/* It says nothing again. */
+void error_clear(struct error_record *e);
+
+#endif
