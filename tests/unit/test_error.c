@@ -1,0 +1,85 @@
+/*
+ * test_error.c - fs/lib/error.c and fs/lib/error_log.c: the first reason stays; the log is bounded, and each user's own
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include "fs/lib/error.h"
+#include "fs/lib/error_log.h"
+
+static void the_first_reason_stays(void **state)
+{
+	struct error_record e = {0};
+
+	assert_int_equal(error_set(&e, EINVAL, "key_size is %u", 7), -EINVAL);
+	assert_int_equal(error_set(&e, EACCES, "somebody further out guesses"), -EACCES);
+	assert_int_equal(e.err, EINVAL);
+	assert_string_equal(error_why(&e, -EINVAL), "key_size is 7");
+	error_clear(&e);
+	assert_int_equal(e.err, 0);
+	assert_int_equal(error_set(NULL, EBUSY, "nobody asks"), -EBUSY);
+	assert_string_equal(error_why(&e, -EBUSY), strerror(EBUSY));
+}
+
+static u_int count_lines(const char *s)
+{
+	u_int n = 0;
+
+	for (; s && *s; s++)
+		n += *s == '\n';
+	return n;
+}
+
+static void each_user_sees_the_own_last_lines(void **state)
+{
+	struct fs_text text = {0};
+	char why[32];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(why, sizeof(why), "number %d", i);
+		error_log_add(5000001, "maps/m/type", "write", EINVAL, why);
+	}
+	error_log_add(5000002, "a\nb", "mkdir", EPERM, "two\nlines");
+	error_log_print(5000001, &text);
+	assert_int_equal(count_lines(text.buf), 64);
+	assert_null(strstr(text.buf, "number 35\n"));
+	assert_non_null(strstr(text.buf, "maps/m/type: write: EINVAL: number 36\n"));
+	assert_non_null(strstr(text.buf, "number 99\n"));
+	fs_text_free(&text);
+	error_log_print(5000002, &text);
+	assert_int_equal(count_lines(text.buf), 1);
+	assert_non_null(strstr(text.buf, "a b: mkdir: EPERM: two lines\n"));
+	fs_text_free(&text);
+	error_log_print(5000003, &text);
+	assert_int_equal(text.len, 0);
+}
+
+static void who_failed_longest_ago_is_forgotten(void **state)
+{
+	struct fs_text text = {0};
+
+	error_log_add(6000000, "x", "open", EIO, "the first");
+	for (uid_t uid = 6000001; uid < 6000300; uid++)
+		error_log_add(uid, "x", "open", EIO, "more");
+	error_log_print(6000000, &text);
+	assert_int_equal(text.len, 0);
+	error_log_print(6000299, &text);
+	assert_int_equal(count_lines(text.buf), 1);
+	fs_text_free(&text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_reason_stays),
+		cmocka_unit_test(each_user_sees_the_own_last_lines),
+		cmocka_unit_test(who_failed_longest_ago_is_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

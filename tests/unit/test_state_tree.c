@@ -1,0 +1,204 @@
+/*
+ * test_state_tree.c - fs/store/state_tree.c and fs/fuse/node.c: a name that changes keeps its node; an error is no absence
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include "fs/fuse/backing.h"
+#include "fs/fuse/node.h"
+#include "fs/store/state_tree.h"
+
+static char dir[] = "/tmp/ubpffs-test-XXXXXX";
+static struct fs_node *root;
+static struct fs_cred me;
+
+static const struct fs_node_ops dir_ops = {.name = "directory", .type = S_IFDIR};
+static const struct fs_node_ops attr_ops = {.name = "attribute", .type = S_IFREG};
+static const struct fs_node_ops fresh_ops = {.name = "fresh", .type = S_IFREG, .fresh = true};
+static const struct fs_attr attrs[] = {{"first", 0444, &attr_ops, 0}, {"new", 0222, &fresh_ops, 0}};
+
+static int begin(void **state)
+{
+	struct error_record why = {0};
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(tree_open(dir, &why), -EACCES);
+	assert_non_null(strstr(error_why(&why, 0), "must be yours alone"));
+	error_clear(&why);
+	tree_close();
+	assert_int_equal(chmod(dir, 0700), 0);
+	assert_int_equal(tree_open(dir, &why), 0);
+	assert_int_equal(fs_node_root(&dir_ops, &root), 0);
+	me = (struct fs_cred){.uid = geteuid(), .gid = getegid(), .pid = getpid()};
+	return 0;
+}
+
+static int end(void **state)
+{
+	char command[64];
+
+	fs_node_unpin();
+	tree_close();
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+static struct fs_node *node_of(struct fs_node *parent, const char *name)
+{
+	struct fs_node *node;
+	struct stat st;
+
+	assert_return_code(fstatat(fs_node_fd(parent), name, &st, AT_SYMLINK_NOFOLLOW), errno);
+	assert_int_equal(fs_node_tree(parent, name, st.st_ino, 0, &dir_ops, &node), 0);
+	return node;
+}
+
+static void assert_path(struct fs_node *node, const char *expected)
+{
+	char path[256];
+
+	assert_string_equal(fs_node_path(node, NULL, path, sizeof(path)), expected);
+}
+
+static void a_node_follows_its_name(void **state)
+{
+	struct fs_node *a, *b, *again;
+	struct stat st;
+
+	tree_wrlock();
+	assert_int_equal(tree_mkdir(tree.tree_fd, "a", 0755, &me), 0);
+	a = node_of(root, "a");
+	assert_int_equal(tree_mkdir(fs_node_fd(a), "b", 0755, &me), 0);
+	b = node_of(a, "b");
+	again = node_of(a, "b");
+	assert_ptr_equal(b, again);
+	fs_node_put(again);
+	assert_path(b, "a/b");
+	fs_node_unpin();
+	assert_int_equal(tree_rename(root, "a", root, "c", 0), 0);
+	assert_path(b, "c/b");
+	assert_int_equal(fs_node_pin(b), 0); /* found by its new name */
+	fs_node_unpin();
+	assert_int_equal(tree_rename(a, "b", root, "d", 0), 0);
+	assert_path(b, "d");
+	assert_int_equal(tree_rmdir(tree.tree_fd, "d"), 0);
+	assert_true(b->gone);
+	assert_int_equal(fstatat(fs_node_fd(b), "", &st, AT_EMPTY_PATH),
+			 0); /* empty, without links */
+	assert_int_equal(st.st_nlink, 0);
+	fs_node_unpin();
+	assert_int_equal(tree_rmdir(tree.tree_fd, "c"), 0);
+	tree_unlock();
+	fs_node_put(b);
+	fs_node_put(a);
+	assert_int_equal(fs_nodes_count(), 1);
+}
+
+static void attributes_share_a_node_and_fresh_ones_do_not(void **state)
+{
+	struct fs_node *a, *b;
+
+	assert_int_equal(fs_node_attr(root, attrs, 0, &a), 0);
+	assert_int_equal(fs_node_attr(root, attrs, 0, &b), 0);
+	assert_ptr_equal(a, b);
+	assert_ptr_equal(fs_node_base(a), root);
+	fs_node_put_many(a, 2);
+	assert_int_equal(fs_node_attr(root, attrs, 1, &a), 0);
+	assert_int_equal(fs_node_attr(root, attrs, 1, &b), 0);
+	assert_ptr_not_equal(a, b);
+	assert_int_not_equal(a->id, b->id);
+	fs_node_put(a);
+	fs_node_put(b);
+	assert_int_equal(fs_node_keyed(root, &attr_ops, "ab", 2, &a), 0);
+	assert_int_equal(fs_node_keyed(root, &attr_ops, "ab", 2, &b), 0);
+	assert_ptr_equal(a, b);
+	fs_node_put_many(a, 1000); /* the kernel's word is not trusted */
+	assert_int_equal(fs_nodes_count(), 1);
+}
+
+static void names_are_charged_to_their_owner(void **state)
+{
+	u64 before = limits_used(me.uid, LIMIT_NAMES);
+
+	tree_wrlock();
+	assert_int_equal(tree_mkdir(tree.tree_fd, "x", 0755, &me), 0);
+	assert_int_equal(tree_symlink(tree.tree_fd, "y", "x", &me), 0);
+	assert_int_equal(limits_used(me.uid, LIMIT_NAMES), before + 2);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "x", 0755, &me), -EEXIST);
+	assert_int_equal(limits_used(me.uid, LIMIT_NAMES), before + 2);
+	assert_int_equal(tree_unlink(tree.tree_fd, "y"), 0);
+	assert_int_equal(tree_rmdir(tree.tree_fd, "x"), 0);
+	tree_unlock();
+	assert_int_equal(limits_used(me.uid, LIMIT_NAMES), before);
+}
+
+static void an_error_is_no_absence(void **state)
+{
+	assert_int_equal(tree_has(tree.dir_fd, "objects"), 1);
+	assert_int_equal(tree_has(tree.dir_fd, "nothing"), 0);
+	assert_int_equal(tree_has(-1, "objects"), -EBADF);
+	assert_int_equal(mkfifoat(tree.dir_fd, "pipe", 0600), 0);
+	assert_int_equal(tree_open_file(tree.dir_fd, "pipe", O_RDONLY),
+			 -EBADMSG); /* and does not wait */
+}
+
+static void small_files_are_replaced_whole(void **state)
+{
+	struct tree_names names;
+	char *text;
+
+	assert_int_equal(tree_write_small(tree.pending_fd, ".b", "one", 3), 0);
+	assert_int_equal(tree_write_small(tree.pending_fd, ".b", "second", 6), 0);
+	assert_int_equal(tree_read_small(tree.pending_fd, ".b", &text), 6);
+	assert_string_equal(text, "second");
+	free(text);
+	assert_int_equal(tree_read_small(tree.pending_fd, ".c", &text), -ENOENT);
+	assert_null(text);
+	assert_int_equal(tree_write_small(tree.pending_fd, "a", "", 0), 0);
+	assert_int_equal(tree_list(tree.pending_fd, true, &names), 0);
+	assert_int_equal(names.n, 2); /* no temporary file is left */
+	assert_string_equal(names.v[0].name, ".b");
+	assert_string_equal(names.v[1].name, "a");
+	tree_names_free(&names);
+	assert_int_equal(tree_list(tree.pending_fd, false, &names), 0);
+	assert_int_equal(names.n, 1);
+	tree_names_free(&names);
+	assert_int_equal(tree_remove_hidden(tree.pending_fd), 0);
+	assert_int_equal(tree_has(tree.pending_fd, ".b"), 0);
+	assert_int_equal(tree_has(tree.pending_fd, "a"), 1);
+}
+
+static void names_that_may_be_made(void **state)
+{
+	char longest[NAME_MAX + 2];
+
+	memset(longest, 'n', sizeof(longest));
+	longest[NAME_MAX] = 0;
+	assert_true(tree_name_ok(longest));
+	longest[NAME_MAX] = 'n';
+	longest[NAME_MAX + 1] = 0;
+	assert_false(tree_name_ok(longest));
+	assert_false(tree_name_ok(""));
+	assert_false(tree_name_ok("."));
+	assert_false(tree_name_ok(".."));
+	assert_false(tree_name_ok("a/b"));
+	assert_true(tree_name_ok("..."));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_node_follows_its_name),
+		cmocka_unit_test(attributes_share_a_node_and_fresh_ones_do_not),
+		cmocka_unit_test(names_are_charged_to_their_owner),
+		cmocka_unit_test(an_error_is_no_absence),
+		cmocka_unit_test(small_files_are_replaced_whole),
+		cmocka_unit_test(names_that_may_be_made),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}
