@@ -7,6 +7,5 @@ void bpf_verdict_free(struct bpf_verdict *verdict)
 {
 	free(verdict->aux);
 	free(verdict->subprogs);
-	free(verdict->reason);
 	memset(verdict, 0, sizeof(*verdict));
 }

@@ -5,6 +5,7 @@
 #define UBPFFS_CORE_VERDICT_H
 
 #include "core/prog.h"
+#include "core/reason.h"
 
 /* What the walk leaves behind for the rewriter; freed by bpf_verdict_free(). */
 struct bpf_verdict {
@@ -21,7 +22,8 @@ struct bpf_verdict {
 	/* For the report when it was rejected. */
 	int err;
 	int err_insn; /* original index, -1: no instruction in particular */
-	char *reason; /* one sentence: the log's last message; owned */
+	struct bpf_reason reasons[BPF_MAX_REASONS]; /* of one instruction */
+	u32 reason_cnt;
 };
 
 void bpf_verdict_free(struct bpf_verdict *verdict);

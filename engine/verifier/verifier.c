@@ -24,6 +24,7 @@
 #include "verifier/state/precise.h"
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 #include "verifier/verifier.h"
 #include "verifier/walk/loop.h"
@@ -90,14 +91,10 @@ static int check_global_funcs(struct bpf_verifier_env *env)
 
 static int check_attributes(struct bpf_verifier_env *env)
 {
-	if (!env->ops) {
-		verbose(env, "programs of this type are not supported by this build\n");
-		return -ENOTSUP;
-	}
-	if (!env->insn_cnt || env->insn_cnt > BPF_COMPLEXITY_LIMIT_INSNS) {
-		verbose(env, "a program has 1 to %d instructions\n", BPF_COMPLEXITY_LIMIT_INSNS);
-		return -E2BIG;
-	}
+	if (!env->ops)
+		return refuse(env, PROG_TYPE);
+	if (!env->insn_cnt || env->insn_cnt > BPF_COMPLEXITY_LIMIT_INSNS)
+		return refuse(env, PROG_LEN, .num = {BPF_COMPLEXITY_LIMIT_INSNS});
 	return 0;
 }
 
@@ -154,24 +151,6 @@ static void free_env(struct bpf_verifier_env *env)
 	free(env);
 }
 
-static char *take_reason(struct bpf_verifier_env *env, int err)
-{
-	size_t len = strlen(env->reason);
-
-	while (len && env->reason[len - 1] == '\n')
-		env->reason[--len] = 0;
-	if (len)
-		return strdup(env->reason);
-	switch (err) {
-	case -ENOMEM:
-		return strdup("out of memory");
-	case -EINTR:
-		return strdup("interrupted");
-	default:
-		return strdup(strerror(-err));
-	}
-}
-
 int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile bool *cancel,
 	      struct bpf_verdict *out)
 {
@@ -182,7 +161,6 @@ int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile b
 	out->err_insn = -1;
 	if (!env) {
 		out->err = -ENOMEM;
-		out->reason = strdup("out of memory");
 		return -ENOMEM;
 	}
 	env->prog = prog;
@@ -197,15 +175,16 @@ int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile b
 	env->strict_alignment = prog->prog_flags & BPF_F_STRICT_ALIGNMENT;
 	env->test_state_freq = prog->prog_flags & BPF_F_TEST_STATE_FREQ;
 	env->test_reg_invariants = prog->prog_flags & PROG_F_TEST_REG_INVARIANTS;
-	env->reason_insn = -1;
 	err = run_passes(env);
 	out->err = err;
 	out->insn_processed = env->insn_processed;
 	out->work = env->work;
 	if (err) {
-		out->reason = take_reason(env, err);
+		refuse_errno(env, err);
 		if (env->insn_processed && env->insn_idx >= 0)
 			out->err_insn = env->insn_idx;
+	} else {
+		out->reason_cnt = 0;
 	}
 	print_verification_stats(env);
 	free_env(env);

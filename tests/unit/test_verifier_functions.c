@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/lib/reason.h"
 #include "tests/lib/object.h"
 #include "uapi/bpf_insn.h"
 #include "verifier/verifier.h"
@@ -114,7 +115,7 @@ static void global_must_check_null(void **state)
 
 	check(&c, "reject_global_null", "caller");
 	assert_int_equal(c.err, -EACCES);
-	assert_string_equal(c.verdict.reason, "R1 invalid mem access 'mem_or_null'");
+	assert_string_equal(reason_of(&c.verdict), "R1 invalid mem access 'mem_or_null'");
 	assert_true(c.verdict.err_insn >= (int)c.verdict.subprogs[1].start);
 	done(&c);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "core/reg.h"
+#include "tests/lib/reason.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
 #include "verifier/domain/bounds.h"
@@ -94,7 +95,7 @@ static void check(struct result *r, enum bpf_prog_type type, const struct bpf_in
 	r->err = bpf_check(prog, &r->log, cancel, &r->verdict);
 	assert_int_equal(r->err, r->verdict.err);
 	assert_true(r->err <= 0);
-	assert_true(!r->err == !r->verdict.reason);
+	assert_true(!r->err == !r->verdict.reason_cnt);
 	bpf_prog_put(prog);
 }
 
@@ -193,7 +194,7 @@ static void key_past_the_end_may_be_null(void **state)
 	      BPF_LDX_MEM(BPF_W, R0, R0, 0), BPF_EXIT_INSN());
 	assert_int_equal(r.err, -EACCES);
 	assert_int_equal(r.verdict.err_insn, 6);
-	assert_string_equal(r.verdict.reason, "R0 invalid mem access 'map_value_or_null'");
+	assert_string_equal(reason_of(&r.verdict), "R0 invalid mem access 'map_value_or_null'");
 	done(&r);
 }
 
@@ -273,7 +274,7 @@ static void reason_of_structure(void **state)
 
 	CHECK(&r, SOCKET_FILTER, 0, BPF_JMP_A(5), BPF_EXIT_INSN());
 	assert_int_equal(r.err, -EINVAL);
-	assert_string_equal(r.verdict.reason, "jump out of range from insn 0 to 6");
+	assert_string_equal(reason_of(&r.verdict), "jump out of range from insn 0 to 6");
 	assert_int_equal(r.verdict.err_insn, -1);
 	done(&r);
 }
@@ -288,7 +289,7 @@ static void reason_joins_both_sentences(void **state)
 	assert_int_equal(r.err, -EACCES);
 	assert_int_equal(r.verdict.err_insn, 7);
 	assert_string_equal(
-		r.verdict.reason,
+		reason_of(&r.verdict),
 		"invalid access to map value, value_size=8 off=8 size=8; R0 min value is "
 		"outside of the allowed memory range");
 	done(&r);
@@ -326,7 +327,7 @@ static void map_of_maps_is_no_memory(void **state)
 	prog = bpf_prog_alloc(&attr);
 	assert_non_null(prog);
 	assert_int_equal(bpf_check(prog, NULL, NULL, &verdict), -EACCES);
-	assert_string_equal(verdict.reason, "R0 invalid mem access 'map_ptr'");
+	assert_string_equal(reason_of(&verdict), "R0 invalid mem access 'map_ptr'");
 	bpf_verdict_free(&verdict);
 	bpf_prog_put(prog);
 	bpf_map_put(both[0]);
@@ -339,7 +340,7 @@ static void what_this_build_lacks(void **state)
 	CHECK(&r, SOCKET_FILTER, 0, BPF_LD_IMM64_RAW(R1, BPF_PSEUDO_BTF_ID, 1),
 	      BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
 	assert_int_equal(r.err, -ENOTSUP);
-	assert_non_null(strstr(r.verdict.reason, "not supported by this build"));
+	assert_non_null(strstr(reason_of(&r.verdict), "not supported by this build"));
 	done(&r);
 	CHECK(&r, LSM, 0, BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
 	assert_int_equal(r.err, -ENOTSUP);
@@ -372,7 +373,8 @@ static void too_many_instructions(void **state)
 	CHECK(&r, SOCKET_FILTER, 1, BPF_MOV64_IMM(R0, 0), BPF_ALU64_IMM(BPF_ADD, R0, 1),
 	      BPF_JMP_IMM(BPF_JNE, R0, 600000, -2), BPF_EXIT_INSN());
 	assert_int_equal(r.err, -E2BIG);
-	assert_string_equal(r.verdict.reason, "BPF program is too large. Processed 1000001 insn");
+	assert_string_equal(reason_of(&r.verdict),
+			    "BPF program is too large. Processed 1000001 insn");
 	done(&r);
 }
 
@@ -384,7 +386,7 @@ static void too_many_branches(void **state)
 	      BPF_ALU64_IMM(BPF_ADD, R2, 20), BPF_JMP_REG(BPF_JGT, R2, R3, 2),
 	      BPF_MOV64_IMM(R7, -1), BPF_JMP_A(-4), BPF_MOV64_IMM(R0, 0), BPF_EXIT_INSN());
 	assert_int_equal(r.err, -E2BIG);
-	assert_non_null(strstr(r.verdict.reason, "jumps is too complex"));
+	assert_non_null(strstr(reason_of(&r.verdict), "jumps is too complex"));
 	done(&r);
 }
 
@@ -703,16 +705,19 @@ static void work_with_state_freq(void **state)
 static void reg_invariants(void **state)
 {
 	struct bpf_verifier_env *env = calloc(1, sizeof(*env));
+	struct bpf_verdict verdict = {0};
 	struct bpf_reg_state reg;
 
 	assert_non_null(env);
+	env->out = &verdict;
 	__mark_reg_unknown(&reg);
 	assert_int_equal(check_bounds_sane(env, &reg, "test"), 0);
 	reg.umin_value = 2;
 	reg.umax_value = 1;
 	env->test_reg_invariants = true;
 	assert_int_equal(check_bounds_sane(env, &reg, "test"), -EFAULT);
-	assert_non_null(strstr(env->reason, "REG INVARIANTS VIOLATION (test): u64=[0x2, 0x1]"));
+	assert_non_null(
+		strstr(reason_of(env->out), "REG INVARIANTS VIOLATION (test): u64=[0x2, 0x1]"));
 	env->test_reg_invariants = false;
 	assert_int_equal(check_bounds_sane(env, &reg, "test"), 0);
 	assert_true(reg_bounds_sane(&reg));

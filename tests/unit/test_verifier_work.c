@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
+#include "tests/lib/reason.h"
 #include "tests/lib/funcinfo.h"
 #include "uapi/bpf_insn.h"
 #include "verifier/state/work.h"
@@ -178,7 +179,7 @@ static u64 work_of(void (*gen)(u32 len), u32 len)
 	prog = bpf_prog_alloc(&attr);
 	assert_non_null(prog);
 	if (bpf_check(prog, NULL, NULL, &verdict))
-		fail_msg("%u instructions: %s", cnt, verdict.reason);
+		fail_msg("%u instructions: %s", cnt, reason_of(&verdict));
 	work = verdict.work;
 	assert_true(work >= verdict.insn_processed);
 	bpf_verdict_free(&verdict);
@@ -217,15 +218,18 @@ static void grows_with_the_program(void **state)
 static void has_a_limit(void **state)
 {
 	struct bpf_verifier_env *env = calloc(1, sizeof(*env));
+	struct bpf_verdict verdict = {0};
 
 	assert_non_null(env);
+	env->out = &verdict;
 	for (charge(env, 1); env->work < BPF_COMPLEXITY_LIMIT_WORK; charge(env, 1000))
 		assert_int_equal(check_work(env), 0);
 	charge(env, 10000);
 	for (int i = 0; i < 2; i++) /* and it stays too much */
 		assert_int_equal(check_work(env), -E2BIG);
-	assert_string_equal(env->reason, "BPF program is too complex. Its verification takes more "
-					 "than 128 million steps\n");
+	assert_string_equal(reason_of(env->out),
+			    "BPF program is too complex. Its verification takes more "
+			    "than 128 million steps");
 	free(env);
 }
 

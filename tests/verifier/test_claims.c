@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "tests/lib/reason.h"
 #include "tests/lib/claimfuzz.h"
 #include "tests/lib/claims.h"
 #include "tests/lib/domain.h"
@@ -111,7 +112,7 @@ static void one_pair(struct claims *c, const struct pair *pair)
 	err = bpf_check(&prog, NULL, NULL, &verdict);
 	claims_end(c);
 	if (err)
-		fail_msg("%s: %s", pair->what, verdict.reason);
+		fail_msg("%s: %s", pair->what, reason_of(&verdict));
 	bpf_verdict_free(&verdict);
 	memcpy(run, pair->verified, sizeof(run));
 	if (shadow_run(&s))

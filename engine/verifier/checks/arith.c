@@ -8,10 +8,9 @@
 #include "verifier/checks/arith.h"
 #include "verifier/domain/alu.h"
 #include "verifier/domain/bounds.h"
-#include "verifier/report/reg_text.h"
 #include "verifier/state/path.h"
 #include "verifier/state/precise.h"
-#include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 
 static const char *const alu_string[16] = {
@@ -23,44 +22,28 @@ static const char *const alu_string[16] = {
 };
 
 /* Offsets stay small enough that no sum of them overflows 32 bits. */
-static bool check_reg_sane_offset(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
-				  u32 type)
+static int check_reg_sane_offset(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
+				 u32 type)
 {
 	bool known = tnum_is_const(reg->var_off);
 	s64 val = reg->var_off.value, smin = reg->smin_value;
 
-	if (known && (val >= BPF_MAX_VAR_OFF || val <= -BPF_MAX_VAR_OFF)) {
-		verbose(env, "math between %s pointer and %lld is not allowed\n",
-			reg_type_str(type), (long long)val);
-		return false;
-	}
-	if (reg->off >= BPF_MAX_VAR_OFF || reg->off <= -BPF_MAX_VAR_OFF) {
-		verbose(env, "%s pointer offset %d is not allowed\n", reg_type_str(type), reg->off);
-		return false;
-	}
-	if (smin == INT64_MIN) {
-		verbose(env,
-			"math between %s pointer and register with unbounded min value is not "
-			"allowed\n",
-			reg_type_str(type));
-		return false;
-	}
-	if (smin >= BPF_MAX_VAR_OFF || smin <= -BPF_MAX_VAR_OFF) {
-		verbose(env, "value %lld makes %s pointer be out of bounds\n", (long long)smin,
-			reg_type_str(type));
-		return false;
-	}
-	return true;
+	if (known && (val >= BPF_MAX_VAR_OFF || val <= -BPF_MAX_VAR_OFF))
+		return refuse(env, PTR_MATH_CONST, .type = type, .num = {val});
+	if (reg->off >= BPF_MAX_VAR_OFF || reg->off <= -BPF_MAX_VAR_OFF)
+		return refuse(env, PTR_OFFSET, .type = type, .num = {reg->off});
+	if (smin == INT64_MIN)
+		return refuse(env, PTR_MATH_UNBOUNDED, .type = type);
+	if (smin >= BPF_MAX_VAR_OFF || smin <= -BPF_MAX_VAR_OFF)
+		return refuse(env, PTR_OUT_OF_BOUNDS, .type = type, .num = {smin});
+	return 0;
 }
 
 static int check_ptr_operand(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 			     const struct bpf_reg_state *ptr, const struct bpf_reg_state *off)
 {
-	if (ptr->type & PTR_MAYBE_NULL) {
-		verbose(env, "R%d pointer arithmetic on %s prohibited, null-check it first\n",
-			insn->dst_reg, reg_type_str(ptr->type));
-		return -EACCES;
-	}
+	if (ptr->type & PTR_MAYBE_NULL)
+		return refuse(env, PTR_MATH_OR_NULL, .reg = insn->dst_reg, .type = ptr->type);
 	switch (base_type(ptr->type)) {
 	case PTR_TO_CTX:
 	case PTR_TO_MAP_VALUE:
@@ -76,9 +59,7 @@ static int check_ptr_operand(struct bpf_verifier_env *env, const struct bpf_insn
 		if (BPF_OP(insn->code) == BPF_ADD && tnum_equals_const(off->var_off, 0))
 			return 0;
 	}
-	verbose(env, "R%d pointer arithmetic on %s prohibited\n", insn->dst_reg,
-		reg_type_str(ptr->type));
-	return -EACCES;
+	return refuse(env, PTR_MATH_ON, .reg = insn->dst_reg, .type = ptr->type);
 }
 
 static bool fits_off(s64 off)
@@ -171,45 +152,40 @@ static int adjust_ptr_min_max_vals(struct bpf_verifier_env *env, const struct bp
 			mark_reg_unknown(cur_regs(env), insn->dst_reg);
 			return 0;
 		}
-		verbose(env, "R%d 32-bit pointer arithmetic prohibited\n", insn->dst_reg);
-		return -EACCES;
+		return refuse(env, PTR_MATH_32, .reg = insn->dst_reg);
 	}
 	err = check_ptr_operand(env, insn, ptr, off);
 	if (err)
 		return err;
-	if (!check_reg_sane_offset(env, off, type) || !check_reg_sane_offset(env, ptr, type))
-		return -EINVAL;
+	err = check_reg_sane_offset(env, off, type);
+	if (!err)
+		err = check_reg_sane_offset(env, ptr, type);
+	if (err)
+		return err;
 	switch (op) {
 	case BPF_ADD:
 		ptr_add(env, dst, ptr, off);
 		break;
 	case BPF_SUB:
-		if (dst == off) {
-			verbose(env, "R%d tried to subtract pointer from scalar\n", insn->dst_reg);
-			return -EACCES;
-		}
-		if (type == PTR_TO_STACK) {
-			verbose(env, "R%d subtraction from stack pointer prohibited\n",
-				insn->dst_reg);
-			return -EACCES;
-		}
+		if (dst == off)
+			return refuse(env, PTR_SUB_FROM_SCALAR, .reg = insn->dst_reg);
+		if (type == PTR_TO_STACK)
+			return refuse(env, PTR_SUB_STACK, .reg = insn->dst_reg);
 		ptr_sub(env, dst, ptr, off);
 		break;
 	case BPF_AND:
 	case BPF_OR:
 	case BPF_XOR:
-		verbose(env, "R%d bitwise operator %s on pointer prohibited\n", insn->dst_reg,
-			alu_string[op >> 4]);
-		return -EACCES;
+		return refuse(env, PTR_BITWISE, .reg = insn->dst_reg,
+			      .name = {alu_string[op >> 4]});
 	default:
-		verbose(env, "R%d pointer arithmetic with %s operator prohibited\n", insn->dst_reg,
-			alu_string[op >> 4]);
-		return -EACCES;
+		return refuse(env, PTR_MATH_OP, .reg = insn->dst_reg,
+			      .name = {alu_string[op >> 4]});
 	}
-	if (!check_reg_sane_offset(env, dst, type))
-		return -EINVAL;
-	reg_bounds_sync(dst);
-	return 0;
+	err = check_reg_sane_offset(env, dst, type);
+	if (!err)
+		reg_bounds_sync(dst);
+	return err;
 }
 
 /*
@@ -268,9 +244,8 @@ static int adjust_two_pointers(struct bpf_verifier_env *env, const struct bpf_in
 		mark_reg_unknown(cur_regs(env), insn->dst_reg);
 		return 0;
 	}
-	verbose(env, "R%d pointer %s pointer prohibited\n", insn->dst_reg,
-		alu_string[BPF_OP(insn->code) >> 4]);
-	return -EACCES;
+	return refuse(env, PTR_OP_PTR, .reg = insn->dst_reg,
+		      .name = {alu_string[BPF_OP(insn->code) >> 4]});
 }
 
 static int adjust_reg_min_max_vals(struct bpf_verifier_env *env, const struct bpf_insn *insn)
@@ -438,15 +413,11 @@ static int check_binary(struct bpf_verifier_env *env, const struct bpf_insn *ins
 	err = check_reg_arg(env, insn->dst_reg, SRC_OP);
 	if (err)
 		return err;
-	if ((op == BPF_MOD || op == BPF_DIV) && is_k && !insn->imm) {
-		verbose(env, "div by zero\n");
-		return -EINVAL;
-	}
+	if ((op == BPF_MOD || op == BPF_DIV) && is_k && !insn->imm)
+		return refuse(env, DIV_BY_ZERO);
 	if ((op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH) && is_k &&
-	    (insn->imm < 0 || insn->imm >= size)) {
-		verbose(env, "invalid shift %d\n", insn->imm);
-		return -EINVAL;
-	}
+	    (insn->imm < 0 || insn->imm >= size))
+		return refuse(env, SHIFT, .num = {insn->imm});
 	err = check_reg_arg(env, insn->dst_reg, DST_OP_NO_MARK);
 	return err ? err : adjust_reg_min_max_vals(env, insn);
 }

@@ -10,11 +10,11 @@
 #include "verifier/checks/global.h"
 #include "verifier/checks/reference.h"
 #include "verifier/domain/bounds.h"
-#include "verifier/report/reg_text.h"
 #include "verifier/state/path.h"
 #include "verifier/state/precise.h"
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 
 int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, int *insn_idx)
@@ -27,10 +27,8 @@ int check_func_call(struct bpf_verifier_env *env, const struct bpf_insn *insn, i
 		return -EINVAL;
 	if (env->global[subprog].is_global)
 		return check_global_call(env, subprog);
-	if (st->curframe + 1 >= MAX_CALL_FRAMES) {
-		verbose(env, "the call stack of %d frames is too deep\n", st->curframe + 2);
-		return -E2BIG;
-	}
+	if (st->curframe + 1 >= MAX_CALL_FRAMES)
+		return refuse(env, CALL_DEPTH, .num = {st->curframe + 2});
 	callee = new_func_state(env, *insn_idx, st->curframe + 1, subprog);
 	if (!callee)
 		return -ENOMEM;
@@ -60,10 +58,8 @@ int prepare_func_exit(struct bpf_verifier_env *env, int *insn_idx)
 	bool in_callback_fn = callee->in_callback_fn;
 	int err;
 
-	if (r0->type == PTR_TO_STACK) {
-		verbose(env, "cannot return stack pointer to the caller\n");
-		return -EINVAL;
-	}
+	if (r0->type == PTR_TO_STACK)
+		return refuse(env, RETURN_STACK_PTR);
 	if (in_callback_fn) {
 		err = check_callback_return(env);
 		if (err)
@@ -96,24 +92,17 @@ int check_return_code(struct bpf_verifier_env *env)
 	if (cur_func(env)->subprogno) { /* of a global function */
 		if (reg->type == SCALAR_VALUE)
 			return 0;
-		verbose(env, "At subprogram exit the register R0 is not a scalar value (%s)\n",
-			reg_type_str(reg->type));
-		return -EINVAL;
+		return refuse(env, SUBPROG_EXIT_TYPE, .type = reg->type);
 	}
 	if (!env->ops->retval_range || !env->ops->retval_range(env->prog, &minval, &maxval))
 		return 0;
-	if (reg->type != SCALAR_VALUE) {
-		verbose(env, "At program exit the register R0 is not a known value (%s)\n",
-			reg_type_str(reg->type));
-		return -EINVAL;
-	}
+	if (reg->type != SCALAR_VALUE)
+		return refuse(env, EXIT_TYPE, .type = reg->type);
 	err = mark_chain_precision(env, BPF_REG_0);
 	if (err)
 		return err;
-	if (minval > reg->smin_value || maxval < reg->smax_value) {
-		verbose_invalid_scalar(env, reg, minval, maxval, "At program exit");
-		return -EINVAL;
-	}
+	if (minval > reg->smin_value || maxval < reg->smax_value)
+		return refuse(env, EXIT_VALUE, .num = {minval, maxval}, .name = {range_text(reg)});
 	return 0;
 }
 
@@ -123,10 +112,8 @@ int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 	struct bpf_reg_state *regs = cur_regs(env);
 	int err;
 
-	if (!env->ops->has_ld_abs) {
-		verbose(env, "BPF_LD_[ABS|IND] instructions not allowed for this program type\n");
-		return -EINVAL;
-	}
+	if (!env->ops->has_ld_abs)
+		return refuse(env, LD_ABS_TYPE);
 	err = check_reg_arg(env, BPF_REG_6, SRC_OP);
 	if (!err)
 		err = check_no_lock(env, "BPF_LD_[ABS|IND]");
@@ -134,10 +121,8 @@ int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 		err = check_resource_leak(env, "BPF_LD_[ABS|IND]");
 	if (err)
 		return err;
-	if (regs[BPF_REG_6].type != PTR_TO_CTX) {
-		verbose(env, "at the time of BPF_LD_ABS|IND R6 != pointer to skb\n");
-		return -EINVAL;
-	}
+	if (regs[BPF_REG_6].type != PTR_TO_CTX)
+		return refuse(env, LD_ABS_CTX);
 	if (BPF_MODE(insn->code) == BPF_IND) {
 		err = check_reg_arg(env, insn->src_reg, SRC_OP);
 		if (err)
@@ -163,11 +148,9 @@ int check_early_exit(struct bpf_verifier_env *env, bool known_zero)
 {
 	struct bpf_reg_state *regs = cur_regs(env);
 
-	if (cur_func(env)->in_callback_fn) {
-		verbose(env, "%s is not allowed in a callback\n",
-			known_zero ? "BPF_LD_[ABS|IND]" : "tail_call");
-		return -EINVAL;
-	}
+	if (cur_func(env)->in_callback_fn)
+		return refuse(env, NOT_IN_CALLBACK,
+			      .name = {known_zero ? "BPF_LD_[ABS|IND]" : "tail_call"});
 	if (!push_stack(env, env->insn_idx + 1, env->insn_idx))
 		return env->stack_size > BPF_COMPLEXITY_LIMIT_JMP_SEQ ? -E2BIG : -ENOMEM;
 	mark_reg_unknown(regs, BPF_REG_0);

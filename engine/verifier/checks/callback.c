@@ -21,6 +21,7 @@
 #include "verifier/state/precise.h"
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 #include "verifier/state/work.h"
 
@@ -44,14 +45,10 @@ int check_ld_func(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 
 	if (subprog < 0)
 		return -EINVAL;
-	if (!env->prog->func_info_cnt) {
-		verbose(env, "missing btf func_info\n");
-		return -EINVAL;
-	}
-	if (linkage_of(env->prog, env->subprogs[subprog].start) != BTF_FUNC_STATIC) {
-		verbose(env, "callback function not static\n");
-		return -EINVAL;
-	}
+	if (!env->prog->func_info_cnt)
+		return refuse(env, NO_FUNC_INFO);
+	if (linkage_of(env->prog, env->subprogs[subprog].start) != BTF_FUNC_STATIC)
+		return refuse(env, CALLBACK_NOT_STATIC);
 	dst->type = PTR_TO_FUNC;
 	dst->subprogno = (u32)subprog;
 	return 0;
@@ -70,10 +67,8 @@ static int set_loop_args(struct bpf_verifier_env *env, const struct bpf_func_sta
 static int set_map_elem_args(struct bpf_verifier_env *env, const struct bpf_func_state *caller,
 			     struct bpf_func_state *callee, const struct bpf_call_arg_meta *meta)
 {
-	if (!meta->map_ptr->ops->map_for_each_callback) {
-		verbose(env, "callback function not allowed for map\n");
-		return -ENOTSUP;
-	}
+	if (!meta->map_ptr->ops->map_for_each_callback)
+		return refuse(env, CALLBACK_MAP);
 	callee->regs[BPF_REG_1] = caller->regs[BPF_REG_1];
 	mark_reg_known_zero(callee->regs, BPF_REG_2);
 	callee->regs[BPF_REG_2].type = PTR_TO_MAP_KEY;
@@ -102,10 +97,8 @@ static int push_callback(struct bpf_verifier_env *env, int insn_idx,
 	if (!st)
 		return env->stack_size > BPF_COMPLEXITY_LIMIT_JMP_SEQ ? -E2BIG : -ENOMEM;
 	frame = st->curframe + 1;
-	if (frame >= MAX_CALL_FRAMES) {
-		verbose(env, "the call stack of %d frames is too deep\n", frame + 1);
-		return -E2BIG;
-	}
+	if (frame >= MAX_CALL_FRAMES)
+		return refuse(env, CALL_DEPTH, .num = {frame + 1});
 	callee = new_func_state(env, insn_idx, frame, meta->subprogno);
 	if (!callee)
 		return -ENOMEM;
@@ -182,17 +175,13 @@ int check_callback_return(struct bpf_verifier_env *env)
 	const struct bpf_reg_state *r0 = &cur_regs(env)[BPF_REG_0];
 	int err;
 
-	if (r0->type != SCALAR_VALUE) {
-		verbose(env, "R0 not a scalar value\n");
-		return -EACCES;
-	}
+	if (r0->type != SCALAR_VALUE)
+		return refuse(env, CALLBACK_RETURN_TYPE);
 	err = mark_chain_precision(env, BPF_REG_0);
 	if (err)
 		return err;
-	if (r0->smin_value < 0 || r0->smax_value > 1) {
-		verbose_invalid_scalar(env, r0, 0, 1, "At callback return");
-		return -EINVAL;
-	}
+	if (r0->smin_value < 0 || r0->smax_value > 1)
+		return refuse(env, CALLBACK_RETURN, .num = {0, 1}, .name = {range_text(r0)});
 	return 0;
 }
 

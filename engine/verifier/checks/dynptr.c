@@ -13,6 +13,7 @@
 #include "verifier/checks/reference.h"
 #include "verifier/domain/bounds.h"
 #include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 
 static bool dynptr_type_refcounted(enum bpf_dynptr_type type)
 {
@@ -33,16 +34,12 @@ int dynptr_get_spi(struct bpf_verifier_env *env, const struct bpf_reg_state *reg
 {
 	int off, spi;
 
-	if (!tnum_is_const(reg->var_off)) {
-		verbose(env, "dynptr has to be at a constant offset\n");
-		return -EINVAL;
-	}
+	if (!tnum_is_const(reg->var_off))
+		return refuse(env, DYNPTR_VAR_OFF);
 	off = reg->off + (int)reg->var_off.value;
 	spi = (-off - 1) / 8;
-	if (off % 8 || spi + 1 < DYNPTR_NR_SLOTS) {
-		verbose(env, "cannot pass in dynptr at an offset=%d\n", off);
-		return -EINVAL;
-	}
+	if (off % 8 || spi + 1 < DYNPTR_NR_SLOTS)
+		return refuse(env, DYNPTR_OFF, .num = {off});
 	return spi < (int)func_of(env, reg)->nslots ? spi : -ERANGE;
 }
 
@@ -66,10 +63,8 @@ int destroy_if_dynptr_stack_slot(struct bpf_verifier_env *env, struct bpf_func_s
 		return 0;
 	if (!func->stack[spi].spilled_ptr.dynptr.first_slot)
 		spi++;
-	if (dynptr_type_refcounted(func->stack[spi].spilled_ptr.dynptr.type)) {
-		verbose(env, "cannot overwrite referenced dynptr\n");
-		return -EINVAL;
-	}
+	if (dynptr_type_refcounted(func->stack[spi].spilled_ptr.dynptr.type))
+		return refuse(env, DYNPTR_OVERWRITE);
 	mark_stack_slot_scratched(env, spi);
 	mark_stack_slot_scratched(env, spi - 1);
 	id = func->stack[spi].spilled_ptr.id;
@@ -126,8 +121,7 @@ int check_no_dynptr(struct bpf_verifier_env *env, const struct bpf_func_state *f
 	for (int i = off; i < off + size; i++) {
 		if (!is_dynptr_slot(&func->stack[(u32)(-i - 1) / 8]))
 			continue;
-		verbose(env, "potential write to dynptr at off=%d disallowed\n", i);
-		return -EACCES;
+		return refuse(env, DYNPTR_WRITE, .num = {i});
 	}
 	return 0;
 }

@@ -7,9 +7,9 @@
 #include "verifier/checks/dynptr.h"
 #include "verifier/checks/dynptr_arg.h"
 #include "verifier/checks/mem.h"
-#include "verifier/report/reg_text.h"
 #include "verifier/state/marks.h"
 #include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 
 static enum bpf_dynptr_type arg_to_dynptr_type(u32 arg_type)
 {
@@ -36,10 +36,8 @@ static int make_dynptr(struct bpf_verifier_env *env, u32 regno, int insn_idx, u3
 	int spi = reg->type == PTR_TO_STACK ? dynptr_get_spi(env, reg) : -EINVAL, err;
 
 	/* What never was written is no fault: the writes below see to the bounds. */
-	if (spi < 0 && spi != -ERANGE) {
-		verbose(env, "Dynptr has to be an uninitialized dynptr\n");
-		return -EINVAL;
-	}
+	if (spi < 0 && spi != -ERANGE)
+		return refuse(env, DYNPTR_NOT_NEW);
 	for (int i = 0; i < DYNPTR_NR_SLOTS; i++) {
 		err = check_mem_access(env, insn_idx, regno, 8 * i, BPF_DW, BPF_WRITE, -1, false,
 				       false);
@@ -69,19 +67,13 @@ static int use_dynptr(struct bpf_verifier_env *env, u32 regno, u32 arg_type)
 	enum bpf_dynptr_type wanted = arg_to_dynptr_type(arg_type);
 	int spi;
 
-	if (reg->type == CONST_PTR_TO_DYNPTR && !(arg_type & MEM_RDONLY)) {
-		verbose(env, "cannot pass pointer to const bpf_dynptr, the helper mutates it\n");
-		return -EINVAL;
-	}
-	if (!is_dynptr_reg_valid_init(env, reg)) {
-		verbose(env, "Expected an initialized dynptr as arg #%u\n", regno - 1);
-		return -EINVAL;
-	}
-	if (wanted != BPF_DYNPTR_TYPE_INVALID && dynptr_of(env, reg)->dynptr.type != wanted) {
-		verbose(env, "Expected a dynptr of type %s as arg #%u\n", dynptr_type_str(wanted),
-			regno - 1);
-		return -EINVAL;
-	}
+	if (reg->type == CONST_PTR_TO_DYNPTR && !(arg_type & MEM_RDONLY))
+		return refuse(env, DYNPTR_CONST);
+	if (!is_dynptr_reg_valid_init(env, reg))
+		return refuse(env, DYNPTR_NOT_INIT, .num = {regno - 1});
+	if (wanted != BPF_DYNPTR_TYPE_INVALID && dynptr_of(env, reg)->dynptr.type != wanted)
+		return refuse(env, DYNPTR_TYPE, .num = {regno - 1},
+			      .name = {dynptr_type_str(wanted)});
 	if (reg->type == CONST_PTR_TO_DYNPTR)
 		return 0;
 	spi = dynptr_get_spi(env, reg);
@@ -97,11 +89,8 @@ int process_dynptr_func(struct bpf_verifier_env *env, u32 regno, int insn_idx, u
 {
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 
-	if (reg->type != PTR_TO_STACK && reg->type != CONST_PTR_TO_DYNPTR) {
-		verbose(env, "arg#%u expected pointer to stack or const struct bpf_dynptr\n",
-			regno - 1);
-		return -EINVAL;
-	}
+	if (reg->type != PTR_TO_STACK && reg->type != CONST_PTR_TO_DYNPTR)
+		return refuse(env, DYNPTR_ARG, .num = {regno - 1});
 	if (arg_type & MEM_UNINIT)
 		return make_dynptr(env, regno, insn_idx, arg_type);
 	return use_dynptr(env, regno, arg_type);
@@ -113,15 +102,11 @@ int check_dynptr_release(struct bpf_verifier_env *env, u32 regno)
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 	int spi;
 
-	if (reg->type != PTR_TO_STACK) {
-		verbose(env, "cannot release unowned const bpf_dynptr\n");
-		return -EINVAL;
-	}
+	if (reg->type != PTR_TO_STACK)
+		return refuse(env, DYNPTR_RELEASE_CONST);
 	spi = dynptr_get_spi(env, reg);
-	if (spi < 0 || !func_of(env, reg)->stack[spi].spilled_ptr.ref_obj_id) {
-		verbose(env, "arg %u is an unacquired reference\n", regno);
-		return -EINVAL;
-	}
+	if (spi < 0 || !func_of(env, reg)->stack[spi].spilled_ptr.ref_obj_id)
+		return refuse(env, DYNPTR_NOT_ACQUIRED, .num = {regno});
 	return 0;
 }
 
@@ -144,6 +129,5 @@ int check_dynptr_from_mem(struct bpf_verifier_env *env)
 
 	if (type == PTR_TO_MAP_VALUE)
 		return 0;
-	verbose(env, "Unsupported reg type %s for bpf_dynptr_from_mem data\n", reg_type_str(type));
-	return -EACCES;
+	return refuse(env, DYNPTR_FROM_MEM, .type = type);
 }

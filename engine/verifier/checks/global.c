@@ -13,10 +13,10 @@
 #include "verifier/checks/global.h"
 #include "verifier/checks/lock.h"
 #include "verifier/checks/mem.h"
-#include "verifier/report/reg_text.h"
 #include "verifier/state/precise.h"
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 
 static const struct btf_type *skip_modifiers(const struct btf *btf, u32 id, u32 *real)
@@ -207,14 +207,11 @@ static int check_global_arg(struct bpf_verifier_env *env, u32 i, const struct bp
 	case SCALAR_VALUE:
 		if (reg->type == SCALAR_VALUE)
 			return 0;
-		verbose(env, "R%d is not a scalar\n", regno);
-		return -EINVAL;
+		return refuse(env, ARG_NOT_SCALAR, .reg = regno);
 	case PTR_TO_CTX:
 		if (reg->type == PTR_TO_CTX)
 			return check_ptr_off_reg(env, reg, regno);
-		verbose(env, "arg#%d expected pointer to ctx, but got %s\n", i,
-			reg_type_str(reg->type));
-		return -EINVAL;
+		return refuse(env, ARG_NOT_CTX, .num = {i}, .type = reg->type);
 	case CONST_PTR_TO_DYNPTR:
 		if (reg->type == CONST_PTR_TO_DYNPTR)
 			err = check_ptr_off_reg(env, reg, regno);
@@ -239,8 +236,7 @@ int check_global_call(struct bpf_verifier_env *env, u32 subprog)
 	for (u32 i = 0; i < global->arg_cnt; i++) {
 		err = check_global_arg(env, i, &global->args[i]);
 		if (err) {
-			verbose(env, "Caller passes invalid args into func#%d ('%s')\n", subprog,
-				name);
+			refuse(env, GLOBAL_ARGS, .num = {subprog}, .name = {name});
 			return err;
 		}
 	}

@@ -5,6 +5,7 @@
  * for as many bytes as the helper may touch. After the call R1 to R5 are gone, and R0 is what the
  * prototype returns.
  */
+#include <stdio.h>
 #include "verifier/checks/call_meta.h"
 #include "verifier/checks/callback.h"
 #include "verifier/checks/dynptr.h"
@@ -20,6 +21,7 @@
 #include "verifier/state/precise.h"
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 
 /* ---- kinds of registers that an argument may be */
@@ -69,27 +71,31 @@ static const u32 *compatible_types(u32 arg_type)
 	}
 }
 
+static void expected_text(const u32 *types, char *buf, size_t len)
+{
+	size_t n = 0;
+
+	for (u32 i = 0; types[i] != __BPF_REG_TYPE_MAX && n < len; i++)
+		n += (size_t)snprintf(buf + n, len - n, "%s%s", i ? ", " : "",
+				      reg_type_str(types[i]));
+}
+
 static int check_reg_type(struct bpf_verifier_env *env, u32 regno, u32 arg_type)
 {
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 	const u32 *types = compatible_types(arg_type);
-	u32 type = reg->type, i;
+	u32 type = reg->type;
+	char expected[128];
 
-	if (!types) {
-		verbose(env, "R%d: this kind of helper argument is not supported by this build\n",
-			regno);
-		return -ENOTSUP;
-	}
+	if (!types)
+		return refuse(env, ARG_KIND, .reg = regno);
 	if (arg_type & MEM_RDONLY || !(arg_type & (MEM_WRITE | MEM_UNINIT)))
 		type &= ~MEM_RDONLY;
-	for (i = 0; types[i] != __BPF_REG_TYPE_MAX; i++)
+	for (u32 i = 0; types[i] != __BPF_REG_TYPE_MAX; i++)
 		if (types[i] == type)
 			return 0;
-	verbose(env, "R%d type=%s expected=", regno, reg_type_str(reg->type));
-	for (i = 0; types[i] != __BPF_REG_TYPE_MAX; i++)
-		verbose(env, "%s%s", i ? ", " : "", reg_type_str(types[i]));
-	verbose(env, "\n");
-	return -EACCES;
+	expected_text(types, expected, sizeof(expected));
+	return refuse(env, ARG_TYPE, .reg = regno, .type = reg->type, .name = {expected});
 }
 
 /* ---- one argument */
@@ -105,22 +111,13 @@ static int check_mem_size_reg(struct bpf_verifier_env *env, u32 regno,
 	/* Of an unknown size the helper may fill only part: the memory must be readable before. */
 	if (!tnum_is_const(reg->var_off))
 		meta = NULL;
-	if (reg->smin_value < 0) {
-		verbose(env, "R%d min value is negative, either use unsigned or 'var &= const'\n",
-			regno);
-		return -EACCES;
-	}
-	if (!reg->umin_value && !zero_size_allowed) {
-		verbose(env, "R%d invalid zero-sized read: u64=[%lld,%lld]\n", regno,
-			(long long)reg->umin_value, (long long)reg->umax_value);
-		return -EACCES;
-	}
-	if (reg->umax_value >= BPF_MAX_VAR_SIZ) {
-		verbose(env,
-			"R%d unbounded memory access, use 'var &= const' or 'if (var < const)'\n",
-			regno);
-		return -EACCES;
-	}
+	if (reg->smin_value < 0)
+		return refuse(env, SIZE_NEGATIVE, .reg = regno);
+	if (!reg->umin_value && !zero_size_allowed)
+		return refuse(env, SIZE_ZERO, .reg = regno,
+			      .num = {reg->umin_value, reg->umax_value});
+	if (reg->umax_value >= BPF_MAX_VAR_SIZ)
+		return refuse(env, SIZE_UNBOUNDED, .reg = regno);
 	err = check_helper_mem_access(env, regno - 1, reg->umax_value, access_type,
 				      zero_size_allowed, meta);
 	return err ? err : mark_chain_precision(env, regno);
@@ -141,10 +138,8 @@ static int check_map_key_arg(struct bpf_verifier_env *env, u32 regno,
 {
 	int err;
 
-	if (!meta->map_ptr) {
-		verbose(env, "invalid map_ptr to access map->key\n");
-		return -EACCES;
-	}
+	if (!meta->map_ptr)
+		return refuse(env, KEY_WITHOUT_MAP);
 	err = check_helper_mem_access(env, regno, meta->map_ptr->key_size, BPF_READ, false, NULL);
 	if (err || !is_array_kind(meta->map_ptr))
 		return err;
@@ -166,10 +161,8 @@ static int check_alloc_size(struct bpf_verifier_env *env, u32 regno, struct bpf_
 {
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 
-	if (!tnum_is_const(reg->var_off)) {
-		verbose(env, "R%d is not a known constant'\n", regno);
-		return -EACCES;
-	}
+	if (!tnum_is_const(reg->var_off))
+		return refuse(env, ALLOC_SIZE, .reg = regno);
 	meta->mem_size = (u32)reg->var_off.value;
 	return mark_chain_precision(env, regno);
 }
@@ -182,13 +175,8 @@ static int check_release_arg(struct bpf_verifier_env *env, u32 regno, u32 arg_ty
 	/* A dynptr stands for the object, wherever on the stack it is. */
 	if (base_type(arg_type) == ARG_PTR_TO_DYNPTR && reg->type == PTR_TO_STACK)
 		return 0;
-	if (reg->off) {
-		verbose(env,
-			"R%d must have zero offset when passed to release func or trusted arg to "
-			"kfunc\n",
-			regno);
-		return -EINVAL;
-	}
+	if (reg->off)
+		return refuse(env, RELEASE_OFFSET, .reg = regno);
 	return check_ptr_off_reg(env, reg, regno);
 }
 
@@ -202,19 +190,14 @@ static int note_reference(struct bpf_verifier_env *env, u32 regno, u32 arg_type,
 		if (base_type(arg_type) == ARG_PTR_TO_DYNPTR) {
 			if (check_dynptr_release(env, regno))
 				return -EINVAL;
-		} else if (!reg->ref_obj_id && !register_is_null(reg)) {
-			verbose(env, "R%d must be referenced when passed to release function\n",
-				regno);
-			return -EINVAL;
-		}
+		} else if (!reg->ref_obj_id && !register_is_null(reg))
+			return refuse(env, RELEASE_UNREFERENCED, .reg = regno);
 		meta->release_regno = regno;
 	}
 	if (reg->ref_obj_id) {
-		if (meta->ref_obj_id) {
-			verbose(env, "more than one arg with ref_obj_id R%d %u %u\n", regno,
-				reg->ref_obj_id, meta->ref_obj_id);
-			return -EACCES;
-		}
+		if (meta->ref_obj_id)
+			return refuse(env, TWO_REFERENCES, .reg = regno,
+				      .num = {reg->ref_obj_id, meta->ref_obj_id});
 		meta->ref_obj_id = reg->ref_obj_id;
 	}
 	return 0;
@@ -236,10 +219,8 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	err = check_reg_arg(env, regno, SRC_OP);
 	if (err || arg_type == ARG_ANYTHING)
 		return err;
-	if (type_is_pkt_pointer(reg->type) && !meta->pkt_access) {
-		verbose(env, "helper access to the packet is not allowed\n");
-		return -EACCES;
-	}
+	if (type_is_pkt_pointer(reg->type) && !meta->pkt_access)
+		return refuse(env, HELPER_PACKET);
 	if (!register_is_null(reg) || !(arg_type & PTR_MAYBE_NULL)) {
 		err = check_reg_type(env, regno, arg_type);
 		if (!err && arg_type & OBJ_RELEASE)
@@ -263,10 +244,8 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	case ARG_PTR_TO_MAP_VALUE:
 		if (register_is_null(reg))
 			return 0;
-		if (!meta->map_ptr) {
-			verbose(env, "invalid map_ptr to access map->value\n");
-			return -EACCES;
-		}
+		if (!meta->map_ptr)
+			return refuse(env, VALUE_WITHOUT_MAP);
 		return check_fixed_size(env, regno, meta->map_ptr->value_size, arg_type, meta);
 	case ARG_PTR_TO_MEM:
 		/* With a size in the next argument, it is checked there. */
@@ -300,9 +279,7 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	case ARG_PTR_TO_RINGBUF_MEM: /* see check_release_arg() */
 		return 0;
 	default:
-		verbose(env, "R%d: this kind of helper argument is not supported by this build\n",
-			regno);
-		return -ENOTSUP;
+		return refuse(env, ARG_KIND, .reg = regno);
 	}
 }
 
@@ -381,21 +358,15 @@ static int check_map_use(struct bpf_verifier_env *env, const struct bpf_map *map
 {
 	if (!map)
 		return 0;
-	if (!func_only_reads(func_id) && map_is_lent_rdonly(env, map)) {
-		verbose(env, "write into map forbidden: it was named by a read-only descriptor\n");
-		return -EACCES;
-	}
+	if (!func_only_reads(func_id) && map_is_lent_rdonly(env, map))
+		return refuse(env, MAP_LENT_RDONLY);
 	if (map->map_flags & BPF_F_RDONLY_PROG &&
 	    (func_id == BPF_FUNC_map_delete_elem || func_id == BPF_FUNC_map_update_elem ||
-	     func_id == BPF_FUNC_map_push_elem || func_id == BPF_FUNC_map_pop_elem)) {
-		verbose(env, "write into map forbidden\n");
-		return -EACCES;
-	}
-	if (!func_takes_map(func_id, map->map_type)) {
-		verbose(env, "cannot pass map_type %d into func %s#%d\n", map->map_type,
-			func_id_name(func_id), func_id);
-		return -EINVAL;
-	}
+	     func_id == BPF_FUNC_map_push_elem || func_id == BPF_FUNC_map_pop_elem))
+		return refuse(env, MAP_RDONLY);
+	if (!func_takes_map(func_id, map->map_type))
+		return refuse(env, MAP_FUNC, .num = {map->map_type, func_id},
+			      .name = {func_id_name(func_id)});
 	return 0;
 }
 
@@ -405,10 +376,8 @@ static int check_tail_call(struct bpf_verifier_env *env, const struct bpf_call_a
 	const struct bpf_reg_state *index = &cur_regs(env)[BPF_REG_3];
 	int err;
 
-	if (meta->map_ptr->map_type != BPF_MAP_TYPE_PROG_ARRAY) {
-		verbose(env, "expected prog array map for tail call\n");
-		return -EINVAL;
-	}
+	if (meta->map_ptr->map_type != BPF_MAP_TYPE_PROG_ARRAY)
+		return refuse(env, TAIL_CALL_MAP);
 	err = check_resource_leak(env, "tail_call");
 	if (err)
 		return err;
@@ -528,9 +497,7 @@ static int set_retval(struct bpf_verifier_env *env, const struct bpf_func_proto 
 			r0->id = ++env->id_gen;
 		return 0;
 	}
-	verbose(env, "the result of %s#%d is not supported by this build\n", func_id_name(func_id),
-		func_id);
-	return -ENOTSUP;
+	return refuse(env, HELPER_RESULT, .num = {func_id}, .name = {func_id_name(func_id)});
 }
 
 static int find_proto(struct bpf_verifier_env *env, int func_id,
@@ -538,25 +505,16 @@ static int find_proto(struct bpf_verifier_env *env, int func_id,
 {
 	int err = get_helper_proto(env, func_id, proto);
 
-	if (err == -ERANGE) {
-		verbose(env, "invalid func %s#%d\n", func_id_name(func_id), func_id);
-		return -EINVAL;
-	}
-	if (err) {
-		verbose(env, "program of this type cannot use helper %s#%d\n",
-			func_id_name(func_id), func_id);
-		return -EINVAL;
-	}
-	if (!(*proto)->func) {
-		verbose(env, "helper %s#%d is not supported by this build\n", func_id_name(func_id),
-			func_id);
-		return -ENOTSUP;
-	}
-	if (!env->prog->gpl_compatible && (*proto)->gpl_only) {
-		verbose(env, "cannot call GPL-restricted function from non-GPL compatible "
-			     "program\n");
-		return -EINVAL;
-	}
+	if (err == -ERANGE)
+		return refuse(env, HELPER_UNKNOWN, .num = {func_id},
+			      .name = {func_id_name(func_id)});
+	if (err)
+		return refuse(env, HELPER_TYPE, .num = {func_id}, .name = {func_id_name(func_id)});
+	if (!(*proto)->func)
+		return refuse(env, HELPER_MISSING, .num = {func_id},
+			      .name = {func_id_name(func_id)});
+	if (!env->prog->gpl_compatible && (*proto)->gpl_only)
+		return refuse(env, HELPER_GPL);
 	return 0;
 }
 
@@ -572,8 +530,8 @@ static int check_release(struct bpf_verifier_env *env, const struct bpf_func_pro
 	else if (register_is_null(&cur_regs(env)[meta->release_regno]))
 		err = 0;
 	if (err)
-		verbose(env, "func %s#%d reference has not been acquired before\n",
-			func_id_name(func_id), func_id);
+		refuse(env, RELEASE_NOT_ACQUIRED, .num = {func_id},
+		       .name = {func_id_name(func_id)});
 	return err;
 }
 
@@ -612,10 +570,8 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 			return err;
 	}
 	/* Which cannot fail, so it cannot say what is wrong with a flag. */
-	if (func_id == BPF_FUNC_get_local_storage && !register_is_null(&regs[BPF_REG_2])) {
-		verbose(env, "get_local_storage() doesn't support non-zero flags\n");
-		return -EINVAL;
-	}
+	if (func_id == BPF_FUNC_get_local_storage && !register_is_null(&regs[BPF_REG_2]))
+		return refuse(env, LOCAL_STORAGE_FLAGS);
 	note_call(env, insn_idx, func_id, &meta);
 	note_build_ids(env, func_id, &meta);
 	/* Memory that the helper fills. */

@@ -8,8 +8,8 @@
  */
 #include "verifier/checks/lock.h"
 #include "verifier/checks/reference.h"
-#include "verifier/state/print.h"
 #include "verifier/state/program.h"
+#include "verifier/state/refuse.h"
 
 bool reg_may_point_to_spin_lock(const struct bpf_reg_state *reg)
 {
@@ -28,8 +28,7 @@ int check_lock_untouched(struct bpf_verifier_env *env, const struct bpf_reg_stat
 	if (reg->smin_value + off >= lock + (s64)sizeof(struct bpf_spin_lock) ||
 	    lock >= (s64)reg->umax_value + off + size)
 		return 0;
-	verbose(env, "bpf_spin_lock cannot be accessed directly by load/store\n");
-	return -EACCES;
+	return refuse(env, LOCK_TOUCHED);
 }
 
 int check_call_allowed(struct bpf_verifier_env *env, const struct bpf_insn *insn)
@@ -37,8 +36,7 @@ int check_call_allowed(struct bpf_verifier_env *env, const struct bpf_insn *insn
 	if (insn->src_reg == BPF_PSEUDO_CALL || insn->imm == BPF_FUNC_spin_unlock ||
 	    !active_lock(env->cur_state))
 		return 0;
-	verbose(env, "function calls are not allowed while holding a lock\n");
-	return -EINVAL;
+	return refuse(env, CALL_IN_LOCK);
 }
 
 /* A global function is walked without knowing of the caller's locks. */
@@ -46,9 +44,7 @@ int check_global_call_lock(struct bpf_verifier_env *env)
 {
 	if (!active_lock(env->cur_state))
 		return 0;
-	verbose(env, "global function calls are not allowed while holding a lock,\n"
-		     "use static function instead\n");
-	return -EINVAL;
+	return refuse(env, GLOBAL_CALL_IN_LOCK);
 }
 
 static int acquire_lock(struct bpf_verifier_env *env, const struct bpf_reg_state *reg)
@@ -56,14 +52,10 @@ static int acquire_lock(struct bpf_verifier_env *env, const struct bpf_reg_state
 	struct bpf_verifier_state *st = env->cur_state;
 	struct bpf_reference_state *ref;
 
-	if (active_lock(st)) {
-		verbose(env, "Locking two bpf_spin_locks are not allowed\n");
-		return -EINVAL;
-	}
-	if (st->ref_cnt == BPF_MAX_REFS) {
-		verbose(env, "more than %d objects are held at once\n", BPF_MAX_REFS);
-		return -E2BIG;
-	}
+	if (active_lock(st))
+		return refuse(env, LOCK_TWO);
+	if (st->ref_cnt == BPF_MAX_REFS)
+		return refuse(env, TOO_MANY_REFERENCES, .num = {BPF_MAX_REFS});
 	ref = &st->refs[st->ref_cnt++];
 	ref->id = reg->id;
 	ref->insn_idx = env->insn_idx;
@@ -76,14 +68,10 @@ static int release_lock(struct bpf_verifier_env *env, const struct bpf_reg_state
 	struct bpf_verifier_state *st = env->cur_state;
 	struct bpf_reference_state *ref = active_lock(st);
 
-	if (!ref) {
-		verbose(env, "bpf_spin_unlock without taking a lock\n");
-		return -EINVAL;
-	}
-	if (ref->id != reg->id || ref->lock_map != reg->map_ptr) {
-		verbose(env, "bpf_spin_unlock of different lock\n");
-		return -EINVAL;
-	}
+	if (!ref)
+		return refuse(env, UNLOCK_WITHOUT_LOCK);
+	if (ref->id != reg->id || ref->lock_map != reg->map_ptr)
+		return refuse(env, UNLOCK_OTHER);
 	*ref = st->refs[--st->ref_cnt];
 	return 0;
 }
@@ -94,29 +82,17 @@ int process_spin_lock(struct bpf_verifier_env *env, u32 regno, bool is_lock)
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 	const struct bpf_map *map = reg->map_ptr;
 
-	if (!tnum_is_const(reg->var_off)) {
-		verbose(env,
-			"R%d doesn't have constant offset. bpf_spin_lock has to be at the constant "
-			"offset\n",
-			regno);
-		return -EINVAL;
-	}
+	if (!tnum_is_const(reg->var_off))
+		return refuse(env, LOCK_VAR_OFF, .reg = regno);
 	if (!map_has_spin_lock(map)) {
 		if (map->btf)
-			verbose(env, "map '%s' has no valid bpf_spin_lock\n", map->name);
-		else
-			verbose(env, "map '%s' has to have BTF in order to use bpf_spin_lock\n",
-				map->name);
-		return -EINVAL;
+			return refuse(env, LOCK_NOT_IN_MAP, .name = {map->name});
+		return refuse(env, LOCK_NO_BTF, .name = {map->name});
 	}
-	if (map_is_lent_rdonly(env, map)) {
-		verbose(env, "write into map forbidden: it was named by a read-only descriptor\n");
-		return -EACCES;
-	}
-	if (map->spin_lock_off != (s64)reg->var_off.value + reg->off) {
-		verbose(env, "off %lld doesn't point to 'struct bpf_spin_lock' that is at %d\n",
-			(long long)((s64)reg->var_off.value + reg->off), map->spin_lock_off);
-		return -EINVAL;
-	}
+	if (map_is_lent_rdonly(env, map))
+		return refuse(env, MAP_LENT_RDONLY);
+	if (map->spin_lock_off != (s64)reg->var_off.value + reg->off)
+		return refuse(env, LOCK_OFF,
+			      .num = {(s64)reg->var_off.value + reg->off, map->spin_lock_off});
 	return is_lock ? acquire_lock(env, reg) : release_lock(env, reg);
 }

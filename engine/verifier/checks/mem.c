@@ -9,9 +9,9 @@
 #include "verifier/checks/mem.h"
 #include "verifier/checks/stack.h"
 #include "verifier/domain/bounds.h"
-#include "verifier/report/reg_text.h"
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 
 static int check_generic_ptr_alignment(struct bpf_verifier_env *env,
@@ -25,9 +25,8 @@ static int check_generic_ptr_alignment(struct bpf_verifier_env *env,
 	reg_off = tnum_add(reg->var_off, tnum_const(reg->off + off));
 	if (tnum_is_aligned(reg_off, size))
 		return 0;
-	verbose(env, "misaligned %saccess off %s+%d+%d size %d\n", desc, tnum_text(reg->var_off),
-		reg->off, off, size);
-	return -EACCES;
+	return refuse(env, MISALIGNED, .num = {reg->off, off, size},
+		      .name = {desc, tnum_text(reg->var_off)});
 }
 
 /* Packets begin 2 bytes after a 4-byte boundary, so that the IP header is aligned. */
@@ -41,9 +40,8 @@ static int check_pkt_ptr_alignment(struct bpf_verifier_env *env, const struct bp
 	reg_off = tnum_add(reg->var_off, tnum_const(2 + reg->off + off));
 	if (tnum_is_aligned(reg_off, size))
 		return 0;
-	verbose(env, "misaligned packet access off %d+%s+%d+%d size %d\n", 2,
-		tnum_text(reg->var_off), reg->off, off, size);
-	return -EACCES;
+	return refuse(env, MISALIGNED_PACKET, .num = {2, reg->off, off, size},
+		      .name = {tnum_text(reg->var_off)});
 }
 
 int check_ptr_alignment(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, int off,
@@ -84,24 +82,16 @@ static int __check_mem_access(struct bpf_verifier_env *env, u32 regno, s64 off, 
 		return 0;
 	switch (base_type(reg->type)) {
 	case PTR_TO_MAP_KEY:
-		verbose(env, "invalid access to map key, key_size=%d off=%lld size=%d\n", mem_size,
-			(long long)off, size);
-		break;
+		return refuse(env, ACCESS_MAP_KEY, .num = {mem_size, off, size});
 	case PTR_TO_MAP_VALUE:
-		verbose(env, "invalid access to map value, value_size=%d off=%lld size=%d\n",
-			mem_size, (long long)off, size);
-		break;
+		return refuse(env, ACCESS_MAP_VALUE, .num = {mem_size, off, size});
 	case PTR_TO_PACKET:
 	case PTR_TO_PACKET_META:
-		verbose(env,
-			"invalid access to packet, off=%lld size=%d, R%d(id=%d,off=%lld,r=%d)\n",
-			(long long)off, size, regno, reg->id, (long long)off, mem_size);
-		break;
+		return refuse(env, ACCESS_PACKET, .reg = regno,
+			      .num = {off, size, reg->id, off, (int)mem_size});
 	default:
-		verbose(env, "invalid access to memory, mem_size=%u off=%lld size=%d\n", mem_size,
-			(long long)off, size);
+		return refuse(env, ACCESS_MEM, .num = {mem_size, off, size});
 	}
-	return -EACCES;
 }
 
 static int check_mem_region_access(struct bpf_verifier_env *env, u32 regno, int off, int size,
@@ -112,30 +102,21 @@ static int check_mem_region_access(struct bpf_verifier_env *env, u32 regno, int 
 
 	if (reg->smin_value < 0 && (reg->smin_value == INT64_MIN ||
 				    (off + reg->smin_value != (s64)(s32)(off + reg->smin_value)) ||
-				    reg->smin_value + off < 0)) {
-		verbose(env,
-			"R%d min value is negative, either use unsigned index or do a if (index "
-			">=0) check.\n",
-			regno);
-		return -EACCES;
-	}
+				    reg->smin_value + off < 0))
+		return refuse(env, MIN_NEGATIVE, .reg = regno);
 	/* Not below zero from here on, and within 32 bits or out of the region. */
 	err = __check_mem_access(env, regno, (int)min(reg->smin_value, (s64)BPF_MAX_VAR_OFF) + off,
 				 size, mem_size, zero_size_allowed);
 	if (err) {
-		verbose(env, "R%d min value is outside of the allowed memory range\n", regno);
+		refuse(env, MIN_OUTSIDE, .reg = regno);
 		return err;
 	}
-	if (reg->umax_value >= BPF_MAX_VAR_OFF) {
-		verbose(env,
-			"R%d unbounded memory access, make sure to bounds check any such access\n",
-			regno);
-		return -EACCES;
-	}
+	if (reg->umax_value >= BPF_MAX_VAR_OFF)
+		return refuse(env, UNBOUNDED, .reg = regno);
 	err = __check_mem_access(env, regno, (s64)reg->umax_value + off, size, mem_size,
 				 zero_size_allowed);
 	if (err)
-		verbose(env, "R%d max value is outside of the allowed memory range\n", regno);
+		refuse(env, MAX_OUTSIDE, .reg = regno);
 	return err;
 }
 
@@ -145,16 +126,10 @@ static int check_map_access_type(struct bpf_verifier_env *env, u32 regno, int of
 	const struct bpf_map *map = cur_regs(env)[regno].map_ptr;
 
 	if (type == BPF_WRITE &&
-	    (map->map_flags & BPF_F_RDONLY_PROG || map_is_lent_rdonly(env, map))) {
-		verbose(env, "write into map forbidden, value_size=%d off=%d size=%d\n",
-			map->value_size, off, size);
-		return -EACCES;
-	}
-	if (type == BPF_READ && map->map_flags & BPF_F_WRONLY_PROG) {
-		verbose(env, "read from map forbidden, value_size=%d off=%d size=%d\n",
-			map->value_size, off, size);
-		return -EACCES;
-	}
+	    (map->map_flags & BPF_F_RDONLY_PROG || map_is_lent_rdonly(env, map)))
+		return refuse(env, MAP_WRITE, .num = {map->value_size, off, size});
+	if (type == BPF_READ && map->map_flags & BPF_F_WRONLY_PROG)
+		return refuse(env, MAP_READ, .num = {map->value_size, off, size});
 	return 0;
 }
 
@@ -164,13 +139,8 @@ static int check_packet_access(struct bpf_verifier_env *env, u32 regno, int off,
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 	int err;
 
-	if (reg->smin_value < 0) {
-		verbose(env,
-			"R%d min value is negative, either use unsigned index or do a if (index "
-			">=0) check.\n",
-			regno);
-		return -EACCES;
-	}
+	if (reg->smin_value < 0)
+		return refuse(env, MIN_NEGATIVE, .reg = regno);
 	/*
 	 * The range was proved for the same variable part: only the fixed one is left to look at.
 	 */
@@ -178,7 +148,7 @@ static int check_packet_access(struct bpf_verifier_env *env, u32 regno, int off,
 		      ? -EINVAL
 		      : __check_mem_access(env, regno, off, size, reg->range, zero_size_allowed);
 	if (err)
-		verbose(env, "R%d offset is outside of the packet\n", regno);
+		refuse(env, OUTSIDE_PACKET, .reg = regno);
 	return err;
 }
 
@@ -197,15 +167,9 @@ static int check_ctx_access(struct bpf_verifier_env *env, int insn_idx, u32 regn
 	/* Half of an address, or one with its sign extended, is none. */
 	if (!env->ops->is_valid_access(off, size, t, env->prog, &info) ||
 	    (is_ldsx && info.reg_type != SCALAR_VALUE)) {
-		if (info.unsupported) {
-			verbose(env,
-				"bpf_context field at off=%d size=%d is not supported by "
-				"this build\n",
-				off, size);
-			return -ENOTSUP;
-		}
-		verbose(env, "invalid bpf_context access off=%d size=%d\n", off, size);
-		return -EACCES;
+		if (info.unsupported)
+			return refuse(env, CTX_UNSUPPORTED, .num = {off, size});
+		return refuse(env, CTX_ACCESS, .num = {off, size});
 	}
 	env->aux[insn_idx].ctx_field_size = info.ctx_field_size;
 	if (t != BPF_READ || value_regno < 0)
@@ -267,10 +231,8 @@ static int check_pkt_mem_access(struct bpf_verifier_env *env, u32 regno, int off
 {
 	int err;
 
-	if (t == BPF_WRITE && !env->ops->may_write_packet) {
-		verbose(env, "cannot write into packet\n");
-		return -EACCES;
-	}
+	if (t == BPF_WRITE && !env->ops->may_write_packet)
+		return refuse(env, PACKET_WRITE);
 	err = check_packet_access(env, regno, off, size, false);
 	if (!err && t == BPF_READ && value_regno >= 0)
 		mark_reg_unknown(cur_regs(env), value_regno);
@@ -283,10 +245,8 @@ static int check_plain_mem_access(struct bpf_verifier_env *env, u32 regno, int o
 	struct bpf_reg_state *reg = &cur_regs(env)[regno];
 	int err;
 
-	if (t == BPF_WRITE && reg->type & MEM_RDONLY) {
-		verbose(env, "R%d cannot write into %s\n", regno, reg_type_str(reg->type));
-		return -EACCES;
-	}
+	if (t == BPF_WRITE && reg->type & MEM_RDONLY)
+		return refuse(env, WRITE_INTO, .reg = regno, .type = reg->type);
 	err = check_mem_region_access(env, regno, off, size, reg->mem_size, false);
 	if (!err && t == BPF_READ && value_regno >= 0)
 		mark_reg_unknown(cur_regs(env), value_regno);
@@ -300,10 +260,8 @@ static int check_map_key_access(struct bpf_verifier_env *env, u32 regno, int off
 	u32 key_size = cur_regs(env)[regno].map_ptr->key_size;
 	int err;
 
-	if (t == BPF_WRITE) {
-		verbose(env, "write to change key R%d not allowed\n", regno);
-		return -EACCES;
-	}
+	if (t == BPF_WRITE)
+		return refuse(env, KEY_WRITE, .reg = regno);
 	err = check_mem_region_access(env, regno, off, size, key_size, false);
 	if (!err && value_regno >= 0)
 		mark_reg_unknown(cur_regs(env), value_regno);
@@ -361,8 +319,7 @@ int check_mem_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int 
 		err = check_plain_mem_access(env, regno, off, size, t, value_regno);
 		break;
 	default:
-		verbose(env, "R%d invalid mem access '%s'\n", regno, reg_type_str(reg->type));
-		return -EACCES;
+		return refuse(env, MEM_ACCESS, .reg = regno, .type = reg->type);
 	}
 	if (err || size == 8 || value_regno < 0 || t != BPF_READ ||
 	    regs[value_regno].type != SCALAR_VALUE)
@@ -388,10 +345,8 @@ int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_
 	switch ((int)reg->type) {
 	case PTR_TO_PACKET:
 	case PTR_TO_PACKET_META:
-		if (access_type == BPF_WRITE && !env->ops->may_write_packet) {
-			verbose(env, "cannot write into packet\n");
-			return -EACCES;
-		}
+		if (access_type == BPF_WRITE && !env->ops->may_write_packet)
+			return refuse(env, PACKET_WRITE);
 		return check_packet_access(env, regno, reg->off, access_size, zero_size_allowed);
 	case PTR_TO_MAP_VALUE:
 		if (check_map_access_type(env, regno, reg->off, access_size, access_type))
@@ -400,19 +355,15 @@ int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_
 					      reg->map_ptr->value_size, zero_size_allowed);
 		return err ? err : check_lock_untouched(env, reg, reg->off, access_size);
 	case PTR_TO_MAP_KEY:
-		if (access_type == BPF_WRITE) {
-			verbose(env, "R%d cannot write into %s\n", regno, reg_type_str(reg->type));
-			return -EACCES;
-		}
+		if (access_type == BPF_WRITE)
+			return refuse(env, WRITE_INTO, .reg = regno, .type = reg->type);
 		return check_mem_region_access(env, regno, reg->off, access_size,
 					       reg->map_ptr->key_size, zero_size_allowed);
 	case PTR_TO_MEM:
 	case PTR_TO_MEM | MEM_RDONLY:
 	case PTR_TO_MEM | MEM_RINGBUF:
-		if (access_type == BPF_WRITE && reg->type & MEM_RDONLY) {
-			verbose(env, "R%d cannot write into %s\n", regno, reg_type_str(reg->type));
-			return -EACCES;
-		}
+		if (access_type == BPF_WRITE && reg->type & MEM_RDONLY)
+			return refuse(env, WRITE_INTO, .reg = regno, .type = reg->type);
 		return check_mem_region_access(env, regno, reg->off, access_size, reg->mem_size,
 					       zero_size_allowed);
 	case PTR_TO_STACK:
@@ -421,9 +372,7 @@ int check_helper_mem_access(struct bpf_verifier_env *env, u32 regno, int access_
 	default:
 		if (zero_size_allowed && !access_size && register_is_null(reg))
 			return 0;
-		verbose(env, "R%d type=%s ", regno, reg_type_str(reg->type));
-		verbose(env, "expected=%s\n", reg_type_str(PTR_TO_STACK));
-		return -EACCES;
+		return refuse(env, ARG_TYPE, .reg = regno, .type = reg->type, .name = {"fp"});
 	}
 }
 
@@ -442,11 +391,8 @@ static int check_atomic_operands(struct bpf_verifier_env *env, const struct bpf_
 		err = check_reg_arg(env, BPF_REG_0, SRC_OP);
 	if (err)
 		return err;
-	if (dst->type == PTR_TO_CTX || type_is_pkt_pointer(dst->type)) {
-		verbose(env, "BPF_ATOMIC stores into R%d %s is not allowed\n", insn->dst_reg,
-			reg_type_str(dst->type));
-		return -EACCES;
-	}
+	if (dst->type == PTR_TO_CTX || type_is_pkt_pointer(dst->type))
+		return refuse(env, ATOMIC_INTO, .reg = insn->dst_reg, .type = dst->type);
 	return 0;
 }
 

@@ -7,16 +7,14 @@
  */
 #include "verifier/checks/reference.h"
 #include "verifier/domain/bounds.h"
-#include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 
 int acquire_reference(struct bpf_verifier_env *env, int insn_idx)
 {
 	struct bpf_verifier_state *st = env->cur_state;
 
-	if (st->ref_cnt == BPF_MAX_REFS) {
-		verbose(env, "more than %d objects are held at once\n", BPF_MAX_REFS);
-		return -E2BIG;
-	}
+	if (st->ref_cnt == BPF_MAX_REFS)
+		return refuse(env, TOO_MANY_REFERENCES, .num = {BPF_MAX_REFS});
 	st->refs[st->ref_cnt].id = ++env->id_gen;
 	st->refs[st->ref_cnt].insn_idx = insn_idx;
 	st->refs[st->ref_cnt].lock_map = NULL;
@@ -57,8 +55,7 @@ int check_no_lock(struct bpf_verifier_env *env, const char *what)
 {
 	if (!active_lock(env->cur_state))
 		return 0;
-	verbose(env, "%s cannot be used inside bpf_spin_lock-ed region\n", what);
-	return -EINVAL;
+	return refuse(env, IN_LOCK, .name = {what});
 }
 
 /* May the program end here, or leave by `what`? */
@@ -71,8 +68,6 @@ int check_resource_leak(struct bpf_verifier_env *env, const char *what)
 	if (check_no_lock(env, what))
 		return -EINVAL;
 	for (u32 i = 0; i < st->ref_cnt; i++)
-		verbose(env, "Unreleased reference id=%d alloc_insn=%d\n", st->refs[i].id,
-			st->refs[i].insn_idx);
-	verbose(env, "%s would lead to reference leak\n", what);
-	return -EINVAL;
+		refuse(env, UNRELEASED, .num = {st->refs[i].id, st->refs[i].insn_idx});
+	return refuse(env, LEAK, .name = {what});
 }

@@ -19,6 +19,7 @@
 #include "verifier/state/path.h"
 #include "verifier/state/precise.h"
 #include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 
 static u32 spi_of(int off)
@@ -47,11 +48,9 @@ int check_stack_access_within_bounds(struct bpf_verifier_env *env, u32 regno, in
 		min_off = (s64)reg->var_off.value + off;
 		max_off = min_off + access_size;
 	} else {
-		if (reg->smax_value >= BPF_MAX_VAR_OFF || reg->smin_value <= -BPF_MAX_VAR_OFF) {
-			verbose(env, "invalid unbounded variable-offset%s stack R%d\n",
-				access_text(type), regno);
-			return -EACCES;
-		}
+		if (reg->smax_value >= BPF_MAX_VAR_OFF || reg->smin_value <= -BPF_MAX_VAR_OFF)
+			return refuse(env, STACK_UNBOUNDED, .reg = regno,
+				      .name = {access_text(type)});
 		min_off = reg->smin_value + off;
 		max_off = reg->smax_value + off + access_size;
 	}
@@ -62,11 +61,11 @@ int check_stack_access_within_bounds(struct bpf_verifier_env *env, u32 regno, in
 	else
 		return grow_stack_state(env, func_of(env, reg), -min_off);
 	if (tnum_is_const(reg->var_off)) {
-		verbose(env, "invalid%s stack R%d off=%lld size=%d\n", access_text(type), regno,
-			(long long)min_off, access_size);
+		refuse(env, STACK_OFF, .reg = regno, .num = {min_off, access_size},
+		       .name = {access_text(type)});
 	} else {
-		verbose(env, "invalid variable-offset%s stack R%d var_off=%s off=%d size=%d\n",
-			access_text(type), regno, tnum_text(reg->var_off), off, access_size);
+		refuse(env, STACK_VAR_OFF, .reg = regno, .num = {off, access_size},
+		       .name = {access_text(type), tnum_text(reg->var_off)});
 	}
 	return err;
 }
@@ -166,14 +165,10 @@ static int check_stack_write_fixed_off(struct bpf_verifier_env *env, struct bpf_
 	} else if (reg && is_spillable(reg->type)) {
 		if (size != 8) {
 			verbose_linfo(env, insn_idx, "; ");
-			verbose(env, "invalid size of register spill\n");
-			return -EACCES;
+			return refuse(env, SPILL_SIZE);
 		}
-		if (func != cur && reg->type == PTR_TO_STACK) {
-			verbose(env, "cannot spill pointers to stack into stack frame of the "
-				     "caller\n");
-			return -EINVAL;
-		}
+		if (func != cur && reg->type == PTR_TO_STACK)
+			return refuse(env, SPILL_STACK_PTR);
 		save_register_state(slot, reg, size);
 	} else {
 		bool zero = reg ? register_is_null(reg) : is_st_imm && !insn->imm;
@@ -311,20 +306,16 @@ static int check_stack_read_fixed_off(struct bpf_verifier_env *env, struct bpf_f
 		note_uninit_read(env, func, i);
 	mark_stack_slot_scratched(env, spi);
 	mark_stack_read(env->cur_state, func->frameno, spi);
-	if (is_dynptr_slot(slot)) {
-		verbose(env, "invalid read from stack off %d+0 size %d\n", off, size);
-		return -EACCES;
-	}
+	if (is_dynptr_slot(slot))
+		return refuse(env, STACK_READ, .num = {off, size});
 	if (!is_spilled_reg(slot)) {
 		if (dst_regno >= 0)
 			mark_reg_stack_read(env, func, off, off + size, dst_regno);
 		return 0;
 	}
 	if (size != 8 || spill_size(slot) != 8) {
-		if (slot->spilled_ptr.type != SCALAR_VALUE) {
-			verbose(env, "invalid size of register fill\n");
-			return -EACCES;
-		}
+		if (slot->spilled_ptr.type != SCALAR_VALUE)
+			return refuse(env, FILL_SIZE);
 		if (dst_regno < 0)
 			return 0;
 		fill_part(env, func, off, size, dst_regno, &tracked);
@@ -358,13 +349,9 @@ int check_stack_read(struct bpf_verifier_env *env, u32 ptr_regno, int off, int s
 	if (tnum_is_const(reg->var_off))
 		return check_stack_read_fixed_off(env, func_of(env, reg),
 						  off + (int)reg->var_off.value, size, dst_regno);
-	if (dst_regno < 0) {
-		verbose(env,
-			"variable offset stack pointer cannot be passed into helper function; "
-			"var_off=%s off=%d size=%d\n",
-			tnum_text(reg->var_off), off, size);
-		return -EACCES;
-	}
+	if (dst_regno < 0)
+		return refuse(env, STACK_VAR_OFF_HELPER, .num = {off, size},
+			      .name = {tnum_text(reg->var_off)});
 	return check_stack_read_var_off(env, ptr_regno, off, size, dst_regno);
 }
 
@@ -390,12 +377,9 @@ static int refuse_dynptr_bytes(struct bpf_verifier_env *env, u32 regno, int min_
 	struct tnum var_off = cur_regs(env)[regno].var_off;
 
 	if (tnum_is_const(var_off))
-		verbose(env, "invalid read from stack R%d off %d+%d size %d\n", regno, min_off, i,
-			size);
-	else
-		verbose(env, "invalid read from stack R%d var_off %s+%d size %d\n", regno,
-			tnum_text(var_off), i, size);
-	return -EACCES;
+		return refuse(env, STACK_READ_REG, .reg = regno, .num = {min_off, i, size});
+	return refuse(env, STACK_READ_VAR, .reg = regno, .num = {i, size},
+		      .name = {tnum_text(var_off)});
 }
 
 /*
@@ -409,10 +393,8 @@ int check_stack_range_initialized(struct bpf_verifier_env *env, u32 regno, int o
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
 	int min_off, max_off, err;
 
-	if (!access_size && !zero_size_allowed) {
-		verbose(env, "invalid zero-sized read\n");
-		return -EACCES;
-	}
+	if (!access_size && !zero_size_allowed)
+		return refuse(env, ZERO_SIZED_READ);
 	err = check_stack_access_within_bounds(env, regno, off, access_size, type);
 	if (err)
 		return err;

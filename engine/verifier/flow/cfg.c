@@ -8,6 +8,7 @@
  */
 #include "verifier/flow/cfg.h"
 #include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 
 enum {
 	UNSEEN = 0,
@@ -113,8 +114,7 @@ static int walk_step(struct cfg_walk *w)
 		if (to[i] >= 0 && to[i] < env->insn_cnt)
 			continue;
 		verbose_linfo(env, t, "; ");
-		verbose(env, "jump out of range from insn %u to %lld\n", t, (long long)to[i]);
-		return -EINVAL;
+		return refuse(env, JUMP_OUT, .num = {t, to[i]});
 	}
 	if (!w->edge[t])
 		mark_points(env, t, to, cnt);
@@ -135,16 +135,12 @@ static int walk_step(struct cfg_walk *w)
 static int check_reached(struct bpf_verifier_env *env, const u8 *state)
 {
 	for (u32 i = 0; i < env->insn_cnt; i++) {
-		if (state[i] != EXPLORED) {
-			verbose(env, "unreachable insn %u\n", i);
-			return -EINVAL;
-		}
+		if (state[i] != EXPLORED)
+			return refuse(env, UNREACHABLE, .num = {i});
 		if (!bpf_insn_is_imm64(&env->insns[i]))
 			continue;
-		if (state[i + 1] != UNSEEN) {
-			verbose(env, "jump into the middle of ldimm64 insn %u\n", i);
-			return -EINVAL;
-		}
+		if (state[i + 1] != UNSEEN)
+			return refuse(env, JUMP_INTO_IMM64, .num = {i});
 		i++;
 	}
 	return 0;

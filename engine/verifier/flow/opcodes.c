@@ -2,30 +2,21 @@
  * opcodes.c - each instruction by itself: is it one of the table, and which map does it refer to?
  */
 #include "verifier/flow/opcodes.h"
-#include "verifier/state/print.h"
+#include "verifier/state/env.h"
+#include "verifier/state/refuse.h"
 
 static int check_map_value_ref(struct bpf_verifier_env *env, const struct bpf_map *map, u32 off)
 {
 	u64 addr;
 
-	if (off >= BPF_MAX_VAR_OFF) {
-		verbose(env, "direct value offset of %u is not allowed\n", off);
-		return -EINVAL;
-	}
-	if (!map->ops->map_direct_value_addr) {
-		verbose(env, "no direct value access support for this map type\n");
-		return -EINVAL;
-	}
-	if (map->max_entries != 1) {
-		verbose(env, "direct value access needs a map of one entry, this one has %u\n",
-			map->max_entries);
-		return -ENOTSUP;
-	}
-	if (off >= map->value_size || map->ops->map_direct_value_addr(map, &addr, off)) {
-		verbose(env, "invalid access to map value pointer, value_size=%u off=%u\n",
-			map->value_size, off);
-		return -EINVAL;
-	}
+	if (off >= BPF_MAX_VAR_OFF)
+		return refuse(env, VALUE_OFFSET, .num = {off});
+	if (!map->ops->map_direct_value_addr)
+		return refuse(env, VALUE_NO_ADDRESS);
+	if (map->max_entries != 1)
+		return refuse(env, VALUE_ONE_ENTRY, .num = {map->max_entries});
+	if (off >= map->value_size || map->ops->map_direct_value_addr(map, &addr, off))
+		return refuse(env, VALUE_ADDRESS, .num = {map->value_size, off});
 	return 0;
 }
 
@@ -36,10 +27,8 @@ static int note_cgroup_storage(struct bpf_verifier_env *env, struct bpf_map *map
 
 	if (type < 0)
 		return 0;
-	if (env->out->cgroup_storage[type] && env->out->cgroup_storage[type] != map) {
-		verbose(env, "only one cgroup storage of each type is allowed\n");
-		return -EBUSY;
-	}
+	if (env->out->cgroup_storage[type] && env->out->cgroup_storage[type] != map)
+		return refuse(env, TWO_STORAGES);
 	env->out->cgroup_storage[type] = map;
 	return 0;
 }
@@ -57,8 +46,7 @@ static int check_map_lock_use(struct bpf_verifier_env *env, const struct bpf_map
 		kind = "tracing";
 	if (!kind)
 		return 0;
-	verbose(env, "%s progs cannot use bpf_spin_lock yet\n", kind);
-	return -EINVAL;
+	return refuse(env, LOCK_PROG_TYPE, .name = {kind});
 }
 
 static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
@@ -66,10 +54,8 @@ static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
 	const struct bpf_insn *insn = &env->insns[i];
 	u32 idx = insn->imm;
 
-	if (i + 1 >= env->insn_cnt || !bpf_insn_valid_imm64(&insn[1])) {
-		verbose(env, "invalid bpf_ld_imm64 insn\n");
-		return -EINVAL;
-	}
+	if (i + 1 >= env->insn_cnt || !bpf_insn_valid_imm64(&insn[1]))
+		return refuse(env, IMM64);
 	switch (insn->src_reg) {
 	case 0:
 		return 0;
@@ -79,17 +65,12 @@ static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
 	case BPF_PSEUDO_FUNC: /* subprog.c looked where it goes */
 		return 0;
 	case BPF_PSEUDO_BTF_ID:
-		verbose(env, "insn %u: this kind of bpf_ld_imm64 is not supported by this build\n",
-			i);
-		return -ENOTSUP;
+		return refuse(env, IMM64_KIND, .num = {i});
 	default:
-		verbose(env, "unrecognized bpf_ld_imm64 insn\n");
-		return -EINVAL;
+		return refuse(env, IMM64_UNKNOWN);
 	}
-	if (idx >= env->prog->used_map_cnt) {
-		verbose(env, "invalid map index %u in bpf_ld_imm64 insn\n", idx);
-		return -EINVAL;
-	}
+	if (idx >= env->prog->used_map_cnt)
+		return refuse(env, MAP_INDEX, .num = {idx});
 	env->aux[i].map_idx = idx + 1;
 	if (check_map_lock_use(env, env->prog->used_maps[idx]))
 		return -EINVAL;
@@ -97,10 +78,8 @@ static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
 		return -EBUSY;
 	if (insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
 		return check_map_value_ref(env, env->prog->used_maps[idx], insn[1].imm);
-	if (insn[1].imm) {
-		verbose(env, "unrecognized bpf_ld_imm64 insn\n");
-		return -EINVAL;
-	}
+	if (insn[1].imm)
+		return refuse(env, IMM64_UNKNOWN);
 	return 0;
 }
 
@@ -124,14 +103,10 @@ int check_opcodes(struct bpf_verifier_env *env)
 		}
 		/* Linux looks at this one before the walk, so also where nothing comes by. */
 		if (BPF_CLASS(insn->code) == BPF_LDX && bpf_op_by_code(insn->code) >= 0 &&
-		    insn->imm) {
-			verbose(env, "BPF_LDX uses reserved fields\n");
-			return -EINVAL;
-		}
-		if (bpf_op_by_code(insn->code) < 0 || insn->code == (BPF_JMP | BPF_TAIL_CALL)) {
-			verbose(env, "unknown opcode %02x\n", insn->code);
-			return -EINVAL;
-		}
+		    insn->imm)
+			return refuse(env, RESERVED_FIELDS, .name = {"BPF_LDX"});
+		if (bpf_op_by_code(insn->code) < 0 || insn->code == (BPF_JMP | BPF_TAIL_CALL))
+			return refuse(env, OPCODE, .num = {insn->code});
 	}
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "verifier/flow/subprog.h"
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
+#include "verifier/state/refuse.h"
 
 #define STACK_ALIGN    16 /* a frame of native code */
 #define MAX_DEPTH_WORK (64u << 20)
@@ -44,17 +45,12 @@ static int add_starts(struct bpf_verifier_env *env, u8 *is_start)
 		s64 target = (s64)i + insn[i].imm + 1;
 
 		if (insn[i].code == (BPF_JMP | BPF_CALL) &&
-		    insn[i].src_reg == BPF_PSEUDO_KFUNC_CALL) {
-			verbose(env, "kernel functions are not supported by this build (insn %u)\n",
-				i);
-			return -ENOTSUP;
-		}
+		    insn[i].src_reg == BPF_PSEUDO_KFUNC_CALL)
+			return refuse(env, KFUNC, .num = {i});
 		if (!names_func(&insn[i]))
 			continue;
-		if (target < 0 || target >= env->insn_cnt) {
-			verbose(env, "call to invalid destination\n");
-			return -EINVAL;
-		}
+		if (target < 0 || target >= env->insn_cnt)
+			return refuse(env, CALL_TARGET);
 		is_start[target] = 1;
 	}
 	return 0;
@@ -74,10 +70,8 @@ int find_subprogs(struct bpf_verifier_env *env)
 		return err;
 	for (i = 0; i < env->insn_cnt; i++)
 		cnt += is_start[i];
-	if (cnt > BPF_MAX_SUBPROGS) {
-		verbose(env, "too many subprograms\n");
-		return -E2BIG;
-	}
+	if (cnt > BPF_MAX_SUBPROGS)
+		return refuse(env, TOO_MANY_SUBPROGS);
 	env->subprogs = calloc(cnt + 1, sizeof(*env->subprogs));
 	env->subprog_of = calloc(env->insn_cnt, sizeof(*env->subprog_of));
 	if (!env->subprogs || !env->subprog_of)
@@ -129,14 +123,10 @@ static int check_abnormal_return(struct bpf_verifier_env *env)
 	if (env->prog->func_info_cnt)
 		return 0;
 	for (u32 i = 1; i < env->subprog_cnt; i++) {
-		if (env->subprogs[i].has_ld_abs) {
-			verbose(env, "LD_ABS is not allowed in subprogs without BTF\n");
-			return -EINVAL;
-		}
-		if (env->subprogs[i].has_tail_call) {
-			verbose(env, "tail_call is not allowed in subprogs without BTF\n");
-			return -EINVAL;
-		}
+		if (env->subprogs[i].has_ld_abs)
+			return refuse(env, LD_ABS_SUBPROG);
+		if (env->subprogs[i].has_tail_call)
+			return refuse(env, TAIL_CALL_SUBPROG);
 	}
 	return 0;
 }
@@ -152,15 +142,10 @@ int check_subprogs(struct bpf_verifier_env *env)
 			s64 target = (s64)i + jmp_offset(insn) + 1;
 
 			note_features(subprog, insn);
-			if (is_jump(insn) && (target < subprog->start || target >= end)) {
-				verbose(env, "jump out of range from insn %u to %lld\n", i,
-					(long long)target);
-				return -EINVAL;
-			}
-			if (i == end - 1 && !ends_function(insn)) {
-				verbose(env, "last insn is not an exit or jmp\n");
-				return -EINVAL;
-			}
+			if (is_jump(insn) && (target < subprog->start || target >= end))
+				return refuse(env, JUMP_OUT, .num = {i, target});
+			if (i == end - 1 && !ends_function(insn))
+				return refuse(env, LAST_INSN);
 		}
 	}
 	return check_abnormal_return(env);
@@ -195,10 +180,8 @@ static int check_depth_from(struct bpf_verifier_env *env, u32 start)
 		while (i < end && !names_func(&env->insns[i]))
 			i++;
 		work += i - w.ret_insn[w.frame] + 1;
-		if (work > MAX_DEPTH_WORK) {
-			verbose(env, "too many chains of calls\n");
-			return -E2BIG;
-		}
+		if (work > MAX_DEPTH_WORK)
+			return refuse(env, CALL_CHAINS);
 		if (i >= end) { /* back to the caller */
 			if (!w.frame)
 				return 0;
@@ -208,26 +191,16 @@ static int check_depth_from(struct bpf_verifier_env *env, u32 start)
 		}
 		w.ret_insn[w.frame] = i + 1;
 		callee = find_subprog(env, i + env->insns[i].imm + 1);
-		if (env->subprogs[callee].has_tail_call && w.depth >= 256) {
-			verbose(env,
-				"tail_calls are not allowed when call stack of previous frames "
-				"is %d bytes. Too large\n",
-				w.depth);
-			return -EACCES;
-		}
-		if (w.frame + 1 >= MAX_CALL_FRAMES) {
-			verbose(env, "the call stack of %d frames is too deep !\n", w.frame + 2);
-			return -E2BIG;
-		}
+		if (env->subprogs[callee].has_tail_call && w.depth >= 256)
+			return refuse(env, TAIL_CALL_STACK, .num = {w.depth});
+		if (w.frame + 1 >= MAX_CALL_FRAMES)
+			return refuse(env, CALL_DEPTH_TEXT, .num = {w.frame + 2});
 		w.frame++;
 		w.idx[w.frame] = callee;
 		w.ret_insn[w.frame] = env->subprogs[callee].start;
 		w.depth += frame_size(&env->subprogs[callee]);
-		if (w.depth > MAX_BPF_STACK) {
-			verbose(env, "combined stack size of %d calls is %d. Too large\n",
-				w.frame + 1, w.depth);
-			return -EACCES;
-		}
+		if (w.depth > MAX_BPF_STACK)
+			return refuse(env, STACK_SIZE, .num = {w.frame + 1, w.depth});
 		if (env->subprogs[callee].has_tail_call)
 			for (u32 f = 0; f <= w.frame; f++)
 				env->subprogs[w.idx[f]].tail_call_reachable = true;

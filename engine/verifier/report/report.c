@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include "core/btf.h"
 #include "core/disasm.h"
+#include "verifier/report/reasons.h"
 #include "verifier/report/report.h"
 
 /* The line that instruction `insn` of the original program came from; NULL without line info. */
@@ -62,60 +63,6 @@ static void report_insn(const struct bpf_prog *prog, int insn, struct bpf_log *o
 	report_source(prog, (u32)insn, out);
 }
 
-/* What to do, by a part of the verifier's sentence. The first that fits is taken. */
-static const struct {
-	const char *part, *hint;
-} hints[] = {
-	{"map_value_or_null",
-	 "compare what bpf_map_lookup_elem() returns with NULL before using it"},
-	{"mem_or_null", "compare the returned pointer with NULL before using it"},
-	{"null-check it first", "compare the pointer with NULL before calculating with it"},
-	{"invalid access to packet",
-	 "compare data + offset + size with data_end before the access"},
-	{"offset is outside of the packet",
-	 "compare data + offset + size with data_end before the access"},
-	{"cannot write into packet", "programs of this type may read packets, not change them"},
-	{"!read_ok", "the register holds nothing on this path: give the variable a value first"},
-	{"At program exit the register R0",
-	 "the value that this type of program may return is limited: set it on every path"},
-	{"invalid bpf_context access", "this field does not exist for this type of program, or not "
-				       "with this size, or is read only"},
-	{"infinite loop", "a loop needs a bound that the verifier can see"},
-	{"too complex", "give loops a constant bound, or split the program by tail calls"},
-	{"too large", "give loops a constant bound, or split the program by tail calls"},
-	{"call stack of", "nest fewer functions"},
-	{"combined stack size", "keep less on the stack: 512 bytes over all nested functions"},
-	{"invalid write to stack", "a frame has 512 bytes, below R10"},
-	{"invalid read from stack",
-	 "write to that part of the stack on every path before reading it"},
-	{"min value is negative", "make the variable unsigned, or limit it: var &= constant"},
-	{"unbounded", "limit the variable before using it: compare it, or var &= constant"},
-	{"outside of the allowed memory range",
-	 "compare the index with the size of the memory before the access"},
-	{"invalid access to map value",
-	 "compare the offset with the size of the map's value before the access"},
-	{"GPL-restricted", "add: char LICENSE[] SEC(\"license\") = \"GPL\";"},
-	{"cannot use helper", "Linux does not give this helper to programs of this type"},
-	{"not supported by this build", "the file `features` lists what this build has"},
-	{"unreachable insn", "no path leads to this instruction: remove it"},
-	{"div by zero", "the constant divisor is 0"},
-	{"write into map forbidden",
-	 "the map is read only for programs (.rodata, BPF_F_RDONLY_PROG)"},
-	{"frame pointer is read only", "R10 cannot be changed: copy it to another register"},
-	{"pointer arithmetic",
-	 "only additions and subtractions of 64 bits are allowed on pointers"},
-};
-
-static void report_hint(const char *reason, struct bpf_log *out)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
-		if (!strstr(reason, hints[i].part))
-			continue;
-		bpf_log_printf(out, "hint: %s\n", hints[i].hint);
-		return;
-	}
-}
-
 static void report_accepted(const struct bpf_prog *prog, const struct bpf_verdict *v,
 			    struct bpf_log *out)
 {
@@ -136,7 +83,8 @@ static void report_accepted(const struct bpf_prog *prog, const struct bpf_verdic
 
 void bpf_report(const struct bpf_prog *prog, const struct bpf_verdict *verdict, struct bpf_log *out)
 {
-	const char *type = bpf_prog_type_name(prog->type);
+	const char *type = bpf_prog_type_name(prog->type), *hint = bpf_verdict_hint(verdict);
+	char reason[512];
 
 	bpf_log_printf(out, "program: %s (%s), %u instructions\n",
 		       prog->name[0] ? prog->name : "(unnamed)", type ? type : "unknown type",
@@ -147,9 +95,10 @@ void bpf_report(const struct bpf_prog *prog, const struct bpf_verdict *verdict, 
 	}
 	bpf_log_printf(out, "verdict: rejected, %s (%s)\n", strerrorname_np(-verdict->err),
 		       strerror(-verdict->err));
-	if (verdict->reason)
-		bpf_log_printf(out, "reason: %s\n", verdict->reason);
+	bpf_verdict_reason(verdict, reason, sizeof(reason));
+	if (*reason)
+		bpf_log_printf(out, "reason: %s\n", reason);
 	report_insn(prog, verdict->err_insn, out);
-	if (verdict->reason)
-		report_hint(verdict->reason, out);
+	if (hint)
+		bpf_log_printf(out, "hint: %s\n", hint);
 }

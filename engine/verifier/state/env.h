@@ -90,8 +90,6 @@ struct bpf_verifier_env {
 	u32 scratched_regs; /* changed since the last print */
 	u64 scratched_slots;
 	bool do_print_state;
-	char reason[512];
-	int reason_insn; /* the instruction that `reason` speaks of */
 };
 
 static inline struct bpf_func_state *cur_func(const struct bpf_verifier_env *env)

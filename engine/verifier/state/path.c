@@ -7,7 +7,7 @@
  */
 #include "verifier/state/path.h"
 #include "verifier/state/precise.h"
-#include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 #include "verifier/state/work.h"
 
@@ -15,7 +15,7 @@ static void *env_realloc(struct bpf_verifier_env *env, void *p, size_t old, size
 {
 	if (env->mem - old + size > BPF_VERIFIER_MAX_MEM) {
 		if (!env->mem_told)
-			verbose(env, "the states of this program need too much memory\n");
+			refuse(env, STATES_MEMORY);
 		env->mem_told = true; /* bpf_check() makes E2BIG of it */
 		return NULL;
 	}
@@ -199,7 +199,7 @@ struct bpf_verifier_state *push_stack(struct bpf_verifier_env *env, int insn_idx
 		elem->st.parent->branches++;
 	elem->st.branches = 1;
 	if (env->stack_size > BPF_COMPLEXITY_LIMIT_JMP_SEQ) {
-		verbose(env, "The sequence of %d jumps is too complex.\n", env->stack_size);
+		refuse(env, JUMP_SEQUENCE, .num = {env->stack_size});
 		return NULL;
 	}
 	return &elem->st;

@@ -13,37 +13,6 @@
 #define LOG_ALIGNMENT	  40 /* the column where the state after an instruction starts, */
 #define LOG_MIN_ALIGNMENT 8 /* or a multiple of this behind a long one */
 
-/* Collect what was said about one instruction: it is the reason for the verdict. */
-static void note_reason(struct bpf_verifier_env *env, const char *fmt, va_list args)
-{
-	size_t len = strlen(env->reason);
-
-	if (env->reason_insn != env->insn_idx) {
-		env->reason_insn = env->insn_idx;
-		len = 0;
-		env->reason[0] = 0;
-	}
-	if (len && env->reason[len - 1] == '\n') {
-		snprintf(env->reason + len - 1, sizeof(env->reason) - len + 1, "; ");
-		len = strlen(env->reason);
-	}
-	vsnprintf(env->reason + len, sizeof(env->reason) - len, fmt, args);
-}
-
-void verbose(struct bpf_verifier_env *env, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	note_reason(env, fmt, args);
-	va_end(args);
-	if (!env->log_level)
-		return;
-	va_start(args, fmt);
-	bpf_log_vprintf(env->log, fmt, args);
-	va_end(args);
-}
-
 void vtrace(struct bpf_verifier_env *env, const char *fmt, ...)
 {
 	va_list args;
@@ -76,17 +45,20 @@ const char *func_id_name(int id)
 	return buf;
 }
 
-void verbose_invalid_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
-			    s32 minval, s32 maxval, const char *where)
+/* What is known of a number that should lie in a range, as Linux says it. */
+const char *range_text(const struct bpf_reg_state *reg)
 {
-	verbose(env, "%s the register R0 has", where);
-	if (reg->smin_value > INT64_MIN)
-		verbose(env, " smin=%lld", (long long)reg->smin_value);
-	if (reg->smax_value < INT64_MAX)
-		verbose(env, " smax=%lld", (long long)reg->smax_value);
+	static __thread char buf[64];
+	int n = 0;
+
 	if (reg->smin_value == INT64_MIN && reg->smax_value == INT64_MAX)
-		verbose(env, " unknown scalar value");
-	verbose(env, " should have been in [%d, %d]\n", minval, maxval);
+		return " unknown scalar value";
+	*buf = 0;
+	if (reg->smin_value > INT64_MIN)
+		n = snprintf(buf, sizeof(buf), " smin=%lld", (long long)reg->smin_value);
+	if (reg->smax_value < INT64_MAX)
+		snprintf(buf + n, sizeof(buf) - n, " smax=%lld", (long long)reg->smax_value);
+	return buf;
 }
 
 /* Addresses of this process are nobody's business. */

@@ -1,14 +1,11 @@
 /*
- * print.h - what the verifier says: the reason of a refusal, and the trace of the walk
+ * print.h - the trace of the walk, and the texts of what it knows
  */
 #ifndef UBPFFS_VERIFIER_PRINT_H
 #define UBPFFS_VERIFIER_PRINT_H
 
 #include "verifier/state/env.h"
 
-/* A message that explains the verdict: to the log, and kept as the reason. */
-void verbose(struct bpf_verifier_env *env, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
 /* A line of the trace. Callers look at log_level first. */
 void vtrace(struct bpf_verifier_env *env, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -23,8 +20,7 @@ void print_verification_stats(struct bpf_verifier_env *env);
 const char *func_id_name(int id);
 const char *tnum_text(struct tnum t);
 const char *dynptr_type_str(enum bpf_dynptr_type type);
-void verbose_invalid_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *reg,
-			    s32 minval, s32 maxval, const char *where);
+const char *range_text(const struct bpf_reg_state *reg);
 
 static inline void mark_reg_scratched(struct bpf_verifier_env *env, u32 regno)
 {

@@ -2,8 +2,8 @@
  * regs.c - registers as wholes: reading and writing one, making it zero or unknown, its identity
  */
 #include "verifier/domain/bounds.h"
-#include "verifier/report/reg_text.h"
 #include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 
 void mark_reg_known_zero(struct bpf_reg_state *regs, u32 regno)
@@ -34,22 +34,16 @@ int check_reg_arg(struct bpf_verifier_env *env, u32 regno, enum reg_arg_type t)
 {
 	struct bpf_reg_state *regs = cur_regs(env);
 
-	if (regno >= MAX_BPF_REG) {
-		verbose(env, "R%d is invalid\n", regno);
-		return -EINVAL;
-	}
+	if (regno >= MAX_BPF_REG)
+		return refuse(env, REG_NUMBER, .reg = regno);
 	mark_reg_scratched(env, regno);
 	if (t == SRC_OP) {
-		if (regs[regno].type == NOT_INIT) {
-			verbose(env, "R%d !read_ok\n", regno);
-			return -EACCES;
-		}
+		if (regs[regno].type == NOT_INIT)
+			return refuse(env, NOT_INIT, .reg = regno);
 		return 0;
 	}
-	if (regno == BPF_REG_FP) {
-		verbose(env, "frame pointer is read only\n");
-		return -EACCES;
-	}
+	if (regno == BPF_REG_FP)
+		return refuse(env, FP_READ_ONLY);
 	if (t == DST_OP)
 		mark_reg_unknown(regs, regno);
 	return 0;
@@ -83,16 +77,12 @@ int check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg, c
 {
 	if (reg->type != SCALAR_VALUE || reg_bounds_sane(reg))
 		return 0;
-	if (env->test_reg_invariants) {
-		verbose(env,
-			"REG INVARIANTS VIOLATION (%s): u64=[%#llx, %#llx] s64=[%#llx, %#llx] "
-			"u32=[%#x, %#x] s32=[%#x, %#x] var_off=%s\n",
-			what, (unsigned long long)reg->umin_value,
-			(unsigned long long)reg->umax_value, (unsigned long long)reg->smin_value,
-			(unsigned long long)reg->smax_value, reg->u32_min_value, reg->u32_max_value,
-			(u32)reg->s32_min_value, (u32)reg->s32_max_value, tnum_text(reg->var_off));
-		return -EFAULT;
-	}
+	if (env->test_reg_invariants)
+		return refuse(env, INVARIANTS,
+			      .num = {reg->umin_value, reg->umax_value, reg->smin_value,
+				      reg->smax_value, reg->u32_min_value, reg->u32_max_value,
+				      (u32)reg->s32_min_value, (u32)reg->s32_max_value},
+			      .name = {what, tnum_text(reg->var_off)});
 	__mark_reg_unbounded(reg);
 	return 0;
 }
@@ -125,21 +115,15 @@ bool reg_fits(const struct bpf_reg_state *reg, int size, bool is_signed)
 int check_ptr_off_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 regno)
 {
 
-	if (reg->off < 0) {
-		verbose(env, "negative offset %s ptr R%d off=%d disallowed\n",
-			reg_type_str(reg->type), regno, reg->off);
-		return -EACCES;
-	}
-	if (reg->off) {
-		verbose(env, "dereference of modified %s ptr R%d off=%d disallowed\n",
-			reg_type_str(reg->type), regno, reg->off);
-		return -EACCES;
-	}
-	if (!tnum_equals_const(reg->var_off, 0)) {
-		verbose(env, "variable %s access var_off=%s disallowed\n", reg_type_str(reg->type),
-			tnum_text(reg->var_off));
-		return -EACCES;
-	}
+	if (reg->off < 0)
+		return refuse(env, PTR_NEGATIVE_OFF, .reg = regno, .type = reg->type,
+			      .num = {reg->off});
+	if (reg->off)
+		return refuse(env, PTR_MODIFIED, .reg = regno, .type = reg->type,
+			      .num = {reg->off});
+	if (!tnum_equals_const(reg->var_off, 0))
+		return refuse(env, PTR_VAR_OFF, .type = reg->type,
+			      .name = {tnum_text(reg->var_off)});
 	return 0;
 }
 

@@ -11,7 +11,7 @@
  * charge() counts; check_work() stands in every loop whose turns a program decides, and ends the
  * check when it is too much, or when it is cancelled.
  */
-#include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/work.h"
 
 #define WORK_STEP 4096 /* units from one look at the limit to the next */
@@ -25,10 +25,7 @@ int check_work_slow(struct bpf_verifier_env *env)
 		return 0;
 	}
 	if (!env->work_told)
-		verbose(env,
-			"BPF program is too complex. Its verification takes more than %llu million "
-			"steps\n",
-			BPF_COMPLEXITY_LIMIT_WORK / 1000000);
+		refuse(env, TOO_MUCH_WORK, .num = {BPF_COMPLEXITY_LIMIT_WORK / 1000000});
 	env->work_told = true;
 	return -E2BIG;
 }

@@ -9,6 +9,7 @@
 #include "verifier/state/path.h"
 #include "verifier/state/precise.h"
 #include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 #include "verifier/state/work.h"
 #include "verifier/walk/loop.h"
@@ -122,7 +123,7 @@ static int infinite_loop(struct bpf_verifier_env *env, const struct bpf_verifier
 	struct bpf_verifier_state *cur = env->cur_state;
 
 	verbose_linfo(env, insn_idx, "; ");
-	verbose(env, "infinite loop detected at insn %d\n", insn_idx);
+	refuse(env, INFINITE_LOOP, .num = {insn_idx});
 	if (env->log_level) {
 		vtrace(env, "cur state:");
 		print_verifier_state(env, cur, cur->curframe, true);

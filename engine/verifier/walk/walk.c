@@ -14,6 +14,7 @@
 #include "verifier/state/path.h"
 #include "verifier/state/precise.h"
 #include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 #include "verifier/state/work.h"
 #include "verifier/walk/loop.h"
@@ -78,21 +79,18 @@ static bool knows_atomic(s32 imm)
 /* The decoder refused it: say why. */
 static int explain_invalid(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
-	if (insn->dst_reg >= MAX_BPF_REG || insn->src_reg >= MAX_BPF_REG) {
-		verbose(env, "R%d is invalid\n",
-			insn->dst_reg >= MAX_BPF_REG ? insn->dst_reg : insn->src_reg);
-		return -EINVAL;
-	}
+	if (insn->dst_reg >= MAX_BPF_REG || insn->src_reg >= MAX_BPF_REG)
+		return refuse(env, REG_NUMBER,
+			      .reg = insn->dst_reg >= MAX_BPF_REG ? insn->dst_reg : insn->src_reg);
 	if (BPF_CLASS(insn->code) == BPF_STX && BPF_MODE(insn->code) == BPF_ATOMIC &&
 	    !knows_atomic(insn->imm)) {
 		bool on_linux = insn->imm == BPF_LOAD_ACQ || insn->imm == BPF_STORE_REL;
 
-		verbose(env, "BPF_ATOMIC uses invalid atomic opcode %02x%s\n", insn->imm,
-			on_linux ? " (not supported by this build)" : "");
-		return on_linux ? -ENOTSUP : -EINVAL;
+		if (on_linux)
+			return refuse(env, ATOMIC_MISSING, .num = {(u32)insn->imm});
+		return refuse(env, ATOMIC_OPCODE, .num = {(u32)insn->imm});
 	}
-	verbose(env, "%s uses reserved fields\n", reserved_class(insn));
-	return -EINVAL;
+	return refuse(env, RESERVED_FIELDS, .name = {reserved_class(insn)});
 }
 
 static int check_ld_imm(struct bpf_verifier_env *env, const struct bpf_insn *insn)
@@ -130,10 +128,8 @@ static int save_aux_ptr_type(struct bpf_verifier_env *env, u32 type)
 
 	if (*prev == NOT_INIT) {
 		*prev = type;
-	} else if (*prev != type && (!mismatch_ok(*prev) || !mismatch_ok(type))) {
-		verbose(env, "same insn cannot be used with different pointers\n");
-		return -EINVAL;
-	}
+	} else if (*prev != type && (!mismatch_ok(*prev) || !mismatch_ok(type)))
+		return refuse(env, PTR_KINDS);
 	return 0;
 }
 
@@ -315,10 +311,8 @@ static int enter_insn(struct bpf_verifier_env *env, int prev_insn_idx)
 
 	env->cur_hist_ent = NULL;
 	env->prev_insn_idx = prev_insn_idx;
-	if (++env->insn_processed > BPF_COMPLEXITY_LIMIT_INSNS) {
-		verbose(env, "BPF program is too large. Processed %d insn\n", env->insn_processed);
-		return -E2BIG;
-	}
+	if (++env->insn_processed > BPF_COMPLEXITY_LIMIT_INSNS)
+		return refuse(env, TOO_LARGE, .num = {env->insn_processed});
 	charge(env, 1);
 	err = check_work(env);
 	if (err)
