@@ -215,11 +215,12 @@ $(O)/examples/%: $(O)/examples/%.o $(LIB_A) $(CLIENT_A)
 TEST_LIBS	= -lcmocka $(if $(FS_SRCS),-lcapstone)
 $(addprefix $(O)/tests/,differential/diff_classic fuzz/fuzz_classic): TEST_LIBS += $(TOOLS_LIBS)
 
-# Every test program is one C file linked against the engine, the client and what it needs of tests/lib.
+# Every test program is one C file linked against the engine, the client and what it needs of tests/lib;
+# the watchdog is in all of them.
 $(TESTLIB_A): $(TESTLIB_OBJS)
 	$(call said,rm -f $@ && ar rcs $@ $^,AR)
 
-$(O)/tests/%: $(O)/tests/%.o $(TESTLIB_A) $(TOOLS_TEST_OBJS) $(FS_A) $(ENGINE_A) $(CLIENT_A) | bpf-objects
+$(O)/tests/%: $(O)/tests/%.o $(O)/tests/lib/watchdog.o $(TESTLIB_A) $(TOOLS_TEST_OBJS) $(FS_A) $(ENGINE_A) $(CLIENT_A) | bpf-objects
 	@mkdir -p $(@D)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS) $(FS_LIBS) $(ENGINE_LIBS),LD)
 

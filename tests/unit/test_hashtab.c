@@ -1,8 +1,9 @@
 /*
- * test_hashtab.c - map/hashtab.c against a plain model, alone and with many threads; guarantees by letter
- * (E, recovery, is test_hashtab_recovery.c)
+ * test_hashtab.c - map/hashtab.c against a plain model, alone and with many threads; guarantees by
+ * letter (E, recovery, is test_hashtab_recovery.c)
  *
- * The tests with threads run for 2 seconds each, or for STRESS_SECONDS (60, for the stress test of a minute).
+ * The tests with threads run for 2 seconds each, or for STRESS_SECONDS (60, for the stress test of
+ * a minute).
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -226,6 +227,113 @@ static void test_next_key_of_missing_is_first(void **state)
 	drop(map);
 }
 
+static u32 count_live(const struct bpf_map *map)
+{
+	const struct bpf_htab *htab = bpf_htab(map);
+	u32 nr = 0;
+
+	for (u32 i = 1; i < htab->total_elems; i++)
+		nr += htab_elem_live(htab_elem(htab, i));
+	return nr;
+}
+
+/*
+ * E: recovery goes by the elements' marks. What was replaced or deleted is marked, with no SIGKILL
+ * needed to see it.
+ */
+static void test_e_as_many_marks_as_entries(void **state)
+{
+	static const u32 sizes[] = {4, 8, 16, 40};
+	char key[64], value[16] = {0};
+
+	for (u32 s = 0; s < ARRAY_SIZE(sizes); s++) {
+		struct bpf_map *map = make(sizes[s], 16, 8);
+
+		for (u32 n = 0; n < 8; n++) {
+			key_of(key, sizes[s], n);
+			assert_int_equal(bpf_map_update(map, key, value, 0), 0);
+			assert_int_equal(count_live(map), n + 1);
+		}
+		for (u32 n = 0; n < 8; n++) {
+			key_of(key, sizes[s], n);
+			assert_int_equal(bpf_map_update(map, key, value, BPF_EXIST), 0);
+			assert_int_equal(count_live(map), 8);
+		}
+		for (u32 n = 0; n < 8; n++) {
+			key_of(key, sizes[s], n);
+			assert_int_equal(bpf_map_delete(map, key), 0);
+			assert_int_equal(count_live(map), 7 - n);
+		}
+		drop(map);
+	}
+}
+
+/*
+ * A: a reader that found nothing looks whether the bucket is still as it was. Whatever leaves the
+ * chain changes its word, also when the same elements stand there again.
+ */
+static void test_a_a_bucket_counts_its_changes(void **state)
+{
+	struct bpf_map *map = make(4, 8, 1);
+	u64 *bucket = bpf_htab(map)->buckets, words[8], value = 0;
+	u32 key = 5;
+
+	assert_int_equal(bpf_htab(map)->mask, 1); /* two buckets for the smallest */
+	assert_int_equal(bpf_map_update(map, &key, &value, 0), 0);
+	bucket += !(*bucket & 0xffffffff) || *bucket >> 31 & 1;
+	for (u32 i = 0; i < 4; i++) { /* the element and the spare take turns */
+		words[i] = *bucket;
+		assert_int_equal(bpf_map_update(map, &key, &value, 0), 0);
+		for (u32 j = 0; j <= i; j++)
+			assert_true(*bucket != words[j]);
+	}
+	for (u32 i = 0; i < 4; i++) {
+		words[i] = *bucket;
+		assert_int_equal(bpf_map_delete(map, &key), 0);
+		assert_int_equal(bpf_map_update(map, &key, &value, 0), 0);
+		for (u32 j = 0; j <= i; j++)
+			assert_true(*bucket != words[j]);
+	}
+	drop(map);
+}
+
+/*
+ * A program's insert writes its own slot's value; the others' are zero, whatever the element held
+ * before.
+ */
+static void test_percpu_insert_zeroes_the_others(void **state)
+{
+	static const enum bpf_map_type types[] = {BPF_MAP_TYPE_PERCPU_HASH,
+						  BPF_MAP_TYPE_LRU_PERCPU_HASH};
+	const u32 nr = 64, slots = bpf_nr_slots();
+	u64 *values = calloc(slots, sizeof(u64)), one = 1;
+
+	for (u32 t = 0; t < ARRAY_SIZE(types); t++) {
+		struct bpf_map_spec spec = {
+			.map_type = types[t], .key_size = 4, .value_size = 8, .max_entries = nr};
+		struct bpf_map *map;
+		u32 key, mine;
+
+		assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+		memset(values, 0x77, slots * sizeof(u64));
+		for (key = 0; key < nr; key++)
+			assert_int_equal(bpf_map_update(map, &key, values, 0), 0);
+		for (key = 0; key < nr; key++)
+			assert_int_equal(bpf_map_delete(map, &key), 0);
+		for (key = 0; key < nr; key++) {
+			bpf_run_enter();
+			mine = (u32)bpf_this.slot;
+			assert_int_equal(map->ops->map_update_elem(map, &key, &one, 0), 0);
+			bpf_run_exit();
+			assert_int_equal(bpf_map_lookup(map, &key, values, 0), 0);
+			for (u32 slot = 0; slot < slots; slot++)
+				assert_int_equal(values[slot], slot == mine);
+		}
+		drop(map);
+	}
+	free(values);
+}
+
 static void test_c_full_map_still_updates(void **state)
 {
 	struct bpf_map *map = make(4, 8, 16);
@@ -282,7 +390,9 @@ static void test_hash_spreads(void **state)
 				longest = max(longest, ++chain[hash & (n - 1)]);
 				filters |= 1u << htab_filter_of(hash);
 			}
-			/* 4096 balls in 4096 bins: the fullest has 6 or 7, 12 in one case of 10^6. */
+			/*
+			 * 4096 balls in 4096 bins: the fullest has 6 or 7, 12 in one case of 10^6.
+			 */
 			if (longest > 12 || filters != 0xfffe)
 				fail_msg("key size %u stride %#llx: longest %u filters %#x", size,
 					 (unsigned long long)strides[s], longest, filters);
@@ -292,8 +402,8 @@ static void test_hash_spreads(void **state)
 }
 
 /*
- * Twelve keys of one bucket come and go: no lookup is turned away by the bucket's filter, and while the chain
- * has no more than four the filter has exactly its elements.
+ * Twelve keys of one bucket come and go: no lookup is turned away by the bucket's filter, and while
+ * the chain has no more than four the filter has exactly its elements.
  */
 static void test_a_filter_follows_its_chain(void **state)
 {
@@ -443,8 +553,9 @@ static void test_full_filesystem(void **state)
 
 /* ---- many threads
  *
- * Values carry their key and a sequence number in every word, so a torn or foreign value shows. Keys below
- * PINNED are never deleted: a lookup or a dump that misses one is wrong (A). The others come and go.
+ * Values carry their key and a sequence number in every word, so a torn or foreign value shows.
+ * Keys below PINNED are never deleted: a lookup or a dump that misses one is wrong (A). The others
+ * come and go.
  */
 #define PINNED	 32
 #define KEYS	 96
@@ -721,6 +832,9 @@ int main(void)
 		cmocka_unit_test(test_random_in_program),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_next_key_of_missing_is_first),
+		cmocka_unit_test(test_e_as_many_marks_as_entries),
+		cmocka_unit_test(test_a_a_bucket_counts_its_changes),
+		cmocka_unit_test(test_percpu_insert_zeroes_the_others),
 		cmocka_unit_test(test_c_full_map_still_updates),
 		cmocka_unit_test(test_hash_spreads),
 		cmocka_unit_test(test_a_filter_follows_its_chain),

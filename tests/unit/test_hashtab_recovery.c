@@ -1,9 +1,10 @@
 /*
  * test_hashtab_recovery.c - hashtab.c's guarantee E: what SIGKILL leaves
  *
- * Two ways: a child is killed at random times while two of its threads work on a map in a file; and a child is
- * single-stepped through one operation and killed after each of its instructions in turn. Each time the map is
- * opened again and must hold what was acknowledged, and nothing that was not at least begun.
+ * Two ways: a child is killed at random times while two of its threads work on a map in a file; and
+ * a child is single-stepped through one operation, and a copy of the file is taken after each of
+ * its instructions. Each time the map is opened again and must hold what was acknowledged, and
+ * nothing that was not at least begun.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -69,7 +70,9 @@ static struct bpf_map_spec spec_of(u32 key_size)
 				     .map_flags = kind.flags};
 }
 
-/* After a recovery: all free elements are found again. The map can be filled, and emptied of that. */
+/*
+ * After a recovery: all free elements are found again. The map can be filled, and emptied of that.
+ */
 static void check_free_elements(struct bpf_map *map, u32 live)
 {
 	u32 room = map->max_entries - live;
@@ -340,10 +343,10 @@ static void test_e_killed_at_random_lru(void **state)
 enum step_op { OP_INSERT, OP_REPLACE, OP_DELETE, OP_MAX };
 
 /*
- * One operation on key 3 of a map in which six keys share a few buckets. The child stops itself before and after.
- * Returns false when the operation ended within `steps` instructions.
+ * A child that does one operation on key 3 of a map in which six keys share a few buckets. It stops
+ * itself before and after.
  */
-static bool run_steps(int fd, enum step_op op, u32 key_size, long steps)
+static pid_t stepped_begin(int fd, enum step_op op, u32 key_size)
 {
 	struct bpf_map *map;
 	u64 value[WORDS];
@@ -369,17 +372,22 @@ static bool run_steps(int fd, enum step_op op, u32 key_size, long steps)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
-	bool ended = false;
+	return pid;
+}
 
-	for (long i = 0; i < steps && !ended; i++) {
+/* False: the operation ended within so many instructions. */
+static bool stepped_go_on(pid_t pid, long steps)
+{
+	int status;
+
+	for (long i = 0; i < steps; i++) {
 		assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFSTOPPED(status));
-		ended = WSTOPSIG(status) == SIGSTOP;
+		if (WSTOPSIG(status) == SIGSTOP)
+			return false;
 	}
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return !ended;
+	return true;
 }
 
 static void copy_file(int from, int to)
@@ -399,7 +407,8 @@ static void copy_file(int from, int to)
 
 static void kill_after_each(enum step_op op, u32 key_size, long stride)
 {
-	int seed = memfd_create("seed", 0), ledger_fd;
+	int seed = memfd_create("seed", 0), work, ledger_fd;
+	pid_t pid;
 	struct ledger *ledger = ledger_new(&ledger_fd);
 	struct bpf_map_spec spec = spec_of(key_size);
 	long steps = 0;
@@ -425,22 +434,32 @@ static void kill_after_each(enum step_op op, u32 key_size, long stride)
 	bpf_map_put(map);
 	bpf_rcu_barrier();
 
+	/*
+	 * What SIGKILL would leave after an instruction is what the file holds while the child
+	 * stands there.
+	 */
+	work = memfd_create("work", 0);
+	copy_file(seed, work);
+	pid = stepped_begin(work, op, key_size);
 	for (bool going = true; going; steps += stride) {
 		/* A new one each time, so that no close is waited for. */
 		int fd = memfd_create("map", 0);
 
-		copy_file(seed, fd);
+		going = stepped_go_on(pid, steps ? stride : 0);
+		copy_file(work, fd);
 		for (u32 n = 0; n < KEYS; n++)
 			ledger->done[n] = ledger->begun[n] = n < MAX ? 100 : 0;
 		if (op == OP_INSERT)
 			ledger->done[3] = 0;
 		ledger->begun[3] = op == OP_DELETE ? 0 : 200;
-		going = run_steps(fd, op, key_size, steps);
 		if (!going)
 			ledger->done[3] = ledger->begun[3]; /* it returned */
 		verify(fd, ledger);
 		close(fd);
 	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(work);
 	bpf_rcu_barrier();
 	print_message("killed after each %ld of %ld instructions\n", stride, steps);
 	assert_true(steps > 50);
@@ -520,7 +539,10 @@ static void test_garbage_in_links_is_not_used(void **state)
 	close(fd);
 }
 
-/* With a list for each slot, elements between the used ranks of two lists were never in use, whatever they say. */
+/*
+ * With a list for each slot, elements between the used ranks of two lists were never in use,
+ * whatever they say.
+ */
 static void test_garbage_between_used_ranks_is_not_used(void **state)
 {
 	int fd = memfd_create("map", 0), again = memfd_create("map", 0);

@@ -1,5 +1,6 @@
 /*
- * test_lru_list.c - map/lru_list.h by itself: the "map" is an array that says which nodes have an entry
+ * test_lru_list.c - map/lru_list.h by itself: the "map" is an array that says which nodes have an
+ * entry
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -177,7 +178,10 @@ static void test_c_rotation_only_while_active_is_longer(void **state)
 	active = l->counts[BPF_LRU_LIST_T_ACTIVE];
 	assert_int_equal(active, 300);
 	assert_true(l->counts[BPF_LRU_LIST_T_INACTIVE] > active);
-	/* While the inactive list is longer, no active entry moves, though none was referenced again. */
+	/*
+	 * While the inactive list is longer, no active entry moves, though none was referenced
+	 * again.
+	 */
 	while (l->counts[BPF_LRU_LIST_T_INACTIVE] >= l->counts[BPF_LRU_LIST_T_ACTIVE] &&
 	       f.evicted < 400) {
 		insert(&f, 0);
@@ -191,6 +195,24 @@ static void test_c_rotation_only_while_active_is_longer(void **state)
 		insert(&f, 0);
 	assert_true(l->counts[BPF_LRU_LIST_T_ACTIVE] < 900);
 	assert_true(l->counts[BPF_LRU_LIST_T_INACTIVE] > 0);
+	teardown(&f);
+}
+
+/* Equally long is not longer. */
+static void test_c_equal_lists_do_not_rotate(void **state)
+{
+	struct fixture f;
+
+	setup(&f, 200, 1, false);
+	for (u32 i = 0; i < 200; i++) {
+		u32 n = insert(&f, 0);
+
+		if (i % 2)
+			reference(&f, n);
+	}
+	insert(&f, 0);
+	assert_true(f.evicted > 0);
+	assert_int_equal(f.lru->lists[0].counts[BPF_LRU_LIST_T_ACTIVE], 100);
 	teardown(&f);
 }
 
@@ -248,7 +270,10 @@ static void test_e_fails_only_when_nothing_is_linked(void **state)
 		assert_int_equal(bpf_lru_pop_free(f.lru, 1), 0);
 		bpf_lru_push_free(f.lru, nodes[3]);
 		assert_int_equal(bpf_lru_pop_free(f.lru, 1), nodes[3]);
-		/* One linked anywhere (own lists: there) is enough, also on another slot's pending list. */
+		/*
+		 * One linked anywhere (own lists: there) is enough, also on another slot's pending
+		 * list.
+		 */
 		f.linked[nodes[2]] = true;
 		reference(&f, nodes[2]);
 		assert_int_equal(bpf_lru_pop_free(f.lru, percpu ? 0 : 1), nodes[2]);
@@ -291,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_a_takes_from_all_slots_before_it_evicts),
 		cmocka_unit_test(test_freed_nodes_come_back),
 		cmocka_unit_test(test_c_rotation_only_while_active_is_longer),
+		cmocka_unit_test(test_c_equal_lists_do_not_rotate),
 		cmocka_unit_test(test_d_oldest_unreferenced_goes_first),
 		cmocka_unit_test(test_d_all_referenced_forces_one),
 		cmocka_unit_test(test_e_fails_only_when_nothing_is_linked),
