@@ -213,7 +213,7 @@ static void drop_spin_lock(void)
 		__atomic_store_n(&lock->val, 0, __ATOMIC_RELEASE);
 }
 
-u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx)
+u64 bpf_prog_run_repeat(const struct bpf_prog *prog, const void *ctx, u32 repeat)
 {
 	const struct bpf_prog *interpreted = bpf_this.interpreted;
 	u32 tail_calls = bpf_this.tail_call_cnt;
@@ -231,7 +231,14 @@ u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx)
 		return 0;
 	}
 	bpf_this.guard = guard;
-	ret = prog->bpf_func(ctx, prog);
+	do
+		ret = prog->bpf_func(ctx, prog);
+	while (--repeat);
 	bpf_this.guard = outer;
 	return ret;
+}
+
+u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx)
+{
+	return bpf_prog_run_repeat(prog, ctx, 1);
 }

@@ -72,6 +72,9 @@ void bpf_run_exit(void);
  */
 u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx);
 
+/* `repeat` runs (not 0) under one guard, as long as none faults; what the last one returned. */
+u64 bpf_prog_run_repeat(const struct bpf_prog *prog, const void *ctx, u32 repeat);
+
 /*
  * Whom a thread runs programs for, as a number that is not 0: all of one group's threads never take all the slots, where
  * there are several. 0: nobody in particular. Nothing happens while the thread has a slot.

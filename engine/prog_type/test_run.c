@@ -28,8 +28,7 @@ static int run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run 
 		batch = min(repeat - done, batch);
 		bpf_run_enter();
 		start = monotonic_ns();
-		for (u32 i = 0; i < batch; i++)
-			retval = (u32)bpf_prog_run(prog, ctx);
+		retval = (u32)bpf_prog_run_repeat(prog, ctx, batch);
 		took = monotonic_ns() - start;
 		bpf_run_exit();
 		if (unlikely(READ_ONCE(prog->poisoned)))
