@@ -24,6 +24,9 @@ struct jit_arch {
 	 */
 	int (*link)(const struct jit_code *code, u64 addr, u8 *buf, u32 *offs);
 	void (*free)(struct jit_code *code);
+	/* For jit_promote_slots(): registers from JIT_SPARE_REG on, and which of them an instruction destroys. */
+	u16 spare;
+	u16 (*scratch)(const struct jit_ir *ir, u32 i);
 };
 
 /* NULL where there is none for this machine. */

@@ -14,7 +14,7 @@
  */
 #include "jit/ir.h"
 
-#define CHAIN_MAX 4
+#define CHAIN_MAX 6
 #define DISP_MAX  (1 << 29)
 
 struct chain { /* how a register's value came to be, as an address */

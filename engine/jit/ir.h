@@ -20,10 +20,20 @@ enum {
 enum {
 	JIT_OP_NOP = BPF_OP_MAX + 1, /* became part of another */
 	JIT_OP_LEA, /* dst = addr[i] */
+	/* [dst + off] = [dst + off] op src, or imm: as the store of that size; rmw.c makes them */
+	JIT_OP_RMW_ADD,
+	JIT_OP_RMW_OR,
+	JIT_OP_RMW_AND,
+	JIT_OP_RMW_SUB,
+	JIT_OP_RMW_XOR,
 	JIT_OP_ROL, /* dst = src rotated left by imm; 64 or 32 bits as the code's class says */
 };
 
 #define JIT_NO_REG 0xff
+
+/* Registers behind R10, which only promote.c gives out: those that the machine has left over. */
+#define JIT_SPARE_REG MAX_BPF_REG
+#define JIT_MAX_REG   15
 
 struct jit_addr { /* base + (index << shift) + disp; BPF registers */
 	bool used; /* of a load or store: instead of its register and off */
@@ -35,6 +45,7 @@ struct jit_func { /* one subprogram, [start, end) */
 	u32 start, end;
 	u32 stack_depth;
 	u16 written; /* registers that it may change, a bit each */
+	bool uses_fp; /* anything reads R10 */
 	bool calls; /* helpers, subprograms, packet loads */
 	bool tail_call;
 	bool ld_abs;
@@ -62,11 +73,45 @@ void jit_ir_free(struct jit_ir *ir);
 /* combine.c: after jit_ir_build(), for machines whose addresses are like struct jit_addr. 0 or -ENOMEM. */
 int jit_combine(struct jit_ir *ir);
 
+/*
+ * Passes over the program that only make it faster, one bit each. For tests: which of them are used, so that a
+ * difference can be traced to one.
+ */
+enum {
+	JIT_PASS_COMBINE = 1, /* combine.c */
+	JIT_PASS_RMW = 2, /* rmw.c */
+	JIT_PASS_PAIRS = 4, /* the end of a loop lies in one line of code (x86_64_link.c) */
+	JIT_PASS_FRAMES = 8, /* functions that need no frame have none (x86_64.c) */
+	JIT_PASS_THREAD = 16, /* thread.c */
+	JIT_PASS_DEAD = 32, /* jit_drop_dead() */
+	JIT_PASS_PROMOTE = 64, /* promote.c */
+	JIT_PASS_ALL = 0xffff,
+};
+
+void jit_use_passes(u32 passes);
+bool jit_pass_used(u32 pass);
+
+/* thread.c: first of all passes. 0 or -ENOMEM. */
+int jit_thread_jumps(struct jit_ir *ir);
+
+/* rmw.c: before jit_combine(). 0 or -ENOMEM. */
+int jit_fuse_rmw(struct jit_ir *ir);
+
 /* live_out again, after operations were combined. 0 or -ENOMEM. */
 int jit_find_live(struct jit_ir *ir);
 
-/* Which registers an instruction reads, and which it writes. */
+/* Values in registers that nobody reads are not computed. Wants live_out, and keeps it right. */
+void jit_drop_dead(struct jit_ir *ir);
+
+/* promote.c: after all others; needs live_out, and makes it anew. 0 or -ENOMEM. */
+int jit_promote_slots(struct jit_ir *ir, u16 spare, u16 (*scratch)(const struct jit_ir *ir, u32 i));
+
+/* Which registers an instruction reads, and which it writes; the second: what a pass made of it, too. */
 void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def);
+void jit_op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def);
+
+/* Of the program's way, conditional or not: no call and no exit. */
+bool jit_is_jump(const struct jit_ir *ir, u32 i);
 
 /* Where a jump, or a call of a subprogram, goes. Only for those. */
 static inline u32 jit_target(const struct jit_ir *ir, u32 i)

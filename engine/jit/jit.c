@@ -25,6 +25,18 @@ void jit_arch_baseline(bool on)
 }
 #endif
 
+static u32 passes_used = JIT_PASS_ALL;
+
+void jit_use_passes(u32 passes)
+{
+	__atomic_store_n(&passes_used, passes, __ATOMIC_RELAXED);
+}
+
+bool jit_pass_used(u32 pass)
+{
+	return __atomic_load_n(&passes_used, __ATOMIC_RELAXED) & pass;
+}
+
 /* Place the code, link it for that place and copy it there. */
 static int place(const struct jit_arch *arch, const struct jit_code *code, bool near,
 		 const struct jit_ir *ir, struct bpf_jit_image **out)
@@ -67,6 +79,23 @@ static int compile(const struct jit_arch *arch, const struct jit_ir *ir, bool ne
 	return err;
 }
 
+static int run_passes(const struct jit_arch *arch, struct jit_ir *ir)
+{
+	int err = 0;
+
+	if (jit_pass_used(JIT_PASS_THREAD))
+		err = jit_thread_jumps(ir);
+	if (!err && jit_pass_used(JIT_PASS_RMW))
+		err = jit_fuse_rmw(ir);
+	if (!err && jit_pass_used(JIT_PASS_COMBINE))
+		err = jit_combine(ir);
+	if (!err && jit_pass_used(JIT_PASS_DEAD))
+		jit_drop_dead(ir);
+	if (!err && jit_pass_used(JIT_PASS_PROMOTE))
+		err = jit_promote_slots(ir, arch->spare, arch->scratch);
+	return err;
+}
+
 int bpf_jit_compile(struct bpf_prog *prog)
 {
 	const struct jit_arch *arch = jit_arch();
@@ -82,7 +111,7 @@ int bpf_jit_compile(struct bpf_prog *prog)
 	err = jit_ir_build(prog, &ir);
 	if (err)
 		return err;
-	err = jit_combine(&ir);
+	err = run_passes(arch, &ir);
 	if (!err)
 		err = compile(arch, &ir, true, &image, &tail_call_offset);
 	if (err == -ENOSPC) /* nothing free near the text: anywhere, with far calls */

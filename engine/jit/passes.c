@@ -15,8 +15,13 @@ static bool is_jump(u8 op, const struct bpf_insn *insn)
 {
 	u8 class = BPF_CLASS(insn->code);
 
-	return (class == BPF_JMP || class == BPF_JMP32) && op != BPF_OP_CALL && op != BPF_OP_EXIT &&
-	       op != BPF_OP_TAIL_CALL;
+	return (class == BPF_JMP || class == BPF_JMP32) && op < BPF_OP_MAX && op != BPF_OP_CALL &&
+	       op != BPF_OP_EXIT && op != BPF_OP_TAIL_CALL;
+}
+
+bool jit_is_jump(const struct jit_ir *ir, u32 i)
+{
+	return !(ir->flags[i] & JIT_IMM64_HI) && is_jump(ir->op[i], &ir->insns[i]);
 }
 
 static bool is_call(u8 op)
@@ -84,8 +89,7 @@ void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def)
 	}
 }
 
-/* The same after combine.c. */
-static void op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def)
+void jit_op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def)
 {
 	const struct bpf_insn *insn = &ir->insns[i];
 	const struct jit_addr *addr = &ir->addr[i];
@@ -193,6 +197,7 @@ static int scan_func(struct jit_ir *ir, struct jit_func *fn)
 		if (def & BIT(BPF_REG_FP))
 			return -EINVAL;
 		fn->written |= def;
+		fn->uses_fp |= use >> BPF_REG_FP & 1;
 		fn->calls |= is_call(op);
 		fn->tail_call |= op == BPF_OP_TAIL_CALL;
 		fn->ld_abs |= op >= BPF_OP_LD_ABS_B && op <= BPF_OP_LD_IND_W;
@@ -219,13 +224,15 @@ static bool live_walk(struct jit_ir *ir, const struct jit_func *fn, u16 *live_in
 		const struct bpf_insn *insn = &ir->insns[i];
 		u16 use, def, out = 0;
 
-		if (ir->flags[i] & JIT_IMM64_HI)
+		if (ir->flags[i] & JIT_IMM64_HI) {
+			live_in[i] = live_in[i + 1];
 			continue;
+		}
 		if (falls_through(ir->op[i]))
-			out = live_in[i + 1 + (ir->op[i] == BPF_OP_LD_IMM64)];
+			out = live_in[i + 1];
 		if (is_jump(ir->op[i], insn))
 			out |= live_in[jit_target(ir, i)];
-		op_regs(ir, i, &use, &def);
+		jit_op_regs(ir, i, &use, &def);
 		ir->live_out[i] = out;
 		out = (out & ~def) | use;
 		if (out != live_in[i]) {
@@ -253,10 +260,41 @@ int jit_find_live(struct jit_ir *ir)
 		while (walks < MAX_WALKS && live_walk(ir, fn, live_in))
 			walks++;
 		for (u32 i = fn->start; walks == MAX_WALKS && i < fn->end; i++)
-			ir->live_out[i] = BIT(MAX_BPF_REG) - 1;
+			ir->live_out[i] = UINT16_MAX;
 	}
 	free(live_in);
 	return 0;
+}
+
+/* All that it does is a value in a register. */
+static bool is_pure(const struct jit_ir *ir, u32 i)
+{
+	u8 class = BPF_CLASS(ir->insns[i].code), op = ir->op[i];
+
+	return op == BPF_OP_LD_IMM64 || op == JIT_OP_LEA || op == JIT_OP_ROL ||
+	       (op < BPF_OP_MAX && (class == BPF_ALU || class == BPF_ALU64));
+}
+
+/* Backward: what an instruction that is dropped would have read may be dead, too. */
+void jit_drop_dead(struct jit_ir *ir)
+{
+	u16 use, def, live = 0; /* after i, if i falls through */
+
+	for (u32 i = ir->len; i-- > 0;) {
+		if (ir->flags[i] & JIT_IMM64_HI || ir->op[i] == JIT_OP_NOP)
+			continue;
+		if (is_jump(ir->op[i], &ir->insns[i]) || !falls_through(ir->op[i]))
+			live = ir->live_out[i];
+		live &= ir->live_out[i];
+		jit_op_regs(ir, i, &use, &def);
+		if (is_pure(ir, i) && !(def & live)) {
+			ir->op[i] = JIT_OP_NOP;
+			ir->addr[i].used = false;
+			continue;
+		}
+		ir->live_out[i] = live;
+		live = (live & ~def) | use;
+	}
 }
 
 int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir)

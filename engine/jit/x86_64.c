@@ -3,7 +3,7 @@
  *
  * Registers: R0 rax, R1 rdi, R2 rsi, R3 rdx, R4 rcx, R5 r8, so that calls of helpers move nothing; R6 rbx,
  * R7 r14, R8 r15, R9 r13, which C functions keep. r9, r10, r11 are free inside of one instruction's
- * sequence (r9 may count tail calls). A 32-bit result is zero-extended by the machine, as BPF wants it.
+ * sequence (r9 may count tail calls), or hold slots of the stack (promote.c), as r12 does, which C functions keep. A 32-bit result is zero-extended by the machine, as BPF wants it.
  *
  * Frame of each subprogram, the stack growing down:
  *
@@ -13,7 +13,8 @@
  *	BPF stack              <- R10 is the address above it: rbp - 8 * saved
  *	8 bytes of scratch, if a packet load needs them
  *
- * A leaf whose stack fits into the red zone does not move rsp. A tail call undoes the frame and jumps to the
+ * A leaf whose stack fits into the red zone does not move rsp; one that has no stack and saves nothing has no frame at
+ * all (a sampler that meets it there misses the function's caller). A tail call undoes the frame and jumps to the
  * target's tail_call_offset, which lies behind the reset of the thread's tail call counter. A packet
  * load that fails leaves the subprogram that it is in with R0 = 0, as the kernel does.
  */
@@ -27,10 +28,17 @@
 #define RED_ZONE      128
 #define MAX_INSN_CODE 256 /* bytes that one BPF instruction may become */
 
-const u8 x86_reg[MAX_BPF_REG] = {
+#define BIT_OF(r) ((u16)(1u << (r)))
+#define SPARE_R9  (JIT_SPARE_REG + 0)
+#define SPARE_R10 (JIT_SPARE_REG + 1)
+#define SPARE_R11 (JIT_SPARE_REG + 2)
+#define SPARE_R12 (JIT_SPARE_REG + 3)
+
+const u8 x86_reg[JIT_MAX_REG] = {
 	[BPF_REG_0] = RAX, [BPF_REG_1] = RDI, [BPF_REG_2] = RSI,  [BPF_REG_3] = RDX,
 	[BPF_REG_4] = RCX, [BPF_REG_5] = R8,  [BPF_REG_6] = RBX,  [BPF_REG_7] = R14,
-	[BPF_REG_8] = R15, [BPF_REG_9] = R13, [BPF_REG_10] = RBP,
+	[BPF_REG_8] = R15, [BPF_REG_9] = R13, [BPF_REG_10] = RBP, [SPARE_R9] = R9,
+	[SPARE_R10] = R10, [SPARE_R11] = R11, [SPARE_R12] = R12,
 };
 
 /* ---- operands */
@@ -129,6 +137,30 @@ static void store_reg(struct jit_code *c, u32 i)
 
 	op_mem(c, store_flags(insn->code) | (byte ? X_BREG : 0), byte ? 0x88 : 0x89,
 	       x86_reg_in(c, insn->src_reg, R11), i, insn->dst_reg);
+}
+
+/* The group's number is the distance from add: 0 add, 1 or, 4 and, 5 sub, 6 xor. */
+static void modify(struct jit_code *c, u32 i)
+{
+	static const u8 group[] = {0, 1, 4, 5, 6};
+	const struct bpf_insn *insn = &c->ir->insns[i];
+	u8 ext = group[c->ir->op[i] - JIT_OP_RMW_ADD], size = BPF_SIZE(insn->code);
+	bool byte = size == BPF_B;
+	int f = store_flags(insn->code);
+
+	if (BPF_CLASS(insn->code) == BPF_STX) {
+		op_mem(c, f | (byte ? X_BREG : 0), ext << 3 | !byte, x86_reg[insn->src_reg], i,
+		       insn->dst_reg);
+	} else if (byte || is_imm8(size == BPF_H ? (s16)insn->imm : insn->imm)) {
+		op_mem(c, f, byte ? 0x80 : 0x83, ext, i, insn->dst_reg);
+		x_put1(c, insn->imm);
+	} else {
+		op_mem(c, f, 0x81, ext, i, insn->dst_reg);
+		if (size == BPF_H)
+			x_put2(c, insn->imm);
+		else
+			x_put4(c, insn->imm);
+	}
 }
 
 static void atomic_op(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
@@ -258,6 +290,8 @@ static void leave_cancelled(struct jit_code *c)
 
 static void leave_frame(struct jit_code *c)
 {
+	if (!c->frame)
+		return;
 	if (c->sub && !c->saved_cnt) {
 		x_put1(c, 0xc9); /* leave */
 		return;
@@ -277,7 +311,7 @@ static void leave_func(struct jit_code *c)
 
 static void enter_func(struct jit_code *c, const struct jit_func *fn)
 {
-	static const u8 callee_saved[] = {BPF_REG_6, BPF_REG_7, BPF_REG_8, BPF_REG_9};
+	static const u8 callee_saved[] = {BPF_REG_6, BPF_REG_7, BPF_REG_8, BPF_REG_9, SPARE_R12};
 	u32 need = fn->stack_depth;
 
 	c->fn = fn;
@@ -295,6 +329,9 @@ static void enter_func(struct jit_code *c, const struct jit_func *fn)
 	if (!fn->calls && need <= RED_ZONE)
 		c->sub = 0;
 
+	c->frame = fn->calls || need || c->saved_cnt || fn->uses_fp || c->all_frames;
+	if (!c->frame)
+		return;
 	x_put1(c, 0x55);
 	x_mov(c, X_W, RBP, RSP);
 	for (int k = 0; k < c->saved_cnt; k++)
@@ -334,10 +371,22 @@ static void compare(struct jit_code *c, const struct bpf_insn *insn, u8 cc)
 	}
 }
 
+/* Where each turn of a loop ends. The alignment is the last fix before the label of the loop's first instruction. */
+static void end_loop(struct jit_code *c, u32 i, bool inverted)
+{
+	u32 head = c->label_fix[jit_target(c->ir, i + inverted)];
+
+	if (head && c->fix[head - 1].kind == FIX_ALIGN)
+		c->fix[head - 1].target = i + 1 + inverted;
+	x_fix_pair(c);
+}
+
 static void jump_if(struct jit_code *c, u32 i, u8 cc)
 {
 	bool inverted = c->ir->flags[i] & JIT_INVERTED;
 
+	if (jit_target(c->ir, i + inverted) <= i && c->pairs)
+		end_loop(c, i, inverted);
 	compare(c, &c->ir->insns[i], cc);
 	x_fix(c, FIX_JCC, cc ^ inverted, jit_target(c->ir, i + inverted));
 }
@@ -665,10 +714,14 @@ static void emit_insn(struct jit_code *c, u32 i)
 
 static void emit_combined(struct jit_code *c, u32 i)
 {
-	if (c->ir->op[i] == JIT_OP_LEA)
+	u8 op = c->ir->op[i];
+
+	if (op == JIT_OP_LEA)
 		lea(c, i);
-	else if (c->ir->op[i] == JIT_OP_ROL)
+	else if (op == JIT_OP_ROL)
 		x86_rotate(c, &c->ir->insns[i]);
+	else if (op >= JIT_OP_RMW_ADD && op <= JIT_OP_RMW_XOR)
+		modify(c, i);
 }
 
 /* ---- the program */
@@ -748,6 +801,48 @@ static int emit_all(struct jit_code *c)
 	return c->err ? -ENOMEM : 0;
 }
 
+/*
+ * Which of r9 to r11 the code of an instruction uses for itself. It says too much rather than too little: R10 as a
+ * value may have to be computed.
+ */
+static u16 x86_scratch(const struct jit_ir *ir, u32 i)
+{
+	const u16 r9 = BIT_OF(SPARE_R9), r10 = BIT_OF(SPARE_R10), r11 = BIT_OF(SPARE_R11);
+	const struct bpf_insn *insn = &ir->insns[i];
+	u8 class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+	bool x = BPF_SRC(insn->code) == BPF_X;
+
+	if (ir->op[i] >= BPF_OP_MAX)
+		return 0;
+	switch (class) {
+	case BPF_ALU:
+	case BPF_ALU64:
+		if (op == BPF_DIV || op == BPF_MOD)
+			return r9 | r10 | r11;
+		if (op == BPF_MUL && !x) /* by an odd number: perhaps of shifts */
+			return insn->imm & 1 ? r11 : 0;
+		if (x && (op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH))
+			return r10 | r11; /* without BMI2 */
+		return x && insn->src_reg == BPF_REG_FP ? r10 | r11 : 0;
+	case BPF_LDX:
+	case BPF_ST:
+		return 0;
+	case BPF_STX:
+		if (BPF_MODE(insn->code) == BPF_MEM && insn->src_reg != BPF_REG_FP)
+			return 0;
+		return r10 | r11;
+	case BPF_LD:
+		return ir->op[i] == BPF_OP_LD_IMM64 ? 0 : r9 | r10 | r11;
+	default: /* jumps; calls, whoever is called */
+		if (op == BPF_JA || op == BPF_EXIT)
+			return 0;
+		if (ir->op[i] == BPF_OP_CALL || ir->op[i] == BPF_OP_TAIL_CALL)
+			return r9 | r10 | r11;
+		return insn->dst_reg == BPF_REG_FP || (x && insn->src_reg == BPF_REG_FP) ? r10 | r11
+											 : 0;
+	}
+}
+
 static bool baseline;
 
 void jit_arch_baseline(bool on)
@@ -764,6 +859,8 @@ static int x86_emit(const struct jit_ir *ir, bool far, struct jit_code **out)
 		return -ENOMEM;
 	c->ir = ir;
 	c->far = far;
+	c->pairs = jit_pass_used(JIT_PASS_PAIRS);
+	c->all_frames = !jit_pass_used(JIT_PASS_FRAMES);
 	__builtin_cpu_init();
 	c->bmi2 = !baseline && __builtin_cpu_supports("bmi2");
 	c->cap = 1024 + ir->len * 8;
@@ -801,6 +898,9 @@ const struct jit_arch *jit_arch(void)
 		.tail_call_offset = x86_tail_call_offset,
 		.link = x86_link,
 		.free = x86_free,
+		.spare = BIT_OF(SPARE_R9) | BIT_OF(SPARE_R10) | BIT_OF(SPARE_R11) |
+			 BIT_OF(SPARE_R12),
+		.scratch = x86_scratch,
 	};
 
 	return &x86_64;

@@ -37,8 +37,16 @@ enum jit_fix_kind {
 	FIX_CALL, /* of a subprogram */
 	FIX_CALL_ABS, /* of a function of the engine */
 	FIX_LEA, /* the address of a subprogram */
-	FIX_ALIGN,
+	FIX_ALIGN, /* target: the label behind the loop that begins here, 0: none */
+	FIX_PAIR, /* what follows, up to the end of the next jump, lies within JIT_LINE bytes of code */
 };
+
+/*
+ * What the machine fetches at once; a jump of a loop that crosses it makes each turn wait. A loop that fits into a line of
+ * the decoded instructions' cache can do a turn a cycle.
+ */
+#define JIT_LINE      32
+#define JIT_LOOP_LINE 64
 
 struct jit_fix {
 	u32 pos; /* in buf: stands before the byte that is there */
@@ -66,6 +74,7 @@ struct jit_code {
 	const struct jit_func *fn;
 	u8 saved[8]; /* callee-saved registers in the order of their pushes */
 	u8 saved_cnt;
+	bool frame; /* it has one */
 	s32 fp_off; /* R10 = rbp - fp_off */
 	s32 sub; /* what is subtracted from rsp after the pushes */
 	s32 scratch; /* rbp + scratch: 8 bytes of our own */
@@ -76,7 +85,7 @@ struct jit_code {
 	u32 half_len; /* where half_reg was just loaded from 16 bits */
 	u8 half_reg;
 	bool count_in_r9; /* tail calls */
-	bool bmi2, far;
+	bool bmi2, far, pairs, all_frames;
 };
 
 int x86_layout(struct jit_code *c);
@@ -96,8 +105,11 @@ bool x86_have_flags(const struct jit_code *c, u8 reg, int w, u8 cc);
 /* x86_64_div.c */
 void x86_div(struct jit_code *c, u32 i);
 
-/* Where BPF's R0 to R9 live; R10 is rbp less fp_off. r9 to r11 are free for sequences. */
-extern const u8 x86_reg[MAX_BPF_REG];
+/*
+ * Where BPF's R0 to R9 live; R10 is rbp less fp_off. r9 to r11 are free for sequences, and hold slots of the stack in
+ * functions without such sequences; r12 does in any.
+ */
+extern const u8 x86_reg[JIT_MAX_REG];
 
 /* What an operation's bytes need. */
 #define X_W    1 /* 64-bit operands */
@@ -321,5 +333,15 @@ static inline void x86_zero_extend(struct jit_code *c, int w, u8 reg)
 }
 
 void x_fix(struct jit_code *c, enum jit_fix_kind kind, u8 arg, u64 target);
+
+/* A comparison and its jump follow. What the flags describe, they still do: no-operations leave them alone. */
+static inline void x_fix_pair(struct jit_code *c)
+{
+	bool have_flags = c->flags_len == c->len && c->flags_fix == c->fix_cnt;
+
+	x_fix(c, FIX_PAIR, 0, 0);
+	if (have_flags)
+		c->flags_fix = c->fix_cnt;
+}
 
 #endif

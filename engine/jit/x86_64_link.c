@@ -21,6 +21,29 @@ static u32 label_offset(const struct jit_code *c, u32 label)
 	return c->label_pos[label] + c->fix_sum[c->label_fix[label]];
 }
 
+/* fix_sum is that of the round before: the loop's length may be a little off, which only costs time. */
+static u8 align_padding(const struct jit_code *c, u32 i, u32 at)
+{
+	const struct jit_fix *fix = &c->fix[i];
+	u32 pad = -at & (fix->arg - 1), len, left;
+
+	if (!fix->target)
+		return pad;
+	len = label_offset(c, fix->target) - (fix->pos + c->fix_sum[i] + fix->size);
+	left = JIT_LOOP_LINE - at % JIT_LOOP_LINE;
+	if (len > JIT_LOOP_LINE)
+		return pad;
+	return left < len ? left : left - pad < len ? 0 : pad;
+}
+
+/* The next one is the jump. */
+static u8 pair_padding(const struct jit_fix *pair, u32 at)
+{
+	u32 len = pair[1].pos - pair->pos + pair[1].size, left = JIT_LINE - at % JIT_LINE;
+
+	return left < len && len <= JIT_LINE ? left : 0;
+}
+
 static void place(struct jit_code *c)
 {
 	u32 sum = 0;
@@ -30,7 +53,9 @@ static void place(struct jit_code *c)
 
 		c->fix_sum[i] = sum;
 		if (fix->kind == FIX_ALIGN)
-			fix->size = -(fix->pos + sum) & (fix->arg - 1);
+			fix->size = align_padding(c, i, fix->pos + sum);
+		else if (fix->kind == FIX_PAIR)
+			fix->size = pair_padding(fix, fix->pos + sum);
 		sum += fix->size;
 	}
 	c->fix_sum[c->fix_cnt] = sum;
@@ -62,6 +87,7 @@ int x86_layout(struct jit_code *c)
 	c->fix_sum = calloc(c->fix_cnt + 1, sizeof(*c->fix_sum));
 	if (!c->fix_sum)
 		return -ENOMEM;
+	place(c); /* how long loops are */
 	/* One jump can make another too long, and so on: after some rounds that is not worth the time. */
 	for (int round = 0;; round++) {
 		place(c);
@@ -96,7 +122,7 @@ static int put_fix(const struct jit_code *c, const struct jit_fix *fix, u64 addr
 	s64 disp = 0;
 	u32 op = 0;
 
-	if (fix->kind == FIX_ALIGN) {
+	if (fix->kind == FIX_ALIGN || fix->kind == FIX_PAIR) {
 		put_nops(p, fix->size);
 		return 0;
 	}
@@ -126,6 +152,7 @@ static int put_fix(const struct jit_code *c, const struct jit_fix *fix, u64 addr
 		p[op++] = (fix->arg & 7) << 3 | 5;
 		break;
 	case FIX_ALIGN:
+	case FIX_PAIR:
 		break;
 	}
 	if (!is_simm32(disp))
@@ -161,8 +188,8 @@ int x86_link(const struct jit_code *c, u64 addr, u8 *buf, u32 *offs)
 void x_fix(struct jit_code *c, enum jit_fix_kind kind, u8 arg, u64 target)
 {
 	static const u8 size[] = {
-		[FIX_JMP] = 2,	    [FIX_JCC] = 2, [FIX_CALL] = 5,
-		[FIX_CALL_ABS] = 5, [FIX_LEA] = 7, [FIX_ALIGN] = 0,
+		[FIX_JMP] = 2, [FIX_JCC] = 2,	[FIX_CALL] = 5, [FIX_CALL_ABS] = 5,
+		[FIX_LEA] = 7, [FIX_ALIGN] = 0, [FIX_PAIR] = 0,
 	};
 
 	if (c->fix_cnt == c->fix_cap) {

@@ -51,6 +51,8 @@ static struct {
 static u32 call_cnt;
 static u16 locked; /* registers that are in use as addresses or counters */
 static u32 func_now;
+static bool plain; /* no divisions, calls, atomics */
+static bool private_stack; /* this function uses R10 for nothing but loads and stores */
 static bool needed[ARRAY_SIZE(prog)]; /* without it the program has no defined meaning */
 static bool need;
 
@@ -104,9 +106,20 @@ static const u8 cond_ops[] = {BPF_JEQ,	BPF_JNE,  BPF_JGT,  BPF_JGE,  BPF_JLT, BP
 			      BPF_JSGT, BPF_JSGE, BPF_JSLT, BPF_JSLE, BPF_JSET};
 static const u8 mem_sizes[] = {BPF_B, BPF_H, BPF_W, BPF_DW};
 
+/* Some functions do without what needs the machine's last registers, so that slots of the stack get them. */
+static u8 any_alu_op(void)
+{
+	u8 op;
+
+	do
+		op = alu_ops[rnd(ARRAY_SIZE(alu_ops))];
+	while (plain && (op == BPF_DIV || op == BPF_MOD || op == BPF_MUL));
+	return op;
+}
+
 static void gen_alu(u8 dst)
 {
-	u8 op = alu_ops[rnd(ARRAY_SIZE(alu_ops))], class = rnd(2) ? BPF_ALU64 : BPF_ALU;
+	u8 op = any_alu_op(), class = rnd(2) ? BPF_ALU64 : BPF_ALU;
 	bool x = op != BPF_NEG && rnd(2), sign = (op == BPF_DIV || op == BPF_MOD) && rnd(2);
 	s32 imm = any_imm();
 
@@ -169,6 +182,15 @@ static void gen_place(u32 size, u32 align, u8 *base, s16 *off)
 	}
 	case 0:
 		*base = BPF_REG_10;
+		if (private_stack ? rnd(16) : rnd(2)) {
+			/* a few slots that are used often, mostly whole: halves where gen_stack() does, too */
+			u32 slot = 2 + rnd(12);
+
+			if (private_stack && slot % 2 != (size == 4) && rnd(8))
+				slot ^= 1;
+			*off = -8 * (s32)slot + (size == 4 ? 4 * rnd(2) : 0);
+			return;
+		}
 		*off = -(s32)(8 + rnd((512 - 8) / 8) * 8);
 		if (align == 1)
 			*off += rnd(8 - size + 1);
@@ -182,7 +204,7 @@ static void gen_place(u32 size, u32 align, u8 *base, s16 *off)
 	case 2: /* a copy of an address */
 		*base = any_dst();
 		locked |= 1 << *base;
-		if (rnd(2)) {
+		if (!private_stack && rnd(2)) {
 			*off = 8 * rnd(8);
 			put(BPF_MOV64_REG(*base, BPF_REG_10));
 			put(BPF_ALU64_IMM(BPF_ADD, *base, -72 - 8 * (s32)rnd(50)));
@@ -269,6 +291,50 @@ static void gen_memory(void)
 	end_place(base);
 }
 
+/*
+ * A counter: load, modify, store; and what almost is one: another place or size in between, a value that is read
+ * once more, an operand or an address that changes.
+ */
+static void gen_counter(void)
+{
+	static const u8 ops[] = {BPF_ADD, BPF_ADD, BPF_OR, BPF_AND, BPF_SUB, BPF_XOR, BPF_LSH};
+	u8 size = mem_sizes[rnd(4)], base, loaded, other, stored;
+	u32 bytes = bpf_size_to_bytes(size);
+	u8 class = rnd(2) ? BPF_ALU64 : BPF_ALU, op = ops[rnd(ARRAY_SIZE(ops))];
+	s16 off;
+
+	gen_place(bytes, rnd(2) ? 1 : bytes, &base, &off);
+	loaded = any_dst();
+	other = any_dst();
+	put(BPF_LDX_MEM(size, loaded, base, off));
+	if (!rnd(4))
+		gen_alu(any_dst());
+	if (!rnd(8))
+		put(rnd(2) ? BPF_LDX_MEM(size, other, base, off)
+			   : BPF_ST_MEM(size, base, off, any_imm()));
+	if (rnd(2)) {
+		stored = loaded;
+		put(rnd(2) ? BPF_RAW_INSN(class | op | BPF_K, loaded, 0, 0,
+					  op == BPF_LSH ? 3 : any_imm())
+			   : BPF_RAW_INSN(class | op | BPF_X, loaded, other, 0, 0));
+	} else {
+		stored = other;
+		put(BPF_RAW_INSN(class | op | BPF_X, other, loaded, 0, 0));
+	}
+	if (!rnd(4))
+		gen_alu(any_dst());
+	if (!rnd(8))
+		off &= ~8; /* down, so that it stays inside */
+	if (!rnd(8))
+		size = mem_sizes[rnd(1 + (bytes >= 2) + (bytes >= 4) + (bytes == 8))];
+	put(BPF_STX_MEM(size, base, stored, off));
+	if (rnd(4))
+		put(BPF_MOV64_IMM(loaded, 1));
+	if (rnd(4))
+		put(BPF_MOV64_IMM(other, 2));
+	end_place(base);
+}
+
 static void gen_atomic(void)
 {
 	static const s32 ops[] = {BPF_ADD,
@@ -285,6 +351,8 @@ static void gen_atomic(void)
 	u8 size = rnd(2) ? BPF_W : BPF_DW, base;
 	s16 off;
 
+	if (plain)
+		return;
 	locked |= 1; /* R0 is no address: cmpxchg would change it */
 	gen_place(bpf_size_to_bytes(size), bpf_size_to_bytes(size), &base, &off);
 	locked &= ~1;
@@ -373,7 +441,7 @@ static void gen_call(void)
 {
 	bool sub = func_now + 1 < funcs && call_cnt < 5 && rnd(2);
 
-	if (locked & 0x3f)
+	if (locked & 0x3f || plain)
 		return;
 	need = true;
 	if (sub) {
@@ -443,6 +511,9 @@ static void gen_block(u32 len, int depth)
 		case 6:
 			gen_convert(any_dst());
 			break;
+		case 5:
+			gen_counter();
+			break;
 		case 7:
 		case 8:
 		case 9:
@@ -479,9 +550,35 @@ static void gen_block(u32 len, int depth)
 	}
 }
 
-/* r0 = all that this function knows. */
+/* r0 = all that this function knows, without what needs the machine's last registers. */
+static void gen_fold_plain(void)
+{
+	for (int r = 1; r < 9; r++) {
+		put(BPF_BSWAP(0, 64));
+		put(BPF_ALU64_REG(BPF_ADD, 0, r));
+	}
+	for (int k = 1; k <= 64; k++) {
+		if (k % 2) {
+			put(BPF_LDX_MEM(BPF_W, 1, 10, -8 * k));
+			put(BPF_LDX_MEM(BPF_W, 2, 10, -8 * k + 4));
+			put(BPF_ALU64_IMM(BPF_LSH, 2, 32));
+			put(BPF_ALU64_REG(BPF_OR, 1, 2));
+		} else {
+			put(BPF_LDX_MEM(BPF_DW, 1, 10, -8 * k));
+		}
+		put(BPF_ALU64_REG(BPF_SUB, 0, 1));
+		put(BPF_BSWAP(0, 64));
+		put(BPF_ALU64_REG(BPF_ADD, 0, 1));
+	}
+	put(BPF_EXIT_INSN());
+}
+
 static void gen_fold(void)
 {
+	if (private_stack) {
+		gen_fold_plain();
+		return;
+	}
 	for (int r = 1; r < 9; r++) {
 		put(BPF_ALU64_IMM(BPF_MUL, 0, 31));
 		put(BPF_ALU64_REG(BPF_ADD, 0, r));
@@ -494,12 +591,26 @@ static void gen_fold(void)
 	put(BPF_EXIT_INSN());
 }
 
+/* All of it is written; in halves where gen_fold_plain() reads halves. */
+static void gen_stack(void)
+{
+	for (int k = 1; k <= 64; k++) {
+		if (private_stack && k % 2) {
+			put(BPF_ST_MEM(BPF_W, 10, -8 * k, (s32)any_value()));
+			put(BPF_ST_MEM(BPF_W, 10, -8 * k + 4, (s32)any_value()));
+		} else {
+			put(BPF_ST_MEM(BPF_DW, 10, -8 * k, (s32)any_value()));
+		}
+	}
+}
+
 static void gen_func(u32 len)
 {
+	private_stack = rnd(2);
+	plain = private_stack && rnd(2);
 	need = true;
 	put(BPF_MOV64_REG(9, 1));
-	for (int k = 1; k <= 64; k++)
-		put(BPF_ST_MEM(BPF_DW, 10, -8 * k, (s32)any_value()));
+	gen_stack();
 	for (int r = 0; r < 9; r++)
 		put(BPF_LDX_MEM(BPF_DW, r, 9, 8 * rnd(BUF_SIZE / 8)));
 	need = false;
@@ -626,13 +737,29 @@ static void print_prog(void)
 	}
 }
 
+/* Without which pass do they agree? */
+static void blame(u64 seed)
+{
+	for (u32 pass = 1; pass < JIT_PASS_ALL; pass *= 2) {
+		jit_use_passes(JIT_PASS_ALL & ~pass);
+		if (!still_differs(prog, cnt, seed))
+			printf("not without pass %x\n", pass);
+	}
+	jit_use_passes(JIT_PASS_ALL);
+}
+
 static int report(u64 seed, int how, const struct result *a, const struct result *b)
 {
 	printf("seed %lu: %s\n", (long)seed,
 	       how == 2 ? "does not compile" : "native and interpreted differ");
-	if (how == 1)
+	if (how == 1) {
+		blame(seed);
 		reduce(seed);
+	}
 	print_prog();
+	for (u32 k = 0; how == 1 && k < BUF_SIZE; k += 8)
+		if (memcmp(a->buf + k, b->buf + k, 8))
+			printf("memory differs at %u\n", k);
 	if (how == 1)
 		printf("R0 native %lx, interpreted %lx\n", (long)a->ret, (long)b->ret);
 	return 1;
