@@ -224,6 +224,14 @@ $(O)/tests/%: $(O)/tests/%.o $(O)/tests/lib/watchdog.o $(TESTLIB_A) $(TOOLS_TEST
 	@mkdir -p $(@D)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS) $(FS_LIBS) $(ENGINE_LIBS),LD)
 
+# The benchmark's programs once more, by the same compiler for this machine.
+$(O)/tests/bench/native/native.o: tests/bench/native/native.c
+	@mkdir -p $(@D)
+	$(call said,$(BPF_CLANG) -O2 -g -Wall $(if $(filter y,$(WERROR)),-Werror) -I. -Itests/bench/native \
+		-MMD -MP -c $< -o $@ && objcopy --keep-global-symbol=bench_native $@,CC)
+
+$(O)/tests/bench/bench_exec: $(O)/tests/bench/native/native.o
+
 # A client alone, as users link it.
 $(O)/tests/bench/bench_ring: $(O)/tests/bench/bench_ring.o $(CLIENT_A) | bpf-objects
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lpthread,LD)

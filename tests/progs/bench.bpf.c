@@ -60,7 +60,8 @@ SEC("tc") int alu(struct __sk_buff *skb)
 {
 	__u64 x = skb->len;
 
-	LOOP for (int i = 0; i < 500; i++) {
+	LOOP for (int i = 0; i < 500; i++)
+	{
 		x = x * 31 + i;
 		x ^= x >> 13;
 		x += x << 5;
@@ -73,7 +74,8 @@ SEC("tc") int division(struct __sk_buff *skb)
 {
 	__u64 x = skb->len, y = 0;
 
-	LOOP for (int i = 1; i < 200; i++) {
+	LOOP for (int i = 1; i < 200; i++)
+	{
 		y += (x + i * 1000003ULL) / (x + i);
 		y += (__u32)y % (__u32)(x + 7);
 		y += y / 10;
@@ -85,7 +87,8 @@ SEC("tc") int byteswap(struct __sk_buff *skb)
 {
 	__u64 x = skb->len | 0x0102030405060708ULL;
 
-	LOOP for (int i = 0; i < 500; i++) {
+	LOOP for (int i = 0; i < 500; i++)
+	{
 		x = __builtin_bswap64(x) + i;
 		x ^= __builtin_bswap32((__u32)x);
 		x += bpf_htons((__u16)x);
@@ -97,9 +100,9 @@ SEC("tc") int stack(struct __sk_buff *skb)
 {
 	__u64 slots[32], x = skb->len;
 
-	LOOP for (int i = 0; i < 32; i++)
-		slots[i] = x + i;
-	LOOP for (int i = 0; i < 300; i++) {
+	LOOP for (int i = 0; i < 32; i++) slots[i] = x + i;
+	LOOP for (int i = 0; i < 300; i++)
+	{
 		__u64 *a = &slots[x & 31];
 
 		x += *a;
@@ -113,7 +116,8 @@ SEC("tc") int branches(struct __sk_buff *skb)
 {
 	__u32 x = skb->len, n = 0;
 
-	LOOP for (int i = 0; i < 400; i++) {
+	LOOP for (int i = 0; i < 400; i++)
+	{
 		x = x * 1664525 + 1013904223;
 		if (x & 0x10000)
 			n += 3;
@@ -148,8 +152,7 @@ SEC("tc") int parse(struct __sk_buff *skb)
 {
 	__u32 n = 0;
 
-	LOOP for (int i = 0; i < 100; i++)
-		n = n * 3 + parse_once(skb, i);
+	LOOP for (int i = 0; i < 100; i++) n = n * 3 + parse_once(skb, i);
 	return n;
 }
 
@@ -160,11 +163,28 @@ SEC("tc") int checksum(struct __sk_buff *skb)
 
 	if (data + 1024 > end)
 		return -1;
-	LOOP for (int i = 0; i < 1024; i += 4)
-		sum += *(__u32 *)(data + i);
+	LOOP for (int i = 0; i < 1024; i += 4) sum += *(__u32 *)(data + i);
 	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (__u16)~sum;
+}
+
+/* 16 bits at a time, with a look at the packet's end: compilers make no vectors of this. */
+SEC("tc") int csum16(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 sum = 0;
+
+	LOOP for (int i = 0; i < 512; i++)
+	{
+		__u16 *p = data + i * 2;
+
+		if ((void *)(p + 1) > end)
+			break;
+		sum += *p;
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u16) ~(sum + (sum >> 16));
 }
 
 SEC("tc") int array_lookup(struct __sk_buff *skb)
@@ -172,7 +192,8 @@ SEC("tc") int array_lookup(struct __sk_buff *skb)
 	__u32 key = skb->len & 1023;
 	__u64 sum = 0, *value;
 
-	LOOP for (int i = 0; i < 200; i++) {
+	LOOP for (int i = 0; i < 200; i++)
+	{
 		value = bpf_map_lookup_elem(&array, &key);
 		if (value)
 			sum += *value + 1;
@@ -186,7 +207,8 @@ SEC("tc") int hash_lookup(struct __sk_buff *skb)
 	__u32 key = skb->len & 511;
 	__u64 sum = 0, *value;
 
-	LOOP for (int i = 0; i < 100; i++) {
+	LOOP for (int i = 0; i < 100; i++)
+	{
 		value = bpf_map_lookup_elem(&hash, &key);
 		if (value)
 			sum += *value + 1;
@@ -200,7 +222,8 @@ SEC("tc") int hash_update(struct __sk_buff *skb)
 	__u32 key = skb->len & 511;
 	__u64 value = 1, failed = 0;
 
-	LOOP for (int i = 0; i < 100; i++) {
+	LOOP for (int i = 0; i < 100; i++)
+	{
 		failed += bpf_map_update_elem(&hash, &key, &value, BPF_ANY) != 0;
 		key = (key * 5 + 1) & 511;
 		value += i;
@@ -213,7 +236,8 @@ SEC("tc") int hash_insert_delete(struct __sk_buff *skb)
 	__u32 key = 512 + (skb->len & 511);
 	__u64 value = 1, failed = 0;
 
-	LOOP for (int i = 0; i < 50; i++) {
+	LOOP for (int i = 0; i < 50; i++)
+	{
 		failed += bpf_map_update_elem(&hash, &key, &value, BPF_NOEXIST) != 0;
 		failed += bpf_map_delete_elem(&hash, &key) != 0;
 		key += 7;
@@ -230,8 +254,7 @@ SEC("tc") int call(struct __sk_buff *skb)
 {
 	__u64 x = skb->len;
 
-	LOOP for (int i = 0; i < 300; i++)
-		x = mix(x, i);
+	LOOP for (int i = 0; i < 300; i++) x = mix(x, i);
 	return x;
 }
 
@@ -250,8 +273,7 @@ SEC("tc") int atomic(struct __sk_buff *skb)
 
 	if (!value)
 		return -1;
-	LOOP for (int i = 0; i < 200; i++)
-		__sync_fetch_and_add(value, i);
+	LOOP for (int i = 0; i < 200; i++) __sync_fetch_and_add(value, i);
 	return 0;
 }
 
@@ -262,7 +284,8 @@ SEC("tc") int spin_lock(struct __sk_buff *skb)
 
 	if (!value)
 		return -1;
-	LOOP for (int i = 0; i < 200; i++) {
+	LOOP for (int i = 0; i < 200; i++)
+	{
 		bpf_spin_lock(&value->lock);
 		value->events++;
 		value->bytes += i;
@@ -310,6 +333,258 @@ SEC("tc") int for_each_hash(struct __sk_buff *skb)
 
 	/* The sum is of what other programs of this file wrote. */
 	return bpf_for_each_map_elem(&hash, add_elem, &ctx, 0);
+}
+
+/* What is left over by a division that was needed, too; and a chain of remainders. */
+SEC("tc") int modulo(struct __sk_buff *skb)
+{
+	__u32 n = 0;
+
+	LOOP for (__u32 i = 1; i <= 50; i++)
+	{
+		__u32 a = skb->len * 2654435761u + i * 40503, b = i * 7919 | 1, digits = a;
+
+		LOOP for (int k = 0; k < 6; k++)
+		{
+			n += digits % 10;
+			digits /= 10;
+		}
+		n += a / b + a % b * 3;
+	}
+	return n;
+}
+
+/* The smaller, the larger, the distance, the sign: what a compiler makes without branches. */
+SEC("tc") int selects(struct __sk_buff *skb)
+{
+	__u32 x = skb->len, low = -1, high = 0;
+	__u64 sum = 0;
+
+	LOOP for (int i = 0; i < 400; i++)
+	{
+		__u32 y = x * 1664525 + 1013904223;
+
+		low = y < low ? y : low;
+		high = y > high ? y : high;
+		sum += y > x ? y - x : x - y;
+		x = y & 1 ? y >> 1 ^ 0xedb88320 : y + 7;
+	}
+	return sum ^ low ^ high;
+}
+
+#define ETH_P_VLAN 0x8100
+
+struct vlan {
+	__be16 tci, proto;
+};
+
+/* Once a run, as a filter does. */
+SEC("tc") int headers(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = data;
+	struct vlan *vlan = data + sizeof(*eth);
+	struct iphdr *ip = data + sizeof(*eth);
+	struct tcphdr *tcp;
+	__u16 proto;
+
+	if ((void *)(eth + 1) > end)
+		return 1;
+	proto = eth->h_proto;
+	if (proto == bpf_htons(ETH_P_VLAN)) {
+		if ((void *)(vlan + 1) > end)
+			return 2;
+		proto = vlan->proto;
+		ip = (void *)(vlan + 1);
+	}
+	if (proto != bpf_htons(ETH_P_IP) || (void *)(ip + 1) > end)
+		return 3;
+	if (ip->frag_off & bpf_htons(0x3fff) || ip->ttl <= 1)
+		return 4;
+	if ((ip->saddr & bpf_htonl(0xff000000)) != bpf_htonl(0x0a000000))
+		return 5;
+	tcp = (void *)ip + (ip->ihl & 15) * 4;
+	if ((void *)(tcp + 1) > end)
+		return 6;
+	switch (ip->protocol) {
+	case IPPROTO_UDP:
+		return bpf_ntohs(tcp->source);
+	case IPPROTO_TCP:
+		if (tcp->rst || tcp->doff < 5)
+			return 7;
+		return bpf_ntohl(ip->saddr) + bpf_ntohs(tcp->source) * 3 + bpf_ntohs(tcp->dest) +
+		       bpf_ntohl(tcp->seq) + ip->tot_len;
+	default:
+		return 8;
+	}
+}
+
+static __u32 counts[64];
+
+/* Counters in global variables. */
+SEC("tc") int counters(struct __sk_buff *skb)
+{
+	__u32 x = skb->len;
+
+	LOOP for (int i = 0; i < 400; i++)
+	{
+		x = x * 1664525 + 1013904223;
+		counts[x >> 26]++;
+		counts[x >> 20 & 63] += i;
+	}
+	return x;
+}
+
+/* How often each value of six bits is in a packet. */
+SEC("tc") int histogram(struct __sk_buff *skb)
+{
+	__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 bins[64] = {}, n = 0;
+
+	if (data + 1024 > end)
+		return -1;
+	LOOP for (int i = 0; i < 1024; i++) bins[(data[i] + i) & 63]++;
+	LOOP for (int i = 0; i < 64; i++) n = n * 31 + bins[i];
+	return n;
+}
+
+/* Rules over five numbers, and more results than a program has registers. */
+SEC("tc") int classify(struct __sk_buff *skb)
+{
+	__u32 x = skb->len, web = 0, dns = 0, mail = 0, local = 0, large = 0, other = 0, last = 0;
+	__u64 bytes = 0;
+
+	LOOP for (int i = 0; i < 200; i++)
+	{
+		__u32 saddr, daddr, sport, dport, proto, class;
+
+		x = x * 1664525 + 1013904223;
+		saddr = x ^ x >> 7;
+		daddr = x * 31;
+		sport = x >> 9 & 0xffff;
+		dport = x >> 14 & 127;
+		proto = x & 0x300 ? 6 : 17;
+		if (proto == 6 && (dport == 80 || dport == 43 || dport == 88)) {
+			web++;
+			class = 1;
+		} else if (proto == 17 && dport == 53) {
+			dns++;
+			class = 2;
+		} else if (proto == 6 && (dport == 25 || dport == 110 || dport == 119)) {
+			mail++;
+			class = 3;
+		} else if (saddr >> 24 == 10 || daddr >> 24 == 10) {
+			local += sport < 1024;
+			class = 4;
+		} else {
+			other++;
+			class = saddr > daddr ? 5 : 6;
+		}
+		if (sport > 60000 && class != last)
+			large++;
+		bytes += (sport >> 5) * class;
+		last = class;
+	}
+	return bytes + web * 3 + dns * 5 + mail * 7 + local * 11 + large * 13 + other;
+}
+
+static __always_inline __u32 rol32(__u32 x, int n)
+{
+	return x << n | x >> (32 - n);
+}
+
+SEC("tc") int jhash(struct __sk_buff *skb)
+{
+	__u32 a = skb->len, b = a + 0xdeadbeef, c = b;
+
+	LOOP for (int i = 0; i < 100; i++)
+	{
+		a += i;
+		c ^= b;
+		c -= rol32(b, 14);
+		a ^= c;
+		a -= rol32(c, 11);
+		b ^= a;
+		b -= rol32(a, 25);
+		c ^= b;
+		c -= rol32(b, 16);
+		a ^= c;
+		a -= rol32(c, 4);
+		b ^= a;
+		b -= rol32(a, 14);
+		c ^= b;
+		c -= rol32(b, 24);
+	}
+	return c;
+}
+
+/* A bit at a time, over 64 bytes of packet. */
+SEC("tc") int crc(struct __sk_buff *skb)
+{
+	__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 sum = -1;
+
+	if (data + 64 > end)
+		return -1;
+	LOOP for (int i = 0; i < 64; i++)
+	{
+		sum ^= data[i];
+		LOOP for (int k = 0; k < 8; k++) sum = sum >> 1 ^ (0xedb88320 & -(sum & 1));
+	}
+	return ~sum;
+}
+
+/* Insertion into a sorted array on the stack. */
+SEC("tc") int sort(struct __sk_buff *skb)
+{
+	__u32 a[32], x = skb->len, n = 0;
+
+	LOOP for (int i = 0; i < 32; i++)
+	{
+		x = x * 1664525 + 1013904223;
+		a[i] = x >> 8;
+	}
+	LOOP for (int i = 0; i < 31; i++) LOOP for (int k = 0; k < 31; k++) if (a[k] > a[k + 1])
+	{
+		__u32 t = a[k];
+
+		a[k] = a[k + 1];
+		a[k + 1] = t;
+	}
+	LOOP for (int i = 0; i < 32; i++) n = n * 31 + a[i];
+	return n;
+}
+
+struct record {
+	__u64 time;
+	__u32 saddr, daddr;
+	__u16 sport, dport;
+	__u8 proto, flags, tos, ttl;
+	__u32 len, hash;
+};
+
+static __noinline __u32 digest(struct record *r)
+{
+	return (r->saddr ^ r->daddr) * 31 + r->sport + r->dport + r->len + r->flags + r->ttl +
+	       (__u32)r->time;
+}
+
+/* A structure that is filled and given to a function. */
+SEC("tc") int records(struct __sk_buff *skb)
+{
+	__u32 n = skb->len;
+
+	LOOP for (int i = 0; i < 200; i++)
+	{
+		struct record r = {.time = i, .proto = 6, .len = n & 1023};
+
+		r.saddr = n;
+		r.dport = 443;
+		r.flags = 2;
+		r.sport = i;
+		n += digest(&r);
+	}
+	return n;
 }
 
 char _license[] SEC("license") = "GPL";
