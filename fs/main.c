@@ -13,7 +13,7 @@
 #include "fs/agent/agent.h"
 #include "fs/agent/service/services.h"
 #include "fs/enforce/enforce.h"
-#include "fs/fuse/pace.h"
+#include "fs/work/pace.h"
 #include "fs/fuse/session.h"
 #include "fs/store/object.h"
 #include "fs/store/state_tree.h"

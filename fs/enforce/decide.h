@@ -19,7 +19,7 @@
 #include <pthread.h>
 #include "cgroup/cgroup.h"
 #include "fs/enforce/verdict.h"
-#include "fs/fuse/pace.h"
+#include "fs/work/pace.h"
 
 /* Queue numbers below are left to others. */
 #define NFQUEUE_FIRST 32768u

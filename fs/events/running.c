@@ -6,7 +6,7 @@
 #include "fs/events/definition.h"
 #include "fs/events/running.h"
 #include "fs/lib/limits.h"
-#include "fs/fuse/worker.h"
+#include "fs/work/worker.h"
 
 struct event_dir { /* one directory that has, or had, a source */
 	u64 ino;

@@ -2,9 +2,10 @@
  * deferred.c - jobs run, park in a waitq, and are woken (see fuse/deferred.h)
  */
 #include "fs/fuse/deferred.h"
+#include "fs/fuse/open.h"
 #include "fs/lib/limits.h"
 #include "fs/lib/metrics.h"
-#include "fs/fuse/pace.h"
+#include "fs/work/pace.h"
 #include "core/run.h"
 
 /* ---- waiting */

@@ -1,5 +1,5 @@
 /*
- * fuse.h - what the files that know FUSE share: fuse.c, open.c, fuse/deferred.c, io.c, ops.c, and main.c
+ * fuse.h - the FUSE header, and how every callback begins and ends
  */
 #ifndef UBPFFS_FS_FUSE_FUSE_H
 #define UBPFFS_FS_FUSE_FUSE_H
@@ -8,9 +8,12 @@
 #include <fuse_lowlevel.h>
 #include "fs/fuse/node.h"
 
-extern const struct fuse_lowlevel_ops ubpffs_fuse_ops;
+extern const struct fuse_lowlevel_ops ubpffs_fuse_ops; /* ops.c */
 
-/* ---- fuse.c */
+static inline struct fs_open *fs_open_of(const struct fuse_file_info *fi)
+{
+	return (struct fs_open *)(uintptr_t)fi->fh;
+}
 
 /* Start of a callback: who asks, for what. Takes a node reference that fs_fuse_end() drops; false (and
  * ESTALE was answered): the node is not known. */
@@ -27,40 +30,7 @@ void fs_fuse_end_open(struct fs_req *req);
 /* Make err one that the kernel takes, count it, and give it a sentence when nobody has. Returns err > 0. */
 int fs_fuse_error(struct fs_req *req, int err);
 
+/* What stat(2) shows (ops.c). */
 int fs_node_stat(struct fs_node *node, struct stat *st);
-
-/* ---- open.c */
-
-static inline struct fs_open *fs_open_of(const struct fuse_file_info *fi)
-{
-	return (struct fs_open *)(uintptr_t)fi->fh;
-}
-
-/* Make the description; 0 and fi->fh. Takes its own node reference. */
-int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created);
-void fs_open_free(struct fs_open *open);
-/* After worker_stop(): files that clients still had open. */
-void fs_open_drop_all(void);
-/* The kind's handlers; under open->lock. */
-ssize_t fs_open_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
-ssize_t fs_open_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
-		      off_t off);
-int fs_open_flush(struct fs_open *open, struct fs_req *req);
-/* A read that has nothing yet parks: it does not say O_NONBLOCK, and there is something to wait for. */
-bool fs_open_may_wait(const struct fs_open *open);
-
-/* ---- io.c */
-
-void io_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);
-void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-	      struct fuse_file_info *fi);
-void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);
-void io_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);
-void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
-	      struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_len,
-	      size_t out_len);
-void io_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi,
-	     struct fuse_pollhandle *ph);
 
 #endif

@@ -4,6 +4,8 @@
  * What may take long becomes a job (fuse/deferred.h); the rest is answered here, under open->lock.
  */
 #include "fs/fuse/deferred.h"
+#include "fs/fuse/io.h"
+#include "fs/fuse/open.h"
 #include "fs/lib/metrics.h"
 #include "fs/fuse/passthrough.h"
 

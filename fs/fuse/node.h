@@ -35,7 +35,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include "core/types.h"
-#include "fs/fuse/worker.h"
+#include "fs/work/worker.h"
 #include "fs/lib/caller.h"
 #include "fs/lib/error.h"
 #include "fs/lib/error_log.h"

@@ -4,6 +4,7 @@
  * Every open file is in one list, so that the server can end those that clients still had when it stops.
  */
 #include "fs/fuse/fuse.h"
+#include "fs/fuse/open.h"
 #include "fs/lib/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/lib/caller.h"

@@ -6,6 +6,8 @@
  * (default_permissions) against the attributes given here.
  */
 #include "fs/fuse/backing.h"
+#include "fs/fuse/open.h"
+#include "fs/fuse/io.h"
 #include "fs/fuse/fuse.h"
 #include "fs/lib/metrics.h"
 

@@ -2,10 +2,11 @@
  * session.c - see session.h
  */
 #include "fs/fuse/session.h"
+#include "fs/fuse/open.h"
 #include "fs/fuse/cancel.h"
 #include "fs/fuse/fuse.h"
 #include "fs/fuse/passthrough.h"
-#include "fs/fuse/worker.h"
+#include "fs/work/worker.h"
 
 #define MAX_THREADS 10
 

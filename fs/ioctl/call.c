@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <sys/random.h>
-#include "fs/ioctl/commands.h"
+#include "fs/ioctl/call.h"
 
 /* Random for each run of the server, so that objects of two mounts, or of before a restart, do not look alike. */
 static u32 stamp_base(void)

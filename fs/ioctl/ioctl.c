@@ -9,7 +9,9 @@
  */
 #include <sys/ioctl.h>
 #include "fs/ioctl/ioctl.h"
-#include "fs/ioctl/commands.h"
+#include "fs/ioctl/object.h"
+#include "fs/ioctl/map.h"
+#include "fs/ioctl/prog.h"
 
 #define MAX_XFERS 64 /* of one open description */
 

@@ -3,7 +3,8 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include "fs/ioctl/commands.h"
+#include "fs/ioctl/object.h"
+#include "fs/ioctl/map.h"
 #include "fs/store/resolve.h"
 
 int control_map_lookup(struct control_call *call)

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <sys/random.h>
 #include "core/run.h"
-#include "fs/ioctl/commands.h"
+#include "fs/ioctl/object.h"
 #include "fs/store/resolve.h"
 #include "fs/store/state_tree.h"
 

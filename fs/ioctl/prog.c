@@ -4,7 +4,8 @@
 #include <fcntl.h>
 #include <time.h>
 #include "core/run.h"
-#include "fs/ioctl/commands.h"
+#include "fs/ioctl/object.h"
+#include "fs/ioctl/prog.h"
 #include "load.h"
 
 #define MAX_INSNS    BPF_COMPLEXITY_LIMIT_INSNS

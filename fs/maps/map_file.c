@@ -4,7 +4,7 @@
  * ioctls are bpf(2)'s commands (ioctl/), mmap reaches the values (value_memory.h), and poll waits for the records of a
  * ring buffer. An open descriptor is a reference on the map.
  */
-#include "fs/ioctl/commands.h"
+#include "fs/ioctl/call.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/maps/maps.h"
 #include "fs/maps/ring_memory.h"

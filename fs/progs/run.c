@@ -8,7 +8,7 @@
  */
 #include "fs/progs/run.h"
 #include "fs/lib/metrics.h"
-#include "fs/fuse/pace.h"
+#include "fs/work/pace.h"
 #include "fs/progs/load_report.h"
 #include "fs/store/object.h"
 #include "fs/fuse/cancel.h"

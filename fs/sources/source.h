@@ -26,7 +26,7 @@
 #include <sys/types.h>
 #include "core/prog.h"
 #include "core/run.h"
-#include "fs/fuse/pace.h"
+#include "fs/work/pace.h"
 #include "fs/agent/agent.h"
 
 enum source_attr {

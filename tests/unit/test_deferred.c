@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include "fs/fuse/backing.h"
 #include "fs/fuse/deferred.h"
+#include "fs/fuse/open.h"
 
 struct fuse_req {
 	bool answered;

@@ -1,5 +1,5 @@
 /*
- * test_worker.c - whose job begins when (cases named by the guarantees of fs/fuse/worker.h), and what pace.h ends
+ * test_worker.c - whose job begins when (cases named by the guarantees of fs/work/worker.h), and what pace.h ends
  *
  * Jobs wait for a gate that the test opens, so that no case depends on time.
  */
@@ -10,8 +10,8 @@
 #include <time.h>
 #include <cmocka.h>
 #include "core/run.h"
-#include "fs/fuse/pace.h"
-#include "fs/fuse/worker.h"
+#include "fs/work/pace.h"
+#include "fs/work/worker.h"
 
 #define ALICE 1001
 #define BOB   1002

@@ -13,8 +13,8 @@
  *   E. A job whose *hurry is true begins at once, and counts for no bound: it is to find out that it was cancelled.
  * Tests: tests/unit/test_worker.c names each case by its letter.
  */
-#ifndef UBPFFS_FS_FUSE_WORKER_H
-#define UBPFFS_FS_FUSE_WORKER_H
+#ifndef UBPFFS_FS_WORK_WORKER_H
+#define UBPFFS_FS_WORK_WORKER_H
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -8,8 +8,8 @@
  * Time is the thread's processor time: what waits, for a processor or for a slot, uses nothing up, and a busy machine
  * makes no limit tighter.
  */
-#ifndef UBPFFS_FS_FUSE_PACE_H
-#define UBPFFS_FS_FUSE_PACE_H
+#ifndef UBPFFS_FS_WORK_PACE_H
+#define UBPFFS_FS_WORK_PACE_H
 
 #include <sys/types.h>
 #include "core/types.h"

@@ -1,7 +1,7 @@
 /*
  * pace.c - see pace.h. One lock, under which nothing is taken; the thread that looks starts with the first piece.
  */
-#include "fs/fuse/pace.h"
+#include "fs/work/pace.h"
 
 #include <pthread.h>
 #include <sys/resource.h>

@@ -1,11 +1,11 @@
 /*
- * commands.h - what the commands share: one call, and what an open description keeps
+ * call.h - one call, and what an open description keeps
  *
  * ioctl/ioctl.c takes a call in and finds its command; ioctl/map.c, ioctl/prog.c and ioctl/object.c are the commands;
- * they reach the object and the answer through ioctl/call.c.
+ * they reach the object and the answer through this.
  */
-#ifndef UBPFFS_FS_IOCTL_COMMANDS_H
-#define UBPFFS_FS_IOCTL_COMMANDS_H
+#ifndef UBPFFS_FS_IOCTL_CALL_H
+#define UBPFFS_FS_IOCTL_CALL_H
 
 #include "core/map.h"
 #include "core/prog.h"
@@ -43,8 +43,6 @@ struct control_call {
 	size_t room, answered;
 };
 
-/* ---- ioctl/call.c */
-
 #define CONTROL_ANY -1
 
 /* Append to the answer; what does not fit is cut. */
@@ -60,33 +58,5 @@ int control_prog(struct control_call *call, int mode, struct bpf_prog **prog);
 
 /* A name as bpf(2) takes it: letters, digits, _ and ., ended by a NUL within BPF_OBJ_NAME_LEN bytes. */
 bool control_name_ok(const char *name);
-
-/* ---- the commands, and what ends with the open description */
-
-void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map); /* takes over */
-void control_drop_token(struct control *c);
-void control_end_walks(struct control *c);
-/*
- * The map for which some open file has this token, with a reference, or NULL. A token has the rights of its descriptor:
- * *rdonly when that cannot write.
- */
-struct bpf_map *control_map_by_token(u64 token, bool *rdonly);
-
-int control_map_lookup(struct control_call *call);
-int control_map_update(struct control_call *call);
-int control_map_delete(struct control_call *call);
-int control_map_next_key(struct control_call *call);
-int control_map_lookup_and_delete(struct control_call *call);
-int control_map_freeze(struct control_call *call);
-int control_map_lookup_batch(struct control_call *call);
-int control_map_update_batch(struct control_call *call);
-int control_map_delete_batch(struct control_call *call);
-int control_prog_test_run(struct control_call *call);
-int control_obj_get_info(struct control_call *call);
-int control_obj_pin(struct control_call *call);
-int control_obj_token(struct control_call *call);
-int control_map_create(struct control_call *call);
-int control_prog_load(struct control_call *call);
-int control_get_next_id(struct control_call *call);
 
 #endif

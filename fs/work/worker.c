@@ -5,12 +5,12 @@
  * user's first job and freed when nothing of its user waits or runs; those that have jobs waiting are in a ring,
  * which turns by one for each job that begins.
  */
-#include "fs/fuse/worker.h"
+#include "fs/work/worker.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include "core/types.h"
-#include "fs/fuse/pace.h"
+#include "fs/work/pace.h"
 
 #define WORKER_MAX 128u
 

@@ -1,0 +1,22 @@
+/*
+ * open.h - an open file: made, read, written, released
+ */
+#ifndef UBPFFS_FS_FUSE_OPEN_H
+#define UBPFFS_FS_FUSE_OPEN_H
+
+#include "fs/fuse/fuse.h"
+
+/* Make the description; 0 and fi->fh. Takes its own node reference. */
+int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created);
+void fs_open_free(struct fs_open *open);
+/* After worker_stop(): files that clients still had open. */
+void fs_open_drop_all(void);
+/* The kind's handlers; under open->lock. */
+ssize_t fs_open_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
+ssize_t fs_open_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+		      off_t off);
+int fs_open_flush(struct fs_open *open, struct fs_req *req);
+/* A read that has nothing yet parks: it does not say O_NONBLOCK, and there is something to wait for. */
+bool fs_open_may_wait(const struct fs_open *open);
+
+#endif
