@@ -325,7 +325,7 @@ static void killed(void)
 
 	for (u32 round = 0; round < 60; round++) {
 		struct bpf_map_iter it;
-		u64 value[5], next;
+		u64 value[5], next, before = ledger->pushed;
 		pid_t child;
 
 		bpf_map_put(map);
@@ -336,7 +336,10 @@ static void killed(void)
 				_exit(2);
 			hammer(map, ledger);
 		}
-		usleep(500 + round * 50);
+		/* So many pushes, however long they take; then at any moment. */
+		while (__atomic_load_n(&ledger->pushed, __ATOMIC_SEQ_CST) < before + 25 + round &&
+		       !waitpid(child, &status, WNOHANG))
+			usleep(50);
 		kill(child, SIGKILL);
 		assert_int_equal(waitpid(child, &status, 0), child);
 		assert_true(WIFSIGNALED(status));
