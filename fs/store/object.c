@@ -36,13 +36,14 @@ const char *store_part_name(u32 id, enum store_part part, char buf[32])
 	return buf;
 }
 
-/* The companions first: a start that finds them alone could not tell whose they were. */
-static void object_remove(u32 id)
+void store_remove_files(u32 id)
 {
 	char name[32];
 
 	for (int part = STORE_PARTS - 1; part >= 0; part--)
-		unlinkat(tree.objects_fd, store_part_name(id, part, name), 0);
+		if (unlinkat(tree.objects_fd, store_part_name(id, part, name), 0) < 0 &&
+		    errno != ENOENT)
+			return;
 }
 
 /* Never 0, and never UINT32_MAX, whatever a damaged counter said. */
@@ -239,7 +240,7 @@ static void store_ended(struct store_object *obj)
 	__store_remove(obj);
 	if (!store.keep_files && !__store_named(obj)) {
 		__fs_node_gone(&(struct stat){.st_ino = obj->ino});
-		object_remove(obj->id);
+		store_remove_files(obj->id);
 	}
 	pthread_mutex_unlock(&store.lock);
 	object_free(obj);
@@ -595,7 +596,7 @@ int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred
 		close(values);
 	close(fd);
 	if (err) {
-		object_remove(id);
+		store_remove_files(id);
 		free(obj);
 		return err;
 	}
@@ -664,7 +665,7 @@ int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mod
 	close(fd);
 	if (err) {
 		free(obj);
-		object_remove(prog->id);
+		store_remove_files(prog->id);
 		return err;
 	}
 	store_adopt_prog(obj, prog);

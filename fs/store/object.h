@@ -115,6 +115,8 @@ const char *store_broken_log(const struct store_object *obj);
 void store_adopt_map(struct store_object *obj, struct bpf_map *map);
 void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);
 void store_adopt_broken(struct store_object *obj);
+/* The companions first, and nothing after what fails: what is left is the object's file, which a start removes again. */
+void store_remove_files(u32 id);
 /* While a start may still fail, and when it set something aside, what nobody holds keeps its file. */
 void store_keep_files(bool keep);
 

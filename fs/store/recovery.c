@@ -147,6 +147,19 @@ static int look_at(struct found *f)
 	return f->is_map || magic == BPF_IMAGE_MAGIC ? 0 : look_at_damaged(f);
 }
 
+/* Companions alone are never left by us (store_remove_files()): they may be what is left of somebody's values. */
+static void tell_of_companions(const struct tree_names *names)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		enum store_part part;
+		u32 id;
+
+		if (parse_id(names->v[i].name, &id, &part) && !find_id(id))
+			fs_warn("objects/%s belongs to no object: it is left alone",
+				names->v[i].name);
+	}
+}
+
 static int scan_objects(void)
 {
 	struct tree_names names;
@@ -174,38 +187,27 @@ static int scan_objects(void)
 			refuse(err, "object", f->id);
 		list.n++;
 	}
+	if (!err) {
+		qsort(list.v, list.n, sizeof(*list.v), found_compare);
+		tell_of_companions(&names);
+	}
 	tree_names_free(&names);
 	if (err)
 		return err;
-	qsort(list.v, list.n, sizeof(*list.v), found_compare);
 	if (*tree.next_id >= UINT32_MAX) /* damaged: no id was ever as high */
 		*tree.next_id = 0;
 	store_id_seen(last);
 	return 0;
 }
 
-/* Companions alone were never left by us: they may be what is left of somebody's values. */
 static void remove_unneeded(void)
 {
-	struct tree_names names;
+	for (size_t i = 0; i < list.n; i++) {
+		const struct found *f = &list.v[i];
 
-	if (kept || tree_list(tree.objects_fd, true, &names))
-		return;
-	for (size_t i = 0; i < names.n; i++) {
-		struct found *f;
-		enum store_part part;
-		u32 id;
-
-		if (!parse_id(names.v[i].name, &id, &part))
-			continue;
-		f = find_id(id);
-		if (!f)
-			fs_warn("objects/%s belongs to no object: it is left alone",
-				names.v[i].name);
-		else if (!f->named && !f->started && !f->foreign)
-			unlinkat(tree.objects_fd, names.v[i].name, 0);
+		if (!f->named && !f->started && !f->foreign)
+			store_remove_files(f->id);
 	}
-	tree_names_free(&names);
 }
 
 static struct store_object *make_object(u32 id, enum store_kind kind)
@@ -650,7 +652,8 @@ int store_start(void)
 	if (!err)
 		err = start_objects();
 	if (!err) {
-		remove_unneeded();
+		if (!kept)
+			remove_unneeded();
 		store_keep_files(kept);
 		bpf_map_keep_slots = kept;
 		drop_start_references();
