@@ -31,12 +31,13 @@ static void look_at(void *arg, const char *root, const char *dir, const char *ty
 		top->ours = !strcmp(type, "fuse.ubpffs");
 }
 
-/* Is what is on top there one of ours, dead or alive? */
-static bool is_our_mount(const char *path)
+/* Is what is on top there one of ours, dead or alive? -errno: nobody can say, unless there is no /proc at all. */
+static int is_our_mount(const char *path)
 {
 	struct top top = {.path = path};
+	int err = mountinfo_each(look_at, &top);
 
-	return !mountinfo_each(look_at, &top) && top.ours;
+	return err && err != -ENOENT ? err : top.ours;
 }
 
 struct answer {
@@ -131,9 +132,9 @@ static int claim_dir(const char *path, struct error_record *why)
 int mount_claim(const char *path, struct error_record *why)
 {
 	struct answer answer;
-	int err;
+	int err, ours;
 
-	for (int tries = 0; is_our_mount(path); tries++) {
+	for (int tries = 0; (ours = is_our_mount(path)) > 0; tries++) {
 		answer = ask_server(path);
 		/* Mounts may lie on each other: take what is dead away one by one. */
 		if ((answer.err != ENOTCONN && answer.err != ECONNABORTED) || tries == 16) {
@@ -152,9 +153,20 @@ int mount_claim(const char *path, struct error_record *why)
 			path);
 		take_away(path);
 	}
-	err = claim_dir(path, why);
-	if (!err && is_our_mount(path)) /* somebody was faster */
+	if (!ours) {
+		err = claim_dir(path, why);
+		if (err)
+			goto out;
+		ours = is_our_mount(path);
+	}
+	if (ours < 0)
+		err = error_set(why, -ours, "%s: what is mounted there cannot be read: %s", path,
+				strerror(-ours));
+	else if (ours) /* somebody was faster */
 		err = error_set(why, EBUSY, "%s: a ubpffs is mounted there already", path);
+	else
+		err = 0;
+out:
 	if (err)
 		mount_claimed();
 	return err;
@@ -175,6 +187,8 @@ char *mount_absolute_path(const char *arg)
 
 	if (realpath(arg, full))
 		return strdup(full);
+	if (errno == ENOMEM)
+		return NULL;
 	copy = strdup(arg);
 	if (!copy)
 		return NULL;

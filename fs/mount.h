@@ -6,7 +6,7 @@
 
 struct error_record;
 
-/* The absolute path, malloc()ed, also of a mount point whose server is dead; NULL: there is no such place. */
+/* The absolute path, malloc()ed, also of a mount point whose server is dead; NULL and errno. */
 char *mount_absolute_path(const char *path);
 
 /*

@@ -74,6 +74,8 @@ static int option_proc(void *data, const char *arg, int key, struct fuse_args *o
 		if (options->plain[i])
 			continue;
 		options->plain[i] = strdup(arg);
+		if (!options->plain[i])
+			fprintf(stderr, "ubpffs: %s: %s\n", arg, strerror(ENOMEM));
 		return options->plain[i] ? 0 : -1;
 	}
 	fprintf(stderr, "ubpffs: %s: too many arguments\n", arg);
@@ -104,10 +106,17 @@ static bool check_options(struct options *options)
 
 bool options_choose_state(struct options *options)
 {
-	if (!options->state && options->plain[1] && options->plain[0][0] == '/')
+	if (options->state)
+		return true;
+	errno = ENOENT;
+	if (options->plain[1] && options->plain[0][0] == '/')
 		options->state = strdup(options->plain[0]); /* mount DIR M -t fuse.ubpffs */
-	if (!options->state)
+	else
 		options->state = tree_default_path();
+	if (!options->state && errno != ENOENT) {
+		fprintf(stderr, "ubpffs: the state directory: %s\n", strerror(errno));
+		return false;
+	}
 	if (!options->state) {
 		fprintf(stderr,
 			"ubpffs: no runtime directory (XDG_RUNTIME_DIR), and /tmp/ubpffs-%u cannot "
@@ -186,7 +195,10 @@ int options_parse(struct options *options, int argc, char **argv, int *status)
 	where = options->plain[options->plain[1] ? 1 : 0];
 	options->mountpoint = mount_absolute_path(where);
 	if (!options->mountpoint) {
-		fprintf(stderr, "ubpffs: %s: there is no such directory to mount on\n", where);
+		fprintf(stderr, "ubpffs: %s: %s\n", where,
+			errno == ENOENT || errno == ENOTDIR
+				? "there is no such directory to mount on"
+				: strerror(errno));
 		return -1;
 	}
 	return one_mount_point(options) && check_options(options) ? 0 : -1;

@@ -8,6 +8,8 @@
 #include "fs/fuse/passthrough.h"
 #include "fs/work/worker.h"
 
+#include <stdio.h>
+
 #define MAX_THREADS 10
 
 int session_options(struct fuse_args *args, struct session_options *out)
@@ -50,8 +52,10 @@ int session_serve(struct fuse_session *se)
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	int err;
 
-	if (!config)
+	if (!config) {
+		perror("ubpffs");
 		return -1;
+	}
 	fuse_loop_cfg_set_max_threads(config, MAX_THREADS);
 	fuse_loop_cfg_set_idle_threads(config, MAX_THREADS);
 	err = fuse_session_loop_mt(se, config);

@@ -37,11 +37,14 @@ void tree_unlock(void)
 	pthread_rwlock_unlock(&tree_lock);
 }
 
-static bool is_dir(const char *path)
+/* -errno: nobody can say now. */
+static int is_dir(const char *path)
 {
 	struct stat st;
 
-	return !stat(path, &st) && S_ISDIR(st.st_mode);
+	if (!stat(path, &st))
+		return S_ISDIR(st.st_mode);
+	return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
 }
 
 /* In a directory where everybody may make names: made by us, no link. There it cannot be replaced then. */
@@ -58,12 +61,17 @@ char *tree_default_path(void)
 {
 	const char *run = getenv("XDG_RUNTIME_DIR");
 	char *path = NULL, user[64];
+	int there = 1;
 
 	snprintf(user, sizeof(user), "/run/user/%u", geteuid());
 	if (!geteuid())
 		run = "/run";
-	else if (!run || run[0] != '/' || !is_dir(run))
-		run = is_dir(user) ? user : NULL;
+	else if (!run || run[0] != '/' || !(there = is_dir(run)))
+		run = (there = is_dir(user)) ? user : NULL;
+	if (there < 0) {
+		errno = -there;
+		return NULL;
+	}
 	if (run)
 		return asprintf(&path, "%s/ubpffs", run) < 0 ? NULL : path;
 	if (asprintf(&path, "/tmp/ubpffs-%u", geteuid()) < 0)
@@ -71,6 +79,7 @@ char *tree_default_path(void)
 	if (own_dir(path))
 		return path;
 	free(path);
+	errno = ENOENT;
 	return NULL;
 }
 

@@ -30,7 +30,7 @@ struct tree {
 extern struct tree tree;
 
 /* Where the state is when nobody says: $XDG_RUNTIME_DIR/ubpffs, /run/user/UID/ubpffs, /run/ubpffs for root.
- * /tmp/ubpffs-UID when those are not there. malloc()ed, or NULL when there is no such place. */
+ * /tmp/ubpffs-UID when those are not there. malloc()ed, or NULL and errno: ENOENT when there is no such place. */
 char *tree_default_path(void);
 /* Create or check the directory (0700, ours) and lock it. *why says what went wrong. */
 int tree_open(const char *path, struct error_record *why);
