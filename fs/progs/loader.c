@@ -394,7 +394,10 @@ int load_object(struct fs_req *req, const void *elf, size_t len, mode_t umask,
 	struct load load = {.req = req, .umask = umask};
 	struct bpf_object_load_opts opts = load_opts(&load);
 	struct bpf_loaded loaded = {0};
-	int err = bpf_object_load(elf, len, &opts, &loaded);
+	int err;
+
+	publish_retry();
+	err = bpf_object_load(elf, len, &opts, &loaded);
 
 	return load_finish(&load, err, &loaded, report);
 }
@@ -405,9 +408,12 @@ int load_classic(struct fs_req *req, const struct bpf_classic_text *text, mode_t
 	struct load load = {.req = req, .umask = umask};
 	struct bpf_object_load_opts opts = load_opts(&load);
 	struct bpf_loaded loaded = {0};
-	int err = bpf_classic_load(text, &opts, &loaded);
-	const char *why = bpf_log_text(&loaded.report);
+	const char *why;
+	int err;
 
+	publish_retry();
+	err = bpf_classic_load(text, &opts, &loaded);
+	why = bpf_log_text(&loaded.report);
 	if (err == -EINVAL && *why) /* the checker's one line */
 		fs_error(req, EINVAL, "%.*s", (int)strcspn(why, "\n"), why);
 	return load_finish(&load, err, &loaded, report);

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+static bool unfinished; /* the last sweep met an error; written under tree_wrlock */
+
 struct inos {
 	u64 *v;
 	size_t n;
@@ -75,7 +77,7 @@ static int remove_name(int parent, const char *name)
 	return err ? err : tree_rmdir(parent, name);
 }
 
-int loads_sweep(void)
+static int sweep(void)
 {
 	int fd = openat(tree.tree_fd, "maps", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct tree_names names = {0};
@@ -104,4 +106,17 @@ int loads_sweep(void)
 	free(named.v);
 	close(fd);
 	return err ? err : first;
+}
+
+int loads_sweep(void)
+{
+	int err = sweep();
+
+	__atomic_store_n(&unfinished, err != 0, __ATOMIC_RELAXED);
+	return err;
+}
+
+bool loads_unfinished(void)
+{
+	return __atomic_load_n(&unfinished, __ATOMIC_RELAXED);
 }

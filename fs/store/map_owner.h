@@ -7,6 +7,8 @@
 #ifndef UBPFFS_FS_STORE_MAP_OWNER_H
 #define UBPFFS_FS_STORE_MAP_OWNER_H
 
+#include <stdbool.h>
+
 #define LOADS_FILE ".load"
 
 /*
@@ -14,5 +16,7 @@
  * it could not be seen which that are, and those keep their names.
  */
 int loads_sweep(void);
+/* The last sweep met an error: names may be there that should be gone. No lock. */
+bool loads_unfinished(void);
 
 #endif

@@ -28,8 +28,11 @@ struct publish {
 	mode_t mode;
 	struct publish_name *names;
 	u32 count;
-	bool stuck; /* a name could not be taken back: the next start does it */
+	bool stuck; /* a name could not be taken back: the next load does it, or the next start */
+	struct publish *next;
 };
+
+static struct publish *stuck; /* written under tree_wrlock */
 
 static const char *const parents[] = {[STORE_PROG] = "progs", [STORE_MAP] = "maps"};
 static const char *const links[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
@@ -127,20 +130,45 @@ static int parent_path(enum store_kind kind, const char *name, char path[PATH_MA
 }
 
 /* tree_wrlock is held */
-static int __publish_move(struct publish *pub, u32 i, bool back)
+static int __publish_move(struct publish *pub, u32 i)
 {
 	struct publish_name *at = &pub->names[i];
 	char slot[16], path[PATH_MAX];
 	int err = parent_path(at->obj->kind, at->name, path);
 
-	slot_name(i, slot);
-	if (!err && back)
-		err = tree_move(tree.tree_fd, path, pub->fd, slot);
-	else if (!err)
-		err = tree_move(pub->fd, slot, tree.tree_fd, path);
 	if (!err)
-		at->moved = !back;
+		err = tree_move(pub->fd, slot_name(i, slot), tree.tree_fd, path);
+	at->moved = !err;
 	return err == -ENOTEMPTY ? -EEXIST : err;
+}
+
+/* One call and no more, so that little can keep a name that blocks the next load: nobody has seen this one. */
+static int __publish_take_back(struct publish *pub, u32 i)
+{
+	struct publish_name *at = &pub->names[i];
+	char slot[16], path[PATH_MAX];
+
+	parent_path(at->obj->kind, at->name, path);
+	if (renameat(tree.tree_fd, path, pub->fd, slot_name(i, slot)) < 0)
+		return -errno;
+	at->moved = false;
+	return 0;
+}
+
+/* Is it there still, and ours? Who may has removed, renamed or replaced it since. */
+static int __publish_is_ours(struct publish *pub, u32 i)
+{
+	struct publish_name *at = &pub->names[i];
+	char path[PATH_MAX];
+	struct stat st;
+
+	parent_path(at->obj->kind, at->name, path);
+	if (strlen(path) + sizeof("/prog") > sizeof(path))
+		return -ENAMETOOLONG;
+	strcat(strcat(path, "/"), links[at->obj->kind]);
+	if (fstatat(tree.tree_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
+	return st.st_ino == at->obj->ino;
 }
 
 static void name_uncharge(struct publish *pub, u32 i)
@@ -148,6 +176,75 @@ static void name_uncharge(struct publish *pub, u32 i)
 	if (pub->names[i].charged)
 		limits_uncharge(pub->cred.uid, LIMIT_NAMES, 1);
 	pub->names[i].charged = false;
+}
+
+/* What publish_add() made, also when no descriptor is left. */
+static void remove_slot(struct publish *pub, u32 i)
+{
+	static const char *const files[] = {"prog", "map", LOADS_FILE, LOADS_FILE ".tmp"};
+	char path[64];
+
+	for (u32 f = 0; f < ARRAY_SIZE(files); f++) {
+		snprintf(path, sizeof(path), "%u/%s", i, files[f]);
+		unlinkat(pub->fd, path, 0);
+	}
+	if (!unlinkat(pub->fd, slot_name(i, path), AT_REMOVEDIR))
+		limits_uncharge(pub->cred.uid, LIMIT_NAMES, 1);
+}
+
+static void publish_free(struct publish *pub)
+{
+	for (u32 i = 0; i < pub->count; i++) {
+		if (!pub->names[i].moved)
+			remove_slot(pub, i);
+		name_uncharge(pub, i);
+		store_put(pub->names[i].obj);
+		free(pub->names[i].name);
+	}
+	unlinkat(pub->fd, "manifest", 0);
+	close(pub->fd);
+	unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
+	free(pub->names);
+	free(pub);
+}
+
+/* tree_wrlock is held. */
+static void __publish_retry(void)
+{
+	struct publish **p = &stuck, *pub;
+
+	while ((pub = *p)) {
+		bool again = false;
+
+		for (u32 i = 0; i < pub->count; i++) {
+			int ours = pub->names[i].moved ? __publish_is_ours(pub, i) : 0;
+
+			if (ours < 0 || (ours && __publish_take_back(pub, i))) {
+				again = true;
+				continue;
+			}
+			pub->names[i].moved = false;
+			remove_slot(pub, i);
+			store_names_changed(pub->names[i].obj);
+		}
+		if (again) {
+			p = &pub->next;
+			continue;
+		}
+		__atomic_store_n(p, pub->next, __ATOMIC_RELAXED);
+		publish_free(pub);
+	}
+}
+
+void publish_retry(void)
+{
+	if (!__atomic_load_n(&stuck, __ATOMIC_RELAXED) && !loads_unfinished())
+		return;
+	tree_wrlock();
+	__publish_retry();
+	if (loads_unfinished())
+		loads_sweep();
+	tree_unlock();
 }
 
 int publish_commit(struct publish *pub, const char **taken)
@@ -160,7 +257,7 @@ int publish_commit(struct publish *pub, const char **taken)
 		return err;
 	tree_wrlock();
 	for (i = 0; !err && i < pub->count; i++) {
-		err = __publish_move(pub, i, false);
+		err = __publish_move(pub, i);
 		if (err == -EEXIST)
 			*taken = pub->names[i].name;
 	}
@@ -170,8 +267,11 @@ int publish_commit(struct publish *pub, const char **taken)
 		if (!err) {
 			name_uncharge(pub, i);
 			store_names_changed(pub->names[i].obj);
-		} else if (pub->names[i].moved && __publish_move(pub, i, true))
+		} else if (pub->names[i].moved && __publish_take_back(pub, i)) {
 			pub->stuck = true;
+			name_uncharge(pub, i);
+			store_names_changed(pub->names[i].obj);
+		}
 	}
 	tree_unlock();
 	return err;
@@ -192,36 +292,18 @@ static int remove_objdir(int parent, const char *name)
 	return err ? err : tree_rmdir(parent, name);
 }
 
-/* What publish_add() made, also when no descriptor is left. */
-static void remove_slot(struct publish *pub, u32 i)
-{
-	static const char *const files[] = {"prog", "map", LOADS_FILE, LOADS_FILE ".tmp"};
-	char path[64];
-
-	for (u32 f = 0; f < ARRAY_SIZE(files); f++) {
-		snprintf(path, sizeof(path), "%u/%s", i, files[f]);
-		unlinkat(pub->fd, path, 0);
-	}
-	tree_rmdir(pub->fd, slot_name(i, path));
-}
-
 void publish_end(struct publish *pub)
 {
 	if (!pub)
 		return;
-	for (u32 i = 0; i < pub->count; i++) {
-		if (!pub->names[i].moved)
-			remove_slot(pub, i);
-		name_uncharge(pub, i);
-		store_put(pub->names[i].obj);
-		free(pub->names[i].name);
+	if (!pub->stuck) {
+		publish_free(pub);
+		return;
 	}
-	if (!pub->stuck)
-		unlinkat(pub->fd, "manifest", 0);
-	close(pub->fd);
-	unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
-	free(pub->names);
-	free(pub);
+	tree_wrlock();
+	pub->next = stuck;
+	__atomic_store_n(&stuck, pub, __ATOMIC_RELAXED);
+	tree_unlock();
 }
 
 /* One line of a manifest: take the name back when it is this load's. */
