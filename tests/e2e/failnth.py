@@ -45,11 +45,22 @@ class Injector:
         struct.pack_into("<q", self.page, 8, n)
         struct.pack_into("<i", self.page, 0, CLASSES.index(kind))
 
+    def fired(self):
+        return struct.unpack_from("<q", self.page, 24)[0]
+
     def disarm(self):
         """How many calls failed."""
-        fired = struct.unpack_from("<q", self.page, 24)[0]
+        fired = self.fired()
         struct.pack_into("<iiqqq", self.page, 0, 0, 0, 0, 0, 0)
         return fired
+
+    def count(self, kind, do):
+        """How many calls of the class do() makes."""
+        self.arm(kind, 1 << 40)
+        do()
+        seen = struct.unpack_from("<q", self.page, 16)[0]
+        self.disarm()
+        return seen
 
     def environment(self):
         env = {"LD_PRELOAD": LIBRARY, "FAILNTH": self.path}
@@ -247,6 +258,7 @@ class Loop:
         self.page = Injector(page)
         self.problems, self.tries = [], 0
         self.base = None
+        self.restarted = False
 
     def late(self):
         return self.until is not None and time.monotonic() > self.until
@@ -301,6 +313,20 @@ class Loop:
             count += not target.startswith((self.m.state + "/tree", self.m.state + "/objects"))
         return count
 
+    def restart(self, undo):
+        """What went wrong was said: go on with a new server, that has what the operations need and no more."""
+        if self.m.proc.poll() is None:
+            self.page.disarm()
+            self.m.kill()
+        self.start()
+        assert self.serving() is None, self.m.errors()[-3000:]
+        undo()
+        left = self.settled(self.base)
+        if left != self.base:
+            self.problem("a restart leaves", [sorted(set(b) ^ set(a)) for a, b in zip(self.base, left)])
+            self.base = left
+        self.restarted = True
+
     def one(self, name, kind, n, sticky, do, undo):
         """True: the failure came, there may be a next one."""
         what = "%s: %s %d%s:" % (name, kind, n, " and on" if sticky else "")
@@ -313,8 +339,9 @@ class Loop:
             code = e.errno
         fired = self.page.disarm()
         if self.m.proc.poll() is not None:
-            raise AssertionError("%s the server ended with %s\n%s" %
-                                 (what, self.m.proc.returncode, self.m.errors()[-3000:]))
+            self.problem(what, "the server ended with", self.m.proc.returncode, self.m.errors()[-3000:])
+            self.restart(undo)
+            return True
         if code and not fired:
             self.problem(what, "fails by itself:", errno.errorcode[code])
             return False
@@ -326,7 +353,8 @@ class Loop:
             undo()
         except OSError as e:
             self.problem(what, "afterwards", errno.errorcode.get(e.errno), e, "(first: %s)" % errno.errorcode.get(code))
-            return False
+            self.restart(undo)
+            return fired > 0
         left = self.settled(self.base)
         if kind in UNSURE:
             self.base = self.base[:2] + left[2:]
@@ -345,6 +373,9 @@ class Loop:
             if self.late() or not self.one(name, kind, n, sticky, do, undo):
                 break
             tried += 1
+            if self.restarted:
+                self.restarted = False
+                before, tried = self.descriptors(), 0
         grown = self.descriptors() - before
         if grown > 4 and grown >= tried // 2:
             self.problem("%s: %s: %d descriptors more after %d tries" % (name, kind, grown, tried))
@@ -362,8 +393,6 @@ class Loop:
             for kind in classes:
                 if self.late():
                     break
-                if sticky and kind == "name":
-                    continue  # what was renamed cannot be renamed back: the next start does
                 self.operation(name, kind, sticky, do, undo)
         for when in "after all operations:", "after a new start:":
             lost = difference(want, snapshot(self.m))

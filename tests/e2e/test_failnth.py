@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import conftest
 import failnth
 from conftest import Mount, detach, needs_root
 
@@ -32,15 +33,112 @@ def loop():
 
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "and-on"])
 def test_operations(loop, sticky):
-    loop.until = time.monotonic() + 6  # a loaded machine tries fewer
+    loop.until = time.monotonic() + (3 if sticky else 4)  # a loaded machine tries fewer
     loop.operations(failnth.CLASSES[1:], OPERATIONS[:1] if sticky else OPERATIONS, sticky)
     assert not loop.problems, "\n".join(loop.problems)
 
 
 def test_starts(loop):
-    loop.until = time.monotonic() + 6
+    loop.until = time.monotonic() + 4
     loop.starts(failnth.CLASSES[1:])
     assert not loop.problems, "\n".join(loop.problems)
+
+
+def test_files_that_could_not_be_removed_go_at_the_next_start(loop):
+    """An unlink that fails never leaves a companion without its object: a start removes the rest."""
+    m = loop.m
+    loop.start()
+    assert loop.serving() is None
+    before = set(os.listdir(m.p("progs")))
+
+    def unload():
+        for name in set(os.listdir(m.p("progs"))) - before:
+            failnth.remove(m.p("progs", name))
+    objects = os.path.join(m.state, "objects")
+    empty = set(os.listdir(objects))
+
+    def removed():
+        unload()
+        while set(os.listdir(objects)) != empty:
+            time.sleep(0.01)
+    failnth.load(m, "global_data")
+    assert any(name.endswith(".btf") for name in os.listdir(objects))
+    for n in range(1, loop.page.count("name", removed) + 1):
+        failnth.load(m, "global_data")
+        loop.page.arm("name", n)
+        try:
+            unload()
+        except OSError:
+            pass
+        end = time.monotonic() + 10
+        while loop.page.fired() == 0 and time.monotonic() < end:
+            time.sleep(0.01)
+        loop.page.disarm()
+        unload()
+    m.kill()
+    m.start()
+    assert set(os.listdir(objects)) == empty
+    assert "belongs to no object" not in m.errors()
+    m.kill()
+
+
+@pytest.mark.parametrize("kind", ["stat", "name"])
+def test_a_refused_load_leaves_no_name(loop, kind):
+    """What fails from some point of a load on fails while it is rolled back, too: the next load is not in its way."""
+    m = loop.m
+    loop.start()
+    assert loop.serving() is None
+    names = {directory: set(os.listdir(m.p(directory))) for directory in ("progs", "maps")}
+
+    def unload():
+        for name in set(os.listdir(m.p("progs"))) - names["progs"]:
+            failnth.remove(m.p("progs", name))
+    failnth.load(m, "map_in_map")
+    unload()
+    count = loop.page.count(kind, lambda: failnth.load(m, "map_in_map"))
+    unload()
+    for n in range(max(1, count - 14), count + 1):
+        loop.page.arm(kind, n, sticky=True)
+        try:
+            failnth.load(m, "map_in_map")
+        except OSError:
+            pass
+        loop.page.disarm()
+        unload()
+        failnth.load(m, "map_in_map")
+        unload()
+        assert {directory: set(os.listdir(m.p(directory))) for directory in names} == names, n
+    m.kill()
+
+
+def test_a_refused_start_says_why(loop):
+    """Also when there is no memory for the first of its options."""
+    loop.start(injected=False)
+    loop.m.kill()
+    for n in range(1, 12):
+        said = len(loop.m.errors())
+        loop.page.arm("alloc", n)
+        loop.start()
+        if loop.serving() is not None:
+            assert loop.m.errors()[said:].strip(), n
+        else:
+            loop.m.kill()
+        loop.page.disarm()
+
+
+def test_no_second_server_when_the_mounts_cannot_be_read(loop):
+    """What cannot be read is not taken for a mount point without a server."""
+    m = loop.m
+    m.start()
+    other = m.state + ".other"
+    for kind, count in ("open", 6), ("alloc", 40):
+        for n in range(1, count):
+            loop.page.arm(kind, n)
+            run = subprocess.run([conftest.SERVER, "-f", "-o", "state=" + other, m.path], capture_output=True, text=True,
+                                 env={**os.environ, **loop.page.environment()}, timeout=60)
+            loop.page.disarm()
+            assert run.returncode == 1 and run.stderr.strip(), (kind, n, run)
+    m.kill()
 
 
 def test_what_is_no_file_is_never_opened(loop):
