@@ -116,23 +116,23 @@ static int enforce_begin(const struct options *options, struct enforce **out)
 {
 	struct enforce_options e = {options->enforce == ENFORCE_FAIL_CLOSED,
 				    options->enforce_cgroup, options->state};
-	char *why = NULL;
+	struct error_record why = {0};
 	int err = options->enforce ? enforce_start(&e, out, &why) : 0;
 
 	if (err)
-		fprintf(stderr, "ubpffs: enforce: %s\n", why ? why : strerror(-err));
-	free(why);
+		fprintf(stderr, "ubpffs: enforce: %s\n", error_why(&why, err));
+	error_clear(&why);
 	return err;
 }
 
 static int enforce_rules(struct enforce *enforce)
 {
-	char *why = NULL;
+	struct error_record why = {0};
 	int err = enforce_ready(enforce, &why);
 
 	if (err)
-		fprintf(stderr, "ubpffs: enforce: %s\n", why ? why : strerror(-err));
-	free(why);
+		fprintf(stderr, "ubpffs: enforce: %s\n", error_why(&why, err));
+	error_clear(&why);
 	return err;
 }
 

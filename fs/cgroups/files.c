@@ -61,7 +61,7 @@ static ssize_t procs_write(struct fs_open *open, struct fs_req *req, const char 
 {
 	/* The rights are the opener's, as the kernel has it: a privileged writer may have been handed the file. */
 	struct enforce_caller caller = {open->opener.uid, open->opener.gid, req->cred.pid};
-	const char *why, *word;
+	const char *word;
 	struct cgroup *cgrp;
 	size_t pos = 0, n;
 	char number[16] = "", *end;
@@ -79,10 +79,8 @@ static ssize_t procs_write(struct fs_open *open, struct fs_req *req, const char 
 	err = cgroup_of_node(open->node, &cgrp);
 	if (err)
 		return err;
-	err = enforce_procs_write(cgroups_enforce, cgrp, &caller, (pid_t)pid, &why);
+	err = enforce_procs_write(cgroups_enforce, cgrp, &caller, (pid_t)pid, &req->error);
 	cgroup_put(cgrp);
-	if (err && why)
-		return fs_error(req, -err, "%s", why);
 	return err ? err : (ssize_t)len;
 }
 

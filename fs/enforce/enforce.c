@@ -92,19 +92,19 @@ static u64 hash_path(const char *path)
 	return hash;
 }
 
-static int explain(int err, char **why)
+static int explain(int err, struct error_record *why)
 {
-	if (err && !*why &&
-	    asprintf(why, "packets cannot be queued here: %s%s", strerror(-err),
-		     err == -EPERM ? " (CAP_NET_ADMIN in this network namespace is needed)"
-		     : err == -ENOENT || err == -EOPNOTSUPP
-			     ? " (the kernel needs NFT_SOCKET, NFT_COMPAT and NFQUEUE)"
-			     : "") < 0)
-		*why = NULL;
-	return err;
+	if (!err)
+		return 0;
+	return error_set(why, -err, "packets cannot be queued here: %s%s", strerror(-err),
+			 err == -EPERM ? " (CAP_NET_ADMIN in this network namespace is needed)"
+			 : err == -ENOENT || err == -EOPNOTSUPP
+				 ? " (the kernel needs NFT_SOCKET, NFT_COMPAT and NFQUEUE)"
+				 : "");
 }
 
-int enforce_start(const struct enforce_options *options, struct enforce **out, char **why)
+int enforce_start(const struct enforce_options *options, struct enforce **out,
+		  struct error_record *why)
 {
 	struct enforce *en = calloc(1, sizeof(*en));
 	char *state = realpath(options->state, NULL);
@@ -113,7 +113,6 @@ int enforce_start(const struct enforce_options *options, struct enforce **out, c
 	char name[64];
 	int err;
 
-	*why = NULL;
 	*out = NULL;
 	if (!en) {
 		free(state);
@@ -320,13 +319,12 @@ static void sweep(const struct enforce *en)
 	free(paths.v);
 }
 
-int enforce_ready(struct enforce *en, char **why)
+int enforce_ready(struct enforce *en, struct error_record *why)
 {
 	struct nft_cgroup *all;
 	u32 n = 1;
 	int err;
 
-	*why = NULL;
 	if (!en)
 		return 0;
 	pthread_mutex_lock(&en->lock);
@@ -398,7 +396,7 @@ static int status_numbers(pid_t pid, const char *field, u32 *v, int want)
 }
 
 /* E. */
-static int may_move(const struct enforce_caller *caller, pid_t pid, const char **why)
+static int may_move(const struct enforce_caller *caller, pid_t pid, struct error_record *why)
 {
 	const struct agent_cred as = {caller->uid, caller->gid, AGENT_ACCOUNT_GROUPS, NULL};
 	struct process_facts facts;
@@ -409,31 +407,28 @@ static int may_move(const struct enforce_caller *caller, pid_t pid, const char *
 	err = process_facts_ask(&as, pid, FACTS_MS, &facts);
 	for (u32 i = 0; !err && i < ARRAY_SIZE(facts.uid); i++)
 		if (facts.uid[i] != caller->uid) {
-			*why = "the process is not yours";
-			err = -EPERM;
+			err = error_set(why, EPERM, "the process is not yours");
 		}
 	return err;
 }
 
 int enforce_procs_write(struct enforce *en, struct cgroup *cgrp,
-			const struct enforce_caller *caller, pid_t pid, const char **why)
+			const struct enforce_caller *caller, pid_t pid, struct error_record *why)
 {
 	__do_close int pidfd = -1;
 	struct enforced *e;
 	u32 tgid;
 	int err;
 
-	*why = NULL;
-	if (!en) {
-		*why = "the server was started without -o enforce: cgroups hold no processes";
-		return -EOPNOTSUPP;
-	}
+	if (!en)
+		return error_set(why, EOPNOTSUPP,
+				 "the server was started without -o enforce: cgroups "
+				 "hold no processes");
 	if (pid < 0)
 		return -EINVAL;
-	if (!same_pids(caller)) {
-		*why = "the caller is in another pid namespace than the server";
-		return -EPERM;
-	}
+	if (!same_pids(caller))
+		return error_set(why, EPERM,
+				 "the caller is in another pid namespace than the server");
 	if (!pid) {
 		err = status_numbers(caller->pid, "Tgid:", &tgid, 1);
 		if (err)

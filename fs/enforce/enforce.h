@@ -39,6 +39,7 @@
 
 #include <sys/types.h>
 #include "cgroup/cgroup.h"
+#include "fs/lib/error.h"
 
 struct enforce;
 
@@ -55,8 +56,9 @@ struct enforce_caller {
 	pid_t pid; /* 0: not visible to us */
 };
 
-/* -errno, with a sentence for a person in *why (malloc()ed, may stay NULL). */
-int enforce_start(const struct enforce_options *options, struct enforce **out, char **why);
+/* -errno; *why says it. */
+int enforce_start(const struct enforce_options *options, struct enforce **out,
+		  struct error_record *why);
 /*
  * path: from M/cgroup, "A/B", the root ".". -EINVAL: the host has a file of that name or cannot
  * have it; -ENOSPC: no queue number is free.
@@ -69,7 +71,7 @@ int enforce_cgroup_remove(struct enforce *en, struct cgroup *cgrp);
 /*
  * Everything is added: the rules become active, directories that a killed server left are removed.
  */
-int enforce_ready(struct enforce *en, char **why);
+int enforce_ready(struct enforce *en, struct error_record *why);
 
 /*
  * One pid a line; malloc()ed. -EPERM: the caller sees other pids than we do; -EOPNOTSUPP: not
@@ -78,11 +80,11 @@ int enforce_ready(struct enforce *en, char **why);
 int enforce_procs_read(struct enforce *en, struct cgroup *cgrp, const struct enforce_caller *caller,
 		       char **text, size_t *len);
 /*
- * pid 0: the caller's own process. -EOPNOTSUPP, -ESRCH, -EPERM (*why: a constant sentence, or
- * NULL), or what the host says.
+ * pid 0: the caller's own process. -EOPNOTSUPP, -ESRCH, -EPERM (each but the second
+ * with a reason), or what the host says.
  */
 int enforce_procs_write(struct enforce *en, struct cgroup *cgrp,
-			const struct enforce_caller *caller, pid_t pid, const char **why);
+			const struct enforce_caller *caller, pid_t pid, struct error_record *why);
 
 void enforce_stop(struct enforce *en);
 

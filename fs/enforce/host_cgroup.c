@@ -98,7 +98,7 @@ static int join(char *out, const char *a, const char *b)
 		       : -ENAMETOOLONG;
 }
 
-static int find_own(struct host_cgroup *h, struct cgroup_mount *m, char **why)
+static int find_own(struct host_cgroup *h, struct cgroup_mount *m, struct error_record *why)
 {
 	char *own = malloc(PATH_MAX);
 	int err = own ? own_cgroup(own, PATH_MAX) : -ENOMEM;
@@ -109,9 +109,10 @@ static int find_own(struct host_cgroup *h, struct cgroup_mount *m, char **why)
 		err = -ENOENT;
 	if (!err)
 		err = join(h->own_path, m->dir, own + (strcmp(m->root, "/") ? strlen(m->root) : 0));
-	if (err && !*why)
-		*why = strdup("no mount of cgroup v2 shows this process's cgroup; say "
-			      "-o enforce_cgroup=PATH");
+	if (err)
+		error_set(why, -err,
+			  "no mount of cgroup v2 shows this process's cgroup; say "
+			  "-o enforce_cgroup=PATH");
 	free(own);
 	return err;
 }
@@ -126,19 +127,17 @@ static u32 components(const char *path)
 }
 
 /* Check `path` and count how deep it lies. */
-static int measure(struct host_cgroup *h, const char *path, struct cgroup_mount *m, char **why)
+static int measure(struct host_cgroup *h, const char *path, struct cgroup_mount *m,
+		   struct error_record *why)
 {
 	struct statfs st;
 
 	if (statfs(path, &st) < 0)
 		return -errno;
-	if (st.f_type != CGROUP2_SUPER_MAGIC || find_mount(path, m) ||
-	    !strncmp(m->root, "/..", 3)) {
-		*why = strdup(
-			"enforcement needs a directory of cgroup v2, mounted from this cgroup "
-			"namespace");
-		return -EINVAL;
-	}
+	if (st.f_type != CGROUP2_SUPER_MAGIC || find_mount(path, m) || !strncmp(m->root, "/..", 3))
+		return error_set(why, EINVAL,
+				 "enforcement needs a directory of cgroup v2, mounted from this "
+				 "cgroup namespace");
 	h->level = components(m->root) + components(path + strlen(m->dir)) + 1;
 	return 0;
 }
@@ -150,7 +149,8 @@ static int open_dir(int at, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int hostcg_start(struct host_cgroup *h, const char *under, const char *name, char **why)
+int hostcg_start(struct host_cgroup *h, const char *under, const char *name,
+		 struct error_record *why)
 {
 	struct cgroup_mount *m = malloc(sizeof(*m));
 	char *path = NULL;
@@ -161,14 +161,10 @@ int hostcg_start(struct host_cgroup *h, const char *under, const char *name, cha
 	memset(h, 0, sizeof(*h));
 	h->base_fd = h->above_fd = -1;
 	if (!err && under)
-		find_own(h, m, why); /* only a place for processes at the end */
+		find_own(h, m, NULL); /* only a place for processes at the end */
 	else if (!err)
 		err = find_own(h, m, why);
 	if (!err) {
-		if (under) {
-			free(*why);
-			*why = NULL;
-		}
 		path = realpath(under ? under : h->own_path, NULL);
 		err = path ? measure(h, path, m, why) : -errno;
 	}
@@ -186,15 +182,14 @@ int hostcg_start(struct host_cgroup *h, const char *under, const char *name, cha
 		err = h->base_fd < 0 ? h->base_fd : hostcg_add(h, ".", true, &id);
 		h->base_dev = !err && !fstat(h->base_fd, &st) ? st.st_dev : 0;
 	}
-	if (err && !*why &&
-	    asprintf(why,
-		     "%s: a cgroup cannot be made there: %s; -o enforce_cgroup=PATH names a "
-		     "directory that is delegated to this user",
-		     path    ? path
-		     : under ? under
-			     : h->own_path,
-		     strerror(-err)) < 0)
-		*why = NULL;
+	if (err)
+		error_set(why, -err,
+			  "%s: a cgroup cannot be made there: %s; -o enforce_cgroup=PATH names a "
+			  "directory that is delegated to this user",
+			  path	  ? path
+			  : under ? under
+				  : h->own_path,
+			  strerror(-err));
 	free(path);
 	free(m);
 	return err;

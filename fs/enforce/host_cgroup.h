@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <sys/types.h>
 #include "core/types.h"
+#include "fs/lib/error.h"
 
 struct host_cgroup {
 	int base_fd; /* our directory */
@@ -23,10 +24,11 @@ struct host_cgroup {
 };
 
 /*
- * Find, make or adopt `name` under `under` (NULL: our own cgroup). *why: malloc()ed. After an
+ * Find, make or adopt `name` under `under` (NULL: our own cgroup). After an
  * error, too, hostcg_stop() closes what is open.
  */
-int hostcg_start(struct host_cgroup *h, const char *under, const char *name, char **why);
+int hostcg_start(struct host_cgroup *h, const char *under, const char *name,
+		 struct error_record *why);
 /*
  * How many directories lie above ours in the hierarchy, from the namespace's root: nft's level of
  * it.
