@@ -24,35 +24,34 @@ static int attr_check(const struct bpf_prog_load_attr *attr, struct bpf_log *rep
 	const char *name = attr->name ? attr->name : "(unnamed)";
 
 	if (attr->prog_flags & ~known) {
-		bpf_log_printf(report, "program %s: unknown program flags 0x%x\n", name,
-			       attr->prog_flags & ~known);
+		bpf_log_error(report, "program %s: unknown program flags 0x%x", name,
+			      attr->prog_flags & ~known);
 		return -EINVAL;
 	}
 	if (!attr->insn_cnt || attr->insn_cnt > BPF_COMPLEXITY_LIMIT_INSNS) {
-		bpf_log_printf(report, "program %s: %u instructions; 1 to %u are allowed\n", name,
-			       attr->insn_cnt, BPF_COMPLEXITY_LIMIT_INSNS);
+		bpf_log_error(report, "program %s: %u instructions; 1 to %u are allowed", name,
+			      attr->insn_cnt, BPF_COMPLEXITY_LIMIT_INSNS);
 		return -E2BIG;
 	}
 	if (!ops) {
 		const char *type = bpf_prog_type_name(attr->prog_type);
 
 		if (!type || attr->prog_type == BPF_PROG_TYPE_UNSPEC) {
-			bpf_log_printf(report, "program %s: unknown program type %u\n", name,
-				       attr->prog_type);
+			bpf_log_error(report, "program %s: unknown program type %u", name,
+				      attr->prog_type);
 			return -EINVAL;
 		}
-		bpf_log_printf(report, "program %s: this build has no program type %s\n", name,
-			       type);
+		bpf_log_error(report, "program %s: this build has no program type %s", name, type);
 		return -ENOTSUP;
 	}
 	if (ops->is_valid_attach_type && !ops->is_valid_attach_type(attr->expected_attach_type)) {
-		bpf_log_printf(report, "program %s: attach type %u does not fit type %s\n", name,
-			       attr->expected_attach_type, ops->name);
+		bpf_log_error(report, "program %s: attach type %u does not fit type %s", name,
+			      attr->expected_attach_type, ops->name);
 		return -EINVAL;
 	}
 	if (attr->map_cnt > BPF_MAX_USED_MAPS) {
-		bpf_log_printf(report, "program %s: uses %u maps; %u are allowed\n", name,
-			       attr->map_cnt, BPF_MAX_USED_MAPS);
+		bpf_log_error(report, "program %s: uses %u maps; %u are allowed", name,
+			      attr->map_cnt, BPF_MAX_USED_MAPS);
 		return -E2BIG;
 	}
 	return 0;
@@ -147,8 +146,8 @@ static int prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 	if (!err) {
 		err = prog_finish(prog, &verdict, attr->no_jit);
 		if (err)
-			bpf_log_printf(report, "program %s: verified, but not made runnable\n",
-				       prog->name);
+			bpf_log_error(report, "program %s: verified, but not made runnable",
+				      prog->name);
 	}
 	verdict.err = err;
 	bpf_report(prog, &verdict, report);
@@ -284,10 +283,10 @@ static int load_map(struct object_load *ld, u32 index)
 		err = map_init_values(map, def);
 	if (err) {
 		if (bpf_map_ops_find(spec.map_type))
-			bpf_log_printf(&out->report, "map %s: %s\n", def->name, strerror(-err));
+			bpf_log_error(&out->report, "map %s: %s", def->name, strerror(-err));
 		else
-			bpf_log_printf(&out->report, "map %s: this build has no map type %s\n",
-				       def->name, map_type_text(spec.map_type));
+			bpf_log_error(&out->report, "map %s: this build has no map type %s",
+				      def->name, map_type_text(spec.map_type));
 		if (map)
 			bpf_map_put(map);
 		return err;
@@ -395,8 +394,8 @@ static int fill_slots(struct object_load *ld)
 							   object, BPF_ANY)
 				     : -EINVAL;
 			if (err) {
-				bpf_log_printf(&ld->out->report, "map %s: slot %u: %s\n", def->name,
-					       def->init_slot[i], strerror(-err));
+				bpf_log_error(&ld->out->report, "map %s: slot %u: %s", def->name,
+					      def->init_slot[i], strerror(-err));
 				return err;
 			}
 		}
@@ -446,6 +445,7 @@ int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_o
 
 	memset(out, 0, sizeof(*out));
 	bpf_log_init(&out->report, 0, 0);
+	out->report.error = &out->error;
 	bpf_log_init(&ld.logs, 0, 0);
 	bpf_rcu_thread_online();
 	err = bpf_object_read(data, len, &out->report, &out->file);
@@ -497,6 +497,7 @@ int bpf_classic_load(const struct bpf_classic_text *text, const struct bpf_objec
 
 	memset(out, 0, sizeof(*out));
 	bpf_log_init(&out->report, 0, 0);
+	out->report.error = &out->error;
 	bpf_log_init(&log, object_log_level(opts), 0);
 	out->file = classic_file(text->name, attr.id);
 	out->maps = calloc(1, sizeof(*out->maps));

@@ -54,10 +54,14 @@ struct bpf_loaded {
 	struct bpf_map **maps; /* file->map_cnt references */
 	bool *map_existing;
 	struct bpf_prog **progs; /* file->prog_cnt references */
+	struct bpf_load_error error; /* of a load that failed */
 	struct bpf_log report; /* one readable block a program, then the full logs */
 };
 
-/* On failure out->report is still filled and the rest is empty; always call bpf_loaded_free(). */
+/*
+ * On failure out->report and out->error are still filled and the rest is empty; always call
+ * bpf_loaded_free(), and do not move *out before.
+ */
 int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_opts *opts,
 		    struct bpf_loaded *out);
 /*

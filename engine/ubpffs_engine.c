@@ -206,6 +206,24 @@ API const char *ubpffs_object_report(const struct ubpffs_object *obj)
 	return obj ? bpf_log_text(&obj->loaded.report) : "";
 }
 
+API int ubpffs_object_error(const struct ubpffs_object *obj, struct ubpffs_error *error)
+{
+	const struct bpf_load_error *e = obj ? &obj->loaded.error : NULL;
+	struct ubpffs_error out = {.size = error->size};
+
+	if (error->size < sizeof(error->size))
+		return -EINVAL;
+	if (!e || !*e->reason)
+		return -ENOENT;
+	out.prog = e->prog;
+	out.reason = e->reason;
+	out.hint = e->hint ? e->hint : "";
+	out.source = e->source;
+	out.insn = e->insn;
+	memcpy(error, &out, min(error->size, sizeof(out)));
+	return 0;
+}
+
 API struct bpf_prog *ubpffs_object_prog(const struct ubpffs_object *obj, const char *name)
 {
 	const struct bpf_object_file *file = obj->loaded.file;

@@ -130,6 +130,22 @@ int ubpffs_object_load(const void *elf, size_t size, const struct ubpffs_load_op
 		       struct ubpffs_object **obj);
 void ubpffs_object_free(struct ubpffs_object *obj); /* NULL is ignored */
 const char *ubpffs_object_report(const struct ubpffs_object *obj);
+
+struct ubpffs_error {
+	size_t size; /* sizeof(struct ubpffs_error), set by the caller */
+	const char *prog; /* the program at fault, "": none in particular */
+	const char *reason; /* a sentence, the kernel's where the verifier refuses the program */
+	const char *hint; /* what to do about it, "": none is known */
+	const char *source; /* "count.c:12: return *data;", "" without line information */
+	int insn; /* index into the program's instructions, -1: none in particular */
+};
+
+/*
+ * ubpffs_object_error - why ubpffs_object_load() failed, as data
+ * 0, or -ENOENT when it did not fail, or nothing more than its errno is known. The texts are
+ * borrowed: valid until ubpffs_object_free(). Fields beyond error->size are not written.
+ */
+int ubpffs_object_error(const struct ubpffs_object *obj, struct ubpffs_error *error);
 /* Borrowed: valid until ubpffs_object_free() unless a reference is taken. NULL: no such name. */
 struct bpf_prog *ubpffs_object_prog(const struct ubpffs_object *obj, const char *name);
 struct bpf_map *ubpffs_object_map(const struct ubpffs_object *obj, const char *name);

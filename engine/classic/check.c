@@ -79,7 +79,7 @@ int bpf_anc_number(const struct sock_filter *insn)
 
 static int refuse(struct bpf_log *log, u32 pc, const char *why)
 {
-	bpf_log_printf(log, "classic instruction %u: %s\n", pc, why);
+	bpf_log_error(log, "classic instruction %u: %s", pc, why);
 	return -EINVAL;
 }
 
@@ -87,8 +87,7 @@ static int check_insn(const struct sock_filter *insn, u32 pc, u32 left, struct b
 {
 	switch (rule_of(insn)) {
 	case NOT_ALLOWED:
-		bpf_log_printf(log, "classic instruction %u: unknown code 0x%02x\n", pc,
-			       insn->code);
+		bpf_log_error(log, "classic instruction %u: unknown code 0x%02x", pc, insn->code);
 		return -EINVAL;
 	case PLAIN:
 		return 0;
@@ -162,8 +161,8 @@ int bpf_check_classic(const struct sock_filter *filter, u32 flen, struct bpf_log
 	int err;
 
 	if (!filter || !flen || flen > BPF_MAXINSNS) {
-		bpf_log_printf(log, "a classic program has 1 to %u instructions, not %u\n",
-			       BPF_MAXINSNS, flen);
+		bpf_log_error(log, "a classic program has 1 to %u instructions, not %u",
+			      BPF_MAXINSNS, flen);
 		return -EINVAL;
 	}
 	for (u32 pc = 0; pc < flen; pc++) {

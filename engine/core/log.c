@@ -95,6 +95,29 @@ void bpf_log_printf(struct bpf_log *log, const char *fmt, ...)
 	va_end(args);
 }
 
+void bpf_log_verror(struct bpf_log *log, const char *fmt, va_list args)
+{
+	char line[sizeof(log->error->reason)];
+
+	if (!log)
+		return;
+	vsnprintf(line, sizeof(line), fmt, args);
+	bpf_log_printf(log, "%s\n", line);
+	if (log->error && !*log->error->reason) {
+		*log->error = (struct bpf_load_error){.insn = -1};
+		strcpy(log->error->reason, line);
+	}
+}
+
+void bpf_log_error(struct bpf_log *log, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	bpf_log_verror(log, fmt, args);
+	va_end(args);
+}
+
 void bpf_log_reset(struct bpf_log *log, size_t len)
 {
 	if (!log || len >= log->len)

@@ -12,9 +12,8 @@ int obj_fail(struct obj_reader *r, int err, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	bpf_log_vprintf(r->log, fmt, args);
+	bpf_log_verror(r->log, fmt, args);
 	va_end(args);
-	bpf_log_printf(r->log, "\n");
 	return err;
 }
 

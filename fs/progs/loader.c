@@ -348,17 +348,12 @@ static void load_report(struct load *load, int err, const struct bpf_loaded *loa
 }
 
 /* The engine's own sentence, for the line in M/log. */
-static void say_why(struct fs_req *req, int err, const char *report)
+static void say_why(struct fs_req *req, int err, const struct bpf_load_error *error)
 {
-	const char *prog = strstr(report, "program: "), *why = strstr(report, "\nreason: ");
-
-	if (prog && why && prog < why)
-		fs_error(req, -err, "%.*s: %.*s; progs/log has the rest",
-			 (int)strcspn(prog + 9, " \n"), prog + 9, (int)strcspn(why + 9, "\n"),
-			 why + 9);
-	else if (*report)
-		fs_error(req, -err, "%.*s; progs/log has the rest", (int)strcspn(report, "\n"),
-			 report);
+	if (*error->prog)
+		fs_error(req, -err, "%s: %s; progs/log has the rest", error->prog, error->reason);
+	else if (*error->reason)
+		fs_error(req, -err, "%s; progs/log has the rest", error->reason);
 }
 
 static struct bpf_object_load_opts load_opts(struct load *load)
@@ -383,7 +378,7 @@ static int load_finish(struct load *load, int err, struct bpf_loaded *loaded,
 		load_quota(load);
 	load_report(load, err, loaded, report);
 	if (err && !load->req->error.err)
-		say_why(load->req, err, bpf_log_text(&loaded->report));
+		say_why(load->req, err, &loaded->error);
 	bpf_loaded_free(loaded);
 	return err;
 }
@@ -408,13 +403,11 @@ int load_classic(struct fs_req *req, const struct bpf_classic_text *text, mode_t
 	struct load load = {.req = req, .umask = umask};
 	struct bpf_object_load_opts opts = load_opts(&load);
 	struct bpf_loaded loaded = {0};
-	const char *why;
 	int err;
 
 	publish_retry();
 	err = bpf_classic_load(text, &opts, &loaded);
-	why = bpf_log_text(&loaded.report);
-	if (err == -EINVAL && *why) /* the checker's one line */
-		fs_error(req, EINVAL, "%.*s", (int)strcspn(why, "\n"), why);
+	if (err == -EINVAL && !*loaded.error.prog && *loaded.error.reason) /* the checker's */
+		fs_error(req, EINVAL, "%s", loaded.error.reason);
 	return load_finish(&load, err, &loaded, report);
 }

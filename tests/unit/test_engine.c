@@ -188,6 +188,7 @@ static void verdicts_have_reasons(void **state)
 static void objects(void **state)
 {
 	struct ubpffs_object *obj;
+	struct ubpffs_error error = {.size = sizeof(error)};
 	struct bpf_prog *prog;
 	uint8_t packet[64] = {[12] = 8, [14] = 0x45};
 	struct ubpffs_test_run run = {.data_in = packet, .data_size_in = sizeof(packet)};
@@ -200,6 +201,7 @@ static void objects(void **state)
 	assert_non_null(prog);
 	assert_null(ubpffs_object_prog(obj, "no such program"));
 	assert_null(ubpffs_object_map(obj, "no such map"));
+	assert_int_equal(ubpffs_object_error(obj, &error), -ENOENT);
 	ubpffs_prog_get(prog);
 	ubpffs_object_free(obj);
 	assert_int_equal(ubpffs_prog_test_run(prog, &run), 0);
@@ -209,6 +211,10 @@ static void objects(void **state)
 	assert_int_equal(ubpffs_object_load(elf, size / 2, NULL, &obj), -EINVAL);
 	assert_non_null(obj);
 	assert_true(strlen(ubpffs_object_report(obj)) > 0);
+	assert_int_equal(ubpffs_object_error(obj, &error), 0);
+	assert_string_equal(error.prog, "");
+	assert_true(!strncmp(ubpffs_object_report(obj), error.reason, strlen(error.reason)));
+	assert_int_equal(error.insn, -1);
 	assert_null(ubpffs_object_prog(obj, "count_ports"));
 	ubpffs_object_free(obj);
 	ubpffs_object_free(NULL);

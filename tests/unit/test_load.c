@@ -201,6 +201,11 @@ static void a_report_names_the_source_line(void **state)
 	assert_non_null(strstr(l.report.buf, "program: reject_null_check (socket_filter)"));
 	assert_non_null(strstr(l.report.buf, "source: reject_null_check.bpf.c:18: *value += 1;"));
 	assert_non_null(strstr(l.report.buf, "hint: compare what bpf_map_lookup_elem() returns"));
+	assert_string_equal(l.error.prog, "reject_null_check");
+	assert_string_equal(l.error.reason, "R0 invalid mem access 'map_value_or_null'");
+	assert_non_null(strstr(l.error.hint, "bpf_map_lookup_elem() returns"));
+	assert_string_equal(l.error.source, "reject_null_check.bpf.c:18: *value += 1;");
+	assert_int_equal(l.error.insn, 7);
 	assert_non_null(strstr(l.report.buf, "\nlog of reject_null_check:\n"));
 	/* The block comes first, then the log. */
 	assert_true(strstr(l.report.buf, "reason:") < strstr(l.report.buf, "log of"));

@@ -14,6 +14,11 @@
 #include "verifier/report/reasons.h"
 #include "verifier/report/report.h"
 
+static const char *prog_name(const struct bpf_prog *prog)
+{
+	return prog->name[0] ? prog->name : "(unnamed)";
+}
+
 /* The line that instruction `insn` of the original program came from; NULL without line info. */
 static const struct bpf_line_info *find_line(const struct bpf_prog *prog, u32 insn)
 {
@@ -24,7 +29,7 @@ static const struct bpf_line_info *find_line(const struct bpf_prog *prog, u32 in
 	return found;
 }
 
-static void report_source(const struct bpf_prog *prog, u32 insn, struct bpf_log *out)
+static void source_text(const struct bpf_prog *prog, u32 insn, char *buf, size_t len)
 {
 	const struct bpf_line_info *line = find_line(prog, insn);
 	const char *file, *slash, *text;
@@ -36,8 +41,8 @@ static void report_source(const struct bpf_prog *prog, u32 insn, struct bpf_log 
 	slash = strrchr(file, '/');
 	while (*text == ' ' || *text == '\t')
 		text++;
-	bpf_log_printf(out, "source: %s:%u: %s\n", slash ? slash + 1 : file,
-		       BPF_LINE_INFO_LINE_NUM(line->line_col), text);
+	snprintf(buf, len, "%s:%u: %s", slash ? slash + 1 : file,
+		 BPF_LINE_INFO_LINE_NUM(line->line_col), text);
 }
 
 static const char *report_call_name(void *priv, const struct bpf_insn *insn, char *buf, size_t len)
@@ -60,7 +65,6 @@ static void report_insn(const struct bpf_prog *prog, int insn, struct bpf_log *o
 		return;
 	bpf_disasm(&prog->orig_insns[insn], &cbs, text, sizeof(text));
 	bpf_log_printf(out, "instruction: %d: %s\n", insn, text);
-	report_source(prog, (u32)insn, out);
 }
 
 static void report_accepted(const struct bpf_prog *prog, const struct bpf_verdict *v,
@@ -81,24 +85,46 @@ static void report_accepted(const struct bpf_prog *prog, const struct bpf_verdic
 		       prog->used_map_cnt, prog->used_map_cnt == 1 ? "" : "s");
 }
 
-void bpf_report(const struct bpf_prog *prog, const struct bpf_verdict *verdict, struct bpf_log *out)
+static void describe(const struct bpf_prog *prog, const struct bpf_verdict *verdict,
+		     struct bpf_load_error *error)
 {
-	const char *type = bpf_prog_type_name(prog->type), *hint = bpf_verdict_hint(verdict);
-	char reason[512];
+	*error = (struct bpf_load_error){
+		.hint = bpf_verdict_hint(verdict),
+		.insn = verdict->err_insn < (int)prog->orig_len ? verdict->err_insn : -1,
+	};
+	snprintf(error->prog, sizeof(error->prog), "%s", prog_name(prog));
+	bpf_verdict_reason(verdict, error->reason, sizeof(error->reason));
+	if (error->insn >= 0)
+		source_text(prog, (u32)error->insn, error->source, sizeof(error->source));
+}
 
-	bpf_log_printf(out, "program: %s (%s), %u instructions\n",
-		       prog->name[0] ? prog->name : "(unnamed)", type ? type : "unknown type",
-		       prog->orig_len);
-	if (!verdict->err) {
-		report_accepted(prog, verdict, out);
-		return;
-	}
+static void report_refused(const struct bpf_prog *prog, const struct bpf_verdict *verdict,
+			   struct bpf_log *out)
+{
+	struct bpf_load_error error;
+
+	describe(prog, verdict, &error);
 	bpf_log_printf(out, "verdict: rejected, %s (%s)\n", strerrorname_np(-verdict->err),
 		       strerror(-verdict->err));
-	bpf_verdict_reason(verdict, reason, sizeof(reason));
-	if (*reason)
-		bpf_log_printf(out, "reason: %s\n", reason);
-	report_insn(prog, verdict->err_insn, out);
-	if (hint)
-		bpf_log_printf(out, "hint: %s\n", hint);
+	if (*error.reason)
+		bpf_log_printf(out, "reason: %s\n", error.reason);
+	report_insn(prog, error.insn, out);
+	if (*error.source)
+		bpf_log_printf(out, "source: %s\n", error.source);
+	if (error.hint)
+		bpf_log_printf(out, "hint: %s\n", error.hint);
+	if (out && out->error && !*out->error->reason)
+		*out->error = error;
+}
+
+void bpf_report(const struct bpf_prog *prog, const struct bpf_verdict *verdict, struct bpf_log *out)
+{
+	const char *type = bpf_prog_type_name(prog->type);
+
+	bpf_log_printf(out, "program: %s (%s), %u instructions\n", prog_name(prog),
+		       type ? type : "unknown type", prog->orig_len);
+	if (verdict->err)
+		report_refused(prog, verdict, out);
+	else
+		report_accepted(prog, verdict, out);
 }
