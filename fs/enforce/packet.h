@@ -3,7 +3,8 @@
  * it
  *
  * The message is read as if it were hostile: attributes that are too short count as not there, and
- * nothing outside of the message is touched. Pure functions. Tests: tests/unit/test_queue_packet.c.
+ * nothing outside of the message and its padding is touched. Pure functions. Tests:
+ * tests/unit/test_queue_packet.c.
  */
 #ifndef UBPFFS_FS_ENFORCE_PACKET_H
 #define UBPFFS_FS_ENFORCE_PACKET_H

@@ -184,22 +184,22 @@ static void test_damaged_messages_stay_inside(void **state)
 	struct nfq_packet p;
 
 	for (size_t len = sizeof(*nlh) + sizeof(struct nfgenmsg); len < size; len++) {
-		u8 *cut = malloc(len); /* the sanitizer sees what is read behind it */
+		u8 *cut = calloc(1, MNL_ALIGN(len)); /* the sanitizer sees what is read behind it */
 
 		memcpy(cut, nfqmsg_captured, len);
 		((struct nlmsghdr *)cut)->nlmsg_len = (u32)len;
 		if (nfq_packet_parse((void *)cut, &p) && p.data)
-			assert_true(p.data + p.copied <= cut + len);
+			assert_true(p.data + p.copied <= cut + MNL_ALIGN(len));
 		free(cut);
 	}
 	for (size_t at = sizeof(*nlh); at < size * 4; at++) {
 		static const u8 values[] = {0, 1, 0x7f, 0xff};
-		u8 *bad = malloc(size);
+		u8 *bad = calloc(1, MNL_ALIGN(size));
 
 		memcpy(bad, nfqmsg_captured, size);
 		bad[at % size] = at % size < sizeof(*nlh) ? bad[at % size] : values[at / size];
 		if (nfq_packet_parse((void *)bad, &p) && p.data)
-			assert_true(p.data >= bad && p.data + p.copied <= bad + size);
+			assert_true(p.data >= bad && p.data + p.copied <= bad + MNL_ALIGN(size));
 		free(bad);
 	}
 }
