@@ -459,6 +459,51 @@ static void gen_call(void)
 
 static void gen_block(u32 len, int depth);
 
+static u64 table[8] = {1, 2, 3, 5, 8, 13, 21, 34};
+
+/* A lookup in an array as the rewriter makes it, and what is done about NULL. Addresses are the same for both. */
+static void gen_lookup(void)
+{
+	u32 entries = 1 + rnd(8), at;
+	u8 addr = 1 + rnd(5);
+	s16 off = 4 * (s32)rnd(BUF_SIZE / 4);
+	struct bpf_insn ld[] = {BPF_LD_IMM64(addr, (uintptr_t)table)};
+
+	if (locked & 0x3f)
+		return;
+	put(BPF_ST_MEM(BPF_W, 9, off, rnd(10)));
+	put(BPF_LDX_MEM(BPF_W, 0, 9, off));
+	put(BPF_RAW_INSN(BPF_JMP32 | BPF_JGE | BPF_K, 0, 0, 5, entries));
+	put(rnd(2) ? BPF_ALU64_IMM(BPF_LSH, 0, 3) : BPF_ALU64_IMM(BPF_MUL, 0, 8));
+	put(ld[0]);
+	put(ld[1]);
+	put(BPF_ALU64_REG(BPF_ADD, 0, addr));
+	put(BPF_JMP_A(1));
+	put(BPF_MOV64_IMM(0, rnd(8) ? 0 : 1));
+	at = cnt;
+	put(BPF_JMP_IMM(rnd(2) ? BPF_JEQ : BPF_JNE, 0, rnd(8) ? 0 : 1, 0));
+	if (rnd(2))
+		put(BPF_MOV64_IMM(0, any_imm()));
+	gen_alu(any_dst());
+	prog[at].off = (s16)(cnt - at - 1);
+	if (rnd(2)) {
+		put(BPF_ALU64_IMM(BPF_ADD, any_dst(), 1));
+		prog[at].off++;
+		put(BPF_ALU64_REG(BPF_XOR, any_dst(), 0));
+	}
+}
+
+/* Jumps to jumps. */
+static void gen_chain(void)
+{
+	put(BPF_RAW_INSN((rnd(2) ? BPF_JMP : BPF_JMP32) | cond_ops[rnd(11)] | BPF_K, any_src(), 0,
+			 1 + rnd(2), any_imm()));
+	put(BPF_JMP_A(rnd(3)));
+	put(rnd(2) ? BPF_JMP_A(1) : BPF_JMP32_A(1));
+	put(BPF_ALU64_IMM(BPF_ADD, any_dst(), 1));
+	put(BPF_ALU64_IMM(BPF_ADD, any_dst(), 2));
+}
+
 static void gen_jump(int depth)
 {
 	u32 at = cnt, kind = rnd(8);
@@ -534,6 +579,12 @@ static void gen_block(u32 len, int depth)
 			put(ld[1]);
 			break;
 		}
+		case 4:
+			if (rnd(2))
+				gen_lookup();
+			else
+				gen_chain();
+			break;
 		case 15:
 			gen_call();
 			break;
