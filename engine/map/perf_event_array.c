@@ -103,6 +103,16 @@ static struct perf_rings *rings_new(u32 nr)
 	return rings;
 }
 
+static u32 nr_rings(const struct bpf_map *map)
+{
+	return min(map->max_entries, bpf_nr_slots());
+}
+
+u64 bpf_perf_bytes(const struct bpf_map *map)
+{
+	return (u64)nr_rings(map) * PERF_RING_SIZE;
+}
+
 int bpf_perf_open(struct bpf_map *map)
 {
 	struct bpf_perf_array *array = perf_array(map);
@@ -110,7 +120,7 @@ int bpf_perf_open(struct bpf_map *map)
 
 	pthread_mutex_lock(&array->open_lock);
 	if (!array->readers) {
-		struct perf_rings *rings = rings_new(min(map->max_entries, bpf_nr_slots()));
+		struct perf_rings *rings = rings_new(nr_rings(map));
 
 		if (rings)
 			bpf_rcu_assign_pointer(array->rings, rings);

@@ -10,6 +10,8 @@
 
 #include "core/map.h"
 
+/* What the rings take, in memory, while there is a reader. */
+u64 bpf_perf_bytes(const struct bpf_map *map);
 /* Each open is undone by a close; the rings go with the last. 0 or -ENOMEM. */
 int bpf_perf_open(struct bpf_map *map);
 void bpf_perf_close(struct bpf_map *map);

@@ -187,7 +187,7 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 
 	if (!len)
 		return 0;
-	err = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, 1 << 16);
+	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 1 << 16);
 	while (!err && text_next_line(p->buf, p->len, false, &pos, &line, &n))
 		err = attach_line(open, req, line, n);
 	write_buffer_drop(p, err ? p->len : pos);

@@ -214,7 +214,8 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 		return 0;
 	ret = check_owner(dir, req);
 	if (!ret)
-		ret = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, SOURCE_VALUE_MAX);
+		ret = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND,
+				     SOURCE_VALUE_MAX);
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';
@@ -356,7 +357,8 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 		return 0;
 	ret = check_owner(dir, req);
 	if (!ret)
-		ret = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, sizeof(name) - 1);
+		ret = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND,
+				     sizeof(name) - 1);
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';

@@ -206,6 +206,8 @@ static void job_ioctl(struct fs_job *job)
 		result = job->open->node->ops->ioctl(job->open, &job->req, job->command, job->buf,
 						     job->size, out, &out_len);
 	job_end_interrupts(job);
+	if (result == -EDQUOT) /* the limit says why */
+		fs_fuse_error(&job->req, result);
 	fs_error_report(&job->req);
 	if (!out)
 		fuse_reply_err(job->fuse, ENOMEM);

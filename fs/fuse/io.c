@@ -46,14 +46,14 @@ void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fus
 
 	open = fs_fuse_begin_open(fuse, fi, "read", &req);
 	WRITE_ONCE(open->flags, fi->flags);
-	if (open->node->ops->slow || fs_open_may_wait(open)) {
+	if (open->slow || fs_open_may_wait(open)) {
 		job = job_new(fuse, &req, open, JOB_READ);
 		if (!job) {
 			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
 		} else {
 			job->size = size;
 			job->off = off;
-			if (open->node->ops->slow) {
+			if (open->slow) {
 				job_start(job);
 			} else {
 				fuse_req_interrupt_func(fuse, job_interrupt, job);
@@ -84,7 +84,7 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 	ssize_t n;
 
 	open = fs_fuse_begin_open(fuse, fi, "write", &req);
-	if (open->node->ops->slow) {
+	if (open->slow) {
 		job = job_new(fuse, &req, open, JOB_WRITE);
 		if (job) {
 			job->buf = malloc(size ? size : 1);
@@ -133,7 +133,7 @@ void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 		fs_fuse_end_open(&req);
 		return;
 	}
-	if (!open->node->ops->slow) {
+	if (!open->slow) {
 		pthread_mutex_lock(&open->lock);
 		err = fs_open_flush(open, &req);
 		pthread_mutex_unlock(&open->lock);
@@ -174,7 +174,7 @@ void io_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 	fs_count(requests);
 	fuse_reply_err(fuse, 0);
 	poller_remove(open);
-	if (open->node->ops->slow)
+	if (open->slow)
 		job = job_new(NULL, &req, open, JOB_RELEASE);
 	if (job)
 		job_start(job);
@@ -198,7 +198,7 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 	command = ops->command && !(flags & FUSE_IOCTL_UNRESTRICTED) ? ops->command(cmd) : NULL;
 	if (!command) {
 		fuse_reply_err(fuse, ENOTTY);
-	} else if (command->slow) {
+	} else if (command->slow || open->slow) {
 		job = job_new(fuse, &req, open, JOB_IOCTL);
 		if (job)
 			job->buf = malloc(in_len ? in_len : 1);
@@ -224,6 +224,8 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 		} else {
 			memset(out, 0, out_len);
 			result = ops->ioctl(open, &req, command, in, in_len, out, &room);
+			if (result == -EDQUOT) /* the limit says why */
+				fs_fuse_error(&req, result);
 			fs_error_report(&req);
 			fuse_reply_ioctl(fuse, result, out, min(room, out_len));
 		}

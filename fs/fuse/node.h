@@ -18,7 +18,8 @@
  * (lib/caller.h).
  *
  * Waiting: a handler never waits on a FUSE thread. Kinds that may take long set `slow` (their reads and writes
- * run on a worker, one at a time for one open, in order), or fs_command.slow for some ioctls; their flush is answered at
+ * run on a worker, one at a time for one open, in order), open->slow
+ * for one open file (of large values; its ioctls, too), or fs_command.slow for some ioctls; their flush is answered at
  * once (but for slow_flush), so that nobody waits in close(2). What may take seconds of processor time (a load, a run) is `long` besides:
  * it does not stand in the way of the short, and a limit of its user's ends it (pace.h). A read
  * that has nothing yet returns -EAGAIN: with O_NONBLOCK that is the answer, else the request is parked on
@@ -43,6 +44,7 @@
 #include "fs/lib/text.h"
 
 struct fs_node;
+struct write_buffer;
 struct fs_open;
 struct fs_job;
 struct pace;
@@ -91,6 +93,8 @@ struct fs_waitq {
 /* Parked reads are tried again and pollers are told, from a worker: cheap enough to call from a program. */
 void fs_wake(struct fs_waitq *waitq);
 
+#define FS_LARGE_VALUE (64u << 10) /* bytes: more are copied, parsed and printed on a worker */
+
 /* One open file description. `priv` is the kind's; release frees it. */
 struct fs_open {
 	struct fs_node *node;
@@ -98,11 +102,13 @@ struct fs_open {
 	struct fs_cred opener; /* who opened: permissions are checked against it */
 	struct fs_groups *groups; /* its supplementary groups, when they were kept */
 	bool created; /* by ops->create in the same call */
+	bool slow; /* its reads and writes belong on a worker: ops->slow, or set by ops->open */
 	struct fs_text text; /* for ops->show: the content, made by a read at offset 0 */
 	bool text_made;
 	struct fs_waitq *waitq; /* where -EAGAIN parks; set by ops->open */
 	int backing_id; /* what mmap reaches (passthrough.h), 0: nothing; set by ops->open */
 	void *priv;
+	u64 held; /* bytes: fs_open_hold() */
 
 	pthread_mutex_t
 		lock; /* of open.c and fuse/deferred.c, from here on; held while a handler runs */
@@ -117,6 +123,16 @@ struct fs_open {
  * be asked for later. Without, only its uid and gid count.
  */
 int fs_open_keep_groups(struct fs_open *open, struct fs_req *req);
+
+/*
+ * Memory that an open file keeps between two requests, and that its client chooses the size of, is charged to its opener
+ * before it is allocated: 0 or -EDQUOT. A few KiB are never refused. What is still held at the release is given back there.
+ */
+int fs_open_hold(struct fs_open *open, u64 bytes);
+void fs_open_let(struct fs_open *open, u64 bytes);
+/* write_buffer_add(), charged. */
+int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *data, size_t len,
+		   off_t off, bool append, size_t max);
 
 typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino);
 

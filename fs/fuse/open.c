@@ -8,8 +8,12 @@
 #include "fs/lib/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/lib/caller.h"
+#include "fs/lib/write_buffer.h"
 
 #include <fcntl.h>
+
+/* What is as small is bounded by the number of open files: also at the limit M/log can be read, and a number written. */
+#define HELD_ANYWAY (64u << 10)
 
 static struct {
 	pthread_mutex_t lock;
@@ -52,6 +56,39 @@ int fs_open_keep_groups(struct fs_open *open, struct fs_req *req)
 	return 0;
 }
 
+int fs_open_hold(struct fs_open *open, u64 bytes)
+{
+	u64 held = __atomic_add_fetch(&open->held, bytes, __ATOMIC_RELAXED);
+	int err = 0;
+
+	if (held <= HELD_ANYWAY)
+		limits_charge_anyway(open->opener.uid, LIMIT_MEMORY, bytes);
+	else
+		err = limits_charge(open->opener.uid, LIMIT_MEMORY, bytes);
+	if (err)
+		__atomic_fetch_sub(&open->held, bytes, __ATOMIC_RELAXED);
+	return err;
+}
+
+void fs_open_let(struct fs_open *open, u64 bytes)
+{
+	__atomic_fetch_sub(&open->held, bytes, __ATOMIC_RELAXED);
+	limits_uncharge(open->opener.uid, LIMIT_MEMORY, bytes);
+}
+
+int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *data, size_t len,
+		   off_t off, bool append, size_t max)
+{
+	size_t had = p->cap, cap = len <= max ? write_buffer_cap(p, len) : had;
+	int err = fs_open_hold(open, cap - had);
+
+	if (err)
+		return err;
+	err = write_buffer_add(p, data, len, off, append, max);
+	fs_open_let(open, cap - p->cap); /* it was refused, or began anew */
+	return err;
+}
+
 int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created)
 {
 	struct fs_open *open;
@@ -71,11 +108,13 @@ int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info 
 	open->opener = req->cred;
 	open->opener.groups = &no_groups;
 	open->created = created;
+	open->slow = node->ops->slow;
 	open->queue_tail = &open->queue;
 	fs_node_get(node);
 	if (node->ops->open)
 		err = node->ops->open(open, req);
 	if (err) {
+		fs_open_let(open, open->held);
 		fs_node_put(node);
 		pthread_mutex_destroy(&open->lock);
 		free(open->groups);
@@ -96,6 +135,7 @@ void fs_open_free(struct fs_open *open)
 	if (open->node->ops->release)
 		open->node->ops->release(open);
 	fs_text_free(&open->text);
+	fs_open_let(open, open->held);
 	fs_node_put(open->node);
 	pthread_mutex_destroy(&open->lock);
 	pthread_mutex_destroy(&open->queue_lock);
@@ -118,13 +158,20 @@ static ssize_t text_read(struct fs_open *open, struct fs_req *req, char *buf, si
 	int err;
 
 	if (!open->text_made || !off) { /* read again from the start: as it is now */
+		fs_open_let(open, text->cap);
 		fs_text_free(text);
 		open->text_made = false;
+		text->cancel = &req->cancel;
 		err = open->node->ops->show(open->node, req, text);
+		text->cancel = NULL;
 		if (!err)
 			err = text->err;
-		if (err)
+		if (!err)
+			err = fs_open_hold(open, text->cap);
+		if (err) {
+			fs_text_free(text);
 			return err;
+		}
 		open->text_made = true;
 	}
 	if (off < 0 || (size_t)off >= text->len)

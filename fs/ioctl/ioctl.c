@@ -40,14 +40,17 @@ int control_open(struct fs_open *open, struct fs_req *req)
 			return err;
 		}
 	}
+	open->slow = c->obj && c->obj->map && bpf_map_value_size(c->obj->map) > FS_LARGE_VALUE;
 	open->priv = c;
 	return 0;
 }
 
-static void free_xfer(struct xfer *x)
+static void free_xfer(struct fs_open *open, struct xfer *x)
 {
-	if (x)
+	if (x) {
+		fs_open_let(open, x->cap);
 		free(x->buf);
+	}
 	free(x);
 }
 
@@ -63,7 +66,7 @@ void control_release(struct fs_open *open)
 	control_hold(c, NULL, NULL);
 	for (x = c->xfers; x; x = next) {
 		next = x->next;
-		free_xfer(x);
+		free_xfer(open, x);
 	}
 	pthread_mutex_destroy(&c->lock);
 	if (c->obj)
@@ -90,8 +93,9 @@ static struct xfer *take_xfer(struct control *c, u64 id)
 	return x;
 }
 
-static int give_xfer(struct control *c, struct xfer *x)
+static int give_xfer(struct fs_open *open, struct xfer *x)
 {
+	struct control *c = open->priv;
 	bool full;
 
 	pthread_mutex_lock(&c->lock);
@@ -103,7 +107,7 @@ static int give_xfer(struct control *c, struct xfer *x)
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (full)
-		free_xfer(x);
+		free_xfer(open, x);
 	return full ? -EMFILE : 0;
 }
 
@@ -111,7 +115,9 @@ static int give_xfer(struct control *c, struct xfer *x)
 static int cmd_put(struct control_call *call)
 {
 	struct xfer *x = take_xfer(call->control, call->io.xfer);
+	struct fs_open *open = call->open;
 	u64 off = call->io.flags;
+	int err;
 
 	if (!x) {
 		x = calloc(1, sizeof(*x));
@@ -122,15 +128,22 @@ static int cmd_put(struct control_call *call)
 	if (off == 0)
 		x->len = 0;
 	if (off != x->len || call->in_len > UBPFFS_XFER_MAX - x->len) {
-		free_xfer(x);
+		free_xfer(open, x);
 		return off > UBPFFS_XFER_MAX - call->in_len ? -E2BIG : -EINVAL;
 	}
 	if (x->len + call->in_len > x->cap) {
 		size_t cap = max((x->len + call->in_len) * 2, (size_t)65536);
-		char *buf = realloc(x->buf, cap);
+		char *buf;
 
+		err = fs_open_hold(open, cap - x->cap);
+		if (err) {
+			free_xfer(open, x);
+			return err;
+		}
+		buf = realloc(x->buf, cap);
 		if (!buf) {
-			free_xfer(x);
+			fs_open_let(open, cap - x->cap);
+			free_xfer(open, x);
 			return -ENOMEM;
 		}
 		x->buf = buf;
@@ -139,7 +152,7 @@ static int cmd_put(struct control_call *call)
 	if (call->in_len)
 		memcpy(x->buf + x->len, call->in, call->in_len);
 	x->len += call->in_len;
-	return give_xfer(call->control, x);
+	return give_xfer(open, x);
 }
 
 static int cmd_get(struct control_call *call)
@@ -151,12 +164,12 @@ static int cmd_get(struct control_call *call)
 		return -ENOENT;
 	if (off < x->len)
 		control_answer(call, x->buf + off, min(x->len - off, call->room));
-	return give_xfer(call->control, x);
+	return give_xfer(call->open, x);
 }
 
 static int cmd_drop(struct control_call *call)
 {
-	free_xfer(take_xfer(call->control, call->io.xfer));
+	free_xfer(call->open, take_xfer(call->control, call->io.xfer));
 	return 0;
 }
 
@@ -230,16 +243,22 @@ const struct fs_command *control_ctl_command(unsigned int cmd)
 static int run_with_xfer(const struct control_cmd *command, struct control_call *call)
 {
 	struct xfer *x = take_xfer(call->control, call->io.xfer), *answer;
+	struct fs_open *open = call->open;
 	int ret, err;
 
 	if (!x && call->io.in_len)
 		return -ENOENT;
 	if (call->io.out_len > UBPFFS_XFER_MAX || (x && x->len != call->io.in_len)) {
-		free_xfer(x);
+		free_xfer(open, x);
 		return -EINVAL;
 	}
-	answer = calloc(1, sizeof(*answer));
 	call->room = call->io.out_len;
+	ret = fs_open_hold(open, call->room + 1);
+	if (ret) {
+		free_xfer(open, x);
+		return ret;
+	}
+	answer = calloc(1, sizeof(*answer));
 	call->out = malloc(call->room + 1);
 	if (answer && call->out) {
 		call->in = x ? x->buf : "";
@@ -247,18 +266,20 @@ static int run_with_xfer(const struct control_cmd *command, struct control_call 
 		ret = command->run(call);
 		answer->id = call->io.xfer;
 		answer->buf = call->out;
-		answer->len = answer->cap = call->answered;
-		err = call->answered ? give_xfer(call->control, answer) : (free_xfer(answer), 0);
+		answer->len = call->answered;
+		answer->cap = call->room + 1;
+		err = call->answered ? give_xfer(open, answer) : (free_xfer(open, answer), 0);
 		if (err) {
 			call->answered = 0;
 			ret = err;
 		}
 	} else {
+		fs_open_let(open, call->room + 1);
 		free(call->out);
 		free(answer);
 		ret = -ENOMEM;
 	}
-	free_xfer(x);
+	free_xfer(open, x);
 	return ret;
 }
 

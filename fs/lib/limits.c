@@ -31,14 +31,15 @@ static const struct {
 	[LIMIT_FILES] = {"files", "open files"},
 	[LIMIT_JOBS] = {"jobs", "requests that run or wait"},
 	[LIMIT_SOURCES] = {"sources", "event sources that run"},
+	[LIMIT_MEMORY] = {"memory", "bytes that open files keep in memory"},
 	[LIMIT_RUN_SECONDS] = {"run_seconds", "seconds of a run"},
 	[LIMIT_VERIFY_SECONDS] = {"verify_seconds", "seconds of a verification"},
 };
 
 static u64 defaults[LIMIT_CNT] = {
-	[LIMIT_OBJECTS] = 4096,	  [LIMIT_BYTES] = 1ULL << 30,  [LIMIT_NAMES] = 100000,
-	[LIMIT_FILES] = 16384,	  [LIMIT_JOBS] = 1024,	       [LIMIT_SOURCES] = 32,
-	[LIMIT_RUN_SECONDS] = 60, [LIMIT_VERIFY_SECONDS] = 60,
+	[LIMIT_OBJECTS] = 4096,	       [LIMIT_BYTES] = 1ULL << 30, [LIMIT_NAMES] = 100000,
+	[LIMIT_FILES] = 16384,	       [LIMIT_JOBS] = 1024,	   [LIMIT_SOURCES] = 32,
+	[LIMIT_MEMORY] = 512ULL << 20, [LIMIT_RUN_SECONDS] = 60,   [LIMIT_VERIFY_SECONDS] = 60,
 };
 
 const char *limits_name(enum limit what)
@@ -220,15 +221,18 @@ static u64 sysctl(const char *path, u64 otherwise)
 
 /*
  * One user gets what leaves enough for the others: a map takes two of the process's mappings, and a source a few
- * descriptors for each CPU.
+ * descriptors for each CPU. Memory has room for a few of the largest objects that a client writes, also on a small machine.
  */
 void limits_size_defaults(int dirfd)
 {
 	long cpus = max(sysconf(_SC_NPROCESSORS_ONLN), 1l);
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 	struct rlimit files;
 	struct statvfs sv;
 
 	limits_set_default(LIMIT_OBJECTS, sysctl("/proc/sys/vm/max_map_count", 65530) / 8);
+	if (pages > 0 && page > 0)
+		limits_set_default(LIMIT_MEMORY, max((u64)pages * (u64)page / 16, (u64)256 << 20));
 	if (!fstatvfs(dirfd, &sv)) {
 		limits_set_default(LIMIT_BYTES, (u64)sv.f_blocks * sv.f_frsize / 2);
 		if (sv.f_files)

@@ -25,6 +25,7 @@ enum limit {
 	LIMIT_FILES, /* open files */
 	LIMIT_JOBS, /* requests that run or wait */
 	LIMIT_SOURCES, /* event sources that run */
+	LIMIT_MEMORY, /* what the server keeps in memory for open files and requests */
 	LIMIT_RUN_SECONDS, /* of one run; not charged: who runs it asks limits_of() */
 	LIMIT_VERIFY_SECONDS, /* of one load, the same */
 	LIMIT_CNT,

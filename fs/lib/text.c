@@ -19,6 +19,8 @@ static bool text_room(struct fs_text *text, size_t more)
 	size_t cap = text->cap ? text->cap : 256;
 	char *buf;
 
+	if (text->cancel && __atomic_load_n(text->cancel, __ATOMIC_RELAXED))
+		text->err = -EINTR;
 	if (text->err)
 		return false;
 	while (cap < text->len + more + 1)
@@ -68,7 +70,7 @@ void fs_text_hex(struct fs_text *text, const void *data, size_t size, const char
 	char chunk[192], *at = chunk;
 	const u8 *p = data;
 
-	for (size_t i = 0; i < size; i++) {
+	for (size_t i = 0; i < size && !text->err; i++) {
 		if (i && *gap)
 			*at++ = *gap;
 		at = hex_byte(at, p[i]);

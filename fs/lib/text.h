@@ -4,6 +4,7 @@
 #ifndef UBPFFS_FS_LIB_TEXT_H
 #define UBPFFS_FS_LIB_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A buffer that a text file's read fills; grows, never fails quietly (err is kept). */
@@ -11,6 +12,7 @@ struct fs_text {
 	char *buf;
 	size_t len, cap;
 	int err;
+	const volatile bool *cancel; /* or NULL; true: no more is put in, and err is -EINTR */
 };
 
 void fs_text_free(struct fs_text *text);

@@ -4,19 +4,33 @@
 #include "fs/lib/write_buffer.h"
 #include "fs/lib/value_text.h"
 
+static size_t count_solid(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += !text_is_blank(s[i]);
+	return n;
+}
+
+size_t write_buffer_cap(const struct write_buffer *p, size_t len)
+{
+	return p->len + len > p->cap ? max((p->len + len) * 2, (size_t)256) : p->cap;
+}
+
 int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t off, bool append,
 		     size_t max)
 {
 	if (!append) {
 		if (off == 0 && p->next)
-			p->len = p->next = 0;
+			p->len = p->next = p->solid = 0;
 		if (off != p->next)
 			return -EINVAL;
 	}
 	if (len > max || p->len > max - len)
 		return -EFBIG;
 	if (p->len + len > p->cap) {
-		size_t cap = max((p->len + len) * 2, (size_t)256);
+		size_t cap = write_buffer_cap(p, len);
 		char *buf = realloc(p->buf, cap);
 
 		if (!buf)
@@ -26,6 +40,7 @@ int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t
 	}
 	if (len)
 		memcpy(p->buf + p->len, data, len);
+	p->solid += count_solid(data, len);
 	p->len += len;
 	p->next += len;
 	return 0;
@@ -34,6 +49,7 @@ int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t
 void write_buffer_drop(struct write_buffer *p, size_t len)
 {
 	p->len -= len;
+	p->solid = p->len ? p->solid - count_solid(p->buf, len) : 0;
 	if (p->len)
 		memmove(p->buf, p->buf + len, p->len);
 }
@@ -46,12 +62,7 @@ bool write_buffer_cut(size_t len)
 
 bool write_buffer_blank(const struct write_buffer *p)
 {
-	size_t i;
-
-	for (i = 0; i < p->len; i++)
-		if (!text_is_blank(p->buf[i]))
-			return false;
-	return true;
+	return !p->solid;
 }
 
 void write_buffer_free(struct write_buffer *p)

@@ -18,12 +18,15 @@
 struct write_buffer {
 	char *buf;
 	size_t len, cap;
+	size_t solid; /* how many of them are no blanks */
 	off_t next; /* file offset that continues it */
 };
 
 /* 0, -EINVAL (see above), -EFBIG (more than max bytes are waiting), -ENOMEM. With append the offset is ignored. */
 int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t off, bool append,
 		     size_t max);
+/* How large buf will be when `len` more bytes are there. */
+size_t write_buffer_cap(const struct write_buffer *p, size_t len);
 /* Forget the first `len` bytes. */
 void write_buffer_drop(struct write_buffer *p, size_t len);
 /*

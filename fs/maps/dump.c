@@ -22,6 +22,8 @@ struct dump {
 	u64 given; /* entries printed */
 	off_t pos; /* file offset of text.buf[0] */
 	struct fs_text text; /* the entry being given */
+	bool cut; /* an entry was given up in the middle: begin again */
+	size_t text_held; /* bytes of it that are charged */
 	char *key, *value;
 	struct write_buffer pending;
 	bool incomplete; /* the last line waits for more */
@@ -40,11 +42,16 @@ static int dump_open(struct fs_open *open, struct fs_req *req)
 		free(d);
 		return err;
 	}
-	d->key = malloc(d->map->key_size + 8);
-	d->value = malloc(bpf_map_value_size(d->map) + 8);
-	err = !d->key || !d->value    ? -ENOMEM
-	      : entries_slots(d->map) ? fs_open_keep_groups(open, req)
-				      : 0;
+	err = entries_prepare(open, d->map);
+	if (!err)
+		err = fs_open_hold(open, d->map->key_size + (u64)bpf_map_value_size(d->map) + 16);
+	if (!err) {
+		d->key = malloc(d->map->key_size + 8);
+		d->value = malloc(bpf_map_value_size(d->map) + 8);
+		err = !d->key || !d->value    ? -ENOMEM
+		      : entries_slots(d->map) ? fs_open_keep_groups(open, req)
+					      : 0;
+	}
 	if (err) {
 		bpf_map_put(d->map);
 		free(d->key);
@@ -160,15 +167,34 @@ static int stream_next(struct dump *d, const struct format *format)
 	return d->text.err;
 }
 
-static ssize_t stream(struct dump *d, char *buf, size_t len, off_t off, const struct format *format)
+/* The text has grown to the size of an entry, and stays. */
+static int hold_text(struct fs_open *open)
 {
+	struct dump *d = open->priv;
+	size_t cap = d->text.cap;
+	int err = cap > d->text_held ? fs_open_hold(open, cap - d->text_held) : 0;
+
+	if (err) {
+		fs_open_let(open, d->text_held);
+		cap = 0;
+		fs_text_free(&d->text);
+	}
+	d->text_held = cap;
+	return err;
+}
+
+static ssize_t stream(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off,
+		      const struct format *format)
+{
+	struct dump *d = open->priv;
 	size_t done = 0, skip, n;
 	int ret;
 
-	if (off < d->pos) {
+	if (off < d->pos || d->cut) {
 		bpf_map_iter_rewind(&d->it);
 		d->text.len = d->pos = d->given = 0;
-		d->begun = d->ended = false;
+		d->begun = d->ended = d->cut = false;
+		d->text.err = 0;
 	}
 	while (done < len) {
 		if (off + (off_t)done < d->pos + (off_t)d->text.len) {
@@ -182,7 +208,12 @@ static ssize_t stream(struct dump *d, char *buf, size_t len, off_t off, const st
 			break;
 		d->pos += d->text.len;
 		d->text.len = 0;
-		ret = stream_next(d, format);
+		d->text.cancel = &req->cancel;
+		ret = fs_cancelled(req) ? -EINTR : stream_next(d, format);
+		d->text.cancel = NULL;
+		if (ret >= 0)
+			ret = hold_text(open);
+		d->cut = ret < 0;
 		if (ret < 0)
 			return ret;
 	}
@@ -191,17 +222,19 @@ static ssize_t stream(struct dump *d, char *buf, size_t len, off_t off, const st
 
 static ssize_t dump_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
 {
-	return stream(open->priv, buf, len, off, &line_format);
+	return stream(open, req, buf, len, off, &line_format);
 }
 
 static ssize_t json_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
 {
-	return stream(open->priv, buf, len, off, &json_format);
+	return stream(open, req, buf, len, off, &json_format);
 }
 
 /* The records of an array are where their index says: a read goes there, not through those before it. */
-static ssize_t read_array(struct dump *d, char *buf, size_t len, off_t off)
+static ssize_t read_array(struct fs_open *open, struct fs_req *req, char *buf, size_t len,
+			  off_t off)
 {
+	struct dump *d = open->priv;
 	size_t size = round_up(d->map->key_size, 8) + round_up(bpf_map_value_size(d->map), 8);
 	size_t done = 0, skip, n;
 	int err;
@@ -209,14 +242,17 @@ static ssize_t read_array(struct dump *d, char *buf, size_t len, off_t off)
 	while (done < len && (off + done) / size < d->map->max_entries) {
 		u32 index = (off + done) / size;
 
+		if (fs_cancelled(req))
+			return -EINTR;
 		memcpy(d->key, &index, sizeof(index));
 		err = bpf_map_lookup(d->map, d->key, d->value, bpf_map_lock_flag(d->map));
 		if (err)
 			return err;
 		d->text.len = 0;
 		print_record(d);
-		if (d->text.err)
-			return d->text.err;
+		err = d->text.err ? d->text.err : hold_text(open);
+		if (err)
+			return err;
 		skip = (off + done) % size;
 		n = min(size - skip, len - done);
 		memcpy(buf + done, d->text.buf + skip, n);
@@ -230,8 +266,8 @@ static ssize_t raw_read(struct fs_open *open, struct fs_req *req, char *buf, siz
 	struct dump *d = open->priv;
 
 	if (d->map->values)
-		return read_array(d, buf, len, off);
-	return stream(open->priv, buf, len, off, &record_format);
+		return read_array(open, req, buf, len, off);
+	return stream(open, req, buf, len, off, &record_format);
 }
 
 /* `key value` or `key cpuN value`. TEXT_INCOMPLETE: the line may go on. */
@@ -293,7 +329,7 @@ static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *
 	const char *line;
 	int ret;
 
-	ret = write_buffer_add(&d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
+	ret = fs_open_buffer(open, &d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
 	while (ret >= 0 && text_next_line(d->pending.buf, d->pending.len, false, &pos, &line, &n)) {
 		if (fs_cancelled(req))
 			ret = -EINTR;

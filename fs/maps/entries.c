@@ -13,6 +13,7 @@
 #include "fs/lib/value_text.h"
 
 #define MAX_VALUE_TEXT (64u << 20)
+#define PRINTED	       4 /* bytes of memory for a byte of a value: itself, and three characters */
 
 bool entries_percpu(const struct bpf_map *map)
 {
@@ -22,6 +23,21 @@ bool entries_percpu(const struct bpf_map *map)
 bool entries_slots(const struct bpf_map *map)
 {
 	return map->ops->map_update_slot != NULL;
+}
+
+bool entries_large(const struct bpf_map *map)
+{
+	return bpf_map_value_size(map) > FS_LARGE_VALUE;
+}
+
+int entries_prepare(struct fs_open *open, const struct bpf_map *map)
+{
+	if (!entries_large(map))
+		return 0;
+	open->slow = true;
+	if ((open->flags & O_ACCMODE) == O_WRONLY)
+		return 0;
+	return fs_open_hold(open, (u64)bpf_map_value_size(map) * PRINTED);
 }
 
 void entries_print(const struct bpf_map *map, const void *value, const char *prefix,
@@ -171,25 +187,33 @@ int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int 
 
 /* ---- one entry */
 
+struct entry {
+	struct write_buffer pending;
+	bool incomplete; /* what is pending is no whole value */
+};
+
 static int entry_open(struct fs_open *open, struct fs_req *req)
 {
 	struct bpf_map *map;
 	int err = store_map(open->node, req, &map);
 
 	if (!err) {
-		err = entries_slots(map) ? fs_open_keep_groups(open, req) : 0;
+		err = entries_slots(map) ? fs_open_keep_groups(open, req)
+					 : entries_prepare(open, map);
 		bpf_map_put(map);
 		if (err)
 			return err;
 	}
-	open->priv = calloc(1, sizeof(struct write_buffer));
+	open->priv = calloc(1, sizeof(struct entry));
 	return open->priv ? 0 : -ENOMEM;
 }
 
 static void entry_release(struct fs_open *open)
 {
-	write_buffer_free(open->priv);
-	free(open->priv);
+	struct entry *entry = open->priv;
+
+	write_buffer_free(&entry->pending);
+	free(entry);
 }
 
 static int entry_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
@@ -212,7 +236,8 @@ static int entry_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			   off_t off)
 {
-	struct write_buffer *p = open->priv;
+	struct entry *entry = open->priv;
+	struct write_buffer *p = &entry->pending;
 	struct bpf_map *map;
 	int err;
 
@@ -221,10 +246,11 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 	err = store_map(open->node, req, &map);
 	if (err)
 		return err;
-	err = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, MAX_VALUE_TEXT);
+	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, MAX_VALUE_TEXT);
 	if (!err)
 		err = entries_write(req, map, open->node->key, -1, p->buf, p->len,
 				    open->flags & O_EXCL ? BPF_NOEXIST : BPF_ANY);
+	entry->incomplete = err == TEXT_INCOMPLETE;
 	/* A whole line was used: what follows on this descriptor is another value. */
 	if (err < 0 || (err == TEXT_COMPLETE && p->buf[p->len - 1] == '\n')) {
 		write_buffer_drop(p, p->len);
@@ -236,25 +262,9 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 
 static int entry_flush(struct fs_open *open, struct fs_req *req)
 {
-	struct write_buffer *p = open->priv;
-	struct bpf_map *map;
-	char *value;
-	int err;
+	struct entry *entry = open->priv;
 
-	if (write_buffer_blank(p) || store_map(open->node, req, &map))
-		return 0;
-	value = malloc(bpf_map_value_size(map) + 1);
-	if (!value)
-		err = -ENOMEM;
-	else if (entries_slots(map))
-		err = TEXT_COMPLETE;
-	else if (entries_percpu(map))
-		err = parse_percpu(map, p->buf, p->len, value);
-	else
-		err = text_parse_value(p->buf, p->len, value, map->value_size);
-	free(value);
-	bpf_map_put(map);
-	if (err == TEXT_COMPLETE)
+	if (!entry->incomplete || write_buffer_blank(&entry->pending))
 		return 0;
 	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
 }

@@ -34,4 +34,9 @@ void entries_print(const struct bpf_map *map, const void *value, const char *pre
 int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
 		  const char *text, size_t len, u64 flags);
 
+/* Does copying, parsing or printing a value take as long as a run may? Then it is done on a worker. */
+bool entries_large(const struct bpf_map *map);
+/* For ops->open: a file of large values is slow, and who reads is charged for what it takes to print one. */
+int entries_prepare(struct fs_open *open, const struct bpf_map *map);
+
 #endif

@@ -188,7 +188,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 
 	if (!len)
 		return 0;
-	err = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, 256);
+	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 256);
 	if (err)
 		return err;
 	if (attr == MAPDEF_INNER)

@@ -395,7 +395,7 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 
 	if (!len)
 		return 0;
-	ret = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, 64);
+	ret = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 64);
 	if (ret)
 		return ret;
 	if (text_next_word(p->buf, p->len, &pos, &word, &n) && n <= 3 && !memcmp(word, "off", n))

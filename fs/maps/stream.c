@@ -62,6 +62,12 @@ static int records_open(struct fs_open *open, struct fs_req *req)
 		free(r);
 		return err;
 	}
+	err = entries_prepare(open, r->map);
+	if (err) {
+		bpf_map_put(r->map);
+		free(r);
+		return err;
+	}
 	open->priv = r;
 	stream_watch(open);
 	return 0;
@@ -142,7 +148,7 @@ static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *
 	const char *line;
 	int ret;
 
-	ret = write_buffer_add(p, buf, len, off, true, MAX_VALUE_TEXT);
+	ret = fs_open_buffer(open, p, buf, len, off, true, MAX_VALUE_TEXT);
 	while (ret >= 0 && text_next_line(p->buf, p->len, false, &pos, &line, &n)) {
 		ret = push_line(r, req, line, n);
 		if (ret == TEXT_INCOMPLETE)
@@ -263,9 +269,22 @@ static int peek_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 	return err;
 }
 
+static int peek_open(struct fs_open *open, struct fs_req *req)
+{
+	struct bpf_map *map;
+	int err = store_map(open->node, req, &map);
+
+	if (err)
+		return err;
+	err = entries_prepare(open, map);
+	bpf_map_put(map);
+	return err;
+}
+
 const struct fs_node_ops peek_ops = {
 	.name = "peek",
 	.type = S_IFREG,
+	.open = peek_open,
 	.show = peek_show,
 };
 
@@ -281,7 +300,7 @@ static ssize_t has_write(struct fs_open *open, struct fs_req *req, const char *b
 
 	if (!len)
 		return 0;
-	ret = write_buffer_add(p, buf, len, off, true, MAX_VALUE_TEXT);
+	ret = fs_open_buffer(open, p, buf, len, off, true, MAX_VALUE_TEXT);
 	if (ret)
 		return ret;
 	if (write_buffer_blank(p)) {
@@ -357,7 +376,9 @@ static int stream_open(struct fs_open *open, struct fs_req *req)
 
 	if (err || r->map->map_type != BPF_MAP_TYPE_PERF_EVENT_ARRAY)
 		return err;
-	err = bpf_perf_open(r->map);
+	err = fs_open_hold(open, bpf_perf_bytes(r->map));
+	if (!err)
+		err = bpf_perf_open(r->map);
 	r->perf = !err;
 	if (err) {
 		records_release(open);

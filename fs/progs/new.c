@@ -128,8 +128,9 @@ static int add_extent(struct newprog *new, size_t from, size_t to)
 	return 0;
 }
 
-static int add_bytes(struct newprog *new, const char *data, size_t len, size_t off)
+static int add_bytes(struct fs_open *open, const char *data, size_t len, size_t off)
 {
+	struct newprog *new = open->priv;
 	size_t end = off + len;
 	int err;
 
@@ -137,10 +138,16 @@ static int add_bytes(struct newprog *new, const char *data, size_t len, size_t o
 		return -EFBIG;
 	if (end > new->cap) {
 		size_t cap = max(end, min(new->cap * 2, (size_t)NEW_MAX));
-		char *buf = realloc(new->buf, cap);
+		char *buf;
 
-		if (!buf)
+		err = fs_open_hold(open, cap - new->cap);
+		if (err)
+			return err;
+		buf = realloc(new->buf, cap);
+		if (!buf) {
+			fs_open_let(open, cap - new->cap);
 			return -ENOMEM;
+		}
 		memset(buf + new->cap, 0, cap - new->cap);
 		new->buf = buf;
 		new->cap = cap;
@@ -186,6 +193,14 @@ static void loaded(struct newprog *new, struct fs_req *req, int verdict, struct 
 		fs_count(rejects);
 	else
 		fs_count(loads);
+}
+
+/* After the verdict nobody looks at the bytes any more. */
+static void drop_bytes(struct fs_open *open)
+{
+	struct newprog *new = open->priv;
+
+	fs_open_let(open, new->cap);
 	free(new->buf);
 	new->buf = NULL;
 	new->cap = 0;
@@ -256,10 +271,12 @@ static ssize_t new_write(struct fs_open *open, struct fs_req *req, const char *b
 		return len;
 	if (off < 0)
 		return -EINVAL;
-	err = add_bytes(new, buf, len, open->flags & O_APPEND ? new->end_written : (size_t)off);
-	if (err == -EFBIG)
-		return refuse(new, req, err,
-			      "an object has at most 64 MiB, without thousands of holes");
+	err = add_bytes(open, buf, len, open->flags & O_APPEND ? new->end_written : (size_t)off);
+	if (err == -EFBIG) {
+		err = refuse(new, req, err,
+			     "an object has at most 64 MiB, without thousands of holes");
+		drop_bytes(open);
+	}
 	if (err)
 		return err;
 	prefix = new->have[0].from ? 0 : new->have[0].to;
@@ -270,6 +287,8 @@ static ssize_t new_write(struct fs_open *open, struct fs_req *req, const char *b
 		err = look_for_text(new, req, prefix);
 	else
 		err = look_for_elf(new, req, prefix);
+	if (new->done)
+		drop_bytes(open);
 	if (err)
 		return err;
 	return new->done &&new->verdict ? new->verdict : (ssize_t)len;

@@ -34,6 +34,7 @@ struct run {
 	enum report_state state;
 	const struct pace *closed; /* the close began it */
 	struct fs_text report;
+	size_t report_held; /* bytes */
 	bool reading;
 	off_t out_base; /* file offset at which the report's reading began */
 };
@@ -96,10 +97,16 @@ ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, siz
 		return fs_error(req, EFBIG, "a packet has at most %u bytes", RUN_MAX_IN);
 	if (end > run->in_cap) {
 		size_t cap = max(end, min(run->in_cap * 2, (size_t)RUN_MAX_IN));
-		char *in = realloc(run->in, cap);
+		char *in;
+		int err = fs_open_hold(open, cap - run->in_cap);
 
-		if (!in)
+		if (err)
+			return err;
+		in = realloc(run->in, cap);
+		if (!in) {
+			fs_open_let(open, cap - run->in_cap);
 			return -ENOMEM;
+		}
 		run->in = in;
 		run->in_cap = cap;
 	}
@@ -140,6 +147,28 @@ static int run_error(struct fs_req *req, struct run *run, int err)
 	return fs_error(req, -err, "the run failed: %s", strerror(-err));
 }
 
+static void report_drop(struct fs_open *open)
+{
+	struct run *run = open->priv;
+
+	fs_open_let(open, run->report_held);
+	run->report_held = 0;
+	fs_text_free(&run->report);
+}
+
+/* It is kept until the next one. */
+static int report_keep(struct fs_open *open)
+{
+	struct run *run = open->priv;
+	int err = run->report.err ? run->report.err : fs_open_hold(open, run->report.cap);
+
+	if (err)
+		fs_text_free(&run->report);
+	else
+		run->report_held = run->report.cap;
+	return err;
+}
+
 /* Run what was written; the report is kept for this open and for the caller's later ones. */
 static int run_start(struct fs_open *open, struct fs_req *req)
 {
@@ -149,7 +178,7 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 	int err;
 
 	run_move(open, REPORT_RUNNING);
-	fs_text_free(&run->report);
+	report_drop(open);
 	fs_count(runs);
 	args.data_in = run->in;
 	args.data_size_in = run->in_len;
@@ -168,7 +197,7 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 	} else {
 		show_report(&args, &run->report);
 		fs_text_append(&copy, run->report.buf, run->report.len);
-		err = run->report.err;
+		err = report_keep(open);
 	}
 	free(args.data_out);
 	report_set(run->what, open->opener.uid, &copy);
@@ -187,8 +216,9 @@ ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len
 		run->reading = false;
 	} else if (!run->used && (!run->reading || !off)) {
 		report_wait(run->what, open->opener.uid, &req->cancel);
-		fs_text_free(&run->report);
+		report_drop(open);
 		report_get(run->what, open->opener.uid, &run->report);
+		err = report_keep(open);
 	}
 	if (err)
 		return err;

@@ -263,7 +263,7 @@ static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char 
 		return 0;
 	if (!is_admin(req))
 		return fs_error(req, EPERM, "limits are set by root and by who runs the server");
-	ret = write_buffer_add(p, buf, len, off, open->flags & O_APPEND, 64);
+	ret = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 64);
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';
@@ -316,6 +316,7 @@ static const struct fs_attr limit_attrs[] = {
 	{"run_seconds", 0644, &limit_ops, LIMIT_RUN_SECONDS},
 	{"verify_seconds", 0644, &limit_ops, LIMIT_VERIFY_SECONDS},
 	{"usage", 0444, &usage_ops, -1},
+	{"memory", 0644, &limit_ops, LIMIT_MEMORY},
 };
 
 _Static_assert(ARRAY_SIZE(limit_attrs) == LIMIT_CNT + 1, "a row a limit");

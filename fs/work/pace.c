@@ -23,7 +23,7 @@ static struct {
 	u32 releases, stuck_looks; /* of slots */
 } paces = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
-static __thread bool thread_is_low;
+static __thread bool thread_is_low, thread_is_back;
 
 static void __lower(struct pace *p)
 {
@@ -144,6 +144,19 @@ bool pace_pause(struct pace *p)
 	}
 	pthread_mutex_unlock(&paces.lock);
 	return over;
+}
+
+void pace_thread_step_back(bool back)
+{
+	int base;
+
+	if (back == thread_is_back)
+		return;
+	base = getpriority(PRIO_PROCESS, (id_t)getpid());
+	if (!setpriority(PRIO_PROCESS, 0, back ? min(base + LOWER_BY, 19) : base))
+		thread_is_back = back;
+	else if (!back)
+		thread_is_low = true;
 }
 
 void pace_thread_begin(void)

@@ -50,6 +50,8 @@ void pace_end(struct pace *p);
  * pace_thread_begin(): it had better end when it has nothing to do.
  */
 void pace_thread_begin(void);
+/* What this thread does next is of somebody who had much already, or not. */
+void pace_thread_step_back(bool back);
 bool pace_thread_is_low(void);
 
 /* For bpf_run_set_group(): a user's runs are a group, but those of root and of who runs the server. */

@@ -9,10 +9,15 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
+#include <unistd.h>
 #include "core/types.h"
 #include "fs/work/pace.h"
 
 #define WORKER_MAX 128u
+#define SHARES	   256u
+#define SHARE_NS   50000000ULL /* more than this steps back */
+#define DECAY_NS   100000000ULL /* after which half of it is forgotten */
 
 /* How many may run: of one user, of all. */
 static const struct {
@@ -46,6 +51,45 @@ static struct {
 	.ended = PTHREAD_COND_INITIALIZER,
 	.urgent_tail = &pool.urgent,
 };
+
+/* Processor time of a user's jobs, lately. Two users of one place share it for a while. */
+static struct share {
+	uid_t uid;
+	u64 used_ns, at_ns;
+} shares[SHARES];
+
+static u64 now_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	if (clock_gettime(clock, &ts))
+		return 0;
+	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
+}
+
+static struct share *__share_of(uid_t uid)
+{
+	struct share *share = &shares[uid % SHARES];
+	u64 now = now_ns(CLOCK_MONOTONIC_COARSE), halves = (now - share->at_ns) / DECAY_NS;
+
+	if (share->uid != uid || halves > 63)
+		*share = (struct share){.uid = uid, .at_ns = now};
+	else if (halves) {
+		share->used_ns >>= halves;
+		share->at_ns += halves * DECAY_NS;
+	}
+	return share;
+}
+
+bool worker_steps_back(uid_t uid)
+{
+	bool back;
+
+	pthread_mutex_lock(&pool.lock);
+	back = __share_of(uid)->used_ns > SHARE_NS;
+	pthread_mutex_unlock(&pool.lock);
+	return back;
+}
 
 static bool may_begin(const struct worker_queue *q)
 {
@@ -146,6 +190,28 @@ static void __done(struct worker_queue *q)
 		__queue_turned(q);
 }
 
+static void __run(struct worker_job *job)
+{
+	struct worker_queue *q = job->queue;
+	uid_t uid = job->uid;
+	bool counts = q && uid != geteuid();
+	bool back = counts && __share_of(uid)->used_ns > SHARE_NS;
+	u64 begun = 0, used = 0;
+
+	job->queue = NULL;
+	pthread_mutex_unlock(&pool.lock);
+	pace_thread_step_back(back);
+	if (counts)
+		begun = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	job->run(job);
+	if (counts)
+		used = now_ns(CLOCK_THREAD_CPUTIME_ID) - begun;
+	pthread_mutex_lock(&pool.lock);
+	if (counts)
+		__share_of(uid)->used_ns += used;
+	__done(q);
+}
+
 static void *worker_main(void *unused)
 {
 	pace_thread_begin();
@@ -154,13 +220,7 @@ static void *worker_main(void *unused)
 		struct worker_job *job = __take();
 
 		if (job) {
-			struct worker_queue *q = job->queue;
-
-			job->queue = NULL;
-			pthread_mutex_unlock(&pool.lock);
-			job->run(job);
-			pthread_mutex_lock(&pool.lock);
-			__done(q);
+			__run(job);
 			continue;
 		}
 		if (pool.stop || pace_thread_is_low())

@@ -11,6 +11,8 @@
  *      one's job finds a thread.
  *   D. Long jobs, and those that wait, leave threads for short ones.
  *   E. A job whose *hurry is true begins at once, and counts for no bound: it is to find out that it was cancelled.
+ *   F. Who had much processor time lately steps back: his jobs run at a lower priority, until he had less. Not who
+ *      runs the server.
  * Tests: tests/unit/test_worker.c names each case by its letter.
  */
 #ifndef UBPFFS_FS_WORK_WORKER_H
@@ -43,5 +45,7 @@ void worker_submit(struct worker_job *job);
 /* *job->hurry became true. A job that is not queued, or that runs, is left alone; it must not be freed meanwhile. */
 void worker_hurry(struct worker_job *job);
 void worker_stop(void);
+/* Had this user so much processor time lately that his jobs step back? */
+bool worker_steps_back(uid_t uid);
 
 #endif

@@ -5,13 +5,14 @@ import errno
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from conftest import USERS, as_user, needs_root, wait_for
 
 USER, OTHER = USERS
-LIMITS = ["objects", "bytes", "names", "files", "jobs", "sources", "run_seconds", "verify_seconds"]
+LIMITS = ["objects", "bytes", "names", "files", "jobs", "sources", "memory", "run_seconds", "verify_seconds"]
 COUNTED = ["objects", "bytes", "names", "files", "sources"]
 
 
@@ -241,6 +242,75 @@ def test_jobs(m):
     m.sh("rm -r $M/progs/*/", user=OTHER)
     m.load("count_ports", user=USER)
     wait_for(lambda: not used(m, USER)["jobs"], "the load to end")
+
+
+HALF = """
+import fcntl, os, sys
+sys.path.insert(0, %r)
+from commands import MAP_LOOKUP_ELEM, PUT, call
+kind, m = sys.argv[1:]
+opens, n = [], 0
+try:
+    while n < 1000:
+        path = {"object": "progs/new", "transfer": "ctl", "answer": "maps/v/map", "value": "maps/v/entries/0",
+                "line": "maps/v/dump", "text": "maps/v/entries/0", "records": "maps/p/.records"}[kind]
+        mode = os.O_WRONLY if kind in ("object", "value", "line") else os.O_RDWR if kind == "transfer" else os.O_RDONLY
+        opens.append(os.open(m + "/" + path, mode))
+        fd = opens[-1]
+        if kind == "object":
+            os.pwrite(fd, b"x", (4 << 20) - 1)
+        elif kind == "transfer":
+            for off in range(0, 1 << 20, 16000):
+                call(fd, PUT, bytes(16000), flags=off, xfer=1)
+        elif kind == "value":
+            os.write(fd, b"00 " * 340000)
+        elif kind == "line":
+            os.write(fd, b"0 " + b"00 " * 340000)
+        elif kind == "text":
+            os.read(fd, 100)
+        elif kind == "answer":
+            call(fd, PUT, bytes(4), xfer=1)
+            from commands import IO, IO_MAX, ioc
+            buf = bytearray(IO.pack(0, 1, 0, 4, 4 << 20, 0, 0))
+            fcntl.ioctl(fd, ioc(MAP_LOOKUP_ELEM, len(buf)), buf, True)
+        n += 1
+except OSError as e:
+    print(n, e.errno, flush=True)
+sys.stdin.read()
+""" % os.path.dirname(os.path.abspath(__file__))
+
+
+@pytest.mark.parametrize("kind", ["object", "transfer", "answer", "value", "line", "text", "records"])
+def test_memory(m, kind):
+    """What is half written or not yet fetched is charged; it is given back with the open file."""
+    needs_root("acts as two users")
+    m.sh(make_map("v", value_size=4 << 20) + "; " + make_map("p", type="perf_event_array", value_size=4, max_entries=64), user=USER)
+    limit(m, USER, "memory", 32 << 20)
+    p = subprocess.Popen([sys.executable, "-c", HALF, kind, m.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         text=True, **as_user(USER))
+    n, err = map(int, p.stdout.readline().split())
+    assert err == errno.EDQUOT and 1 <= n <= 128, (n, err)
+    assert "limits/%d/memory" % USER in m.sh("cat $M/log", user=USER).stdout
+    assert 16 << 20 < used(m, USER)["memory"] <= (32 << 20) + n * (64 << 10)
+    m.load("count_ports", user=OTHER)
+    p.communicate("")
+    wait_for(lambda: not used(m, USER)["memory"], "the memory to be given back")
+    m.sh("cat $P/functions.bpf.o > $M/progs/new", user=USER)
+    wait_for(lambda: not used(m, USER)["memory"], "that of a load, too")
+
+
+def test_a_large_value_is_given_up(m):
+    """Who is killed while megabytes of text are made for him ends at once, and others are answered meanwhile."""
+    needs_root("acts as two users")
+    m.sh(make_map("v", value_size=64 << 20, max_entries=1))
+    for name in "entries/0", "dump", "dump.json":
+        p = subprocess.Popen(["cat", m.p("maps/v", name)], stdout=subprocess.DEVNULL)
+        time.sleep(0.3)
+        m.sh("cat $M/version; ls -l $M/maps/v/entries", user=OTHER)
+        p.kill()
+        start = time.monotonic()
+        p.wait()
+        assert time.monotonic() - start < 10
 
 
 def test_sources(m):

@@ -202,6 +202,50 @@ static void many_small_pieces_are_within_the_limit(void **state)
 	assert_int_equal(pace.over, 0);
 }
 
+static void spin(struct worker_job *work)
+{
+	struct timespec ts;
+	long begun_ms, ms;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	begun_ms = ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	do {
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+		ms = ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	} while (ms - begun_ms < 120);
+	pthread_mutex_lock(&lock);
+	ended++;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+static void F_who_had_much_steps_back(void **state)
+{
+	struct worker_job jobs[64];
+	struct gated other;
+	u32 n = 0;
+
+	/* On a machine with other work some of it is forgotten meanwhile. */
+	for (; n < ARRAY_SIZE(jobs) && !worker_steps_back(ALICE); n++) {
+		jobs[n] = (struct worker_job){.run = spin, .uid = ALICE};
+		worker_submit(&jobs[n]);
+		wait_for(&ended, n + 1);
+		for (u32 k = 0; k < 50 && !worker_steps_back(ALICE);
+		     k++) /* counted as it has ended */
+			usleep(1000);
+	}
+	assert_true(worker_steps_back(ALICE));
+	wait_for(&ended, n);
+	assert_false(worker_steps_back(BOB));
+	submit(&other, BOB, WORKER_SHORT, 0);
+	wait_for(&begun, 1);
+	open_gate(0);
+	wait_for(&ended, n + 1);
+	for (n = 0; worker_steps_back(ALICE) && n < 1000; n++)
+		usleep(10000);
+	assert_false(worker_steps_back(ALICE));
+}
+
 static void stop(void **state)
 {
 	pace_stop();
@@ -217,6 +261,7 @@ int main(void)
 		cmocka_unit_test_setup(E_what_is_cancelled_begins_at_once, reset),
 		cmocka_unit_test(work_beyond_its_limit_is_cancelled),
 		cmocka_unit_test(many_small_pieces_are_within_the_limit),
+		cmocka_unit_test_setup(F_who_had_much_steps_back, reset),
 		cmocka_unit_test(stop),
 	};
 
