@@ -133,7 +133,21 @@ static void __node_move(struct bpf_lru *lru, struct bpf_lru_list *l, u32 slot, u
 /* ---- rotation */
 
 /*
- * From the end of the active list: what was referenced goes to its front, what was not becomes inactive. For
+ * A rotation sorts by what was referenced since the last one:
+ *   1. If the active list is longer than the inactive one, look at the active list from its end, for
+ *      NR_SCANS nodes or once around:
+ *        a. referenced: the mark is taken away, and the node goes to the front of the active list;
+ *        b. not referenced: the node goes to the front of the inactive list.
+ *   2. Look at the inactive list from where the last rotation stopped towards the front, for NR_SCANS
+ *      nodes or once around:
+ *        a. referenced: the mark is taken away, and the node goes to the front of the active list;
+ *        b. not referenced: it stays where it is, and eviction may come to it.
+ *   3. Keep the place where step 2 stopped (next_inactive_rotation). Whoever takes that node off the
+ *      list moves the place on (__node_take()).
+ */
+
+/*
+ * Step 1. From the end of the active list: what was referenced goes to its front, what was not becomes inactive. For
  * NR_SCANS nodes, or once around.
  */
 static void __rotate_active(struct bpf_lru *lru, struct bpf_lru_list *l, u32 slot)
@@ -151,7 +165,7 @@ static void __rotate_active(struct bpf_lru *lru, struct bpf_lru_list *l, u32 slo
 }
 
 /*
- * What was referenced on the inactive list becomes active before eviction gets to it. Goes on where the
+ * Steps 2 and 3. What was referenced on the inactive list becomes active before eviction gets to it. Goes on where the
  * last rotation stopped, from the end to the front, for NR_SCANS nodes or once around.
  */
 static void __rotate_inactive(struct bpf_lru *lru, struct bpf_lru_list *l, u32 slot)

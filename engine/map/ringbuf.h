@@ -11,6 +11,33 @@
  * takes two calls of mmap(2).
  *
  * A record is 8 bytes of header (u32 length with the bits below, u32 page offset) and its data, padded to 8.
+ *
+ *	 consumed   |  committed, or not yet (BUSY)  |   free
+ *	------------+-----------+---------+----------+---------------
+ *	            ^           ^                    ^
+ *	    consumer position   first BUSY record    producers' position
+ *
+ *	 31     30        29                   0
+ *	+------+---------+----------------------+-------------+--------------
+ *	| BUSY | DISCARD | length of the data   | page offset | data, padded
+ *	+------+---------+----------------------+-------------+--------------
+ *
+ * Definitions
+ *   reserve   take room behind the last record; it is BUSY and nobody's but the program's.
+ *   commit    clear BUSY, and to discard set DISCARD: from then on the record does not change.
+ *   read      the oldest record that is not consumed, when it is committed; a discarded one is passed.
+ *
+ * What holds stands by letter in ringbuf.c.
+ *
+ * Progress
+ *   Reserving takes a lock for a few instructions; writing and committing take none. A program that
+ *   is stopped between reserve and commit holds back the records behind its own from being read
+ *   (A). Neither it nor a consumer that is stopped holds back a producer until the ring is full.
+ *
+ * References
+ *   L. Lamport, "Specifying Concurrent Program Modules", ACM TOPLAS 5(2), 1983: one ring, two
+ *   positions. Linux, Documentation/bpf/ringbuf.rst: the layout, and why there is one ring for all
+ *   CPUs.
  */
 #ifndef UBPFFS_MAP_RINGBUF_H
 #define UBPFFS_MAP_RINGBUF_H
