@@ -21,7 +21,8 @@ static bool is_dropped(const struct objdir_kind *kind, struct fs_node *dir)
 	return !objdir_alive(dir, kind->object) && !(kind->incomplete && kind->incomplete(dir));
 }
 
-static bool row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32 row, bool alive)
+/* -errno: nobody can say now. */
+static int row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32 row, bool alive)
 {
 	return !kind->visible || kind->visible(dir, row, alive);
 }
@@ -30,13 +31,17 @@ static bool row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32
 static int visible_row(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
 		       u32 *row)
 {
-	int alive = tree_has(fs_node_fd(fs_node_base(dir)), kind->object);
+	int alive = tree_has(fs_node_fd(fs_node_base(dir)), kind->object), seen;
 
 	if (alive < 0)
 		return alive;
-	for (; *row < kind->attr_cnt; ++*row)
-		if (!strcmp(kind->attrs[*row].name, name) && row_visible(kind, dir, *row, alive))
-			return 0;
+	for (; *row < kind->attr_cnt; ++*row) {
+		if (strcmp(kind->attrs[*row].name, name))
+			continue;
+		seen = row_visible(kind, dir, *row, alive);
+		if (seen)
+			return seen < 0 ? seen : 0;
+	}
 	return -ENOENT;
 }
 
@@ -78,9 +83,14 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 	struct fs_node *dir = open->node;
 	struct stat st;
 	bool alive;
+	int err = 0;
 
 	tree_rdlock();
 	alive = !fstatat(fs_node_fd(dir), kind->object, &st, AT_SYMLINK_NOFOLLOW);
+	if (!alive && errno != ENOENT) {
+		err = -errno;
+		goto out;
+	}
 	if (is_dropped(kind, dir))
 		cursor = kind->attr_cnt + 1;
 	/* The object first: rm -r starts with it, and then the rest goes without harm. */
@@ -91,14 +101,20 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 	}
 	for (; cursor <= kind->attr_cnt; cursor++) {
 		const struct fs_attr *attr = &kind->attrs[cursor - 1];
+		int seen = attr->name[0] == '.' ? 0 : row_visible(kind, dir, cursor - 1, alive);
 
-		if (attr->name[0] == '.' || !row_visible(kind, dir, cursor - 1, alive))
+		if (seen < 0) {
+			err = seen;
+			break;
+		}
+		if (!seen)
 			continue;
 		if (!emit(arg, attr->name, cursor + 1, attr->ops->type, dir->ino << 8 | cursor))
 			break;
 	}
+out:
 	tree_unlock();
-	return 0;
+	return err;
 }
 
 /* tree_wrlock is held. -ENOENT: there is no name to drop. */

@@ -16,7 +16,7 @@ struct objdir_kind {
 	const struct fs_attr *attrs;
 	u32 attr_cnt;
 	/* Is this row there now? NULL: always. (An incomplete map has only its attributes.) */
-	bool (*visible)(struct fs_node *dir, u32 row, bool alive);
+	int (*visible)(struct fs_node *dir, u32 row, bool alive);
 	/* Unlinking a row of a directory that has no object and never had (an incomplete map). NULL: -EPERM. */
 	int (*unlink_incomplete)(struct fs_node *dir, struct fs_req *req, u32 row);
 	/* Has it no object yet, as opposed to no more? NULL: never. */

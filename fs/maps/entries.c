@@ -302,7 +302,7 @@ static int entries_lookup(struct fs_node *dir, struct fs_req *req, const char *n
 	int err = store_map(dir, req, &map);
 
 	if (err)
-		return -ENOENT;
+		return err;
 	err = parse_name(map, name, key);
 	if (!err)
 		err = bpf_map_contains(map, key);

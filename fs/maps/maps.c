@@ -327,36 +327,27 @@ static const struct fs_attr map_attrs[] = {
 };
 
 /* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
-static u32 type_of_dir(struct fs_node *dir, bool alive)
+static int type_of_dir(struct fs_node *dir, bool alive, u32 *type)
 {
 	struct store_object *obj;
 	struct mapdef def;
-	struct stat st;
-	u32 type = BPF_MAP_TYPE_UNSPEC;
+	int err;
+
+	*type = BPF_MAP_TYPE_UNSPEC;
 
 	/* What cannot be read now may be any type: the file is there, and says why it cannot be used. */
-	if (!alive)
-		return mapdef_read(fs_node_fd(dir), &def) ? BPF_MAP_TYPE_ARRAY_OF_MAPS
-							  : def.value[MAPDEF_TYPE];
-	if (!fstatat(fs_node_fd(dir), MAP_LINK, &st, AT_SYMLINK_NOFOLLOW) &&
-	    !store_by_ino(st.st_ino, &obj)) {
-		if (obj->kind == STORE_MAP && obj->map)
-			type = obj->map->map_type;
-		store_put(obj);
+	if (!alive) {
+		*type = mapdef_read(fs_node_fd(dir), &def) ? BPF_MAP_TYPE_ARRAY_OF_MAPS
+							   : def.value[MAPDEF_TYPE];
+		return 0;
 	}
-	return type;
-}
-
-static const struct fs_node_ops *mem_of_dir(struct fs_node *dir)
-{
-	const struct fs_node_ops *ops;
-	struct store_object *obj;
-
-	if (store_of_node(dir, &obj))
-		return NULL;
-	ops = mapmem_kind(obj);
+	err = store_of_node(dir, &obj);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (obj->kind == STORE_MAP && obj->map)
+		*type = obj->map->map_type;
 	store_put(obj);
-	return ops;
+	return 0;
 }
 
 static bool is_ringmem(const struct fs_attr *attr)
@@ -365,16 +356,18 @@ static bool is_ringmem(const struct fs_attr *attr)
 	       attr->ops == &ring_data_file_ops || attr->ops == &ring_data_link_ops;
 }
 
-static const struct fs_node_ops *ringmem_of_dir(struct fs_node *dir, enum store_ring_part part)
+/* Is the file of a map's memory here of this kind? */
+static int memory_is(struct fs_node *dir, const struct fs_attr *attr)
 {
 	const struct fs_node_ops *ops;
 	struct store_object *obj;
+	int err = store_of_node(dir, &obj);
 
-	if (store_of_node(dir, &obj))
-		return NULL;
-	ops = ringmem_kind(obj, part);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	ops = is_ringmem(attr) ? ringmem_kind(obj, attr->arg) : mapmem_kind(obj);
 	store_put(obj);
-	return ops;
+	return ops == attr->ops;
 }
 
 /* Files that only some types have. */
@@ -412,29 +405,29 @@ static const struct fs_attr *waiting_row(const char *name)
 }
 
 /* Before there is a map there are only its attributes. */
-static bool map_visible(struct fs_node *dir, u32 row, bool alive)
+static int map_visible(struct fs_node *dir, u32 row, bool alive)
 {
 	const struct fs_attr *attr = &map_attrs[row];
+	u32 type;
+	int err;
 
 	if (!alive && attr->ops != &map_attr_ops)
 		return false;
-	if (attr->ops == &mem_link_ops || attr->ops == &mem_file_ops)
-		return mem_of_dir(dir) == attr->ops;
-	if (is_ringmem(attr))
-		return ringmem_of_dir(dir, attr->arg) == attr->ops;
-	if (attr->ops == &waiting_link_ops)
-		attr = waiting_row(attr->name);
-	if (attr->ops == &records_ops) {
-		u32 type = type_of_dir(dir, alive);
-
-		return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
-	}
-	if (attr->ops == &symbols_ops)
-		return type_of_dir(dir, alive) == BPF_MAP_TYPE_STACK_TRACE;
+	if (attr->ops == &mem_link_ops || attr->ops == &mem_file_ops || is_ringmem(attr))
+		return memory_is(dir, attr);
 	if (attr->ops == &map_info_ops || attr->ops == &map_stats_ops ||
 	    (attr->ops == &map_attr_ops && attr->arg != MAPDEF_INNER))
 		return true;
-	return type_has_file(type_of_dir(dir, alive), attr);
+	if (attr->ops == &waiting_link_ops)
+		attr = waiting_row(attr->name);
+	err = type_of_dir(dir, alive, &type);
+	if (err)
+		return err;
+	if (attr->ops == &records_ops)
+		return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+	if (attr->ops == &symbols_ops)
+		return type == BPF_MAP_TYPE_STACK_TRACE;
+	return type_has_file(type, attr);
 }
 
 /* Made by mkdir and not yet alive. A map whose name was dropped has lost its definition too. */

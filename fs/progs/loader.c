@@ -100,14 +100,17 @@ static int __bind(struct load *load, int maps, const struct bpf_object_map *want
 {
 	__do_close int dir = tree_openat(maps, name);
 	struct store_object *obj;
-	struct stat st, def;
-	bool mkdir_made;
-	int err;
+	int err, mkdir_made;
+	struct stat st;
 
 	if (dir < 0)
 		return dir;
-	mkdir_made = !fstatat(dir, MAPDEF_FILE, &def, AT_SYMLINK_NOFOLLOW);
+	mkdir_made = tree_has(dir, MAPDEF_FILE);
+	if (mkdir_made < 0)
+		return mkdir_made;
 	if (fstatat(dir, "map", &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			return -errno;
 		if (!mkdir_made)
 			return -ENOENT; /* dropped, not removed yet: publishing replaces it */
 		return fs_error(

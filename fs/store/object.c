@@ -25,6 +25,7 @@ static struct {
 	struct store_object *by_id[STORE_BUCKETS];
 	struct store_object *by_ino[STORE_BUCKETS];
 	bool keep_files;
+	bool unsure; /* some object's names could not be counted when they changed */
 } store = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 const char *store_part_name(u32 id, enum store_part part, char buf[32])
@@ -187,14 +188,8 @@ static void object_charge_anyway(struct store_object *obj)
 }
 
 /* The names are those that there are now; store.lock is held. */
-static void __charge_names(struct store_object *obj)
+static void __charge_names(struct store_object *obj, u32 names)
 {
-	struct stat st;
-	u32 names;
-
-	if (store_stat(obj, &st) < 0)
-		return;
-	names = st.st_nlink ? (u32)st.st_nlink - 1 : 0;
 	if (names > obj->names)
 		limits_charge_anyway(obj->owner, LIMIT_NAMES, names - obj->names);
 	else
@@ -429,22 +424,51 @@ int store_ids(enum store_kind kind, u32 **ids, size_t *n)
 
 /* ---- names */
 
+/* What the store held and holds no longer goes to *drop. */
+static void __names_changed(struct store_object *obj, struct store_object **drop)
+{
+	struct stat st;
+	int err = store_stat(obj, &st);
+	bool named = !err && st.st_nlink > 1;
+
+	obj->unsure = err && err != -ENOENT;
+	if (obj->unsure) { /* held until the next change of any object's names */
+		store.unsure = true;
+		named = true;
+	} else {
+		__charge_names(obj, named ? (u32)st.st_nlink - 1 : 0);
+	}
+	if (named && !obj->held) {
+		obj->held = __store_get(obj);
+	} else if (!named && obj->held) {
+		obj->held = false;
+		obj->next_drop = *drop;
+		*drop = obj;
+	}
+}
+
+static void __names_again(struct store_object **drop)
+{
+	store.unsure = false;
+	for (u32 i = 0; i < STORE_BUCKETS; i++)
+		for (struct store_object *obj = store.by_id[i]; obj; obj = obj->next_id)
+			if (obj->unsure)
+				__names_changed(obj, drop);
+}
+
 void store_names_changed(struct store_object *obj)
 {
-	bool named, drop = false;
+	struct store_object *drop = NULL;
 
 	pthread_mutex_lock(&store.lock);
-	__charge_names(obj);
-	named = __store_named(obj);
-	if (named && !obj->held)
-		obj->held = __store_get(obj);
-	else if (!named && obj->held) {
-		obj->held = false;
-		drop = true;
-	}
+	if (store.unsure)
+		__names_again(&drop);
+	__names_changed(obj, &drop);
 	pthread_mutex_unlock(&store.lock);
-	if (drop)
+	while ((obj = drop)) {
+		drop = obj->next_drop;
 		store_put(obj);
+	}
 }
 
 int store_unname(int dirfd, const char *name, struct store_object **out)

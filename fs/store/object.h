@@ -47,12 +47,13 @@ struct store_object {
 	struct bpf_map **broken_maps; /* what a broken program uses stays alive */
 	u32 broken_map_cnt;
 	bool held; /* the store's reference, for the names */
+	bool unsure; /* the names could not be counted when they changed */
 	uid_t owner; /* who is charged (limits.h) for the object, bytes and names */
 	u64 bytes;
 	u32 names;
 	bool charged;
 	int refs; /* of a broken object */
-	struct store_object *next_id, *next_ino;
+	struct store_object *next_id, *next_ino, *next_drop;
 };
 
 /* Read everything back (store/recovery.c). Needs tree_open(). */

@@ -1,4 +1,5 @@
 """Some of the N-th failures (failnth.py has the loop, and does them all), and what they once lost."""
+import errno
 import os
 import re
 import shutil
@@ -108,6 +109,44 @@ def test_a_refused_load_leaves_no_name(loop, kind):
         failnth.load(m, "map_in_map")
         unload()
         assert {directory: set(os.listdir(m.p(directory))) for directory in names} == names, n
+    m.kill()
+
+
+def test_what_cannot_be_looked_at_is_not_absent(loop):
+    """A failing stat is told as itself, and a map whose names could not be counted goes once they can be."""
+    m = loop.m
+    loop.start()
+    assert loop.serving() is None
+    failnth.make_map(m, "h", "hash", **failnth.MAPS["hash"])
+    entry = m.p("maps", "h", "entries", "1")
+    failnth.write(entry, "5\n", os.O_WRONLY | os.O_CREAT)
+    for n in range(1, loop.page.count("stat", lambda: failnth.read(entry)) + 1):
+        loop.page.arm("stat", n, sticky=True)
+        try:
+            failnth.read(entry)
+        except OSError as e:
+            assert e.errno == errno.EIO, n
+        loop.page.disarm()
+
+    def make():
+        failnth.make_map(m, "new", "array", **failnth.MAPS["array"])
+    count = loop.page.count("stat", make)
+    failnth.remove(m.p("maps", "new"))
+    ids = os.listdir(m.p("ids", "map"))
+    for n in range(max(1, count - 12), count + 1):
+        loop.page.arm("stat", n, sticky=True)
+        try:
+            make()
+        except OSError:
+            pass
+        loop.page.disarm()
+        failnth.remove(m.p("maps", "new"))
+    make()
+    failnth.remove(m.p("maps", "new"))
+    end = time.monotonic() + 10
+    while os.listdir(m.p("ids", "map")) != ids and time.monotonic() < end:
+        time.sleep(0.01)
+    assert os.listdir(m.p("ids", "map")) == ids
     m.kill()
 
 
