@@ -70,7 +70,7 @@ FS_LIBS		:= $(call pkg_libs,$(FS_PKGS))
 TOOLS_LIBS	:= $(call pkg_libs,$(TOOLS_PKGS))
 
 # ---------------------------------------------------------------- sources
-ENGINE_SRCS	:= $(filter-out engine/alone/%,$(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
+ENGINE_SRCS	:= $(filter-out engine/alone/% %.bpf.c,$(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
 FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c fs/*/*/*.c)
 UAPI_SRCS	:= $(wildcard uapi/*.c)
 UAPI_HEADERS	:= $(filter-out uapi/client_mount.h,$(wildcard uapi/*.h))
@@ -160,18 +160,29 @@ $(O)/engine/%.o: engine/%.c
 	@mkdir -p $(@D)
 	$(call said,$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) -MMD -MP -c $< -o $@,CC)
 
+# The types that the engine answers CO-RE relocations from are an object inside of it.
+CORE_TYPES	= $(O)/engine/object/core_types.bpf.o
+$(O)/engine/object/core_types.o: $(CORE_TYPES)
+$(O)/engine/object/core_types.o: ALL_CFLAGS += -DUBPFFS_CORE_TYPES='"$(CORE_TYPES)"'
+
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call said,$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) $(FS_CFLAGS) -MMD -MP -c $< -o $@,CC)
 
 # BPF objects are compiled for the bpf target; -g gives BTF and line info. The line before the
 # code that says `ubpffs-cflags:` adds flags for one file (-mcpu=v4, say).
+bpf_cc		= $(call said,$(BPF_CLANG) -target bpf -O2 -g -Wall -mcpu=v3 \
+		$(if $(filter y,$(WERROR)),-Werror) \
+		$$(sed -n 's/.*ubpffs-cflags:\([^*]*\).*/\1/p' $<) -D__TARGET_$(firstword $(subst -, ,$(MULTIARCH)))__ \
+		-I. -I/usr/include/$(MULTIARCH) -MMD -MP -c $< -o $@,BPF)
+
 $(O)/%.bpf.o: %.bpf.c
 	@mkdir -p $(@D)
-	$(call said,$(BPF_CLANG) -target bpf -O2 -g -Wall -mcpu=v3 \
-		$(if $(filter y,$(WERROR)),-Werror) \
-		$$(sed -n 's/.*ubpffs-cflags:\([^*]*\).*/\1/p' $<) \
-		-I. -I/usr/include/$(MULTIARCH) -MMD -MP -c $< -o $@,BPF)
+	$(bpf_cc)
+
+$(O)/engine/%.bpf.o: engine/%.bpf.c
+	@mkdir -p $(@D)
+	$(bpf_cc)
 
 $(ENGINE_A): $(ENGINE_OBJS)
 	$(call said,rm -f $@ && ar rcs $@ $^,AR)

@@ -79,7 +79,9 @@ static int prog_make_runnable(struct bpf_prog *prog, bool no_jit)
 	return 0;
 }
 
-/* All programs that meet in a prog array must be of one kind, also those that only call through it. */
+/*
+ * All programs that meet in a prog array must be of one kind, also those that only call through it.
+ */
 static int prog_check_tail_calls(const struct bpf_prog *prog)
 {
 	for (u32 i = 0; i < prog->orig_len; i++) {
@@ -127,6 +129,15 @@ static int check(const struct bpf_prog *prog, struct bpf_log *log, const volatil
 	return bpf_check(prog, log, cancel, verdict);
 }
 
+/* A poisoned instruction's number tells nobody anything: what it stands for does. Or NULL. */
+static const char *note_at(const struct bpf_prog_load_attr *attr, int insn)
+{
+	for (u32 i = 0; i < attr->note_cnt; i++)
+		if ((s64)attr->notes[i].insn == insn)
+			return attr->notes[i].text;
+	return NULL;
+}
+
 static int prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 		     struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out)
 {
@@ -150,7 +161,7 @@ static int prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 				      prog->name);
 	}
 	verdict.err = err;
-	bpf_report(prog, &verdict, report);
+	bpf_report(prog, &verdict, note_at(attr, verdict.err_insn), report);
 	bpf_verdict_free(&verdict);
 	if (err) {
 		bpf_prog_put(prog);
@@ -221,6 +232,36 @@ void bpf_prog_destroy(struct bpf_prog *prog)
 {
 	bpf_prog_put(prog);
 }
+
+/* ---- what this build has, for objects that ask by CO-RE */
+
+static bool has_func(u32 id)
+{
+	struct bpf_prog prog = {.gpl_compatible = true};
+
+	for (u32 type = 1; bpf_prog_type_name(type); type++) {
+		const struct bpf_prog_type_ops *ops = bpf_prog_type_ops_find(type);
+		const struct bpf_func_proto *proto;
+
+		prog.type = type;
+		proto = ops ? ops->get_func_proto(id, &prog) : NULL;
+		if (proto && proto->func)
+			return true;
+	}
+	return false;
+}
+
+static bool has_map(u32 type)
+{
+	return bpf_map_ops_find(type);
+}
+
+static bool has_prog(u32 type)
+{
+	return bpf_prog_type_ops_find(type);
+}
+
+static const struct bpf_core_features core_features = {has_func, has_map, has_prog};
 
 /* ---- an object */
 
@@ -361,6 +402,8 @@ static int load_prog(struct object_load *ld, u32 index)
 		.line_info_cnt = def->line_info_cnt,
 		.id = opts && opts->get_prog_id ? opts->get_prog_id(opts->priv) : 0,
 		.no_jit = opts && opts->no_jit,
+		.notes = def->notes,
+		.note_cnt = def->note_cnt,
 	};
 
 	bpf_log_init(&log, object_log_level(opts), 0);
@@ -448,6 +491,7 @@ int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_o
 	out->report.error = &out->error;
 	bpf_log_init(&ld.logs, 0, 0);
 	bpf_rcu_thread_online();
+	bpf_core_set_features(&core_features);
 	err = bpf_object_read(data, len, &out->report, &out->file);
 	if (err)
 		return err;

@@ -22,8 +22,9 @@
 #include "core/map.h"
 
 /*
- * In prog_flags; newer than the 6.1 header. Linux's other flags are there, too. BPF_F_TEST_RND_HI32 finds nothing to do: it
- * fills upper halves that nobody cleared, and here every 32-bit operation clears them.
+ * In prog_flags; newer than the 6.1 header. Linux's other flags are there, too. BPF_F_TEST_RND_HI32
+ * finds nothing to do: it fills upper halves that nobody cleared, and here every 32-bit operation
+ * clears them.
  */
 #define PROG_F_TEST_REG_INVARIANTS (1u << 7)
 
@@ -32,6 +33,14 @@ struct bpf_btf;
 struct sock_filter; /* linux/filter.h */
 
 /* What a program is loaded from. Everything is borrowed for the call. */
+/*
+ * What an instruction stands for that nothing could be found for: the reason, should it be reached.
+ */
+struct bpf_insn_note {
+	u32 insn;
+	char *text; /* a sentence */
+};
+
 struct bpf_prog_load_attr {
 	enum bpf_prog_type prog_type;
 	enum bpf_attach_type expected_attach_type;
@@ -52,6 +61,8 @@ struct bpf_prog_load_attr {
 	u32 line_info_cnt;
 	u32 id; /* 0: the next free id */
 	bool no_jit; /* stay in the interpreter */
+	const struct bpf_insn_note *notes; /* or NULL */
+	u32 note_cnt;
 };
 
 struct bpf_subprog_info {

@@ -1,5 +1,5 @@
 /*
- * lineinfo.c - .BTF.ext: which type each function has, and which source line each instruction came from
+ * lineinfo.c - .BTF.ext: the type of each function, the source line of each instruction, CO-RE records
  *
  * The section is tables of blocks, one a code section, with records whose first word is a byte offset in that
  * section. A program is put together from functions of several sections, so the records of each function are copied
@@ -23,13 +23,6 @@ struct ext_sub { /* one of the tables */
 	const char *what;
 	const u8 *data;
 	u32 len, min_rec;
-};
-
-static const char *const core_kinds[] = {
-	"field_byte_offset", "field_byte_size",	 "field_exists",   "field_signed",
-	"field_lshift_u64",  "field_rshift_u64", "type_id_local",  "type_id_target",
-	"type_exists",	     "type_size",	 "enumval_exists", "enumval_value",
-	"type_matches",
 };
 
 static u32 section_by_name(const struct obj_reader *r, const char *name)
@@ -75,27 +68,6 @@ static int add_block(struct obj_reader *r, const struct ext_sub *sub, struct ext
 	return 0;
 }
 
-static int refuse_core(struct obj_reader *r, const char *sec, const u8 *rec)
-{
-	u32 kind = get_u32(rec + 12);
-	const struct btf_type *t = btf__type_by_id(r->out->btf->btf, get_u32(rec + 4));
-	const char *prefix = !t			  ? ""
-			     : btf_is_struct(t)	  ? "struct "
-			     : btf_is_union(t)	  ? "union "
-			     : btf_is_any_enum(t) ? "enum "
-						  : "";
-
-	return obj_fail(
-		r, -ENOTSUP,
-		"CO-RE relocation %s against '%s%s' (access %s) at instruction %u of section '%s': "
-		"there are no kernel types here to relocate to",
-		kind < ARRAY_SIZE(core_kinds) ? core_kinds[kind] : "of an unknown kind", prefix,
-		t && t->name_off ? bpf_btf_str(r->out->btf, t->name_off) : "(no name)",
-		bpf_btf_str(r->out->btf, get_u32(rec + 8)), get_u32(rec) / (u32)BPF_INSN_BYTES,
-		sec);
-}
-
-/* table NULL: the table of CO-RE relocations, of which the first is one too many. */
 static int read_table(struct obj_reader *r, const struct ext_sub *sub, struct ext_block **table)
 {
 	u32 off = sizeof(u32), rec_size, seen = 0;
@@ -119,8 +91,6 @@ static int read_table(struct obj_reader *r, const struct ext_sub *sub, struct ex
 		b.recs = sub->data + off + 8;
 		if (!b.cnt || (u64)b.cnt * rec_size > sub->len - off - 8)
 			return obj_fail(r, -EINVAL, "BTF: the %s table is truncated", sub->what);
-		if (!table)
-			return refuse_core(r, name, b.recs);
 		off += 8 + b.cnt * rec_size;
 		b.sec = section_by_name(r, name);
 		if (!b.sec)
@@ -176,7 +146,7 @@ int obj_read_btf_ext(struct obj_reader *r)
 	if (!err)
 		err = find_table(r, sec, h.hdr_len, h.core_off, &core);
 	if (!err)
-		err = read_table(r, &core, NULL);
+		err = read_table(r, &core, &r->core);
 	if (!err)
 		err = read_table(r, &func, &r->func_info);
 	return err ? err : read_table(r, &line, &r->line_info);
@@ -200,8 +170,7 @@ static u32 first_record(const struct ext_block *b, u64 off)
 	return lo;
 }
 
-/* The records of a function: how many, and where the first is. */
-static u32 records_of(const struct ext_block *table, const struct elf_func *func, const u8 **recs)
+u32 obj_ext_records(const struct ext_block *table, const struct elf_func *func, const u8 **recs)
 {
 	const struct ext_block *b = table ? &table[func->sec] : NULL;
 	u32 first;
@@ -220,7 +189,7 @@ int obj_add_func_info(struct obj_reader *r, struct bpf_object_prog *prog,
 	struct bpf_func_info info, *p;
 	const struct btf_type *t;
 
-	if (!records_of(r->func_info, func, &recs))
+	if (!obj_ext_records(r->func_info, func, &recs))
 		return 0;
 	memcpy(&info, recs, sizeof(info));
 	t = btf__type_by_id(r->out->btf->btf, info.type_id);
@@ -243,7 +212,7 @@ int obj_add_line_info(struct obj_reader *r, struct bpf_object_prog *prog,
 		      const struct elf_func *func, u32 base)
 {
 	const u8 *recs = NULL;
-	u32 cnt = records_of(r->line_info, func, &recs);
+	u32 cnt = obj_ext_records(r->line_info, func, &recs);
 	struct bpf_line_info *p;
 
 	if (!cnt)

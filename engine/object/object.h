@@ -1,8 +1,8 @@
 /*
  * object.h - an ELF object as clang -target bpf writes it, read into plain structures
  *
- * The reader trusts nothing in the file: every size and index is checked before use. It loads nothing and
- * knows no map and no verifier: load.c makes maps and programs of what it returns.
+ * The reader trusts nothing in the file: every size and index is checked before use. It loads
+ * nothing and knows no map and no verifier: load.c makes maps and programs of what it returns.
  */
 #ifndef UBPFFS_OBJECT_OBJECT_H
 #define UBPFFS_OBJECT_OBJECT_H
@@ -11,6 +11,7 @@
 #include "core/insn.h"
 #include "core/log.h"
 #include "core/map.h"
+#include "core/prog.h"
 
 #define BPF_OBJECT_MAX_SECTIONS 4096
 #define BPF_OBJECT_MAX_PROGS	1024
@@ -51,6 +52,8 @@ struct bpf_object_prog {
 	u32 func_info_cnt;
 	struct bpf_line_info *line_info;
 	u32 line_info_cnt;
+	struct bpf_insn_note *notes; /* instructions that stand for what could not be resolved */
+	u32 note_cnt;
 };
 
 struct bpf_object_file {
@@ -66,20 +69,21 @@ struct bpf_object_file {
 /*
  * bpf_object_extent - where the object ends
  *
- * Given the first `len` bytes of a stream: 1 and *end when the object is complete at *end bytes (<= len); 0
- * when more is needed; -ENOEXEC when this is no little-endian 64-bit eBPF ELF (decided as soon as the
- * bytes tell). The end is the maximum over the header tables, sections and segments. -EFBIG when the headers
- * claim more than `max` bytes, or more tables than any eBPF object has.
+ * Given the first `len` bytes of a stream: 1 and *end when the object is complete at *end bytes (<=
+ * len); 0 when more is needed; -ENOEXEC when this is no little-endian 64-bit eBPF ELF (decided as
+ * soon as the bytes tell). The end is the maximum over the header tables, sections and segments.
+ * -EFBIG when the headers claim more than `max` bytes, or more tables than any eBPF object has.
  */
 int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end);
 
 /*
  * bpf_object_read - read a complete object
  *
- * Returns 0 and *out (freed by bpf_object_file_free()), -ENOEXEC, -EINVAL (malformed), -ENOTSUP (kernel CO-RE
- * relocations, kconfig and ksym externs, kfuncs, unknown SEC()), -E2BIG (more programs, maps or
- * instructions than the limits above), -ENAMETOOLONG, -ENOMEM. `log` says why, naming the section, symbol or
- * relocation; it may also hold notes when the object is good (programs that SEC("?...") keeps from loading).
+ * Returns 0 and *out (freed by bpf_object_file_free()), -ENOEXEC, -EINVAL (malformed), -ENOTSUP
+ * (kernel CO-RE relocations, kconfig and ksym externs, kfuncs, unknown SEC()), -E2BIG (more
+ * programs, maps or instructions than the limits above), -ENAMETOOLONG, -ENOMEM. `log` says why,
+ * naming the section, symbol or relocation; it may also hold notes when the object is good
+ * (programs that SEC("?...") keeps from loading).
  */
 int bpf_object_read(const void *data, size_t len, struct bpf_log *log,
 		    struct bpf_object_file **out);
@@ -88,5 +92,18 @@ void bpf_object_file_free(struct bpf_object_file *obj);
 /* Program type of a SEC() name, libbpf's conventions. 0, or -ENOENT when the name says nothing. */
 int bpf_section_type(const char *section, enum bpf_prog_type *type,
 		     enum bpf_attach_type *attach_type);
+
+/* The kernel's types: the path of raw BTF or of an ELF file that has it. Before the first load. */
+void bpf_core_set_kernel_btf(const char *path);
+
+/*
+ * What this build has of the kernel's enumerations, for programs that ask. Before the first load.
+ */
+struct bpf_core_features {
+	bool (*has_func)(u32 id);
+	bool (*has_map)(u32 type);
+	bool (*has_prog)(u32 type);
+};
+void bpf_core_set_features(const struct bpf_core_features *features);
 
 #endif

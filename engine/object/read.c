@@ -30,6 +30,7 @@ static void reader_free(struct obj_reader *r)
 	free(r->datasecs);
 	free(r->func_info);
 	free(r->line_info);
+	free(r->core);
 	free(r->funcs);
 	free(r->map_refs);
 	free(r->values);
@@ -76,6 +77,9 @@ void bpf_object_file_free(struct bpf_object_file *obj)
 		free(obj->progs[i].insns);
 		free(obj->progs[i].func_info);
 		free(obj->progs[i].line_info);
+		for (u32 j = 0; j < obj->progs[i].note_cnt; j++)
+			free(obj->progs[i].notes[j].text);
+		free(obj->progs[i].notes);
 	}
 	free(obj->maps);
 	free(obj->progs);

@@ -1,14 +1,14 @@
 /*
  * read.h - what the files of the object reader share while one object is read
  *
- * bpf_object_read() (read.c) goes through the object in this order; each step finds what the ones before it
- * left in the reader:
+ * bpf_object_read() (read.c) goes through the object in this order; each step finds what the ones
+ * before it left in the reader:
  *   1. elf.c       sections, symbols and relocations, each checked against the file's bounds and copied
  *   2. btf.c       .BTF: checked, data sections given their sizes and offsets, parsed
- *   3. lineinfo.c  .BTF.ext: func_info and line_info blocks; CO-RE relocations are refused
+ *   3. lineinfo.c  .BTF.ext: blocks of func_info, line_info and CO-RE relocations
  *   4. funcs.c     functions; those of a SEC() become programs
  *   5. maps.c      maps, .maps and the data sections become maps
- *   6. reloc.c     each program's instructions: subprograms appended, references resolved
+ *   6. reloc.c     each program's instructions: subprograms appended, CO-RE (core.h), references resolved
  *   7. maps.c      .values initialisers
  * Every function returns 0 or -errno and has said why in the log when it fails.
  */
@@ -86,7 +86,7 @@ struct obj_reader {
 	u32 btf_sec, btf_ext_sec; /* 0: none */
 	u32 *datasecs; /* ids of the BTF's data sections */
 	u32 datasec_cnt;
-	struct ext_block *func_info, *line_info; /* indexed by section; NULL: none at all */
+	struct ext_block *func_info, *line_info, *core; /* indexed by section; NULL: none at all */
 
 	struct elf_func *funcs; /* sorted by section, then start */
 	u32 func_cnt;
@@ -154,6 +154,13 @@ int obj_add_func_info(struct obj_reader *r, struct bpf_object_prog *prog,
 		      const struct elf_func *func, u32 base);
 int obj_add_line_info(struct obj_reader *r, struct bpf_object_prog *prog,
 		      const struct elf_func *func, u32 base);
+
+/* The records of a function's instructions in one of the tables: how many, and the first. */
+u32 obj_ext_records(const struct ext_block *table, const struct elf_func *func, const u8 **recs);
+
+/* core_reloc.c */
+int obj_apply_core(struct obj_reader *r, struct bpf_object_prog *prog, const struct elf_func *func,
+		   u32 base);
 
 /* funcs.c */
 int obj_read_funcs(struct obj_reader *r);

@@ -255,6 +255,8 @@ static int append_func(struct linker *l, u32 func)
 		err = obj_add_func_info(l->r, l->prog, f, l->base[func]);
 	if (!err)
 		err = obj_add_line_info(l->r, l->prog, f, l->base[func]);
+	if (!err)
+		err = obj_apply_core(l->r, l->prog, f, l->base[func]);
 	for (u32 i = 0; !err && i < f->cnt; i++)
 		err = link_insn(l, func, &i);
 	return err;

@@ -20,8 +20,11 @@
 /* libbpf 1.x no longer knows the `maps` section, and allows no static function beside programs. */
 static const char *const only_ours[] = {"legacy_maps", "static_in_section"};
 /* Needs what the kernel has and we do not, or is malformed: for test_elf.c. */
-static const char *const not_ours[] = {"refuse_core", "refuse_kconfig",	  "refuse_kfunc",
-				       "refuse_ksym", "refuse_undefined", "malformed_"};
+static const char *const not_ours[] = {"refuse_kconfig",   "refuse_kfunc", "refuse_ksym",
+				       "refuse_undefined", "malformed_",   "core_features"};
+
+/* Relocated against the types of core_target; what is not named here, against the running kernel's. */
+static const char *const other_machine[] = {"core_kinds", "reject_core"};
 
 static u32 progs, insns, maps, infos, lines;
 
@@ -226,6 +229,8 @@ static void one_object(const char *name)
 
 	if (listed(not_ours, ARRAY_SIZE(not_ours), name))
 		return;
+	if (listed(other_machine, ARRAY_SIZE(other_machine), name))
+		opts.btf_custom_path = test_object_path("core_target");
 	data = test_object_bytes(name, &size);
 	if (bpf_object_read(data, size, NULL, &ours))
 		fail_msg("%s: cannot be read here", name);
@@ -241,6 +246,24 @@ static void one_object(const char *name)
 	}
 	bpf_object__close(obj);
 	bpf_object_file_free(ours);
+	free(data);
+}
+
+/* Types of one name that give two answers. */
+static void ambiguous_relocations_are_refused_by_both(void **state)
+{
+	DECLARE_LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "test",
+			    .btf_custom_path = test_object_path("core_target"));
+	struct bpf_object_file *ours;
+	struct bpf_object *obj;
+	size_t size;
+	void *data = test_object_bytes("malformed_core_twice", &size);
+
+	assert_int_equal(bpf_object_read(data, size, NULL, &ours), -EINVAL);
+	obj = bpf_object__open_mem(data, size, &opts);
+	assert_non_null(obj);
+	assert_int_equal(bpf_object__load(obj), -EINVAL);
+	bpf_object__close(obj);
 	free(data);
 }
 
@@ -271,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(objects_are_what_libbpf_and_the_kernel_make_of_them),
+		cmocka_unit_test(ambiguous_relocations_are_refused_by_both),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -397,7 +397,7 @@ def test_unlinked_names_in_progs(m):
     assert "progs/new" in m.log()
 
 
-REFUSED = {"refuse_core": "not supported", "refuse_kconfig": "not supported", "refuse_kfunc": "not supported",
+REFUSED = {"refuse_kconfig": "not supported", "refuse_kfunc": "not supported",
            "refuse_ksym": "not supported"}
 
 

@@ -62,6 +62,31 @@ const char *const *test_object_names(void)
 	return names;
 }
 
+static void object_path(char *path, size_t size, const char *name)
+{
+	snprintf(path, size, "%s/%s%s" SUFFIX, build_dir(), strchr(name, '/') ? "" : "tests/progs/",
+		 name);
+}
+
+const char *test_object_path(const char *name)
+{
+	static char path[PATH_MAX + 128];
+
+	object_path(path, sizeof(path), name);
+	return path;
+}
+
+/* The machine of these programs is another than the one at hand. */
+static void set_machine(void)
+{
+	static char types[PATH_MAX + 128];
+
+	if (types[0])
+		return;
+	object_path(types, sizeof(types), "core_target");
+	bpf_core_set_kernel_btf(types);
+}
+
 void *test_object_bytes(const char *name, size_t *size)
 {
 	char path[PATH_MAX + 128];
@@ -69,8 +94,8 @@ void *test_object_bytes(const char *name, size_t *size)
 	FILE *f;
 	long n;
 
-	snprintf(path, sizeof(path), "%s/%s%s" SUFFIX, build_dir(),
-		 strchr(name, '/') ? "" : "tests/progs/", name);
+	set_machine();
+	object_path(path, sizeof(path), name);
 	f = fopen(path, "r");
 	if (!f || fseek(f, 0, SEEK_END) || (n = ftell(f)) <= 0) {
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));

@@ -15,6 +15,8 @@ const char *const *test_object_names(void);
  */
 void *test_object_bytes(const char *name, size_t *size);
 
+const char *test_object_path(const char *name); /* until the next call */
+
 /*
  * What must hold of anything that bpf_object_read() accepts: indices in range, calls to the start of
  * functions, info in rising order. NULL, or what does not.

@@ -214,7 +214,6 @@ static void refusals_name_what_is_missing(void **state)
 	static const struct {
 		const char *object, *words[3];
 	} rows[] = {
-		{"refuse_core", {"CO-RE", "struct task_struct", "0:1"}},
 		{"refuse_kconfig", {"CONFIG_HZ", "kernel configuration", ""}},
 		{"refuse_ksym", {"weak", "bpf_prog_fops", "__ksym"}},
 		{"refuse_undefined", {"defined_elsewhere", "not defined", ""}},

@@ -511,6 +511,42 @@ static void the_demo_counts(void **state)
 	}
 }
 
+/* ---- CO-RE */
+
+/* Its return value is the number of the check that failed. */
+static void every_kind_of_relocation(void **state)
+{
+	EACH_ENGINE
+	{
+		struct bpf_loaded l;
+		u8 p[PACKET_LEN];
+
+		load(&l, "core_kinds", engines[e]);
+		packet(p, 6, 443);
+		assert_int_equal(run(prog(&l, "core_kinds"), p, PACKET_LEN), 0);
+		assert_int_equal(run(prog(&l, "core_twice_same"), p, PACKET_LEN), 0);
+		bpf_loaded_free(&l);
+	}
+}
+
+/* Also without any kernel types: contexts, packets and what this build has are known here. */
+static void types_of_this_build_need_no_kernel(void **state)
+{
+	struct bpf_loaded l;
+	u8 p[PACKET_LEN];
+
+	load(&l, "core_uapi", false);
+	packet(p, 6, 443);
+	assert_int_equal(run(prog(&l, "core_uapi"), p, PACKET_LEN), XDP_PASS);
+	packet(p, 17, 443);
+	assert_int_equal(run(prog(&l, "core_uapi"), p, PACKET_LEN), XDP_PASS);
+	assert_int_equal(elem(map(&l, ".bss"), 0), 1);
+	bpf_loaded_free(&l);
+	load(&l, "core_features", false);
+	assert_int_equal(run(prog(&l, "core_features"), p, PACKET_LEN), 0x60115);
+	bpf_loaded_free(&l);
+}
+
 /* ---- what is refused, and that nothing stays behind */
 
 static void settle(void)
@@ -532,7 +568,8 @@ static void refused_objects_leave_nothing(void **state)
 		{"reject_uninitialised", -EACCES, {"R7 !read_ok", "r7"}},
 		{"reject_rodata_write", -EACCES, {"write into map forbidden", "constant"}},
 		{"no_license_gpl_helper", -EINVAL, {"GPL", "trace_printk"}},
-		{"refuse_core", -ENOTSUP, {"CO-RE", "task_struct"}},
+		{"reject_core", -EINVAL, {"CO-RE", "struct core_outer.gone"}},
+		{"malformed_core_twice", -EINVAL, {"CO-RE", "struct core_twice.differs"}},
 		{"refuse_kconfig", -ENOTSUP, {"CONFIG_HZ", ""}},
 		{"refuse_type", -ENOTSUP, {"refuse_type", "kprobe"}},
 		{"malformed_call", -EINVAL, {"first instruction", ""}},
@@ -692,6 +729,8 @@ int main(void)
 		cmocka_unit_test(switches_and_tables),
 		cmocka_unit_test(offsets_into_data),
 		cmocka_unit_test(the_demo_counts),
+		cmocka_unit_test(every_kind_of_relocation),
+		cmocka_unit_test(types_of_this_build_need_no_kernel),
 		cmocka_unit_test(refused_objects_leave_nothing),
 		cmocka_unit_test(loaded_objects_leave_nothing),
 		cmocka_unit_test(two_objects_share_a_map),

@@ -86,24 +86,31 @@ static void report_accepted(const struct bpf_prog *prog, const struct bpf_verdic
 }
 
 static void describe(const struct bpf_prog *prog, const struct bpf_verdict *verdict,
-		     struct bpf_load_error *error)
+		     const char *note, struct bpf_load_error *error)
 {
 	*error = (struct bpf_load_error){
 		.hint = bpf_verdict_hint(verdict),
 		.insn = verdict->err_insn < (int)prog->orig_len ? verdict->err_insn : -1,
 	};
 	snprintf(error->prog, sizeof(error->prog), "%s", prog_name(prog));
-	bpf_verdict_reason(verdict, error->reason, sizeof(error->reason));
+	if (note) {
+		snprintf(error->reason, sizeof(error->reason), "%s", note);
+		error->hint = "look first: if (bpf_core_field_exists(p->field)), "
+			      "bpf_core_type_exists(T), bpf_core_enum_value_exists(E, V), "
+			      "bpf_ksym_exists(f)";
+	} else {
+		bpf_verdict_reason(verdict, error->reason, sizeof(error->reason));
+	}
 	if (error->insn >= 0)
 		source_text(prog, (u32)error->insn, error->source, sizeof(error->source));
 }
 
 static void report_refused(const struct bpf_prog *prog, const struct bpf_verdict *verdict,
-			   struct bpf_log *out)
+			   const char *note, struct bpf_log *out)
 {
 	struct bpf_load_error error;
 
-	describe(prog, verdict, &error);
+	describe(prog, verdict, note, &error);
 	bpf_log_printf(out, "verdict: rejected, %s (%s)\n", strerrorname_np(-verdict->err),
 		       strerror(-verdict->err));
 	if (*error.reason)
@@ -117,14 +124,15 @@ static void report_refused(const struct bpf_prog *prog, const struct bpf_verdict
 		*out->error = error;
 }
 
-void bpf_report(const struct bpf_prog *prog, const struct bpf_verdict *verdict, struct bpf_log *out)
+void bpf_report(const struct bpf_prog *prog, const struct bpf_verdict *verdict, const char *note,
+		struct bpf_log *out)
 {
 	const char *type = bpf_prog_type_name(prog->type);
 
 	bpf_log_printf(out, "program: %s (%s), %u instructions\n", prog_name(prog),
 		       type ? type : "unknown type", prog->orig_len);
 	if (verdict->err)
-		report_refused(prog, verdict, out);
+		report_refused(prog, verdict, note, out);
 	else
 		report_accepted(prog, verdict, out);
 }
