@@ -56,7 +56,7 @@ ALL_CFLAGS	= -std=gnu11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -fno-strict-
 		  $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined)
 ALL_LDFLAGS	= $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-ENGINE_PKGS	= libelf libdw liburcu libbpf
+ENGINE_PKGS	= libelf libdw liburcu libbpf zlib
 FS_PKGS		= fuse3 libmnl libnetfilter_queue libpcap mount
 TOOLS_PKGS	= libpcap
 MULTIARCH	:= $(shell $(CC) -print-multiarch)

@@ -308,6 +308,9 @@ static int load_map(struct object_load *ld, u32 index)
 
 	if (out->maps[index])
 		return 0;
+	/* Most people leave it to the loader: one for each CPU that programs run on. */
+	if (spec.map_type == BPF_MAP_TYPE_PERF_EVENT_ARRAY && !spec.max_entries)
+		spec.max_entries = bpf_nr_slots();
 	if (def->inner_map >=
 	    0) { /* the template must be there first; it is no map of maps itself */
 		err = load_map(ld, (u32)def->inner_map);

@@ -5,6 +5,7 @@
  * allow_other then needs trust_others as well, for the server acts with its owner's rights on behalf of all.
  */
 #include "fs/options.h"
+#include "object/object.h"
 #include "fs/fuse/session.h"
 #include "fs/mount.h"
 #include "fs/store/state_tree.h"
@@ -26,6 +27,7 @@ static const struct fuse_opt option_table[] = {
 	{"enforce=fail-open", offsetof(struct options, enforce), ENFORCE_FAIL_OPEN},
 	{"enforce=fail-closed", offsetof(struct options, enforce), ENFORCE_FAIL_CLOSED},
 	OPTION("enforce_cgroup=%s", enforce_cgroup),
+	OPTION("btf=%s", btf),
 	/* What mount(8) and fstab add. */
 	FUSE_OPT_KEY("auto", FUSE_OPT_KEY_DISCARD),
 	FUSE_OPT_KEY("noauto", FUSE_OPT_KEY_DISCARD),
@@ -55,6 +57,8 @@ static void usage(const char *self)
 	       "                       server is killed, packets flow (the default) or stop\n"
 	       "    -o enforce_cgroup=PATH\n"
 	       "                       a delegated directory of cgroup v2 to work in\n"
+	       "    -o btf=FILE        the kernel's types that CO-RE programs are relocated to\n"
+	       "                       (default: /sys/kernel/btf/vmlinux)\n"
 	       "    -f                 stay in the foreground\n"
 	       "    -d                 print every request (implies -f)\n"
 	       "    -h, -V             this text; the version\n",
@@ -167,6 +171,31 @@ static void drop_mount_helper_args(int *argc, char **argv)
 	*argc = n;
 }
 
+/* A wrong file is said now, and not to whoever loads the first program. */
+static bool choose_btf(struct options *options)
+{
+	char *path;
+	int err;
+
+	if (!options->btf)
+		return true;
+	path = realpath(options->btf, NULL);
+	if (!path) {
+		fprintf(stderr, "ubpffs: btf=%s: %s\n", options->btf, strerror(errno));
+		return false;
+	}
+	free(options->btf);
+	options->btf = path;
+	bpf_core_set_kernel_btf(path);
+	err = bpf_core_try_kernel_btf();
+	if (err)
+		fprintf(stderr, "ubpffs: btf=%s: %s\n", path,
+			err == -EINVAL || err == -ENODATA || err == -EPROTO
+				? "this is neither BTF nor an ELF file that holds some"
+				: strerror(-err));
+	return !err;
+}
+
 int options_parse(struct options *options, int argc, char **argv, int *status)
 {
 	struct session_options session = {0};
@@ -201,7 +230,7 @@ int options_parse(struct options *options, int argc, char **argv, int *status)
 				: strerror(errno));
 		return -1;
 	}
-	return one_mount_point(options) && check_options(options) ? 0 : -1;
+	return one_mount_point(options) && choose_btf(options) && check_options(options) ? 0 : -1;
 }
 
 void options_free(struct options *options)
@@ -209,6 +238,7 @@ void options_free(struct options *options)
 	free(options->mountpoint);
 	free(options->state);
 	free(options->enforce_cgroup);
+	free(options->btf);
 	free(options->plain[0]);
 	free(options->plain[1]);
 	fuse_opt_free_args(&options->args);

@@ -20,6 +20,7 @@ struct options {
 	int allow_other, trust_others, owner_only;
 	int enforce; /* enum enforce_mode */
 	char *enforce_cgroup;
+	char *btf; /* the kernel's types, for CO-RE; NULL: those of the running kernel */
 	char *plain[2]; /* the mount point; from mount(8): a source, then the mount point */
 	struct fuse_args args; /* libfuse's own */
 };

@@ -149,7 +149,14 @@ extern const struct bpf_func_proto bpf_ringbuf_discard_dynptr_proto;
 extern const struct bpf_func_proto bpf_get_local_storage_proto; /* map/cgroup_storage.c */
 extern const struct bpf_func_proto bpf_tail_call_proto;
 extern const struct bpf_func_proto bpf_trace_printk_proto; /* core/printk.c */
+extern const struct bpf_func_proto bpf_trace_vprintk_proto;
+extern const struct bpf_func_proto bpf_snprintf_proto;
 extern const struct bpf_func_proto bpf_loop_proto; /* core/callback.c */
 extern const struct bpf_func_proto bpf_for_each_map_elem_proto;
+
+#define BPF_FORMAT_MAX_ARGS 12
+
+/* Is this a format that `arg_cnt` arguments are enough for? 0 or -EINVAL. (core/printk.c) */
+int bpf_format_check(const char *fmt, u32 arg_cnt);
 
 #endif

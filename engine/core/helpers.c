@@ -234,6 +234,28 @@ BPF_HELPER(strtoul)
 	return (u64)used;
 }
 
+/* The second string is a constant, which the verifier has seen the end of. */
+BPF_HELPER(strncmp)
+{
+	const u8 *a = PTR(r1), *b = PTR(r3);
+
+	for (u32 i = 0; i < (u32)r2; i++) {
+		if (a[i] != b[i])
+			return a[i] < b[i] ? (u64)-1 : 1;
+		if (!a[i])
+			break;
+	}
+	return 0;
+}
+
+static const struct bpf_func_proto strncmp_proto = {
+	.name = "bpf_strncmp",
+	.id = BPF_FUNC_strncmp,
+	.func = bpf_strncmp,
+	.ret_type = RET_INTEGER,
+	.arg_type = {ARG_PTR_TO_MEM | MEM_RDONLY, ARG_CONST_SIZE, ARG_PTR_TO_CONST_STR},
+};
+
 /* ---- the list */
 
 #define PLAIN_PROTO(fn)                                   \
@@ -303,6 +325,9 @@ static const struct bpf_func_proto *const base_protos[] = {
 	&get_numa_node_id_proto,
 	&strtol_proto,
 	&strtoul_proto,
+	&strncmp_proto,
+	&bpf_trace_vprintk_proto,
+	&bpf_snprintf_proto,
 };
 
 /* What Linux 6.18 gives to the networking types beside these. */
@@ -337,17 +362,14 @@ static const u8 base_missing[] = {
 	BPF_FUNC_task_storage_get,
 	BPF_FUNC_task_storage_delete,
 	BPF_FUNC_get_current_task_btf,
-	BPF_FUNC_snprintf,
 	BPF_FUNC_timer_init,
 	BPF_FUNC_timer_set_callback,
 	BPF_FUNC_timer_start,
 	BPF_FUNC_timer_cancel,
 	BPF_FUNC_task_pt_regs,
 	BPF_FUNC_get_branch_snapshot,
-	BPF_FUNC_trace_vprintk,
 	BPF_FUNC_skc_to_unix_sock,
 	BPF_FUNC_find_vma,
-	BPF_FUNC_strncmp,
 	BPF_FUNC_copy_from_user_task,
 	BPF_FUNC_kptr_xchg,
 	BPF_FUNC_skc_to_mptcp_sock,

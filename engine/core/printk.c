@@ -1,11 +1,11 @@
 /*
- * printk.c - bpf_trace_printk: the kernel's format rules, and a line for trace_pipe
+ * printk.c - bpf_trace_printk and its kin: the kernel's format rules, lines for trace_pipe
  *
  * The format is data of the program, so it is parsed here, one conversion at a time, and never
  * handed to printf() whole. Conversions: d i u x X with l and ll, c, s, p and its variants pK px ps
- * pS pB pks pus pI4 pi4 pI6 pi6; width and the flags "0 +-". Anything else, or more than three
- * conversions, is -EINVAL and prints nothing. What %s and %pI point to is read through the kernel,
- * so a bad address gives an empty string, not a fault.
+ * pS pB pks pus pI4 pi4 pI6 pi6; width and the flags "0 +-". Anything else, or more conversions
+ * than arguments, is -EINVAL and prints nothing. What %s and %pI point to is read through the
+ * kernel, so a bad address gives an empty string, not a fault.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -23,6 +23,7 @@
 struct printk_out {
 	char *buf;
 	size_t len, cap;
+	size_t wanted; /* bytes with unlimited room, as snprintf counts */
 };
 
 struct printk_spec { /* one conversion, as the program wrote it */
@@ -131,8 +132,10 @@ __attribute__((format(printf, 2, 0))) static void out_vprintf(struct printk_out 
 {
 	int len = vsnprintf(out->buf + out->len, out->cap - out->len, fmt, args);
 
-	if (len > 0)
+	if (len > 0) {
 		out->len = min(out->len + (size_t)len, out->cap - 1);
+		out->wanted += (size_t)len;
+	}
 }
 
 /* fmt is ours: "%", checked flags and width, a conversion. */
@@ -150,6 +153,7 @@ static void out_spec(struct printk_out *out, const char *fmt, ...)
 
 static void out_char(struct printk_out *out, char c)
 {
+	out->wanted++;
 	if (out->len + 1 < out->cap)
 		out->buf[out->len++] = c;
 	out->buf[out->len] = 0;
@@ -223,11 +227,15 @@ static void format_arg(struct printk_out *out, const struct printk_spec *spec, u
 	}
 }
 
-/* Both passes over a format: with out NULL it is only checked. Returns 0 or -EINVAL. */
-static int format_walk(const char *fmt, const u64 *args, struct printk_out *out)
+/*
+ * Both passes over a format with `cnt` arguments: with out NULL it is only checked. Returns 0 or
+ * -EINVAL.
+ */
+static int format_walk(const char *fmt, const u64 *args, u32 cnt, struct printk_out *out)
 {
 	struct printk_spec spec;
-	int used = 0, len;
+	u32 used = 0;
+	int len;
 
 	for (size_t i = 0; fmt[i]; i++) {
 		unsigned char c = (unsigned char)fmt[i];
@@ -237,7 +245,7 @@ static int format_walk(const char *fmt, const u64 *args, struct printk_out *out)
 		if (c == '%' && fmt[i + 1] == '%')
 			i++;
 		else if (c == '%') {
-			if (used == PRINTK_MAX_ARGS)
+			if (used >= cnt)
 				return -EINVAL;
 			len = parse_spec(fmt + i + 1, &spec);
 			if (len < 0)
@@ -274,24 +282,34 @@ static void trace_line(const char *text, size_t text_len)
 	bpf_trace_write(line, (size_t)len + text_len);
 }
 
-static u64 bpf_trace_printk(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+int bpf_format_check(const char *fmt, u32 arg_cnt)
 {
-	const char *program_fmt = (const char *)(uintptr_t)r1;
-	const u64 args[PRINTK_MAX_ARGS] = {r3, r4, r5};
+	return format_walk(fmt, NULL, arg_cnt, NULL);
+}
+
+/* A line of the trace, of a format of `size` bytes. Returns its length or -errno. */
+static s64 trace_format(const char *program_fmt, u32 size, const u64 *args, u32 cnt)
+{
 	char fmt[PRINTK_BUF], text[PRINTK_BUF];
-	struct printk_out out = {text, 0, sizeof(text)};
-	u32 size = (u32)r2;
+	struct printk_out out = {text, 0, sizeof(text), 0};
 
 	/* A copy, as another program may write to the memory between the two passes. */
 	if (size > sizeof(fmt) || !size)
-		return (u64)-EINVAL;
+		return -EINVAL;
 	memcpy(fmt, program_fmt, size);
-	if (!memchr(fmt, 0, size) || format_walk(fmt, NULL, NULL))
-		return (u64)-EINVAL;
+	if (!memchr(fmt, 0, size) || format_walk(fmt, NULL, cnt, NULL))
+		return -EINVAL;
 	text[0] = 0;
-	format_walk(fmt, args, &out);
+	format_walk(fmt, args, cnt, &out);
 	trace_line(text, out.len);
-	return out.len;
+	return (s64)out.len;
+}
+
+static u64 bpf_trace_printk(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+{
+	const u64 args[PRINTK_MAX_ARGS] = {r3, r4, r5};
+
+	return (u64)trace_format((const char *)(uintptr_t)r1, (u32)r2, args, PRINTK_MAX_ARGS);
 }
 
 const struct bpf_func_proto bpf_trace_printk_proto = {
@@ -301,4 +319,67 @@ const struct bpf_func_proto bpf_trace_printk_proto = {
 	.gpl_only = true,
 	.ret_type = RET_INTEGER,
 	.arg_type = {ARG_PTR_TO_MEM | MEM_RDONLY, ARG_CONST_SIZE},
+};
+
+/* ---- arguments in an array of u64 */
+
+/* How many, or -EINVAL; copied, as they may change meanwhile. */
+static int copy_args(u64 from, u32 bytes, u64 *args)
+{
+	if (bytes % 8 || bytes > BPF_FORMAT_MAX_ARGS * 8 || (bytes && !from))
+		return -EINVAL;
+	if (bytes)
+		memcpy(args, (const void *)(uintptr_t)from, bytes);
+	return (int)(bytes / 8);
+}
+
+static u64 bpf_trace_vprintk(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+{
+	u64 args[BPF_FORMAT_MAX_ARGS];
+	int cnt = copy_args(r3, (u32)r4, args);
+
+	if (cnt < 0)
+		return (u64)(s64)cnt;
+	return (u64)trace_format((const char *)(uintptr_t)r1, (u32)r2, args, (u32)cnt);
+}
+
+const struct bpf_func_proto bpf_trace_vprintk_proto = {
+	.name = "bpf_trace_vprintk",
+	.id = BPF_FUNC_trace_vprintk,
+	.func = bpf_trace_vprintk,
+	.gpl_only = true,
+	.ret_type = RET_INTEGER,
+	.arg_type = {ARG_PTR_TO_MEM | MEM_RDONLY, ARG_CONST_SIZE,
+		     ARG_PTR_TO_MEM | PTR_MAYBE_NULL | MEM_RDONLY, ARG_CONST_SIZE_OR_ZERO},
+};
+
+/* The format is a constant string, which the verifier has looked at. */
+static u64 bpf_snprintf(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+{
+	const char *fmt = (const char *)(uintptr_t)r3;
+	u64 args[BPF_FORMAT_MAX_ARGS];
+	char none[1];
+	struct printk_out out = {(char *)(uintptr_t)r1, 0, (u32)r2, 0};
+	int cnt = copy_args(r4, (u32)r5, args);
+
+	if (cnt < 0 || format_walk(fmt, NULL, (u32)cnt, NULL))
+		return (u64)-EINVAL;
+	if (!out.buf || !out.cap) {
+		out.buf = none;
+		out.cap = sizeof(none);
+	}
+	out.buf[0] = 0;
+	format_walk(fmt, args, (u32)cnt, &out);
+	return out.wanted + 1;
+}
+
+const struct bpf_func_proto bpf_snprintf_proto = {
+	.name = "bpf_snprintf",
+	.id = BPF_FUNC_snprintf,
+	.func = bpf_snprintf,
+	.gpl_only = true,
+	.ret_type = RET_INTEGER,
+	.arg_type = {ARG_PTR_TO_MEM | PTR_MAYBE_NULL | MEM_WRITE, ARG_CONST_SIZE_OR_ZERO,
+		     ARG_PTR_TO_CONST_STR, ARG_PTR_TO_MEM | PTR_MAYBE_NULL | MEM_RDONLY,
+		     ARG_CONST_SIZE_OR_ZERO},
 };

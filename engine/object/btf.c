@@ -3,8 +3,7 @@
  *
  * clang leaves in .BTF what only a linker knows: the sizes of data sections and the offsets of their
  * variables. Here they are filled in from the ELF sections and symbols, and global functions with hidden visibility
- * are marked static, which lets the verifier check them with what their callers pass. Externs live in
- * BTF only, so this file also decides about them.
+ * are marked static, which lets the verifier check them with what their callers pass.
  */
 #include <bpf/btf.h>
 #include "object/read.h"
@@ -34,6 +33,11 @@ static int cmp_secinfo(const void *a, const void *b)
 	const struct btf_var_secinfo *x = a, *y = b;
 
 	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+void obj_sort_datasec(struct btf_type *t)
+{
+	qsort(btf_var_secinfos(t), btf_vlen(t), sizeof(struct btf_var_secinfo), cmp_secinfo);
 }
 
 static int fix_variable(struct obj_reader *r, const struct elf_sec *sec,
@@ -76,7 +80,7 @@ static int fix_datasec(struct obj_reader *r, struct btf_type *t)
 	for (u32 i = 0; !err && i < btf_vlen(t); i++)
 		err = fix_variable(r, sec, &info[i]);
 	if (!err)
-		qsort(info, btf_vlen(t), sizeof(*info), cmp_secinfo);
+		obj_sort_datasec(t);
 	return err;
 }
 
@@ -128,49 +132,5 @@ u32 obj_btf_datasec(const struct obj_reader *r, const char *name)
 	for (u32 i = 0; i < r->datasec_cnt; i++)
 		if (!strcmp(type_name(r, type_of(r, r->datasecs[i])), name))
 			return r->datasecs[i];
-	return 0;
-}
-
-/* ---- externs */
-
-static bool datasec_has(const struct obj_reader *r, const char *sec, const char *name)
-{
-	u32 id = obj_btf_datasec(r, sec);
-	const struct btf_type *t = id ? type_of(r, id) : NULL;
-	const struct btf_var_secinfo *info = t ? btf_var_secinfos(t) : NULL;
-
-	for (u32 i = 0; t && i < btf_vlen(t); i++) {
-		const struct btf_type *member = type_of(r, info[i].type);
-
-		if (member && !strcmp(type_name(r, member), name))
-			return true;
-	}
-	return false;
-}
-
-int obj_check_externs(struct obj_reader *r)
-{
-	for (u32 i = 1; i < r->sym_cnt; i++) {
-		const struct elf_sym *sym = &r->syms[i];
-		const char *weak = sym->bind == STB_WEAK ? "weak " : "";
-
-		if (sym->shndx != SHN_UNDEF || !sym->name[0])
-			continue;
-		if (datasec_has(r, ".kconfig", sym->name))
-			return obj_fail(
-				r, -ENOTSUP,
-				"%sextern '%s' is a kernel configuration value (__kconfig): "
-				"there is no kernel configuration here",
-				weak, sym->name);
-		if (datasec_has(r, ".ksyms", sym->name))
-			return obj_fail(r, -ENOTSUP,
-					"%sextern '%s' is a kernel symbol or function (__ksym): "
-					"there are no kernel symbols here",
-					weak, sym->name);
-		return obj_fail(r, -ENOTSUP,
-				"%sextern '%s' is not defined in the object: link the objects that "
-				"belong together first",
-				weak, sym->name);
-	}
 	return 0;
 }

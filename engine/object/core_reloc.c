@@ -10,8 +10,6 @@
 #include "object/core.h"
 #include "object/read.h"
 
-#define MAX_NOTES 1024 /* failures of one program that are kept in words */
-
 struct record {
 	u32 insn; /* in its section */
 	u32 type;
@@ -177,12 +175,9 @@ static int add_note(struct bpf_object_prog *prog, u32 insn, const struct core_wo
 	const struct btf_type *t = btf__type_by_id(w->local.btf, w->local.root);
 	const char *name = core_str(w->local.btf, t->name_off);
 	char what[512];
-	struct bpf_insn_note *notes;
 	char *text;
 	int n;
 
-	if (prog->note_cnt == MAX_NOTES)
-		return 0;
 	core_spec_text(&w->local, what, sizeof(what));
 	if (res->other_size)
 		n = asprintf(&text,
@@ -194,16 +189,7 @@ static int add_note(struct bpf_object_prog *prog, u32 insn, const struct core_wo
 			     w->named ? "has '" : "has no type '", "",
 			     (int)core_essential_len(name), name,
 			     w->named ? "', but not that of it" : "'");
-	if (n < 0)
-		return -ENOMEM;
-	notes = realloc(prog->notes, (prog->note_cnt + 1) * sizeof(*notes));
-	if (!notes) {
-		free(text);
-		return -ENOMEM;
-	}
-	prog->notes = notes;
-	notes[prog->note_cnt++] = (struct bpf_insn_note){insn, text};
-	return 0;
+	return n < 0 ? -ENOMEM : obj_add_note(prog, insn, text);
 }
 
 static int apply(struct obj_reader *r, struct bpf_object_prog *prog, struct core_work *w, u32 insn)

@@ -208,3 +208,10 @@ int core_kernel_types(const struct core_types **out)
 {
 	return types_get(&kernel_types, kernel_path, kernel_open, out);
 }
+
+int bpf_core_try_kernel_btf(void)
+{
+	const struct core_types *types;
+
+	return core_kernel_types(&types);
+}

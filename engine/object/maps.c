@@ -476,6 +476,29 @@ static int add_data_map(struct obj_reader *r, u32 i)
 	return 0;
 }
 
+static int add_kconfig_map(struct obj_reader *r)
+{
+	struct bpf_object_map *map;
+	int err;
+
+	if (!r->kconfig)
+		return 0;
+	err = add_map(r, ".kconfig", BPF_OBJECT_MAP_DATA, &map);
+	if (err)
+		return err;
+	map->spec.map_type = BPF_MAP_TYPE_ARRAY;
+	map->spec.key_size = sizeof(u32);
+	map->spec.value_size = r->kconfig_size;
+	map->spec.max_entries = 1;
+	map->spec.btf_value_type_id = obj_btf_datasec(r, ".kconfig");
+	map->spec.map_flags = BPF_F_RDONLY_PROG;
+	map->readonly = true;
+	map->init = r->kconfig;
+	r->kconfig = NULL;
+	r->kconfig_map = r->out->map_cnt - 1;
+	return 0;
+}
+
 /* ---- locks */
 
 /* Where the type of a map's values has its lock is part of what the map is. */
@@ -509,6 +532,8 @@ int obj_read_maps(struct obj_reader *r)
 		    (r->secs[i].kind == SEC_DATA || r->secs[i].kind == SEC_RODATA ||
 		     r->secs[i].kind == SEC_BSS))
 			err = add_data_map(r, i);
+	if (!err)
+		err = add_kconfig_map(r);
 	if (!err)
 		err = find_locks(r);
 	if (r->map_ref_cnt)

@@ -95,6 +95,10 @@ int bpf_section_type(const char *section, enum bpf_prog_type *type,
 
 /* The kernel's types: the path of raw BTF or of an ELF file that has it. Before the first load. */
 void bpf_core_set_kernel_btf(const char *path);
+int bpf_core_try_kernel_btf(void); /* can it be read? 0 or -errno */
+
+/* Another file than the running kernel's configuration; for tests. */
+void bpf_object_set_kconfig(const char *path);
 
 /*
  * What this build has of the kernel's enumerations, for programs that ask. Before the first load.

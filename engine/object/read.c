@@ -10,7 +10,7 @@ static int read_object(struct obj_reader *r, const void *data, size_t len)
 	if (!err)
 		err = obj_read_btf(r);
 	if (!err)
-		err = obj_check_externs(r);
+		err = obj_read_externs(r);
 	if (!err)
 		err = obj_read_btf_ext(r);
 	if (!err)
@@ -31,6 +31,8 @@ static void reader_free(struct obj_reader *r)
 	free(r->func_info);
 	free(r->line_info);
 	free(r->core);
+	free(r->externs);
+	free(r->kconfig);
 	free(r->funcs);
 	free(r->map_refs);
 	free(r->values);

@@ -5,6 +5,7 @@
  * before it left in the reader:
  *   1. elf.c       sections, symbols and relocations, each checked against the file's bounds and copied
  *   2. btf.c       .BTF: checked, data sections given their sizes and offsets, parsed
+ *      externs.c   what is defined elsewhere: configuration (kconfig.c), absent kernel symbols
  *   3. lineinfo.c  .BTF.ext: blocks of func_info, line_info and CO-RE relocations
  *   4. funcs.c     functions; those of a SEC() become programs
  *   5. maps.c      maps, .maps and the data sections become maps
@@ -71,6 +72,13 @@ struct map_values { /* a `values` member whose .rel.maps entries initialise slot
 	u32 map, sec, off, end;
 };
 
+struct obj_extern { /* what is defined outside of the object, and allowed to be */
+	u32 sym;
+	bool weak;
+	bool kconfig; /* else a kernel symbol that is not there */
+	u32 off; /* in .kconfig */
+};
+
 struct obj_reader {
 	struct bpf_log *log;
 	struct bpf_object_file *out;
@@ -95,6 +103,11 @@ struct obj_reader {
 	u32 map_ref_cnt;
 	struct map_values *values;
 	u32 values_cnt;
+
+	struct obj_extern *externs;
+	u32 extern_cnt;
+	u8 *kconfig; /* the content of .kconfig, until it is a map's */
+	u32 kconfig_size, kconfig_map;
 
 	u32 insn_total;
 	u32 map_cap;
@@ -143,9 +156,12 @@ const char *obj_sym_name(const struct obj_reader *r, const struct elf_sym *sym);
 
 /* btf.c */
 int obj_read_btf(struct obj_reader *r);
-/* Refuses symbols that only a kernel could resolve. */
-int obj_check_externs(struct obj_reader *r);
+void obj_sort_datasec(struct btf_type *t); /* variables by offset */
 u32 obj_btf_datasec(const struct obj_reader *r, const char *name); /* type id or 0 */
+
+/* externs.c */
+int obj_read_externs(struct obj_reader *r);
+const struct obj_extern *obj_extern_find(const struct obj_reader *r, u32 sym); /* or NULL */
 
 /* lineinfo.c */
 int obj_read_btf_ext(struct obj_reader *r);
@@ -172,6 +188,8 @@ int obj_map_at(const struct obj_reader *r, u32 sec, u64 off); /* index or -1 */
 int obj_read_map_values(struct obj_reader *r);
 
 /* reloc.c */
+/* Takes `text`, also when it fails. */
+int obj_add_note(struct bpf_object_prog *prog, u32 insn, char *text);
 int obj_link_progs(struct obj_reader *r);
 
 #endif

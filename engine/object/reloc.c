@@ -7,7 +7,11 @@
  * maps. Only references that a relocation made are left with a pseudo class: an instruction that came with one
  * in the file is refused.
  */
+#include <stdio.h>
 #include "object/read.h"
+
+#define MAX_NOTES    1024 /* of one program */
+#define POISON_KFUNC 2002000000 /* the number that libbpf gives such calls */
 
 struct linker {
 	struct obj_reader *r;
@@ -57,6 +61,40 @@ static int target_func(struct linker *l, u32 func, u32 i, u32 sec, s64 at)
 
 static int append_func(struct linker *l, u32 func);
 
+int obj_add_note(struct bpf_object_prog *prog, u32 insn, char *text)
+{
+	struct bpf_insn_note *notes;
+
+	if (!text)
+		return -ENOMEM;
+	if (prog->note_cnt == MAX_NOTES) { /* the rest is without words */
+		free(text);
+		return 0;
+	}
+	notes = realloc(prog->notes, (prog->note_cnt + 1) * sizeof(*notes));
+	if (!notes) {
+		free(text);
+		return -ENOMEM;
+	}
+	prog->notes = notes;
+	notes[prog->note_cnt++] = (struct bpf_insn_note){insn, text};
+	return 0;
+}
+
+/* A weak function of the kernel, which has none for us: a call of a helper that never exists. */
+static int poison_call(struct linker *l, u32 pos, const struct elf_sym *sym)
+{
+	char *text = NULL;
+
+	l->prog->insns[pos] = (struct bpf_insn){.code = BPF_JMP | BPF_CALL, .imm = POISON_KFUNC};
+	if (asprintf(&text,
+		     "the kernel function '%s' (__ksym __weak) does not exist here: call it only "
+		     "if (bpf_ksym_exists(%s))",
+		     sym->name, sym->name) < 0)
+		return -ENOMEM;
+	return obj_add_note(l->prog, pos, text);
+}
+
 /* The distance for a call or function address at `pos` to `target`, appending it if need be. */
 static int link_call(struct linker *l, u32 target, u32 pos, s32 *imm)
 {
@@ -85,6 +123,8 @@ static int reloc_call(struct linker *l, u32 func, u32 i, const Elf64_Rel *rel)
 			return obj_fail(r, -EINVAL,
 					"'%s', instruction %u: a call with a relocation of type %u",
 					func_name(r, func), i, (u32)ELF64_R_TYPE(rel->r_info));
+		if (sym->shndx == SHN_UNDEF && obj_extern_find(r, ELF64_R_SYM(rel->r_info)))
+			return poison_call(l, pos, sym);
 		sec = sym->shndx;
 		at = (s64)(sym->value / BPF_INSN_BYTES) + l->prog->insns[pos].imm + 1;
 	}
@@ -146,6 +186,20 @@ static int reloc_func_addr(struct linker *l, u32 func, u32 i, const struct elf_s
 	return 0;
 }
 
+static int reloc_extern(struct linker *l, u32 func, u32 i, const struct obj_extern *ext)
+{
+	struct bpf_insn *insn = &l->prog->insns[l->base[func] + i];
+
+	if (ext->kconfig && (insn[0].imm < 0 || (u32)insn[0].imm >= l->r->kconfig_size - ext->off))
+		return obj_fail(l->r, -EINVAL,
+				"'%s', instruction %u: byte %d of '%s' is outside of .kconfig",
+				func_name(l->r, func), i, insn[0].imm, l->r->syms[ext->sym].name);
+	insn[1].imm = ext->kconfig ? (s32)ext->off + insn[0].imm : 0;
+	insn[0].imm = ext->kconfig ? (s32)l->r->kconfig_map : 0;
+	insn[0].src_reg = ext->kconfig ? BPF_PSEUDO_MAP_IDX_VALUE : 0;
+	return 0;
+}
+
 static int reloc_imm64(struct linker *l, u32 func, u32 i, const Elf64_Rel *rel)
 {
 	struct obj_reader *r = l->r;
@@ -157,6 +211,8 @@ static int reloc_imm64(struct linker *l, u32 func, u32 i, const Elf64_Rel *rel)
 		return obj_fail(r, -EINVAL,
 				"'%s', instruction %u: a 64-bit load with a relocation of type %u",
 				func_name(r, func), i, (u32)ELF64_R_TYPE(rel->r_info));
+	if (sym->shndx == SHN_UNDEF && obj_extern_find(r, ELF64_R_SYM(rel->r_info)))
+		return reloc_extern(l, func, i, obj_extern_find(r, ELF64_R_SYM(rel->r_info)));
 	if (sym->shndx == SHN_UNDEF || sym->shndx >= r->sec_cnt)
 		return obj_fail(r, -EINVAL, "'%s', instruction %u: '%s' is in no section",
 				func_name(r, func), i, obj_sym_name(r, sym));

@@ -342,6 +342,8 @@ static void load_report(struct load *load, int err, const struct bpf_loaded *loa
 		fs_text_printf(report, "verdict: loaded\n");
 	if (load->req->error.err)
 		fs_text_printf(report, "reason: %s\n", error_why(&load->req->error, err));
+	else if (err && !*loaded->error.prog && *loaded->error.reason)
+		fs_text_printf(report, "reason: %s\n", loaded->error.reason);
 	if (!err)
 		report_names(loaded, report);
 	if (*text)

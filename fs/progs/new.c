@@ -14,6 +14,7 @@
 #include "classic/classic.h"
 #include "object/object.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -175,10 +176,32 @@ static int refuse(struct newprog *new, struct fs_req *req, int err, const char *
 	return fs_error(req, -err, "%s", why);
 }
 
-static int not_elf(struct newprog *new, struct fs_req *req, int err)
+/* Source, as far as its first bytes tell. */
+static bool looks_like_c(const struct newprog *new, size_t len)
+{
+	static const char *const parts[] = {"#include", "#define", "#pragma", "SEC("};
+
+	if (len >= 2 && new->buf[0] == '/' && (new->buf[1] == '/' || new->buf[1] == '*'))
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (memmem(new->buf, len, parts[i], strlen(parts[i])))
+			return true;
+	return false;
+}
+
+static int not_elf(struct newprog *new, struct fs_req *req, int err, size_t len)
 {
 	if (err == -EFBIG)
 		return refuse(new, req, err, "the object's headers claim more than 64 MiB");
+	if (looks_like_c(new, len))
+		return refuse(new, req, err,
+			      "this is C source: compile it first (clang -O2 -g -target bpf -c "
+			      "x.c -o x.o), and write x.o");
+	if (len >= SELFMAG && !memcmp(new->buf, ELFMAG, SELFMAG))
+		return refuse(new, req, err,
+			      "this is an ELF file, but no eBPF object: a program or a library of "
+			      "this machine, or a linked file. Compile with clang -O2 -g -target "
+			      "bpf -c");
 	return refuse(new, req, err,
 		      "this is neither a 64-bit little-endian eBPF object (what clang -O2 -g "
 		      "-target bpf -c makes) nor the text of tcpdump -ddd");
@@ -214,7 +237,7 @@ static int look_for_elf(struct newprog *new, struct fs_req *req, size_t prefix)
 	int ret = bpf_object_extent(new->buf, prefix, NEW_MAX, &end);
 
 	if (ret < 0)
-		return not_elf(new, req, ret);
+		return not_elf(new, req, ret, prefix);
 	if (ret)
 		loaded(new, req, load_object(req, new->buf, end, new->umask, &report), &report);
 	return 0;
@@ -237,8 +260,8 @@ static int look_for_text(struct newprog *new, struct fs_req *req, size_t prefix)
 	new->parsed = prefix;
 	bpf_log_init(&log, 0, 0);
 	ret = bpf_classic_text_parse(new->buf, prefix, &end, &text, &log);
-	if (ret == -ENOEXEC) {
-		ret = not_elf(new, req, ret);
+	if (ret == -ENOEXEC || (ret < 0 && looks_like_c(new, prefix))) {
+		ret = not_elf(new, req, -ENOEXEC, prefix);
 	} else if (ret < 0) {
 		char why[256];
 

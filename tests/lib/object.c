@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "tests/lib/object.h"
 
 #define SUFFIX ".bpf.o"
@@ -76,6 +78,20 @@ const char *test_object_path(const char *name)
 	return path;
 }
 
+/* Its configuration, in a file that lives as long as the process. */
+static void set_config(void)
+{
+	static const char text[] = "# a comment\nCONFIG_HZ=250\nCONFIG_NET=y\n"
+				   "CONFIG_BPF_SYSCALL=y\nCONFIG_DEFAULT_HOSTNAME=\"(none)\"\n";
+	static char path[64];
+	int fd = memfd_create("config", MFD_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		abort();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	bpf_object_set_kconfig(path);
+}
+
 /* The machine of these programs is another than the one at hand. */
 static void set_machine(void)
 {
@@ -85,6 +101,7 @@ static void set_machine(void)
 		return;
 	object_path(types, sizeof(types), "core_target");
 	bpf_core_set_kernel_btf(types);
+	set_config();
 }
 
 void *test_object_bytes(const char *name, size_t *size)

@@ -214,8 +214,8 @@ static void refusals_name_what_is_missing(void **state)
 	static const struct {
 		const char *object, *words[3];
 	} rows[] = {
-		{"refuse_kconfig", {"CONFIG_HZ", "kernel configuration", ""}},
-		{"refuse_ksym", {"weak", "bpf_prog_fops", "__ksym"}},
+		{"refuse_kconfig", {"CONFIG_NO_SUCH_THING", "is not set in", "__weak"}},
+		{"refuse_ksym", {"bpf_prog_fops", "__ksym", "__weak"}},
 		{"refuse_undefined", {"defined_elsewhere", "not defined", ""}},
 		{"refuse_kfunc", {"bpf_rcu_read_lock", "__ksym", ""}},
 	};

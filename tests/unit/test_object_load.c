@@ -547,6 +547,32 @@ static void types_of_this_build_need_no_kernel(void **state)
 	bpf_loaded_free(&l);
 }
 
+/* ---- what is defined outside of the object */
+
+static void externs_have_values(void **state)
+{
+	EACH_ENGINE
+	{
+		struct bpf_loaded l;
+		u8 p[PACKET_LEN];
+
+		load(&l, "externs", engines[e]);
+		packet(p, 6, 443);
+		assert_int_equal(run(prog(&l, "externs"), p, PACKET_LEN), 0);
+		assert_true(map(&l, ".kconfig")->map_flags & BPF_F_RDONLY_PROG);
+		bpf_loaded_free(&l);
+	}
+}
+
+static void event_arrays_have_an_element_a_slot(void **state)
+{
+	struct bpf_loaded l;
+
+	load(&l, "perf_default", false);
+	assert_int_equal(map(&l, "events")->max_entries, bpf_nr_slots());
+	bpf_loaded_free(&l);
+}
+
 /* ---- what is refused, and that nothing stays behind */
 
 static void settle(void)
@@ -570,7 +596,8 @@ static void refused_objects_leave_nothing(void **state)
 		{"no_license_gpl_helper", -EINVAL, {"GPL", "trace_printk"}},
 		{"reject_core", -EINVAL, {"CO-RE", "struct core_outer.gone"}},
 		{"malformed_core_twice", -EINVAL, {"CO-RE", "struct core_twice.differs"}},
-		{"refuse_kconfig", -ENOTSUP, {"CONFIG_HZ", ""}},
+		{"refuse_kconfig", -ENOTSUP, {"CONFIG_NO_SUCH_THING", ""}},
+		{"reject_kfunc", -EINVAL, {"'no_such_kfunc'", "bpf_ksym_exists"}},
 		{"refuse_type", -ENOTSUP, {"refuse_type", "kprobe"}},
 		{"malformed_call", -EINVAL, {"first instruction", ""}},
 		{"examples/unsafe", -EACCES, {"invalid access to packet", "ip->protocol"}},
@@ -731,6 +758,8 @@ int main(void)
 		cmocka_unit_test(the_demo_counts),
 		cmocka_unit_test(every_kind_of_relocation),
 		cmocka_unit_test(types_of_this_build_need_no_kernel),
+		cmocka_unit_test(externs_have_values),
+		cmocka_unit_test(event_arrays_have_an_element_a_slot),
 		cmocka_unit_test(refused_objects_leave_nothing),
 		cmocka_unit_test(loaded_objects_leave_nothing),
 		cmocka_unit_test(two_objects_share_a_map),

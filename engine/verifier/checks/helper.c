@@ -203,6 +203,49 @@ static int note_reference(struct bpf_verifier_env *env, u32 regno, u32 arg_type,
 	return 0;
 }
 
+/* A string in memory that never changes, whose end is there. */
+static int check_const_str(struct bpf_verifier_env *env, u32 regno)
+{
+	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
+	const struct bpf_map *map = reg->map_ptr;
+	u64 addr;
+	s64 off;
+	int err;
+
+	if (!(map->map_flags & BPF_F_RDONLY_PROG) || !map->frozen)
+		return refuse(env, STR_NOT_RDONLY, .reg = regno);
+	if (!tnum_is_const(reg->var_off))
+		return refuse(env, STR_NOT_CONST, .reg = regno);
+	if (!map->ops->map_direct_value_addr)
+		return refuse(env, STR_NO_ADDRESS);
+	err = check_helper_mem_access(env, regno, max((int)map->value_size - reg->off, 1), BPF_READ,
+				      false, NULL);
+	if (err)
+		return err;
+	off = reg->off + (s64)reg->var_off.value;
+	if (map->ops->map_direct_value_addr(map, &addr, 0))
+		return refuse(env, STR_ADDRESS);
+	if (!memchr((const char *)(uintptr_t)addr + off, 0, map->value_size - (size_t)off))
+		return refuse(env, STR_UNTERMINATED);
+	return 0;
+}
+
+/* The format is known now, so what is wrong with it is said now. */
+static int check_snprintf_call(struct bpf_verifier_env *env)
+{
+	const struct bpf_reg_state *fmt = &cur_regs(env)[BPF_REG_3];
+	u64 bytes = cur_regs(env)[BPF_REG_5].var_off.value, addr;
+
+	if (bytes % 8)
+		return refuse(env, FORMAT_ARGS, .num = {(s64)bytes});
+	if (fmt->map_ptr->ops->map_direct_value_addr(fmt->map_ptr, &addr, 0))
+		return refuse(env, STR_ADDRESS);
+	addr += (u64)fmt->off + fmt->var_off.value;
+	if (!bpf_format_check((const char *)(uintptr_t)addr, (u32)(bytes / 8)))
+		return 0;
+	return refuse(env, FORMAT);
+}
+
 static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call_arg_meta *meta,
 			  const struct bpf_func_proto *proto)
 {
@@ -267,6 +310,8 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 		err = check_fixed_size(env, regno, size, MEM_UNINIT, meta);
 		return err ? err : check_ptr_alignment(env, reg, 0, size, true);
 	}
+	case ARG_PTR_TO_CONST_STR:
+		return check_const_str(env, regno);
 	case ARG_PTR_TO_SPIN_LOCK:
 		return process_spin_lock(env, regno, proto->id == BPF_FUNC_spin_lock);
 	case ARG_PTR_TO_FUNC:
@@ -590,6 +635,8 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 		err = note_dynptr_slice(env, &meta);
 	else if (func_id == BPF_FUNC_dynptr_from_mem)
 		err = check_dynptr_from_mem(env);
+	else if (func_id == BPF_FUNC_snprintf)
+		err = check_snprintf_call(env);
 	if (err)
 		return err;
 	if (env->flow[insn_idx].calls_callback) {

@@ -126,6 +126,13 @@
 	X(SIZE_UNBOUNDED, EACCES, "R%r unbounded memory access, use 'var &= const' or 'if (var < const)'", "limit the variable before using it: compare it, or var &= constant") \
 	X(ALLOC_SIZE, EACCES, "R%r is not a known constant'", NULL) \
 	X(LOCAL_STORAGE_FLAGS, EINVAL, "get_local_storage() doesn't support non-zero flags", NULL) \
+	X(STR_NOT_RDONLY, EACCES, "R%r does not point to a readonly map'", "the string must be a constant: static const char text[], or a literal") \
+	X(STR_NOT_CONST, EACCES, "R%r is not a constant address'", "the string must be a constant: static const char text[], or a literal") \
+	X(STR_NO_ADDRESS, EACCES, "no direct value access support for this map type", NULL) \
+	X(STR_ADDRESS, EINVAL, "direct value access failed", NULL) \
+	X(STR_UNTERMINATED, EINVAL, "string is not zero-terminated", NULL) \
+	X(FORMAT_ARGS, EINVAL, "the arguments of a format are an array of u64, not %d bytes", NULL) \
+	X(FORMAT, EINVAL, "Invalid format string", "see bpf_trace_printk: d i u x X c s p, and an argument for each") \
 	X(TAIL_CALL_MAP, EINVAL, "expected prog array map for tail call", NULL) \
 	/* functions, callbacks, exits */ \
 	X(KFUNC, ENOTSUP, "kernel functions are not supported by this build (insn %d)", "the file `features` lists what this build has") \
