@@ -4,6 +4,7 @@
  * Each source is parsed once, when it is asked for first, and kept. After that it is immutable, so
  * readers need no lock. A failure is not kept: the next load tries again.
  */
+#include <bpf/libbpf.h>
 #include <ctype.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -165,8 +166,10 @@ static int kernel_open(struct btf **out)
 	u32 size;
 	int err;
 
-	if (!btf)
-		return errno == ENOENT && strcmp(kernel_path, KERNEL_BTF) ? -ENXIO : -errno;
+	if (!btf && errno == ENOENT && strcmp(kernel_path, KERNEL_BTF))
+		return -ENXIO;
+	if (!btf) /* libbpf has numbers of its own for files that are no BTF */
+		return errno >= __LIBBPF_ERRNO__START || errno == EPROTO ? -EINVAL : -errno;
 	raw = btf__raw_data(btf, &size);
 	err = raw ? bpf_btf_check(raw, size) : -ENOMEM;
 	if (err)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import PROGS, ROOT, USERS, WAIT, obj, wait_for
+from conftest import PROGS, ROOT, SERVER, USERS, WAIT, obj, wait_for
 
 A, B = USERS
 
@@ -430,6 +430,12 @@ def test_what_is_no_object_is_told_apart(m):
     for file, words in (("/bin/ls", "no eBPF object"), (os.path.join(ROOT, "examples", "traffic.bpf.c"), "C source")):
         m.fails("cat %s > $M/progs/new" % file, "Exec format error")
         assert words in m.read("progs", "log"), m.read("progs", "log")
+
+
+def test_a_wrong_file_of_types_is_said_at_the_start(tmp_path):
+    for file, words in (("/nowhere", "No such file"), ("/etc/passwd", "neither BTF nor an ELF file")):
+        done = subprocess.run([SERVER, "-o", "btf=" + file, str(tmp_path)], capture_output=True, text=True)
+        assert done.returncode == 1 and words in done.stderr, done.stderr
 
 
 @pytest.mark.skipif(not os.path.exists("/sys/kernel/btf/vmlinux"), reason="the kernel shows no BTF")
