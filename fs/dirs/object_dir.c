@@ -11,14 +11,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-bool objdir_alive(struct fs_node *dir, const char *object)
-{
-	return tree_has(fs_node_fd(fs_node_base(dir)), object) != 0;
-}
-
 static bool is_dropped(const struct objdir_kind *kind, struct fs_node *dir)
 {
-	return !objdir_alive(dir, kind->object) && !(kind->incomplete && kind->incomplete(dir));
+	return !store_node_named(dir) && !(kind->incomplete && kind->incomplete(dir));
 }
 
 /* -errno: nobody can say now. */
@@ -31,10 +26,9 @@ static int row_visible(const struct objdir_kind *kind, struct fs_node *dir, u32 
 static int visible_row(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
 		       u32 *row)
 {
-	int alive = tree_has(fs_node_fd(fs_node_base(dir)), kind->object), seen;
+	bool alive = store_node_named(dir);
+	int seen;
 
-	if (alive < 0)
-		return alive;
 	for (; *row < kind->attr_cnt; ++*row) {
 		if (strcmp(kind->attrs[*row].name, name))
 			continue;
@@ -56,15 +50,17 @@ static int find_row(const struct objdir_kind *kind, const char *name, u32 *row)
 int objdir_lookup(const struct objdir_kind *kind, struct fs_node *dir, const char *name,
 		  struct fs_node **out)
 {
-	struct stat st;
+	struct store_object *obj;
 	u32 row;
 	int err;
 
 	tree_rdlock();
 	if (!strcmp(name, kind->object)) {
-		err = fstatat(fs_node_fd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0
-			      ? -errno
-			      : fs_object_node(dir, name, st.st_ino, out);
+		err = store_of_node(dir, &obj);
+		if (!err) {
+			err = fs_object_node(dir, name, obj, out);
+			store_put(obj);
+		}
 	} else {
 		err = find_row(kind, name, &row);
 		/* What was dropped is still found, so that rm can unlink what it has listed. */
@@ -81,22 +77,23 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 		   fs_emit_fn emit, void *arg)
 {
 	struct fs_node *dir = open->node;
-	struct stat st;
+	struct store_object *obj;
+	u64 ino = 0;
 	bool alive;
 	int err = 0;
 
 	tree_rdlock();
-	alive = !fstatat(fs_node_fd(dir), kind->object, &st, AT_SYMLINK_NOFOLLOW);
-	if (!alive && errno != ENOENT) {
-		err = -errno;
-		goto out;
+	alive = store_node_named(dir);
+	if (!store_of_node(dir, &obj)) {
+		ino = obj->ino;
+		store_put(obj);
 	}
 	if (is_dropped(kind, dir))
 		cursor = kind->attr_cnt + 1;
 	/* The object first: rm -r starts with it, and then the rest goes without harm. */
 	if (!cursor) {
 		cursor = 1;
-		if (alive && !emit(arg, kind->object, 1, S_IFREG, st.st_ino))
+		if (alive && !emit(arg, kind->object, 1, S_IFREG, ino))
 			cursor = kind->attr_cnt + 1;
 	}
 	for (; cursor <= kind->attr_cnt; cursor++) {
@@ -112,7 +109,6 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 		if (!emit(arg, attr->name, cursor + 1, attr->ops->type, dir->ino << 8 | cursor))
 			break;
 	}
-out:
 	tree_unlock();
 	return err;
 }
@@ -146,7 +142,7 @@ int objdir_unlink(const struct objdir_kind *kind, struct fs_node *dir, struct fs
 	err = find_row(kind, name, &row);
 	if (err || is_dropped(kind, dir))
 		return err;
-	if (!objdir_alive(dir, kind->object) && kind->unlink_incomplete)
+	if (!store_node_named(dir) && kind->unlink_incomplete)
 		return kind->unlink_incomplete(dir, req, row);
 	return fs_error(
 		req, EPERM,

@@ -44,8 +44,5 @@ int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, m
 /* mv inside one parent; a target that exists is -EEXIST unless flags hold RENAME_EXCHANGE. */
 int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
 		  const char *newname, unsigned int flags);
-/* Does the directory hold its object's file? */
-/* An error counts as alive: nothing is made or let go then. */
-bool objdir_alive(struct fs_node *dir, const char *object);
 
 #endif

@@ -16,32 +16,52 @@ const struct fs_node_ops *object_file_ops[STORE_KINDS];
 
 /* ---- finding */
 
-int fs_object_node(struct fs_node *dir, const char *name, u64 ino, struct fs_node **out)
+int fs_object_node(struct fs_node *dir, const char *name, struct store_object *obj,
+		   struct fs_node **out)
 {
-	struct store_object *obj;
-	int err = store_by_ino(ino, &obj);
+	int err = fs_node_tree(dir, name, obj->ino, obj->id, object_file_ops[obj->kind], out);
 
-	if (err)
-		return err;
-	err = fs_node_tree(dir, name, ino, obj->id, object_file_ops[obj->kind], out);
-	store_put(obj);
+	if (!err)
+		store_bind(*out, obj);
+	return err;
+}
+
+static int dir_node(struct fs_node *parent, const char *name, u64 ino,
+		    const struct fs_node_ops *ops, struct fs_node **out)
+{
+	struct fs_node *dir = NULL;
+	int err = fs_node_tree(parent, name, ino, 0, ops, &dir);
+
+	if (!err && ops->object)
+		err = store_resolve(dir);
+	if (!err)
+		*out = dir;
+	else
+		fs_node_put(dir);
 	return err;
 }
 
 int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,
 		   struct fs_node **out)
 {
+	struct store_object *obj;
 	struct stat st;
+	int err;
 
 	if (!tree_name_ok(name))
 		return strlen(name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
 	if (fstatat(fs_node_fd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
-		return fs_node_tree(dir, name, st.st_ino, 0, dir_ops, out);
+		return dir_node(dir, name, st.st_ino, dir_ops, out);
 	if (S_ISLNK(st.st_mode))
 		return fs_node_tree(dir, name, st.st_ino, 0, &symlink_ops, out);
-	return fs_object_node(dir, name, st.st_ino, out);
+	err = store_by_ino(st.st_ino, &obj);
+	if (err)
+		return err;
+	err = fs_object_node(dir, name, obj, out);
+	store_put(obj);
+	return err;
 }
 
 int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node **out)
@@ -160,7 +180,7 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 	if (err)
 		return err;
 	tree_wrlock();
-	err = store_by_ino(node->ino, &obj);
+	err = store_of_node(node, &obj);
 	if (!err) {
 		err = resolve_may_link(
 			req, obj); /* the kernel asks only where fs.protected_hardlinks says so */

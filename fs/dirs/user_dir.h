@@ -26,7 +26,8 @@ extern const struct fs_node_ops *object_file_ops[STORE_KINDS];
 extern const struct fs_node_ops waiting_link_ops;
 
 /* The node of an object's file, found as `name` in `dir`. */
-int fs_object_node(struct fs_node *dir, const char *name, u64 ino, struct fs_node **out);
+int fs_object_node(struct fs_node *dir, const char *name, struct store_object *obj,
+		   struct fs_node **out);
 
 /* A node for `name` in a directory of the state tree: directories get dir_ops, the rest by what it is. */
 int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,

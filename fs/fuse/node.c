@@ -576,6 +576,18 @@ void __fs_node_gone(const struct stat *st)
 	pthread_mutex_unlock(&nodes.lock);
 }
 
+struct fs_node *fs_node_by_ino(u64 ino)
+{
+	struct fs_node *node;
+
+	pthread_mutex_lock(&nodes.lock);
+	node = __node_by_ino(ino);
+	if (node)
+		node->refs++;
+	pthread_mutex_unlock(&nodes.lock);
+	return node;
+}
+
 struct fs_node *fs_node_base(struct fs_node *node)
 {
 	while (!node->in_tree)

@@ -45,6 +45,7 @@
 
 struct fs_node;
 struct write_buffer;
+struct store_object;
 struct fs_open;
 struct fs_job;
 struct pace;
@@ -178,7 +179,7 @@ struct fs_node_ops {
 	enum limit (*is_long)(struct fs_open *open, enum job_what what);
 	u32 (*poll)(struct fs_open *open); /* POLLIN, ... that are ready now */
 
-	/* directories that show an object: the name of its file there ("prog"), whose bits their other files have */
+	/* directories that show an object: the name of its file there ("prog") */
 	const char *object;
 	/* directories of the user's own: a name that is the filesystem's and never the user's; or NULL */
 	bool (*reserved)(const char *name);
@@ -208,6 +209,10 @@ struct fs_node_ops {
 
 	/* any; NULL: the tree file's, or for attributes the object's with the table's mode */
 	int (*getattr)(struct fs_node *node, struct stat *st);
+	/* directories: whose bits, owner and times their attributes have; NULL, or an error: the directory's own */
+	int (*rows_stat)(struct fs_node *dir, struct stat *st);
+	/* Its owner, bits or times were changed. */
+	void (*attr_changed)(struct fs_node *node);
 	void (*free)(struct fs_node *node); /* the last reference is gone: free priv */
 };
 
@@ -233,6 +238,8 @@ struct fs_node {
 	void *key; /* keyed nodes: key_len bytes, owned */
 	u32 key_len;
 	void *priv;
+	struct store_object *obj; /* what it shows: store_bind(), store_of_node() */
+	bool obj_known; /* a directory that shows an object: `obj` was looked for */
 
 	u64 refs; /* node.c's, from here on: the kernel's lookups, opens, children, pins */
 	u32 index; /* row + 1 */
@@ -287,6 +294,8 @@ void __fs_nodes_unlock(void);
 void __fs_node_moved(u64 ino, struct fs_node *dir,
 		     char **name); /* takes over *name if it needs it */
 void __fs_node_gone(const struct stat *st);
+/* A node of the state tree that is known, with one reference, or NULL. */
+struct fs_node *fs_node_by_ino(u64 ino);
 
 /*
  * A write of a slow kind that would have to wait calls fs_later(), returns FS_LATER, and is answered by fs_finish(), with what it

@@ -42,19 +42,30 @@ static bool change_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const 
 
 /* ---- attributes */
 
+static int tree_stat(struct fs_node *node, struct stat *st)
+{
+	int err = fs_node_pin(node);
+
+	if (err)
+		return err;
+	return fstatat(fs_node_fd(node), "", st, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
 /* Attributes and keyed nodes: the bits of the object (or, before there is one, of the directory). */
 static int attr_stat(struct fs_node *node, struct stat *st)
 {
 	struct fs_node *base = fs_node_base(node), *row = node;
 	bool dir = node->ops->type == S_IFDIR;
-	const char *object = base->ops->object;
 	mode_t bits;
+	int err;
 
+	if (!base->ops->rows_stat || base->ops->rows_stat(base, st)) {
+		err = tree_stat(base, st);
+		if (err)
+			return err;
+	}
 	while (!row->attr && !row->in_tree)
 		row = row->dir;
-	if ((!object || fstatat(fs_node_fd(base), object, st, AT_SYMLINK_NOFOLLOW) < 0) &&
-	    fstatat(fs_node_fd(base), "", st, AT_EMPTY_PATH) < 0)
-		return -errno;
 	bits = st->st_mode & 0666;
 	if (row->attr)
 		bits &= row->attr->mode;
@@ -86,15 +97,10 @@ int fs_node_stat(struct fs_node *node, struct stat *st)
 		gone_stat(node, st);
 		return node->mode ? 0 : -ESTALE;
 	}
-	err = fs_node_pin(fs_node_base(node));
-	if (err)
-		return err;
 	if (node->ops->getattr)
 		err = node->ops->getattr(node, st);
-	else if (!node->in_tree)
-		err = attr_stat(node, st);
-	else if (fstatat(fs_node_fd(node), "", st, AT_EMPTY_PATH) < 0)
-		err = -errno;
+	else
+		err = node->in_tree ? tree_stat(node, st) : attr_stat(node, st);
 	if (err)
 		return err;
 	st->st_ino = node->ino;
@@ -188,6 +194,8 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int s
 		err = tree_setattr(req.node, attr, set);
 	else if (req.node->in_tree)
 		err = tree_setattr(req.node, attr, set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
+	if (req.node->ops->attr_changed)
+		req.node->ops->attr_changed(req.node);
 	if (!err)
 		err = fs_node_stat(req.node, &st);
 	if (err)

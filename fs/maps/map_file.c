@@ -16,7 +16,7 @@
 static int map_open(struct fs_open *open, struct fs_req *req)
 {
 	struct store_object *obj;
-	int err = store_by_ino(open->node->ino, &obj);
+	int err = store_of_node(open->node, &obj);
 
 	if (err)
 		return err;
@@ -54,4 +54,7 @@ const struct fs_node_ops map_file_ops = {
 	.ioctl = control_ioctl,
 	.poll = map_poll,
 	.release = control_release,
+	.getattr = store_node_stat,
+	.attr_changed = store_node_changed,
+	.free = store_node_free,
 };

@@ -114,7 +114,10 @@ static int born(struct fs_node *dir, struct fs_req *req, const struct bpf_map_sp
 	err = store_map_create(spec, &req->cred, st.st_mode & 0666, map);
 	if (err)
 		return err;
-	return store_link(store_of_map(*map), fs_node_fd(dir), MAP_LINK);
+	err = store_link(store_of_map(*map), fs_node_fd(dir), MAP_LINK);
+	if (!err)
+		store_bind(dir, store_of_map(*map));
+	return err;
 }
 
 static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr attr, u32 value)
@@ -125,8 +128,7 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 	int err;
 
 	tree_wrlock();
-	err = tree_has(fs_node_fd(dir), MAP_LINK);
-	err = err > 0 ? -EBUSY : err ? err : mapdef_read(fs_node_fd(dir), &def);
+	err = store_node_named(dir) ? -EBUSY : mapdef_read(fs_node_fd(dir), &def);
 	if (!err) {
 		def.set[attr] = true;
 		def.value[attr] = value;
@@ -136,8 +138,10 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 		}
 		if (!err) {
 			err = mapdef_write(fs_node_fd(dir), &def);
-			if (err && map && !unlinkat(fs_node_fd(dir), MAP_LINK, 0))
+			if (err && map && !unlinkat(fs_node_fd(dir), MAP_LINK, 0)) {
+				store_bind(dir, NULL);
 				store_names_changed(store_of_map(map));
+			}
 		}
 	}
 	tree_unlock();
@@ -433,7 +437,7 @@ static int map_visible(struct fs_node *dir, u32 row, bool alive)
 /* Made by mkdir and not yet alive. A map whose name was dropped has lost its definition too. */
 static bool map_is_incomplete(struct fs_node *dir)
 {
-	return !objdir_alive(dir, MAP_LINK) && tree_has(fs_node_fd(dir), MAPDEF_FILE) != 0;
+	return !store_node_named(dir) && tree_has(fs_node_fd(dir), MAPDEF_FILE) != 0;
 }
 
 /* `rm -r` of an incomplete map goes over its attributes: they go with the directory. */
@@ -481,6 +485,8 @@ static const struct fs_node_ops map_dir_ops = {
 	.readdir = map_dir_readdir,
 	.unlink = map_dir_unlink,
 	.rmdir = map_dir_rmdir,
+	.rows_stat = store_node_stat,
+	.free = store_node_free,
 };
 
 /* ---- M/maps */

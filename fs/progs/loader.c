@@ -80,7 +80,7 @@ static int compare_spec(struct load *load, const char *name, const struct bpf_ma
 
 /* May the caller use the map at this name? The path's search permission, then the map's bits. */
 static int bind_allowed(struct load *load, int maps, int dir, const char *name,
-			const struct store_object *obj)
+			struct store_object *obj)
 {
 	const struct fs_cred *cred = &load->req->cred;
 	struct stat st;

@@ -10,7 +10,7 @@
 static int prog_open(struct fs_open *open, struct fs_req *req)
 {
 	struct store_object *obj;
-	int err = store_by_ino(open->node->ino, &obj);
+	int err = store_of_node(open->node, &obj);
 
 	if (err)
 		return err;
@@ -34,4 +34,7 @@ const struct fs_node_ops prog_file_ops = {
 	.command = control_prog_command,
 	.ioctl = control_ioctl,
 	.release = control_release,
+	.getattr = store_node_stat,
+	.attr_changed = store_node_changed,
+	.free = store_node_free,
 };

@@ -317,6 +317,8 @@ static const struct fs_node_ops prog_dir_ops = {
 	.lookup = prog_dir_lookup,
 	.readdir = prog_dir_readdir,
 	.unlink = prog_dir_unlink,
+	.rows_stat = store_node_stat,
+	.free = store_node_free,
 };
 
 /* ---- M/progs */

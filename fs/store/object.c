@@ -99,22 +99,57 @@ static void __store_remove(struct store_object *obj)
 	*p = obj->next_ino;
 }
 
-/* One more reference, unless the last was just dropped. */
+/* One more reference, unless the last was dropped; store.lock is held, or a read section. */
 static bool __store_get(struct store_object *obj)
 {
-	if (obj->map)
-		return bpf_map_inc_not_zero(obj->map);
-	if (obj->prog)
-		return bpf_prog_inc_not_zero(obj->prog);
-	obj->refs++;
-	return true;
+	struct bpf_map *map = bpf_rcu_dereference(obj->map);
+	struct bpf_prog *prog = bpf_rcu_dereference(obj->prog);
+	int refs = __atomic_load_n(&obj->refs, __ATOMIC_RELAXED);
+
+	if (map)
+		return bpf_map_inc_not_zero(map);
+	if (prog)
+		return bpf_prog_inc_not_zero(prog);
+	while (refs && !__atomic_compare_exchange_n(&obj->refs, &refs, refs + 1, true,
+						    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		;
+	return refs;
+}
+
+static int file_stat(const struct store_object *obj, struct stat *st)
+{
+	char name[32];
+
+	store_part_name(obj->id, STORE_OBJECT, name);
+	return fstatat(tree.objects_fd, name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int store_stat(struct store_object *obj, struct stat *st)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&obj->stat_lock);
+	if (!obj->st_known) {
+		err = file_stat(obj, &obj->st);
+		obj->st_known = !err;
+	}
+	*st = obj->st;
+	pthread_mutex_unlock(&obj->stat_lock);
+	return err;
+}
+
+void store_stat_changed(struct store_object *obj)
+{
+	pthread_mutex_lock(&obj->stat_lock);
+	obj->st_known = false;
+	pthread_mutex_unlock(&obj->stat_lock);
 }
 
 /* Of objects/<id> alone, or also names? What cannot be seen counts as named: an error is no absence. */
 static bool __store_named(const struct store_object *obj)
 {
 	struct stat st;
-	int err = store_stat(obj, &st);
+	int err = file_stat(obj, &st);
 
 	return err ? err != -ENOENT : st.st_nlink > 1;
 }
@@ -213,7 +248,25 @@ int store_set_owner(struct store_object *obj, uid_t uid)
 	return err;
 }
 
-static void object_free(struct store_object *obj)
+static void object_free(struct rcu_head *head)
+{
+	struct store_object *obj = container_of(head, struct store_object, rcu);
+
+	pthread_mutex_destroy(&obj->stat_lock);
+	free(obj->broken_maps);
+	free(obj->broken);
+	free(obj->broken_log);
+	free(obj);
+}
+
+/* One holder less; who has found it in a node may still look at it. */
+static void object_let_go(struct store_object *obj)
+{
+	if (!__atomic_sub_fetch(&obj->holders, 1, __ATOMIC_ACQ_REL))
+		bpf_call_rcu(&obj->rcu, object_free);
+}
+
+static void object_end(struct store_object *obj)
 {
 	if (obj->charged)
 		uncharge(obj->owner, obj);
@@ -222,15 +275,15 @@ static void object_free(struct store_object *obj)
 		passthrough_remove(obj->ring_backing_id[i]);
 	for (u32 i = 0; i < obj->broken_map_cnt; i++)
 		bpf_map_put(obj->broken_maps[i]);
-	free(obj->broken_maps);
-	free(obj->broken);
-	free(obj->broken_log);
-	free(obj);
+	object_let_go(obj);
 }
 
 /* The last reference is gone: take it out, and its file unless a later start needs it. */
 static void store_ended(struct store_object *obj)
 {
+	/* Nodes may hold it for long yet; the engine frees its own after the read sections of now. */
+	bpf_rcu_assign_pointer(obj->map, NULL);
+	bpf_rcu_assign_pointer(obj->prog, NULL);
 	pthread_mutex_lock(&store.lock);
 	__store_remove(obj);
 	if (!store.keep_files && !__store_named(obj)) {
@@ -238,7 +291,7 @@ static void store_ended(struct store_object *obj)
 		store_remove_files(obj->id);
 	}
 	pthread_mutex_unlock(&store.lock);
-	object_free(obj);
+	object_end(obj);
 }
 
 static void store_map_ended(struct bpf_map *map, void *priv)
@@ -253,15 +306,11 @@ static void store_prog_ended(struct bpf_prog *prog, void *priv)
 
 void store_get(struct store_object *obj)
 {
-	pthread_mutex_lock(&store.lock);
 	__store_get(obj); /* the caller has one: it cannot fail */
-	pthread_mutex_unlock(&store.lock);
 }
 
 void store_put(struct store_object *obj)
 {
-	bool last;
-
 	if (!obj)
 		return;
 	if (obj->map) {
@@ -272,10 +321,7 @@ void store_put(struct store_object *obj)
 		bpf_prog_put(obj->prog);
 		return;
 	}
-	pthread_mutex_lock(&store.lock);
-	last = !--obj->refs;
-	pthread_mutex_unlock(&store.lock);
-	if (last)
+	if (!__atomic_sub_fetch(&obj->refs, 1, __ATOMIC_ACQ_REL))
 		store_ended(obj);
 }
 
@@ -313,15 +359,84 @@ int store_by_ino(u64 ino, struct store_object **out)
 	return err;
 }
 
+void store_bind(struct fs_node *node, struct store_object *obj)
+{
+	if (obj)
+		__atomic_add_fetch(&obj->holders, 1, __ATOMIC_RELAXED);
+	obj = bpf_rcu_xchg_pointer(node->obj, obj);
+	if (obj)
+		object_let_go(obj);
+}
+
+int store_resolve(struct fs_node *dir)
+{
+	struct store_object *obj;
+	struct stat st;
+
+	if (READ_ONCE(dir->obj_known))
+		return 0;
+	if (!fstatat(fs_node_fd(dir), dir->ops->object, &st, AT_SYMLINK_NOFOLLOW)) {
+		int err = store_by_ino(st.st_ino, &obj);
+
+		if (err)
+			return err == -ENOENT ? 0 : err;
+		store_bind(dir, obj);
+		store_put(obj);
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
+	WRITE_ONCE(dir->obj_known, true);
+	return 0;
+}
+
+/* What could not be looked at counts as named: nothing is made or let go then. */
+bool store_node_named(struct fs_node *node)
+{
+	struct fs_node *dir = fs_node_base(node);
+
+	return !READ_ONCE(dir->obj_known) || bpf_rcu_dereference(dir->obj);
+}
+
+int store_node_stat(struct fs_node *node, struct stat *st)
+{
+	struct store_object *obj;
+	int err = store_of_node(node, &obj);
+
+	if (err)
+		return node->in_tree ? -ESTALE : err;
+	err = store_stat(obj, st);
+	store_put(obj);
+	return err;
+}
+
+void store_node_changed(struct fs_node *node)
+{
+	struct store_object *obj;
+
+	if (store_of_node(node, &obj))
+		return;
+	store_stat_changed(obj);
+	store_put(obj);
+}
+
+void store_node_free(struct fs_node *node)
+{
+	store_bind(node, NULL);
+}
+
 int store_of_node(struct fs_node *node, struct store_object **out)
 {
-	struct fs_node *base = fs_node_base(node);
-	const char *name = base->ops->object;
-	struct stat st = {.st_ino = base->ino};
+	struct store_object *obj;
+	int err = -ENOENT;
 
-	if (name && fstatat(fs_node_fd(base), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	return store_by_ino(st.st_ino, out);
+	bpf_rcu_read_lock();
+	obj = bpf_rcu_dereference(fs_node_base(node)->obj);
+	if (obj && __store_get(obj)) {
+		*out = obj;
+		err = 0;
+	}
+	bpf_rcu_read_unlock();
+	return err;
 }
 
 static int store_usable(struct fs_node *node, struct fs_req *req, enum store_kind kind,
@@ -365,14 +480,6 @@ struct store_object *store_of_map(struct bpf_map *map)
 struct store_object *store_of_prog(struct bpf_prog *prog)
 {
 	return prog->priv;
-}
-
-int store_stat(const struct store_object *obj, struct stat *st)
-{
-	char name[32];
-
-	store_part_name(obj->id, STORE_OBJECT, name);
-	return fstatat(tree.objects_fd, name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
 const char *store_broken_log(const struct store_object *obj)
@@ -428,9 +535,12 @@ int store_ids(enum store_kind kind, u32 **ids, size_t *n)
 static void __names_changed(struct store_object *obj, struct store_object **drop)
 {
 	struct stat st;
-	int err = store_stat(obj, &st);
-	bool named = !err && st.st_nlink > 1;
+	bool named;
+	int err;
 
+	store_stat_changed(obj);
+	err = store_stat(obj, &st);
+	named = !err && st.st_nlink > 1;
 	obj->unsure = err && err != -ENOENT;
 	if (obj->unsure) { /* held until the next change of any object's names */
 		store.unsure = true;
@@ -473,11 +583,13 @@ void store_names_changed(struct store_object *obj)
 
 int store_unname(int dirfd, const char *name, struct store_object **out)
 {
-	struct stat st;
+	struct stat st, at;
+	struct fs_node *dir;
 	int err;
 
 	*out = NULL;
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(dirfd, "", &at, AT_EMPTY_PATH) < 0 ||
+	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	store_by_ino(st.st_ino, out);
 	if (unlinkat(dirfd, name, 0) < 0) {
@@ -485,6 +597,12 @@ int store_unname(int dirfd, const char *name, struct store_object **out)
 		store_put(*out);
 		*out = NULL;
 		return err;
+	}
+	dir = fs_node_by_ino(at.st_ino);
+	if (dir) {
+		store_bind(dir, NULL);
+		WRITE_ONCE(dir->obj_known, true);
+		fs_node_put(dir);
 	}
 	tree_remove_hidden(dirfd);
 	if (*out)
@@ -528,20 +646,26 @@ static int object_own(int fd, const struct fs_cred *cred, mode_t mode)
 	return fchmod(fd, mode & 0777) < 0 ? -errno : 0;
 }
 
-static struct store_object *object_new(u32 id, enum store_kind kind, int fd)
+struct store_object *store_object_new(u32 id, enum store_kind kind, const struct stat *st)
 {
 	struct store_object *obj = calloc(1, sizeof(*obj));
-	struct stat st;
 
-	if (!obj || fstat(fd, &st) < 0) {
-		free(obj);
+	if (!obj)
 		return NULL;
-	}
+	pthread_mutex_init(&obj->stat_lock, NULL);
+	obj->holders = 1;
 	obj->id = id;
 	obj->kind = kind;
-	obj->ino = st.st_ino;
-	obj->owner = st.st_uid;
+	obj->ino = st->st_ino;
+	obj->owner = st->st_uid;
 	return obj;
+}
+
+static struct store_object *object_new(u32 id, enum store_kind kind, int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 ? NULL : store_object_new(id, kind, &st);
 }
 
 void store_adopt_map(struct store_object *obj, struct bpf_map *map)

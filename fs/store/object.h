@@ -6,7 +6,11 @@
  * last engine reference is dropped and no name is left, the file is removed. Dropping a reference takes the
  * store's mutex only, so it is allowed with tree_lock held.
  *
- * A reference on a store object is an engine reference (store_put() drops it). An object that could not be read
+ * A reference on a store object is an engine reference (store_put() drops it). Nodes have none: what a node shows is
+ * found by its lookup, kept in the node (store_bind()), and used as long as it lives (store_of_node()), without a lock.
+ *
+ * The attributes of the file are read once, and again after a change of its names, owner, bits or times; all of those
+ * go through the server. An object that could not be read
  * back (damaged, or no longer verified) has neither prog nor map; `broken` says why, and its file stays.
  */
 #ifndef UBPFFS_FS_STORE_OBJECT_H
@@ -54,6 +58,11 @@ struct store_object {
 	bool charged;
 	int refs; /* of a broken object */
 	struct store_object *next_id, *next_ino, *next_drop;
+	u32 holders; /* of the structure: the table, and nodes */
+	struct rcu_head rcu;
+	pthread_mutex_t stat_lock; /* a leaf */
+	struct stat st; /* of objects/<id>, when it is */
+	bool st_known;
 };
 
 /* Read everything back (store/recovery.c). Needs tree_open(). */
@@ -68,6 +77,16 @@ void store_id_seen(u64 id);
 /* Each gives one reference; -ENOENT. */
 int store_by_id(enum store_kind kind, u32 id, struct store_object **out);
 int store_by_ino(u64 ino, struct store_object **out);
+/* The node shows this object from now on, or none any more (NULL); tree_lock held. */
+void store_bind(struct fs_node *node, struct store_object *obj);
+/* A directory that shows an object (ops->object) looks for it, once; tree_lock held. */
+int store_resolve(struct fs_node *dir);
+/* Has the directory that the node is in, or is, its object's link? */
+bool store_node_named(struct fs_node *node);
+/* Of such nodes and of objects' files: ops->free, ops->getattr, ops->attr_changed. */
+void store_node_free(struct fs_node *node);
+int store_node_stat(struct fs_node *node, struct stat *st);
+void store_node_changed(struct fs_node *node);
 /* The object of an object's file, or of a directory progs/<x>, maps/<x> or any node inside it (-ENOENT: the
  * name is gone, or the map is not alive yet). */
 int store_of_node(struct fs_node *node, struct store_object **out);
@@ -79,7 +98,9 @@ struct store_object *store_of_map(
 struct store_object *store_of_prog(struct bpf_prog *prog);
 void store_get(struct store_object *obj);
 void store_put(struct store_object *obj);
-int store_stat(const struct store_object *obj, struct stat *st);
+int store_stat(struct store_object *obj, struct stat *st);
+/* Its file's owner, bits or times were changed. */
+void store_stat_changed(struct store_object *obj);
 /* Somebody else is its owner from now on, and is charged for it. -EDQUOT: nothing has changed. */
 int store_set_owner(struct store_object *obj, uid_t uid);
 
@@ -112,6 +133,8 @@ void store_names_changed(struct store_object *obj);
 /* Report of the load that failed at the start, for the log file of a broken program; may be NULL. */
 const char *store_broken_log(const struct store_object *obj);
 
+/* A structure of which nobody knows yet; NULL without memory. */
+struct store_object *store_object_new(u32 id, enum store_kind kind, const struct stat *st);
 /* For store/recovery.c: an object whose file is there already. The caller's reference stays the caller's. */
 void store_adopt_map(struct store_object *obj, struct bpf_map *map);
 void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);

@@ -212,19 +212,13 @@ static void remove_unneeded(void)
 
 static struct store_object *make_object(u32 id, enum store_kind kind)
 {
-	struct store_object *obj = calloc(1, sizeof(*obj));
 	struct stat st;
+	char name[32];
 
-	if (!obj)
+	store_part_name(id, STORE_OBJECT, name);
+	if (fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return NULL;
-	obj->id = id;
-	obj->kind = kind;
-	if (store_stat(obj, &st)) {
-		free(obj);
-		return NULL;
-	}
-	obj->ino = st.st_ino;
-	return obj;
+	return store_object_new(id, kind, &st);
 }
 
 static int make_broken(struct store_object *obj, const char *fmt, ...)

@@ -12,7 +12,7 @@
 
 #define RESOLVE_MAX_LINKS 8
 
-int resolve_may_link(struct fs_req *req, const struct store_object *obj)
+int resolve_may_link(struct fs_req *req, struct store_object *obj)
 {
 	struct stat st;
 	int err = store_stat(obj, &st);

@@ -37,7 +37,7 @@ int resolve_word(struct fs_req *req, enum store_kind kind, const char *text, siz
 		 char *name, struct store_object **out);
 
 /* May there be another link of an object for who asks? As fs.protected_hardlinks: 0, or -EPERM with a sentence. */
-int resolve_may_link(struct fs_req *req, const struct store_object *obj);
+int resolve_may_link(struct fs_req *req, struct store_object *obj);
 
 /*
  * resolve_parent - the user's directory in which a client wants a new name

@@ -55,7 +55,7 @@ static int kind_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 		return err;
 	}
 	snprintf(file, sizeof(file), "%lu", id);
-	err = fs_object_node(fs_node_base(dir), file, obj->ino, out);
+	err = fs_object_node(fs_node_base(dir), file, obj, out);
 	store_put(obj);
 	return err;
 }
