@@ -194,9 +194,9 @@ int control_obj_pin(struct control_call *call)
 
 int control_get_next_id(struct control_call *call)
 {
+	struct store_object *obj;
 	enum store_kind kind;
-	u32 *ids, found = 0;
-	size_t n, i;
+	u32 found;
 	int err;
 
 	if (call->io.flags == BPF_MAP_GET_NEXT_ID)
@@ -205,15 +205,11 @@ int control_get_next_id(struct control_call *call)
 		kind = STORE_PROG;
 	else
 		return -EINVAL;
-	err = store_ids(kind, &ids, &n);
+	err = store_next(kind, call->io.count, &obj);
 	if (err)
 		return err;
-	for (i = 0; i < n && !found; i++)
-		if (ids[i] > call->io.count)
-			found = ids[i];
-	free(ids);
-	if (!found)
-		return -ENOENT;
+	found = obj->id;
+	store_put(obj);
 	control_answer(call, &found, sizeof(found));
 	return 0;
 }

@@ -24,6 +24,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct store_object *by_id[STORE_BUCKETS];
 	struct store_object *by_ino[STORE_BUCKETS];
+	struct store_object *lowest[STORE_KINDS], *highest[STORE_KINDS];
 	bool keep_files;
 	bool unsure; /* some object's names could not be counted when they changed */
 } store = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -75,6 +76,25 @@ int store_part_open(u32 id, enum store_part part, int flags)
 
 /* ---- the tables */
 
+/* New ids are the highest; a start goes through them in their order, too, but for what is found through another. */
+static void __order_insert(struct store_object *obj)
+{
+	struct store_object *below = store.highest[obj->kind];
+
+	while (below && below->id > obj->id)
+		below = below->lower;
+	obj->lower = below;
+	obj->higher = below ? below->higher : store.lowest[obj->kind];
+	*(below ? &below->higher : &store.lowest[obj->kind]) = obj;
+	*(obj->higher ? &obj->higher->lower : &store.highest[obj->kind]) = obj;
+}
+
+static void __order_remove(struct store_object *obj)
+{
+	*(obj->lower ? &obj->lower->higher : &store.lowest[obj->kind]) = obj->higher;
+	*(obj->higher ? &obj->higher->lower : &store.highest[obj->kind]) = obj->lower;
+}
+
 static void __store_insert(struct store_object *obj)
 {
 	struct store_object **id = &store.by_id[obj->id % STORE_BUCKETS];
@@ -84,6 +104,7 @@ static void __store_insert(struct store_object *obj)
 	*id = obj;
 	obj->next_ino = *ino;
 	*ino = obj;
+	__order_insert(obj);
 }
 
 static void __store_remove(struct store_object *obj)
@@ -97,6 +118,7 @@ static void __store_remove(struct store_object *obj)
 	while (*p != obj)
 		p = &(*p)->next_ino;
 	*p = obj->next_ino;
+	__order_remove(obj);
 }
 
 /* One more reference, unless the last was dropped; store.lock is held, or a read section. */
@@ -487,46 +509,35 @@ const char *store_broken_log(const struct store_object *obj)
 	return obj->broken_log;
 }
 
-static int id_compare(const void *a, const void *b)
+/* The first above an id: one step where that id is still there, as it is in a walk. */
+static struct store_object *__store_above(enum store_kind kind, u32 id)
 {
-	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+	struct store_object *obj;
 
-	return x < y ? -1 : x > y;
+	if (!id)
+		return store.lowest[kind];
+	for (obj = store.by_id[id % STORE_BUCKETS]; obj; obj = obj->next_id)
+		if (obj->id == id && obj->kind == kind)
+			return obj->higher;
+	obj = store.highest[kind];
+	if (!obj || obj->id < id)
+		return NULL;
+	while (obj->lower && obj->lower->id > id)
+		obj = obj->lower;
+	return obj;
 }
 
-int store_ids(enum store_kind kind, u32 **ids, size_t *n)
+int store_next(enum store_kind kind, u32 id, struct store_object **out)
 {
-	size_t cap = 0;
-	int err = 0;
+	struct store_object *obj;
 
-	*ids = NULL;
-	*n = 0;
 	pthread_mutex_lock(&store.lock);
-	for (u32 i = 0; !err && i < STORE_BUCKETS; i++) {
-		for (struct store_object *obj = store.by_id[i]; obj; obj = obj->next_id) {
-			if (obj->kind != kind)
-				continue;
-			if (*n == cap) {
-				u32 *v = realloc(*ids, (cap ? cap *= 2 : (cap = 64)) * sizeof(*v));
-
-				if (!v) {
-					err = -ENOMEM;
-					break;
-				}
-				*ids = v;
-			}
-			(*ids)[(*n)++] = obj->id;
-		}
-	}
+	obj = __store_above(kind, id);
+	while (obj && !__store_get(obj))
+		obj = obj->higher;
 	pthread_mutex_unlock(&store.lock);
-	if (err) {
-		free(*ids);
-		*ids = NULL;
-		return err;
-	}
-	if (*n)
-		qsort(*ids, *n, sizeof(**ids), id_compare);
-	return 0;
+	*out = obj;
+	return obj ? 0 : -ENOENT;
 }
 
 /* ---- names */

@@ -58,6 +58,7 @@ struct store_object {
 	bool charged;
 	int refs; /* of a broken object */
 	struct store_object *next_id, *next_ino, *next_drop;
+	struct store_object *lower, *higher; /* of its kind, by id */
 	u32 holders; /* of the structure: the table, and nodes */
 	struct rcu_head rcu;
 	pthread_mutex_t stat_lock; /* a leaf */
@@ -104,8 +105,8 @@ void store_stat_changed(struct store_object *obj);
 /* Somebody else is its owner from now on, and is charged for it. -EDQUOT: nothing has changed. */
 int store_set_owner(struct store_object *obj, uid_t uid);
 
-/* The ids that live, ascending; malloc()ed. */
-int store_ids(enum store_kind kind, u32 **ids, size_t *n);
+/* The object of the lowest id above `id`, with a reference; -ENOENT: there is none. */
+int store_next(enum store_kind kind, u32 id, struct store_object **out);
 
 /*
  * A new map without a name: files, engine object, one engine reference in *out. mode: permission bits.

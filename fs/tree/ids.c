@@ -64,36 +64,26 @@ static int kind_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 			void *arg)
 {
 	int kind = kind_of(open->node);
-	u32 *ids;
-	size_t n;
-	int err;
+	struct store_object *obj;
 
 	if (kind == IDS_LINK)
 		return 0;
-	err = store_ids(kind >= IDS_RING ? STORE_MAP : kind, &ids, &n);
-	if (err)
-		return err;
 	/* The cursor is the last id given. */
-	for (size_t i = 0; i < n; i++) {
-		struct stat st = {0};
-		const struct fs_node_ops *ops = NULL;
-		struct store_object *obj;
+	while (cursor < UINT32_MAX &&
+	       !store_next(kind >= IDS_RING ? STORE_MAP : kind, (u32)cursor, &obj)) {
+		const struct fs_node_ops *ops =
+			kind >= IDS_RING ? ringmem_kind(obj, kind - IDS_RING) : NULL;
+		u64 ino = obj->ino;
 		char name[16];
 
-		if (ids[i] <= cursor ||
-		    store_by_id(kind >= IDS_RING ? STORE_MAP : kind, ids[i], &obj))
-			continue;
-		store_stat(obj, &st);
-		if (kind >= IDS_RING)
-			ops = ringmem_kind(obj, kind - IDS_RING);
+		cursor = obj->id;
 		store_put(obj);
 		if (kind >= IDS_RING && !ops)
 			continue;
-		snprintf(name, sizeof(name), "%u", ids[i]);
-		if (!emit(arg, name, ids[i], ops ? ops->type : S_IFREG, st.st_ino))
+		snprintf(name, sizeof(name), "%u", (u32)cursor);
+		if (!emit(arg, name, cursor, ops ? ops->type : S_IFREG, ino))
 			break;
 	}
-	free(ids);
 	return 0;
 }
 
