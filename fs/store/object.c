@@ -18,12 +18,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#define STORE_BUCKETS 4096
-
 static struct {
 	pthread_mutex_t lock;
-	struct store_object *by_id[STORE_BUCKETS];
-	struct store_object *by_ino[STORE_BUCKETS];
+	struct hash_table by_id, by_ino;
 	struct store_object *lowest[STORE_KINDS], *highest[STORE_KINDS];
 	bool keep_files;
 	bool unsure; /* some object's names could not be counted when they changed */
@@ -97,28 +94,25 @@ static void __order_remove(struct store_object *obj)
 
 static void __store_insert(struct store_object *obj)
 {
-	struct store_object **id = &store.by_id[obj->id % STORE_BUCKETS];
-	struct store_object **ino = &store.by_ino[obj->ino % STORE_BUCKETS];
-
-	obj->next_id = *id;
-	*id = obj;
-	obj->next_ino = *ino;
-	*ino = obj;
+	hash_add(&store.by_id, &obj->id_link, obj->id);
+	hash_add(&store.by_ino, &obj->ino_link, obj->ino);
 	__order_insert(obj);
 }
 
 static void __store_remove(struct store_object *obj)
 {
-	struct store_object **p = &store.by_id[obj->id % STORE_BUCKETS];
-
-	while (*p != obj)
-		p = &(*p)->next_id;
-	*p = obj->next_id;
-	p = &store.by_ino[obj->ino % STORE_BUCKETS];
-	while (*p != obj)
-		p = &(*p)->next_ino;
-	*p = obj->next_ino;
+	hash_remove(&store.by_id, &obj->id_link);
+	hash_remove(&store.by_ino, &obj->ino_link);
 	__order_remove(obj);
+}
+
+/* Ids are of one counter for all kinds. */
+static struct store_object *__store_find(enum store_kind kind, u32 id)
+{
+	struct hash_link *link = hash_find(&store.by_id, id);
+	struct store_object *obj = link ? container_of(link, struct store_object, id_link) : NULL;
+
+	return obj && obj->kind == kind ? obj : NULL;
 }
 
 /* One more reference, unless the last was dropped; store.lock is held, or a read section. */
@@ -353,9 +347,7 @@ int store_by_id(enum store_kind kind, u32 id, struct store_object **out)
 	int err = -ENOENT;
 
 	pthread_mutex_lock(&store.lock);
-	obj = store.by_id[id % STORE_BUCKETS];
-	while (obj && (obj->id != id || obj->kind != kind))
-		obj = obj->next_id;
+	obj = __store_find(kind, id);
 	if (obj && __store_get(obj)) {
 		*out = obj;
 		err = 0;
@@ -366,13 +358,14 @@ int store_by_id(enum store_kind kind, u32 id, struct store_object **out)
 
 int store_by_ino(u64 ino, struct store_object **out)
 {
-	struct store_object *obj;
+	struct store_object *obj = NULL;
+	struct hash_link *link;
 	int err = -ENOENT;
 
 	pthread_mutex_lock(&store.lock);
-	obj = store.by_ino[ino % STORE_BUCKETS];
-	while (obj && obj->ino != ino)
-		obj = obj->next_ino;
+	link = hash_find(&store.by_ino, ino);
+	if (link)
+		obj = container_of(link, struct store_object, ino_link);
 	if (obj && __store_get(obj)) {
 		*out = obj;
 		err = 0;
@@ -516,9 +509,9 @@ static struct store_object *__store_above(enum store_kind kind, u32 id)
 
 	if (!id)
 		return store.lowest[kind];
-	for (obj = store.by_id[id % STORE_BUCKETS]; obj; obj = obj->next_id)
-		if (obj->id == id && obj->kind == kind)
-			return obj->higher;
+	obj = __store_find(kind, id);
+	if (obj)
+		return obj->higher;
 	obj = store.highest[kind];
 	if (!obj || obj->id < id)
 		return NULL;
@@ -571,8 +564,8 @@ static void __names_changed(struct store_object *obj, struct store_object **drop
 static void __names_again(struct store_object **drop)
 {
 	store.unsure = false;
-	for (u32 i = 0; i < STORE_BUCKETS; i++)
-		for (struct store_object *obj = store.by_id[i]; obj; obj = obj->next_id)
+	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++)
+		for (struct store_object *obj = store.lowest[kind]; obj; obj = obj->higher)
 			if (obj->unsure)
 				__names_changed(obj, drop);
 }
@@ -838,17 +831,18 @@ void store_stop(void)
 	pthread_mutex_lock(&store.lock);
 	store.keep_files = true;
 	bpf_map_keep_slots = true;
-	for (u32 i = 0; i < STORE_BUCKETS; i++) {
-		obj = store.by_id[i];
-		while (obj && !obj->held)
-			obj = obj->next_id;
-		if (!obj)
-			continue;
-		obj->held = false;
-		pthread_mutex_unlock(&store.lock);
-		store_put(obj);
-		pthread_mutex_lock(&store.lock);
-		i--; /* this bucket again: the chain has changed */
+	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++) {
+		while (store.lowest[kind]) {
+			/* From the start again: the list has changed meanwhile. */
+			for (obj = store.lowest[kind]; obj && !obj->held; obj = obj->higher)
+				;
+			if (!obj)
+				break;
+			obj->held = false;
+			pthread_mutex_unlock(&store.lock);
+			store_put(obj);
+			pthread_mutex_lock(&store.lock);
+		}
 	}
 	pthread_mutex_unlock(&store.lock);
 	/* Programs drop their maps after a grace period, and those are closed (marked clean) after another. */

@@ -20,6 +20,7 @@
 #include "core/map.h"
 #include "core/prog.h"
 #include "fs/fuse/node.h"
+#include "fs/lib/hash.h"
 
 enum store_kind { STORE_PROG, STORE_MAP, STORE_KINDS };
 
@@ -57,7 +58,8 @@ struct store_object {
 	u32 names;
 	bool charged;
 	int refs; /* of a broken object */
-	struct store_object *next_id, *next_ino, *next_drop;
+	struct hash_link id_link, ino_link;
+	struct store_object *next_drop;
 	struct store_object *lower, *higher; /* of its kind, by id */
 	u32 holders; /* of the structure: the table, and nodes */
 	struct rcu_head rcu;

@@ -1,0 +1,101 @@
+/*
+ * hash.h - a table of chains that grows with what is in it
+ *
+ * An entry holds a struct hash_link. Several entries may have one key; what a key stands for (an id, an inode, a hash of
+ * more) is the user's, who compares the rest. Adding never fails: without memory for a larger table chains get longer.
+ * A zeroed struct hash_table is an empty one. Not thread safe: the user has a lock.
+ */
+#ifndef UBPFFS_FS_LIB_HASH_H
+#define UBPFFS_FS_LIB_HASH_H
+
+#include <stdlib.h>
+#include "core/types.h"
+
+struct hash_link {
+	struct hash_link *next;
+	u64 key;
+};
+
+struct hash_table {
+	struct hash_link **chains; /* NULL: `one` is the only chain */
+	struct hash_link *one;
+	u32 bits; /* 1 << bits chains */
+	size_t count;
+};
+
+static inline struct hash_link **hash_chain(struct hash_table *table, u64 key)
+{
+	if (!table->chains)
+		return &table->one;
+	return &table->chains[key * 0x9e3779b97f4a7c15ULL >> (64 - table->bits)];
+}
+
+/* The first entry with this key, and the next one with the same. */
+static inline struct hash_link *hash_find(struct hash_table *table, u64 key)
+{
+	struct hash_link *link = *hash_chain(table, key);
+
+	while (link && link->key != key)
+		link = link->next;
+	return link;
+}
+
+static inline struct hash_link *hash_again(struct hash_link *link)
+{
+	u64 key = link->key;
+
+	do
+		link = link->next;
+	while (link && link->key != key);
+	return link;
+}
+
+static inline void hash_grow(struct hash_table *table)
+{
+	struct hash_table larger = {.bits = table->bits ? table->bits + 2 : 4};
+	size_t chains = table->chains ? (size_t)1 << table->bits : 1;
+
+	larger.chains = calloc((size_t)1 << larger.bits, sizeof(*larger.chains));
+	if (!larger.chains)
+		return;
+	for (size_t i = 0; i < chains; i++) {
+		struct hash_link *link = table->chains ? table->chains[i] : table->one, *next;
+
+		for (; link; link = next) {
+			struct hash_link **chain = hash_chain(&larger, link->key);
+
+			next = link->next;
+			link->next = *chain;
+			*chain = link;
+		}
+	}
+	larger.count = table->count;
+	free(table->chains);
+	*table = larger;
+}
+
+static inline void hash_add(struct hash_table *table, struct hash_link *link, u64 key)
+{
+	struct hash_link **chain;
+
+	if (table->count >= (size_t)1 << table->bits)
+		hash_grow(table);
+	chain = hash_chain(table, key);
+	link->key = key;
+	link->next = *chain;
+	*chain = link;
+	table->count++;
+}
+
+/* It is in the table. */
+static inline void hash_remove(struct hash_table *table, struct hash_link *link)
+{
+	struct hash_link **p = hash_chain(table, link->key);
+
+	while (*p != link)
+		p = &(*p)->next;
+	*p = link->next;
+	table->count--;
+}
+
+#endif
