@@ -119,7 +119,8 @@ int fs_node_stat(struct fs_node *node, struct stat *st)
  */
 static double attr_timeout(const struct fs_node *node)
 {
-	return node->ops->stable ? 1.0 : 1e-6;
+	/* A directory of an object comes and goes by loads, but its bits and owner change through the kernel only. */
+	return node->ops->stable || node->ops->object ? 1.0 : 1e-6;
 }
 
 static double entry_timeout(const struct fs_node *node)
