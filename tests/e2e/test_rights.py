@@ -5,6 +5,7 @@ is read by length.
 """
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import re
@@ -239,6 +240,19 @@ def load_with(insns):
     return fn
 
 
+def freeze_another(w, fd):
+    """A map is frozen once, so each access mode has a map of its own."""
+    ctl = os.open(w.m.p("ctl"), os.O_RDWR)
+    try:
+        other = c.open_id(w.m, "map", c.map_create(ctl, 1, 4, 8, 4), fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE)
+        try:
+            c.call(other, c.MAP_FREEZE)
+        finally:
+            os.close(other)
+    finally:
+        os.close(ctl)
+
+
 ON_MAP, ON_PROG = ("maps", "x", "map"), ("progs", "tail_one", "prog")
 COMMANDS = {
     "`UBPFFS_MAP_LOOKUP_ELEM`": (ON_MAP, lambda w, fd: c.call(fd, c.MAP_LOOKUP_ELEM, c.key(1), 8)),
@@ -258,7 +272,7 @@ COMMANDS = {
     "`UBPFFS_OBJ_GET_INFO` of a program": (ON_PROG, lambda w, fd: c.call(fd, c.OBJ_GET_INFO, b"", 232)),
     "`UBPFFS_PROG_TEST_RUN`": (ON_PROG, lambda w, fd: c.test_run(fd)),
     "`UBPFFS_PUT`": (ON_MAP, lambda w, fd: c.call(fd, c.PUT, b"x", xfer=1)),
-    "`UBPFFS_MAP_FREEZE`": (ON_MAP, lambda w, fd: c.call(fd, c.MAP_FREEZE)),  # the last: it stays so
+    "`UBPFFS_MAP_FREEZE`": (ON_MAP, freeze_another),
 }
 
 

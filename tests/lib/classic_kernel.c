@@ -11,6 +11,8 @@
 #include "tests/lib/classic.h"
 #include "tests/lib/classic_kernel.h"
 
+#define KERNEL_ENOTSUPP 524
+
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
 #endif
@@ -83,7 +85,15 @@ int classic_kernel_attach(const struct classic_kernel *k, const struct sock_filt
 {
 	struct sock_fprog prog = {.len = (u16)cnt, .filter = (struct sock_filter *)insns};
 
-	return setsockopt(k->rx, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) ? -errno : 0;
+	/* ENOTSUPP is no verdict: the kernel has no room for native code just now. */
+	for (int tries = 0; tries < 100; tries++) {
+		if (!setsockopt(k->rx, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)))
+			return 0;
+		if (errno != KERNEL_ENOTSUPP)
+			break;
+		usleep(10000);
+	}
+	return -errno;
 }
 
 u32 classic_kernel_run(const struct classic_kernel *k, const void *data, u32 len)
