@@ -5,9 +5,9 @@
  * program's native code, or in the interpreter, and whether this thread runs under a guard
  * (core/run.c). If so the program is marked poisoned, and the thread goes on at the guard once the
  * handler has returned: the kernel restores the signal mask as it does for any handler. A program
- * holds no lock of ours when it executes an instruction of its own, and the lock of a map value that
- * it took is given back there, so nothing is left behind. A fault in a helper is none of these: what
- * the helper holds nobody could give back.
+ * holds no lock of ours when it executes an instruction of its own, and the lock of a map value
+ * that it took is given back there, so nothing is left behind. A fault in a helper is none of
+ * these: what the helper holds nobody could give back.
  *
  * Only async-signal-safe things are done here: bpf_jit_find() and bpf_interp_find() take no lock,
  * `poisoned` is one store.

@@ -8,8 +8,8 @@
 
 /*
  * Install the handlers for SIGSEGV, SIGBUS and SIGFPE, once; load.c does it before the first
- * program runs. A fault anywhere else goes where it went before: to the handler that was there, or to
- * the default action.
+ * program runs. A fault anywhere else goes where it went before: to the handler that was there, or
+ * to the default action.
  */
 void bpf_fault_init(void);
 

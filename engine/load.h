@@ -1,8 +1,9 @@
 /*
  * load.h - from bytes or instructions to programs that run
  *
- * The pipeline: check the attributes, bpf_check(), bpf_rewrite(), bpf_interp_prepare(), bpf_jit_compile().
- * Above core, verifier, jit, map and object; below engine users (fs, the public header).
+ * The pipeline: check the attributes, bpf_check(), bpf_rewrite(), bpf_interp_prepare(),
+ * bpf_jit_compile(). Above core, verifier, jit, map and object; below engine users (fs, the public
+ * header).
  */
 #ifndef UBPFFS_LOAD_H
 #define UBPFFS_LOAD_H
@@ -16,8 +17,9 @@
 /*
  * bpf_prog_load - verify and compile one program
  *
- * log (may be NULL) gets the verifier's log at log->level; report (may be NULL) the block for people. 0 and
- * one reference in *out, or what bpf_check() returns, -EINVAL for attributes that Linux refuses.
+ * log (may be NULL) gets the verifier's log at log->level; report (may be NULL) the block for
+ * people. 0 and one reference in *out, or what bpf_check() returns, -EINVAL for attributes that
+ * Linux refuses.
  */
 int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 		  struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out);
@@ -25,17 +27,18 @@ int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
 /*
  * bpf_prog_log - the verifier's log of a program that was accepted
  *
- * Nobody reads most logs, so none is kept: the program is verified again, at log->level. -EINTR when *cancel became
- * true, -ENOMEM.
+ * Nobody reads most logs, so none is kept: the program is verified again, at log->level. -EINTR
+ * when *cancel became true, -ENOMEM.
  */
 int bpf_prog_log(const struct bpf_prog *prog, struct bpf_log *log, const volatile bool *cancel);
 
 /*
  * bpf_object_load - make everything that an object describes
  *
- * All programs and maps, or none. The caller decides about maps: get_map is asked for each one and returns
- * 0 and a reference in *map (a map that exists, or one that it made from the spec; *existing says which),
- * or -errno, which ends the load. Initial data is written into maps that are not `existing`.
+ * All programs and maps, or none. The caller decides about maps: get_map is asked for each one and
+ * returns 0 and a reference in *map (a map that exists, or one that it made from the spec;
+ * *existing says which), or -errno, which ends the load. Initial data is written into maps that are
+ * not `existing`.
  */
 struct bpf_object_load_opts {
 	int (*get_map)(void *priv, const struct bpf_object_file *obj, u32 index,

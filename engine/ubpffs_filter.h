@@ -1,8 +1,8 @@
 /*
  * ubpffs_filter.h - classic packet filters as a library
  *
- * What SO_ATTACH_FILTER takes, run on a packet in this process. The same in every build; one without
- * CONFIG_BPF_SYSCALL has nothing else, and needs no library but libc. Link with -lubpffs.
+ * What SO_ATTACH_FILTER takes, run on a packet in this process. The same in every build; one
+ * without CONFIG_BPF_SYSCALL has nothing else, and needs no library but libc. Link with -lubpffs.
  *
  *	struct sock_filter insns[] = {
  *		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
@@ -56,7 +56,8 @@ void ubpffs_packet_ethernet(struct ubpffs_packet *packet, const void *frame, uin
 /*
  * ubpffs_filter_create - check and convert a filter
  *
- * -EINVAL: Linux would refuse it; *why (when why is not NULL) is then a malloc()ed sentence, else NULL.
+ * -EINVAL: Linux would refuse it; *why (when why is not NULL) is then a malloc()ed sentence, else
+ * NULL.
  * -ENOMEM.
  */
 int ubpffs_filter_create(const struct sock_filter *insns, uint32_t cnt, char **why,

@@ -3,8 +3,9 @@
  *
  *	build/examples/burn [SECONDS [NUMBERS]]
  *
- * Two threads. "primes" spends its time counting primes; "main" spends about a third of it in sums and two thirds in
- * sorting, which calls itself. Compiled with frame pointers, so that stacks can be walked (make demo-profile).
+ * Two threads. "primes" spends its time counting primes; "main" spends about a third of it in sums
+ * and two thirds in sorting, which calls itself. Compiled with frame pointers, so that stacks can
+ * be walked (make demo-profile).
  */
 #include <pthread.h>
 #include <stdio.h>

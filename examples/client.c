@@ -1,8 +1,8 @@
 /*
  * client.c - the mini client library: a map and a program on a mounted ubpffs, by descriptors
  *
- * Makes an array, loads a socket filter that counts packets by IP protocol in it, pushes packets through, reads the
- * counts, and shows what the verifier says about a program that is wrong.
+ * Makes an array, loads a socket filter that counts packets by IP protocol in it, pushes packets
+ * through, reads the counts, and shows what the verifier says about a program that is wrong.
  *
  *	build/ubpffs /tmp/bpf && UBPFFS_MOUNT=/tmp/bpf build/examples/client
  */

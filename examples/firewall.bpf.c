@@ -1,8 +1,9 @@
 /*
  * firewall.bpf.c - which ports the processes of a cgroup may talk to, changed with echo and rm
  *
- * An entry of `blocked` is a TCP or UDP port that must not be talked to, and counts the packets that were dropped for
- * it; `sent` counts the bytes that went out, by cgroup. With the bpffs mounted on M, by `ubpffs -o enforce M`:
+ * An entry of `blocked` is a TCP or UDP port that must not be talked to, and counts the packets
+ * that were dropped for it; `sent` counts the bytes that went out, by cgroup. With the bpffs
+ * mounted on M, by `ubpffs -o enforce M`:
  *
  *	cat build/examples/firewall.bpf.o > M/progs/new
  *	mkdir M/cgroup/app; echo firewall > M/cgroup/app/egress.attach
@@ -34,7 +35,10 @@ struct {
 
 enum { DROP, PASS };
 
-/* The destination port of a TCP or UDP packet, 0 for others. A packet begins with its network header here. */
+/*
+ * The destination port of a TCP or UDP packet, 0 for others. A packet begins with its network
+ * header here.
+ */
 static __always_inline __u16 destination_port(struct __sk_buff *skb)
 {
 	__u32 transport;

@@ -1,13 +1,14 @@
 /*
  * profile.bpf.c - where processes spend their time
  *
- * Counts the samples of each (user stack, kernel stack, thread name). With the bpffs on M and a process to look at:
+ * Counts the samples of each (user stack, kernel stack, thread name). With the bpffs on M and a
+ * process to look at:
  *
  *	cat build/examples/profile.bpf.o > M/progs/new
  *	mkdir M/events/cpu; cd M/events/cpu
- *	echo perf > type; echo cpu-clock > event; echo PID > pid; echo 99 > freq; echo profile > attach
- *	echo PID > M/maps/stacks/symbols
- *	ubpfctl flame M/maps/stacks M/maps/counts > flame.svg
+ * 	echo perf > type; echo cpu-clock > event; echo PID > pid; echo 99 > freq; echo profile >
+ * 	attach echo PID > M/maps/stacks/symbols ubpfctl flame M/maps/stacks M/maps/counts >
+ * 	flame.svg
  */
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>

@@ -1,8 +1,8 @@
 /*
  * traffic.bpf.c - who talks to which port, and how much
  *
- * Counts the packets and bytes of each (protocol, destination port). To load it and to look at what it
- * counts, with the bpffs mounted on M:
+ * Counts the packets and bytes of each (protocol, destination port). To load it and to look at what
+ * it counts, with the bpffs mounted on M:
  *
  *	cat build/examples/traffic.bpf.o > M/progs/new
  *	cat M/maps/port_bytes/dump		one line a port: "600443 18230"

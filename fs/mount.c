@@ -31,7 +31,10 @@ static void look_at(void *arg, const char *root, const char *dir, const char *ty
 		top->ours = !strcmp(type, "fuse.ubpffs");
 }
 
-/* Is what is on top there one of ours, dead or alive? -errno: nobody can say, unless there is no /proc at all. */
+/*
+ * Is what is on top there one of ours, dead or alive? -errno: nobody can say, unless there is no
+ * /proc at all.
+ */
 static int is_our_mount(const char *path)
 {
 	struct top top = {.path = path};
@@ -109,8 +112,9 @@ static void take_away(const char *path)
 static int claim_fd = -1; /* of the directory that will be mounted on, locked */
 
 /*
- * Two that start at once have the same directory before them. Who may not open it locks nothing. A server that is being
- * killed still has the lock for a moment, so it is waited for as the state's is.
+ * Two that start at once have the same directory before them. Who may not open it locks nothing. A
+ * server that is being killed still has the lock for a moment, so it is waited for as the state's
+ * is.
  */
 static int claim_dir(const char *path, struct error_record *why)
 {

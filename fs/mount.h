@@ -10,9 +10,9 @@ struct error_record;
 char *mount_absolute_path(const char *path);
 
 /*
- * May this server mount there? A dead mount of ours (it answers ENOTCONN) is taken away. -ENOTDIR, -EBUSY: a server lives
- * there, or is being started; *why says it. The claim keeps others that start from mounting there,
- * until mount_claimed() (the mount is there, or will not be).
+ * May this server mount there? A dead mount of ours (it answers ENOTCONN) is taken away. -ENOTDIR,
+ * -EBUSY: a server lives there, or is being started; *why says it. The claim keeps others that
+ * start from mounting there, until mount_claimed() (the mount is there, or will not be).
  */
 int mount_claim(const char *path, struct error_record *why);
 void mount_claimed(void);

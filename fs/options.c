@@ -1,8 +1,9 @@
 /*
  * options.c - see options.h
  *
- * As root the mount is for everybody (allow_other; the permission bits decide), as any other user for its owner only:
- * allow_other then needs trust_others as well, for the server acts with its owner's rights on behalf of all.
+ * As root the mount is for everybody (allow_other; the permission bits decide), as any other user
+ * for its owner only: allow_other then needs trust_others as well, for the server acts with its
+ * owner's rights on behalf of all.
  */
 #include "fs/options.h"
 #include "object/object.h"

@@ -26,7 +26,8 @@ struct options {
 };
 
 /*
- * 0: go on. Else it has said why not, or what was asked for, and *status is what the process exits with.
+ * 0: go on. Else it has said why not, or what was asked for, and *status is what the process exits
+ * with.
  * `state` is not chosen yet: that may make a directory.
  */
 int options_parse(struct options *options, int argc, char **argv, int *status);

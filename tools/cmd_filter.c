@@ -1,8 +1,8 @@
 /*
  * cmd_filter.c - ubpfctl filter: an expression of tcpdump's language becomes a program
  *
- * libpcap compiles it for Ethernet, and progs/new gets the text that tcpdump -ddd would print, with the
- * name in its first line. With -d the text goes to standard output instead.
+ * libpcap compiles it for Ethernet, and progs/new gets the text that tcpdump -ddd would print, with
+ * the name in its first line. With -d the text goes to standard output instead.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /*
  * cmd_flame.c - ubpfctl flame: a stack_trace map as a flame graph or as folded lines
  *
- * Maps are named by their directory (M/maps/stacks, maps/stacks, or stacks). With -p the map's symbols are read first
- * from that process.
+ * Maps are named by their directory (M/maps/stacks, maps/stacks, or stacks). With -p the map's
+ * symbols are read first from that process.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /*
  * cmd_push.c - ubpfctl push: real packets through a program, by test runs on its descriptor
  *
- * A pcap file gives one run a packet; anything else is one raw packet. Programs see Ethernet frames: packets
- * captured without a link header (raw IP, Linux cooked, BSD loopback) get one.
+ * A pcap file gives one run a packet; anything else is one raw packet. Programs see Ethernet
+ * frames: packets captured without a link header (raw IP, Linux cooked, BSD loopback) get one.
  */
 #define PCAP_DONT_INCLUDE_PCAP_BPF_H /* its struct bpf_insn is the classic one */
 #include <arpa/inet.h>

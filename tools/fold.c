@@ -21,7 +21,10 @@ struct stacks {
 
 /* ---- reading stacks */
 
-/* The name of a frame: the function; else the file; else the address. What other tools use as marks is replaced. */
+/*
+ * The name of a frame: the function; else the file; else the address. What other tools use as marks
+ * is replaced.
+ */
 static char *frame_name(const char *text, size_t len)
 {
 	const char *end = text + len, *p = memchr(text, ' ', len), *q;

@@ -1,7 +1,8 @@
 /*
  * fold.h - stacks and how often each was seen, as a tree of frames
  *
- * Text in (what dump files of maps say), a tree or folded lines out. Nothing but memory and the text is used.
+ * Text in (what dump files of maps say), a tree or folded lines out. Nothing but memory and the
+ * text is used.
  */
 #ifndef UBPFFS_TOOLS_FOLD_H
 #define UBPFFS_TOOLS_FOLD_H
@@ -17,16 +18,20 @@ struct frame {
 
 struct stacks; /* by id */
 
-/* Lines `ID 0xaddr [function+0xoff] [(file)]`, innermost first, as a stack_trace map's dump has them. NULL: no memory. */
+/*
+ * Lines `ID 0xaddr [function+0xoff] [(file)]`, innermost first, as a stack_trace map's dump has
+ * them. NULL: no memory.
+ */
 struct stacks *stacks_read(const char *dump);
 void stacks_free(struct stacks *stacks);
 
 /*
  * fold - count stacks into a tree
  *
- * counts: a map's dump, `key value` a line, or NULL: each stack once. The key is a stack id (4 bytes); or { user, kernel }
- * (8 bytes) of ids, one of which may be negative; or those and a name of 16 bytes, which becomes the stack's first
- * frame. *skipped: lines that are none of these, or whose stacks are not there. NULL: no memory.
+ * counts: a map's dump, `key value` a line, or NULL: each stack once. The key is a stack id (4
+ * bytes); or { user, kernel } (8 bytes) of ids, one of which may be negative; or those and a name
+ * of 16 bytes, which becomes the stack's first frame. *skipped: lines that are none of these, or
+ * whose stacks are not there. NULL: no memory.
  */
 struct frame *fold(const struct stacks *stacks, const char *counts, int key_size,
 		   unsigned long long *skipped);

@@ -1,9 +1,10 @@
 /*
  * svg.c - a flame graph: the frames of fold.h as one picture
  *
- * Each frame is a box as wide as its share of the samples, on top of the one that called it. The file stands alone: its
- * style and its script are in it. A click on a box makes it as wide as the picture, "Reset" undoes it; the search
- * (or the key /) marks the boxes whose name holds the text and says what share of the samples they are.
+ * Each frame is a box as wide as its share of the samples, on top of the one that called it. The
+ * file stands alone: its style and its script are in it. A click on a box makes it as wide as the
+ * picture, "Reset" undoes it; the search (or the key /) marks the boxes whose name holds the text
+ * and says what share of the samples they are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +31,8 @@ static const char style[] =
 	"</style>\n";
 
 /*
- * x and w are shares of the whole, in attributes; zooming changes what part of [0, 1] the picture shows. Names are cut
- * to what fits.
+ * x and w are shares of the whole, in attributes; zooming changes what part of [0, 1] the picture
+ * shows. Names are cut to what fits.
  */
 static const char script[] =
 	"<script><![CDATA[\n"

@@ -1,8 +1,9 @@
 /*
  * ubpfctl.h - what the subcommands share
  *
- * Each subcommand is one file with one function: int cmd_x(int argc, char **argv), argv[0] being its name. It returns
- * the exit status: 0, 1 for a failure that it has explained on stderr, 2 for wrong usage.
+ * Each subcommand is one file with one function: int cmd_x(int argc, char **argv), argv[0] being
+ * its name. It returns the exit status: 0, 1 for a failure that it has explained on stderr, 2 for
+ * wrong usage.
  */
 #ifndef UBPFFS_TOOLS_UBPFCTL_H
 #define UBPFFS_TOOLS_UBPFCTL_H
@@ -17,8 +18,8 @@ int cmd_trace(int argc, char **argv);
 int cmd_flame(int argc, char **argv);
 
 /*
- * The mount that -m or $UBPFFS_MOUNT names, else the caller's own; exits with a sentence and a list when there is none, or
- * more than one.
+ * The mount that -m or $UBPFFS_MOUNT names, else the caller's own; exits with a sentence and a list
+ * when there is none, or more than one.
  */
 const char *mount_point(void);
 
@@ -28,7 +29,10 @@ int open_in_mount(int flags, const char *fmt, ...) __attribute__((format(printf,
 /* The whole of a small file of the mount, NUL-terminated and malloc()ed, or NULL with errno. */
 char *read_in_mount(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* "ubpfctl: MOUNT: what: strerror", and the last line that the mount's log has for us, when there is one. Returns 1. */
+/*
+ * "ubpfctl: MOUNT: what: strerror", and the last line that the mount's log has for us, when there
+ * is one. Returns 1.
+ */
 int fail(const char *what);
 
 /* The value of "name: value" in an info text, into buf; "" when it has no such line. */

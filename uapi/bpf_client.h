@@ -1,8 +1,8 @@
 /*
  * bpf_client.h - the mini client library under the names of the first bpf(2) sample library
  *
- * For programs that do not use libbpf: some of these names are libbpf's, too, with other arguments. The functions are
- * described in ubpffs_client.h.
+ * For programs that do not use libbpf: some of these names are libbpf's, too, with other arguments.
+ * The functions are described in ubpffs_client.h.
  */
 #ifndef UBPFFS_BPF_CLIENT_H
 #define UBPFFS_BPF_CLIENT_H

@@ -8,10 +8,10 @@
  *		BPF_EXIT_INSN(),
  *	};
  *
- * The names are the ones that the kernel's samples and tests use. Each expands to one struct bpf_insn, but
- * for the BPF_LD_IMM64 family, which is two (it takes two places in the array and in jump distances).
- * Registers are BPF_REG_0 ... BPF_REG_10, sizes BPF_B, BPF_H, BPF_W, BPF_DW, distances count
- * instructions from the next one. Usable from C and C++.
+ * The names are the ones that the kernel's samples and tests use. Each expands to one struct
+ * bpf_insn, but for the BPF_LD_IMM64 family, which is two (it takes two places in the array and in
+ * jump distances). Registers are BPF_REG_0 ... BPF_REG_10, sizes BPF_B, BPF_H, BPF_W, BPF_DW,
+ * distances count instructions from the next one. Usable from C and C++.
  */
 #ifndef UBPFFS_BPF_INSN_H
 #define UBPFFS_BPF_INSN_H
@@ -104,8 +104,8 @@
 	BPF_RAW_INSN(BPF_ST | BPF_SIZE(SIZE) | BPF_MEM, DST, 0, OFF, IMM)
 
 /*
- * OP is BPF_ADD, BPF_AND, BPF_OR, BPF_XOR, each also with | BPF_FETCH (the old value comes back in SRC),
- * BPF_XCHG, or BPF_CMPXCHG (compares with R0, old value in R0). SIZE is BPF_W or BPF_DW.
+ * OP is BPF_ADD, BPF_AND, BPF_OR, BPF_XOR, each also with | BPF_FETCH (the old value comes back in
+ * SRC), BPF_XCHG, or BPF_CMPXCHG (compares with R0, old value in R0). SIZE is BPF_W or BPF_DW.
  */
 #define BPF_ATOMIC_OP(SIZE, OP, DST, SRC, OFF) \
 	BPF_RAW_INSN(BPF_STX | BPF_SIZE(SIZE) | BPF_ATOMIC, DST, SRC, OFF, OP)

@@ -1,7 +1,9 @@
 /*
- * client.c - the mini client library: builds a command's buffer, makes the ioctl, takes the answer apart
+ * client.c - the mini client library: builds a command's buffer, makes the ioctl, takes the answer
+ * apart
  *
- * What is kept between calls: per map fd the sizes of its key and value with the map's stamp. The server checks the stamp, so a descriptor number that was reused is noticed (ESTALE) and looked up
+ * What is kept between calls: per map fd the sizes of its key and value with the map's stamp. The
+ * server checks the stamp, so a descriptor number that was reused is noticed (ESTALE) and looked up
  * again; nothing here can be out of date unseen.
  */
 #include <errno.h>
@@ -82,8 +84,9 @@ static uint64_t new_xfer(void)
 }
 
 /*
- * Run command `cmd` with the pieces as payload. io->out_len is the room at `out`; on return the size of the answer. The
- * answer is copied also when the command fails, if it left one (io->out_len says so).
+ * Run command `cmd` with the pieces as payload. io->out_len is the room at `out`; on return the
+ * size of the answer. The answer is copied also when the command fails, if it left one (io->out_len
+ * says so).
  */
 static int command(int fd, unsigned int cmd, struct ubpffs_io *io, const struct piece *in, int nr,
 		   void *out)
@@ -182,8 +185,8 @@ static int recall(int fd, struct known_map *map)
 enum { SEND_KEY = 1, SEND_VALUE = 2, GET_KEY = 4, GET_VALUE = 8 };
 
 /*
- * A descriptor that we hand out is a new one, whatever its number meant before: what was known of the number must not
- * decide how many bytes of the caller's key are read.
+ * A descriptor that we hand out is a new one, whatever its number meant before: what was known of
+ * the number must not decide how many bytes of the caller's key are read.
  */
 static int handed_out(int fd)
 {
@@ -399,8 +402,8 @@ EXPORT int ubpfc_create_map(enum bpf_map_type map_type, int key_size, int value_
 }
 
 /*
- * Replace descriptors in LD_IMM64 by indices into `tokens`. The same descriptor gets the same index. `copy` is the
- * caller's own copy of the instructions.
+ * Replace descriptors in LD_IMM64 by indices into `tokens`. The same descriptor gets the same
+ * index. `copy` is the caller's own copy of the instructions.
  */
 static int name_maps(struct bpf_insn *copy, uint32_t cnt, uint64_t *tokens, uint32_t *nr)
 {
@@ -441,7 +444,8 @@ static int name_maps(struct bpf_insn *copy, uint32_t cnt, uint64_t *tokens, uint
 EXPORT int ubpfc_prog_load(enum bpf_prog_type prog_type, const struct bpf_insn *insns, int insn_len,
 			   const char *license)
 {
-	struct ubpffs_prog_load load = {.prog_type = prog_type, .log_level = 1 | UBPFFS_LOG_ON_REFUSAL};
+	struct ubpffs_prog_load load = {.prog_type = prog_type,
+					.log_level = 1 | UBPFFS_LOG_ON_REFUSAL};
 	struct {
 		struct ubpffs_load_result result;
 		char log[UBPFC_LOG_SIZE];

@@ -1,9 +1,10 @@
 /*
  * ubpfc_ring.c - the consumer's side of a ring buffer, on memory that it shares with the producers
  *
- * The data is mapped twice, one copy behind the other, so that a record that wraps lies in one piece. A record's
- * header is its length and two bits: BUSY until it is committed, DISCARD when nobody wants it. The position moves by
- * compare-and-exchange: a reader of the map's `records` file may have taken a record meanwhile.
+ * The data is mapped twice, one copy behind the other, so that a record that wraps lies in one
+ * piece. A record's header is its length and two bits: BUSY until it is committed, DISCARD when
+ * nobody wants it. The position moves by compare-and-exchange: a reader of the map's `records` file
+ * may have taken a record meanwhile.
  */
 #include <errno.h>
 #include <fcntl.h>

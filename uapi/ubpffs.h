@@ -1,18 +1,20 @@
 /*
  * ubpffs.h - what programs say to a mounted ubpffs: one ioctl a bpf(2) command
  *
- * Let M be the mount point. A descriptor of a map's `map` file, of a program's `prog` file, of a pin of either, or
- * of ids/map/<id> and ids/prog/<id> is a map fd or a program fd; a descriptor of M/ctl makes new objects. A
- * descriptor may be passed to another process and keeps working after the name is gone.
+ * Let M be the mount point. A descriptor of a map's `map` file, of a program's `prog` file, of a
+ * pin of either, or of ids/map/<id> and ids/prog/<id> is a map fd or a program fd; a descriptor of
+ * M/ctl makes new objects. A descriptor may be passed to another process and keeps working after
+ * the name is gone.
  *
- * Every command carries one buffer: struct ubpffs_io, then the payload. The buffer's size is in the ioctl number
- * (UBPFFS_IOC()), so a buffer holds at most UBPFFS_IO_MAX bytes; a larger payload goes through a transfer: UBPFFS_PUT
- * its pieces under a number of the caller's choice, name that number in `xfer` of the command (whose own payload is
- * then empty), and UBPFFS_GET the pieces of the answer. The command ends the transfer of what was put; the answer
- * lives until UBPFFS_DROP or the next command with the same number. Transfers belong to the open file.
+ * Every command carries one buffer: struct ubpffs_io, then the payload. The buffer's size is in the
+ * ioctl number (UBPFFS_IOC()), so a buffer holds at most UBPFFS_IO_MAX bytes; a larger payload goes
+ * through a transfer: UBPFFS_PUT its pieces under a number of the caller's choice, name that number
+ * in `xfer` of the command (whose own payload is then empty), and UBPFFS_GET the pieces of the
+ * answer. The command ends the transfer of what was put; the answer lives until UBPFFS_DROP or the
+ * next command with the same number. Transfers belong to the open file.
  *
- * Commands are told apart by their number alone, never by their size. Errors are errno values, those that bpf(2)
- * gives for the same fault.
+ * Commands are told apart by their number alone, never by their size. Errors are errno values,
+ * those that bpf(2) gives for the same fault.
  */
 #ifndef UBPFFS_H
 #define UBPFFS_H
@@ -25,14 +27,23 @@ struct ubpffs_io {
 	__u64 flags; /* the command's flags argument: BPF_ANY, BPF_NOEXIST, ... */
 	__u64 xfer; /* 0: the payload follows; else the number of a transfer */
 	__u64 cursor; /* batches: 0 starts; as returned to go on */
-	__u32 in_len; /* payload bytes towards the server; in an answer UBPFFS_ANSWERED, so that a failure
-		       * on the way is told from one that the server gave */
+	/*
+	 * payload bytes towards the server; in an answer UBPFFS_ANSWERED, so that a failure on the
+	 * way is told from one that the server gave
+	 */
+	__u32 in_len;
 	__u32 out_len; /* in: room for the answer's payload; out: its size */
-	__u32 count; /* batches: in: how many at most; out: how many. UBPFFS_OBJ_GET_INFO of a map: out:
-		      * how many CPUs' values an element has, 0 for types that are not per CPU */
-	__u32 stamp; /* in answers: stands for the object behind this descriptor. In commands: what the
-		      * caller believes it is, so that it may remember sizes by descriptor; ESTALE when
-		      * it is another. 0: any */
+	/*
+	 * batches: in: how many at most; out: how many. UBPFFS_OBJ_GET_INFO of a map: out: how many
+	 * CPUs' values an element has, 0 for types that are not per CPU
+	 */
+	__u32 count;
+	/*
+	 * in answers: stands for the object behind this descriptor. In commands: what the caller
+	 * believes it is, so that it may remember sizes by descriptor; ESTALE when it is another.
+	 * 0: any
+	 */
+	__u32 stamp;
 };
 
 #define UBPFFS_ANSWERED	   0xffffffffu
@@ -45,8 +56,8 @@ struct ubpffs_io {
 #define UBPFFS_IOC(nr, size) _IOC(_IOC_READ | _IOC_WRITE, UBPFFS_IOC_TYPE, (nr), (size))
 
 /*
- * The commands. "in:" and "out:" are the payloads. K and V are the map's key_size and its value size as bpf(2)
- * moves it (per-CPU types: round_up(value_size, 8) for each CPU).
+ * The commands. "in:" and "out:" are the payloads. K and V are the map's key_size and its value
+ * size as bpf(2) moves it (per-CPU types: round_up(value_size, 8) for each CPU).
  */
 enum ubpffs_cmd {
 	/* map fd */
@@ -98,8 +109,8 @@ struct ubpffs_prog_run {
 #define UBPFFS_LOG_ON_REFUSAL 16
 
 /*
- * After the structure come, in this order and without gaps: the instructions, `map_cnt` tokens (__u64), and
- * the license, NUL-terminated. An LD_IMM64 names a map by BPF_PSEUDO_MAP_IDX or
+ * After the structure come, in this order and without gaps: the instructions, `map_cnt` tokens
+ * (__u64), and the license, NUL-terminated. An LD_IMM64 names a map by BPF_PSEUDO_MAP_IDX or
  * BPF_PSEUDO_MAP_IDX_VALUE, imm being an index into the tokens.
  */
 struct ubpffs_prog_load {
@@ -108,15 +119,19 @@ struct ubpffs_prog_load {
 	__u32 insn_cnt;
 	__u32 map_cnt;
 	__u32 license_len; /* with its NUL */
-	__u32 log_level; /* as bpf(2)'s; | UBPFFS_LOG_ON_REFUSAL: only of a program that is refused */
+	/* as bpf(2)'s; | UBPFFS_LOG_ON_REFUSAL: only of a program that is refused */
+	__u32 log_level;
 	__u32 prog_flags;
 	__u32 reserved; /* 0 */
 	char prog_name[BPF_OBJ_NAME_LEN];
 };
 
 struct ubpffs_load_result {
-	__u32 id; /* open ids/prog/<id>; the ctl descriptor holds the program until it is closed or makes
-		   * another */
+	/*
+	 * open ids/prog/<id>; the ctl descriptor holds the program until it is closed or makes
+	 * another
+	 */
+	__u32 id;
 	__u32 log_size; /* bytes of log text that follow, with a NUL; 0: none */
 	__u32 log_true_size; /* bytes it would have had in a large enough answer */
 	__u32 reserved;

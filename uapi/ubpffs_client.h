@@ -1,19 +1,20 @@
 /*
  * ubpffs_client.h - a mini eBPF client library: each function a thin call on a mounted ubpffs
  *
- * Every symbol begins with ubpfc_, so that a program may link libbpf as well. bpf_client.h gives the same functions the
- * names of the first bpf(2) sample library.
+ * Every symbol begins with ubpfc_, so that a program may link libbpf as well. bpf_client.h gives
+ * the same functions the names of the first bpf(2) sample library.
  *
- * Return values: a descriptor (the caller's, close-on-exec), 0 or a count on success; -1 with errno on failure. The
- * errno is the one that bpf(2) gives for the same fault, or one of the mount: ENODEV (the caller has no ubpffs
- * mounted), ENOTUNIQ (several: name one), ENOTCONN (its server is gone), EINVAL (what was named is no ubpffs).
+ * Return values: a descriptor (the caller's, close-on-exec), 0 or a count on success; -1 with errno
+ * on failure. The errno is the one that bpf(2) gives for the same fault, or one of the mount:
+ * ENODEV (the caller has no ubpffs mounted), ENOTUNIQ (several: name one), ENOTCONN (its server is
+ * gone), EINVAL (what was named is no ubpffs).
  *
- * The mount is the one that ubpfc_mount() names, else $UBPFFS_MOUNT, else the only one whose server runs as the
- * caller. The server of another user is used only when it is named.
+ * The mount is the one that ubpfc_mount() names, else $UBPFFS_MOUNT, else the only one whose server
+ * runs as the caller. The server of another user is used only when it is named.
  *
- * Threads: any thread may call any function at any time, but one thread at a time uses a struct ubpfc_ring. A call that has
- * begun stays on the mount that it began with. Memory that is passed in is read or written during the call and
- * never kept.
+ * Threads: any thread may call any function at any time, but one thread at a time uses a struct
+ * ubpfc_ring. A call that has begun stays on the mount that it began with. Memory that is passed in
+ * is read or written during the call and never kept.
  */
 #ifndef UBPFFS_CLIENT_H
 #define UBPFFS_CLIENT_H
@@ -27,7 +28,10 @@ extern "C" {
 
 #define UBPFC_LOG_SIZE 65536
 
-/* The verifier's log of this thread's last ubpfc_prog_load() when it was refused, NUL-terminated; else "". */
+/*
+ * The verifier's log of this thread's last ubpfc_prog_load() when it was refused, NUL-terminated;
+ * else "".
+ */
 extern __thread char ubpfc_log_buf[UBPFC_LOG_SIZE];
 
 /* ---- the mount */
@@ -39,8 +43,8 @@ int ubpfc_mount(const char *path);
 int ubpfc_mount_path(char *buf, size_t len);
 
 /*
- * Call fn for each mounted ubpffs that this process sees: its mount point, and the uid that its server runs as.
- * Ends when fn does not return 0; returns what fn returned last, or -1.
+ * Call fn for each mounted ubpffs that this process sees: its mount point, and the uid that its
+ * server runs as. Ends when fn does not return 0; returns what fn returned last, or -1.
  */
 typedef int (*ubpfc_mount_fn)(void *ctx, const char *path, unsigned int uid);
 int ubpfc_each_mount(ubpfc_mount_fn fn, void *ctx);
@@ -51,16 +55,17 @@ int ubpfc_open(const char *path, int flags);
 /* ---- maps */
 
 /*
- * Make a map. Sizes in bytes; max_entries elements. The map lives while a descriptor, a pin or a program holds it.
- * E2BIG, EINVAL, EOPNOTSUPP (no such type here), EDQUOT: see BPF_MAP_CREATE in bpf(2).
+ * Make a map. Sizes in bytes; max_entries elements. The map lives while a descriptor, a pin or a
+ * program holds it. E2BIG, EINVAL, EOPNOTSUPP (no such type here), EDQUOT: see BPF_MAP_CREATE in
+ * bpf(2).
  */
 int ubpfc_create_map(enum bpf_map_type map_type, int key_size, int value_size, int max_entries,
 		     int map_flags);
 
 /*
- * One element. `key` points to key_size bytes (NULL for maps without keys), `value` to value_size bytes; for per-CPU
- * types to one value for each CPU, each in a room of value_size rounded up to 8. ENOENT: no such key. EPERM: the
- * descriptor is not open for that. EFAULT: an argument is missing.
+ * One element. `key` points to key_size bytes (NULL for maps without keys), `value` to value_size
+ * bytes; for per-CPU types to one value for each CPU, each in a room of value_size rounded up to 8.
+ * ENOENT: no such key. EPERM: the descriptor is not open for that. EFAULT: an argument is missing.
  */
 int ubpfc_lookup_elem(int fd, const void *key, void *value);
 /* flags: BPF_F_LOCK, for values that have a lock. */
@@ -70,16 +75,23 @@ int ubpfc_update_elem(int fd, const void *key, const void *value, unsigned long 
 int ubpfc_delete_elem(int fd, const void *key);
 int ubpfc_lookup_and_delete_elem(int fd, const void *key, void *value);
 
-/* The key after `key` into next_key; `key` NULL or not in the map: the first. ENOENT after the last. */
+/*
+ * The key after `key` into next_key; `key` NULL or not in the map: the first. ENOENT after the
+ * last.
+ */
 int ubpfc_get_next_key(int fd, const void *key, void *next_key);
 
 /*
- * Up to *count elements from *cursor (0: the start) on, into arrays of *count keys and values; *count says how many came.
+ * Up to *count elements from *cursor (0: the start) on, into arrays of *count keys and values;
+ * *count says how many came.
  * -1 with ENOENT: these are the last. An element that lives through the walk comes exactly once.
  */
 int ubpfc_lookup_batch(int fd, unsigned long long *cursor, void *keys, void *values,
 		       unsigned int *count);
-/* Arrays of *count keys and values; *count says how many were done, also on failure. E2BIG: more than 64 MiB. */
+/*
+ * Arrays of *count keys and values; *count says how many were done, also on failure. E2BIG: more
+ * than 64 MiB.
+ */
 int ubpfc_update_batch(int fd, const void *keys, const void *values, unsigned int *count,
 		       unsigned long long flags);
 int ubpfc_delete_batch(int fd, const void *keys, unsigned int *count);
@@ -90,15 +102,15 @@ int ubpfc_freeze_map(int fd);
 /* ---- programs */
 
 /*
- * Verify and compile. insn_len in bytes. LD_IMM64 with BPF_PSEUDO_MAP_FD or BPF_PSEUDO_MAP_VALUE names maps by
- * descriptor, at most 64. EACCES, EINVAL, E2BIG: rejected, see ubpfc_log_buf.
+ * Verify and compile. insn_len in bytes. LD_IMM64 with BPF_PSEUDO_MAP_FD or BPF_PSEUDO_MAP_VALUE
+ * names maps by descriptor, at most 64. EACCES, EINVAL, E2BIG: rejected, see ubpfc_log_buf.
  */
 int ubpfc_prog_load(enum bpf_prog_type prog_type, const struct bpf_insn *insns, int insn_len,
 		    const char *license);
 
 /*
- * Run `repeat` times on a packet of `size` bytes. data_out may be NULL; *size_out is its room, then the size (ENOSPC: it
- * was too small). retval and duration (ns a run) may be NULL.
+ * Run `repeat` times on a packet of `size` bytes. data_out may be NULL; *size_out is its room, then
+ * the size (ENOSPC: it was too small). retval and duration (ns a run) may be NULL.
  */
 int ubpfc_prog_test_run(int prog_fd, int repeat, const void *data, unsigned int size,
 			void *data_out, unsigned int *size_out, unsigned int *retval,
@@ -106,12 +118,15 @@ int ubpfc_prog_test_run(int prog_fd, int repeat, const void *data, unsigned int 
 
 /* ---- objects */
 
-/* info is struct bpf_map_info or struct bpf_prog_info; *len its room in bytes, then what the server filled. */
+/*
+ * info is struct bpf_map_info or struct bpf_prog_info; *len its room in bytes, then what the server
+ * filled.
+ */
 int ubpfc_obj_get_info_by_fd(int fd, void *info, unsigned int *len);
 
 /*
- * path: absolute below the mount (EPERM elsewhere), or relative to it. It does not leave the mount: a symbolic link or
- * ".." that leads out of it is EXDEV.
+ * path: absolute below the mount (EPERM elsewhere), or relative to it. It does not leave the mount:
+ * a symbolic link or ".." that leads out of it is EXDEV.
  */
 int ubpfc_obj_pin(int fd, const char *path);
 int ubpfc_obj_get(const char *path);
@@ -125,9 +140,10 @@ int ubpfc_prog_get_next_id(unsigned int start_id, unsigned int *next_id);
 /* ---- ring buffers */
 
 /*
- * The consumer of a ring buffer, through its memory: no call of the server a record. One consumer of a ring at a time
- * (this one, or a reader of the map's `records`). The caller must be able to read and write the map. Where the server
- * has no passthrough (it is not root), the caller must be the server's user.
+ * The consumer of a ring buffer, through its memory: no call of the server a record. One consumer
+ * of a ring at a time (this one, or a reader of the map's `records`). The caller must be able to
+ * read and write the map. Where the server has no passthrough (it is not root), the caller must be
+ * the server's user.
  */
 struct ubpfc_ring;
 /* 0: go on. `data` of `size` bytes is valid until it returns. */
@@ -136,13 +152,14 @@ typedef int (*ubpfc_ring_fn)(void *ctx, const void *data, size_t size);
 /* NULL with errno (EINVAL: no ring buffer). Keeps a copy of the descriptor. */
 struct ubpfc_ring *ubpfc_ring_open(int map_fd);
 /*
- * Call fn for each committed record in order, until there are none or fn does not return 0; a record is given back when
- * fn has returned. How many, or -1 (EBADMSG: somebody else wrote the position).
+ * Call fn for each committed record in order, until there are none or fn does not return 0; a
+ * record is given back when fn has returned. How many, or -1 (EBADMSG: somebody else wrote the
+ * position).
  */
 long ubpfc_ring_consume(struct ubpfc_ring *ring, ubpfc_ring_fn fn, void *ctx);
 /*
- * 1 when there is something, 0 after timeout_ms (-1: wait for ever), -1 (ENOTCONN: the server is gone; what it left can
- * still be consumed, and after its restart the ring is opened anew).
+ * 1 when there is something, 0 after timeout_ms (-1: wait for ever), -1 (ENOTCONN: the server is
+ * gone; what it left can still be consumed, and after its restart the ring is opened anew).
  */
 int ubpfc_ring_wait(const struct ubpfc_ring *ring, int timeout_ms);
 int ubpfc_ring_fd(const struct ubpfc_ring *ring); /* borrowed, for poll(2) and epoll(7) */

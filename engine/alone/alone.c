@@ -1,9 +1,9 @@
 /*
  * alone.c - what a build without CONFIG_BPF_SYSCALL has in place of the verifier, maps and slots
  *
- * Such a build has the interpreter, the converter and socket filters, as CONFIG_BPF alone in Linux. A
- * program can only come from a classic filter, whose checker is the proof: jumps go forward, words of M[]
- * are written before they are read, packet loads are bounded when they run.
+ * Such a build has the interpreter, the converter and socket filters, as CONFIG_BPF alone in Linux.
+ * A program can only come from a classic filter, whose checker is the proof: jumps go forward,
+ * words of M[] are written before they are read, packet loads are bounded when they run.
  *
  * A filter is freed at once: whoever frees it knows that it does not run.
  */

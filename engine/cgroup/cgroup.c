@@ -1,9 +1,9 @@
 /*
  * cgroup.c - the hierarchy and its effective sets (see cgroup.h)
  *
- * A change has two phases: compute_effective() builds the new array of the cgroup and of each descendant aside
- * (cgrp->pending), and only when all are there activate() switches them. Walks of a subtree go over the lists of
- * children without recursion, so depth costs no stack.
+ * A change has two phases: compute_effective() builds the new array of the cgroup and of each
+ * descendant aside (cgrp->pending), and only when all are there activate() switches them. Walks of
+ * a subtree go over the lists of children without recursion, so depth costs no stack.
  */
 #include <pthread.h>
 #include "cgroup/cgroup.h"
@@ -82,8 +82,8 @@ static u32 list_length(const struct attachment *list)
 }
 
 /*
- * What is effective in a cgroup: its own programs, then upwards those of each ancestor that allows several; of the others
- * only the nearest that has any.
+ * What is effective in a cgroup: its own programs, then upwards those of each ancestor that allows
+ * several; of the others only the nearest that has any.
  */
 static struct bpf_prog_array *compute_effective(const struct cgroup *cgrp, u32 type)
 {
@@ -151,7 +151,8 @@ static int update_effective(struct cgroup *cgrp, u32 type)
 }
 
 /*
- * B. A detach without memory for new arrays: every array of the subtree that holds the program as attached here gets a
+ * B. A detach without memory for new arrays: every array of the subtree that holds the program as
+ *    attached here gets a
  * hole. What an override hid comes back only with the next change of that cgroup.
  */
 static void purge_effective(struct cgroup *cgrp, u32 type, struct bpf_prog *prog)
@@ -414,7 +415,10 @@ int cgroup_bpf_attach(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, str
 		return -EINVAL;
 	if ((u32)type >= MAX_CGROUP_BPF_ATTACH_TYPE || prog->type != BPF_PROG_TYPE_CGROUP_SKB)
 		return -EINVAL;
-	/* A program that said where it belongs (SEC("cgroup_skb/egress")) may be nowhere else: it may return more. */
+	/*
+	 * A program that said where it belongs (SEC("cgroup_skb/egress")) may be nowhere else: it
+	 * may return more.
+	 */
 	if (prog->expected_attach_type == BPF_CGROUP_INET_EGRESS && type == CGROUP_INET_INGRESS)
 		return -EINVAL;
 	pthread_mutex_lock(&cgrp->h->lock);

@@ -1,28 +1,31 @@
 /*
- * cgroup.h - a hierarchy of cgroups, the programs attached to it, and which of them are effective where
+ * cgroup.h - a hierarchy of cgroups, the programs attached to it, and which of them are effective
+ * where
  *
- * A model without files, processes or packets of its own: fs/ shows it as directories, a packet source runs what is
- * effective. Attaching to a cgroup makes a program effective for it and for its descendants, as Linux has it
- * (kernel/bpf/cgroup.c):
+ * A model without files, processes or packets of its own: fs/ shows it as directories, a packet
+ * source runs what is effective. Attaching to a cgroup makes a program effective for it and for its
+ * descendants, as Linux has it (kernel/bpf/cgroup.c):
  *
  *	flags			in this cgroup		in a descendant
  *	0			one program		nothing may be attached (-EPERM)
  *	BPF_F_ALLOW_OVERRIDE	one program		its own program takes over
  *	BPF_F_ALLOW_MULTI	a list, in order	its own run first, then these
  *
- * The effective set of a cgroup is an array that never changes: a change computes new arrays for the whole
- * subtree, then switches them.
+ * The effective set of a cgroup is an array that never changes: a change computes new arrays for
+ * the whole subtree, then switches them.
  *
  * Guarantees
  *   A. A packet sees the set from before a change or the one from after it, never a mixture.
- *   B. A change that fails (-ENOMEM, -EPERM, ...) has changed nothing. A detach does not fail for want of memory: it
- *      then takes the program out of the arrays in place, by putting a hole there.
+ *   B. A change that fails (-ENOMEM, -EPERM, ...) has changed nothing. A detach does not fail for
+ *      want of memory: it then takes the program out of the arrays in place, by putting a hole
+ *      there.
  *   C. The cost of a change grows with the subtree below it only.
- *   D. An attached program is held by its attachment; the effective arrays are freed after an RCU grace period.
- *   E. A cgroup that is removed has no children; its attachments are dropped, and with its last reference the
- *      storages that programs kept for it.
- * Locking: every function but cgroup_bpf_run() and cgroup_get/put takes the hierarchy's mutex itself.
- * Tests: tests/unit/test_cgroup.c names each case by its letter.
+ *   D. An attached program is held by its attachment; the effective arrays are freed after an RCU
+ *      grace period.
+ *   E. A cgroup that is removed has no children; its attachments are dropped, and with its last
+ *      reference the storages that programs kept for it.
+ * Locking: every function but cgroup_bpf_run() and cgroup_get/put takes the hierarchy's mutex
+ * itself. Tests: tests/unit/test_cgroup.c names each case by its letter.
  */
 #ifndef UBPFFS_CGROUP_CGROUP_H
 #define UBPFFS_CGROUP_CGROUP_H
@@ -57,14 +60,15 @@ struct bpf_prog_array {
 };
 
 /*
- * A hierarchy of its own, with its root. NULL: -ENOMEM. cgroup_put() of the last reference ends it; the tree has one
- * of each cgroup that was not removed, and a cgroup one of its parent.
+ * A hierarchy of its own, with its root. NULL: -ENOMEM. cgroup_put() of the last reference ends it;
+ * the tree has one of each cgroup that was not removed, and a cgroup one of its parent.
  */
 struct cgroup *cgroup_root_new(void);
 
 /*
  * cgroup_create - a child. It inherits what is effective in the parent.
- * id 0: the next one of this hierarchy. -EAGAIN beyond CGROUP_MAX_DEPTH, -ENODEV when the parent was removed, -ENOMEM.
+ * id 0: the next one of this hierarchy. -EAGAIN beyond CGROUP_MAX_DEPTH, -ENODEV when the parent
+ * was removed, -ENOMEM.
  * *out is a reference.
  */
 int cgroup_create(struct cgroup *parent, u64 id, struct cgroup **out);
@@ -77,17 +81,24 @@ u64 cgroup_id(const struct cgroup *cgrp);
 u64 cgroup_ancestor_id(const struct cgroup *cgrp, u32 level);
 
 /*
- * cgroup_bpf_attach - put `prog` here; replace: with BPF_F_REPLACE the program whose place it takes, else NULL
- * In a cgroup with a single program (flags 0 or OVERRIDE) attaching again replaces. -EINVAL: bad flags, or the
- * program is attached here already (MULTI), or its type does not fit; -EPERM: an ancestor or this cgroup
- * does not allow it; -ENOENT: nothing to replace; -E2BIG, -ENOMEM.
+ * cgroup_bpf_attach - put `prog` here; replace: with BPF_F_REPLACE the program whose place it
+ * takes, else NULL
+ * In a cgroup with a single program (flags 0 or OVERRIDE) attaching again replaces. -EINVAL: bad
+ * flags, or the program is attached here already (MULTI), or its type does not fit; -EPERM: an
+ * ancestor or this cgroup does not allow it; -ENOENT: nothing to replace; -E2BIG, -ENOMEM.
  */
 int cgroup_bpf_attach(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, struct bpf_prog *prog,
 		      struct bpf_prog *replace, u32 flags);
-/* prog may be NULL where only one can be attached. -ENOENT: it is not; -EINVAL: MULTI needs to know which. */
+/*
+ * prog may be NULL where only one can be attached. -ENOENT: it is not; -EINVAL: MULTI needs to know
+ * which.
+ */
 int cgroup_bpf_detach(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, struct bpf_prog *prog);
 
-/* The attached (or effective) programs in order, each with a reference; malloc()ed. *flags: of what is attached. */
+/*
+ * The attached (or effective) programs in order, each with a reference; malloc()ed. *flags: of what
+ * is attached.
+ */
 int cgroup_bpf_query(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, bool effective,
 		     struct cgroup_bpf_item **items, u32 *nr, u32 *flags);
 void cgroup_bpf_items_free(struct cgroup_bpf_item *items, u32 nr);
@@ -95,10 +106,10 @@ void cgroup_bpf_items_free(struct cgroup_bpf_item *items, u32 nr);
 /*
  * cgroup_bpf_run - push a packet (struct bpf_skb) through the effective programs of a cgroup
  *
- * The caller is between bpf_run_enter() and bpf_run_exit(). Every program runs; but once the run is cancelled, it ends
- * with 0, and bpf_this.cancelled_prog is whose it was. Returns 1 when all allow the packet
- * (bit 0 of each result), 0 when one does not; with none, 1. For egress, *congested (may be NULL) tells whether one
- * asked for congestion notification (bit 1).
+ * The caller is between bpf_run_enter() and bpf_run_exit(). Every program runs; but once the run is
+ * cancelled, it ends with 0, and bpf_this.cancelled_prog is whose it was. Returns 1 when all allow
+ * the packet (bit 0 of each result), 0 when one does not; with none, 1. For egress, *congested (may
+ * be NULL) tells whether one asked for congestion notification (bit 1).
  */
 int cgroup_bpf_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, void *ctx,
 		   bool *congested);

@@ -1,5 +1,6 @@
 /*
- * classic.h - classic BPF: programs of struct sock_filter, as tcpdump -ddd and SO_ATTACH_FILTER have them
+ * classic.h - classic BPF: programs of struct sock_filter, as tcpdump -ddd and SO_ATTACH_FILTER
+ * have them
  *
  * The way of a filter: text or bytes -> bpf_check_classic() -> bpf_convert_filter() -> an eBPF
  * socket_filter that runs as any other. With maps and a verifier in the build (CONFIG_BPF_SYSCALL)
@@ -42,8 +43,8 @@ int bpf_check_classic(const struct sock_filter *filter, u32 flen, struct bpf_log
  * bpf_convert_filter - a checked program in eBPF
  *
  * out has room for BPF_CLASSIC_MAX_EBPF. What no path reaches is left out. orig (may be NULL, as
- * large) gets the classic instruction that each one came from. Returns how many there are, or -EINVAL
- * for a program that the checker refuses.
+ * large) gets the classic instruction that each one came from. Returns how many there are, or
+ * -EINVAL for a program that the checker refuses.
  */
 int bpf_convert_filter(const struct sock_filter *filter, u32 flen, struct bpf_insn *out, u32 *orig);
 
@@ -66,9 +67,10 @@ struct bpf_classic_text {
  *	40 0 0 12               code jt jf k, decimal, each line ended by a newline
  *	...
  *
- * Given the first `len` bytes of a stream: 1 and *end when the last line is complete at *end bytes (<= len),
- * and *out (freed by bpf_classic_text_free()); 0 when more is needed; -ENOEXEC for a script (#!); -EINVAL as soon as the bytes
- * are wrong (log says which line and why), -ENOMEM. What follows the last line is not looked at.
+ * Given the first `len` bytes of a stream: 1 and *end when the last line is complete at *end bytes
+ * (<= len), and *out (freed by bpf_classic_text_free()); 0 when more is needed; -ENOEXEC for a
+ * script (#!); -EINVAL as soon as the bytes are wrong (log says which line and why), -ENOMEM. What
+ * follows the last line is not looked at.
  */
 int bpf_classic_text_parse(const char *text, size_t len, size_t *end, struct bpf_classic_text *out,
 			   struct bpf_log *log);

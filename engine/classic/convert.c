@@ -1,12 +1,13 @@
 /*
  * convert.c - classic programs in eBPF
  *
- * Three passes, each from the top, for jumps go forward only: what can be reached (the verifier refuses
- * dead code, which the classic checker allows), where each instruction begins in the output, and the
- * output itself. How many instructions one becomes does not depend on where it stands, so the
- * second pass writes too, into a buffer that is thrown away.
+ * Three passes, each from the top, for jumps go forward only: what can be reached (the verifier
+ * refuses dead code, which the classic checker allows), where each instruction begins in the
+ * output, and the output itself. How many instructions one becomes does not depend on where it
+ * stands, so the second pass writes too, into a buffer that is thrown away.
  *
- * A and X have 32 bits: arithmetic and comparisons are the 32-bit forms, and the upper halves stay zero.
+ * A and X have 32 bits: arithmetic and comparisons are the 32-bit forms, and the upper halves stay
+ * zero.
  */
 #include "classic/classic.h"
 #include "core/insn.h"

@@ -1,15 +1,15 @@
 /*
  * btf_check.c - is this BTF one that a parser may trust?
  *
- * libbpf's btf.h follows type ids and string offsets without looking, and prints types by recursion. So
- * before it sees BTF from outside, this pass makes sure of:
+ * libbpf's btf.h follows type ids and string offsets without looking, and prints types by
+ * recursion. So before it sees BTF from outside, this pass makes sure of:
  *   A. header, types and strings lie inside the data, and the strings end with NUL;
  *   B. every type is of a known kind and complete, every id and string offset is in range;
- *   C. no type contains itself by value, and a chain of pointers, modifiers, arrays and prototypes ends:
- *      every cycle passes through a pointer and a named struct or union, as in C;
+ *   C. no type contains itself by value, and a chain of pointers, modifiers, arrays and prototypes
+ *      ends: every cycle passes through a pointer and a named struct or union, as in C;
  *   D. no such chain is longer than BTF_MAX_DEPTH, so recursion over types is bounded.
- *   E. types mean something: values have sizes that exist, members lie inside of their struct, functions have
- *      prototypes, sections hold variables.
+ *   E. types mean something: values have sizes that exist, members lie inside of their struct,
+ *      functions have prototypes, sections hold variables.
  * The data may have any alignment. Tests: tests/unit/test_elf.c.
  */
 #include <linux/btf.h>
@@ -206,7 +206,9 @@ static bool is_leaf(const struct checked_btf *b, const u8 *t)
 	return (kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION) && get32(t);
 }
 
-/* Guarantees C and D: the height of a type over its leaves, -ELOOP for a cycle or a chain too long. */
+/*
+ * Guarantees C and D: the height of a type over its leaves, -ELOOP for a cycle or a chain too long.
+ */
 static int walk(struct checked_btf *b, u32 id, int level)
 {
 	const u8 *t = id ? b->types + b->offs[id - 1] : NULL;
@@ -290,7 +292,9 @@ static const u8 *resolve(const struct checked_btf *b, u32 id)
 	}
 }
 
-/* Bytes of a value of this type; -EINVAL when it has no values (void, FWD, functions) or too many. */
+/*
+ * Bytes of a value of this type; -EINVAL when it has no values (void, FWD, functions) or too many.
+ */
 static s64 value_size(const struct checked_btf *b, u32 id)
 {
 	const u8 *t = resolve(b, id);

@@ -1,10 +1,10 @@
 /*
  * btf_field.c - fields of a map's value that are more than data
  *
- * Found by the name of their type, wherever they lie: in the value's struct, in a struct inside it, in a
- * variable of a data section. The rules are Linux's: a field that is not aligned, or whose type is a typedef,
- * is plain bytes; a value with an array of locks, or structs nested too deeply, has none; two locks in one
- * value, and one in a union, are mistakes.
+ * Found by the name of their type, wherever they lie: in the value's struct, in a struct inside it,
+ * in a variable of a data section. The rules are Linux's: a field that is not aligned, or whose
+ * type is a typedef, is plain bytes; a value with an array of locks, or structs nested too deeply,
+ * has none; two locks in one value, and one in a union, are mistakes.
  */
 #include <bpf/btf.h>
 #include "core/btf.h"

@@ -1,12 +1,16 @@
 /*
  * callback.c - bpf_loop and bpf_for_each_map_elem
  *
- * The rewriter makes a loop of most calls of bpf_loop (verifier/rewrite.c); what it does must agree with this.
+ * The rewriter makes a loop of most calls of bpf_loop (verifier/rewrite.c); what it does must agree
+ * with this.
  */
 #include "core/callback.h"
 #include "core/map.h"
 
-/* bpf_loop(u32 nr_loops, callback, ctx, flags): callback(u64 index, ctx) until it returns other than 0 */
+/*
+ * bpf_loop(u32 nr_loops, callback, ctx, flags): callback(u64 index, ctx) until it returns other
+ * than 0
+ */
 static u64 bpf_loop(u64 r1, u64 callback, u64 ctx, u64 flags, u64 r5)
 {
 	u32 nr_loops = (u32)r1;

@@ -1,8 +1,9 @@
 /*
  * callback.h - calling a function of a program from a helper
  *
- * What a program passes is the address of native code, whose calling convention is C's, or, with the lowest bit set,
- * of what the interpreter runs (interp.c). The verifier has proved that it is a function of the running program.
+ * What a program passes is the address of native code, whose calling convention is C's, or, with
+ * the lowest bit set, of what the interpreter runs (interp.c). The verifier has proved that it is a
+ * function of the running program.
  */
 #ifndef UBPFFS_CORE_CALLBACK_H
 #define UBPFFS_CORE_CALLBACK_H

@@ -1,11 +1,12 @@
 /*
  * cgroup_storage.h - what a program keeps for each cgroup that it is attached to
  *
- * A program may use one map of BPF_MAP_TYPE_CGROUP_STORAGE and one of BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE. When it
- * is attached to a cgroup, a storage for that cgroup comes into being in each of its maps, unless it is there from an
- * earlier attachment or from another program with the same map. bpf_get_local_storage() gives the storage of the
- * cgroup that the running program is attached to, which may be an ancestor of the packet's. A storage lives until its
- * cgroup or its map goes, not until a detach (as Linux has it since 5.9).
+ * A program may use one map of BPF_MAP_TYPE_CGROUP_STORAGE and one of
+ * BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE. When it is attached to a cgroup, a storage for that cgroup
+ * comes into being in each of its maps, unless it is there from an earlier attachment or from
+ * another program with the same map. bpf_get_local_storage() gives the storage of the cgroup that
+ * the running program is attached to, which may be an ancestor of the packet's. A storage lives
+ * until its cgroup or its map goes, not until a detach (as Linux has it since 5.9).
  *
  * cgroup/ and prog_type/ know storage through this file only; map/cgroup_storage.c implements it.
  */
@@ -23,7 +24,9 @@ enum bpf_cgroup_storage_type {
 	MAX_BPF_CGROUP_STORAGE_TYPE,
 };
 
-/* What one attachment gives the program while it runs. Not a reference: the program holds its maps. */
+/*
+ * What one attachment gives the program while it runs. Not a reference: the program holds its maps.
+ */
 struct bpf_cgroup_storages {
 	struct bpf_map *map[MAX_BPF_CGROUP_STORAGE_TYPE]; /* NULL: the program uses none */
 	void *value[MAX_BPF_CGROUP_STORAGE_TYPE];
@@ -34,8 +37,8 @@ struct bpf_cgroup_storages {
 int bpf_cgroup_storage_type(const struct bpf_map *map);
 
 /*
- * The program's storages for an attachment; those that are not there are made, zeroed. -ENOMEM: too many, or
- * no memory, and nothing was made. undo: the attachment failed, what was made for it goes.
+ * The program's storages for an attachment; those that are not there are made, zeroed. -ENOMEM: too
+ * many, or no memory, and nothing was made. undo: the attachment failed, what was made for it goes.
  */
 int bpf_cgroup_storages_get(const struct bpf_prog *prog, u64 cgroup_id, u32 attach_type,
 			    struct bpf_cgroup_storages *out);
@@ -45,7 +48,10 @@ void bpf_cgroup_storages_undo(struct bpf_cgroup_storages *storages);
 int bpf_cgroup_storages_temporary(const struct bpf_prog *prog, struct bpf_cgroup_storages *out);
 void bpf_cgroup_storages_free(struct bpf_cgroup_storages *storages);
 
-/* The cgroup is gone: so are its storages in every map, but not those that only outlive this process. */
+/*
+ * The cgroup is gone: so are its storages in every map, but not those that only outlive this
+ * process.
+ */
 void bpf_cgroup_storage_gone(u64 cgroup_id);
 /* After a restart: which cgroups are there? The storages of the others go. */
 void bpf_cgroup_storage_keep(bool (*is_there)(u64 cgroup_id));

@@ -1,8 +1,8 @@
 /*
  * disasm.c - one function a format of the opcode table
  *
- * Prints by the code byte alone: an instruction whose reserved fields are wrong is shown all the same,
- * for the verifier's log names the instruction that it refuses.
+ * Prints by the code byte alone: an instruction whose reserved fields are wrong is shown all the
+ * same, for the verifier's log names the instruction that it refuses.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -19,7 +19,8 @@ typedef u64 (*bpf_func_t)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
 #define MEM_UNINIT	    BPF_TYPE_FLAG(2) /* the helper fills it: need not be initialised */
 #define MEM_WRITE	    BPF_TYPE_FLAG(3)
 #define MEM_RINGBUF	    BPF_TYPE_FLAG(4) /* a reserved record: must be submitted or discarded */
-#define OBJ_RELEASE	    BPF_TYPE_FLAG(5) /* the helper takes the reference that this argument holds */
+/* the helper takes the reference that this argument holds */
+#define OBJ_RELEASE	    BPF_TYPE_FLAG(5)
 #define DYNPTR_TYPE_LOCAL   BPF_TYPE_FLAG(6) /* which kind of dynptr: of a map value, */
 #define DYNPTR_TYPE_RINGBUF BPF_TYPE_FLAG(7) /* of a record, to be submitted or discarded */
 #define BPF_BASE_TYPE_MASK  0xffu

@@ -1,9 +1,9 @@
 /*
  * ids.h - objects by their number: programs, maps
  *
- * An object is in the table from the end of its creation until its last reference is dropped. Ids rise and never
- * repeat in one process, also not those that a caller chose. bpf_ids_find() takes no lock: two loads, through a table
- * by the id's halves. Lock: a leaf.
+ * An object is in the table from the end of its creation until its last reference is dropped. Ids
+ * rise and never repeat in one process, also not those that a caller chose. bpf_ids_find() takes no
+ * lock: two loads, through a table by the id's halves. Lock: a leaf.
  */
 #ifndef UBPFFS_CORE_IDS_H
 #define UBPFFS_CORE_IDS_H
@@ -31,7 +31,10 @@ struct bpf_ids {
 		.lock = PTHREAD_MUTEX_INITIALIZER \
 	}
 
-/* Enter the object under *id, or with 0 under the next one. -EEXIST: taken; -ENOSPC: no number is left; -ENOMEM. */
+/*
+ * Enter the object under *id, or with 0 under the next one. -EEXIST: taken; -ENOSPC: no number is
+ * left; -ENOMEM.
+ */
 int bpf_ids_add(struct bpf_ids *ids, u32 *id, void *object);
 void bpf_ids_remove(struct bpf_ids *ids, u32 id);
 
@@ -43,7 +46,10 @@ static inline void *bpf_ids_find(struct bpf_ids *ids, u32 id)
 	return page ? bpf_rcu_dereference(page->objects[id % BPF_IDS_PAGE]) : NULL;
 }
 
-/* The object with a reference, which inc() takes; NULL: none, or inc() said that it is on its way out. */
+/*
+ * The object with a reference, which inc() takes; NULL: none, or inc() said that it is on its way
+ * out.
+ */
 void *bpf_ids_get(struct bpf_ids *ids, u32 id, bool (*inc)(void *object));
 
 #endif

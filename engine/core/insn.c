@@ -1,9 +1,10 @@
 /*
  * insn.c - from an encoded instruction to its row of BPF_OP_TABLE
  *
- * A code byte has one row or a few (variants that differ in off or imm: division and its signed form,
- * mov and movsx, byte swaps by width, the atomics). op_first[] gives the first row of a code byte and
- * op_next[] chains the others in table order; both are filled from the table once, before main().
+ * A code byte has one row or a few (variants that differ in off or imm: division and its signed
+ * form, mov and movsx, byte swaps by width, the atomics). op_first[] gives the first row of a code
+ * byte and op_next[] chains the others in table order; both are filled from the table once, before
+ * main().
  */
 #include "core/insn.h"
 

@@ -183,11 +183,11 @@ extern const struct bpf_op_info bpf_op_info[BPF_OP_MAX];
 /*
  * bpf_insn_decode - which row of the table an instruction is
  *
- * Returns the enum bpf_op, or -EINVAL when no row has this code byte and these selectors, a register
- * number is above R10, or an unused field is not zero. The second half of LD_IMM64 (code 0) is not
- * an instruction by itself: use bpf_insn_is_imm64() and skip it; its own rules (code, registers and
- * off are zero) are checked by bpf_insn_valid_imm64(). BPF_OP_TAIL_CALL decodes; whoever takes
- * instructions from outside refuses it.
+ * Returns the enum bpf_op, or -EINVAL when no row has this code byte and these selectors, a
+ * register number is above R10, or an unused field is not zero. The second half of LD_IMM64 (code
+ * 0) is not an instruction by itself: use bpf_insn_is_imm64() and skip it; its own rules (code,
+ * registers and off are zero) are checked by bpf_insn_valid_imm64(). BPF_OP_TAIL_CALL decodes;
+ * whoever takes instructions from outside refuses it.
  */
 int bpf_insn_decode(const struct bpf_insn *insn);
 

@@ -3,16 +3,17 @@
  *
  * bpf_interp_prepare() decodes insnsi once: each instruction becomes the address of the code that
  * does it, its registers, its immediate sign-extended to 64 bits, and its jump target as a pointer.
- * bpf_interp_run() then only follows addresses. Index i of the decoded form is index i of insnsi (the second
- * half of LD_IMM64 keeps its place), and one more entry stops a run that would leave the end.
+ * bpf_interp_run() then only follows addresses. Index i of the decoded form is index i of insnsi
+ * (the second half of LD_IMM64 keeps its place), and one more entry stops a run that would leave
+ * the end.
  *
- * Both the labels and the table that holds their addresses come from BPF_OP_TABLE: a row without code
- * here does not compile, nor does code without a row.
+ * Both the labels and the table that holds their addresses come from BPF_OP_TABLE: a row without
+ * code here does not compile, nor does code without a row.
  *
  * This is the reference that the JITs are compared with, so each operation is written as RFC 9669
- * defines it: division by zero gives 0, modulo by zero leaves the dividend, INT_MIN / -1 is INT_MIN, shift
- * counts are masked, and a 32-bit operation zeroes the upper half. Memory is accessed as the
- * verifier allowed it; nothing is checked a second time. Atomics are seq_cst.
+ * defines it: division by zero gives 0, modulo by zero leaves the dividend, INT_MIN / -1 is
+ * INT_MIN, shift counts are masked, and a 32-bit operation zeroes the upper half. Memory is
+ * accessed as the verifier allowed it; nothing is checked a second time. Atomics are seq_cst.
  */
 #include <endian.h>
 #include "core/callback.h"
@@ -166,10 +167,12 @@ extern const char __stop_bpf_interp[] __attribute__((visibility("hidden")));
 /*
  * interp - run a prepared program, or hand out the labels
  *
- * With prog NULL only *labels is set. It begins at `insn` of prog with R1 to R5 from args: the main program, or a
- * callback. A tail call of a subprogram is a C call: the subprogram's caller is still to be returned to.
+ * With prog NULL only *labels is set. It begins at `insn` of prog with R1 to R5 from args: the main
+ * program, or a callback. A tail call of a subprogram is a C call: the subprogram's caller is still
+ * to be returned to.
  *
- * ThreadSanitizer does not look inside: two programs that race on a map value race by their own will.
+ * ThreadSanitizer does not look inside: two programs that race on a map value race by their own
+ * will.
  */
 INTERP_SECTION __attribute__((no_sanitize("thread"))) static u64 interp(
 	const struct bpf_prog *prog, const struct bpf_interp_insn *insn, const u64 *args,
@@ -292,7 +295,10 @@ do_STX_DW:
 	ATOMIC_FETCH(FETCH_XOR, __atomic_fetch_xor)
 	ATOMIC_FETCH(XCHG, __atomic_exchange_n)
 do_ATOMIC64_CMPXCHG:
-	/* On failure the builtin writes what it found to its second argument: R0 gets the old value. */
+	/*
+	 * On failure the builtin writes what it found to its second argument: R0 gets the old
+	 * value.
+	 */
 	__atomic_compare_exchange_n(AT(u64), &r[BPF_REG_0], SRC, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_SEQ_CST);
 	NEXT;
@@ -408,8 +414,8 @@ u64 bpf_run_cancelled_call(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 }
 
 /*
- * `entry` is what decode_callback() made. Tail calls count on from the run that it is a part of, whose
- * program is the one that is interpreted already.
+ * `entry` is what decode_callback() made. Tail calls count on from the run that it is a part of,
+ * whose program is the one that is interpreted already.
  */
 u64 bpf_interp_callback(const struct bpf_interp_insn *entry, const u64 *args)
 {

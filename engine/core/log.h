@@ -18,8 +18,8 @@
 #define BPF_LOG_STATS	   4
 #define BPF_LOG_LEVEL	   (BPF_LOG_LEVEL1 | BPF_LOG_LEVEL2)
 /*
- * Ours: only of a program that is refused. It is verified silently first, because formatting the text costs several
- * times the proof.
+ * Ours: only of a program that is refused. It is verified silently first, because formatting the
+ * text costs several times the proof.
  */
 #define BPF_LOG_ON_REFUSAL 16
 

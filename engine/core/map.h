@@ -2,11 +2,12 @@
  * map.h - what a map is to the rest of the engine
  *
  * A map is a specification, a table of functions, and an arena (map/arena.h). Generic code never
- * switches on the type: it calls through `ops`. The verifier, the rewriter and the helpers know maps
- * only through this file.
+ * switches on the type: it calls through `ops`. The verifier, the rewriter and the helpers know
+ * maps only through this file.
  *
  * Lifetime: a reference count. Descriptors, pins, programs and outer maps each hold one. When the
- * last is dropped the map is freed after an RCU grace period, and `on_free` (the store's) is told first.
+ * last is dropped the map is freed after an RCU grace period, and `on_free` (the store's) is told
+ * first.
  */
 #ifndef UBPFFS_CORE_MAP_H
 #define UBPFFS_CORE_MAP_H
@@ -31,15 +32,16 @@ struct bpf_map_spec {
 };
 
 /*
- * What a slot names (bpf_map_restore_slots): 0 and a reference; -ENOENT: there is no such object any more, the slot
- * becomes empty for good; any other error: it cannot be had now, and the slot keeps its id.
+ * What a slot names (bpf_map_restore_slots): 0 and a reference; -ENOENT: there is no such object
+ * any more, the slot becomes empty for good; any other error: it cannot be had now, and the slot
+ * keeps its id.
  */
 typedef int (*bpf_slot_get_fn)(u32 id, void *priv, void **object);
 
 /*
- * All functions but get_next_key and the outside ones run inside an RCU read section and may run in any
- * number of threads at once. They return 0 or -errno as bpf(2) does. Absent functions are NULL; the
- * dispatchers below turn that into the kernel's errno.
+ * All functions but get_next_key and the outside ones run inside an RCU read section and may run in
+ * any number of threads at once. They return 0 or -errno as bpf(2) does. Absent functions are NULL;
+ * the dispatchers below turn that into the kernel's errno.
  */
 struct bpf_map_ops {
 	const char *name; /* lower-case UAPI name: "hash" */
@@ -51,13 +53,16 @@ struct bpf_map_ops {
 	/* Is this specification one that the type can serve? -EINVAL, -E2BIG, -EPERM. */
 	int (*alloc_check)(const struct bpf_map_spec *spec);
 	/*
-	 * Bytes that the arena needs beside its header, laid out for nr_slots slots; values: those of the
-	 * values file, 0 when the type has none. -E2BIG when they are beyond what can be.
+	 * Bytes that the arena needs beside its header, laid out for nr_slots slots; values: those
+	 * of the values file, 0 when the type has none. -E2BIG when they are beyond what can be.
 	 */
 	int (*map_layout)(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u64 *values);
 	/* Initialise map->arena, zeroed memory of that layout, for a new map. */
 	int (*alloc)(struct bpf_map *map);
-	/* Attach to map->arena that an earlier process made; recover it when it was not closed cleanly. */
+	/*
+	 * Attach to map->arena that an earlier process made; recover it when it was not closed
+	 * cleanly.
+	 */
 	int (*open)(struct bpf_map *map);
 	void (*free)(struct bpf_map *map);
 
@@ -68,7 +73,10 @@ struct bpf_map_ops {
 	long (*map_update_elem)(struct bpf_map *map, const void *key, const void *value, u64 flags);
 	long (*map_delete_elem)(struct bpf_map *map, const void *key);
 
-	/* Queues, stacks and bloom filters, which have no keys. pop and peek fill `value`, with zeroes on failure. */
+	/*
+	 * Queues, stacks and bloom filters, which have no keys. pop and peek fill `value`, with
+	 * zeroes on failure.
+	 */
 	long (*map_push_elem)(struct bpf_map *map, const void *value, u64 flags);
 	long (*map_pop_elem)(struct bpf_map *map, void *value);
 	long (*map_peek_elem)(struct bpf_map *map, void *value);
@@ -78,8 +86,8 @@ struct bpf_map_ops {
 
 	/*
 	 * From outside of programs, where a value is not a plain copy (per-CPU: all slots, 8-byte
-	 * aligned, slot after slot; prog arrays: an id). NULL: copy value_size bytes by the functions above.
-	 * A lookup whose `value` is NULL copies nothing: is the key there?
+	 * aligned, slot after slot; prog arrays: an id). NULL: copy value_size bytes by the
+	 * functions above. A lookup whose `value` is NULL copies nothing: is the key there?
 	 */
 	long (*sys_lookup_elem)(struct bpf_map *map, const void *key, void *value);
 	long (*sys_update_elem)(struct bpf_map *map, const void *key, const void *value, u64 flags);
@@ -87,17 +95,18 @@ struct bpf_map_ops {
 	long (*sys_lookup_locked)(struct bpf_map *map, const void *key, void *value);
 
 	/*
-	 * Fill an iterator that has run dry: append entries by bpf_map_iter_add(), from it->pos on. An entry
-	 * must not be able to move from behind it->pos to before it or the other way, so a hash table
-	 * copies a whole bucket at a time. Returns how many were added, 0 at the end, -ENOMEM. Takes its own
-	 * locks; called outside of read sections.
+	 * Fill an iterator that has run dry: append entries by bpf_map_iter_add(), from it->pos on.
+	 * An entry must not be able to move from behind it->pos to before it or the other way, so a
+	 * hash table copies a whole bucket at a time. Returns how many were added, 0 at the end,
+	 * -ENOMEM. Takes its own locks; called outside of read sections.
 	 */
 	int (*map_iter)(struct bpf_map_iter *it);
 
 	/*
-	 * bpf_for_each_map_elem: call callback(map, key, value, ctx) (core/callback.h) with each entry, until it
-	 * returns other than 0. Returns the number of calls, or -ENOMEM. In a program; what the callback does
-	 * to the map is allowed, and the walk ends. NULL: not for this type.
+	 * bpf_for_each_map_elem: call callback(map, key, value, ctx) (core/callback.h) with each
+	 * entry, until it returns other than 0. Returns the number of calls, or -ENOMEM. In a
+	 * program; what the callback does to the map is allowed, and the walk ends. NULL: not for
+	 * this type.
 	 */
 	long (*map_for_each_callback)(struct bpf_map *map, u64 callback, u64 ctx);
 
@@ -115,8 +124,9 @@ struct bpf_map_ops {
 	u64 (*map_entries)(const struct bpf_map *map); /* entries in use */
 
 	/*
-	 * Maps whose slots hold objects (prog arrays, maps of maps): put `object` (a struct bpf_prog or a
-	 * struct bpf_map; the slot takes a reference of its own) under a key. -EINVAL when it does not fit.
+	 * Maps whose slots hold objects (prog arrays, maps of maps): put `object` (a struct
+	 * bpf_prog or a struct bpf_map; the slot takes a reference of its own) under a key. -EINVAL
+	 * when it does not fit.
 	 */
 	int (*map_update_slot)(struct bpf_map *map, const void *key, void *object, u64 flags);
 
@@ -130,7 +140,9 @@ struct bpf_map_ops {
 	bool (*map_prog_compatible)(struct bpf_map *map, const struct bpf_prog *prog);
 	int (*map_restore_slots)(struct bpf_map *map, bpf_slot_get_fn get, void *priv);
 
-	/* The last reference from outside of programs went: drop what could refer back to the map. */
+	/*
+	 * The last reference from outside of programs went: drop what could refer back to the map.
+	 */
 	void (*map_release_uref)(struct bpf_map *map);
 };
 
@@ -154,12 +166,15 @@ struct bpf_map {
 	void *values;
 	u32 elem_size; /* distance of two values in bytes, 8-byte multiple */
 
-	/* prog_array: the program in each slot or NULL, read inside of an RCU section. NULL for the others. */
+	/*
+	 * prog_array: the program in each slot or NULL, read inside of an RCU section. NULL for the
+	 * others.
+	 */
 	struct bpf_prog **progs;
 
 	/*
-	 * Maps of maps: what each map in it is like, for the verifier. It has a type, sizes and flags, and
-	 * no memory. NULL for the others.
+	 * Maps of maps: what each map in it is like, for the verifier. It has a type, sizes and
+	 * flags, and no memory. NULL for the others.
 	 */
 	struct bpf_map *inner_map_meta;
 
@@ -191,15 +206,19 @@ const char *bpf_map_type_name(enum bpf_map_type type); /* or NULL */
 /*
  * bpf_map_create - make a map
  *
- * values_fd, index_fd: empty files of the caller's (a store) that become the arena; -1 for memory that
- * lives with the map. They are duplicated, not taken. id 0: the next id. Returns 0 and a
- * reference in *out, or -EINVAL, -E2BIG, -EPERM, -ENOMEM, -EOPNOTSUPP (no such type), -EEXIST (the id is in use).
+ * values_fd, index_fd: empty files of the caller's (a store) that become the arena; -1 for memory
+ * that lives with the map. They are duplicated, not taken. id 0: the next id. Returns 0 and a
+ * reference in *out, or -EINVAL, -E2BIG, -EPERM, -ENOMEM, -EOPNOTSUPP (no such type), -EEXIST (the
+ * id is in use).
  */
 int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int values_fd,
 		   struct bpf_map **out);
 
-/* bpf_map_open - attach to an arena that an earlier bpf_map_create() made in these files.
- * -EBADMSG when they hold no arena, or not one of this layout; -EEXIST when a map with its id lives. */
+/*
+ * bpf_map_open - attach to an arena that an earlier bpf_map_create() made in these files.
+ * -EBADMSG when they hold no arena, or not one of this layout; -EEXIST when a map with its id
+ * lives.
+ */
 int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out);
 
 /* Close the descriptors of a new or opened map's files, for who can open them again by name. */
@@ -225,16 +244,17 @@ static inline bool bpf_map_inc_not_zero(struct bpf_map *map)
 }
 
 /*
- * The references that programs and outer maps hold. They keep the map alive like any other; but when only such
- * are left, a prog array is emptied (as Linux does it when the last descriptor and pin go), or a program and the
- * prog array that it uses would hold each other for ever.
+ * The references that programs and outer maps hold. They keep the map alive like any other; but
+ * when only such are left, a prog array is emptied (as Linux does it when the last descriptor and
+ * pin go), or a program and the prog array that it uses would hold each other for ever.
  */
 extern bool bpf_map_keep_slots; /* true: the process is ending, so nothing is emptied any more */
 void bpf_map_inc_internal(struct bpf_map *map);
 void bpf_map_put_internal(struct bpf_map *map);
 
 /*
- * Operations from outside: bpf(2)'s checks of flags and access (RDONLY/WRONLY, frozen) are done here;
+ * Operations from outside: bpf(2)'s checks of flags and access (RDONLY/WRONLY, frozen) are done
+ * here;
  * `value` is bpf_map_value_size() bytes. Return 0 or -errno.
  */
 u32 bpf_map_value_size(const struct bpf_map *map);
@@ -249,10 +269,11 @@ int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
 int bpf_map_freeze(struct bpf_map *map); /* -EPERM when it is already, or may not be written */
 
 /*
- * mmap(2): can a client map this map's values (an array with BPF_F_MMAPABLE that may be read)? Only for reading
- * (BPF_F_RDONLY_PROG)? The file to map, values from offset 0, borrowed until the map is put: -ENODEV, -ENOMEM,
- * -EOPNOTSUPP when the values have locks, -EBADF: it is the values file, whose descriptor was dropped. Who needs the
- * file no more may drop a mirror's descriptor, too.
+ * mmap(2): can a client map this map's values (an array with BPF_F_MMAPABLE that may be read)? Only
+ * for reading (BPF_F_RDONLY_PROG)? The file to map, values from offset 0, borrowed until the map is
+ * put: -ENODEV, -ENOMEM,
+ * -EOPNOTSUPP when the values have locks, -EBADF: it is the values file, whose descriptor was
+ * dropped. Who needs the file no more may drop a mirror's descriptor, too.
  * (map/mmap.c)
  */
 bool bpf_map_mmapable(const struct bpf_map *map);
@@ -279,9 +300,9 @@ int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 
 struct bpf_map *bpf_map_get_by_id(u32 id);
 
 /*
- * Iteration: every entry that lives through the whole walk is given exactly once, also while other threads
- * update (which moves entries) and delete. The iterator holds a copy of a few entries; one thread at a
- * time uses it, and it holds a reference to the map.
+ * Iteration: every entry that lives through the whole walk is given exactly once, also while other
+ * threads update (which moves entries) and delete. The iterator holds a copy of a few entries; one
+ * thread at a time uses it, and it holds a reference to the map.
  *
  *	bpf_map_iter_init(&it, map, false);
  *	while ((ret = bpf_map_iter_next(&it, key, value)) > 0)
@@ -299,7 +320,10 @@ struct bpf_map_iter {
 };
 
 void bpf_map_iter_init(struct bpf_map_iter *it, struct bpf_map *map, bool keys_only);
-/* 1: one entry in key and value (bpf_map_value_size() bytes; NULL when keys_only), 0: the end, or -errno. */
+/*
+ * 1: one entry in key and value (bpf_map_value_size() bytes; NULL when keys_only), 0: the end, or
+ * -errno.
+ */
 int bpf_map_iter_next(struct bpf_map_iter *it, void *key, void *value);
 /* The entry that the next call gives will be the first again. */
 void bpf_map_iter_rewind(struct bpf_map_iter *it);
@@ -327,22 +351,22 @@ u64 bpf_map_mem_usage(const struct bpf_map *map);
 extern void (*bpf_map_notify)(struct bpf_map *map);
 
 /*
- * The program in a slot of a prog_array, borrowed inside the caller's RCU section; NULL: nothing there, or
- * an index past the end. What a tail call jumps to. (map/prog_array.c)
+ * The program in a slot of a prog_array, borrowed inside the caller's RCU section; NULL: nothing
+ * there, or an index past the end. What a tail call jumps to. (map/prog_array.c)
  */
 struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index);
 
 /*
- * May this program be in, or tail-call through, this prog array? The first program that asks decides (type,
- * JITed or not, expected attach type), as in Linux. Called when a program that uses the map is loaded
- * (-EINVAL when false) and for each update. true for other kinds of maps.
+ * May this program be in, or tail-call through, this prog array? The first program that asks
+ * decides (type, JITed or not, expected attach type), as in Linux. Called when a program that uses
+ * the map is loaded (-EINVAL when false) and for each update. true for other kinds of maps.
  */
 bool bpf_prog_map_compatible(struct bpf_map *map, const struct bpf_prog *prog);
 
 /*
- * After bpf_map_open() of a map whose slots hold objects: the arena knows ids. Call it once all programs are loaded
- * again. Returns how many slots are empty for now and keep their id, for another start; 0 for other maps; -errno, and
- * then slots that were not reached keep their ids too.
+ * After bpf_map_open() of a map whose slots hold objects: the arena knows ids. Call it once all
+ * programs are loaded again. Returns how many slots are empty for now and keep their id, for
+ * another start; 0 for other maps; -errno, and then slots that were not reached keep their ids too.
  */
 int bpf_map_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *priv);
 

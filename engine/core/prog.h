@@ -86,7 +86,8 @@ struct bpf_insn_aux_data {
 	s64 const_key; /* map_lookup_elem on an array with a constant key: the key, else -1 */
 	u32 ctx_field_size; /* ctx loads: the size of the field that a narrow load reads from */
 	bool seen; /* reachable */
-	bool zext_dst; /* the 32-bit result needs explicit zeroing of the upper half: never on x86 */
+	/* the 32-bit result needs explicit zeroing of the upper half: never on x86 */
+	bool zext_dst;
 	bool nospec;
 	/*
 	 * bpf_loop: the function that each iteration calls, if it is the same one on every path and
@@ -121,7 +122,8 @@ struct bpf_prog {
 	bool has_tail_call;
 	bool wants_build_ids; /* it may ask for a user stack as build ids (core/sample.h) */
 	bool zero_stack; /* may read stack bytes that it never wrote: its frames start as zeros */
-	bool poisoned; /* a fault in its code, or a packet that took a second, stopped it for good */
+	/* a fault in its code, or a packet that took a second, stopped it for good */
+	bool poisoned;
 	u32 prog_flags;
 	u64 load_time; /* ns, CLOCK_REALTIME */
 	u32 verified_insns;

@@ -6,8 +6,8 @@
  * of the engine and every slot calls it, so users of the library never see this).
  *
  * fork(): the child may go on using the engine when no other thread of the parent had used it (a
- * server that becomes a daemon); with others it must exec, for liburcu keeps their records in memory
- * that the child gives to new threads.
+ * server that becomes a daemon); with others it must exec, for liburcu keeps their records in
+ * memory that the child gives to new threads.
  *
  * ThreadSanitizer does not see inside liburcu, so pointers are published and read with the
  * compiler's atomics, and grace periods are told to it by hand.

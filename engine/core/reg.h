@@ -1,8 +1,8 @@
 /*
  * reg.h - the kinds of values that a register can hold (enum bpf_reg_type)
  *
- * Shared by the verifier, the program types (what a context field yields) and the rewriter. The flags
- * PTR_MAYBE_NULL and MEM_RDONLY of core/func.h combine with these.
+ * Shared by the verifier, the program types (what a context field yields) and the rewriter. The
+ * flags PTR_MAYBE_NULL and MEM_RDONLY of core/func.h combine with these.
  */
 #ifndef UBPFFS_CORE_REG_H
 #define UBPFFS_CORE_REG_H

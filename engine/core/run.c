@@ -201,8 +201,8 @@ void bpf_slot_release(void)
 
 /*
  * __builtin_setjmp() saves three words and lets the compiler keep nothing in registers over the
- * call: a few nanoseconds. The fault handler leaves by the innermost guard. Who holds a lock calls nothing
- * that could run another program, so a lock that is held is the faulting program's.
+ * call: a few nanoseconds. The fault handler leaves by the innermost guard. Who holds a lock calls
+ * nothing that could run another program, so a lock that is held is the faulting program's.
  */
 static void drop_spin_lock(void)
 {

@@ -31,7 +31,8 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 	const struct bpf_cgroup_storages *storages; /* of the attachment that runs, or NULL */
 	const volatile bool *cancel; /* set: the run is to end soon; never NULL */
 	struct bpf_prog *
-		cancelled_prog; /* of a cgroup's programs (cgroup/), valid in the same run section */
+		/* of a cgroup's programs (cgroup/), valid in the same run section */
+		cancelled_prog;
 	const struct bpf_prog *interpreted; /* whose instructions the interpreter is at, or NULL */
 	void **guard; /* where a fault of a program goes, innermost first (run.c) */
 };
@@ -39,11 +40,12 @@ struct bpf_thread { /* this thread's running state; helpers read it */
 extern __thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec")));
 
 /*
- * Loops in callbacks of loops could run for years, and so could global functions that call each other, since each is
- * verified once. Nobody can stop native code from outside; but for all the verifier knows a loop may end after any round,
- * and a global function may return at once with any number. So a run that is cancelled begins no round and no global
- * function any more, and goes its way to its end: what it reserved it submits, what it locked it unlocks. That way is
- * at most what the verifier walked, a million instructions, once for each of 33 tail calls.
+ * Loops in callbacks of loops could run for years, and so could global functions that call each
+ * other, since each is verified once. Nobody can stop native code from outside; but for all the
+ * verifier knows a loop may end after any round, and a global function may return at once with any
+ * number. So a run that is cancelled begins no round and no global function any more, and goes its
+ * way to its end: what it reserved it submits, what it locked it unlocks. That way is at most what
+ * the verifier walked, a million instructions, once for each of 33 tail calls.
  */
 static inline bool bpf_run_cancelled(void)
 {
@@ -52,7 +54,10 @@ static inline bool bpf_run_cancelled(void)
 
 extern const volatile bool bpf_never_cancelled; /* false */
 
-/* From here on this thread's runs end when *cancel becomes true (NULL: as before). Returns what is to be put back. */
+/*
+ * From here on this thread's runs end when *cancel becomes true (NULL: as before). Returns what is
+ * to be put back.
+ */
 static inline const volatile bool *bpf_run_set_cancel(const volatile bool *cancel)
 {
 	const volatile bool *outer = bpf_this.cancel;
@@ -76,8 +81,9 @@ u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx);
 u64 bpf_prog_run_repeat(const struct bpf_prog *prog, const void *ctx, u32 repeat);
 
 /*
- * Whom a thread runs programs for, as a number that is not 0: all of one group's threads never take all the slots, where
- * there are several. 0: nobody in particular. Nothing happens while the thread has a slot.
+ * Whom a thread runs programs for, as a number that is not 0: all of one group's threads never take
+ * all the slots, where there are several. 0: nobody in particular. Nothing happens while the thread
+ * has a slot.
  */
 void bpf_run_set_group(u32 group);
 
@@ -95,8 +101,8 @@ void bpf_slot_release(void);
 int bpf_interp_prepare(struct bpf_prog *prog);
 u64 bpf_interp_run(const void *ctx, const struct bpf_prog *prog);
 /*
- * The program that this thread interprets, if pc lies in the interpreter: then what the machine does
- * there, it does for one of its instructions. Else NULL. Async-signal-safe.
+ * The program that this thread interprets, if pc lies in the interpreter: then what the machine
+ * does there, it does for one of its instructions. Else NULL. Async-signal-safe.
  */
 const struct bpf_prog *bpf_interp_find(const void *pc);
 

@@ -1,9 +1,9 @@
 /*
  * arch.h - between the driver (jit.c) and a machine's emitter
  *
- * An emitter turns the passes' facts into code in two steps: emit() makes the bytes with what depends on
- * addresses left open, and settles every size; link() fills that in for the address where the code
- * will run.
+ * An emitter turns the passes' facts into code in two steps: emit() makes the bytes with what
+ * depends on addresses left open, and settles every size; link() fills that in for the address
+ * where the code will run.
  */
 #ifndef UBPFFS_JIT_ARCH_H
 #define UBPFFS_JIT_ARCH_H
@@ -19,12 +19,15 @@ struct jit_arch {
 	u32 (*size)(const struct jit_code *code);
 	u32 (*tail_call_offset)(const struct jit_code *code);
 	/*
-	 * buf gets size() bytes for address addr. offs[i], i <= ir->len: where the code of instruction i
-	 * starts. -ERANGE: a displacement does not fit.
+	 * buf gets size() bytes for address addr. offs[i], i <= ir->len: where the code of
+	 * instruction i starts. -ERANGE: a displacement does not fit.
 	 */
 	int (*link)(const struct jit_code *code, u64 addr, u8 *buf, u32 *offs);
 	void (*free)(struct jit_code *code);
-	/* For jit_promote_slots(): registers from JIT_SPARE_REG on, and which of them an instruction destroys. */
+	/*
+	 * For jit_promote_slots(): registers from JIT_SPARE_REG on, and which of them an
+	 * instruction destroys.
+	 */
 	u16 spare;
 	u16 (*scratch)(const struct jit_ir *ir, u32 i);
 };

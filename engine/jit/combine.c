@@ -2,15 +2,15 @@
  * combine.c - several instructions that one machine instruction can do
  *
  * A walk over each stretch of code that is entered at its top and left at its bottom. It finds
- *   - addresses: `r3 = r10; r3 += -256; r3 += r2` becomes one JIT_OP_LEA, or vanishes into the load or
- *     store behind it when r3 is not read again;
+ *   - addresses: `r3 = r10; r3 += -256; r3 += r2` becomes one JIT_OP_LEA, or vanishes into the load
+ *     or store behind it when r3 is not read again;
  *   - rotations: two opposite shifts of one value, put together, become JIT_OP_ROL;
  *   - `r1 <<= 32; r1 >>= 32`, a zero or sign extension in disguise;
  *   - `if c goto +1; goto L`, which is `if !c goto L`.
  *
- * An instruction that is taken over becomes JIT_OP_NOP. That is right because between it and the one that takes
- * over nothing reads its result (note_read() ends the pattern) and nothing changes what it read
- * (note_write() does).
+ * An instruction that is taken over becomes JIT_OP_NOP. That is right because between it and the
+ * one that takes over nothing reads its result (note_read() ends the pattern) and nothing changes
+ * what it read (note_write() does).
  */
 #include "jit/ir.h"
 
@@ -52,8 +52,9 @@ static void drop_insn(struct walk *w, u32 i)
 }
 
 /*
- * The address is wanted in its register: one instruction instead of several. A scaled index is for loads and
- * stores only, as computing it into a register takes machines as long as the shift and the addition do.
+ * The address is wanted in its register: one instruction instead of several. A scaled index is for
+ * loads and stores only, as computing it into a register takes machines as long as the shift and
+ * the addition do.
  */
 static void commit(struct walk *w, u8 r)
 {
@@ -152,7 +153,10 @@ static void extend(struct walk *w, u32 i, const struct jit_addr *addr)
 	w->reg[r].chain = chain;
 }
 
-/* Room for `more` instructions in the destination's address; one that is none begins as the register. */
+/*
+ * Room for `more` instructions in the destination's address; one that is none begins as the
+ * register.
+ */
 static struct chain *chain_for(struct walk *w, const struct bpf_insn *insn, u8 more)
 {
 	struct chain *chain = &w->reg[insn->dst_reg].chain;

@@ -1,22 +1,24 @@
 /*
  * execmem.c - packs of executable memory
  *
- * A pack is a memfd that is mapped PROT_READ|PROT_EXEC, shared, and never in any other way. It is divided
- * into chunks of 64 bytes; a program takes a run of them. All packs lie in a window of 1 GiB to each side of
- * the engine's text where the address space has room, so that a displacement of 32 bits reaches every
- * function of the engine.
+ * A pack is a memfd that is mapped PROT_READ|PROT_EXEC, shared, and never in any other way. It is
+ * divided into chunks of 64 bytes; a program takes a run of them. All packs lie in a window of 1
+ * GiB to each side of the engine's text where the address space has room, so that a displacement of
+ * 32 bits reaches every function of the engine.
  *
  * Guarantees
  *   A. No page of a pack is ever writable through a mapping; no page is writable and executable.
  *   B. Writing one program's code does not disturb programs that run in the same page.
  *   C. Freed code is overwritten with int3.
  *   D. execmem_owner() takes no lock and reads nothing that is ever unmapped.
- *   E. After fork() parent and child share the files of the packs that existed. Neither of them puts new code
- *      into those or overwrites what the other may run: such packs are closed for good.
- *   F. Nobody opens a pack's file again through /proc, not even as the same user: its mode is 0. It keeps its size.
+ *   E. After fork() parent and child share the files of the packs that existed. Neither of them
+ *      puts new code into those or overwrites what the other may run: such packs are closed for
+ *      good.
+ *   F. Nobody opens a pack's file again through /proc, not even as the same user: its mode is 0. It
+ *      keeps its size.
  *
- * Where memfds cannot be had or executed (seccomp, SELinux), a pack is anonymous memory for one program:
- * written while PROT_READ|PROT_WRITE, then made PROT_READ|PROT_EXEC.
+ * Where memfds cannot be had or executed (seccomp, SELinux), a pack is anonymous memory for one
+ * program: written while PROT_READ|PROT_WRITE, then made PROT_READ|PROT_EXEC.
  *
  * Packs are never unmapped, so that D holds; an empty one is used again. Lock: pack_lock, a leaf.
  * Tests: tests/unit/test_execmem.c.
@@ -87,8 +89,8 @@ static void execmem_init(void)
 }
 
 /*
- * A free place of `size` bytes in the window: below the text as near as possible, for the heap grows
- * above it; else as far above as the window goes. 0: none.
+ * A free place of `size` bytes in the window: below the text as near as possible, for the heap
+ * grows above it; else as far above as the window goes. 0: none.
  */
 static u64 find_place(u64 size)
 {
@@ -329,7 +331,9 @@ void execmem_free(struct execmem *mem)
 		pack_mark(p, ((u8 *)mem->addr - p->addr) / EXECMEM_CHUNK, mem->size / EXECMEM_CHUNK,
 			  false);
 	if (p->fd < 0) {
-		/* Private to this process: the pages go, the addresses stay reserved (guarantee D). */
+		/*
+		 * Private to this process: the pages go, the addresses stay reserved (guarantee D).
+		 */
 		mmap(p->addr, (size_t)p->chunks * EXECMEM_CHUNK, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	}

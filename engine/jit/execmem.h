@@ -1,9 +1,9 @@
 /*
  * execmem.h - memory for native code
  *
- * Code lives in packs: files without a name (memfd) that are mapped readable and executable, and never
- * writable, near the engine's text. Code gets in by pwrite() on the file, so that no mapping is writable
- * and executable at any time, and a pack may be written while its other programs run.
+ * Code lives in packs: files without a name (memfd) that are mapped readable and executable, and
+ * never writable, near the engine's text. Code gets in by pwrite() on the file, so that no mapping
+ * is writable and executable at any time, and a pack may be written while its other programs run.
  */
 #ifndef UBPFFS_JIT_EXECMEM_H
 #define UBPFFS_JIT_EXECMEM_H
@@ -26,12 +26,14 @@ bool execmem_near(const void *target);
 /*
  * execmem_alloc - room for `size` bytes of code
  *
- * near: only from the window that execmem_near() speaks of; -ENOSPC when there is no place in it. Else
- * anywhere. -ENOMEM; -EACCES where the system forbids executable memory.
+ * near: only from the window that execmem_near() speaks of; -ENOSPC when there is no place in it.
+ * Else anywhere. -ENOMEM; -EACCES where the system forbids executable memory.
  */
 int execmem_alloc(u32 size, bool near, struct execmem *out);
 
-/* Put the code in place, fill the rest with traps, and let every CPU see it. Once per allocation. */
+/*
+ * Put the code in place, fill the rest with traps, and let every CPU see it. Once per allocation.
+ */
 int execmem_write(const struct execmem *mem, const void *code, u32 len);
 
 /* Publish or (NULL) withdraw whose code this is, for execmem_owner(). */

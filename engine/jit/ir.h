@@ -70,12 +70,15 @@ struct jit_ir {
 int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir);
 void jit_ir_free(struct jit_ir *ir);
 
-/* combine.c: after jit_ir_build(), for machines whose addresses are like struct jit_addr. 0 or -ENOMEM. */
+/*
+ * combine.c: after jit_ir_build(), for machines whose addresses are like struct jit_addr. 0 or
+ * -ENOMEM.
+ */
 int jit_combine(struct jit_ir *ir);
 
 /*
- * Passes over the program that only make it faster, one bit each. For tests: which of them are used, so that a
- * difference can be traced to one.
+ * Passes over the program that only make it faster, one bit each. For tests: which of them are
+ * used, so that a difference can be traced to one.
  */
 enum {
 	JIT_PASS_COMBINE = 1, /* combine.c */
@@ -106,7 +109,10 @@ void jit_drop_dead(struct jit_ir *ir);
 /* promote.c: after all others; needs live_out, and makes it anew. 0 or -ENOMEM. */
 int jit_promote_slots(struct jit_ir *ir, u16 spare, u16 (*scratch)(const struct jit_ir *ir, u32 i));
 
-/* Which registers an instruction reads, and which it writes; the second: what a pass made of it, too. */
+/*
+ * Which registers an instruction reads, and which it writes; the second: what a pass made of it,
+ * too.
+ */
 void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def);
 void jit_op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def);
 

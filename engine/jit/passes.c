@@ -1,9 +1,10 @@
 /*
- * passes.c - what is known about a program before code is made: decoded operations, jump targets, what
+ * passes.c - what is known about a program before code is made: decoded operations, jump targets,
+ * what
  * each subprogram does, and which registers are live after each instruction
  *
- * Every pass is linear in the program but liveness, which repeats until nothing changes: in practice two
- * or three times, and never more than MAX_WALKS.
+ * Every pass is linear in the program but liveness, which repeats until nothing changes: in
+ * practice two or three times, and never more than MAX_WALKS.
  */
 #include "jit/ir.h"
 
@@ -244,8 +245,9 @@ static bool live_walk(struct jit_ir *ir, const struct jit_func *fn, u16 *live_in
 }
 
 /*
- * A walk settles all but what flows through jumps backward, and one more walk settles one more of those in a
- * row. Code that is laid out so that it takes many is not worth the time: there every register counts as live.
+ * A walk settles all but what flows through jumps backward, and one more walk settles one more of
+ * those in a row. Code that is laid out so that it takes many is not worth the time: there every
+ * register counts as live.
  */
 int jit_find_live(struct jit_ir *ir)
 {

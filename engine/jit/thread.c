@@ -2,8 +2,8 @@
  * thread.c - jumps that go where they end up
  *
  *   - a jump to a jump goes to where that one goes;
- *   - an inlined lookup in an array is followed by a comparison of its result with NULL: both of its
- *     ends know the answer, and go to the right side;
+ *   - an inlined lookup in an array is followed by a comparison of its result with NULL: both of
+ *     its ends know the answer, and go to the right side;
  *   - what no path reaches any more is dropped, and what is not a target any more is none for the
  *     passes after this one.
  *

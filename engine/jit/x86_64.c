@@ -1,9 +1,10 @@
 /*
  * x86_64.c - machine code for x86-64, one BPF instruction after the other
  *
- * Registers: R0 rax, R1 rdi, R2 rsi, R3 rdx, R4 rcx, R5 r8, so that calls of helpers move nothing; R6 rbx,
- * R7 r14, R8 r15, R9 r13, which C functions keep. r9, r10, r11 are free inside of one instruction's
- * sequence (r9 may count tail calls), or hold slots of the stack (promote.c), as r12 does, which C functions keep. A 32-bit result is zero-extended by the machine, as BPF wants it.
+ * Registers: R0 rax, R1 rdi, R2 rsi, R3 rdx, R4 rcx, R5 r8, so that calls of helpers move nothing;
+ * R6 rbx, R7 r14, R8 r15, R9 r13, which C functions keep. r9, r10, r11 are free inside of one
+ * instruction's sequence (r9 may count tail calls), or hold slots of the stack (promote.c), as r12
+ * does, which C functions keep. A 32-bit result is zero-extended by the machine, as BPF wants it.
  *
  * Frame of each subprogram, the stack growing down:
  *
@@ -13,10 +14,11 @@
  *	BPF stack              <- R10 is the address above it: rbp - 8 * saved
  *	8 bytes of scratch, if a packet load needs them
  *
- * A leaf whose stack fits into the red zone does not move rsp; one that has no stack and saves nothing has no frame at
- * all (a sampler that meets it there misses the function's caller). A tail call undoes the frame and jumps to the
- * target's tail_call_offset, which lies behind the reset of the thread's tail call counter. A packet
- * load that fails leaves the subprogram that it is in with R0 = 0, as the kernel does.
+ * A leaf whose stack fits into the red zone does not move rsp; one that has no stack and saves
+ * nothing has no frame at all (a sampler that meets it there misses the function's caller). A tail
+ * call undoes the frame and jumps to the target's tail_call_offset, which lies behind the reset of
+ * the thread's tail call counter. A packet load that fails leaves the subprogram that it is in with
+ * R0 = 0, as the kernel does.
  */
 #ifdef __x86_64__
 
@@ -215,7 +217,9 @@ static void atomic_fetch_loop(struct jit_code *c, const struct bpf_insn *insn, u
 	x_mov(c, X_W, RAX, R11);
 }
 
-/* Labels behind those of the instructions: the entries of the subprograms, before their prologues. */
+/*
+ * Labels behind those of the instructions: the entries of the subprograms, before their prologues.
+ */
 static u32 func_label(const struct jit_code *c, u32 start)
 {
 	u32 f = 0;
@@ -371,7 +375,10 @@ static void compare(struct jit_code *c, const struct bpf_insn *insn, u8 cc)
 	}
 }
 
-/* Where each turn of a loop ends. The alignment is the last fix before the label of the loop's first instruction. */
+/*
+ * Where each turn of a loop ends. The alignment is the last fix before the label of the loop's
+ * first instruction.
+ */
 static void end_loop(struct jit_code *c, u32 i, bool inverted)
 {
 	u32 head = c->label_fix[jit_target(c->ir, i + inverted)];
@@ -420,11 +427,11 @@ static void call(struct jit_code *c, u32 i)
 }
 
 /*
- * rdi: context, rsi: prog_array, edx: index. Goes on behind when there is nothing to jump to. The same as
- * bpf_prog_array_get(), in place.
+ * rdi: context, rsi: prog_array, edx: index. Goes on behind when there is nothing to jump to. The
+ * same as bpf_prog_array_get(), in place.
  *
- * The run's count is in bpf_this, and in r9 on the way into a target; a target that keeps it there need not
- * wait for the memory.
+ * The run's count is in bpf_this, and in r9 on the way into a target; a target that keeps it there
+ * need not wait for the memory.
  */
 static void tail_call(struct jit_code *c, u32 i)
 {
@@ -468,9 +475,9 @@ static void call_skb_load(struct jit_code *c, const struct bpf_insn *insn)
 }
 
 /*
- * R0 = what lies in the packet. Offsets from 0 on are loaded in place, after a look at the bounds; the negative
- * ones, and what is outside, go the slow way, which stands behind the function (packet_stubs()). R1 to
- * R5 are the instruction's to use.
+ * R0 = what lies in the packet. Offsets from 0 on are loaded in place, after a look at the bounds;
+ * the negative ones, and what is outside, go the slow way, which stands behind the function
+ * (packet_stubs()). R1 to R5 are the instruction's to use.
  */
 static void load_packet(struct jit_code *c, u32 i)
 {
@@ -802,8 +809,8 @@ static int emit_all(struct jit_code *c)
 }
 
 /*
- * Which of r9 to r11 the code of an instruction uses for itself. It says too much rather than too little: R10 as a
- * value may have to be computed.
+ * Which of r9 to r11 the code of an instruction uses for itself. It says too much rather than too
+ * little: R10 as a value may have to be computed.
  */
 static u16 x86_scratch(const struct jit_ir *ir, u32 i)
 {

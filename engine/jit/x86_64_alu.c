@@ -1,8 +1,8 @@
 /*
  * x86_64_alu.c - moves, arithmetic, shifts, conversions between registers
  *
- * The shortest form that a constant allows. What an operation leaves in the flags is remembered, so that the
- * comparison with 0 behind it can be left out.
+ * The shortest form that a constant allows. What an operation leaves in the flags is remembered, so
+ * that the comparison with 0 behind it can be left out.
  */
 #ifdef __x86_64__
 
@@ -37,7 +37,9 @@ bool x86_have_flags(const struct jit_code *c, u8 reg, int w, u8 cc)
 {
 	if (c->flags_len != c->len || c->flags_fix != c->fix_cnt || c->flags_reg != reg)
 		return false;
-	/* Equality looks at ZF alone; the rest needs CF and OF to be 0, and the sign of that width. */
+	/*
+	 * Equality looks at ZF alone; the rest needs CF and OF to be 0, and the sign of that width.
+	 */
 	if (cc == CC_E || cc == CC_NE)
 		return c->flags_w <= w;
 	return c->flags_logic && c->flags_w == w;
@@ -91,7 +93,10 @@ static void shift_left(struct jit_code *c, int w, u8 reg, int n)
 	x_put1(c, n);
 }
 
-/* By a constant in two cycles at most, where the multiplier takes three. False: not such a constant. */
+/*
+ * By a constant in two cycles at most, where the multiplier takes three. False: not such a
+ * constant.
+ */
 static bool mul_by_shifts(struct jit_code *c, int w, u8 dst, u32 v)
 {
 	int zeros = __builtin_ctz(v);

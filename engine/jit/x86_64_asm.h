@@ -1,8 +1,8 @@
 /*
  * x86_64_asm.h - bytes of x86-64 instructions, and the marks for what is not known yet
  *
- * The code is a flat buffer. What depends on addresses (jumps, calls, alignment) is not in it but in `fix`,
- * in the order of position; x86_64_link.c gives each its size and place.
+ * The code is a flat buffer. What depends on addresses (jumps, calls, alignment) is not in it but
+ * in `fix`, in the order of position; x86_64_link.c gives each its size and place.
  */
 #ifndef UBPFFS_JIT_X86_64_ASM_H
 #define UBPFFS_JIT_X86_64_ASM_H
@@ -38,12 +38,13 @@ enum jit_fix_kind {
 	FIX_CALL_ABS, /* of a function of the engine */
 	FIX_LEA, /* the address of a subprogram */
 	FIX_ALIGN, /* target: the label behind the loop that begins here, 0: none */
-	FIX_PAIR, /* what follows, up to the end of the next jump, lies within JIT_LINE bytes of code */
+	/* what follows, up to the end of the next jump, lies within JIT_LINE bytes of code */
+	FIX_PAIR,
 };
 
 /*
- * What the machine fetches at once; a jump of a loop that crosses it makes each turn wait. A loop that fits into a line of
- * the decoded instructions' cache can do a turn a cycle.
+ * What the machine fetches at once; a jump of a loop that crosses it makes each turn wait. A loop
+ * that fits into a line of the decoded instructions' cache can do a turn a cycle.
  */
 #define JIT_LINE      32
 #define JIT_LOOP_LINE 64
@@ -91,7 +92,9 @@ struct jit_code {
 int x86_layout(struct jit_code *c);
 int x86_link(const struct jit_code *c, u64 addr, u8 *buf, u32 *offs);
 
-/* x86_64_alu.c: what computes in registers. ext is the operation's number in its group of opcodes. */
+/*
+ * x86_64_alu.c: what computes in registers. ext is the operation's number in its group of opcodes.
+ */
 void x86_mov(struct jit_code *c, const struct bpf_insn *insn);
 void x86_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext); /* add or and sub xor */
 void x86_mul(struct jit_code *c, const struct bpf_insn *insn);
@@ -106,8 +109,8 @@ bool x86_have_flags(const struct jit_code *c, u8 reg, int w, u8 cc);
 void x86_div(struct jit_code *c, u32 i);
 
 /*
- * Where BPF's R0 to R9 live; R10 is rbp less fp_off. r9 to r11 are free for sequences, and hold slots of the stack in
- * functions without such sequences; r12 does in any.
+ * Where BPF's R0 to R9 live; R10 is rbp less fp_off. r9 to r11 are free for sequences, and hold
+ * slots of the stack in functions without such sequences; r12 does in any.
  */
 extern const u8 x86_reg[JIT_MAX_REG];
 
@@ -305,7 +308,10 @@ static inline void x_rorx(struct jit_code *c, int f, u8 dst, u8 src, u8 n)
 
 /* ---- BPF's operands */
 
-/* The machine register that holds a BPF register; R10 is computed into tmp when it is not rbp itself. */
+/*
+ * The machine register that holds a BPF register; R10 is computed into tmp when it is not rbp
+ * itself.
+ */
 static inline u8 x86_reg_in(struct jit_code *c, u8 bpf_reg, u8 tmp)
 {
 	if (bpf_reg != BPF_REG_FP || !c->fp_off)
@@ -334,7 +340,10 @@ static inline void x86_zero_extend(struct jit_code *c, int w, u8 reg)
 
 void x_fix(struct jit_code *c, enum jit_fix_kind kind, u8 arg, u64 target);
 
-/* A comparison and its jump follow. What the flags describe, they still do: no-operations leave them alone. */
+/*
+ * A comparison and its jump follow. What the flags describe, they still do: no-operations leave
+ * them alone.
+ */
 static inline void x_fix_pair(struct jit_code *c)
 {
 	bool have_flags = c->flags_len == c->len && c->flags_fix == c->fix_cnt;

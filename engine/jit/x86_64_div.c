@@ -1,11 +1,12 @@
 /*
  * x86_64_div.c - division and remainder
  *
- * RFC 9669: a division by zero gives 0, a remainder by zero the dividend; the smallest number divided by -1
- * gives itself, with remainder 0. The machine traps in those cases, so they are taken aside first. By
- * constants an unsigned division is a multiplication by the reciprocal.
+ * RFC 9669: a division by zero gives 0, a remainder by zero the dividend; the smallest number
+ * divided by -1 gives itself, with remainder 0. The machine traps in those cases, so they are taken
+ * aside first. By constants an unsigned division is a multiplication by the reciprocal.
  *
- * The machine divides rdx:rax, which are R3 and R0: what is there is kept in r9 and r10 while it is live.
+ * The machine divides rdx:rax, which are R3 and R0: what is there is kept in r9 and r10 while it is
+ * live.
  */
 #ifdef __x86_64__
 
@@ -138,8 +139,9 @@ static void shift_right(struct jit_code *c, int w, u8 reg, u8 n)
 }
 
 /*
- * The smallest s for which m = 2^(bits+s) / v + 1 is exact for every dividend of `bits` bits and itself has at
- * most `bits` bits (m is exact when it is too large by no more than 2^s / v). -1: there is none.
+ * The smallest s for which m = 2^(bits+s) / v + 1 is exact for every dividend of `bits` bits and
+ * itself has at most `bits` bits (m is exact when it is too large by no more than 2^s / v). -1:
+ * there is none.
  */
 static int find_magic(u64 v, int bits, u64 *m)
 {

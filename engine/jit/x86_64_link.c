@@ -2,7 +2,8 @@
  * x86_64_link.c - sizes of jumps, and addresses
  *
  * x86_layout() starts with every jump short and makes those long whose target is too far, until all
- * fit. A jump that became long stays long, so this ends; it may be longer than it had to be, never wrong.
+ * fit. A jump that became long stays long, so this ends; it may be longer than it had to be, never
+ * wrong.
  */
 #ifdef __x86_64__
 
@@ -21,7 +22,10 @@ static u32 label_offset(const struct jit_code *c, u32 label)
 	return c->label_pos[label] + c->fix_sum[c->label_fix[label]];
 }
 
-/* fix_sum is that of the round before: the loop's length may be a little off, which only costs time. */
+/*
+ * fix_sum is that of the round before: the loop's length may be a little off, which only costs
+ * time.
+ */
 static u8 align_padding(const struct jit_code *c, u32 i, u32 at)
 {
 	const struct jit_fix *fix = &c->fix[i];
@@ -88,7 +92,10 @@ int x86_layout(struct jit_code *c)
 	if (!c->fix_sum)
 		return -ENOMEM;
 	place(c); /* how long loops are */
-	/* One jump can make another too long, and so on: after some rounds that is not worth the time. */
+	/*
+	 * One jump can make another too long, and so on: after some rounds that is not worth the
+	 * time.
+	 */
 	for (int round = 0;; round++) {
 		place(c);
 		if (!grow_jumps(c, round == MAX_ROUNDS))

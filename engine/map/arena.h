@@ -3,8 +3,8 @@
  *
  * One or two mappings: the index (header, specification, buckets, elements and, but for arrays, the
  * values) and, for types whose values a client may map, the values file, which holds values from
- * offset 0 and nothing else. Links inside are 32-bit indices, never pointers. Pages come as they are
- * touched. Valid at any address and after any restart.
+ * offset 0 and nothing else. Links inside are 32-bit indices, never pointers. Pages come as they
+ * are touched. Valid at any address and after any restart.
  *
  * Guarantees
  *   A. A new arena reads as zero beyond its header.
@@ -14,8 +14,9 @@
  *   E. After bpf_arena_drop_files() all of it goes on.
  * One process has an arena open at a time; the store's flock sees to that.
  *
- * An index without a file is anonymous memory of this process (but a ring buffer's, which consumers map: a memfd), so that huge pages can serve it (a memfd
- * gets none on most systems); after a fork() the child has a copy, not the map.
+ * An index without a file is anonymous memory of this process (but a ring buffer's, which consumers
+ * map: a memfd), so that huge pages can serve it (a memfd gets none on most systems); after a
+ * fork() the child has a copy, not the map.
  * Tests: tests/unit/test_arena.c.
  */
 #ifndef UBPFFS_MAP_ARENA_H
@@ -51,30 +52,34 @@ struct bpf_arena {
 	void *mirror; /* of the values, for clients that may only read (mmap.c); NULL: none */
 	int mirror_fd;
 	bool was_clean; /* as found on open */
-	bool lossy; /* some page did not fit on the filesystem: what is there goes with the process */
+	/* some page did not fit on the filesystem: what is there goes with the process */
+	bool lossy;
 };
 
 /*
  * bpf_arena_create - size the files and map them
  *
- * Descriptors are duplicated. index_fd -1 makes anonymous memory; values_fd -1 makes anonymous memory too,
- * or a sealed memfd when the map is BPF_F_MMAPABLE or a ring buffer. index_bytes and values_bytes are what the type
- * needs beside the header. -ENOMEM, -E2BIG (does not fit in the address space), -EINVAL (a values file
- * that nobody asked for, or an index file without it), or the errno of ftruncate/mmap (-ENOSPC).
+ * Descriptors are duplicated. index_fd -1 makes anonymous memory; values_fd -1 makes anonymous
+ * memory too, or a sealed memfd when the map is BPF_F_MMAPABLE or a ring buffer. index_bytes and
+ * values_bytes are what the type needs beside the header. -ENOMEM, -E2BIG (does not fit in the
+ * address space), -EINVAL (a values file that nobody asked for, or an index file without it), or
+ * the errno of ftruncate/mmap (-ENOSPC).
  */
 int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_bytes, u64 values_bytes,
 		     int index_fd, int values_fd, struct bpf_arena **out);
 
-/* Map what a file holds; -EBADMSG when sizes, magic, version or specification do not fit. Nothing in
- * the files is trusted beyond what is checked here. The header's `clean` becomes 0. */
+/*
+ * Map what a file holds; -EBADMSG when sizes, magic, version or specification do not fit. Nothing
+ * in the files is trusted beyond what is checked here. The header's `clean` becomes 0.
+ */
 int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out);
 
 /* Marks it clean when asked, and unmaps. */
 void bpf_arena_close(struct bpf_arena *arena, bool clean);
 
 /*
- * Close the descriptors of the files: the mappings need none. For who keeps many maps and can open the files again by
- * their names. From then on memory is reserved by populating the mapping.
+ * Close the descriptors of the files: the mappings need none. For who keeps many maps and can open
+ * the files again by their names. From then on memory is reserved by populating the mapping.
  */
 void bpf_arena_drop_files(struct bpf_arena *arena);
 
@@ -84,16 +89,17 @@ int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 val
 /*
  * bpf_arena_reserve - have memory under a part of a file's mapping before it is touched
  *
- * Touching a page that a full filesystem cannot give is SIGBUS. 0, or -ENOSPC and the like; nothing to do
- * for anonymous memory and where the filesystem cannot say. What is small is reserved as a whole when the map is
- * made (BPF_ARENA_RESERVE_MAX), elements as they come into use.
+ * Touching a page that a full filesystem cannot give is SIGBUS. 0, or -ENOSPC and the like; nothing
+ * to do for anonymous memory and where the filesystem cannot say. What is small is reserved as a
+ * whole when the map is made (BPF_ARENA_RESERVE_MAX), elements as they come into use.
  */
 #define BPF_ARENA_RESERVE_MAX (16u << 20)
 int bpf_arena_reserve(const struct bpf_arena *arena, const void *addr, u64 len);
 
 /*
- * A mapping of a file whose holes may be touched when the filesystem is full (arena_fault.c). bpf_arena_fault() is for
- * handlers of SIGBUS that come before ours: true: the page is there now, go on.
+ * A mapping of a file whose holes may be touched when the filesystem is full (arena_fault.c).
+ * bpf_arena_fault() is for handlers of SIGBUS that come before ours: true: the page is there now,
+ * go on.
  */
 int bpf_arena_watch(struct bpf_arena *arena, void *start, size_t size);
 void bpf_arena_unwatch(const void *start);

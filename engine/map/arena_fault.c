@@ -1,14 +1,16 @@
 /*
  * arena_fault.c - a page of an arena that its filesystem has no room for
  *
- * Arenas are sparse, and what they will need first is reserved (bpf_arena_reserve()); but the values of a large array
- * and the buckets of a large table come as they are touched. On a full filesystem that touch is SIGBUS, in the middle of an
- * update, of a dump or of a program. Then the page is replaced by anonymous memory, zeros as the hole was, and the
- * thread goes on: nobody dies, and no lock stays held. What is written there does not outlive the process; the
- * arena remembers it (`lossy`): it is never marked clean, and arrays refuse further updates from outside with -ENOSPC.
+ * Arenas are sparse, and what they will need first is reserved (bpf_arena_reserve()); but the
+ * values of a large array and the buckets of a large table come as they are touched. On a full
+ * filesystem that touch is SIGBUS, in the middle of an update, of a dump or of a program. Then the
+ * page is replaced by anonymous memory, zeros as the hole was, and the thread goes on: nobody dies,
+ * and no lock stays held. What is written there does not outlive the process; the arena remembers
+ * it (`lossy`): it is never marked clean, and arrays refuse further updates from outside with
+ * -ENOSPC.
  *
- * The handler runs in any thread at any instruction: it walks a list that is only ever added to, and takes a lock that is
- * held for two system calls and never across a touch of an arena.
+ * The handler runs in any thread at any instruction: it walks a list that is only ever added to,
+ * and takes a lock that is held for two system calls and never across a touch of an arena.
  * Tests: tests/unit/test_arena_sparse.c.
  */
 #include <pthread.h>

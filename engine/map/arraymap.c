@@ -1,17 +1,17 @@
 /*
  * arraymap.c - array and percpu_array
  *
- * An array's values lie one after another, each in a room of round_up(value_size, 8) bytes, from offset 0 of
- * the values part of the arena, which clients may map. The index is the whole lookup. Elements exist from
- * the beginning and are zero; they cannot be deleted.
+ * An array's values lie one after another, each in a room of round_up(value_size, 8) bytes, from
+ * offset 0 of the values part of the arena, which clients may map. The index is the whole lookup.
+ * Elements exist from the beginning and are zero; they cannot be deleted.
  *
  * A per-CPU array keeps a whole array for each slot, one after the other, so that two slots never
  * share a cache line (the slots' arrays begin at page boundaries).
  *
  * Guarantees
  *   A. Element addresses never change.
- *   B. An update is in place: a reader may see a long value half old, half new, but no aligned 8-byte word
- *      of it is torn (Linux promises no more).
+ *   B. An update is in place: a reader may see a long value half old, half new, but no aligned
+ *      8-byte word of it is torn (Linux promises no more).
  * Tests: tests/unit/test_arraymap.c.
  */
 #include <limits.h>
@@ -70,8 +70,8 @@ static int array_attach(struct bpf_map *map)
 }
 
 /*
- * Free the locks that an earlier process left held. Only what the file has data for is looked at: a lock that was
- * ever taken is there.
+ * Free the locks that an earlier process left held. Only what the file has data for is looked at: a
+ * lock that was ever taken is there.
  */
 static void array_reset_locks(struct bpf_map *map)
 {
@@ -168,8 +168,9 @@ static int array_map_get_next_key(struct bpf_map *map, const void *key, void *ne
 }
 
 /*
- * The keys of the walks that this thread is in, the outermost first. A program may keep a key's address beyond the
- * callback, so it is that of memory which never holds anything but keys: not of our stack. Walks nested deeper share.
+ * The keys of the walks that this thread is in, the outermost first. A program may keep a key's
+ * address beyond the callback, so it is that of memory which never holds anything but keys: not of
+ * our stack. Walks nested deeper share.
  */
 #define NESTED_WALKS 32
 

@@ -1,14 +1,15 @@
 /*
  * bloom_filter.c - a set that answers "surely not" or "perhaps"
  *
- * A value sets up to 15 bits of a bitmap, chosen by as many hashes of it; peek says whether all of them are set. There is
- * no removing. The number of hashes is the low 4 bits of map_extra (5 when they are 0), the bitmap has about
- * max_entries * hashes / ln 2 bits, rounded up to a power of two: both as in Linux, so that filters of one
- * definition are equally good; the hash is our own. The hashes are two, combined (Kirsch and
- * Mitzenmacher 2006).
+ * A value sets up to 15 bits of a bitmap, chosen by as many hashes of it; peek says whether all of
+ * them are set. There is no removing. The number of hashes is the low 4 bits of map_extra (5 when
+ * they are 0), the bitmap has about max_entries * hashes / ln 2 bits, rounded up to a power of two:
+ * both as in Linux, so that filters of one definition are equally good; the hash is our own. The
+ * hashes are two, combined (Kirsch and Mitzenmacher 2006).
  *
  * Guarantees
- *   A. A value that was pushed is always found, by any thread that learnt of the push, also after a crash.
+ *   A. A value that was pushed is always found, by any thread that learnt of the push, also after a
+ *      crash.
  *   B. No locks: bits are set by atomic or.
  * Tests: tests/unit/test_bloom_filter.c.
  */

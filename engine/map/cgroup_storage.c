@@ -1,18 +1,20 @@
 /*
  * cgroup_storage.c - cgroup_storage and percpu_cgroup_storage (see core/cgroup_storage.h)
  *
- * The arena holds a row of elements: the cgroup, the attach type, a state and the value (per-CPU: one a slot, each on
- * cache lines of its own). The first element is nobody's: what a program gets that runs outside of any cgroup. A key is
- * struct bpf_cgroup_storage_key, or a plain u64, then ingress and egress share a storage. Elements are made by
- * attaching, and found by going over them: there are as many as cgroups that a program of the map is attached to.
+ * The arena holds a row of elements: the cgroup, the attach type, a state and the value (per-CPU:
+ * one a slot, each on cache lines of its own). The first element is nobody's: what a program gets
+ * that runs outside of any cgroup. A key is struct bpf_cgroup_storage_key, or a plain u64, then
+ * ingress and egress share a storage. Elements are made by attaching, and found by going over them:
+ * there are as many as cgroups that a program of the map is attached to.
  *
  * Guarantees
- *   A. One element a key. Its address never changes, and while a program that was given it runs, it is nobody
- *      else's.
+ *   A. One element a key. Its address never changes, and while a program that was given it runs, it
+ *      is nobody else's.
  *   B. A new element is zero.
- *   C. An update from outside is in place: no aligned word of the value is torn (Linux replaces the whole value).
- *   D. After a crash every element is there whose attaching returned. One of a removed cgroup goes when the hierarchy
- *      is known again (bpf_cgroup_storage_keep()).
+ *   C. An update from outside is in place: no aligned word of the value is torn (Linux replaces the
+ *      whole value).
+ *   D. After a crash every element is there whose attaching returned. One of a removed cgroup goes
+ *      when the hierarchy is known again (bpf_cgroup_storage_keep()).
  * Lock order: `maps_lock`, then a map's `lock`; both are leaves otherwise.
  * Tests: tests/unit/test_cgroup_storage.c names each case by its letter.
  */
@@ -281,7 +283,9 @@ static void ended(struct rcu_head *head)
 	free(e);
 }
 
-/* Caller holds sm->lock. Without memory to wait, the element is lost until the map is opened again. */
+/*
+ * Caller holds sm->lock. Without memory to wait, the element is lost until the map is opened again.
+ */
 static void __elem_end(struct bpf_cgroup_storage_map *sm, u32 index)
 {
 	struct ending *e;
@@ -588,7 +592,10 @@ static u64 bpf_get_local_storage(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 	u32 t = percpu ? BPF_CGROUP_STORAGE_PERCPU : BPF_CGROUP_STORAGE_SHARED;
 	void *value;
 
-	/* Outside of a cgroup, or by a tail call from a program without this map: the first element. */
+	/*
+	 * Outside of a cgroup, or by a tail call from a program without this map: the first
+	 * element.
+	 */
 	if (likely(storages && storages->map[t] == map))
 		value = storages->value[t];
 	else

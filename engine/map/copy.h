@@ -1,9 +1,9 @@
 /*
  * copy.h - copies of values to and from an arena
  *
- * Values are read and written by programs at any time, so the engine's own copies go word by word with relaxed
- * atomics: a copy may mix two versions of a long value, but no aligned word of it is torn. Values begin at
- * multiples of 8 and their room is a multiple of 8.
+ * Values are read and written by programs at any time, so the engine's own copies go word by word
+ * with relaxed atomics: a copy may mix two versions of a long value, but no aligned word of it is
+ * torn. Values begin at multiples of 8 and their room is a multiple of 8.
  */
 #ifndef UBPFFS_MAP_COPY_H
 #define UBPFFS_MAP_COPY_H

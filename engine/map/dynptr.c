@@ -1,8 +1,8 @@
 /*
  * dynptr.c - helpers that make, use and give back dynptrs (see dynptr.h)
  *
- * Sizes and offsets are 32 bits wide, as in Linux 6.18: higher bits of the registers are cut off. A helper that
- * cannot make a dynptr leaves an empty one.
+ * Sizes and offsets are 32 bits wide, as in Linux 6.18: higher bits of the registers are cut off. A
+ * helper that cannot make a dynptr leaves an empty one.
  */
 #include "core/func.h"
 #include "map/dynptr.h"

@@ -1,26 +1,27 @@
 /*
  * hashtab.c - the table under all hash kinds: its layout in the arena, walks, recovery
  *
- * The structure is described in hashtab_layout.h. The arena's index holds, in this order: the free lists, the spare
- * elements, the bitmap of used bucket pages, the LRU list's heads, the buckets, the elements, the LRU list's
- * nodes, the per-CPU values.
+ * The structure is described in hashtab_layout.h. The arena's index holds, in this order: the free
+ * lists, the spare elements, the bitmap of used bucket pages, the LRU list's heads, the buckets,
+ * the elements, the LRU list's nodes, the per-CPU values.
  *
  * Guarantees, of all types that are built on it
- *   A. A lookup takes no lock and writes nothing (LRU: the ref mark only). It finds a key that is in
- *      the map during the whole lookup, also while the key's value is replaced and while other keys come
- *      and go.
- *   B. An update of an existing key is atomic: every lookup finds the old or the new value, whole. (Per-CPU
- *      kinds update in place, as Linux does.)
+ *   A. A lookup takes no lock and writes nothing (LRU: the ref mark only). It finds a key that is
+ *      in the map during the whole lookup, also while the key's value is replaced and while other
+ *      keys come and go.
+ *   B. An update of an existing key is atomic: every lookup finds the old or the new value, whole.
+ *      (Per-CPU kinds update in place, as Linux does.)
  *   C. A map of N takes N different keys, never N + 1; the N + 1st is -E2BIG (LRU: evicts).
- *   D. A value that a program holds a pointer to stays readable until its RCU section ends, but a delete or an
- *      update may give the element to another key at once (as Linux does with preallocated elements).
- *   E. An update or delete that returned survives SIGKILL at any instruction; one that did not is there
- *      whole or not at all (but for one in place, under BPF_F_LOCK: spin_lock.h).
+ *   D. A value that a program holds a pointer to stays readable until its RCU section ends, but a
+ *      delete or an update may give the element to another key at once (as Linux does with
+ *      preallocated elements).
+ *   E. An update or delete that returned survives SIGKILL at any instruction; one that did not is
+ *      there whole or not at all (but for one in place, under BPF_F_LOCK: spin_lock.h).
  *   F. The order of a walk is by bucket; get_next_key and iteration read a bucket under its lock.
  *
- * There is one element more a slot than max_entries, and one for threads without a slot: an update of an
- * existing key puts the new element in place with the slot's spare, and the old element becomes the
- * spare. So an update never fails for want of an element.
+ * There is one element more a slot than max_entries, and one for threads without a slot: an update
+ * of an existing key puts the new element in place with the slot's spare, and the old element
+ * becomes the spare. So an update never fails for want of an element.
  * Tests: tests/unit/test_hashtab.c names each case by its letter, test_hashtab_recovery.c has E.
  */
 #include "map/hashtab.h"
@@ -42,8 +43,8 @@ static u32 roundup_pow2(u32 n)
 }
 
 /*
- * Where 8 bytes an entry buy most: a second bucket makes the chains of the smallest elements half as long, and those
- * that would straddle cache lines for the want of 8 bytes get them.
+ * Where 8 bytes an entry buy most: a second bucket makes the chains of the smallest elements half
+ * as long, and those that would straddle cache lines for the want of 8 bytes get them.
  */
 static void spend_eight_bytes(struct htab_layout *l)
 {
@@ -154,7 +155,10 @@ void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value, u64 flag
 				    htab_pcpu_value(htab, idx, slot), htab->pcpu_size);
 }
 
-/* From outside a value is copied, so the bucket is locked: an update cannot reuse the element meanwhile. */
+/*
+ * From outside a value is copied, so the bucket is locked: an update cannot reuse the element
+ * meanwhile.
+ */
 static long lookup_outside(struct bpf_map *map, const void *key, void *value, u64 flags)
 {
 	struct bpf_htab *htab = bpf_htab(map);
@@ -374,7 +378,9 @@ int htab_attach(struct bpf_htab *htab)
 	if (attach_lru(htab, index, &l))
 		return -ENOMEM;
 	if (!arena->index_in_file) {
-		/* Elements are used densely; the buckets of a large map are not, until it is full. */
+		/*
+		 * Elements are used densely; the buckets of a large map are not, until it is full.
+		 */
 		bool all = l.elems - l.buckets <= 64 << 20;
 
 		bpf_arena_advise_huge(all ? (char *)arena->header : htab->elems,
@@ -425,8 +431,8 @@ static void buckets_clear(struct bpf_htab *htab)
 }
 
 /*
- * Put a live element back into its chain. Of two with the same key (an update was cut short between its
- * two halves) the older is marked dead. Returns whether there is one more entry now.
+ * Put a live element back into its chain. Of two with the same key (an update was cut short between
+ * its two halves) the older is marked dead. Returns whether there is one more entry now.
  */
 static bool recover_elem(struct bpf_htab *htab, u32 idx)
 {
@@ -450,8 +456,8 @@ static bool recover_elem(struct bpf_htab *htab, u32 idx)
 }
 
 /*
- * Nothing that the process that died left in links, locks, lists or spares is used, only the elements' own
- * marks. May be cut short itself and begun again.
+ * Nothing that the process that died left in links, locks, lists or spares is used, only the
+ * elements' own marks. May be cut short itself and begun again.
  */
 void htab_recover_begin(struct bpf_htab *htab)
 {

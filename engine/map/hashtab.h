@@ -21,18 +21,18 @@
  * What each of them may rely on stands by letter in hashtab.c.
  *
  * Progress
- *   A read is lock-free and not wait-free: it starts again only after a write took an element out of
- *   a chain that it was in, so whenever one read starts again, some write has got on. A writer that
- *   is stopped while it holds a bucket's lock stops no read.
+ *   A read is lock-free and not wait-free: it starts again only after a write took an element out
+ *   of a chain that it was in, so whenever one read starts again, some write has got on. A writer
+ *   that is stopped while it holds a bucket's lock stops no read.
  *   A write waits for the writers of its own bucket only. It holds the lock for the length of one
  *   chain, and waits for nothing under it but what hashtab_write.h names.
  *   A traversal waits for the writers of the bucket that it is at, and ends whatever others put in.
  *
  * References
  *   M. M. Michael, "High Performance Dynamic Lock-Free Hash Tables and List-Based Sets", SPAA 2002:
- *   readers that pass elements which may be reused. Linux, Documentation/RCU/rculist_nulls.rst: ends
- *   of lists that say whose they are. B. Fan, D. Andersen, M. Kaminsky, "MemC3", NSDI 2013: tags of a
- *   few bits that spare a miss the element's cache line.
+ *   readers that pass elements which may be reused. Linux, Documentation/RCU/rculist_nulls.rst:
+ *   ends of lists that say whose they are. B. Fan, D. Andersen, M. Kaminsky, "MemC3", NSDI 2013:
+ *   tags of a few bits that spare a miss the element's cache line.
  */
 #ifndef UBPFFS_MAP_HASHTAB_H
 #define UBPFFS_MAP_HASHTAB_H
@@ -46,8 +46,9 @@ int htab_attach(struct bpf_htab *htab);
 /* Provide memory for these elements and their values. */
 int htab_reserve_elems(struct bpf_htab *htab, u32 from, u32 end);
 /*
- * Build the chains again from the elements: begin empties them, then each range that was ever in use, [from, end), gives
- * its live elements back; returns how many. What lies outside of these ranges is not looked at, whatever it says.
+ * Build the chains again from the elements: begin empties them, then each range that was ever in
+ * use, [from, end), gives its live elements back; returns how many. What lies outside of these
+ * ranges is not looked at, whatever it says.
  */
 void htab_recover_begin(struct bpf_htab *htab);
 u32 htab_recover_chains(struct bpf_htab *htab, u32 from, u32 end);
@@ -56,7 +57,9 @@ int htab_map_iter(struct bpf_map_iter *it);
 long htab_map_for_each_callback(struct bpf_map *map, u64 callback, u64 ctx); /* htab_for_each.c */
 u32 htab_bucket_next_used(const struct bpf_htab *htab, u32 bucket);
 void htab_map_free(struct bpf_map *map);
-/* A value as it is seen from outside; flags: 0 or BPF_F_LOCK. The caller holds the bucket's lock. */
+/*
+ * A value as it is seen from outside; flags: 0 or BPF_F_LOCK. The caller holds the bucket's lock.
+ */
 void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value, u64 flags);
 long htab_sys_lookup_elem(struct bpf_map *map, const void *key, void *value);
 long htab_sys_lookup_locked(struct bpf_map *map, const void *key, void *value);

@@ -69,8 +69,9 @@ bool htab_key_equal_words(const struct bpf_htab *htab, const struct htab_elem *e
 			  const void *key);
 
 /*
- * Is this element's key the wanted one? Keys of up to 8 bytes are one atomic word. Longer ones may be
- * rewritten under a reader's eyes when the element is freed and used again: then its version has changed,
+ * Is this element's key the wanted one? Keys of up to 8 bytes are one atomic word. Longer ones may
+ * be rewritten under a reader's eyes when the element is freed and used again: then its version has
+ * changed,
  * *torn becomes true and the reader starts again.
  */
 static inline __attribute__((always_inline)) bool htab_key_equal(const struct bpf_htab *htab,
@@ -108,7 +109,9 @@ static inline __attribute__((always_inline)) bool htab_key_equal(const struct bp
 
 void htab_elem_set_key_words(const struct bpf_htab *htab, struct htab_elem *elem, const void *key);
 
-/* Words are stored so that a reader that still looks at the element sees its version change first. */
+/*
+ * Words are stored so that a reader that still looks at the element sees its version change first.
+ */
 __htab_inline void htab_elem_set_key(const struct bpf_htab *htab, struct htab_elem *elem,
 				     const void *key, const u32 key_size, const bool lru)
 {
@@ -134,8 +137,8 @@ __htab_inline void htab_elem_set_key(const struct bpf_htab *htab, struct htab_el
 /*
  * htab_find - the element with this key, or NULL; takes no lock
  *
- * Inside an RCU section. The element was in the table at some moment of the call. *idx (may be NULL) gets
- * its index.
+ * Inside an RCU section. The element was in the table at some moment of the call. *idx (may be
+ * NULL) gets its index.
  */
 static inline __attribute__((always_inline)) struct htab_elem *htab_find(
 	const struct bpf_htab *htab, const void *key, u64 hash, const u32 key_size, const bool lru,

@@ -1,13 +1,14 @@
 /*
  * hashtab_layout.h - the table under hash, percpu_hash and the LRU kinds: elements and buckets
  *
- * hashtab.c lays it out, walks and recovers it; hashtab_find.h is the readers' side and hashtab_write.h the
- * writers'; hash.c and lru_hash.c are the map types.
+ * hashtab.c lays it out, walks and recovers it; hashtab_find.h is the readers' side and
+ * hashtab_write.h the writers'; hash.c and lru_hash.c are the map types.
  *
  * A bucket is one 64-bit word:
  *	bits 0-31   link to the first element; bit 30 is the writers' lock
  *	bits 32-47  changes: how often an element was taken out of the chain
- *	bits 48-63  filter: 4 bits of the hash (never 0) of each element of the chain, up to four, in any order;
+ * 	bits 48-63 filter: 4 bits of the hash (never 0) of each element of the chain, up to four, in
+ * 	any order;
  *	            0xf at the top says that there may be more, and is in place of all that
  * so that a miss mostly costs one cache line, and locking, publishing a new head and unlocking are
  * one atomic and one store on the line that had to be read anyway. A word of zero is an empty chain
@@ -18,18 +19,18 @@
  *	0x80000000 | bucket       the end of this bucket's chain (a "nulls" marker)
  *	0xc0000000 | index        a free element (percpu_freelist.h)
  *
- * A reader may stand on an element while it is taken out, freed, and linked somewhere else. It goes on to an
- * end that is not its bucket's, or finds at the end that something was taken out since it began: then
- * it starts again. So a miss is certain. An element is put in only in front: who is carried from the middle
- * of a chain to its front sees all of it. `changes` rises before an element is taken out, so who
- * sees the element gone sees the rise. It is 16 bits long: a reader would have to lose its CPU
- * for exactly a multiple of 65536 changes of its bucket to be deceived.
+ * A reader may stand on an element while it is taken out, freed, and linked somewhere else. It goes
+ * on to an end that is not its bucket's, or finds at the end that something was taken out since it
+ * began: then it starts again. So a miss is certain. An element is put in only in front: who is
+ * carried from the middle of a chain to its front sees all of it. `changes` rises before an element
+ * is taken out, so who sees the element gone sees the rise. It is 16 bits long: a reader would have
+ * to lose its CPU for exactly a multiple of 65536 changes of its bucket to be deceived.
  *
- * An element is a header, for the LRU kinds its list node's number, the key (zero-padded to a multiple of
- * 8, but for 4-byte keys of the LRU kinds) and, but for the per-CPU kinds, the value. `version` is odd in a
- * live element; it is made so after key and value are complete and before the element is linked, and even
- * again after it was unlinked and before the bucket is unlocked. A replacing element's version is above that of
- * the element that it replaces.
+ * An element is a header, for the LRU kinds its list node's number, the key (zero-padded to a
+ * multiple of 8, but for 4-byte keys of the LRU kinds) and, but for the per-CPU kinds, the value.
+ * `version` is odd in a live element; it is made so after key and value are complete and before the
+ * element is linked, and even again after it was unlinked and before the bucket is unlocked. A
+ * replacing element's version is above that of the element that it replaces.
  *
  * Per-CPU values lie apart: slot s has those of all elements at pcpu + s * pcpu_stride.
  */
@@ -43,7 +44,9 @@
 #define HTAB_LOCK	 0x40000000ull
 #define HTAB_MAX_ENTRIES (1u << 27) /* there are up to twice as many buckets */
 
-/* A page of buckets that was written to has its bit in `used`: walks and recovery skip the others. */
+/*
+ * A page of buckets that was written to has its bit in `used`: walks and recovery skip the others.
+ */
 #define HTAB_USED_SHIFT 9
 
 struct htab_elem {

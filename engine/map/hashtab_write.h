@@ -1,15 +1,17 @@
 /*
  * hashtab_write.h - how writers change a bucket of the table (hashtab_layout.h)
  *
- * Functions with leading underscores need the bucket's lock. A writer locks, finds, changes, unlocks:
+ * Functions with leading underscores need the bucket's lock. A writer locks, finds, changes,
+ * unlocks:
  *
  *	word = bucket_lock(head);
  *	old = __bucket_find(htab, word, hash, key, key_size, lru, &prev);
  *	...
  *	bucket_unlock(head, word);
  *
- * No thread holds two bucket locks, and while it holds one it waits for nothing but the spare element of the
- * threads without a slot, or the lock of an element (spin_lock.h), whose holders need nothing else.
+ * No thread holds two bucket locks, and while it holds one it waits for nothing but the spare
+ * element of the threads without a slot, or the lock of an element (spin_lock.h), whose holders
+ * need nothing else.
  */
 #ifndef UBPFFS_MAP_HASHTAB_WRITE_H
 #define UBPFFS_MAP_HASHTAB_WRITE_H
@@ -132,8 +134,8 @@ static inline u64 __bucket_filter(const struct bpf_htab *htab, u64 word)
 }
 
 /*
- * An element with this hash is out of the chain. Nothing but the word is looked at, which spares a cache miss
- * for each of the other elements, unless the chain was longer than a filter.
+ * An element with this hash is out of the chain. Nothing but the word is looked at, which spares a
+ * cache miss for each of the other elements, unless the chain was longer than a filter.
  */
 static inline u64 __bucket_filter_del(const struct bpf_htab *htab, u64 word, u64 hash)
 {
@@ -149,8 +151,8 @@ static inline u64 __bucket_filter_del(const struct bpf_htab *htab, u64 word, u64
 /* ---- elements */
 
 /*
- * Write per-CPU values: from outside those of all slots, in a program its own; of a new element the others
- * become zero.
+ * Write per-CPU values: from outside those of all slots, in a program its own; of a new element the
+ * others become zero.
  */
 static inline void htab_pcpu_write(struct bpf_htab *htab, u32 idx, const void *value, bool all,
 				   bool is_new)
@@ -256,8 +258,8 @@ __htab_inline void __bucket_delete_unlock(struct bpf_htab *htab, u64 *head, u64 
 }
 
 /*
- * map_gen_lookup of a type: a call of the lookup for the map's key size, without dispatch. `find` is
- * find(htab, key, key_size), inlined once for each.
+ * map_gen_lookup of a type: a call of the lookup for the map's key size, without dispatch. `find`
+ * is find(htab, key, key_size), inlined once for each.
  */
 #define HTAB_GEN_LOOKUP_ONE(prefix, find, size)                                               \
 	static u64 prefix##_key##size(u64 map, u64 key, u64 r3, u64 r4, u64 r5)               \

@@ -1,13 +1,15 @@
 /*
  * htab_for_each.c - bpf_for_each_map_elem over the hash kinds
  *
- * A bucket is written down whole, under its lock, and then visited without: the callback may change the map. What
- * was written down and is gone is left out; what was replaced meanwhile is visited as it is now. So
+ * A bucket is written down whole, under its lock, and then visited without: the callback may change
+ * the map. What was written down and is gone is left out; what was replaced meanwhile is visited as
+ * it is now. So
  *   A. an entry that lives through the walk is visited exactly once, also when it is updated;
- *   B. one that the callback deletes, before or in its turn, is safe to delete, and visited at most once;
+ *   B. one that the callback deletes, before or in its turn, is safe to delete, and visited at most
+ *      once;
  *   C. the walk ends, whatever the callback puts in: a bucket is read once.
- * Key and value are the element's own: while the program runs, what was deleted may be used for another key,
- * as it may in Linux.
+ * Key and value are the element's own: while the program runs, what was deleted may be used for
+ * another key, as it may in Linux.
  */
 #include "core/callback.h"
 #include "map/hashtab.h"

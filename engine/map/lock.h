@@ -1,9 +1,10 @@
 /*
- * lock.h - waiting for a lock, and a lock that programs may take: held for a few dozen instructions, never while waiting
+ * lock.h - waiting for a lock, and a lock that programs may take: held for a few dozen
+ * instructions, never while waiting
  *
- * A program cannot sleep in the kernel's sense, but its thread can lose the CPU while it holds the lock; so
- * who waits gives up its own CPU after a while. Zero is unlocked. Not for the arena: after a crash it would
- * stay locked.
+ * A program cannot sleep in the kernel's sense, but its thread can lose the CPU while it holds the
+ * lock; so who waits gives up its own CPU after a while. Zero is unlocked. Not for the arena: after
+ * a crash it would stay locked.
  */
 #ifndef UBPFFS_MAP_LOCK_H
 #define UBPFFS_MAP_LOCK_H

@@ -1,26 +1,28 @@
 /*
  * lpm_trie.c - longest prefix match: which of the stored prefixes fits an address best
  *
- * A binary trie whose nodes stand only where paths part or a prefix ends. A key is a u32 prefixlen and the
- * address in network order; a node keeps its address as big-endian 64-bit words, so that the length of a common
- * prefix is an exclusive or and a count of zeroes. Intermediate nodes hold no value and always have two
- * children. There are never more of them than of prefixes.
+ * A binary trie whose nodes stand only where paths part or a prefix ends. A key is a u32 prefixlen
+ * and the address in network order; a node keeps its address as big-endian 64-bit words, so that
+ * the length of a common prefix is an exclusive or and a count of zeroes. Intermediate nodes hold
+ * no value and always have two children. There are never more of them than of prefixes.
  *
- * A node is written once and then only its two links change. It is taken out of the trie under `lock`, but may
- * be used again only after a grace period: nodes wait in `limbo`, all that came in one period for one callback. The
- * arena has room for nodes that wait (LPM_LIMBO_BYTES of addresses); a writer that outruns the grace periods by so
- * much gets -ENOMEM, as Linux gives when an allocation fails.
+ * A node is written once and then only its two links change. It is taken out of the trie under
+ * `lock`, but may be used again only after a grace period: nodes wait in `limbo`, all that came in
+ * one period for one callback. The arena has room for nodes that wait (LPM_LIMBO_BYTES of
+ * addresses); a writer that outruns the grace periods by so much gets -ENOMEM, as Linux gives when
+ * an allocation fails.
  *
  * Guarantees
- *   A. A lookup takes no lock. It finds the longest prefix that was there at one moment of the call, or, when
- *      prefixes are exchanged meanwhile, a prefix that fits and was there during it.
- *   B. What a lookup returned keeps its key and its memory until the caller's RCU section ends; an update of the same
- *      prefix puts another element in its place.
- *   C. -ENOSPC when max_entries prefixes are there and a new one comes; never for one that is there.
- *   D. After a crash the trie is built again from the live nodes: nothing acknowledged is lost, and of a
- *      prefix that was being replaced the old or the new value is there, whole.
- *   E. A walk goes in the order of the addresses, a prefix before the longer ones in it, and gives what stays
- *      exactly once.
+ *   A. A lookup takes no lock. It finds the longest prefix that was there at one moment of the
+ *      call, or, when prefixes are exchanged meanwhile, a prefix that fits and was there during it.
+ *   B. What a lookup returned keeps its key and its memory until the caller's RCU section ends; an
+ *      update of the same prefix puts another element in its place.
+ *   C. -ENOSPC when max_entries prefixes are there and a new one comes; never for one that is
+ *      there.
+ *   D. After a crash the trie is built again from the live nodes: nothing acknowledged is lost, and
+ *      of a prefix that was being replaced the old or the new value is there, whole.
+ *   E. A walk goes in the order of the addresses, a prefix before the longer ones in it, and gives
+ *      what stays exactly once.
  * Lock order: `lock` is a leaf.
  * Tests: tests/unit/test_lpm_trie.c.
  */
@@ -46,12 +48,13 @@ enum lpm_state { /* what a reader that stands on a node makes of it */
 
 struct lpm_node {
 	u32 child[2]; /* 0: none */
-	u32 next_free; /* in limbo or on the free list; apart from child[], on which readers may stand */
+	/* in limbo or on the free list; apart from child[], on which readers may stand */
+	u32 next_free;
 	u32 prefixlen;
 	u32 state;
 	/*
-	 * What recovery goes by: 0 unless the node holds an entry. Written when the node is complete, before it
-	 * is linked; of two nodes with one prefix the later version counts.
+	 * What recovery goes by: 0 unless the node holds an entry. Written when the node is
+	 * complete, before it is linked; of two nodes with one prefix the later version counts.
 	 */
 	u32 version;
 	u64 data[]; /* words of the address, big-endian; then the value */
@@ -211,7 +214,10 @@ static u32 bit_at(const u64 *words, u32 bit)
 	return (u32)(words[bit / 64] >> (63 - bit % 64)) & 1;
 }
 
-/* Bits that two addresses have in common, at most `limit`; the first `from` words are known to be equal. */
+/*
+ * Bits that two addresses have in common, at most `limit`; the first `from` words are known to be
+ * equal.
+ */
 static u32 common_bits(const u64 *a, const u64 *b, u32 from, u32 limit)
 {
 	for (u32 i = from; i * 64 < limit; i++) {
@@ -258,7 +264,10 @@ static void *lpm_lookup_elem(struct bpf_map *map, const void *_key)
 
 /* ---- nodes */
 
-/* What was in limbo when the callback was asked for is free now; what came since asks for the next one. */
+/*
+ * What was in limbo when the callback was asked for is free now; what came since asks for the next
+ * one.
+ */
 static void limbo_ended(struct rcu_head *head);
 
 /* Caller holds trie->lock. */
@@ -402,7 +411,10 @@ static bool place_needs_middle(const struct bpf_lpm_trie *trie, const struct lpm
 	return place->cur && !place_exact(trie, place, key) && place->match != key->prefixlen;
 }
 
-/* Link `idx`, a complete node without children, where its prefix belongs; `mid` is a spare node if one is needed. */
+/*
+ * Link `idx`, a complete node without children, where its prefix belongs; `mid` is a spare node if
+ * one is needed.
+ */
 static void __link(struct bpf_lpm_trie *trie, const struct lpm_place *place,
 		   const struct lpm_key *key, u32 idx, u32 mid)
 {
@@ -564,8 +576,8 @@ static u32 __first_below(const struct bpf_lpm_trie *trie, u32 idx)
 }
 
 /*
- * The first entry behind `key`, which need not be there. *exact: it is. Going down, `later` is the nearest
- * subtree to the right of the way: all of it is behind the key.
+ * The first entry behind `key`, which need not be there. *exact: it is. Going down, `later` is the
+ * nearest subtree to the right of the way: all of it is behind the key.
  */
 static u32 __next_entry(const struct bpf_lpm_trie *trie, const struct lpm_key *key, bool *exact)
 {

@@ -1,13 +1,13 @@
 /*
  * lru_hash.c - the map types lru_hash and lru_percpu_hash
  *
- * The table of hashtab.c, with a list node (lru_list.h) for each entry. An element knows its node, and the node
- * its element. An update of an existing key exchanges the element under the node, with the bucket locked, so
- * the lists are not touched: the entry is only marked as referenced. An insert takes a node first, with
- * no bucket locked, for that may evict an entry of any bucket.
+ * The table of hashtab.c, with a list node (lru_list.h) for each entry. An element knows its node,
+ * and the node its element. An update of an existing key exchanges the element under the node, with
+ * the bucket locked, so the lists are not touched: the entry is only marked as referenced. An
+ * insert takes a node first, with no bucket locked, for that may evict an entry of any bucket.
  *
- * Every node has an element at any time, its entry's or the one that its next entry will get; the others are
- * the spares.
+ * Every node has an element at any time, its entry's or the one that its next entry will get; the
+ * others are the spares.
  *
  * Lookups from programs mark the entry; those from outside do not, as in Linux.
  */
@@ -52,8 +52,9 @@ static u64 changing_hash(const struct bpf_htab *htab, const struct htab_elem *el
 }
 
 /*
- * bpf_lru.del_from_htab. The element may be exchanged for another until its bucket is locked, and its key be
- * rewritten: what counts is that the locked bucket holds it, and that it is the node's still.
+ * bpf_lru.del_from_htab. The element may be exchanged for another until its bucket is locked, and
+ * its key be rewritten: what counts is that the locked bucket holds it, and that it is the node's
+ * still.
  */
 static bool evict(void *arg, u32 n)
 {
@@ -294,8 +295,8 @@ static long htab_lru_map_delete_elem(struct bpf_map *map, const void *key)
 #define BACK_CHUNK 4096 /* nodes */
 
 /*
- * bpf_lru.back: rank r has node first_node + r and, when it is fresh, element first_elem + r. Two slots may
- * do the same chunk twice, which is harmless.
+ * bpf_lru.back: rank r has node first_node + r and, when it is fresh, element first_elem + r. Two
+ * slots may do the same chunk twice, which is harmless.
  */
 static bool back(void *arg, u32 rank, u32 nr)
 {
@@ -365,7 +366,9 @@ struct lru_recovery {
 	u32 *fresh; /* a list: nodes that it had given out, and may again */
 };
 
-/* An element that was in use: a spare, or some node's. Fails when there are more than there can be. */
+/*
+ * An element that was in use: a spare, or some node's. Fails when there are more than there can be.
+ */
 static bool recover_one(struct lru_recovery *r, u32 idx)
 {
 	struct bpf_htab *htab = r->htab;

@@ -134,21 +134,21 @@ static void __node_move(struct bpf_lru *lru, struct bpf_lru_list *l, u32 slot, u
 
 /*
  * A rotation sorts by what was referenced since the last one:
- *   1. If the active list is longer than the inactive one, look at the active list from its end, for
- *      NR_SCANS nodes or once around:
+ *   1. If the active list is longer than the inactive one, look at the active list from its end,
+ *      for NR_SCANS nodes or once around:
  *        a. referenced: the mark is taken away, and the node goes to the front of the active list;
  *        b. not referenced: the node goes to the front of the inactive list.
- *   2. Look at the inactive list from where the last rotation stopped towards the front, for NR_SCANS
- *      nodes or once around:
+ *   2. Look at the inactive list from where the last rotation stopped towards the front, for
+ *      NR_SCANS nodes or once around:
  *        a. referenced: the mark is taken away, and the node goes to the front of the active list;
  *        b. not referenced: it stays where it is, and eviction may come to it.
- *   3. Keep the place where step 2 stopped (next_inactive_rotation). Whoever takes that node off the
- *      list moves the place on (__node_take()).
+ *   3. Keep the place where step 2 stopped (next_inactive_rotation). Whoever takes that node off
+ *      the list moves the place on (__node_take()).
  */
 
 /*
- * Step 1. From the end of the active list: what was referenced goes to its front, what was not becomes inactive. For
- * NR_SCANS nodes, or once around.
+ * Step 1. From the end of the active list: what was referenced goes to its front, what was not
+ * becomes inactive. For NR_SCANS nodes, or once around.
  */
 static void __rotate_active(struct bpf_lru *lru, struct bpf_lru_list *l, u32 slot)
 {
@@ -165,8 +165,9 @@ static void __rotate_active(struct bpf_lru *lru, struct bpf_lru_list *l, u32 slo
 }
 
 /*
- * Steps 2 and 3. What was referenced on the inactive list becomes active before eviction gets to it. Goes on where the
- * last rotation stopped, from the end to the front, for NR_SCANS nodes or once around.
+ * Steps 2 and 3. What was referenced on the inactive list becomes active before eviction gets to
+ * it. Goes on where the last rotation stopped, from the end to the front, for NR_SCANS nodes or
+ * once around.
  */
 static void __rotate_inactive(struct bpf_lru *lru, struct bpf_lru_list *l, u32 slot)
 {
@@ -312,7 +313,10 @@ static void take_to_local(struct bpf_lru *lru, struct bpf_lru_list *l, u32 slot,
 	__local_add_free(lru, slot, n);
 }
 
-/* Free nodes for the slot: from the common free list, then fresh ones, then, if it may be, by eviction. */
+/*
+ * Free nodes for the slot: from the common free list, then fresh ones, then, if it may be, by
+ * eviction.
+ */
 static void __refill_local(struct bpf_lru *lru, u32 slot, bool evict)
 {
 	struct bpf_lru_list *l = &lru->lists[0];
@@ -523,7 +527,9 @@ struct bpf_lru *bpf_lru_new(void *lists, void *nodes, u32 nr_nodes, u32 nr_slots
 	lru->nr_nodes = nr_nodes;
 	lru->first_node = nr_heads(nr_slots);
 	lru->percpu = percpu;
-	/* A stock is what a slot evicts in advance: a small part of the map, or hits would suffer. */
+	/*
+	 * A stock is what a slot evicts in advance: a small part of the map, or hits would suffer.
+	 */
 	lru->target_free = nr_nodes / nr_slots / 64;
 	lru->target_free = max(1u, min(lru->target_free, (u32)LOCAL_FREE_TARGET));
 	lru->nr_scans = percpu ? PERCPU_FREE_TARGET : NR_SCANS;

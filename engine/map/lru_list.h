@@ -5,28 +5,32 @@
  *	active     entries that were referenced since they were looked at last
  *	inactive   the others, the oldest at its end; eviction takes from there
  *	free       nodes without an entry
- *	local free, local pending (one each a slot)   a stock of free nodes, and nodes just given out
- * A lookup only sets the element's ref mark; it takes no lock and moves nothing. Nodes given out wait on the
- * slot's pending list and go to the common lists together, when the slot needs new free nodes, so that the
- * common lock is taken once for `target_free` inserts. `target_free` shrinks with the map.
+ *	local free, local pending (one each a slot)   free nodes in stock, and nodes just given out
+ * A lookup only sets the element's ref mark; it takes no lock and moves nothing. Nodes given out
+ * wait on the slot's pending list and go to the common lists together, when the slot needs new free
+ * nodes, so that the common lock is taken once for `target_free` inserts. `target_free` shrinks
+ * with the map.
  *
- * With lists of each slot's own (BPF_F_NO_COMMON_LRU) a slot has its share of the nodes, and its own active,
- * inactive and free list, and nothing moves between slots.
+ * With lists of each slot's own (BPF_F_NO_COMMON_LRU) a slot has its share of the nodes, and its
+ * own active, inactive and free list, and nothing moves between slots.
  *
- * Nodes are in the arena and link by index. The first nodes are the lists' heads. An entry's element may be
- * exchanged for another (an update of an existing key does that) without touching the lists.
+ * Nodes are in the arena and link by index. The first nodes are the lists' heads. An entry's
+ * element may be exchanged for another (an update of an existing key does that) without touching
+ * the lists.
  *
  * Guarantees
  *   A. Common list: an insert into a map with a free node anywhere never evicts.
  *   B. Updating an existing key takes no node, and so never evicts.
  *   C. The active list is rotated only while it is longer than the inactive list.
- *   D. What is referenced again before its turn is not evicted while there is an unreferenced inactive entry
- *      among those looked at; a forced eviction is the last resort.
- *   E. Pop fails only if every node is in the hands of somebody who is between getting and linking it.
- *   F. Nodes are first given in ascending order, so a map that is filled in part touches only that part.
+ *   D. What is referenced again before its turn is not evicted while there is an unreferenced
+ *      inactive entry among those looked at; a forced eviction is the last resort.
+ *   E. Pop fails only if every node is in the hands of somebody who is between getting and linking
+ *      it.
+ *   F. Nodes are first given in ascending order, so a map that is filled in part touches only that
+ *      part.
  *
- * Lock order: a local list, then the common list (or a slot's own), then a bucket. Two local lists are never
- * locked together.
+ * Lock order: a local list, then the common list (or a slot's own), then a bucket. Two local lists
+ * are never locked together.
  * Tests: tests/unit/test_lru_list.c names each case by its letter.
  */
 #ifndef UBPFFS_MAP_LRU_LIST_H
@@ -74,7 +78,10 @@ struct bpf_lru { /* this process's view */
 	u32 nr_scans;
 	bool percpu; /* lists of each slot's own */
 
-	/* Where the ref mark of element e is, and what element a fresh node gets: first_elem + its rank. */
+	/*
+	 * Where the ref mark of element e is, and what element a fresh node gets: first_elem + its
+	 * rank.
+	 */
 	u8 *refs;
 	u64 ref_stride;
 	u32 first_elem;
@@ -107,7 +114,10 @@ static inline struct bpf_lru_node *bpf_lru_node(const struct bpf_lru *lru, u32 n
 
 /* ---- recovery: after bpf_lru_reset(), while nobody else uses the list */
 
-/* How many nodes of a slot's share (common list: slot 0, of all) were ever given out; to read before reset. */
+/*
+ * How many nodes of a slot's share (common list: slot 0, of all) were ever given out; to read
+ * before reset.
+ */
 u32 bpf_lru_fresh(const struct bpf_lru *lru, u32 slot);
 /* The next node of the share, now used, stands for this element: on a list that fits. */
 u32 bpf_lru_restore(struct bpf_lru *lru, u32 slot, u32 elem, bool live);

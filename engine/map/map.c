@@ -1,11 +1,11 @@
 /*
  * map.c - the life of a map and the operations from outside of programs
  *
- * The registry of types, the checks that all types share, reference counts, and bpf(2)'s view: access
- * flags, frozen maps, copies in and out. No type is named here but in the registry.
+ * The registry of types, the checks that all types share, reference counts, and bpf(2)'s view:
+ * access flags, frozen maps, copies in and out. No type is named here but in the registry.
  *
- * A map's file is made by bpf_map_create() and taken over by bpf_map_open(); its arena is marked clean when the
- * last reference is gone (after a grace period), and a type rebuilds what was not.
+ * A map's file is made by bpf_map_create() and taken over by bpf_map_open(); its arena is marked
+ * clean when the last reference is gone (after a grace period), and a type rebuilds what was not.
  */
 #include <ctype.h>
 #include <limits.h>
@@ -486,7 +486,9 @@ int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key)
 
 int bpf_map_freeze(struct bpf_map *map)
 {
-	/* A frozen map's descriptors cannot write any more, so a second time is EPERM, as in Linux. */
+	/*
+	 * A frozen map's descriptors cannot write any more, so a second time is EPERM, as in Linux.
+	 */
 	if (map->map_flags & BPF_F_RDONLY ||
 	    __atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL))
 		return -EPERM;

@@ -1,17 +1,18 @@
 /*
  * mmap.c - the file that a client may map to reach an array's values
  *
- * That is the arena's values file, but for maps that programs may only read (BPF_F_RDONLY_PROG): once such a map is
- * frozen the verifier takes its values as constants, so nobody may have a writable mapping of them. Clients get a
- * mirror: a memfd with F_SEAL_FUTURE_WRITE, which the kernel maps read-only for everybody but us. (Through a
- * descriptor of its own, that is: FUSE passthrough does not look at the seals of what lies behind it.) Such a map
- * changes by bpf_map_update() only, which copies what it wrote to the mirror.
+ * That is the arena's values file, but for maps that programs may only read (BPF_F_RDONLY_PROG):
+ * once such a map is frozen the verifier takes its values as constants, so nobody may have a
+ * writable mapping of them. Clients get a mirror: a memfd with F_SEAL_FUTURE_WRITE, which the
+ * kernel maps read-only for everybody but us. (Through a descriptor of its own, that is: FUSE
+ * passthrough does not look at the seals of what lies behind it.) Such a map changes by
+ * bpf_map_update() only, which copies what it wrote to the mirror.
  *
  * Guarantees
  *   A. A mapping of the mirror shows every update that has returned.
  *   B. It can be neither written, grown nor shrunk by who it is handed to.
- * Lock: mirror_lock, a leaf. Making the mirror and following an update both copy from the values under it, so the later
- * of the two copies sees what the earlier did.
+ * Lock: mirror_lock, a leaf. Making the mirror and following an update both copy from the values
+ * under it, so the later of the two copies sees what the earlier did.
  * Tests: tests/unit/test_arraymap.c.
  */
 #include <fcntl.h>

@@ -69,8 +69,8 @@ static u32 pop_list(struct pcpu_freelist *fl, u32 slot)
 	u64 old = __atomic_load_n(head, __ATOMIC_ACQUIRE);
 
 	/*
-	 * The link may be read from a node that somebody else popped meanwhile and writes to: then the
-	 * head has changed, and what was read is not used.
+	 * The link may be read from a node that somebody else popped meanwhile and writes to: then
+	 * the head has changed, and what was read is not used.
 	 */
 	while ((u32)old) {
 		u32 link = __atomic_load_n(node_link(fl, (u32)old), __ATOMIC_RELAXED);
@@ -93,8 +93,8 @@ static bool back_from(struct pcpu_freelist *fl, u32 idx)
 }
 
 /*
- * A node that was never used. One at a time: nodes that a thread had taken to hand on would be missing
- * for the others in between, and a map of N entries would refuse the Nth.
+ * A node that was never used. One at a time: nodes that a thread had taken to hand on would be
+ * missing for the others in between, and a map of N entries would refuse the Nth.
  */
 static u32 pop_fresh(struct pcpu_freelist *fl)
 {

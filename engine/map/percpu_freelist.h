@@ -2,24 +2,26 @@
  * percpu_freelist.h - the free elements of a map
  *
  * A stack of node indices a slot, in the map's arena. A node's link lives in the node itself (its
- * first u32); index 0 is no node. Nodes that were never used are not linked anywhere: they are those
- * from `fresh` to `total`, so that an arena of any size starts without touching its elements.
+ * first u32); index 0 is no node. Nodes that were never used are not linked anywhere: they are
+ * those from `fresh` to `total`, so that an arena of any size starts without touching its elements.
  *
- * Push goes to the list of the given slot. Pop takes from that slot's list, then from the fresh nodes,
- * then from the neighbours' lists.
+ * Push goes to the list of the given slot. Pop takes from that slot's list, then from the fresh
+ * nodes, then from the neighbours' lists.
  *
- * A link of a free node has the two upper bits set (PCPU_FREE_LINK): a reader of a hash chain that was
- * standing on the node when it was freed sees that it left the chain.
+ * A link of a free node has the two upper bits set (PCPU_FREE_LINK): a reader of a hash chain that
+ * was standing on the node when it was freed sees that it left the chain.
  *
  * Guarantees
  *   A. Any number of threads may push and pop at once, on any slot, also the same one (lock-free:
- *      compare-and-swap of a head that counts its changes, so a node that left and came back is noticed).
+ *      compare-and-swap of a head that counts its changes, so a node that left and came back is
+ *      noticed).
  *   B. A node is given to one caller only until it is pushed again.
  *   C. What a thread did with a node before pushing it happened before what the next owner does.
  *   D. Pop fails only if there was a moment during the call at which every list was empty and no
  *      fresh node was left, or no memory for it.
- *   E. Nodes are first given in ascending order, so a map that is filled in part touches only that part.
- *      Before a node is given for the first time, `back` is asked for memory under it (if it is set).
+ *   E. Nodes are first given in ascending order, so a map that is filled in part touches only that
+ *      part. Before a node is given for the first time, `back` is asked for memory under it (if it
+ *      is set).
  *   F. After a crash the lists are void: pcpu_freelist_reset(), and push what is not in use
  *      below pcpu_freelist_fresh(). A node at or above it was never used.
  * Tests: tests/unit/test_percpu_freelist.c names each case by its letter.
@@ -46,7 +48,10 @@ struct pcpu_freelist { /* this process's view */
 	char *nodes;
 	u32 node_size;
 	u32 backed; /* fresh nodes below this have memory */
-	/* Provide memory from node `from` on; returns the new `backed`, or `from` when there is none. */
+	/*
+	 * Provide memory from node `from` on; returns the new `backed`, or `from` when there is
+	 * none.
+	 */
 	u32 (*back)(struct pcpu_freelist *fl, u32 from);
 };
 

@@ -3,7 +3,8 @@
  *
  * Guarantees
  *   A. A record is whole; records of one slot come in the order of output; each goes to one reader.
- *   B. Output never waits for a reader: a full ring counts a loss, which the slot's next read tells.
+ *   B. Output never waits for a reader: a full ring counts a loss, which the slot's next read
+ *      tells.
  *   C. Without a reader output is -ENOENT and costs two loads.
  *   D. Nothing of it is kept over a restart: records are for who listens.
  * The rings are published by RCU. Lock order: `open_lock`, then a ring's lock.

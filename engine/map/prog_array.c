@@ -153,7 +153,10 @@ static void prog_array_release_uref(struct bpf_map *map)
 		fd_array_set(array, i, NULL, 0);
 }
 
-/* A program that does not fit now (it was compiled before, and is interpreted today) may at another start. */
+/*
+ * A program that does not fit now (it was compiled before, and is interpreted today) may at another
+ * start.
+ */
 static int prog_array_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *priv)
 {
 	struct bpf_prog_array *array = prog_array(map);

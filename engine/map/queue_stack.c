@@ -1,18 +1,19 @@
 /*
  * queue_stack.c - queue and stack: values without keys, first in first out or last in first out
  *
- * A ring of max_entries + 1 rooms of round_up(value_size, 8) bytes; one room is always empty, so that a push
- * onto a full map with BPF_EXIST, which drops the oldest value, is complete before it is seen. Where the ring
- * begins (tail, the oldest value) and ends (head, the next room) is one 64-bit word in the arena.
+ * A ring of max_entries + 1 rooms of round_up(value_size, 8) bytes; one room is always empty, so
+ * that a push onto a full map with BPF_EXIST, which drops the oldest value, is complete before it
+ * is seen. Where the ring begins (tail, the oldest value) and ends (head, the next room) is one
+ * 64-bit word in the arena.
  *
  * Guarantees
- *   A. A push, a pop, and a push that drops the oldest take effect by one store of that word: after a crash
- *      each has happened as a whole or not at all, and an acknowledged one has happened.
+ *   A. A push, a pop, and a push that drops the oldest take effect by one store of that word: after
+ *      a crash each has happened as a whole or not at all, and an acknowledged one has happened.
  *   B. Values come out in order: of a queue the oldest first, of a stack the newest.
  *   C. A value is given to one pop only.
  *   D. A full map gives -E2BIG, an empty one -ENOENT and a value of zeroes.
- *   E. A walk gives the values oldest first, those that are there throughout exactly once, and ends with
- *      those that were there when it began.
+ *   E. A walk gives the values oldest first, those that are there throughout exactly once, and ends
+ *      with those that were there when it began.
  * Lock order: `lock` is a leaf.
  * Tests: tests/unit/test_queue_stack.c.
  */
@@ -236,8 +237,8 @@ static int queue_get_next_key(struct bpf_map *map, const void *key, void *next_k
 }
 
 /*
- * it->pos and it->end are numbers of values. A stack gives a number again after a pop, but a value that
- * stays keeps its own.
+ * it->pos and it->end are numbers of values. A stack gives a number again after a pop, but a value
+ * that stays keeps its own.
  */
 static int queue_iter(struct bpf_map_iter *it)
 {

@@ -1,22 +1,26 @@
 /*
  * ringbuf.c - the ring buffer map (see ringbuf.h)
  *
- * Producers reserve under `lock`, write without it, and commit by clearing a bit of the header. Positions only rise;
- * a place is its position modulo the size. The one word that a consumer may write, its position, is believed nowhere:
- * where it cannot be true it counts as "all consumed". Lengths are checked before they move anything all the same, and
- * a record's ring is found by its address.
+ * Producers reserve under `lock`, write without it, and commit by clearing a bit of the header.
+ * Positions only rise; a place is its position modulo the size. The one word that a consumer may
+ * write, its position, is believed nowhere: where it cannot be true it counts as "all consumed".
+ * Lengths are checked before they move anything all the same, and a record's ring is found by its
+ * address.
  *
- * Consumers in this process and one that maps the ring may follow each other. We move the position by compare-and-
- * exchange only, so it never goes back under a consumer that is at work; but two at once may both see a record.
+ * Consumers in this process and one that maps the ring may follow each other. We move the position
+ * by compare-and- exchange only, so it never goes back under a consumer that is at work; but two at
+ * once may both see a record.
  *
  * Guarantees
- *   A. Records are given in the order of reservation; one that is not committed holds back those behind it.
+ *   A. Records are given in the order of reservation; one that is not committed holds back those
+ *      behind it.
  *   B. A reservation that would overwrite what is not consumed, or what is not committed, fails.
- *   C. The consumer is told (bpf_map_notify) when a record is committed that it has caught up with, unless
- *      BPF_RB_NO_WAKEUP; always with BPF_RB_FORCE_WAKEUP. Not before the record can be seen.
- *   D. After a crash every committed record that was not consumed is there; a reserved one is discarded.
- *   E. Whatever a client writes into the files, nothing outside of the ring is read or written, producers go on, and
- *      consumers in this process get records again after at most one -EBADMSG.
+ *   C. The consumer is told (bpf_map_notify) when a record is committed that it has caught up with,
+ *      unless BPF_RB_NO_WAKEUP; always with BPF_RB_FORCE_WAKEUP. Not before the record can be seen.
+ *   D. After a crash every committed record that was not consumed is there; a reserved one is
+ *      discarded.
+ *   E. Whatever a client writes into the files, nothing outside of the ring is read or written,
+ *      producers go on, and consumers in this process get records again after at most one -EBADMSG.
  * Lock order: `lock` and `read_lock` are leaves.
  * Tests: tests/unit/test_ringbuf.c.
  */
@@ -219,8 +223,8 @@ static bool consumer_move(struct bpf_ringbuf *rb, u64 from, u64 to)
 }
 
 /*
- * What was reserved when the last process ended was never written whole. A client that has mapped the ring all the
- * while may be moving its position meanwhile.
+ * What was reserved when the last process ended was never written whole. A client that has mapped
+ * the ring all the while may be moving its position meanwhile.
  */
 static void ringbuf_recover(struct bpf_ringbuf *rb)
 {
@@ -381,8 +385,8 @@ static bool held_back(struct bpf_ringbuf *rb, u64 pos)
 }
 
 /*
- * The next record's position, over discarded ones. Caller holds rb->read_lock. Its length, or -errno. The consumer's
- * position is read first: an honest one is then never beyond the producers'.
+ * The next record's position, over discarded ones. Caller holds rb->read_lock. Its length, or
+ * -errno. The consumer's position is read first: an honest one is then never beyond the producers'.
  */
 static s64 __next_record(struct bpf_ringbuf *rb, u64 *at)
 {
@@ -440,7 +444,9 @@ s64 bpf_ringbuf_read(struct bpf_map *map, void **out, size_t *cap)
 			bpf_copy_from_arena(*out, hdr_at(rb, pos) + 1, (u32)len);
 		if (consumer_move(rb, pos, pos + record_size((u32)len)))
 			break;
-		/* Somebody else took it meanwhile, and it may have been overwritten under the copy. */
+		/*
+		 * Somebody else took it meanwhile, and it may have been overwritten under the copy.
+		 */
 		if (++lost == MAX_LOST) {
 			len = -EAGAIN;
 			break;

@@ -1,16 +1,20 @@
 /*
- * ringbuf.h - the ring buffer map: records from programs to one consumer, in the order of their reservation
+ * ringbuf.h - the ring buffer map: records from programs to one consumer, in the order of their
+ * reservation
  *
  * Two files, so that a consumer can be given what it may write and nothing else:
  *
  *	the values file		one page: the consumer's position, which a client may map writable
- *	the index file		the arena's header, then Linux's pages from the second on: the producers' page (their
- *				position), at BPF_RINGBUF_DATA_OFF the data. A client may map it, read-only.
+ * 	the index file the arena's header, then Linux's pages from the second on: the producers'
+ * 	page (their
+ * 				position), at BPF_RINGBUF_DATA_OFF the data. A client may map it,
+ * 				read-only.
  *
- * A consumer maps the data twice, one copy behind the other, so that no record is ever in two pieces; of a file that
- * takes two calls of mmap(2).
+ * A consumer maps the data twice, one copy behind the other, so that no record is ever in two
+ * pieces; of a file that takes two calls of mmap(2).
  *
- * A record is 8 bytes of header (u32 length with the bits below, u32 page offset) and its data, padded to 8.
+ * A record is 8 bytes of header (u32 length with the bits below, u32 page offset) and its data,
+ * padded to 8.
  *
  *	 consumed   |  committed, or not yet (BUSY)  |   free
  *	------------+-----------+---------+----------+---------------
@@ -25,7 +29,7 @@
  * Definitions
  *   reserve   take room behind the last record; it is BUSY and nobody's but the program's.
  *   commit    clear BUSY, and to discard set DISCARD: from then on the record does not change.
- *   read      the oldest record that is not consumed, when it is committed; a discarded one is passed.
+ *   read      the oldest record not yet consumed, when it is committed; a discarded one is passed.
  *
  * What holds stands by letter in ringbuf.c.
  *
@@ -56,16 +60,17 @@ u64 bpf_ringbuf_query(const struct bpf_map *map, u64 flags);
 /*
  * bpf_ringbuf_read - the next record, for a consumer in this process
  *
- * Returns its length and copies it to *out, which is grown as needed (malloc; *cap is its size); the
- * record is then consumed. -EAGAIN: none is complete; -ENOMEM; -EBADMSG: who else maps the ring wrote nonsense, and
- * all that waited is dropped. Two callers get each record once between them.
+ * Returns its length and copies it to *out, which is grown as needed (malloc; *cap is its size);
+ * the record is then consumed. -EAGAIN: none is complete; -ENOMEM; -EBADMSG: who else maps the ring
+ * wrote nonsense, and all that waited is dropped. Two callers get each record once between them.
  */
 s64 bpf_ringbuf_read(struct bpf_map *map, void **out, size_t *cap);
 bool bpf_ringbuf_readable(const struct bpf_map *map);
 
 /*
- * For a consumer that maps the ring. Should it look (a record is committed, or discarded)? Moves nothing. The file with
- * its page, and the one with the producers' page and the data: borrowed until the map is put. -ENODEV: no ring buffer.
+ * For a consumer that maps the ring. Should it look (a record is committed, or discarded)? Moves
+ * nothing. The file with its page, and the one with the producers' page and the data: borrowed
+ * until the map is put. -ENODEV: no ring buffer.
  */
 bool bpf_ringbuf_ready(const struct bpf_map *map);
 int bpf_ringbuf_consumer_fd(const struct bpf_map *map);

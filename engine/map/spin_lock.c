@@ -17,8 +17,8 @@ __attribute__((noinline)) void bpf_spin_acquire_slow(struct bpf_spin_lock *lock)
 }
 
 /*
- * The word of memory that holds the lock has four bytes beside it, which may be data (the last of them zeros
- * where the value ends there).
+ * The word of memory that holds the lock has four bytes beside it, which may be data (the last of
+ * them zeros where the value ends there).
  */
 void __bpf_value_to_arena(const struct bpf_map *map, void *dst, const void *src)
 {

@@ -1,22 +1,24 @@
 /*
  * spin_lock.h - struct bpf_spin_lock in a map's values
  *
- * A value whose BTF type has one struct bpf_spin_lock (four aligned bytes, map->spin_lock_off) can be locked: by
- * programs with bpf_spin_lock(), from outside by the flag BPF_F_LOCK. 0 is free, 1 is held. The verifier sees to it
- * that a program holds at most one lock, calls nothing while it does, and gives it back before it ends; so
- * whoever waits, waits for a few instructions of a thread that waits for nothing (and yields its CPU, for that
- * thread may have lost its own).
+ * A value whose BTF type has one struct bpf_spin_lock (four aligned bytes, map->spin_lock_off) can
+ * be locked: by programs with bpf_spin_lock(), from outside by the flag BPF_F_LOCK. 0 is free, 1 is
+ * held. The verifier sees to it that a program holds at most one lock, calls nothing while it does,
+ * and gives it back before it ends; so whoever waits, waits for a few instructions of a thread that
+ * waits for nothing (and yields its CPU, for that thread may have lost its own).
  *
  * Guarantees
- *   A. The word belongs to the lock alone. No copy of a value, in either direction, reads or writes it: what
- *      comes out has zeros there, and what goes in has its bytes there ignored. An element that is freed and used
- *      again keeps its word, so that a program that still holds the old element's lock unlocks what it locked.
- *   B. BPF_F_LOCK: a copy out is one that some holder left behind, a copy in is seen by the next holder whole.
- *      An existing element is changed in place, not replaced; so a crash may leave it half changed.
- *   C. A program that faults with a lock held has it released as its thread leaves the program (core/run.c);
- *      the value is what the program had made of it by then.
- *   D. The words that a killed server left are free again when its map is opened: nobody that could hold them
- *      lives (values of programs that were stopped in the middle stay as they were).
+ *   A. The word belongs to the lock alone. No copy of a value, in either direction, reads or writes
+ *      it: what comes out has zeros there, and what goes in has its bytes there ignored. An element
+ *      that is freed and used again keeps its word, so that a program that still holds the old
+ *      element's lock unlocks what it locked.
+ *   B. BPF_F_LOCK: a copy out is one that some holder left behind, a copy in is seen by the next
+ *      holder whole. An existing element is changed in place, not replaced; so a crash may leave it
+ *      half changed.
+ *   C. A program that faults with a lock held has it released as its thread leaves the program
+ *      (core/run.c); the value is what the program had made of it by then.
+ *   D. The words that a killed server left are free again when its map is opened: nobody that could
+ *      hold them lives (values of programs that were stopped in the middle stay as they were).
  * Lock order: a hash's bucket, then an element's lock; a holder of an element's lock takes nothing.
  * Tests: tests/unit/test_spin_lock.c names each case by its letter.
  */
@@ -71,7 +73,10 @@ static inline void bpf_value_to_arena(const struct bpf_map *map, void *dst, cons
 /* The same under the element's lock, for who said BPF_F_LOCK. */
 void bpf_value_to_arena_locked(const struct bpf_map *map, void *dst, const void *src);
 
-/* A value out of the arena, zeros for the lock. flags: BPF_F_LOCK takes the element's lock meanwhile. */
+/*
+ * A value out of the arena, zeros for the lock. flags: BPF_F_LOCK takes the element's lock
+ * meanwhile.
+ */
 static inline void bpf_value_from_arena(const struct bpf_map *map, void *dst, void *src, u64 flags)
 {
 	bool lock = flags & BPF_F_LOCK;

@@ -1,19 +1,23 @@
 /*
  * stackmap.c - stack_trace maps: each distinct stack once, named by a small number
  *
- * A table of roundup_pow2(max_entries) buckets, one stack in each: the stack's hash says which, and the
- * bucket's number is the stack's id. Programs put stacks in by bpf_get_stackid(); from outside they are
- * looked up, listed and deleted.
+ * A table of roundup_pow2(max_entries) buckets, one stack in each: the stack's hash says which, and
+ * the bucket's number is the stack's id. Programs put stacks in by bpf_get_stackid(); from outside
+ * they are looked up, listed and deleted.
  *
- * In the arena: the free list's heads, the buckets (index of an element, 0: empty), the elements. An element is { link,
- * hash, nr, seq } and then value_size bytes of return addresses or build ids. A bucket changes by one atomic exchange.
+ * In the arena: the free list's heads, the buckets (index of an element, 0: empty), the elements.
+ * An element is { link, hash, nr, seq } and then value_size bytes of return addresses or build ids.
+ * A bucket changes by one atomic exchange.
  *
  * Guarantees
- *   A. Who looks a stack up while another replaces it gets the one or the other whole: `seq` changes before an
- *      element is filled again, and who read it meanwhile reads again.
- *   B. An id that bpf_get_stackid() gave holds that stack until it is deleted or replaced (BPF_F_REUSE_STACKID).
- *   C. The same stack gets the same id again while it is there. With BPF_F_FAST_STACK_CMP the same hash is enough.
- *   D. -EEXIST: the bucket holds another stack, and BPF_F_REUSE_STACKID was not given; -ENOMEM: no element is free;
+ *   A. Who looks a stack up while another replaces it gets the one or the other whole: `seq`
+ *      changes before an element is filled again, and who read it meanwhile reads again.
+ *   B. An id that bpf_get_stackid() gave holds that stack until it is deleted or replaced
+ *      (BPF_F_REUSE_STACKID).
+ *   C. The same stack gets the same id again while it is there. With BPF_F_FAST_STACK_CMP the same
+ *      hash is enough.
+ *   D. -EEXIST: the bucket holds another stack, and BPF_F_REUSE_STACKID was not given; -ENOMEM: no
+ *      element is free;
  *      -EFAULT: there is no stack, or nothing of it is left after the skipped frames. As in Linux.
  *   E. After a crash the buckets are the truth; an element in none is free.
  * Lock-free. Tests: tests/unit/test_stackmap.c names each case by its letter.
@@ -30,7 +34,8 @@ struct stack_elem {
 	u32 link; /* the free list's; 0 in use */
 	u32 hash;
 	u32 nr; /* addresses or build ids */
-	u32 seq; /* odd: being filled. Ordered by read-modify-writes, which ThreadSanitizer understands */
+	/* odd: being filled. Ordered by read-modify-writes, which ThreadSanitizer understands */
+	u32 seq;
 	u64 data[];
 };
 
@@ -112,7 +117,10 @@ static int stackmap_attach(struct bpf_map *map)
 	return bpf_arena_reserve(map->arena, mem, map->arena->index_size - BPF_ARENA_HEADER_SIZE);
 }
 
-/* E. What a bucket names is in use; every other element that was ever used is free. Each is in one bucket only. */
+/*
+ * E. What a bucket names is in use; every other element that was ever used is free. Each is in one
+ * bucket only.
+ */
 static int stackmap_recover(struct bpf_stack_map *sm)
 {
 	u32 fresh = pcpu_freelist_fresh(&sm->free), i, idx;
@@ -185,7 +193,8 @@ static bool bucket_set(struct bpf_stack_map *sm, u32 id, u32 idx)
 }
 
 /*
- * A. Copy the stack of a bucket. Returns its number of addresses, or -ENOENT. With `room` zero only the hash is
+ * A. Copy the stack of a bucket. Returns its number of addresses, or -ENOENT. With `room` zero only
+ *    the hash is
  * read.
  */
 static int bucket_read(const struct bpf_stack_map *sm, u32 id, void *data, u32 *hash)

@@ -1,9 +1,10 @@
 /*
  * btf.c - an object's type information, made complete
  *
- * clang leaves in .BTF what only a linker knows: the sizes of data sections and the offsets of their
- * variables. Here they are filled in from the ELF sections and symbols, and global functions with hidden visibility
- * are marked static, which lets the verifier check them with what their callers pass.
+ * clang leaves in .BTF what only a linker knows: the sizes of data sections and the offsets of
+ * their variables. Here they are filled in from the ELF sections and symbols, and global functions
+ * with hidden visibility are marked static, which lets the verifier check them with what their
+ * callers pass.
  */
 #include <bpf/btf.h>
 #include "object/read.h"
@@ -19,7 +20,9 @@ static const char *type_name(const struct obj_reader *r, const struct btf_type *
 	return bpf_btf_str(r->out->btf, t->name_off);
 }
 
-/* Also a section that nothing else here uses (license): the kernel refuses BTF that leaves it open. */
+/*
+ * Also a section that nothing else here uses (license): the kernel refuses BTF that leaves it open.
+ */
 static const struct elf_sec *data_section(const struct obj_reader *r, const char *name)
 {
 	for (u32 i = 1; i < r->sec_cnt; i++)
@@ -49,7 +52,9 @@ static int fix_variable(struct obj_reader *r, const struct elf_sec *sec,
 	if (!t || !btf_is_var(t))
 		return obj_fail(r, -EINVAL, "BTF: '%s' holds something that is no variable",
 				sec->name);
-	/* The offsets of static variables are in place already, and their names need not be unique. */
+	/*
+	 * The offsets of static variables are in place already, and their names need not be unique.
+	 */
 	if (btf_var(t)->linkage == BTF_VAR_GLOBAL_ALLOCATED) {
 		sym = obj_sym_find(r, type_name(r, t));
 		if (!sym || sym->shndx != (u32)(sec - r->secs))

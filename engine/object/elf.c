@@ -1,8 +1,8 @@
 /*
  * elf.c - the container: sections, symbols and relocations
  *
- * Copies them into arrays in which each offset, name and link has been checked; no other file of the reader sees
- * libelf.
+ * Copies them into arrays in which each offset, name and link has been checked; no other file of
+ * the reader sees libelf.
  */
 #include <gelf.h>
 #include "object/read.h"

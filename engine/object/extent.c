@@ -1,8 +1,8 @@
 /*
  * extent.c - where an object that comes as a stream ends
  *
- * Looks at a growing prefix and trusts nothing; it is called on every write of a stream, so it costs a few comparisons
- * until the section headers are there.
+ * Looks at a growing prefix and trusts nothing; it is called on every write of a stream, so it
+ * costs a few comparisons until the section headers are there.
  */
 #include <elf.h>
 #include "object/object.h"

@@ -1,8 +1,8 @@
 /*
  * funcs.c - which functions an object has
  *
- * A function is a symbol of type FUNC in a code section. Those of a SEC() are programs; those of .text are
- * subprograms, which reloc.c appends to the programs that reach them.
+ * A function is a symbol of type FUNC in a code section. Those of a SEC() are programs; those of
+ * .text are subprograms, which reloc.c appends to the programs that reach them.
  */
 #include "object/read.h"
 

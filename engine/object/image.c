@@ -1,11 +1,11 @@
 /*
  * image.c - a loaded program as a file
  *
- * A header of fixed size, then the parts one after the other in the order of enum image_part, each at an
- * 8-byte boundary. The header holds the checksum (xxh64) of everything else, so a file that was cut or
- * damaged is -EBADMSG and never half a program. The checksum finds accidents, not attacks: every size, string and
- * index is checked again when it is read. Written in the machine's byte order: an image belongs to the store of one
- * machine.
+ * A header of fixed size, then the parts one after the other in the order of enum image_part, each
+ * at an 8-byte boundary. The header holds the checksum (xxh64) of everything else, so a file that
+ * was cut or damaged is -EBADMSG and never half a program. The checksum finds accidents, not
+ * attacks: every size, string and index is checked again when it is read. Written in the machine's
+ * byte order: an image belongs to the store of one machine.
  */
 #include <linux/filter.h>
 #include <stdio.h>

@@ -1,9 +1,10 @@
 /*
  * image.h - a loaded program as a file: what the store keeps, and what a restart loads again
  *
- * Holds the instructions as loaded (BPF_PSEUDO_MAP_IDX form), the ids of the maps, type, names, license, BTF,
- * the classic filter that they were converted from (which is what is loaded again),
- * func and line info; never native code or a verdict: a program that is read back is verified again.
+ * Holds the instructions as loaded (BPF_PSEUDO_MAP_IDX form), the ids of the maps, type, names,
+ * license, BTF, the classic filter that they were converted from (which is what is loaded again),
+ * func and line info; never native code or a verdict: a program that is read back is verified
+ * again.
  */
 #ifndef UBPFFS_OBJECT_IMAGE_H
 #define UBPFFS_OBJECT_IMAGE_H

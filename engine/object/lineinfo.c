@@ -1,10 +1,12 @@
 /*
- * lineinfo.c - .BTF.ext: the type of each function, the source line of each instruction, CO-RE records
+ * lineinfo.c - .BTF.ext: the type of each function, the source line of each instruction, CO-RE
+ * records
  *
- * The section is tables of blocks, one a code section, with records whose first word is a byte offset in that
- * section. A program is put together from functions of several sections, so the records of each function are copied
- * with their offset changed to the function's place in the program. Records are in rising order; that is
- * checked, for the binary search and for the users of the result.
+ * The section is tables of blocks, one a code section, with records whose first word is a byte
+ * offset in that section. A program is put together from functions of several sections, so the
+ * records of each function are copied with their offset changed to the function's place in the
+ * program. Records are in rising order; that is checked, for the binary search and for the users of
+ * the result.
  */
 #include <bpf/btf.h>
 #include "object/read.h"

@@ -1,10 +1,11 @@
 /*
  * maps.c - the maps of an object: .maps, maps, and the data sections
  *
- * A definition in .maps is a variable whose *type* says everything: __uint(name, n) is a pointer to an array of n
- * ints, __type(name, T) a pointer to T, __array(values, T) an array of pointers to T. Its bytes matter only for
- * `values`, whose relocations say what the slots hold at first. A definition in the older `maps` section is a
- * struct of five numbers. A data section becomes an array of one value.
+ * A definition in .maps is a variable whose *type* says everything: __uint(name, n) is a pointer to
+ * an array of n ints, __type(name, T) a pointer to T, __array(values, T) an array of pointers to T.
+ * Its bytes matter only for
+ * `values`, whose relocations say what the slots hold at first. A definition in the older `maps`
+ * section is a struct of five numbers. A data section becomes an array of one value.
  */
 #include <bpf/btf.h>
 #include <stdio.h>

@@ -17,14 +17,15 @@
 #define BPF_OBJECT_MAX_PROGS	1024
 #define BPF_OBJECT_MAX_MAPS	1024
 #define BPF_OBJECT_MAX_FUNCS	65536
-#define BPF_OBJECT_MAX_INSNS	(4u << 20) /* over all programs, shared subprograms counted for each */
+/* over all programs, shared subprograms counted for each */
+#define BPF_OBJECT_MAX_INSNS	(4u << 20)
 #define BPF_OBJECT_MAX_NAME	1023 /* bytes of a symbol's or section's name */
 #define BPF_OBJECT_MAX_DATA	(64u << 20) /* bytes of one data section */
 
 enum bpf_object_map_kind {
 	BPF_OBJECT_MAP_DEFINED, /* .maps or maps */
 	BPF_OBJECT_MAP_DATA, /* .data .rodata .bss: array of one value, `init` is its content */
-	BPF_OBJECT_MAP_INNER, /* template of a map-in-map, "<outer>.inner": gets no name of its own */
+	BPF_OBJECT_MAP_INNER, /* template of a map-in-map, "<outer>.inner": gets no name */
 };
 
 struct bpf_object_map {

@@ -3,13 +3,13 @@
  *
  * bpf_object_read() (read.c) goes through the object in this order; each step finds what the ones
  * before it left in the reader:
- *   1. elf.c       sections, symbols and relocations, each checked against the file's bounds and copied
+ *   1. elf.c       sections, symbols and relocations, checked against the file's bounds, copied
  *   2. btf.c       .BTF: checked, data sections given their sizes and offsets, parsed
  *      externs.c   what is defined elsewhere: configuration (kconfig.c), absent kernel symbols
  *   3. lineinfo.c  .BTF.ext: blocks of func_info, line_info and CO-RE relocations
  *   4. funcs.c     functions; those of a SEC() become programs
  *   5. maps.c      maps, .maps and the data sections become maps
- *   6. reloc.c     each program's instructions: subprograms appended, CO-RE (core.h), references resolved
+ *   6. reloc.c     each program's instructions: subprograms appended, CO-RE (core.h), references
  *   7. maps.c      .values initialisers
  * Every function returns 0 or -errno and has said why in the log when it fails.
  */

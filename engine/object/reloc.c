@@ -1,11 +1,11 @@
 /*
  * reloc.c - a program's instructions, complete: subprograms appended, references resolved
  *
- * A program is its own function followed by every subprogram that it reaches, in the order in which the first calls
- * to them are met (depth first), so that instruction numbers in a log are those that libbpf would give. Calls
- * become distances in the program; references to maps and to data become indices into the object's list of
- * maps. Only references that a relocation made are left with a pseudo class: an instruction that came with one
- * in the file is refused.
+ * A program is its own function followed by every subprogram that it reaches, in the order in which
+ * the first calls to them are met (depth first), so that instruction numbers in a log are those
+ * that libbpf would give. Calls become distances in the program; references to maps and to data
+ * become indices into the object's list of maps. Only references that a relocation made are left
+ * with a pseudo class: an instruction that came with one in the file is refused.
  */
 #include <stdio.h>
 #include "object/read.h"
@@ -17,7 +17,8 @@ struct linker {
 	struct obj_reader *r;
 	struct bpf_object_prog *prog;
 	u32 cap;
-	u32 *base; /* by function: first instruction in the program, NO_INDEX when it is not in it */
+	/* by function: first instruction in the program, NO_INDEX when it is not in it */
+	u32 *base;
 	u32 order[BPF_MAX_SUBPROGS]; /* the functions in the program */
 	u32 cnt;
 };

@@ -1,8 +1,9 @@
 /*
  * perf_event.c - programs on samples: struct bpf_perf_event_data
  *
- * The context that programs see is the one that we keep: the user registers, the sampling period, the address. What
- * the kernel knows besides (stacks, the task, the counter) is in bpf_this.sample (core/sample.h).
+ * The context that programs see is the one that we keep: the user registers, the sampling period,
+ * the address. What the kernel knows besides (stacks, the task, the counter) is in bpf_this.sample
+ * (core/sample.h).
  */
 #include <linux/bpf_perf_event.h>
 #include <stdio.h>
@@ -138,8 +139,8 @@ static u32 convert_ctx_access(const struct bpf_insn *insn, u32 ctx_field_size, s
 }
 
 /*
- * Linux has no test run for this type; here the input is a struct bpf_perf_event_data, or nothing for one of zeroes. The
- * stack is the caller's.
+ * Linux has no test run for this type; here the input is a struct bpf_perf_event_data, or nothing
+ * for one of zeroes. The stack is the caller's.
  */
 static int perf_event_test_run(struct bpf_prog *prog, struct bpf_test_run *run)
 {

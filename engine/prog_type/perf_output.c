@@ -1,5 +1,6 @@
 /*
- * perf_output.c - perf_event_output for each kind of context: what the program gives, and so much of the packet as
+ * perf_output.c - perf_event_output for each kind of context: what the program gives, and so much
+ * of the packet as
  * its flags say
  */
 #include "map/perf_event_array.h"

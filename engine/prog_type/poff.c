@@ -3,8 +3,8 @@
  *
  * Walks from the network header through what carries IP (VLAN tags, PPPoE, GRE, IP in IP, IPv6's
  * extension headers) to the last transport header, as the flow dissector of Linux does, and adds
- * that header's length. Linux knows a few protocols more (FCoE, TIPC, batman-adv, HSR, PTP); for these
- * we give 0, as both give for what they do not know.
+ * that header's length. Linux knows a few protocols more (FCoE, TIPC, batman-adv, HSR, PTP); for
+ * these we give 0, as both give for what they do not know.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>

@@ -51,8 +51,8 @@ extern const struct bpf_func_proto bpf_skb_event_output_proto;
 extern const struct bpf_func_proto bpf_xdp_event_output_proto;
 
 /*
- * The MAC address of an interface and its hardware type (ARPHRD_*). -ENODEV when there is none. if 0
- * or 1: the loopback's, all zero.
+ * The MAC address of an interface and its hardware type (ARPHRD_*). -ENODEV when there is none. if
+ * 0 or 1: the loopback's, all zero.
  */
 int bpf_netdev_address(u32 ifindex, u8 addr[6], u16 *hatype);
 

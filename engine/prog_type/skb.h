@@ -19,7 +19,8 @@ struct bpf_skb {
 	u8 *data, *data_end, *data_meta; /* data_end - data == md.len */
 	u8 *head, *end; /* the buffer */
 	u8 *mac, *network; /* headers; mac NULL: none */
-	u16 hatype; /* ARPHRD_* of the device; with an Ethernet header that of Ethernet, unless set before */
+	/* ARPHRD_* of the device; with an Ethernet header that of Ethernet, unless set before */
+	u16 hatype;
 	bool encapsulated; /* a program put an outer header around it */
 	struct cgroup *cgrp; /* of the socket, for its id; NULL: none */
 };

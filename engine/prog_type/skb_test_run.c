@@ -2,8 +2,8 @@
  * skb_test_run.c - BPF_PROG_TEST_RUN for the types whose context is __sk_buff
  *
  * The packet is an Ethernet frame. A tc program sees it whole; the others see it from the network
- * header on, and the output has the link header's bytes back, as zeros (Linux does the same). Classic
- * filters see it whole, too.
+ * header on, and the output has the link header's bytes back, as zeros (Linux does the same).
+ * Classic filters see it whole, too.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -82,8 +82,8 @@ enum view {
 	FROM_NETWORK,
 	FROM_LINK,
 	/*
-	 * Classic filters are written for a whole frame, good or bad, as packet sockets show it. Linux
-	 * has no test run for them, so this is ours to decide.
+	 * Classic filters are written for a whole frame, good or bad, as packet sockets show it.
+	 * Linux has no test run for them, so this is ours to decide.
 	 */
 	FROM_LINK_UNCHECKED,
 };

@@ -261,11 +261,12 @@ static u32 expand_map_call(const struct rewriter *rw, u32 i, struct bpf_insn *bu
 }
 
 /*
- * bpf_loop(R1 times, a known function, R3, 0) as a loop of the program. Its counters are R6 to R8, which are kept
- * below the function's stack meanwhile; they survive the call of the callback, as they do any. The call's distance is
- * put in by link_loop(), until then it is the number of the callback's first instruction. Where the stack has no room
- * the call stays; the count is looked at before, as all 64 bits count here and 32 in the helper. A run that is cancelled
- * begins no round any more (run.h). 0: it stays as it is.
+ * bpf_loop(R1 times, a known function, R3, 0) as a loop of the program. Its counters are R6 to R8,
+ * which are kept below the function's stack meanwhile; they survive the call of the callback, as
+ * they do any. The call's distance is put in by link_loop(), until then it is the number of the
+ * callback's first instruction. Where the stack has no room the call stays; the count is looked at
+ * before, as all 64 bits count here and 32 in the helper. A run that is cancelled begins no round
+ * any more (run.h). 0: it stays as it is.
  */
 #define LOOP_STACK 24
 

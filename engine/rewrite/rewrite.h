@@ -10,7 +10,8 @@
  * bpf_rewrite - turn the verified instructions into the executable form
  *
  * Fills prog->insnsi, len, orig_idx and subprogs: map addresses, converted context accesses, helper
- * distances, inlined array lookups, tail calls; unreachable instructions are removed. 0 or -ENOMEM, -E2BIG.
+ * distances, inlined array lookups, tail calls; unreachable instructions are removed. 0 or -ENOMEM,
+ * -E2BIG.
  */
 int bpf_rewrite(struct bpf_prog *prog, const struct bpf_verdict *verdict);
 

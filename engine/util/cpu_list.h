@@ -5,8 +5,8 @@
 #define UBPFFS_UTIL_CPU_LIST_H
 
 /*
- * How many numbers it takes to count up to the highest CPU of the list: 12 for the one above. A newline
- * may end it. -EINVAL: it is no such list.
+ * How many numbers it takes to count up to the highest CPU of the list: 12 for the one above. A
+ * newline may end it. -EINVAL: it is no such list.
  */
 int cpu_list_count(const char *list);
 /* The same of the CPUs that may ever be here; at least 1. */

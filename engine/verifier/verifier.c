@@ -7,8 +7,8 @@
  *     reached and that control stays inside; live.c finds live registers.
  *  2. walk/: walk.c walks all paths from the first instruction with what is known of each register
  *     and each stack slot (state/); checks/ says what each instruction may do and what it makes of
- *     them. Where two paths meet, the second ends if the first covers it (prune.c). Global functions
- *     are walked by themselves after that (checks/global.c says what of).
+ *     them. Where two paths meet, the second ends if the first covers it (prune.c). Global
+ *     functions are walked by themselves after that (checks/global.c says what of).
  *  3. flow/subprog.c adds up the stack of every chain of calls.
  *
  * The program is refused at the first path on which something cannot be proved. Like a loader with

@@ -1,5 +1,6 @@
 /*
- * attach_file.c - ingress.attach and egress.attach: a line attaches or detaches a program; and what is effective
+ * attach_file.c - ingress.attach and egress.attach: a line attaches or detaches a program; and what
+ * is effective
  */
 #include "fs/cgroups/attachments.h"
 #include "fs/cgroups/files.h"
@@ -16,7 +17,10 @@
 
 /* ---- attaching */
 
-/* What a line of an attach file asks for: PROGRAM [override|multi|exclusive] [replace PROGRAM | detach]. */
+/*
+ * What a line of an attach file asks for: PROGRAM [override|multi|exclusive] [replace PROGRAM |
+ * detach].
+ */
 struct attach_request {
 	char prog[PATH_MAX], replace[PATH_MAX];
 	u32 flags;
@@ -173,8 +177,8 @@ static void attach_release(struct fs_open *open)
 }
 
 /*
- * Whole lines act at once. What follows the last newline acts at once too when it makes sense, and again if it goes
- * on; when it does not yet, more is awaited.
+ * Whole lines act at once. What follows the last newline acts at once too when it makes sense, and
+ * again if it goes on; when it does not yet, more is awaited.
  */
 static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			    off_t off)

@@ -94,8 +94,8 @@ static void names_changed_at(u64 ino)
 #define NEW_LINK ".new"
 
 /*
- * The link is made aside and exchanged with what is there, so that it lasts; then the model decides, and when it
- * refuses they are exchanged again, which needs no memory and no room.
+ * The link is made aside and exchanged with what is there, so that it lasts; then the model
+ * decides, and when it refuses they are exchanged again, which needs no memory and no room.
  */
 int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
 		       struct store_object *replace, u32 flags)
@@ -147,7 +147,10 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	return err;
 }
 
-/* The one link of it is moved aside first, so that what is detached now is not back at the next start. */
+/*
+ * The one link of it is moved aside first, so that what is detached now is not back at the next
+ * start.
+ */
 static int link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
 		       struct link_name *links, u32 nr)
 {
@@ -177,7 +180,10 @@ int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	u32 nr, i;
 	int err = list_links(fs_node_fd(dir), type, &links, &nr);
 
-	/* The model, as Linux, takes whatever is alone in its place; here who names a program means it. */
+	/*
+	 * The model, as Linux, takes whatever is alone in its place; here who names a program means
+	 * it.
+	 */
 	for (i = 0; !err && obj && i < nr && links[i].ino != obj->ino; i++)
 		;
 	if (!err && obj && i == nr)

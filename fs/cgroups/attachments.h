@@ -15,15 +15,18 @@ extern const char *const cgroup_type_names[MAX_CGROUP_BPF_ATTACH_TYPE];
 const char *cgroup_flags_word(u32 flags);
 int cgroup_flags_of(const char *word, size_t n, u32 *flags);
 
-/* replace: the one to replace with BPF_F_REPLACE, or NULL. Errors are cgroup_bpf_attach()'s and the filesystem's. */
+/*
+ * replace: the one to replace with BPF_F_REPLACE, or NULL. Errors are cgroup_bpf_attach()'s and the
+ * filesystem's.
+ */
 int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
 		       struct store_object *replace, u32 flags);
 /* obj NULL: the only one there is. -ENOENT: it is not attached here. */
 int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type,
 		       struct store_object *obj);
 /*
- * Attach what the links say. What is broken or was refused stays a link and is told; it is tried again next time. -errno:
- * the links cannot be read, or memory is short.
+ * Attach what the links say. What is broken or was refused stays a link and is told; it is tried
+ * again next time. -errno: the links cannot be read, or memory is short.
  */
 int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path);
 /* The directory's cgroup is gone. */

@@ -201,8 +201,8 @@ const struct fs_node_ops cgroup_dir_ops = {
 /* ---- start */
 
 /*
- * Cgroups are made parents first, and programs attached children first: what a parent has now, `exclusive` perhaps, may
- * have come after what its children have, and would refuse them.
+ * Cgroups are made parents first, and programs attached children first: what a parent has now,
+ * `exclusive` perhaps, may have come after what its children have, and would refuse them.
  */
 static int start_dir(int fd, const char *path)
 {

@@ -1,5 +1,6 @@
 /*
- * files.c - the files of a cgroup: processes, counts, runs (attach_file.c has what is attached and effective)
+ * files.c - the files of a cgroup: processes, counts, runs (attach_file.c has what is attached and
+ * effective)
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -59,7 +60,10 @@ static int procs_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 static ssize_t procs_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			   off_t off)
 {
-	/* The rights are the opener's, as the kernel has it: a privileged writer may have been handed the file. */
+	/*
+	 * The rights are the opener's, as the kernel has it: a privileged writer may have been
+	 * handed the file.
+	 */
 	struct enforce_caller caller = {open->opener.uid, open->opener.gid, req->cred.pid};
 	const char *word;
 	struct cgroup *cgrp;

@@ -1,8 +1,8 @@
 /*
  * id.h - the id of a directory's cgroup, which outlives the server
  *
- * A hidden symlink, .id, says it. Ids come from the counter of the objects' ids, so they never repeat; the root's is 1.
- * Programs keep storages by these ids (core/cgroup_storage.h).
+ * A hidden symlink, .id, says it. Ids come from the counter of the objects' ids, so they never
+ * repeat; the root's is 1. Programs keep storages by these ids (core/cgroup_storage.h).
  */
 #ifndef UBPFFS_FS_CGROUPS_ID_H
 #define UBPFFS_FS_CGROUPS_ID_H
@@ -15,7 +15,10 @@ int cgroup_dir_id(int fd, u64 *id);
 /* The directory did not become a cgroup. */
 void cgroup_dir_id_remove(int fd);
 
-/* At the start: these cgroups are there. What was kept for others, which went while no server saw it, goes. */
+/*
+ * At the start: these cgroups are there. What was kept for others, which went while no server saw
+ * it, goes.
+ */
 void cgroup_ids_sweep(u64 *ids, size_t n);
 
 #endif

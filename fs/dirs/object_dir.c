@@ -1,8 +1,8 @@
 /*
  * object_dir.c - see object_dir.h
  *
- * States of such a directory: alive (the object's link is there), incomplete (only maps: a definition is being
- * written), dropped (neither: what is left of an rm -r).
+ * States of such a directory: alive (the object's link is there), incomplete (only maps: a
+ * definition is being written), dropped (neither: what is left of an rm -r).
  */
 #include "fs/dirs/object_dir.h"
 #include "fs/dirs/user_dir.h"

@@ -1,9 +1,11 @@
 /*
- * object_dir.h - what progs/<x> and maps/<x> share: a directory with the object's file and synthesized files
+ * object_dir.h - what progs/<x> and maps/<x> share: a directory with the object's file and
+ * synthesized files
  *
- * In the state tree it is a directory that holds a hard link of the object ("prog" or "map") and hidden
- * files. The object's file is listed first; unlinking it drops the name: from then on the directory reads
- * as empty, the rest unlinks silently, and rmdir removes it. A kind's ops call these with its table.
+ * In the state tree it is a directory that holds a hard link of the object ("prog" or "map") and
+ * hidden files. The object's file is listed first; unlinking it drops the name: from then on the
+ * directory reads as empty, the rest unlinks silently, and rmdir removes it. A kind's ops call
+ * these with its table.
  */
 #ifndef UBPFFS_FS_DIRS_OBJECT_DIR_H
 #define UBPFFS_FS_DIRS_OBJECT_DIR_H
@@ -17,7 +19,10 @@ struct objdir_kind {
 	u32 attr_cnt;
 	/* Is this row there now? NULL: always. (An incomplete map has only its attributes.) */
 	int (*visible)(struct fs_node *dir, u32 row, bool alive);
-	/* Unlinking a row of a directory that has no object and never had (an incomplete map). NULL: -EPERM. */
+	/*
+	 * Unlinking a row of a directory that has no object and never had (an incomplete map).
+	 * NULL: -EPERM.
+	 */
 	int (*unlink_incomplete)(struct fs_node *dir, struct fs_req *req, u32 row);
 	/* Has it no object yet, as opposed to no more? NULL: never. */
 	bool (*incomplete)(struct fs_node *dir);
@@ -38,7 +43,10 @@ int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, stru
 /* For the parent (progs/, maps/): drop the name if it is there, and remove the directory. */
 int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct fs_req *req,
 		  const char *name);
-/* For maps/ and events/: a directory that has nothing but its definition, the empty hidden file `def`. */
+/*
+ * For maps/ and events/: a directory that has nothing but its definition, the empty hidden file
+ * `def`.
+ */
 int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, mode_t mode,
 		 const char *def, const struct fs_node_ops *ops, struct fs_node **out);
 /* mv inside one parent; a target that exists is -EEXIST unless flags hold RENAME_EXCHANGE. */

@@ -1,8 +1,8 @@
 /*
  * user_dir.c - see user_dir.h
  *
- * A directory of the user is a directory of the state tree and its operations are the ones there. The only
- * regular files in it are pins: hard links of objects/<id>.
+ * A directory of the user is a directory of the state tree and its operations are the ones there.
+ * The only regular files in it are pins: hard links of objects/<id>.
  */
 #include "fs/dirs/user_dir.h"
 #include "fs/store/resolve.h"

@@ -1,8 +1,9 @@
 /*
- * user_dir.h - directories that hold names of the state tree: a user's own, with pins and symlinks in it
+ * user_dir.h - directories that hold names of the state tree: a user's own, with pins and symlinks
+ * in it
  *
- * Their operations are the root's, too (ops->reserved keeps its own names). The lookup and the listing serve any
- * directory whose names are those of the state tree.
+ * Their operations are the root's, too (ops->reserved keeps its own names). The lookup and the
+ * listing serve any directory whose names are those of the state tree.
  */
 #ifndef UBPFFS_FS_DIRS_USER_DIR_H
 #define UBPFFS_FS_DIRS_USER_DIR_H
@@ -14,14 +15,15 @@ extern const struct fs_node_ops user_dir_ops;
 extern const struct fs_node_ops symlink_ops;
 
 /*
- * What an object's file is wherever it is linked, by its kind. The folders of the kinds stand above this one: whoever
- * lists them all (tree/root.c) fills it before the first node is made.
+ * What an object's file is wherever it is linked, by its kind. The folders of the kinds stand above
+ * this one: whoever lists them all (tree/root.c) fills it before the first node is made.
  */
 extern const struct fs_node_ops *object_file_ops[STORE_KINDS];
 
 /*
- * A file whose readers wait has a dot before its name and is not listed; what is listed is a link to it. Whoever copies or searches
- * whole directories (cp -r, grep -r) goes by links: so that ends, and takes no value that somebody else waits for.
+ * A file whose readers wait has a dot before its name and is not listed; what is listed is a link
+ * to it. Whoever copies or searches whole directories (cp -r, grep -r) goes by links: so that ends,
+ * and takes no value that somebody else waits for.
  */
 extern const struct fs_node_ops waiting_link_ops;
 
@@ -29,13 +31,19 @@ extern const struct fs_node_ops waiting_link_ops;
 int fs_object_node(struct fs_node *dir, const char *name, struct store_object *obj,
 		   struct fs_node **out);
 
-/* A node for `name` in a directory of the state tree: directories get dir_ops, the rest by what it is. */
+/*
+ * A node for `name` in a directory of the state tree: directories get dir_ops, the rest by what it
+ * is.
+ */
 int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,
 		   struct fs_node **out);
 
 int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node **out);
 int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit, void *arg);
-/* The rows of a table, then the names of the state tree; `hidden`: also those that begin with a dot. */
+/*
+ * The rows of a table, then the names of the state tree; `hidden`: also those that begin with a
+ * dot.
+ */
 int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, bool hidden, u64 cursor,
 		 fs_emit_fn emit, void *arg);
 void user_release(struct fs_open *open);

@@ -1,5 +1,6 @@
 /*
- * definition.c - a source's definition, attachment and marks in its directory (see events/definition.h)
+ * definition.c - a source's definition, attachment and marks in its directory (see
+ * events/definition.h)
  */
 #include <fcntl.h>
 #include <stdio.h>

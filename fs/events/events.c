@@ -1,5 +1,6 @@
 /*
- * events.c - M/events and M/events/<source>: directories that are event sources, made, removed, and started again
+ * events.c - M/events and M/events/<source>: directories that are event sources, made, removed, and
+ * started again
  *
  * Lock order: event_run_lock(), then tree_lock.
  */
@@ -15,7 +16,10 @@
 
 /* ---- a source's directory */
 
-/* attach first: rm -r begins with it, which gives the source up. Only ever add at the end: rows are part of node ids. */
+/*
+ * attach first: rm -r begins with it, which gives the source up. Only ever add at the end: rows are
+ * part of node ids.
+ */
 static const struct fs_attr source_attrs[] = {
 	{"attach", 0666, &event_attach_ops, -1},
 	{"type", 0666, &event_attr_ops, SOURCE_TYPE},

@@ -8,7 +8,10 @@
 
 extern const struct fs_node_ops events_dir_ops;
 
-/* After store_start(): what ran when the last server ended runs again. One thread, before the mount. */
+/*
+ * After store_start(): what ran when the last server ended runs again. One thread, before the
+ * mount.
+ */
 void events_start(void);
 /* Sources that are being started end, and no other starts: before worker_stop(). */
 void events_end_starts(void);

@@ -1,8 +1,9 @@
 /*
- * backing.h - the directory whose files and directories the mount shows: what the file server core needs of it
+ * backing.h - the directory whose files and directories the mount shows: what the file server core
+ * needs of it
  *
- * Whoever opens it fills this in before the first node is made, and nothing changes while there are nodes. So fuse/
- * could serve any tree.
+ * Whoever opens it fills this in before the first node is made, and nothing changes while there are
+ * nodes. So fuse/ could serve any tree.
  */
 #ifndef UBPFFS_FS_FUSE_BACKING_H
 #define UBPFFS_FS_FUSE_BACKING_H
@@ -17,7 +18,10 @@ extern struct fs_backing {
 	int numbered_fd; /* the directory of the files that are opened by number (node->object) */
 	int gone_fd; /* of a directory that was removed: empty, with no links */
 	u64 root_ino;
-	/* -1: stays. Takes the locks that changes need, and whatever goes with an owner. 0 or -errno. */
+	/*
+	 * -1: stays. Takes the locks that changes need, and whatever goes with an owner. 0 or
+	 * -errno.
+	 */
 	int (*chown)(struct fs_node *node, uid_t uid, gid_t gid);
 } fs_backing;
 

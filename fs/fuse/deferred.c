@@ -428,7 +428,10 @@ static void job_run_one(struct fs_job *job)
 	}
 	if (done)
 		job_free(job);
-	/* After a release there is no open; behind a write that is answered later its next requests wait. */
+	/*
+	 * After a release there is no open; behind a write that is answered later its next requests
+	 * wait.
+	 */
 	if (strand && what != JOB_RELEASE && (done || what == JOB_READ)) {
 		job = strand_next(open);
 		if (job)

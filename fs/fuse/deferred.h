@@ -1,14 +1,15 @@
 /*
  * deferred.h - requests that are not answered in their callback
  *
- * A job is one such request: it runs on a worker (slow kinds), or it sits in a waitq until there is something to
- * read. Jobs of one open run one after the other in order of arrival (open->busy, open->queue); requests of
- * other kinds take open->lock for the time of the handler.
+ * A job is one such request: it runs on a worker (slow kinds), or it sits in a waitq until there is
+ * something to read. Jobs of one open run one after the other in order of arrival (open->busy,
+ * open->queue); requests of other kinds take open->lock for the time of the handler.
  *
- * Interrupts: libfuse calls job_interrupt() with the request's lock held. Before a job is answered the function
- * is taken off the request, which waits for a call that runs; so a job is never touched after it is freed.
- * A job that is cancelled where it waits (in a waitq, behind others of its open, for a worker) is answered at once.
- * Lock order: the request's lock, fuse/cancel.c's, then one of waitq->lock, open->queue_lock, worker.c's.
+ * Interrupts: libfuse calls job_interrupt() with the request's lock held. Before a job is answered
+ * the function is taken off the request, which waits for a call that runs; so a job is never
+ * touched after it is freed. A job that is cancelled where it waits (in a waitq, behind others of
+ * its open, for a worker) is answered at once. Lock order: the request's lock, fuse/cancel.c's,
+ * then one of waitq->lock, open->queue_lock, worker.c's.
  */
 #ifndef UBPFFS_FS_FUSE_DEFERRED_H
 #define UBPFFS_FS_FUSE_DEFERRED_H

@@ -15,19 +15,24 @@ static inline struct fs_open *fs_open_of(const struct fuse_file_info *fi)
 	return (struct fs_open *)(uintptr_t)fi->fh;
 }
 
-/* Start of a callback: who asks, for what. Takes a node reference that fs_fuse_end() drops; false (and
- * ESTALE was answered): the node is not known. */
+/*
+ * Start of a callback: who asks, for what. Takes a node reference that fs_fuse_end() drops; false
+ * (and ESTALE was answered): the node is not known.
+ */
 bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *name,
 		   struct fs_req *req);
 void fs_fuse_end(struct fs_req *req);
 /*
- * The same on an open file: what is asked through it is asked by who opened it (node.h). The node is the open's, which the
- * kernel keeps until the answer.
+ * The same on an open file: what is asked through it is asked by who opened it (node.h). The node
+ * is the open's, which the kernel keeps until the answer.
  */
 struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info *fi, const char *op,
 				   struct fs_req *req);
 void fs_fuse_end_open(struct fs_req *req);
-/* Make err one that the kernel takes, count it, and give it a sentence when nobody has. Returns err > 0. */
+/*
+ * Make err one that the kernel takes, count it, and give it a sentence when nobody has. Returns err
+ * > 0.
+ */
 int fs_fuse_error(struct fs_req *req, int err);
 
 /* What stat(2) shows (ops.c). */

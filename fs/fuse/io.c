@@ -113,8 +113,8 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 }
 
 /*
- * Answered at once: who closes waits for nobody. While another process reads or writes through the same open there is
- * nothing to say yet.
+ * Answered at once: who closes waits for nobody. While another process reads or writes through the
+ * same open there is nothing to say yet.
  */
 void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {

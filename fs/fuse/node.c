@@ -1,17 +1,20 @@
 /*
  * node.c - the table of nodes, found by FUSE id and by identity
  *
- * Identity of a node: its inode for files of the state tree, (directory, row) for attributes, (directory, key) for keyed
- * ones, none for fresh ones. One mutex guards both tables, every refs, and the descriptors; it is a leaf.
+ * Identity of a node: its inode for files of the state tree, (directory, row) for attributes,
+ * (directory, key) for keyed ones, none for fresh ones. One mutex guards both tables, every refs,
+ * and the descriptors; it is a leaf.
  *
- * A FUSE id follows from the inode of the state tree and the row, so that a restarted server gives the same ones. Inode
- * numbers are used again (by ext4 at once) while the kernel may still ask for the node of a file that is gone: such a
- * node has lost its identity and keeps its id, and the new file gets an id from the counter.
+ * A FUSE id follows from the inode of the state tree and the row, so that a restarted server gives
+ * the same ones. Inode numbers are used again (by ext4 at once) while the kernel may still ask for
+ * the node of a file that is gone: such a node has lost its identity and keeps its id, and the new
+ * file gets an id from the counter.
  *
- * A node of the state tree has a descriptor while a request uses it, and for some time after (FD_CACHE of them, the one
- * that was used longest ago is closed first). It is opened by the chain of names up to the root, an object's file by
- * its id. Whoever changes names holds names_lock for writing around each change and tells of it
- * here (__fs_nodes_lock()), so a chain always leads to its node.
+ * A node of the state tree has a descriptor while a request uses it, and for some time after
+ * (FD_CACHE of them, the one that was used longest ago is closed first). It is opened by the chain
+ * of names up to the root, an object's file by its id. Whoever changes names holds names_lock for
+ * writing around each change and tells of it here (__fs_nodes_lock()), so a chain always leads to
+ * its node.
  *
  * Lock order: tree_lock, names_lock, nodes.lock.
  */
@@ -363,7 +366,8 @@ void fs_node_put_many(struct fs_node *node, u64 count)
 	     count = 1) { /* the last reference on a directory may be that of what was in it */
 		pthread_mutex_lock(&nodes.lock);
 		if (count >
-		    node->refs) /* a FORGET for more than we gave: the kernel's word is not trusted */
+		    /* a FORGET for more than we gave: the kernel's word is not trusted */
+		    node->refs)
 			count = node->refs;
 		node->refs -= count;
 		last = !node->refs;

@@ -1,33 +1,36 @@
 /*
  * node.h - the inodes that the kernel knows, and what each kind of file does
  *
- * A node is one file or directory of the mount. What it is (a program's `run`, a map's attribute, a user's
- * directory) is its `ops`; where it lives is a file or directory of the state tree (store/state_tree.h) and, for the
- * synthesized files of a directory, an attribute index. The FUSE node id is made of the two, so hard links share a
- * node and a restarted server gives the same ids. Only keyed nodes (entries/<key>) and fresh ones get ids from
- * a counter.
+ * A node is one file or directory of the mount. What it is (a program's `run`, a map's attribute, a
+ * user's directory) is its `ops`; where it lives is a file or directory of the state tree
+ * (store/state_tree.h) and, for the synthesized files of a directory, an attribute index. The FUSE
+ * node id is made of the two, so hard links share a node and a restarted server gives the same ids.
+ * Only keyed nodes (entries/<key>) and fresh ones get ids from a counter.
  *
- * ops.c and io.c turn FUSE callbacks into calls of these functions, and nothing else does: only main.c and the
- * files of fuse.h include a FUSE header. Handlers are: parse, call the engine, print. They return 0 or -errno (only
- * below 512). Say why with `return fs_error(req, EINVAL, "key_size is %u ...", n)`: the sentence goes to
- * the caller's M/log. A handler that fails without a sentence gets a general one.
+ * ops.c and io.c turn FUSE callbacks into calls of these functions, and nothing else does: only
+ * main.c and the files of fuse.h include a FUSE header. Handlers are: parse, call the engine,
+ * print. They return 0 or -errno (only below 512). Say why with `return fs_error(req, EINVAL,
+ * "key_size is %u ...", n)`: the sentence goes to the caller's M/log. A handler that fails without
+ * a sentence gets a general one.
  *
- * Permissions: the mount has default_permissions, so the kernel has already checked the caller's uid, groups and
- * capabilities against getattr()'s bits for every path walk, open, create, unlink, rename, chmod. A handler
- * checks only what the kernel cannot see: a path, id or pid that a client names in text or in an ioctl
- * (lib/caller.h).
+ * Permissions: the mount has default_permissions, so the kernel has already checked the caller's
+ * uid, groups and capabilities against getattr()'s bits for every path walk, open, create, unlink,
+ * rename, chmod. A handler checks only what the kernel cannot see: a path, id or pid that a client
+ * names in text or in an ioctl (lib/caller.h).
  *
- * Waiting: a handler never waits on a FUSE thread. Kinds that may take long set `slow` (their reads and writes
- * run on a worker, one at a time for one open, in order), open->slow
- * for one open file (of large values; its ioctls, too), or fs_command.slow for some ioctls; their flush is answered at
- * once (but for slow_flush), so that nobody waits in close(2). What may take seconds of processor time (a load, a run) is `long` besides:
- * it does not stand in the way of the short, and a limit of its user's ends it (pace.h). A read
- * that has nothing yet returns -EAGAIN: with O_NONBLOCK that is the answer, else the request is parked on
- * open->waitq and the read is called again after fs_wake(). fs_req.cancel becomes true when the caller is
- * interrupted (with ops->cancel_on_kill_only: is being killed), or at the limit: `return fs_cancel_error(req)`.
+ * Waiting: a handler never waits on a FUSE thread. Kinds that may take long set `slow` (their reads
+ * and writes run on a worker, one at a time for one open, in order), open->slow for one open file
+ * (of large values; its ioctls, too), or fs_command.slow for some ioctls; their flush is answered
+ * at once (but for slow_flush), so that nobody waits in close(2). What may take seconds of
+ * processor time (a load, a run) is `long` besides: it does not stand in the way of the short, and
+ * a limit of its user's ends it (pace.h). A read that has nothing yet returns -EAGAIN: with
+ * O_NONBLOCK that is the answer, else the request is parked on open->waitq and the read is called
+ * again after fs_wake(). fs_req.cancel becomes true when the caller is interrupted (with
+ * ops->cancel_on_kill_only: is being killed), or at the limit: `return fs_cancel_error(req)`.
  *
- * Locking: reads, writes and flushes of one open never run at once, so open->priv needs no lock of its
- * own (a flush while another process's read or write runs on the same open is left out). ioctls, and handlers of a node through several opens, do run at once.
+ * Locking: reads, writes and flushes of one open never run at once, so open->priv needs no lock of
+ * its own (a flush while another process's read or write runs on the same open is left out).
+ * ioctls, and handlers of a node through several opens, do run at once.
  */
 #ifndef UBPFFS_FS_FUSE_NODE_H
 #define UBPFFS_FS_FUSE_NODE_H
@@ -91,7 +94,10 @@ struct fs_waitq {
 	{                                         \
 		.lock = PTHREAD_MUTEX_INITIALIZER \
 	}
-/* Parked reads are tried again and pollers are told, from a worker: cheap enough to call from a program. */
+/*
+ * Parked reads are tried again and pollers are told, from a worker: cheap enough to call from a
+ * program.
+ */
 void fs_wake(struct fs_waitq *waitq);
 
 #define FS_LARGE_VALUE (64u << 10) /* bytes: more are copied, parsed and printed on a worker */
@@ -120,14 +126,15 @@ struct fs_open {
 };
 
 /*
- * For ops->open of files through which a client names something: keep the opener's supplementary groups, which cannot
- * be asked for later. Without, only its uid and gid count.
+ * For ops->open of files through which a client names something: keep the opener's supplementary
+ * groups, which cannot be asked for later. Without, only its uid and gid count.
  */
 int fs_open_keep_groups(struct fs_open *open, struct fs_req *req);
 
 /*
- * Memory that an open file keeps between two requests, and that its client chooses the size of, is charged to its opener
- * before it is allocated: 0 or -EDQUOT. A few KiB are never refused. What is still held at the release is given back there.
+ * Memory that an open file keeps between two requests, and that its client chooses the size of, is
+ * charged to its opener before it is allocated: 0 or -EDQUOT. A few KiB are never refused. What is
+ * still held at the release is given back there.
  */
 int fs_open_hold(struct fs_open *open, u64 bytes);
 void fs_open_let(struct fs_open *open, u64 bytes);
@@ -137,7 +144,9 @@ int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *dat
 
 typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino);
 
-/* An ioctl's command, as far as FUSE has to know it; what a kind keeps about one begins with this. */
+/*
+ * An ioctl's command, as far as FUSE has to know it; what a kind keeps about one begins with this.
+ */
 struct fs_command {
 	bool slow; /* it runs on a worker, beside the other requests of its open */
 	enum limit limit; /* of processor time, as is_long() returns it */
@@ -150,7 +159,8 @@ struct fs_node_ops {
 	bool slow_flush; /* flushes too: closing changes something */
 	bool cancel_on_kill_only; /* an interrupt cancels only when the caller is being killed */
 	bool fresh; /* a new node at each lookup: writers do not serialise in the kernel */
-	bool stable; /* its name and its bits change through the kernel only, which may cache them */
+	/* its name and its bits change through the kernel only, which may cache them */
+	bool stable;
 
 	/* files; open and release also for directories */
 	int (*open)(struct fs_open *open, struct fs_req *req);
@@ -161,7 +171,9 @@ struct fs_node_ops {
 	/* Returns len, -errno, or FS_LATER. `off` is the file offset (with O_APPEND: anything). */
 	ssize_t (*write)(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			 off_t off);
-	/* One descriptor was closed; the description may live on. Never ends anything (design 2). */
+	/*
+	 * One descriptor was closed; the description may live on. Never ends anything (design 2).
+	 */
 	int (*flush)(struct fs_open *open, struct fs_req *req);
 	void (*release)(struct fs_open *open);
 	/* By _IOC_NR(cmd), whatever the size; NULL: ENOTTY. Called once an ioctl. */
@@ -173,20 +185,27 @@ struct fs_node_ops {
 	int (*ioctl)(struct fs_open *open, struct fs_req *req, const struct fs_command *command,
 		     const void *in, size_t in_len, void *out, size_t *out_len);
 	/*
-	 * Which limit counts, of processor time (LIMIT_RUN_SECONDS, LIMIT_VERIFY_SECONDS), for what a worker is
-	 * about to do; LIMIT_CNT: it is short. NULL: everything is. Not asked about ioctls.
+	 * Which limit counts, of processor time (LIMIT_RUN_SECONDS, LIMIT_VERIFY_SECONDS), for what
+	 * a worker is about to do; LIMIT_CNT: it is short. NULL: everything is. Not asked about
+	 * ioctls.
 	 */
 	enum limit (*is_long)(struct fs_open *open, enum job_what what);
 	u32 (*poll)(struct fs_open *open); /* POLLIN, ... that are ready now */
 
 	/* directories that show an object: the name of its file there ("prog") */
 	const char *object;
-	/* directories of the user's own: a name that is the filesystem's and never the user's; or NULL */
+	/*
+	 * directories of the user's own: a name that is the filesystem's and never the user's; or
+	 * NULL
+	 */
 	bool (*reserved)(const char *name);
 	/* directories; *out comes with one reference (fs_node_put()) */
 	int (*lookup)(struct fs_node *dir, struct fs_req *req, const char *name,
 		      struct fs_node **out);
-	/* Emit names from *cursor on until emit() returns false; cursor 0 is the start. Not "." and "..". */
+	/*
+	 * Emit names from *cursor on until emit() returns false; cursor 0 is the start. Not "." and
+	 * "..".
+	 */
 	int (*readdir)(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 		       void *arg);
 	int (*create)(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
@@ -209,7 +228,10 @@ struct fs_node_ops {
 
 	/* any; NULL: the tree file's, or for attributes the object's with the table's mode */
 	int (*getattr)(struct fs_node *node, struct stat *st);
-	/* directories: whose bits, owner and times their attributes have; NULL, or an error: the directory's own */
+	/*
+	 * directories: whose bits, owner and times their attributes have; NULL, or an error: the
+	 * directory's own
+	 */
 	int (*rows_stat)(struct fs_node *dir, struct stat *st);
 	/* Its owner, bits or times were changed. */
 	void (*attr_changed)(struct fs_node *node);
@@ -217,9 +239,9 @@ struct fs_node_ops {
 };
 
 /*
- * The synthesized files of a directory kind: one table, one row a file. The node id's index is the row's
- * position + 1, so rows are only ever added at the end. `mode` is a mask for the object's (or before there is
- * one, the directory's) permission bits. The object's own file is not in the table.
+ * The synthesized files of a directory kind: one table, one row a file. The node id's index is the
+ * row's position + 1, so rows are only ever added at the end. `mode` is a mask for the object's (or
+ * before there is one, the directory's) permission bits. The object's own file is not in the table.
  */
 struct fs_attr {
 	const char *name;
@@ -232,7 +254,8 @@ struct fs_node {
 	const struct fs_node_ops *ops;
 	u64 id; /* FUSE's */
 	u64 ino; /* what stat shows */
-	bool in_tree; /* a file or directory of the state tree, as opposed to attributes and keyed nodes */
+	/* a file or directory of the state tree, as opposed to attributes and keyed nodes */
+	bool in_tree;
 	struct fs_node *dir; /* the directory that it is in, referenced; NULL for the root */
 	const struct fs_attr *attr; /* attributes: the row */
 	void *key; /* keyed nodes: key_len bytes, owned */
@@ -269,7 +292,9 @@ static inline void fs_node_put(struct fs_node *node)
 
 /* Find or make nodes; each gives one reference. */
 int fs_node_root(const struct fs_node_ops *ops, struct fs_node **out);
-/* A name of the state tree; tree_lock held. `object`: the id of the object whose file it is, or 0. */
+/*
+ * A name of the state tree; tree_lock held. `object`: the id of the object whose file it is, or 0.
+ */
 int fs_node_tree(struct fs_node *dir, const char *name, u64 ino, u32 object,
 		 const struct fs_node_ops *ops, struct fs_node **out);
 int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, struct fs_node **out);
@@ -278,17 +303,21 @@ int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void
 /* The directory of the state tree that an attribute or keyed node is under, or the node itself. */
 struct fs_node *fs_node_base(struct fs_node *node);
 /*
- * An O_PATH descriptor of a node of the state tree, for this thread until it calls fs_node_unpin() (which every request
- * does at its end). It is opened by the first request that needs it. Of a directory that was removed: one that is
- * empty, with no links. -1: no descriptor could be had, so that what uses it fails with EBADF, and the request is
- * answered with the reason, which fs_node_pin() returns and fs_node_pin_error() remembers for this request.
+ * An O_PATH descriptor of a node of the state tree, for this thread until it calls fs_node_unpin()
+ * (which every request does at its end). It is opened by the first request that needs it. Of a
+ * directory that was removed: one that is empty, with no links. -1: no descriptor could be had, so
+ * that what uses it fails with EBADF, and the request is answered with the reason, which
+ * fs_node_pin() returns and fs_node_pin_error() remembers for this request.
  */
 int fs_node_fd(struct fs_node *node);
 int fs_node_pin(struct fs_node *node);
 int fs_node_pin_error(void);
 void fs_node_unpin(void);
 
-/* For whoever changes names, of which there is one (store/state_tree.c): __fs_nodes_lock() is held around it and these. */
+/*
+ * For whoever changes names, of which there is one (store/state_tree.c): __fs_nodes_lock() is held
+ * around it and these.
+ */
 void __fs_nodes_lock(void);
 void __fs_nodes_unlock(void);
 void __fs_node_moved(u64 ino, struct fs_node *dir,
@@ -298,22 +327,26 @@ void __fs_node_gone(const struct stat *st);
 struct fs_node *fs_node_by_ino(u64 ino);
 
 /*
- * A write of a slow kind that would have to wait calls fs_later(), returns FS_LATER, and is answered by fs_finish(), with what it
- * would have returned, from any thread. Until then requests of the same open wait, and no thread does. cancel(arg) is called, from
- * any thread and more than once, when the caller gives up; not after fs_finish() has returned.
+ * A write of a slow kind that would have to wait calls fs_later(), returns FS_LATER, and is
+ * answered by fs_finish(), with what it would have returned, from any thread. Until then requests
+ * of the same open wait, and no thread does. cancel(arg) is called, from any thread and more than
+ * once, when the caller gives up; not after fs_finish() has returned.
  */
 #define FS_LATER (-4096)
 void fs_later(struct fs_req *req, void (*cancel)(void *arg), void *arg);
 void fs_finish(struct fs_req *req, ssize_t n);
 
 /*
- * Fill the request's record and return -err; `fmt` says why and what to do. When the request ends with a failure it goes to
- * the caller's M/log.
+ * Fill the request's record and return -err; `fmt` says why and what to do. When the request ends
+ * with a failure it goes to the caller's M/log.
  */
 #define fs_error(req, err, ...) error_set((req)->quiet ? NULL : &(req)->error, err, __VA_ARGS__)
 /* For a handler that makes a request of its own (a release): what it says goes to M/log now. */
 void fs_error_report(struct fs_req *req);
-/* A handler was cancelled: -EINTR; or -EDQUOT, with a sentence, when it was beyond its limit. (fuse/deferred.c) */
+/*
+ * A handler was cancelled: -EINTR; or -EDQUOT, with a sentence, when it was beyond its limit.
+ * (fuse/deferred.c)
+ */
 int fs_cancel_error(struct fs_req *req);
 /* The path in the mount ("maps/m/type"), for people. Returns buf. */
 const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len);

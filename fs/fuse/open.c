@@ -1,7 +1,8 @@
 /*
  * open.c - an open file: made, read, written, released
  *
- * Every open file is in one list, so that the server can end those that clients still had when it stops.
+ * Every open file is in one list, so that the server can end those that clients still had when it
+ * stops.
  */
 #include "fs/fuse/fuse.h"
 #include "fs/fuse/open.h"
@@ -12,7 +13,10 @@
 
 #include <fcntl.h>
 
-/* What is as small is bounded by the number of open files: also at the limit M/log can be read, and a number written. */
+/*
+ * What is as small is bounded by the number of open files: also at the limit M/log can be read, and
+ * a number written.
+ */
 #define HELD_ANYWAY (64u << 10)
 
 static struct {

@@ -16,7 +16,10 @@ ssize_t fs_open_read(struct fs_open *open, struct fs_req *req, char *buf, size_t
 ssize_t fs_open_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 		      off_t off);
 int fs_open_flush(struct fs_open *open, struct fs_req *req);
-/* A read that has nothing yet parks: it does not say O_NONBLOCK, and there is something to wait for. */
+/*
+ * A read that has nothing yet parks: it does not say O_NONBLOCK, and there is something to wait
+ * for.
+ */
 bool fs_open_may_wait(const struct fs_open *open);
 
 #endif

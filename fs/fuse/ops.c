@@ -1,9 +1,9 @@
 /*
  * ops.c - FUSE callbacks about names and attributes: each finds its node, calls its kind, replies
  *
- * The kernel caches nothing (timeouts are 0) but the directories that only it changes (ops->stable): names elsewhere
- * appear and go by loads and by other clients' last closes. The kernel checks permissions
- * (default_permissions) against the attributes given here.
+ * The kernel caches nothing (timeouts are 0) but the directories that only it changes
+ * (ops->stable): names elsewhere appear and go by loads and by other clients' last closes. The
+ * kernel checks permissions (default_permissions) against the attributes given here.
  */
 #include "fs/fuse/backing.h"
 #include "fs/fuse/open.h"
@@ -51,7 +51,9 @@ static int tree_stat(struct fs_node *node, struct stat *st)
 	return fstatat(fs_node_fd(node), "", st, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-/* Attributes and keyed nodes: the bits of the object (or, before there is one, of the directory). */
+/*
+ * Attributes and keyed nodes: the bits of the object (or, before there is one, of the directory).
+ */
 static int attr_stat(struct fs_node *node, struct stat *st)
 {
 	struct fs_node *base = fs_node_base(node), *row = node;
@@ -104,7 +106,8 @@ int fs_node_stat(struct fs_node *node, struct stat *st)
 	if (err)
 		return err;
 	st->st_ino = node->ino;
-	if (S_ISDIR(st->st_mode)) /* not counted: loads make directories that the kernel does not see */
+	/* not counted: loads make directories that the kernel does not see */
+	if (S_ISDIR(st->st_mode))
 		st->st_nlink = 1;
 	if (S_ISREG(st->st_mode)) {
 		st->st_size = 0;
@@ -114,12 +117,16 @@ int fs_node_stat(struct fs_node *node, struct stat *st)
 }
 
 /*
- * Seconds that the kernel may believe a node's attributes, and its name. Attributes that came with a lookup serve
- * for the permission check that follows it (a moment is rounded up to a tick; 0 would make it ask again).
+ * Seconds that the kernel may believe a node's attributes, and its name. Attributes that came with
+ * a lookup serve for the permission check that follows it (a moment is rounded up to a tick; 0
+ * would make it ask again).
  */
 static double attr_timeout(const struct fs_node *node)
 {
-	/* A directory of an object comes and goes by loads, but its bits and owner change through the kernel only. */
+	/*
+	 * A directory of an object comes and goes by loads, but its bits and owner change through
+	 * the kernel only.
+	 */
 	return node->ops->stable || node->ops->object ? 1.0 : 1e-6;
 }
 
@@ -495,8 +502,8 @@ static void op_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
 static void op_init(void *unused, struct fuse_conn_info *conn)
 {
 	/*
-	 * O_TRUNC arrives as a SETATTR, which changes nothing. Callers wait for their reads and writes, so that a
-	 * request's pid is somebody who is there (fuse/cancel.h).
+	 * O_TRUNC arrives as a SETATTR, which changes nothing. Callers wait for their reads and
+	 * writes, so that a request's pid is somebody who is there (fuse/cancel.h).
 	 */
 	conn->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO | FUSE_CAP_WRITEBACK_CACHE |
 			FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);

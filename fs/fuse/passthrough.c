@@ -1,8 +1,8 @@
 /*
  * passthrough.c - see passthrough.h
  *
- * The part of the FUSE protocol (7.40 and later) that the system's headers need not have yet is declared here,
- * from its documentation: sizes and meanings are the kernel's.
+ * The part of the FUSE protocol (7.40 and later) that the system's headers need not have yet is
+ * declared here, from its documentation: sizes and meanings are the kernel's.
  */
 #include "fs/fuse/passthrough.h"
 #include "fs/fuse/fuse.h"

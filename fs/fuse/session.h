@@ -23,7 +23,10 @@ struct fuse_session *session_new(struct fuse_args *args);
 int session_mount(struct fuse_session *se, const char *mountpoint);
 /* Serve until somebody ends it. 0: in order, also by a signal. */
 int session_serve(struct fuse_session *se);
-/* Nobody asks any more: requests that wait end. Then what else answers requests is stopped, and session_unmount(). */
+/*
+ * Nobody asks any more: requests that wait end. Then what else answers requests is stopped, and
+ * session_unmount().
+ */
 void session_cancel(void);
 void session_unmount(struct fuse_session *se);
 /* Also of NULL, and of one that was not mounted. */

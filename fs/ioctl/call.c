@@ -6,7 +6,10 @@
 #include <sys/random.h>
 #include "fs/ioctl/call.h"
 
-/* Random for each run of the server, so that objects of two mounts, or of before a restart, do not look alike. */
+/*
+ * Random for each run of the server, so that objects of two mounts, or of before a restart, do not
+ * look alike.
+ */
 static u32 stamp_base(void)
 {
 	static u32 base;

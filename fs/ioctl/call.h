@@ -1,8 +1,8 @@
 /*
  * call.h - one call, and what an open description keeps
  *
- * ioctl/ioctl.c takes a call in and finds its command; ioctl/map.c, ioctl/prog.c and ioctl/object.c are the commands;
- * they reach the object and the answer through this.
+ * ioctl/ioctl.c takes a call in and finds its command; ioctl/map.c, ioctl/prog.c and ioctl/object.c
+ * are the commands; they reach the object and the answer through this.
  */
 #ifndef UBPFFS_FS_IOCTL_CALL_H
 #define UBPFFS_FS_IOCTL_CALL_H
@@ -49,14 +49,18 @@ struct control_call {
 void control_answer(struct control_call *call, const void *data, size_t len);
 
 /*
- * The map or program behind the open file, borrowed from it. mode: O_RDONLY, O_WRONLY or O_RDWR, what the command needs
- * (CONTROL_ANY: no more than a descriptor); -EPERM when it was opened otherwise (as bpf(2)), -ESTALE when it is not the one that the caller believes,
+ * The map or program behind the open file, borrowed from it. mode: O_RDONLY, O_WRONLY or O_RDWR,
+ * what the command needs (CONTROL_ANY: no more than a descriptor); -EPERM when it was opened
+ * otherwise (as bpf(2)), -ESTALE when it is not the one that the caller believes,
  * -EBADMSG for a broken object.
  */
 int control_map(struct control_call *call, int mode, struct bpf_map **map);
 int control_prog(struct control_call *call, int mode, struct bpf_prog **prog);
 
-/* A name as bpf(2) takes it: letters, digits, _ and ., ended by a NUL within BPF_OBJ_NAME_LEN bytes. */
+/*
+ * A name as bpf(2) takes it: letters, digits, _ and ., ended by a NUL within BPF_OBJ_NAME_LEN
+ * bytes.
+ */
 bool control_name_ok(const char *name);
 
 #endif

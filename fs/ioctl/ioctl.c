@@ -1,11 +1,12 @@
 /*
  * ioctl.c - how a command comes in and goes out: headers, transfers, dispatch (see ioctl/ioctl.h)
  *
- * A command is a row of a table: its number, which file it belongs to, its function. The function sees a payload and
- * room for an answer, wherever they came from. What the commands do: see ioctl/commands.h.
+ * A command is a row of a table: its number, which file it belongs to, its function. The function
+ * sees a payload and room for an answer, wherever they came from. What the commands do: see
+ * ioctl/commands.h.
  *
- * Locking: control->lock guards the list of transfers; a transfer that a command works on is taken out of the
- * list meanwhile, so two commands never share one.
+ * Locking: control->lock guards the list of transfers; a transfer that a command works on is taken
+ * out of the list meanwhile, so two commands never share one.
  */
 #include <sys/ioctl.h>
 #include "fs/ioctl/ioctl.h"
@@ -111,7 +112,9 @@ static int give_xfer(struct fs_open *open, struct xfer *x)
 	return full ? -EMFILE : 0;
 }
 
-/* Pieces come in order: each continues what is there, so that a client cannot make us keep holes. */
+/*
+ * Pieces come in order: each continues what is there, so that a client cannot make us keep holes.
+ */
 static int cmd_put(struct control_call *call)
 {
 	struct xfer *x = take_xfer(call->control, call->io.xfer);

@@ -1,9 +1,9 @@
 /*
  * ioctl.h - the ioctls of uapi/ubpffs.h: bpf(2)'s commands on map fds, program fds and M/ctl
  *
- * The kinds whose files take ioctls use these functions as their open, release and ioctl. An open description
- * keeps its transfers, its token, the walks of its batches, and (ctl) the object that it made last, until it is
- * released: a client that dies leaves nothing.
+ * The kinds whose files take ioctls use these functions as their open, release and ioctl. An open
+ * description keeps its transfers, its token, the walks of its batches, and (ctl) the object that
+ * it made last, until it is released: a client that dies leaves nothing.
  */
 #ifndef UBPFFS_FS_IOCTL_IOCTL_H
 #define UBPFFS_FS_IOCTL_IOCTL_H
@@ -13,7 +13,10 @@
 int control_open(struct fs_open *open, struct fs_req *req); /* sets open->priv */
 void control_release(struct fs_open *open);
 
-/* The command of that number, for a map fd, a program fd, ctl. Loads, test runs and batches belong on a worker. */
+/*
+ * The command of that number, for a map fd, a program fd, ctl. Loads, test runs and batches belong
+ * on a worker.
+ */
 const struct fs_command *control_map_command(unsigned int cmd);
 const struct fs_command *control_prog_command(unsigned int cmd);
 const struct fs_command *control_ctl_command(unsigned int cmd);

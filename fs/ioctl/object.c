@@ -28,7 +28,9 @@ void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map)
 		bpf_map_put(old_map);
 }
 
-/* ---- tokens: a random number for an open map, so that a load can name it and nobody can guess it */
+/*
+ * ---- tokens: a random number for an open map, so that a load can name it and nobody can guess it
+ */
 
 struct token {
 	u64 number;

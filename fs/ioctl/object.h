@@ -9,7 +9,8 @@
 void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map); /* takes over */
 void control_drop_token(struct control *c);
 /*
- * The map for which some open file has this token, with a reference, or NULL. A token has the rights of its descriptor:
+ * The map for which some open file has this token, with a reference, or NULL. A token has the
+ * rights of its descriptor:
  * *rdonly when that cannot write.
  */
 struct bpf_map *control_map_by_token(u64 token, bool *rdonly);

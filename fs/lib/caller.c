@@ -1,9 +1,9 @@
 /*
  * caller.c - see caller.h
  *
- * uid 0 is let through as CAP_DAC_OVERRIDE would. /proc/PID/status gives what a FUSE request does not carry
- * (groups, umask); the caller is blocked in its request meanwhile, so the pid is its. Of an open file the groups
- * are the opener's (fs_open_keep_groups()), and /proc is not asked.
+ * uid 0 is let through as CAP_DAC_OVERRIDE would. /proc/PID/status gives what a FUSE request does
+ * not carry (groups, umask); the caller is blocked in its request meanwhile, so the pid is its. Of
+ * an open file the groups are the opener's (fs_open_keep_groups()), and /proc is not asked.
  */
 #include "fs/lib/caller.h"
 

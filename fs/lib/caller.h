@@ -1,7 +1,8 @@
 /*
  * caller.h - who asks, and what the permission bits let it do
  *
- * store/resolve.h uses it for what a client names; the kernel checks path walks, opens and changes of names.
+ * store/resolve.h uses it for what a client names; the kernel checks path walks, opens and changes
+ * of names.
  */
 #ifndef UBPFFS_FS_LIB_CALLER_H
 #define UBPFFS_FS_LIB_CALLER_H
@@ -16,9 +17,9 @@ struct fs_groups { /* supplementary ones */
 };
 
 /*
- * Who asks; taken from the request, never from what a client wrote. What is done through an open file is asked by who
- * opened it: a descriptor may have been handed to somebody with more rights, who then writes what it is given. Only
- * the pid is always that of who calls.
+ * Who asks; taken from the request, never from what a client wrote. What is done through an open
+ * file is asked by who opened it: a descriptor may have been handed to somebody with more rights,
+ * who then writes what it is given. Only the pid is always that of who calls.
  */
 struct fs_cred {
 	uid_t uid;
@@ -33,7 +34,10 @@ int perm_check(const struct fs_cred *cred, const struct stat *st, int mask);
 /* The caller's umask, from /proc; 022 when it cannot be read. */
 mode_t perm_umask(const struct fs_cred *cred);
 
-/* The supplementary groups of the process that is blocked in its request, malloc()ed; NULL: out of memory. */
+/*
+ * The supplementary groups of the process that is blocked in its request, malloc()ed; NULL: out of
+ * memory.
+ */
 struct fs_groups *perm_groups(const struct fs_cred *cred);
 /* Its supplementary groups hold gid, or its group is gid. */
 bool perm_in_group(const struct fs_cred *cred, gid_t gid);

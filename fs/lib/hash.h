@@ -1,9 +1,10 @@
 /*
  * hash.h - a table of chains that grows with what is in it
  *
- * An entry holds a struct hash_link. Several entries may have one key; what a key stands for (an id, an inode, a hash of
- * more) is the user's, who compares the rest. Adding never fails: without memory for a larger table chains get longer.
- * A zeroed struct hash_table is an empty one. Not thread safe: the user has a lock.
+ * An entry holds a struct hash_link. Several entries may have one key; what a key stands for (an
+ * id, an inode, a hash of more) is the user's, who compares the rest. Adding never fails: without
+ * memory for a larger table chains get longer. A zeroed struct hash_table is an empty one. Not
+ * thread safe: the user has a lock.
  */
 #ifndef UBPFFS_FS_LIB_HASH_H
 #define UBPFFS_FS_LIB_HASH_H

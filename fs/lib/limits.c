@@ -220,8 +220,9 @@ static u64 sysctl(const char *path, u64 otherwise)
 }
 
 /*
- * One user gets what leaves enough for the others: a map takes two of the process's mappings, and a source a few
- * descriptors for each CPU. Memory has room for a few of the largest objects that a client writes, also on a small machine.
+ * One user gets what leaves enough for the others: a map takes two of the process's mappings, and a
+ * source a few descriptors for each CPU. Memory has room for a few of the largest objects that a
+ * client writes, also on a small machine.
  */
 void limits_size_defaults(int dirfd)
 {

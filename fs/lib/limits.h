@@ -1,15 +1,16 @@
 /*
  * limits.h - what one user may hold of the server
  *
- * A limit is a number for a uid: its own, or else the default. Root and who runs the server have none unless one is
- * set for them. A charge is made before the thing is, by who will own it, and is taken back when it goes; both are
- * O(1) and take no lock. Nothing is charged by the update of a map or the run of a program.
+ * A limit is a number for a uid: its own, or else the default. Root and who runs the server have
+ * none unless one is set for them. A charge is made before the thing is, by who will own it, and is
+ * taken back when it goes; both are O(1) and take no lock. Nothing is charged by the update of a
+ * map or the run of a program.
  *
  * Guarantees
- *   A. limits_charge() never lets `used` above the limit, also from several threads at once. Lowering a limit takes
- *      nothing away: it only refuses what comes next.
- *   B. What was charged and uncharged leaves `used` as it was, also where the charge was refused or the limit changed
- *      in between.
+ *   A. limits_charge() never lets `used` above the limit, also from several threads at once.
+ *      Lowering a limit takes nothing away: it only refuses what comes next.
+ *   B. What was charged and uncharged leaves `used` as it was, also where the charge was refused or
+ *      the limit changed in between.
  * The files in M/limits are tree/limit_files.c's. Tests: tests/unit/test_limits.c.
  */
 #ifndef UBPFFS_FS_LIB_LIMITS_H
@@ -43,7 +44,10 @@ int limits_charge(uid_t uid, enum limit what, u64 amount);
 void limits_charge_anyway(uid_t uid, enum limit what, u64 amount);
 void limits_uncharge(uid_t uid, enum limit what, u64 amount);
 
-/* Why this thread's last charge was refused, for M/log: what is used up, and what to do. Forgets it; NULL: none was. */
+/*
+ * Why this thread's last charge was refused, for M/log: what is used up, and what to do. Forgets
+ * it; NULL: none was.
+ */
 const char *limits_why(char *buf, size_t len);
 
 /* The limit that counts for a uid; LIMIT_NONE. */

@@ -1,5 +1,6 @@
 /*
- * mountinfo.c - see mountinfo.h; libmount reads the file, and undoes what the kernel writes for blanks
+ * mountinfo.c - see mountinfo.h; libmount reads the file, and undoes what the kernel writes for
+ * blanks
  */
 #include "fs/lib/mountinfo.h"
 

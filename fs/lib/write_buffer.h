@@ -1,13 +1,14 @@
 /*
  * write_buffer.h - what an open description has written so far and not yet used
  *
- * Shells split a write anywhere, and two commands may share one redirection. A write buffer takes bytes in order;
- * its owner looks for complete values in [buf, buf + len) and drops what it has used. A write at offset 0 begins
- * anew; a write that leaves a gap, or goes back to another place, is -EINVAL. One open description, one
- * write buffer: writes of one open never run at once (node.h).
+ * Shells split a write anywhere, and two commands may share one redirection. A write buffer takes
+ * bytes in order; its owner looks for complete values in [buf, buf + len) and drops what it has
+ * used. A write at offset 0 begins anew; a write that leaves a gap, or goes back to another place,
+ * is -EINVAL. One open description, one write buffer: writes of one open never run at once
+ * (node.h).
  *
- * What is waiting may hold any bytes, and no NUL ends it: it is read by length (lib/value_text.h), also for a sentence
- * (text_first_line()).
+ * What is waiting may hold any bytes, and no NUL ends it: it is read by length (lib/value_text.h),
+ * also for a sentence (text_first_line()).
  */
 #ifndef UBPFFS_FS_LIB_WRITE_BUFFER_H
 #define UBPFFS_FS_LIB_WRITE_BUFFER_H
@@ -22,7 +23,10 @@ struct write_buffer {
 	off_t next; /* file offset that continues it */
 };
 
-/* 0, -EINVAL (see above), -EFBIG (more than max bytes are waiting), -ENOMEM. With append the offset is ignored. */
+/*
+ * 0, -EINVAL (see above), -EFBIG (more than max bytes are waiting), -ENOMEM. With append the offset
+ * is ignored.
+ */
 int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t off, bool append,
 		     size_t max);
 /* How large buf will be when `len` more bytes are there. */
@@ -30,8 +34,9 @@ size_t write_buffer_cap(const struct write_buffer *p, size_t len);
 /* Forget the first `len` bytes. */
 void write_buffer_drop(struct write_buffer *p, size_t len);
 /*
- * Did a write of this size probably end because a buffer was full (cat, dd, stdio, the kernel's own pieces), and not
- * because the text did? Then what follows the last newline is the beginning of a line, and must not act yet.
+ * Did a write of this size probably end because a buffer was full (cat, dd, stdio, the kernel's own
+ * pieces), and not because the text did? Then what follows the last newline is the beginning of a
+ * line, and must not act yet.
  */
 bool write_buffer_cut(size_t len);
 /* Nothing but blanks is waiting. */

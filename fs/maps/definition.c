@@ -1,5 +1,6 @@
 /*
- * definition.c - a map's definition while its attributes are written one by one (see maps/definition.h)
+ * definition.c - a map's definition while its attributes are written one by one (see
+ * maps/definition.h)
  */
 #include <stdio.h>
 #include "fs/maps/definition.h"

@@ -1,9 +1,9 @@
 /*
  * definition.h - the definition of a map that mkdir made: which attributes were written so far
  *
- * Kept in the map's directory of the state tree, in a hidden file of lines `name: value`, until and after the map comes
- * alive (a map with a definition file is one that mkdir made: a load may bind to it, and it keeps its name when
- * the load's programs go).
+ * Kept in the map's directory of the state tree, in a hidden file of lines `name: value`, until and
+ * after the map comes alive (a map with a definition file is one that mkdir made: a load may bind
+ * to it, and it keeps its name when the load's programs go).
  */
 #ifndef UBPFFS_FS_MAPS_DEFINITION_H
 #define UBPFFS_FS_MAPS_DEFINITION_H
@@ -34,8 +34,10 @@ const char *mapdef_name(enum mapdef_attr attr); /* "key_size" */
 int mapdef_read(int dirfd, struct mapdef *def); /* no file: nothing is set */
 int mapdef_write(int dirfd, const struct mapdef *def);
 
-/* Text of one attribute: TEXT_COMPLETE, TEXT_INCOMPLETE, or -EINVAL, -ERANGE, -EOPNOTSUPP (a type that Linux has and
- * this build lacks). */
+/*
+ * Text of one attribute: TEXT_COMPLETE, TEXT_INCOMPLETE, or -EINVAL, -ERANGE, -EOPNOTSUPP (a type
+ * that Linux has and this build lacks).
+ */
 int mapdef_parse(enum mapdef_attr attr, const char *s, size_t len, u32 *value);
 void mapdef_print(enum mapdef_attr attr, u32 value, struct fs_text *out);
 
@@ -43,7 +45,9 @@ void mapdef_print(enum mapdef_attr attr, u32 value, struct fs_text *out);
 bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec);
 /* Does this type take inner_map? */
 bool mapdef_holds_maps(u32 type);
-/* Which part of a definition that the engine refused (EINVAL) its type cannot have, for a person. */
+/*
+ * Which part of a definition that the engine refused (EINVAL) its type cannot have, for a person.
+ */
 const char *mapdef_why(const struct bpf_map_spec *spec);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * dump.c - a map's entries in one file: dump (text, can be written back), dump.json and raw (records)
+ * dump.c - a map's entries in one file: dump (text, can be written back), dump.json and raw
+ * (records)
  *
- * Nothing is built in memory but one entry: an open description walks the map with an iterator, which gives every
- * entry that lives through the walk exactly once. Reads go forward; a read at offset 0 starts again, any other jump
- * back starts again and skips.
+ * Nothing is built in memory but one entry: an open description walks the map with an iterator,
+ * which gives every entry that lives through the walk exactly once. Reads go forward; a read at
+ * offset 0 starts again, any other jump back starts again and skips.
  */
 #include <fcntl.h>
 #include "core/run.h"
@@ -81,7 +82,10 @@ static void print_line(struct dump *d)
 	fs_text_free(&prefix);
 }
 
-/* A record: the key, the value, each padded to 8 bytes, so that its size follows from the attributes alone. */
+/*
+ * A record: the key, the value, each padded to 8 bytes, so that its size follows from the
+ * attributes alone.
+ */
 static void print_record(struct dump *d)
 {
 	static const char zero[8];
@@ -230,7 +234,10 @@ static ssize_t json_read(struct fs_open *open, struct fs_req *req, char *buf, si
 	return stream(open, req, buf, len, off, &json_format);
 }
 
-/* The records of an array are where their index says: a read goes there, not through those before it. */
+/*
+ * The records of an array are where their index says: a read goes there, not through those before
+ * it.
+ */
 static ssize_t read_array(struct fs_open *open, struct fs_req *req, char *buf, size_t len,
 			  off_t off)
 {
@@ -305,7 +312,10 @@ static int write_line(struct dump *d, struct fs_req *req, const char *line, size
 	return ret;
 }
 
-/* What follows the last newline. A keyless map's value is used up by acting: it would be there twice. */
+/*
+ * What follows the last newline. A keyless map's value is used up by acting: it would be there
+ * twice.
+ */
 static int write_tail(struct dump *d, struct fs_req *req)
 {
 	int ret = write_line(d, req, d->pending.buf, d->pending.len);
@@ -317,9 +327,10 @@ static int write_tail(struct dump *d, struct fs_req *req)
 }
 
 /*
- * Whole lines act at once and are used up. What follows the last newline acts too when it is a whole entry already (an
- * error that only close gives is lost on shells), and again if it goes on; but not when the write ended because a
- * buffer was full: then the next write goes on, or, when there is none, it acts at the end.
+ * Whole lines act at once and are used up. What follows the last newline acts too when it is a
+ * whole entry already (an error that only close gives is lost on shells), and again if it goes on;
+ * but not when the write ended because a buffer was full: then the next write goes on, or, when
+ * there is none, it acts at the end.
  */
 static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			  off_t off)

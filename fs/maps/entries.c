@@ -1,5 +1,6 @@
 /*
- * entries.c - entries/<key>: lookup is cat, update is echo, delete is rm, iterate is ls (see entries.h)
+ * entries.c - entries/<key>: lookup is cat, update is echo, delete is rm, iterate is ls (see
+ * entries.h)
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -95,7 +96,10 @@ static int parse_percpu(const struct bpf_map *map, const char *text, size_t len,
 	return got >= nr ? TEXT_COMPLETE : TEXT_INCOMPLETE;
 }
 
-/* A slot takes a program's (or map's) name, path or id. A line is whole when it ends; a lone id or name at once. */
+/*
+ * A slot takes a program's (or map's) name, path or id. A line is whole when it ends; a lone id or
+ * name at once.
+ */
 static int write_slot(struct fs_req *req, struct bpf_map *map, const void *key, const char *text,
 		      size_t len, u64 flags)
 {

@@ -1,5 +1,6 @@
 /*
- * entries.h - a map's entries as files: entries/<key>, and the whole of them in dump, dump.json and raw
+ * entries.h - a map's entries as files: entries/<key>, and the whole of them in dump, dump.json and
+ * raw
  */
 #ifndef UBPFFS_FS_MAPS_ENTRIES_H
 #define UBPFFS_FS_MAPS_ENTRIES_H
@@ -20,23 +21,29 @@ bool entries_percpu(const struct bpf_map *map);
 bool entries_slots(const struct bpf_map *map);
 
 /*
- * What an entry's file says: the value as a line, per-CPU values as lines `cpuN value` (with `prefix` and a blank
- * before each). `value` is bpf_map_value_size() bytes.
+ * What an entry's file says: the value as a line, per-CPU values as lines `cpuN value` (with
+ * `prefix` and a blank before each). `value` is bpf_map_value_size() bytes.
  */
 void entries_print(const struct bpf_map *map, const void *value, const char *prefix,
 		   struct fs_text *out);
 
 /*
  * entries_write - update `key` from text
- * TEXT_COMPLETE: done. TEXT_INCOMPLETE: the text is not whole yet. -errno of the update, or -EINVAL, -ERANGE for text
- * that is no value; each with a sentence. cpu >= 0: the text is that CPU's value alone.
+ * TEXT_COMPLETE: done. TEXT_INCOMPLETE: the text is not whole yet. -errno of the update, or
+ * -EINVAL, -ERANGE for text that is no value; each with a sentence. cpu >= 0: the text is that
+ * CPU's value alone.
  */
 int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
 		  const char *text, size_t len, u64 flags);
 
-/* Does copying, parsing or printing a value take as long as a run may? Then it is done on a worker. */
+/*
+ * Does copying, parsing or printing a value take as long as a run may? Then it is done on a worker.
+ */
 bool entries_large(const struct bpf_map *map);
-/* For ops->open: a file of large values is slow, and who reads is charged for what it takes to print one. */
+/*
+ * For ops->open: a file of large values is slow, and who reads is charged for what it takes to
+ * print one.
+ */
 int entries_prepare(struct fs_open *open, const struct bpf_map *map);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * json.c - see json.h
  *
- * One function a kind; each gets the type, its bytes and how many there are. A kind that cannot be served (its bytes are
- * not there, or the budget of steps is used up) fails the walk, and the value is then printed without BTF.
+ * One function a kind; each gets the type, its bytes and how many there are. A kind that cannot be
+ * served (its bytes are not there, or the budget of steps is used up) fails the walk, and the value
+ * is then printed without BTF.
  */
 #include <bpf/btf.h>
 #include <math.h>
@@ -426,7 +427,10 @@ static bool print_type(struct walk *w, u32 id, const u8 *data, u64 size)
 	return false;
 }
 
-/* Is this what such a map's keys or values are? Data sections may be shorter than their variables say: walked. */
+/*
+ * Is this what such a map's keys or values are? Data sections may be shorter than their variables
+ * say: walked.
+ */
 static bool type_fits(const struct btf *btf, u32 id, u32 size)
 {
 	const struct btf_type *t = btf__type_by_id(btf, id);

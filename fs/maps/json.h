@@ -1,9 +1,10 @@
 /*
  * json.h - keys and values as JSON, with the names and types that BTF gives them
  *
- * structs and unions	objects by member (members of an anonymous one are its parent's); a union shows all of its
+ * structs and unions objects by member (members of an anonymous one are its parent's); a union
+ * shows all of its
  *			views
- * arrays		lists; of char: a string, when what is before the first NUL is printable text
+ * arrays lists; of char: a string, when what is before the first NUL is printable text
  * integers		numbers; bool true or false; more than 64 bits: a hexadecimal string
  * enums		the name, or the number when no name has it
  * floats		numbers; "nan", "inf" and "-inf" for what JSON has no number for

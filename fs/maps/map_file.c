@@ -1,8 +1,8 @@
 /*
  * map_file.c - the file of a map, wherever it is linked: a descriptor of it is a map fd
  *
- * ioctls are bpf(2)'s commands (ioctl/), mmap reaches the values (value_memory.h), and poll waits for the records of a
- * ring buffer. An open descriptor is a reference on the map.
+ * ioctls are bpf(2)'s commands (ioctl/), mmap reaches the values (value_memory.h), and poll waits
+ * for the records of a ring buffer. An open descriptor is a reference on the map.
  */
 #include "fs/ioctl/call.h"
 #include "fs/ioctl/ioctl.h"

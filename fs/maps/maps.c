@@ -1,8 +1,8 @@
 /*
  * maps.c - M/maps and M/maps/<m>: directories that are maps, and the small files in them
  *
- * mkdir makes a directory with nothing but attributes; the write that completes the definition makes the map
- * (born()). The files that show entries are in entries.c and dump.c.
+ * mkdir makes a directory with nothing but attributes; the write that completes the definition
+ * makes the map (born()). The files that show entries are in entries.c and dump.c.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -100,8 +100,8 @@ static void name_map(struct fs_node *dir, char *name)
 }
 
 /*
- * tree_wrlock held: make the map and give it its name. One reference in *map, also on failure when it is not NULL: put
- * it after tree_unlock(), for the last one frees.
+ * tree_wrlock held: make the map and give it its name. One reference in *map, also on failure when
+ * it is not NULL: put it after tree_unlock(), for the last one frees.
  */
 static int born(struct fs_node *dir, struct fs_req *req, const struct bpf_map_spec *spec,
 		struct bpf_map **map)
@@ -339,7 +339,10 @@ static int type_of_dir(struct fs_node *dir, bool alive, u32 *type)
 
 	*type = BPF_MAP_TYPE_UNSPEC;
 
-	/* What cannot be read now may be any type: the file is there, and says why it cannot be used. */
+	/*
+	 * What cannot be read now may be any type: the file is there, and says why it cannot be
+	 * used.
+	 */
 	if (!alive) {
 		*type = mapdef_read(fs_node_fd(dir), &def) ? BPF_MAP_TYPE_ARRAY_OF_MAPS
 							   : def.value[MAPDEF_TYPE];

@@ -1,14 +1,18 @@
 /*
  * ring_memory.h - a ring buffer in a consumer's address space
  *
- *	maps/<m>/consumer, ids/consumer/<id>	one page: the consumer's position; who may write the map may map it writable
- *	maps/<m>/ring, ids/ring/<id>		from offset 4096 on the producers' page and the data; opens O_RDONLY only
+ * 	maps/<m>/consumer, ids/consumer/<id> one page: the consumer's position; who may write the
+ * 	map may map it writable
+ * 	maps/<m>/ring, ids/ring/<id> from offset 4096 on the producers' page and the data; opens
+ * 	O_RDONLY only
  *
- * Two files because passthrough exposes a whole file with the rights of its open: so a consumer can write its position
- * and nothing else, and the engine believes that position nowhere. Where the server cannot have passthrough they are
- * links to the two files, for the server's own user, who could reach them in the state directory anyway.
+ * Two files because passthrough exposes a whole file with the rights of its open: so a consumer can
+ * write its position and nothing else, and the engine believes that position nowhere. Where the
+ * server cannot have passthrough they are links to the two files, for the server's own user, who
+ * could reach them in the state directory anyway.
  *
- * The files are those of the state directory: a mapping outlives the server, and the next one goes on with it.
+ * The files are those of the state directory: a mapping outlives the server, and the next one goes
+ * on with it.
  */
 #ifndef UBPFFS_FS_MAPS_RING_MEMORY_H
 #define UBPFFS_FS_MAPS_RING_MEMORY_H

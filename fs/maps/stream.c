@@ -8,8 +8,8 @@
  *	cat maps/ring/records         each record as a line of hexadecimal bytes, as they come; of a
  *	                              perf_event_array `cpuN` and the bytes, and `cpuN lost N`
  *
- * A value or record goes to one reader. Who reads in small pieces gets the rest of its line from the open file.
- * With O_NONBLOCK waiting is EAGAIN, so that grep -r and cp -r end.
+ * A value or record goes to one reader. Who reads in small pieces gets the rest of its line from
+ * the open file. With O_NONBLOCK waiting is EAGAIN, so that grep -r and cp -r end.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -136,8 +136,9 @@ static int push_line(struct records *r, struct fs_req *req, const char *line, si
 }
 
 /*
- * Whole lines act and are used up; the last one acts when its value is whole, newline or not. At the end of a full
- * buffer nobody knows whether it is whole: it waits for the next write, or for the end.
+ * Whole lines act and are used up; the last one acts when its value is whole, newline or not. At
+ * the end of a full buffer nobody knows whether it is whole: it waits for the next write, or for
+ * the end.
  */
 static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			  off_t off)

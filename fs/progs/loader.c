@@ -1,9 +1,10 @@
 /*
  * loader.c - see loader.h
  *
- * Names: a program has its C name. A map has its C name, a data section that of the object's first program in
- * front (count.rodata). A map that exists is taken as it is when the definition says pin-by-name or mkdir
- * made it, the definitions agree, and the caller may read and write it; any other name that exists is EEXIST.
+ * Names: a program has its C name. A map has its C name, a data section that of the object's first
+ * program in front (count.rodata). A map that exists is taken as it is when the definition says
+ * pin-by-name or mkdir made it, the definitions agree, and the caller may read and write it; any
+ * other name that exists is EEXIST.
  */
 #include "fs/progs/loader.h"
 #include "fs/store/map_owner.h"

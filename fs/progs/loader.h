@@ -9,9 +9,10 @@
 /*
  * load_object - load a complete ELF object for the caller
  *
- * What it makes belongs to the caller, with bits 0666 (directories 0777) without `umask`. `report` becomes the
- * text of progs/log, also on failure. Returns 0, or -errno with a sentence in M/log: what the verifier or the
- * reader said, -EEXIST for a name that is taken, -EINVAL or -EACCES for a map that it cannot bind to.
+ * What it makes belongs to the caller, with bits 0666 (directories 0777) without `umask`. `report`
+ * becomes the text of progs/log, also on failure. Returns 0, or -errno with a sentence in M/log:
+ * what the verifier or the reader said, -EEXIST for a name that is taken, -EINVAL or -EACCES for a
+ * map that it cannot bind to.
  */
 int load_object(struct fs_req *req, const void *elf, size_t len, mode_t umask,
 		struct fs_text *report);

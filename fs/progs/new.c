@@ -1,10 +1,11 @@
 /*
  * new.c - M/progs/new: bytes in, programs and maps out
  *
- * One object a open. The bytes may come in any number of writes, in order or at offsets; the write after which the
- * object is complete loads it (on a worker) and carries the verdict, which every later write on this open
- * repeats. An object is an ELF file or the text of tcpdump -ddd: the first byte tells. What follows
- * an accepted object is padding. The last close discards what is incomplete.
+ * One object a open. The bytes may come in any number of writes, in order or at offsets; the write
+ * after which the object is complete loads it (on a worker) and carries the verdict, which every
+ * later write on this open repeats. An object is an ELF file or the text of tcpdump -ddd: the first
+ * byte tells. What follows an accepted object is padding. The last close discards what is
+ * incomplete.
  */
 #include "fs/progs/new.h"
 #include "fs/progs/loader.h"
@@ -40,8 +41,8 @@ struct newprog {
 };
 
 /*
- * The file belongs to who asked for it: a fresh node is of who looked it up, so that cp -p may set what it likes (without
- * effect). It can be written by who may make names in progs/.
+ * The file belongs to who asked for it: a fresh node is of who looked it up, so that cp -p may set
+ * what it likes (without effect). It can be written by who may make names in progs/.
  */
 struct new_owner {
 	uid_t uid;

@@ -84,7 +84,9 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 
 /* ---- xlated, jited */
 
-/* One rewritten instruction, and the one that it came from: what an address refers to stands there. */
+/*
+ * One rewritten instruction, and the one that it came from: what an address refers to stands there.
+ */
 struct shown {
 	const struct bpf_prog *prog;
 	u32 at;

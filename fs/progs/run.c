@@ -1,10 +1,11 @@
 /*
  * run.c - see run.h
  *
- * What is written is the packet, byte for byte, in any number of writes. The first read after it starts the run and
- * gives the report; the close starts it when nobody has read, and does not wait for it. A write after that begins the next packet. A
- * fresh open that writes nothing reads the caller's last report of this program. Positions in the file mean nothing
- * but order: a shared offset of one descriptor (exec 3<>run) works as well as pwrite and pread at 0.
+ * What is written is the packet, byte for byte, in any number of writes. The first read after it
+ * starts the run and gives the report; the close starts it when nobody has read, and does not wait
+ * for it. A write after that begins the next packet. A fresh open that writes nothing reads the
+ * caller's last report of this program. Positions in the file mean nothing but order: a shared
+ * offset of one descriptor (exec 3<>run) works as well as pwrite and pread at 0.
  */
 #include "fs/progs/run.h"
 #include "fs/lib/metrics.h"
@@ -234,7 +235,9 @@ ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len
 	return len;
 }
 
-/* One of the descriptors was closed, perhaps the last: a reader that comes now waits for the run. */
+/*
+ * One of the descriptors was closed, perhaps the last: a reader that comes now waits for the run.
+ */
 int run_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct run *run = open->priv;

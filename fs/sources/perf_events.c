@@ -84,7 +84,10 @@ static void take_stack(struct cursor *c, struct perf_sample *out)
 	out->stack_size = min(meant, size);
 }
 
-/* Fields that we never ask for (identifiers, raw data, branches) are not understood: they are refused. */
+/*
+ * Fields that we never ask for (identifiers, raw data, branches) are not understood: they are
+ * refused.
+ */
 #define KNOWN                                                                              \
 	(PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR |          \
 	 PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD | PERF_SAMPLE_READ | PERF_SAMPLE_CALLCHAIN | \

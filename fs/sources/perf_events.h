@@ -1,8 +1,8 @@
 /*
  * perf_events.h - perf_event_open(2)'s events by name, and its records
  *
- * Records come from the kernel through shared memory, and are parsed as if they did not: nothing is read outside
- * [record, record + size). Pure functions.
+ * Records come from the kernel through shared memory, and are parsed as if they did not: nothing is
+ * read outside [record, record + size). Pure functions.
  */
 #ifndef UBPFFS_FS_SOURCES_PERF_EVENTS_H
 #define UBPFFS_FS_SOURCES_PERF_EVENTS_H
@@ -34,7 +34,8 @@ struct perf_sample {
 
 /*
  * perf_sample_parse - read a PERF_RECORD_SAMPLE
- * `body` is what follows the header, `size` its bytes, 8-byte aligned. 0, or -EBADMSG when it is cut off.
+ * `body` is what follows the header, `size` its bytes, 8-byte aligned. 0, or -EBADMSG when it is
+ * cut off.
  */
 int perf_sample_parse(const struct perf_event_attr *attr, const void *body, size_t size,
 		      struct perf_sample *out);

@@ -15,7 +15,8 @@
  * pointer: an event sees the old one or the new one. A source's thread keeps its slot for a burst
  * of events, never while it waits: there are few slots, and others want to run too.
  *
- * A run on one event is cancelled when the source is stopped, and after a second of processor time, which ends the source.
+ * A run on one event is cancelled when the source is stopped, and after a second of processor time,
+ * which ends the source.
  *
  * This directory knows the engine and nothing of FUSE, nodes or the state tree.
  */

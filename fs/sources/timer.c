@@ -1,9 +1,9 @@
 /*
  * timer.c - time that passes: runs a program every interval_ms
  *
- * A perf_event program sees a struct bpf_perf_event_data of zeroes (there is no task and no stack: the helpers say pid 0),
- * a socket_filter an empty packet. Ticks that came while the program or the machine was busy are counted as lost,
- * not made up for.
+ * A perf_event program sees a struct bpf_perf_event_data of zeroes (there is no task and no stack:
+ * the helpers say pid 0), a socket_filter an empty packet. Ticks that came while the program or the
+ * machine was busy are counted as lost, not made up for.
  */
 #include <linux/bpf_perf_event.h>
 #include <poll.h>

@@ -1,12 +1,13 @@
 /*
  * object.c - the table of objects, their files, and how both end together
  *
- * objects/<id> exists as long as the object does: it is made before the object is usable and removed by the
- * engine's on_free, unless a name is left (the server is ending) or the store is stopping (a map that only
- * a named program uses must be there at the next start; what nobody needs is removed then).
+ * objects/<id> exists as long as the object does: it is made before the object is usable and
+ * removed by the engine's on_free, unless a name is left (the server is ending) or the store is
+ * stopping (a map that only a named program uses must be there at the next start; what nobody needs
+ * is removed then).
  *
- * Lock: store.lock guards the tables and `held`; a leaf but for the engine's own (a reference is taken under
- * it by inc_not_zero only, and never dropped under it).
+ * Lock: store.lock guards the tables and `held`; a leaf but for the engine's own (a reference is
+ * taken under it by inc_not_zero only, and never dropped under it).
  */
 #include "fs/store/object.h"
 #include "fs/lib/limits.h"
@@ -73,7 +74,10 @@ int store_part_open(u32 id, enum store_part part, int flags)
 
 /* ---- the tables */
 
-/* New ids are the highest; a start goes through them in their order, too, but for what is found through another. */
+/*
+ * New ids are the highest; a start goes through them in their order, too, but for what is found
+ * through another.
+ */
 static void __order_insert(struct store_object *obj)
 {
 	struct store_object *below = store.highest[obj->kind];
@@ -161,7 +165,10 @@ void store_stat_changed(struct store_object *obj)
 	pthread_mutex_unlock(&obj->stat_lock);
 }
 
-/* Of objects/<id> alone, or also names? What cannot be seen counts as named: an error is no absence. */
+/*
+ * Of objects/<id> alone, or also names? What cannot be seen counts as named: an error is no
+ * absence.
+ */
 static bool __store_named(const struct store_object *obj)
 {
 	struct stat st;
@@ -297,7 +304,9 @@ static void object_end(struct store_object *obj)
 /* The last reference is gone: take it out, and its file unless a later start needs it. */
 static void store_ended(struct store_object *obj)
 {
-	/* Nodes may hold it for long yet; the engine frees its own after the read sections of now. */
+	/*
+	 * Nodes may hold it for long yet; the engine frees its own after the read sections of now.
+	 */
 	bpf_rcu_assign_pointer(obj->map, NULL);
 	bpf_rcu_assign_pointer(obj->prog, NULL);
 	pthread_mutex_lock(&store.lock);
@@ -845,7 +854,10 @@ void store_stop(void)
 		}
 	}
 	pthread_mutex_unlock(&store.lock);
-	/* Programs drop their maps after a grace period, and those are closed (marked clean) after another. */
+	/*
+	 * Programs drop their maps after a grace period, and those are closed (marked clean) after
+	 * another.
+	 */
 	bpf_rcu_barrier();
 	bpf_rcu_barrier();
 }

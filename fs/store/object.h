@@ -1,17 +1,18 @@
 /*
  * object.h - objects: programs and maps on disk and in memory
  *
- * Every object is a file objects/<id>. A name, a pin is a further hard link of it. The store holds one
- * engine reference on an object while it has a name (nlink > 1); open files and programs hold theirs. When the
- * last engine reference is dropped and no name is left, the file is removed. Dropping a reference takes the
- * store's mutex only, so it is allowed with tree_lock held.
+ * Every object is a file objects/<id>. A name, a pin is a further hard link of it. The store holds
+ * one engine reference on an object while it has a name (nlink > 1); open files and programs hold
+ * theirs. When the last engine reference is dropped and no name is left, the file is removed.
+ * Dropping a reference takes the store's mutex only, so it is allowed with tree_lock held.
  *
- * A reference on a store object is an engine reference (store_put() drops it). Nodes have none: what a node shows is
- * found by its lookup, kept in the node (store_bind()), and used as long as it lives (store_of_node()), without a lock.
+ * A reference on a store object is an engine reference (store_put() drops it). Nodes have none:
+ * what a node shows is found by its lookup, kept in the node (store_bind()), and used as long as it
+ * lives (store_of_node()), without a lock.
  *
- * The attributes of the file are read once, and again after a change of its names, owner, bits or times; all of those
- * go through the server. An object that could not be read
- * back (damaged, or no longer verified) has neither prog nor map; `broken` says why, and its file stays.
+ * The attributes of the file are read once, and again after a change of its names, owner, bits or
+ * times; all of those go through the server. An object that could not be read back (damaged, or no
+ * longer verified) has neither prog nor map; `broken` says why, and its file stays.
  */
 #ifndef UBPFFS_FS_STORE_OBJECT_H
 #define UBPFFS_FS_STORE_OBJECT_H
@@ -25,12 +26,15 @@
 enum store_kind { STORE_PROG, STORE_MAP, STORE_KINDS };
 
 /*
- * The files of an object: objects/<id>, and beside it those of a map's values and of the types of its keys and values
- * (maps of one load share that one by hard links).
+ * The files of an object: objects/<id>, and beside it those of a map's values and of the types of
+ * its keys and values (maps of one load share that one by hard links).
  */
 enum store_part { STORE_OBJECT, STORE_VALUES, STORE_BTF, STORE_PARTS };
 const char *store_part_name(u32 id, enum store_part part, char buf[32]); /* returns buf */
-/* Its file, opened by its name: maps keep no descriptors of theirs. O_RDONLY, O_RDWR. The caller closes it. */
+/*
+ * Its file, opened by its name: maps keep no descriptors of theirs. O_RDONLY, O_RDWR. The caller
+ * closes it.
+ */
 int store_part_open(u32 id, enum store_part part, int flags);
 
 /* What a consumer maps of a ring buffer (maps/ring_memory.h). */
@@ -90,10 +94,15 @@ bool store_node_named(struct fs_node *node);
 void store_node_free(struct fs_node *node);
 int store_node_stat(struct fs_node *node, struct stat *st);
 void store_node_changed(struct fs_node *node);
-/* The object of an object's file, or of a directory progs/<x>, maps/<x> or any node inside it (-ENOENT: the
- * name is gone, or the map is not alive yet). */
+/*
+ * The object of an object's file, or of a directory progs/<x>, maps/<x> or any node inside it
+ * (-ENOENT: the name is gone, or the map is not alive yet).
+ */
 int store_of_node(struct fs_node *node, struct store_object **out);
-/* The same, ready to use: the engine's object with a reference, -EBADMSG (with a sentence) for a broken one. */
+/*
+ * The same, ready to use: the engine's object with a reference, -EBADMSG (with a sentence) for a
+ * broken one.
+ */
 int store_prog(struct fs_node *node, struct fs_req *req, struct bpf_prog **out);
 int store_map(struct fs_node *node, struct fs_req *req, struct bpf_map **out);
 struct store_object *store_of_map(
@@ -111,40 +120,55 @@ int store_set_owner(struct store_object *obj, uid_t uid);
 int store_next(enum store_kind kind, u32 id, struct store_object **out);
 
 /*
- * A new map without a name: files, engine object, one engine reference in *out. mode: permission bits.
- * Then store_link() names it; a map that is put without a name is gone.
+ * A new map without a name: files, engine object, one engine reference in *out. mode: permission
+ * bits. Then store_link() names it; a map that is put without a name is gone.
  */
 int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred, mode_t mode,
 		     struct bpf_map **out);
-/* Keep the types of a new map in its companion; the map takes a reference on them. `same`: a map that has the same
- * types, or NULL. */
+/*
+ * Keep the types of a new map in its companion; the map takes a reference on them. `same`: a map
+ * that has the same types, or NULL.
+ */
 int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same);
 /* Write the image of a program that was loaded with an id of store_next_id(). */
 int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode);
 
 /*
- * Take an object's name away: its link `name` in the directory that shows it, and the hidden files beside. tree_wrlock
- * held. -ENOENT: there is none. *out: the object, with a reference; NULL when the store does not know it.
+ * Take an object's name away: its link `name` in the directory that shows it, and the hidden files
+ * beside. tree_wrlock held. -ENOENT: there is none. *out: the object, with a reference; NULL when
+ * the store does not know it.
  */
 int store_unname(int dirfd, const char *name, struct store_object **out);
 /* Give it one more name; tree_wrlock held. */
 int store_link(struct store_object *obj, int dirfd, const char *name);
-/* Names of this object were added or removed by other means; tree_wrlock held. Takes or drops the store's
- * reference; the caller needs one of its own to go on using obj. */
+/*
+ * Names of this object were added or removed by other means; tree_wrlock held. Takes or drops the
+ * store's reference; the caller needs one of its own to go on using obj.
+ */
 void store_names_changed(struct store_object *obj);
 
-/* Report of the load that failed at the start, for the log file of a broken program; may be NULL. */
+/*
+ * Report of the load that failed at the start, for the log file of a broken program; may be NULL.
+ */
 const char *store_broken_log(const struct store_object *obj);
 
 /* A structure of which nobody knows yet; NULL without memory. */
 struct store_object *store_object_new(u32 id, enum store_kind kind, const struct stat *st);
-/* For store/recovery.c: an object whose file is there already. The caller's reference stays the caller's. */
+/*
+ * For store/recovery.c: an object whose file is there already. The caller's reference stays the
+ * caller's.
+ */
 void store_adopt_map(struct store_object *obj, struct bpf_map *map);
 void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);
 void store_adopt_broken(struct store_object *obj);
-/* The companions first, and nothing after what fails: what is left is the object's file, which a start removes again. */
+/*
+ * The companions first, and nothing after what fails: what is left is the object's file, which a
+ * start removes again.
+ */
 void store_remove_files(u32 id);
-/* While a start may still fail, and when it set something aside, what nobody holds keeps its file. */
+/*
+ * While a start may still fail, and when it set something aside, what nobody holds keeps its file.
+ */
 void store_keep_files(bool keep);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * publish.c - see publish.h for the protocol
  *
- * rename(2) of a directory onto an empty directory replaces it: so a name whose object was dropped, but whose
- * rmdir has not come yet, is free, and any other existing name gives -EEXIST.
+ * rename(2) of a directory onto an empty directory replaces it: so a name whose object was dropped,
+ * but whose rmdir has not come yet, is free, and any other existing name gives -EEXIST.
  */
 #include "fs/store/publish.h"
 #include "fs/lib/limits.h"
@@ -122,7 +122,10 @@ static int publish_manifest(struct publish *pub)
 	return err;
 }
 
-/* By path from tree/, so that taking a name back needs no descriptor: progs and maps are the server's own. */
+/*
+ * By path from tree/, so that taking a name back needs no descriptor: progs and maps are the
+ * server's own.
+ */
 static int parent_path(enum store_kind kind, const char *name, char path[PATH_MAX])
 {
 	return snprintf(path, PATH_MAX, "%s/%s", parents[kind], name) < PATH_MAX ? 0
@@ -142,7 +145,10 @@ static int __publish_move(struct publish *pub, u32 i)
 	return err == -ENOTEMPTY ? -EEXIST : err;
 }
 
-/* One call and no more, so that little can keep a name that blocks the next load: nobody has seen this one. */
+/*
+ * One call and no more, so that little can keep a name that blocks the next load: nobody has seen
+ * this one.
+ */
 static int __publish_take_back(struct publish *pub, u32 i)
 {
 	struct publish_name *at = &pub->names[i];
@@ -349,7 +355,10 @@ static int recover_manifest(int fd)
 	return err;
 }
 
-/* The names first, what was to get one then, and the manifest last. What is none of these is not ours, and stays. */
+/*
+ * The names first, what was to get one then, and the manifest last. What is none of these is not
+ * ours, and stays.
+ */
 static int recover_one(const char *dir)
 {
 	__do_close int fd = openat(tree.pending_fd, dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

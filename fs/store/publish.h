@@ -1,9 +1,10 @@
 /*
  * publish.h - names that appear together or not at all
  *
- * A load makes directories progs/<x> and maps/<m>. They are built in pending/<n>/, numbered, each with its hard
- * link inside; a manifest there lists what will go where; then each is renamed to its place, and removing
- * the manifest commits. A server that finds a manifest at its start takes the names back.
+ * A load makes directories progs/<x> and maps/<m>. They are built in pending/<n>/, numbered, each
+ * with its hard link inside; a manifest there lists what will go where; then each is renamed to its
+ * place, and removing the manifest commits. A server that finds a manifest at its start takes the
+ * names back.
  *
  * Only progs/ and maps/ are published to. One thread at a time uses a struct publish.
  */
@@ -14,21 +15,29 @@
 
 struct publish;
 
-/* Before a load: names that should be gone, and that an error kept, are tried again. Takes tree_wrlock for that. */
+/*
+ * Before a load: names that should be gone, and that an error kept, are tried again. Takes
+ * tree_wrlock for that.
+ */
 void publish_retry(void);
 int publish_begin(const struct fs_cred *cred, mode_t umask, struct publish **out);
-/* One name for obj; hidden (may be NULL) is the content of a hidden file `hidden_name` beside it. */
+/*
+ * One name for obj; hidden (may be NULL) is the content of a hidden file `hidden_name` beside it.
+ */
 int publish_add(struct publish *pub, struct store_object *obj, const char *name,
 		const char *hidden_name, const char *hidden);
 /*
- * Takes tree_wrlock. -EEXIST: *taken is the name, owned by pub. Nothing is visible on failure, unless a name could
- * not be taken back; then the next load, or the next start, does that first.
+ * Takes tree_wrlock. -EEXIST: *taken is the name, owned by pub. Nothing is visible on failure,
+ * unless a name could not be taken back; then the next load, or the next start, does that first.
  */
 int publish_commit(struct publish *pub, const char **taken);
 /* Always last, without tree_wrlock; removes what was not committed. */
 void publish_end(struct publish *pub);
 
-/* At the start: roll back what is in pending/. An error: what could not be rolled back is there for the next start. */
+/*
+ * At the start: roll back what is in pending/. An error: what could not be rolled back is there for
+ * the next start.
+ */
 int publish_recover(void);
 
 #endif

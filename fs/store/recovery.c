@@ -2,17 +2,18 @@
  * recovery.c - the store at its start: what the last server left becomes objects again
  *
  *	1. Loads that did not finish making their names are rolled back (publish.c).
- *	2. Directories of progs/ and maps/ that lost their object in the middle of an rm are removed.
- *	3. Named maps are opened (the engine recovers them); named programs are verified and compiled again, which
- *	   opens the maps that they use.
- *	4. Slots of prog arrays get their programs back, which may load programs and open maps without a name;
- *	   again until nothing new comes.
+ * 	2. Directories of progs/ and maps/ that lost their object in the middle of an rm are
+ * 	   removed.
+ * 	3. Named maps are opened (the engine recovers them); named programs are verified and
+ * 	   compiled again, which opens the maps that they use.
+ * 	4. Slots of prog arrays get their programs back, which may load programs and open maps
+ * 	   without a name; again until nothing new comes.
  *	5. All other files of objects/ are removed.
  *
- * What cannot be read back, or is no longer accepted, stays: a broken object with a sentence that says why. When
- * something was set aside so, this start removes no file: what it would have named is not known. An error that may pass
- * (no memory, no descriptors) refuses the start, and so does a directory that cannot be read: nothing was changed
- * then. Only ENOENT means absent.
+ * What cannot be read back, or is no longer accepted, stays: a broken object with a sentence that
+ * says why. When something was set aside so, this start removes no file: what it would have named
+ * is not known. An error that may pass (no memory, no descriptors) refuses the start, and so does a
+ * directory that cannot be read: nothing was changed then. Only ENOENT means absent.
  * Runs before the mount: one thread, no locks.
  */
 #include "fs/store/map_owner.h"
@@ -147,7 +148,10 @@ static int look_at(struct found *f)
 	return f->is_map || magic == BPF_IMAGE_MAGIC ? 0 : look_at_damaged(f);
 }
 
-/* Companions alone are never left by us (store_remove_files()): they may be what is left of somebody's values. */
+/*
+ * Companions alone are never left by us (store_remove_files()): they may be what is left of
+ * somebody's values.
+ */
 static void tell_of_companions(const struct tree_names *names)
 {
 	for (size_t i = 0; i < names->n; i++) {
@@ -270,8 +274,8 @@ static int read_btf(u32 id, struct bpf_btf **out)
 }
 
 /*
- * Types are a help, not the data: without them the map is there all the same, with numbers in its dump.json. An error
- * may pass.
+ * Types are a help, not the data: without them the map is there all the same, with numbers in its
+ * dump.json. An error may pass.
  */
 static int start_types(struct bpf_map *map)
 {
@@ -331,7 +335,10 @@ static int start_map(struct found *f)
 	return 0;
 }
 
-/* The maps that a program names by id, one reference each. *missing: one that is not there, or broken. */
+/*
+ * The maps that a program names by id, one reference each. *missing: one that is not there, or
+ * broken.
+ */
 static int collect_maps(const struct bpf_image *image, struct bpf_map **maps, u32 *missing)
 {
 	for (u32 i = 0; i < image->attr.map_cnt; i++) {
@@ -581,8 +588,8 @@ static int remove_dropped(const char *parent, const char *object)
 }
 
 /*
- * The names' references are taken; then the start's go. A broken object without a name is held by what could not be
- * looked at: it stays.
+ * The names' references are taken; then the start's go. A broken object without a name is held by
+ * what could not be looked at: it stays.
  */
 static void drop_start_references(void)
 {

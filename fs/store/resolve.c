@@ -33,7 +33,10 @@ static const char *kind_name(enum store_kind kind)
 	return kind == STORE_PROG ? "program" : "map";
 }
 
-/* What was found is what was asked for, and the caller may use it. Consumes the reference on failure. */
+/*
+ * What was found is what was asked for, and the caller may use it. Consumes the reference on
+ * failure.
+ */
 static int resolve_check(struct fs_req *req, enum store_kind kind, const char *text, int mask,
 			 struct store_object *obj)
 {
@@ -53,8 +56,8 @@ static int resolve_check(struct fs_req *req, enum store_kind kind, const char *t
 }
 
 /*
- * In a directory where everybody makes names (sticky and writable by all) a link is followed for its own maker, or
- * when it is the directory's owner's: fs.protected_symlinks.
+ * In a directory where everybody makes names (sticky and writable by all) a link is followed for
+ * its own maker, or when it is the directory's owner's: fs.protected_symlinks.
  */
 static bool may_follow(const struct fs_cred *cred, const struct stat *dir, uid_t owner)
 {
@@ -63,7 +66,8 @@ static bool may_follow(const struct fs_cred *cred, const struct stat *dir, uid_t
 }
 
 /*
- * Walk a path from a directory of the tree. Returns an O_PATH descriptor of the last component, never of a symlink.
+ * Walk a path from a directory of the tree. Returns an O_PATH descriptor of the last component,
+ * never of a symlink.
  */
 static int walk(struct fs_req *req, const char *path, u32 links)
 {
@@ -184,7 +188,10 @@ int resolve_parent(struct fs_req *req, const char *path, char **name)
 	return fd;
 }
 
-/* The object that an O_PATH descriptor leads to: the file itself, or the object's file in its directory. */
+/*
+ * The object that an O_PATH descriptor leads to: the file itself, or the object's file in its
+ * directory.
+ */
 static int object_at(struct fs_req *req, int fd, enum store_kind kind, struct store_object **out)
 {
 	struct stat st;

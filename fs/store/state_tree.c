@@ -1,7 +1,8 @@
 /*
  * state_tree.c - the state directory: opening it, and small safe steps inside
  *
- * Every access is by *at() calls from a descriptor, one component at a time, without following symlinks.
+ * Every access is by *at() calls from a descriptor, one component at a time, without following
+ * symlinks.
  */
 #include "fs/store/state_tree.h"
 #include "fs/fuse/backing.h"
@@ -47,7 +48,10 @@ static int is_dir(const char *path)
 	return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
 }
 
-/* In a directory where everybody may make names: made by us, no link. There it cannot be replaced then. */
+/*
+ * In a directory where everybody may make names: made by us, no link. There it cannot be replaced
+ * then.
+ */
 static bool own_dir(const char *path)
 {
 	struct stat st;
@@ -496,7 +500,10 @@ int tree_charge(void)
 		limits_charge_anyway(st.st_uid, LIMIT_NAMES, 1);
 		if (n == 2 && is_flat(levels[0].names.v[levels[0].next - 1].name))
 			continue;
-		/* What its owner closed to himself is closed to a server that is not root; that owner has no limit. */
+		/*
+		 * What its owner closed to himself is closed to a server that is not root; that
+		 * owner has no limit.
+		 */
 		if (S_ISDIR(st.st_mode) && (tree.may_chown || (st.st_mode & 0500) == 0500)) {
 			bool hidden = at->hidden && (n > 1 || strcmp(name, "cgroup"));
 

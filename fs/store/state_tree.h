@@ -4,16 +4,16 @@
  *	DIR/lock        held with flock by the server
  *	DIR/next_id     the next object id, a u64 in a shared mapping of a file that has its room
  *	DIR/objects/    <id>: a program's image or a map's index file; <id>.values: a map's values
- *	DIR/tree/       the mount: directories, permission bits, owners, symlinks; names and pins are hard
- *	                links of objects/<id>
+ *	DIR/tree/       the mount: directories, permission bits, owners, symlinks; names and pins
+ *	                are hard links of objects/<id>
  *	DIR/pending/    one directory a load that is making names; rolled back at the start
  *
- * Names inside tree/ that a directory kind keeps for itself begin with a dot (".def", ".load") and are never
- * shown or accepted from clients in progs/<x>/ and maps/<x>/.
+ * Names inside tree/ that a directory kind keeps for itself begin with a dot (".def", ".load") and
+ * are never shown or accepted from clients in progs/<x>/ and maps/<x>/.
  *
- * tree_lock: every change of names is made with it held for writing, every lookup and readdir of progs/ and maps/
- * with it held for reading, so that a load's names appear at once. Lock order: tree_lock, the store's mutex,
- * the node table's.
+ * tree_lock: every change of names is made with it held for writing, every lookup and readdir of
+ * progs/ and maps/ with it held for reading, so that a load's names appear at once. Lock order:
+ * tree_lock, the store's mutex, the node table's.
  */
 #ifndef UBPFFS_FS_STORE_STATE_TREE_H
 #define UBPFFS_FS_STORE_STATE_TREE_H
@@ -29,8 +29,11 @@ struct tree {
 
 extern struct tree tree;
 
-/* Where the state is when nobody says: $XDG_RUNTIME_DIR/ubpffs, /run/user/UID/ubpffs, /run/ubpffs for root.
- * /tmp/ubpffs-UID when those are not there. malloc()ed, or NULL and errno: ENOENT when there is no such place. */
+/*
+ * Where the state is when nobody says: $XDG_RUNTIME_DIR/ubpffs, /run/user/UID/ubpffs, /run/ubpffs
+ * for root. /tmp/ubpffs-UID when those are not there. malloc()ed, or NULL and errno: ENOENT when
+ * there is no such place.
+ */
 char *tree_default_path(void);
 /* Create or check the directory (0700, ours) and lock it. *why says what went wrong. */
 int tree_open(const char *path, struct error_record *why);
@@ -49,8 +52,9 @@ int tree_openat(int dirfd, const char *name);
 /* 1: there is such a name; 0: there is none; -errno: nobody can say now. An error is no absence. */
 int tree_has(int dirfd, const char *name);
 /*
- * Open a regular file of the server's own. What is there and is no regular file is never opened, so that no FIFO or
- * device is waited for: -EBADMSG. flags: O_RDONLY and the like, with O_CREAT a file of mode 0600.
+ * Open a regular file of the server's own. What is there and is no regular file is never opened, so
+ * that no FIFO or device is waited for: -EBADMSG. flags: O_RDONLY and the like, with O_CREAT a file
+ * of mode 0600.
  */
 int tree_open_file(int dirfd, const char *name, int flags);
 /* An error that another start may not meet: no memory, no descriptors. */
@@ -60,8 +64,8 @@ bool tree_err_passes(int err);
 int tree_own(int dirfd, const char *name, const struct fs_cred *cred);
 
 /*
- * Changes of names; tree_wrlock held (but in pending/). Each keeps the nodes' places (node.h) and what the owners of
- * directories and symlinks are charged (LIMIT_NAMES). 0 or -errno; -EDQUOT.
+ * Changes of names; tree_wrlock held (but in pending/). Each keeps the nodes' places (node.h) and
+ * what the owners of directories and symlinks are charged (LIMIT_NAMES). 0 or -errno; -EDQUOT.
  */
 /* mkdir with owner and bits; the parent is a directory of the tree. */
 int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred);
@@ -71,7 +75,10 @@ int tree_rmdir(int dirfd, const char *name);
 int tree_unlink(int dirfd, const char *name);
 int tree_rename(struct fs_node *dir, const char *name, struct fs_node *newdir, const char *newname,
 		unsigned int flags);
-/* From one directory of the server's to another: nobody knows the name yet, or it is taken back before anybody does. */
+/*
+ * From one directory of the server's to another: nobody knows the name yet, or it is taken back
+ * before anybody does.
+ */
 int tree_move(int dirfd, const char *name, int newdirfd, const char *newname);
 /* At the start: charge what is there. */
 int tree_charge(void);

@@ -1,8 +1,8 @@
 /*
  * ids.c - M/ids: every object by its id, named or not
  *
- * ids/<kind>/<id> is the object's file itself (one node with its other links), so opening it gives a
- * descriptor of the object, if its permission bits let the caller.
+ * ids/<kind>/<id> is the object's file itself (one node with its other links), so opening it gives
+ * a descriptor of the object, if its permission bits let the caller.
  */
 #include "fs/tree/ids.h"
 #include "fs/dirs/user_dir.h"

@@ -3,11 +3,11 @@
  *
  *	limits/usage          the caller's own: what is used, and the limit
  *	limits/default/NAME   what counts for who has no limit of his own
- *	limits/UID/NAME       one user's; mkdir makes the directory, rmdir takes it and its limits away
+ *	limits/UID/NAME       one user's; mkdir makes the directory, rmdir takes both away
  *	limits/UID/usage      the same as limits/usage, of that user
  *
- * In the state tree they are directories with a hidden file that has what was set, a line a limit. Root and who runs the
- * server may write; a user reads what is his, and the defaults.
+ * In the state tree they are directories with a hidden file that has what was set, a line a limit.
+ * Root and who runs the server may write; a user reads what is his, and the defaults.
  */
 #include <fcntl.h>
 #include <stdio.h>

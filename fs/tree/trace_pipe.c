@@ -1,8 +1,8 @@
 /*
  * trace_pipe.c - M/trace_pipe: what programs print
  *
- * Each line is given to one reader. The ring hands out whole lines, so a reader with a small buffer is served
- * from a line kept in its open file.
+ * Each line is given to one reader. The ring hands out whole lines, so a reader with a small buffer
+ * is served from a line kept in its open file.
  */
 #include "fs/tree/trace_pipe.h"
 #include "core/run.h"

@@ -1,5 +1,6 @@
 /*
- * pace.c - see pace.h. One lock, under which nothing is taken; the thread that looks starts with the first piece.
+ * pace.c - see pace.h. One lock, under which nothing is taken; the thread that looks starts with
+ * the first piece.
  */
 #include "fs/work/pace.h"
 

@@ -1,12 +1,14 @@
 /*
- * pace.h - threads that do what users ask for: nothing takes too long, and nothing long is in the way of the short
+ * pace.h - threads that do what users ask for: nothing takes too long, and nothing long is in the
+ * way of the short
  *
- * A thread says when it begins a piece of work (a load, a run) and when it ends. Meanwhile another thread looks now and
- * then at the processor time that the piece has had. After a tenth of a second the thread gets a lower priority, so
- * that short requests of others come first; beyond the limit the piece is cancelled.
+ * A thread says when it begins a piece of work (a load, a run) and when it ends. Meanwhile another
+ * thread looks now and then at the processor time that the piece has had. After a tenth of a second
+ * the thread gets a lower priority, so that short requests of others come first; beyond the limit
+ * the piece is cancelled.
  *
- * Time is the thread's processor time: what waits, for a processor or for a slot, uses nothing up, and a busy machine
- * makes no limit tighter.
+ * Time is the thread's processor time: what waits, for a processor or for a slot, uses nothing up,
+ * and a busy machine makes no limit tighter.
  */
 #ifndef UBPFFS_FS_WORK_PACE_H
 #define UBPFFS_FS_WORK_PACE_H
@@ -18,7 +20,8 @@
 
 enum pace_kind {
 	PACE_VERIFY,
-	PACE_RUN, /* it has a slot: when others get none for a second, it is cancelled before its limit */
+	/* it has a slot: when others get none for a second, it is cancelled before its limit */
+	PACE_RUN,
 	PACE_PACKETS, /* runs that others wait for: they keep their priority */
 };
 
@@ -46,23 +49,26 @@ struct pace {
 void pace_begin(struct pace *p, enum pace_kind kind, u64 limit_ns, volatile bool *cancel);
 void pace_end(struct pace *p);
 /*
- * The priority could not be raised again (only root can), or a thread with a low one has made this thread, which said
- * pace_thread_begin(): it had better end when it has nothing to do.
+ * The priority could not be raised again (only root can), or a thread with a low one has made this
+ * thread, which said pace_thread_begin(): it had better end when it has nothing to do.
  */
 void pace_thread_begin(void);
 /* What this thread does next is of somebody who had much already, or not. */
 void pace_thread_step_back(bool back);
 bool pace_thread_is_low(void);
 
-/* For bpf_run_set_group(): a user's runs are a group, but those of root and of who runs the server. */
+/*
+ * For bpf_run_set_group(): a user's runs are a group, but those of root and of who runs the server.
+ */
 static inline u32 pace_group(uid_t uid)
 {
 	return uid && uid != geteuid() ? uid : 0;
 }
 
 /*
- * A thread that does many pieces of work (an event each) is at rest between pace_pause() and pace_go_on(). pause: was it
- * over within this piece? A thread of PACE_PACKETS then goes on with the next, any other one is to end.
+ * A thread that does many pieces of work (an event each) is at rest between pace_pause() and
+ * pace_go_on(). pause: was it over within this piece? A thread of PACE_PACKETS then goes on with
+ * the next, any other one is to end.
  */
 bool pace_pause(struct pace *p);
 

@@ -1,9 +1,9 @@
 /*
  * worker.c - the pool: a queue for each user and class, one mutex, threads on demand (see worker.h)
  *
- * The bound is on threads, not on jobs: a caller that is parked costs a request, not a thread. A queue is made with a
- * user's first job and freed when nothing of its user waits or runs; those that have jobs waiting are in a ring,
- * which turns by one for each job that begins.
+ * The bound is on threads, not on jobs: a caller that is parked costs a request, not a thread. A
+ * queue is made with a user's first job and freed when nothing of its user waits or runs; those
+ * that have jobs waiting are in a ring, which turns by one for each job that begins.
  */
 #include "fs/work/worker.h"
 
@@ -238,7 +238,10 @@ static void *worker_main(void *unused)
 	return NULL;
 }
 
-/* Signals are for the main thread; faults of native code are the worker's own (blocked, they would end the server). */
+/*
+ * Signals are for the main thread; faults of native code are the worker's own (blocked, they would
+ * end the server).
+ */
 static bool __worker_add(void)
 {
 	pthread_attr_t attr;

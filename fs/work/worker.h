@@ -1,18 +1,20 @@
 /*
  * worker.h - threads for what may take long: loads, test runs, waking
  *
- * A job is queued and run once, by one of a bounded number of threads that are made when they are needed.
- * worker_stop() runs what is queued and waits for them.
+ * A job is queued and run once, by one of a bounded number of threads that are made when they are
+ * needed. worker_stop() runs what is queued and waits for them.
  *
  * Guarantees
  *   A. Jobs of one user and class begin in the order in which they were queued.
- *   B. Users take turns: between two jobs of one, every other user of the class that waits gets one.
- *   C. One user has at most WORKER_USER_LONG long jobs running, and so on; so whatever one user asks for, another
- *      one's job finds a thread.
+ *   B. Users take turns: between two jobs of one, every other user of the class that waits gets
+ *      one.
+ *   C. One user has at most WORKER_USER_LONG long jobs running, and so on; so whatever one user
+ *      asks for, another one's job finds a thread.
  *   D. Long jobs, and those that wait, leave threads for short ones.
- *   E. A job whose *hurry is true begins at once, and counts for no bound: it is to find out that it was cancelled.
- *   F. Who had much processor time lately steps back: his jobs run at a lower priority, until he had less. Not who
- *      runs the server.
+ *   E. A job whose *hurry is true begins at once, and counts for no bound: it is to find out that
+ *      it was cancelled.
+ *   F. Who had much processor time lately steps back: his jobs run at a lower priority, until he
+ *      had less. Not who runs the server.
  * Tests: tests/unit/test_worker.c names each case by its letter.
  */
 #ifndef UBPFFS_FS_WORK_WORKER_H
@@ -42,7 +44,10 @@ struct worker_job {
 };
 
 void worker_submit(struct worker_job *job);
-/* *job->hurry became true. A job that is not queued, or that runs, is left alone; it must not be freed meanwhile. */
+/*
+ * *job->hurry became true. A job that is not queued, or that runs, is left alone; it must not be
+ * freed meanwhile.
+ */
 void worker_hurry(struct worker_job *job);
 void worker_stop(void);
 /* Had this user so much processor time lately that his jobs step back? */

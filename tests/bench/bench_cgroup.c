@@ -1,16 +1,20 @@
 /*
- * bench_cgroup.c - what cgroups cost: a change of what is attached, and the way of packets through the server
+ * bench_cgroup.c - what cgroups cost: a change of what is attached, and the way of packets through
+ * the server
  *
- *	bench_cgroup attach			a table: attach and detach by size and shape of the subtree
- *	bench_cgroup packets BURST PROCS	UDP over lo, BURST packets at a time; prints packets a second
+ * 	bench_cgroup attach a table: attach and detach by size and shape of the subtree
+ * 	bench_cgroup packets BURST PROCS UDP over lo, BURST packets at a time; prints packets a
+ * 	second
  *	bench_cgroup rr PROCS			UDP there and back over lo; prints ns, the median
  *	bench_cgroup sink ADDRESS		takes what TCP brings, until the other side ends
  *	bench_cgroup tcp ADDRESS PROCS		sends to a sink for 2 seconds; prints Gbit/s
- *	bench_cgroup run FILE			packets through a .run file; prints ns, the medians: on one descriptor, and
+ * 	bench_cgroup run FILE packets through a .run file; prints ns, the medians: on one
+ * 	descriptor, and
  *						with open and close each time
- *	bench_cgroup mkdir DIR			makes 10,000 cgroups below; a table of what one costs
+ * 	bench_cgroup mkdir DIR makes 10,000 cgroups below; a table of what one costs
  *
- * PROCS is a cgroup.procs file that is joined before the sending socket is made, or "-". bench_cgroup.sh drives it.
+ * PROCS is a cgroup.procs file that is joined before the sending socket is made, or "-".
+ * bench_cgroup.sh drives it.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>

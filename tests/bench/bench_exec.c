@@ -1,17 +1,19 @@
 /*
- * bench_exec.c - how fast programs run: our JIT and our interpreter against the same C compiled for the machine,
+ * bench_exec.c - how fast programs run: our JIT and our interpreter against the same C compiled for
+ * the machine,
  * and the running kernel
  *
  *	bench_exec [-rounds N] [-ms M] [-only NAME] [-passes HEX] [-code FILE]
  *
- * The programs are those of tests/progs/bench.bpf.c; native.c has the same C for the machine. Each is timed by
- * BPF_PROG_TEST_RUN's repeat, which is ours, too, and the native function by a loop of calls; a sample is about M milliseconds of runs, shorter than a time slice, for the kernel does not count
- * the time that it gave away, and we cannot tell. The engines take turns within a round, so that whatever else
- * the machine does meets all of them, and the median over the rounds counts. From each
- * time that of the empty program of the same engine is subtracted: entering a program costs the kernel what we
- * do not have, and the other way round. Prints one Markdown table. -only: one program, which is what a profiler
- * wants. -passes: those of the JIT's passes that are used (jit/ir.h). -code: write our native code of
- * the program of -only there.
+ * The programs are those of tests/progs/bench.bpf.c; native.c has the same C for the machine. Each
+ * is timed by BPF_PROG_TEST_RUN's repeat, which is ours, too, and the native function by a loop of
+ * calls; a sample is about M milliseconds of runs, shorter than a time slice, for the kernel does
+ * not count the time that it gave away, and we cannot tell. The engines take turns within a round,
+ * so that whatever else the machine does meets all of them, and the median over the rounds counts.
+ * From each time that of the empty program of the same engine is subtracted: entering a program
+ * costs the kernel what we do not have, and the other way round. Prints one Markdown table. -only:
+ * one program, which is what a profiler wants. -passes: those of the JIT's passes that are used
+ * (jit/ir.h). -code: write our native code of the program of -only there.
  */
 #include <fcntl.h>
 #include <math.h>

@@ -3,9 +3,9 @@
  *
  *	bench_files MOUNT [-rounds N]
  *
- * A hash map of 1,000 entries is made in the mount, and all operations take turns. Each is compared with one that only goes to
- * the server and back: an ioctl that the file `version` does not know, or stat of `version` (which the kernel asks for
- * anew each time). Medians of N rounds.
+ * A hash map of 1,000 entries is made in the mount, and all operations take turns. Each is compared
+ * with one that only goes to the server and back: an ioctl that the file `version` does not know,
+ * or stat of `version` (which the kernel asks for anew each time). Medians of N rounds.
  */
 #include <dirent.h>
 #include <errno.h>

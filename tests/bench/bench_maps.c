@@ -3,9 +3,9 @@
  *
  *	bench_maps [-rounds N] [-max ENTRIES] [-only ROW]
  *
- * A program does MAPBENCH_OPS operations on pseudo-random keys of a full map, written out one after the other; a
- * second one does the same but for the call, and its time is subtracted. Kernel and we take turns within
- * a round, and the median over the rounds counts. Prints one Markdown table.
+ * A program does MAPBENCH_OPS operations on pseudo-random keys of a full map, written out one after
+ * the other; a second one does the same but for the call, and its time is subtracted. Kernel and we
+ * take turns within a round, and the median over the rounds counts. Prints one Markdown table.
  */
 #include <stdio.h>
 #include "tests/lib/kernel.h"

@@ -3,9 +3,10 @@
  *
  *	bench_memory [-max ENTRIES]
  *
- * The first table is what a full map adds to this process and what the kernel charges for the same one. The second
- * is the floor under a map's operations: a load that waits for the one before, at random places of as much memory as
- * a hash map of that many entries has, and an atomic exchange on a line that the CPU has.
+ * The first table is what a full map adds to this process and what the kernel charges for the same
+ * one. The second is the floor under a map's operations: a load that waits for the one before, at
+ * random places of as much memory as a hash map of that many entries has, and an atomic exchange on
+ * a line that the CPU has.
  */
 #include <stdio.h>
 #include <sys/mman.h>

@@ -3,8 +3,9 @@
  *
  *	bench_ring MOUNT mmap|read RECORDS
  *
- * tests/progs/ring_stream.bpf.o is loaded there. One thread lets the program write without pause (test runs), the other
- * consumes: through the ring's memory, or from the map's `records` file, whose lines it counts. Prints the rate.
+ * tests/progs/ring_stream.bpf.o is loaded there. One thread lets the program write without pause
+ * (test runs), the other consumes: through the ring's memory, or from the map's `records` file,
+ * whose lines it counts. Prints the rate.
  */
 #include <fcntl.h>
 #include <limits.h>

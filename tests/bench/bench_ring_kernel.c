@@ -1,5 +1,6 @@
 /*
- * bench_ring_kernel.c - bench_ring.c's question, asked of the running kernel's ring buffer and libbpf's consumer
+ * bench_ring_kernel.c - bench_ring.c's question, asked of the running kernel's ring buffer and
+ * libbpf's consumer
  *
  *	bench_ring_kernel OBJECT RECORDS
  *

@@ -3,10 +3,10 @@
  *
  *	bench_scaling [-rounds N] [-svg FILE]
  *
- * Each thread runs a program of its own (mapbench.h), with keys of its own choice, on the one map, for
- * SLICE_NS a round. The medians of all threads' updates a second are printed as a Markdown table and, when asked,
- * drawn. Threads beyond the number of CPUs share them: what they show is what waiting for a lock's holder
- * that lost its CPU costs.
+ * Each thread runs a program of its own (mapbench.h), with keys of its own choice, on the one map,
+ * for SLICE_NS a round. The medians of all threads' updates a second are printed as a Markdown
+ * table and, when asked, drawn. Threads beyond the number of CPUs share them: what they show is
+ * what waiting for a lock's holder that lost its CPU costs.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -109,7 +109,9 @@ static void worker_init(struct worker *w, struct bpf_map *map, int map_fd, enum 
 	mapbench_load(&c, w->maps, w->map_fds, &w->prog, &w->prog_fd);
 }
 
-/* Two neighbouring series have one pair of maps; the sides and the numbers of threads take turns. */
+/*
+ * Two neighbouring series have one pair of maps; the sides and the numbers of threads take turns.
+ */
 static void measure(u32 ours, u32 kernels, u32 rounds)
 {
 	static double samples[2][ARRAY_SIZE(thread_counts)][MAX_ROUNDS];

@@ -1,8 +1,10 @@
 /*
- * diff_cgroup.c - random mkdir, rmdir, attach and detach: engine/cgroup against the running kernel's cgroup v2
+ * diff_cgroup.c - random mkdir, rmdir, attach and detach: engine/cgroup against the running
+ * kernel's cgroup v2
  *
- * The same sequence goes to a tree of real cgroups with bpf(2) and to ours. After every step the errno, and in every
- * cgroup what is attached (with its flags) and what is effective, in order, must be equal.
+ * The same sequence goes to a tree of real cgroups with bpf(2) and to ours. After every step the
+ * errno, and in every cgroup what is attached (with its flags) and what is effective, in order,
+ * must be equal.
  */
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,9 +1,10 @@
 /*
- * diff_cgroup_storage.c - cgroup storage: the same attachments and calls in the running kernel's cgroup v2 and here
+ * diff_cgroup_storage.c - cgroup storage: the same attachments and calls in the running kernel's
+ * cgroup v2 and here
  *
- * Which definitions are accepted; then random attaching, detaching, mkdir and rmdir of cgroups, with lookups, updates,
- * deletes and whole listings from outside: errno and values must be equal. The kernel takes the storages of a removed
- * cgroup away a little later: there we wait.
+ * Which definitions are accepted; then random attaching, detaching, mkdir and rmdir of cgroups,
+ * with lookups, updates, deletes and whole listings from outside: errno and values must be equal.
+ * The kernel takes the storages of a removed cgroup away a little later: there we wait.
  */
 #include <fcntl.h>
 #include <setjmp.h>

@@ -3,8 +3,8 @@
  *
  * Rows: the same verdict (EINVAL or not) and the same result as SO_ATTACH_FILTER, and as libpcap's
  * interpreter where that has the same machine. Ancillary data and header offsets: on frames through
- * the loopback, as a packet socket sees them. Expressions: what libpcap compiles, on frames that were
- * captured from real sockets and on made ones.
+ * the loopback, as a packet socket sees them. Expressions: what libpcap compiles, on frames that
+ * were captured from real sockets and on made ones.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>

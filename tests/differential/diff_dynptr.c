@@ -1,15 +1,19 @@
 /*
  * diff_dynptr.c - random programs with dynptrs, held against the running kernel
  *
- * Each program makes, uses, overwrites and gives back dynptrs at a few places of its stack, in the main program and
- * in functions, in callbacks, in loops, on ways that fork; most steps are chosen so that they should be allowed. The verdict, the errno and
- * the sentence that explains it must be the kernel's. What is accepted runs in the kernel, by our JIT and by our
- * interpreter, twice, and once more under tests/lib/shadow.h: return value and map contents must agree. EFAULT is the kernel's word for mistakes of its own
- * verifier: a slot that once held a slice, and was overwritten in part, is taken for a copy of the dynptr; a call with
- * a callback that it found dead has no callback.
- * Every fourth program has some fields changed: of these nothing may be accepted that the kernel refuses.
+ * Each program makes, uses, overwrites and gives back dynptrs at a few places of its stack, in the
+ * main program and in functions, in callbacks, in loops, on ways that fork; most steps are chosen
+ * so that they should be allowed. The verdict, the errno and the sentence that explains it must be
+ * the kernel's. What is accepted runs in the kernel, by our JIT and by our interpreter, twice, and
+ * once more under tests/lib/shadow.h: return value and map contents must agree. EFAULT is the
+ * kernel's word for mistakes of its own verifier: a slot that once held a slice, and was
+ * overwritten in part, is taken for a copy of the dynptr; a call with a callback that it found dead
+ * has no callback.
+ * Every fourth program has some fields changed: of these nothing may be accepted that the kernel
+ * refuses.
  *
- * UBPFFS_SEED=n tries one program and prints both logs; UBPFFS_PROGRAMS=n changes how many there are.
+ * UBPFFS_SEED=n tries one program and prints both logs; UBPFFS_PROGRAMS=n changes how many there
+ * are.
  */
 #include <setjmp.h>
 #include <stdarg.h>

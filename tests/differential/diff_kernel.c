@@ -1,9 +1,10 @@
 /*
  * diff_kernel.c - the running kernel as the oracle
  *
- * Every row of the table of whole programs, every row of the opcode table on boundary operands, and every program
- * that clang made for our tests: the same verdict (what we accept the kernel must accept; what the table
- * says, all do), the same return value, packet and maps from the kernel, our JIT and our interpreter.
+ * Every row of the table of whole programs, every row of the opcode table on boundary operands, and
+ * every program that clang made for our tests: the same verdict (what we accept the kernel must
+ * accept; what the table says, all do), the same return value, packet and maps from the kernel, our
+ * JIT and our interpreter.
  */
 #include <glob.h>
 #include <setjmp.h>
@@ -209,7 +210,9 @@ static void test_ops_interpreter(void **state)
 	run_ops(ENGINE_INTERP);
 }
 
-/* ---- where we differ: stack that the program never wrote reads as zeros, not as what lies there */
+/*
+ * ---- where we differ: stack that the program never wrote reads as zeros, not as what lies there
+ */
 
 /* What a program run after this finds on the native stack if nobody cleans it. */
 static __attribute__((noinline)) void dirty_stack(void)

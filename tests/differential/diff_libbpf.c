@@ -1,10 +1,11 @@
 /*
  * diff_libbpf.c - our object reader against libbpf's, and the kernel's view of what libbpf loaded
  *
- * Every test object and example is opened and loaded by libbpf into the running kernel, and read by us. Compared
- * are: which programs and maps there are, their types and attributes, the initial contents of data maps, every
- * instruction after relocation (map references by the map's name), and the function and line info that the kernel
- * keeps. Programs that the kernel rejects are compared up to their instructions.
+ * Every test object and example is opened and loaded by libbpf into the running kernel, and read by
+ * us. Compared are: which programs and maps there are, their types and attributes, the initial
+ * contents of data maps, every instruction after relocation (map references by the map's name), and
+ * the function and line info that the kernel keeps. Programs that the kernel rejects are compared
+ * up to their instructions.
  */
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -23,7 +24,9 @@ static const char *const only_ours[] = {"legacy_maps", "static_in_section"};
 static const char *const not_ours[] = {"refuse_kconfig",   "refuse_kfunc", "refuse_ksym",
 				       "refuse_undefined", "malformed_",   "core_features"};
 
-/* Relocated against the types of core_target; what is not named here, against the running kernel's. */
+/*
+ * Relocated against the types of core_target; what is not named here, against the running kernel's.
+ */
 static const char *const other_machine[] = {"core_kinds", "reject_core"};
 
 #define WEAK_KFUNC 2002000000
@@ -93,7 +96,9 @@ static const struct bpf_map *map_by_fd(const struct bpf_object *obj, int fd)
 	return NULL;
 }
 
-/* One instruction; `loaded`: libbpf's descriptors are still open, so maps can be compared by name. */
+/*
+ * One instruction; `loaded`: libbpf's descriptors are still open, so maps can be compared by name.
+ */
 static bool same_insn(const struct bpf_object *obj, const struct bpf_object_file *ours,
 		      const struct bpf_insn *a, const struct bpf_insn *b, bool loaded)
 {

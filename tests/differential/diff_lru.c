@@ -1,8 +1,10 @@
 /*
- * diff_lru.c - which entries an LRU map keeps: ours, the running kernel's and a perfect LRU on the same trace
+ * diff_lru.c - which entries an LRU map keeps: ours, the running kernel's and a perfect LRU on the
+ * same trace
  *
- * The test of the kernel's patch series, rebuilt: a program looks keys up as Zipf's law brings them, and inserts what it
- * does not find. Ours may miss at most 2 % more often than a perfect LRU. The kernel's figure is shown beside it.
+ * The test of the kernel's patch series, rebuilt: a program looks keys up as Zipf's law brings
+ * them, and inserts what it does not find. Ours may miss at most 2 % more often than a perfect LRU.
+ * The kernel's figure is shown beside it.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -78,7 +78,10 @@ static void test_create(void **state)
 						continue;
 					wrong += compare_create(&spec);
 				}
-		/* Each flag, each pair of flags; 16 says that a token (a privilege of the kernel's) is passed. */
+		/*
+		 * Each flag, each pair of flags; 16 says that a token (a privilege of the kernel's)
+		 * is passed.
+		 */
 		for (u32 a = 0; a <= 19; a++)
 			for (u32 b = a; b <= 19; b++, n++) {
 				if (a == 16 || b == 16)

@@ -1,7 +1,9 @@
 /*
- * diff_maps2.c - queues, tries, filters, maps of maps, rings: the same calls to ours and to the kernel's
+ * diff_maps2.c - queues, tries, filters, maps of maps, rings: the same calls to ours and to the
+ * kernel's
  *
- * diff_maps.c does the tables. The keyless kinds take other commands, and a map of maps needs a template on either side.
+ * diff_maps.c does the tables. The keyless kinds take other commands, and a map of maps needs a
+ * template on either side.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -348,7 +350,10 @@ static const struct bpf_map_spec inner_specs[] = {
 
 #define INNERS ARRAY_SIZE(inner_specs)
 
-/* Linux takes an index for good in a per-CPU array that may be smaller than its template: we do not. */
+/*
+ * Linux takes an index for good in a per-CPU array that may be smaller than its template: we do
+ * not.
+ */
 static bool stricter(const struct bpf_map_spec *template, const struct bpf_map_spec *map, int k_err,
 		     int err)
 {

@@ -1,9 +1,11 @@
 /*
- * diff_maps3.c - maps as programs use them, held against the running kernel: the same helper calls, the same results
+ * diff_maps3.c - maps as programs use them, held against the running kernel: the same helper calls,
+ * the same results
  *
- * One small program for each helper: key, value, flags and CPU come from the packet, and what the helper gave goes
- * back into it. The programs run in the kernel on its maps and here on ours, mixed with the calls of bpf(2). What
- * pointers to values show after the map has changed is compared too (test_d_pointers: hashtab.c's guarantee D).
+ * One small program for each helper: key, value, flags and CPU come from the packet, and what the
+ * helper gave goes back into it. The programs run in the kernel on its maps and here on ours, mixed
+ * with the calls of bpf(2). What pointers to values show after the map has changed is compared too
+ * (test_d_pointers: hashtab.c's guarantee D).
  */
 #include <sched.h>
 #include <setjmp.h>
@@ -457,7 +459,10 @@ static void test_d_pointers(void **state)
 	assert_int_equal(pointer_shows(BPF_MAP_TYPE_ARRAY, 0, false, false), NEW);
 	/* A deleted element may be another key's at once. */
 	assert_int_equal(pointer_shows(BPF_MAP_TYPE_HASH, 0, true, false), NEW);
-	/* An update puts another element in place; the old one keeps its value until the next update. */
+	/*
+	 * An update puts another element in place; the old one keeps its value until the next
+	 * update.
+	 */
 	assert_int_equal(pointer_shows(BPF_MAP_TYPE_HASH, 0, false, false), OLD);
 	assert_int_equal(pointer_shows(BPF_MAP_TYPE_HASH, 0, false, true), NEW);
 	/* A node of a trie is used again after a grace period only. */

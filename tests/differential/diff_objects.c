@@ -1,10 +1,11 @@
 /*
- * diff_objects.c - programs that clang made: verdict, return value, packet and maps in three engines
+ * diff_objects.c - programs that clang made: verdict, return value, packet and maps in three
+ * engines
  *
- * Every program of every test object and example is loaded on its own into the running kernel, our JIT
- * and our interpreter, with its object's maps, and run on several packets. Where the kernel is not available, our
- * two engines are compared. Programs that ask for the time, a random number or the CPU get their
- * verdicts compared only.
+ * Every program of every test object and example is loaded on its own into the running kernel, our
+ * JIT and our interpreter, with its object's maps, and run on several packets. Where the kernel is
+ * not available, our two engines are compared. Programs that ask for the time, a random number or
+ * the CPU get their verdicts compared only.
  */
 #include <fcntl.h>
 #include <glob.h>
@@ -194,7 +195,9 @@ static void compare(const char *what, const struct packet *pkt, const char *who,
 			FAULT("%s on %s: %s leaves another map %u\n", what, pkt->name, who, i);
 }
 
-/* The maps of the engines start alike and go the same way, packet by packet and program by program. */
+/*
+ * The maps of the engines start alike and go the same way, packet by packet and program by program.
+ */
 static void compare_runs(const char *what, struct object *objs, enum engine first, u32 prog,
 			 u32 map_cnt)
 {
@@ -203,7 +206,9 @@ static void compare_runs(const char *what, struct object *objs, enum engine firs
 
 		for (u32 e = first; e < ENGINE_MAX; e++) {
 			run_one(&objs[e], prog, map_cnt, &packets[k], &out[e]);
-			/* The kernel's test run does not know this type; ours are still compared. */
+			/*
+			 * The kernel's test run does not know this type; ours are still compared.
+			 */
 			if (e == first && out[e].err == -LINUX_ENOTSUPP)
 				first++;
 			else if (e > first)

@@ -1,5 +1,6 @@
 /*
- * diff_spin_lock.c - which values have a lock, and what BPF_F_LOCK does: ours and the running kernel's
+ * diff_spin_lock.c - which values have a lock, and what BPF_F_LOCK does: ours and the running
+ * kernel's
  */
 #include <bpf/btf.h>
 #include <setjmp.h>

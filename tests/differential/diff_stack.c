@@ -1,10 +1,11 @@
 /*
  * diff_stack.c - stack_trace maps and bpf_get_stackid() held against the running kernel's
  *
- * A perf_event program runs in the kernel at each page fault of this thread, so that the test decides when, with which
- * stack: a write from a function that called itself some times, or read(2) into the page, which faults in the kernel.
- * It notes the whole stack in a map of its own too: ours gets these addresses as its sample. What must be equal: the errno, or that
- * there is an id, and what the map holds under it. (Ids differ: the hash is each one's own.)
+ * A perf_event program runs in the kernel at each page fault of this thread, so that the test
+ * decides when, with which stack: a write from a function that called itself some times, or read(2)
+ * into the page, which faults in the kernel. It notes the whole stack in a map of its own too: ours
+ * gets these addresses as its sample. What must be equal: the errno, or that there is an id, and
+ * what the map holds under it. (Ids differ: the hash is each one's own.)
  */
 #include <fcntl.h>
 #include <linux/perf_event.h>
@@ -42,7 +43,10 @@ struct result {
 	s64 full, tested;
 };
 
-/* At the next fault: the whole stack into full_fd, and the call that is tested; both ids into result_fd. */
+/*
+ * At the next fault: the whole stack into full_fd, and the call that is tested; both ids into
+ * result_fd.
+ */
 static int load_kernel(int map_fd, u64 flags, bool in_kernel)
 {
 	const struct bpf_insn insns[] = {
@@ -289,7 +293,10 @@ static void test_build_ids(void **state)
 	struct stack user = {.depth = 4}, kernel = {.depth = 4, .in_kernel = true};
 	struct pair p;
 
-	/* The frames of fault() and who called it: what is above may be no frames, and Linux guesses their files. */
+	/*
+	 * The frames of fault() and who called it: what is above may be no frames, and Linux
+	 * guesses their files.
+	 */
 	pair_open(&p, 64, 6 * sizeof(struct bpf_stack_build_id), BPF_F_STACK_BUILD_ID);
 	assert_true(compare(&p, BPF_F_USER_STACK, &user) >= 0);
 	delete_all(&p);

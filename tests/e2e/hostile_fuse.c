@@ -1,5 +1,6 @@
 /*
- * hostile_fuse.c - a mount of an ordinary user with one file, some of whose requests are never answered
+ * hostile_fuse.c - a mount of an ordinary user with one file, some of whose requests are never
+ * answered
  *
  *	hostile_fuse MOUNT REQUEST...	requests: lookup open read write flush release setattr
  *

@@ -4,9 +4,9 @@
  *	fuzz_classic [-seconds N] [-seed S]
  *
  * Each round makes a program that the checker should take, runs it on random packets and compares
- * every result with SO_ATTACH_FILTER's and, where libpcap's machine is the same, with bpf_filter()'s;
- * then changes the program at random and compares the verdict. The first difference ends the run with
- * the program, the packet and the seed.
+ * every result with SO_ATTACH_FILTER's and, where libpcap's machine is the same, with
+ * bpf_filter()'s; then changes the program at random and compares the verdict. The first difference
+ * ends the run with the program, the packet and the seed.
  */
 #include <stdio.h>
 #include <time.h>

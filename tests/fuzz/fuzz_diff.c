@@ -3,8 +3,9 @@
  *
  *	fuzz_diff -seconds N [-seed S] [-only I] [-mixed] [-v]
  *
- * Each iteration makes a program (tests/lib/progen.h), or changes one of the table (tests/lib/testprog.h), and loads it into the running kernel, our JIT and our
- * interpreter. Findings, which end the run with status 1:
+ * Each iteration makes a program (tests/lib/progen.h), or changes one of the table
+ * (tests/lib/testprog.h), and loads it into the running kernel, our JIT and our interpreter.
+ * Findings, which end the run with status 1:
  *   - we accept what the kernel refuses
  *   - the engines disagree about return value, packet or maps of a SAFE or RISKY program
  *   - an accepted program that, watched by tests/lib/shadow.h, does what none may do
@@ -252,7 +253,8 @@ static void run_all(const struct progen *g, struct instance **in, enum engine fi
 }
 
 /*
- * An accepted program, run under watch and by the interpreter side by side, each on maps of its own.
+ * An accepted program, run under watch and by the interpreter side by side, each on maps of its
+ * own.
  */
 static void watch(const struct progen *g, bool compare)
 {

@@ -3,12 +3,13 @@
  *
  *	fuzz_elf -seconds 60 [-seed S]
  *
- * Real objects, changed in a few places that the ELF structure makes interesting: fields of headers,
- * symbols and relocations, words of BTF, whole sections moved or cut. Whatever the reader accepts must be sane
- * (test_object_insane()), whatever it refuses must have a reason in the log, the stream's end must not depend on how
- * much of the stream was seen before, and BTF that passed the check must be printable: every type is printed,
- * and the data maps with their contents. Some of what was accepted is then loaded, and what the verifier
- * accepts is run in the interpreter; nothing may stay behind. Meant to run under -fsanitize=address,undefined.
+ * Real objects, changed in a few places that the ELF structure makes interesting: fields of
+ * headers, symbols and relocations, words of BTF, whole sections moved or cut. Whatever the reader
+ * accepts must be sane (test_object_insane()), whatever it refuses must have a reason in the log,
+ * the stream's end must not depend on how much of the stream was seen before, and BTF that passed
+ * the check must be printable: every type is printed, and the data maps with their contents. Some
+ * of what was accepted is then loaded, and what the verifier accepts is run in the interpreter;
+ * nothing may stay behind. Meant to run under -fsanitize=address,undefined.
  *
  * A finding is written to fuzz_elf-SEED.bin; exit status 1 (or the sanitizer's).
  */
@@ -129,7 +130,10 @@ static void change_section_content(struct victim *v, u32 type)
 
 	bool found = pick_section(v, type, &sh, &at);
 
-	/* Code, data, maps and the license are allocated; .BTF and the many .debug sections are not. */
+	/*
+	 * Code, data, maps and the license are allocated; .BTF and the many .debug sections are
+	 * not.
+	 */
 	for (int tries = rnd(8); found && tries && !(sh.sh_flags & SHF_ALLOC); tries--)
 		found = pick_section(v, type, &sh, &at);
 	if (found && sh.sh_size >= width)

@@ -3,14 +3,15 @@
  *
  *	fuzz_jit -seconds 60 [-seed S]
  *
- * The programs are safe by construction: R9 points to a buffer that they may use from end to end, all 512 bytes of
- * stack are written first, jumps go forward but for counted loops, and calls go to later subprograms only. R0 to
- * R8 hold numbers, never an address of the stack (the two engines have different stacks). At its end each
- * function folds its registers and its stack into R0, and the buffer is compared too. Some patterns that
- * compilers emit often are made on purpose, since an emitter fuses them. Every fourth program is compiled for the
- * oldest machine.
+ * The programs are safe by construction: R9 points to a buffer that they may use from end to end,
+ * all 512 bytes of stack are written first, jumps go forward but for counted loops, and calls go to
+ * later subprograms only. R0 to R8 hold numbers, never an address of the stack (the two engines
+ * have different stacks). At its end each function folds its registers and its stack into R0, and
+ * the buffer is compared too. Some patterns that compilers emit often are made on purpose, since an
+ * emitter fuses them. Every fourth program is compiled for the oldest machine.
  *
- * A difference is printed with its seed and the program, reduced to the instructions that matter; exit status 1.
+ * A difference is printed with its seed and the program, reduced to the instructions that matter;
+ * exit status 1.
  */
 #include <stdio.h>
 #include <sys/wait.h>
@@ -106,7 +107,10 @@ static const u8 cond_ops[] = {BPF_JEQ,	BPF_JNE,  BPF_JGT,  BPF_JGE,  BPF_JLT, BP
 			      BPF_JSGT, BPF_JSGE, BPF_JSLT, BPF_JSLE, BPF_JSET};
 static const u8 mem_sizes[] = {BPF_B, BPF_H, BPF_W, BPF_DW};
 
-/* Some functions do without what needs the machine's last registers, so that slots of the stack get them. */
+/*
+ * Some functions do without what needs the machine's last registers, so that slots of the stack get
+ * them.
+ */
 static u8 any_alu_op(void)
 {
 	u8 op;
@@ -151,7 +155,10 @@ static void gen_convert(u8 dst)
 	}
 }
 
-/* A place: base register and displacement, `align` bytes aligned. May emit the address's computation. */
+/*
+ * A place: base register and displacement, `align` bytes aligned. May emit the address's
+ * computation.
+ */
 static void gen_place(u32 size, u32 align, u8 *base, s16 *off)
 {
 	u32 at = rnd((BUF_SIZE - 8) / align) * align;
@@ -183,7 +190,10 @@ static void gen_place(u32 size, u32 align, u8 *base, s16 *off)
 	case 0:
 		*base = BPF_REG_10;
 		if (private_stack ? rnd(16) : rnd(2)) {
-			/* a few slots that are used often, mostly whole: halves where gen_stack() does, too */
+			/*
+			 * a few slots that are used often, mostly whole: halves where gen_stack()
+			 * does, too
+			 */
 			u32 slot = 2 + rnd(12);
 
 			if (private_stack && slot % 2 != (size == 4) && rnd(8))
@@ -292,8 +302,8 @@ static void gen_memory(void)
 }
 
 /*
- * A counter: load, modify, store; and what almost is one: another place or size in between, a value that is read
- * once more, an operand or an address that changes.
+ * A counter: load, modify, store; and what almost is one: another place or size in between, a value
+ * that is read once more, an operand or an address that changes.
  */
 static void gen_counter(void)
 {
@@ -461,7 +471,10 @@ static void gen_block(u32 len, int depth);
 
 static u64 table[8] = {1, 2, 3, 5, 8, 13, 21, 34};
 
-/* A lookup in an array as the rewriter makes it, and what is done about NULL. Addresses are the same for both. */
+/*
+ * A lookup in an array as the rewriter makes it, and what is done about NULL. Addresses are the
+ * same for both.
+ */
 static void gen_lookup(void)
 {
 	u32 entries = 1 + rnd(8), at;

@@ -1,13 +1,15 @@
 /*
- * fuzz_state.c - damaged files of maps against their opening, and against all that is done with them then
+ * fuzz_state.c - damaged files of maps against their opening, and against all that is done with
+ * them then
  *
  *	fuzz_state -seconds 60 [-seed S]
  *
- * A map of each type is made and used; its files are copied as they are at some moment (a server that is killed) or at
- * its end, damaged in a few places (bits, words, ranges that are zeroed or copied, a cut end), and opened. Opening
- * must refuse or succeed within seconds; what opened is read, walked, updated, emptied and closed, and none of that
- * may crash or go on for ever, whatever it says. A copy that is not damaged must open with what it had. Meant to run
- * under -fsanitize=address,undefined, too.
+ * A map of each type is made and used; its files are copied as they are at some moment (a server
+ * that is killed) or at its end, damaged in a few places (bits, words, ranges that are zeroed or
+ * copied, a cut end), and opened. Opening must refuse or succeed within seconds; what opened is
+ * read, walked, updated, emptied and closed, and none of that may crash or go on for ever, whatever
+ * it says. A copy that is not damaged must open with what it had. Meant to run under
+ * -fsanitize=address,undefined, too.
  *
  * The seed that was tried last is printed by the watchdog and by the handler of fatal signals.
  */
@@ -156,7 +158,10 @@ static int walk(struct bpf_map *map)
 		do
 			memcpy(key, next, map->key_size);
 		while (++steps <= MAX_WALK && !bpf_map_next_key(map, key, next));
-	/* get_next_key may go in circles while keys change, and in a damaged map; an iteration never. */
+	/*
+	 * get_next_key may go in circles while keys change, and in a damaged map; an iteration
+	 * never.
+	 */
 	return n > MAX_WALK ? -1 : n;
 }
 
@@ -222,7 +227,10 @@ static u32 strange(u32 old)
 	}
 }
 
-/* Where the structures are, more often than anywhere; the header rarely, because what it refuses teaches nothing. */
+/*
+ * Where the structures are, more often than anywhere; the header rarely, because what it refuses
+ * teaches nothing.
+ */
 static off_t somewhere(off_t size)
 {
 	off_t head = BPF_ARENA_HEADER_SIZE;

@@ -126,7 +126,10 @@ static void make_returns(const struct sock_filter *insns, u32 cnt, u32 want,
 	}
 }
 
-/* Is that what is left of `len` bytes by a filter that returns `ret`? The loopback may take a VLAN tag out. */
+/*
+ * Is that what is left of `len` bytes by a filter that returns `ret`? The loopback may take a VLAN
+ * tag out.
+ */
 static bool is_kept(u32 kept, u32 ret, u32 len)
 {
 	return kept == min(ret, len) || (len > 4 && kept == min(ret, len - 4));

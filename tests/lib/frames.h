@@ -20,8 +20,8 @@ static inline u32 rnd_below(struct rnd *r, u32 n)
 
 /*
  * One frame: VLAN tags, PPPoE, MPLS, ARP, IPv4 with options and fragments, IPv6 with extension
- * headers, GRE, IP in IP, and TCP, UDP, ICMP, SCTP and others in them; some are cut short or have a few
- * bytes changed. At least 15 bytes. Returns its length.
+ * headers, GRE, IP in IP, and TCP, UDP, ICMP, SCTP and others in them; some are cut short or have a
+ * few bytes changed. At least 15 bytes. Returns its length.
  */
 u32 frame_make(struct rnd *r, u8 frame[FRAME_MAX]);
 

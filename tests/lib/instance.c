@@ -85,8 +85,8 @@ void instance_freeze(struct instance *in, u32 map)
 }
 
 /*
- * The verdict is that of a load without a log: one that did not fit is ENOSPC in Linux, accepted or not. At level
- * 1 only a refusal has anything to say.
+ * The verdict is that of a load without a log: one that did not fit is ENOSPC in Linux, accepted or
+ * not. At level 1 only a refusal has anything to say.
  */
 static int load_kernel(struct instance *in, const struct bpf_prog_load_attr *attr, u32 log_level)
 {

@@ -38,7 +38,10 @@ struct instance {
 
 const char *engine_name(enum engine engine);
 
-/* Never NULL: aborts when memory is out; other faults are in ->err and come back from instance_load(). */
+/*
+ * Never NULL: aborts when memory is out; other faults are in ->err and come back from
+ * instance_load().
+ */
 struct instance *instance_new(enum engine engine, const struct bpf_map_spec *specs, u32 map_cnt);
 /* Another program over the same maps. */
 struct instance *instance_beside(const struct instance *base);

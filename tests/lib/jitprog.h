@@ -1,8 +1,9 @@
 /*
- * jitprog.h - programs by hand for tests of the JIT: what load.c would make of verified instructions
+ * jitprog.h - programs by hand for tests of the JIT: what load.c would make of verified
+ * instructions
  *
- * Unlike rawprog.h the test says where subprograms begin and how much stack they have, for the frame's layout is
- * what some tests are about. Everything fails the test that called it, by cmocka.
+ * Unlike rawprog.h the test says where subprograms begin and how much stack they have, for the
+ * frame's layout is what some tests are about. Everything fails the test that called it, by cmocka.
  */
 #ifndef UBPFFS_TESTS_JITPROG_H
 #define UBPFFS_TESTS_JITPROG_H

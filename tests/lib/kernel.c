@@ -1,8 +1,8 @@
 /*
  * kernel.c - bpf(2) by syscall number: libbpf would change what is loaded
  *
- * The attributes are zeroed by memset(): an initialiser need not reach beyond the member that it names, and the
- * kernel refuses what is not zero there.
+ * The attributes are zeroed by memset(): an initialiser need not reach beyond the member that it
+ * names, and the kernel refuses what is not zero there.
  */
 #include <setjmp.h>
 #include <stdarg.h>

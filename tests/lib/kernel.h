@@ -18,13 +18,16 @@ int kernel_find_cgroup2(char *path, size_t size);
 /* Why bpf(2) cannot be used here, or NULL when it can (a program was loaded and run). */
 const char *kernel_unavailable(void);
 
-/* For a group whose every test compares with the kernel: without one each says so and is skipped, and has no setup. */
+/*
+ * For a group whose every test compares with the kernel: without one each says so and is skipped,
+ * and has no setup.
+ */
 struct CMUnitTest;
 void kernel_or_skip(struct CMUnitTest *tests, size_t cnt);
 
 /*
- * Load what attr describes; map references are BPF_PSEUDO_MAP_IDX(_VALUE) into map_fds. log (may be NULL)
- * gets log_size bytes of text at log_level. Returns a descriptor.
+ * Load what attr describes; map references are BPF_PSEUDO_MAP_IDX(_VALUE) into map_fds. log (may be
+ * NULL) gets log_size bytes of text at log_level. Returns a descriptor.
  */
 int kernel_prog_load(const struct bpf_prog_load_attr *attr, const int *map_fds, u32 log_level,
 		     char *log, u32 log_size);

@@ -1,5 +1,6 @@
 /*
- * lru_model.h - what the quality of an LRU map is measured with: Zipf-distributed keys, and a perfect LRU
+ * lru_model.h - what the quality of an LRU map is measured with: Zipf-distributed keys, and a
+ * perfect LRU
  */
 #ifndef UBPFFS_TESTS_LRU_MODEL_H
 #define UBPFFS_TESTS_LRU_MODEL_H

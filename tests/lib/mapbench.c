@@ -62,7 +62,10 @@ static void emit_key(struct mapbench_code *c, u32 key_size)
 		     BPF_RAW_INSN(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_1, -(s32)at, 0));
 }
 
-/* r6: the generator's state, r7: where it is kept, r8: its multiplier, r9: a sum. Maps: 0 state, 1 ours. */
+/*
+ * r6: the generator's state, r7: where it is kept, r8: its multiplier, r9: a sum. Maps: 0 state, 1
+ * ours.
+ */
 void mapbench_generate(struct mapbench_code *c, enum bpf_map_type type, enum mapbench_op op,
 		       u32 key_size, u32 entries)
 {

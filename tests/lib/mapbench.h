@@ -35,7 +35,10 @@ struct mapbench_code {
 
 void mapbench_die(const char *what, int err) __attribute__((noreturn));
 
-/* The program that does `op` on random keys of a map (maps: 0 the state, 1 the map) with so many entries. Keys of 4, 8 or 16 bytes. */
+/*
+ * The program that does `op` on random keys of a map (maps: 0 the state, 1 the map) with so many
+ * entries. Keys of 4, 8 or 16 bytes.
+ */
 void mapbench_generate(struct mapbench_code *c, enum bpf_map_type type, enum mapbench_op op,
 		       u32 key_size, u32 entries);
 /* The same map on both sides, full. */

@@ -1,8 +1,8 @@
 /*
  * model.h - what one instruction does, written down a second time
  *
- * A direct transcription of RFC 9669 for the instructions that compute, compare, and touch memory, independent of the
- * interpreter and of the JIT, so that both can be held against it.
+ * A direct transcription of RFC 9669 for the instructions that compute, compare, and touch memory,
+ * independent of the interpreter and of the JIT, so that both can be held against it.
  */
 #ifndef UBPFFS_TESTS_MODEL_H
 #define UBPFFS_TESTS_MODEL_H

@@ -1,10 +1,10 @@
 /*
  * progen.c - statements that keep an invariant, strung together
  *
- * Between two statements of the main program: R6 is the context, R7 the packet with PROGEN_PACKET bytes
- * checked, R8 a value of the array, R0 to R5 and R9 are scalars, the 64 bytes of stack below R10 - 64 are
- * initialised (RISKY: all 512). Bytes R10-64 to R10-1 are scratch of single statements. In a subprogram only the scalars R0 to R5
- * and its stack exist.
+ * Between two statements of the main program: R6 is the context, R7 the packet with PROGEN_PACKET
+ * bytes checked, R8 a value of the array, R0 to R5 and R9 are scalars, the 64 bytes of stack below
+ * R10 - 64 are initialised (RISKY: all 512). Bytes R10-64 to R10-1 are scratch of single
+ * statements. In a subprogram only the scalars R0 to R5 and its stack exist.
  */
 #include "tests/lib/progen_gen.h"
 
@@ -289,7 +289,9 @@ static void variable_offset(struct gen *g)
 	emit(g, BPF_MOV64_IMM(BPF_REG_2, 2));
 }
 
-/* ---- accesses that just fit, or just do not: R1 is brought to [lo, hi] exactly, and moved about */
+/*
+ * ---- accesses that just fit, or just do not: R1 is brought to [lo, hi] exactly, and moved about
+ */
 
 /* R1 in [0, n]: falls through with it, or jumps (recorded in exits). */
 static void clamp(struct gen *g, u32 n, u32 *exits, u32 *exit_cnt)
@@ -705,7 +707,9 @@ static void mix_and_exit(struct gen *g)
 
 void progen_stack(struct gen *g)
 {
-	/* A risky program may read anywhere; what nobody wrote there would differ from run to run. */
+	/*
+	 * A risky program may read anywhere; what nobody wrote there would differ from run to run.
+	 */
 	for (int off = g->main && g->risky ? -512 : -128; off < (g->main ? 0 : -64); off += 8)
 		emit(g, BPF_ST_MEM(BPF_DW, BPF_REG_10, off, progen_imm(g)));
 }

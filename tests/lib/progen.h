@@ -1,16 +1,17 @@
 /*
  * progen.h - random programs: most of them right, some of them nearly
  *
- * A generated program is a sched_cls program over three maps (an array of PROGEN_ARRAY values of 64 bytes, a
- * hash of PROGEN_HASH values of 8, an array like the first with a lock at PROGEN_LOCK in its values) and a packet of at least PROGEN_PACKET bytes. The same seed gives
- * the same program. Five kinds:
+ * A generated program is a sched_cls program over three maps (an array of PROGEN_ARRAY values of 64
+ * bytes, a hash of PROGEN_HASH values of 8, an array like the first with a lock at PROGEN_LOCK in
+ * its values) and a packet of at least PROGEN_PACKET bytes. The same seed gives the same program.
+ * Five kinds:
  *   SAFE     built so that a verifier should accept it; R0 mixes all registers at the end
  *   RISKY    accesses memory at offsets that only range analysis can bound, in or out of bounds
  *   MUTATED  a SAFE one with some fields changed
  *   AIMED    numbers in registers and on the stack, in every way that a verifier follows
  *            (progen_aim.c); it has more maps
- *   MIXED    holds records of a ring (map 3), locks and dynptrs while callbacks and functions run; often a
- *            verifier must refuse it
+ *   MIXED    holds records of a ring (map 3), locks and dynptrs while callbacks and functions run;
+ *            often a verifier must refuse it
  */
 #ifndef UBPFFS_TESTS_PROGEN_H
 #define UBPFFS_TESTS_PROGEN_H

@@ -1,10 +1,10 @@
 /*
  * progen_callback.c - bpf_loop and bpf_for_each_map_elem, and what they call
  *
- * The context of every callback is the 64 bytes at R10 - 128 of the main program. In a callback R6 points at them, for
- * an element R7 at its key and R8 at its value; R0 to R5 are scalars, and its own stack is as in a subprogram. The
- * order of a hash's elements is anybody's, so what is done to them, and to the context meanwhile, does not depend on
- * it.
+ * The context of every callback is the 64 bytes at R10 - 128 of the main program. In a callback R6
+ * points at them, for an element R7 at its key and R8 at its value; R0 to R5 are scalars, and its
+ * own stack is as in a subprogram. The order of a hash's elements is anybody's, so what is done to
+ * them, and to the context meanwhile, does not depend on it.
  */
 #include "tests/lib/progen_gen.h"
 

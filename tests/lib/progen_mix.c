@@ -1,9 +1,11 @@
 /*
- * progen_mix.c - programs that hold records, locks and dynptrs while callbacks and functions of theirs run
+ * progen_mix.c - programs that hold records, locks and dynptrs while callbacks and functions of
+ * theirs run
  *
- * All that is held stands in 96 bytes of stack, the same in every frame: R6 points at the caller's (a callback's context,
- * a function's argument), R9 at the function's own, or is R6. R7 is a number; R8 a pointer within a statement. Most
- * steps are chosen so that they should be allowed where the straight way leads; few programs are allowed as a whole.
+ * All that is held stands in 96 bytes of stack, the same in every frame: R6 points at the caller's
+ * (a callback's context, a function's argument), R9 at the function's own, or is R6. R7 is a
+ * number; R8 a pointer within a statement. Most steps are chosen so that they should be allowed
+ * where the straight way leads; few programs are allowed as a whole.
  */
 #include "tests/lib/progen_gen.h"
 

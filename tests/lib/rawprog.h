@@ -1,8 +1,9 @@
 /*
  * rawprog.h - a program that no verifier saw, for tests of the interpreter and the JITs alone
  *
- * The instructions are the executable form: helper calls hold BPF_CALL_IMM(f), LD_IMM64 real addresses, tail
- * calls are BPF_TAIL_CALL, contexts are what the test passes. Subprograms are found by their callers.
+ * The instructions are the executable form: helper calls hold BPF_CALL_IMM(f), LD_IMM64 real
+ * addresses, tail calls are BPF_TAIL_CALL, contexts are what the test passes. Subprograms are found
+ * by their callers.
  */
 #ifndef UBPFFS_TESTS_RAWPROG_H
 #define UBPFFS_TESTS_RAWPROG_H

@@ -1,8 +1,9 @@
 /*
  * shadow.c - values with origins
  *
- * An address is a real one, so that map helpers can be called with it; its origin says which bytes it may be
- * used for. Origins survive a spill of all eight bytes to an aligned stack slot and nothing else.
+ * An address is a real one, so that map helpers can be called with it; its origin says which bytes
+ * it may be used for. Origins survive a spill of all eight bytes to an aligned stack slot and
+ * nothing else.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,10 +1,11 @@
 /*
  * shadow.h - run a program as it was loaded and watch every access
  *
- * A slow interpreter for sched_cls programs that knows of each register where its value comes from: a
- * number, the context, the packet, one map value or key, one frame's stack, a function. A load or store outside of what its address
- * comes from, an address made of a number, a register or (counted only) a stack byte that nobody wrote, a
- * ninth frame: what a sound verifier never lets through. Shares no code with the engine's interpreter.
+ * A slow interpreter for sched_cls programs that knows of each register where its value comes from:
+ * a number, the context, the packet, one map value or key, one frame's stack, a function. A load or
+ * store outside of what its address comes from, an address made of a number, a register or (counted
+ * only) a stack byte that nobody wrote, a ninth frame: what a sound verifier never lets through.
+ * Shares no code with the engine's interpreter.
  */
 #ifndef UBPFFS_TESTS_SHADOW_H
 #define UBPFFS_TESTS_SHADOW_H

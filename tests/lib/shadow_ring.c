@@ -1,5 +1,6 @@
 /*
- * shadow_ring.c - dynptrs, and records of rings with and without them: the engine's own helpers, on places that were
+ * shadow_ring.c - dynptrs, and records of rings with and without them: the engine's own helpers, on
+ * places that were
  * checked
  */
 #include "map/dynptr.h"

@@ -1,8 +1,8 @@
 /*
  * testop.c - the operand tables, the frame around an instruction, and the reference
  *
- * Stack of the frame, from R10: -8 the packet's address, -16 a, -24 b, -32 taken, -48 two words of memory that
- * loads, stores and atomics work on, -128 and below the registers on their way out.
+ * Stack of the frame, from R10: -8 the packet's address, -16 a, -24 b, -32 taken, -48 two words of
+ * memory that loads, stores and atomics work on, -128 and below the registers on their way out.
  */
 #include <stdio.h>
 #include "tests/lib/testop.h"

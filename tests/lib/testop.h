@@ -1,14 +1,16 @@
 /*
  * testop.h - one instruction at a time: every row of the opcode table on boundary operands
  *
- * A test operation is one instruction with its registers, displacement and immediate. testop_build() puts it
- * into a program that takes two operands from its packet, does the instruction, and writes every
- * register, whether the branch was taken, and 16 bytes of memory back to the packet. So one
- * program serves all operand pairs, and what an instruction must leave alone is checked, too.
- * testop_expect() says what must come back; it is written without looking at any engine.
+ * A test operation is one instruction with its registers, displacement and immediate.
+ * testop_build() puts it into a program that takes two operands from its packet, does the
+ * instruction, and writes every register, whether the branch was taken, and 16 bytes of memory back
+ * to the packet. So one program serves all operand pairs, and what an instruction must leave alone
+ * is checked, too. testop_expect() says what must come back; it is written without looking at any
+ * engine.
  *
- * The same body runs in two frames: TESTOP_RAW, where R1 points to the packet (for an interpreter or a JIT
- * alone), and TESTOP_TC, a sched_cls program that passes the verifier, ours or the kernel's.
+ * The same body runs in two frames: TESTOP_RAW, where R1 points to the packet (for an interpreter
+ * or a JIT alone), and TESTOP_TC, a sched_cls program that passes the verifier, ours or the
+ * kernel's.
  */
 #ifndef UBPFFS_TESTS_TESTOP_H
 #define UBPFFS_TESTS_TESTOP_H
@@ -42,7 +44,10 @@ enum testop_frame { TESTOP_RAW, TESTOP_TC };
 u32 testop_build(const struct testop *op, enum testop_frame frame, struct bpf_insn *buf);
 void testop_expect(const struct testop *op, u64 a, u64 b, struct testop_out *out);
 
-/* The reference alone: what an ALU instruction leaves in dst, whether a jump is taken. b is src or imm. */
+/*
+ * The reference alone: what an ALU instruction leaves in dst, whether a jump is taken. b is src or
+ * imm.
+ */
 u64 testop_alu(const struct bpf_insn *insn, u64 a, u64 b);
 bool testop_jump(const struct bpf_insn *insn, u64 a, u64 b);
 

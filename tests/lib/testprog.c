@@ -1,5 +1,6 @@
 /*
- * testprog.c - the table; groups in the order of the opcode table, then helpers, maps, what is refused
+ * testprog.c - the table; groups in the order of the opcode table, then helpers, maps, what is
+ * refused
  */
 #include "tests/lib/testprog.h"
 #include "uapi/bpf_insn.h"
@@ -62,7 +63,10 @@ const u8 testprog_packet[74] = {
 
 #define RETURN(N) BPF_MOV64_IMM(R0, N), BPF_EXIT_INSN()
 
-/* R7 = packet, R8 = its end; falls through when N bytes are there, else returns 99. R6 keeps the context. */
+/*
+ * R7 = packet, R8 = its end; falls through when N bytes are there, else returns 99. R6 keeps the
+ * context.
+ */
 #define TC_PACKET(N)                                                                           \
 	BPF_MOV64_REG(R6, R1), BPF_LDX_MEM(BPF_W, R7, R1, 76), BPF_LDX_MEM(BPF_W, R8, R1, 80), \
 		BPF_MOV64_REG(R0, R7), BPF_ALU64_IMM(BPF_ADD, R0, N),                          \

@@ -1,8 +1,9 @@
 /*
  * testprog.h - a table of whole programs: instructions, maps, a packet, what must come out
  *
- * The same rows feed the interpreter, the JIT, the running kernel and the benchmarks. Maps are named by
- * BPF_PSEUDO_MAP_IDX. What a row expects was measured on Linux; tests/differential holds it there.
+ * The same rows feed the interpreter, the JIT, the running kernel and the benchmarks. Maps are
+ * named by BPF_PSEUDO_MAP_IDX. What a row expects was measured on Linux; tests/differential holds
+ * it there.
  */
 #ifndef UBPFFS_TESTS_TESTPROG_H
 #define UBPFFS_TESTS_TESTPROG_H

@@ -1,12 +1,13 @@
 /*
  * failnth.c - to be preloaded into a server: the N-th call of a class fails
  *
- * The test and the server share a page (the file that $FAILNTH names): the test writes a class and N, the server counts
- * calls of that class down and fails the one that comes to zero, once or from then on. So one server serves any
- * number of tests. Only calls of the server and of libraries that are asked to cope are counted, not those of
- * libfuse and liburcu: these end the process by design.
+ * The test and the server share a page (the file that $FAILNTH names): the test writes a class and
+ * N, the server counts calls of that class down and fails the one that comes to zero, once or from
+ * then on. So one server serves any number of tests. Only calls of the server and of libraries that
+ * are asked to cope are counted, not those of libfuse and liburcu: these end the process by design.
  *
- * `read` and `write` are counted on regular files: the FUSE device and wake-ups are the kernel's promise.
+ * `read` and `write` are counted on regular files: the FUSE device and wake-ups are the kernel's
+ * promise.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -276,7 +277,10 @@ EXPORT int posix_fallocate(int fd, off_t off, off_t n)
 	return hit(FAIL_SPACE, CALLER) ? ENOSPC : REAL(posix_fallocate)(fd, off, n);
 }
 
-/* The server populates pages with it; advice may fail at any time. EFAULT is what a full tmpfs gives. */
+/*
+ * The server populates pages with it; advice may fail at any time. EFAULT is what a full tmpfs
+ * gives.
+ */
 WRAP(int, madvise, (void *addr, size_t n, int advice), (addr, n, advice), FAIL_SPACE, true, EFAULT,
      -1)
 

@@ -1,6 +1,7 @@
 /*
- * What make bench times, one thing a program. Each repeats it in a loop, so that entering the program
- * is a small part, and returns a number that depends on all of it. The comparison with the kernel runs them, too.
+ * What make bench times, one thing a program. Each repeats it in a loop, so that entering the
+ * program is a small part, and returns a number that depends on all of it. The comparison with the
+ * kernel runs them, too.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>

@@ -1,6 +1,7 @@
 /*
- * bpf_loop and bpf_for_each_map_elem over each type of map that has it. Each program puts in what it goes through, so
- * that its result does not depend on the programs before it, nor on the CPU; what it found goes to `results`.
+ * bpf_loop and bpf_for_each_map_elem over each type of map that has it. Each program puts in what
+ * it goes through, so that its result does not depend on the programs before it, nor on the CPU;
+ * what it found goes to `results`.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -1,11 +1,13 @@
 /*
- * cgroup_context.bpf.c - what a program sees of a packet of a process: one record a protocol and direction
+ * cgroup_context.bpf.c - what a program sees of a packet of a process: one record a protocol and
+ * direction
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 struct seen {
-	__u32 len, protocol, ifindex, mark, family, local_ip4, remote_ip4, local_port, remote_port, first;
+	__u32 len, protocol, ifindex, mark, family;
+	__u32 local_ip4, remote_ip4, local_port, remote_port, first;
 	__u32 local_ip6[4], remote_ip6[4];
 	__u64 cgroup, root;
 };

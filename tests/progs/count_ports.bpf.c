@@ -1,6 +1,6 @@
 /*
- * Hash map by (protocol, destination port), array by protocol; both are BTF definitions. A socket filter in a
- * test run sees the packet from its IP header on, as in Linux.
+ * Hash map by (protocol, destination port), array by protocol; both are BTF definitions. A socket
+ * filter in a test run sees the packet from its IP header on, as in Linux.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>

@@ -16,7 +16,8 @@ SEC("socket")
 int data_offsets(struct __sk_buff *skb)
 {
 	zeros[3] = pairs[2].b; /* 6 */
-	return pairs[3].a + zeros[3] + hidden_value + extra + text[2]; /* 7 + 6 + 1000 + 10000 + 'c' */
+	/* 7 + 6 + 1000 + 10000 + 'c' */
+	return pairs[3].a + zeros[3] + hidden_value + extra + text[2];
 }
 
 /* Literals: the second lies in the middle of .rodata.str1.1. */

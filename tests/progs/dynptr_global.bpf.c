@@ -1,6 +1,6 @@
 /*
- * Dynptrs handed to global functions, which are checked by themselves: they may be used, and nothing else. Loaded
- * program by program: some of them are refused.
+ * Dynptrs handed to global functions, which are checked by themselves: they may be used, and
+ * nothing else. Loaded program by program: some of them are refused.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

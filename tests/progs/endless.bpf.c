@@ -1,6 +1,6 @@
 /*
- * Programs that would run for years, each in a way of its own, once `go` holds something: for tests of how a run is
- * cancelled. Without that they return 0 at once.
+ * Programs that would run for years, each in a way of its own, once `go` holds something: for tests
+ * of how a run is cancelled. Without that they return 0 at once.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -33,7 +33,10 @@ static int off(void)
 	return !value || !*value;
 }
 
-/* A round that takes a while itself, so that it does not do to look at the flag before the innermost loop. */
+/*
+ * A round that takes a while itself, so that it does not do to look at the flag before the
+ * innermost loop.
+ */
 static int inner(__u32 i, void *ctx)
 {
 	__u64 sum = i;

@@ -1,5 +1,6 @@
 /*
- * Programs for M/events: packets (seen from the link header on), samples, ticks. They do something that can be counted.
+ * Programs for M/events: packets (seen from the link header on), samples, ticks. They do something
+ * that can be counted.
  */
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
@@ -31,7 +32,8 @@ int keep_udp(struct __sk_buff *skb)
 {
 	struct iphdr ip;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+	if (skb->protocol != bpf_htons(ETH_P_IP) ||
+	    bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return 0;
 	count(ip.protocol);
 	return ip.protocol == IPPROTO_UDP ? 40 : 0;

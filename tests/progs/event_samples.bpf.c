@@ -61,7 +61,8 @@ int sample(struct bpf_perf_event_data *ctx)
 		s->counter = value.counter;
 		s->enabled = value.enabled;
 	}
-	bpf_get_current_comm(comm, sizeof(comm)); /* not into the map: two sources may run this at once */
+	/* not into the map: two sources may run this at once */
+	bpf_get_current_comm(comm, sizeof(comm));
 	__builtin_memcpy(s->comm, comm, sizeof(comm));
 	s->user_bytes = bpf_get_stack(ctx, stack, sizeof(stack), BPF_F_USER_STACK);
 	s->kernel_bytes = bpf_get_stack(ctx, stack, sizeof(stack), 0);

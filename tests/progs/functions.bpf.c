@@ -1,6 +1,6 @@
 /*
- * Functions: static ones, walked at each call; global ones, checked once for any arguments of their types; and
- * such as end early, by a packet load or a tail call.
+ * Functions: static ones, walked at each call; global ones, checked once for any arguments of their
+ * types; and such as end early, by a packet load or a tail call.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

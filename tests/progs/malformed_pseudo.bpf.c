@@ -1,4 +1,6 @@
-/* A 64-bit load that claims to be a map reference, without a relocation: must be refused (EINVAL). */
+/*
+ * A 64-bit load that claims to be a map reference, without a relocation: must be refused (EINVAL).
+ */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -1,6 +1,6 @@
 /*
- * Two counters that belong together, under a lock: in a hash, in an array (the lock in a struct inside the
- * value), and in global data.
+ * Two counters that belong together, under a lock: in a hash, in an array (the lock in a struct
+ * inside the value), and in global data.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>

@@ -1,5 +1,6 @@
 /*
- * test_arena_sparse.c - a map of 100 million entries is there at once and takes memory only as it fills;
+ * test_arena_sparse.c - a map of 100 million entries is there at once and takes memory only as it
+ * fills;
  * what is too large is refused with the errno that says why
  */
 #include <fcntl.h>

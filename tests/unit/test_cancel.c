@@ -64,7 +64,9 @@ static void interrupted_is_not_killed(void **state)
 	watch_remove(&alive.watch);
 }
 
-/* It is being killed some time after the interrupt: the thread that looks now and then finds out. */
+/*
+ * It is being killed some time after the interrupt: the thread that looks now and then finds out.
+ */
 static void killed_later(void **state)
 {
 	struct watched w;

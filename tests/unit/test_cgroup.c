@@ -1,5 +1,6 @@
 /*
- * test_cgroup.c - the hierarchy and its effective sets (cgroup/cgroup.c), case by case, then against a plain model
+ * test_cgroup.c - the hierarchy and its effective sets (cgroup/cgroup.c), case by case, then
+ * against a plain model
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -337,7 +338,10 @@ static void random_trees(void **state)
 	}
 }
 
-/* B. Whatever allocation fails, an attach that fails has changed nothing, and a detach leaves nothing behind. */
+/*
+ * B. Whatever allocation fails, an attach that fails has changed nothing, and a detach leaves
+ * nothing behind.
+ */
 static void b_no_memory(void **state)
 {
 	struct cgroup *a = cgroup_root_new(), *b = child(a), *c = child(b), *d = child(b);

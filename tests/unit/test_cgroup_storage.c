@@ -1,5 +1,6 @@
 /*
- * test_cgroup_storage.c - map/cgroup_storage.c and how cgroup/ and test runs use it; guarantees by letter
+ * test_cgroup_storage.c - map/cgroup_storage.c and how cgroup/ and test runs use it; guarantees by
+ * letter
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -100,7 +101,10 @@ static int attach(struct cgroup *cgrp, u32 type, const struct loaded *x, u32 pro
 	return cgroup_bpf_attach(cgrp, type, x->l.progs[prog], NULL, MULTI);
 }
 
-/* A storage belongs to the cgroup of the attachment; it outlives a detach, and ends with its cgroup. */
+/*
+ * A storage belongs to the cgroup of the attachment; it outlives a detach, and ends with its
+ * cgroup.
+ */
 static void attachments(bool no_jit)
 {
 	struct cgroup *root = cgroup_root_new(), *a = child(root), *b = child(a), *c = child(b);

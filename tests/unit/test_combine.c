@@ -131,7 +131,9 @@ static void combine_address(void **state)
 			 4);
 }
 
-/* R0 is read later than the program says, so the division between must keep rax. Found by fuzz_jit. */
+/*
+ * R0 is read later than the program says, so the division between must keep rax. Found by fuzz_jit.
+ */
 static void combine_keeps_sources_alive(void **state)
 {
 	assert_int_equal(COUNT(&rotated, "movsxd", 1, BPF_LDX_MEM(BPF_DW, 0, 1, 0),
@@ -168,7 +170,10 @@ static void combine_jump_over_jump(void **state)
 
 /* ---- dumps */
 
-/* Every byte belongs to an instruction that a disassembler knows, and offsets are where instructions start. */
+/*
+ * Every byte belongs to an instruction that a disassembler knows, and offsets are where
+ * instructions start.
+ */
 static void dump_decodes(void **state)
 {
 	const struct bpf_insn p[] = {

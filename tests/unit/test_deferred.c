@@ -1,7 +1,8 @@
 /*
  * test_deferred.c - fs/fuse/deferred.c: order, waiting, answering later, cancelling
  *
- * libfuse is replaced by a request that notes its answer. Every case waits for answers, and none for a time.
+ * libfuse is replaced by a request that notes its answer. Every case waits for answers, and none
+ * for a time.
  */
 #include <fcntl.h>
 #include <pthread.h>

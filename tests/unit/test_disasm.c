@@ -1,5 +1,6 @@
 /*
- * test_disasm.c - the text of each format, and of every row as the running kernel's verifier prints it
+ * test_disasm.c - the text of each format, and of every row as the running kernel's verifier prints
+ * it
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -112,7 +113,9 @@ static void test_short_buffer(void **state)
 
 static char kernel_log[1 << 20];
 
-/* The kernel's line for instruction `index`: "3: (b7) r0 = 0   ; R0_w=0" without number and comment. */
+/*
+ * The kernel's line for instruction `index`: "3: (b7) r0 = 0 ; R0_w=0" without number and comment.
+ */
 static bool kernel_line(u32 index, char *buf, size_t len)
 {
 	char head[16];

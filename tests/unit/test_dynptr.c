@@ -1,8 +1,8 @@
 /*
  * test_dynptr.c - map/dynptr.c: the helpers by themselves; what a crash leaves of a reserved record
  *
- * How programs may use them is in tests/verifier/rows_dynptr.h, and held against the running kernel in
- * tests/differential/diff_dynptr.c.
+ * How programs may use them is in tests/verifier/rows_dynptr.h, and held against the running kernel
+ * in tests/differential/diff_dynptr.c.
  */
 #include <setjmp.h>
 #include <signal.h>

@@ -1,5 +1,6 @@
 /*
- * test_error.c - fs/lib/error.c and fs/lib/error_log.c: the first reason stays; the log is bounded, and each user's own
+ * test_error.c - fs/lib/error.c and fs/lib/error_log.c: the first reason stays; the log is bounded,
+ * and each user's own
  */
 #include <errno.h>
 #include <setjmp.h>

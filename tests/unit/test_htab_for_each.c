@@ -1,5 +1,6 @@
 /*
- * test_htab_for_each.c - bpf_for_each_map_elem over the hash kinds and arrays, by the letters of map/htab_for_each.c
+ * test_htab_for_each.c - bpf_for_each_map_elem over the hash kinds and arrays, by the letters of
+ * map/htab_for_each.c
  *
  * The callbacks are C functions, which native ones are to the walk.
  */
@@ -313,7 +314,9 @@ static void walks_beside_changes(void **state)
 	drop(race.map);
 }
 
-/* A program may keep a key's address: an array's keys lie in memory that never holds anything else. */
+/*
+ * A program may keep a key's address: an array's keys lie in memory that never holds anything else.
+ */
 static u64 kept_keys[2];
 
 CALLBACK(keep_inner)

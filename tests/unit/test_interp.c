@@ -1,5 +1,6 @@
 /*
- * test_interp.c - the interpreter alone: every row on boundary operands, then what needs a whole program
+ * test_interp.c - the interpreter alone: every row on boundary operands, then what needs a whole
+ * program
  */
 #include <pthread.h>
 #include <setjmp.h>

@@ -71,8 +71,8 @@ static void test_tail_call(void **state)
 }
 
 /*
- * Each run adds 1 to what the context points to, and calls itself: in place, or from a subprogram, whose caller is
- * returned to and adds 1000 to R0.
+ * Each run adds 1 to what the context points to, and calls itself: in place, or from a subprogram,
+ * whose caller is returned to and adds 1000 to R0.
  */
 static void count_chain(bool in_subprog, u64 want_runs, u64 want_ret)
 {

@@ -135,7 +135,10 @@ static void jumps_backward_all_the_way(void **state)
 	assert_no_square(backward, 120000);
 }
 
-/* Each jump spans 124 bytes, and more when one of the twelve inside of it is long; the last one has to be. */
+/*
+ * Each jump spans 124 bytes, and more when one of the twelve inside of it is long; the last one has
+ * to be.
+ */
 static double growing(u32 cnt)
 {
 	struct bpf_insn *p = malloc(cnt * sizeof(*p));
@@ -613,7 +616,9 @@ static void packet_loads_negative(void **state)
 	}
 }
 
-/* A load outside of the packet leaves the subprogram that it stands in, with 0, and keeps R6 to R9. */
+/*
+ * A load outside of the packet leaves the subprogram that it stands in, with 0, and keeps R6 to R9.
+ */
 static void packet_load_fails_in_subprog(void **state)
 {
 	const struct bpf_insn p[] = {

@@ -1,8 +1,9 @@
 /*
- * test_json.c - keys and values as JSON (fs/maps/json.c): guarantees A (one valid value), B (nothing outside is read), C (bounds)
+ * test_json.c - keys and values as JSON (fs/maps/json.c): guarantees A (one valid value), B
+ * (nothing outside is read), C (bounds)
  *
- * Types are written with libbpf's btf.h and go through bpf_btf_new(), as those of an object do. The bytes lie at the end of
- * a page that is followed by one that cannot be read.
+ * Types are written with libbpf's btf.h and go through bpf_btf_new(), as those of an object do. The
+ * bytes lie at the end of a page that is followed by one that cannot be read.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -215,7 +216,10 @@ static void fan_out(void **state)
 	free(name);
 }
 
-/* What is no type of a value, or contains itself, does not come so far; what passes is printed or not, but never followed. */
+/*
+ * What is no type of a value, or contains itself, does not come so far; what passes is printed or
+ * not, but never followed.
+ */
 static void not_values(void **state)
 {
 	int proto = btf__add_func_proto(raw, t_int), fwd, td, v;

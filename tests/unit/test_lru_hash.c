@@ -3,7 +3,8 @@
  *
  * Letters are those of map/lru_list.h.
  *
- * The tests with threads run for 2 seconds each, or for STRESS_SECONDS (60, for the stress test of a minute).
+ * The tests with threads run for 2 seconds each, or for STRESS_SECONDS (60, for the stress test of
+ * a minute).
  */
 #include <pthread.h>
 #include <setjmp.h>

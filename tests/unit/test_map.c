@@ -285,7 +285,9 @@ static void test_open_refuses(void **state)
 	bpf_map_put(map);
 	all_gone();
 
-	/* A header that passes the arena's own checks, with a specification that does not fit it. */
+	/*
+	 * A header that passes the arena's own checks, with a specification that does not fit it.
+	 */
 	assert_int_equal(pread(fd, &header, sizeof(header), 0), sizeof(header));
 	struct bpf_arena_header good = header;
 

@@ -467,9 +467,12 @@ static void test_huge(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slots),	  cmocka_unit_test(test_c_fits),
-		cmocka_unit_test(test_b_restore), cmocka_unit_test(test_a_exchange),
-		cmocka_unit_test(test_huge),	  cmocka_unit_test(test_c_no_check_is_left_out),
+		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_c_fits),
+		cmocka_unit_test(test_b_restore),
+		cmocka_unit_test(test_a_exchange),
+		cmocka_unit_test(test_huge),
+		cmocka_unit_test(test_c_no_check_is_left_out),
 		cmocka_unit_test(test_b_restore_keeps),
 	};
 

@@ -1,16 +1,19 @@
 /*
- * test_map_linear.c - each key of a map is one register: what threads saw has an order that explains it
+ * test_map_linear.c - each key of a map is one register: what threads saw has an order that
+ * explains it
  *
- * Round by round three threads do random operations on a few keys of one map. Each operation is noted with the moments
- * of a common clock at which it began and ended, and with its result. Then, key by key, an order is looked for in
- * which every operation lies between its two moments and a plain model gives just these results (linearizability, Herlihy
- * and Wing). Every written value is another one, in each word of the value, so a torn value has no place in any order.
+ * Round by round three threads do random operations on a few keys of one map. Each operation is
+ * noted with the moments of a common clock at which it began and ended, and with its result. Then,
+ * key by key, an order is looked for in which every operation lies between its two moments and a
+ * plain model gives just these results (linearizability, Herlihy and Wing). Every written value is
+ * another one, in each word of the value, so a torn value has no place in any order.
  *
- * A third of the work is done as programs do it, with a slot. There only the presence of a key counts: what a pointer
- * points to may change at once (docs/reference.md, "Pointers to values").
+ * A third of the work is done as programs do it, with a slot. There only the presence of a key
+ * counts: what a pointer points to may change at once (docs/reference.md, "Pointers to values").
  *
- * The maps have room for each thread's work in hand: an element that is taken out is free a moment later only, so that a
- * full map may say E2BIG although a key was just seen to go (as Linux's does).
+ * The maps have room for each thread's work in hand: an element that is taken out is free a moment
+ * later only, so that a full map may say E2BIG although a key was just seen to go (as Linux's
+ * does).
  *
  * Each type's rounds take half a second, or STRESS_SECONDS.
  */
@@ -167,7 +170,9 @@ static void *worker(void *arg)
 
 /* ---- checking */
 
-/* Can the model, with *state under the key, answer as the operation was answered? Then it does it. */
+/*
+ * Can the model, with *state under the key, answer as the operation was answered? Then it does it.
+ */
 static bool explains(const struct linear *l, const struct op *op, u64 *state)
 {
 	bool there = *state || l->fixed;

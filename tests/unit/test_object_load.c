@@ -1,5 +1,6 @@
 /*
- * test_object_load.c - objects of clang's, loaded and run: what they return, and what is in the maps afterwards
+ * test_object_load.c - objects of clang's, loaded and run: what they return, and what is in the
+ * maps afterwards
  *
  * Every case runs twice, with native code and with the interpreter.
  */
@@ -265,7 +266,9 @@ static void tail_calls_go_where_the_definition_says(void **state)
 	}
 }
 
-/* Slots 0 and 2 of the outer map are filled; the program counts in the one that the length chooses. */
+/*
+ * Slots 0 and 2 of the outer map are filled; the program counts in the one that the length chooses.
+ */
 static void maps_in_maps_are_found(void **state)
 {
 	u8 p[PACKET_LEN + 4];

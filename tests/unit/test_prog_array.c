@@ -218,7 +218,10 @@ static void test_b_restart_keeps(void **state)
 	bpf_prog_put(a);
 	all_gone();
 
-	/* 601 cannot be read; 602 is of another type for once, and the array is asked by one of the old. */
+	/*
+	 * 601 cannot be read; 602 is of another type for once, and the array is asked by one of the
+	 * old.
+	 */
 	a = prog_new(BPF_PROG_TYPE_XDP, 603, NULL);
 	b = prog_new(BPF_PROG_TYPE_SOCKET_FILTER, 602, NULL);
 	assert_int_equal(bpf_map_open(fd, -1, &map), 0);

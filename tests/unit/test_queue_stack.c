@@ -180,7 +180,10 @@ static void test_errors(void **state)
 	all_gone(map);
 }
 
-/* ---- C: threads push numbers and pop them; each comes out once, and of a queue in its pusher's order */
+/*
+ * ---- C: threads push numbers and pop them; each comes out once, and of a queue in its pusher's
+ * order
+ */
 
 #define THREADS	 4
 #define PER_PUSH 20000

@@ -1,5 +1,6 @@
 /*
- * test_reloc.c - programs put together from functions, and references resolved, on clang's own output
+ * test_reloc.c - programs put together from functions, and references resolved, on clang's own
+ * output
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -215,7 +216,10 @@ static void prog_array_values(void **state)
 	bpf_object_file_free(obj);
 }
 
-/* Every line of a program is text of the source file, and the first instruction of a function has one. */
+/*
+ * Every line of a program is text of the source file, and the first instruction of a function has
+ * one.
+ */
 static void line_info_follows_the_functions(void **state)
 {
 	struct bpf_object_file *obj = read_good("subprograms");

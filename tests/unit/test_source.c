@@ -15,10 +15,8 @@
 static struct bpf_prog *returns(int ret)
 {
 	struct bpf_insn insns[] = {BPF_MOV64_IMM(BPF_REG_0, ret), BPF_EXIT_INSN()};
-	struct ubpffs_prog_spec spec = {.type = BPF_PROG_TYPE_PERF_EVENT,
-					.license = "GPL",
-					.insns = insns,
-					.insn_cnt = 2};
+	struct ubpffs_prog_spec spec = {
+		.type = BPF_PROG_TYPE_PERF_EVENT, .license = "GPL", .insns = insns, .insn_cnt = 2};
 	struct bpf_prog *prog = NULL;
 
 	assert_int_equal(ubpffs_prog_load(&spec, NULL, NULL, &prog), 0);

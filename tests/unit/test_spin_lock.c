@@ -160,7 +160,9 @@ static void A_copies_leave_the_word_alone(void **state)
 	}
 }
 
-/* A lock at every place of values of every size: what is around it is copied, and nothing beyond. */
+/*
+ * A lock at every place of values of every size: what is around it is copied, and nothing beyond.
+ */
 static void A_every_offset(void **state)
 {
 	for (u32 size = 4; size <= 40; size++) {
@@ -190,7 +192,9 @@ static void A_every_offset(void **state)
 	}
 }
 
-/* Who holds the lock of an element that is deleted and given to another key still holds it there. */
+/*
+ * Who holds the lock of an element that is deleted and given to another key still holds it there.
+ */
 static void A_an_element_keeps_its_word(void **state)
 {
 	struct bpf_map *map = map_of(BPF_MAP_TYPE_HASH);

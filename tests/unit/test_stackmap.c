@@ -1,5 +1,6 @@
 /*
- * test_stackmap.c - stack_trace maps and the stacks that programs see (map/stackmap.c, core/stack.c)
+ * test_stackmap.c - stack_trace maps and the stacks that programs see (map/stackmap.c,
+ * core/stack.c)
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -228,7 +229,10 @@ static void build_ids(void **state)
 	bpf_map_put(map);
 }
 
-/* A. Readers beside writers that replace stacks all the time: every stack that is read is one that was put. */
+/*
+ * A. Readers beside writers that replace stacks all the time: every stack that is read is one that
+ * was put.
+ */
 static struct bpf_map *shared;
 static volatile bool stop;
 

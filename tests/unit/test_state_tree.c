@@ -1,5 +1,6 @@
 /*
- * test_state_tree.c - fs/store/state_tree.c and fs/fuse/node.c: a name that changes keeps its node; an error is no absence
+ * test_state_tree.c - fs/store/state_tree.c and fs/fuse/node.c: a name that changes keeps its node;
+ * an error is no absence
  */
 #include <fcntl.h>
 #include <limits.h>

@@ -1,5 +1,6 @@
 /*
- * test_text.c - keys, values and numbers as text (fs/lib/value_text.c), and what was written and not used yet (fs/lib/write_buffer.c)
+ * test_text.c - keys, values and numbers as text (fs/lib/value_text.c), and what was written and
+ * not used yet (fs/lib/write_buffer.c)
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -79,7 +79,9 @@ static void *drain(void *arg)
 	return (void *)len;
 }
 
-/* A pipe whose writer does not wait takes what it has room for: the rest is the caller's to know. */
+/*
+ * A pipe whose writer does not wait takes what it has room for: the rest is the caller's to know.
+ */
 static void test_write_all(void **state)
 {
 	static char data[LOTS];

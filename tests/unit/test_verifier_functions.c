@@ -121,8 +121,8 @@ static void global_must_check_null(void **state)
 }
 
 /*
- * The object's program with another main function: what it calls stays, and so do the types. Ways meet before a call
- * with NULL on the first and any number on the second.
+ * The object's program with another main function: what it calls stays, and so do the types. Ways
+ * meet before a call with NULL on the first and any number on the second.
  */
 static void null_is_not_any_number(void **state)
 {

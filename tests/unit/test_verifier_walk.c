@@ -296,8 +296,8 @@ static void reason_joins_both_sentences(void **state)
 }
 
 /*
- * What a map of maps holds is a map, also where a comparison with a pointer that is not NULL says that it is
- * there: its memory is not for programs.
+ * What a map of maps holds is a map, also where a comparison with a pointer that is not NULL says
+ * that it is there: its memory is not for programs.
  */
 static void map_of_maps_is_no_memory(void **state)
 {

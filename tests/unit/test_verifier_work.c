@@ -1,8 +1,8 @@
 /*
  * test_verifier_work.c - how much work a check is: of programs of two sizes, in units of work.c
  *
- * A program that is four times as long may be about four times the work, or too much work (E2BIG). What grows with
- * the square shows here without a clock.
+ * A program that is four times as long may be about four times the work, or too much work (E2BIG).
+ * What grows with the square shows here without a clock.
  */
 #include <setjmp.h>
 #include <stdarg.h>

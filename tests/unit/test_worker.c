@@ -1,5 +1,6 @@
 /*
- * test_worker.c - whose job begins when (cases named by the guarantees of fs/work/worker.h), and what pace.h ends
+ * test_worker.c - whose job begins when (cases named by the guarantees of fs/work/worker.h), and
+ * what pace.h ends
  *
  * Jobs wait for a gate that the test opens, so that no case depends on time.
  */

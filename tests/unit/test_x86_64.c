@@ -1,8 +1,8 @@
 /*
  * test_x86_64.c - the native code of every instruction
  *
- * rows_*: each row of BPF_OP_TABLE, with all registers and at the edges of its operands, against the model of RFC 9669
- * (tests/lib/model.c). A row that no test names fails rows_all_covered.
+ * rows_*: each row of BPF_OP_TABLE, with all registers and at the edges of its operands, against
+ * the model of RFC 9669 (tests/lib/model.c). A row that no test names fails rows_all_covered.
  */
 #include "jit/arch.h"
 #include "tests/lib/jitprog.h"
@@ -120,7 +120,9 @@ static u64 edge(u32 i)
 	return model_edges[i % model_edge_cnt];
 }
 
-/* All registers distinct, then dst and src at every pair of edges (every edge when there is one). */
+/*
+ * All registers distinct, then dst and src at every pair of edges (every edge when there is one).
+ */
 static void run_values(const struct bpf_insn *insn, bool has_src, int only)
 {
 	struct bpf_prog *prog = row_prog(insn, 1, only);
@@ -232,7 +234,10 @@ static void rows_jmp32(void **state)
 	compute_rows(BPF_JMP32);
 }
 
-/* The same without the instructions that old machines lack: shifts go through rcx, products through rax. */
+/*
+ * The same without the instructions that old machines lack: shifts go through rcx, products through
+ * rax.
+ */
 static void rows_on_old_machines(void **state)
 {
 	static const u8 ops[] = {BPF_LSH, BPF_RSH, BPF_ARSH, BPF_DIV, BPF_MOD};

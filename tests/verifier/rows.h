@@ -27,7 +27,8 @@ struct row {
 	int stricter_err;
 	bool quiet; /* too long a log: load without one */
 	const char *license; /* NULL: GPL */
-	bool global_funcs; /* BTF calls the functions global; it is there when one's address is taken */
+	/* BTF calls the functions global; it is there when one's address is taken */
+	bool global_funcs;
 };
 
 /* The maps that rows refer to by index. All keys are 4 bytes. */

@@ -42,11 +42,11 @@ static const struct row rows_callback[] = {
 		ALU(RSH, R7, 32), IMM64(R1, 0x100000003), FUNC(R2, 5), MOVK(R3, 0), MOV(R4, R7),
 		CALL(loop), EXIT, RET(0)),
 	STRICT("loop: around it, a loop without end", TC, EINVAL, "infinite loop detected",
-	       "for Linux the second time at the call is another time of the callback",
-	       LOOP(7, 4), MOVK(R9, 7), JK(JNE, R9, 0, -9), RET(0), RET(0)),
+	       "for Linux the second time at the call is another time of the callback", LOOP(7, 4),
+	       MOVK(R9, 7), JK(JNE, R9, 0, -9), RET(0), RET(0)),
 	STRICT("loop: around it, a loop over an unknown", TC, EINVAL, "infinite loop detected",
-	       "for Linux the second time at the call is another time of the callback",
-	       LOOP(7, 5), RANDOM(R9), JK(JNE, R9, 0, -10), RET(0), RET(0)),
+	       "for Linux the second time at the call is another time of the callback", LOOP(7, 5),
+	       RANDOM(R9), JK(JNE, R9, 0, -10), RET(0), RET(0)),
 	RETURNS("loop: around it, a loop that ends", TC, 3, MOVK(R9, 0), LOOP(7, 4), ADD(R9, 1),
 		JK(JLT, R9, 3, -9), MOV(R0, R9), EXIT, RET(0)),
 	RETURNS("loop: an unknown count", TC, 7, RANDOM(R6), ALU(AND, R6, 0), ALU(OR, R6, 7),
@@ -81,7 +81,10 @@ static const struct row rows_callback[] = {
 	       LOOPR(2), RET(0), LDX(DW, R3, R2, 0), JK(JNE, R3, 0, 14), ST(DW, R2, 0, 1), JA(0),
 	       JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), JA(0), RET(0), JA(0),
 	       LDX(DW, R0, R1, 0), EXIT),
-	/* What the first turn left is a zero, but not the one that it found: any number from then on. */
+	/*
+	 * What the first turn left is a zero, but not the one that it found: any number from then
+	 * on.
+	 */
 	FAILS("loop: a record that was NULL is not the zero before it", TC, EACCES,
 	      "R1 type=scalar expected=ringbuf_mem", ST(DW, FP, -8, 0), LOOP(4, 2), RET(0),
 	      MOV(R6, R2), MAP(R1, RING), MOVK(R2, 8), MOVK(R3, 0), CALL(ringbuf_reserve),

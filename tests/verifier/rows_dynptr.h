@@ -1,5 +1,6 @@
 /*
- * rows_dynptr.h - dynptrs: made, used and given back; slices; what may not be done to the stack that they lie on
+ * rows_dynptr.h - dynptrs: made, used and given back; slices; what may not be done to the stack
+ * that they lie on
  */
 
 /* R0 = reserve_dynptr(RING, size, 0, fp+off): seven places. */
@@ -27,7 +28,10 @@
 		MOVK(R5, FLAGS), CALL(dynptr_write)
 #define DWRITE(OFF, AT, FROM, LEN) DWRITE_FLAGS(OFF, AT, FROM, LEN, 0)
 
-/* bpf_loop(R1, function O instructions behind the call, fp - 16, 0): six places, with the count seven. */
+/*
+ * bpf_loop(R1, function O instructions behind the call, fp - 16, 0): six places, with the count
+ * seven.
+ */
 #define DLOOPR(O)   FUNC(R2, (O) + 5), MOV(R3, FP), ADD(R3, -16), MOVK(R4, 0), CALL(loop)
 #define DLOOP(N, O) MOVK(R1, N), DLOOPR(O)
 

@@ -1,8 +1,8 @@
 /*
  * rows_linked.h - registers that are known to have the same value, and what ends that
  *
- * R7 is a number of which nothing is known, R8 comes of it, and R9 points at 48 bytes. Then R7 is compared. What that
- * tells of R8 shows where R8 is an offset into the 48 bytes.
+ * R7 is a number of which nothing is known, R8 comes of it, and R9 points at 48 bytes. Then R7 is
+ * compared. What that tells of R8 shows where R8 is an offset into the 48 bytes.
  */
 #define NUMBER	     LOOKUP(ARRAY48), MOV(R9, R0), CALL(get_prandom_u32), MOV(R7, R0)
 #define R7_TO_40     JK(JLE, R7, 40, 2), RET(0)

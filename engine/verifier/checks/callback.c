@@ -1,16 +1,18 @@
 /*
  * callback.c - functions of the program that a helper calls
  *
- * How often a helper calls its callback, nobody knows before. So the call is walked in two ways: the function is
- * entered, in a branch that waits, and its exit comes back to the call itself, to be asked again; and the walk goes
- * on behind the call, as after the last time. Each time that the walk comes to the call there is a checkpoint. Once
- * the state is like one of an earlier time, another time would show nothing new, and that path ends (prune.c,
- * loop.c). To get there, scalars that differ from time to time and decided nothing become unknown: a counter that
- * the callback keeps on its caller's stack, say.
+ * How often a helper calls its callback, nobody knows before. So the call is walked in two ways:
+ * the function is entered, in a branch that waits, and its exit comes back to the call itself, to
+ * be asked again; and the walk goes on behind the call, as after the last time. Each time that the
+ * walk comes to the call there is a checkpoint. Once the state is like one of an earlier time,
+ * another time would show nothing new, and that path ends (prune.c, loop.c). To get there, scalars
+ * that differ from time to time and decided nothing become unknown: a counter that the callback
+ * keeps on its caller's stack, say.
  *
- * What the callback writes through its context pointer goes to the caller's frame, which is a part of the state like
- * any other. It holds what it acquired until it gives it back, also beyond its return: a callback that keeps more each
- * time never comes to rest, and one that gives back what its caller holds is refused the second time.
+ * What the callback writes through its context pointer goes to the caller's frame, which is a part
+ * of the state like any other. It holds what it acquired until it gives it back, also beyond its
+ * return: a callback that keeps more each time never comes to rest, and one that gives back what
+ * its caller holds is refused the second time.
  */
 #include <bpf/btf.h>
 #include "verifier/checks/call_meta.h"
@@ -212,7 +214,9 @@ static void widen_frame(struct bpf_verifier_env *env, const struct bpf_func_stat
 			widen_reg(env, &old->stack[i].spilled_ptr, &cur->stack[i].spilled_ptr);
 }
 
-/* The callback has returned to the call: what is not as it was the last time, and may be anything? */
+/*
+ * The callback has returned to the call: what is not as it was the last time, and may be anything?
+ */
 int widen_callback_scalars(struct bpf_verifier_env *env, int insn_idx)
 {
 	struct bpf_verifier_state *cur = env->cur_state, *st = env->explored[insn_idx];

@@ -1,13 +1,15 @@
 /*
  * dynptr.c - the stack slots of dynptrs: made, destroyed, given back, touched by nobody else
  *
- * A struct bpf_dynptr takes two slots of a frame, both of type STACK_DYNPTR or neither. What is known of it stands in
- * spilled_ptr of both: its kind, its number (id) and, of a kind that must be given back, its reference. The first
- * slot is the one at the lower address. A program cannot read the bytes; writing to one of them destroys the dynptr, or is
- * refused while a reference depends on it.
+ * A struct bpf_dynptr takes two slots of a frame, both of type STACK_DYNPTR or neither. What is
+ * known of it stands in spilled_ptr of both: its kind, its number (id) and, of a kind that must be
+ * given back, its reference. The first slot is the one at the lower address. A program cannot read
+ * the bytes; writing to one of them destroys the dynptr, or is refused while a reference depends on
+ * it.
  *
- * bpf_dynptr_data() gives a slice: memory of a known size that carries the dynptr's number (dynptr_id) and its
- * reference. When the dynptr is destroyed or given back, its slices in all registers and slots become numbers.
+ * bpf_dynptr_data() gives a slice: memory of a known size that carries the dynptr's number
+ * (dynptr_id) and its reference. When the dynptr is destroyed or given back, its slices in all
+ * registers and slots become numbers.
  */
 #include "verifier/checks/dynptr.h"
 #include "verifier/checks/reference.h"
@@ -114,7 +116,10 @@ int unmark_stack_slots_dynptr(struct bpf_verifier_env *env, u32 regno)
 	return release_reference(env, ref);
 }
 
-/* Does a helper's uninitialised memory of `size` bytes at fp+off overlap one? It may be an argument, too. */
+/*
+ * Does a helper's uninitialised memory of `size` bytes at fp+off overlap one? It may be an
+ * argument, too.
+ */
 int check_no_dynptr(struct bpf_verifier_env *env, const struct bpf_func_state *func, int off,
 		    int size)
 {

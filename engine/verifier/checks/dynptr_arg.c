@@ -1,7 +1,8 @@
 /*
  * dynptr_arg.c - dynptrs as arguments of helpers and of global functions (their slots: dynptr.c)
  *
- * A global function gets a pointer to a dynptr of its caller as CONST_PTR_TO_DYNPTR: it may use it, and nothing else.
+ * A global function gets a pointer to a dynptr of its caller as CONST_PTR_TO_DYNPTR: it may use it,
+ * and nothing else.
  */
 #include "verifier/checks/call_meta.h"
 #include "verifier/checks/dynptr.h"
@@ -84,7 +85,10 @@ static int use_dynptr(struct bpf_verifier_env *env, u32 regno, u32 arg_type)
 	return 0;
 }
 
-/* Argument regno is a dynptr: one that the helper at insn_idx makes (MEM_UNINIT), or one that is there. */
+/*
+ * Argument regno is a dynptr: one that the helper at insn_idx makes (MEM_UNINIT), or one that is
+ * there.
+ */
 int process_dynptr_func(struct bpf_verifier_env *env, u32 regno, int insn_idx, u32 arg_type)
 {
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];

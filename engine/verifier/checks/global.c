@@ -115,8 +115,8 @@ static bool helper_changes_packet(struct bpf_verifier_env *env, const struct bpf
 }
 
 /*
- * By the text, as the functions are not walked at the call. One look at the instructions finds who calls
- * whom; the rest goes over functions.
+ * By the text, as the functions are not walked at the call. One look at the instructions finds who
+ * calls whom; the rest goes over functions.
  */
 static int find_packet_changers(struct bpf_verifier_env *env)
 {

@@ -271,7 +271,11 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 		else if (!err && (reg->type == PTR_TO_CTX || reg->type == CONST_PTR_TO_MAP ||
 				  reg->type == PTR_TO_FUNC || reg->type == CONST_PTR_TO_DYNPTR))
 			err = check_ptr_off_reg(env, reg, regno);
-	} else { /* NULL: and a number that is not known to be 0 is none, also where ways meet (Linux forgets it) */
+		/*
+	 * NULL: and a number that is not known to be 0 is none, also where ways meet (Linux forgets
+	 * it)
+	 */
+	} else {
 		err = mark_chain_precision(env, regno);
 	}
 	if (!err)

@@ -1,10 +1,11 @@
 /*
  * lock.c - the struct bpf_spin_lock in map values: taken and given back in order, touched by nobody
  *
- * A lock that is held stands among the references (reference.c), with its map. Which lock it is follows from
- * the map and the id of the value's pointer: each lookup gives an id of its own, which a pointer into a value with a lock
- * keeps when it is found not to be NULL, so two lookups of the same element are two locks here. One lock may be
- * held at a time, and while it is, nothing is called but functions of the program.
+ * A lock that is held stands among the references (reference.c), with its map. Which lock it is
+ * follows from the map and the id of the value's pointer: each lookup gives an id of its own, which
+ * a pointer into a value with a lock keeps when it is found not to be NULL, so two lookups of the
+ * same element are two locks here. One lock may be held at a time, and while it is, nothing is
+ * called but functions of the program.
  */
 #include "verifier/checks/lock.h"
 #include "verifier/checks/reference.h"

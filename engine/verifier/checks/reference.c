@@ -1,9 +1,9 @@
 /*
  * reference.c - what a program was given and must give back
  *
- * A helper that hands out an object acquires a reference; the registers and slots that hold the object carry its
- * number (ref_obj_id). It must be released, on every path, before the program ends. After the release all
- * copies are numbers that nobody knows.
+ * A helper that hands out an object acquires a reference; the registers and slots that hold the
+ * object carry its number (ref_obj_id). It must be released, on every path, before the program
+ * ends. After the release all copies are numbers that nobody knows.
  */
 #include "verifier/checks/reference.h"
 #include "verifier/domain/bounds.h"

@@ -277,7 +277,10 @@ static void fill_part(struct bpf_verifier_env *env, struct bpf_func_state *func,
 	if (size <= spilled && !(off % 8)) {
 		if (size == 4 && spilled == 4 && reg_fits(reg, 4, false))
 			assign_scalar_id_before_mov(env, reg);
-		/* check_mem_access() cuts it to the size of the load, and its link if that changes it. */
+		/*
+		 * check_mem_access() cuts it to the size of the load, and its link if that changes
+		 * it.
+		 */
 		*dst = *reg;
 		return;
 	}

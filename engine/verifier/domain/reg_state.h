@@ -1,7 +1,9 @@
 /*
- * reg_state.h - what the verifier knows of one register, or of one stack slot, at one point of one path
+ * reg_state.h - what the verifier knows of one register, or of one stack slot, at one point of one
+ * path
  *
- * Names and meanings are the kernel's (include/linux/bpf_verifier.h). Frames and whole states are in state/state.h.
+ * Names and meanings are the kernel's (include/linux/bpf_verifier.h). Frames and whole states are
+ * in state/state.h.
  */
 #ifndef UBPFFS_VERIFIER_REG_STATE_H
 #define UBPFFS_VERIFIER_REG_STATE_H
@@ -33,15 +35,17 @@ struct bpf_reg_state {
 		} dynptr; /* slots of type STACK_DYNPTR, CONST_PTR_TO_DYNPTR */
 		u32 subprogno; /* PTR_TO_FUNC */
 	};
-	/* Scalars: the value. Pointers: the variable part of the offset. All bounds hold at once. */
+	/*
+	 * Scalars: the value. Pointers: the variable part of the offset. All bounds hold at once.
+	 */
 	struct tnum var_off;
 	s64 smin_value, smax_value;
 	u64 umin_value, umax_value;
 	s32 s32_min_value, s32_max_value;
 	u32 u32_min_value, u32_max_value;
 	/*
-	 * Same id: same value (scalars), or the same variable part (pointers). With BPF_ADD_CONST a scalar
-	 * is the value of that id plus `off`.
+	 * Same id: same value (scalars), or the same variable part (pointers). With BPF_ADD_CONST a
+	 * scalar is the value of that id plus `off`.
 	 */
 	u32 id;
 	u32 ref_obj_id; /* the reference (reference.c) that this is a copy of, or lies in */

@@ -33,7 +33,10 @@ static int note_cgroup_storage(struct bpf_verifier_env *env, struct bpf_map *map
 	return 0;
 }
 
-/* A map that the program names: programs of some types cannot have locks, for they may interrupt a holder. */
+/*
+ * A map that the program names: programs of some types cannot have locks, for they may interrupt a
+ * holder.
+ */
 static int check_map_lock_use(struct bpf_verifier_env *env, const struct bpf_map *map)
 {
 	const char *kind = NULL;

@@ -161,7 +161,10 @@ static const struct bpf_reg_state *scalar_reg_for_stack(const struct bpf_stack_s
 	return is_stack_all_misc(slot) ? unbound_reg() : NULL;
 }
 
-/* Both halves are compared; which dynptr it is shows in its slices (same_object()) and its reference. */
+/*
+ * Both halves are compared; which dynptr it is shows in its slices (same_object()) and its
+ * reference.
+ */
 static bool dynptrs_equal(struct bpf_verifier_env *env, const struct bpf_stack_state *old,
 			  const struct bpf_stack_state *cur)
 {

@@ -1,10 +1,10 @@
 /*
  * env.h - one run of the verifier
  *
- * A run walks the program along every path. The current state moves from instruction to instruction; a
- * conditional jump pushes a copy for the other branch (env->head). At prune points the current state is
- * compared with the states that were seen there and proved safe (env->explored); if one of them covers
- * it, the path ends.
+ * A run walks the program along every path. The current state moves from instruction to
+ * instruction; a conditional jump pushes a copy for the other branch (env->head). At prune points
+ * the current state is compared with the states that were seen there and proved safe
+ * (env->explored); if one of them covers it, the path ends.
  *
  * This is the structure alone: what can be done with it is in the headers of the files that do it.
  * One thread owns an env; nothing here is shared.

@@ -83,11 +83,11 @@ static void bt_sync_linked_regs(struct backtrack_state *bt, const struct bpf_jmp
 /*
  * ---- what was wanted here before
  *
- * A long part of a path is walked back for one value after the other, and most of them came from the
- * same. So at some places of the current part it is noted what was wanted there: who comes back to
- * one goes on with the rest alone. What a register or slot came from does not depend on what else is
- * wanted. A place is named by its instruction and by how many entries of the history lie before it:
- * between two entries a path goes straight on. Short walks neither look nor note.
+ * A long part of a path is walked back for one value after the other, and most of them came from
+ * the same. So at some places of the current part it is noted what was wanted there: who comes back
+ * to one goes on with the rest alone. What a register or slot came from does not depend on what
+ * else is wanted. A place is named by its instruction and by how many entries of the history lie
+ * before it: between two entries a path goes straight on. Short walks neither look nor note.
  */
 #define MEMO_AFTER 64 /* steps */
 #define MEMO_EVERY 32 /* places */
@@ -244,8 +244,8 @@ static int enter_callee(struct bpf_verifier_env *env, struct backtrack_state *bt
 	bool callback = subseq_idx >= 0 && env->flow[subseq_idx].calls_callback, r0;
 
 	/*
-	 * A callback returns to its call, which looks at R1 to R5 again: they are still the caller's, and stay wanted
-	 * all through the callback. (Linux forgets them here.)
+	 * A callback returns to its call, which looks at R1 to R5 again: they are still the
+	 * caller's, and stay wanted all through the callback. (Linux forgets them here.)
 	 */
 	if ((!callback && bt->reg_masks[bt->frame] & CALL_ARGS) || bt->frame + 1 >= MAX_CALL_FRAMES)
 		return -ENOTSUP;

@@ -32,8 +32,9 @@ int get_helper_proto(const struct bpf_verifier_env *env, int func_id,
 }
 
 /*
- * The program was given the map by who may only read it: through every one of its references, or (an inner map) through
- * every map that it may come from. What else it can do by a map is then refused as writing is.
+ * The program was given the map by who may only read it: through every one of its references, or
+ * (an inner map) through every map that it may come from. What else it can do by a map is then
+ * refused as writing is.
  */
 bool map_is_lent_rdonly(const struct bpf_verifier_env *env, const struct bpf_map *map)
 {

@@ -103,8 +103,8 @@ void mark_ptr_not_null(struct bpf_reg_state *reg)
 }
 
 /*
- * Are the low bytes of it, extended with zeros or with their sign, surely the value that it has? Only then is what was
- * cut out of it a copy of it, with its id.
+ * Are the low bytes of it, extended with zeros or with their sign, surely the value that it has?
+ * Only then is what was cut out of it a copy of it, with its id.
  */
 bool reg_fits(const struct bpf_reg_state *reg, int size, bool is_signed)
 {

@@ -1,17 +1,18 @@
 /*
  * loop.c - loops that end because nothing new happens in them
  *
- * A path may end at a state that is like an ancestor of it (RANGE_WITHIN, prune.c): whatever follows from it follows
- * from the ancestor, too. But what follows from the ancestor is not all walked yet, and so the marks that say what
- * mattered, which flow backwards (marks.c), are not complete for any checkpoint from the
- * ancestor down to the end of that path. Until they are, such checkpoints are compared in everything, and a path that
- * ends at one of them closes the loop, too.
+ * A path may end at a state that is like an ancestor of it (RANGE_WITHIN, prune.c): whatever
+ * follows from it follows from the ancestor, too. But what follows from the ancestor is not all
+ * walked yet, and so the marks that say what mattered, which flow backwards (marks.c), are not
+ * complete for any checkpoint from the ancestor down to the end of that path. Until they are, such
+ * checkpoints are compared in everything, and a path that ends at one of them closes the loop, too.
  *
- * A visit is such a loop: its entry is the ancestor that is nearest to the root, its members are the checkpoints
- * between the entry and the ends (the backedges). A checkpoint that is not finished is an ancestor of the current path,
- * as paths are walked depth first; so the entries of unfinished visits lie on one line, and visits that touch
- * each other become one. When the last branch below the entry is done, marks go round from the states that closed
- * the loop until none is new; then the visit is finished, and its members are checkpoints like others.
+ * A visit is such a loop: its entry is the ancestor that is nearest to the root, its members are
+ * the checkpoints between the entry and the ends (the backedges). A checkpoint that is not finished
+ * is an ancestor of the current path, as paths are walked depth first; so the entries of unfinished
+ * visits lie on one line, and visits that touch each other become one. When the last branch below
+ * the entry is done, marks go round from the states that closed the loop until none is new; then
+ * the visit is finished, and its members are checkpoints like others.
  *
  * While a visit is not finished its members are kept: backedges need them as ancestors.
  */
@@ -22,7 +23,8 @@
 #include "verifier/walk/loop.h"
 
 /*
- * A loop that was closed by a state like an earlier one of its own path (loop.c), and the states that closed it.
+ * A loop that was closed by a state like an earlier one of its own path (loop.c), and the states
+ * that closed it.
  */
 struct bpf_backedge {
 	struct bpf_verifier_state st;
@@ -94,7 +96,10 @@ static int add_backedge(struct bpf_verifier_env *env, struct bpf_loop_visit *vis
 	return copy_verifier_state(env, &edge->st, env->cur_state);
 }
 
-/* The current path ends at `old`, which is its ancestor, or a member of a loop that is not finished. */
+/*
+ * The current path ends at `old`, which is its ancestor, or a member of a loop that is not
+ * finished.
+ */
 int close_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *old)
 {
 	struct bpf_loop_visit *visit = NULL;
@@ -160,7 +165,9 @@ static int propagate_round(struct bpf_verifier_env *env, struct bpf_loop_visit *
 	return err;
 }
 
-/* All branches below `st` are done: if it is where a loop began, the loop's marks become complete. */
+/*
+ * All branches below `st` are done: if it is where a loop began, the loop's marks become complete.
+ */
 static int maybe_finish_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
 {
 	struct bpf_loop_visit *visit = st->visit ? visit_of(env, st->visit) : NULL;

@@ -167,7 +167,8 @@ static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 }
 
 /*
- * An ancestor, or beside the path: 1: the loop that leads from it to here is safe; -EINVAL: it never ends.
+ * An ancestor, or beside the path: 1: the loop that leads from it to here is safe; -EINVAL: it
+ * never ends.
  */
 static int check_ancestor(struct bpf_verifier_env *env, struct bpf_verifier_state *st, int insn_idx)
 {

@@ -1,5 +1,6 @@
 /*
- * pcap_filter.h - libpcap's filter language, apart: its headers and Linux's both have a struct bpf_insn
+ * pcap_filter.h - libpcap's filter language, apart: its headers and Linux's both have a struct
+ * bpf_insn
  */
 #ifndef UBPFFS_FS_AGENT_FORMAT_PCAP_FILTER_H
 #define UBPFFS_FS_AGENT_FORMAT_PCAP_FILTER_H

@@ -1,7 +1,9 @@
 /*
- * native.c - the programs of tests/progs/bench.bpf.c, compiled for this machine by the same compiler
+ * native.c - the programs of tests/progs/bench.bpf.c, compiled for this machine by the same
+ * compiler
  *
- * What a JIT could reach: the same C, without the way through bytecode. Only bench_native is visible outside.
+ * What a JIT could reach: the same C, without the way through bytecode. Only bench_native is
+ * visible outside.
  */
 #include "tests/progs/bench.bpf.c"
 #include "tests/bench/native/native.h"

@@ -1,8 +1,9 @@
 /*
  * bpf_helpers.h - what tests/progs/bench.bpf.c includes when it is compiled for the machine itself
  *
- * Arrays, loops and callbacks are what a C program would have in their place, and are inlined. What only the
- * engines have (hashes, tail calls, locks) does nothing here: those programs are not in native.c's table.
+ * Arrays, loops and callbacks are what a C program would have in their place, and are inlined. What
+ * only the engines have (hashes, tail calls, locks) does nothing here: those programs are not in
+ * native.c's table.
  */
 #ifndef UBPFFS_BENCH_NATIVE_HELPERS_H
 #define UBPFFS_BENCH_NATIVE_HELPERS_H
