@@ -3,7 +3,7 @@
  *
  *	limits/usage          the caller's own: what is used, and the limit
  *	limits/default/NAME   what counts for who has no limit of his own
- *	limits/UID/NAME       one user's; mkdir makes the directory, rmdir takes both away
+ *	limits/UID/NAME       one user's; mkdir makes the directory, rmdir removes it and its limits
  *	limits/UID/usage      the same as limits/usage, of that user
  *
  * In the state tree they are directories with a hidden file that has what was set, a line a limit.
