@@ -137,6 +137,22 @@ static bool tells_of_its_surroundings(s32 helper)
 	}
 }
 
+/* Externs are no variables to the kernel, and libbpf makes them into such before the load. */
+static bool kernel_takes_btf(const struct bpf_object_file *file)
+{
+	const void *data;
+	u32 size;
+	int fd;
+
+	if (!file->btf)
+		return true;
+	data = bpf_btf_raw(file->btf, &size);
+	fd = kernel_btf_load(data, size);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static bool repeatable(const struct bpf_object_file *file)
 {
 	for (u32 i = 0; i < file->prog_cnt; i++) {
@@ -292,7 +308,11 @@ static void one_file(const char *path)
 
 		for (u32 i = 0; i < file->map_cnt; i++)
 			known &= map_type_known(file->maps[i].spec.map_type);
-		if (known)
+		if (known && !kernel_takes_btf(file))
+			print_message(
+				"%s: libbpf prepares this BTF for the kernel: see diff_libbpf\n",
+				path);
+		else if (known)
 			compare_object(path, file);
 		else
 			print_message("%s: has a map type that this test does not know\n", path);
