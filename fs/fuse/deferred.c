@@ -31,9 +31,11 @@ static bool waitq_take(struct fs_job *job, struct fs_waitq *waitq)
 /* Either this sees the function, or fs_later() that the request is cancelled. */
 static void job_cancel_later(struct fs_job *job)
 {
-	void (*later)(void *) = __atomic_load_n(&job->later, __ATOMIC_SEQ_CST);
+	void (*later)(void *) = NULL;
 
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* A write of NULL over NULL: what was told before is seen by who writes after us. */
+	__atomic_compare_exchange_n(&job->later, &later, NULL, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
 	if (later)
 		later(job->later_arg);
 }
@@ -282,8 +284,7 @@ void fs_later(struct fs_req *req, void (*cancel)(void *arg), void *arg)
 	struct fs_job *job = container_of(req, struct fs_job, req);
 
 	job->later_arg = arg;
-	__atomic_store_n(&job->later, cancel, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	(void)__atomic_exchange_n(&job->later, cancel, __ATOMIC_SEQ_CST);
 	if (fs_cancelled(req))
 		cancel(arg);
 }
