@@ -48,7 +48,7 @@ endif
 CFLAGS		?= -O2 -g
 # Errors in our tests, not for people whose compiler knows new warnings.
 WERROR		?= n
-WARN		= -Wall -Wextra $(if $(filter y,$(WERROR)),-Werror) -Wno-unused-parameter -Wno-sign-compare \
+WARN		= -Wall -Wextra $(if $(filter y,$(WERROR)),-Werror) -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 		  -Wmissing-prototypes -Wstrict-prototypes -Wvla
 ALL_CFLAGS	= -std=gnu11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -fno-strict-aliasing \
 		  -D_GNU_SOURCE -DUBPFFS_VERSION='"$(VERSION)"' -I. -Iengine \

@@ -314,9 +314,9 @@ int fs_cancel_error(struct fs_req *req)
 {
 	u64 limit;
 
-	if (!req->pace || !req->pace->over)
+	if (!req->pace || !pace_over(req->pace))
 		return -EINTR;
-	if (req->pace->over == PACE_OVER_OTHERS)
+	if (pace_over(req->pace) == PACE_OVER_OTHERS)
 		return fs_error(
 			req, EDQUOT,
 			"others waited for a CPU that runs programs, and this run had one for "

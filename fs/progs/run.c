@@ -137,7 +137,7 @@ static int run_error(struct fs_req *req, struct run *run, int err)
 				run->in_len, type);
 	if (err == -EOPNOTSUPP)
 		return fs_error(req, EOPNOTSUPP, "this build has no test run for %s", type);
-	if (err == -EINTR && run->closed && run->closed->over)
+	if (err == -EINTR && run->closed && pace_over(run->closed))
 		return fs_error(
 			req, EDQUOT,
 			"a run that close begins gets %llu ms of processor time: read the report "

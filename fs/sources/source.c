@@ -250,7 +250,7 @@ static void *source_main(void *arg)
 	pace_begin(&src->pace, PACE_RUN, RUN_LIMIT_NS, &src->stopping);
 	pace_pause(&src->pace);
 	state = src->kind->run(src);
-	if (src->pace.over) { /* it is as if it had been stopped, but nobody did */
+	if (pace_over(&src->pace)) { /* it is as if it had been stopped, but nobody did */
 		source_why(src, EDQUOT, "the program took a second for one event and was stopped");
 		state = SOURCE_FAILED;
 	}

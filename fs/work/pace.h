@@ -79,4 +79,10 @@ static inline void pace_go_on(struct pace *p)
 
 void pace_stop(void);
 
+/* enum pace_over, or 0: it was not ended. The watching thread may be writing it. */
+static inline u8 pace_over(const struct pace *pace)
+{
+	return __atomic_load_n(&pace->over, __ATOMIC_RELAXED);
+}
+
 #endif

@@ -12,9 +12,9 @@
 
 static const struct fs_groups *groups_of(gid_t gid)
 {
-	static struct {
+	static union {
 		struct fs_groups groups;
-		gid_t gid[1];
+		char room[sizeof(struct fs_groups) + sizeof(gid_t)];
 	} one;
 
 	one.groups.nr = 1;
