@@ -18,7 +18,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct core_types own_types, kernel_types;
-static const struct bpf_core_features *features;
+static const struct bpf_core_features *all_features; /* set by every load, to the same */
 static const char *kernel_path = KERNEL_BTF;
 
 void bpf_core_set_kernel_btf(const char *path)
@@ -28,7 +28,7 @@ void bpf_core_set_kernel_btf(const char *path)
 
 void bpf_core_set_features(const struct bpf_core_features *f)
 {
-	features = f;
+	__atomic_store_n(&all_features, f, __ATOMIC_RELEASE);
 }
 
 /* ---- by name */
@@ -112,8 +112,10 @@ static int add_feature(struct btf *btf, const char *prefix, const char *name, u3
 /* The kernel's enumerations of what there is, with what this engine has of it. */
 static int add_features(struct btf *btf)
 {
+	const struct bpf_core_features *features;
 	int err;
 
+	features = __atomic_load_n(&all_features, __ATOMIC_ACQUIRE);
 	if (!features)
 		return 0;
 	err = btf__add_enum(btf, "bpf_func_id", 4);
