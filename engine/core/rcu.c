@@ -83,23 +83,24 @@ void bpf_rcu_read_unlock(void)
 /*
  * liburcu's own thread, which runs the callbacks, is registered by liburcu, and a second time is an
  * error. A callback that goes first (they run in order) tells that thread so; then callbacks may
- * use RCU too. After a fork() the child has a new such thread.
+ * use RCU too. After a fork() the child has a new such thread, which is told by the same callback,
+ * unless the parent's still waits: then that one comes first there.
  */
 static pthread_once_t worker_once = PTHREAD_ONCE_INIT;
+static struct rcu_head worker_head;
+static bool worker_head_waits;
 
 static void worker_is_online(struct rcu_head *head)
 {
+	(void)head;
 	thread_online = true;
-	free(head);
+	__atomic_store_n(&worker_head_waits, false, __ATOMIC_RELEASE);
 }
 
 static void worker_tell(void)
 {
-	struct rcu_head *head = malloc(sizeof(*head));
-
-	if (!head)
-		abort();
-	call_rcu(head, worker_is_online);
+	if (!__atomic_exchange_n(&worker_head_waits, true, __ATOMIC_ACQ_REL))
+		call_rcu(&worker_head, worker_is_online);
 }
 
 static void fork_child(void)
