@@ -57,8 +57,8 @@ static int dir_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_
 	return rows_readdir(open, cgroup_attrs, ARRAY_SIZE(cgroup_attrs), false, cursor, emit, arg);
 }
 
-/* A cgroup of the model for a directory that is there; tree_lock held. */
-static int adopt(struct cgroup *parent, const char *parent_path, const char *name, int fd)
+/* A cgroup of the model for a directory that is there, with its inode; tree_lock held. */
+static int adopt(struct cgroup *parent, const char *parent_path, const char *name, int fd, u64 *ino)
 {
 	struct cgroup *cgrp;
 	char path[PATH_MAX];
@@ -68,6 +68,7 @@ static int adopt(struct cgroup *parent, const char *parent_path, const char *nam
 
 	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
 		return -errno;
+	*ino = st.st_ino;
 	err = cgroup_dir_id(fd, &id);
 	if (!err)
 		err = cgroup_create(parent, id, &cgrp);
@@ -91,16 +92,12 @@ static int adopt(struct cgroup *parent, const char *parent_path, const char *nam
 }
 
 /* What adopt() did; no process has come yet. */
-static void disown(int fd)
+static void disown(u64 ino)
 {
-	struct cgroup *cgrp;
-	struct stat st;
+	struct cgroup *cgrp = cgroup_lookup_get(ino, NULL, 0);
 
-	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
-		return;
-	cgrp = cgroup_lookup_get(st.st_ino, NULL, 0);
 	if (cgrp && !enforce_cgroup_remove(cgroups_enforce, cgrp) && !cgroup_remove(cgrp))
-		cgroup_lookup_remove(st.st_ino);
+		cgroup_lookup_remove(ino);
 	cgroup_put(cgrp);
 }
 
@@ -110,6 +107,7 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 	struct cgroup *parent;
 	char path[PATH_MAX];
 	bool hosts = false;
+	u64 ino = 0;
 	int err, fd;
 
 	if (name[0] == '.' || find_row(name) >= 0)
@@ -119,12 +117,12 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 	err = parent ? tree_mkdir(fs_node_fd(dir), name, mode, &req->cred) : -ENOENT;
 	if (!err) {
 		fd = tree_openat(fs_node_fd(dir), name);
-		err = fd < 0 ? fd : adopt(parent, path, name, fd);
+		err = fd < 0 ? fd : adopt(parent, path, name, fd, &ino);
 		hosts = err == -EEXIST;
 		if (!err) {
 			err = fs_tree_lookup(dir, name, &cgroup_dir_ops, out);
 			if (err)
-				disown(fd);
+				disown(ino);
 		}
 		if (err && fd >= 0)
 			cgroup_dir_id_remove(fd);
@@ -155,9 +153,10 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	fd = openat(fs_node_fd(dir), name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	err = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 	if (!err) {
+		/* None: a mkdir that failed could not take its directory back, or an rmdir its. */
 		cgrp = cgroup_lookup_get(st.st_ino, NULL, 0);
-		err = cgrp ? enforce_cgroup_remove(cgroups_enforce, cgrp) : -ENOENT;
-		if (!err)
+		err = cgrp ? enforce_cgroup_remove(cgroups_enforce, cgrp) : 0;
+		if (!err && cgrp)
 			err = cgroup_remove(cgrp);
 	}
 	if (!err) {
@@ -210,6 +209,7 @@ static int start_dir(int fd, const char *path)
 	struct cgroup *cgrp;
 	char child_path[PATH_MAX], known[PATH_MAX];
 	struct stat st;
+	u64 ino;
 	int err;
 
 	if (fstat(fd, &st) < 0)
@@ -230,7 +230,7 @@ static int start_dir(int fd, const char *path)
 			err = -errno;
 			break;
 		}
-		err = adopt(cgrp, known, names.v[i].name, child);
+		err = adopt(cgrp, known, names.v[i].name, child, &ino);
 		snprintf(child_path, sizeof(child_path), "%.2000s/%.255s", path, names.v[i].name);
 		if (!err)
 			err = start_dir(child, child_path);
