@@ -45,6 +45,36 @@ def test_starts(loop):
     assert not loop.problems, "\n".join(loop.problems)
 
 
+def test_starts_without_memory(loop):
+    """From some allocation on there is none: each start serves or is refused with a sentence, and none aborts."""
+    loop.until = time.monotonic() + 8
+    loop.starts(["alloc"], sticky=True)
+    assert not loop.problems, "\n".join(loop.problems)
+
+
+@pytest.mark.parametrize("kind", ["stat", "name"])
+def test_a_cgroup_that_could_not_be_taken_back_can_be_removed(loop, kind):
+    """What fails from some point of a mkdir on fails while it is taken back: the directory is there, and rmdir removes it."""
+    m = loop.m
+    loop.start()
+    assert loop.serving() is None
+    new = m.p("cgroup", "new")
+    count = loop.page.count(kind, lambda: os.mkdir(new))
+    os.rmdir(new)
+    for n in range(1, count + 1):
+        loop.page.arm(kind, n, sticky=True)
+        try:
+            os.mkdir(new)
+        except OSError:
+            pass
+        loop.page.disarm()
+        failnth.remove(new)
+        os.mkdir(new)
+        assert failnth.read(os.path.join(new, "egress.attach")) == b""
+        os.rmdir(new)
+    m.kill()
+
+
 def test_files_that_could_not_be_removed_go_at_the_next_start(loop):
     """An unlink that fails never leaves a companion without its object: a start removes the rest."""
     m = loop.m
