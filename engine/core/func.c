@@ -5,10 +5,11 @@
 
 #define MISSING(x) [BPF_FUNC_##x] = {.name = "bpf_" #x, .id = BPF_FUNC_##x}
 static const struct bpf_func_proto missing_protos[BPF_FUNC_MAX] = {
-	__BPF_FUNC_MAPPER(MISSING)[BPF_FUNC_cgrp_storage_get] = {.name = "bpf_cgrp_storage_get",
-								 .id = BPF_FUNC_cgrp_storage_get},
-	[BPF_FUNC_cgrp_storage_delete] = {.name = "bpf_cgrp_storage_delete",
-					  .id = BPF_FUNC_cgrp_storage_delete},
+	__BPF_FUNC_MAPPER(MISSING)
+#ifdef BPF_FUNC_cgrp_storage_get
+		MISSING(cgrp_storage_get),
+	MISSING(cgrp_storage_delete),
+#endif
 };
 
 u64 __bpf_call_base(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)

@@ -88,9 +88,11 @@ const char *bpf_func_name(enum bpf_func_id id);
  * One past the last helper of Linux: the list is closed, new functions of the kernel are kfuncs.
  * The last two are not in older headers.
  */
+#define BPF_FUNC_MAX 212
+#ifndef ___BPF_FUNC_MAPPER /* the macro of headers that have them */
 #define BPF_FUNC_cgrp_storage_get    210
 #define BPF_FUNC_cgrp_storage_delete 211
-#define BPF_FUNC_MAX		     212
+#endif
 
 /*
  * Helpers of converted classic filters (classic/): outside of the UAPI's numbers, unknown to every

@@ -1,7 +1,7 @@
 /* jitprog.c - programs by hand for tests of the JIT. See jitprog.h. */
 #include "tests/lib/jitprog.h"
 
-#include <capstone/capstone.h>
+#include "tests/lib/capstone.h"
 
 struct bpf_prog *jitprog_new(const struct bpf_insn *insns, u32 cnt, const struct jitprog_sub *subs,
 			     u32 sub_cnt)

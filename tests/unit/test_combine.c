@@ -3,7 +3,7 @@
  */
 #include "tests/lib/jitprog.h"
 
-#include <capstone/capstone.h>
+#include "tests/lib/capstone.h"
 
 /* ---- combined instructions: what comes out, and that it is as short as it should be */
 
