@@ -269,12 +269,18 @@ static void ambiguous_relocations_are_refused_by_both(void **state)
 {
 	DECLARE_LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "test",
 			    .btf_custom_path = test_object_path("core_target"));
+	const char *why = kernel_unavailable();
 	struct bpf_object_file *ours;
 	struct bpf_object *obj;
 	size_t size;
 	void *data = test_object_bytes("malformed_core_twice", &size);
 
 	assert_int_equal(bpf_object_read(data, size, NULL, &ours), -EINVAL);
+	if (why) { /* libbpf asks the kernel what it can do before it relocates */
+		free(data);
+		print_message("%s\n", why);
+		skip();
+	}
 	obj = bpf_object__open_mem(data, size, &opts);
 	assert_non_null(obj);
 	assert_int_equal(bpf_object__load(obj), -EINVAL);

@@ -18,17 +18,6 @@
 
 #define BATCH 2048
 
-static int need_kernel(void **state)
-{
-	const char *why = kernel_unavailable();
-
-	if (why) {
-		print_message("bpf(2) is not to be had: %s\n", why);
-		skip();
-	}
-	return 0;
-}
-
 struct both {
 	struct bpf_map *maps[2]; /* the keys of a batch, the LRU map */
 	int fds[2];
@@ -165,9 +154,10 @@ static void test_misses_near_perfect(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_misses_near_perfect, need_kernel),
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_misses_near_perfect, kernel_needed),
 	};
 
+	kernel_or_skip_some(tests, ARRAY_SIZE(tests));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

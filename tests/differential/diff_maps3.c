@@ -30,15 +30,10 @@ struct request {
 #define VALUE_AT  -32
 
 /* Both sides of one CPU: the per-CPU kinds show the same places. */
-static int need_kernel(void **state)
+static int use_one_cpu(void **state)
 {
-	const char *why = kernel_unavailable();
 	cpu_set_t set;
 
-	if (why) {
-		print_message("bpf(2) is not to be had: %s\n", why);
-		skip();
-	}
 	CPU_ZERO(&set);
 	CPU_SET(0, &set);
 	sched_setaffinity(0, sizeof(set), &set);
@@ -472,14 +467,15 @@ static void test_d_pointers(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_tables, need_kernel),
-		cmocka_unit_test_setup(test_arrays, need_kernel),
-		cmocka_unit_test_setup(test_lpm_trie, need_kernel),
-		cmocka_unit_test_setup(test_queue_stack, need_kernel),
-		cmocka_unit_test_setup(test_bloom_filter, need_kernel),
-		cmocka_unit_test_setup(test_d_pointers, need_kernel),
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_tables, use_one_cpu),
+		cmocka_unit_test_setup(test_arrays, use_one_cpu),
+		cmocka_unit_test_setup(test_lpm_trie, use_one_cpu),
+		cmocka_unit_test_setup(test_queue_stack, use_one_cpu),
+		cmocka_unit_test_setup(test_bloom_filter, use_one_cpu),
+		cmocka_unit_test_setup(test_d_pointers, use_one_cpu),
 	};
 
+	kernel_or_skip(tests, ARRAY_SIZE(tests));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

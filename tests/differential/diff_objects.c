@@ -308,7 +308,7 @@ static void one_file(const char *path)
 
 		for (u32 i = 0; i < file->map_cnt; i++)
 			known &= map_type_known(file->maps[i].spec.map_type);
-		if (known && !kernel_takes_btf(file))
+		if (known && have_kernel && !kernel_takes_btf(file))
 			print_message(
 				"%s: libbpf prepares this BTF for the kernel: see diff_libbpf\n",
 				path);

@@ -15,17 +15,6 @@
 #include "tests/lib/map_model.h"
 #include "uapi/bpf_insn.h"
 
-static int need_kernel(void **state)
-{
-	const char *why = kernel_unavailable();
-
-	if (why) {
-		print_message("bpf(2) is not to be had: %s\n", why);
-		skip();
-	}
-	return 0;
-}
-
 static int ours_of(int kernel_errno)
 {
 	return kernel_errno == -524 ? -EOPNOTSUPP : kernel_errno;
@@ -480,11 +469,12 @@ static void test_calls(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_forms, need_kernel),
-		cmocka_unit_test_setup(test_calls, need_kernel),
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_forms, kernel_needed),
+		cmocka_unit_test_setup(test_calls, kernel_needed),
 	};
 
 	bpf_rcu_thread_online();
+	kernel_or_skip_some(tests, ARRAY_SIZE(tests));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

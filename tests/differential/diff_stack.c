@@ -26,17 +26,6 @@
 
 static int zero_fd = -1, result_fd, full_fd;
 
-static int need_faults(void **state)
-{
-	const char *why = kernel_unavailable();
-
-	if (why) {
-		print_message("bpf(2) is not to be had: %s\n", why);
-		skip();
-	}
-	return 0;
-}
-
 /* ---- the kernel's side */
 
 struct result {
@@ -327,11 +316,12 @@ static int setup(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_flags_and_sizes, need_faults),
-		cmocka_unit_test_setup(test_taken_buckets, need_faults),
-		cmocka_unit_test_setup(test_build_ids, need_faults),
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_flags_and_sizes, kernel_needed),
+		cmocka_unit_test_setup(test_taken_buckets, kernel_needed),
+		cmocka_unit_test_setup(test_build_ids, kernel_needed),
 	};
 
+	kernel_or_skip_some(tests, ARRAY_SIZE(tests));
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -207,6 +207,18 @@ void kernel_or_skip(struct CMUnitTest *tests, size_t cnt)
 		tests[i] = (struct CMUnitTest){tests[i].name, skipped, NULL, NULL, NULL};
 }
 
+int kernel_needed(void **state)
+{
+	return 0;
+}
+
+void kernel_or_skip_some(struct CMUnitTest *tests, size_t cnt)
+{
+	for (size_t i = 0; i < cnt; i++)
+		if (tests[i].setup_func == kernel_needed)
+			kernel_or_skip(&tests[i], 1);
+}
+
 int kernel_find_cgroup2(char *path, size_t size)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");

@@ -24,6 +24,9 @@ const char *kernel_unavailable(void);
  */
 struct CMUnitTest;
 void kernel_or_skip(struct CMUnitTest *tests, size_t cnt);
+/* The same for the tests whose setup is kernel_needed(): a setup that skips counts as failed. */
+void kernel_or_skip_some(struct CMUnitTest *tests, size_t cnt);
+int kernel_needed(void **state);
 
 /*
  * Load what attr describes; map references are BPF_PSEUDO_MAP_IDX(_VALUE) into map_fds. log (may be
