@@ -100,8 +100,13 @@ static int run_mounted(struct fuse_session *se, const char *mountpoint)
 	int ret = session_mount(se, mountpoint);
 
 	mount_claimed();
-	if (ret)
+	if (ret) {
+		fprintf(stderr,
+			"ubpffs: %s: could not be mounted on; a container needs "
+			"--cap-add SYS_ADMIN --device /dev/fuse\n",
+			mountpoint);
 		return 1;
+	}
 	daemon_ready();
 	ret = session_serve(se);
 	/* What runs is answered while there is somebody to answer to. */
@@ -140,7 +145,7 @@ static int run_server(struct fuse_session *se, const struct options *options)
 {
 	struct enforce *enforce = NULL;
 	struct error_record why = {0};
-	int err = tree_open(options->state, &why), ret = 1;
+	int err = tree_open(options->state, options->mountpoint, &why), ret = 1;
 
 	if (!err)
 		err = agent_refuse(tree.dir_fd);
@@ -194,7 +199,7 @@ int main(int argc, char **argv)
 	se = session_new(&options.args);
 	if (!se)
 		goto out;
-	if (mount_claim(options.mountpoint, &why)) {
+	if (mount_possible(options.allow_other, &why) || mount_claim(options.mountpoint, &why)) {
 		fprintf(stderr, "ubpffs: %s\n", error_why(&why, EBUSY));
 		goto out;
 	}

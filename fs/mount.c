@@ -8,15 +8,115 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define ASK_MS 2000 /* a server that hangs does not answer */
+
+/* ---- what a mount needs of the machine */
+
+static bool may_mount(void)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	return !syscall(SYS_capget, &header, data) && data[0].effective & 1u << CAP_SYS_ADMIN;
+}
+
+/* As libfuse finds it: Debian's place, then PATH. */
+static bool find_fusermount(struct stat *st)
+{
+	const char *dirs = getenv("PATH");
+	char path[PATH_MAX];
+	int len;
+
+	if (!stat("/usr/bin/fusermount3", st))
+		return true;
+	for (; dirs && *dirs; dirs += len + !!dirs[len]) {
+		len = strcspn(dirs, ":");
+		if (snprintf(path, sizeof(path), "%.*s/fusermount3", len, dirs) <
+			    (int)sizeof(path) &&
+		    !stat(path, st))
+			return true;
+	}
+	return false;
+}
+
+/* A line of its own in fuse.conf; a file that cannot be read says nothing. */
+static bool others_allowed(void)
+{
+	FILE *f = fopen("/etc/fuse.conf", "re");
+	char line[256], word[32], rest[2];
+	bool found = !f && errno != ENOENT;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, " %31s %1s", word, rest) == 1 &&
+			!strcmp(word, "user_allow_other");
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static int by_fusermount(bool allow_other, struct error_record *why)
+{
+	struct stat st;
+
+	if (!geteuid())
+		return error_set(why, EPERM,
+				 "this root may not mount (no CAP_SYS_ADMIN): a container needs "
+				 "--cap-add SYS_ADMIN --device /dev/fuse");
+	if (!find_fusermount(&st))
+		return error_set(why, ENOENT,
+				 "fusermount3, by which users mount, is not installed: "
+				 "apt-get install fuse3");
+	if (st.st_uid || !(st.st_mode & S_ISUID))
+		return error_set(why, EPERM,
+				 "fusermount3 is not setuid root, so users cannot mount: "
+				 "chmod u+s it, or apt-get install --reinstall fuse3");
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		return error_set(why, EPERM,
+				 "this process may gain no privileges (no_new_privs), so "
+				 "fusermount3 cannot mount for it: start it outside of that, or "
+				 "the container without no-new-privileges");
+	if (allow_other && !others_allowed())
+		return error_set(why, EPERM,
+				 "allow_other is not allowed to users here: put the line "
+				 "user_allow_other into /etc/fuse.conf, or leave the option out");
+	return 0;
+}
+
+int mount_possible(bool allow_other, struct error_record *why)
+{
+	__do_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int err = fd < 0 ? errno : 0;
+
+	if (err == ENOENT)
+		return error_set(why, err,
+				 "there is no /dev/fuse: modprobe fuse makes it (as root); a "
+				 "container needs --device /dev/fuse");
+	if (err == ENODEV || err == ENXIO)
+		return error_set(why, err, "the kernel has no FUSE: modprobe fuse (as root)");
+	/* libfuse opens it before it asks fusermount3. */
+	if (err == EACCES || err == EPERM)
+		return error_set(why, err,
+				 "/dev/fuse may not be opened (%s): chmod 666 /dev/fuse as the "
+				 "machine's root; a container needs --device /dev/fuse",
+				 strerror(err));
+	if (err)
+		return error_set(why, err, "/dev/fuse: %s", strerror(err));
+	return may_mount() ? 0 : by_fusermount(allow_other, why);
+}
+
+/* ---- who has the mount point */
 
 struct top {
 	const char *path;

@@ -4,6 +4,7 @@
 #ifndef UBPFFS_FS_MOUNT_H
 #define UBPFFS_FS_MOUNT_H
 
+#include <stdbool.h>
 struct error_record;
 
 /* The absolute path, malloc()ed, also of a mount point whose server is dead; NULL and errno. */
@@ -16,5 +17,11 @@ char *mount_absolute_path(const char *path);
  */
 int mount_claim(const char *path, struct error_record *why);
 void mount_claimed(void);
+
+/*
+ * Before anything is made: can this process mount at all? 0, or -errno with a sentence that says
+ * what to do, for what is known to be missing on ordinary machines and in containers.
+ */
+int mount_possible(bool allow_other, struct error_record *why);
 
 #endif

@@ -9,10 +9,13 @@
 #include "object/object.h"
 #include "fs/fuse/session.h"
 #include "fs/mount.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state_place.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #define OPTION(text, field)                              \
 	{                                                \
@@ -46,9 +49,10 @@ static void usage(const char *self)
 	       "A userspace bpffs. cat MOUNTPOINT/README says how to use it; fusermount3 -u "
 	       "MOUNTPOINT\n"
 	       "ends the server.\n\n"
-	       "    -o state=DIR       where objects live (default: ubpffs in the user's runtime\n"
-	       "                       directory, else /tmp/ubpffs-UID); made if it is missing, "
-	       "must be yours alone\n"
+	       "    -o state=DIR       where objects live (default: ~/.local/state/ubpffs, or in\n"
+	       "                       $XDG_STATE_HOME; root: /var/lib/ubpffs); made if it is "
+	       "missing,\n"
+	       "                       must be yours alone\n"
 	       "    -o allow_other     other users may use the mount (root: this is the default)\n"
 	       "    -o trust_others    needed beside allow_other when the server is not root\n"
 	       "    -o owner_only      root: no allow_other\n"
@@ -111,26 +115,19 @@ static bool check_options(struct options *options)
 
 bool options_choose_state(struct options *options)
 {
+	struct error_record why = {0};
+	int err = 0;
+
 	if (options->state)
 		return true;
-	errno = ENOENT;
-	if (options->plain[1] && options->plain[0][0] == '/')
-		options->state = strdup(options->plain[0]); /* mount DIR M -t fuse.ubpffs */
-	else
-		options->state = tree_default_path();
-	if (!options->state && errno != ENOENT) {
-		fprintf(stderr, "ubpffs: the state directory: %s\n", strerror(errno));
-		return false;
-	}
-	if (!options->state) {
-		fprintf(stderr,
-			"ubpffs: no runtime directory (XDG_RUNTIME_DIR), and /tmp/ubpffs-%u cannot "
-			"be made "
-			"or is somebody else's: say -o state=DIR\n",
-			geteuid());
-		return false;
-	}
-	return true;
+	if (!options->plain[1] || options->plain[0][0] != '/')
+		err = state_place(&options->state, &why);
+	else if (!(options->state = strdup(options->plain[0]))) /* mount DIR M -t fuse.ubpffs */
+		err = -ENOMEM;
+	if (err)
+		fprintf(stderr, "ubpffs: %s\n", error_why(&why, err));
+	error_clear(&why);
+	return !err;
 }
 
 /* mount(8) gives a source first, which is the state's directory or any word. */

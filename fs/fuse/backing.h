@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 #include "core/types.h"
+#include "fs/lib/error.h"
 
 struct fs_node;
 
@@ -23,6 +24,11 @@ extern struct fs_backing {
 	 * -errno.
 	 */
 	int (*chown)(struct fs_node *node, uid_t uid, gid_t gid);
+	/*
+	 * Asked before a listing, and when something is not there: -EIO with a sentence when the
+	 * whole directory was taken away. A few fstat(2).
+	 */
+	int (*lost)(struct error_record *why);
 } fs_backing;
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * fuse.c - every callback's beginning and end
  */
+#include "fs/fuse/backing.h"
 #include "fs/fuse/fuse.h"
 #include "fs/lib/limits.h"
 #include "fs/lib/metrics.h"
@@ -100,6 +101,20 @@ static const char *general_sentence(int err)
 	}
 }
 
+/* Where everything was taken away, nothing is just not there. */
+static int lost_or(struct fs_req *req, int err)
+{
+	struct error_record why = {0};
+
+	if (!fs_backing.lost || !fs_backing.lost(&why))
+		return err;
+	error_clear(&req->error);
+	req->error = why;
+	if (!req->op)
+		req->op = "lookup";
+	return why.err;
+}
+
 int fs_fuse_error(struct fs_req *req, int err)
 {
 	char why[256];
@@ -112,6 +127,8 @@ int fs_fuse_error(struct fs_req *req, int err)
 	if (err == EBADF && fs_node_pin_error())
 		err = -fs_node_pin_error();
 	fs_count(errors);
+	if (err == ENOENT || err == ESTALE)
+		err = lost_or(req, err);
 	if (err == EDQUOT && !req->error.err && limits_why(why, sizeof(why)))
 		fs_error(req, err, "%s", why);
 	if (req->op && err != EAGAIN && err != EINTR)

@@ -477,6 +477,8 @@ static void op_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
 	fill.buf = malloc(size ? size : 1);
 	if (!fill.buf)
 		err = -ENOMEM;
+	if (!err && fs_backing.lost)
+		err = fs_backing.lost(&req.error);
 	/* Cursors of "." and ".." are 0 and 1; a kind's are shifted by two. */
 	if (!err && off == 0 && dir_emit(&fill, ".", (u64)-1, S_IFDIR, req.node->ino))
 		off = 1;

@@ -38,55 +38,6 @@ void tree_unlock(void)
 	pthread_rwlock_unlock(&tree_lock);
 }
 
-/* -errno: nobody can say now. */
-static int is_dir(const char *path)
-{
-	struct stat st;
-
-	if (!stat(path, &st))
-		return S_ISDIR(st.st_mode);
-	return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
-}
-
-/*
- * In a directory where everybody may make names: made by us, no link. There it cannot be replaced
- * then.
- */
-static bool own_dir(const char *path)
-{
-	struct stat st;
-
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return false;
-	return !lstat(path, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
-}
-
-char *tree_default_path(void)
-{
-	const char *run = getenv("XDG_RUNTIME_DIR");
-	char *path = NULL, user[64];
-	int there = 1;
-
-	snprintf(user, sizeof(user), "/run/user/%u", geteuid());
-	if (!geteuid())
-		run = "/run";
-	else if (!run || run[0] != '/' || !(there = is_dir(run)))
-		run = (there = is_dir(user)) ? user : NULL;
-	if (there < 0) {
-		errno = -there;
-		return NULL;
-	}
-	if (run)
-		return asprintf(&path, "%s/ubpffs", run) < 0 ? NULL : path;
-	if (asprintf(&path, "/tmp/ubpffs-%u", geteuid()) < 0)
-		return NULL;
-	if (own_dir(path))
-		return path;
-	free(path);
-	errno = ENOENT;
-	return NULL;
-}
-
 static int tree_why(struct error_record *why, int err, const char *path, const char *what)
 {
 	return error_set(why, err, "%s: %s: %s", path, what, strerror(err));
@@ -176,6 +127,34 @@ static int tree_open_gone(void)
 	return 0;
 }
 
+/* What the holder of the lock wrote about itself, for a sentence; "" when that is not there yet. */
+static void read_holder(char *out, size_t size)
+{
+	char text[PATH_MAX + 64], *at;
+	ssize_t n = pread(tree.lock_fd, text, sizeof(text) - 1, 0);
+	int pid;
+
+	*out = 0;
+	text[n > 0 ? n : 0] = 0;
+	at = strstr(text, "\nmountpoint: ");
+	if (sscanf(text, "pid: %d\n", &pid) != 1 || !at)
+		return;
+	at += strlen("\nmountpoint: ");
+	at[strcspn(at, "\n")] = 0;
+	snprintf(out, size, ": process %d, mounted on %s", pid, at);
+}
+
+/* Only ever read by people: a full filesystem is no reason not to start. */
+static void write_holder(const char *mountpoint)
+{
+	__do_free char *text = NULL;
+	int n = asprintf(&text, "pid: %d\nmountpoint: %s\n", getpid(), mountpoint);
+
+	if (n > 0 && !ftruncate(tree.lock_fd, 0) && pwrite(tree.lock_fd, text, n, 0) != n &&
+	    ftruncate(tree.lock_fd, 0) < 0)
+		perror("ubpffs: lock");
+}
+
 /* A server whose mount was just taken away needs a moment to end. */
 static int tree_lock_state(void)
 {
@@ -187,8 +166,31 @@ static int tree_lock_state(void)
 	return 0;
 }
 
-int tree_open(const char *path, struct error_record *why)
+/* Removed, also in part: what is left must not look like a state without objects. */
+static bool is_removed(int fd)
 {
+	struct stat st;
+
+	return fd >= 0 && !fstat(fd, &st) && !st.st_nlink;
+}
+
+static int tree_lost(struct error_record *why)
+{
+	static bool said;
+
+	if (!is_removed(tree.lock_fd) && !is_removed(tree.tree_fd) && !is_removed(tree.objects_fd))
+		return 0;
+	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		fprintf(stderr, "ubpffs: the state directory %s was removed\n", tree.path);
+	return error_set(why, EIO,
+			 "the state directory %s was removed while the server ran, and the objects "
+			 "with it: end this server and start another",
+			 tree.path);
+}
+
+int tree_open(const char *path, const char *mountpoint, struct error_record *why)
+{
+	char holder[PATH_MAX + 64];
 	char full[PATH_MAX];
 	struct stat st;
 	int err;
@@ -211,9 +213,14 @@ int tree_open(const char *path, struct error_record *why)
 		return tree_why(why, -tree.lock_fd, path,
 				tree.lock_fd == -EBADMSG ? "lock is no regular file"
 							 : "cannot make the lock");
-	if (tree_lock_state() < 0)
-		return tree_why(why, errno == EWOULDBLOCK ? EBUSY : errno, path,
-				"another server uses this state directory");
+	if (tree_lock_state() < 0) {
+		if (errno != EWOULDBLOCK)
+			return tree_why(why, errno, path, "cannot take the lock");
+		read_holder(holder, sizeof(holder));
+		return error_set(why, EBUSY, "%s: another server uses this state directory%s", path,
+				 holder);
+	}
+	write_holder(mountpoint);
 	err = tree_open_counter();
 	if (err)
 		return tree_why(why, -err, path,
@@ -225,6 +232,7 @@ int tree_open(const char *path, struct error_record *why)
 	if (err)
 		return tree_why(why, -err, path,
 				"cannot make tree, objects and pending, or one is no directory");
+	fs_backing.lost = tree_lost;
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * state_tree.h - the state directory
  *
- *	DIR/lock        held with flock by the server
+ *	DIR/lock        held with flock by the server, whose pid and mount point it says
  *	DIR/next_id     the next object id, a u64 in a shared mapping of a file that has its room
  *	DIR/objects/    <id>: a program's image or a map's index file; <id>.values: a map's values
  *	DIR/tree/       the mount: directories, permission bits, owners, symlinks; names and pins
@@ -30,13 +30,10 @@ struct tree {
 extern struct tree tree;
 
 /*
- * Where the state is when nobody says: $XDG_RUNTIME_DIR/ubpffs, /run/user/UID/ubpffs, /run/ubpffs
- * for root. /tmp/ubpffs-UID when those are not there. malloc()ed, or NULL and errno: ENOENT when
- * there is no such place.
+ * Create or check the directory (0700, ours) and lock it; who is refused is told pid and mount
+ * point of who has it. *why says what went wrong.
  */
-char *tree_default_path(void);
-/* Create or check the directory (0700, ours) and lock it. *why says what went wrong. */
-int tree_open(const char *path, struct error_record *why);
+int tree_open(const char *path, const char *mountpoint, struct error_record *why);
 void tree_close(void);
 
 void tree_rdlock(void);

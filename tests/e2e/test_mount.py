@@ -2,12 +2,14 @@
 import errno
 import fcntl
 import os
+import re
+import shutil
 import signal
 import subprocess
 
 import pytest
 
-from conftest import SERVER, USERS, WAIT, as_user, detach, needs_root, wait_for
+from conftest import BUILD, ROOT, SERVER, USERS, WAIT, as_user, detach, fs_type, make_base, needs_root, wait_for
 
 
 def run(*args, **kwargs):
@@ -85,17 +87,7 @@ def test_daemon(cold):
     again = run("-o", "state=" + cold.state, other)
     assert again.returncode != 0 and "another server" in again.stderr
     subprocess.run(["fusermount3", "-u", cold.path], check=True, timeout=WAIT)
-    # The state is free when the server is gone.
-    def free():
-        fd = os.open(os.path.join(cold.state, "lock"), os.O_RDWR)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(fd)
-    wait_for(free, "the server's end")
+    wait_for(lambda: unlocked(cold.state), "the server's end")
 
 
 def test_mount_command(cold):
@@ -114,6 +106,7 @@ def test_one_server_a_state(m):
     os.mkdir(other)
     r = run("-f", "-o", "state=" + m.state, other)
     assert r.returncode != 0 and "another server uses" in r.stderr
+    assert "process %d, mounted on %s" % (m.proc.pid, m.path) in r.stderr and len(r.stderr.splitlines()) == 1
     assert m.read("version")
 
 
@@ -259,40 +252,210 @@ def test_ordinary_user_allow_other_needs_asking_twice(user_mount):
     assert not m.mounted()
 
 
-def test_default_state_directory(user_mount):
-    m = user_mount
-    run_dir = os.path.join(m.base, "run")
-    os.mkdir(run_dir, 0o700)
-    if os.geteuid() == 0:
-        os.chown(run_dir, m.user, m.user)
-    r = subprocess.run([SERVER, m.path], capture_output=True, text=True, timeout=WAIT,
-                       env=dict(os.environ, XDG_RUNTIME_DIR=run_dir), **as_user(m.user))
-    assert r.returncode == 0, r.stderr
-    assert os.path.isdir(os.path.join(run_dir, "ubpffs", "objects"))
-    subprocess.run(["fusermount3", "-u", m.path], check=True, timeout=WAIT)
+class Home:
+    """A user whose home, runtime directory and mount point are the test's own."""
+    def __init__(self, m):
+        self.m = m
+        self.dir = os.path.join(m.base, "home")
+        self.run = os.path.join(m.base, "run")
+        self.state = os.path.join(self.dir, ".local/state/ubpffs")
+        for d in self.dir, self.run:
+            os.mkdir(d, 0o700)
+            os.chown(d, m.user, m.user)
+        self.env = {k: v for k, v in os.environ.items() if k != "XDG_STATE_HOME"}
+        self.env.update(HOME=self.dir, XDG_RUNTIME_DIR=self.run)
+
+    def start(self, *options, **env):
+        return subprocess.run([SERVER, *options, self.m.path], capture_output=True, text=True, timeout=WAIT,
+                              env=dict(self.env, **env), cwd="/", **as_user(self.m.user))
+
+    def end(self):
+        subprocess.run(["fusermount3", "-u", self.m.path], check=True, timeout=WAIT)
 
 
-def test_default_state_directory_without_runtime_directory(user_mount):
-    """As after su, or in a container: /tmp/ubpffs-UID, when nobody else has made it."""
-    m = user_mount
-    path = "/tmp/ubpffs-%d" % m.user
-    if os.path.isdir("/run/user/%d" % m.user) or os.path.lexists(path):
-        pytest.skip("this user has a runtime directory, or a state in " + path)
-    env = {k: v for k, v in os.environ.items() if k != "XDG_RUNTIME_DIR"}
+@pytest.fixture
+def home(user_mount):
+    return Home(user_mount)
 
-    def start():
-        return subprocess.run([SERVER, m.path], capture_output=True, text=True, timeout=WAIT, env=env,
-                              **as_user(m.user))
+
+def need_ordinary(m):
+    if not m.user:
+        pytest.skip("the places of an ordinary user")
+
+
+def test_default_state_directory(home):
+    need_ordinary(home.m)
+    r = home.start()
+    assert (r.returncode, r.stderr) == (0, "")
+    home.m.load("count_ports")
+    home.end()
+    assert os.path.isdir(home.state + "/objects") and not os.listdir(home.run)
+    assert os.stat(home.state).st_mode & 0o777 == 0o700
+    home.start()
+    assert "count_ports" in home.m.out("ls $M/progs")
+    home.end()
+    other = os.path.join(home.dir, "s")
+    assert home.start(XDG_STATE_HOME=other).returncode == 0
+    assert os.path.isdir(other + "/ubpffs/objects") and home.m.out("ls $M/progs") == "log\nnew\n"
+    home.end()
+
+
+def test_default_state_directory_of_root(cold):
+    """With /var/lib and /run of a mount namespace's own; the old place is /run/ubpffs."""
+    needs_root("has /var/lib")
+    script = """set -e; mount -t tmpfs x /var/lib; mount -t tmpfs x /run; %s -o state=/run/ubpffs $M
+                mkdir $M/kept; umount $M; until %s $M; do sleep 0.1; done; test -d $M/kept/; umount $M
+                test -d /var/lib/ubpffs/objects; test ! -e /run/ubpffs"""
+    r = subprocess.run(["unshare", "-m", "bash", "-c", script % (SERVER, SERVER)], capture_output=True, text=True,
+                       timeout=WAIT, env=dict(os.environ, M=cold.path), cwd="/")
+    assert r.returncode == 0 and "is now /var/lib/ubpffs" in r.stderr, r.stderr
+
+
+@pytest.mark.parametrize("where", ["same", "other"])
+def test_an_old_state_is_taken_along(home, where):
+    """Moved, also to another filesystem: names stay links of their objects, and the old place is empty."""
+    need_ordinary(home.m)
+    old = home.run
+    if where == "other":
+        if fs_type("/dev/shm") != "tmpfs" or fs_type("/tmp") == "tmpfs":
+            pytest.skip("/tmp and /dev/shm are one kind of filesystem here")
+        old = make_base("/dev/shm")
+        os.chown(old, home.m.user, home.m.user)
     try:
-        os.symlink(m.base, path)
-        assert "say -o state=DIR" in start().stderr
+        assert home.start("-o", "state=" + old + "/ubpffs").returncode == 0
+        home.m.load("count_ports")
+        home.m.sh("mkdir $M/d; ln $M/maps/by_port/map $M/d/pin; echo $(seq 16 31) > $M/maps/by_port/entries/9")
+        r = home.start(XDG_RUNTIME_DIR=old)
+        assert r.returncode != 0 and "mounted there already" in r.stderr
+        another = os.path.join(home.m.base, "another")
+        os.mkdir(another)
+        os.chown(another, home.m.user, home.m.user)
+        r = subprocess.run([SERVER, another], capture_output=True, text=True, timeout=WAIT, cwd="/",
+                           env=dict(home.env, XDG_RUNTIME_DIR=old), **as_user(home.m.user))
+        assert r.returncode != 0 and "end that server first" in r.stderr
+        home.end()
+        wait_for(lambda: unlocked(old + "/ubpffs"), "the server's end")
+        r = home.start(XDG_RUNTIME_DIR=old)
+        assert r.returncode == 0 and "is now " + home.state in r.stderr, r.stderr
+        assert os.listdir(old) == [] and os.listdir(os.path.dirname(home.state)) == ["ubpffs"]
+        assert home.m.out("cat $M/maps/by_port/entries/9") == " ".join(map(str, range(16, 32))) + "\n"
+        home.m.sh("test $M/d/pin -ef $M/maps/by_port/map; rm -r $M/progs/count_ports; ls $M/d/pin")
+        home.end()
+    finally:
+        if old != home.run:
+            shutil.rmtree(old)
+
+
+def unlocked(state):
+    """The state is free when the server is gone."""
+    fd = os.open(os.path.join(state, "lock"), os.O_RDWR)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def test_no_home(home):
+    """As for a system user: /tmp/ubpffs-UID, when nobody else has made it, and it is said that it does not stay."""
+    need_ordinary(home.m)
+    path = "/tmp/ubpffs-%d" % home.m.user
+    if os.path.lexists(path):
+        pytest.skip("this user has a state in " + path)
+    try:
+        os.symlink(home.m.base, path)
+        assert "say -o state=DIR" in home.start(HOME="/proc/none").stderr
         os.unlink(path)
-        r = start()
-        assert r.returncode == 0, r.stderr
+        r = home.start(HOME="/proc/none")
+        assert r.returncode == 0 and "a reboot removes" in r.stderr, r.stderr
         assert os.path.isdir(path + "/objects")
-        subprocess.run(["fusermount3", "-u", m.path], check=True, timeout=WAIT)
+        home.end()
     finally:
         subprocess.run(["rm", "-rf", path], check=True)
+
+
+def test_state_that_is_removed(m):
+    """Nothing of it looks like a store without objects; what says why can still be read."""
+    m.load("count_ports")
+    m.sh("mkdir $M/mine")
+    m.expect("was removed")
+    shutil.rmtree(m.state)
+    for script in "ls $M", "ls $M/progs $M/maps", "cat $M/mine/x", "mkdir $M/maps/x", "cat $P/count_ports.bpf.o > $M/progs/new", \
+            "ls $M/mine":
+        r = m.sh(script, check=False)
+        assert r.returncode and "Input/output error" in r.stderr, (script, r.stdout, r.stderr)
+    assert "state directory %s was removed" % m.state in m.read("log")
+    assert "was removed" in m.errors() and m.read("version")
+
+
+def test_readme_session_twice(home):
+    """What the README shows a newcomer, typed twice."""
+    need_ordinary(home.m)
+    with open(os.path.join(ROOT, "README.md")) as f:
+        session = f.read().split("## A first session")[1].split("Programs also run by themselves")[0]
+    lines = [line[6:] for line in session.splitlines() if line.startswith("    $ ")]
+    assert len(lines) >= 15
+    script = "set -x\n" + "\n".join(lines).replace("/tmp/bpf", home.m.path).replace("build/", BUILD + "/") \
+        .replace("make && ", "")
+    outs = []
+    for _ in range(2):
+        r = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=WAIT * 3, cwd="/",
+                           env=home.env, **as_user(home.m.user))
+        bad = [line for line in r.stderr.splitlines() if not line.startswith("+")]
+        assert len(bad) == 1 and bad[0].endswith("Permission denied"), r.stderr
+        assert r.returncode == 0, r.stderr
+        outs.append(re.sub(r"(duration_ns|id|instance): .*|took .*|\d+ usec", "", r.stdout))
+        wait_for(lambda: not home.m.mounted() and unlocked(home.state), "the server's end")
+    assert outs[0].splitlines()[:3] == outs[1].splitlines()[:3]
+
+
+# ---- machines on which it cannot mount: one sentence, with what to do
+
+def refused(m, command, says, user=None, options=()):
+    """In a mount namespace of its own, after `command`."""
+    needs_root("makes a machine that cannot mount")
+    drop = "setpriv --reuid %d --regid %d --clear-groups" % (user, user) if user else ""
+    script = "%s && exec %s %s -f -o %s %s" % (command, drop, SERVER, ",".join(["state=" + m.state, *options]), m.path)
+    r = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=WAIT, cwd="/")
+    assert r.returncode != 0 and says in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+    assert not os.path.exists(m.state)
+
+
+def test_no_dev_fuse(cold):
+    refused(cold, "mount -t tmpfs x /dev", "--device /dev/fuse")
+
+
+def test_dev_fuse_that_root_may_not_open(cold):
+    """As in a container without the device's permission, or in a user namespace."""
+    refused(cold, "mount -t tmpfs -o nodev x /dev && mknod -m 600 /dev/fuse c 10 229", "/dev/fuse may not be opened")
+
+
+def test_root_that_may_not_mount(cold):
+    needs_root("makes a root that may not mount")
+    r = subprocess.run(["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin", SERVER, "-f", "-o",
+                        "state=" + cold.state, cold.path], capture_output=True, text=True, timeout=WAIT)
+    assert r.returncode != 0 and "--cap-add SYS_ADMIN" in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+
+
+def test_no_new_privs(user_mount):
+    m = user_mount
+    r = subprocess.run(["setpriv", "--no-new-privs", *m.argv()], capture_output=True, text=True, timeout=WAIT,
+                       **as_user(m.user))
+    if m.user:
+        assert r.returncode != 0 and "no_new_privs" in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+
+
+def test_no_user_allow_other(user_mount):
+    m = user_mount
+    refused(m, "mount --bind /dev/null /etc/fuse.conf", "user_allow_other", user=m.user,
+            options=("allow_other", "trust_others"))
+
+
+def test_dev_fuse_that_users_may_not_open(user_mount):
+    refused(user_mount, "mount -t tmpfs x /dev && mknod -m 600 /dev/fuse c 10 229", "chmod 666 /dev/fuse",
+            user=user_mount.user)
 
 
 def test_start_waits_for_the_server_before(m):

@@ -27,12 +27,12 @@ static int begin(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(chmod(dir, 0755), 0);
-	assert_int_equal(tree_open(dir, &why), -EACCES);
+	assert_int_equal(tree_open(dir, "/m", &why), -EACCES);
 	assert_non_null(strstr(error_why(&why, 0), "must be yours alone"));
 	error_clear(&why);
 	tree_close();
 	assert_int_equal(chmod(dir, 0700), 0);
-	assert_int_equal(tree_open(dir, &why), 0);
+	assert_int_equal(tree_open(dir, "/m", &why), 0);
 	assert_int_equal(fs_node_root(&dir_ops, &root), 0);
 	me = (struct fs_cred){.uid = geteuid(), .gid = getegid(), .pid = getpid()};
 	return 0;
