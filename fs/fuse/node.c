@@ -12,9 +12,10 @@
  *
  * A node of the state tree has a descriptor while a request uses it, and for some time after
  * (FD_CACHE of them, the one that was used longest ago is closed first). It is opened by the chain
- * of names up to the root, an object's file by its id. Whoever changes names holds names_lock for
- * writing around each change and tells of it here (__fs_nodes_lock()), so a chain always leads to
- * its node.
+ * of names up to the root or to a directory near it that is open, an object's file by its id.
+ * Whoever changes names holds names_lock for writing around each change and tells of it here
+ * (__fs_nodes_lock()), so a chain always leads to its node. Who wants to change names does not wait
+ * for those who come after him.
  *
  * Lock order: tree_lock, names_lock, nodes.lock.
  */
@@ -31,6 +32,7 @@
 #define NODE_INO_MAX  (1ULL << (62 - NODE_ROW_BITS))
 #define FD_CACHE      128
 #define MAX_PINNED    16 /* of one request, which has two or three */
+#define NEAR	      16 /* levels up to which an open directory is looked for */
 
 static struct {
 	pthread_mutex_t lock;
@@ -43,7 +45,7 @@ static struct {
 
 struct fs_backing fs_backing = {.root_fd = -1, .numbered_fd = -1, .gone_fd = -1};
 
-static pthread_rwlock_t names_lock = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_rwlock_t names_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 static __thread struct {
 	struct fs_node *v[MAX_PINNED];
@@ -165,21 +167,24 @@ static void __fd_list(struct fs_node *node)
 	nodes.nr_open++;
 }
 
-/* names_lock held. The path of a node of the tree; malloc()ed, "" for the root. */
-static char *__path_of(const struct fs_node *node, size_t *len)
+/*
+ * names_lock held. The path of a node of the tree from a directory above it (NULL: the root);
+ * malloc()ed, "" for the root.
+ */
+static char *__path_of(const struct fs_node *node, const struct fs_node *from, size_t *len)
 {
 	const struct fs_node *at;
 	size_t n = 0;
 	char *path;
 
-	for (at = node; at->dir; at = at->dir)
+	for (at = node; at->dir && at != from; at = at->dir)
 		n += strlen(at->name) + 1;
 	path = malloc(n + 1);
 	if (!path)
 		return NULL;
 	*len = n ? n - 1 : 0;
 	path[*len] = 0;
-	for (at = node; at->dir; at = at->dir) {
+	for (at = node; at->dir && at != from; at = at->dir) {
 		size_t k = strlen(at->name);
 
 		n -= k + 1;
@@ -191,9 +196,9 @@ static char *__path_of(const struct fs_node *node, size_t *len)
 }
 
 /* openat() of a path of any length. */
-static int open_long(char *path, size_t len)
+static int open_long(int from, char *path, size_t len)
 {
-	int dir = fs_backing.root_fd, fd;
+	int dir = from, fd;
 
 	for (;;) {
 		char *cut = NULL;
@@ -203,7 +208,7 @@ static int open_long(char *path, size_t len)
 		if (cut)
 			*cut = 0;
 		fd = openat(dir, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (dir != fs_backing.root_fd)
+		if (dir != from)
 			close(dir);
 		if (fd < 0)
 			return -errno;
@@ -215,8 +220,8 @@ static int open_long(char *path, size_t len)
 	}
 }
 
-/* names_lock held */
-static int __node_open(const struct fs_node *node)
+/* names_lock held. `near` (or NULL) is open and above it. */
+static int __node_open(const struct fs_node *node, const struct fs_node *near)
 {
 	__do_close int fd = -1;
 	struct stat st;
@@ -234,9 +239,10 @@ static int __node_open(const struct fs_node *node)
 		fd = fd < 0 ? -errno : fd;
 	} else {
 		size_t len;
-		__do_free char *path = __path_of(node, &len);
+		__do_free char *path = __path_of(node, near, &len);
 
-		fd = path ? open_long(path, len) : -ENOMEM;
+		fd = path ? open_long(near ? near->path_fd : fs_backing.root_fd, path, len)
+			  : -ENOMEM;
 	}
 	if (fd < 0)
 		return fd == -ENOENT ? -ESTALE : fd;
@@ -256,6 +262,40 @@ static bool __node_pin_open(struct fs_node *node)
 	return true;
 }
 
+/*
+ * names_lock held. A directory that is open, pinned, and not far above: in a deep tree the whole
+ * path would cost what the tree is deep.
+ */
+static struct fs_node *__pin_near(const struct fs_node *node)
+{
+	struct fs_node *at = node->dir;
+
+	pthread_mutex_lock(&nodes.lock);
+	for (u32 i = 0; i < NEAR && at && at->path_fd < 0; i++)
+		at = at->dir;
+	if (at && !__node_pin_open(at))
+		at = NULL;
+	pthread_mutex_unlock(&nodes.lock);
+	return at;
+}
+
+static void node_unpin(struct fs_node *node);
+
+static int node_open(const struct fs_node *node)
+{
+	struct fs_node *near = NULL;
+	int fd;
+
+	pthread_rwlock_rdlock(&names_lock);
+	if (!node->gone && !node->object)
+		near = __pin_near(node);
+	fd = __node_open(node, near);
+	pthread_rwlock_unlock(&names_lock);
+	if (near)
+		node_unpin(near);
+	return fd;
+}
+
 int fs_node_pin(struct fs_node *node)
 {
 	bool pins;
@@ -270,9 +310,7 @@ int fs_node_pin(struct fs_node *node)
 	pins = __node_pin_open(node);
 	pthread_mutex_unlock(&nodes.lock);
 	if (!pins) {
-		pthread_rwlock_rdlock(&names_lock);
-		fd = __node_open(node);
-		pthread_rwlock_unlock(&names_lock);
+		fd = node_open(node);
 		if (fd < 0)
 			return pinned.err = fd;
 		pthread_mutex_lock(&nodes.lock);
@@ -614,7 +652,7 @@ const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size
 		memcpy(inner, longer, sizeof(inner));
 	}
 	pthread_rwlock_rdlock(&names_lock);
-	where = __path_of(base, &n);
+	where = __path_of(base, NULL, &n);
 	pthread_rwlock_unlock(&names_lock);
 	if (!where)
 		where = strdup("?");

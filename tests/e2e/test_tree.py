@@ -249,3 +249,33 @@ def test_cwd_in_a_removed_directory(loaded):
 
 def test_statfs(m):
     assert os.statvfs(m.path).f_namemax == 255
+
+
+def test_deep_trees(m):
+    """What is far down is found by what is open above it, also after that has moved."""
+    levels = 600
+    before = os.getcwd()
+    try:
+        os.mkdir(m.p("top"))
+        os.chdir(m.p("top"))
+        for _ in range(levels):
+            os.mkdir("d")
+            os.chdir("d")
+        os.mkdir("x")
+        os.symlink("y", "x/l")
+        os.rename(m.p("top"), m.p("moved"))
+        os.mkdir(m.p("top"))
+        os.rename(m.p("moved", "d", "d"), m.p("top", "e"))
+        for i in range(200):  # more than stay open
+            os.mkdir(m.p("top", str(i)))
+            os.mkdir(m.p("top", str(i), "z"))
+        os.stat("x")
+        assert os.readlink("x/l") == "y"
+        os.rename("x/l", "l")
+        assert sorted(os.listdir(".")) == ["l", "x"] and os.listdir("x") == []
+        os.mkdir("x/x")
+        os.rmdir("x/x")
+    finally:
+        os.chdir(before)
+    assert os.listdir(m.p("moved", "d")) == []
+    m.sh("rm -r $M/moved $M/top")
