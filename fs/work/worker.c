@@ -9,15 +9,13 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 #include "core/types.h"
 #include "fs/work/pace.h"
+#include "fs/work/share.h"
+#include "util/clock.h"
 
 #define WORKER_MAX 128u
-#define SHARES	   256u
-#define SHARE_NS   50000000ULL /* more than this steps back */
-#define DECAY_NS   100000000ULL /* after which half of it is forgotten */
 
 /* How many may run: of one user, of all. */
 static const struct {
@@ -52,49 +50,29 @@ static struct {
 	.urgent_tail = &pool.urgent,
 };
 
-/* Processor time of a user's jobs, lately. Two users of one place share it for a while. */
-static struct share {
-	uid_t uid;
-	u64 used_ns, at_ns;
-} shares[SHARES];
-
-static u64 now_ns(clockid_t clock)
+/* Half of the processors: who steps back leaves the others to the others. */
+static u32 short_jobs_back(void)
 {
-	struct timespec ts;
+	static u32 count;
+	u32 n = __atomic_load_n(&count, __ATOMIC_RELAXED);
 
-	if (clock_gettime(clock, &ts))
-		return 0;
-	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
-}
-
-static struct share *__share_of(uid_t uid)
-{
-	struct share *share = &shares[uid % SHARES];
-	u64 now = now_ns(CLOCK_MONOTONIC_COARSE), halves = (now - share->at_ns) / DECAY_NS;
-
-	if (share->uid != uid || halves > 63)
-		*share = (struct share){.uid = uid, .at_ns = now};
-	else if (halves) {
-		share->used_ns >>= halves;
-		share->at_ns += halves * DECAY_NS;
+	if (!n) {
+		n = (u32)max(sysconf(_SC_NPROCESSORS_ONLN) / 2, 1L);
+		n = min(n, WORKER_USER_SHORT);
+		__atomic_store_n(&count, n, __ATOMIC_RELAXED);
 	}
-	return share;
-}
-
-bool worker_steps_back(uid_t uid)
-{
-	bool back;
-
-	pthread_mutex_lock(&pool.lock);
-	back = __share_of(uid)->used_ns > SHARE_NS;
-	pthread_mutex_unlock(&pool.lock);
-	return back;
+	return n;
 }
 
 static bool may_begin(const struct worker_queue *q)
 {
-	return q->head && q->running < bounds[q->class].user &&
-	       pool.running[q->class] < bounds[q->class].all;
+	u32 user = bounds[q->class].user;
+
+	if (!q->head || pool.running[q->class] >= bounds[q->class].all)
+		return false;
+	if (q->class == WORKER_SHORT && q->running && share_counts(q->uid) && share_is_over(q->uid))
+		user = short_jobs_back();
+	return q->running < user;
 }
 
 /* Short jobs come first: they do not take long. */
@@ -194,21 +172,18 @@ static void __run(struct worker_job *job)
 {
 	struct worker_queue *q = job->queue;
 	uid_t uid = job->uid;
-	bool counts = q && uid != geteuid();
-	bool back = counts && __share_of(uid)->used_ns > SHARE_NS;
-	u64 begun = 0, used = 0;
+	bool counts = q && share_counts(uid), back = counts && share_is_over(uid);
+	u64 begun = 0;
 
 	job->queue = NULL;
 	pthread_mutex_unlock(&pool.lock);
 	pace_thread_step_back(back);
 	if (counts)
-		begun = now_ns(CLOCK_THREAD_CPUTIME_ID);
+		begun = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	job->run(job);
 	if (counts)
-		used = now_ns(CLOCK_THREAD_CPUTIME_ID) - begun;
+		share_add(uid, clock_ns(CLOCK_THREAD_CPUTIME_ID) - begun);
 	pthread_mutex_lock(&pool.lock);
-	if (counts)
-		__share_of(uid)->used_ns += used;
 	__done(q);
 }
 

@@ -13,8 +13,8 @@
  *   D. Long jobs, and those that wait, leave threads for short ones.
  *   E. A job whose *hurry is true begins at once, and counts for no bound: it is to find out that
  *      it was cancelled.
- *   F. Who had much processor time lately steps back: his jobs run at a lower priority, until he
- *      had less. Not who runs the server.
+ *   F. Who had much processor time lately (work/share.h) steps back: his jobs run at a lower
+ *      priority, and no more of his short ones at once than half of the processors.
  * Tests: tests/unit/test_worker.c names each case by its letter.
  */
 #ifndef UBPFFS_FS_WORK_WORKER_H
@@ -50,7 +50,5 @@ void worker_submit(struct worker_job *job);
  */
 void worker_hurry(struct worker_job *job);
 void worker_stop(void);
-/* Had this user so much processor time lately that his jobs step back? */
-bool worker_steps_back(uid_t uid);
 
 #endif

@@ -9,9 +9,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "core/run.h"
 #include "fs/work/pace.h"
+#include "fs/work/share.h"
 #include "fs/work/worker.h"
 
 #define ALICE 1001
@@ -168,7 +170,7 @@ static void *burn(void *arg)
 	pace_begin(&pace, b->kind, b->limit_ns, &b->cancel);
 	while (!__atomic_load_n(&b->cancel, __ATOMIC_RELAXED))
 		;
-	b->over = pace.over;
+	b->over = pace_over(&pace);
 	pace_end(&pace);
 	return NULL;
 }
@@ -200,7 +202,7 @@ static void many_small_pieces_are_within_the_limit(void **state)
 		 1000000000LL);
 	pace_end(&pace);
 	assert_false(cancel);
-	assert_int_equal(pace.over, 0);
+	assert_int_equal(pace_over(&pace), 0);
 }
 
 static void spin(struct worker_job *work)
@@ -227,24 +229,47 @@ static void F_who_had_much_steps_back(void **state)
 	u32 n = 0;
 
 	/* On a machine with other work some of it is forgotten meanwhile. */
-	for (; n < ARRAY_SIZE(jobs) && !worker_steps_back(ALICE); n++) {
+	for (; n < ARRAY_SIZE(jobs) && !share_is_over(ALICE); n++) {
 		jobs[n] = (struct worker_job){.run = spin, .uid = ALICE};
 		worker_submit(&jobs[n]);
 		wait_for(&ended, n + 1);
-		for (u32 k = 0; k < 50 && !worker_steps_back(ALICE);
-		     k++) /* counted as it has ended */
+		for (u32 k = 0; k < 50 && !share_is_over(ALICE); k++) /* counted as it has ended */
 			usleep(1000);
 	}
-	assert_true(worker_steps_back(ALICE));
+	assert_true(share_is_over(ALICE));
 	wait_for(&ended, n);
-	assert_false(worker_steps_back(BOB));
+	assert_false(share_is_over(BOB));
 	submit(&other, BOB, WORKER_SHORT, 0);
 	wait_for(&begun, 1);
 	open_gate(0);
 	wait_for(&ended, n + 1);
-	for (n = 0; worker_steps_back(ALICE) && n < 1000; n++)
+	for (n = 0; share_is_over(ALICE) && n < 1000; n++)
 		usleep(10000);
-	assert_false(worker_steps_back(ALICE));
+	assert_false(share_is_over(ALICE));
+}
+
+/* Short ones of others begin meanwhile; he has all again when he had less. */
+static void F_who_steps_back_has_few_at_once(void **state)
+{
+	const u32 few = (u32)max(sysconf(_SC_NPROCESSORS_ONLN) / 2, 1L);
+	struct gated jobs[WORKER_USER_SHORT], other;
+	u32 n = 0;
+
+	if (few >= WORKER_USER_SHORT)
+		skip();
+	share_add(ALICE, 1ULL << 62); /* for longer than this takes */
+	for (u32 i = 0; i < ARRAY_SIZE(jobs); i++)
+		submit(&jobs[i], ALICE, WORKER_SHORT, 0);
+	wait_for(&begun, few);
+	submit(&other, BOB, WORKER_SHORT, 0);
+	wait_for(&begun, few + 1);
+	pthread_mutex_lock(&lock);
+	for (u32 i = 0; i < begun; i++)
+		n += order[i] == ALICE;
+	pthread_mutex_unlock(&lock);
+	assert_int_equal(n, few);
+	open_gate(0);
+	wait_for(&ended, ARRAY_SIZE(jobs) + 1);
 }
 
 static void stop(void **state)
@@ -263,6 +288,7 @@ int main(void)
 		cmocka_unit_test(work_beyond_its_limit_is_cancelled),
 		cmocka_unit_test(many_small_pieces_are_within_the_limit),
 		cmocka_unit_test_setup(F_who_had_much_steps_back, reset),
+		cmocka_unit_test_setup(F_who_steps_back_has_few_at_once, reset),
 		cmocka_unit_test(stop),
 	};
 
