@@ -6,6 +6,7 @@
  */
 #include "fs/fuse/passthrough.h"
 #include "fs/fuse/fuse.h"
+#include "fs/fuse/turns.h"
 
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -17,13 +18,6 @@
 #define MAX_STACK_DEPTH	      2 /* the state directory may lie on an overlayfs */
 #define DEV_IOC_BACKING_OPEN  _IOW(229, 1, struct backing_map)
 #define DEV_IOC_BACKING_CLOSE _IOW(229, 2, u32)
-
-struct in_header {
-	u32 len, opcode;
-	u64 unique, nodeid;
-	u32 uid, gid, pid;
-	u16 total_extlen, padding;
-};
 
 struct init_in {
 	u32 major, minor, max_readahead, flags, flags2;
@@ -65,10 +59,14 @@ static __thread int reply_backing_id;
 
 static ssize_t device_read(int fd, void *buf, size_t len, void *unused)
 {
-	ssize_t n = read(fd, buf, len);
-	struct in_header head;
+	struct fuse_request_head head;
 	struct init_in init;
+	ssize_t n;
 
+	do {
+		turns_done();
+		n = read(fd, buf, len);
+	} while (n > 0 && turns_hand_on(buf, (size_t)n));
 	if (n < (ssize_t)(sizeof(head) + sizeof(init)))
 		return n;
 	memcpy(&head, buf, sizeof(head));
@@ -134,6 +132,7 @@ void passthrough_start(struct fuse_session *se)
 	static const struct fuse_custom_io io = {.writev = device_writev, .read = device_read};
 	int fd = fuse_session_fd(se);
 
+	turns_start(se);
 	if (geteuid() || fuse_session_custom_io(se, &io, fd))
 		return;
 	device = fd;

@@ -12,6 +12,7 @@ struct fs_metrics {
 	u64 runs; /* test runs */
 	u64 opens; /* open file descriptions, now */
 	u64 parked; /* requests that wait, now */
+	u64 handed_on; /* requests that took turns (fuse/turns.h) */
 };
 
 extern struct fs_metrics fs_metrics;

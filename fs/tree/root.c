@@ -159,6 +159,8 @@ static int metrics_show(struct fs_node *node, struct fs_req *req, struct fs_text
 	fs_text_printf(out, "nodes: %llu\n", (unsigned long long)fs_nodes_count());
 	fs_text_printf(out, "open_files: %llu\n", (unsigned long long)fs_counted(opens));
 	fs_text_printf(out, "parked_requests: %llu\n", (unsigned long long)fs_counted(parked));
+	fs_text_printf(out, "handed_on_requests: %llu\n",
+		       (unsigned long long)fs_counted(handed_on));
 	fs_text_printf(out, "requests: %llu\n", (unsigned long long)fs_counted(requests));
 	fs_text_printf(out, "errors: %llu\n", (unsigned long long)fs_counted(errors));
 	fs_text_printf(out, "loads: %llu\n", (unsigned long long)fs_counted(loads));

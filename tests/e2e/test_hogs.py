@@ -166,6 +166,54 @@ def test_others_go_on(m):
     wait_quiet(m)
 
 
+ASKS = """
+import os, sys
+m, i = sys.argv[1:]
+own = m + "/own" + i
+os.mkdir(own)
+n = 0
+while True:
+    n += 1
+    with open(m + "/maps/counts/entries/" + i, "r+") as f:
+        f.write(str(n))
+    with open(m + "/maps/counts/entries/" + i) as f:
+        assert f.read() == "%d\\n" % n
+    os.mkdir(own + "/x")
+    os.symlink("y", own + "/x/l")
+    assert os.listdir(own) == ["x"] and os.readlink(own + "/x/l") == "y"
+    os.unlink(own + "/x/l")
+    os.rmdir(own + "/x")
+    if n == 100:
+        os.chmod(own, 0o700)  # seen by the test
+"""
+
+
+def test_who_asks_for_much_takes_turns(m):
+    """His requests go through the workers: they are answered right, in order, and end with their callers."""
+    needs_root("is two users")
+    m.sh("mkdir $M/maps/counts; cd $M/maps/counts; echo array > type; echo 4 > key_size; echo 8 > value_size;"
+         "echo 100 > max_entries", user=A)
+    m.load("count_ports", user=B)
+    before = m.metrics()["handed_on_requests"]
+    hogs = [subprocess.Popen(["/usr/bin/python3", "-c", ASKS, m.path, str(i)], user=A, group=A, extra_groups=[])
+            for i in range(12)]
+    try:
+        wait_for(lambda: m.metrics()["handed_on_requests"] > before + 500, "him to take turns")
+        m.sh("cat $M/maps/by_port/dump; echo 4 > $M/maps/by_proto/entries/3; mkdir $M/b; rmdir $M/b; rm -r $M/progs/*/", user=B)
+        wait_for(lambda: all(os.path.isdir(m.p("own%d" % i)) and os.stat(m.p("own%d" % i)).st_mode & 0o777 == 0o700
+                             for i in range(12)), "each of them to get on")
+        assert [p.poll() for p in hogs] == [None] * 12
+    finally:
+        for p in hogs:
+            p.kill()
+        for p in hogs:
+            p.wait(WAIT)
+    wait_quiet(m)
+    m.sh("echo 5 > $M/maps/counts/entries/1; rm -r $M/own*", user=A)
+    usage = m.out("cat $M/limits/usage", user=A)
+    assert "memory: 0/" in usage, usage
+
+
 @pytest.mark.parametrize("how", ["limit", "rmdir"])
 def test_an_event_that_never_ends(endless, how):
     m = endless

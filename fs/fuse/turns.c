@@ -1,0 +1,104 @@
+/*
+ * turns.c - see turns.h
+ */
+#include "fs/fuse/turns.h"
+#include "fs/fuse/fuse.h"
+#include "fs/lib/limits.h"
+#include "fs/lib/metrics.h"
+#include "fs/work/share.h"
+#include "fs/work/worker.h"
+#include "util/clock.h"
+
+struct handed_on {
+	struct worker_job work;
+	size_t len;
+	char request[];
+};
+
+static struct fuse_session *session;
+
+/* What this thread does, for whom (0: nobody who counts), and when it began. */
+static __thread struct {
+	uid_t uid;
+	u64 begun_ns;
+} now;
+
+/* Opcodes of the protocol that the workers do not get. */
+static bool stays(u32 opcode)
+{
+	switch (opcode) {
+	case 2: /* FORGET */
+	case 18: /* RELEASE */
+	case 26: /* INIT */
+	case 29: /* RELEASEDIR */
+	case 36: /* INTERRUPT */
+	case 38: /* DESTROY */
+	case 41: /* NOTIFY_REPLY */
+	case 42: /* BATCH_FORGET */
+		return true;
+	default:
+		return false;
+	}
+}
+
+void turns_start(struct fuse_session *se)
+{
+	session = se;
+}
+
+void turns_done(void)
+{
+	if (now.uid)
+		share_add(now.uid, clock_ns(CLOCK_THREAD_CPUTIME_ID) - now.begun_ns);
+	now.uid = 0;
+}
+
+static void handed_on_run(struct worker_job *work)
+{
+	struct handed_on *job = container_of(work, struct handed_on, work);
+	struct fuse_buf buf = {.mem = job->request, .size = job->len};
+
+	fuse_session_process_buf(session, &buf);
+	limits_uncharge(job->work.uid, LIMIT_MEMORY, sizeof(*job) + job->len);
+	free(job);
+}
+
+/* Where there is no memory for it, or the user may have no more, it is done here. */
+static bool hand_on(const void *request, size_t len, uid_t uid)
+{
+	struct handed_on *job;
+
+	if (limits_charge(uid, LIMIT_MEMORY, sizeof(*job) + len))
+		return false;
+	job = malloc(sizeof(*job) + len);
+	if (!job) {
+		limits_uncharge(uid, LIMIT_MEMORY, sizeof(*job) + len);
+		return false;
+	}
+	job->work = (struct worker_job){
+		.run = handed_on_run,
+		.uid = uid,
+		.class = WORKER_SHORT,
+	};
+	job->len = len;
+	memcpy(job->request, request, len);
+	fs_count(handed_on);
+	worker_submit(&job->work);
+	return true;
+}
+
+bool turns_hand_on(const void *request, size_t len)
+{
+	struct fuse_request_head head;
+
+	if (len < sizeof(head))
+		return false;
+	memcpy(&head, request, sizeof(head));
+	if (!share_counts(head.uid) || stays(head.opcode))
+		return false;
+	if (share_is_over(head.uid) && hand_on(request, len, head.uid))
+		return true;
+	now.uid = head.uid;
+	now.begun_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	return false;
+}

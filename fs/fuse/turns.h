@@ -1,0 +1,34 @@
+/*
+ * turns.h - requests of who had much processor time lately go through the workers
+ *
+ * The threads that read /dev/fuse answer most requests themselves, in the order in which they come:
+ * a user with many processes would have all of these threads, and everybody else's requests behind
+ * his. So what they do for a user is counted (work/share.h), and when that is much his requests are
+ * handed to the workers, where users take turns and one who steps back has few at once.
+ *
+ * What ends something or is not answered (FORGET, INTERRUPT, RELEASE and their like) is never
+ * handed on. A process waits for its answer before it asks again, so its requests keep their order.
+ */
+#ifndef UBPFFS_FS_FUSE_TURNS_H
+#define UBPFFS_FS_FUSE_TURNS_H
+
+#include <stddef.h>
+#include "core/types.h"
+
+struct fuse_session;
+
+/* A request's header, as the kernel has it. */
+struct fuse_request_head {
+	u32 len, opcode;
+	u64 unique, nodeid;
+	u32 uid, gid, pid;
+	u16 total_extlen, padding;
+};
+
+void turns_start(struct fuse_session *se);
+/* On a thread that is about to read the next request: it is done with the last one. */
+void turns_done(void);
+/* True: the request is a worker's now. False: this thread is to do it. */
+bool turns_hand_on(const void *request, size_t len);
+
+#endif
