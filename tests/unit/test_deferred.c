@@ -138,8 +138,8 @@ static int begin(void **state)
 
 static int end(void **state)
 {
+	worker_stop(); /* a thread that has answered may still be looking for the open's next job */
 	fs_open_free(open_file);
-	worker_stop();
 	fs_node_unpin();
 	close(fs_backing.root_fd);
 	return 0;
