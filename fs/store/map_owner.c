@@ -44,6 +44,22 @@ static int named_progs(struct inos *out)
 	return err;
 }
 
+/*
+ * Lines of ids: what a torn page or another hand left is none, and says nothing about who needs
+ * the map.
+ */
+static bool is_ids(const char *text, size_t len)
+{
+	bool digit = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '\n' ? !digit : text[i] < '0' || text[i] > '9')
+			return false;
+		digit = text[i] != '\n';
+	}
+	return len && !digit;
+}
+
 /* Does one of the ids in this text have a name? An id that cannot be looked at may. */
 static bool any_named(char *text, const struct inos *named)
 {
@@ -97,6 +113,8 @@ static int sweep(void)
 
 		if (len < 0 && len != -ENOENT && len != -ENOTDIR)
 			failed = (int)len;
+		else if (len >= 0 && !is_ids(text, (size_t)len))
+			failed = -EBADMSG;
 		else if (len >= 0 && !any_named(text, &named))
 			failed = remove_name(fd, names.v[i].name);
 		if (failed && !first)
