@@ -200,7 +200,12 @@ int tree_open(const char *path, const char *mountpoint, struct error_record *why
 	tree.dir_fd = open(path, O_DIRECTORY | O_CLOEXEC);
 	if (tree.dir_fd < 0 || fstat(tree.dir_fd, &st) < 0 || !realpath(path, full))
 		return tree_why(why, errno, path, "cannot open the state directory");
-	if (st.st_uid != geteuid() || (st.st_mode & 077))
+	if (st.st_uid != geteuid())
+		return error_set(why, EACCES,
+				 "%s: the state directory is user %u's, and serves only its owner: "
+				 "start the server as that user, or name another state",
+				 path, st.st_uid);
+	if (st.st_mode & 077)
 		return tree_why(why, EACCES, path,
 				"the state directory must be yours alone (chmod 700)");
 	tree.path = strdup(full);
@@ -209,6 +214,10 @@ int tree_open(const char *path, const char *mountpoint, struct error_record *why
 	tree.may_chown = !geteuid();
 
 	tree.lock_fd = tree_open_file(tree.dir_fd, "lock", O_RDWR | O_CREAT);
+	if (tree.lock_fd == -EROFS)
+		return tree_why(why, EROFS, path,
+				"a state is written to while it is served: mount its filesystem "
+				"read-write, or name another state");
 	if (tree.lock_fd < 0)
 		return tree_why(why, -tree.lock_fd, path,
 				tree.lock_fd == -EBADMSG ? "lock is no regular file"

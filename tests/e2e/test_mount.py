@@ -119,7 +119,7 @@ def test_state_must_be_private(cold):
     needs_root("gives a directory away")
     os.chown(cold.state, USERS[0], USERS[0])
     r = run("-f", "-o", "state=" + cold.state, cold.path)
-    assert r.returncode != 0 and "yours alone" in r.stderr
+    assert r.returncode != 0 and "user %d's" % USERS[0] in r.stderr
 
 
 def test_state_is_private(m):
