@@ -57,6 +57,18 @@ static bool agreed;
 static u64 init_unique; /* of an INIT that offers passthrough */
 static __thread int reply_backing_id;
 
+/*
+ * A connection that was aborted is over, as one that was unmounted: ENODEV ends the loop in order.
+ * A reply that nobody waits for any more is none: ENOENT, as the kernel says of an interrupted
+ * request.
+ */
+static ssize_t device_ended(ssize_t n, int ended)
+{
+	if (n < 0 && (errno == ECONNABORTED || errno == ENODEV))
+		errno = ended;
+	return n;
+}
+
 static ssize_t device_read(int fd, void *buf, size_t len, void *unused)
 {
 	struct fuse_request_head head;
@@ -68,7 +80,7 @@ static ssize_t device_read(int fd, void *buf, size_t len, void *unused)
 		n = read(fd, buf, len);
 	} while (n > 0 && turns_hand_on(buf, (size_t)n));
 	if (n < (ssize_t)(sizeof(head) + sizeof(init)))
-		return n;
+		return device_ended(n, ENODEV);
 	memcpy(&head, buf, sizeof(head));
 	if (head.opcode != OPCODE_INIT)
 		return n;
@@ -107,7 +119,7 @@ static ssize_t write_open(int fd, struct iovec *iov, int count)
 	return writev(fd, out, 2);
 }
 
-static ssize_t device_writev(int fd, struct iovec *iov, int count, void *unused)
+static ssize_t write_reply(int fd, struct iovec *iov, int count)
 {
 	struct out_header head;
 	u64 init;
@@ -125,6 +137,11 @@ static ssize_t device_writev(int fd, struct iovec *iov, int count, void *unused)
 	if (reply_backing_id > 0 && iov[1].iov_len == sizeof(struct open_out))
 		return write_open(fd, iov, count);
 	return writev(fd, iov, count);
+}
+
+static ssize_t device_writev(int fd, struct iovec *iov, int count, void *unused)
+{
+	return device_ended(write_reply(fd, iov, count), ENOENT);
 }
 
 void passthrough_start(struct fuse_session *se)

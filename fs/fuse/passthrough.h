@@ -9,7 +9,8 @@
  * libfuse 3.14 knows nothing of it. So the server's reads and writes of /dev/fuse go through here
  * (fuse_session_custom_io), and two replies are completed on their way out: that of INIT, when the
  * kernel offers passthrough, and that of an open with a backing id. A reply is written by the
- * thread that makes it, so what to add travels in a thread-local variable.
+ * thread that makes it, so what to add travels in a thread-local variable. An aborted connection
+ * ends there as an unmounted one does.
  *
  * The kernel demands one backing id of a file (node) at a time while any open uses it, and that
  * each open names it. The caller keeps one id for as long as the object lives.
