@@ -296,6 +296,8 @@ fuzz: deps
 	@$(MAKE) --no-print-directory tests O=$(O)
 	@for f in $(FUZZ_BINS); do $$f -seconds $(FUZZ_SECONDS) || exit 1; done
 	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/e2e/failnth.py -s $(FUZZ_SECONDS))
+	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/fuzz/fuzz_start.py \
+		-seconds $(FUZZ_SECONDS))
 	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/fuzz/fuzz_users.py \
 		-seconds $(FUZZ_SECONDS))
 

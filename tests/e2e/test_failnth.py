@@ -3,7 +3,9 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -12,6 +14,9 @@ import pytest
 import conftest
 import failnth
 from conftest import Mount, detach, needs_root
+
+sys.path.insert(0, os.path.join(conftest.ROOT, "tests", "fuzz"))
+import fuzz_start  # noqa: E402
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("UBPFFS_SAN")), reason="a sanitizer has an allocator of its own")
 
@@ -35,13 +40,13 @@ def loop():
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "and-on"])
 def test_operations(loop, sticky):
     loop.until = time.monotonic() + (3 if sticky else 4)  # a loaded machine tries fewer
-    loop.operations(failnth.CLASSES[1:], OPERATIONS[:1] if sticky else OPERATIONS, sticky)
+    loop.operations(failnth.TRIED, OPERATIONS[:1] if sticky else OPERATIONS, sticky)
     assert not loop.problems, "\n".join(loop.problems)
 
 
 def test_starts(loop):
     loop.until = time.monotonic() + 4
-    loop.starts(failnth.CLASSES[1:])
+    loop.starts(failnth.TRIED)
     assert not loop.problems, "\n".join(loop.problems)
 
 
@@ -180,6 +185,30 @@ def test_what_cannot_be_looked_at_is_not_absent(loop):
     m.kill()
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_an_aborted_connection_is_an_ordered_end(loop, n):
+    """At a read or at a reply: the server ends with 0 and has nothing to say."""
+    needs_root("reads the device itself")
+    m = loop.m
+    loop.start()
+    assert loop.serving() is None
+    loop.page.arm("device", n, sticky=True)
+    clients = [subprocess.Popen(["ls", "-l", m.path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(3)]
+    try:
+        assert m.proc.wait(conftest.WAIT) == 0
+        assert not m.errors().strip(), m.errors()
+    finally:
+        loop.page.disarm()
+        if m.proc.poll() is None:
+            m.kill()
+        for client in clients:
+            client.wait(conftest.WAIT)
+    m.proc = None
+    detach(m.path)
+    m.start()
+    m.kill()
+
+
 def test_a_refused_start_says_why(loop):
     """Also when there is no memory for the first of its options."""
     loop.start(injected=False)
@@ -284,3 +313,135 @@ def test_a_new_state_on_a_full_filesystem():
             pass
         detach(small)
         shutil.rmtree(base, ignore_errors=True)
+
+
+def test_a_read_only_state_is_refused(loop):
+    """With path, rule and remedy, whether the state is there or not; nothing is changed."""
+    needs_root("mounts a small filesystem")
+    m = loop.m
+    where = os.path.join(m.base, "small")
+    os.mkdir(where)
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", where], capture_output=True).returncode:
+        pytest.skip("tmpfs cannot be mounted")
+    m.state = os.path.join(where, "state")
+    try:
+        m.start()
+        failnth.make_map(m, "h", "hash", **failnth.MAPS["hash"])
+        m.umount()
+        subprocess.run(["mount", "-o", "remount,ro", where], check=True)
+        for state, words in (m.state, "read-write, or name another state"), (m.state + "2", "Read-only file system"):
+            m.state = state
+            said = len(m.errors())
+            m.start(check=False)
+            assert loop.serving() == 1
+            assert state in m.errors()[said:] and words in m.errors()[said:], m.errors()
+        subprocess.run(["mount", "-o", "remount,rw", where], check=True)
+        m.state = os.path.join(where, "state")
+        m.start()
+        assert os.listdir(m.p("maps")) == ["h"]
+        m.kill()
+    finally:
+        if m.proc and m.proc.poll() is None:
+            m.kill()
+        while m.mounted() and detach(m.path):
+            pass
+        detach(where)
+
+
+def test_another_users_state_is_refused(loop):
+    needs_root("gives files away")
+    m = loop.m
+    m.start()
+    m.kill()
+    os.chown(m.state, conftest.USERS[0], conftest.USERS[0])
+    m.start(check=False)
+    assert loop.serving() == 1
+    assert "user %d's" % conftest.USERS[0] in m.errors() and m.state in m.errors(), m.errors()
+    os.chown(m.state, 0, 0)
+    m.start()
+    m.kill()
+
+
+def test_a_map_whose_load_is_not_known_keeps_its_name(loop):
+    """Not ids of programs that are gone, but a torn page: a start may not take it for a map that nobody needs."""
+    m = loop.m
+    m.start()
+    failnth.load(m, "count_ports")
+    failnth.write(m.p("maps", "by_proto", "entries", "3"), "7\n", os.O_WRONLY | os.O_CREAT)
+    m.kill()
+    file = os.path.join(m.state, "tree", "maps", "by_proto", ".load")
+    ids = failnth.read(file)
+    for text in b"", bytes(len(ids)), b"\n", ids[:-1], b"%n" + ids, b"-1\n":
+        with open(file, "wb") as f:
+            f.write(text)
+        m.start()
+        assert failnth.read(m.p("maps", "by_proto", "entries", "3")) == b"7\n", text
+        m.kill()
+    assert "keeps its name" in m.errors()
+
+
+def test_kills_in_the_middle_of_a_start(loop):
+    """A start that is killed at any moment loses nothing."""
+    m = loop.m
+    m.start()
+    failnth.prepare(m)
+    want = failnth.snapshot(m)
+    m.kill()
+    begin = time.monotonic()
+    m.start()
+    span = time.monotonic() - begin
+    m.kill()
+    for i in range(12):
+        m.start(check=False)
+        time.sleep(span * i / 10)
+        m.kill()
+        m.start()
+        assert not failnth.difference(want, failnth.snapshot(m)), i
+        m.kill()
+
+
+@pytest.mark.parametrize("flags", [1, conftest.MNT_DETACH], ids=["force", "lazy"])
+def test_an_unmount_with_clients(loop, flags):
+    """The server ends in order while clients run, wait and read, and the state is whole."""
+    needs_root("unmounts by force")
+    m = loop.m
+    m.start()
+    failnth.prepare(m)
+    failnth.load(m, "endless")
+    failnth.write(m.p("maps", "go", "entries", "0"), "1\n")
+    want = failnth.snapshot(m)
+    scripts = ["exec 3<>$M/progs/endless_loop/run; head -c 64 /dev/zero >&3; cat <&3", "cat $M/trace_pipe",
+               "while cat $M/maps/h/dump; do :; done"]
+    clients = [subprocess.Popen(["sh", "-c", script], env=dict(os.environ, M=m.path), stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, cwd="/", start_new_session=True) for script in scripts]
+    try:
+        time.sleep(0.3)
+        detach(m.path, flags)  # by force: EBUSY, and the connection has ended all the same
+        if flags == conftest.MNT_DETACH:  # goes on as long as somebody uses it
+            for client in clients:
+                os.killpg(client.pid, signal.SIGKILL)
+        assert m.proc.wait(conftest.WAIT) == 0
+        assert not m.errors().strip(), m.errors()
+    finally:
+        for client in clients:
+            try:
+                os.killpg(client.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            client.wait(conftest.WAIT)
+    while m.mounted() and detach(m.path):
+        pass
+    m.proc = None
+    m.start()
+    assert not failnth.difference(want, failnth.snapshot(m))
+    m.kill()
+
+
+def test_damaged_states(loop):
+    """A moment of tests/fuzz/fuzz_start.py."""
+    fuzz = fuzz_start.Fuzz(loop)
+    fuzz.make()
+    end = time.monotonic() + 4
+    for seed in range(12):
+        if time.monotonic() < end:
+            fuzz.one(seed)

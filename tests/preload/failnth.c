@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* test_failnth.py knows these numbers and this layout. */
@@ -42,6 +43,7 @@ enum fail_class {
 	FAIL_OWNER,
 	FAIL_FORK,
 	FAIL_SOCKET,
+	FAIL_DEVICE,
 };
 
 struct fail_control {
@@ -145,6 +147,14 @@ static bool regular(int fd)
 	return !REAL(fstat)(fd, &st) && S_ISREG(st.st_mode);
 }
 
+/* /dev/fuse: what a connection that somebody aborts may give. */
+static bool device(int fd)
+{
+	struct stat st;
+
+	return !REAL(fstat)(fd, &st) && S_ISCHR(st.st_mode);
+}
+
 #define EXPORT __attribute__((visibility("default")))
 #define CALLER __builtin_return_address(0)
 
@@ -165,6 +175,15 @@ static bool regular(int fd)
 	va_start(list, flags);             \
 	mode = (mode_t)va_arg(list, type); \
 	va_end(list)
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+	if (device(fd) && hit(FAIL_DEVICE, CALLER)) {
+		errno = ECONNABORTED;
+		return -1;
+	}
+	return REAL(writev)(fd, iov, count);
+}
 
 EXPORT int open(const char *path, int flags, ...)
 {
@@ -214,7 +233,22 @@ WRAP(int, lstat, (const char *path, struct stat *st), (path, st), FAIL_STAT, tru
 WRAP(int, fstatat, (int dir, const char *path, struct stat *st, int flags), (dir, path, st, flags),
      FAIL_STAT, true, EIO, -1)
 
-WRAP(ssize_t, read, (int fd, void *buf, size_t n), (fd, buf, n), FAIL_READ, regular(fd), EIO, -1)
+EXPORT ssize_t read(int fd, void *buf, size_t n)
+{
+	ssize_t got;
+
+	if (regular(fd) && hit(FAIL_READ, CALLER)) {
+		errno = EIO;
+		return -1;
+	}
+	got = REAL(read)(fd, buf, n);
+	if (got >= 0 && device(fd) && hit(FAIL_DEVICE, CALLER)) {
+		errno = ECONNABORTED;
+		return -1;
+	}
+	return got;
+}
+
 WRAP(ssize_t, pread, (int fd, void *buf, size_t n, off_t off), (fd, buf, n, off), FAIL_READ, true,
      EIO, -1)
 WRAP(ssize_t, readlinkat, (int dir, const char *path, char *buf, size_t n), (dir, path, buf, n),
