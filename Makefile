@@ -8,6 +8,7 @@
 #! make check         install what the tests need, build, run every test; a summary at the end
 #! make quick         the same in under two minutes, for the while that you work
 #! make check-unit | check-differential | check-e2e | check-style    one part
+#! make check-releases | check-arm64    the newcomer's commands in a Debian 12 and 13; the unit tests for aarch64 (qemu)
 #! make bench         the tables of docs/performance.md
 #! make fuzz          the generators, for FUZZ_SECONDS each
 #! make format        clang-format over all files
@@ -17,9 +18,16 @@
 #! make clean
 #!
 #! Options: V=1  CC=gcc|clang  SAN=address,undefined|thread  WERROR=y  O=<build directory>  PREFIX=/usr/local
+#!          CROSS_COMPILE=aarch64-linux-gnu-  RUN=<emulator that unit tests run in>
 #!          CONFIG_BPF_SYSCALL=n   the interpreter, the classic converter and socket filters alone
 
-CC		= gcc
+# CROSS_COMPILE=aarch64-linux-gnu- builds for that machine (make check-arm64).
+CROSS_COMPILE	?=
+CC		= $(CROSS_COMPILE)gcc
+AR		= $(CROSS_COMPILE)ar
+LD		= $(CROSS_COMPILE)ld
+OBJCOPY		= $(CROSS_COMPILE)objcopy
+PKG_CONFIG	?= $(CROSS_COMPILE)pkg-config
 CONFIG_BPF_SYSCALL ?= y
 O		= build$(if $(filter n,$(CONFIG_BPF_SYSCALL)),-alone)$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter clang%,$(CC)),-clang)
 PREFIX		?= /usr/local
@@ -60,8 +68,8 @@ ENGINE_PKGS	= libelf libdw liburcu libbpf zlib
 FS_PKGS		= fuse3 libmnl libnetfilter_queue libpcap mount
 TOOLS_PKGS	= libpcap
 MULTIARCH	:= $(shell $(CC) -print-multiarch)
-pkg_cflags	= $(shell pkg-config --cflags $(1) 2>/dev/null)
-pkg_libs	= $(shell pkg-config --libs $(1) 2>/dev/null)
+pkg_cflags	= $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
+pkg_libs	= $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 
 ENGINE_CFLAGS	:= $(call pkg_cflags,$(ENGINE_PKGS))
 ENGINE_LIBS	:= $(call pkg_libs,$(ENGINE_PKGS)) -lpthread -lm
@@ -138,14 +146,14 @@ CLIENT_SO	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.so)
 TESTLIB_A	= $(O)/tests/libtests.a
 FAILNTH		= $(if $(FS_SRCS),$(O)/tests/failnth.so)
 
-.PHONY: all check-packages help lib deps deps-build deps-demo deps-tests check quick check-unit check-differential check-e2e \
+.PHONY: all check-packages check-releases check-arm64 help lib deps deps-build deps-demo deps-tests check quick check-unit check-differential check-e2e \
 	check-e2e-quick check-style demo demo-profile demo-cgroup bench fuzz install install-lib install-server \
 	configurations clean format format-check tests bpf-objects compile_commands.json
 .SECONDARY:
 .DELETE_ON_ERROR:
 
 # Without the packages the first compile would fail in the middle of a header.
-missing_pkgs	= $(if $(FS_SRCS),$(shell pkg-config --exists $(ENGINE_PKGS) $(FS_PKGS) $(TOOLS_PKGS) || echo yes))
+missing_pkgs	= $(if $(FS_SRCS),$(shell $(PKG_CONFIG) --exists $(ENGINE_PKGS) $(FS_PKGS) $(TOOLS_PKGS) || echo yes))
 all: | check-packages
 check-packages:
 	@$(if $(missing_pkgs),echo "make: packages are missing: run 'make deps' (as root, or with sudo)" >&2; exit 1)
@@ -185,11 +193,11 @@ $(O)/engine/%.bpf.o: engine/%.bpf.c
 	$(bpf_cc)
 
 $(ENGINE_A): $(ENGINE_OBJS)
-	$(call said,rm -f $@ && ar rcs $@ $^,AR)
+	$(call said,rm -f $@ && $(AR) rcs $@ $^,AR)
 
 # An archive of one object that shows only its public functions.
-localised_archive = ld -r -o $(O)/$(1).o $^ && objcopy --localize-hidden $(O)/$(1).o && rm -f $@ && \
-	ar rcs $@ $(O)/$(1).o
+localised_archive = $(LD) -r -o $(O)/$(1).o $^ && $(OBJCOPY) --localize-hidden $(O)/$(1).o && rm -f $@ && \
+	$(AR) rcs $@ $(O)/$(1).o
 
 $(LIB_A): $(ENGINE_OBJS)
 	$(call said,$(call localised_archive,libubpffs),AR)
@@ -208,7 +216,7 @@ $(CLIENT_SO): $(UAPI_SRCS) $(wildcard uapi/*.h) uapi/client.map
 		-o $@ $(UAPI_SRCS) -lpthread,LD)
 
 $(FS_A): $(filter-out $(O)/fs/main.o,$(FS_OBJS))
-	$(call said,rm -f $@ && ar rcs $@ $^,AR)
+	$(call said,rm -f $@ && $(AR) rcs $@ $^,AR)
 
 $(SERVER): $(O)/fs/main.o $(FS_A) $(ENGINE_A)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS),LD)
@@ -229,7 +237,7 @@ $(addprefix $(O)/tests/,differential/diff_classic fuzz/fuzz_classic): TEST_LIBS 
 # Every test program is one C file linked against the engine, the client and what it needs of tests/lib;
 # the watchdog is in all of them.
 $(TESTLIB_A): $(TESTLIB_OBJS)
-	$(call said,rm -f $@ && ar rcs $@ $^,AR)
+	$(call said,rm -f $@ && $(AR) rcs $@ $^,AR)
 
 $(O)/tests/%: $(O)/tests/%.o $(O)/tests/lib/watchdog.o $(TESTLIB_A) $(TOOLS_TEST_OBJS) $(FS_A) $(ENGINE_A) $(CLIENT_A) | bpf-objects
 	@mkdir -p $(@D)
@@ -239,7 +247,7 @@ $(O)/tests/%: $(O)/tests/%.o $(O)/tests/lib/watchdog.o $(TESTLIB_A) $(TOOLS_TEST
 $(O)/tests/bench/native/native.o: tests/bench/native/native.c
 	@mkdir -p $(@D)
 	$(call said,$(BPF_CLANG) -O2 -g -Wall $(if $(filter y,$(WERROR)),-Werror) -I. -Itests/bench/native \
-		-MMD -MP -c $< -o $@ && objcopy --keep-global-symbol=bench_native $@,CC)
+		-MMD -MP -c $< -o $@ && $(OBJCOPY) --keep-global-symbol=bench_native $@,CC)
 
 $(O)/tests/bench/bench_exec: $(O)/tests/bench/native/native.o
 
@@ -276,6 +284,7 @@ check-unit: $(UNIT_BINS)
 	@sh tests/run-cmocka.sh $(O)/tests/unit-results $(UNIT_BINS)
 
 check-differential: $(DIFF_BINS)
+	$(if $(FS_SRCS),@sh tests/differential/matrix.sh $(O) $(MULTIARCH))
 	@sh tests/run-cmocka.sh $(O)/tests/differential-results $(DIFF_BINS)
 
 PYTEST		= PYTHONDONTWRITEBYTECODE=1 UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q \
@@ -287,6 +296,15 @@ check-e2e: all $(FAILNTH) $(E2E_BINS)
 QUICK_E2E	= test_maps.py test_progs_new.py test_tree.py test_client.py test_restart.py
 check-e2e-quick: all $(FAILNTH) $(E2E_BINS)
 	@$(PYTEST) -k "not disk" $(addprefix tests/e2e/,$(QUICK_E2E))
+
+# In Debians of their own below ROOTS: needs root and a mirror, else it says why it does nothing.
+ROOTS		?= build-roots
+check-releases:
+	@mkdir -p $(ROOTS)
+	@sh tests/releases.sh $(abspath $(ROOTS)) $(RELEASES)
+check-arm64:
+	@mkdir -p $(ROOTS)
+	@sh tests/arm64.sh $(abspath $(ROOTS))/arm64
 
 # What keeps the house: format, columns, who may include whom.
 check-style:

@@ -27,7 +27,7 @@ u64 bpf_fault_count(void)
 	return __atomic_load_n(&faults, __ATOMIC_RELAXED);
 }
 
-#ifdef __x86_64__
+#if defined(__x86_64__) || defined(__aarch64__)
 
 static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE};
 static struct sigaction old_actions[ARRAY_SIZE(fault_signals)];
@@ -43,10 +43,25 @@ static void leave_by(ucontext_t *uc, void **guard)
 {
 	u64 sp = ((uintptr_t)guard[2] - 512) & ~15ULL;
 
+#ifdef __x86_64__
 	uc->uc_mcontext.gregs[REG_RSP] = (greg_t)(sp - 8); /* as after a call */
 	uc->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)guard;
 	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)fault_land;
 	uc->uc_mcontext.gregs[REG_EFL] &= ~0x400; /* DF is clear at a function's entry */
+#else
+	uc->uc_mcontext.sp = sp;
+	uc->uc_mcontext.regs[0] = (uintptr_t)guard;
+	uc->uc_mcontext.pc = (uintptr_t)fault_land;
+#endif
+}
+
+static const void *pc_of(const ucontext_t *uc)
+{
+#ifdef __x86_64__
+	return (const void *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+#else
+	return (const void *)(uintptr_t)uc->uc_mcontext.pc;
+#endif
 }
 
 static void pass_on(int sig, siginfo_t *info, void *context)
@@ -75,7 +90,7 @@ static void fault_handler(int sig, siginfo_t *info, void *context)
 
 	if (sig == SIGBUS && bpf_arena_fault(info->si_addr)) /* no fault of the program's */
 		return;
-	pc = (const void *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+	pc = pc_of(uc);
 	prog = bpf_jit_find(pc);
 	if (!prog)
 		prog = bpf_interp_find(pc);
@@ -102,7 +117,7 @@ void bpf_fault_init(void)
 	pthread_once(&once, fault_install);
 }
 
-#else /* other machines have no JIT yet, and no guard */
+#else /* other machines have no JIT and no guard */
 
 void bpf_fault_init(void)
 {

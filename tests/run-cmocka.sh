@@ -2,7 +2,8 @@
 # run-cmocka.sh DIR PROGRAM... - run the cmocka programs, as many at once as there are CPUs; show each one's closing
 # lines and why it skipped what it did as it ends, all of a failed one, and fail if one fails. Dying without the closing
 # line is failing, and so is skipping without a reason (the line that a test prints before skip()).
-export DIR="$1"
+# RUN: what each is run by (an emulator).
+export DIR="$1" RUN="${RUN:-}"
 shift
 mkdir -p "$DIR"
 rm -f "$DIR"/*.log "$DIR"/*.shown "$DIR"/*.failed
@@ -28,7 +29,7 @@ export CLOSING='
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 sh -c '
 	name=$(basename "$1")
 	log=$DIR/$name.log
-	if "$1" >"$log" 2>&1 </dev/null && grep -qE "^\[  PASSED  \] [0-9]+ test" "$log" &&
+	if $RUN "$1" >"$log" 2>&1 </dev/null && grep -qE "^\[  PASSED  \] [0-9]+ test" "$log" &&
 	   awk "$CLOSING" "$log" >"$DIR/$name.closing"; then
 		printf "== %s\n" "$name" | cat - "$DIR/$name.closing" >"$DIR/$name.shown"
 	else

@@ -37,6 +37,13 @@ void jitprog_free(struct bpf_prog *prog)
 	free(prog);
 }
 
+void jitprog_need_jit(void)
+{
+	const struct bpf_insn p[] = {BPF_MOV64_IMM(BPF_REG_0, 0), BPF_EXIT_INSN()};
+
+	jitprog_free(jitprog_compile1(p, ARRAY_SIZE(p)));
+}
+
 struct bpf_prog *jitprog_compile(const struct bpf_insn *insns, u32 cnt,
 				 const struct jitprog_sub *subs, u32 sub_cnt)
 {

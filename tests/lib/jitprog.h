@@ -28,6 +28,9 @@ struct bpf_prog *jitprog_new(const struct bpf_insn *insns, u32 cnt, const struct
 struct bpf_prog *jitprog_new1(const struct bpf_insn *insns, u32 cnt);
 void jitprog_free(struct bpf_prog *prog);
 
+/* For tests that go on without what is below: skips where this machine has no JIT. */
+void jitprog_need_jit(void);
+
 /* Compiled. */
 struct bpf_prog *jitprog_compile(const struct bpf_insn *insns, u32 cnt,
 				 const struct jitprog_sub *subs, u32 sub_cnt);

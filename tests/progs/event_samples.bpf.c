@@ -5,6 +5,14 @@
 #include <linux/bpf_perf_event.h>
 #include <bpf/bpf_helpers.h>
 
+#ifdef __TARGET_x86_64__
+#define IP rip
+#define SP rsp
+#else
+#define IP pc
+#define SP sp
+#endif
+
 struct sample {
 	__u64 samples, period, counter, enabled;
 	__u64 ip, sp;
@@ -55,8 +63,8 @@ int sample(struct bpf_perf_event_data *ctx)
 	s->pid = pid;
 	s->uid = bpf_get_current_uid_gid();
 	s->period = ctx->sample_period;
-	s->ip = ctx->regs.rip;
-	s->sp = ctx->regs.rsp;
+	s->ip = ctx->regs.IP;
+	s->sp = ctx->regs.SP;
 	if (!bpf_perf_prog_read_value(ctx, &value, sizeof(value))) {
 		s->counter = value.counter;
 		s->enabled = value.enabled;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 #include "map/arena.h"
+#include "tests/lib/emulator.h"
 
 static const struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_ARRAY,
 					 .key_size = 4,
@@ -52,6 +53,7 @@ static void test_no_descriptor_is_needed(void **state)
 	struct bpf_arena *arena;
 	struct stat st;
 
+	NOT_UNDER_EMULATOR("MADV_POPULATE_WRITE");
 	assert_int_equal(bpf_arena_create(&spec, 3, 8192, 1 << 20, index, values, &arena), 0);
 	bpf_arena_drop_files(arena);
 	assert_true(arena->index_fd < 0 && arena->values_fd < 0);

@@ -19,6 +19,7 @@
 #include "core/run.h"
 #include "map/arena.h"
 #include "map/map.h"
+#include "tests/lib/emulator.h"
 
 #define HUNDRED_MILLION 100000000u
 #define MIB		(1ull << 20)
@@ -230,6 +231,7 @@ static void test_no_address_space_is_enomem(void **state)
 	print_message("a sanitizer's own memory is beyond any limit of address space\n");
 	skip();
 #else
+	NOT_UNDER_EMULATOR("RLIMIT_AS");
 	assert_int_equal(try_limited(RLIMIT_AS, 1ull << 30, -1), -ENOMEM);
 #endif
 }

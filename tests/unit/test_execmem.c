@@ -180,6 +180,7 @@ static void execmem_far(void **state)
 	u8 buf[256];
 	s64 d;
 
+	jitprog_need_jit();
 	assert_int_equal(jit_ir_build(prog, &ir), 0);
 	assert_int_equal(arch->emit(&ir, true, &code), 0);
 	size = arch->size(code);
@@ -278,6 +279,7 @@ static void execmem_threads(void **state)
 	pthread_t threads[4];
 	void *res;
 
+	jitprog_need_jit();
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, compile_and_run, NULL), 0);
 	for (int i = 0; i < 4; i++) {
@@ -295,6 +297,7 @@ static void execmem_closed_to_others(void **state)
 	struct dirent *e;
 	u32 found = 0;
 
+	jitprog_need_jit();
 	assert_int_equal(bpf_jit_compile(prog), 0);
 	assert_non_null(dir);
 	while ((e = readdir(dir))) {

@@ -23,6 +23,7 @@
 #include "map/hashtab.h"
 #include "map/lru_list.h"
 #include "tests/lib/map_model.h"
+#include "tests/lib/emulator.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -310,6 +311,7 @@ static void test_e_killed_at_random_memfd(void **state)
 {
 	int fd = memfd_create("map", 0);
 
+	NOT_UNDER_EMULATOR("exec of its own kind");
 	kill_at_random(fd, 4, SANITIZED ? 10 : 60);
 	close(fd);
 }
@@ -319,6 +321,7 @@ static void test_e_killed_at_random_file(void **state)
 	char path[] = "/var/tmp/ubpffs-test-XXXXXX";
 	int fd = mkstemp(path);
 
+	NOT_UNDER_EMULATOR("exec of its own kind");
 	assert_true(fd >= 0);
 	unlink(path);
 	kill_at_random(fd, 20, SANITIZED ? 10 : 60);
@@ -329,6 +332,7 @@ static void test_e_killed_at_random_lru(void **state)
 {
 	int common = memfd_create("map", 0), own = memfd_create("map", 0);
 
+	NOT_UNDER_EMULATOR("exec of its own kind");
 	set_kind(BPF_MAP_TYPE_LRU_HASH, 0);
 	kill_at_random(common, 4, SANITIZED ? 10 : 40);
 	set_kind(BPF_MAP_TYPE_LRU_HASH, BPF_F_NO_COMMON_LRU);
@@ -470,24 +474,28 @@ static void kill_after_each(enum step_op op, u32 key_size, long stride)
 
 static void test_e_insert_each_instruction(void **state)
 {
+	NOT_UNDER_EMULATOR("ptrace()");
 	kill_after_each(OP_INSERT, 4, 1);
 	kill_after_each(OP_INSERT, 20, 7);
 }
 
 static void test_e_replace_each_instruction(void **state)
 {
+	NOT_UNDER_EMULATOR("ptrace()");
 	kill_after_each(OP_REPLACE, 4, 1);
 	kill_after_each(OP_REPLACE, 16, 7);
 }
 
 static void test_e_delete_each_instruction(void **state)
 {
+	NOT_UNDER_EMULATOR("ptrace()");
 	kill_after_each(OP_DELETE, 4, 1);
 	kill_after_each(OP_DELETE, 8, 7);
 }
 
 static void test_e_lru_each_instruction(void **state)
 {
+	NOT_UNDER_EMULATOR("ptrace()");
 	set_kind(BPF_MAP_TYPE_LRU_HASH, 0);
 	kill_after_each(OP_INSERT, 4, 3);
 	kill_after_each(OP_REPLACE, 4, 3);

@@ -13,6 +13,7 @@
 #include "core/rcu.h"
 #include "load.h"
 #include "uapi/bpf_insn.h"
+#include "tests/lib/emulator.h"
 
 static const struct bpf_func_proto *proto_of(enum bpf_func_id id)
 {
@@ -149,6 +150,7 @@ static void trace_text(void **state)
 	static const u8 v4[4] = {192, 168, 7, 1};
 	static const u8 v6[16] = {0x20, 1, 0xd, 0xb8, [15] = 1};
 
+	NOT_UNDER_EMULATOR("process_vm_readv()");
 	assert_string_equal(trace("plain", 0, 0, 0), "plain");
 	assert_string_equal(trace("ends\n", 0, 0, 0), "ends");
 	assert_string_equal(trace("%d %u %x", (u64)-1, (u64)-1, 0xfff), "-1 4294967295 fff");
@@ -171,6 +173,7 @@ static void trace_of_bad_addresses(void **state)
 {
 	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	NOT_UNDER_EMULATOR("process_vm_readv()");
 	assert_true(page != MAP_FAILED);
 	assert_string_equal(trace("<%s>", 0, 0, 0), "<>");
 	assert_string_equal(trace("<%s>", 16, 0, 0), "<>");
