@@ -109,6 +109,9 @@ static bool same_insn(const struct bpf_object *obj, const struct bpf_object_file
 	/* A weak function that is not there: later versions of libbpf write what we write. */
 	if (a->code == (BPF_JMP | BPF_CALL) && a->src_reg == BPF_PSEUDO_KFUNC_CALL && !a->imm)
 		return b->imm == WEAK_KFUNC && !b->src_reg;
+	/* libbpf 1.5 adds the number of the extern. */
+	if (a->code == (BPF_JMP | BPF_CALL) && !a->src_reg && a->imm > WEAK_KFUNC)
+		return b->imm == WEAK_KFUNC && !b->src_reg;
 	if (!bpf_insn_is_imm64(a) || (class != BPF_PSEUDO_MAP_FD && class != BPF_PSEUDO_MAP_VALUE))
 		return a->src_reg == b->src_reg && a->imm == b->imm;
 	if (b->src_reg !=

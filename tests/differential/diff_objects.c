@@ -322,27 +322,50 @@ static void one_file(const char *path)
 	free(data);
 }
 
-static void test_objects(void **state)
+/* Of each file that matches, below this program's directory; how many these are. */
+static u32 each_file(const char *below)
 {
-	static const char *const dirs[] = {"/../progs/*.bpf.o", "/../../examples/*.bpf.o"};
 	char exe[3072] = "", pattern[4096];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	glob_t g;
 
 	assert_true(n > 0);
 	*strrchr(exe, '/') = 0;
-	for (u32 d = 0; d < ARRAY_SIZE(dirs); d++) {
-		glob_t g;
+	snprintf(pattern, sizeof(pattern), "%s%s", exe, below);
+	if (glob(pattern, 0, NULL, &g))
+		return 0;
+	for (size_t i = 0; i < g.gl_pathc; i++)
+		one_file(g.gl_pathv[i]);
+	n = g.gl_pathc;
+	globfree(&g);
+	return n;
+}
 
-		snprintf(pattern, sizeof(pattern), "%s%s", exe, dirs[d]);
-		if (!glob(pattern, 0, NULL, &g)) {
-			for (size_t i = 0; i < g.gl_pathc; i++)
-				one_file(g.gl_pathv[i]);
-			globfree(&g);
-		}
-	}
+static void test_objects(void **state)
+{
+	each_file("/../progs/*.bpf.o");
+	each_file("/../../examples/*.bpf.o");
 	print_message("%u programs: %u accepted, %u refused, %u not supported; %u runs\n", compared,
 		      accepted, refused, skipped, runs);
 	assert_true(accepted > 5 && refused > 2);
+	assert_int_equal(faults, 0);
+}
+
+/* What matrix.sh made: ten kinds of program by each compiler and for each instruction set. */
+static void test_compilers(void **state)
+{
+	u32 files;
+
+	compared = accepted = refused = skipped = runs = faults = 0;
+	files = each_file("/../matrix/*.bpf.o");
+	if (!files) {
+		print_message("no clang by version here: tests/differential/matrix.sh\n");
+		skip();
+	}
+	print_message("%u files, %u programs: %u accepted, %u refused, %u not supported; %u runs\n",
+		      files, compared, accepted, refused, skipped, runs);
+	assert_int_equal(skipped, 0);
+	assert_true(accepted >= files);
 	assert_int_equal(faults, 0);
 }
 
@@ -350,6 +373,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objects),
+		cmocka_unit_test(test_compilers),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
