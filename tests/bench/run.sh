@@ -4,6 +4,7 @@ set -eu
 build=$1
 page=$2
 rounds=${BENCH_ROUNDS:-101}
+PYTHON=/usr/bin/python3
 few=$((rounds < 25 ? rounds : 25))
 plot=$(dirname "$page")/scaling.svg
 new=$(mktemp)
@@ -98,6 +99,15 @@ Medians of 7, the engines taking turns.
 
 EOF
 	bash "$(dirname "$0")"/bench_ring.sh "$build"
+	cat <<EOF
+
+## What a state on disk costs
+
+\`tests/bench/bench_state.py\`: a server with its state on disk and one with it on tmpfs, taking turns; medians. What a map holds is
+memory in both: programs run as fast, and the disk is written to later.
+
+EOF
+	$PYTHON "$(dirname "$0")"/bench_state.py "$build"
 	cat <<EOF
 
 ## What cgroups cost
