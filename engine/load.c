@@ -567,3 +567,8 @@ void bpf_loaded_free(struct bpf_loaded *loaded)
 	drop_all(loaded);
 	bpf_log_free(&loaded->report);
 }
+
+void bpf_load_share_mem(u64 bytes)
+{
+	bpf_check_share_mem(bytes);
+}

@@ -77,4 +77,10 @@ int bpf_classic_load(const struct bpf_classic_text *text, const struct bpf_objec
 		     struct bpf_loaded *out);
 void bpf_loaded_free(struct bpf_loaded *loaded);
 
+/*
+ * Memory that all loads together have for verification, beyond 16 MiB of each: then -ENOMEM. At
+ * first there is no bound but each one's own.
+ */
+void bpf_load_share_mem(u64 bytes);
+
 #endif

@@ -17,6 +17,7 @@
 #include "fs/fuse/session.h"
 #include "fs/store/object.h"
 #include "fs/store/state_tree.h"
+#include "load.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -156,6 +157,7 @@ static int run_server(struct fuse_session *se, const struct options *options)
 		return 1;
 	}
 	limits_size_defaults(tree.dir_fd);
+	bpf_load_share_mem(limits_memory_of_loads());
 	if (enforce_begin(options, &enforce)) {
 		tree_close();
 		return 1;

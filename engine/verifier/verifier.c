@@ -148,7 +148,13 @@ static void free_env(struct bpf_verifier_env *env)
 	free(env->flow);
 	free(env->subprog_of);
 	free(env->global);
+	release_shared_mem(env);
 	free(env);
+}
+
+void bpf_check_share_mem(u64 bytes)
+{
+	verifier_share_mem(bytes);
 }
 
 int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile bool *cancel,

@@ -19,4 +19,7 @@
 int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile bool *cancel,
 	      struct bpf_verdict *out);
 
+/* The most that the states of all checks together take, but for 16 MiB of each; else -ENOMEM. */
+void bpf_check_share_mem(u64 bytes);
+
 #endif

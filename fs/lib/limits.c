@@ -19,6 +19,7 @@ struct user {
 };
 
 static struct user *users[USER_BUCKETS];
+static u64 memory_all = UINT64_MAX, memory_used; /* is_shared() */
 static __thread uid_t refused_uid;
 static __thread int refused = -1; /* enum limit */
 
@@ -100,6 +101,24 @@ static u64 user_limit(const struct user *user, uid_t uid, enum limit what)
 	return !uid || uid == geteuid() ? LIMIT_NONE : limits_default(what);
 }
 
+/* Memory of all users but root and who runs the server. */
+static bool is_shared(uid_t uid, enum limit what)
+{
+	return what == LIMIT_MEMORY && uid && uid != geteuid();
+}
+
+static bool charge_shared(u64 amount)
+{
+	u64 used = __atomic_load_n(&memory_used, __ATOMIC_RELAXED);
+
+	do {
+		if (amount > memory_all || used > memory_all - amount)
+			return false;
+	} while (!__atomic_compare_exchange_n(&memory_used, &used, used + amount, true,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return true;
+}
+
 int limits_charge(uid_t uid, enum limit what, u64 amount)
 {
 	struct user *user = user_get(uid);
@@ -107,12 +126,19 @@ int limits_charge(uid_t uid, enum limit what, u64 amount)
 
 	if (!user)
 		return -ENOMEM;
+	if (is_shared(uid, what) && !charge_shared(amount)) {
+		refused_uid = uid;
+		refused = LIMIT_CNT;
+		return -EDQUOT;
+	}
 	limit = user_limit(user, uid, what);
 	used = __atomic_load_n(&user->used[what], __ATOMIC_RELAXED);
 	do {
 		if (amount > limit || used > limit - amount) {
 			refused_uid = uid;
 			refused = what;
+			if (is_shared(uid, what))
+				__atomic_fetch_sub(&memory_used, amount, __ATOMIC_RELAXED);
 			return -EDQUOT;
 		}
 	} while (!__atomic_compare_exchange_n(&user->used[what], &used, used + amount, true,
@@ -124,8 +150,11 @@ void limits_charge_anyway(uid_t uid, enum limit what, u64 amount)
 {
 	struct user *user = user_get(uid);
 
-	if (user)
-		__atomic_fetch_add(&user->used[what], amount, __ATOMIC_RELAXED);
+	if (!user)
+		return;
+	__atomic_fetch_add(&user->used[what], amount, __ATOMIC_RELAXED);
+	if (is_shared(uid, what))
+		__atomic_fetch_add(&memory_used, amount, __ATOMIC_RELAXED);
 }
 
 void limits_uncharge(uid_t uid, enum limit what, u64 amount)
@@ -140,6 +169,8 @@ void limits_uncharge(uid_t uid, enum limit what, u64 amount)
 	while (!__atomic_compare_exchange_n(&user->used[what], &used, used - min(used, amount),
 					    true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
+	if (is_shared(uid, what))
+		__atomic_fetch_sub(&memory_used, min(used, amount), __ATOMIC_RELAXED);
 }
 
 const char *limits_why(char *buf, size_t len)
@@ -149,6 +180,14 @@ const char *limits_why(char *buf, size_t len)
 	if (what < 0)
 		return NULL;
 	refused = -1;
+	if (what == LIMIT_CNT) {
+		snprintf(buf, len,
+			 "open files and requests of all users keep %llu bytes in memory, and no "
+			 "more than %llu are for them: try again later",
+			 (unsigned long long)__atomic_load_n(&memory_used, __ATOMIC_RELAXED),
+			 (unsigned long long)memory_all);
+		return buf;
+	}
 	snprintf(buf, len,
 		 "uid %u has %llu of its %llu %s, and this needs more: remove what is not needed, "
 		 "or have "
@@ -207,6 +246,11 @@ void limits_unset(uid_t uid, enum limit what)
 		__atomic_store_n(&user->own[what], LIMIT_UNSET, __ATOMIC_RELAXED);
 }
 
+void limits_set_memory_all(u64 limit)
+{
+	memory_all = limit;
+}
+
 /* A number of /proc/sys; `otherwise` where it cannot be read. */
 static u64 sysctl(const char *path, u64 otherwise)
 {
@@ -232,8 +276,10 @@ void limits_size_defaults(int dirfd)
 	struct statvfs sv;
 
 	limits_set_default(LIMIT_OBJECTS, sysctl("/proc/sys/vm/max_map_count", 65530) / 8);
-	if (pages > 0 && page > 0)
+	if (pages > 0 && page > 0) {
 		limits_set_default(LIMIT_MEMORY, max((u64)pages * (u64)page / 16, (u64)256 << 20));
+		limits_set_memory_all(max((u64)pages * (u64)page / 4, (u64)512 << 20));
+	}
 	if (!fstatvfs(dirfd, &sv)) {
 		limits_set_default(LIMIT_BYTES, (u64)sv.f_blocks * sv.f_frsize / 2);
 		if (sv.f_files)
@@ -243,4 +289,11 @@ void limits_size_defaults(int dirfd)
 		limits_set_default(
 			LIMIT_SOURCES,
 			min(max((u64)files.rlim_cur / (u64)(8 * (2 + cpus)), (u64)4), (u64)64));
+}
+
+u64 limits_memory_of_loads(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+	return max(pages > 0 && page > 0 ? (u64)pages * (u64)page / 4 : 0, (u64)1 << 30);
 }

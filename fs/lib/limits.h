@@ -11,6 +11,8 @@
  *      Lowering a limit takes nothing away: it only refuses what comes next.
  *   B. What was charged and uncharged leaves `used` as it was, also where the charge was refused or
  *      the limit changed in between.
+ *   C. Memory of all users together stays within limits_set_memory_all(), too, but for what is
+ *      charged anyway.
  * The files in M/limits are tree/limit_files.c's. Tests: tests/unit/test_limits.c.
  */
 #ifndef UBPFFS_FS_LIB_LIMITS_H
@@ -60,6 +62,15 @@ void limits_set_default(enum limit what, u64 limit);
 int limits_own(uid_t uid, enum limit what, u64 *limit);
 int limits_set(uid_t uid, enum limit what, u64 limit); /* 0 or -ENOMEM */
 void limits_unset(uid_t uid, enum limit what);
+
+/*
+ * The most LIMIT_MEMORY that all users together have, but root and who runs the server: before
+ * there is a second thread.
+ */
+void limits_set_memory_all(u64 limit);
+
+/* A quarter of the machine's memory, at least 1 GiB: for all verifications together. */
+u64 limits_memory_of_loads(void);
 
 /* Defaults for this machine: `dirfd` is on the filesystem of the state. */
 void limits_size_defaults(int dirfd);

@@ -116,12 +116,40 @@ static void defaults_of_this_machine(void **state)
 		assert_true(limits_default(i) > 0);
 }
 
+/* Guarantee C; guarantee B also for it. */
+static void memory_of_all_together(void **state)
+{
+	char why[256];
+
+	limits_set_default(LIMIT_MEMORY, 1000);
+	limits_set_memory_all(1500);
+	assert_int_equal(limits_charge(USER, LIMIT_MEMORY, 1000), 0);
+	assert_int_equal(limits_charge(OTHER, LIMIT_MEMORY, 600), -EDQUOT);
+	assert_non_null(limits_why(why, sizeof(why)));
+	assert_non_null(strstr(why, "all users keep 1000 bytes"));
+	assert_int_equal(limits_used(OTHER, LIMIT_MEMORY), 0);
+	assert_int_equal(limits_charge(0, LIMIT_MEMORY, 1 << 20), 0); /* root is none of them */
+	for (int i = 0; i < 10; i++) /* beyond his own: the others keep what is left */
+		assert_int_equal(limits_charge(USER, LIMIT_MEMORY, 1), -EDQUOT);
+	assert_int_equal(limits_charge(OTHER, LIMIT_MEMORY, 500), 0);
+	limits_charge_anyway(OTHER, LIMIT_MEMORY, 100);
+	limits_uncharge(OTHER, LIMIT_MEMORY, 600);
+	limits_uncharge(USER, LIMIT_MEMORY, 1000);
+	limits_uncharge(0, LIMIT_MEMORY, 1 << 20);
+	assert_int_equal(limits_charge(OTHER, LIMIT_MEMORY, 1000), 0);
+	assert_int_equal(limits_charge(USER, LIMIT_MEMORY, 500), 0);
+	limits_uncharge(OTHER, LIMIT_MEMORY, 1000);
+	limits_uncharge(USER, LIMIT_MEMORY, 500);
+	limits_set_memory_all(UINT64_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(up_to_the_limit),
 		cmocka_unit_test(lowering_takes_nothing_away),
 		cmocka_unit_test(root_has_none_but_its_own),
+		cmocka_unit_test(memory_of_all_together),
 		cmocka_unit_test(threads),
 		cmocka_unit_test(names),
 		cmocka_unit_test(defaults_of_this_machine),

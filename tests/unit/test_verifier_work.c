@@ -12,6 +12,7 @@
 #include "tests/lib/reason.h"
 #include "tests/lib/funcinfo.h"
 #include "uapi/bpf_insn.h"
+#include "verifier/state/path.h"
 #include "verifier/state/work.h"
 #include "verifier/verifier.h"
 
@@ -248,12 +249,48 @@ static void is_cancelled(void **state)
 	free(env);
 }
 
+/* What large checks take together has a bound; the first of each is always there. */
+static void all_checks_share_memory(void **state)
+{
+	enum { FUNCS = 40000 }; /* more than one's own memory */
+	struct bpf_verifier_env *env = calloc(2, sizeof(*env));
+	struct bpf_func_state **funcs = calloc(2 * (size_t)FUNCS, sizeof(*funcs));
+	struct bpf_verdict verdict[2] = {0};
+	u32 n[2] = {0, 0};
+
+	assert_non_null(env);
+	assert_non_null(funcs);
+	bpf_check_share_mem(FUNCS * sizeof(**funcs));
+	for (int i = 0; i < 2; i++) {
+		env[i].out = &verdict[i];
+		while (n[i] < FUNCS && (funcs[i * FUNCS + n[i]] = new_func_state(&env[i], 0, 0, 0)))
+			n[i]++;
+	}
+	assert_int_equal(n[0], FUNCS);
+	assert_in_range(n[1], BPF_VERIFIER_OWN_MEM / sizeof(**funcs), FUNCS - 1);
+	assert_non_null(strstr(reason_of(env[1].out), "together"));
+	for (u32 k = 0; k < FUNCS; k++)
+		free_func_state(&env[0], funcs[k]);
+	release_shared_mem(&env[0]);
+	for (; n[1] < FUNCS; n[1]++) {
+		funcs[FUNCS + n[1]] = new_func_state(&env[1], 0, 0, 0);
+		assert_non_null(funcs[FUNCS + n[1]]);
+	}
+	for (u32 k = 0; k < FUNCS; k++)
+		free_func_state(&env[1], funcs[FUNCS + k]);
+	release_shared_mem(&env[1]);
+	bpf_check_share_mem(UINT64_MAX);
+	free(funcs);
+	free(env);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(grows_with_the_program),
 		cmocka_unit_test(has_a_limit),
 		cmocka_unit_test(is_cancelled),
+		cmocka_unit_test(all_checks_share_memory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -34,6 +34,8 @@
 	X(JUMP_SEQUENCE, E2BIG, "The sequence of %d jumps is too complex.", \
 	  "give loops a constant bound, or split the program by tail calls") \
 	X(STATES_MEMORY, E2BIG, "the states of this program need too much memory", NULL) \
+	X(SHARED_MEMORY, ENOMEM, "the programs being verified need too much memory together", \
+	  "load it again when the others are done") \
 	X(INFINITE_LOOP, EINVAL, "infinite loop detected at insn %d", \
 	  "a loop needs a bound that the verifier can see") \
 	/* instructions and how control moves between them */ \

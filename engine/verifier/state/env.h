@@ -63,6 +63,7 @@ struct bpf_verifier_env {
 	u32 free_list_size, free_sweep;
 	u32 id_gen, tmp_id_gen;
 	size_t mem; /* bytes in states */
+	size_t mem_shared; /* of them, from what all checks share */
 
 	u32 insn_processed, jmps_processed;
 	u32 prev_insn_processed, prev_jmps_processed; /* at the last checkpoint */
@@ -73,7 +74,7 @@ struct bpf_verifier_env {
 	u64 marks; /* marks of precision that were set, all together */
 
 	u64 work, work_next; /* units so far, and where to look at the limit again (work.c) */
-	bool work_told, mem_told; /* what is too much was said */
+	bool work_told, mem_told, mem_shared_told; /* what is too much was said */
 
 	struct backtrack_state bt;
 	struct backtrack_memo memo;

@@ -11,12 +11,52 @@
 #include "verifier/state/regs.h"
 #include "verifier/state/work.h"
 
+#define SHARED_STEP (1UL << 20)
+
+static u64 shared_max = UINT64_MAX, shared_used;
+
+void verifier_share_mem(u64 bytes)
+{
+	__atomic_store_n(&shared_max, bytes, __ATOMIC_RELAXED);
+}
+
+void release_shared_mem(struct bpf_verifier_env *env)
+{
+	__atomic_fetch_sub(&shared_used, env->mem_shared, __ATOMIC_RELAXED);
+	env->mem_shared = 0;
+}
+
+/* Is there enough for `mem` bytes? What was taken is kept for the rest of the check. */
+static bool take_shared_mem(struct bpf_verifier_env *env, size_t mem)
+{
+	u64 most = __atomic_load_n(&shared_max, __ATOMIC_RELAXED), used;
+	size_t more;
+
+	if (mem <= BPF_VERIFIER_OWN_MEM + env->mem_shared)
+		return true;
+	more = round_up(mem - BPF_VERIFIER_OWN_MEM - env->mem_shared, SHARED_STEP);
+	used = __atomic_load_n(&shared_used, __ATOMIC_RELAXED);
+	do {
+		if (more > most || used > most - more)
+			return false;
+	} while (!__atomic_compare_exchange_n(&shared_used, &used, used + more, true,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	env->mem_shared += more;
+	return true;
+}
+
 static void *env_realloc(struct bpf_verifier_env *env, void *p, size_t old, size_t size)
 {
 	if (env->mem - old + size > BPF_VERIFIER_MAX_MEM) {
 		if (!env->mem_told)
 			refuse(env, STATES_MEMORY);
 		env->mem_told = true; /* bpf_check() makes E2BIG of it */
+		return NULL;
+	}
+	if (!take_shared_mem(env, env->mem - old + size)) {
+		if (!env->mem_shared_told)
+			refuse(env, SHARED_MEMORY);
+		env->mem_shared_told = true;
 		return NULL;
 	}
 	p = realloc(p, size);

@@ -7,6 +7,13 @@
 #include "verifier/state/env.h"
 
 #define BPF_VERIFIER_MAX_MEM (768UL << 20) /* bytes in states, all together */
+/*
+ * Bytes in states of all checks that run, beyond the first ones of each, which are always there:
+ * what large programs take leaves small ones alone.
+ */
+#define BPF_VERIFIER_OWN_MEM (16UL << 20)
+void verifier_share_mem(u64 bytes);
+void release_shared_mem(struct bpf_verifier_env *env);
 
 int copy_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state *dst,
 			const struct bpf_verifier_state *src);
