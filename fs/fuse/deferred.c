@@ -8,6 +8,8 @@
 #include "fs/work/pace.h"
 #include "core/run.h"
 
+#define INPUT_ANYWAY (64u << 10) /* who is at his limit can still clean up */
+
 /* ---- waiting */
 
 /* Take a job out of the queue it waits in; false when somebody else has. */
@@ -178,10 +180,31 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 	return job;
 }
 
+int job_input(struct fs_job *job, const void *data, size_t size)
+{
+	int err = 0;
+
+	if (size <= INPUT_ANYWAY)
+		limits_charge_anyway(job->work.uid, LIMIT_MEMORY, size);
+	else
+		err = limits_charge(job->work.uid, LIMIT_MEMORY, size);
+	if (err)
+		return err;
+	job->held = size;
+	job->buf = malloc(size ? size : 1);
+	if (!job->buf)
+		return -ENOMEM;
+	job->size = size;
+	if (size)
+		memcpy(job->buf, data, size);
+	return 0;
+}
+
 void job_free(struct fs_job *job)
 {
 	watch_remove(&job->watch);
 	limits_uncharge(job->req.cred.uid, LIMIT_JOBS, 1);
+	limits_uncharge(job->work.uid, LIMIT_MEMORY, job->held);
 	fs_node_put(job->req.node);
 	error_clear(&job->req.error);
 	free(job->buf);

@@ -29,6 +29,7 @@ struct fs_job {
 	bool queued; /* in open->queue; under its lock */
 	struct fs_waitq *parked; /* in this waitq; under its lock */
 	char *buf; /* write, ioctl: the input */
+	u64 held; /* bytes of it that are charged */
 	size_t size, out_len;
 	off_t off;
 	const struct fs_command *command; /* ioctl */
@@ -47,6 +48,8 @@ struct fs_poller {
 struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open,
 		       enum job_what what);
 void job_free(struct fs_job *job);
+/* Its input, copied. -ENOMEM, -EDQUOT: more than 64 KiB, and its user may keep no more. */
+int job_input(struct fs_job *job, const void *data, size_t size);
 /* To a worker, behind the others of its open. */
 void job_start(struct fs_job *job);
 /* To a worker, beside the others of its open. */

@@ -82,21 +82,18 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 	struct fs_job *job;
 	struct fs_req req;
 	ssize_t n;
+	int err;
 
 	open = fs_fuse_begin_open(fuse, fi, "write", &req);
 	if (open->slow) {
 		job = job_new(fuse, &req, open, JOB_WRITE);
-		if (job) {
-			job->buf = malloc(size ? size : 1);
-			job->size = size;
-			job->off = off;
-		}
-		if (!job || !job->buf) {
+		err = job ? job_input(job, buf, size) : -errno;
+		if (err) {
 			if (job)
 				job_free(job);
-			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
+			fuse_reply_err(fuse, fs_fuse_error(&req, err));
 		} else {
-			memcpy(job->buf, buf, size);
+			job->off = off;
 			job_start(job);
 		}
 		fs_fuse_end_open(&req);
@@ -192,6 +189,7 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 	struct fs_open *open;
 	struct fs_job *job;
 	struct fs_req req;
+	int err;
 
 	open = fs_fuse_begin_open(fuse, fi, "ioctl", &req);
 	ops = open->node->ops;
@@ -200,16 +198,12 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 		fuse_reply_err(fuse, ENOTTY);
 	} else if (command->slow || open->slow) {
 		job = job_new(fuse, &req, open, JOB_IOCTL);
-		if (job)
-			job->buf = malloc(in_len ? in_len : 1);
-		if (!job || !job->buf) {
+		err = job ? job_input(job, in, in_len) : -errno;
+		if (err) {
 			if (job)
 				job_free(job);
-			fuse_reply_err(fuse, fs_fuse_error(&req, errno));
+			fuse_reply_err(fuse, fs_fuse_error(&req, err));
 		} else {
-			if (in_len) /* else there is no buffer */
-				memcpy(job->buf, in, in_len);
-			job->size = in_len;
 			job->out_len = out_len;
 			job->command = command;
 			job_start_alone(job);

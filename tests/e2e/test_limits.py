@@ -413,3 +413,18 @@ def test_children_get_the_old_limit(cold):
     limits = open("/proc/%d/limits" % m.proc.pid).read()
     line = next(line for line in limits.splitlines() if line.startswith("Max open files")).split()
     assert line[3:5] == ["2000", "2000"]
+
+
+def test_input_of_requests(m):
+    """What a request brings along is kept until it has its turn, and counts; little is never refused."""
+    needs_root("acts as two users")
+    m.sh(make_map("a", type="hash", max_entries=100000), user=USER)
+    m.sh("for i in $(seq 20000); do echo $i 1; done > $T/lines; chmod 644 $T/lines")
+    limit(m, USER, "memory", 4096)
+    m.fails("dd if=$T/lines of=$M/maps/a/dump bs=128k", "Disk quota exceeded", user=USER)
+    assert "limits/%d/memory" % USER in m.sh("cat $M/log", user=USER).stdout
+    m.sh("dd if=$T/lines of=$M/maps/a/dump bs=4k count=2; echo 1 1 > $M/maps/a/dump; cat $M/maps/a/dump", user=USER)
+    limit(m, USER, "memory", "default")
+    m.sh("cat $T/lines > $M/maps/a/dump", user=USER)
+    assert m.out("wc -l < $M/maps/a/dump", user=USER) == "20000\n"
+    wait_for(lambda: not used(m, USER)["memory"], "the memory to be given back")
