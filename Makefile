@@ -168,6 +168,9 @@ $(O)/engine/%.o: engine/%.c
 	@mkdir -p $(@D)
 	$(call said,$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) -MMD -MP -c $< -o $@,CC)
 
+# The fault guard knows the interpreter by where its code is, so its atomics are not calls.
+$(O)/engine/core/interp.o: ALL_CFLAGS += $(if $(filter aarch64%,$(MULTIARCH)),-mno-outline-atomics)
+
 # The types that the engine answers CO-RE relocations from are an object inside of it.
 CORE_TYPES	= $(O)/engine/object/core_types.bpf.o
 $(O)/engine/object/core_types.o: $(CORE_TYPES)

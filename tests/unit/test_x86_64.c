@@ -354,6 +354,7 @@ static void rows_imm64(void **state)
 /* The rows that are about control flow, packets and calls have their tests in test_jit.c. */
 static void rows_all_covered(void **state)
 {
+	jitprog_need_jit();
 	for (int op = 0; op < BPF_OP_MAX; op++) {
 		bool elsewhere = (op >= BPF_OP_LD_ABS_B && op <= BPF_OP_LD_IND_W) ||
 				 op == BPF_OP_JA || op == BPF_OP_JA32 || op == BPF_OP_CALL ||
