@@ -26,6 +26,7 @@ if [ ! -e "$dir/made" ]; then
 	: >"$dir/made"
 fi
 ! [ -e /etc/resolv.conf ] || cp /etc/resolv.conf "$dir/etc/resolv.conf"
+ln -sf ../proc/self/mounts "$dir/etc/mtab" # fusermount3 -u asks it
 mkdir -p "$dir/src"
 git ls-files | tar cf - -T - | tar xf - --no-same-owner -C "$dir/src"
 exec unshare -m sh -c '
