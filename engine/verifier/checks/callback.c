@@ -49,6 +49,7 @@ int check_ld_func(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 		return -EINVAL;
 	if (!env->prog->func_info_cnt)
 		return refuse(env, NO_FUNC_INFO);
+	charge(env, env->prog->func_info_cnt); /* they are searched */
 	if (linkage_of(env->prog, env->subprogs[subprog].start) != BTF_FUNC_STATIC)
 		return refuse(env, CALLBACK_NOT_STATIC);
 	dst->type = PTR_TO_FUNC;
