@@ -306,12 +306,12 @@ def drain(s, want=0):
         got.append(s.recv(1 << 16))
 
 
-def arrived(e, senders, family):
-    """From which cgroups packets get out."""
+def arrived(e, senders, family, want=0):
+    """From which cgroups packets get out; `want` are waited for."""
     r = e.receiver(None, family)
     for name, s in senders.items():
         s.sendto(name.encode(), r.getsockname()[:2])
-    got = drain(r)
+    got = drain(r, want)
     r.close()
     return sorted(g.decode() for g in got)
 
@@ -590,6 +590,25 @@ def test_replace_under_allow(e):
         assert c["egress_dropped"] == c["ingress_dropped"] == 0
         assert min(c["egress_allowed"], c["ingress_allowed"]) > sum(asked)
     assert e.queue_drops() == 0
+
+
+def test_a_program_that_never_ends(e):
+    """It is stopped for good and drops; others' packets wait for it once, and not for ever."""
+    for name in ("A", "B"):
+        os.mkdir(e.p("cgroup", name))
+    e.load("endless")
+    e.attach("B", "allow", "egress")
+    e.attach("A", "endless_egress", "egress")
+    senders = {name: e.sock(name, socket.AF_INET) for name in ("A", "B")}
+    assert arrived(e, senders, socket.AF_INET) == ["A", "B"]  # it ends as long as it is told so
+    e.sh("echo 1 > $M/maps/go/entries/0")
+    for _ in range(3):
+        assert arrived(e, senders, socket.AF_INET, 1) == ["B"]
+    assert e.info("progs", "endless_egress", "info")["stopped_by_fault"] != "0"
+    e.attach("A", "allow", "egress")
+    assert arrived(e, senders, socket.AF_INET) == ["A", "B"]
+    for s in senders.values():
+        s.close()
 
 
 @pytest.mark.parametrize("direction", BOTH)
