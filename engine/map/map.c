@@ -244,7 +244,9 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 	if (err)
 		return err;
 	spec = &arena->header->spec;
-	if (spec_check(spec, &ops) ||
+	/* No map has these ids: 0 would be given another, and after the last one comes none. */
+	if (!arena->header->map_id || arena->header->map_id == UINT32_MAX ||
+	    spec_check(spec, &ops) ||
 	    ops->map_layout(spec, arena->header->nr_slots, &index, &values) ||
 	    bpf_arena_check_size(arena, index, values)) {
 		bpf_arena_close(arena, arena->was_clean);

@@ -291,6 +291,14 @@ static void test_open_refuses(void **state)
 	assert_int_equal(pread(fd, &header, sizeof(header), 0), sizeof(header));
 	struct bpf_arena_header good = header;
 
+	/* An id that no map has; after the last one no new map would get any. */
+	for (u32 i = 0; i < 2; i++) {
+		header.map_id = i ? UINT32_MAX : 0;
+		assert_int_equal(pwrite(fd, &header, sizeof(header), 0), sizeof(header));
+		assert_int_equal(bpf_map_open(fd, -1, &map), -EBADMSG);
+	}
+	header = good;
+
 	header.spec.max_entries = 100000;
 	assert_int_equal(pwrite(fd, &header, sizeof(header), 0), sizeof(header));
 	assert_int_equal(bpf_map_open(fd, -1, &map), -EBADMSG);
