@@ -6,10 +6,10 @@
  *
  * A map of each type is made and used; its files are copied as they are at some moment (a server
  * that is killed) or at its end, damaged in a few places (bits, words, ranges that are zeroed or
- * copied, a cut end), and opened. Opening must refuse or succeed within seconds; what opened is
- * read, walked, updated, emptied and closed, and none of that may crash or go on for ever, whatever
- * it says. A copy that is not damaged must open with what it had. Meant to run under
- * -fsanitize=address,undefined, too.
+ * copied, a cut end, pages that are zeroed or another's, links that lead back), and opened. Opening
+ * must refuse or succeed within seconds; what opened is read, walked, updated, emptied and closed,
+ * and none of that may crash or go on for ever, whatever it says. A copy that is not damaged must
+ * open with what it had. Meant to run under -fsanitize=address,undefined, too.
  *
  * The seed that was tried last is printed by the watchdog and by the handler of fatal signals.
  */
@@ -243,6 +243,34 @@ static off_t somewhere(off_t size)
 	return (off_t)(rnd_next(&rng) % (u64)min(size, rnd(4) ? (off_t)256 : size)) & ~3;
 }
 
+/* What a torn write leaves: a page of zeroes, or another one of the file, perhaps its own half. */
+static void damage_page(int fd, off_t at, off_t size)
+{
+	static u8 page[4096];
+	size_t from = rnd(2) ? 0 : rnd(sizeof(page));
+	size_t len;
+
+	at &= ~(off_t)(sizeof(page) - 1);
+	len = min((u64)(size - at), (u64)sizeof(page));
+	memset(page, 0, sizeof(page));
+	if (rnd(2) && pread(fd, page, len, somewhere(size) & ~(off_t)(sizeof(page) - 1)) < 0)
+		exit(2);
+	if (from < len && pwrite(fd, page + from, len - from, at + (off_t)from) < 0)
+		exit(2);
+}
+
+/* A link that leads back: the word of one element in another one. */
+static void damage_link(int fd, off_t at, off_t size)
+{
+	u32 words[16];
+	ssize_t n = pread(fd, words, sizeof(words), at);
+	u32 nr = n > 0 ? (u32)n / 4 : 0;
+	off_t to = min(somewhere(size), size - 4);
+
+	if (nr && pwrite(fd, &words[rnd(nr)], 4, to) < 0)
+		exit(2);
+}
+
 static void damage(int fd)
 {
 	static u8 range[256];
@@ -255,7 +283,15 @@ static void damage(int fd)
 	for (u32 n = 1 + rnd(4); n; n--) {
 		at = min(somewhere(st.st_size), st.st_size - 4);
 		len = min((u64)(st.st_size - at), (u64)(1 + rnd(sizeof(range))));
-		switch (rnd(16)) {
+		switch (rnd(20)) {
+		case 16:
+		case 17:
+			damage_page(fd, at, st.st_size);
+			break;
+		case 18:
+		case 19:
+			damage_link(fd, at, st.st_size);
+			break;
 		case 0:
 			memset(range, rnd(2) ? 0 : 0xff, sizeof(range));
 			if (pwrite(fd, range, len, at) < 0)
