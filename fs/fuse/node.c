@@ -637,27 +637,43 @@ struct fs_node *fs_node_base(struct fs_node *node)
 	return node;
 }
 
+/* What a node that is no file of the state tree is called in the directory that it is in. */
+static void inner_name(const struct fs_node *node, struct fs_text *out)
+{
+	if (node->attr)
+		fs_text_printf(out, "%s", node->attr->name);
+	else if (node->ops->key_name)
+		node->ops->key_name(node, out);
+	else
+		fs_text_hex(out, node->key, node->key_len, "");
+}
+
+/* The names below `base`, each with a slash before it. */
+static void inner_path(const struct fs_node *node, const struct fs_node *base, struct fs_text *out)
+{
+	if (node == base)
+		return;
+	inner_path(node->dir, base, out);
+	fs_text_append(out, "/", 1);
+	inner_name(node, out);
+}
+
 const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len)
 {
 	const struct fs_node *base = fs_node_base(node);
+	struct fs_text inner = {0};
 	__do_free char *where = NULL;
-	char inner[128] = "";
 	size_t n;
 
-	for (struct fs_node *at = node; at != base; at = at->dir) {
-		char longer[sizeof(inner)];
-
-		snprintf(longer, sizeof(longer), "/%s%s", at->attr ? at->attr->name : "<key>",
-			 inner);
-		memcpy(inner, longer, sizeof(inner));
-	}
+	inner_path(node, base, &inner);
 	pthread_rwlock_rdlock(&names_lock);
 	where = __path_of(base, NULL, &n);
 	pthread_rwlock_unlock(&names_lock);
 	if (!where)
 		where = strdup("?");
-	snprintf(buf, len, "%s%s%s%s", where ? where : "", inner, name ? "/" : "",
-		 name ? name : "");
+	snprintf(buf, len, "%s%s%s%s", where ? where : "", inner.buf ? inner.buf : "",
+		 name ? "/" : "", name ? name : "");
+	fs_text_free(&inner);
 	if (buf[0] == '/' && buf[1])
 		memmove(buf, buf + 1, strlen(buf));
 	return buf;

@@ -226,6 +226,8 @@ struct fs_node_ops {
 	/* symlinks that are no file of the state tree: the target, NUL-terminated */
 	int (*readlink)(struct fs_node *node, struct fs_req *req, char *buf, size_t len);
 
+	/* keyed nodes: the name in their directory, as text */
+	void (*key_name)(const struct fs_node *node, struct fs_text *out);
 	/* any; NULL: the tree file's, or for attributes the object's with the table's mode */
 	int (*getattr)(struct fs_node *node, struct stat *st);
 	/*

@@ -273,9 +273,15 @@ static int entry_flush(struct fs_open *open, struct fs_req *req)
 	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
 }
 
+static void entry_name(const struct fs_node *node, struct fs_text *out)
+{
+	text_print_key(out, node->key, node->key_len);
+}
+
 static const struct fs_node_ops entry_ops = {
 	.name = "entry",
 	.type = S_IFREG,
+	.key_name = entry_name,
 	.open = entry_open,
 	.show = entry_show,
 	.write = entry_write,

@@ -87,9 +87,15 @@ static int kind_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 	return 0;
 }
 
+static void kind_key_name(const struct fs_node *node, struct fs_text *out)
+{
+	fs_text_printf(out, "%s", kind_name(kind_of(node)));
+}
+
 static const struct fs_node_ops kind_ops = {
 	.name = "ids of a kind",
 	.type = S_IFDIR,
+	.key_name = kind_key_name,
 	.lookup = kind_lookup,
 	.readdir = kind_readdir,
 };
