@@ -22,6 +22,18 @@ int error_set(struct error_record *e, int err, const char *fmt, ...)
 	return -err;
 }
 
+void error_about(struct error_record *e, int err, const char *about)
+{
+	char *why;
+
+	if (!e->err)
+		e->err = abs(err);
+	if (asprintf(&why, "%s: %s", about, error_why(e, err)) < 0)
+		return;
+	free(e->why);
+	e->why = why;
+}
+
 const char *error_why(const struct error_record *e, int err)
 {
 	return e->why ? e->why : strerror(abs(err));

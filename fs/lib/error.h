@@ -17,6 +17,11 @@ struct error_record { /* all zero: nothing failed */
 /* Returns -err. `e` may be NULL: nobody asks why. No newline. */
 int error_set(struct error_record *e, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/*
+ * What the failure `err` (negative) is about goes before its sentence: "about: why". A record that
+ * says nothing gets one.
+ */
+void error_about(struct error_record *e, int err, const char *about);
 /* The sentence, or what the C library says to `err` (of either sign) when nobody gave one. */
 const char *error_why(const struct error_record *e, int err);
 /* It says nothing again. */

@@ -7,6 +7,7 @@
  * offset 0 starts again, any other jump back starts again and skips.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include "core/run.h"
 #include "fs/maps/entries.h"
 #include "fs/maps/json.h"
@@ -29,6 +30,7 @@ struct dump {
 	struct write_buffer pending;
 	bool incomplete; /* the last line waits for more */
 	bool held; /* it may be whole, but came at the end of a full buffer */
+	u64 line; /* lines that were used up */
 };
 
 static int dump_open(struct fs_open *open, struct fs_req *req)
@@ -277,16 +279,66 @@ static ssize_t raw_read(struct fs_open *open, struct fs_req *req, char *buf, siz
 	return stream(open, req, buf, len, off, &record_format);
 }
 
-/* `key value` or `key cpuN value`. TEXT_INCOMPLETE: the line may go on. */
-static int write_line(struct dump *d, struct fs_req *req, const char *line, size_t len)
+static bool is_blank(const char *s, size_t len)
+{
+	size_t pos = 0, n;
+	const char *word;
+
+	return !text_next_word(s, len, &pos, &word, &n);
+}
+
+static bool is_comment(const char *line, size_t len)
+{
+	size_t pos = 0, n;
+	const char *word;
+
+	return text_next_word(line, len, &pos, &word, &n) && word[0] == '#';
+}
+
+/* The line `clear`: every entry goes that lives while this walks. */
+static int clear(struct dump *d, struct fs_req *req)
+{
+	struct bpf_map *map = d->map;
+	struct bpf_map_iter it;
+	int ret;
+
+	if (!map->key_size) {
+		while (!(ret = bpf_map_pop(map, d->value, 0)))
+			if (fs_cancelled(req))
+				return -EINTR;
+		if (ret == -ENOENT)
+			return TEXT_COMPLETE;
+		return fs_error(req, -ret, "a %s map cannot be emptied",
+				bpf_map_type_name(map->map_type));
+	}
+	bpf_map_iter_init(&it, map, true);
+	while ((ret = bpf_map_iter_next(&it, d->key, NULL)) > 0) {
+		ret = fs_cancelled(req) ? -EINTR : bpf_map_delete(map, d->key);
+		if (ret && ret != -ENOENT)
+			break;
+	}
+	bpf_map_iter_end(&it);
+	if (ret == -EINVAL)
+		return fs_error(req, EINVAL, "entries of %s maps cannot be deleted",
+				bpf_map_type_name(map->map_type));
+	return ret < 0 ? ret : TEXT_COMPLETE;
+}
+
+/*
+ * `key value`, `key cpuN value` or `clear`; empty lines and comments say nothing. TEXT_INCOMPLETE:
+ * the line may go on.
+ */
+static int parse_line(struct dump *d, struct fs_req *req, const char *line, size_t len)
 {
 	size_t pos = 0, n, k;
 	const char *word;
 	u64 cpu = 0;
 	int on_cpu = -1, ret;
 
-	if (!text_next_word(line, len, &pos, &word, &n))
-		return TEXT_COMPLETE; /* an empty line */
+	if (!text_next_word(line, len, &pos, &word, &n) || word[0] == '#')
+		return TEXT_COMPLETE;
+	if (n <= 5 && !memcmp(word, "clear", n) && is_blank(line + pos, len - pos))
+		return n == 5 ? clear(d, req) : TEXT_INCOMPLETE;
 	if (d->map->map_type == BPF_MAP_TYPE_STACK_TRACE) /* as in Linux */
 		return fs_error(req, EINVAL, "only programs put stacks in, by bpf_get_stackid()");
 	if (!d->map->key_size) /* pushed in the order of the lines */
@@ -312,16 +364,34 @@ static int write_line(struct dump *d, struct fs_req *req, const char *line, size
 	return ret;
 }
 
+/* What is wrong with a line is said with its number and its text, which begins with the key. */
+static int write_line(struct dump *d, struct fs_req *req, const char *line, size_t len, bool ended)
+{
+	int ret = parse_line(d, req, line, len);
+	char about[160];
+
+	if (ret == TEXT_INCOMPLETE && ended)
+		ret = fs_error(req, EINVAL, "it is not complete: a line is a key and its value");
+	if (ret >= 0 || ret == -EINTR || req->quiet)
+		return ret;
+	snprintf(about, sizeof(about), "line %llu (%.*s%s)", (unsigned long long)d->line + 1,
+		 min(text_first_line(line, len), 100), line,
+		 text_first_line(line, len) > 100 ? "..." : "");
+	error_about(&req->error, ret, about);
+	return ret;
+}
+
 /*
  * What follows the last newline. A keyless map's value is used up by acting: it would be there
  * twice.
  */
 static int write_tail(struct dump *d, struct fs_req *req)
 {
-	int ret = write_line(d, req, d->pending.buf, d->pending.len);
+	int ret = write_line(d, req, d->pending.buf, d->pending.len, false);
 
 	d->incomplete = ret == TEXT_INCOMPLETE;
-	if (ret < 0 || (ret == TEXT_COMPLETE && !d->map->key_size))
+	if (ret < 0 || (ret == TEXT_COMPLETE && !d->map->key_size &&
+			!is_comment(d->pending.buf, d->pending.len)))
 		write_buffer_drop(&d->pending, d->pending.len);
 	return ret;
 }
@@ -341,13 +411,14 @@ static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *
 	int ret;
 
 	ret = fs_open_buffer(open, &d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
+	if (!off && !(open->flags & O_APPEND))
+		d->line = 0;
 	while (ret >= 0 && text_next_line(d->pending.buf, d->pending.len, false, &pos, &line, &n)) {
 		if (fs_cancelled(req))
 			ret = -EINTR;
 		else
-			ret = write_line(d, req, line, n);
-		if (ret == TEXT_INCOMPLETE)
-			ret = fs_error(req, EINVAL, "a line here is a key and its value");
+			ret = write_line(d, req, line, n, true);
+		d->line++;
 	}
 	write_buffer_drop(&d->pending, ret < 0 ? d->pending.len : pos);
 	d->incomplete = d->held = false;

@@ -199,6 +199,50 @@ def test_a_bad_line_in_a_dump(m):
     assert m.read("maps/h/entries/6") == "6\n"
 
 
+def test_a_bad_line_is_named(m):
+    make(m)
+    for text, line, why in (
+            ("# a comment\n\n1 1\n 2 x\n", "line 4 ( 2 x): ", "a number that fits into 8 bytes"),
+            ("1 1\nzz 2\n", "line 2 (zz 2): ", "no key of this map"),
+            ("5\n", "line 1 (5): ", "not complete")):
+        m.fails("printf '%s' | cat > $M/maps/h/dump" % text, "Invalid argument")
+        last = m.log().splitlines()[-1]
+        assert line in last and why in last, last
+    with open(m.base + "/f", "w") as f:
+        f.writelines("%d %s\n" % (i, "x" if i == 3000 else i) for i in range(1, 5000))
+    make(m, "large", entries=5000)
+    m.fails("dd if=$T/f of=$M/maps/large/dump bs=64 status=none", "Invalid argument")
+    assert "line 3000 (3000 x): " in m.log()
+    m.fails("echo x > $M/maps/h/entries/7", "Invalid argument")
+    assert "maps/h/entries/7: " in m.log()
+
+
+def test_comments_and_empty_lines_in_a_dump(m):
+    make(m)
+    m.sh("printf '# from here\n\n  # indented\n1 10\n   \n2 20\n# no newline' | cat > $M/maps/h/dump")
+    assert sorted(m.read("maps/h/dump").splitlines()) == ["1 10", "2 20"]
+    m.sh("mkdir $M/maps/q; cd $M/maps/q; echo queue > type; echo 4 > value_size; echo 9 > max_entries")
+    m.sh("printf '# one\n5\n# tw' > $M/maps/q/dump; (printf '# 7'; printf ' 8\n6\n') > $M/maps/q/dump")
+    assert m.read("maps/q/dump") == "5\n6\n"
+
+
+def test_clear_empties_a_map(m):
+    make(m, entries=5000)
+    m.sh("for i in $(seq 3000); do echo $i $i; done > $M/maps/h/dump; echo clear > $M/maps/h/dump")
+    assert m.read("maps/h/dump") == "" and m.info("maps/h/stats")["entries"] == "0"
+    m.sh("printf '1 1\nclear\n2 2\ncl' | cat > $M/maps/h/dump || true")
+    assert m.read("maps/h/dump") == "2 2\n"
+    m.sh("printf clear > $M/maps/h/dump")
+    assert m.read("maps/h/dump") == ""
+    for type, attrs in ("queue", ""), ("array", "echo 4 > key_size;"):
+        m.sh("mkdir $M/maps/%s; cd $M/maps/%s; echo %s > type; %s echo 4 > value_size; echo 2 > max_entries"
+             % (type, type, type, attrs))
+    m.sh("printf '1\n2\n' > $M/maps/queue/dump; echo clear > $M/maps/queue/dump")
+    assert m.read("maps/queue/dump") == ""
+    m.fails("echo clear > $M/maps/array/dump", "Invalid argument")
+    assert "line 1 (clear): entries of array maps cannot be deleted" in m.log()
+
+
 def test_a_dump_shows_what_lives_through_it_once(m):
     make(m, entries=3000)
     m.sh("for i in $(seq 2000); do echo $i 0; done > $M/maps/h/dump")

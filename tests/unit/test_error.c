@@ -74,10 +74,26 @@ static void who_failed_longest_ago_is_forgotten(void **state)
 	fs_text_free(&text);
 }
 
+static void what_it_is_about_goes_before_the_reason(void **state)
+{
+	struct error_record e = {0};
+
+	error_set(&e, EINVAL, "no key of this map");
+	error_about(&e, -EINVAL, "line 2 (zz 2)");
+	assert_int_equal(e.err, EINVAL);
+	assert_string_equal(error_why(&e, -EINVAL), "line 2 (zz 2): no key of this map");
+	error_clear(&e);
+	error_about(&e, -EIO, "line 3 (1 1)");
+	assert_int_equal(e.err, EIO);
+	assert_string_equal(error_why(&e, -EIO), "line 3 (1 1): Input/output error");
+	error_clear(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_reason_stays),
+		cmocka_unit_test(what_it_is_about_goes_before_the_reason),
 		cmocka_unit_test(each_user_sees_the_own_last_lines),
 		cmocka_unit_test(who_failed_longest_ago_is_forgotten),
 	};
