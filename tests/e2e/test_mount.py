@@ -474,7 +474,8 @@ def test_grep_and_cp_end(m):
     m.sh("mkdir $M/maps/q; cd $M/maps/q; echo queue > type; echo 4 > value_size; echo 3 > max_entries; echo 5 > push")
     m.sh("timeout 60 cp -r $M/progs $M/maps $M/trace_pipe $T/; test $? -ne 124; test -e $T/maps/q/dump && rm -rf $T/maps")
     m.sh("timeout 60 cp -a $M $T/copy; test $? -ne 124; rm -rf $T/copy")
-    m.sh("timeout 60 grep -r nothing-like-this $M; test $? -ne 124; find $M >/dev/null; tar cf $T/tar -C $M .")
+    m.sh("timeout 60 grep -r nothing-like-this $M; test $? -ne 124; find $M >/dev/null")
+    m.sh("tar cf $T/tar -C $M . || test $(id -u) != 0")  # only root may read progs/new
     assert "trace_pipe" in os.listdir(m.path) and ".trace_pipe" not in os.listdir(m.path)
     assert m.out("cat $M/maps/q/dump; cat $M/maps/q/pop") == "5\n5\n"
     fd = os.open(m.p("trace_pipe"), os.O_RDONLY | os.O_NONBLOCK)

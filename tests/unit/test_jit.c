@@ -353,6 +353,7 @@ static struct bpf_prog *jit_counted(const struct bpf_insn *insns, u32 cnt,
 	struct bpf_prog *raw = jitprog_new(insns, cnt, subs, sub_cnt),
 			*prog = bpf_prog_alloc(&attr);
 
+	jitprog_need_jit();
 	assert_non_null(prog);
 	free(prog->subprogs);
 	prog->insnsi = raw->insnsi;
@@ -418,7 +419,6 @@ static void tail_calls(void **state)
 		jit_counted(caller, ARRAY_SIZE(caller), &(struct jitprog_sub){0, 40}, 1);
 	u64 ctx[2] = {100, 2};
 
-	jitprog_need_jit();
 	set_slot(map, 2, b);
 	assert_int_equal(run_in_section(a, ctx), 101);
 	ctx[1] = 0x700000002; /* the index is 32 bits */
@@ -451,7 +451,6 @@ static void tail_calls_are_limited(void **state)
 	struct bpf_prog *prog =
 		jit_counted(self, ARRAY_SIZE(self), &(struct jitprog_sub){0, 512}, 1);
 
-	jitprog_need_jit();
 	set_slot(map, 0, prog);
 	for (int i = 0; i < 3; i++) {
 		u64 n = 0;
@@ -486,7 +485,6 @@ static void tail_calls_in_subprog(void **state)
 					    (struct jitprog_sub[]){{0, 8}, {7, 64}}, 2);
 	u64 n = 0;
 
-	jitprog_need_jit();
 	set_slot(map, 0, prog);
 	/* each level runs main, which calls the subprogram twice: both chains share the 33 */
 	assert_int_equal(run_in_section(prog, &n), 1000 * 35);
@@ -524,7 +522,6 @@ static void tail_calls_count_together(void **state)
 	struct bpf_prog *b = jit_counted(calls, ARRAY_SIZE(calls), &(struct jitprog_sub){0, 8}, 1);
 	u64 n = 0;
 
-	jitprog_need_jit();
 	set_slot(map, 0, a);
 	set_slot(map, 1, b);
 	assert_int_equal(run_in_section(a, &n), 2); /* 33 of them: the 34th program is a b */
