@@ -343,7 +343,7 @@ static int parse_line(struct dump *d, struct fs_req *req, const char *line, size
 		return fs_error(req, EINVAL, "only programs put stacks in, by bpf_get_stackid()");
 	if (!d->map->key_size) /* pushed in the order of the lines */
 		return entries_write(req, d->map, NULL, -1, line, len, BPF_ANY);
-	if (text_parse_key(word, n, d->key, d->map->key_size))
+	if (entries_parse_key(d->map, word, n, d->key))
 		return fs_error(req, EINVAL, "\"%.*s\" is no key of this map",
 				(int)min(n, (size_t)64), word);
 	if (entries_percpu(d->map)) {

@@ -2,6 +2,7 @@
  * entries.c - entries/<key>: lookup is cat, update is echo, delete is rm, iterate is ls (see
  * entries.h)
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -296,10 +297,46 @@ static bool has_files(const struct bpf_map *map)
 	return map->key_size && map->key_size <= ENTRIES_MAX_KEY;
 }
 
+/* 10.0.0.0_8, 2001:db8::_32: no name holds a slash. The trie's key: the bits, then the address. */
+static int parse_prefix(const struct bpf_map *map, const char *s, size_t len, void *key)
+{
+	u32 size = map->key_size - sizeof(u32), bits;
+	const char *under = memchr(s, '_', len);
+	char address[INET6_ADDRSTRLEN];
+	struct in6_addr in;
+	u64 number;
+	size_t n;
+
+	if (map->map_type != BPF_MAP_TYPE_LPM_TRIE || !under)
+		return -EINVAL;
+	if (size != sizeof(struct in_addr) && size != sizeof(struct in6_addr))
+		return -EINVAL;
+	n = (size_t)(under - s);
+	if (n >= sizeof(address) || memchr(s, 0, n) || n + 1 == len || under[1] < '0' ||
+	    under[1] > '9' ||
+	    text_parse_u64(under + 1, len - n - 1, size * 8, &number) != TEXT_COMPLETE)
+		return -EINVAL;
+	memcpy(address, s, n);
+	address[n] = 0;
+	if (inet_pton(size == sizeof(struct in_addr) ? AF_INET : AF_INET6, address, &in) != 1)
+		return -EINVAL;
+	bits = number;
+	memcpy(key, &bits, sizeof(bits));
+	memcpy((char *)key + sizeof(bits), &in, size);
+	return 0;
+}
+
+int entries_parse_key(const struct bpf_map *map, const char *s, size_t len, void *key)
+{
+	if (!text_parse_key(s, len, key, map->key_size))
+		return 0;
+	return parse_prefix(map, s, len, key);
+}
+
 /* The key that a file name stands for; -ENOENT when it stands for none. */
 static int parse_name(const struct bpf_map *map, const char *name, u8 *key)
 {
-	if (!has_files(map) || text_parse_key(name, strlen(name), key, map->key_size))
+	if (!has_files(map) || entries_parse_key(map, name, strlen(name), key))
 		return -ENOENT;
 	return 0;
 }

@@ -21,6 +21,12 @@ bool entries_percpu(const struct bpf_map *map);
 bool entries_slots(const struct bpf_map *map);
 
 /*
+ * A key from text: as text_parse_key(), and for a trie of IPv4 or IPv6 addresses also
+ * ADDRESS_BITS. 0 or -EINVAL.
+ */
+int entries_parse_key(const struct bpf_map *map, const char *s, size_t len, void *key);
+
+/*
  * What an entry's file says: the value as a line, per-CPU values as lines `cpuN value` (with
  * `prefix` and a blank before each). `value` is bpf_map_value_size() bytes.
  */

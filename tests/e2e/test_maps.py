@@ -226,6 +226,23 @@ def test_comments_and_empty_lines_in_a_dump(m):
     assert m.read("maps/q/dump") == "5\n6\n"
 
 
+def test_prefixes_as_keys(m):
+    for name, size in ("four", 8), ("six", 20), ("other", 12):
+        m.sh("mkdir $M/maps/%s; cd $M/maps/%s; echo lpm_trie > type; echo 1 > map_flags; echo %d > key_size;"
+             " echo 4 > value_size; echo 9 > max_entries" % (name, name, size))
+    m.sh("cd $M/maps/four; echo 1 > entries/10.0.0.0_8; echo 10.1.2.0_24 2 > dump; echo 3 > entries/0.0.0.0_0")
+    raw = open(m.p("maps/four/raw"), "rb").read()
+    assert sorted(raw[i:i + 12] for i in range(0, 48, 16)) == sorted([
+        b"\0\0\0\0\0\0\0\0\3\0\0\0", b"\x08\0\0\0\x0a\0\0\0\1\0\0\0", b"\x18\0\0\0\x0a\1\2\0\2\0\0\0"])
+    assert m.read("maps/four/entries/10.1.2.0_24") == "2\n"
+    m.sh("cd $M/maps/four; rm entries/10.0.0.0_8; test $(wc -l < dump) = 2")
+    m.sh("cd $M/maps/six; echo 5 > entries/2001:db8::_32")
+    assert m.read("maps/six/entries/2000000020010db8000000000000000000000000") == "5\n"
+    for path in "four/entries/10.0.0.0_33", "four/entries/10.0.0.0_", "four/entries/10.0.0_8", "four/entries/::_8", \
+            "other/entries/10.0.0.0_8", "six/entries/2001:db8::_129":
+        m.fails("echo 1 > $M/maps/" + path, "Invalid argument")
+
+
 def test_clear_empties_a_map(m):
     make(m, entries=5000)
     m.sh("for i in $(seq 3000); do echo $i $i; done > $M/maps/h/dump; echo clear > $M/maps/h/dump")
