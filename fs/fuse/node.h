@@ -166,6 +166,12 @@ struct fs_node_ops {
 	int (*open)(struct fs_open *open, struct fs_req *req);
 	/* Simple text files: the whole content. */
 	int (*show)(struct fs_node *node, struct fs_req *req, struct fs_text *out);
+	bool appends; /* what show gives only grows: a read at its end asks again (tail -f) */
+	/*
+	 * st_size: what a whole read would give now, or more where that takes too long to find out.
+	 * NULL: of a show that is not slow its text's length, else 0.
+	 */
+	u64 (*size)(struct fs_node *node, struct fs_req *req);
 	/* Others: bytes at an offset; returns how many, 0 at the end. */
 	ssize_t (*read)(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
 	/* Returns len, -errno, or FS_LATER. `off` is the file offset (with O_APPEND: anything). */

@@ -161,7 +161,9 @@ static ssize_t text_read(struct fs_open *open, struct fs_req *req, char *buf, si
 	struct fs_text *text = &open->text;
 	int err;
 
-	if (!open->text_made || !off) { /* read again from the start: as it is now */
+	/* Read again from the start, or looked whether there is more: as it is now. */
+	if (!open->text_made || !off ||
+	    (open->node->ops->appends && off >= 0 && (size_t)off >= text->len)) {
 		fs_open_let(open, text->cap);
 		fs_text_free(text);
 		open->text_made = false;

@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 /* Callbacks that change something are logged when they fail; lookups and stats are not. */
 #define QUIET NULL
@@ -91,7 +92,47 @@ static void gone_stat(const struct fs_node *node, struct stat *st)
 	st->st_ino = node->ino;
 }
 
-int fs_node_stat(struct fs_node *node, struct stat *st)
+/* The length of the very text that a read by this caller would give. 0: it would fail. */
+static u64 text_size(struct fs_node *node, const struct fs_req *caller)
+{
+	struct fs_req req = {.cred = caller->cred, .node = node, .quiet = true};
+	struct fs_text text = {0};
+	u64 size = 0;
+
+	if (!node->ops->show(node, &req, &text) && !text.err)
+		size = text.len;
+	fs_text_free(&text);
+	error_clear(&req.error);
+	return size;
+}
+
+static u64 file_size(struct fs_node *node, struct fs_req *req)
+{
+	if (node->ops->size)
+		return node->ops->size(node, req);
+	return node->ops->show && !node->ops->slow ? text_size(node, req) : 0;
+}
+
+static struct timespec begin;
+
+static void begin_now(void)
+{
+	clock_gettime(CLOCK_REALTIME, &begin);
+}
+
+/*
+ * What a synthesized file shows changes without the state's file, and that one is written back when
+ * nothing has changed: the time is that of the first look, for as long as the server runs.
+ */
+static void set_times(struct stat *st)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, begin_now);
+	st->st_atim = st->st_mtim = st->st_ctim = begin;
+}
+
+int fs_node_stat(struct fs_node *node, struct fs_req *req, struct stat *st)
 {
 	int err = 0;
 
@@ -110,8 +151,10 @@ int fs_node_stat(struct fs_node *node, struct stat *st)
 	if (S_ISDIR(st->st_mode))
 		st->st_nlink = 1;
 	if (S_ISREG(st->st_mode)) {
-		st->st_size = 0;
-		st->st_blocks = 0;
+		st->st_size = (off_t)file_size(node, req);
+		st->st_blocks = (st->st_size + 511) / 512;
+		if (!node->in_tree)
+			set_times(st);
 	}
 	return 0;
 }
@@ -143,7 +186,7 @@ static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *f
 
 	if (!fs_fuse_begin(fuse, ino, QUIET, NULL, &req))
 		return;
-	err = fs_node_stat(req.node, &st);
+	err = fs_node_stat(req.node, &req, &st);
 	if (err)
 		fuse_reply_err(fuse, fs_fuse_error(&req, err));
 	else
@@ -205,7 +248,7 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int s
 	if (req.node->ops->attr_changed)
 		req.node->ops->attr_changed(req.node);
 	if (!err)
-		err = fs_node_stat(req.node, &st);
+		err = fs_node_stat(req.node, &req, &st);
 	if (err)
 		fuse_reply_err(fuse, fs_fuse_error(&req, err));
 	else
@@ -258,7 +301,7 @@ static void reply_entry(fuse_req_t fuse, struct fs_req *req, int err, struct fs_
 	struct fuse_entry_param entry = {0};
 
 	if (!err)
-		err = fs_node_stat(node, &entry.attr);
+		err = fs_node_stat(node, req, &entry.attr);
 	if (err) {
 		fs_node_put(node);
 		reply_done(fuse, req, err);
@@ -426,7 +469,7 @@ static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 			       "plain files are not made here: mkdir in maps/ makes a map, writing "
 			       "an object to progs/new a program, ln a pin");
 	if (!err)
-		err = fs_node_stat(node, &entry.attr);
+		err = fs_node_stat(node, &req, &entry.attr);
 	if (!err)
 		err = fs_open_new(&req, node, fi, true);
 	if (err) {

@@ -434,6 +434,14 @@ static int dump_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct dump *d = open->priv;
 
+	int ret = 0;
+
+	if (d->held) { /* nothing came behind the full buffer, so far */
+		d->held = false;
+		ret = write_tail(d, req);
+		if (ret < 0)
+			return ret;
+	}
 	if (d->incomplete && !write_buffer_blank(&d->pending))
 		return fs_error(req, EINVAL, "the last line is not complete");
 	return 0;
@@ -458,10 +466,86 @@ static void dump_release(struct fs_open *open)
 	free(d);
 }
 
+/* ---- sizes: counted while that is little work, else what no line is longer than */
+
+#define COUNT_BYTES   (256u << 10)
+#define COUNT_ENTRIES 1024
+#define JSON_ROOM     16 /* numbers, names and brackets for a byte of a value */
+
+static u64 size_bound(const struct bpf_map *map, u64 entries, bool json)
+{
+	u64 key = map->key_size, value = bpf_map_value_size(map);
+	u64 lines = entries_percpu(map) ? bpf_nr_slots() : 1;
+
+	if (json)
+		return (entries + 1) * (64 * (lines + 1) + (key + value) * JSON_ROOM);
+	return entries * (lines * (3 * key + 40) + 3 * value + 40 * lines);
+}
+
+static u64 counted_size(struct fs_node *node, struct fs_req *req, const struct format *format)
+{
+	struct dump d = {0};
+	struct bpf_map_stats stats;
+	u64 size = 0;
+	int err = 0;
+
+	if (store_map(node, req, &d.map))
+		return 0;
+	bpf_map_stats_read(d.map, &stats);
+	d.key = malloc(d.map->key_size + 8);
+	d.value = malloc(bpf_map_value_size(d.map) + 8);
+	bpf_map_iter_init(&d.it, d.map, false);
+	d.it.flags = bpf_map_lock_flag(d.map);
+	if (!d.key || !d.value || (u64)bpf_map_value_size(d.map) > COUNT_BYTES)
+		err = -EFBIG;
+	while (!err && !d.ended) {
+		d.text.len = 0;
+		err = stream_next(&d, format);
+		size += d.text.len;
+		if (size > COUNT_BYTES || d.given > COUNT_ENTRIES)
+			err = -EFBIG;
+	}
+	if (err == -EFBIG)
+		size = size_bound(d.map, max(stats.entries, d.given), format == &json_format);
+	bpf_map_iter_end(&d.it);
+	fs_text_free(&d.text);
+	free(d.key);
+	free(d.value);
+	bpf_map_put(d.map);
+	return size;
+}
+
+static u64 dump_size(struct fs_node *node, struct fs_req *req)
+{
+	return counted_size(node, req, &line_format);
+}
+
+static u64 json_size(struct fs_node *node, struct fs_req *req)
+{
+	return counted_size(node, req, &json_format);
+}
+
+/* Records have one size. */
+static u64 raw_size(struct fs_node *node, struct fs_req *req)
+{
+	struct bpf_map_stats stats;
+	struct bpf_map *map;
+	u64 size;
+
+	if (store_map(node, req, &map))
+		return 0;
+	bpf_map_stats_read(map, &stats);
+	size = round_up(map->key_size, 8) + (u64)round_up(bpf_map_value_size(map), 8);
+	size *= map->values ? map->max_entries : stats.entries;
+	bpf_map_put(map);
+	return size;
+}
+
 const struct fs_node_ops dump_ops = {
 	.name = "dump",
 	.type = S_IFREG,
 	.slow = true,
+	.size = dump_size,
 	.open = dump_open,
 	.read = dump_read,
 	.write = dump_write,
@@ -473,6 +557,7 @@ const struct fs_node_ops json_ops = {
 	.name = "dump.json",
 	.type = S_IFREG,
 	.slow = true,
+	.size = json_size,
 	.open = dump_open,
 	.read = json_read,
 	.release = dump_release,
@@ -482,6 +567,7 @@ const struct fs_node_ops raw_ops = {
 	.name = "raw",
 	.type = S_IFREG,
 	.slow = true,
+	.size = raw_size,
 	.open = dump_open,
 	.read = raw_read,
 	.release = dump_release,

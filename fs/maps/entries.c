@@ -64,7 +64,10 @@ void entries_print(const struct bpf_map *map, const void *value, const char *pre
 	}
 }
 
-/* Lines `cpuN value`, in any order; all CPUs must be there. A single bare value is every CPU's. */
+/*
+ * Lines `cpuN value`, in any order: of these CPUs, the others keep what `value` holds. A single
+ * bare value is every CPU's.
+ */
 static int parse_percpu(const struct bpf_map *map, const char *text, size_t len, char *value)
 {
 	u32 stride = round_up(map->value_size, 8), nr = bpf_nr_slots(), got = 0, i;
@@ -94,7 +97,7 @@ static int parse_percpu(const struct bpf_map *map, const char *text, size_t len,
 			return -EINVAL;
 		got++;
 	}
-	return got >= nr ? TEXT_COMPLETE : TEXT_INCOMPLETE;
+	return got ? TEXT_COMPLETE : TEXT_INCOMPLETE;
 }
 
 /*
@@ -172,6 +175,9 @@ int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int 
 			return ret;
 		ret = text_parse_value(text, len, value + (size_t)cpu * stride, map->value_size);
 	} else if (entries_percpu(map)) {
+		ret = bpf_map_lookup(map, key, value, 0);
+		if (ret && ret != -ENOENT)
+			return ret;
 		ret = parse_percpu(map, text, len, value);
 	} else {
 		ret = text_parse_value(text, len, value, size);
@@ -279,10 +285,30 @@ static void entry_name(const struct fs_node *node, struct fs_text *out)
 	text_print_key(out, node->key, node->key_len);
 }
 
+/* A large value is not printed to be counted: two digits a byte, and what parts them. */
+static u64 entry_size(struct fs_node *node, struct fs_req *req)
+{
+	struct fs_text text = {0};
+	struct bpf_map *map;
+	u64 size = 0;
+
+	if (store_map(node, req, &map))
+		return 0;
+	if (entries_large(map))
+		size = 3 * (u64)bpf_map_value_size(map) +
+		       (entries_percpu(map) ? bpf_nr_slots() * 8ULL : 0);
+	else if (!entry_show(node, req, &text) && !text.err)
+		size = text.len;
+	fs_text_free(&text);
+	bpf_map_put(map);
+	return size;
+}
+
 static const struct fs_node_ops entry_ops = {
 	.name = "entry",
 	.type = S_IFREG,
 	.key_name = entry_name,
+	.size = entry_size,
 	.open = entry_open,
 	.show = entry_show,
 	.write = entry_write,

@@ -18,6 +18,8 @@
 
 #include <stdio.h>
 
+#define PACKET_MIN    14 /* an Ethernet header */
+#define PACKET_MAX    (64u << 10)
 #define RUN_MAX_IN    (16u << 20)
 #define RUN_MORE_ROOM 4096 /* what a program may add to a packet */
 #define RUN_CLOSED_NS 250000000ULL /* processor time of a run that a close began */
@@ -235,6 +237,14 @@ ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len
 	return len;
 }
 
+/* What no run takes, whatever its program: the close that begins the run says so. */
+static bool is_no_packet(const struct run *run)
+{
+	if (run->prog && run->prog->type == BPF_PROG_TYPE_PERF_EVENT)
+		return false;
+	return run->in_len < PACKET_MIN || run->in_len > PACKET_MAX;
+}
+
 /*
  * One of the descriptors was closed, perhaps the last: a reader that comes now waits for the run.
  */
@@ -244,7 +254,7 @@ int run_flush(struct fs_open *open, struct fs_req *req)
 
 	if (run->has_input && run->state == REPORT_NONE)
 		run_move(open, REPORT_CLOSED);
-	return 0;
+	return run->has_input && is_no_packet(run) ? run_error(req, run, -EINVAL) : 0;
 }
 
 enum limit run_is_long(struct fs_open *open, enum job_what what)

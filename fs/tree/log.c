@@ -13,4 +13,5 @@ const struct fs_node_ops log_ops = {
 	.name = "log",
 	.type = S_IFREG,
 	.show = log_show,
+	.appends = true,
 };
