@@ -79,7 +79,7 @@ TOOLS_LIBS	:= $(call pkg_libs,$(TOOLS_PKGS))
 
 # ---------------------------------------------------------------- sources
 ENGINE_SRCS	:= $(filter-out engine/alone/% %.bpf.c,$(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
-FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c fs/*/*/*.c)
+FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c fs/*/*/*.c fs/*/*/*/*.c)
 UAPI_SRCS	:= $(wildcard uapi/*.c)
 UAPI_HEADERS	:= $(filter-out uapi/client_mount.h,$(wildcard uapi/*.h))
 TOOLS_SRCS	:= $(wildcard tools/*.c)

@@ -7,7 +7,7 @@
 #include "fs/events/events.h"
 #include "fs/tree/root.h"
 #include "fs/tree/limit_files.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/mount.h"
 #include "fs/options.h"
 #include "fs/agent/agent.h"

@@ -7,7 +7,7 @@
 #define UBPFFS_FS_CGROUPS_ATTACHMENTS_H
 
 #include "cgroup/cgroup.h"
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 #include "fs/store/object.h"
 
 extern const char *const cgroup_type_names[MAX_CGROUP_BPF_ATTACH_TYPE];

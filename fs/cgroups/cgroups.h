@@ -9,7 +9,7 @@
 #ifndef UBPFFS_FS_CGROUPS_CGROUPS_H
 #define UBPFFS_FS_CGROUPS_CGROUPS_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fs_node_ops cgroup_dir_ops;
 

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_CGROUPS_FILES_H
 #define UBPFFS_FS_CGROUPS_FILES_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 /* What main gave to cgroups_start(); NULL: not enforcing. */
 extern struct enforce *cgroups_enforce;

@@ -7,7 +7,7 @@
 #define UBPFFS_FS_CGROUPS_LOOKUP_H
 
 #include "cgroup/cgroup.h"
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 /* Takes over the reference. `path`: from M/cgroup, "A/B", the root ".". -ENOMEM. */
 int cgroup_lookup_add(u64 ino, struct cgroup *cgrp, const char *path);

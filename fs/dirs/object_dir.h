@@ -10,7 +10,7 @@
 #ifndef UBPFFS_FS_DIRS_OBJECT_DIR_H
 #define UBPFFS_FS_DIRS_OBJECT_DIR_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 #include "fs/store/object.h"
 
 struct objdir_kind {

@@ -8,7 +8,7 @@
 #ifndef UBPFFS_FS_DIRS_USER_DIR_H
 #define UBPFFS_FS_DIRS_USER_DIR_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 #include "fs/store/object.h"
 
 extern const struct fs_node_ops user_dir_ops;

@@ -6,7 +6,7 @@
 #include "fs/enforce/host_cgroup.h"
 #include "fs/enforce/listener.h"
 #include "fs/enforce/queue.h"
-#include "fs/enforce/queue_thread.h"
+#include "fs/enforce/queue/thread.h"
 
 #define TRIES_EPERM \
 	64 /* numbers of others that are passed over, until it is the right that is missing */

@@ -1,7 +1,7 @@
 /*
  * queue.h - packets from the kernel's queues to the programs of cgroups, and the verdicts back
  *
- * One netlink socket (queue_config.h) and one thread (queue_thread.h) for all queues; a queue is a
+ * One netlink socket (queue/config.h) and one thread (queue/thread.h) for all queues; a queue is a
  * cgroup. The thread takes what waits, runs the effective programs of each packet's cgroup
  * (decide.h), and answers (verdict.h).
  *

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_EVENTS_EVENTS_H
 #define UBPFFS_FS_EVENTS_EVENTS_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fs_node_ops events_dir_ops;
 

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_EVENTS_FILES_H
 #define UBPFFS_FS_EVENTS_FILES_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 /* An attribute's row says in `arg` which (enum source_attr). */
 extern const struct fs_node_ops event_attr_ops, event_attach_ops, event_stats_ops;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include "fs/events/definition.h"
 #include "fs/events/running.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/work/worker.h"
 
 struct event_dir { /* one directory that has, or had, a source */

@@ -3,7 +3,7 @@
  */
 #include "fs/fuse/deferred.h"
 #include "fs/fuse/open.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/work/pace.h"
 #include "core/run.h"

@@ -8,14 +8,14 @@
  * Interrupts: libfuse calls job_interrupt() with the request's lock held. Before a job is answered
  * the function is taken off the request, which waits for a call that runs; so a job is never
  * touched after it is freed. A job that is cancelled where it waits (in a waitq, behind others of
- * its open, for a worker) is answered at once. Lock order: the request's lock, fuse/cancel.c's,
+ * its open, for a worker) is answered at once. Lock order: the request's lock, node/cancel.c's,
  * then one of waitq->lock, open->queue_lock, worker.c's.
  */
 #ifndef UBPFFS_FS_FUSE_DEFERRED_H
 #define UBPFFS_FS_FUSE_DEFERRED_H
 
 #include "fs/fuse/fuse.h"
-#include "fs/fuse/cancel.h"
+#include "fs/node/cancel.h"
 
 struct fs_job {
 	struct worker_job work;

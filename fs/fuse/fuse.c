@@ -1,9 +1,9 @@
 /*
  * fuse.c - every callback's beginning and end
  */
-#include "fs/fuse/backing.h"
+#include "fs/node/backing.h"
 #include "fs/fuse/fuse.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
 
 #include <limits.h>

@@ -6,7 +6,7 @@
 
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fuse_lowlevel_ops ubpffs_fuse_ops; /* ops.c */
 

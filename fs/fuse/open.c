@@ -6,9 +6,9 @@
  */
 #include "fs/fuse/fuse.h"
 #include "fs/fuse/open.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
-#include "fs/lib/caller.h"
+#include "fs/caller/caller.h"
 #include "fs/lib/write_buffer.h"
 
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * (ops->stable): names elsewhere appear and go by loads and by other clients' last closes. The
  * kernel checks permissions (default_permissions) against the attributes given here.
  */
-#include "fs/fuse/backing.h"
+#include "fs/node/backing.h"
 #include "fs/fuse/open.h"
 #include "fs/fuse/io.h"
 #include "fs/fuse/fuse.h"
@@ -548,7 +548,7 @@ static void op_init(void *unused, struct fuse_conn_info *conn)
 {
 	/*
 	 * O_TRUNC arrives as a SETATTR, which changes nothing. Callers wait for their reads and
-	 * writes, so that a request's pid is somebody who is there (fuse/cancel.h).
+	 * writes, so that a request's pid is somebody who is there (node/cancel.h).
 	 */
 	conn->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO | FUSE_CAP_WRITEBACK_CACHE |
 			FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);

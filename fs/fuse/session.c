@@ -3,7 +3,7 @@
  */
 #include "fs/fuse/session.h"
 #include "fs/fuse/open.h"
-#include "fs/fuse/cancel.h"
+#include "fs/node/cancel.h"
 #include "fs/fuse/fuse.h"
 #include "fs/fuse/passthrough.h"
 #include "fs/work/worker.h"

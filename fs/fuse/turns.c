@@ -3,7 +3,7 @@
  */
 #include "fs/fuse/turns.h"
 #include "fs/fuse/fuse.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/work/share.h"
 #include "fs/work/worker.h"

@@ -9,7 +9,7 @@
 
 #include "core/map.h"
 #include "core/prog.h"
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 #include "fs/store/object.h"
 #include "uapi/ubpffs.h"
 

@@ -4,7 +4,7 @@
  * Functions return 0 or -errno. The place that knows why fills the record that its caller handed
  * down, with what it is about, the rule, and what to do; nobody guesses a sentence from an errno
  * later. The first reason stays: it is the nearest to the fault. Who answers prints it: a request's
- * in M/log (fs_error() in fuse/node.h), the server's own on stderr.
+ * in M/log (fs_error() in node/node.h), the server's own on stderr.
  */
 #ifndef UBPFFS_FS_LIB_ERROR_H
 #define UBPFFS_FS_LIB_ERROR_H

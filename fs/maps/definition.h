@@ -9,7 +9,7 @@
 #define UBPFFS_FS_MAPS_DEFINITION_H
 
 #include "core/map.h"
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 #define MAP_LINK    "map" /* the map's file in its directory */
 #define MAPDEF_FILE ".def" /* empty when nothing is set yet */

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include "fs/maps/entries.h"
+#include "fs/maps/text/entries.h"
 #include "fs/dirs/object_dir.h"
 #include "fs/dirs/user_dir.h"
 #include "fs/maps/maps.h"
@@ -20,7 +20,7 @@
 #include "fs/maps/ring_memory.h"
 #include "map/arena.h"
 #include "fs/store/object.h"
-#include "fs/maps/stack_symbols.h"
+#include "fs/maps/text/stack_symbols.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/state_tree.h"
 

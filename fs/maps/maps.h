@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_MAPS_MAPS_H
 #define UBPFFS_FS_MAPS_MAPS_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fs_node_ops maps_dir_ops;
 extern const struct fs_node_ops map_file_ops;

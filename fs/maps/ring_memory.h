@@ -17,7 +17,7 @@
 #ifndef UBPFFS_FS_MAPS_RING_MEMORY_H
 #define UBPFFS_FS_MAPS_RING_MEMORY_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 #include "fs/store/object.h"
 
 extern const struct fs_node_ops ring_consumer_file_ops, ring_consumer_link_ops;

@@ -14,9 +14,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include "core/map.h"
-#include "fs/maps/entries.h"
+#include "fs/maps/text/entries.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/lib/caller.h"
+#include "fs/caller/caller.h"
 #include "fs/maps/stream.h"
 #include "fs/store/object.h"
 #include "fs/lib/value_text.h"

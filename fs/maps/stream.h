@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_MAPS_STREAM_H
 #define UBPFFS_FS_MAPS_STREAM_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fs_node_ops push_ops; /* queue, stack, bloom_filter */
 extern const struct fs_node_ops pop_ops; /* queue, stack */

@@ -16,7 +16,7 @@
 #ifndef UBPFFS_FS_MAPS_VALUE_MEMORY_H
 #define UBPFFS_FS_MAPS_VALUE_MEMORY_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 #include "fs/store/object.h"
 
 /* The map's file was opened: choose its backing. -EPERM (with a sentence). */

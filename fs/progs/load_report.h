@@ -7,7 +7,7 @@
 #ifndef UBPFFS_FS_PROGS_LOAD_REPORT_H
 #define UBPFFS_FS_PROGS_LOAD_REPORT_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 #define REPORT_LOAD 0
 

@@ -8,9 +8,9 @@
  */
 #include "fs/progs/loader.h"
 #include "fs/store/map_owner.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/maps/definition.h"
-#include "fs/lib/caller.h"
+#include "fs/caller/caller.h"
 #include "fs/store/publish.h"
 #include "fs/store/state_tree.h"
 #include "load.h"

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_PROGS_LOADER_H
 #define UBPFFS_FS_PROGS_LOADER_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 /*
  * load_object - load a complete ELF object for the caller

@@ -10,7 +10,7 @@
 #include "fs/progs/new.h"
 #include "fs/progs/loader.h"
 #include "fs/lib/metrics.h"
-#include "fs/lib/caller.h"
+#include "fs/caller/caller.h"
 #include "fs/progs/load_report.h"
 #include "classic/classic.h"
 #include "object/object.h"

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_PROGS_NEW_H
 #define UBPFFS_FS_PROGS_NEW_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fs_node_ops newprog_ops;
 void newprog_owner(struct fs_node *node, const struct fs_cred *cred); /* right after lookup */

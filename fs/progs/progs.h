@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_PROGS_PROGS_H
 #define UBPFFS_FS_PROGS_PROGS_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fs_node_ops progs_dir_ops;
 extern const struct fs_node_ops prog_file_ops;

@@ -12,7 +12,7 @@
 #include "fs/work/pace.h"
 #include "fs/progs/load_report.h"
 #include "fs/store/object.h"
-#include "fs/fuse/cancel.h"
+#include "fs/node/cancel.h"
 #include "core/run.h"
 #include "prog_type/cgroup_test_run.h"
 

@@ -5,7 +5,7 @@
 #define UBPFFS_FS_PROGS_RUN_H
 
 #include "cgroup/cgroup.h"
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fs_node_ops run_ops; /* of the program of the directory */
 

@@ -1,6 +1,6 @@
 /*
  * perf_stacks.h - what a source of samples asks of the process that reads stacks (AGENT_STACKS,
- * agent/service/stacks.c)
+ * agent/service/stack/stacks.c)
  *
  * Stacks of code without frame pointers, and build ids, need the files of the sampled process. A
  * process of the agent that is the source's owner reads them; it is made at the first ask and again

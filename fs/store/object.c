@@ -10,7 +10,7 @@
  * taken under it by inc_not_zero only, and never dropped under it).
  */
 #include "fs/store/object.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/fuse/passthrough.h"
 #include "fs/store/state_tree.h"
 #include "object/image.h"

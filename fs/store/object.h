@@ -20,7 +20,7 @@
 #include "core/btf.h"
 #include "core/map.h"
 #include "core/prog.h"
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 #include "fs/lib/hash.h"
 
 enum store_kind { STORE_PROG, STORE_MAP, STORE_KINDS };

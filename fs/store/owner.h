@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_STORE_OWNER_H
 #define UBPFFS_FS_STORE_OWNER_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 /* For fs_backing.chown. -1: stays. -EDQUOT: nothing has changed. */
 int store_chown(struct fs_node *node, uid_t uid, gid_t gid);

@@ -5,7 +5,7 @@
  * but whose rmdir has not come yet, is free, and any other existing name gives -EEXIST.
  */
 #include "fs/store/publish.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/store/map_owner.h"
 #include "fs/store/state_tree.h"
 

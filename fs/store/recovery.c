@@ -19,7 +19,7 @@
 #include "fs/store/map_owner.h"
 #include "fs/store/owner.h"
 #include "fs/store/publish.h"
-#include "fs/fuse/backing.h"
+#include "fs/node/backing.h"
 #include "fs/store/object.h"
 #include "fs/store/state_tree.h"
 #include "load.h"

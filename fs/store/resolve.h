@@ -3,7 +3,7 @@
  *
  * Path walks, opens and changes of names are checked by the kernel (default_permissions). What a
  * client names is resolved here, relative to M, component by component, with the rights of who
- * opened the file that it is written to (lib/caller.h).
+ * opened the file that it is written to (caller/caller.h).
  */
 #ifndef UBPFFS_FS_STORE_RESOLVE_H
 #define UBPFFS_FS_STORE_RESOLVE_H

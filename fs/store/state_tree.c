@@ -5,8 +5,8 @@
  * symlinks.
  */
 #include "fs/store/state_tree.h"
-#include "fs/fuse/backing.h"
-#include "fs/lib/limits.h"
+#include "fs/node/backing.h"
+#include "fs/caller/limits.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -18,7 +18,7 @@
 #ifndef UBPFFS_FS_STORE_STATE_TREE_H
 #define UBPFFS_FS_STORE_STATE_TREE_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 struct tree {
 	int dir_fd, objects_fd, tree_fd, pending_fd, lock_fd;

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_TREE_IDS_H
 #define UBPFFS_FS_TREE_IDS_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fs_node_ops ids_ops;
 

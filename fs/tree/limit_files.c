@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include "fs/tree/limit_files.h"
 #include "fs/dirs/user_dir.h"
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/state_tree.h"

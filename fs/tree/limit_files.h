@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_TREE_LIMIT_FILES_H
 #define UBPFFS_FS_TREE_LIMIT_FILES_H
 
-#include "fs/fuse/node.h"
+#include "fs/node/node.h"
 
 extern const struct fs_node_ops limits_dir_ops;
 

@@ -1,5 +1,6 @@
 /*
- * test_caller.c - fs/lib/caller.c: which of the permission bits count, and the groups of a process
+ * test_caller.c - fs/caller/caller.c: which of the permission bits count, and the groups of a
+ * process
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "fs/lib/caller.h"
+#include "fs/caller/caller.h"
 
 static const struct fs_groups *groups_of(gid_t gid)
 {

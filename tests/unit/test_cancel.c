@@ -1,5 +1,5 @@
 /*
- * test_cancel.c - fs/fuse/cancel.c: who is cancelled, when, and how often it is said
+ * test_cancel.c - fs/node/cancel.c: who is cancelled, when, and how often it is said
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "fs/fuse/cancel.h"
+#include "fs/node/cancel.h"
 
 struct watched {
 	struct watch watch;

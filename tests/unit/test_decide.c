@@ -1,6 +1,6 @@
 /*
- * test_decide.c - packets of the queue and the effective programs (fs/enforce/decide.c), without a
- * socket
+ * test_decide.c - packets of the queue and the effective programs (fs/enforce/queue/decide.c),
+ * without a socket
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include "core/rcu.h"
 #include "core/run.h"
-#include "fs/enforce/decide.h"
+#include "fs/enforce/queue/decide.h"
 #include "tests/lib/nfqmsg.h"
 #include "ubpffs_engine.h"
 #include "uapi/bpf_insn.h"

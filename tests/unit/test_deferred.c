@@ -10,7 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "fs/fuse/backing.h"
+#include "fs/node/backing.h"
 #include "fs/fuse/deferred.h"
 #include "fs/fuse/open.h"
 

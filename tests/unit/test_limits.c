@@ -1,12 +1,12 @@
 /*
- * test_limits.c - fs/lib/limits.c: its guarantees by their letters
+ * test_limits.c - fs/caller/limits.c: its guarantees by their letters
  */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "fs/lib/limits.h"
+#include "fs/caller/limits.h"
 
 #define USER  4000001 /* nobody who runs tests */
 #define OTHER 4000002

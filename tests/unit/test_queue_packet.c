@@ -1,13 +1,13 @@
 /*
  * test_queue_packet.c - messages of the kernel's packet queues, honest and hostile
- * (fs/enforce/packet.c)
+ * (fs/enforce/queue/packet.c)
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "fs/enforce/packet.h"
+#include "fs/enforce/queue/packet.h"
 #include "tests/lib/nfqmsg.h"
 
 static u32 room[32768] __attribute__((aligned(8)));

@@ -1,5 +1,5 @@
 /*
- * test_state_tree.c - fs/store/state_tree.c and fs/fuse/node.c: a name that changes keeps its node;
+ * test_state_tree.c - fs/store/state_tree.c and fs/node/node.c: a name that changes keeps its node;
  * an error is no absence
  */
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "fs/fuse/backing.h"
-#include "fs/fuse/node.h"
+#include "fs/node/backing.h"
+#include "fs/node/node.h"
 #include "fs/store/state_tree.h"
 
 static char dir[] = "/tmp/ubpffs-test-XXXXXX";

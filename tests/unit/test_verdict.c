@@ -1,5 +1,5 @@
 /*
- * test_verdict.c - verdicts in as few messages as can be (fs/enforce/verdict.c), named by the
+ * test_verdict.c - verdicts in as few messages as can be (fs/enforce/queue/verdict.c), named by the
  * letters of verdict.h
  *
  * What is sent is read as the kernel reads it: a queue is its waiting packets in order, a batch
@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "fs/enforce/verdict.h"
+#include "fs/enforce/queue/verdict.h"
 #include "tests/lib/nfqmsg.h"
 
 #define NR_QUEUES  100

@@ -2,9 +2,9 @@
  * symtab.h - functions by address: the table of a process, or of the kernel
  *
  * A table is one block of bytes (struct symtab_header and what follows it), made by a child that
- * has the rights of whoever asked (agent/service/symbols.c) and sent to the server. The child has
- * read hostile files, so the server believes nothing: symtab_new() checks every count, index and
- * order before anybody looks something up.
+ * has the rights of whoever asked (agent/service/stack/symbols.c) and sent to the server. The child
+ * has read hostile files, so the server believes nothing: symtab_new() checks every count, index
+ * and order before anybody looks something up.
  *
  * Guarantees
  *   A. What symtab_new() takes is safe to search with any address: no index leads out of the block,

@@ -6,8 +6,8 @@
 #include "fs/agent/service/capture.h"
 #include "fs/agent/service/out.h"
 #include "fs/agent/service/perf_open.h"
-#include "fs/agent/service/stacks.h"
-#include "fs/agent/service/symbols.h"
+#include "fs/agent/service/stack/stacks.h"
+#include "fs/agent/service/stack/symbols.h"
 
 agent_service_fn *const agent_services[AGENT_SERVICE_NR] = {
 	[AGENT_PERF] = perf_service,	   [AGENT_STACKS] = stacks_service,

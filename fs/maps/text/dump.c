@@ -1,0 +1,574 @@
+/*
+ * dump.c - a map's entries in one file: dump (text, can be written back), dump.json and raw
+ * (records)
+ *
+ * Nothing is built in memory but one entry: an open description walks the map with an iterator,
+ * which gives every entry that lives through the walk exactly once. Reads go forward; a read at
+ * offset 0 starts again, any other jump back starts again and skips.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include "core/run.h"
+#include "fs/maps/text/entries.h"
+#include "fs/maps/text/json.h"
+#include "fs/lib/write_buffer.h"
+#include "fs/store/object.h"
+#include "fs/lib/value_text.h"
+
+#define MAX_LINE (64u << 20)
+
+struct dump {
+	struct bpf_map *map;
+	struct bpf_map_iter it;
+	bool begun, ended;
+	u64 given; /* entries printed */
+	off_t pos; /* file offset of text.buf[0] */
+	struct fs_text text; /* the entry being given */
+	bool cut; /* an entry was given up in the middle: begin again */
+	size_t text_held; /* bytes of it that are charged */
+	char *key, *value;
+	struct write_buffer pending;
+	bool incomplete; /* the last line waits for more */
+	bool held; /* it may be whole, but came at the end of a full buffer */
+	u64 line; /* lines that were used up */
+};
+
+static int dump_open(struct fs_open *open, struct fs_req *req)
+{
+	struct dump *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	err = store_map(open->node, req, &d->map);
+	if (err) {
+		free(d);
+		return err;
+	}
+	err = entries_prepare(open, d->map);
+	if (!err)
+		err = fs_open_hold(open, d->map->key_size + (u64)bpf_map_value_size(d->map) + 16);
+	if (!err) {
+		d->key = malloc(d->map->key_size + 8);
+		d->value = malloc(bpf_map_value_size(d->map) + 8);
+		err = !d->key || !d->value    ? -ENOMEM
+		      : entries_slots(d->map) ? fs_open_keep_groups(open, req)
+					      : 0;
+	}
+	if (err) {
+		bpf_map_put(d->map);
+		free(d->key);
+		free(d->value);
+		free(d);
+		return err;
+	}
+	bpf_map_iter_init(&d->it, d->map, false);
+	d->it.flags = bpf_map_lock_flag(d->map);
+	open->priv = d;
+	return 0;
+}
+
+static void print_line(struct dump *d)
+{
+	struct fs_text prefix = {0};
+
+	if (d->map->key_size) {
+		text_print_key(&prefix, d->key, d->map->key_size);
+		fs_text_append(&prefix, " ", 1);
+	}
+	fs_text_append(&prefix, "", 1);
+	if (prefix.err)
+		d->text.err = prefix.err;
+	else
+		entries_print(d->map, d->value, prefix.buf, &d->text);
+	fs_text_free(&prefix);
+}
+
+/*
+ * A record: the key, the value, each padded to 8 bytes, so that its size follows from the
+ * attributes alone.
+ */
+static void print_record(struct dump *d)
+{
+	static const char zero[8];
+	u32 key = d->map->key_size, value = bpf_map_value_size(d->map);
+
+	fs_text_append(&d->text, d->key, key);
+	fs_text_append(&d->text, zero, round_up(key, 8) - key);
+	fs_text_append(&d->text, d->value, value);
+	fs_text_append(&d->text, zero, round_up(value, 8) - value);
+}
+
+/* One line an entry. */
+static void print_json(struct dump *d)
+{
+	const struct bpf_map *map = d->map;
+	u32 stride = round_up(map->value_size, 8);
+
+	fs_text_printf(&d->text, "%s\n{", d->given ? "," : "");
+	if (map->key_size) {
+		fs_text_printf(&d->text, "\"key\":");
+		json_value(&d->text, map->btf, map->btf_key_type_id, d->key, map->key_size);
+		fs_text_append(&d->text, ",", 1);
+	}
+	if (!entries_percpu(map)) {
+		fs_text_printf(&d->text, "\"value\":");
+		json_value(&d->text, map->btf, map->btf_value_type_id, d->value, map->value_size);
+		fs_text_append(&d->text, "}", 1);
+		return;
+	}
+	fs_text_printf(&d->text, "\"values\":[");
+	for (u32 cpu = 0; cpu < bpf_nr_slots(); cpu++) {
+		fs_text_printf(&d->text, "%s{\"cpu\":%u,\"value\":", cpu ? "," : "", cpu);
+		json_value(&d->text, map->btf, map->btf_value_type_id,
+			   d->value + (size_t)cpu * stride, map->value_size);
+		fs_text_append(&d->text, "}", 1);
+	}
+	fs_text_append(&d->text, "]}", 2);
+}
+
+static void begin_json(struct dump *d)
+{
+	fs_text_append(&d->text, "[", 1);
+}
+
+static void end_json(struct dump *d)
+{
+	fs_text_printf(&d->text, "%s]\n", d->given ? "\n" : "");
+}
+
+struct format {
+	void (*begin)(struct dump *d); /* may be NULL */
+	void (*print)(struct dump *d); /* an entry */
+	void (*end)(struct dump *d); /* may be NULL */
+};
+
+static const struct format line_format = {.print = print_line};
+static const struct format record_format = {.print = print_record};
+static const struct format json_format = {begin_json, print_json, end_json};
+
+/* What comes next, into d->text. */
+static int stream_next(struct dump *d, const struct format *format)
+{
+	int ret;
+
+	if (!d->begun) {
+		d->begun = true;
+		if (format->begin) {
+			format->begin(d);
+			return d->text.err;
+		}
+	}
+	ret = bpf_map_iter_next(&d->it, d->key, d->value);
+	if (ret < 0)
+		return ret;
+	if (ret > 0) {
+		format->print(d);
+		d->given++;
+	} else {
+		d->ended = true;
+		if (format->end)
+			format->end(d);
+	}
+	return d->text.err;
+}
+
+/* The text has grown to the size of an entry, and stays. */
+static int hold_text(struct fs_open *open)
+{
+	struct dump *d = open->priv;
+	size_t cap = d->text.cap;
+	int err = cap > d->text_held ? fs_open_hold(open, cap - d->text_held) : 0;
+
+	if (err) {
+		fs_open_let(open, d->text_held);
+		cap = 0;
+		fs_text_free(&d->text);
+	}
+	d->text_held = cap;
+	return err;
+}
+
+static ssize_t stream(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off,
+		      const struct format *format)
+{
+	struct dump *d = open->priv;
+	size_t done = 0, skip, n;
+	int ret;
+
+	if (off < d->pos || d->cut) {
+		bpf_map_iter_rewind(&d->it);
+		d->text.len = d->pos = d->given = 0;
+		d->begun = d->ended = d->cut = false;
+		d->text.err = 0;
+	}
+	while (done < len) {
+		if (off + (off_t)done < d->pos + (off_t)d->text.len) {
+			skip = off + done - d->pos;
+			n = min(d->text.len - skip, len - done);
+			memcpy(buf + done, d->text.buf + skip, n);
+			done += n;
+			continue;
+		}
+		if (d->ended)
+			break;
+		d->pos += d->text.len;
+		d->text.len = 0;
+		d->text.cancel = &req->cancel;
+		ret = fs_cancelled(req) ? -EINTR : stream_next(d, format);
+		d->text.cancel = NULL;
+		if (ret >= 0)
+			ret = hold_text(open);
+		d->cut = ret < 0;
+		if (ret < 0)
+			return ret;
+	}
+	return done;
+}
+
+static ssize_t dump_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return stream(open, req, buf, len, off, &line_format);
+}
+
+static ssize_t json_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return stream(open, req, buf, len, off, &json_format);
+}
+
+/*
+ * The records of an array are where their index says: a read goes there, not through those before
+ * it.
+ */
+static ssize_t read_array(struct fs_open *open, struct fs_req *req, char *buf, size_t len,
+			  off_t off)
+{
+	struct dump *d = open->priv;
+	size_t size = round_up(d->map->key_size, 8) + round_up(bpf_map_value_size(d->map), 8);
+	size_t done = 0, skip, n;
+	int err;
+
+	while (done < len && (off + done) / size < d->map->max_entries) {
+		u32 index = (off + done) / size;
+
+		if (fs_cancelled(req))
+			return -EINTR;
+		memcpy(d->key, &index, sizeof(index));
+		err = bpf_map_lookup(d->map, d->key, d->value, bpf_map_lock_flag(d->map));
+		if (err)
+			return err;
+		d->text.len = 0;
+		print_record(d);
+		err = d->text.err ? d->text.err : hold_text(open);
+		if (err)
+			return err;
+		skip = (off + done) % size;
+		n = min(size - skip, len - done);
+		memcpy(buf + done, d->text.buf + skip, n);
+		done += n;
+	}
+	return done;
+}
+
+static ssize_t raw_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	struct dump *d = open->priv;
+
+	if (d->map->values)
+		return read_array(open, req, buf, len, off);
+	return stream(open, req, buf, len, off, &record_format);
+}
+
+static bool is_blank(const char *s, size_t len)
+{
+	size_t pos = 0, n;
+	const char *word;
+
+	return !text_next_word(s, len, &pos, &word, &n);
+}
+
+static bool is_comment(const char *line, size_t len)
+{
+	size_t pos = 0, n;
+	const char *word;
+
+	return text_next_word(line, len, &pos, &word, &n) && word[0] == '#';
+}
+
+/* The line `clear`: every entry goes that lives while this walks. */
+static int clear(struct dump *d, struct fs_req *req)
+{
+	struct bpf_map *map = d->map;
+	struct bpf_map_iter it;
+	int ret;
+
+	if (!map->key_size) {
+		while (!(ret = bpf_map_pop(map, d->value, 0)))
+			if (fs_cancelled(req))
+				return -EINTR;
+		if (ret == -ENOENT)
+			return TEXT_COMPLETE;
+		return fs_error(req, -ret, "a %s map cannot be emptied",
+				bpf_map_type_name(map->map_type));
+	}
+	bpf_map_iter_init(&it, map, true);
+	while ((ret = bpf_map_iter_next(&it, d->key, NULL)) > 0) {
+		ret = fs_cancelled(req) ? -EINTR : bpf_map_delete(map, d->key);
+		if (ret && ret != -ENOENT)
+			break;
+	}
+	bpf_map_iter_end(&it);
+	if (ret == -EINVAL)
+		return fs_error(req, EINVAL, "entries of %s maps cannot be deleted",
+				bpf_map_type_name(map->map_type));
+	return ret < 0 ? ret : TEXT_COMPLETE;
+}
+
+/*
+ * `key value`, `key cpuN value` or `clear`; empty lines and comments say nothing. TEXT_INCOMPLETE:
+ * the line may go on.
+ */
+static int parse_line(struct dump *d, struct fs_req *req, const char *line, size_t len)
+{
+	size_t pos = 0, n, k;
+	const char *word;
+	u64 cpu = 0;
+	int on_cpu = -1, ret;
+
+	if (!text_next_word(line, len, &pos, &word, &n) || word[0] == '#')
+		return TEXT_COMPLETE;
+	if (n <= 5 && !memcmp(word, "clear", n) && is_blank(line + pos, len - pos))
+		return n == 5 ? clear(d, req) : TEXT_INCOMPLETE;
+	if (d->map->map_type == BPF_MAP_TYPE_STACK_TRACE) /* as in Linux */
+		return fs_error(req, EINVAL, "only programs put stacks in, by bpf_get_stackid()");
+	if (!d->map->key_size) /* pushed in the order of the lines */
+		return entries_write(req, d->map, NULL, -1, line, len, BPF_ANY);
+	if (entries_parse_key(d->map, word, n, d->key))
+		return fs_error(req, EINVAL, "\"%.*s\" is no key of this map",
+				(int)min(n, (size_t)64), word);
+	if (entries_percpu(d->map)) {
+		k = pos;
+		/* "c", "cp", "cpu": the rest of the line is still to come. */
+		if (!text_next_word(line, len, &k, &word, &n) ||
+		    (n <= 3 && k == len && !memcmp(word, "cpu", n)))
+			return TEXT_INCOMPLETE;
+		if (n > 3 && !memcmp(word, "cpu", 3)) {
+			if (text_parse_u64(word + 3, n - 3, bpf_nr_slots() - 1, &cpu) !=
+			    TEXT_COMPLETE)
+				return fs_error(req, EINVAL, "no such CPU: %.*s", (int)n, word);
+			on_cpu = cpu;
+			pos = k;
+		}
+	}
+	ret = entries_write(req, d->map, d->key, on_cpu, line + pos, len - pos, BPF_ANY);
+	return ret;
+}
+
+/* What is wrong with a line is said with its number and its text, which begins with the key. */
+static int write_line(struct dump *d, struct fs_req *req, const char *line, size_t len, bool ended)
+{
+	int ret = parse_line(d, req, line, len);
+	char about[160];
+
+	if (ret == TEXT_INCOMPLETE && ended)
+		ret = fs_error(req, EINVAL, "it is not complete: a line is a key and its value");
+	if (ret >= 0 || ret == -EINTR || req->quiet)
+		return ret;
+	snprintf(about, sizeof(about), "line %llu (%.*s%s)", (unsigned long long)d->line + 1,
+		 min(text_first_line(line, len), 100), line,
+		 text_first_line(line, len) > 100 ? "..." : "");
+	error_about(&req->error, ret, about);
+	return ret;
+}
+
+/*
+ * What follows the last newline. A keyless map's value is used up by acting: it would be there
+ * twice.
+ */
+static int write_tail(struct dump *d, struct fs_req *req)
+{
+	int ret = write_line(d, req, d->pending.buf, d->pending.len, false);
+
+	d->incomplete = ret == TEXT_INCOMPLETE;
+	if (ret < 0 || (ret == TEXT_COMPLETE && !d->map->key_size &&
+			!is_comment(d->pending.buf, d->pending.len)))
+		write_buffer_drop(&d->pending, d->pending.len);
+	return ret;
+}
+
+/*
+ * Whole lines act at once and are used up. What follows the last newline acts too when it is a
+ * whole entry already (an error that only close gives is lost on shells), and again if it goes on;
+ * but not when the write ended because a buffer was full: then the next write goes on, or, when
+ * there is none, it acts at the end.
+ */
+static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			  off_t off)
+{
+	struct dump *d = open->priv;
+	size_t pos = 0, n;
+	const char *line;
+	int ret;
+
+	ret = fs_open_buffer(open, &d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
+	if (!off && !(open->flags & O_APPEND))
+		d->line = 0;
+	while (ret >= 0 && text_next_line(d->pending.buf, d->pending.len, false, &pos, &line, &n)) {
+		if (fs_cancelled(req))
+			ret = -EINTR;
+		else
+			ret = write_line(d, req, line, n, true);
+		d->line++;
+	}
+	write_buffer_drop(&d->pending, ret < 0 ? d->pending.len : pos);
+	d->incomplete = d->held = false;
+	if (ret >= 0 && !write_buffer_blank(&d->pending)) {
+		d->held = write_buffer_cut(len) && text_number_size(d->map->value_size);
+		if (!d->held)
+			ret = write_tail(d, req);
+	}
+	return ret < 0 ? ret : (ssize_t)len;
+}
+
+static int dump_flush(struct fs_open *open, struct fs_req *req)
+{
+	struct dump *d = open->priv;
+
+	int ret = 0;
+
+	if (d->held) { /* nothing came behind the full buffer, so far */
+		d->held = false;
+		ret = write_tail(d, req);
+		if (ret < 0)
+			return ret;
+	}
+	if (d->incomplete && !write_buffer_blank(&d->pending))
+		return fs_error(req, EINVAL, "the last line is not complete");
+	return 0;
+}
+
+static void dump_release(struct fs_open *open)
+{
+	struct dump *d = open->priv;
+	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
+
+	if (!d)
+		return;
+	if (d->held && write_tail(d, &req) == TEXT_INCOMPLETE)
+		fs_error(&req, EINVAL, "the last line is not complete");
+	fs_error_report(&req);
+	bpf_map_iter_end(&d->it);
+	bpf_map_put(d->map);
+	fs_text_free(&d->text);
+	write_buffer_free(&d->pending);
+	free(d->key);
+	free(d->value);
+	free(d);
+}
+
+/* ---- sizes: counted while that is little work, else what no line is longer than */
+
+#define COUNT_BYTES   (256u << 10)
+#define COUNT_ENTRIES 1024
+#define JSON_ROOM     16 /* numbers, names and brackets for a byte of a value */
+
+static u64 size_bound(const struct bpf_map *map, u64 entries, bool json)
+{
+	u64 key = map->key_size, value = bpf_map_value_size(map);
+	u64 lines = entries_percpu(map) ? bpf_nr_slots() : 1;
+
+	if (json)
+		return (entries + 1) * (64 * (lines + 1) + (key + value) * JSON_ROOM);
+	return entries * (lines * (3 * key + 40) + 3 * value + 40 * lines);
+}
+
+static u64 counted_size(struct fs_node *node, struct fs_req *req, const struct format *format)
+{
+	struct dump d = {0};
+	struct bpf_map_stats stats;
+	u64 size = 0;
+	int err = 0;
+
+	if (store_map(node, req, &d.map))
+		return 0;
+	bpf_map_stats_read(d.map, &stats);
+	d.key = malloc(d.map->key_size + 8);
+	d.value = malloc(bpf_map_value_size(d.map) + 8);
+	bpf_map_iter_init(&d.it, d.map, false);
+	d.it.flags = bpf_map_lock_flag(d.map);
+	if (!d.key || !d.value || (u64)bpf_map_value_size(d.map) > COUNT_BYTES)
+		err = -EFBIG;
+	while (!err && !d.ended) {
+		d.text.len = 0;
+		err = stream_next(&d, format);
+		size += d.text.len;
+		if (size > COUNT_BYTES || d.given > COUNT_ENTRIES)
+			err = -EFBIG;
+	}
+	if (err == -EFBIG)
+		size = size_bound(d.map, max(stats.entries, d.given), format == &json_format);
+	bpf_map_iter_end(&d.it);
+	fs_text_free(&d.text);
+	free(d.key);
+	free(d.value);
+	bpf_map_put(d.map);
+	return size;
+}
+
+static u64 dump_size(struct fs_node *node, struct fs_req *req)
+{
+	return counted_size(node, req, &line_format);
+}
+
+static u64 json_size(struct fs_node *node, struct fs_req *req)
+{
+	return counted_size(node, req, &json_format);
+}
+
+/* Records have one size. */
+static u64 raw_size(struct fs_node *node, struct fs_req *req)
+{
+	struct bpf_map_stats stats;
+	struct bpf_map *map;
+	u64 size;
+
+	if (store_map(node, req, &map))
+		return 0;
+	bpf_map_stats_read(map, &stats);
+	size = round_up(map->key_size, 8) + (u64)round_up(bpf_map_value_size(map), 8);
+	size *= map->values ? map->max_entries : stats.entries;
+	bpf_map_put(map);
+	return size;
+}
+
+const struct fs_node_ops dump_ops = {
+	.name = "dump",
+	.type = S_IFREG,
+	.slow = true,
+	.size = dump_size,
+	.open = dump_open,
+	.read = dump_read,
+	.write = dump_write,
+	.flush = dump_flush,
+	.release = dump_release,
+};
+
+const struct fs_node_ops json_ops = {
+	.name = "dump.json",
+	.type = S_IFREG,
+	.slow = true,
+	.size = json_size,
+	.open = dump_open,
+	.read = json_read,
+	.release = dump_release,
+};
+
+const struct fs_node_ops raw_ops = {
+	.name = "raw",
+	.type = S_IFREG,
+	.slow = true,
+	.size = raw_size,
+	.open = dump_open,
+	.read = raw_read,
+	.release = dump_release,
+};

@@ -1,0 +1,524 @@
+/*
+ * entries.c - entries/<key>: lookup is cat, update is echo, delete is rm, iterate is ls (see
+ * entries.h)
+ */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include "core/run.h"
+#include "fs/maps/text/entries.h"
+#include "fs/lib/write_buffer.h"
+#include "fs/store/resolve.h"
+#include "fs/store/object.h"
+#include "fs/maps/text/stack_symbols.h"
+#include "fs/lib/value_text.h"
+
+#define MAX_VALUE_TEXT (64u << 20)
+#define PRINTED	       4 /* bytes of memory for a byte of a value: itself, and three characters */
+
+bool entries_percpu(const struct bpf_map *map)
+{
+	return map->ops->percpu;
+}
+
+bool entries_slots(const struct bpf_map *map)
+{
+	return map->ops->map_update_slot != NULL;
+}
+
+bool entries_large(const struct bpf_map *map)
+{
+	return bpf_map_value_size(map) > FS_LARGE_VALUE;
+}
+
+int entries_prepare(struct fs_open *open, const struct bpf_map *map)
+{
+	if (!entries_large(map))
+		return 0;
+	open->slow = true;
+	if ((open->flags & O_ACCMODE) == O_WRONLY)
+		return 0;
+	return fs_open_hold(open, (u64)bpf_map_value_size(map) * PRINTED);
+}
+
+void entries_print(const struct bpf_map *map, const void *value, const char *prefix,
+		   struct fs_text *out)
+{
+	u32 stride = round_up(map->value_size, 8), cpu;
+
+	if (map->map_type == BPF_MAP_TYPE_STACK_TRACE) {
+		symbols_print(map, value, prefix, out);
+		return;
+	}
+	if (!entries_percpu(map)) {
+		fs_text_printf(out, "%s", prefix);
+		text_print_value(out, value, map->value_size);
+		fs_text_append(out, "\n", 1);
+		return;
+	}
+	for (cpu = 0; cpu < bpf_nr_slots(); cpu++) {
+		fs_text_printf(out, "%scpu%u ", prefix, cpu);
+		text_print_value(out, (const char *)value + (size_t)cpu * stride, map->value_size);
+		fs_text_append(out, "\n", 1);
+	}
+}
+
+/*
+ * Lines `cpuN value`, in any order: of these CPUs, the others keep what `value` holds. A single
+ * bare value is every CPU's.
+ */
+static int parse_percpu(const struct bpf_map *map, const char *text, size_t len, char *value)
+{
+	u32 stride = round_up(map->value_size, 8), nr = bpf_nr_slots(), got = 0, i;
+	size_t pos = 0, n, k, w;
+	const char *line, *word;
+	u64 cpu;
+	int ret;
+
+	while (text_next_line(text, len, true, &pos, &line, &n)) {
+		k = 0;
+		if (!text_next_word(line, n, &k, &word, &w))
+			continue;
+		if (w < 4 || memcmp(word, "cpu", 3)) {
+			if (got)
+				return -EINVAL;
+			ret = text_parse_value(text, len, value, map->value_size);
+			for (i = 1; ret == TEXT_COMPLETE && i < nr; i++)
+				memcpy(value + (size_t)i * stride, value, map->value_size);
+			return ret;
+		}
+		if (text_parse_u64(word + 3, w - 3, nr - 1, &cpu) != TEXT_COMPLETE)
+			return -EINVAL;
+		ret = text_parse_value(line + k, n - k, value + cpu * stride, map->value_size);
+		if (ret == TEXT_INCOMPLETE && pos >= len)
+			return TEXT_INCOMPLETE;
+		if (ret != TEXT_COMPLETE)
+			return -EINVAL;
+		got++;
+	}
+	return got ? TEXT_COMPLETE : TEXT_INCOMPLETE;
+}
+
+/*
+ * A slot takes a program's (or map's) name, path or id. A line is whole when it ends; a lone id or
+ * name at once.
+ */
+static int write_slot(struct fs_req *req, struct bpf_map *map, const void *key, const char *text,
+		      size_t len, u64 flags)
+{
+	enum store_kind kind = map->map_type == BPF_MAP_TYPE_PROG_ARRAY ? STORE_PROG : STORE_MAP;
+	struct store_object *obj;
+	char name[PATH_MAX];
+	int err = resolve_word(req, kind, text, len, RESOLVE_USE, name, &obj);
+
+	if (err != TEXT_COMPLETE)
+		return err;
+	err = bpf_map_update_slot(map, key, kind == STORE_PROG ? (void *)obj->prog : obj->map,
+				  flags);
+	store_put(obj);
+	if (err == -EINVAL)
+		return fs_error(
+			req, EINVAL,
+			kind == STORE_PROG
+				? "%s does not fit into this %s: its programs are all of one type"
+				: "%s does not fit into this %s: type, sizes and flags must be "
+				  "those of inner_map "
+				  "(of arrays max_entries, too)",
+			name, bpf_map_type_name(map->map_type));
+	return err ? err : TEXT_COMPLETE;
+}
+
+static int explain_update(struct fs_req *req, const struct bpf_map *map, int err)
+{
+	switch (err) {
+	case -E2BIG:
+		return fs_error(req, E2BIG, "the map holds at most %u entries", map->max_entries);
+	case -EEXIST:
+		return fs_error(req, EEXIST, "the key is there already");
+	case -ENOMEM:
+		return fs_error(
+			req, ENOMEM,
+			"no memory for an entry: is the filesystem of the state directory full?");
+	case -ENOSPC:
+		return fs_error(
+			req, ENOSPC,
+			"the filesystem of the state directory is full: what is written to this "
+			"map now does not outlive the server");
+	case -ENOENT:
+		return fs_error(req, ENOENT,
+				"no such entry: attaching a program to a cgroup makes the entries "
+				"of this map");
+	case -EPERM:
+		return fs_error(req, EPERM, "the map is frozen or read-only from outside");
+	default:
+		return err;
+	}
+}
+
+int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
+		  const char *text, size_t len, u64 flags)
+{
+	u32 size = bpf_map_value_size(map), stride = round_up(map->value_size, 8);
+	__do_free char *value = NULL;
+	int ret;
+
+	if (entries_slots(map))
+		return write_slot(req, map, key, text, len, flags);
+	value = calloc(1, size ? size : 1);
+	if (!value)
+		return -ENOMEM;
+	if (cpu >= 0) {
+		/* The other CPUs keep theirs. */
+		ret = bpf_map_lookup(map, key, value, 0);
+		if (ret && ret != -ENOENT)
+			return ret;
+		ret = text_parse_value(text, len, value + (size_t)cpu * stride, map->value_size);
+	} else if (entries_percpu(map)) {
+		ret = bpf_map_lookup(map, key, value, 0);
+		if (ret && ret != -ENOENT)
+			return ret;
+		ret = parse_percpu(map, text, len, value);
+	} else {
+		ret = text_parse_value(text, len, value, size);
+	}
+	if (ret == TEXT_COMPLETE) {
+		ret = bpf_map_update(map, key, value, flags | bpf_map_lock_flag(map));
+		return ret ? explain_update(req, map, ret) : TEXT_COMPLETE;
+	}
+	if (ret < 0)
+		fs_error(req, -ret,
+			 text_number_size(map->value_size)
+				 ? "a value here is a number that fits into %u bytes, or that many "
+				   "hexadecimal bytes"
+				 : "a value here is %u hexadecimal bytes",
+			 map->value_size);
+	return ret;
+}
+
+/* ---- one entry */
+
+struct entry {
+	struct write_buffer pending;
+	bool incomplete; /* what is pending is no whole value */
+};
+
+static int entry_open(struct fs_open *open, struct fs_req *req)
+{
+	struct bpf_map *map;
+	int err = store_map(open->node, req, &map);
+
+	if (!err) {
+		err = entries_slots(map) ? fs_open_keep_groups(open, req)
+					 : entries_prepare(open, map);
+		bpf_map_put(map);
+		if (err)
+			return err;
+	}
+	open->priv = calloc(1, sizeof(struct entry));
+	return open->priv ? 0 : -ENOMEM;
+}
+
+static void entry_release(struct fs_open *open)
+{
+	struct entry *entry = open->priv;
+
+	write_buffer_free(&entry->pending);
+	free(entry);
+}
+
+static int entry_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	struct bpf_map *map;
+	char *value;
+	int err = store_map(node, req, &map);
+
+	if (err)
+		return err;
+	value = malloc(bpf_map_value_size(map) + 1);
+	err = value ? bpf_map_lookup(map, node->key, value, bpf_map_lock_flag(map)) : -ENOMEM;
+	if (!err)
+		entries_print(map, value, "", out);
+	free(value);
+	bpf_map_put(map);
+	return err;
+}
+
+static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			   off_t off)
+{
+	struct entry *entry = open->priv;
+	struct write_buffer *p = &entry->pending;
+	struct bpf_map *map;
+	int err;
+
+	if (!len)
+		return 0;
+	err = store_map(open->node, req, &map);
+	if (err)
+		return err;
+	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, MAX_VALUE_TEXT);
+	if (!err)
+		err = entries_write(req, map, open->node->key, -1, p->buf, p->len,
+				    open->flags & O_EXCL ? BPF_NOEXIST : BPF_ANY);
+	entry->incomplete = err == TEXT_INCOMPLETE;
+	/* A whole line was used: what follows on this descriptor is another value. */
+	if (err < 0 || (err == TEXT_COMPLETE && p->buf[p->len - 1] == '\n')) {
+		write_buffer_drop(p, p->len);
+		open->flags &= ~O_EXCL;
+	}
+	bpf_map_put(map);
+	return err < 0 ? err : (ssize_t)len;
+}
+
+static int entry_flush(struct fs_open *open, struct fs_req *req)
+{
+	struct entry *entry = open->priv;
+
+	if (!entry->incomplete || write_buffer_blank(&entry->pending))
+		return 0;
+	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
+}
+
+static void entry_name(const struct fs_node *node, struct fs_text *out)
+{
+	text_print_key(out, node->key, node->key_len);
+}
+
+/* A large value is not printed to be counted: two digits a byte, and what parts them. */
+static u64 entry_size(struct fs_node *node, struct fs_req *req)
+{
+	struct fs_text text = {0};
+	struct bpf_map *map;
+	u64 size = 0;
+
+	if (store_map(node, req, &map))
+		return 0;
+	if (entries_large(map))
+		size = 3 * (u64)bpf_map_value_size(map) +
+		       (entries_percpu(map) ? bpf_nr_slots() * 8ULL : 0);
+	else if (!entry_show(node, req, &text) && !text.err)
+		size = text.len;
+	fs_text_free(&text);
+	bpf_map_put(map);
+	return size;
+}
+
+static const struct fs_node_ops entry_ops = {
+	.name = "entry",
+	.type = S_IFREG,
+	.key_name = entry_name,
+	.size = entry_size,
+	.open = entry_open,
+	.show = entry_show,
+	.write = entry_write,
+	.flush = entry_flush,
+	.release = entry_release,
+};
+
+/* ---- the directory */
+
+static bool has_files(const struct bpf_map *map)
+{
+	return map->key_size && map->key_size <= ENTRIES_MAX_KEY;
+}
+
+/* 10.0.0.0_8, 2001:db8::_32: no name holds a slash. The trie's key: the bits, then the address. */
+static int parse_prefix(const struct bpf_map *map, const char *s, size_t len, void *key)
+{
+	u32 size = map->key_size - sizeof(u32), bits;
+	const char *under = memchr(s, '_', len);
+	char address[INET6_ADDRSTRLEN];
+	struct in6_addr in;
+	u64 number;
+	size_t n;
+
+	if (map->map_type != BPF_MAP_TYPE_LPM_TRIE || !under)
+		return -EINVAL;
+	if (size != sizeof(struct in_addr) && size != sizeof(struct in6_addr))
+		return -EINVAL;
+	n = (size_t)(under - s);
+	if (n >= sizeof(address) || memchr(s, 0, n) || n + 1 == len || under[1] < '0' ||
+	    under[1] > '9' ||
+	    text_parse_u64(under + 1, len - n - 1, size * 8, &number) != TEXT_COMPLETE)
+		return -EINVAL;
+	memcpy(address, s, n);
+	address[n] = 0;
+	if (inet_pton(size == sizeof(struct in_addr) ? AF_INET : AF_INET6, address, &in) != 1)
+		return -EINVAL;
+	bits = number;
+	memcpy(key, &bits, sizeof(bits));
+	memcpy((char *)key + sizeof(bits), &in, size);
+	return 0;
+}
+
+int entries_parse_key(const struct bpf_map *map, const char *s, size_t len, void *key)
+{
+	if (!text_parse_key(s, len, key, map->key_size))
+		return 0;
+	return parse_prefix(map, s, len, key);
+}
+
+/* The key that a file name stands for; -ENOENT when it stands for none. */
+static int parse_name(const struct bpf_map *map, const char *name, u8 *key)
+{
+	if (!has_files(map) || entries_parse_key(map, name, strlen(name), key))
+		return -ENOENT;
+	return 0;
+}
+
+static int entries_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+			  struct fs_node **out)
+{
+	u8 key[ENTRIES_MAX_KEY + 1];
+	struct bpf_map *map;
+	int err = store_map(dir, req, &map);
+
+	if (err)
+		return err;
+	err = parse_name(map, name, key);
+	if (!err)
+		err = bpf_map_contains(map, key);
+	if (!err)
+		err = fs_node_keyed(dir, &entry_ops, key, map->key_size, out);
+	bpf_map_put(map);
+	return err;
+}
+
+static int entries_create(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
+			  int flags, struct fs_node **out)
+{
+	u8 key[ENTRIES_MAX_KEY + 1];
+	struct bpf_map *map;
+	int err = store_map(dir, req, &map);
+
+	if (err)
+		return err;
+	if (map->key_size > ENTRIES_MAX_KEY)
+		err = fs_error(req, EINVAL, "keys of %u bytes are too long for names: use dump",
+			       map->key_size);
+	else if (parse_name(map, name, key))
+		err = fs_error(
+			req, EINVAL, "a key of this map is %s of %u bytes, as `ls` shows them",
+			text_number_size(map->key_size) ? "a number" : "the hexadecimal digits",
+			map->key_size);
+	else
+		err = fs_node_keyed(dir, &entry_ops, key, map->key_size, out);
+	bpf_map_put(map);
+	return err;
+}
+
+static int entries_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	u8 key[ENTRIES_MAX_KEY + 1];
+	struct bpf_map *map;
+	int err = store_map(dir, req, &map);
+
+	if (err == -ENOENT) /* the map's name is gone, and this directory with it */
+		return 0;
+	if (err)
+		return err;
+	err = parse_name(map, name, key);
+	if (!err)
+		err = bpf_map_delete(map, key);
+	if (err == -EINVAL)
+		fs_error(req, EINVAL, "entries of %s maps cannot be deleted",
+			 bpf_map_type_name(map->map_type));
+	bpf_map_put(map);
+	return err;
+}
+
+/* One walk: the iterator, and the entry that did not fit into the caller's buffer. */
+struct walk {
+	struct bpf_map_iter it;
+	struct bpf_map *map;
+	u64 given; /* entries emitted so far = the cursor */
+	bool waiting; /* `key` is the next to give */
+	u8 key[ENTRIES_MAX_KEY + 1];
+};
+
+static int entries_open(struct fs_open *open, struct fs_req *req)
+{
+	struct walk *walk = calloc(1, sizeof(*walk));
+
+	if (!walk)
+		return -ENOMEM;
+	/* A dropped map reads as empty. */
+	if (store_map(open->node, req, &walk->map))
+		walk->map = NULL;
+	else
+		bpf_map_iter_init(&walk->it, walk->map, true);
+	open->priv = walk;
+	return 0;
+}
+
+static void entries_release(struct fs_open *open)
+{
+	struct walk *walk = open->priv;
+
+	if (walk->map) {
+		bpf_map_iter_end(&walk->it);
+		bpf_map_put(walk->map);
+	}
+	free(walk);
+}
+
+static int walk_next(struct walk *walk)
+{
+	int ret;
+
+	if (walk->waiting)
+		return 1;
+	ret = bpf_map_iter_next(&walk->it, walk->key, NULL);
+	walk->waiting = ret > 0;
+	return ret;
+}
+
+static int entries_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			   void *arg)
+{
+	struct walk *walk = open->priv;
+	struct fs_text name = {0};
+	int ret;
+
+	if (!walk->map || !has_files(walk->map))
+		return 0;
+	if (cursor != walk->given) { /* rewinddir, seekdir */
+		bpf_map_iter_rewind(&walk->it);
+		walk->waiting = false;
+		for (walk->given = 0; walk->given < cursor; walk->given++) {
+			ret = walk_next(walk);
+			if (ret <= 0)
+				return ret;
+			walk->waiting = false;
+		}
+	}
+	while ((ret = walk_next(walk)) > 0) {
+		name.len = 0;
+		text_print_key(&name, walk->key, walk->map->key_size);
+		fs_text_append(&name, "", 1);
+		if (name.err) {
+			ret = name.err;
+			break;
+		}
+		if (!emit(arg, name.buf, walk->given + 1, S_IFREG, walk->given + 1)) {
+			ret = 0;
+			break;
+		}
+		walk->given++;
+		walk->waiting = false;
+	}
+	fs_text_free(&name);
+	return ret;
+}
+
+const struct fs_node_ops entries_dir_ops = {
+	.name = "entries",
+	.type = S_IFDIR,
+	.open = entries_open,
+	.release = entries_release,
+	.lookup = entries_lookup,
+	.readdir = entries_readdir,
+	.create = entries_create,
+	.unlink = entries_unlink,
+};

@@ -1,0 +1,55 @@
+/*
+ * entries.h - a map's entries as files: entries/<key>, and the whole of them in dump, dump.json and
+ * raw
+ */
+#ifndef UBPFFS_FS_MAPS_TEXT_ENTRIES_H
+#define UBPFFS_FS_MAPS_TEXT_ENTRIES_H
+
+#include "core/map.h"
+#include "fs/node/node.h"
+
+#define ENTRIES_MAX_KEY 127 /* a longer key has no file name */
+
+extern const struct fs_node_ops entries_dir_ops; /* entries.c */
+extern const struct fs_node_ops dump_ops; /* dump.c */
+extern const struct fs_node_ops raw_ops; /* dump.c */
+extern const struct fs_node_ops json_ops; /* dump.c */
+
+/* Is the map's value one line a CPU? */
+bool entries_percpu(const struct bpf_map *map);
+/* Do its slots hold programs or maps, which are named? */
+bool entries_slots(const struct bpf_map *map);
+
+/*
+ * A key from text: as text_parse_key(), and for a trie of IPv4 or IPv6 addresses also
+ * ADDRESS_BITS. 0 or -EINVAL.
+ */
+int entries_parse_key(const struct bpf_map *map, const char *s, size_t len, void *key);
+
+/*
+ * What an entry's file says: the value as a line, per-CPU values as lines `cpuN value` (with
+ * `prefix` and a blank before each). `value` is bpf_map_value_size() bytes.
+ */
+void entries_print(const struct bpf_map *map, const void *value, const char *prefix,
+		   struct fs_text *out);
+
+/*
+ * entries_write - update `key` from text
+ * TEXT_COMPLETE: done. TEXT_INCOMPLETE: the text is not whole yet. -errno of the update, or
+ * -EINVAL, -ERANGE for text that is no value; each with a sentence. cpu >= 0: the text is that
+ * CPU's value alone.
+ */
+int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
+		  const char *text, size_t len, u64 flags);
+
+/*
+ * Does copying, parsing or printing a value take as long as a run may? Then it is done on a worker.
+ */
+bool entries_large(const struct bpf_map *map);
+/*
+ * For ops->open: a file of large values is slow, and who reads is charged for what it takes to
+ * print one.
+ */
+int entries_prepare(struct fs_open *open, const struct bpf_map *map);
+
+#endif

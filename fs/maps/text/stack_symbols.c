@@ -1,0 +1,425 @@
+/*
+ * stack_symbols.c - see maps/text/stack_symbols.h
+ *
+ * `echo PID > symbols` reads the functions of that process as it is now, with the rights of who
+ * opened the file; from then on the map's stacks are shown with names, also when the process has
+ * ended. `off` ends it. It is not kept over a restart of the server.
+ *
+ * A process of the agent reads them (agent/service/stack/symbols.c). The write is answered later,
+ * by a thread of its own that holds no lock: when the table is there, after SYMBOLS_MS, or when
+ * its caller is interrupted.
+ *
+ * The tables are bounded: a user's by bytes, all by number. The one set longest ago makes room: of
+ * that user, or of the user who has most.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+#include "fs/agent/service/stack/symbols.h"
+#include "fs/lib/write_buffer.h"
+#include "fs/agent/agent.h"
+#include "fs/agent/format/symtab.h"
+#include "fs/store/object.h"
+#include "fs/maps/text/stack_symbols.h"
+#include "fs/lib/value_text.h"
+#include "util/clock.h"
+
+#define MAX_TABLES     64
+#define MAX_USER_BYTES (2 * (u64)SYMTAB_MAX_BYTES)
+#define SYMBOLS_MS     30000
+#define SLICE_MS       50
+
+struct table {
+	u32 map_id;
+	uid_t uid;
+	pid_t pid;
+	bool kernel; /* this user may see the kernel's, too */
+	u64 set;
+	struct symtab *tab; /* NULL: free */
+};
+
+static struct {
+	pthread_rwlock_t lock;
+	struct table v[MAX_TABLES];
+	u64 clock;
+} tables = {.lock = PTHREAD_RWLOCK_INITIALIZER};
+
+static struct symtab *kernel; /* read once, and kept */
+
+/* The lock is held. */
+static struct table *__find(u32 map_id)
+{
+	for (int i = 0; i < MAX_TABLES; i++)
+		if (tables.v[i].tab && tables.v[i].map_id == map_id)
+			return &tables.v[i];
+	return NULL;
+}
+
+static void __drop(struct table *t)
+{
+	symtab_free(t->tab);
+	t->tab = NULL;
+}
+
+static struct table *__oldest_of(uid_t uid, u32 *n, u64 *bytes)
+{
+	struct table *oldest = NULL;
+
+	*n = 0;
+	*bytes = 0;
+	for (int i = 0; i < MAX_TABLES; i++) {
+		struct table *t = &tables.v[i];
+
+		if (!t->tab || t->uid != uid)
+			continue;
+		++*n;
+		*bytes += symtab_bytes(t->tab);
+		if (!oldest || t->set < oldest->set)
+			oldest = t;
+	}
+	return oldest;
+}
+
+static struct table *__free_table(void)
+{
+	struct table *most = NULL;
+	u32 n, most_n = 0;
+	u64 bytes;
+
+	for (int i = 0; i < MAX_TABLES; i++) {
+		struct table *t = &tables.v[i];
+
+		if (!t->tab)
+			return t;
+		t = __oldest_of(t->uid, &n, &bytes);
+		if (n > most_n) {
+			most = t;
+			most_n = n;
+		}
+	}
+	__drop(most);
+	return most;
+}
+
+/* new->tab NULL: what the map has goes. */
+static void table_set(const struct table *new)
+{
+	struct table *t, *oldest;
+	u64 bytes;
+	u32 n;
+
+	pthread_rwlock_wrlock(&tables.lock);
+	t = __find(new->map_id);
+	if (t)
+		__drop(t);
+	if (new->tab) {
+		while ((oldest = __oldest_of(new->uid, &n, &bytes)) &&
+		       bytes + symtab_bytes(new->tab) > MAX_USER_BYTES)
+			__drop(oldest);
+		t = __free_table();
+		*t = *new;
+		t->set = ++tables.clock;
+	}
+	pthread_rwlock_unlock(&tables.lock);
+}
+
+/* ---- printing */
+
+static void print_build_id(const struct bpf_stack_build_id *id, struct fs_text *out)
+{
+	if (id->status == BPF_STACK_BUILD_ID_VALID) {
+		fs_text_hex(out, id->build_id, BPF_BUILD_ID_SIZE, "");
+		fs_text_printf(out, "+0x%llx\n", (unsigned long long)id->offset);
+	} else {
+		fs_text_printf(out, "0x%llx\n", (unsigned long long)id->ip);
+	}
+}
+
+/* A return address may be the first of the next function: what called is just before it. */
+static void print_address(const struct table *t, u64 addr, bool is_return, struct fs_text *out)
+{
+	const struct symtab *tab = t ? t->tab : NULL;
+	struct symbol sym;
+
+	if (t && (s64)addr < 0)
+		tab = t->kernel ? __atomic_load_n(&kernel, __ATOMIC_ACQUIRE) : NULL;
+	fs_text_printf(out, "0x%llx", (unsigned long long)addr);
+	if (tab && symtab_find(tab, addr - is_return, &sym)) {
+		if (sym.name)
+			fs_text_printf(out, " %s+0x%llx", sym.name,
+				       (unsigned long long)sym.offset + is_return);
+		fs_text_printf(out, " (%s)", sym.file);
+	}
+	fs_text_append(out, "\n", 1);
+}
+
+void symbols_print(const struct bpf_map *map, const void *value, const char *prefix,
+		   struct fs_text *out)
+{
+	bool build_ids = map->map_flags & BPF_F_STACK_BUILD_ID;
+	u32 size = build_ids ? sizeof(struct bpf_stack_build_id) : sizeof(u64);
+	struct bpf_stack_build_id id;
+	const struct table *t;
+
+	pthread_rwlock_rdlock(&tables.lock);
+	t = __find(map->id);
+	for (u32 i = 0; i < map->value_size / size; i++) {
+		u64 addr;
+
+		memcpy(&id, (const char *)value + (size_t)i * size, size);
+		memcpy(&addr, &id, sizeof(addr));
+		if (build_ids ? id.status == BPF_STACK_BUILD_ID_EMPTY : !addr)
+			break;
+		fs_text_printf(out, "%s", prefix);
+		if (build_ids)
+			print_build_id(&id, out);
+		else
+			print_address(t, addr, i > 0, out);
+	}
+	pthread_rwlock_unlock(&tables.lock);
+}
+
+/* ---- the file */
+
+static int symbols_open(struct fs_open *open, struct fs_req *req)
+{
+	int err = fs_open_keep_groups(open, req);
+
+	if (err)
+		return err;
+	open->priv = calloc(1, sizeof(struct write_buffer));
+	return open->priv ? 0 : -ENOMEM;
+}
+
+static void symbols_release(struct fs_open *open)
+{
+	write_buffer_free(open->priv);
+	free(open->priv);
+}
+
+static int symbols_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
+{
+	const struct table *t;
+	struct bpf_map *map;
+	int err = store_map(node, req, &map);
+
+	if (err)
+		return err;
+	pthread_rwlock_rdlock(&tables.lock);
+	t = __find(map->id);
+	if (t)
+		fs_text_printf(out, "%d\n", t->pid);
+	else
+		fs_text_printf(out, "off\n");
+	pthread_rwlock_unlock(&tables.lock);
+	bpf_map_put(map);
+	return 0;
+}
+
+/* A wait ended without anything: shall it go on? */
+static bool go_on(ssize_t ret, const struct fs_req *req, u64 end)
+{
+	return ret == -ETIMEDOUT && !fs_cancelled(req) && monotonic_ms() < end;
+}
+
+static ssize_t receive(int sock, const struct fs_req *req, u64 end, void *buf, size_t size)
+{
+	ssize_t len;
+
+	do
+		len = agent_recv(sock, buf, size, NULL, -1, SLICE_MS);
+	while (go_on(len, req, end));
+	return len ? len : -EIO;
+}
+
+static int receive_table(int sock, const struct fs_req *req, u64 end, struct symtab **tab)
+{
+	__do_free char *block = NULL;
+	u64 len = 0, at = 0;
+	ssize_t n = receive(sock, req, end, &len, sizeof(len));
+
+	if (n < 0)
+		return (int)n;
+	if (n != sizeof(len) || !len || len > SYMTAB_MAX_BYTES)
+		return -EBADMSG;
+	block = malloc(len);
+	if (!block)
+		return -ENOMEM;
+	for (; at < len; at += (u64)n) {
+		n = receive(sock, req, end, block + at, len - at);
+		if (n < 0)
+			return (int)n;
+	}
+	return symtab_new(move_ptr(block), len, tab);
+}
+
+/* pid 0: the kernel's. `why` has room for AGENT_WHY_MAX. */
+static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_t pid, bool look,
+		      struct symtab **tab, char *why)
+{
+	const struct fs_groups *groups = cred->groups;
+	const struct agent_cred as = {cred->uid, cred->gid,
+				      groups ? (int)groups->nr : AGENT_ACCOUNT_GROUPS,
+				      groups ? groups->gid : NULL};
+	const struct symbols_ask ask = {pid, look};
+	__do_close int sock = agent_spawn(&as, AGENT_SYMBOLS, &ask, sizeof(ask));
+	u64 end = monotonic_ms() + SYMBOLS_MS;
+	int err;
+
+	*tab = NULL;
+	if (sock < 0) {
+		snprintf(why, AGENT_WHY_MAX, "a process that acts as uid %u: %s", cred->uid,
+			 strerror(-sock));
+		return sock;
+	}
+	do
+		err = agent_status(sock, -1, SLICE_MS, why, AGENT_WHY_MAX);
+	while (go_on(err, req, end));
+	if (err && err != -ETIMEDOUT)
+		return err;
+	if (!err)
+		err = receive_table(sock, req, end, tab);
+	if (!err)
+		return 0;
+	if (err == -ETIMEDOUT && fs_cancelled(req))
+		err = -EINTR;
+	snprintf(why, AGENT_WHY_MAX, "%s",
+		 err == -ETIMEDOUT ? "the process's files do not answer"
+		 : err == -EINTR   ? "interrupted"
+		 : err == -EIO	   ? "reading the process's files ended the process that read them"
+				   : strerror(-err));
+	return err;
+}
+
+/* Read once; whether this user may see them is asked every time. */
+static bool may_see_kernel(const struct fs_req *req, const struct fs_cred *cred)
+{
+	bool known = __atomic_load_n(&kernel, __ATOMIC_ACQUIRE), has;
+	struct symtab *tab, *none = NULL;
+	char why[AGENT_WHY_MAX];
+
+	if (read_table(req, cred, 0, known, &tab, why))
+		return false;
+	has = symtab_has_names(tab);
+	if (known || !has ||
+	    !__atomic_compare_exchange_n(&kernel, &none, tab, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
+		symtab_free(tab);
+	return has;
+}
+
+/* ---- setting */
+
+struct reading { /* a write that waits */
+	struct worker_job work;
+	struct fs_req *req;
+	struct fs_cred cred;
+	struct write_buffer *pending; /* of the open */
+	size_t len; /* of the write */
+	struct table new; /* map_id, uid, pid */
+};
+
+static void reading_run(struct worker_job *work)
+{
+	struct reading *r = container_of(work, struct reading, work);
+	char why[AGENT_WHY_MAX] = "";
+	int err = read_table(r->req, &r->cred, r->new.pid, false, &r->new.tab, why);
+
+	if (!err) {
+		r->new.kernel = may_see_kernel(r->req, &r->cred);
+		table_set(&r->new);
+	} else if (why[0]) {
+		fs_error(r->req, -err, "%s", why);
+	}
+	if (err || r->pending->buf[r->pending->len - 1] == '\n')
+		write_buffer_drop(r->pending, r->pending->len);
+	fs_finish(r->req, err ? err : (ssize_t)r->len);
+	free(r);
+}
+
+/* What waits already looks at the request itself. */
+static void reading_cancel(void *arg)
+{
+	struct reading *r = arg;
+
+	worker_hurry(&r->work);
+}
+
+static ssize_t reading_begin(struct fs_open *open, struct fs_req *req, size_t len, u32 map_id,
+			     pid_t pid)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->work.run = reading_run;
+	r->work.uid = req->cred.uid;
+	r->work.class = WORKER_WAITING;
+	r->work.hurry = &req->cancel;
+	r->req = req;
+	r->cred = open->opener;
+	r->pending = open->priv;
+	r->len = len;
+	r->new = (struct table){.map_id = map_id, .uid = open->opener.uid, .pid = pid};
+	fs_later(req, reading_cancel, r);
+	worker_submit(&r->work);
+	return FS_LATER;
+}
+
+/* pid 0: off. 0, FS_LATER or -errno. */
+static ssize_t symbols_set(struct fs_open *open, struct fs_req *req, size_t len, pid_t pid)
+{
+	struct bpf_map *map;
+	ssize_t ret = store_map(open->node, req, &map);
+
+	if (ret)
+		return ret;
+	if (map->map_flags & BPF_F_STACK_BUILD_ID)
+		ret = fs_error(req, EINVAL, "this map holds build ids, not addresses");
+	else if (pid)
+		ret = reading_begin(open, req, len, map->id, pid);
+	else
+		table_set(&(struct table){.map_id = map->id});
+	bpf_map_put(map);
+	return ret;
+}
+
+static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
+			     off_t off)
+{
+	struct write_buffer *p = open->priv;
+	size_t pos = 0, n;
+	const char *word;
+	u64 pid = 0;
+	ssize_t ret;
+
+	if (!len)
+		return 0;
+	ret = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 64);
+	if (ret)
+		return ret;
+	if (text_next_word(p->buf, p->len, &pos, &word, &n) && n <= 3 && !memcmp(word, "off", n))
+		ret = n == 3 ? TEXT_COMPLETE : TEXT_INCOMPLETE;
+	else
+		ret = text_parse_u64(p->buf, p->len, INT32_MAX, &pid);
+	if (ret < 0)
+		fs_error(req, -ret, "symbols takes the number of a process, or off");
+	else if (ret == TEXT_COMPLETE)
+		ret = symbols_set(open, req, len, (pid_t)pid);
+	if (ret == FS_LATER)
+		return ret;
+	if (ret < 0 || p->buf[p->len - 1] == '\n')
+		write_buffer_drop(p, p->len);
+	return ret < 0 ? ret : (ssize_t)len;
+}
+
+const struct fs_node_ops symbols_ops = {
+	.name = "symbols",
+	.type = S_IFREG,
+	.slow = true,
+	.fresh = true, /* writers of one node take turns, and who waits cannot be killed */
+	.open = symbols_open,
+	.show = symbols_show,
+	.write = symbols_write,
+	.release = symbols_release,
+};

@@ -1,0 +1,34 @@
+/*
+ * backing.h - the directory whose files and directories the mount shows: what the file server core
+ * needs of it
+ *
+ * Whoever opens it fills this in before the first node is made, and nothing changes while there are
+ * nodes. So fuse/ could serve any tree.
+ */
+#ifndef UBPFFS_FS_NODE_BACKING_H
+#define UBPFFS_FS_NODE_BACKING_H
+
+#include <sys/types.h>
+#include "core/types.h"
+#include "fs/lib/error.h"
+
+struct fs_node;
+
+extern struct fs_backing {
+	int root_fd; /* O_PATH will do */
+	int numbered_fd; /* the directory of the files that are opened by number (node->object) */
+	int gone_fd; /* of a directory that was removed: empty, with no links */
+	u64 root_ino;
+	/*
+	 * -1: stays. Takes the locks that changes need, and whatever goes with an owner. 0 or
+	 * -errno.
+	 */
+	int (*chown)(struct fs_node *node, uid_t uid, gid_t gid);
+	/*
+	 * Asked before a listing, and when something is not there: -EIO with a sentence when the
+	 * whole directory was taken away. A few fstat(2).
+	 */
+	int (*lost)(struct error_record *why);
+} fs_backing;
+
+#endif

@@ -1,0 +1,680 @@
+/*
+ * node.c - the table of nodes, found by FUSE id and by identity
+ *
+ * Identity of a node: its inode for files of the state tree, (directory, row) for attributes,
+ * (directory, key) for keyed ones, none for fresh ones. One mutex guards both tables, every refs,
+ * and the descriptors; it is a leaf.
+ *
+ * A FUSE id follows from the inode of the state tree and the row, so that a restarted server gives
+ * the same ones. Inode numbers are used again (by ext4 at once) while the kernel may still ask for
+ * the node of a file that is gone: such a node has lost its identity and keeps its id, and the new
+ * file gets an id from the counter.
+ *
+ * A node of the state tree has a descriptor while a request uses it, and for some time after
+ * (FD_CACHE of them, the one that was used longest ago is closed first). It is opened by the chain
+ * of names up to the root or to a directory near it that is open, an object's file by its id.
+ * Whoever changes names holds names_lock for writing around each change and tells of it here
+ * (__fs_nodes_lock()), so a chain always leads to its node. Who wants to change names does not wait
+ * for those who come after him.
+ *
+ * Lock order: tree_lock, names_lock, nodes.lock.
+ */
+#include "fs/node/node.h"
+#include "fs/node/backing.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+
+#define NODE_BUCKETS  4096
+#define NODE_ROW_BITS 8
+#define NODE_COUNTED  (1ULL << 62) /* ids that come from the counter */
+#define NODE_INO_MAX  (1ULL << (62 - NODE_ROW_BITS))
+#define FD_CACHE      128
+#define MAX_PINNED    16 /* of one request, which has two or three */
+#define NEAR	      16 /* levels up to which an open directory is looked for */
+
+static struct {
+	pthread_mutex_t lock;
+	struct fs_node *by_id[NODE_BUCKETS];
+	struct fs_node *by_key[NODE_BUCKETS];
+	u64 count, counter;
+	struct fs_node *newest, *oldest; /* open and not pinned */
+	u32 nr_open;
+} nodes = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+struct fs_backing fs_backing = {.root_fd = -1, .numbered_fd = -1, .gone_fd = -1};
+
+static pthread_rwlock_t names_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+
+static __thread struct {
+	struct fs_node *v[MAX_PINNED];
+	u32 n;
+	int err; /* the last that could not be */
+} pinned;
+
+static u32 hash64(u64 v)
+{
+	return (v * 0x9e3779b97f4a7c15ULL) >> 40;
+}
+
+static u32 hash_key(const struct fs_node *dir, const void *key, u32 len)
+{
+	const u8 *p = key;
+	u64 h = dir->id ^ 0xcbf29ce484222325ULL;
+
+	for (u32 i = 0; i < len; i++)
+		h = (h ^ p[i]) * 0x100000001b3ULL;
+	return hash64(h);
+}
+
+static struct fs_node **id_bucket(u64 id)
+{
+	return &nodes.by_id[hash64(id) % NODE_BUCKETS];
+}
+
+static struct fs_node **ino_bucket(u64 ino)
+{
+	return &nodes.by_key[hash64(ino) % NODE_BUCKETS];
+}
+
+static struct fs_node **key_bucket(const struct fs_node *dir, const void *key, u32 len)
+{
+	return &nodes.by_key[hash_key(dir, key, len) % NODE_BUCKETS];
+}
+
+/* Where a node is found by its identity; NULL: it has none. */
+static struct fs_node **identity_bucket(const struct fs_node *node)
+{
+	if (node->in_tree)
+		return node->gone ? NULL : ino_bucket(node->ino);
+	if (node->key)
+		return key_bucket(node->dir, node->key, node->key_len);
+	return node->attr->ops->fresh ? NULL
+				      : key_bucket(node->dir, &node->index, sizeof(node->index));
+}
+
+u64 fs_nodes_count(void)
+{
+	u64 n;
+
+	pthread_mutex_lock(&nodes.lock);
+	n = nodes.count;
+	pthread_mutex_unlock(&nodes.lock);
+	return n;
+}
+
+static struct fs_node *__node_find(u64 id)
+{
+	struct fs_node *node = *id_bucket(id);
+
+	while (node && node->id != id)
+		node = node->next_id;
+	return node;
+}
+
+static void __node_insert(struct fs_node *node)
+{
+	struct fs_node **bucket = id_bucket(node->id);
+
+	node->next_id = *bucket;
+	*bucket = node;
+	bucket = identity_bucket(node);
+	if (bucket) {
+		node->next_key = *bucket;
+		*bucket = node;
+	}
+	nodes.count++;
+}
+
+static void __node_lose_identity(struct fs_node *node)
+{
+	struct fs_node **p = identity_bucket(node);
+
+	if (!p)
+		return;
+	while (*p != node)
+		p = &(*p)->next_key;
+	*p = node->next_key;
+}
+
+static void __node_remove(struct fs_node *node)
+{
+	struct fs_node **p = id_bucket(node->id);
+
+	while (*p != node)
+		p = &(*p)->next_id;
+	*p = node->next_id;
+	__node_lose_identity(node);
+	nodes.count--;
+}
+
+/* ---- descriptors */
+
+static void __fd_unlist(struct fs_node *node)
+{
+	*(node->newer ? &node->newer->older : &nodes.newest) = node->older;
+	*(node->older ? &node->older->newer : &nodes.oldest) = node->newer;
+	node->newer = node->older = NULL;
+	nodes.nr_open--;
+}
+
+static void __fd_list(struct fs_node *node)
+{
+	node->older = nodes.newest;
+	*(node->older ? &node->older->newer : &nodes.oldest) = node;
+	nodes.newest = node;
+	nodes.nr_open++;
+}
+
+/*
+ * names_lock held. The path of a node of the tree from a directory above it (NULL: the root);
+ * malloc()ed, "" for the root.
+ */
+static char *__path_of(const struct fs_node *node, const struct fs_node *from, size_t *len)
+{
+	const struct fs_node *at;
+	size_t n = 0;
+	char *path;
+
+	for (at = node; at->dir && at != from; at = at->dir)
+		n += strlen(at->name) + 1;
+	path = malloc(n + 1);
+	if (!path)
+		return NULL;
+	*len = n ? n - 1 : 0;
+	path[*len] = 0;
+	for (at = node; at->dir && at != from; at = at->dir) {
+		size_t k = strlen(at->name);
+
+		n -= k + 1;
+		memcpy(path + n, at->name, k);
+		if (n)
+			path[n - 1] = '/';
+	}
+	return path;
+}
+
+/* openat() of a path of any length. */
+static int open_long(int from, char *path, size_t len)
+{
+	int dir = from, fd;
+
+	for (;;) {
+		char *cut = NULL;
+
+		if (len >= PATH_MAX)
+			cut = memrchr(path, '/', PATH_MAX - 1);
+		if (cut)
+			*cut = 0;
+		fd = openat(dir, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (dir != from)
+			close(dir);
+		if (fd < 0)
+			return -errno;
+		if (!cut)
+			return fd;
+		dir = fd;
+		len -= (size_t)(cut + 1 - path);
+		path = cut + 1;
+	}
+}
+
+/* names_lock held. `near` (or NULL) is open and above it. */
+static int __node_open(const struct fs_node *node, const struct fs_node *near)
+{
+	__do_close int fd = -1;
+	struct stat st;
+
+	if (node->gone || !node->dir) {
+		fd = fcntl(node->gone ? fs_backing.gone_fd : fs_backing.root_fd, F_DUPFD_CLOEXEC,
+			   3);
+		return fd < 0 ? -errno : move_fd(fd);
+	}
+	if (node->object) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%u", node->object);
+		fd = openat(fs_backing.numbered_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	} else {
+		size_t len;
+		__do_free char *path = __path_of(node, near, &len);
+
+		fd = path ? open_long(near ? near->path_fd : fs_backing.root_fd, path, len)
+			  : -ENOMEM;
+	}
+	if (fd < 0)
+		return fd == -ENOENT ? -ESTALE : fd;
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	return st.st_ino == node->ino ? move_fd(fd) : -ESTALE;
+}
+
+/* True: it is open, and now pinned once more. */
+static bool __node_pin_open(struct fs_node *node)
+{
+	if (node->path_fd < 0)
+		return false;
+	if (!node->pins++)
+		__fd_unlist(node);
+	node->refs++;
+	return true;
+}
+
+/*
+ * names_lock held. A directory that is open, pinned, and not far above: in a deep tree the whole
+ * path would cost what the tree is deep.
+ */
+static struct fs_node *__pin_near(const struct fs_node *node)
+{
+	struct fs_node *at = node->dir;
+
+	pthread_mutex_lock(&nodes.lock);
+	for (u32 i = 0; i < NEAR && at && at->path_fd < 0; i++)
+		at = at->dir;
+	if (at && !__node_pin_open(at))
+		at = NULL;
+	pthread_mutex_unlock(&nodes.lock);
+	return at;
+}
+
+static void node_unpin(struct fs_node *node);
+
+static int node_open(const struct fs_node *node)
+{
+	struct fs_node *near = NULL;
+	int fd;
+
+	pthread_rwlock_rdlock(&names_lock);
+	if (!node->gone && !node->object)
+		near = __pin_near(node);
+	fd = __node_open(node, near);
+	pthread_rwlock_unlock(&names_lock);
+	if (near)
+		node_unpin(near);
+	return fd;
+}
+
+int fs_node_pin(struct fs_node *node)
+{
+	bool pins;
+	int fd;
+
+	for (u32 i = 0; i < pinned.n; i++)
+		if (pinned.v[i] == node)
+			return 0;
+	if (pinned.n == MAX_PINNED)
+		return pinned.err = -EMFILE;
+	pthread_mutex_lock(&nodes.lock);
+	pins = __node_pin_open(node);
+	pthread_mutex_unlock(&nodes.lock);
+	if (!pins) {
+		fd = node_open(node);
+		if (fd < 0)
+			return pinned.err = fd;
+		pthread_mutex_lock(&nodes.lock);
+		if (!__node_pin_open(node)) { /* no other thread was first */
+			node->path_fd = move_fd(fd);
+			node->pins = 1;
+			node->refs++;
+		}
+		pthread_mutex_unlock(&nodes.lock);
+		if (fd >= 0)
+			close(fd);
+	}
+	pinned.v[pinned.n++] = node;
+	return 0;
+}
+
+int fs_node_fd(struct fs_node *node)
+{
+	return fs_node_pin(node) ? -1 : node->path_fd;
+}
+
+int fs_node_pin_error(void)
+{
+	return pinned.err;
+}
+
+static void node_unpin(struct fs_node *node)
+{
+	int old = -1;
+
+	pthread_mutex_lock(&nodes.lock);
+	if (!--node->pins) {
+		__fd_list(node);
+		if (nodes.nr_open > FD_CACHE) {
+			struct fs_node *oldest = nodes.oldest;
+
+			old = move_fd(oldest->path_fd);
+			__fd_unlist(oldest);
+		}
+	}
+	pthread_mutex_unlock(&nodes.lock);
+	if (old >= 0)
+		close(old);
+	fs_node_put(node);
+}
+
+void fs_node_unpin(void)
+{
+	while (pinned.n)
+		node_unpin(pinned.v[--pinned.n]);
+	pinned.err = 0;
+}
+
+/* ---- references */
+
+struct fs_node *fs_node_find(u64 id)
+{
+	struct fs_node *node;
+
+	pthread_mutex_lock(&nodes.lock);
+	node = __node_find(id);
+	if (node)
+		node->refs++;
+	pthread_mutex_unlock(&nodes.lock);
+	return node;
+}
+
+void fs_node_get(struct fs_node *node)
+{
+	pthread_mutex_lock(&nodes.lock);
+	node->refs++;
+	pthread_mutex_unlock(&nodes.lock);
+}
+
+static void node_release(struct fs_node *node)
+{
+	if (node->path_fd >= 0)
+		close(node->path_fd);
+	free(node->name);
+	free(node->key);
+	free(node);
+}
+
+void fs_node_put_many(struct fs_node *node, u64 count)
+{
+	struct fs_node *dir;
+	bool last;
+
+	for (; node;
+	     node = dir,
+	     count = 1) { /* the last reference on a directory may be that of what was in it */
+		pthread_mutex_lock(&nodes.lock);
+		if (count >
+		    /* a FORGET for more than we gave: the kernel's word is not trusted */
+		    node->refs)
+			count = node->refs;
+		node->refs -= count;
+		last = !node->refs;
+		if (last) {
+			__node_remove(node);
+			if (node->path_fd >= 0)
+				__fd_unlist(node);
+		}
+		pthread_mutex_unlock(&nodes.lock);
+		if (!last)
+			return;
+		if (node->ops->free)
+			node->ops->free(node);
+		dir = node->dir;
+		node_release(node);
+	}
+}
+
+/*
+ * Publish a new node, or take the one that is there already. `node` is consumed either way.
+ */
+static struct fs_node *node_publish(struct fs_node *node, struct fs_node *found)
+{
+	if (found) {
+		found->refs++;
+		pthread_mutex_unlock(&nodes.lock);
+		node_release(node);
+		return found;
+	}
+	node->refs = 1;
+	if (node->dir)
+		node->dir->refs++;
+	__node_insert(node);
+	pthread_mutex_unlock(&nodes.lock);
+	return node;
+}
+
+static struct fs_node *node_alloc(const struct fs_node_ops *ops)
+{
+	struct fs_node *node = calloc(1, sizeof(*node));
+
+	if (node) {
+		node->ops = ops;
+		node->path_fd = -1;
+	}
+	return node;
+}
+
+static u64 node_id(u64 ino, u32 row)
+{
+	/* The root of the mount is 1 for FUSE; no other file has inode 1 in a subdirectory. */
+	return ino << NODE_ROW_BITS | row;
+}
+
+/* One from the counter when a node has it whose file is gone. */
+static u64 __node_free_id(u64 id)
+{
+	return __node_find(id) ? NODE_COUNTED | ++nodes.counter : id;
+}
+
+static struct fs_node *__node_by_ino(u64 ino)
+{
+	struct fs_node *node = *ino_bucket(ino);
+
+	while (node && (!node->in_tree || node->ino != ino))
+		node = node->next_key;
+	return node;
+}
+
+int fs_node_root(const struct fs_node_ops *ops, struct fs_node **out)
+{
+	struct fs_node *node = node_alloc(ops);
+
+	if (!node)
+		return -ENOMEM;
+	node->in_tree = true;
+	node->ino = fs_backing.root_ino;
+	node->id = 1;
+	pthread_mutex_lock(&nodes.lock);
+	*out = node_publish(node, NULL);
+	return 0;
+}
+
+int fs_node_tree(struct fs_node *dir, const char *name, u64 ino, u32 object,
+		 const struct fs_node_ops *ops, struct fs_node **out)
+{
+	struct fs_node *node = node_alloc(ops), *found;
+
+	if (node)
+		node->name = strdup(name);
+	if (!node || !node->name || ino >= NODE_INO_MAX) {
+		int err = node && node->name ? -EOVERFLOW : -ENOMEM;
+
+		if (node)
+			node_release(node);
+		return err;
+	}
+	node->in_tree = true;
+	node->dir = dir;
+	node->object = object;
+	node->ino = ino;
+	pthread_mutex_lock(&nodes.lock);
+	found = __node_by_ino(ino);
+	if (found && found->ops != ops) { /* another file, and nobody told that the first is gone */
+		__node_lose_identity(found);
+		__atomic_store_n(&found->gone, true, __ATOMIC_RELEASE);
+		found = NULL;
+	}
+	if (!found)
+		node->id = __node_free_id(node_id(ino, 0));
+	*out = node_publish(node, found);
+	return 0;
+}
+
+int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, struct fs_node **out)
+{
+	const struct fs_attr *attr = &table[row];
+	struct fs_node *node = node_alloc(attr->ops), *found = NULL;
+
+	if (!node)
+		return -ENOMEM;
+	node->dir = dir;
+	node->attr = attr;
+	node->index = row + 1;
+	node->ino = node_id(fs_node_base(dir)->ino, row + 1);
+	pthread_mutex_lock(&nodes.lock);
+	if (!attr->ops->fresh) {
+		found = *key_bucket(dir, &node->index, sizeof(node->index));
+		while (found && (found->dir != dir || found->attr != attr || found->key))
+			found = found->next_key;
+	}
+	if (!found)
+		node->id = attr->ops->fresh ? NODE_COUNTED | ++nodes.counter
+					    : __node_free_id(node->ino);
+	*out = node_publish(node, found);
+	return 0;
+}
+
+int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void *key, u32 key_len,
+		  struct fs_node **out)
+{
+	struct fs_node *node = node_alloc(ops), *found;
+
+	if (!node)
+		return -ENOMEM;
+	node->dir = dir;
+	node->key_len = key_len;
+	node->key = malloc(key_len ? key_len : 1);
+	if (!node->key) {
+		free(node);
+		return -ENOMEM;
+	}
+	memcpy(node->key, key, key_len);
+	pthread_mutex_lock(&nodes.lock);
+	found = *key_bucket(dir, key, key_len);
+	while (found && (!found->key || found->dir != dir || found->ops != ops ||
+			 found->key_len != key_len || memcmp(found->key, key, key_len)))
+		found = found->next_key;
+	if (!found) {
+		node->id = NODE_COUNTED | ++nodes.counter;
+		node->ino = node->id;
+	}
+	*out = node_publish(node, found);
+	return 0;
+}
+
+/* ---- changes of names */
+
+void __fs_nodes_lock(void)
+{
+	pthread_rwlock_wrlock(&names_lock);
+}
+
+void __fs_nodes_unlock(void)
+{
+	pthread_rwlock_unlock(&names_lock);
+}
+
+/* An object's file keeps the name by which it was found first: it is opened by its id. */
+void __fs_node_moved(u64 ino, struct fs_node *dir, char **name)
+{
+	struct fs_node *node, *old = NULL;
+
+	pthread_mutex_lock(&nodes.lock);
+	node = __node_by_ino(ino);
+	if (node && !node->object) {
+		old = node->dir;
+		dir->refs++;
+		node->dir = dir;
+		free(node->name);
+		node->name = move_ptr(*name);
+	}
+	pthread_mutex_unlock(&nodes.lock);
+	fs_node_put(old);
+}
+
+void __fs_node_gone(const struct stat *st)
+{
+	struct fs_node *node;
+
+	pthread_mutex_lock(&nodes.lock);
+	node = __node_by_ino(st->st_ino);
+	if (node) {
+		__node_lose_identity(node);
+		node->mode = st->st_mode;
+		node->uid = st->st_uid;
+		node->gid = st->st_gid;
+		__atomic_store_n(&node->gone, true, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&nodes.lock);
+}
+
+struct fs_node *fs_node_by_ino(u64 ino)
+{
+	struct fs_node *node;
+
+	pthread_mutex_lock(&nodes.lock);
+	node = __node_by_ino(ino);
+	if (node)
+		node->refs++;
+	pthread_mutex_unlock(&nodes.lock);
+	return node;
+}
+
+struct fs_node *fs_node_base(struct fs_node *node)
+{
+	while (!node->in_tree)
+		node = node->dir;
+	return node;
+}
+
+/* What a node that is no file of the state tree is called in the directory that it is in. */
+static void inner_name(const struct fs_node *node, struct fs_text *out)
+{
+	if (node->attr)
+		fs_text_printf(out, "%s", node->attr->name);
+	else if (node->ops->key_name)
+		node->ops->key_name(node, out);
+	else
+		fs_text_hex(out, node->key, node->key_len, "");
+}
+
+/* The names below `base`, each with a slash before it. */
+static void inner_path(const struct fs_node *node, const struct fs_node *base, struct fs_text *out)
+{
+	if (node == base)
+		return;
+	inner_path(node->dir, base, out);
+	fs_text_append(out, "/", 1);
+	inner_name(node, out);
+}
+
+const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len)
+{
+	const struct fs_node *base = fs_node_base(node);
+	struct fs_text inner = {0};
+	__do_free char *where = NULL;
+	size_t n;
+
+	inner_path(node, base, &inner);
+	pthread_rwlock_rdlock(&names_lock);
+	where = __path_of(base, NULL, &n);
+	pthread_rwlock_unlock(&names_lock);
+	if (!where)
+		where = strdup("?");
+	snprintf(buf, len, "%s%s%s%s", where ? where : "", inner.buf ? inner.buf : "",
+		 name ? "/" : "", name ? name : "");
+	fs_text_free(&inner);
+	if (buf[0] == '/' && buf[1])
+		memmove(buf, buf + 1, strlen(buf));
+	return buf;
+}
