@@ -2,7 +2,7 @@
  * config.h - the netlink socket of all queues, and the requests that bind and unbind them
  *
  * Answers to requests come on the socket that packets come on, so the thread that reads it
- * (queue_thread.h) gives them to queue_config_answer(), which wakes the one who asked. Requests may
+ * (thread.h) gives them to queue_config_answer(), which wakes the one who asked. Requests may
  * come from any threads.
  */
 #ifndef UBPFFS_FS_ENFORCE_QUEUE_CONFIG_H
