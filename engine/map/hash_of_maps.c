@@ -214,17 +214,6 @@ static int hom_iter(struct bpf_map_iter *it)
 	return htab_map_ops.map_iter(it);
 }
 
-static long hom_sys_lookup_elem(struct bpf_map *map, const void *key, void *value)
-{
-	u32 id = hom_id(map, key);
-
-	if (!id)
-		return -ENOENT;
-	if (value)
-		memcpy(value, &id, sizeof(id));
-	return 0;
-}
-
 struct restore {
 	bpf_slot_get_fn get;
 	void *priv;
@@ -288,7 +277,8 @@ const struct bpf_map_ops htab_of_maps_map_ops = {
 	.map_lookup_elem = hom_lookup_elem,
 	.map_delete_elem = hom_delete_elem,
 	.map_get_next_key = hom_get_next_key,
-	.sys_lookup_elem = hom_sys_lookup_elem,
+	/* Under the bucket's lock: an element that is used again holds another key's id. */
+	.sys_lookup_elem = htab_sys_lookup_elem,
 	.sys_update_elem = map_in_map_sys_update_elem,
 	.map_iter = hom_iter,
 	.map_update_slot = hom_update_slot,
