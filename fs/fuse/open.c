@@ -18,6 +18,7 @@
  * a number written.
  */
 #define HELD_ANYWAY (64u << 10)
+#define TEXT_FREE   4096
 
 static struct {
 	pthread_mutex_t lock;
@@ -156,6 +157,15 @@ void fs_open_drop_all(void)
 
 /* ---- its kind's handlers */
 
+/*
+ * A small text is bounded by the number of open files, and is not charged: reading limits/usage
+ * would change it, and tar and rsync say that a file changed while they read it.
+ */
+static u64 text_bytes(const struct fs_text *text)
+{
+	return text->cap > TEXT_FREE ? text->cap : 0;
+}
+
 static ssize_t text_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
 {
 	struct fs_text *text = &open->text;
@@ -164,7 +174,7 @@ static ssize_t text_read(struct fs_open *open, struct fs_req *req, char *buf, si
 	/* Read again from the start, or looked whether there is more: as it is now. */
 	if (!open->text_made || !off ||
 	    (open->node->ops->appends && off >= 0 && (size_t)off >= text->len)) {
-		fs_open_let(open, text->cap);
+		fs_open_let(open, text_bytes(text));
 		fs_text_free(text);
 		open->text_made = false;
 		text->cancel = &req->cancel;
@@ -173,7 +183,7 @@ static ssize_t text_read(struct fs_open *open, struct fs_req *req, char *buf, si
 		if (!err)
 			err = text->err;
 		if (!err)
-			err = fs_open_hold(open, text->cap);
+			err = fs_open_hold(open, text_bytes(text));
 		if (err) {
 			fs_text_free(text);
 			return err;
