@@ -138,7 +138,7 @@ static int push_line(struct records *r, struct fs_req *req, const char *line, si
 /*
  * Whole lines act and are used up; the last one acts when its value is whole, newline or not. At
  * the end of a full buffer nobody knows whether it is whole: it waits for the next write, or for
- * the end.
+ * the close.
  */
 static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			  off_t off)
@@ -167,24 +167,22 @@ static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *
 	return ret < 0 ? ret : (ssize_t)len;
 }
 
+/* A line that waited behind a full buffer is pushed by the first close: its error has a caller. */
 static int push_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct records *r = open->priv;
+	int ret = TEXT_INCOMPLETE;
 
-	if (r->held || write_buffer_blank(&r->pending))
+	if (write_buffer_blank(&r->pending))
 		return 0;
-	return fs_error(req, EINVAL, "the value is not complete: it was not pushed");
-}
-
-static void push_release(struct fs_open *open)
-{
-	struct records *r = open->priv;
-	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
-
-	if (r && r->held && !push_line(r, &req, r->pending.buf, r->pending.len))
-		fs_error(&req, EINVAL, "the value is not complete: it was not pushed");
-	fs_error_report(&req);
-	records_release(open);
+	if (r->held) {
+		r->held = false;
+		ret = push_line(r, req, r->pending.buf, r->pending.len);
+		write_buffer_drop(&r->pending, r->pending.len);
+	}
+	if (ret == TEXT_INCOMPLETE)
+		return fs_error(req, EINVAL, "the value is not complete: it was not pushed");
+	return ret < 0 ? ret : 0;
 }
 
 const struct fs_node_ops push_ops = {
@@ -193,7 +191,7 @@ const struct fs_node_ops push_ops = {
 	.open = records_open,
 	.write = push_write,
 	.flush = push_flush,
-	.release = push_release,
+	.release = records_release,
 };
 
 /* ---- pop, peek */

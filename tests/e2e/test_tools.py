@@ -2,6 +2,7 @@
 Ordinary tools see what cat sees: whoever goes by st_size (sendfile, mmap, tar, a copy in pieces) gets the whole file,
 and a failure reaches the caller's exit code.
 """
+import errno
 import io
 import mmap
 import os
@@ -95,3 +96,21 @@ def test_one_cpu_of_a_value(m):
          "echo 10 > max_entries; echo 7 > entries/1; echo 'cpu0 9' > entries/1")
     lines = content(m.p("maps/p/entries/1")).decode().split("\n")
     assert lines[0] == "cpu0 9" and all(line.endswith(" 7") for line in lines[1:-1])
+
+
+@pytest.mark.parametrize("file", ["push", "dump"])
+def test_a_tail_behind_a_full_buffer_fails_the_close(m, file):
+    """512 bytes: whether the last line is whole only the close tells, and it carries what became of the line."""
+    m.sh("mkdir $M/maps/q; cd $M/maps/q; echo queue > type; echo 1 > value_size; echo 600 > max_entries")
+    full = "12\n" * 170
+    fd = os.open(m.p("maps/q", file), os.O_WRONLY)
+    os.write(fd, (full + "1x").encode())
+    with pytest.raises(OSError) as e:
+        os.close(fd)
+    assert e.value.errno == errno.EINVAL
+    assert content(m.p("maps/q/dump")).decode() == full
+    fd = os.open(m.p("maps/q", file), os.O_WRONLY)
+    os.write(fd, (full + "34").encode())
+    os.close(os.dup(fd))
+    os.close(fd)  # it acted, once
+    assert content(m.p("maps/q/dump")).decode() == full * 2 + "34\n"

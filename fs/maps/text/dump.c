@@ -433,8 +433,7 @@ static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *
 static int dump_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct dump *d = open->priv;
-
-	int ret = 0;
+	int ret;
 
 	if (d->held) { /* nothing came behind the full buffer, so far */
 		d->held = false;
@@ -450,13 +449,9 @@ static int dump_flush(struct fs_open *open, struct fs_req *req)
 static void dump_release(struct fs_open *open)
 {
 	struct dump *d = open->priv;
-	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
 
 	if (!d)
 		return;
-	if (d->held && write_tail(d, &req) == TEXT_INCOMPLETE)
-		fs_error(&req, EINVAL, "the last line is not complete");
-	fs_error_report(&req);
 	bpf_map_iter_end(&d->it);
 	bpf_map_put(d->map);
 	fs_text_free(&d->text);
