@@ -241,11 +241,18 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 			fs_error(req, -ret, "%s", why);
 		else if (ret > 0)
 			ret = __attr_set(open, req, len, value[0] ? value : NULL);
+		else
+			p->incomplete = true;
 	}
 	if (line || (ret < 0 && ret != FS_LATER))
 		write_buffer_drop(p, p->len);
 	event_run_unlock(); /* from here on a request that is answered later may be gone */
 	return ret < 0 ? ret : (ssize_t)len;
+}
+
+static int attr_flush(struct fs_open *open, struct fs_req *req)
+{
+	return fs_open_whole(req, open->priv);
 }
 
 const struct fs_node_ops event_attr_ops = {
@@ -255,6 +262,7 @@ const struct fs_node_ops event_attr_ops = {
 	.open = attr_open,
 	.show = attr_show,
 	.write = attr_write,
+	.flush = attr_flush,
 	.release = attr_release,
 };
 

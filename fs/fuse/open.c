@@ -94,6 +94,13 @@ int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *dat
 	return err;
 }
 
+int fs_open_whole(struct fs_req *req, const struct write_buffer *p)
+{
+	if (!p->incomplete || !p->solid)
+		return 0;
+	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
+}
+
 int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created)
 {
 	struct fs_open *open;

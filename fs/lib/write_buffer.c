@@ -40,6 +40,7 @@ int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t
 	}
 	if (len)
 		memcpy(p->buf + p->len, data, len);
+	p->incomplete = false;
 	p->solid += count_solid(data, len);
 	p->len += len;
 	p->next += len;

@@ -21,6 +21,7 @@ struct write_buffer {
 	size_t len, cap;
 	size_t solid; /* how many of them are no blanks */
 	off_t next; /* file offset that continues it */
+	bool incomplete; /* its user awaits more; new bytes are to be looked at anew */
 };
 
 /*

@@ -141,6 +141,8 @@ void fs_open_let(struct fs_open *open, u64 bytes);
 /* write_buffer_add(), charged. */
 int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *data, size_t len,
 		   off_t off, bool append, size_t max);
+/* For a flush: -EINVAL while what was written is the beginning of a value (p->incomplete). */
+int fs_open_whole(struct fs_req *req, const struct write_buffer *p);
 
 typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino);
 

@@ -241,7 +241,7 @@ ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len
 static bool is_no_packet(const struct run *run)
 {
 	if (run->prog && run->prog->type == BPF_PROG_TYPE_PERF_EVENT)
-		return false;
+		return run->in_len;
 	return run->in_len < PACKET_MIN || run->in_len > PACKET_MAX;
 }
 

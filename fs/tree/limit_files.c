@@ -271,8 +271,10 @@ static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char 
 	unsets = is_word(p->buf, p->len, DEFAULT);
 	ret = none || unsets ? TEXT_COMPLETE
 			     : text_parse_u64(p->buf, p->len, LIMIT_NONE - 2, &limit);
-	if (ret == TEXT_INCOMPLETE || (ret < 0 && !line && strchr("nd", p->buf[0])))
+	if (ret == TEXT_INCOMPLETE || (ret < 0 && !line && strchr("nd", p->buf[0]))) {
+		p->incomplete = true;
 		return (ssize_t)len;
+	}
 	if (ret == TEXT_COMPLETE)
 		ret = limit_set(open->node, unsets, limit);
 	else
@@ -282,12 +284,18 @@ static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char 
 	return ret ? ret : (ssize_t)len;
 }
 
+static int limit_flush(struct fs_open *open, struct fs_req *req)
+{
+	return fs_open_whole(req, open->priv);
+}
+
 static const struct fs_node_ops limit_ops = {
 	.name = "limit",
 	.type = S_IFREG,
 	.open = limit_open,
 	.show = limit_show,
 	.write = limit_write,
+	.flush = limit_flush,
 	.release = limit_release,
 };
 

@@ -1,4 +1,5 @@
 """Event sources: real perf samples, real captures, ticks; what may be named and by whom; kill -9 and back."""
+import errno
 import os
 import shutil
 import socket
@@ -88,7 +89,10 @@ def test_attributes(m):
     assert stats(m, "s")["state"] == "stopped" and stats(m, "s")["missing"].startswith("type")
     m.fails("echo tick > $M/events/s/attach", "Invalid argument")
     m.fails("echo nothing > $M/events/s/type", "Invalid argument")
-    m.sh("printf per > $M/events/s/type")  # the beginning of a value
+    with pytest.raises(OSError) as e:
+        with open(m.p("events/s/type"), "wb", 0) as f:
+            f.write(b"per")  # the beginning of a value: the close says that it was no more
+    assert e.value.errno == errno.EINVAL
     m.fails("echo per > $M/events/s/type", "Invalid argument")
     m.sh("exec 3>$M/events/s/type; printf pe >&3; printf rf >&3")
     assert m.read("events", "s", "type") == "perf\n"

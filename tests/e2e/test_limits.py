@@ -60,6 +60,11 @@ def test_files(m):
     assert m.read("limits", "default", "names") == "16\n"
     for bad in "-1", "many", "1 2", "18446744073709551616":
         assert m.sh("echo '%s' > $M/limits/4000001/names" % bad, check=False).returncode, bad
+    for part in b"no", b"0x", b"defau":
+        fd = os.open(m.p("limits/4000001/names"), os.O_WRONLY)
+        os.write(fd, part)
+        with pytest.raises(OSError):
+            os.close(fd)
     m.restart()
     assert m.read("limits", "4000001", "names") == "7\n"
     assert m.read("limits", "4000001", "files") == "none\n"

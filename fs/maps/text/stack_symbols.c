@@ -402,15 +402,23 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 		ret = n == 3 ? TEXT_COMPLETE : TEXT_INCOMPLETE;
 	else
 		ret = text_parse_u64(p->buf, p->len, INT32_MAX, &pid);
+	p->incomplete = ret == TEXT_INCOMPLETE;
+	if (p->incomplete)
+		return (ssize_t)len;
 	if (ret < 0)
 		fs_error(req, -ret, "symbols takes the number of a process, or off");
-	else if (ret == TEXT_COMPLETE)
+	else
 		ret = symbols_set(open, req, len, (pid_t)pid);
 	if (ret == FS_LATER)
 		return ret;
 	if (ret < 0 || p->buf[p->len - 1] == '\n')
 		write_buffer_drop(p, p->len);
 	return ret < 0 ? ret : (ssize_t)len;
+}
+
+static int symbols_flush(struct fs_open *open, struct fs_req *req)
+{
+	return fs_open_whole(req, open->priv);
 }
 
 const struct fs_node_ops symbols_ops = {
@@ -421,5 +429,6 @@ const struct fs_node_ops symbols_ops = {
 	.open = symbols_open,
 	.show = symbols_show,
 	.write = symbols_write,
+	.flush = symbols_flush,
 	.release = symbols_release,
 };
