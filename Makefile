@@ -82,7 +82,7 @@ ENGINE_SRCS	:= $(filter-out engine/alone/% %.bpf.c,$(wildcard engine/*.c engine/
 FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c fs/*/*/*.c fs/*/*/*/*.c)
 UAPI_SRCS	:= $(wildcard uapi/*.c)
 UAPI_HEADERS	:= $(filter-out uapi/client_mount.h,$(wildcard uapi/*.h))
-TOOLS_SRCS	:= $(wildcard tools/*.c)
+TOOLS_SRCS	:= $(wildcard tools/*.c tools/*/*.c)
 UNIT_SRCS	:= $(wildcard tests/unit/test_*.c)
 DIFF_SRCS	:= $(wildcard tests/differential/diff_*.c)
 TABLE_SRCS	:= $(wildcard tests/verifier/test_*.c)
@@ -225,7 +225,7 @@ $(SERVER): $(O)/fs/main.o $(FS_A) $(ENGINE_A)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS),LD)
 
 $(CTL): $(TOOLS_OBJS) $(CLIENT_A)
-	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS),LD)
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS) -lpthread,LD)
 
 # What is profiled keeps its frame pointers, and is never sanitized.
 $(O)/examples/burn.o: ALL_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) \

@@ -24,6 +24,8 @@ static const struct command {
 	{"list", cmd_list, "[progs|maps]", "one line an object"},
 	{"flame", cmd_flame, "[-p PID] [-t TITLE] [--folded] STACKS [COUNTS]",
 	 "a stack_trace map as a flame graph (SVG), or as folded lines"},
+	{"run", cmd_run, "[-v] [-m MOUNT] [--] COMMAND...",
+	 "run a program; its bpf(2) calls are answered by the mount (-v: and printed)"},
 	{"trace", cmd_trace, "[-n]", "follow trace_pipe; -n: print what is there and end"},
 };
 
@@ -89,6 +91,11 @@ static char *last_line(void)
 
 /* What the log ended with when we began: older than anything that fails here. */
 static char *old_line;
+
+void name_mount(const char *path)
+{
+	mount_option = path;
+}
 
 const char *mount_point(void)
 {

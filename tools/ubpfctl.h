@@ -16,12 +16,15 @@ int cmd_filter(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_flame(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 
 /*
  * The mount that -m or $UBPFFS_MOUNT names, else the caller's own; exits with a sentence and a list
  * when there is none, or more than one.
  */
 const char *mount_point(void);
+/* As -m does; before the first mount_point(). */
+void name_mount(const char *path);
 
 /* mount_point()/fmt, as openat() would want it: a descriptor, or -1 with errno. */
 int open_in_mount(int flags, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -148,6 +148,14 @@ static int command(int fd, unsigned int cmd, struct ubpffs_io *io, const struct 
 	return ret;
 }
 
+EXPORT int ubpfc_command(int fd, unsigned int cmd, struct ubpffs_io *io, const void *in,
+			 size_t in_len, void *out)
+{
+	struct piece piece = {in, in_len};
+
+	return command(fd, cmd, io, &piece, 1, out);
+}
+
 /* ---- maps */
 
 static int learn(int fd, struct known_map *map)

@@ -74,11 +74,15 @@ enum ubpffs_cmd {
 
 	/* program fd */
 	UBPFFS_PROG_TEST_RUN = 16, /* in: struct ubpffs_prog_run, data, ctx  out: the same */
+	UBPFFS_PROG_PART = 17, /* flags: enum ubpffs_prog_part  out: as much of it as has room */
 
 	/* map fd or program fd */
-	UBPFFS_OBJ_GET_INFO = 24, /* out: struct bpf_map_info or struct bpf_prog_info, pointers 0 */
+	UBPFFS_OBJ_GET_INFO = 24, /* out: struct bpf_map_info or struct bpf_prog_info, pointers 0;
+				   * flags: enum ubpffs_kind */
 	UBPFFS_OBJ_PIN = 25, /* in: path from M, NUL-terminated */
 	UBPFFS_OBJ_TOKEN = 26, /* out: __u64 that stands for this open file in loads */
+	UBPFFS_OBJ_FDINFO = 27, /* out: the lines that bpf(2)'s descriptors have in
+				 * /proc/PID/fdinfo */
 
 	/* ctl */
 	UBPFFS_MAP_CREATE = 32, /* in: union bpf_attr, as much as there is; inner_map_fd is an id
@@ -93,6 +97,20 @@ enum ubpffs_cmd {
 	UBPFFS_PUT = 48, /* in: a piece; flags: its offset in the transfer */
 	UBPFFS_GET = 49, /* flags: offset  out: a piece */
 	UBPFFS_DROP = 50, /* forget the transfer */
+};
+
+enum ubpffs_kind {
+	UBPFFS_MAP = 1,
+	UBPFFS_PROG = 2,
+};
+
+enum ubpffs_prog_part {
+	UBPFFS_PROG_MAP_IDS = 1, /* __u32 each */
+	/*
+	 * struct bpf_insn each; what refers to a map names its id, by BPF_PSEUDO_MAP_FD or
+	 * BPF_PSEUDO_MAP_VALUE; calls of helpers name the helper
+	 */
+	UBPFFS_PROG_XLATED = 2,
 };
 
 struct ubpffs_prog_run {

@@ -52,6 +52,15 @@ int ubpfc_each_mount(ubpfc_mount_fn fn, void *ctx);
 /* open(2) of a file of the mount. `path` is relative to the mount; an absolute one is EINVAL. */
 int ubpfc_open(const char *path, int flags);
 
+/*
+ * Any command of ubpffs.h: `in` of in_len bytes is its payload; io->out_len the room at `out`, then
+ * the size of the answer, which a command that fails may have, too. Large payloads take a
+ * transfer.
+ */
+struct ubpffs_io;
+int ubpfc_command(int fd, unsigned int cmd, struct ubpffs_io *io, const void *in, size_t in_len,
+		  void *out);
+
 /* ---- maps */
 
 /*

@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include "core/run.h"
 #include "fs/ioctl/object.h"
@@ -165,7 +166,61 @@ static int prog_info(struct control_call *call)
 
 int control_obj_get_info(struct control_call *call)
 {
+	call->io.flags = call->control->obj->kind == STORE_MAP ? UBPFFS_MAP : UBPFFS_PROG;
 	return call->control->obj->kind == STORE_MAP ? map_info(call) : prog_info(call);
+}
+
+/* ---- fdinfo: what Linux prints in bpf_map_show_fdinfo() and bpf_prog_show_fdinfo() */
+
+static int map_fdinfo(struct control_call *call, char *text, size_t size)
+{
+	struct bpf_map *map;
+	int err = control_map(call, CONTROL_ANY, &map);
+
+	if (err)
+		return err;
+	return snprintf(text, size,
+			"map_type:\t%u\nkey_size:\t%u\nvalue_size:\t%u\nmax_entries:\t%u\n"
+			"map_flags:\t%#x\nmap_extra:\t%#llx\nmemlock:\t%llu\nmap_id:\t%u\n"
+			"frozen:\t%u\n",
+			map->map_type, map->key_size, map->value_size, map->max_entries,
+			map->map_flags, (unsigned long long)map->map_extra,
+			(unsigned long long)bpf_map_mem_usage(map), map->id,
+			READ_ONCE(map->frozen));
+}
+
+static int prog_fdinfo(struct control_call *call, char *text, size_t size)
+{
+	struct bpf_prog *prog;
+	char tag[2 * BPF_TAG_SIZE + 1];
+	int err = control_prog(call, CONTROL_ANY, &prog);
+
+	if (err)
+		return err;
+	for (u32 i = 0; i < BPF_TAG_SIZE; i++)
+		snprintf(tag + 2 * i, 3, "%02x", prog->tag[i]);
+	return snprintf(text, size,
+			"prog_type:\t%u\nprog_jited:\t%u\nprog_tag:\t%s\nmemlock:\t%llu\n"
+			"prog_id:\t%u\nrun_time_ns:\t%llu\nrun_cnt:\t%llu\n"
+			"recursion_misses:\t0\nverified_insns:\t%u\n",
+			prog->type, prog->jited_len != 0, tag,
+			((unsigned long long)prog->len * sizeof(struct bpf_insn) + 4095) / 4096 *
+				4096,
+			prog->id, (unsigned long long)READ_ONCE(prog->run_time_ns),
+			(unsigned long long)READ_ONCE(prog->run_cnt), prog->verified_insns);
+}
+
+int control_obj_fdinfo(struct control_call *call)
+{
+	char text[1024];
+	int n;
+
+	n = call->control->obj->kind == STORE_MAP ? map_fdinfo(call, text, sizeof(text))
+						  : prog_fdinfo(call, text, sizeof(text));
+	if (n < 0)
+		return n;
+	control_answer(call, text, min((size_t)n, sizeof(text) - 1));
+	return 0;
 }
 
 /* ---- pins and ids */

@@ -15,6 +15,7 @@ void control_drop_token(struct control *c);
  */
 struct bpf_map *control_map_by_token(u64 token, bool *rdonly);
 int control_obj_get_info(struct control_call *call);
+int control_obj_fdinfo(struct control_call *call);
 int control_obj_pin(struct control_call *call);
 int control_obj_token(struct control_call *call);
 int control_get_next_id(struct control_call *call);

@@ -155,3 +155,69 @@ int control_prog_load(struct control_call *call)
 	bpf_log_free(&log);
 	return err;
 }
+
+/* ---- what a program is made of */
+
+/*
+ * A rewritten instruction as others may see it: the addresses of maps and values become the maps'
+ * ids, and those of functions the helpers' numbers.
+ */
+static u32 show_insn(const struct bpf_prog *prog, u32 i, struct bpf_insn out[2])
+{
+	const struct bpf_insn *from = NULL;
+	u32 k;
+
+	out[0] = prog->insnsi[i];
+	if (prog->orig_idx && prog->orig_idx[i] < prog->orig_len)
+		from = &prog->orig_insns[prog->orig_idx[i]];
+	if (out[0].code == (BPF_JMP | BPF_CALL) && !out[0].src_reg)
+		out[0].imm = from && from->code == out[0].code && !from->src_reg ? from->imm : 0;
+	if (!bpf_insn_is_imm64(&out[0]) || i + 1 >= prog->len)
+		return 1;
+	out[1] = prog->insnsi[i + 1];
+	if (from && bpf_insn_is_imm64(from) && !from->src_reg)
+		return 2; /* the program's own number */
+	u64 addr = (u32)out[0].imm | (u64)(u32)out[1].imm << 32;
+
+	out[0].src_reg = 0;
+	out[0].imm = out[1].imm = 0;
+	for (k = 0; k < prog->used_map_cnt; k++) {
+		const struct bpf_map *map = prog->used_maps[k];
+		u64 values = (uintptr_t)map->values;
+		bool value = values && addr >= values &&
+			     addr - values < (u64)map->elem_size * map->max_entries;
+
+		if (addr != (uintptr_t)map && !value)
+			continue;
+		out[0].src_reg = value ? BPF_PSEUDO_MAP_VALUE : BPF_PSEUDO_MAP_FD;
+		out[0].imm = map->id;
+		out[1].imm = value ? addr - values : 0;
+		break;
+	}
+	return 2;
+}
+
+int control_prog_part(struct control_call *call)
+{
+	struct bpf_prog *prog;
+	struct bpf_insn insn[2];
+	u32 i, n;
+	int err;
+
+	if (call->io.flags == UBPFFS_PROG_MAP_IDS) {
+		err = control_prog(call, CONTROL_ANY, &prog);
+		for (i = 0; !err && i < prog->used_map_cnt; i++)
+			control_answer(call, &prog->used_maps[i]->id, sizeof(u32));
+		return err;
+	}
+	err = control_prog(call, O_RDONLY, &prog);
+	if (err)
+		return err;
+	if (call->io.flags != UBPFFS_PROG_XLATED)
+		return -EINVAL;
+	for (i = 0; i < prog->len && call->answered < call->room; i += n) {
+		n = show_insn(prog, i, insn);
+		control_answer(call, insn, n * sizeof(*insn));
+	}
+	return 0;
+}

@@ -1,0 +1,43 @@
+/*
+ * bpf.h - bpf(2) answered: one function a command
+ *
+ * A command sees a copy of the caller's union bpf_attr, zero beyond what the caller gave, of which
+ * the bytes behind the command's last field are known to be zero. It returns what the call returns
+ * (-errno), and fails with the errno that bpf(2) gives for the same fault.
+ */
+#ifndef UBPFFS_TOOLS_RUN_BPF_H
+#define UBPFFS_TOOLS_RUN_BPF_H
+
+#include <linux/bpf.h>
+#include "tools/run/caller.h"
+
+struct bpf_call {
+	struct caller *c;
+	int cmd;
+	uint32_t size; /* of the caller's attr */
+	uint64_t uattr;
+	union bpf_attr attr;
+};
+
+/* Write a field of the caller's attr back: -EFAULT. */
+#define BPF_PUT(call, field)                                                     \
+	caller_write((call)->c, (call)->uattr + offsetof(union bpf_attr, field), \
+		     &(call)->attr.field, sizeof((call)->attr.field))
+
+void run_bpf(struct caller *c);
+
+/* map.c */
+long run_map_create(struct bpf_call *call);
+long run_map_elem(struct bpf_call *call); /* lookup, update, delete, next key, lookup and delete */
+long run_map_freeze(struct bpf_call *call);
+/* prog.c */
+long run_prog_load(struct bpf_call *call);
+long run_prog_test_run(struct bpf_call *call);
+/* object.c */
+long run_obj_pin(struct bpf_call *call);
+long run_obj_get(struct bpf_call *call);
+long run_get_next_id(struct bpf_call *call);
+long run_get_fd_by_id(struct bpf_call *call);
+long run_obj_get_info(struct bpf_call *call);
+
+#endif

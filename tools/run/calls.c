@@ -1,0 +1,213 @@
+/*
+ * calls.c - statfs, mount, links and fdinfo of descriptors, the memlock limit (see calls.h)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include "tools/run/calls.h"
+#include "tools/run/object.h"
+#include "tools/run/run.h"
+
+/* ---- statfs */
+
+static bool on_mount(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && st.st_dev == run_mount.dev;
+}
+
+static void answer_statfs(struct caller *c, int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs)) {
+		caller_answer(c, -errno);
+		return;
+	}
+	fs.f_type = BPF_FS_MAGIC;
+	caller_answer(c, caller_write(c, CALLER_ARG(c, 1), &fs, sizeof(fs)));
+}
+
+void run_statfs(struct caller *c)
+{
+	char path[4096];
+	int fd;
+
+	if (caller_string(c, CALLER_ARG(c, 0), path, sizeof(path)) < 0 || caller_become(c))
+		return;
+	fd = caller_open(c, AT_FDCWD, path, O_PATH);
+	caller_return(c);
+	if (fd < 0)
+		return;
+	if (on_mount(fd))
+		answer_statfs(c, fd);
+	close(fd);
+}
+
+void run_fstatfs(struct caller *c)
+{
+	int fd = caller_fd(c, CALLER_ARG(c, 0));
+
+	if (fd < 0)
+		return;
+	if (on_mount(fd))
+		answer_statfs(c, fd);
+	close(fd);
+}
+
+/* ---- mount -t bpf */
+
+void run_mount_call(struct caller *c)
+{
+	char type[16], path[4096];
+	int fd;
+
+	if (!CALLER_ARG(c, 2) || caller_string(c, CALLER_ARG(c, 2), type, sizeof(type)) < 0 ||
+	    strcmp(type, "bpf"))
+		return;
+	if (caller_string(c, CALLER_ARG(c, 1), path, sizeof(path)) < 0) {
+		caller_answer(c, -EFAULT);
+		return;
+	}
+	fd = caller_become(c);
+	if (!fd) {
+		fd = caller_open(c, AT_FDCWD, path, O_PATH);
+		caller_return(c);
+	}
+	if (fd < 0) {
+		caller_answer(c, fd);
+		return;
+	}
+	/* The kernel would mount its own, where pins of this mount cannot be. */
+	caller_answer(c, on_mount(fd) ? 0 : -EPERM);
+	close(fd);
+}
+
+/* ---- /proc/self/fd/N and /proc/self/fdinfo/N */
+
+/* Is it /proc/self/<dir>/N, or its own number for self? The descriptor, or -1. */
+static int own_fd(struct caller *c, const char *path, const char *dir)
+{
+	char *end;
+	long fd, pid;
+
+	if (strncmp(path, "/proc/", 6))
+		return -1;
+	path += 6;
+	if (!strncmp(path, "self/", 5)) {
+		path += 5;
+	} else if (!strncmp(path, "thread-self/", 12)) {
+		path += 12;
+	} else {
+		pid = strtol(path, &end, 10);
+		if (pid != c->tid || *end != '/') /* other threads' numbers: the kernel's answer */
+			return -1;
+		path = end + 1;
+	}
+	if (strncmp(path, dir, strlen(dir)) || path[strlen(dir)] != '/')
+		return -1;
+	path += strlen(dir) + 1;
+	fd = strtol(path, &end, 10);
+	return end != path && !*end && fd >= 0 && fd < INT32_MAX ? fd : -1;
+}
+
+static void link_of(struct caller *c, uint64_t addr, uint64_t buf, uint64_t size)
+{
+	char path[64];
+	struct object obj;
+	const char *name;
+	size_t len;
+	int fd, err;
+
+	if (caller_string(c, addr, path, sizeof(path)) < 0)
+		return;
+	fd = own_fd(c, path, "fd");
+	if (fd < 0 || caller_become(c))
+		return;
+	if (!object_of_fd(c, fd, 0, &obj)) {
+		name = obj.kind == UBPFFS_MAP ? "anon_inode:bpf-map" : "anon_inode:bpf-prog";
+		len = strlen(name) < size ? strlen(name) : size;
+		err = caller_write(c, buf, name, len);
+		caller_answer(c, err ? err : (long)len);
+	}
+	caller_return(c);
+	object_end(&obj);
+}
+
+void run_readlink(struct caller *c)
+{
+	link_of(c, CALLER_ARG(c, 0), CALLER_ARG(c, 1), CALLER_ARG(c, 2));
+}
+
+void run_readlinkat(struct caller *c)
+{
+	link_of(c, CALLER_ARG(c, 1), CALLER_ARG(c, 2), CALLER_ARG(c, 3));
+}
+
+static void open_of(struct caller *c, uint64_t addr, int flags)
+{
+	struct ubpffs_io io = {.out_len = 4096};
+	char path[64], text[4096];
+	struct object obj;
+	int fd, file = -1;
+
+	if (caller_string(c, addr, path, sizeof(path)) < 0)
+		return;
+	fd = own_fd(c, path, "fdinfo");
+	if (fd < 0 || caller_become(c))
+		return;
+	if (!object_of_fd(c, fd, 0, &obj) &&
+	    !mount_command(obj.fd, UBPFFS_OBJ_FDINFO, &io, NULL, 0, text))
+		file = memfd_create("fdinfo", MFD_CLOEXEC);
+	if (file >= 0 &&
+	    dprintf(file, "pos:\t0\nflags:\t0%o\n", fcntl(obj.fd, F_GETFL) | O_CLOEXEC) > 0 &&
+	    write(file, text, io.out_len) == io.out_len && !lseek(file, 0, SEEK_SET))
+		caller_give(c, file, flags & O_CLOEXEC);
+	caller_return(c);
+	if (file >= 0)
+		close(file);
+	object_end(&obj);
+}
+
+void run_open(struct caller *c)
+{
+	open_of(c, CALLER_ARG(c, 0), CALLER_ARG(c, 1));
+}
+
+void run_openat(struct caller *c)
+{
+	open_of(c, CALLER_ARG(c, 1), CALLER_ARG(c, 2));
+}
+
+/* ---- the memlock limit, which counts nothing here: raising it works, and changes nothing */
+
+void run_prlimit(struct caller *c)
+{
+	struct rlimit64 old;
+	long err = 0;
+
+	if (CALLER_ARG(c, 0) && (pid_t)CALLER_ARG(c, 0) != c->tid)
+		return; /* of another process: the kernel's */
+	if (CALLER_ARG(c, 3)) {
+		if (prlimit64(c->tid, RLIMIT_MEMLOCK, NULL, &old))
+			return;
+		err = caller_write(c, CALLER_ARG(c, 3), &old, sizeof(old));
+	}
+	caller_answer(c, err);
+}
+
+void run_setrlimit(struct caller *c)
+{
+	struct rlimit64 limit;
+
+	caller_answer(c, caller_read(c, CALLER_ARG(c, 1), &limit, sizeof(limit)));
+}
