@@ -109,16 +109,7 @@ static int attr_open(struct fs_open *open, struct fs_req *req)
 {
 	int err = fs_open_keep_groups(open, req); /* attach names a program */
 
-	if (err)
-		return err;
-	open->priv = calloc(1, sizeof(struct write_buffer));
-	return open->priv ? 0 : -ENOMEM;
-}
-
-static void attr_release(struct fs_open *open)
-{
-	write_buffer_free(open->priv);
-	free(open->priv);
+	return err ? err : fs_value_open(open, req);
 }
 
 static int attr_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
@@ -250,11 +241,6 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	return ret < 0 ? ret : (ssize_t)len;
 }
 
-static int attr_flush(struct fs_open *open, struct fs_req *req)
-{
-	return fs_open_whole(req, open->priv);
-}
-
 const struct fs_node_ops event_attr_ops = {
 	.name = "source attribute",
 	.type = S_IFREG,
@@ -262,8 +248,8 @@ const struct fs_node_ops event_attr_ops = {
 	.open = attr_open,
 	.show = attr_show,
 	.write = attr_write,
-	.flush = attr_flush,
-	.release = attr_release,
+	.flush = fs_value_flush,
+	.release = fs_value_release,
 };
 
 /* ---- attach */
@@ -398,7 +384,7 @@ const struct fs_node_ops event_attach_ops = {
 	.open = attr_open,
 	.show = attach_show,
 	.write = attach_write,
-	.release = attr_release,
+	.release = fs_value_release,
 };
 
 /* ---- stats */

@@ -94,11 +94,25 @@ int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *dat
 	return err;
 }
 
-int fs_open_whole(struct fs_req *req, const struct write_buffer *p)
+int fs_value_open(struct fs_open *open, struct fs_req *req)
 {
-	if (!p->incomplete || !p->solid)
+	open->priv = calloc(1, sizeof(struct write_buffer));
+	return open->priv ? 0 : -ENOMEM;
+}
+
+int fs_value_flush(struct fs_open *open, struct fs_req *req)
+{
+	const struct write_buffer *p = open->priv;
+
+	if (!p->incomplete || write_buffer_blank(p))
 		return 0;
 	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
+}
+
+void fs_value_release(struct fs_open *open)
+{
+	write_buffer_free(open->priv);
+	free(open->priv);
 }
 
 int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created)

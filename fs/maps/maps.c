@@ -30,16 +30,7 @@ static int attr_open(struct fs_open *open, struct fs_req *req)
 {
 	int err = open->node->attr->arg == MAPDEF_INNER ? fs_open_keep_groups(open, req) : 0;
 
-	if (err)
-		return err;
-	open->priv = calloc(1, sizeof(struct write_buffer));
-	return open->priv ? 0 : -ENOMEM;
-}
-
-static void attr_release(struct fs_open *open)
-{
-	write_buffer_free(open->priv);
-	free(open->priv);
+	return err ? err : fs_value_open(open, req);
 }
 
 static u32 attr_of_map(const struct bpf_map *map, enum mapdef_attr attr)
@@ -199,6 +190,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 		err = inner_parse(req, p->buf, p->len, &value);
 	else
 		err = mapdef_parse(attr, p->buf, p->len, &value);
+	p->incomplete = err == TEXT_INCOMPLETE && attr != MAPDEF_INNER;
 	if (err == TEXT_INCOMPLETE)
 		return len;
 	if (err == TEXT_COMPLETE) {
@@ -223,25 +215,14 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 }
 
 /* A value that never became whole must not vanish without a word. */
-static int attr_flush(struct fs_open *open, struct fs_req *req)
-{
-	struct write_buffer *p = open->priv;
-	u32 value;
-
-	if (write_buffer_blank(p) || open->node->attr->arg == MAPDEF_INNER ||
-	    mapdef_parse(open->node->attr->arg, p->buf, p->len, &value) == TEXT_COMPLETE)
-		return 0;
-	return fs_error(req, EINVAL, "the value is not complete");
-}
-
 static const struct fs_node_ops map_attr_ops = {
 	.name = "map attribute",
 	.type = S_IFREG,
 	.open = attr_open,
 	.show = attr_show,
 	.write = attr_write,
-	.flush = attr_flush,
-	.release = attr_release,
+	.flush = fs_value_flush,
+	.release = fs_value_release,
 };
 
 /* ---- info, stats */

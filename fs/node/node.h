@@ -141,8 +141,14 @@ void fs_open_let(struct fs_open *open, u64 bytes);
 /* write_buffer_add(), charged. */
 int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *data, size_t len,
 		   off_t off, bool append, size_t max);
-/* For a flush: -EINVAL while what was written is the beginning of a value (p->incomplete). */
-int fs_open_whole(struct fs_req *req, const struct write_buffer *p);
+
+/*
+ * Handlers of a file that takes one value as text: open->priv is a struct write_buffer. A close is
+ * -EINVAL while what was written is only the beginning of a value: ops->write sets `incomplete`.
+ */
+int fs_value_open(struct fs_open *open, struct fs_req *req);
+int fs_value_flush(struct fs_open *open, struct fs_req *req);
+void fs_value_release(struct fs_open *open);
 
 typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino);
 
@@ -171,7 +177,7 @@ struct fs_node_ops {
 	bool appends; /* what show gives only grows: a read at its end asks again (tail -f) */
 	/*
 	 * st_size: what a whole read would give now, or more where that takes too long to find out.
-	 * NULL: of a show that is not slow its text's length, else 0.
+	 * NULL, or 0: of a show that is not slow its text's length, else 0.
 	 */
 	u64 (*size)(struct fs_node *node, struct fs_req *req);
 	/* Others: bytes at an offset; returns how many, 0 at the end. */

@@ -213,18 +213,6 @@ static int limit_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	return 0;
 }
 
-static int limit_open(struct fs_open *open, struct fs_req *req)
-{
-	open->priv = calloc(1, sizeof(struct write_buffer));
-	return open->priv ? 0 : -ENOMEM;
-}
-
-static void limit_release(struct fs_open *open)
-{
-	write_buffer_free(open->priv);
-	free(open->priv);
-}
-
 static int limit_set(struct fs_node *node, bool unsets, u64 limit)
 {
 	enum limit what = node->attr->arg;
@@ -284,19 +272,14 @@ static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char 
 	return ret ? ret : (ssize_t)len;
 }
 
-static int limit_flush(struct fs_open *open, struct fs_req *req)
-{
-	return fs_open_whole(req, open->priv);
-}
-
 static const struct fs_node_ops limit_ops = {
 	.name = "limit",
 	.type = S_IFREG,
-	.open = limit_open,
+	.open = fs_value_open,
 	.show = limit_show,
 	.write = limit_write,
-	.flush = limit_flush,
-	.release = limit_release,
+	.flush = fs_value_flush,
+	.release = fs_value_release,
 };
 
 static const struct fs_node_ops usage_ops = {

@@ -198,11 +198,6 @@ int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int 
 
 /* ---- one entry */
 
-struct entry {
-	struct write_buffer pending;
-	bool incomplete; /* what is pending is no whole value */
-};
-
 static int entry_open(struct fs_open *open, struct fs_req *req)
 {
 	struct bpf_map *map;
@@ -215,16 +210,7 @@ static int entry_open(struct fs_open *open, struct fs_req *req)
 		if (err)
 			return err;
 	}
-	open->priv = calloc(1, sizeof(struct entry));
-	return open->priv ? 0 : -ENOMEM;
-}
-
-static void entry_release(struct fs_open *open)
-{
-	struct entry *entry = open->priv;
-
-	write_buffer_free(&entry->pending);
-	free(entry);
+	return fs_value_open(open, req);
 }
 
 static int entry_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
@@ -247,8 +233,7 @@ static int entry_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			   off_t off)
 {
-	struct entry *entry = open->priv;
-	struct write_buffer *p = &entry->pending;
+	struct write_buffer *p = open->priv;
 	struct bpf_map *map;
 	int err;
 
@@ -261,7 +246,7 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 	if (!err)
 		err = entries_write(req, map, open->node->key, -1, p->buf, p->len,
 				    open->flags & O_EXCL ? BPF_NOEXIST : BPF_ANY);
-	entry->incomplete = err == TEXT_INCOMPLETE;
+	p->incomplete = err == TEXT_INCOMPLETE;
 	/* A whole line was used: what follows on this descriptor is another value. */
 	if (err < 0 || (err == TEXT_COMPLETE && p->buf[p->len - 1] == '\n')) {
 		write_buffer_drop(p, p->len);
@@ -269,15 +254,6 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 	}
 	bpf_map_put(map);
 	return err < 0 ? err : (ssize_t)len;
-}
-
-static int entry_flush(struct fs_open *open, struct fs_req *req)
-{
-	struct entry *entry = open->priv;
-
-	if (!entry->incomplete || write_buffer_blank(&entry->pending))
-		return 0;
-	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
 }
 
 static void entry_name(const struct fs_node *node, struct fs_text *out)
@@ -288,7 +264,6 @@ static void entry_name(const struct fs_node *node, struct fs_text *out)
 /* A large value is not printed to be counted: two digits a byte, and what parts them. */
 static u64 entry_size(struct fs_node *node, struct fs_req *req)
 {
-	struct fs_text text = {0};
 	struct bpf_map *map;
 	u64 size = 0;
 
@@ -297,9 +272,6 @@ static u64 entry_size(struct fs_node *node, struct fs_req *req)
 	if (entries_large(map))
 		size = 3 * (u64)bpf_map_value_size(map) +
 		       (entries_percpu(map) ? bpf_nr_slots() * 8ULL : 0);
-	else if (!entry_show(node, req, &text) && !text.err)
-		size = text.len;
-	fs_text_free(&text);
 	bpf_map_put(map);
 	return size;
 }
@@ -312,8 +284,8 @@ static const struct fs_node_ops entry_ops = {
 	.open = entry_open,
 	.show = entry_show,
 	.write = entry_write,
-	.flush = entry_flush,
-	.release = entry_release,
+	.flush = fs_value_flush,
+	.release = fs_value_release,
 };
 
 /* ---- the directory */

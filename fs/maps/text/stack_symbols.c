@@ -185,16 +185,7 @@ static int symbols_open(struct fs_open *open, struct fs_req *req)
 {
 	int err = fs_open_keep_groups(open, req);
 
-	if (err)
-		return err;
-	open->priv = calloc(1, sizeof(struct write_buffer));
-	return open->priv ? 0 : -ENOMEM;
-}
-
-static void symbols_release(struct fs_open *open)
-{
-	write_buffer_free(open->priv);
-	free(open->priv);
+	return err ? err : fs_value_open(open, req);
 }
 
 static int symbols_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
@@ -416,11 +407,6 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 	return ret < 0 ? ret : (ssize_t)len;
 }
 
-static int symbols_flush(struct fs_open *open, struct fs_req *req)
-{
-	return fs_open_whole(req, open->priv);
-}
-
 const struct fs_node_ops symbols_ops = {
 	.name = "symbols",
 	.type = S_IFREG,
@@ -429,6 +415,6 @@ const struct fs_node_ops symbols_ops = {
 	.open = symbols_open,
 	.show = symbols_show,
 	.write = symbols_write,
-	.flush = symbols_flush,
-	.release = symbols_release,
+	.flush = fs_value_flush,
+	.release = fs_value_release,
 };
