@@ -108,29 +108,16 @@ static u64 text_size(struct fs_node *node, const struct fs_req *caller)
 
 static u64 file_size(struct fs_node *node, struct fs_req *req)
 {
-	if (node->ops->size)
-		return node->ops->size(node, req);
-	return node->ops->show && !node->ops->slow ? text_size(node, req) : 0;
-}
+	u64 size = node->ops->size ? node->ops->size(node, req) : 0;
 
-static struct timespec begin;
-
-static void begin_now(void)
-{
-	clock_gettime(CLOCK_REALTIME, &begin);
+	return size || !node->ops->show || node->ops->slow ? size : text_size(node, req);
 }
 
 /*
  * What a synthesized file shows changes without the state's file, and that one is written back when
- * nothing has changed: the time is that of the first look, for as long as the server runs.
+ * nothing has changed: the time is that of the session's start, for as long as the server runs.
  */
-static void set_times(struct stat *st)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, begin_now);
-	st->st_atim = st->st_mtim = st->st_ctim = begin;
-}
+static struct timespec begin;
 
 int fs_node_stat(struct fs_node *node, struct fs_req *req, struct stat *st)
 {
@@ -154,7 +141,7 @@ int fs_node_stat(struct fs_node *node, struct fs_req *req, struct stat *st)
 		st->st_size = (off_t)file_size(node, req);
 		st->st_blocks = (st->st_size + 511) / 512;
 		if (!node->in_tree)
-			set_times(st);
+			st->st_atim = st->st_mtim = st->st_ctim = begin;
 	}
 	return 0;
 }
@@ -553,6 +540,7 @@ static void op_init(void *unused, struct fuse_conn_info *conn)
 	conn->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO | FUSE_CAP_WRITEBACK_CACHE |
 			FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
 	conn->want |= conn->capable & (FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR);
+	clock_gettime(CLOCK_REALTIME, &begin);
 }
 
 const struct fuse_lowlevel_ops ubpffs_fuse_ops = {

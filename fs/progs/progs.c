@@ -264,50 +264,24 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 #define COUNT_INSNS 4096
 #define INSN_ROOM   384 /* no instruction's line is longer, with its native code */
 
-static u64 code_size(struct fs_node *node, struct fs_req *req,
-		     int (*show)(struct fs_node *node, struct fs_req *req, struct fs_text *out))
+static u64 code_size(struct fs_node *node, struct fs_req *req)
 {
-	struct fs_text text = {0};
 	struct bpf_prog *prog;
-	u64 size = 0;
+	u64 size;
 
 	if (store_prog(node, req, &prog))
 		return 0;
-	if (prog->len > COUNT_INSNS)
-		size = (u64)prog->len * INSN_ROOM;
-	else if (!show(node, req, &text) && !text.err)
-		size = text.len;
-	fs_text_free(&text);
+	size = prog->len > COUNT_INSNS ? (u64)prog->len * INSN_ROOM : 0;
 	bpf_prog_put(prog);
 	return size;
 }
 
-static u64 xlated_size(struct fs_node *node, struct fs_req *req)
-{
-	return code_size(node, req, xlated_show);
-}
-
-static u64 jited_size(struct fs_node *node, struct fs_req *req)
-{
-	return code_size(node, req, jited_show);
-}
-
-#define SHOW_OPS(id, fn) \
-	static const struct fs_node_ops id = {.name = #id, .type = S_IFREG, .show = fn}
+#define SHOW_OPS(id, fn, ...) \
+	static const struct fs_node_ops id = {.name = #id, .type = S_IFREG, .show = fn, __VA_ARGS__}
 
 SHOW_OPS(info_ops, info_show);
-static const struct fs_node_ops xlated_ops = {
-	.name = "xlated_ops",
-	.type = S_IFREG,
-	.show = xlated_show,
-	.size = xlated_size,
-};
-static const struct fs_node_ops jited_ops = {
-	.name = "jited_ops",
-	.type = S_IFREG,
-	.show = jited_show,
-	.size = jited_size,
-};
+SHOW_OPS(xlated_ops, xlated_show, .size = code_size);
+SHOW_OPS(jited_ops, jited_show, .size = code_size);
 /* Verifies: as long as a load. */
 static const struct fs_node_ops proglog_ops = {
 	.name = "proglog_ops",
