@@ -263,6 +263,14 @@ static u64 sysctl(const char *path, u64 otherwise)
 	return read ? v : otherwise;
 }
 
+/* In bytes; 0: not known. */
+static u64 machine_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && page > 0 ? (u64)pages * (u64)page : 0;
+}
+
 /*
  * One user gets what leaves enough for the others: a map takes two of the process's mappings, and a
  * source a few descriptors for each CPU. Memory has room for a few of the largest objects that a
@@ -271,14 +279,14 @@ static u64 sysctl(const char *path, u64 otherwise)
 void limits_size_defaults(int dirfd)
 {
 	long cpus = max(sysconf(_SC_NPROCESSORS_ONLN), 1l);
-	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	u64 memory = machine_memory();
 	struct rlimit files;
 	struct statvfs sv;
 
 	limits_set_default(LIMIT_OBJECTS, sysctl("/proc/sys/vm/max_map_count", 65530) / 8);
-	if (pages > 0 && page > 0) {
-		limits_set_default(LIMIT_MEMORY, max((u64)pages * (u64)page / 16, (u64)256 << 20));
-		limits_set_memory_all(max((u64)pages * (u64)page / 4, (u64)512 << 20));
+	if (memory) {
+		limits_set_default(LIMIT_MEMORY, max(memory / 16, (u64)256 << 20));
+		limits_set_memory_all(max(memory / 4, (u64)512 << 20));
 	}
 	if (!fstatvfs(dirfd, &sv)) {
 		limits_set_default(LIMIT_BYTES, (u64)sv.f_blocks * sv.f_frsize / 2);
@@ -293,7 +301,5 @@ void limits_size_defaults(int dirfd)
 
 u64 limits_memory_of_loads(void)
 {
-	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-
-	return max(pages > 0 && page > 0 ? (u64)pages * (u64)page / 4 : 0, (u64)1 << 30);
+	return max(machine_memory() / 4, (u64)1 << 30);
 }
