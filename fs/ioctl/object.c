@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include "core/run.h"
+#include "util/hex.h"
 #include "fs/ioctl/object.h"
 #include "fs/store/resolve.h"
 #include "fs/store/state_tree.h"
@@ -192,20 +193,20 @@ static int map_fdinfo(struct control_call *call, char *text, size_t size)
 static int prog_fdinfo(struct control_call *call, char *text, size_t size)
 {
 	struct bpf_prog *prog;
-	char tag[2 * BPF_TAG_SIZE + 1];
+	char tag[2 * BPF_TAG_SIZE + 1], *at = tag;
 	int err = control_prog(call, CONTROL_ANY, &prog);
 
 	if (err)
 		return err;
 	for (u32 i = 0; i < BPF_TAG_SIZE; i++)
-		snprintf(tag + 2 * i, 3, "%02x", prog->tag[i]);
+		at = hex_byte(at, prog->tag[i]);
+	*at = 0;
 	return snprintf(text, size,
 			"prog_type:\t%u\nprog_jited:\t%u\nprog_tag:\t%s\nmemlock:\t%llu\n"
 			"prog_id:\t%u\nrun_time_ns:\t%llu\nrun_cnt:\t%llu\n"
 			"recursion_misses:\t0\nverified_insns:\t%u\n",
 			prog->type, prog->jited_len != 0, tag,
-			((unsigned long long)prog->len * sizeof(struct bpf_insn) + 4095) / 4096 *
-				4096,
+			(unsigned long long)round_up(prog->len * sizeof(struct bpf_insn), 4096ul),
 			prog->id, (unsigned long long)READ_ONCE(prog->run_time_ns),
 			(unsigned long long)READ_ONCE(prog->run_cnt), prog->verified_insns);
 }

@@ -165,7 +165,7 @@ int control_prog_load(struct control_call *call)
 static u32 show_insn(const struct bpf_prog *prog, u32 i, struct bpf_insn out[2])
 {
 	const struct bpf_insn *from = NULL;
-	u32 k;
+	u64 addr;
 
 	out[0] = prog->insnsi[i];
 	if (prog->orig_idx && prog->orig_idx[i] < prog->orig_len)
@@ -177,11 +177,10 @@ static u32 show_insn(const struct bpf_prog *prog, u32 i, struct bpf_insn out[2])
 	out[1] = prog->insnsi[i + 1];
 	if (from && bpf_insn_is_imm64(from) && !from->src_reg)
 		return 2; /* the program's own number */
-	u64 addr = (u32)out[0].imm | (u64)(u32)out[1].imm << 32;
-
+	addr = bpf_insn_imm64(out);
 	out[0].src_reg = 0;
 	out[0].imm = out[1].imm = 0;
-	for (k = 0; k < prog->used_map_cnt; k++) {
+	for (u32 k = 0; k < prog->used_map_cnt; k++) {
 		const struct bpf_map *map = prog->used_maps[k];
 		u64 values = (uintptr_t)map->values;
 		bool value = values && addr >= values &&
