@@ -224,7 +224,7 @@ $(FS_A): $(filter-out $(O)/fs/main.o,$(FS_OBJS))
 $(SERVER): $(O)/fs/main.o $(FS_A) $(ENGINE_A)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS),LD)
 
-$(CTL): $(TOOLS_OBJS) $(CLIENT_A)
+$(CTL): $(TOOLS_OBJS) $(O)/engine/util/cpu_list.o $(CLIENT_A)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS) -lpthread,LD)
 
 # What is profiled keeps its frame pointers, and is never sanitized.

@@ -10,12 +10,6 @@
 
 #define UP_TO(field) (offsetof(union bpf_attr, field) + sizeof(((union bpf_attr *)0)->field))
 #define ATTR_MAX     4096 /* as the kernel: a page */
-/*
- * Newer than the header that we are compiled with: log_true_size, which only an answer uses, and
- * reserved space that must be zero.
- */
-#define LOAD_END     (UP_TO(core_relo_rec_size) + sizeof(uint32_t))
-
 static const struct command {
 	int cmd;
 	size_t end; /* of its last field */
@@ -28,7 +22,7 @@ static const struct command {
 	{BPF_MAP_GET_NEXT_KEY, UP_TO(next_key), run_map_elem},
 	{BPF_MAP_LOOKUP_AND_DELETE_ELEM, UP_TO(flags), run_map_elem},
 	{BPF_MAP_FREEZE, UP_TO(map_fd), run_map_freeze},
-	{BPF_PROG_LOAD, LOAD_END, run_prog_load},
+	{BPF_PROG_LOAD, LOG_TRUE_END, run_prog_load},
 	{BPF_PROG_TEST_RUN, UP_TO(test.batch_size), run_prog_test_run},
 	{BPF_OBJ_PIN, UP_TO(file_flags), run_obj_pin},
 	{BPF_OBJ_GET, UP_TO(file_flags), run_obj_get},
@@ -87,7 +81,7 @@ void run_bpf(struct caller *c)
 	ret = caller_become(c);
 	if (!ret) {
 		ret = run(&call);
-		caller_return(c);
+		caller_return();
 	}
 	run_trace_bpf(c->tid, call.cmd, &call.attr, call.size, c->given >= 0 ? c->given : ret);
 	caller_answer(c, ret);

@@ -19,6 +19,12 @@ struct bpf_call {
 	union bpf_attr attr;
 };
 
+/*
+ * Where log_true_size ends, which the header that we are compiled with need not have: only an
+ * answer uses it, and a caller may leave anything there.
+ */
+#define LOG_TRUE_END (offsetof(union bpf_attr, core_relo_rec_size) + 2 * sizeof(uint32_t))
+
 /* Write a field of the caller's attr back: -EFAULT. */
 #define BPF_PUT(call, field)                                                     \
 	caller_write((call)->c, (call)->uattr + offsetof(union bpf_attr, field), \

@@ -329,21 +329,15 @@ static int become(struct caller *c)
 
 int caller_become(struct caller *c)
 {
-	int err;
-
-	if (geteuid() || c->became++)
-		return 0; /* no_new_privs: nothing that an ordinary user runs has other ids */
-	err = become(c);
-	if (err)
-		c->became = 0;
-	return err;
+	/* no_new_privs: nothing that an ordinary user runs has other ids. */
+	return geteuid() ? 0 : become(c);
 }
 
-void caller_return(struct caller *c)
+void caller_return(void)
 {
 	int saved = errno;
 
-	if (!geteuid() && !--c->became)
+	if (!geteuid())
 		be_oneself();
 	errno = saved;
 }

@@ -23,7 +23,6 @@ struct caller {
 	bool answered;
 	int given; /* the number of the descriptor that it was given, or -1 */
 	int pidfd; /* -1: not opened yet */
-	int became; /* caller_become()s that have not returned */
 };
 
 #define CALLER_ARG(c, n) ((c)->data.args[n])
@@ -54,12 +53,12 @@ int caller_absolute(struct caller *c, int dirfd, const char *path, char *out, si
 
 /*
  * Act with the caller's file system ids and groups from here on, in this thread alone, until
- * caller_return(); it nests, and ends the process when its own cannot be had back. An
- * ordinary user's command cannot have others than the supervisor's. -EPERM: it is root with fewer
+ * caller_return(), which ends the process when its own cannot be had back. An ordinary user's
+ * command cannot have others than the supervisor's. -EPERM: it is root with fewer
  * capabilities, or in another user namespace, than the supervisor.
  */
 int caller_become(struct caller *c);
-void caller_return(struct caller *c);
+void caller_return(void);
 
 /* Answer: give it a copy of `fd` as a new descriptor, whose number is returned. */
 int caller_give(struct caller *c, int fd, bool cloexec);

@@ -45,7 +45,7 @@ void run_statfs(struct caller *c)
 	if (caller_string(c, CALLER_ARG(c, 0), path, sizeof(path)) < 0 || caller_become(c))
 		return;
 	fd = caller_open(c, AT_FDCWD, path, O_PATH);
-	caller_return(c);
+	caller_return();
 	if (fd < 0)
 		return;
 	if (on_mount(fd))
@@ -81,7 +81,7 @@ void run_mount_call(struct caller *c)
 	fd = caller_become(c);
 	if (!fd) {
 		fd = caller_open(c, AT_FDCWD, path, O_PATH);
-		caller_return(c);
+		caller_return();
 	}
 	if (fd < 0) {
 		caller_answer(c, fd);
@@ -139,7 +139,7 @@ static void link_of(struct caller *c, uint64_t addr, uint64_t buf, uint64_t size
 		err = caller_write(c, buf, name, len);
 		caller_answer(c, err ? err : (long)len);
 	}
-	caller_return(c);
+	caller_return();
 	object_end(&obj);
 }
 
@@ -172,7 +172,7 @@ static void open_of(struct caller *c, uint64_t addr, int flags)
 	    dprintf(file, "pos:\t0\nflags:\t0%o\n", fcntl(obj.fd, F_GETFL) | O_CLOEXEC) > 0 &&
 	    write(file, text, io.out_len) == io.out_len && !lseek(file, 0, SEEK_SET))
 		caller_give(c, file, flags & O_CLOEXEC);
-	caller_return(c);
+	caller_return();
 	if (file >= 0)
 		close(file);
 	object_end(&obj);

@@ -12,18 +12,7 @@
 #include <unistd.h>
 #include "tools/run/bpf.h"
 #include "tools/run/object.h"
-
-/* /sys/devices/system/cpu/possible is "0-N", or "0". 0: not known, so nothing fits. */
-static int possible_cpus(void)
-{
-	FILE *f = fopen("/sys/devices/system/cpu/possible", "re");
-	unsigned int first = 1, last = 0;
-	int n = f ? fscanf(f, "%u-%u", &first, &last) : 0;
-
-	if (f)
-		fclose(f);
-	return n >= 1 && !first ? (int)last + 1 : 0;
-}
+#include "util/cpu_list.h"
 
 static uint64_t value_size(const struct object *map)
 {
@@ -38,7 +27,7 @@ static uint64_t value_size(const struct object *map)
  */
 static int cpus_fit(const struct object *map)
 {
-	return !map->cpus || map->cpus == (unsigned int)possible_cpus() ? 0 : -EOPNOTSUPP;
+	return !map->cpus || map->cpus == (unsigned int)cpu_possible_count() ? 0 : -EOPNOTSUPP;
 }
 
 /* What kind a slot holds; 0: plain values. */
@@ -90,7 +79,7 @@ long run_map_create(struct bpf_call *call)
 		if (err)
 			return err;
 	}
-	ctl = mount_open(call->c, "ctl", O_RDWR);
+	ctl = mount_open("ctl", O_RDWR);
 	if (ctl < 0)
 		return ctl;
 	ret = mount_command(ctl, UBPFFS_MAP_CREATE, &io, &attr,

@@ -23,18 +23,13 @@ int mount_command(int fd, unsigned int cmd, struct ubpffs_io *io, const void *in
 	return ubpfc_command(fd, cmd, io, in, in_len, out) ? -errno : 0;
 }
 
-int mount_open(struct caller *c, const char *path, int flags)
+int mount_open(const char *path, int flags)
 {
 	struct open_how how = {.flags = (unsigned int)(flags | O_CLOEXEC),
 			       .resolve = RESOLVE_BENEATH};
-	int fd, err = caller_become(c);
+	int fd = syscall(SYS_openat2, run_mount.fd, path, &how, sizeof(how));
 
-	if (err)
-		return err;
-	fd = syscall(SYS_openat2, run_mount.fd, path, &how, sizeof(how));
-	err = -errno;
-	caller_return(c);
-	return fd < 0 ? err : fd;
+	return fd < 0 ? -errno : fd;
 }
 
 int object_of(int fd, struct object *obj)
@@ -94,7 +89,7 @@ long give_object(struct caller *c, const char *kind, uint32_t id, int flags)
 	int fd;
 
 	snprintf(path, sizeof(path), "ids/%s/%u", kind, id);
-	fd = mount_open(c, path, flags);
+	fd = mount_open(path, flags);
 	if (fd < 0)
 		return fd;
 	ret = caller_give(c, fd, true);
@@ -115,7 +110,7 @@ long run_get_next_id(struct bpf_call *call)
 		return -EINVAL;
 	if (call->cmd == BPF_LINK_GET_NEXT_ID || call->cmd == BPF_BTF_GET_NEXT_ID)
 		return -ENOENT; /* there are none */
-	ctl = mount_open(call->c, "ctl", O_RDWR);
+	ctl = mount_open("ctl", O_RDWR);
 	if (ctl < 0)
 		return ctl;
 	err = mount_command(ctl, UBPFFS_GET_NEXT_ID, &io, NULL, 0, &next);
@@ -178,11 +173,7 @@ static int mount_relative(struct caller *c, uint64_t addr, char *out, size_t siz
 	if (!*base || !strcmp(base, ".") || !strcmp(base, ".."))
 		return -EPERM;
 	*slash = 0;
-	err = caller_become(c);
-	if (err)
-		return err;
 	dir = caller_open(c, AT_FDCWD, *abs ? abs : "/", O_PATH | O_DIRECTORY);
-	caller_return(c);
 	if (dir < 0)
 		return dir;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
@@ -233,7 +224,7 @@ long run_obj_get(struct bpf_call *call)
 	ret = mount_relative(call->c, call->attr.pathname, path, sizeof(path));
 	if (ret)
 		return ret == -EPERM ? -EACCES : ret;
-	fd = mount_open(call->c, path, mode | O_NONBLOCK);
+	fd = mount_open(path, mode | O_NONBLOCK);
 	if (fd < 0)
 		return fd == -EISDIR ? -EACCES : fd;
 	ret = object_of(fd, &obj);

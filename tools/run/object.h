@@ -27,8 +27,8 @@ int object_of_fd(struct caller *c, int fd, unsigned int kind, struct object *obj
 int object_of(int fd, struct object *obj);
 void object_end(struct object *obj);
 
-/* Open a file of the mount with the caller's ids: a descriptor, or -errno. */
-int mount_open(struct caller *c, const char *path, int flags);
+/* Open a file of the mount, with the ids that this thread has: a descriptor, or -errno. */
+int mount_open(const char *path, int flags);
 /* One command, see ubpfc_command(): 0 or -errno. */
 int mount_command(int fd, unsigned int cmd, struct ubpffs_io *io, const void *in, size_t in_len,
 		  void *out);

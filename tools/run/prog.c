@@ -9,9 +9,8 @@
 #include "tools/run/bpf.h"
 #include "tools/run/object.h"
 
-#define MAX_MAPS     64
-#define MAX_INSNS    1000000u
-#define LOG_TRUE_END (offsetof(union bpf_attr, core_relo_rec_size) + 2 * sizeof(uint32_t))
+#define MAX_MAPS  64
+#define MAX_INSNS 1000000u
 
 /* The maps of a load: a token for each descriptor, under the index by which instructions say it. */
 struct load_maps {
@@ -133,7 +132,7 @@ static long load(struct bpf_call *call, const struct ubpffs_prog_load *args,
 		ret = -ENOMEM;
 		goto out;
 	}
-	ret = ctl = mount_open(call->c, "ctl", O_RDWR);
+	ret = ctl = mount_open("ctl", O_RDWR);
 	if (ctl < 0)
 		goto out;
 	ret = mount_command(ctl, UBPFFS_PROG_LOAD, &io, in, len, result);
