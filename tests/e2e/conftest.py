@@ -193,6 +193,13 @@ class Mount:
         self.proc.wait(WAIT)
         self.proc = None
 
+    def take_away(self):
+        """Whatever is there: the server is killed, and its mount taken away."""
+        if self.proc and self.proc.poll() is None:
+            self.kill()
+        while self.mounted() and detach(self.path):
+            pass
+
     def umount(self):
         """In order: the server ends by itself."""
         detach(self.path, 0)

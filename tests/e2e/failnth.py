@@ -488,10 +488,7 @@ def main():
             try:
                 loop.starts(classes, sticky) if starts else loop.operations(classes, wanted, sticky)
             finally:
-                if m.proc and m.proc.poll() is None:
-                    m.kill()
-                while m.mounted() and conftest.detach(m.path):
-                    pass
+                m.take_away()
                 shutil.rmtree(base, ignore_errors=True)
                 shutil.rmtree(state, ignore_errors=True)
             problems += len(loop.problems)

@@ -30,10 +30,7 @@ def loop():
     try:
         yield failnth.Loop(m, os.path.join(base, "page"), True)
     finally:
-        if m.proc and m.proc.poll() is None:
-            m.kill()
-        while m.mounted() and detach(m.path):
-            pass
+        m.take_away()
         shutil.rmtree(base, ignore_errors=True)
 
 
@@ -307,10 +304,7 @@ def test_a_new_state_on_a_full_filesystem():
         failnth.make_map(m, "h", "hash", **failnth.MAPS["hash"])
         m.kill()
     finally:
-        if m.proc and m.proc.poll() is None:
-            m.kill()
-        while m.mounted() and detach(m.path):
-            pass
+        m.take_away()
         detach(small)
         shutil.rmtree(base, ignore_errors=True)
 
@@ -341,10 +335,7 @@ def test_a_read_only_state_is_refused(loop):
         assert os.listdir(m.p("maps")) == ["h"]
         m.kill()
     finally:
-        if m.proc and m.proc.poll() is None:
-            m.kill()
-        while m.mounted() and detach(m.path):
-            pass
+        m.take_away()
         detach(where)
 
 

@@ -230,10 +230,7 @@ def main():
             runs += 1
     finally:
         m = fuzz.m
-        if m.proc and m.proc.poll() is None:
-            m.kill()
-        while m.mounted() and conftest.detach(m.path):
-            pass
+        m.take_away()
         shutil.rmtree(base, ignore_errors=True)
         shutil.rmtree(state, ignore_errors=True)
     print("fuzz_start: %d damaged states, %d served" % (runs, fuzz.served))
