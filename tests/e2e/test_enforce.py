@@ -36,6 +36,7 @@ socket.send_fds(out, [b"x"], [s.fileno()])
 """
 
 # A client or a server of its own, in a cgroup; it goes on until its standard input ends, then says what it did.
+# Its first line comes when it is at work: the port of a server, or the first BEGUN rounds of a client.
 #   serve    answers: a line of TCP with REPLY bytes that depend on it, a datagram with itself
 #   ask      asks a server again and again, a connection a question; every answer must come, and be right
 #   knock    sends to a port, or opens connections, as fast as it can, and awaits nothing
@@ -48,6 +49,7 @@ if procs:
         f.write("0")
 REPLY = 30000
 WAIT = float(sys.argv[6])
+BEGUN = 21
 local = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}[family]
 tcp = kind == socket.SOCK_STREAM
 
@@ -58,6 +60,11 @@ def new():
     s = socket.socket(family, kind)
     s.settimeout(WAIT)
     return s
+
+def count(n):
+    if n + 1 == BEGUN:
+        print(BEGUN, flush=True)
+    return n + 1
 
 def reply(line):
     return (line * (REPLY // len(line) + 1))[:REPLY]
@@ -104,7 +111,7 @@ def ask():
         else:
             udp.sendto(line, (local, port))
             assert udp.recv(1 << 16) == line
-        n += 1
+        n = count(n)
     return n
 
 def knock():
@@ -125,7 +132,7 @@ def knock():
                 pass
             if n % 100 == 99:
                 time.sleep(0.001)  # the queue is no sponge
-        n += 1
+        n = count(n)
     return n
 
 def listen():
@@ -194,14 +201,15 @@ class Enforcing(Mount):
         return s
 
     def loader(self, role, cgroup, family, kind, port=0):
-        """A process of LOADER; its port comes first when it has one."""
+        """A process of LOADER that is at work."""
         procs = self.p("cgroup", cgroup, "cgroup.procs") if cgroup is not None else ""
         p = subprocess.Popen(self.net + [PY, "-c", LOADER, role, str(int(family)), str(int(kind)), str(port), procs,
                                          str(WAIT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                              preexec_fn=die_with_us)
         self.loaders.append(p)
+        first = int(p.stdout.readline())
         if role in ("serve", "listen"):
-            p.port = int(p.stdout.readline())
+            p.port = first
         return p
 
     def end_loaders(self):
