@@ -200,6 +200,7 @@ int bpf_disasm(const struct bpf_insn *insn, const struct bpf_disasm_cbs *cbs, ch
 	}
 	switch (bpf_op_info[op].format) {
 	case BPF_FMT_ALU:
+	case BPF_FMT_MOV:
 	case BPF_FMT_MOVSX:
 		print_alu(&o, insn);
 		break;
@@ -242,6 +243,8 @@ int bpf_disasm(const struct bpf_insn *insn, const struct bpf_disasm_cbs *cbs, ch
 		     src);
 		break;
 	case BPF_FMT_ATOMIC:
+	case BPF_FMT_FETCH:
+	case BPF_FMT_CMPXCHG:
 		print_atomic(&o, insn);
 		break;
 	case BPF_FMT_JCOND:

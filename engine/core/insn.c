@@ -95,3 +95,67 @@ int bpf_op_by_code(u8 code)
 {
 	return op_first[code] == OP_NONE ? -EINVAL : op_first[code];
 }
+
+/* What the registers of a format are, beside the constants of the calling convention. */
+enum {
+	DST = 1 << 0,
+	SRC = 1 << 1, /* where the row names a register there */
+	R0 = 1 << 2,
+	R6 = 1 << 3, /* the context of a packet load */
+	ARGS = 1 << 4,
+	CALLER = 1 << 5,
+};
+
+static const struct {
+	u8 reads, writes;
+} format_regs[] = {
+	[BPF_FMT_ALU] = {DST | SRC, DST},
+	[BPF_FMT_MOV] = {SRC, DST},
+	[BPF_FMT_MOVSX] = {SRC, DST},
+	[BPF_FMT_NEG] = {DST, DST},
+	[BPF_FMT_END] = {DST, DST},
+	[BPF_FMT_BSWAP] = {DST, DST},
+	[BPF_FMT_LD_IMM64] = {0, DST},
+	[BPF_FMT_LD_ABS] = {R6, CALLER},
+	[BPF_FMT_LD_IND] = {R6 | SRC, CALLER},
+	[BPF_FMT_LDX] = {SRC, DST},
+	[BPF_FMT_LDSX] = {SRC, DST},
+	[BPF_FMT_ST] = {DST, 0},
+	[BPF_FMT_STX] = {DST | SRC, 0},
+	[BPF_FMT_ATOMIC] = {DST | SRC, 0},
+	[BPF_FMT_FETCH] = {DST | SRC, SRC},
+	[BPF_FMT_CMPXCHG] = {DST | SRC | R0, R0},
+	[BPF_FMT_JCOND] = {DST | SRC, 0},
+	[BPF_FMT_JA] = {0, 0},
+	[BPF_FMT_JA32] = {0, 0},
+	[BPF_FMT_CALL] = {ARGS, CALLER},
+	[BPF_FMT_EXIT] = {R0, 0},
+	[BPF_FMT_TAIL_CALL] = {ARGS, CALLER},
+};
+
+static u16 regs_of(u8 which, const struct bpf_op_info *info, const struct bpf_insn *insn)
+{
+	u16 regs = 0;
+
+	if (which & DST)
+		regs |= 1u << insn->dst_reg;
+	if (which & SRC && info->src == OPF_REG)
+		regs |= 1u << insn->src_reg;
+	if (which & R0)
+		regs |= 1u << BPF_REG_0;
+	if (which & R6)
+		regs |= 1u << BPF_REG_6;
+	if (which & ARGS)
+		regs |= CALL_ARGS;
+	if (which & CALLER)
+		regs |= CALLER_SAVED;
+	return regs;
+}
+
+void bpf_insn_regs(int op, const struct bpf_insn *insn, u16 *reads, u16 *writes)
+{
+	const struct bpf_op_info *info = &bpf_op_info[op];
+
+	*reads = regs_of(format_regs[info->format].reads, info, insn);
+	*writes = regs_of(format_regs[info->format].writes, info, insn);
+}

@@ -8,6 +8,7 @@
  *     describes, or whose unused fields are not zero, does not decode,
  *   - the interpreter's jump table (core/interp.c),
  *   - the disassembler's formats (core/disasm.c),
+ *   - the registers that an instruction reads and writes, bpf_insn_regs(),
  *   - the JITs' switches, which have no default, so that the compiler reports a missing row.
  *
  * A row is X(name, opcode, dst, src, off, imm, format), each field rule without its OPF_ prefix for
@@ -18,7 +19,8 @@
  *           classes that bpf_insn_decode() accepts in it
  *   off     a number: the field must be exactly that; MEM a displacement, JMP a branch
  *   imm     a number: the field must be exactly that; ANY a value; JMP a branch
- *   format  how the disassembler prints it (enum bpf_op_format)
+ *   format  its shape (enum bpf_op_format): how it is printed, and with the rule of src, which
+ *           registers it reads and writes
  */
 #ifndef UBPFFS_CORE_INSN_H
 #define UBPFFS_CORE_INSN_H
@@ -40,6 +42,7 @@
 
 enum bpf_op_format {
 	BPF_FMT_ALU, /* dst op= src|imm */
+	BPF_FMT_MOV, /* dst = src|imm */
 	BPF_FMT_MOVSX, /* dst = (sN)src */
 	BPF_FMT_NEG,
 	BPF_FMT_END, /* dst = be16 dst */
@@ -51,7 +54,9 @@ enum bpf_op_format {
 	BPF_FMT_LDSX,
 	BPF_FMT_ST,
 	BPF_FMT_STX,
-	BPF_FMT_ATOMIC,
+	BPF_FMT_ATOMIC, /* *(dst + off) op= src */
+	BPF_FMT_FETCH, /* the same, and src becomes what was there */
+	BPF_FMT_CMPXCHG, /* *(dst + off) becomes src if it is R0, which becomes what was there */
 	BPF_FMT_JCOND,
 	BPF_FMT_JA,
 	BPF_FMT_JA32,
@@ -75,9 +80,9 @@ enum bpf_op_format {
 	X(JMP32_##NAME##_X, BPF_JMP32 | (code) | BPF_X, REG, REG, OPF_JMP, 0, JCOND)
 
 /* One atomic operation on 64 and on 32 bits. The operation is in imm. */
-#define BPF_ATOMIC_FORMS(X, NAME, op)                                                    \
-	X(ATOMIC64_##NAME, BPF_STX | BPF_ATOMIC | BPF_DW, REG, REG, OPF_MEM, op, ATOMIC) \
-	X(ATOMIC32_##NAME, BPF_STX | BPF_ATOMIC | BPF_W, REG, REG, OPF_MEM, op, ATOMIC)
+#define BPF_ATOMIC_FORMS(X, NAME, op, fmt)                                            \
+	X(ATOMIC64_##NAME, BPF_STX | BPF_ATOMIC | BPF_DW, REG, REG, OPF_MEM, op, fmt) \
+	X(ATOMIC32_##NAME, BPF_STX | BPF_ATOMIC | BPF_W, REG, REG, OPF_MEM, op, fmt)
 
 #define BPF_OP_TABLE(X)                                                         \
 	/* arithmetic */                                                        \
@@ -94,7 +99,7 @@ enum bpf_op_format {
 	BPF_ALU_FORMS(X, LSH, BPF_LSH, 0, ALU)                                  \
 	BPF_ALU_FORMS(X, RSH, BPF_RSH, 0, ALU)                                  \
 	BPF_ALU_FORMS(X, ARSH, BPF_ARSH, 0, ALU)                                \
-	BPF_ALU_FORMS(X, MOV, BPF_MOV, 0, ALU)                                  \
+	BPF_ALU_FORMS(X, MOV, BPF_MOV, 0, MOV)                                  \
 	X(ALU64_MOVSX8, BPF_ALU64 | BPF_MOV | BPF_X, REG, REG, 8, 0, MOVSX)     \
 	X(ALU64_MOVSX16, BPF_ALU64 | BPF_MOV | BPF_X, REG, REG, 16, 0, MOVSX)   \
 	X(ALU64_MOVSX32, BPF_ALU64 | BPF_MOV | BPF_X, REG, REG, 32, 0, MOVSX)   \
@@ -134,16 +139,16 @@ enum bpf_op_format {
 	X(STX_H, BPF_STX | BPF_MEM | BPF_H, REG, REG, OPF_MEM, 0, STX)          \
 	X(STX_W, BPF_STX | BPF_MEM | BPF_W, REG, REG, OPF_MEM, 0, STX)          \
 	X(STX_DW, BPF_STX | BPF_MEM | BPF_DW, REG, REG, OPF_MEM, 0, STX)        \
-	BPF_ATOMIC_FORMS(X, ADD, BPF_ADD)                                       \
-	BPF_ATOMIC_FORMS(X, OR, BPF_OR)                                         \
-	BPF_ATOMIC_FORMS(X, AND, BPF_AND)                                       \
-	BPF_ATOMIC_FORMS(X, XOR, BPF_XOR)                                       \
-	BPF_ATOMIC_FORMS(X, FETCH_ADD, BPF_ADD | BPF_FETCH)                     \
-	BPF_ATOMIC_FORMS(X, FETCH_OR, BPF_OR | BPF_FETCH)                       \
-	BPF_ATOMIC_FORMS(X, FETCH_AND, BPF_AND | BPF_FETCH)                     \
-	BPF_ATOMIC_FORMS(X, FETCH_XOR, BPF_XOR | BPF_FETCH)                     \
-	BPF_ATOMIC_FORMS(X, XCHG, BPF_XCHG)                                     \
-	BPF_ATOMIC_FORMS(X, CMPXCHG, BPF_CMPXCHG)                               \
+	BPF_ATOMIC_FORMS(X, ADD, BPF_ADD, ATOMIC)                               \
+	BPF_ATOMIC_FORMS(X, OR, BPF_OR, ATOMIC)                                 \
+	BPF_ATOMIC_FORMS(X, AND, BPF_AND, ATOMIC)                               \
+	BPF_ATOMIC_FORMS(X, XOR, BPF_XOR, ATOMIC)                               \
+	BPF_ATOMIC_FORMS(X, FETCH_ADD, BPF_ADD | BPF_FETCH, FETCH)              \
+	BPF_ATOMIC_FORMS(X, FETCH_OR, BPF_OR | BPF_FETCH, FETCH)                \
+	BPF_ATOMIC_FORMS(X, FETCH_AND, BPF_AND | BPF_FETCH, FETCH)              \
+	BPF_ATOMIC_FORMS(X, FETCH_XOR, BPF_XOR | BPF_FETCH, FETCH)              \
+	BPF_ATOMIC_FORMS(X, XCHG, BPF_XCHG, FETCH)                              \
+	BPF_ATOMIC_FORMS(X, CMPXCHG, BPF_CMPXCHG, CMPXCHG)                      \
 	/* jumps */                                                             \
 	BPF_JMP_FORMS(X, JEQ, BPF_JEQ)                                          \
 	BPF_JMP_FORMS(X, JNE, BPF_JNE)                                          \
@@ -196,6 +201,13 @@ int bpf_insn_decode_rewritten(const struct bpf_insn *insn);
 
 /* The first row that has this code byte, whatever the other fields hold, or -EINVAL. */
 int bpf_op_by_code(u8 code);
+
+/*
+ * bpf_insn_regs - which registers an instruction of row `op` reads, and which it writes, a bit each
+ *
+ * A call is taken to read all arguments, and to write all registers that it may change.
+ */
+void bpf_insn_regs(int op, const struct bpf_insn *insn, u16 *reads, u16 *writes);
 
 static inline bool bpf_insn_is_imm64(const struct bpf_insn *insn)
 {

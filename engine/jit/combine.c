@@ -404,7 +404,7 @@ static void see_other(struct walk *w, u32 i)
 {
 	u16 use, def;
 
-	jit_insn_regs(w->ir->op[i], &w->ir->insns[i], &use, &def);
+	jit_op_regs(w->ir, i, &use, &def);
 	for (u8 r = 0; r < MAX_BPF_REG; r++)
 		if (use >> r & 1)
 			note_read(w, r);

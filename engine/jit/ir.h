@@ -63,9 +63,6 @@ struct jit_ir {
 	u32 func_cnt;
 };
 
-/* Registers that a helper or a subprogram may change. */
-#define JIT_CALL_CLOBBERS 0x3f
-
 /* -EINVAL when insnsi is not what a verified, rewritten program looks like; -ENOMEM. */
 int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir);
 void jit_ir_free(struct jit_ir *ir);
@@ -109,11 +106,7 @@ void jit_drop_dead(struct jit_ir *ir);
 /* promote.c: after all others; needs live_out, and makes it anew. 0 or -ENOMEM. */
 int jit_promote_slots(struct jit_ir *ir, u16 spare, u16 (*scratch)(const struct jit_ir *ir, u32 i));
 
-/*
- * Which registers an instruction reads, and which it writes; the second: what a pass made of it,
- * too.
- */
-void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def);
+/* Which registers an instruction reads, and which it writes, also one that a pass made. */
 void jit_op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def);
 
 /* Of the program's way, conditional or not: no call and no exit. */

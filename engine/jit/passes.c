@@ -1,7 +1,6 @@
 /*
  * passes.c - what is known about a program before code is made: decoded operations, jump targets,
- * what
- * each subprogram does, and which registers are live after each instruction
+ * what each subprogram does, and which registers are live after each instruction
  *
  * Every pass is linear in the program but liveness, which repeats until nothing changes: in
  * practice two or three times, and never more than MAX_WALKS.
@@ -9,7 +8,6 @@
 #include "jit/ir.h"
 
 #define BIT(r)	  ((u16)(1u << (r)))
-#define REGS_ARGS 0x3e /* R1 to R5 */
 #define MAX_WALKS 32
 
 static bool is_jump(u8 op, const struct bpf_insn *insn)
@@ -35,74 +33,22 @@ static bool falls_through(u8 op)
 	return op != BPF_OP_JA && op != BPF_OP_JA32 && op != BPF_OP_EXIT;
 }
 
-void jit_insn_regs(u8 op, const struct bpf_insn *insn, u16 *use, u16 *def)
-{
-	u16 dst = BIT(insn->dst_reg), src = BIT(insn->src_reg);
-	u8 class = BPF_CLASS(insn->code);
-
-	*use = *def = 0;
-	switch (class) {
-	case BPF_ALU:
-	case BPF_ALU64:
-		*def = dst;
-		if (BPF_OP(insn->code) != BPF_MOV)
-			*use = dst;
-		if (BPF_SRC(insn->code) == BPF_X && BPF_OP(insn->code) != BPF_END)
-			*use |= src;
-		break;
-	case BPF_LD:
-		if (op == BPF_OP_LD_IMM64) {
-			*def = dst;
-			break;
-		}
-		*use = BIT(BPF_REG_6);
-		if (BPF_MODE(insn->code) == BPF_IND)
-			*use |= src;
-		*def = JIT_CALL_CLOBBERS;
-		break;
-	case BPF_LDX:
-		*def = dst;
-		*use = src;
-		break;
-	case BPF_ST:
-		*use = dst;
-		break;
-	case BPF_STX:
-		*use = dst | src;
-		if (BPF_MODE(insn->code) != BPF_ATOMIC)
-			break;
-		if (insn->imm == BPF_CMPXCHG) {
-			*use |= BIT(BPF_REG_0);
-			*def = BIT(BPF_REG_0);
-		} else if (insn->imm & BPF_FETCH) {
-			*def = src;
-		}
-		break;
-	default: /* jumps */
-		if (op == BPF_OP_EXIT) {
-			*use = BIT(BPF_REG_0);
-		} else if (op == BPF_OP_CALL || op == BPF_OP_TAIL_CALL) {
-			*use = REGS_ARGS;
-			*def = JIT_CALL_CLOBBERS;
-		} else if (op != BPF_OP_JA && op != BPF_OP_JA32) {
-			*use = dst | (BPF_SRC(insn->code) == BPF_X ? src : 0);
-		}
-	}
-}
-
 void jit_op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def)
 {
 	const struct bpf_insn *insn = &ir->insns[i];
 	const struct jit_addr *addr = &ir->addr[i];
+	u8 op = ir->op[i];
 
 	*use = *def = 0;
-	if (ir->op[i] == JIT_OP_ROL) {
+	if (ir->flags[i] & JIT_IMM64_HI || op == JIT_OP_NOP)
+		return;
+	if (op == JIT_OP_ROL) {
 		*use = BIT(insn->src_reg);
 		*def = BIT(insn->dst_reg);
-	} else if (ir->op[i] == JIT_OP_LEA) {
+	} else if (op == JIT_OP_LEA) {
 		*def = BIT(insn->dst_reg);
-	} else if (ir->op[i] != JIT_OP_NOP) {
-		jit_insn_regs(ir->op[i], insn, use, def);
+	} else { /* JIT_OP_RMW_* have the registers of the store that they were */
+		bpf_insn_regs(op < BPF_OP_MAX ? op : bpf_op_by_code(insn->code), insn, use, def);
 	}
 	if (!addr->used)
 		return;
@@ -194,7 +140,7 @@ static int scan_func(struct jit_ir *ir, struct jit_func *fn)
 			continue;
 		if (check_call(ir, i))
 			return -EINVAL;
-		jit_insn_regs(op, insn, &use, &def);
+		jit_op_regs(ir, i, &use, &def);
 		if (def & BIT(BPF_REG_FP))
 			return -EINVAL;
 		fn->written |= def;

@@ -63,13 +63,6 @@ static bool is_harmless(const struct jit_ir *ir, u32 i)
 	return class == BPF_ALU || class == BPF_ALU64 || ir->op[i] == BPF_OP_LD_IMM64;
 }
 
-static void regs_of(const struct jit_ir *ir, u32 i, u16 *use, u16 *def)
-{
-	*use = *def = 0;
-	if (!(ir->flags[i] & JIT_IMM64_HI) && ir->op[i] != JIT_OP_NOP)
-		jit_insn_regs(ir->op[i], &ir->insns[i], use, def);
-}
-
 /* Is it what computes the stored value? Then which operand came from memory is still open. */
 static bool is_modify(const struct jit_ir *ir, const struct match *m, u32 i)
 {
@@ -99,7 +92,7 @@ static bool find_modify(const struct jit_ir *ir, struct match *m, u32 first, u16
 			m->alu = i;
 			return true;
 		}
-		regs_of(ir, i, &use, &def);
+		jit_op_regs(ir, i, &use, &def);
 		if (!is_harmless(ir, i) || ((use | def) >> m->stored & 1) || def >> m->base & 1)
 			return false;
 		*written |= def;
@@ -128,7 +121,7 @@ static bool find_load(const struct jit_ir *ir, struct match *m, u32 first, u8 lo
 			m->loaded = loaded;
 			return loaded != m->base;
 		}
-		regs_of(ir, i, &use, &def);
+		jit_op_regs(ir, i, &use, &def);
 		if (!is_harmless(ir, i) || ((use | def) >> loaded & 1) || def >> m->base & 1)
 			return false;
 	}
@@ -141,7 +134,7 @@ static bool read_between(const struct jit_ir *ir, const struct match *m, u8 r)
 	u16 use, def;
 
 	for (u32 i = m->alu + 1; i < m->store; i++) {
-		regs_of(ir, i, &use, &def);
+		jit_op_regs(ir, i, &use, &def);
 		if (use >> r & 1)
 			return true;
 	}

@@ -84,7 +84,7 @@ static bool live_before(const struct jit_ir *ir, u32 i, u8 r)
 {
 	u16 use, def;
 
-	jit_insn_regs(ir->op[i], &ir->insns[i], &use, &def);
+	jit_op_regs(ir, i, &use, &def);
 	return ((ir->live_out[i] & ~def) | use) >> r & 1;
 }
 

@@ -488,6 +488,7 @@ u32 testop_each(unsigned int kinds, void (*fn)(const struct testop *op, void *pr
 	for (int op = 0; op < BPF_OP_MAX; op++) {
 		switch (bpf_op_info[op].format) {
 		case BPF_FMT_ALU:
+		case BPF_FMT_MOV:
 		case BPF_FMT_MOVSX:
 		case BPF_FMT_NEG:
 		case BPF_FMT_END:
@@ -497,6 +498,8 @@ u32 testop_each(unsigned int kinds, void (*fn)(const struct testop *op, void *pr
 		case BPF_FMT_ST:
 		case BPF_FMT_STX:
 		case BPF_FMT_ATOMIC:
+		case BPF_FMT_FETCH:
+		case BPF_FMT_CMPXCHG:
 		case BPF_FMT_JCOND:
 			each_row(&e, &bpf_op_info[op]);
 			break;

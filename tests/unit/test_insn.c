@@ -119,6 +119,78 @@ static void test_code_bytes(void **state)
 	assert_int_equal(known, 126);
 }
 
+#define R(n) (1u << (n))
+
+static void regs(struct bpf_insn insn, u32 reads, u32 writes)
+{
+	int op = bpf_insn_decode(&insn);
+	u16 r, w;
+
+	assert_true(op >= 0);
+	bpf_insn_regs(op, &insn, &r, &w);
+	if (r != reads || w != writes)
+		fail_msg("%s reads %x and writes %x", bpf_op_info[op].name, r, w);
+}
+
+/* A form of each format, and those of one format that differ. */
+static void test_registers(void **state)
+{
+	const struct bpf_insn imm64[] = {BPF_LD_IMM64_RAW(3, BPF_PSEUDO_MAP_IDX, 5)};
+
+	regs(BPF_ALU64_IMM(BPF_ADD, 3, 1), R(3), R(3));
+	regs(BPF_ALU32_REG(BPF_LSH, 3, 4), R(3) | R(4), R(3));
+	regs(BPF_ALU64_REG_OFF(BPF_MOD, 3, 4, 1), R(3) | R(4), R(3));
+	regs(BPF_MOV64_IMM(3, 1), 0, R(3));
+	regs(BPF_MOV32_REG(3, 10), R(10), R(3));
+	regs(BPF_MOVSX64_REG(3, 4, 8), R(4), R(3));
+	regs(BPF_RAW_INSN(BPF_ALU64 | BPF_NEG, 3, 0, 0, 0), R(3), R(3));
+	regs(BPF_ENDIAN(BPF_TO_BE, 3, 16), R(3), R(3)); /* its BPF_X is no register */
+	regs(BPF_BSWAP(3, 64), R(3), R(3));
+	regs(imm64[0], 0, R(3)); /* nor is its src */
+	regs(BPF_LD_ABS(BPF_H, 12), R(6), CALLER_SAVED);
+	regs(BPF_LD_IND(BPF_B, 7, 12), R(6) | R(7), CALLER_SAVED);
+	regs(BPF_LDX_MEM(BPF_W, 3, 4, 8), R(4), R(3));
+	regs(BPF_LDX_MEMSX(BPF_B, 3, 4, 8), R(4), R(3));
+	regs(BPF_ST_MEM(BPF_DW, 10, -8, 1), R(10), 0);
+	regs(BPF_STX_MEM(BPF_DW, 10, 4, -8), R(10) | R(4), 0);
+	regs(BPF_ATOMIC_OP(BPF_W, BPF_XOR, 3, 4, 0), R(3) | R(4), 0);
+	regs(BPF_ATOMIC_OP(BPF_DW, BPF_ADD | BPF_FETCH, 3, 4, 0), R(3) | R(4), R(4));
+	regs(BPF_ATOMIC_OP(BPF_W, BPF_XCHG, 3, 4, 0), R(3) | R(4), R(4));
+	regs(BPF_ATOMIC_OP(BPF_DW, BPF_CMPXCHG, 3, 4, 0), R(3) | R(4) | R(0), R(0));
+	regs(BPF_JMP_IMM(BPF_JSET, 3, 1, 5), R(3), 0);
+	regs(BPF_JMP32_REG(BPF_JSLT, 3, 4, 5), R(3) | R(4), 0);
+	regs(BPF_JMP_A(5), 0, 0);
+	regs(BPF_JMP32_A(5), 0, 0);
+	regs(BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 5), CALL_ARGS, CALLER_SAVED);
+	regs(BPF_EXIT_INSN(), R(0), 0);
+	regs(BPF_RAW_INSN(BPF_JMP | BPF_TAIL_CALL, 0, 0, 0, 0), CALL_ARGS, CALLER_SAVED);
+}
+
+/* What a row says nothing of is neither read nor written, but for R0 to R6 where a row says so. */
+static void test_registers_of_every_row(void **state)
+{
+	for (int op = 0; op < BPF_OP_MAX; op++) {
+		const struct bpf_op_info *info = &bpf_op_info[op];
+		struct bpf_insn insn = sample(op);
+		u16 fields = 0, reads, writes;
+		bool load, fetch;
+
+		if (info->dst == OPF_REG)
+			insn.dst_reg = 8, fields |= R(8);
+		if (info->src == OPF_REG)
+			insn.src_reg = 9, fields |= R(9);
+		bpf_insn_regs(op, &insn, &reads, &writes);
+		assert_int_equal((reads | writes) & ~0x7f, fields);
+		load = BPF_CLASS(info->code) == BPF_LD || BPF_CLASS(info->code) == BPF_LDX;
+		fetch = info->format == BPF_FMT_FETCH;
+		if (load || BPF_CLASS(info->code) == BPF_ALU || BPF_CLASS(info->code) == BPF_ALU64)
+			assert_int_equal(writes & ~0x7f, fields & R(8));
+		else
+			assert_int_equal(writes & ~0x7f, fetch ? R(9) : 0);
+		assert_int_equal(reads & R(9), fields & R(9));
+	}
+}
+
 static void test_rewritten(void **state)
 {
 	struct bpf_insn insn = BPF_MOV64_REG(BPF_REG_AX, BPF_REG_1);
@@ -156,6 +228,8 @@ int main(void)
 		cmocka_unit_test(test_reserved_fields),
 		cmocka_unit_test(test_variants),
 		cmocka_unit_test(test_code_bytes),
+		cmocka_unit_test(test_registers),
+		cmocka_unit_test(test_registers_of_every_row),
 		cmocka_unit_test(test_rewritten),
 		cmocka_unit_test(test_imm64),
 		cmocka_unit_test(test_sizes),

@@ -287,7 +287,7 @@ static void memory_rows(u8 class)
 	for (int op = 0; op < BPF_OP_MAX; op++) {
 		const struct bpf_op_info *info = &bpf_op_info[op];
 		bool load = class == BPF_LDX;
-		bool fetch = info->format == BPF_FMT_ATOMIC && info->imm & BPF_FETCH;
+		bool fetch = info->format == BPF_FMT_FETCH || info->format == BPF_FMT_CMPXCHG;
 
 		if (BPF_CLASS(info->code) != class)
 			continue;

@@ -9,11 +9,6 @@
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
 
-static u16 bit(u32 reg)
-{
-	return reg < BPF_REG_FP ? 1u << reg : 0;
-}
-
 static u32 helper_arg_mask(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
 	const struct bpf_func_proto *proto;
@@ -26,76 +21,29 @@ static u32 helper_arg_mask(struct bpf_verifier_env *env, const struct bpf_insn *
 	return ((1u << n) - 1) << 1;
 }
 
-#define ALL_REGS 0x3ff
-
-static void use_def_of_atomic(const struct bpf_insn *insn, u16 *use, u16 *def)
-{
-	*use = bit(insn->dst_reg) | bit(insn->src_reg);
-	if (insn->imm == BPF_CMPXCHG) {
-		*use |= bit(BPF_REG_0);
-		*def = bit(BPF_REG_0);
-	} else if (insn->imm & BPF_FETCH) {
-		*def = bit(insn->src_reg);
-	}
-}
-
-static void use_def_of_jump(struct bpf_verifier_env *env, const struct bpf_insn *insn, u16 *use,
-			    u16 *def)
-{
-	switch (BPF_OP(insn->code)) {
-	case BPF_EXIT:
-		*use = bit(BPF_REG_0);
-		break;
-	case BPF_CALL:
-		*use = helper_arg_mask(env, insn);
-		*def = CALLER_SAVED;
-		break;
-	case BPF_JA:
-		break;
-	default:
-		*use = bit(insn->dst_reg);
-		if (BPF_SRC(insn->code) == BPF_X)
-			*use |= bit(insn->src_reg);
-	}
-}
+#define ALL_REGS 0x3ff /* R10 is always there */
 
 static void use_def(struct bpf_verifier_env *env, const struct bpf_insn *insn, u16 *use, u16 *def)
 {
-	u16 dst = bit(insn->dst_reg), src = bit(insn->src_reg);
+	int op = bpf_insn_decode(insn);
 
-	*use = *def = 0;
-	switch (BPF_CLASS(insn->code)) {
-	case BPF_LD:
-		if (BPF_MODE(insn->code) == BPF_IMM) {
-			*def = dst;
-			break;
-		}
-		*use = ALL_REGS; /* rare, and what fails leaves the function */
+	if (op < 0) /* the walk refuses it where it comes by */
+		op = bpf_op_by_code(insn->code);
+	bpf_insn_regs(op, insn, use, def);
+	switch (bpf_op_info[op].format) {
+	case BPF_FMT_CALL:
+		*use = helper_arg_mask(env, insn);
 		break;
-	case BPF_LDX:
-		*use = src;
-		*def = dst;
-		break;
-	case BPF_ST:
-		*use = dst;
-		break;
-	case BPF_STX:
-		if (BPF_MODE(insn->code) == BPF_ATOMIC)
-			use_def_of_atomic(insn, use, def);
-		else
-			*use = dst | src;
-		break;
-	case BPF_ALU:
-	case BPF_ALU64:
-		*def = dst;
-		if (BPF_OP(insn->code) != BPF_MOV)
-			*use = dst;
-		if (BPF_OP(insn->code) != BPF_END && BPF_SRC(insn->code) == BPF_X)
-			*use |= src;
+	case BPF_FMT_LD_ABS: /* rare, and what fails leaves the function */
+	case BPF_FMT_LD_IND:
+		*use = ALL_REGS;
+		*def = 0;
 		break;
 	default:
-		use_def_of_jump(env, insn, use, def);
+		break;
 	}
+	*use &= ALL_REGS;
+	*def &= ALL_REGS;
 }
 
 /*

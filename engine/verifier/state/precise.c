@@ -164,16 +164,15 @@ static bool wanted_before(struct bpf_verifier_env *env, u32 idx, u32 hist_cnt)
 
 /* ---- instruction by instruction */
 
-static void backtrack_alu(struct backtrack_state *bt, const struct bpf_insn *insn)
+/* Something wanted was written here: then what was read for it is wanted instead. */
+static bool wanted_from(struct backtrack_state *bt, u16 writes, u16 reads)
 {
-	u8 op = BPF_OP(insn->code);
+	u32 *mask = &bt->reg_masks[bt->frame];
 
-	if (!bt_is_reg_set(bt, insn->dst_reg) || op == BPF_END || op == BPF_NEG)
-		return;
-	if (op == BPF_MOV)
-		bt_clear_reg(bt, insn->dst_reg);
-	if (BPF_SRC(insn->code) == BPF_X)
-		bt_set_reg(bt, insn->src_reg);
+	if (!(*mask & writes))
+		return false;
+	*mask = (*mask & ~writes) | (reads & ~(1u << BPF_REG_FP));
+	return true;
 }
 
 static bool stack_access(const struct bpf_jmp_history_entry *e)
@@ -181,30 +180,22 @@ static bool stack_access(const struct bpf_jmp_history_entry *e)
 	return e && e->flags & INSN_F_STACK_ACCESS;
 }
 
-static void backtrack_load(struct backtrack_state *bt, const struct bpf_insn *insn,
+/* Not the address, which is no scalar: what lies there. */
+static void backtrack_load(struct backtrack_state *bt, u16 writes,
 			   const struct bpf_jmp_history_entry *e)
 {
-	if (!bt_is_reg_set(bt, insn->dst_reg))
-		return;
-	bt_clear_reg(bt, insn->dst_reg);
-	if (stack_access(e))
+	if (wanted_from(bt, writes, 0) && stack_access(e))
 		bt->stack_masks[e->frameno] |= 1ULL << e->spi;
 }
 
-static int backtrack_store(struct backtrack_state *bt, const struct bpf_insn *insn,
+static int backtrack_store(struct backtrack_state *bt, const struct bpf_insn *insn, u16 writes,
 			   const struct bpf_jmp_history_entry *e)
 {
 	/* An address that is wanted as a scalar: it came of subtracting pointers. */
 	if (bt_is_reg_set(bt, insn->dst_reg))
 		return -ENOTSUP;
 	if (BPF_CLASS(insn->code) == BPF_STX && BPF_MODE(insn->code) == BPF_ATOMIC) {
-		u32 load_reg = insn->imm == BPF_CMPXCHG ? BPF_REG_0 : insn->src_reg;
-
-		if (!(insn->imm & BPF_FETCH) || !bt_is_reg_set(bt, load_reg))
-			return 0;
-		bt_clear_reg(bt, load_reg);
-		if (stack_access(e))
-			bt->stack_masks[e->frameno] |= 1ULL << e->spi;
+		backtrack_load(bt, writes, e);
 		return 0;
 	}
 	if (!stack_access(e) || !(bt->stack_masks[e->frameno] & 1ULL << e->spi))
@@ -309,17 +300,13 @@ static int backtrack_jump(struct bpf_verifier_env *env, struct backtrack_state *
 	return 0;
 }
 
-static int backtrack_ld(struct backtrack_state *bt, const struct bpf_insn *insn, int idx,
-			int subseq_idx)
+/* R0 is packet data, or a constant is; R1 to R5 are gone. */
+static int backtrack_ld(struct backtrack_state *bt, const struct bpf_insn *insn, u16 writes,
+			int idx, int subseq_idx)
 {
-	if (BPF_MODE(insn->code) != BPF_IMM) {
-		if (subseq_idx >= 0 && subseq_idx != idx + 1)
-			return end_early(bt);
-		/* R0 is packet data; R1 to R5 are gone. */
-		bt->reg_masks[bt->frame] &= ~CALLER_SAVED;
-		return 0;
-	}
-	bt_clear_reg(bt, insn->dst_reg);
+	if (BPF_MODE(insn->code) != BPF_IMM && subseq_idx >= 0 && subseq_idx != idx + 1)
+		return end_early(bt);
+	wanted_from(bt, writes, 0);
 	return 0;
 }
 
@@ -344,6 +331,7 @@ static int backtrack_insn(struct bpf_verifier_env *env, int idx, int subseq_idx,
 	const struct bpf_insn *insn = &env->insns[idx];
 	struct backtrack_state *bt = &env->bt;
 	char regs[64], stack[512];
+	u16 reads, writes;
 	int err = 0;
 
 	if (!insn->code) /* second half of LD_IMM64 */
@@ -355,20 +343,21 @@ static int backtrack_insn(struct bpf_verifier_env *env, int idx, int subseq_idx,
 		verbose_insn(env, idx);
 	}
 	bt_sync_linked_regs(bt, e);
+	bpf_insn_regs(bpf_insn_decode(insn), insn, &reads, &writes); /* it was walked: it decodes */
 	switch (BPF_CLASS(insn->code)) {
 	case BPF_ALU:
 	case BPF_ALU64:
-		backtrack_alu(bt, insn);
+		wanted_from(bt, writes, reads);
 		break;
 	case BPF_LDX:
-		backtrack_load(bt, insn, e);
+		backtrack_load(bt, writes, e);
 		break;
 	case BPF_ST:
 	case BPF_STX:
-		err = backtrack_store(bt, insn, e);
+		err = backtrack_store(bt, insn, writes, e);
 		break;
 	case BPF_LD:
-		err = backtrack_ld(bt, insn, idx, subseq_idx);
+		err = backtrack_ld(bt, insn, writes, idx, subseq_idx);
 		break;
 	default:
 		err = backtrack_jump(env, bt, insn, idx, subseq_idx, e);
