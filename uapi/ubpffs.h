@@ -2,9 +2,9 @@
  * ubpffs.h - what programs say to a mounted ubpffs: one ioctl a bpf(2) command
  *
  * Let M be the mount point. A descriptor of a map's `map` file, of a program's `prog` file, of a
- * pin of either, or of ids/map/<id> and ids/prog/<id> is a map fd or a program fd; a descriptor of
- * M/ctl makes new objects. A descriptor may be passed to another process and keeps working after
- * the name is gone.
+ * pin of either, or of ids/map/<id> and ids/prog/<id> is a map fd or a program fd; one of
+ * ids/btf/<id> is a types fd; a descriptor of M/ctl makes new objects. A descriptor may be passed
+ * to another process and keeps working after the name is gone.
  *
  * Every command carries one buffer: struct ubpffs_io, then the payload. The buffer's size is in the
  * ioctl number (UBPFFS_IOC()), so a buffer holds at most UBPFFS_IO_MAX bytes; a larger payload goes
@@ -71,6 +71,8 @@ enum ubpffs_cmd {
 	UBPFFS_MAP_LOOKUP_BATCH = 7, /* out: count * (K V); ENOENT with the last ones */
 	UBPFFS_MAP_UPDATE_BATCH = 8, /* in: count * (K V); out.count: how many were done */
 	UBPFFS_MAP_DELETE_BATCH = 9, /* in: count * K */
+	/* hash types: as LOOKUP_BATCH; what was given is gone */
+	UBPFFS_MAP_LOOKUP_AND_DELETE_BATCH = 10,
 
 	/* program fd */
 	UBPFFS_PROG_TEST_RUN = 16, /* in: struct ubpffs_prog_run, data, ctx  out: the same */
@@ -84,14 +86,21 @@ enum ubpffs_cmd {
 	UBPFFS_OBJ_FDINFO = 27, /* out: the lines that bpf(2)'s descriptors have in
 				 * /proc/PID/fdinfo */
 
+	/* types fd; it answers UBPFFS_OBJ_GET_INFO by struct bpf_btf_info */
+	UBPFFS_BTF_DATA = 28, /* out: as much of the types as has room */
+
 	/* ctl */
-	UBPFFS_MAP_CREATE = 32, /* in: union bpf_attr, as much as there is; inner_map_fd is an id
-				 * out: __u32 id */
+	UBPFFS_MAP_CREATE = 32, /* in: union bpf_attr, as much as there is; inner_map_fd and btf_fd
+				 * are ids  out: __u32 id */
 	UBPFFS_PROG_LOAD = 33, /* in: struct ubpffs_prog_load and what it sizes
 				* out: struct ubpffs_load_result, log text; also with an error */
-	/* flags: BPF_PROG_GET_NEXT_ID or BPF_MAP_GET_NEXT_ID; count: the id to start after
-	 * out: __u32 */
+	/* flags: BPF_{PROG,MAP,BTF}_GET_NEXT_ID; count: the id to start after  out: __u32 */
 	UBPFFS_GET_NEXT_ID = 34,
+	/*
+	 * in: raw BTF  out: __u32 id: open ids/btf/<id>; the ctl descriptor holds the types until
+	 * it is closed or makes another object
+	 */
+	UBPFFS_BTF_LOAD = 35,
 
 	/* any of them */
 	UBPFFS_PUT = 48, /* in: a piece; flags: its offset in the transfer */
@@ -102,6 +111,7 @@ enum ubpffs_cmd {
 enum ubpffs_kind {
 	UBPFFS_MAP = 1,
 	UBPFFS_PROG = 2,
+	UBPFFS_BTF = 3,
 };
 
 enum ubpffs_prog_part {
@@ -111,6 +121,12 @@ enum ubpffs_prog_part {
 	 * BPF_PSEUDO_MAP_VALUE; calls of helpers name the helper
 	 */
 	UBPFFS_PROG_XLATED = 2,
+	UBPFFS_PROG_FUNC_INFO = 3, /* struct bpf_func_info each, of what XLATED shows */
+	UBPFFS_PROG_LINE_INFO = 4, /* struct bpf_line_info each, the same */
+	/* For the owner and root: the native code, the address (__u64) and the length (__u32) of */
+	UBPFFS_PROG_JITED = 5, /* each function in it */
+	UBPFFS_PROG_JITED_KSYMS = 6,
+	UBPFFS_PROG_JITED_FUNC_LENS = 7,
 };
 
 struct ubpffs_prog_run {
@@ -140,8 +156,18 @@ struct ubpffs_prog_load {
 	/* as bpf(2)'s; | UBPFFS_LOG_ON_REFUSAL: only of a program that is refused */
 	__u32 log_level;
 	__u32 prog_flags;
-	__u32 reserved; /* 0 */
+	/*
+	 * Types, which the caller may read, or 0. Then struct ubpffs_load_btf follows the license,
+	 * and what it counts.
+	 */
+	__u32 btf_id;
 	char prog_name[BPF_OBJ_NAME_LEN];
+};
+
+/* Then come `func_info_cnt` struct bpf_func_info and `line_info_cnt` struct bpf_line_info. */
+struct ubpffs_load_btf {
+	__u32 func_info_cnt;
+	__u32 line_info_cnt;
 };
 
 struct ubpffs_load_result {

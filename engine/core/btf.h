@@ -10,7 +10,8 @@ struct btf; /* libbpf's */
 
 struct bpf_btf {
 	struct btf *btf;
-	u32 id;
+	u32 id; /* 0: it was not published */
+	u32 uid; /* whose it is, for who publishes it */
 	int refcnt;
 };
 
@@ -25,6 +26,13 @@ int bpf_btf_check(const void *data, u32 size);
  * reference.
  */
 int bpf_btf_new(const void *data, u32 size, struct bpf_btf **out);
+/*
+ * Give it an id, so that others find it; once it has one nothing happens. One thread at a time.
+ * -ENOMEM, -ENOSPC.
+ */
+int bpf_btf_publish(struct bpf_btf *btf, u32 uid);
+struct bpf_btf *bpf_btf_get_by_id(u32 id); /* one reference, or NULL */
+u32 bpf_btf_next_id(u32 id); /* the lowest above it, 0: there is none */
 void bpf_btf_inc(struct bpf_btf *btf);
 void bpf_btf_put(struct bpf_btf *btf); /* NULL is ignored */
 
@@ -34,6 +42,22 @@ void bpf_btf_put(struct bpf_btf *btf); /* NULL is ignored */
  * -EINVAL (in a union). (btf_field.c)
  */
 int bpf_btf_find_spin_lock(const struct bpf_btf *btf, u32 type_id, u32 value_size);
+
+/*
+ * What bpf(2) asks of the records beside a program: functions begin where the instructions say and
+ * have types, lines rise and have strings. -EINVAL, and the kernel's sentence in the log.
+ * (btf_info.c)
+ */
+struct bpf_log;
+int bpf_btf_check_info(const struct bpf_btf *btf, const struct bpf_insn *insns, u32 insn_cnt,
+		       const struct bpf_func_info *funcs, u32 func_cnt,
+		       const struct bpf_line_info *lines, u32 line_cnt, struct bpf_log *log);
+/*
+ * May a map have these types? The sizes agree, and an array's key is a number. -EINVAL. Else 0,
+ * and where a value's lock ends (0: it has none), or what bpf_btf_find_spin_lock() fails with.
+ */
+struct bpf_map_spec;
+int bpf_btf_check_map(const struct bpf_btf *btf, struct bpf_map_spec *spec);
 const void *bpf_btf_raw(const struct bpf_btf *btf, u32 *size);
 const char *bpf_btf_str(const struct bpf_btf *btf, u32 off); /* "" when out of range */
 

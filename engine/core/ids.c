@@ -57,6 +57,24 @@ void bpf_ids_remove(struct bpf_ids *ids, u32 id)
 	pthread_mutex_unlock(&ids->lock);
 }
 
+u32 bpf_ids_next(struct bpf_ids *ids, u32 id)
+{
+	u64 at = (u64)id + 1;
+
+	pthread_mutex_lock(&ids->lock);
+	while (at <= ids->last) {
+		const struct bpf_ids_page *page = ids->pages[at / BPF_IDS_PAGE];
+
+		if (page && page->objects[at % BPF_IDS_PAGE])
+			break;
+		at = page ? at + 1 : (at / BPF_IDS_PAGE + 1) * BPF_IDS_PAGE;
+	}
+	if (at > ids->last)
+		at = 0;
+	pthread_mutex_unlock(&ids->lock);
+	return at;
+}
+
 void *bpf_ids_get(struct bpf_ids *ids, u32 id, bool (*inc)(void *object))
 {
 	void *object;

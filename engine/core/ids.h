@@ -1,5 +1,5 @@
 /*
- * ids.h - objects by their number: programs, maps
+ * ids.h - objects by their number: programs, maps, types
  *
  * An object is in the table from the end of its creation until its last reference is dropped. Ids
  * rise and never repeat in one process, also not those that a caller chose. bpf_ids_find() takes no
@@ -37,6 +37,8 @@ struct bpf_ids {
  */
 int bpf_ids_add(struct bpf_ids *ids, u32 *id, void *object);
 void bpf_ids_remove(struct bpf_ids *ids, u32 id);
+/* The lowest number above `id` that has an object; 0: there is none. */
+u32 bpf_ids_next(struct bpf_ids *ids, u32 id);
 
 /* The object, borrowed inside the caller's RCU section; NULL: none. */
 static inline void *bpf_ids_find(struct bpf_ids *ids, u32 id)

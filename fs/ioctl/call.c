@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <sys/random.h>
+#include "core/btf.h"
 #include "fs/ioctl/call.h"
 
 /*
@@ -51,6 +52,28 @@ int control_prog(struct control_call *call, int mode, struct bpf_prog **prog)
 {
 	*prog = call->control->obj->prog;
 	return may(call, mode) ? check_object(call) : -EPERM;
+}
+
+void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map,
+		  struct bpf_btf *btf)
+{
+	struct bpf_prog *old_prog;
+	struct bpf_map *old_map;
+	struct bpf_btf *old_btf;
+
+	pthread_mutex_lock(&c->lock);
+	old_prog = c->held_prog;
+	old_map = c->held_map;
+	old_btf = c->held_btf;
+	c->held_prog = prog;
+	c->held_map = map;
+	c->held_btf = btf;
+	pthread_mutex_unlock(&c->lock);
+	if (old_prog)
+		bpf_prog_put(old_prog);
+	if (old_map)
+		bpf_map_put(old_map);
+	bpf_btf_put(old_btf);
 }
 
 bool control_name_ok(const char *name)

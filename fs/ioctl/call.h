@@ -13,18 +13,21 @@
 #include "fs/store/object.h"
 #include "uapi/ubpffs.h"
 
-enum { CONTROL_MAP = 1, CONTROL_PROG = 2, CONTROL_CTL = 4 };
+enum { CONTROL_MAP = 1, CONTROL_PROG = 2, CONTROL_CTL = 4, CONTROL_BTF = 8 };
 
 #define CONTROL_WALKS 8 /* batch walks of one open description; the oldest ends for a ninth */
 
 struct control { /* open->priv of every file that takes ioctls */
 	pthread_mutex_t lock;
-	struct store_object *obj; /* map and program fds: what was opened; NULL for ctl */
+	struct store_object *obj; /* map and program fds: what was opened; else NULL */
+	struct bpf_btf *btf; /* types fds */
 	struct xfer *xfers;
 	u32 nr_xfers;
 	u64 token; /* 0: none was asked for */
 	struct bpf_prog *held_prog; /* ctl: made last, kept until the client has opened its id */
 	struct bpf_map *held_map;
+	struct bpf_btf *held_btf;
+	u64 btf_bytes; /* charged for types that it holds, or held last */
 	struct control_walk {
 		u64 id; /* 0: free */
 		struct bpf_map_iter *it;
@@ -56,6 +59,10 @@ void control_answer(struct control_call *call, const void *data, size_t len);
  */
 int control_map(struct control_call *call, int mode, struct bpf_map **map);
 int control_prog(struct control_call *call, int mode, struct bpf_prog **prog);
+
+/* ctl holds the object made last, which it takes over; what it held before goes. */
+void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map,
+		  struct bpf_btf *btf);
 
 /*
  * A name as bpf(2) takes it: letters, digits, _ and ., ended by a NUL within BPF_OBJ_NAME_LEN

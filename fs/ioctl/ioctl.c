@@ -9,10 +9,12 @@
  * out of the list meanwhile, so two commands never share one.
  */
 #include <sys/ioctl.h>
+#include "fs/ioctl/btf.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/map.h"
 #include "fs/ioctl/prog.h"
+#include "fs/ioctl/prog_parts.h"
 
 #define MAX_XFERS 64 /* of one open description */
 
@@ -23,27 +25,51 @@ struct xfer {
 	struct xfer *next;
 };
 
-int control_open(struct fs_open *open, struct fs_req *req)
+static u64 btf_bytes(const struct bpf_btf *btf)
 {
-	struct control *c;
+	u32 size = 0;
+
+	bpf_btf_raw(btf, &size);
+	return 2 * (u64)size;
+}
+
+/* obj or btf: what was opened, which is taken over. */
+static int open_control(struct fs_open *open, struct fs_req *req, struct store_object *obj,
+			struct bpf_btf *btf)
+{
+	struct control *c = NULL;
 	int err = fs_open_keep_groups(open, req);
 
-	if (err)
-		return err;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return -ENOMEM;
-	pthread_mutex_init(&c->lock, NULL);
-	if (open->node->ops != &ctl_ops) {
-		err = store_of_node(open->node, &c->obj);
-		if (err) {
-			free(c);
-			return err;
-		}
+	if (!err && btf)
+		err = fs_open_hold(open, btf_bytes(btf));
+	if (!err) {
+		c = calloc(1, sizeof(*c));
+		err = c ? 0 : -ENOMEM;
 	}
-	open->slow = c->obj && c->obj->map && bpf_map_value_size(c->obj->map) > FS_LARGE_VALUE;
+	if (err) {
+		store_put(obj);
+		bpf_btf_put(btf);
+		return err;
+	}
+	pthread_mutex_init(&c->lock, NULL);
+	c->obj = obj;
+	c->btf = btf;
+	open->slow = obj && obj->map && bpf_map_value_size(obj->map) > FS_LARGE_VALUE;
 	open->priv = c;
 	return 0;
+}
+
+int control_open(struct fs_open *open, struct fs_req *req)
+{
+	struct store_object *obj = NULL;
+	int err = open->node->ops == &ctl_ops ? 0 : store_of_node(open->node, &obj);
+
+	return err ? err : open_control(open, req, obj, NULL);
+}
+
+int control_open_types(struct fs_open *open, struct fs_req *req, struct bpf_btf *btf)
+{
+	return open_control(open, req, NULL, btf);
 }
 
 static void free_xfer(struct fs_open *open, struct xfer *x)
@@ -64,7 +90,8 @@ void control_release(struct fs_open *open)
 		return;
 	control_drop_token(c);
 	control_end_walks(c);
-	control_hold(c, NULL, NULL);
+	control_hold(c, NULL, NULL, NULL);
+	bpf_btf_put(c->btf);
 	for (x = c->xfers; x; x = next) {
 		next = x->next;
 		free_xfer(open, x);
@@ -180,12 +207,13 @@ static int cmd_drop(struct control_call *call)
 
 struct control_cmd {
 	struct fs_command fuse; /* first: what FUSE has is this */
-	u8 on; /* CONTROL_MAP | CONTROL_PROG | CONTROL_CTL */
+	u8 on; /* CONTROL_MAP | CONTROL_PROG | CONTROL_CTL | CONTROL_BTF */
 	int (*run)(struct control_call *call);
 };
 
 #define ANY_OBJECT (CONTROL_MAP | CONTROL_PROG)
-#define ANY_FILE   (ANY_OBJECT | CONTROL_CTL)
+#define ANY_SHOWN  (ANY_OBJECT | CONTROL_BTF)
+#define ANY_FILE   (ANY_SHOWN | CONTROL_CTL)
 #define QUICK                    \
 	{                        \
 		false, LIMIT_CNT \
@@ -205,15 +233,19 @@ static const struct control_cmd commands[] = {
 	[UBPFFS_MAP_LOOKUP_BATCH] = {SLOW, CONTROL_MAP, control_map_lookup_batch},
 	[UBPFFS_MAP_UPDATE_BATCH] = {SLOW, CONTROL_MAP, control_map_update_batch},
 	[UBPFFS_MAP_DELETE_BATCH] = {SLOW, CONTROL_MAP, control_map_delete_batch},
+	[UBPFFS_MAP_LOOKUP_AND_DELETE_BATCH] = {SLOW, CONTROL_MAP,
+						control_map_lookup_and_delete_batch},
 	[UBPFFS_PROG_TEST_RUN] = {{true, LIMIT_RUN_SECONDS}, CONTROL_PROG, control_prog_test_run},
 	[UBPFFS_PROG_PART] = {QUICK, CONTROL_PROG, control_prog_part},
-	[UBPFFS_OBJ_FDINFO] = {QUICK, ANY_OBJECT, control_obj_fdinfo},
-	[UBPFFS_OBJ_GET_INFO] = {QUICK, ANY_OBJECT, control_obj_get_info},
+	[UBPFFS_OBJ_FDINFO] = {QUICK, ANY_SHOWN, control_obj_fdinfo},
+	[UBPFFS_OBJ_GET_INFO] = {QUICK, ANY_SHOWN, control_obj_get_info},
 	[UBPFFS_OBJ_PIN] = {QUICK, ANY_OBJECT, control_obj_pin},
 	[UBPFFS_OBJ_TOKEN] = {QUICK, ANY_OBJECT, control_obj_token},
 	[UBPFFS_MAP_CREATE] = {SLOW, CONTROL_CTL, control_map_create},
 	[UBPFFS_PROG_LOAD] = {{true, LIMIT_VERIFY_SECONDS}, CONTROL_CTL, control_prog_load},
 	[UBPFFS_GET_NEXT_ID] = {QUICK, CONTROL_CTL, control_get_next_id},
+	[UBPFFS_BTF_LOAD] = {{true, LIMIT_VERIFY_SECONDS}, CONTROL_CTL, control_btf_load},
+	[UBPFFS_BTF_DATA] = {QUICK, CONTROL_BTF, control_btf_data},
 	[UBPFFS_PUT] = {QUICK, ANY_FILE, cmd_put},
 	[UBPFFS_GET] = {QUICK, ANY_FILE, cmd_get},
 	[UBPFFS_DROP] = {QUICK, ANY_FILE, cmd_drop},
@@ -237,6 +269,11 @@ const struct fs_command *control_map_command(unsigned int cmd)
 const struct fs_command *control_prog_command(unsigned int cmd)
 {
 	return find_command(cmd, CONTROL_PROG);
+}
+
+const struct fs_command *control_btf_command(unsigned int cmd)
+{
+	return find_command(cmd, CONTROL_BTF);
 }
 
 const struct fs_command *control_ctl_command(unsigned int cmd)

@@ -1,5 +1,5 @@
 /*
- * ioctl.h - the ioctls of uapi/ubpffs.h: bpf(2)'s commands on map fds, program fds and M/ctl
+ * ioctl.h - the ioctls of uapi/ubpffs.h: bpf(2)'s commands on map, program and types fds and M/ctl
  *
  * The kinds whose files take ioctls use these functions as their open, release and ioctl. An open
  * description keeps its transfers, its token, the walks of its batches, and (ctl) the object that
@@ -8,9 +8,12 @@
 #ifndef UBPFFS_FS_IOCTL_IOCTL_H
 #define UBPFFS_FS_IOCTL_IOCTL_H
 
+#include "core/btf.h"
 #include "fs/node/node.h"
 
 int control_open(struct fs_open *open, struct fs_req *req); /* sets open->priv */
+/* Of a types fd; takes the reference over. */
+int control_open_types(struct fs_open *open, struct fs_req *req, struct bpf_btf *btf);
 void control_release(struct fs_open *open);
 
 /*
@@ -19,6 +22,7 @@ void control_release(struct fs_open *open);
  */
 const struct fs_command *control_map_command(unsigned int cmd);
 const struct fs_command *control_prog_command(unsigned int cmd);
+const struct fs_command *control_btf_command(unsigned int cmd);
 const struct fs_command *control_ctl_command(unsigned int cmd);
 int control_ioctl(struct fs_open *open, struct fs_req *req, const struct fs_command *command,
 		  const void *in, size_t in_len, void *out, size_t *out_len);

@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include "fs/ioctl/btf.h"
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/map.h"
 #include "fs/store/resolve.h"
@@ -215,17 +216,26 @@ static int batch_map(struct control_call *call, int mode, struct bpf_map **map)
 	return err ? err : (*map)->key_size ? 0 : -EOPNOTSUPP;
 }
 
-int control_map_lookup_batch(struct control_call *call)
+/*
+ * Take the entry out: 1 and its value as it is now, 0: somebody else has done it meanwhile.
+ */
+static int take_entry(struct control_call *call, struct bpf_map *map, char *pair)
+{
+	int err = bpf_map_lookup(map, pair, pair + map->key_size, call->io.flags);
+
+	if (!err)
+		err = bpf_map_delete(map, pair);
+	return err ? (err == -ENOENT ? 0 : err) : 1;
+}
+
+static int lookup_batch(struct control_call *call, struct bpf_map *map, bool take)
 {
 	u32 count = call->io.count, done = 0;
 	struct bpf_map_iter *it;
-	struct bpf_map *map;
 	char *pair = NULL;
 	size_t size;
-	int ret = batch_map(call, O_RDONLY, &map);
+	int ret;
 
-	if (ret)
-		return ret;
 	size = (size_t)map->key_size + bpf_map_value_size(map);
 	if (!count || call->room / size < count || !batch_flags_ok(map, call->io.flags))
 		return -EINVAL;
@@ -247,6 +257,13 @@ int control_map_lookup_batch(struct control_call *call)
 			ret = -EINTR;
 		else
 			ret = bpf_map_iter_next(it, pair, pair + map->key_size);
+		if (ret > 0 && take) {
+			ret = take_entry(call, map, pair);
+			if (!ret) {
+				ret = 1;
+				continue;
+			}
+		}
 		if (ret > 0) {
 			control_answer(call, pair, size);
 			done++;
@@ -260,6 +277,34 @@ int control_map_lookup_batch(struct control_call *call)
 	}
 	call->io.cursor = keep_walk(call->control, it);
 	return 0;
+}
+
+int control_map_lookup_batch(struct control_call *call)
+{
+	struct bpf_map *map;
+	int err = batch_map(call, O_RDONLY, &map);
+
+	return err ? err : lookup_batch(call, map, false);
+}
+
+int control_map_lookup_and_delete_batch(struct control_call *call)
+{
+	struct bpf_map *map;
+	int err = batch_map(call, O_RDONLY, &map);
+
+	if (!err)
+		err = control_map(call, O_WRONLY, &map);
+	if (err)
+		return err;
+	switch (map->map_type) {
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_LRU_HASH:
+	case BPF_MAP_TYPE_PERCPU_HASH:
+	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+		return lookup_batch(call, map, true);
+	default:
+		return -EOPNOTSUPP;
+	}
 }
 
 int control_map_update_batch(struct control_call *call)
@@ -320,10 +365,29 @@ static int inner_map(struct control_call *call, u32 id, struct bpf_map_spec *spe
 	return 0;
 }
 
+static int types_of_map(struct control_call *call, const union bpf_attr *attr,
+			struct bpf_map_spec *spec, struct bpf_btf **btf)
+{
+	int err;
+
+	if (!attr->btf_key_type_id && !attr->btf_value_type_id)
+		return 0;
+	err = control_btf_by_id(call, attr->btf_fd, btf);
+	if (err)
+		return err;
+	spec->btf_key_type_id = attr->btf_key_type_id;
+	spec->btf_value_type_id = attr->btf_value_type_id;
+	err = bpf_btf_check_map(*btf, spec);
+	return err == -EINVAL ? fs_error(call->req, EINVAL,
+					 "the types do not have the sizes of key and value")
+			      : err;
+}
+
 int control_map_create(struct control_call *call)
 {
 	struct bpf_map_spec spec = {0};
 	union bpf_attr attr;
+	struct bpf_btf *btf = NULL;
 	struct bpf_map *map;
 	size_t i;
 	int err;
@@ -338,10 +402,9 @@ int control_map_create(struct control_call *call)
 	     i++)
 		if (((const char *)&attr)[i])
 			return -EINVAL;
-	if (attr.btf_fd || attr.map_ifindex || attr.btf_vmlinux_value_type_id)
+	if (attr.map_ifindex || attr.btf_vmlinux_value_type_id)
 		return fs_error(call->req, EOPNOTSUPP,
-				"btf_fd, map_ifindex and btf_vmlinux_value_type_id "
-				"are not taken here");
+				"map_ifindex and btf_vmlinux_value_type_id are not taken here");
 	if (!control_name_ok(attr.map_name))
 		return -EINVAL;
 	spec.map_type = attr.map_type;
@@ -352,12 +415,19 @@ int control_map_create(struct control_call *call)
 	spec.map_extra = attr.map_extra;
 	memcpy(spec.name, attr.map_name, sizeof(spec.name));
 	err = inner_map(call, attr.inner_map_fd, &spec);
-	if (err)
-		return err;
-	err = store_map_create(&spec, &call->req->cred, 0600, &map);
+	if (!err)
+		err = types_of_map(call, &attr, &spec, &btf);
+	if (!err)
+		err = store_map_create(&spec, &call->req->cred, 0600, &map);
+	if (!err && btf) {
+		err = store_map_btf(map, btf, NULL);
+		if (err)
+			bpf_map_put(map);
+	}
+	bpf_btf_put(btf);
 	if (err)
 		return err;
 	control_answer(call, &map->id, sizeof(map->id));
-	control_hold(call->control, NULL, map);
+	control_hold(call->control, NULL, map, NULL);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * object.c - commands on any object: info, pins, tokens, ids, and what ctl holds
+ * object.c - commands on any object: info, pins, tokens, ids
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -7,28 +7,11 @@
 #include <sys/random.h>
 #include "core/run.h"
 #include "util/hex.h"
+#include "fs/ioctl/btf.h"
 #include "fs/ioctl/object.h"
+#include "fs/ioctl/prog_parts.h"
 #include "fs/store/resolve.h"
 #include "fs/store/state_tree.h"
-
-/* ---- what ctl holds: the object made last, until another is made or the descriptor is closed */
-
-void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map)
-{
-	struct bpf_prog *old_prog;
-	struct bpf_map *old_map;
-
-	pthread_mutex_lock(&c->lock);
-	old_prog = c->held_prog;
-	old_map = c->held_map;
-	c->held_prog = prog;
-	c->held_map = map;
-	pthread_mutex_unlock(&c->lock);
-	if (old_prog)
-		bpf_prog_put(old_prog);
-	if (old_map)
-		bpf_map_put(old_map);
-}
 
 /*
  * ---- tokens: a random number for an open map, so that a load can name it and nobody can guess it
@@ -129,9 +112,12 @@ static int map_info(struct control_call *call)
 	info.value_size = map->value_size;
 	info.max_entries = map->max_entries;
 	info.map_flags = map->map_flags;
-	info.btf_key_type_id = map->btf_key_type_id;
-	info.btf_value_type_id = map->btf_value_type_id;
 	info.map_extra = map->map_extra;
+	info.btf_id = control_btf_id(call, map->btf);
+	if (info.btf_id) {
+		info.btf_key_type_id = map->btf_key_type_id;
+		info.btf_value_type_id = map->btf_value_type_id;
+	}
 	memcpy(info.name, map->name, sizeof(info.name));
 	call->io.count = map->ops->percpu ? bpf_nr_slots() : 0;
 	control_answer(call, &info, sizeof(info));
@@ -155,6 +141,8 @@ static int prog_info(struct control_call *call)
 	info.load_time = prog->load_time;
 	info.nr_map_ids = prog->used_map_cnt;
 	info.gpl_compatible = prog->gpl_compatible;
+	info.btf_id = control_btf_id(call, prog->btf);
+	control_prog_counts(call, prog, &info);
 	info.verified_insns = prog->verified_insns;
 	info.run_cnt = prog->run_cnt;
 	info.run_time_ns = prog->run_time_ns;
@@ -167,6 +155,8 @@ static int prog_info(struct control_call *call)
 
 int control_obj_get_info(struct control_call *call)
 {
+	if (call->control->btf)
+		return control_btf_info(call);
 	call->io.flags = call->control->obj->kind == STORE_MAP ? UBPFFS_MAP : UBPFFS_PROG;
 	return call->control->obj->kind == STORE_MAP ? map_info(call) : prog_info(call);
 }
@@ -216,8 +206,11 @@ int control_obj_fdinfo(struct control_call *call)
 	char text[1024];
 	int n;
 
-	n = call->control->obj->kind == STORE_MAP ? map_fdinfo(call, text, sizeof(text))
-						  : prog_fdinfo(call, text, sizeof(text));
+	if (call->control->btf)
+		n = snprintf(text, sizeof(text), "btf_id:\t%u\n", call->control->btf->id);
+	else
+		n = call->control->obj->kind == STORE_MAP ? map_fdinfo(call, text, sizeof(text))
+							  : prog_fdinfo(call, text, sizeof(text));
 	if (n < 0)
 		return n;
 	control_answer(call, text, min((size_t)n, sizeof(text) - 1));
@@ -257,6 +250,8 @@ int control_get_next_id(struct control_call *call)
 	u32 found;
 	int err;
 
+	if (call->io.flags == BPF_BTF_GET_NEXT_ID)
+		return control_btf_next_id(call);
 	if (call->io.flags == BPF_MAP_GET_NEXT_ID)
 		kind = STORE_MAP;
 	else if (call->io.flags == BPF_PROG_GET_NEXT_ID)

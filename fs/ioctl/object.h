@@ -6,7 +6,6 @@
 
 #include "fs/ioctl/call.h"
 
-void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map); /* takes over */
 void control_drop_token(struct control *c);
 /*
  * The map for which some open file has this token, with a reference, or NULL. A token has the

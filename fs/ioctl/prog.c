@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <time.h>
 #include "core/run.h"
+#include "fs/ioctl/btf.h"
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/prog.h"
 #include "load.h"
@@ -87,8 +88,42 @@ static int load(struct control_call *call, const struct bpf_prog_load_attr *attr
 	if (err)
 		bpf_prog_put(prog);
 	else
-		control_hold(call->control, prog, NULL);
+		control_hold(call->control, prog, NULL, NULL);
 	return err;
+}
+
+/*
+ * What follows the license at `at`: types with their records, which are checked, so that the engine
+ * may trust them. *storage is what attr then points into; it and attr->btf are the caller's.
+ */
+static int types_of_load(struct control_call *call, u32 btf_id, size_t at,
+			 struct bpf_prog_load_attr *attr, void **storage, struct bpf_log *log)
+{
+	size_t funcs, lines, left = call->in_len - at;
+	struct ubpffs_load_btf cnt;
+	char *copy;
+	int err;
+
+	if (left < sizeof(cnt))
+		return -EINVAL;
+	memcpy(&cnt, call->in + at, sizeof(cnt));
+	funcs = cnt.func_info_cnt * sizeof(struct bpf_func_info);
+	lines = cnt.line_info_cnt * sizeof(struct bpf_line_info);
+	if (left - sizeof(cnt) != funcs + lines)
+		return -EINVAL;
+	err = control_btf_by_id(call, btf_id, &attr->btf);
+	if (err)
+		return err;
+	copy = *storage = malloc(funcs + lines + 1); /* aligned */
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, call->in + at + sizeof(cnt), funcs + lines);
+	attr->func_info = (const struct bpf_func_info *)copy;
+	attr->func_info_cnt = cnt.func_info_cnt;
+	attr->line_info = (const struct bpf_line_info *)(copy + funcs);
+	attr->line_info_cnt = cnt.line_info_cnt;
+	return bpf_btf_check_info(attr->btf, attr->insns, attr->insn_cnt, attr->func_info,
+				  attr->func_info_cnt, attr->line_info, attr->line_info_cnt, log);
 }
 
 int control_prog_load(struct control_call *call)
@@ -101,7 +136,8 @@ int control_prog_load(struct control_call *call)
 	struct bpf_insn *insns;
 	struct bpf_log log;
 	const char *tokens, *license;
-	size_t insn_len;
+	size_t insn_len, before;
+	void *types = NULL;
 	u32 nr = 0, i;
 	int err;
 
@@ -111,12 +147,12 @@ int control_prog_load(struct control_call *call)
 	insn_len = (size_t)args.insn_cnt * sizeof(struct bpf_insn);
 	if (!args.insn_cnt || args.insn_cnt > MAX_INSNS || args.map_cnt > BPF_MAX_USED_MAPS)
 		return args.insn_cnt && args.map_cnt <= BPF_MAX_USED_MAPS ? -E2BIG : -EINVAL;
-	if (args.reserved || !args.license_len || args.license_len > 128 ||
-	    !control_name_ok(args.prog_name) ||
-	    call->in_len != sizeof(args) + insn_len + args.map_cnt * sizeof(u64) + args.license_len)
-		return -EINVAL;
 	tokens = call->in + sizeof(args) + insn_len;
 	license = tokens + args.map_cnt * sizeof(u64);
+	before = sizeof(args) + insn_len + args.map_cnt * sizeof(u64) + args.license_len;
+	if (!args.license_len || args.license_len > 128 || !control_name_ok(args.prog_name) ||
+	    call->in_len < before || (!args.btf_id && call->in_len != before))
+		return -EINVAL;
 	if (license[args.license_len - 1])
 		return -EINVAL;
 
@@ -125,14 +161,16 @@ int control_prog_load(struct control_call *call)
 		return -ENOMEM;
 	memcpy(insns, call->in + sizeof(args), insn_len);
 	bpf_log_init(&log, args.log_level, 0);
-	err = maps_of_tokens(call, tokens, args.map_cnt, maps, rdonly, &nr);
+	attr.insns = insns;
+	attr.insn_cnt = args.insn_cnt;
+	err = args.btf_id ? types_of_load(call, args.btf_id, before, &attr, &types, &log) : 0;
+	if (!err)
+		err = maps_of_tokens(call, tokens, args.map_cnt, maps, rdonly, &nr);
 	if (!err) {
 		attr.prog_type = args.prog_type;
 		attr.expected_attach_type = args.expected_attach_type;
 		attr.name = args.prog_name;
 		attr.license = license;
-		attr.insns = insns;
-		attr.insn_cnt = args.insn_cnt;
 		attr.maps = maps;
 		attr.maps_rdonly = rdonly;
 		attr.map_cnt = nr;
@@ -142,6 +180,8 @@ int control_prog_load(struct control_call *call)
 	}
 	for (i = 0; i < nr; i++)
 		bpf_map_put(maps[i]);
+	bpf_btf_put(attr.btf);
+	free(types);
 	free(insns);
 
 	result.id = err ? 0 : attr.id;
@@ -154,69 +194,4 @@ int control_prog_load(struct control_call *call)
 	}
 	bpf_log_free(&log);
 	return err;
-}
-
-/* ---- what a program is made of */
-
-/*
- * A rewritten instruction as others may see it: the addresses of maps and values become the maps'
- * ids, and those of functions the helpers' numbers.
- */
-static u32 show_insn(const struct bpf_prog *prog, u32 i, struct bpf_insn out[2])
-{
-	const struct bpf_insn *from = NULL;
-	u64 addr;
-
-	out[0] = prog->insnsi[i];
-	if (prog->orig_idx && prog->orig_idx[i] < prog->orig_len)
-		from = &prog->orig_insns[prog->orig_idx[i]];
-	if (out[0].code == (BPF_JMP | BPF_CALL) && !out[0].src_reg)
-		out[0].imm = from && from->code == out[0].code && !from->src_reg ? from->imm : 0;
-	if (!bpf_insn_is_imm64(&out[0]) || i + 1 >= prog->len)
-		return 1;
-	out[1] = prog->insnsi[i + 1];
-	if (from && bpf_insn_is_imm64(from) && !from->src_reg)
-		return 2; /* the program's own number */
-	addr = bpf_insn_imm64(out);
-	out[0].src_reg = 0;
-	out[0].imm = out[1].imm = 0;
-	for (u32 k = 0; k < prog->used_map_cnt; k++) {
-		const struct bpf_map *map = prog->used_maps[k];
-		u64 values = (uintptr_t)map->values;
-		bool value = values && addr >= values &&
-			     addr - values < (u64)map->elem_size * map->max_entries;
-
-		if (addr != (uintptr_t)map && !value)
-			continue;
-		out[0].src_reg = value ? BPF_PSEUDO_MAP_VALUE : BPF_PSEUDO_MAP_FD;
-		out[0].imm = map->id;
-		out[1].imm = value ? addr - values : 0;
-		break;
-	}
-	return 2;
-}
-
-int control_prog_part(struct control_call *call)
-{
-	struct bpf_prog *prog;
-	struct bpf_insn insn[2];
-	u32 i, n;
-	int err;
-
-	if (call->io.flags == UBPFFS_PROG_MAP_IDS) {
-		err = control_prog(call, CONTROL_ANY, &prog);
-		for (i = 0; !err && i < prog->used_map_cnt; i++)
-			control_answer(call, &prog->used_maps[i]->id, sizeof(u32));
-		return err;
-	}
-	err = control_prog(call, O_RDONLY, &prog);
-	if (err)
-		return err;
-	if (call->io.flags != UBPFFS_PROG_XLATED)
-		return -EINVAL;
-	for (i = 0; i < prog->len && call->answered < call->room; i += n) {
-		n = show_insn(prog, i, insn);
-		control_answer(call, insn, n * sizeof(*insn));
-	}
-	return 0;
 }

@@ -7,7 +7,6 @@
 #include "fs/ioctl/call.h"
 
 int control_prog_test_run(struct control_call *call);
-int control_prog_part(struct control_call *call);
 int control_prog_load(struct control_call *call);
 
 #endif

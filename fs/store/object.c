@@ -687,6 +687,8 @@ void store_adopt_map(struct store_object *obj, struct bpf_map *map)
 	obj->map = map;
 	map->priv = obj;
 	map->on_free = store_map_ended;
+	if (map->btf)
+		bpf_btf_publish(map->btf, obj->owner); /* without an id they serve as well */
 	object_charge_anyway(obj);
 	pthread_mutex_lock(&store.lock);
 	__store_insert(obj);
@@ -698,6 +700,8 @@ void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog)
 	obj->prog = prog;
 	prog->priv = obj;
 	prog->on_free = store_prog_ended;
+	if (prog->btf)
+		bpf_btf_publish(prog->btf, obj->owner);
 	object_charge_anyway(obj);
 	pthread_mutex_lock(&store.lock);
 	__store_insert(obj);
@@ -782,11 +786,15 @@ static int charge_types(struct store_object *obj)
 
 int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same)
 {
+	const struct store_object *obj = map->priv;
 	char name[32], from[32];
 	const void *data;
 	int fd, err;
 	u32 size;
 
+	err = bpf_btf_publish(btf, obj->owner);
+	if (err)
+		return err;
 	if (same && !linkat(tree.objects_fd, store_part_name(same->id, STORE_BTF, from),
 			    tree.objects_fd, store_part_name(map->id, STORE_BTF, name), 0))
 		goto done;

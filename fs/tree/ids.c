@@ -6,6 +6,7 @@
  */
 #include "fs/tree/ids.h"
 #include "fs/dirs/user_dir.h"
+#include "fs/tree/btf_file.h"
 #include "fs/maps/ring_memory.h"
 #include "fs/store/state_tree.h"
 
@@ -18,10 +19,13 @@ static const char *const kinds[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
 static const char *const ring_parts[] = {
 	[STORE_RING_CONSUMER] = "consumer", [STORE_RING_DATA] = "ring"};
 #define IDS_RING  (IDS_LINK + 1)
-#define IDS_KINDS (IDS_RING + STORE_RING_PARTS)
+#define IDS_BTF	  (IDS_RING + STORE_RING_PARTS) /* types, which have no names */
+#define IDS_KINDS (IDS_BTF + 1)
 
 static const char *kind_name(u32 kind)
 {
+	if (kind == IDS_BTF)
+		return "btf";
 	if (kind >= IDS_RING)
 		return ring_parts[kind - IDS_RING];
 	return kind == IDS_LINK ? "link" : kinds[kind];
@@ -43,6 +47,8 @@ static int kind_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 
 	if (*end || name[0] < '1' || name[0] > '9' || id >= UINT32_MAX || kind == IDS_LINK)
 		return -ENOENT;
+	if (kind == IDS_BTF)
+		return btf_lookup(dir, id, out);
 	err = store_by_id(kind >= IDS_RING ? STORE_MAP : kind, id, &obj);
 	if (err)
 		return err;
@@ -68,6 +74,8 @@ static int kind_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 
 	if (kind == IDS_LINK)
 		return 0;
+	if (kind == IDS_BTF)
+		return btf_readdir(open->node, cursor, emit, arg);
 	/* The cursor is the last id given. */
 	while (cursor < UINT32_MAX &&
 	       !store_next(kind >= IDS_RING ? STORE_MAP : kind, (u32)cursor, &obj)) {

@@ -265,6 +265,8 @@ COMMANDS = {
     "`UBPFFS_MAP_UPDATE_BATCH`": (
         ON_MAP, lambda w, fd: c.call(fd, c.MAP_UPDATE_BATCH, c.key(1) + c.value(1), count=1)),
     "`UBPFFS_MAP_DELETE_BATCH`": (ON_MAP, lambda w, fd: c.call(fd, c.MAP_DELETE_BATCH, c.key(1), count=1)),
+    "`UBPFFS_MAP_LOOKUP_AND_DELETE_BATCH`": (
+        ON_MAP, lambda w, fd: c.call(fd, c.MAP_LOOKUP_AND_DELETE_BATCH, b"", 12, count=1)),
     "`UBPFFS_OBJ_TOKEN`": (ON_MAP, lambda w, fd: c.token(fd)),
     "a load that reads the map of a token": (ON_MAP, load_with(c.reading())),
     "a load that writes the map of a token": (ON_MAP, load_with(c.updating())),

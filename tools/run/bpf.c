@@ -22,6 +22,11 @@ static const struct command {
 	{BPF_MAP_GET_NEXT_KEY, UP_TO(next_key), run_map_elem},
 	{BPF_MAP_LOOKUP_AND_DELETE_ELEM, UP_TO(flags), run_map_elem},
 	{BPF_MAP_FREEZE, UP_TO(map_fd), run_map_freeze},
+	{BPF_MAP_LOOKUP_BATCH, UP_TO(batch.flags), run_map_batch},
+	{BPF_MAP_LOOKUP_AND_DELETE_BATCH, UP_TO(batch.flags), run_map_batch},
+	{BPF_MAP_UPDATE_BATCH, UP_TO(batch.flags), run_map_batch},
+	{BPF_MAP_DELETE_BATCH, UP_TO(batch.flags), run_map_batch},
+	{BPF_BTF_LOAD, BTF_LOAD_END, run_btf_load},
 	{BPF_PROG_LOAD, LOG_TRUE_END, run_prog_load},
 	{BPF_PROG_TEST_RUN, UP_TO(test.batch_size), run_prog_test_run},
 	{BPF_OBJ_PIN, UP_TO(file_flags), run_obj_pin},
@@ -43,6 +48,11 @@ static bool zero_from(const char *bytes, size_t from, size_t to)
 		if (bytes[from])
 			return false;
 	return true;
+}
+
+bool run_log_ok(uint32_t level, uint64_t buf, uint32_t size)
+{
+	return !buf == !size && (level || !buf) && size <= UINT32_MAX >> 2;
 }
 
 static long run(struct bpf_call *call)

@@ -134,7 +134,7 @@ static void link_of(struct caller *c, uint64_t addr, uint64_t buf, uint64_t size
 	if (fd < 0 || caller_become(c))
 		return;
 	if (!object_of_fd(c, fd, 0, &obj)) {
-		name = obj.kind == UBPFFS_MAP ? "anon_inode:bpf-map" : "anon_inode:bpf-prog";
+		name = object_link_name(&obj);
 		len = strlen(name) < size ? strlen(name) : size;
 		err = caller_write(c, buf, name, len);
 		caller_answer(c, err ? err : (long)len);

@@ -11,27 +11,23 @@
 #include <string.h>
 #include <unistd.h>
 #include "tools/run/bpf.h"
+#include "tools/run/map.h"
 #include "tools/run/object.h"
 #include "util/cpu_list.h"
 
-static uint64_t value_size(const struct object *map)
+uint64_t map_value_size(const struct object *map)
 {
 	if (!map->cpus)
 		return map->map.value_size;
 	return ((uint64_t)map->map.value_size + 7) / 8 * 8 * map->cpus;
 }
 
-/*
- * A map with another number of CPUs than the caller's kernel says would not fit the buffers that
- * the caller made by it: such elements are not copied.
- */
-static int cpus_fit(const struct object *map)
+int map_cpus_fit(const struct object *map)
 {
 	return !map->cpus || map->cpus == (unsigned int)cpu_possible_count() ? 0 : -EOPNOTSUPP;
 }
 
-/* What kind a slot holds; 0: plain values. */
-static unsigned int slot_kind(const struct object *map)
+unsigned int map_slot_kind(const struct object *map)
 {
 	switch (map->map.type) {
 	case BPF_MAP_TYPE_PROG_ARRAY:
@@ -43,8 +39,7 @@ static unsigned int slot_kind(const struct object *map)
 	return 0;
 }
 
-/* A descriptor in a value becomes its object's id. */
-static int fd_to_id(struct caller *c, unsigned int kind, void *value)
+int map_fd_to_id(struct caller *c, unsigned int kind, void *value)
 {
 	struct object obj;
 	int fd, err;
@@ -68,14 +63,19 @@ long run_map_create(struct bpf_call *call)
 	mode = object_mode(flags & (BPF_F_RDONLY | BPF_F_WRONLY));
 	if (mode < 0)
 		return mode;
-	/* A descriptor of types would be one of the kernel's: there are none here. */
-	if (attr.btf_fd || attr.btf_vmlinux_value_type_id || attr.map_ifindex)
+	/* The kernel's own types, and devices, are none of ours. */
+	if (attr.btf_vmlinux_value_type_id || attr.map_ifindex)
 		return -EINVAL;
-	if (attr.btf_key_type_id || attr.btf_value_type_id)
-		return -EBADF;
+	if (attr.btf_key_type_id && !attr.btf_value_type_id)
+		return -EINVAL;
+	if (attr.btf_value_type_id) {
+		err = run_btf_id(call->c, attr.btf_fd, &attr.btf_fd);
+		if (err)
+			return err;
+	}
 	if (attr.map_type == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
 	    attr.map_type == BPF_MAP_TYPE_HASH_OF_MAPS) {
-		err = fd_to_id(call->c, UBPFFS_MAP, &attr.inner_map_fd);
+		err = map_fd_to_id(call->c, UBPFFS_MAP, &attr.inner_map_fd);
 		if (err)
 			return err;
 	}
@@ -114,11 +114,11 @@ long run_map_elem(struct bpf_call *call)
 
 	err = object_of_fd(call->c, call->attr.map_fd, UBPFFS_MAP, &map);
 	if (!err)
-		err = cpus_fit(&map);
+		err = map_cpus_fit(&map);
 	if (err)
 		goto out;
 	key = map.map.key_size;
-	value = value_size(&map);
+	value = map_value_size(&map);
 	in = malloc(key + value + 1);
 	out = malloc(key + value + 1);
 	if (!in || !out) {
@@ -138,8 +138,8 @@ long run_map_elem(struct bpf_call *call)
 		err = caller_read(call->c, call->attr.value, in + key, value);
 		len += value;
 	}
-	if (!err && update && slot_kind(&map))
-		err = fd_to_id(call->c, slot_kind(&map), in + key);
+	if (!err && update && map_slot_kind(&map))
+		err = map_fd_to_id(call->c, map_slot_kind(&map), in + key);
 	io.out_len = next ? key : update || del ? 0 : value;
 	if (!err)
 		err = mount_command(map.fd, twins[call->cmd], &io, in, len, out);

@@ -32,6 +32,17 @@ int mount_open(const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+const char *object_link_name(const struct object *obj)
+{
+	static const char *const names[] = {
+		[UBPFFS_MAP] = "anon_inode:bpf-map",
+		[UBPFFS_PROG] = "anon_inode:bpf-prog",
+		[UBPFFS_BTF] = "anon_inode:btf",
+	};
+
+	return obj->kind < sizeof(names) / sizeof(names[0]) ? names[obj->kind] : NULL;
+}
+
 int object_of(int fd, struct object *obj)
 {
 	struct ubpffs_io io = {.out_len = sizeof(obj->prog)};
@@ -47,7 +58,7 @@ int object_of(int fd, struct object *obj)
 		return err == -ENOTTY || err == -EBADF ? -EINVAL : err;
 	obj->kind = io.flags;
 	obj->cpus = io.count;
-	return obj->kind == UBPFFS_MAP || obj->kind == UBPFFS_PROG ? 0 : -EINVAL;
+	return object_link_name(obj) ? 0 : -EINVAL;
 }
 
 int object_of_fd(struct caller *c, int fd, unsigned int kind, struct object *obj)
@@ -108,7 +119,7 @@ long run_get_next_id(struct bpf_call *call)
 
 	if (call->attr.start_id >= INT32_MAX)
 		return -EINVAL;
-	if (call->cmd == BPF_LINK_GET_NEXT_ID || call->cmd == BPF_BTF_GET_NEXT_ID)
+	if (call->cmd == BPF_LINK_GET_NEXT_ID)
 		return -ENOENT; /* there are none */
 	ctl = mount_open("ctl", O_RDWR);
 	if (ctl < 0)
@@ -131,6 +142,8 @@ long run_get_fd_by_id(struct bpf_call *call)
 		return give_object(call->c, "map", call->attr.map_id, mode);
 	if (call->cmd == BPF_PROG_GET_FD_BY_ID)
 		return give_object(call->c, "prog", call->attr.prog_id, mode);
+	if (call->cmd == BPF_BTF_GET_FD_BY_ID)
+		return give_object(call->c, "btf", call->attr.btf_id, O_RDONLY);
 	return -ENOENT;
 }
 
@@ -204,6 +217,8 @@ long run_obj_pin(struct bpf_call *call)
 	if (call->attr.file_flags)
 		return -EINVAL;
 	err = object_of_fd(call->c, call->attr.bpf_fd, 0, &obj);
+	if (!err && obj.kind == UBPFFS_BTF)
+		err = -EINVAL; /* types have no names */
 	if (!err)
 		err = mount_relative(call->c, call->attr.pathname, path, sizeof(path));
 	if (!err)
@@ -238,8 +253,8 @@ long run_obj_get(struct bpf_call *call)
 /* ---- info */
 
 /* An array that the info points to: what there is of it, into the room that the caller said. */
-static int put_part(struct bpf_call *call, const struct object *obj, unsigned int part,
-		    uint64_t addr, uint32_t room)
+static int put_part(struct bpf_call *call, const struct object *obj, unsigned int cmd,
+		    unsigned int part, uint64_t addr, uint64_t room)
 {
 	struct ubpffs_io io = {.flags = part, .out_len = room};
 	char *buf;
@@ -252,7 +267,7 @@ static int put_part(struct bpf_call *call, const struct object *obj, unsigned in
 	buf = calloc(1, room);
 	if (!buf)
 		return -ENOMEM;
-	err = mount_command(obj->fd, UBPFFS_PROG_PART, &io, NULL, 0, buf);
+	err = mount_command(obj->fd, cmd, &io, NULL, 0, buf);
 	if (!err)
 		err = caller_write(call->c, addr, buf, io.out_len);
 	free(buf);
@@ -268,24 +283,81 @@ static uint32_t least(uint32_t a, uint32_t b)
  * The counts in what the caller passed are its rooms. Pointers that it gave and that we have
  * nothing for become counts of 0.
  */
+static const struct prog_array {
+	unsigned int part;
+	size_t addr, cnt, size; /* where the info has them; bytes of an element */
+} arrays[] = {
+#define ARRAY(part, addr, cnt, size)                                      \
+	{                                                                 \
+		UBPFFS_PROG_##part, offsetof(struct bpf_prog_info, addr), \
+			offsetof(struct bpf_prog_info, cnt), size         \
+	}
+	ARRAY(MAP_IDS, map_ids, nr_map_ids, sizeof(uint32_t)),
+	ARRAY(XLATED, xlated_prog_insns, xlated_prog_len, 1),
+	ARRAY(JITED, jited_prog_insns, jited_prog_len, 1),
+	ARRAY(JITED_KSYMS, jited_ksyms, nr_jited_ksyms, sizeof(uint64_t)),
+	ARRAY(JITED_FUNC_LENS, jited_func_lens, nr_jited_func_lens, sizeof(uint32_t)),
+	ARRAY(FUNC_INFO, func_info, nr_func_info, sizeof(struct bpf_func_info)),
+	ARRAY(LINE_INFO, line_info, nr_line_info, sizeof(struct bpf_line_info)),
+};
+
+/* Who says how large a record is says it as it is here. */
+static int check_records(const struct bpf_prog_info *asked)
+{
+	if ((asked->nr_func_info && asked->func_info_rec_size != sizeof(struct bpf_func_info)) ||
+	    (asked->nr_line_info && asked->line_info_rec_size != sizeof(struct bpf_line_info)))
+		return -EINVAL;
+	return 0;
+}
+
 static int prog_arrays(struct bpf_call *call, const struct object *obj, struct bpf_prog_info *info)
 {
 	struct bpf_prog_info asked = {0};
+	size_t i;
 	uint32_t len = least(call->attr.info.info_len, sizeof(asked));
 	int err = caller_read(call->c, call->attr.info.info, &asked, len);
 
 	if (err)
 		return err;
-	info->map_ids = asked.map_ids;
-	info->xlated_prog_insns = asked.xlated_prog_insns;
-	err = put_part(call, obj, UBPFFS_PROG_MAP_IDS, asked.map_ids,
-		       least(asked.nr_map_ids, info->nr_map_ids) * sizeof(uint32_t));
-	if (!err)
-		err = put_part(call, obj, UBPFFS_PROG_XLATED, asked.xlated_prog_insns,
-			       least(asked.xlated_prog_len, info->xlated_prog_len));
-	/* Native code is not shown, as bpf_dump_raw_ok() refuses: no error. */
-	info->jited_prog_insns = 0;
-	info->jited_prog_len = 0;
+	if (!info->nr_jited_ksyms) /* as bpf_dump_raw_ok() refuses: no error, and no pointer */
+		asked.jited_prog_insns = asked.jited_ksyms = asked.jited_func_lens = 0;
+	asked.jited_line_info = 0;
+	asked.nr_jited_line_info = 0;
+	err = check_records(&asked);
+	for (i = 0; !err && i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+		const struct prog_array *a = &arrays[i];
+		uint64_t addr;
+		uint32_t cnt, room;
+
+		memcpy(&addr, (char *)&asked + a->addr, sizeof(addr));
+		memcpy(&room, (char *)&asked + a->cnt, sizeof(room));
+		memcpy(&cnt, (char *)info + a->cnt, sizeof(cnt));
+		memcpy((char *)info + a->addr, &addr, sizeof(addr));
+		err = put_part(call, obj, UBPFFS_PROG_PART, a->part, addr,
+			       (uint64_t)least(room, cnt) * a->size);
+	}
+	if (!asked.jited_prog_insns && !info->nr_jited_ksyms)
+		info->jited_prog_len = 0;
+	return err;
+}
+
+/* The bytes, into the room that the caller said, and the name, which types of ours have not. */
+static int btf_arrays(struct bpf_call *call, const struct object *obj, struct bpf_btf_info *info)
+{
+	struct bpf_btf_info asked = {0};
+	int err = caller_read(call->c, call->attr.info.info, &asked,
+			      least(call->attr.info.info_len, sizeof(asked)));
+
+	if (err)
+		return err;
+	if (!asked.name != !asked.name_len)
+		return -EINVAL;
+	info->btf = asked.btf;
+	info->name = asked.name;
+	err = put_part(call, obj, UBPFFS_BTF_DATA, 0, asked.btf,
+		       least(asked.btf_size, info->btf_size));
+	if (!err && asked.name)
+		err = caller_write(call->c, asked.name, "", 1);
 	return err;
 }
 
@@ -313,7 +385,9 @@ long run_obj_get_info(struct bpf_call *call)
 	err = object_of_fd(call->c, call->attr.info.bpf_fd, 0, &obj);
 	if (err)
 		goto out;
-	n = obj.kind == UBPFFS_MAP ? sizeof(obj.map) : sizeof(obj.prog);
+	n = obj.kind == UBPFFS_MAP    ? sizeof(obj.map)
+	    : obj.kind == UBPFFS_PROG ? sizeof(obj.prog)
+				      : sizeof(obj.btf);
 	/* Of a structure that is newer than ours the rest must be zero. */
 	if (len > n) {
 		err = caller_read(call->c, call->attr.info.info + n, tail, len - n);
@@ -325,6 +399,8 @@ long run_obj_get_info(struct bpf_call *call)
 		obj.prog.load_time = since_boot(obj.prog.load_time);
 		err = prog_arrays(call, &obj, &obj.prog);
 	}
+	if (!err && obj.kind == UBPFFS_BTF)
+		err = btf_arrays(call, &obj, &obj.btf);
 	n = least(len, n);
 	if (!err)
 		err = caller_write(call->c, call->attr.info.info, &obj.map, n);

@@ -10,11 +10,12 @@
 
 struct object {
 	int fd; /* our descriptor of the caller's open file: its rights are that one's */
-	unsigned int kind; /* UBPFFS_MAP, UBPFFS_PROG */
+	unsigned int kind; /* UBPFFS_MAP, UBPFFS_PROG, UBPFFS_BTF */
 	unsigned int cpus; /* maps: values an element has, 0: not per CPU */
 	union {
 		struct bpf_map_info map;
 		struct bpf_prog_info prog;
+		struct bpf_btf_info btf;
 	};
 };
 
@@ -32,6 +33,8 @@ int mount_open(const char *path, int flags);
 /* One command, see ubpfc_command(): 0 or -errno. */
 int mount_command(int fd, unsigned int cmd, struct ubpffs_io *io, const void *in, size_t in_len,
 		  void *out);
+/* The name that readlink(2) of such a descriptor's link has. */
+const char *object_link_name(const struct object *obj);
 /* Open ids/<kind>/<id> and give it to the caller, who asked for an object. */
 long give_object(struct caller *c, const char *kind, uint32_t id, int flags);
 /* open(2)'s mode of BPF_F_RDONLY and BPF_F_WRONLY; -EINVAL for both, or any other flag. */

@@ -81,6 +81,64 @@ static int name_maps(struct bpf_call *call, struct bpf_insn *insns, struct load_
 	return 0;
 }
 
+/* Types, and what they say of functions and lines: whole records of the size that we know. */
+struct load_types {
+	struct ubpffs_load_btf cnt;
+	void *funcs, *lines;
+};
+
+#define MAX_REC 252 /* bytes, as the kernel */
+
+/*
+ * Records of `rec_size` bytes, of which what we do not know must be zero; *out gets `size` of each.
+ */
+static int read_records(struct bpf_call *call, uint64_t addr, uint32_t cnt, uint32_t rec_size,
+			size_t size, void **out)
+{
+	char *recs, *to, *from;
+	void *buf;
+	int err;
+
+	if (!cnt)
+		return 0;
+	if (rec_size < size || rec_size > MAX_REC || rec_size % sizeof(uint32_t) || cnt > MAX_INSNS)
+		return -EINVAL;
+	err = caller_copy(call->c, addr, (size_t)cnt * rec_size, SIZE_MAX, &buf);
+	if (err)
+		return err;
+	to = from = recs = buf;
+	for (uint32_t i = 0; i < cnt; i++, to += size, from += rec_size) {
+		for (uint32_t k = size; k < rec_size; k++)
+			if (from[k])
+				err = -E2BIG;
+		memmove(to, from, size);
+	}
+	*out = recs;
+	return err;
+}
+
+static int read_types(struct bpf_call *call, struct ubpffs_prog_load *load,
+		      struct load_types *types)
+{
+	const union bpf_attr *attr = &call->attr;
+	int err;
+
+	if (!attr->func_info_cnt && !attr->line_info_cnt)
+		return 0; /* then the kernel does not look at the descriptor either */
+	err = run_btf_id(call->c, attr->prog_btf_fd, &load->btf_id);
+	if (!err)
+		err = read_records(call, attr->func_info, attr->func_info_cnt,
+				   attr->func_info_rec_size, sizeof(struct bpf_func_info),
+				   &types->funcs);
+	if (!err)
+		err = read_records(call, attr->line_info, attr->line_info_cnt,
+				   attr->line_info_rec_size, sizeof(struct bpf_line_info),
+				   &types->lines);
+	types->cnt.func_info_cnt = attr->func_info_cnt;
+	types->cnt.line_info_cnt = attr->line_info_cnt;
+	return err;
+}
+
 static int put_log(struct bpf_call *call, const struct ubpffs_load_result *result, const char *log)
 {
 	uint32_t room = call->attr.log_size, true_size = result->log_true_size;
@@ -88,39 +146,50 @@ static int put_log(struct bpf_call *call, const struct ubpffs_load_result *resul
 
 	if (!(call->attr.log_level))
 		return 0;
-	if (result->log_size)
+	if (room && result->log_size)
 		err = caller_write(call->c, call->attr.log_buf, log, result->log_size);
 	if (!err && call->size >= LOG_TRUE_END)
 		err = caller_write(call->c, call->uattr + LOG_TRUE_END - sizeof(uint32_t),
 				   &true_size, sizeof(true_size));
-	return err ? err : true_size > room ? -ENOSPC : 0;
+	return err ? err : room && true_size > room ? -ENOSPC : 0;
 }
 
 /* Everything in one piece, as UBPFFS_PROG_LOAD takes it. */
 static char *pack(const struct ubpffs_prog_load *load, const struct bpf_insn *insns,
-		  const struct load_maps *maps, const char *license, size_t *len)
+		  const struct load_maps *maps, const char *license, const struct load_types *types,
+		  size_t *len)
 {
-	size_t insn_len = load->insn_cnt * sizeof(*insns), map_len = maps->nr * sizeof(uint64_t);
-	char *buf;
+	const struct {
+		const void *data;
+		size_t len;
+	} pieces[] = {
+		{load, sizeof(*load)},
+		{insns, load->insn_cnt * sizeof(*insns)},
+		{maps->tokens, maps->nr * sizeof(uint64_t)},
+		{license, load->license_len},
+		{&types->cnt, load->btf_id ? sizeof(types->cnt) : 0},
+		{types->funcs, types->cnt.func_info_cnt * sizeof(struct bpf_func_info)},
+		{types->lines, types->cnt.line_info_cnt * sizeof(struct bpf_line_info)},
+	};
+	char *buf, *at;
+	size_t i;
 
-	*len = sizeof(*load) + insn_len + map_len + load->license_len;
-	buf = malloc(*len);
-	if (!buf)
-		return NULL;
-	memcpy(buf, load, sizeof(*load));
-	memcpy(buf + sizeof(*load), insns, insn_len);
-	memcpy(buf + sizeof(*load) + insn_len, maps->tokens, map_len);
-	memcpy(buf + sizeof(*load) + insn_len + map_len, license, load->license_len);
+	for (i = 0, *len = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++)
+		*len += pieces[i].len;
+	at = buf = malloc(*len);
+	for (i = 0; buf && i < sizeof(pieces) / sizeof(pieces[0]); i++)
+		at = pieces[i].len ? mempcpy(at, pieces[i].data, pieces[i].len) : at;
 	return buf;
 }
 
 static long load(struct bpf_call *call, const struct ubpffs_prog_load *args,
-		 const struct bpf_insn *insns, const struct load_maps *maps, const char *license)
+		 const struct bpf_insn *insns, const struct load_maps *maps, const char *license,
+		 const struct load_types *types)
 {
 	struct ubpffs_io io = {.out_len = sizeof(struct ubpffs_load_result)};
 	struct ubpffs_load_result *result;
 	size_t len;
-	char *in = pack(args, insns, maps, license, &len);
+	char *in = pack(args, insns, maps, license, types, &len);
 	int ctl = -1, err;
 	long ret;
 
@@ -161,19 +230,17 @@ long run_prog_load(struct bpf_call *call)
 					.log_level = attr->log_level,
 					.prog_flags = attr->prog_flags};
 	struct load_maps maps = {.nr = 0};
+	struct load_types types = {{0}};
 	void *insns = NULL;
 	char license[128];
 	uint32_t i;
 	long ret;
 
-	if (attr->log_level && (!attr->log_buf || !attr->log_size))
+	if (!run_log_ok(attr->log_level, attr->log_buf, attr->log_size))
 		return -EINVAL;
-	if (!attr->log_level && (attr->log_buf || attr->log_size) &&
-	    !(attr->log_buf && attr->log_size))
-		return -EINVAL;
-	/* Programs that attach to the kernel's own, and its types, need that kernel. */
+	/* Programs that attach to the kernel's own, and relocations to its types, need it. */
 	if (attr->attach_btf_id || attr->attach_prog_fd || attr->prog_ifindex ||
-	    attr->prog_btf_fd || attr->func_info_cnt || attr->line_info_cnt || attr->core_relo_cnt)
+	    attr->core_relo_cnt)
 		return -EINVAL;
 	ret = caller_string(call->c, attr->license, license, sizeof(license));
 	if (ret < 0)
@@ -188,7 +255,11 @@ long run_prog_load(struct bpf_call *call)
 		ret = name_maps(call, insns, &maps);
 	args.map_cnt = maps.nr;
 	if (!ret)
-		ret = load(call, &args, insns, &maps, license);
+		ret = read_types(call, &args, &types);
+	if (!ret)
+		ret = load(call, &args, insns, &maps, license, &types);
+	free(types.funcs);
+	free(types.lines);
 	for (i = 0; i < maps.nr; i++)
 		close(maps.ours[i]);
 	free(insns);

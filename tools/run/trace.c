@@ -42,6 +42,7 @@ static const struct field test[] = {F(test.prog_fd, DEC),
 				    {0}};
 static const struct field id[] = {F(start_id, DEC), F(next_id, DEC), F(open_flags, HEX), {0}};
 static const struct field info[] = {F(info.bpf_fd, DEC), F(info.info_len, DEC), {0}};
+static const struct field btf[] = {F(btf_size, DEC), F(btf_log_level, DEC), {0}};
 static const struct field batch[] = {
 	F(batch.map_fd, DEC), F(batch.count, DEC), F(batch.elem_flags, HEX), {0}};
 
@@ -68,7 +69,7 @@ static const struct {
 	C(OBJ_GET_INFO_BY_FD, info),
 	C(PROG_QUERY, NULL),
 	C(RAW_TRACEPOINT_OPEN, NULL),
-	C(BTF_LOAD, NULL),
+	C(BTF_LOAD, btf),
 	C(BTF_GET_FD_BY_ID, id),
 	C(TASK_FD_QUERY, NULL),
 	C(MAP_LOOKUP_AND_DELETE_ELEM, element),
