@@ -215,8 +215,9 @@ int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, m
 	return err;
 }
 
-int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
-		  const char *newname, unsigned int flags)
+int objdir_rename_then(struct fs_node *dir, struct fs_req *req, const char *name,
+		       struct fs_node *newdir, const char *newname, unsigned int flags,
+		       void (*then)(const char *name, const char *newname, bool exchange))
 {
 	int err = 0;
 
@@ -234,9 +235,17 @@ int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, str
 	err = tree_rename(dir, name, dir, newname, flags);
 	if (err == -ENOTEMPTY)
 		err = -EEXIST;
+	if (!err && then)
+		then(name, newname, flags & RENAME_EXCHANGE);
 	tree_unlock();
 	if (err == -EEXIST)
 		return fs_error(req, EEXIST, "%s is taken: remove it first, or exchange the two",
 				newname);
 	return err;
+}
+
+int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
+		  const char *newname, unsigned int flags)
+{
+	return objdir_rename_then(dir, req, name, newdir, newname, flags, NULL);
 }

@@ -10,7 +10,24 @@
 #define UBPFFS_FS_LIB_HASH_H
 
 #include <stdlib.h>
+#include <string.h>
 #include "core/types.h"
+
+/* A key of bytes; other bytes may have it, too (FNV-1a). */
+static inline u64 hash_bytes(const void *bytes, size_t len)
+{
+	const u8 *p = bytes;
+	u64 h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * 0x100000001b3ULL;
+	return h;
+}
+
+static inline u64 hash_text(const char *text)
+{
+	return hash_bytes(text, strlen(text));
+}
 
 struct hash_link {
 	struct hash_link *next;

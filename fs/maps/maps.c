@@ -19,6 +19,7 @@
 #include "fs/maps/stream.h"
 #include "fs/maps/ring_memory.h"
 #include "map/arena.h"
+#include "fs/store/map_owner.h"
 #include "fs/store/object.h"
 #include "fs/maps/text/stack_symbols.h"
 #include "fs/lib/value_text.h"
@@ -499,6 +500,12 @@ static int maps_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	return objdir_remove(&map_dir_kind, dir, req, name);
 }
 
+static int maps_rename(struct fs_node *dir, struct fs_req *req, const char *name,
+		       struct fs_node *newdir, const char *newname, unsigned int flags)
+{
+	return objdir_rename_then(dir, req, name, newdir, newname, flags, map_owner_renamed);
+}
+
 const struct fs_node_ops maps_dir_ops = {
 	.name = "maps",
 	.type = S_IFDIR,
@@ -508,5 +515,5 @@ const struct fs_node_ops maps_dir_ops = {
 	.release = user_release,
 	.mkdir = maps_mkdir,
 	.rmdir = maps_rmdir,
-	.rename = objdir_rename,
+	.rename = maps_rename,
 };

@@ -7,7 +7,6 @@
  * other name that exists is EEXIST.
  */
 #include "fs/progs/loader.h"
-#include "fs/store/map_owner.h"
 #include "fs/caller/limits.h"
 #include "fs/maps/definition.h"
 #include "fs/caller/caller.h"
@@ -259,7 +258,7 @@ static int add_progs(struct load *load, struct publish *pub, struct bpf_loaded *
 				name, name);
 		err = store_prog_add(loaded->progs[i], &load->req->cred, 0666 & ~load->umask);
 		if (!err)
-			err = publish_add(pub, store_of_prog(loaded->progs[i]), name, NULL, NULL);
+			err = publish_add(pub, store_of_prog(loaded->progs[i]), name, NULL);
 		if (err)
 			return err;
 	}
@@ -280,8 +279,7 @@ static int add_maps(struct publish *pub, struct bpf_loaded *loaded)
 		if (loaded->map_existing[i] || loaded->file->maps[i].kind == BPF_OBJECT_MAP_INNER)
 			continue;
 		map_name(loaded->file, i, name, sizeof(name));
-		err = publish_add(pub, store_of_map(loaded->maps[i]), name,
-				  keep ? NULL : LOADS_FILE, ids.buf);
+		err = publish_add(pub, store_of_map(loaded->maps[i]), name, keep ? NULL : ids.buf);
 	}
 	err = err ? err : ids.err;
 	fs_text_free(&ids);

@@ -302,7 +302,7 @@ static const struct fs_attr prog_attrs[] = {
 
 static void prog_dropped(struct store_object *obj)
 {
-	loads_sweep();
+	map_owner_prog_gone(obj->id);
 }
 
 static const struct objdir_kind prog_dir_kind = {

@@ -2,47 +2,174 @@
  * map_owner.c - see store/map_owner.h
  */
 #include "fs/store/map_owner.h"
+#include "fs/lib/hash.h"
 #include "fs/store/object.h"
 #include "fs/store/state_tree.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 
-static bool unfinished; /* the last sweep met an error; written under tree_wrlock */
-
-struct inos {
-	u64 *v;
-	size_t n;
+struct owned_map {
+	struct hash_link link; /* by its name's hash */
+	struct map_owner *owner;
+	struct owned_map *next; /* of the same owner */
+	struct owned_map *moving;
+	char name[NAME_MAX + 1]; /* with its room, so that a rename cannot fail here */
 };
 
-/* The objects' inodes behind the names in progs/. */
-static int named_progs(struct inos *out)
+struct owning_prog { /* has a name */
+	struct hash_link link; /* by its id */
+	struct map_owner *owner;
+	struct owning_prog *next; /* while they are being made */
+};
+
+struct map_owner {
+	u32 load; /* the id with which .load begins */
+	u32 named; /* programs */
+	struct owned_map *maps;
+	struct owning_prog *progs; /* to be added; then each goes by itself */
+	struct map_owner *next; /* in `ended`, or what a start has found */
+	struct hash_link link; /* while a start looks */
+};
+
+static struct hash_table progs, maps;
+static struct map_owner *ended; /* no program has a name, and some map has */
+
+/* ---- making */
+
+static int new_prog(struct map_owner *owner, u32 id)
 {
-	int fd = openat(tree.tree_fd, "progs", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct tree_names names;
-	int err = fd < 0 ? -errno : tree_list(fd, false, &names);
+	struct owning_prog *prog = calloc(1, sizeof(*prog));
 
-	memset(out, 0, sizeof(*out));
-	if (!err) {
-		out->v = calloc(names.n ? names.n : 1, sizeof(*out->v));
-		err = out->v ? 0 : -ENOMEM;
-		for (size_t i = 0; !err && i < names.n; i++) {
-			__do_close int dir = tree_openat(fd, names.v[i].name);
-			struct stat st;
+	if (!prog)
+		return -ENOMEM;
+	prog->link.key = id;
+	prog->owner = owner;
+	prog->next = owner->progs;
+	owner->progs = prog;
+	return 0;
+}
 
-			if (dir < 0)
-				err = dir;
-			else if (!fstatat(dir, "prog", &st, AT_SYMLINK_NOFOLLOW))
-				out->v[out->n++] = st.st_ino;
-			else if (errno != ENOENT && errno != ENOTDIR)
-				err = -errno;
-		}
-		tree_names_free(&names);
-	}
-	if (fd >= 0)
-		close(fd);
+static int new_map(struct map_owner *owner, const char *name)
+{
+	struct owned_map *map = calloc(1, sizeof(*map));
+
+	if (!map)
+		return -ENOMEM;
+	snprintf(map->name, sizeof(map->name), "%s", name);
+	map->owner = owner;
+	map->next = owner->maps;
+	owner->maps = map;
+	return 0;
+}
+
+int map_owner_new(const u32 *ids, u32 nr_progs, const char *const *names, u32 nr_maps,
+		  struct map_owner **out)
+{
+	struct map_owner *owner;
+	int err = 0;
+
+	*out = NULL;
+	if (!nr_progs || !nr_maps)
+		return 0;
+	owner = calloc(1, sizeof(*owner));
+	if (!owner)
+		return -ENOMEM;
+	owner->load = ids[0];
+	for (u32 i = 0; !err && i < nr_progs; i++)
+		err = new_prog(owner, ids[i]);
+	for (u32 i = 0; !err && i < nr_maps; i++)
+		err = new_map(owner, names[i]);
+	if (err)
+		map_owner_free(owner);
+	else
+		*out = owner;
 	return err;
 }
+
+void map_owner_free(struct map_owner *owner)
+{
+	struct owning_prog *prog;
+	struct owned_map *map;
+
+	while (owner && (prog = owner->progs)) {
+		owner->progs = prog->next;
+		free(prog);
+	}
+	while (owner && (map = owner->maps)) {
+		owner->maps = map->next;
+		free(map);
+	}
+	free(owner);
+}
+
+static void set_ended(struct map_owner **at, struct map_owner *owner)
+{
+	__atomic_store_n(at, owner, __ATOMIC_RELAXED);
+}
+
+static void end(struct map_owner *owner)
+{
+	owner->next = ended;
+	set_ended(&ended, owner);
+}
+
+void map_owner_add(struct map_owner *owner)
+{
+	struct owning_prog *prog;
+
+	if (!owner)
+		return;
+	for (struct owned_map *map = owner->maps; map; map = map->next)
+		hash_add(&maps, &map->link, hash_text(map->name));
+	while ((prog = owner->progs)) {
+		owner->progs = prog->next;
+		owner->named++;
+		hash_add(&progs, &prog->link, prog->link.key);
+	}
+	if (!owner->named)
+		end(owner);
+}
+
+/* ---- renaming */
+
+static struct owned_map *take(const char *name)
+{
+	struct hash_link *link = hash_find(&maps, hash_text(name)), *next;
+	struct owned_map *taken = NULL;
+
+	for (; link; link = next) {
+		struct owned_map *map = container_of(link, struct owned_map, link);
+
+		next = hash_again(link);
+		if (strcmp(map->name, name))
+			continue;
+		hash_remove(&maps, link);
+		map->moving = taken;
+		taken = map;
+	}
+	return taken;
+}
+
+static void put(struct owned_map *map, const char *name)
+{
+	for (; map; map = map->moving) {
+		snprintf(map->name, sizeof(map->name), "%s", name);
+		hash_add(&maps, &map->link, hash_text(name));
+	}
+}
+
+/* Several may have one name: all but the one that .load names have lost their map already. */
+void map_owner_renamed(const char *name, const char *newname, bool exchange)
+{
+	struct owned_map *from = take(name), *to = exchange ? take(newname) : NULL;
+
+	put(from, newname);
+	put(to, name);
+}
+
+/* ---- ending */
 
 /*
  * Lines of ids: what a torn page or another hand left is none, and says nothing about who needs
@@ -60,23 +187,20 @@ static bool is_ids(const char *text, size_t len)
 	return len && !digit;
 }
 
-/* Does one of the ids in this text have a name? An id that cannot be looked at may. */
-static bool any_named(char *text, const struct inos *named)
+/* The ids in .load of the map in this directory; *text is malloc()ed. -ENOENT: nobody owns it. */
+static int read_ids(int parent, const char *name, char **text)
 {
-	char *id, *save;
-	struct stat st;
+	__do_close int dir = tree_openat(parent, name);
+	ssize_t len = dir < 0 ? dir : tree_read_small(dir, MAP_OWNER_FILE, text);
 
-	for (id = strtok_r(text, " \n", &save); id; id = strtok_r(NULL, " \n", &save)) {
-		if (fstatat(tree.objects_fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-			if (errno != ENOENT)
-				return true;
-			continue;
-		}
-		for (size_t i = 0; i < named->n; i++)
-			if (named->v[i] == st.st_ino)
-				return true;
-	}
-	return false;
+	if (len < 0)
+		return len == -ENOTDIR ? -ENOENT : (int)len;
+	return is_ids(*text, (size_t)len) ? 0 : -EBADMSG;
+}
+
+static u32 first_id(const char *ids)
+{
+	return strtoul(ids, NULL, 10);
 }
 
 /* The map loses its name, and the directory goes. */
@@ -93,48 +217,206 @@ static int remove_name(int parent, const char *name)
 	return err ? err : tree_rmdir(parent, name);
 }
 
-static int sweep(void)
+/* Whose the directory of that name is now, it says itself. */
+static int remove_map(int parent, const struct owned_map *map)
 {
-	int fd = openat(tree.tree_fd, "maps", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	__do_free char *text = NULL;
+	int err = read_ids(parent, map->name, &text);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (first_id(text) != map->owner->load)
+		return 0;
+	return remove_name(parent, map->name);
+}
+
+static int remove_maps(struct map_owner *owner)
+{
+	__do_close int fd = openat(tree.tree_fd, "maps", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct owned_map **p = &owner->maps, *map;
+	int first = fd < 0 ? -errno : 0;
+
+	while (fd >= 0 && (map = *p)) {
+		int err = remove_map(fd, map);
+
+		if (err) {
+			first = first ? first : err;
+			p = &map->next;
+			continue;
+		}
+		*p = map->next;
+		hash_remove(&maps, &map->link);
+		free(map);
+	}
+	return first;
+}
+
+int map_owner_retry(void)
+{
+	struct map_owner **p = &ended, *owner;
+	int first = 0;
+
+	while ((owner = *p)) {
+		int err = remove_maps(owner);
+
+		if (err) {
+			first = first ? first : err;
+			p = &owner->next;
+			continue;
+		}
+		set_ended(p, owner->next);
+		map_owner_free(owner);
+	}
+	return first;
+}
+
+bool map_owner_unfinished(void)
+{
+	return __atomic_load_n(&ended, __ATOMIC_RELAXED);
+}
+
+void map_owner_prog_gone(u32 id)
+{
+	struct hash_link *link = hash_find(&progs, id);
+	struct owning_prog *prog;
+
+	if (link) {
+		prog = container_of(link, struct owning_prog, link);
+		hash_remove(&progs, link);
+		if (!--prog->owner->named)
+			end(prog->owner);
+		free(prog);
+	}
+	if (ended)
+		map_owner_retry();
+}
+
+/* ---- a start */
+
+struct start {
+	u64 *inos; /* of the objects that have a name in progs/, sorted */
+	size_t n;
+	struct hash_table owners; /* by `load` */
+	struct map_owner *first;
+};
+
+static int ino_compare(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int find_named(struct start *start)
+{
+	__do_close int fd = openat(tree.tree_fd, "progs", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct tree_names names;
+	int err = fd < 0 ? -errno : tree_list(fd, false, &names);
+
+	if (err)
+		return err;
+	start->inos = calloc(names.n ? names.n : 1, sizeof(*start->inos));
+	err = start->inos ? 0 : -ENOMEM;
+	for (size_t i = 0; !err && i < names.n; i++) {
+		__do_close int dir = tree_openat(fd, names.v[i].name);
+		struct stat st;
+
+		if (dir < 0)
+			err = dir;
+		else if (!fstatat(dir, "prog", &st, AT_SYMLINK_NOFOLLOW))
+			start->inos[start->n++] = st.st_ino;
+		else if (errno != ENOENT && errno != ENOTDIR)
+			err = -errno;
+	}
+	tree_names_free(&names);
+	if (!err)
+		qsort(start->inos, start->n, sizeof(*start->inos), ino_compare);
+	return err;
+}
+
+/* An id that cannot be looked at may have one. */
+static bool has_name(const struct start *start, const char *id)
+{
+	struct stat st;
+
+	if (fstatat(tree.objects_fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno != ENOENT;
+	return bsearch(&(u64){st.st_ino}, start->inos, start->n, sizeof(u64), ino_compare);
+}
+
+static int new_owner(struct start *start, char *ids, struct map_owner **out)
+{
+	struct map_owner *owner = calloc(1, sizeof(*owner));
+	char *id, *save;
+	int err = owner ? 0 : -ENOMEM;
+
+	if (owner)
+		owner->load = first_id(ids);
+	for (id = strtok_r(ids, "\n", &save); !err && id; id = strtok_r(NULL, "\n", &save))
+		if (has_name(start, id))
+			err = new_prog(owner, strtoul(id, NULL, 10));
+	if (err) {
+		map_owner_free(owner);
+		return err;
+	}
+	hash_add(&start->owners, &owner->link, owner->load);
+	owner->next = start->first;
+	start->first = owner;
+	*out = owner;
+	return 0;
+}
+
+/* One name in maps/. */
+static int start_map(struct start *start, int parent, const char *name)
+{
+	__do_free char *text = NULL;
+	struct map_owner *owner = NULL;
+	struct hash_link *link;
+	int err = read_ids(parent, name, &text);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	link = hash_find(&start->owners, first_id(text));
+	if (link)
+		owner = container_of(link, struct map_owner, link);
+	else
+		err = new_owner(start, text, &owner);
+	return err ? err : new_map(owner, name);
+}
+
+static void add_found(struct start *start)
+{
+	struct map_owner *owner;
+
+	while ((owner = start->first)) {
+		start->first = owner->next;
+		map_owner_add(owner);
+	}
+}
+
+int map_owner_start(void)
+{
+	__do_close int fd = openat(tree.tree_fd, "maps", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct tree_names names = {0};
-	struct inos named = {0};
+	struct start start = {0};
 	int err, first = 0;
 
 	if (fd < 0)
 		return -errno;
-	err = named_progs(&named);
+	err = find_named(&start);
 	if (!err)
 		err = tree_list(fd, false, &names);
 	for (size_t i = 0; !err && i < names.n; i++) {
-		__do_close int dir = tree_openat(fd, names.v[i].name);
-		__do_free char *text = NULL;
-		ssize_t len = dir < 0 ? dir : tree_read_small(dir, LOADS_FILE, &text);
-		int failed = 0;
+		int failed = start_map(&start, fd, names.v[i].name);
 
-		if (len < 0 && len != -ENOENT && len != -ENOTDIR)
-			failed = (int)len;
-		else if (len >= 0 && !is_ids(text, (size_t)len))
-			failed = -EBADMSG;
-		else if (len >= 0 && !any_named(text, &named))
-			failed = remove_name(fd, names.v[i].name);
-		if (failed && !first)
-			first = failed;
+		first = first ? first : failed;
 	}
 	tree_names_free(&names);
-	free(named.v);
-	close(fd);
-	return err ? err : first;
-}
-
-int loads_sweep(void)
-{
-	int err = sweep();
-
-	__atomic_store_n(&unfinished, err != 0, __ATOMIC_RELAXED);
-	return err;
-}
-
-bool loads_unfinished(void)
-{
-	return __atomic_load_n(&unfinished, __ATOMIC_RELAXED);
+	free(start.inos);
+	free(start.owners.chains);
+	add_found(&start);
+	if (err || tree_err_passes(first))
+		return err ? err : first;
+	err = map_owner_retry();
+	return first ? first : err;
 }

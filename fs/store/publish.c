@@ -19,6 +19,7 @@ struct publish_name {
 	char *name;
 	bool moved;
 	bool charged; /* the name to be, until the store counts it */
+	bool owned; /* a map that goes with the load's programs */
 };
 
 struct publish {
@@ -70,8 +71,7 @@ static const char *slot_name(u32 i, char buf[16])
 	return buf;
 }
 
-int publish_add(struct publish *pub, struct store_object *obj, const char *name,
-		const char *hidden_name, const char *hidden)
+int publish_add(struct publish *pub, struct store_object *obj, const char *name, const char *owner)
 {
 	struct publish_name *names = realloc(pub->names, (pub->count + 1) * sizeof(*names));
 	struct publish_name *at;
@@ -88,6 +88,7 @@ int publish_add(struct publish *pub, struct store_object *obj, const char *name,
 		return -ENOMEM;
 	store_get(obj);
 	at->obj = obj;
+	at->owned = owner;
 	slot_name(pub->count++, slot);
 
 	err = tree_mkdir(pub->fd, slot, 0700, &pub->cred);
@@ -101,8 +102,8 @@ int publish_add(struct publish *pub, struct store_object *obj, const char *name,
 	at->charged = !err;
 	if (!err && linkat(tree.objects_fd, id, fd, links[obj->kind], 0) < 0)
 		err = -errno;
-	if (!err && hidden_name)
-		err = tree_write_small(fd, hidden_name, hidden, strlen(hidden));
+	if (!err && owner)
+		err = tree_write_small(fd, MAP_OWNER_FILE, owner, strlen(owner));
 	if (!err && fchmod(fd, pub->mode) < 0)
 		err = -errno;
 	close(fd);
@@ -187,7 +188,7 @@ static void name_uncharge(struct publish *pub, u32 i)
 /* What publish_add() made, also when no descriptor is left. */
 static void remove_slot(struct publish *pub, u32 i)
 {
-	static const char *const files[] = {"prog", "map", LOADS_FILE, LOADS_FILE ".tmp"};
+	static const char *const files[] = {"prog", "map", MAP_OWNER_FILE, MAP_OWNER_FILE ".tmp"};
 	char path[64];
 
 	for (u32 f = 0; f < ARRAY_SIZE(files); f++) {
@@ -244,21 +245,40 @@ static void __publish_retry(void)
 
 void publish_retry(void)
 {
-	if (!__atomic_load_n(&stuck, __ATOMIC_RELAXED) && !loads_unfinished())
+	if (!__atomic_load_n(&stuck, __ATOMIC_RELAXED) && !map_owner_unfinished())
 		return;
 	tree_wrlock();
 	__publish_retry();
-	if (loads_unfinished())
-		loads_sweep();
+	map_owner_retry();
 	tree_unlock();
+}
+
+static int new_owner(const struct publish *pub, struct map_owner **out)
+{
+	__do_free u32 *progs = calloc(pub->count + 1, sizeof(*progs));
+	__do_free const char **maps = calloc(pub->count + 1, sizeof(*maps));
+	u32 nr_progs = 0, nr_maps = 0;
+
+	if (!progs || !maps)
+		return -ENOMEM;
+	for (u32 i = 0; i < pub->count; i++) {
+		if (pub->names[i].obj->kind == STORE_PROG)
+			progs[nr_progs++] = pub->names[i].obj->id;
+		else if (pub->names[i].owned)
+			maps[nr_maps++] = pub->names[i].name;
+	}
+	return map_owner_new(progs, nr_progs, maps, nr_maps, out);
 }
 
 int publish_commit(struct publish *pub, const char **taken)
 {
+	struct map_owner *owner = NULL;
 	int err = publish_manifest(pub);
 	u32 i;
 
 	*taken = NULL;
+	if (!err)
+		err = new_owner(pub, &owner);
 	if (err)
 		return err;
 	tree_wrlock();
@@ -279,7 +299,10 @@ int publish_commit(struct publish *pub, const char **taken)
 			store_names_changed(pub->names[i].obj);
 		}
 	}
+	if (!err)
+		map_owner_add(move_ptr(owner));
 	tree_unlock();
+	map_owner_free(owner);
 	return err;
 }
 

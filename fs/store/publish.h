@@ -21,11 +21,8 @@ struct publish;
  */
 void publish_retry(void);
 int publish_begin(const struct fs_cred *cred, mode_t umask, struct publish **out);
-/*
- * One name for obj; hidden (may be NULL) is the content of a hidden file `hidden_name` beside it.
- */
-int publish_add(struct publish *pub, struct store_object *obj, const char *name,
-		const char *hidden_name, const char *hidden);
+/* One name for obj. owner: of a map that goes with the load's programs, their ids, a line each. */
+int publish_add(struct publish *pub, struct store_object *obj, const char *name, const char *owner);
 /*
  * Takes tree_wrlock. -EEXIST: *taken is the name, owned by pub. Nothing is visible on failure,
  * unless a name could not be taken back; then the next load, or the next start, does that first.

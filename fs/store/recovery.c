@@ -622,9 +622,9 @@ static int start_objects(void)
 }
 
 /* What cannot be looked at keeps its name. */
-static int sweep_loads(void)
+static int start_owners(void)
 {
-	int err = loads_sweep();
+	int err = map_owner_start();
 
 	if (err && !tree_err_passes(err)) {
 		fs_warn("a map that a load named cannot be looked at (%s): it keeps its name",
@@ -647,7 +647,7 @@ int store_start(void)
 	if (!err)
 		err = remove_dropped("progs", "prog");
 	if (!err)
-		err = sweep_loads();
+		err = start_owners();
 	if (!err)
 		err = remove_dropped("maps", "map");
 	if (!err)

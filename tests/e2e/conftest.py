@@ -68,6 +68,12 @@ for _sig in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 libc = ctypes.CDLL(None, use_errno=True)
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
+RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+
+
+def rename2(old, new, flags):
+    if libc.renameat2(-100, os.fsencode(old), -100, os.fsencode(new), ctypes.c_uint(flags)) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def die_with_us():

@@ -144,6 +144,34 @@ def test_a_refused_load_leaves_no_name(loop, kind):
     m.kill()
 
 
+@pytest.mark.parametrize("kind", ["open", "stat", "name"])
+def test_a_map_that_an_error_kept_goes_with_the_next_load(loop, kind):
+    """A load's map could not be removed with its program: no restart is needed."""
+    m = loop.m
+    loop.start()
+    assert loop.serving() is None
+    prog = m.p("progs", "count_ports")
+
+    def unlink():
+        os.unlink(os.path.join(prog, "prog"))
+    failnth.load(m, "count_ports")
+    count = loop.page.count(kind, unlink)
+    os.rmdir(prog)
+    for n in range(1, count + 1):
+        failnth.load(m, "count_ports")
+        loop.page.arm(kind, n, sticky=True)
+        try:
+            unlink()
+        except OSError:
+            pass
+        loop.page.disarm()
+        failnth.remove(prog)
+    failnth.load(m, "count_ports")
+    failnth.remove(prog)
+    assert not os.listdir(m.p("maps"))
+    m.kill()
+
+
 def test_what_cannot_be_looked_at_is_not_absent(loop):
     """A failing stat is told as itself, and a map whose names could not be counted goes once they can be."""
     m = loop.m

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import PROGS, ROOT, SERVER, USERS, WAIT, obj, wait_for
+from conftest import PROGS, RENAME_EXCHANGE, ROOT, SERVER, USERS, WAIT, obj, rename2, wait_for
 
 A, B = USERS
 
@@ -255,6 +255,52 @@ def test_map_rm_r_never_deletes_elements(m):
     os.close(fd)
     m.sh("rm $M/app/p")
     m.wait_live(0, 0)
+
+
+# ---- the maps that a load named
+
+def load_as(m, name):
+    """Of count_ports' two maps one, both under another name."""
+    m.load("count_ports")
+    m.sh("rm -r $M/maps/by_port; mv $M/maps/by_proto $M/maps/%s; mv $M/progs/count_ports $M/progs/%s" % (name, name))
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["", "restart"])
+def test_a_renamed_map_goes_with_its_program(m, again):
+    m.load("count_ports")
+    m.sh("mv $M/maps/by_proto $M/maps/a; mv $M/maps/a $M/maps/b")
+    m.sh("mkdir $M/maps/by_proto $M/maps/a")  # others, in its old places
+    if again:
+        m.kill()
+        m.start()
+    m.sh("rm -r $M/progs/count_ports")
+    assert m.names() == ([], ["a", "by_proto"])
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["", "restart"])
+def test_maps_that_changed_places_go_each_with_its_program(m, again):
+    load_as(m, "one")
+    load_as(m, "two")
+    m.sh("echo 1 2 > $M/maps/two/dump")
+    rename2(m.p("maps", "one"), m.p("maps", "two"), RENAME_EXCHANGE)
+    if again:
+        m.kill()
+        m.start()
+    m.sh("rm -r $M/progs/one")
+    assert m.names() == (["two"], ["one"])
+    assert m.read("maps", "one", "entries", "1") == "2\n"
+    m.sh("rm -r $M/progs/two")
+    assert m.names() == ([], [])
+
+
+def test_a_map_that_was_removed_leaves_its_name_to_others(m):
+    m.load("count_ports")
+    m.sh("mv $M/progs/count_ports $M/progs/one; rm -r $M/maps/*")
+    m.load("count_ports")
+    m.sh("rm -r $M/progs/one")
+    assert m.names() == (["count_ports"], ["by_port", "by_proto"])
+    m.sh("rm -r $M/progs/count_ports")
+    assert m.names() == ([], [])
 
 
 # ---- binding to maps that exist

@@ -99,3 +99,25 @@ def test_an_ioctl(m):
     os.close(fd)
     assert trace.looks() == 0, trace.calls
     assert sum(trace.calls.values()) < 260, trace.calls
+
+
+def test_removing_a_program(m):
+    """Its map goes with it, at the same cost beside two others and beside forty."""
+    def load(name):
+        m.load("count_ports")
+        m.sh("cd $M; mv progs/count_ports progs/%s; mv maps/by_proto maps/%s; mv maps/by_port maps/%s.p" % ((name,) * 3))
+
+    def remove(name):
+        with Trace(m) as trace:
+            os.unlink(m.p("progs", name, "prog"))
+            os.rmdir(m.p("progs", name))
+        return trace
+
+    for i in range(3):
+        load("a%d" % i)
+    few = remove("a0")
+    for i in range(40):
+        load("b%d" % i)
+    many = remove("a1")
+    assert "a1" not in m.names()[1] and "a2" in m.names()[1]
+    assert many.looks() < few.looks() + 8, (few.calls, many.calls)

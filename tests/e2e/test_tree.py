@@ -6,16 +6,10 @@ import stat
 
 import pytest
 
-from conftest import USERS, libc, needs_root
+from conftest import RENAME_EXCHANGE, RENAME_NOREPLACE, USERS, libc, needs_root, rename2
 
 A, B = USERS
-RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 AT_SYMLINK_FOLLOW = 0x400
-
-
-def rename2(old, new, flags):
-    if libc.renameat2(-100, os.fsencode(old), -100, os.fsencode(new), ctypes.c_uint(flags)) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 @pytest.fixture
