@@ -262,6 +262,14 @@ int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags)
 /* Is the key there? Without its value, whatever its size. 0, or the errors of bpf_map_lookup(). */
 int bpf_map_contains(struct bpf_map *map, const void *key);
 int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags);
+/*
+ * Part of an array's value, `len` bytes from `off` (a multiple of 8) on, without the rest. Written
+ * are those bytes that `mask` has (len bytes, 0 or not); what programs make of the others meanwhile
+ * stays. Under the value's lock, if it has one. -EOPNOTSUPP: this map's values are whole only.
+ */
+int bpf_map_lookup_part(struct bpf_map *map, const void *key, u32 off, void *value, u32 len);
+int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const void *value, u8 *mask,
+			u32 len);
 int bpf_map_delete(struct bpf_map *map, const void *key);
 /* Take the next value of a queue or stack; -EOPNOTSUPP for other types. */
 int bpf_map_pop(struct bpf_map *map, void *value, u64 flags);

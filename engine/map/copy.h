@@ -48,6 +48,50 @@ static inline void bpf_copy_to_arena(void *dst, const void *src, u32 size)
 	}
 }
 
+/* Those bytes of a word that `mask` has: each naturally aligned part of it at once. */
+static inline void bpf_copy_word_part(char *dst, const char *src, const u8 *mask)
+{
+	for (u32 at = 0, n; at < 8; at += n) {
+		u64 eight;
+		u32 four;
+		u16 two;
+
+		for (n = 8; n > 1; n /= 2)
+			if (!(at % n) && !memchr(mask + at, 0, n))
+				break;
+		if (!mask[at])
+			continue;
+		memcpy(&eight, src, sizeof(eight));
+		memcpy(&four, src + (at & 4u), sizeof(four));
+		memcpy(&two, src + (at & 6u), sizeof(two));
+		if (n == 8)
+			__atomic_store_n((u64 *)(void *)dst, eight, __ATOMIC_RELAXED);
+		else if (n == 4)
+			__atomic_store_n((u32 *)(void *)(dst + at), four, __ATOMIC_RELAXED);
+		else if (n == 2)
+			__atomic_store_n((u16 *)(void *)(dst + at), two, __ATOMIC_RELAXED);
+		else
+			__atomic_store_n((u8 *)dst + at, (u8)src[at], __ATOMIC_RELAXED);
+	}
+}
+
+/*
+ * Those bytes of a value that `mask` has (each is 0 or not); the others stay as they are. What is
+ * an aligned number is written at once.
+ */
+static inline void bpf_copy_bytes_to_arena(void *dst, const void *src, const u8 *mask, u32 size)
+{
+	for (u32 at = 0; at < size; at += 8) {
+		u32 n = size - at < 8 ? size - at : 8;
+		char word[8] = {0};
+		u8 here[8] = {0};
+
+		memcpy(word, (const char *)src + at, n);
+		memcpy(here, mask + at, n);
+		bpf_copy_word_part((char *)dst + at, word, here);
+	}
+}
+
 static inline void bpf_zero_arena(void *dst, u32 size)
 {
 	u64 *words = dst;

@@ -435,6 +435,44 @@ int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 
 	return (int)err;
 }
 
+/* The element that a part is in. */
+static int part_of(struct bpf_map *map, const void *key, u32 off, u32 len, void **elem)
+{
+	if (!map->values || map->ops->percpu || map->ops->map_update_slot)
+		return -EOPNOTSUPP;
+	if (off % 8 || off > map->value_size || len > map->value_size - off)
+		return -EINVAL;
+	*elem = map->ops->map_lookup_elem(map, key);
+	return *elem ? 0 : -E2BIG;
+}
+
+int bpf_map_lookup_part(struct bpf_map *map, const void *key, u32 off, void *value, u32 len)
+{
+	void *elem;
+	int err = may_read(map) ? part_of(map, key, off, len, &elem) : -EPERM;
+
+	if (!err)
+		bpf_part_from_arena(map, value, elem, off, len);
+	return err;
+}
+
+int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const void *value, u8 *mask,
+			u32 len)
+{
+	void *elem;
+	int err = may_write(map) ? part_of(map, key, off, len, &elem) : -EPERM;
+
+	if (err)
+		return err;
+	bpf_part_to_arena(map, elem, off, value, mask, len);
+	bpf_map_count(map, updates, 1);
+	if (unlikely(READ_ONCE(map->arena->lossy)))
+		return -ENOSPC;
+	if (unlikely(bpf_map_mmap_sealed(map)))
+		bpf_map_mirror_elem(map, key);
+	return 0;
+}
+
 int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags)
 {
 	if (!may_write(map))

@@ -42,6 +42,43 @@ void bpf_value_to_arena_locked(const struct bpf_map *map, void *dst, const void 
 	bpf_spin_release(lock);
 }
 
+/* The lock's own bytes in such a part become zero. */
+static void blank_lock(const struct bpf_map *map, void *part, u32 off, u32 len)
+{
+	u32 lock = (u32)map->spin_lock_off, end = lock + sizeof(struct bpf_spin_lock);
+	u32 from = max(lock, off), to = min(end, off + len);
+
+	if (from < to)
+		memset((char *)part + (from - off), 0, to - from);
+}
+
+void bpf_part_to_arena(const struct bpf_map *map, void *elem, u32 off, const void *src, u8 *mask,
+		       u32 len)
+{
+	struct bpf_spin_lock *lock = map_has_spin_lock(map) ? bpf_map_value_lock(map, elem) : NULL;
+
+	if (lock) {
+		blank_lock(map, mask, off, len);
+		bpf_spin_acquire(lock);
+	}
+	bpf_copy_bytes_to_arena((char *)elem + off, src, mask, len);
+	if (lock)
+		bpf_spin_release(lock);
+}
+
+void bpf_part_from_arena(const struct bpf_map *map, void *dst, void *elem, u32 off, u32 len)
+{
+	struct bpf_spin_lock *lock = map_has_spin_lock(map) ? bpf_map_value_lock(map, elem) : NULL;
+
+	if (lock)
+		bpf_spin_acquire(lock);
+	bpf_copy_from_arena(dst, (char *)elem + off, len);
+	if (lock) {
+		bpf_spin_release(lock);
+		blank_lock(map, dst, off, len);
+	}
+}
+
 /* ---- helpers. The thread remembers what it holds, for the case of a fault. */
 
 static u64 bpf_spin_lock_call(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)

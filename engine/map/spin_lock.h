@@ -74,6 +74,14 @@ static inline void bpf_value_to_arena(const struct bpf_map *map, void *dst, cons
 void bpf_value_to_arena_locked(const struct bpf_map *map, void *dst, const void *src);
 
 /*
+ * `len` bytes from `off` on (a multiple of 8), in or out, under the element's lock if it has one.
+ * In go the bytes that `mask` has, which loses the lock's own; out come zeros for the lock.
+ */
+void bpf_part_to_arena(const struct bpf_map *map, void *elem, u32 off, const void *src, u8 *mask,
+		       u32 len);
+void bpf_part_from_arena(const struct bpf_map *map, void *dst, void *elem, u32 off, u32 len);
+
+/*
  * A value out of the arena, zeros for the lock. flags: BPF_F_LOCK takes the element's lock
  * meanwhile.
  */
