@@ -89,7 +89,7 @@ int text_parse_u64(const char *s, size_t len, u64 max, u64 *out)
 }
 
 /* Pairs of hexadecimal digits; blanks may stand between bytes, never inside one. */
-static int parse_hex(const char *s, size_t len, u8 *out, size_t size)
+int text_parse_hex(const char *s, size_t len, void *out, size_t size)
 {
 	size_t i = 0, n = 0;
 	int hi, lo;
@@ -107,7 +107,7 @@ static int parse_hex(const char *s, size_t len, u8 *out, size_t size)
 		lo = hex_digit(s[i++]);
 		if (lo < 0)
 			return -EINVAL;
-		out[n++] = hi << 4 | lo;
+		((u8 *)out)[n++] = hi << 4 | lo;
 	}
 }
 
@@ -132,7 +132,7 @@ int text_parse_value(const char *s, size_t len, void *out, size_t size)
 	int ret;
 
 	if (!text_number_size(size) || has_inner_blank(s, len))
-		return parse_hex(s, len, out, size);
+		return text_parse_hex(s, len, out, size);
 	ret = text_parse_u64(s, len, max_of_size(size), &value);
 	if (ret == TEXT_COMPLETE)
 		store_number(out, size, value);

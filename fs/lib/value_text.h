@@ -45,6 +45,9 @@ int text_parse_u64(const char *s, size_t len, u64 max, u64 *out);
  */
 int text_parse_value(const char *s, size_t len, void *out, size_t size);
 
+/* The latter alone, whatever the size. */
+int text_parse_hex(const char *s, size_t len, void *out, size_t size);
+
 /*
  * text_parse_key - a file name of entries/, the whole of it. 0, or -EINVAL when it is not one that
  * print_key gives

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include "fs/maps/text/entries.h"
+#include "fs/maps/text/vars.h"
 #include "fs/dirs/object_dir.h"
 #include "fs/dirs/user_dir.h"
 #include "fs/maps/maps.h"
@@ -300,7 +301,7 @@ static const struct fs_attr map_attrs[] = {
 	{"peek", 0444, &peek_ops, 0},
 	{"has", 0222, &has_ops, 0},
 	{"records", 0777, &waiting_link_ops, 0},
-	{"dump.json", 0444, &json_ops, 0},
+	{"dump.json", 0666, &json_ops, 0},
 	{"symbols", 0666, &symbols_ops, 0},
 	{"mem", 0777, &mem_link_ops, 0},
 	{"mem", 0444, &mem_file_ops, 0},
@@ -310,6 +311,7 @@ static const struct fs_attr map_attrs[] = {
 	{"ring", 0777, &ring_data_link_ops, STORE_RING_DATA},
 	{".pop", 0444, &pop_ops, 0},
 	{".records", 0444, &records_ops, 0},
+	{"vars", 0777, &vars_dir_ops, 0},
 };
 
 /* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
@@ -337,6 +339,18 @@ static int type_of_dir(struct fs_node *dir, bool alive, u32 *type)
 		*type = obj->map->map_type;
 	store_put(obj);
 	return 0;
+}
+
+static int has_vars(struct fs_node *dir)
+{
+	struct store_object *obj;
+	int err = store_of_node(dir, &obj);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = obj->map && vars_of(obj->map);
+	store_put(obj);
+	return err;
 }
 
 static bool is_ringmem(const struct fs_attr *attr)
@@ -404,6 +418,8 @@ static int map_visible(struct fs_node *dir, u32 row, bool alive)
 		return false;
 	if (attr->ops == &mem_link_ops || attr->ops == &mem_file_ops || is_ringmem(attr))
 		return memory_is(dir, attr);
+	if (attr->ops == &vars_dir_ops)
+		return has_vars(dir);
 	if (attr->ops == &map_info_ops || attr->ops == &map_stats_ops ||
 	    (attr->ops == &map_attr_ops && attr->arg != MAPDEF_INNER))
 		return true;

@@ -75,8 +75,9 @@ class World:
             type, key_size, value_size, entries = text.split()
             self.make_map(name, type, key_size, value_size, entries)
             self.own("maps", name, "map")
-        for name in ("tail_calls", "cgroup_verdicts"):
+        for name in ("tail_calls", "cgroup_verdicts", "typed"):
             m.load(name)
+        self.own("maps", "typed.data", "map")
         self.filter = "tail_one"
         self.cgprog = "allow"
         for prog in (self.filter, self.cgprog):
@@ -181,6 +182,10 @@ MAP_FILES = {
     "`dump` read": map_file("dump"),
     "`dump` write": lambda w: write(w.m.p("maps", "x", "dump"), "1 9\n"),
     "`dump.json`": map_file("dump.json"),
+    "`dump.json` write": lambda w: write(w.m.p("maps", "x", "dump.json"), '[{"key":1,"value":9}]\n'),
+    "`vars/` list": lambda w: os.listdir(w.m.p("maps", "typed.data", "vars")),
+    "`vars/<name>` read": lambda w: read(w.m.p("maps", "typed.data", "vars", "mode")),
+    "`vars/<name>` write": lambda w: write(w.m.p("maps", "typed.data", "vars", "mode"), "OFF\n"),
     "`raw`": map_file("raw"),
     "`push`": lambda w: write(w.m.p("maps", "q", "push"), "5\n"),
     "`peek`": lambda w: read(w.m.p("maps", "q", "peek")),
@@ -344,7 +349,7 @@ def try_row(w, row, asks, targets, fn, extra=0):
 
 def test_files_of_a_map(w):
     w.x_id = w.id("maps", "x", "info")
-    targets = [("maps", n, "map") for n in ("x", "q", "ring")]
+    targets = [("maps", n, "map") for n in ("x", "q", "ring", "typed.data")]
     for row, asks in TABLES["Files of a map"].items():
         try_row(w, row, asks, targets, MAP_FILES[row])
 

@@ -11,6 +11,7 @@
 #include "core/run.h"
 #include "fs/maps/text/entries.h"
 #include "fs/maps/text/json.h"
+#include "fs/maps/text/json_write.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/object.h"
 #include "fs/lib/value_text.h"
@@ -31,6 +32,7 @@ struct dump {
 	bool incomplete; /* the last line waits for more */
 	bool held; /* it may be whole, but came at the end of a full buffer */
 	u64 line; /* lines that were used up */
+	struct json_writer json; /* dump.json */
 };
 
 static int dump_open(struct fs_open *open, struct fs_req *req)
@@ -234,6 +236,21 @@ static ssize_t dump_read(struct fs_open *open, struct fs_req *req, char *buf, si
 static ssize_t json_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
 {
 	return stream(open, req, buf, len, off, &json_format);
+}
+
+static ssize_t json_file_write(struct fs_open *open, struct fs_req *req, const char *buf,
+			       size_t len, off_t off)
+{
+	struct dump *d = open->priv;
+
+	return json_write(&d->json, open, req, d->map, d->key, buf, len, off);
+}
+
+static int json_flush(struct fs_open *open, struct fs_req *req)
+{
+	struct dump *d = open->priv;
+
+	return json_write_flush(&d->json, req);
 }
 
 /*
@@ -456,6 +473,7 @@ static void dump_release(struct fs_open *open)
 	bpf_map_put(d->map);
 	fs_text_free(&d->text);
 	write_buffer_free(&d->pending);
+	write_buffer_free(&d->json.pending);
 	free(d->key);
 	free(d->value);
 	free(d);
@@ -555,6 +573,8 @@ const struct fs_node_ops json_ops = {
 	.size = json_size,
 	.open = dump_open,
 	.read = json_read,
+	.write = json_file_write,
+	.flush = json_flush,
 	.release = dump_release,
 };
 

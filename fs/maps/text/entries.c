@@ -9,9 +9,11 @@
 #include "core/run.h"
 #include "fs/maps/text/entries.h"
 #include "fs/lib/write_buffer.h"
+#include "fs/maps/text/json_parse.h"
 #include "fs/store/resolve.h"
 #include "fs/store/object.h"
 #include "fs/maps/text/stack_symbols.h"
+#include "fs/maps/text/typed.h"
 #include "fs/lib/value_text.h"
 
 #define MAX_VALUE_TEXT (64u << 20)
@@ -64,11 +66,56 @@ void entries_print(const struct bpf_map *map, const void *value, const char *pre
 	}
 }
 
+/* What can be nothing but JSON; names of enumerators and fractions, where the type has them. */
+static bool is_json(const struct bpf_map *map, const char *text, size_t len)
+{
+	const struct btf_type *t = NULL;
+	size_t pos = 0, n;
+	const char *word;
+
+	if (json_begins(text, len))
+		return true;
+	if (map->btf && map->btf_value_type_id &&
+	    typed_fits(map->btf->btf, map->btf_value_type_id, map->value_size))
+		t = typed_resolve(map->btf->btf, map->btf_value_type_id);
+	return t && (btf_is_any_enum(t) || btf_is_float(t)) &&
+	       text_next_word(text, len, &pos, &word, &n) &&
+	       !text_next_word(text, len, &pos, &word, &n);
+}
+
+/*
+ * One value of map->value_size bytes: JSON, or what is printed. said: the bytes that the text says
+ * become 1; the others keep what `value` holds.
+ */
+static int parse_value(struct fs_req *req, const struct bpf_map *map, const char *text, size_t len,
+		       bool json, char *value, u8 *said)
+{
+	char why[JSON_WHY];
+	ssize_t whole;
+	int ret;
+
+	if (!json) {
+		memset(said, 1, map->value_size);
+		return text_parse_value(text, len, value, map->value_size);
+	}
+	whole = json_extent(text, len);
+	if (!whole)
+		return TEXT_INCOMPLETE;
+	if (whole < 0)
+		return fs_error(req, EINVAL, "this begins as JSON and is none");
+	ret = json_parse(text, len, map->btf, map->btf_value_type_id, value, said, map->value_size,
+			 why);
+	if (ret == -EINVAL && text[whole - 1] == '-') /* of a number */
+		return TEXT_INCOMPLETE;
+	return ret ? fs_error(req, -ret, "%s", why) : TEXT_COMPLETE;
+}
+
 /*
  * Lines `cpuN value`, in any order: of these CPUs, the others keep what `value` holds. A single
  * bare value is every CPU's.
  */
-static int parse_percpu(const struct bpf_map *map, const char *text, size_t len, char *value)
+static int parse_percpu(struct fs_req *req, const struct bpf_map *map, const char *text, size_t len,
+			bool json, char *value, u8 *said)
 {
 	u32 stride = round_up(map->value_size, 8), nr = bpf_nr_slots(), got = 0, i;
 	size_t pos = 0, n, k, w;
@@ -83,18 +130,20 @@ static int parse_percpu(const struct bpf_map *map, const char *text, size_t len,
 		if (w < 4 || memcmp(word, "cpu", 3)) {
 			if (got)
 				return -EINVAL;
-			ret = text_parse_value(text, len, value, map->value_size);
-			for (i = 1; ret == TEXT_COMPLETE && i < nr; i++)
-				memcpy(value + (size_t)i * stride, value, map->value_size);
+			ret = TEXT_COMPLETE;
+			for (i = 0; ret == TEXT_COMPLETE && i < nr; i++)
+				ret = parse_value(req, map, text, len, json,
+						  value + (size_t)i * stride, said);
 			return ret;
 		}
 		if (text_parse_u64(word + 3, w - 3, nr - 1, &cpu) != TEXT_COMPLETE)
 			return -EINVAL;
-		ret = text_parse_value(line + k, n - k, value + cpu * stride, map->value_size);
+		ret = parse_value(req, map, line + k, n - k, is_json(map, line + k, n - k),
+				  value + cpu * stride, said);
 		if (ret == TEXT_INCOMPLETE && pos >= len)
 			return TEXT_INCOMPLETE;
 		if (ret != TEXT_COMPLETE)
-			return -EINVAL;
+			return ret == TEXT_INCOMPLETE ? -EINVAL : ret;
 		got++;
 	}
 	return got ? TEXT_COMPLETE : TEXT_INCOMPLETE;
@@ -129,7 +178,7 @@ static int write_slot(struct fs_req *req, struct bpf_map *map, const void *key, 
 	return err ? err : TEXT_COMPLETE;
 }
 
-static int explain_update(struct fs_req *req, const struct bpf_map *map, int err)
+int entries_explain(struct fs_req *req, const struct bpf_map *map, int err)
 {
 	switch (err) {
 	case -E2BIG:
@@ -156,35 +205,43 @@ static int explain_update(struct fs_req *req, const struct bpf_map *map, int err
 	}
 }
 
-int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
-		  const char *text, size_t len, u64 flags)
+/* An array's value: only the bytes that were said, for programs change the others meanwhile. */
+static int update(struct bpf_map *map, const void *key, const char *value, u8 *said, u64 flags)
+{
+	int err = -EOPNOTSUPP;
+
+	if (memchr(said, 0, map->value_size) && !entries_percpu(map) && !(flags & BPF_NOEXIST))
+		err = bpf_map_update_part(map, key, 0, value, said, map->value_size);
+	if (err == -EOPNOTSUPP)
+		err = bpf_map_update(map, key, value, flags | bpf_map_lock_flag(map));
+	return err;
+}
+
+static int write_value(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
+		       const char *text, size_t len, u64 flags, bool json)
 {
 	u32 size = bpf_map_value_size(map), stride = round_up(map->value_size, 8);
 	__do_free char *value = NULL;
-	int ret;
+	__do_free u8 *said = NULL;
+	int ret = 0;
 
-	if (entries_slots(map))
-		return write_slot(req, map, key, text, len, flags);
 	value = calloc(1, size ? size : 1);
-	if (!value)
+	said = calloc(1, map->value_size ? map->value_size : 1);
+	if (!value || !said)
 		return -ENOMEM;
-	if (cpu >= 0) {
-		/* The other CPUs keep theirs. */
-		ret = bpf_map_lookup(map, key, value, 0);
-		if (ret && ret != -ENOENT)
-			return ret;
-		ret = text_parse_value(text, len, value + (size_t)cpu * stride, map->value_size);
-	} else if (entries_percpu(map)) {
-		ret = bpf_map_lookup(map, key, value, 0);
-		if (ret && ret != -ENOENT)
-			return ret;
-		ret = parse_percpu(map, text, len, value);
-	} else {
-		ret = text_parse_value(text, len, value, size);
-	}
+	/* The other CPUs, and members that are not named, keep theirs. */
+	if (key && (entries_percpu(map) || json))
+		ret = bpf_map_lookup(map, key, value, bpf_map_lock_flag(map));
+	if (ret && ret != -ENOENT)
+		return ret;
+	if (cpu < 0 && entries_percpu(map))
+		ret = parse_percpu(req, map, text, len, json, value, said);
+	else
+		ret = parse_value(req, map, text, len, json, value + (size_t)max(cpu, 0) * stride,
+				  said);
 	if (ret == TEXT_COMPLETE) {
-		ret = bpf_map_update(map, key, value, flags | bpf_map_lock_flag(map));
-		return ret ? explain_update(req, map, ret) : TEXT_COMPLETE;
+		ret = update(map, key, value, said, flags);
+		return ret ? entries_explain(req, map, ret) : TEXT_COMPLETE;
 	}
 	if (ret < 0)
 		fs_error(req, -ret,
@@ -194,6 +251,20 @@ int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int 
 				 : "a value here is %u hexadecimal bytes",
 			 map->value_size);
 	return ret;
+}
+
+int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
+		  const char *text, size_t len, u64 flags)
+{
+	if (entries_slots(map))
+		return write_slot(req, map, key, text, len, flags);
+	return write_value(req, map, key, cpu, text, len, flags, is_json(map, text, len));
+}
+
+int entries_write_json(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
+		       const char *text, size_t len)
+{
+	return write_value(req, map, key, cpu, text, len, BPF_ANY, true);
 }
 
 /* ---- one entry */

@@ -34,13 +34,21 @@ void entries_print(const struct bpf_map *map, const void *value, const char *pre
 		   struct fs_text *out);
 
 /*
- * entries_write - update `key` from text
+ * entries_write - update `key` from text, as it is printed or as JSON. Of a JSON object, what is
+ * not said keeps what the entry holds, and is 0 in a new one.
+ *
  * TEXT_COMPLETE: done. TEXT_INCOMPLETE: the text is not whole yet. -errno of the update, or
  * -EINVAL, -ERANGE for text that is no value; each with a sentence. cpu >= 0: the text is that
  * CPU's value alone.
  */
 int entries_write(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
 		  const char *text, size_t len, u64 flags);
+/* The same from one JSON value, also where it could be taken for what is printed. */
+int entries_write_json(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
+		       const char *text, size_t len);
+
+/* Returns err, of an update, with what is to be said about it. */
+int entries_explain(struct fs_req *req, const struct bpf_map *map, int err);
 
 /*
  * Does copying, parsing or printing a value take as long as a run may? Then it is done on a worker.

@@ -8,6 +8,7 @@
 #include <bpf/btf.h>
 #include <math.h>
 #include "fs/maps/text/json.h"
+#include "fs/maps/text/typed.h"
 
 #define MIN_STEPS    (1u << 20)
 #define STEPS_A_BYTE 1024 /* an enum is looked up name by name */
@@ -153,22 +154,6 @@ static void print_signed(struct walk *w, u64 v, u32 bits, bool is_signed)
 		fs_text_printf(w->out, "%llu", (unsigned long long)v);
 }
 
-/* `bits` (1 to 64) bits from bit `off` of data, as the target's compiler lays them out. */
-static u64 load_bits(const u8 *data, u64 off, u32 bits)
-{
-	u64 v = 0;
-
-	for (u32 i = 0; i < bits; i++) {
-		u64 at = off + i;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-		v |= (u64)(data[at / 8] >> at % 8 & 1) << i;
-#else
-		v = v << 1 | (data[at / 8] >> (7 - at % 8) & 1);
-#endif
-	}
-	return v;
-}
-
 static void print_bool_or_int(struct walk *w, const struct btf_type *t, u64 v, u32 bits)
 {
 	u8 encoding = btf_int_encoding(t);
@@ -189,7 +174,7 @@ static bool print_int(struct walk *w, const struct btf_type *t, const u8 *data)
 	else if (bits == t->size * 8)
 		print_bool_or_int(w, t, v, bits);
 	else /* how old compilers write bit fields */
-		print_bool_or_int(w, t, load_bits(data, btf_int_offset(t), bits), bits);
+		print_bool_or_int(w, t, typed_load_bits(data, btf_int_offset(t), bits), bits);
 	return true;
 }
 
@@ -251,26 +236,6 @@ static bool print_ptr(struct walk *w, const u8 *data)
 
 /* ---- arrays */
 
-static const struct btf_type *resolve(const struct walk *w, u32 id)
-{
-	const struct btf_type *t = btf__type_by_id(w->btf, id);
-
-	while (t && (btf_is_mod(t) || btf_is_typedef(t)))
-		t = btf__type_by_id(w->btf, t->type);
-	return t;
-}
-
-static bool is_char(const struct walk *w, u32 id)
-{
-	const struct btf_type *t = resolve(w, id);
-	const char *name;
-
-	if (!t || !btf_is_int(t) || t->size != 1)
-		return false;
-	name = btf__name_by_offset(w->btf, t->name_off);
-	return btf_int_encoding(t) & BTF_INT_CHAR || (name && !strcmp(name, "char"));
-}
-
 /* The text before the first NUL, when it is text. */
 static bool print_chars(struct walk *w, const u8 *data, u64 size)
 {
@@ -300,7 +265,7 @@ static bool print_array(struct walk *w, const struct btf_type *t, const u8 *data
 		return false;
 	if (!elem)
 		count = 0;
-	if (count && is_char(w, array->type) && print_chars(w, data, count))
+	if (count && typed_is_char(w->btf, array->type) && print_chars(w, data, count))
 		return true;
 	fs_text_append(w->out, "[", 1);
 	for (u64 i = 0; i < count; i++) {
@@ -320,12 +285,12 @@ static bool print_members(struct walk *w, const struct btf_type *t, const u8 *da
 /* A bit field lies inside of its struct, not always of an aligned integer of its type. */
 static bool print_bitfield(struct walk *w, u32 id, const u8 *data, u64 size, u64 off, u32 bits)
 {
-	const struct btf_type *t = resolve(w, id);
+	const struct btf_type *t = typed_resolve(w->btf, id);
 	u64 v;
 
 	if (!t || bits > 64 || off + bits > size * 8)
 		return false;
-	v = load_bits(data, off, bits);
+	v = typed_load_bits(data, off, bits);
 	if (btf_is_int(t))
 		print_bool_or_int(w, t, v, bits);
 	else
@@ -339,7 +304,7 @@ static bool print_member(struct walk *w, const struct btf_type *t, u32 i, const 
 	const struct btf_member *m = &btf_members(t)[i];
 	u32 bits = btf_member_bitfield_size(t, i), off = btf_member_bit_offset(t, i);
 	const char *name = btf__name_by_offset(w->btf, m->name_off);
-	const struct btf_type *inner = resolve(w, m->type);
+	const struct btf_type *inner = typed_resolve(w->btf, m->type);
 
 	if (off / 8 > size)
 		return false;
@@ -403,7 +368,7 @@ static bool print_datasec(struct walk *w, const struct btf_type *t, const u8 *da
 
 static bool print_type(struct walk *w, u32 id, const u8 *data, u64 size)
 {
-	const struct btf_type *t = resolve(w, id);
+	const struct btf_type *t = typed_resolve(w->btf, id);
 	u64 v;
 
 	if (!t || !spend(w, 1))
@@ -427,19 +392,6 @@ static bool print_type(struct walk *w, u32 id, const u8 *data, u64 size)
 	return false;
 }
 
-/*
- * Is this what such a map's keys or values are? Data sections may be shorter than their variables
- * say: walked.
- */
-static bool type_fits(const struct btf *btf, u32 id, u32 size)
-{
-	const struct btf_type *t = btf__type_by_id(btf, id);
-
-	if (t && btf_is_datasec(t))
-		return t->size <= size;
-	return t && btf__resolve_size(btf, id) == (s64)size;
-}
-
 void json_value(struct fs_text *out, const struct bpf_btf *btf, u32 type_id, const void *data,
 		u32 size)
 {
@@ -451,7 +403,7 @@ void json_value(struct fs_text *out, const struct bpf_btf *btf, u32 type_id, con
 		.limit = start + MIN_TEXT + (size_t)TEXT_A_BYTE * size,
 	};
 
-	if (w.btf && type_id && type_fits(w.btf, type_id, size) &&
+	if (w.btf && type_id && typed_fits(w.btf, type_id, size) &&
 	    print_type(&w, type_id, data, size))
 		return;
 	out->len = start;

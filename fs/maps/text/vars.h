@@ -1,0 +1,19 @@
+/*
+ * vars.h - maps/<m>/vars/<name>: the variables of .data, .bss and .rodata, each a file
+ *
+ * A file is its variable's value as JSON (json.h). A write changes the bytes that it says and no
+ * others, so programs that change other variables meanwhile lose nothing. Names are those of the
+ * compiler, which calls a static variable of a function FUNCTION.NAME.
+ */
+#ifndef UBPFFS_FS_MAPS_TEXT_VARS_H
+#define UBPFFS_FS_MAPS_TEXT_VARS_H
+
+#include "core/map.h"
+#include "fs/node/node.h"
+
+extern const struct fs_node_ops vars_dir_ops;
+
+/* Is this a map of variables, whose names are known? */
+bool vars_of(const struct bpf_map *map);
+
+#endif

@@ -1,0 +1,131 @@
+"""Values, keys and variables by their BTF: vars/, JSON in entries/, dump and dump.json."""
+import json
+import os
+import threading
+
+from test_progs_run import PACKET
+
+
+def entries(m, name):
+    return json.loads(m.read("maps", name, "dump.json"))
+
+
+FLOW = {"saddr": 1, "daddr": 2, "port": 80, "proto": 6, "flags": 0}
+HEX = "0100000002000000" + "5000" + "06" + "00"
+NEW = {"packets": 0, "bytes": 0, "mode": "OFF", "note": ""}
+
+
+def test_vars(m):
+    m.load("typed")
+    assert sorted(os.listdir(m.p("maps", "typed.bss", "vars"))) == ["runs"]
+    names = sorted(os.listdir(m.p("maps", "typed.data", "vars")))
+    assert names == ["list", "mode", "on", "one.n", "small", "total", "two.n"]
+    data = lambda n: m.read("maps", "typed.data", "vars", n)
+    assert (data("mode"), data("small"), data("on"), data("list")) == ('"WATCH"\n', "-2\n", "true\n", "[1,2,3,4]\n")
+    assert (data("one.n"), data("two.n")) == ("10\n", "20\n")
+    assert json.loads(data("total")) == {"packets": 1, "bytes": 2, "mode": "DROP", "note": "first"}
+    m.sh("cd $M/maps/typed.data/vars; echo DROP > mode; echo -300 > small; echo false > on; echo '[9,8]' > list; "
+         "echo '{\"mode\":\"WATCH\",\"note\":\"a\\\"b\"}' > total; echo 77 > two.n")
+    assert (data("mode"), data("small"), data("on"), data("list")) == ('"DROP"\n', "-300\n", "false\n", "[9,8,3,4]\n")
+    assert json.loads(data("total")) == {"packets": 1, "bytes": 2, "mode": "WATCH", "note": "a\"b"}
+    assert (data("one.n"), data("two.n")) == ("10\n", "77\n")
+    # what is printed can be written back
+    m.sh("cd $M/maps/typed.data/vars; for f in *; do cat \"$f\" > $T/was; cat $T/was > \"$f\"; cmp $T/was \"$f\" || exit 1; done")
+    for n in os.listdir(m.p("maps", "typed.data", "vars")):
+        assert os.stat(m.p("maps", "typed.data", "vars", n)).st_size == len(data(n))
+    m.restart()
+    assert data("small") == "-300\n"
+
+
+def test_vars_that_cannot_be_written(m):
+    m.load("typed")
+    v = "$M/maps/typed.data/vars/"
+    m.fails("echo PURPLE > %smode" % v, "Invalid argument")
+    assert "mode: enum mode has no PURPLE" in m.log()
+    m.fails("echo 40000 > %ssmall" % v, "out of range")
+    m.fails("echo '[1,2,3,4,5]' > %slist" % v, "out of range")
+    m.fails("echo '{\"nothing\":1}' > %stotal" % v, "Invalid argument")
+    assert "struct counts has no nothing" in m.log()
+    m.fails("echo '{\"note\":\"much longer than that\"}' > %stotal" % v, "out of range")
+    m.fails("echo 1 > $M/maps/typed.rodata/vars/answer", "not permitted")
+    assert "answer is a constant" in m.log()
+    assert m.read("maps", "typed.rodata", "vars", "answer") == "42\n"
+    assert m.read("maps", "typed.rodata", "vars", "device") == '"lo"\n'
+    m.fails("rm %smode" % v, "not permitted")
+    m.sh("rm -r $M/progs/typed; ! ls $M/maps/typed.data 2>/dev/null")
+
+
+def test_a_variable_alone_is_written(m):
+    """What programs count beside it meanwhile is not lost."""
+    m.load("typed")
+    done = threading.Event()
+
+    def write():
+        while not done.is_set():
+            with open(m.p("maps", "typed.data", "vars", "list"), "w") as f:
+                f.write("[5]\n")
+            with open(m.p("maps", "typed.data", "dump.json"), "w") as f:
+                f.write('{"key":0,"value":{"small":1}}\n')
+    t = threading.Thread(target=write)
+    t.start()
+    try:
+        for _ in range(200):
+            fd = os.open(m.p("progs", "typed", "run"), os.O_RDWR)
+            os.write(fd, PACKET)
+            os.read(fd, 4096)
+            os.close(fd)
+    finally:
+        done.set()
+        t.join()
+    assert m.read("maps", "typed.bss", "vars", "runs") == "200\n"
+    assert [m.read("maps", "typed.data", "vars", n) for n in ("one.n", "two.n")] == ["210\n", "220\n"]
+
+
+def test_values_by_field(m):
+    m.load("typed")
+    m.sh("cd $M/maps/flows/entries; echo '{\"packets\":5,\"mode\":\"DROP\"}' > %s" % HEX)
+    assert entries(m, "flows") == [{"key": FLOW, "value": dict(NEW, packets=5, mode="DROP")}]
+    m.sh("cd $M/maps/flows; echo '{\"note\":\"x\"}' > entries/%s; echo '%s {\"bytes\":7}' > dump" % (HEX, HEX))
+    assert entries(m, "flows")[0]["value"] == {"packets": 5, "bytes": 7, "mode": "DROP", "note": "x"}
+    m.sh("cd $M/maps/array; echo '{\"packets\":0x10}' > entries/1; echo '1 {\"note\":\"y\"}' > dump")
+    assert entries(m, "array")[1]["value"] == dict(NEW, packets=16, note="y")
+    m.sh("cd $M/maps/modes/entries; echo -5 > 3; echo 'DROP' > $M/maps/queue/push; echo '\"WATCH\"' > $M/maps/queue/push")
+    assert m.read("maps", "modes", "dump.json") == '[\n{"key":"WATCH","value":-5}\n]\n'
+    assert m.read("maps", "queue", "dump.json") == '[\n{"value":"DROP"},\n{"value":"WATCH"}\n]\n'
+    # all CPUs, then one
+    m.sh("cd $M/maps/per_cpu/entries; echo '{\"packets\":4}' > 0; echo 'cpu1 {\"bytes\":9}' > 0")
+    values = [v["value"] for v in entries(m, "per_cpu")[0]["values"]]
+    assert values[1] == dict(NEW, packets=4, bytes=9) and values[0] == dict(NEW, packets=4)
+    # in pieces: it acts when it is whole, and says so when it never was
+    m.sh("exec 3> $M/maps/array/entries/0; printf '{\"packets\"' >&3; printf ':3}' >&3; cat $M/maps/array/entries/0; exec 3>&-")
+    assert entries(m, "array")[0]["value"]["packets"] == 3
+    m.sh("/bin/echo -n '{\"packets\":4' > $M/maps/array/entries/0", check=False)
+    assert "maps/array/entries/0: " in m.log() and entries(m, "array")[0]["value"]["packets"] == 3
+    m.fails("echo '{\"packets\":-1}' > $M/maps/array/entries/0", "out of range")
+    assert "packets: it is a number from 0 to 18446744073709551615" in m.log()
+    m.fails("set -C; echo '{\"packets\":1}' > $M/maps/flows/entries/%s" % HEX, "exist")
+
+
+def test_dump_json_written_back(m):
+    m.load("typed")
+    m.sh("cd $M/maps; echo '{\"packets\":5,\"mode\":\"DROP\",\"note\":\"a b\"}' > flows/entries/%s; echo 1.5 > "
+         "padded/entries/01000000020000006162000000000000; echo '{\"mode\":7}' > array/entries/0; echo 3 > queue/push; "
+         "echo 'cpu0 {\"packets\":3}' > per_cpu/entries/0; echo 7 > modes/entries/0" % HEX)
+    for name in ("flows", "padded", "modes"):
+        m.sh("cd $M/maps/%s; cat dump.json > $T/j; cat dump > $T/d; echo clear > dump; cat $T/j > dump.json; "
+             "cmp $T/j dump.json && cmp $T/d dump" % name)
+    for name in ("array", "per_cpu", "typed.data", "typed.bss"):
+        m.sh("cd $M/maps/%s; cat dump.json > $T/j; cat $T/j > dump.json && cmp $T/j dump.json" % name)
+    m.sh("cd $M/maps/queue; cat dump.json > $T/j; cat pop; cat $T/j > dump.json; cmp $T/j dump.json")
+    # one object a line, and objects with members in any order
+    m.sh("""cd $M/maps/modes; printf '%s\n' '{"value":1,"key":"OFF"}' '{"key":-1,"value":-2}' > dump.json""")
+    assert sorted(e["value"] for e in entries(m, "modes")) == [-2, 1]
+    m.fails("""echo '[{"key":1,"value":2},{"key":"RED","value":1}]' > $M/maps/modes/dump.json""", "Invalid argument")
+    assert "entry 2 ({\"key\":\"RED\"" in m.log() and "enum mode has no RED" in m.log()
+    assert len(entries(m, "modes")) == 3
+    m.fails("echo '[{\"key\":1}]' > $M/maps/modes/dump.json", "Invalid argument")
+    m.fails("echo '5' > $M/maps/modes/dump.json", "Invalid argument")
+    # without types
+    m.sh("mkdir $M/maps/h; cd $M/maps/h; echo hash > type; echo 3 > key_size; echo 8 > value_size; echo 4 > max_entries; "
+         "echo 18446744073709551615 > entries/0a0b0c; cat dump.json > $T/j; echo clear > dump; cat $T/j > dump.json; "
+         "cmp $T/j dump.json; cat entries/0a0b0c")
