@@ -96,7 +96,8 @@ TEST_BPF	:= $(wildcard tests/progs/*.bpf.c)
 # The smaller configuration is a choice of files. It needs no library, and its tests no privilege but
 # those that compare with the running kernel.
 ifeq ($(CONFIG_BPF_SYSCALL),n)
-ENGINE_SRCS	:= $(addprefix engine/core/,insn.c disasm.c func.c interp.c log.c) $(addprefix engine/prog_type/,skb.c classic_helpers.c poff.c) \
+ENGINE_SRCS	:= $(addprefix engine/insn/,insn.c disasm.c func.c) engine/run/interp.c engine/util/log.c \
+		   $(addprefix engine/prog_type/skb/,skb.c classic_helpers.c poff.c) \
 		   engine/ubpffs_filter.c $(wildcard engine/classic/*.c engine/alone/*.c)
 ENGINE_CFLAGS	:= -Iengine/alone/include
 ENGINE_LIBS	:=
@@ -172,9 +173,9 @@ $(O)/engine/%.o: engine/%.c
 $(O)/engine/core/interp.o: ALL_CFLAGS += $(if $(filter aarch64%,$(MULTIARCH)),-mno-outline-atomics)
 
 # The types that the engine answers CO-RE relocations from are an object inside of it.
-CORE_TYPES	= $(O)/engine/object/core_types.bpf.o
-$(O)/engine/object/core_types.o: $(CORE_TYPES)
-$(O)/engine/object/core_types.o: ALL_CFLAGS += -DUBPFFS_CORE_TYPES='"$(CORE_TYPES)"'
+CORE_TYPES	= $(O)/engine/object/read/core_types.bpf.o
+$(O)/engine/object/read/core_types.o: $(CORE_TYPES)
+$(O)/engine/object/read/core_types.o: ALL_CFLAGS += -DUBPFFS_CORE_TYPES='"$(CORE_TYPES)"'
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)

@@ -3,7 +3,7 @@
  *
  * It would be a bug of the verifier or of the JIT. The handler asks whether the pc lies in a
  * program's native code, or in the interpreter, and whether this thread runs under a guard
- * (core/run.c). If so the program is marked poisoned, and the thread goes on at the guard once the
+ * (run/run.c). If so the program is marked poisoned, and the thread goes on at the guard once the
  * handler has returned: the kernel restores the signal mask as it does for any handler. A program
  * holds no lock of ours when it executes an instruction of its own, and the lock of a map value
  * that it took is given back there, so nothing is left behind. A fault in a helper is none of
@@ -15,7 +15,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <ucontext.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "fault.h"
 #include "jit/jit.h"
 #include "map/arena.h"

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FAULT_H
 #define UBPFFS_FAULT_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 /*
  * Install the handlers for SIGSEGV, SIGBUS and SIGFPE, once; load.c does it before the first

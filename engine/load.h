@@ -8,10 +8,10 @@
 #ifndef UBPFFS_LOAD_H
 #define UBPFFS_LOAD_H
 
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "core/map.h"
 #include "core/prog.h"
-#include "core/run.h"
+#include "run/run.h"
 #include "object/object.h"
 
 /*

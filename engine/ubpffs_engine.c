@@ -2,7 +2,7 @@
  * ubpffs_engine.c - the library's public face: each function is a thin call of the engine
  */
 #include <stdio.h>
-#include "core/sample.h"
+#include "run/sample.h"
 #include "load.h"
 #include "ubpffs_engine.h"
 

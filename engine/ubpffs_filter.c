@@ -5,8 +5,8 @@
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include "classic/classic.h"
-#include "core/run.h"
-#include "prog_type/skb.h"
+#include "run/run.h"
+#include "prog_type/skb/skb.h"
 #include "ubpffs_filter.h"
 
 #define API UBPFFS_EXPORT

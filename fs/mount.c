@@ -4,7 +4,7 @@
 #include "fs/mount.h"
 #include "fs/lib/error.h"
 #include "fs/lib/mountinfo.h"
-#include "core/types.h"
+#include "util/types.h"
 
 #include <fcntl.h>
 #include <limits.h>

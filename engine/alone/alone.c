@@ -9,8 +9,8 @@
  */
 #include <sched.h>
 #include "classic/classic.h"
-#include "core/run.h"
-#include "prog_type/classic_helpers.h"
+#include "run/run.h"
+#include "prog_type/skb/classic_helpers.h"
 
 /* ---- running: no slots, no readers */
 

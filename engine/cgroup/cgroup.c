@@ -7,7 +7,7 @@
  */
 #include <pthread.h>
 #include "cgroup/cgroup.h"
-#include "core/run.h"
+#include "run/run.h"
 
 struct attachment {
 	struct bpf_prog *prog;

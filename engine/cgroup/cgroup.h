@@ -31,7 +31,7 @@
 #define UBPFFS_CGROUP_CGROUP_H
 
 #include "core/prog.h"
-#include "core/rcu.h"
+#include "rcu/rcu.h"
 
 #define CGROUP_MAX_DEPTH      64
 #define BPF_CGROUP_MAX_PROGS  64

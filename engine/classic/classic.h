@@ -15,8 +15,8 @@
 #define UBPFFS_CLASSIC_CLASSIC_H
 
 #include <linux/filter.h>
-#include "core/func.h"
-#include "core/log.h"
+#include "insn/func.h"
+#include "util/log.h"
 
 #ifndef SKF_AD_VLAN_TPID
 #define SKF_AD_VLAN_TPID 60

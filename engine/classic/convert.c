@@ -10,7 +10,7 @@
  * zero.
  */
 #include "classic/classic.h"
-#include "core/insn.h"
+#include "insn/insn.h"
 
 #define A   BPF_REG_0
 #define X   BPF_REG_7

@@ -1,14 +1,13 @@
 /*
- * btf_info.c - what a caller says about its program or map beside the types (see core/btf.h)
+ * btf_info.c - what a caller says about its program or map beside the types
  *
  * An object's own tables are made by the reader, which keeps these rules; a caller of bpf(2) may
  * pass anything. Messages are the kernel's (check_btf_func(), check_btf_line()).
  */
 #include <bpf/btf.h>
-#include "core/btf.h"
-#include "core/insn.h"
-#include "core/log.h"
-#include "core/map.h"
+#include "core/btf_info.h"
+#include "insn/insn.h"
+#include "util/log.h"
 
 /* Where functions begin, and how many. Targets outside are the verifier's to refuse. */
 static u32 find_starts(const struct bpf_insn *insns, u32 cnt, u8 *starts)

@@ -8,12 +8,12 @@
  * the running program is attached to, which may be an ancestor of the packet's. A storage lives
  * until its cgroup or its map goes, not until a detach (as Linux has it since 5.9).
  *
- * cgroup/ and prog_type/ know storage through this file only; map/cgroup_storage.c implements it.
+ * cgroup/ and prog_type/ know storage through this file only.
  */
 #ifndef UBPFFS_CORE_CGROUP_STORAGE_H
 #define UBPFFS_CORE_CGROUP_STORAGE_H
 
-#include "core/compat.h"
+#include "util/compat.h"
 
 struct bpf_map;
 struct bpf_prog;

@@ -12,8 +12,8 @@
 #ifndef UBPFFS_CORE_MAP_H
 #define UBPFFS_CORE_MAP_H
 
-#include "core/compat.h"
-#include "core/rcu.h"
+#include "util/compat.h"
+#include "rcu/rcu.h"
 
 struct bpf_map;
 struct bpf_prog;
@@ -103,7 +103,7 @@ struct bpf_map_ops {
 	int (*map_iter)(struct bpf_map_iter *it);
 
 	/*
-	 * bpf_for_each_map_elem: call callback(map, key, value, ctx) (core/callback.h) with each
+	 * bpf_for_each_map_elem: call callback(map, key, value, ctx) (run/callback.h) with each
 	 * entry, until it returns other than 0. Returns the number of calls, or -ENOMEM. In a
 	 * program; what the callback does to the map is allowed, and the walk ends. NULL: not for
 	 * this type.
@@ -360,7 +360,7 @@ extern void (*bpf_map_notify)(struct bpf_map *map);
 
 /*
  * The program in a slot of a prog_array, borrowed inside the caller's RCU section; NULL: nothing
- * there, or an index past the end. What a tail call jumps to. (map/prog_array.c)
+ * there, or an index past the end. What a tail call jumps to. (map/fd/prog_array.c)
  */
 struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index);
 

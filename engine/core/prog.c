@@ -9,10 +9,10 @@
 #include <linux/filter.h>
 #include <stdio.h>
 #include <time.h>
-#include "core/btf.h"
-#include "core/ids.h"
+#include "btf/btf.h"
+#include "rcu/ids.h"
 #include "core/prog.h"
-#include "core/sha256.h"
+#include "util/sha256.h"
 
 static struct bpf_ids ids = BPF_IDS_INIT;
 static u64 live;

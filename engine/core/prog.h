@@ -16,9 +16,9 @@
 #define UBPFFS_CORE_PROG_H
 
 #include "core/cgroup_storage.h"
-#include "core/func.h"
-#include "core/insn.h"
-#include "core/log.h"
+#include "insn/func.h"
+#include "insn/insn.h"
+#include "util/log.h"
 #include "core/map.h"
 
 /*
@@ -99,7 +99,7 @@ struct bpf_insn_aux_data {
 
 typedef u64 (*bpf_prog_fn)(const void *ctx, const struct bpf_prog *prog);
 
-struct bpf_interp_insn; /* core/interp.c's own form */
+struct bpf_interp_insn; /* run/interp.c's own form */
 struct bpf_jit_image; /* jit/jit.h */
 
 struct bpf_prog {
@@ -120,7 +120,7 @@ struct bpf_prog {
 	bool gpl_compatible;
 	bool changes_pkt_data;
 	bool has_tail_call;
-	bool wants_build_ids; /* it may ask for a user stack as build ids (core/sample.h) */
+	bool wants_build_ids; /* it may ask for a user stack as build ids (run/sample.h) */
 	bool zero_stack; /* may read stack bytes that it never wrote: its frames start as zeros */
 	/* a fault in its code, or a packet that took a second, stopped it for good */
 	bool poisoned;
@@ -178,12 +178,12 @@ enum bpf_access_type {
 };
 
 struct bpf_insn_access_aux { /* out: what a context access yields */
-	u32 reg_type; /* SCALAR_VALUE, PTR_TO_PACKET, ... (core/reg.h) */
+	u32 reg_type; /* SCALAR_VALUE, PTR_TO_PACKET, ... (insn/reg.h) */
 	u32 ctx_field_size;
 	bool unsupported; /* valid on Linux, and not in this build: -ENOTSUP */
 };
 
-struct bpf_test_run; /* core/run.h */
+struct bpf_test_run; /* run/run.h */
 
 struct bpf_prog_type_ops {
 	enum bpf_prog_type type;

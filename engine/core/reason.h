@@ -7,7 +7,7 @@
 #ifndef UBPFFS_CORE_REASON_H
 #define UBPFFS_CORE_REASON_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct bpf_reason {
 	u16 code; /* enum bpf_reason_code */

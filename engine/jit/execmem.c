@@ -31,7 +31,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "core/func.h"
+#include "insn/func.h"
 #include "jit/execmem.h"
 #include "util/write_all.h"
 

@@ -8,7 +8,7 @@
 #ifndef UBPFFS_JIT_EXECMEM_H
 #define UBPFFS_JIT_EXECMEM_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct execmem_pack;
 

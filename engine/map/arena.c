@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "map/arena.h"
 
 #define HUGE_PAGE (2UL << 20)

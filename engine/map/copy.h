@@ -8,7 +8,7 @@
 #ifndef UBPFFS_MAP_COPY_H
 #define UBPFFS_MAP_COPY_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 /* From the arena: src is 8-byte aligned and its room a multiple of 8. */
 static inline void bpf_copy_from_arena(void *dst, const void *src, u32 size)

@@ -10,7 +10,7 @@
 #define UBPFFS_MAP_LOCK_H
 
 #include <sched.h>
-#include "core/types.h"
+#include "util/types.h"
 
 /* One turn of waiting for a lock whose holder may have lost its CPU. */
 static inline void bpf_spin_wait(u32 *spins)

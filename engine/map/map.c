@@ -9,7 +9,7 @@
  */
 #include <ctype.h>
 #include <limits.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "map/map.h"
 #include "map/spin_lock.h"
 

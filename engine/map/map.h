@@ -5,9 +5,9 @@
 #define UBPFFS_MAP_MAP_H
 
 #include <sched.h>
-#include "core/ids.h"
+#include "rcu/ids.h"
 #include "core/map.h"
-#include "core/run.h"
+#include "run/run.h"
 #include "map/arena.h"
 #include "map/copy.h"
 #include "map/lock.h"

@@ -29,7 +29,7 @@
 #ifndef UBPFFS_MAP_PERCPU_FREELIST_H
 #define UBPFFS_MAP_PERCPU_FREELIST_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 #define PCPU_FREE_LINK	   0xc0000000u
 #define PCPU_FREELIST_MAX  0x3fffffffu /* nodes, the 0th included */

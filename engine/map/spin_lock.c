@@ -1,8 +1,8 @@
 /*
  * spin_lock.c - locks in values: copies around them, and the helpers of programs
  */
-#include "core/func.h"
-#include "core/run.h"
+#include "insn/func.h"
+#include "run/run.h"
 #include "map/spin_lock.h"
 
 /* Reading until it looks free keeps the line from going back and forth between those who wait. */

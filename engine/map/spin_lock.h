@@ -16,7 +16,7 @@
  *      holder whole. An existing element is changed in place, not replaced; so a crash may leave it
  *      half changed.
  *   C. A program that faults with a lock held has it released as its thread leaves the program
- *      (core/run.c); the value is what the program had made of it by then.
+ *      (run/run.c); the value is what the program had made of it by then.
  *   D. The words that a killed server left are free again when its map is opened: nobody that could
  *      hold them lives (values of programs that were stopped in the middle stay as they were).
  * Lock order: a hash's bucket, then an element's lock; a holder of an element's lock takes nothing.

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "object/image.h"
 #include "util/write_all.h"
 

@@ -7,9 +7,9 @@
 #ifndef UBPFFS_OBJECT_OBJECT_H
 #define UBPFFS_OBJECT_OBJECT_H
 
-#include "core/btf.h"
-#include "core/insn.h"
-#include "core/log.h"
+#include "btf/btf.h"
+#include "insn/insn.h"
+#include "util/log.h"
 #include "core/map.h"
 #include "core/prog.h"
 

@@ -5,7 +5,8 @@
  * egress 2 and 3 say the same and that there is congestion.
  */
 #include "cgroup/cgroup.h"
-#include "prog_type/skb.h"
+#include "prog_type/perf_output.h"
+#include "prog_type/skb/skb.h"
 
 #define PTR(r) ((void *)(uintptr_t)(r))
 

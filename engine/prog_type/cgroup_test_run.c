@@ -2,7 +2,7 @@
  * cgroup_test_run.c - a test run of all that is effective in a cgroup
  */
 #include "prog_type/cgroup_test_run.h"
-#include "prog_type/skb.h"
+#include "prog_type/skb/skb.h"
 #include "util/clock.h"
 
 struct test_target {

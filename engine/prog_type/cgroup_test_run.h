@@ -7,7 +7,7 @@
 #include "cgroup/cgroup.h"
 
 /*
- * A test run (core/run.h) of what is effective: retval is cgroup_bpf_run()'s. `repeat` is ignored.
+ * A test run (run/run.h) of what is effective: retval is cgroup_bpf_run()'s. `repeat` is ignored.
  */
 int cgroup_bpf_test_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type,
 			struct bpf_test_run *run);

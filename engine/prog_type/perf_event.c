@@ -3,13 +3,15 @@
  *
  * The context that programs see is the one that we keep: the user registers, the sampling period,
  * the address. What the kernel knows besides (stacks, the task, the counter) is in bpf_this.sample
- * (core/sample.h).
+ * (run/sample.h).
  */
 #include <linux/bpf_perf_event.h>
 #include <stdio.h>
 #include <sys/syscall.h>
-#include "core/sample.h"
-#include "prog_type/prog_type.h"
+#include "insn/reg.h"
+#include "prog_type/perf_output.h"
+#include "run/sample.h"
+#include "run/test_run.h"
 
 #define PTR(r) ((void *)(uintptr_t)(r))
 

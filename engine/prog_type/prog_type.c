@@ -1,7 +1,7 @@
 /*
  * prog_type.c - the registry of program types
  */
-#include "prog_type/prog_type.h"
+#include "core/prog.h"
 
 /* As bpftool prints them; the index is the UAPI number. */
 static const char *const type_names[] = {
@@ -40,10 +40,19 @@ static const char *const type_names[] = {
 	[32] = "netfilter",
 };
 
-static const struct bpf_prog_type_ops *const types[] = {
-	&bpf_socket_filter_ops, &bpf_sched_cls_ops,  &bpf_xdp_ops,
-	&bpf_cgroup_skb_ops,	&bpf_perf_event_ops,
-};
+/* The types that there are: each is a file of this directory. */
+#define TYPES(X)                 \
+	X(bpf_socket_filter_ops) \
+	X(bpf_sched_cls_ops)     \
+	X(bpf_xdp_ops)           \
+	X(bpf_cgroup_skb_ops)    \
+	X(bpf_perf_event_ops)
+
+#define DECLARE(ops) extern const struct bpf_prog_type_ops ops;
+#define ROW(ops)     &ops,
+
+TYPES(DECLARE)
+static const struct bpf_prog_type_ops *const types[] = {TYPES(ROW)};
 
 const struct bpf_prog_type_ops *bpf_prog_type_ops_find(enum bpf_prog_type type)
 {

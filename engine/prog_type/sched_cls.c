@@ -1,7 +1,9 @@
 /*
  * sched_cls.c - traffic control: sees the whole frame and may change it
  */
-#include "prog_type/skb.h"
+#include "prog_type/perf_output.h"
+#include "prog_type/skb/csum.h"
+#include "prog_type/skb/skb.h"
 
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_skb_load_bytes_proto,  &bpf_skb_load_bytes_relative_proto,

@@ -4,8 +4,9 @@
  * Reads the packet by LD_ABS, LD_IND and skb_load_bytes, never directly; the result is how many
  * bytes to keep.
  */
-#include "prog_type/classic_helpers.h"
-#include "prog_type/skb.h"
+#include "prog_type/perf_output.h"
+#include "prog_type/skb/classic_helpers.h"
+#include "prog_type/skb/skb.h"
 
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_skb_load_bytes_proto,

@@ -2,7 +2,11 @@
  * xdp.c - programs that see a packet before anything else does
  */
 #include <linux/if_ether.h>
+#include "prog_type/perf_output.h"
+#include "prog_type/skb/csum.h"
+#include "prog_type/skb/netdev.h"
 #include "prog_type/xdp.h"
+#include "run/test_run.h"
 
 #define PTR(r)		 ((void *)(uintptr_t)(r))
 #define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
@@ -161,6 +165,23 @@ BPF_HELPER(xdp_store_bytes)
 }
 XDP_PROTO(xdp_store_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_MEM | MEM_RDONLY,
 	  ARG_CONST_SIZE);
+
+static u64 xdp_output(u64 ctx, u64 map, u64 flags, u64 data, u64 size)
+{
+	const struct bpf_xdp *xdp = PTR(ctx);
+	u64 bytes = perf_output_packet(flags), linear = (u64)(xdp->data_end - xdp->data);
+	struct bpf_perf_part parts[] = {{PTR(data), size},
+					{xdp->data, min(bytes, linear)},
+					{xdp->frags, bytes - min(bytes, linear)}};
+
+	if (flags & ~(BPF_F_CTXLEN_MASK | BPF_F_INDEX_MASK))
+		return (u64)-EINVAL;
+	if (bytes > linear + xdp->frag_len)
+		return (u64)-EFAULT;
+	return (u64)bpf_perf_output(PTR(map), flags, parts, 3);
+}
+
+static PERF_OUTPUT_PROTO(bpf_xdp_event_output_proto, xdp_output);
 
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_csum_diff_proto,	    &bpf_xdp_adjust_head_proto,	 &bpf_xdp_adjust_meta_proto,

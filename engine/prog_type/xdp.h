@@ -8,7 +8,9 @@
 #ifndef UBPFFS_PROG_TYPE_XDP_H
 #define UBPFFS_PROG_TYPE_XDP_H
 
-#include "prog_type/prog_type.h"
+#include "insn/insn.h"
+#include "insn/reg.h"
+#include "run/run.h"
 
 struct bpf_xdp {
 	struct xdp_md md;

@@ -14,9 +14,9 @@
  * inside an expansion jumps are relative and stay; what a helper call's replacement may clobber is
  * what the call may clobber.
  */
-#include "core/callback.h"
-#include "core/insn.h"
-#include "core/reg.h"
+#include "run/callback.h"
+#include "insn/insn.h"
+#include "insn/reg.h"
 #include "rewrite/rewrite.h"
 
 #define EXPAND_MAX 32 /* the longest replacement of one instruction */

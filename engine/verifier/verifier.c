@@ -8,20 +8,20 @@
  *  2. walk/: walk.c walks all paths from the first instruction with what is known of each register
  *     and each stack slot (state/); checks/ says what each instruction may do and what it makes of
  *     them. Where two paths meet, the second ends if the first covers it (prune.c). Global
- *     functions are walked by themselves after that (checks/global.c says what of).
+ *     functions are walked by themselves after that (calls/global.c says what of).
  *  3. flow/subprog.c adds up the stack of every chain of calls.
  *
  * The program is refused at the first path on which something cannot be proved. Like a loader with
  * all capabilities on Linux, a program may hold, compare and store pointers as numbers, and may
  * read stack that it has not written.
  */
-#include "verifier/checks/global.h"
+#include "verifier/calls/global.h"
 #include "verifier/flow/cfg.h"
 #include "verifier/flow/live.h"
 #include "verifier/flow/opcodes.h"
 #include "verifier/flow/subprog.h"
-#include "verifier/state/path.h"
-#include "verifier/state/precise.h"
+#include "verifier/history/path.h"
+#include "verifier/history/precise.h"
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
 #include "verifier/state/refuse.h"

@@ -33,7 +33,7 @@
 
 #include <sys/stat.h>
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 
 #define AGENT_ARG_MAX  16384
 #define AGENT_MSG_MAX  139264 /* a message to or from a service */

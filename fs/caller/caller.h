@@ -9,7 +9,7 @@
 
 #include <sys/stat.h>
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 
 struct fs_groups { /* supplementary ones */
 	u32 nr;

@@ -19,7 +19,7 @@
 #define UBPFFS_FS_CALLER_LIMITS_H
 
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 
 enum limit {
 	LIMIT_OBJECTS, /* programs and maps */

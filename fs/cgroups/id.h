@@ -8,7 +8,7 @@
 #define UBPFFS_FS_CGROUPS_ID_H
 
 #include <stddef.h>
-#include "core/types.h"
+#include "util/types.h"
 
 /* What the directory says, or a new one, which it says from now on. -errno. */
 int cgroup_dir_id(int fd, u64 *id);

@@ -11,7 +11,7 @@
 
 #include <limits.h>
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 #include "fs/lib/error.h"
 
 struct host_cgroup {

@@ -7,7 +7,7 @@
 #ifndef UBPFFS_FS_ENFORCE_LISTENER_H
 #define UBPFFS_FS_ENFORCE_LISTENER_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct mnl_socket;
 

@@ -18,7 +18,7 @@
 #ifndef UBPFFS_FS_ENFORCE_RULES_H
 #define UBPFFS_FS_ENFORCE_RULES_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct nft_cgroup {
 	u64 id; /* the kernel's */

@@ -6,7 +6,7 @@
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/work/pace.h"
-#include "core/run.h"
+#include "run/run.h"
 
 #define INPUT_ANYWAY (64u << 10) /* who is at his limit can still clean up */
 

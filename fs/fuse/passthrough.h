@@ -18,7 +18,7 @@
 #ifndef UBPFFS_FS_FUSE_PASSTHROUGH_H
 #define UBPFFS_FS_FUSE_PASSTHROUGH_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct fuse_session;
 

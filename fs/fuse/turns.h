@@ -13,7 +13,7 @@
 #define UBPFFS_FS_FUSE_TURNS_H
 
 #include <stddef.h>
-#include "core/types.h"
+#include "util/types.h"
 
 struct fuse_session;
 

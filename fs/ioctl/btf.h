@@ -8,7 +8,7 @@
 #ifndef UBPFFS_FS_IOCTL_BTF_H
 #define UBPFFS_FS_IOCTL_BTF_H
 
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "fs/ioctl/call.h"
 
 /* One reference. -EBADF: there is none, -EACCES: the caller may not read it. */

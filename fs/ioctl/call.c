@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <sys/random.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "fs/ioctl/call.h"
 
 /*

@@ -8,7 +8,7 @@
 #ifndef UBPFFS_FS_IOCTL_IOCTL_H
 #define UBPFFS_FS_IOCTL_IOCTL_H
 
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "fs/node/node.h"
 
 int control_open(struct fs_open *open, struct fs_req *req); /* sets open->priv */

@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include "core/btf_info.h"
 #include "fs/ioctl/btf.h"
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/map.h"

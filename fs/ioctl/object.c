@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/random.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "util/hex.h"
 #include "fs/ioctl/btf.h"
 #include "fs/ioctl/object.h"

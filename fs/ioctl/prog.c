@@ -3,7 +3,8 @@
  */
 #include <fcntl.h>
 #include <time.h>
-#include "core/run.h"
+#include "core/btf_info.h"
+#include "run/run.h"
 #include "fs/ioctl/btf.h"
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/prog.h"

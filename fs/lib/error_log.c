@@ -2,7 +2,7 @@
  * error_log.c - see error_log.h
  */
 #include "fs/lib/error_log.h"
-#include "core/types.h"
+#include "util/types.h"
 
 #include <pthread.h>
 #include <stdarg.h>

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "core/types.h"
+#include "util/types.h"
 
 /* A key of bytes; other bytes may have it, too (FNV-1a). */
 static inline u64 hash_bytes(const void *bytes, size_t len)

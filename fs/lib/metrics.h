@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_LIB_METRICS_H
 #define UBPFFS_FS_LIB_METRICS_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct fs_metrics {
 	u64 requests, errors; /* FUSE requests; answered with an errno */

@@ -2,7 +2,7 @@
  * text.c - see text.h
  */
 #include "fs/lib/text.h"
-#include "core/types.h"
+#include "util/types.h"
 #include "util/hex.h"
 
 #include <stdarg.h>

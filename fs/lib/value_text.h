@@ -9,7 +9,7 @@
 #ifndef UBPFFS_FS_LIB_VALUE_TEXT_H
 #define UBPFFS_FS_LIB_VALUE_TEXT_H
 
-#include "core/types.h"
+#include "util/types.h"
 #include "fs/lib/text.h"
 
 /*

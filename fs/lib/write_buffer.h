@@ -14,7 +14,7 @@
 #define UBPFFS_FS_LIB_WRITE_BUFFER_H
 
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 
 struct write_buffer {
 	char *buf;

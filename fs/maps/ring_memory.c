@@ -4,7 +4,7 @@
 #include "fs/maps/ring_memory.h"
 #include "fs/fuse/passthrough.h"
 #include "fs/store/state_tree.h"
-#include "map/ringbuf.h"
+#include "map/ring/ringbuf.h"
 
 #include <fcntl.h>
 #include <poll.h>

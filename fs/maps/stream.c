@@ -20,8 +20,8 @@
 #include "fs/maps/stream.h"
 #include "fs/store/object.h"
 #include "fs/lib/value_text.h"
-#include "map/perf_event_array.h"
-#include "map/ringbuf.h"
+#include "map/ring/perf_event_array.h"
+#include "map/ring/ringbuf.h"
 
 #define MAX_VALUE_TEXT (64u << 20)
 

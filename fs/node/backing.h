@@ -9,7 +9,7 @@
 #define UBPFFS_FS_NODE_BACKING_H
 
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 #include "fs/lib/error.h"
 
 struct fs_node;

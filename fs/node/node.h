@@ -38,7 +38,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 #include "fs/work/worker.h"
 #include "fs/caller/caller.h"
 #include "fs/lib/error.h"

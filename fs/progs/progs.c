@@ -11,7 +11,7 @@
 #include "fs/store/map_owner.h"
 #include "fs/progs/run.h"
 #include "fs/store/state_tree.h"
-#include "core/disasm.h"
+#include "insn/disasm.h"
 #include "jit/jit.h"
 #include "load.h"
 

@@ -13,7 +13,7 @@
 #include "fs/progs/load_report.h"
 #include "fs/store/object.h"
 #include "fs/node/cancel.h"
-#include "core/run.h"
+#include "run/run.h"
 #include "prog_type/cgroup_test_run.h"
 
 #include <stdio.h>

@@ -25,7 +25,7 @@
 #include "fs/agent/service/out.h"
 #include "fs/agent/format/pcap_filter.h"
 #include "fs/sources/source.h"
-#include "prog_type/skb.h"
+#include "prog_type/skb/skb.h"
 #include "prog_type/xdp.h"
 
 #define SNAPLEN	   CAPTURE_SNAPLEN

@@ -8,7 +8,7 @@
 #define UBPFFS_FS_SOURCES_PERF_EVENTS_H
 
 #include <linux/perf_event.h>
-#include "core/sample.h"
+#include "run/sample.h"
 
 extern const char *const perf_event_names[];
 extern const u32 perf_event_names_nr;

@@ -7,8 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
-#include "core/rcu.h"
-#include "core/sample.h"
+#include "rcu/rcu.h"
+#include "run/sample.h"
 #include "fs/sources/perf_events.h"
 #include "fs/sources/source.h"
 

@@ -26,7 +26,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 #include "core/prog.h"
-#include "core/run.h"
+#include "run/run.h"
 #include "fs/work/pace.h"
 #include "fs/agent/agent.h"
 

@@ -8,9 +8,9 @@
 #include <linux/bpf_perf_event.h>
 #include <poll.h>
 #include <sys/timerfd.h>
-#include "core/sample.h"
+#include "run/sample.h"
 #include "fs/sources/source.h"
-#include "prog_type/skb.h"
+#include "prog_type/skb/skb.h"
 
 static const char *timer_missing(const struct source_def *def)
 {

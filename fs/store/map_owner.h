@@ -17,7 +17,7 @@
 #ifndef UBPFFS_FS_STORE_MAP_OWNER_H
 #define UBPFFS_FS_STORE_MAP_OWNER_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 #define MAP_OWNER_FILE ".load"
 

@@ -17,7 +17,7 @@
 #ifndef UBPFFS_FS_STORE_OBJECT_H
 #define UBPFFS_FS_STORE_OBJECT_H
 
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "core/map.h"
 #include "core/prog.h"
 #include "fs/node/node.h"

@@ -6,7 +6,7 @@
  * disk, and only then the old one goes. What an interrupted copy left is removed by the next start.
  */
 #include "fs/store/state_place.h"
-#include "core/types.h"
+#include "util/types.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -5,7 +5,7 @@
  * is served from a line kept in its open file.
  */
 #include "fs/tree/trace_pipe.h"
-#include "core/run.h"
+#include "run/run.h"
 
 #include <poll.h>
 

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <time.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "util/clock.h"
 
 #define LOOK_NS	    (50 * 1000000L)

@@ -14,7 +14,7 @@
 #define UBPFFS_FS_WORK_PACE_H
 
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 
 #define PACE_NO_LIMIT UINT64_MAX
 

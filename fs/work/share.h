@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 
 bool share_counts(uid_t uid);
 void share_add(uid_t uid, u64 ns);

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
-#include "core/types.h"
+#include "util/types.h"
 #include "fs/work/pace.h"
 #include "fs/work/share.h"
 #include "util/clock.h"

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
-#include "core/types.h"
+#include "util/types.h"
 #include "uapi/ubpffs.h"
 #include "uapi/ubpffs_client.h"
 

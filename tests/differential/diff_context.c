@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/reg.h"
+#include "insn/reg.h"
 #include "load.h"
 #include "tests/lib/both.h"
 #include "uapi/bpf_insn.h"

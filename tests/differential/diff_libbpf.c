@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <cmocka.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/object.h"
 

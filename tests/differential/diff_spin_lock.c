@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "map/map.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/map_model.h"
@@ -322,7 +322,7 @@ static bool kernel_locks_at(int map_fd, int off)
 	return fd >= 0;
 }
 
-/* What load.c and object/maps.c do with a definition. */
+/* What load.c and object/read/maps.c do with a definition. */
 static int our_create(struct bpf_map_spec spec, const struct bpf_btf *btf, int value,
 		      struct bpf_map **map)
 {

@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <cmocka.h>
-#include "core/sample.h"
+#include "run/sample.h"
 #include "map/map.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"

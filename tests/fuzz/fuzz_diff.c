@@ -19,7 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
-#include "core/disasm.h"
+#include "insn/disasm.h"
 #include "tests/lib/funcinfo.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"

@@ -19,7 +19,7 @@
 #include <linux/btf.h>
 #include <stdio.h>
 #include <time.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "load.h"
 #include "tests/lib/object.h"
 #include "tests/lib/packets.h"

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "core/disasm.h"
+#include "insn/disasm.h"
 #include "jit/arch.h"
 #include "jit/jit.h"
 #include "tests/lib/model.h"

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "map/arena.h"
 #include "map/map.h"
 #include "tests/lib/map_model.h"

@@ -4,8 +4,8 @@
 #include <bpf/btf.h>
 #include <stdio.h>
 #include <time.h>
-#include "core/disasm.h"
-#include "core/run.h"
+#include "insn/disasm.h"
+#include "run/run.h"
 #include "tests/lib/claimfuzz.h"
 #include "tests/lib/claims.h"
 #include "tests/lib/funcinfo.h"

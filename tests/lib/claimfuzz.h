@@ -7,7 +7,7 @@
 #ifndef UBPFFS_TESTS_CLAIMFUZZ_H
 #define UBPFFS_TESTS_CLAIMFUZZ_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct claimfuzz {
 	u64 seed;

@@ -5,8 +5,8 @@
 #define UBPFFS_TESTS_CLASSIC_H
 
 #include "classic/classic.h"
-#include "core/run.h"
-#include "prog_type/skb.h"
+#include "run/run.h"
+#include "prog_type/skb/skb.h"
 
 #define CLASSIC_MARK 0x2345678u /* what frames on the loopback are marked with */
 

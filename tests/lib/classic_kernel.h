@@ -9,7 +9,7 @@
 #define UBPFFS_TESTS_CLASSIC_KERNEL_H
 
 #include <linux/filter.h>
-#include "core/types.h"
+#include "util/types.h"
 
 struct classic_kernel {
 	int tx, rx;

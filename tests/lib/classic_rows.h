@@ -9,7 +9,7 @@
 #define UBPFFS_TESTS_CLASSIC_ROWS_H
 
 #include <linux/filter.h>
-#include "core/compat.h"
+#include "util/compat.h"
 
 struct classic_row {
 	const char *name;

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_TESTS_FRAMES_H
 #define UBPFFS_TESTS_FRAMES_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 #define FRAME_MAX 512
 

@@ -7,7 +7,7 @@
 #ifndef UBPFFS_TESTS_FUNCINFO_H
 #define UBPFFS_TESTS_FUNCINFO_H
 
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "core/prog.h"
 
 #define FUNCINFO_MAX 64

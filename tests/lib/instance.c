@@ -1,7 +1,7 @@
 /*
  * instance.c - one set of calls over bpf(2) and over the engine
  */
-#include "core/rcu.h"
+#include "rcu/rcu.h"
 #include "load.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"

@@ -15,7 +15,7 @@
 #define UBPFFS_TESTS_INSTANCE_H
 
 #include "core/prog.h"
-#include "core/run.h"
+#include "run/run.h"
 #include "tests/lib/testprog.h"
 
 enum engine { ENGINE_KERNEL, ENGINE_JIT, ENGINE_INTERP, ENGINE_MAX };

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "core/run.h"
+#include "run/run.h"
 #include "jit/jit.h"
 #include "uapi/bpf_insn.h"
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <cmocka.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/lock_btf.h"
 #include "uapi/bpf_insn.h"

@@ -7,7 +7,7 @@
 #define UBPFFS_TESTS_KERNEL_H
 
 #include "core/prog.h"
-#include "core/run.h"
+#include "run/run.h"
 
 /* bpf(2) itself; -errno. */
 int kernel_bpf(enum bpf_cmd cmd, union bpf_attr *attr);

@@ -6,7 +6,7 @@
 #ifndef UBPFFS_TESTS_MAP_MODEL_H
 #define UBPFFS_TESTS_MAP_MODEL_H
 
-#include "core/compat.h"
+#include "util/compat.h"
 
 struct map_model {
 	u32 key_size, value_size, max_entries;

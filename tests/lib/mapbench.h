@@ -7,7 +7,7 @@
 #define UBPFFS_TESTS_MAPBENCH_H
 
 #include "core/map.h"
-#include "core/run.h"
+#include "run/run.h"
 
 #define MAPBENCH_OPS 32 /* operations a run, written out one after the other */
 

@@ -7,7 +7,7 @@
 #ifndef UBPFFS_TESTS_MODEL_H
 #define UBPFFS_TESTS_MODEL_H
 
-#include "core/insn.h"
+#include "insn/insn.h"
 
 struct model {
 	u64 r[11];

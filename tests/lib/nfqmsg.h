@@ -10,7 +10,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
-#include "core/types.h"
+#include "util/types.h"
 
 /*
  * What a kernel 6.18 sent for a UDP packet on lo: 127.0.0.1:4000 to 127.0.0.1:5353, "hello", mark

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_TESTS_PACKETS_H
 #define UBPFFS_TESTS_PACKETS_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct packet {
 	const char *name;

@@ -16,7 +16,7 @@
 #ifndef UBPFFS_TESTS_PROGEN_H
 #define UBPFFS_TESTS_PROGEN_H
 
-#include "core/insn.h"
+#include "insn/insn.h"
 
 #define PROGEN_MAX    2048
 #define PROGEN_PACKET 64

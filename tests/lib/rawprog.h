@@ -8,7 +8,7 @@
 #ifndef UBPFFS_TESTS_RAWPROG_H
 #define UBPFFS_TESTS_RAWPROG_H
 
-#include "core/run.h"
+#include "run/run.h"
 
 /* Copies insns; interp is prepared and bpf_func is the interpreter. NULL: they do not decode. */
 struct bpf_prog *rawprog_new(const struct bpf_insn *insns, u32 cnt);

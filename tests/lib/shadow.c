@@ -7,7 +7,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "tests/lib/shadow_run.h"
 #include "tests/lib/testop.h"
 

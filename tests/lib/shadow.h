@@ -10,7 +10,7 @@
 #ifndef UBPFFS_TESTS_SHADOW_H
 #define UBPFFS_TESTS_SHADOW_H
 
-#include "core/insn.h"
+#include "insn/insn.h"
 #include "core/map.h"
 
 struct claims;

@@ -3,7 +3,7 @@
  * places that were
  * checked
  */
-#include "map/dynptr.h"
+#include "helpers/dynptr.h"
 #include "tests/lib/shadow_run.h"
 
 /* ---- dynptrs */

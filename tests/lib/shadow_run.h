@@ -4,7 +4,7 @@
 #ifndef UBPFFS_TESTS_SHADOW_RUN_H
 #define UBPFFS_TESTS_SHADOW_RUN_H
 
-#include "core/run.h"
+#include "run/run.h"
 #include "tests/lib/claims.h"
 #include "tests/lib/shadow.h"
 

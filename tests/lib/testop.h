@@ -15,7 +15,7 @@
 #ifndef UBPFFS_TESTS_TESTOP_H
 #define UBPFFS_TESTS_TESTOP_H
 
-#include "core/insn.h"
+#include "insn/insn.h"
 
 #define TESTOP_MAX_INSNS 160
 

@@ -1,7 +1,7 @@
 /*
  * test_alu.c - arithmetic on abstract scalars contains the arithmetic on their members
  *
- * Letters are the guarantees of engine/verifier/alu.c. Every opcode of the table in core/insn.h
+ * Letters are the guarantees of engine/verifier/alu.c. Every opcode of the table in insn/insn.h
  * that computes is tried, by register and by immediate.
  */
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/insn.h"
+#include "insn/insn.h"
 #include "tests/lib/domain.h"
 
 static bool computes(enum bpf_op op)

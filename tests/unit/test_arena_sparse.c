@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "map/arena.h"
 #include "map/map.h"
 #include "tests/lib/emulator.h"

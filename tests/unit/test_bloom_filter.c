@@ -1,5 +1,5 @@
 /*
- * test_bloom_filter.c - map/bloom_filter.c; guarantees by letter, and how often it is wrong
+ * test_bloom_filter.c - map/types/bloom_filter.c; guarantees by letter, and how often it is wrong
  */
 #include <math.h>
 #include <pthread.h>

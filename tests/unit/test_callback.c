@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <bpf/btf.h>
 #include "load.h"
-#include "map/ringbuf.h"
+#include "map/ring/ringbuf.h"
 #include "tests/lib/funcinfo.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/object.h"

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "cgroup/cgroup.h"
-#include "core/rcu.h"
-#include "core/run.h"
-#include "prog_type/skb.h"
+#include "rcu/rcu.h"
+#include "run/run.h"
+#include "prog_type/skb/skb.h"
 #include "ubpffs_engine.h"
 #include "uapi/bpf_insn.h"
 

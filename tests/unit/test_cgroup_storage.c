@@ -1,6 +1,6 @@
 /*
- * test_cgroup_storage.c - map/cgroup_storage.c and how cgroup/ and test runs use it; guarantees by
- * letter
+ * test_cgroup_storage.c - how map/types/cgroup_storage.c is used by cgroup/ and test runs;
+ * guarantees by letter
  */
 #include <pthread.h>
 #include <setjmp.h>

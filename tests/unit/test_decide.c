@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "core/rcu.h"
-#include "core/run.h"
+#include "rcu/rcu.h"
+#include "run/run.h"
 #include "fs/enforce/queue/decide.h"
 #include "tests/lib/nfqmsg.h"
 #include "ubpffs_engine.h"

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/disasm.h"
+#include "insn/disasm.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/testop.h"
 #include "uapi/bpf_insn.h"

@@ -1,5 +1,6 @@
 /*
- * test_dynptr.c - map/dynptr.c: the helpers by themselves; what a crash leaves of a reserved record
+ * test_dynptr.c - helpers/dynptr.c: the helpers by themselves; what a crash leaves of a
+ * reserved record
  *
  * How programs may use them is in tests/verifier/rows_dynptr.h, and held against the running kernel
  * in tests/differential/diff_dynptr.c.
@@ -12,9 +13,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "load.h"
-#include "map/dynptr.h"
+#include "helpers/dynptr.h"
 #include "map/map.h"
-#include "map/ringbuf.h"
+#include "map/ring/ringbuf.h"
 #include "uapi/bpf_insn.h"
 
 #define RING 4096

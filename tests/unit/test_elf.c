@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "tests/lib/object.h"
 
 /* ---- where an object ends */

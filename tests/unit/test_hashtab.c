@@ -1,6 +1,6 @@
 /*
- * test_hashtab.c - map/hashtab.c against a plain model, alone and with many threads; guarantees by
- * letter (E, recovery, is test_hashtab_recovery.c)
+ * test_hashtab.c - map/hash/hashtab.c against a plain model, alone and with many threads;
+ * guarantees by letter (E, recovery, is test_hashtab_recovery.c)
  *
  * The tests with threads run for 2 seconds each, or for STRESS_SECONDS (60, for the stress test of
  * a minute).
@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <cmocka.h>
-#include "core/run.h"
-#include "map/hashtab_find.h"
+#include "run/run.h"
+#include "map/hash/hashtab_find.h"
 #include "tests/lib/map_model.h"
 
 static struct bpf_map *make(u32 key_size, u32 value_size, u32 max_entries)

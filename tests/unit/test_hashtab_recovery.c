@@ -19,9 +19,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <cmocka.h>
-#include "core/run.h"
-#include "map/hashtab.h"
-#include "map/lru_list.h"
+#include "run/run.h"
+#include "map/hash/hashtab.h"
+#include "map/hash/lru_list.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/emulator.h"
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <sys/mman.h>
 #include <time.h>
-#include "core/rcu.h"
+#include "rcu/rcu.h"
 #include "load.h"
 #include "uapi/bpf_insn.h"
 #include "tests/lib/emulator.h"

@@ -1,6 +1,6 @@
 /*
  * test_htab_for_each.c - bpf_for_each_map_elem over the hash kinds and arrays, by the letters of
- * map/htab_for_each.c
+ * map/hash/htab_for_each.c
  *
  * The callbacks are C functions, which native ones are to the walk.
  */
@@ -11,8 +11,8 @@
 #include <time.h>
 #include <cmocka.h>
 #include "core/map.h"
-#include "core/rcu.h"
-#include "core/run.h"
+#include "rcu/rcu.h"
+#include "run/run.h"
 
 #define KEYS 1000
 

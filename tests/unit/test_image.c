@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <cmocka.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "object/image.h"
 #include "tests/lib/object.h"
 

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/insn.h"
+#include "insn/insn.h"
 #include "uapi/bpf_insn.h"
 
 /* An instruction that the row describes, its free fields filled. */

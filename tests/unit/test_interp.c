@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "tests/lib/rawprog.h"
 #include "tests/lib/testop.h"
 #include "tests/lib/testprog.h"

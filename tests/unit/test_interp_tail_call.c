@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "tests/lib/rawprog.h"
 #include "uapi/bpf_insn.h"
 

@@ -6,7 +6,7 @@
 #include <linux/filter.h>
 #include <time.h>
 
-#include "prog_type/skb.h"
+#include "prog_type/skb/skb.h"
 
 /* ---- control flow */
 

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include "core/rcu.h"
+#include "rcu/rcu.h"
 #include "fault.h"
 #include "jit/jit.h"
 #include "load.h"

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/log.h"
+#include "util/log.h"
 
 static void text_grows(void **state)
 {

@@ -1,5 +1,5 @@
 /*
- * test_lpm_trie.c - map/lpm_trie.c; guarantees by letter
+ * test_lpm_trie.c - map/types/lpm_trie.c; guarantees by letter
  */
 #include <pthread.h>
 #include <setjmp.h>

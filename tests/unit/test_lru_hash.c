@@ -1,7 +1,7 @@
 /*
  * test_lru_hash.c - lru_hash and lru_percpu_hash: what may be evicted, and how good the choice is
  *
- * Letters are those of map/lru_list.h.
+ * Letters are those of map/hash/lru_list.h.
  *
  * The tests with threads run for 2 seconds each, or for STRESS_SECONDS (60, for the stress test of
  * a minute).
@@ -10,8 +10,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
-#include "map/hashtab.h"
-#include "map/lru_list.h"
+#include "map/hash/hashtab.h"
+#include "map/hash/lru_list.h"
 #include "tests/lib/lru_model.h"
 #include "tests/lib/map_model.h"
 

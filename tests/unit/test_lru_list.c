@@ -1,13 +1,13 @@
 /*
- * test_lru_list.c - map/lru_list.h by itself: the "map" is an array that says which nodes have an
- * entry
+ * test_lru_list.c - map/hash/lru_list.h by itself: the "map" is an array that says which nodes
+ * have an entry
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "map/lru_list.h"
+#include "map/hash/lru_list.h"
 #include "tests/lib/map_model.h"
 
 struct fixture {

@@ -1,5 +1,5 @@
 /*
- * test_map_in_map.c - map/map_in_map.c; guarantees by letter
+ * test_map_in_map.c - map/fd/map_in_map.c; guarantees by letter
  */
 #include <pthread.h>
 #include <setjmp.h>

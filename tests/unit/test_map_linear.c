@@ -23,7 +23,7 @@
 #include <stdarg.h>
 #include <time.h>
 #include <cmocka.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "map/map.h"
 #include "tests/lib/map_model.h"
 

@@ -1,5 +1,5 @@
 /*
- * test_perf_event_array.c - map/perf_event_array.c; guarantees by letter
+ * test_perf_event_array.c - map/ring/perf_event_array.c; guarantees by letter
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include "load.h"
 #include "map/map.h"
-#include "map/perf_event_array.h"
+#include "map/ring/perf_event_array.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/object.h"
 

@@ -8,8 +8,8 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 #include "core/prog.h"
-#include "core/rcu.h"
-#include "core/sha256.h"
+#include "rcu/rcu.h"
+#include "util/sha256.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
 

@@ -1,5 +1,5 @@
 /*
- * test_prog_array.c - map/prog_array.c; guarantees by letter
+ * test_prog_array.c - map/fd/prog_array.c; guarantees by letter
  */
 #include <pthread.h>
 #include <setjmp.h>

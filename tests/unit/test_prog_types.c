@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "prog_type/skb.h"
+#include "prog_type/skb/skb.h"
 #include "prog_type/xdp.h"
 #include "tests/lib/kernel.h"
 

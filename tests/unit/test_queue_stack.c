@@ -1,5 +1,5 @@
 /*
- * test_queue_stack.c - map/queue_stack.c; guarantees by letter
+ * test_queue_stack.c - map/types/queue_stack.c; guarantees by letter
  */
 #include <pthread.h>
 #include <setjmp.h>

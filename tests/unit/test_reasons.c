@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/reg.h"
+#include "insn/reg.h"
 #include "tests/lib/reason.h"
 
 static const struct {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "tests/lib/object.h"
 
 static struct bpf_object_file *read_good(const char *name)

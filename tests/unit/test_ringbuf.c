@@ -1,5 +1,5 @@
 /*
- * test_ringbuf.c - map/ringbuf.c; guarantees by letter
+ * test_ringbuf.c - map/ring/ringbuf.c; guarantees by letter
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include "load.h"
 #include "map/map.h"
-#include "map/ringbuf.h"
+#include "map/ring/ringbuf.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/object.h"
 

@@ -1,5 +1,5 @@
 /*
- * test_run.c - slots (cases named by the guarantees of core/run.c), RCU registration, and the trace
+ * test_run.c - slots (cases named by the guarantees of run/run.c), RCU registration, and the trace
  * ring
  */
 #include <setjmp.h>
@@ -9,8 +9,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/wait.h>
-#include "core/rcu.h"
-#include "core/run.h"
+#include "rcu/rcu.h"
+#include "run/run.h"
 
 #define THREADS 8
 #define ROUNDS	3000

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <linux/bpf_perf_event.h>
-#include "core/rcu.h"
+#include "rcu/rcu.h"
 #include "fs/sources/source.h"
 #include "ubpffs_engine.h"
 #include "uapi/bpf_insn.h"

@@ -11,7 +11,7 @@
 #include "fault.h"
 #include "jit/jit.h"
 #include "load.h"
-#include "map/hashtab.h"
+#include "map/hash/hashtab.h"
 #include "map/spin_lock.h"
 #include "uapi/bpf_insn.h"
 

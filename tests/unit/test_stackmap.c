@@ -1,6 +1,6 @@
 /*
- * test_stackmap.c - stack_trace maps and the stacks that programs see (map/stackmap.c,
- * core/stack.c)
+ * test_stackmap.c - stack_trace maps and the stacks that programs see (map/types/stackmap.c,
+ * run/stack.c)
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <cmocka.h>
-#include "core/sample.h"
+#include "run/sample.h"
 #include "map/map.h"
 #include "ubpffs_engine.h"
 #include "uapi/bpf_insn.h"

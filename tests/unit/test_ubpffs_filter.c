@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/types.h"
+#include "util/types.h"
 #include "tests/lib/classic_rows.h"
 #include "ubpffs_filter.h"
 

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "core/reg.h"
+#include "insn/reg.h"
 #include "tests/lib/reason.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"

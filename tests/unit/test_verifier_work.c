@@ -12,7 +12,7 @@
 #include "tests/lib/reason.h"
 #include "tests/lib/funcinfo.h"
 #include "uapi/bpf_insn.h"
-#include "verifier/state/path.h"
+#include "verifier/history/path.h"
 #include "verifier/state/work.h"
 #include "verifier/verifier.h"
 

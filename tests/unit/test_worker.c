@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "fs/work/pace.h"
 #include "fs/work/share.h"
 #include "fs/work/worker.h"

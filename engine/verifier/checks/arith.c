@@ -8,8 +8,8 @@
 #include "verifier/checks/arith.h"
 #include "verifier/domain/alu.h"
 #include "verifier/domain/bounds.h"
-#include "verifier/state/path.h"
-#include "verifier/state/precise.h"
+#include "verifier/history/path.h"
+#include "verifier/history/precise.h"
 #include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 

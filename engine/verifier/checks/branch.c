@@ -7,13 +7,13 @@
  * before it.
  */
 #include "verifier/checks/branch.h"
-#include "verifier/checks/lock.h"
-#include "verifier/checks/reference.h"
+#include "verifier/held/lock.h"
+#include "verifier/held/reference.h"
 #include "verifier/domain/alu.h"
 #include "verifier/domain/bounds.h"
 #include "verifier/domain/jump.h"
-#include "verifier/state/path.h"
-#include "verifier/state/precise.h"
+#include "verifier/history/path.h"
+#include "verifier/history/precise.h"
 #include "verifier/state/print.h"
 #include "verifier/state/regs.h"
 

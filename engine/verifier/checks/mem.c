@@ -5,7 +5,7 @@
  * lies in the object for the smallest and for the largest variable offset.
  */
 #include "verifier/checks/call_meta.h"
-#include "verifier/checks/lock.h"
+#include "verifier/held/lock.h"
 #include "verifier/checks/mem.h"
 #include "verifier/checks/stack.h"
 #include "verifier/domain/bounds.h"

@@ -12,12 +12,12 @@
  * start as zeros.
  */
 #include "verifier/checks/call_meta.h"
-#include "verifier/checks/dynptr.h"
+#include "verifier/held/dynptr.h"
 #include "verifier/checks/stack.h"
 #include "verifier/domain/bounds.h"
-#include "verifier/state/marks.h"
-#include "verifier/state/path.h"
-#include "verifier/state/precise.h"
+#include "verifier/history/marks.h"
+#include "verifier/history/path.h"
+#include "verifier/history/precise.h"
 #include "verifier/state/print.h"
 #include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"

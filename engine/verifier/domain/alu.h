@@ -4,7 +4,7 @@
 #ifndef UBPFFS_VERIFIER_ALU_H
 #define UBPFFS_VERIFIER_ALU_H
 
-#include "core/insn.h"
+#include "insn/insn.h"
 #include "verifier/domain/reg_state.h"
 
 /*

@@ -8,7 +8,7 @@
 #ifndef UBPFFS_VERIFIER_REG_STATE_H
 #define UBPFFS_VERIFIER_REG_STATE_H
 
-#include "core/reg.h"
+#include "insn/reg.h"
 #include "verifier/domain/tnum.h"
 
 /* Flags in bpf_reg_state.id of a scalar that differs from its family's value by `off`. */

@@ -10,7 +10,7 @@
 #ifndef UBPFFS_VERIFIER_TNUM_H
 #define UBPFFS_VERIFIER_TNUM_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct tnum {
 	u64 value;

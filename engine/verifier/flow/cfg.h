@@ -4,7 +4,7 @@
 #ifndef UBPFFS_VERIFIER_CFG_H
 #define UBPFFS_VERIFIER_CFG_H
 
-#include "core/insn.h"
+#include "insn/insn.h"
 
 struct bpf_verifier_env;
 

@@ -2,7 +2,7 @@
  * reasons.c - see reasons.h
  */
 #include <stdio.h>
-#include "core/reg.h"
+#include "insn/reg.h"
 #include "verifier/report/reasons.h"
 #include "verifier/report/reg_text.h"
 

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_VERIFIER_REG_TEXT_H
 #define UBPFFS_VERIFIER_REG_TEXT_H
 
-#include "core/log.h"
+#include "util/log.h"
 #include "verifier/domain/reg_state.h"
 
 /*

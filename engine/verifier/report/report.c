@@ -9,8 +9,8 @@
  *	hint: compare data + offset + size with data_end before reading
  */
 #include <stdio.h>
-#include "core/btf.h"
-#include "core/disasm.h"
+#include "btf/btf.h"
+#include "insn/disasm.h"
 #include "verifier/report/reasons.h"
 #include "verifier/report/report.h"
 

@@ -12,7 +12,7 @@
 #ifndef UBPFFS_VERIFIER_ENV_H
 #define UBPFFS_VERIFIER_ENV_H
 
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "verifier/state/backtrack.h"
 #include "core/verdict.h"
 

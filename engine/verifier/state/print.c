@@ -6,7 +6,7 @@
  * its own line.
  */
 #include <stdio.h>
-#include "core/disasm.h"
+#include "insn/disasm.h"
 #include "verifier/report/reg_text.h"
 #include "verifier/state/print.h"
 

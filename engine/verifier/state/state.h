@@ -13,7 +13,7 @@
 #ifndef UBPFFS_VERIFIER_STATE_H
 #define UBPFFS_VERIFIER_STATE_H
 
-#include "core/run.h"
+#include "run/run.h"
 #include "verifier/domain/reg_state.h"
 
 #define MAX_STACK_SLOTS (MAX_BPF_STACK / 8)

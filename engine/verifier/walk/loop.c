@@ -16,9 +16,9 @@
  *
  * While a visit is not finished its members are kept: backedges need them as ancestors.
  */
-#include "verifier/state/marks.h"
-#include "verifier/state/path.h"
-#include "verifier/state/precise.h"
+#include "verifier/history/marks.h"
+#include "verifier/history/path.h"
+#include "verifier/history/precise.h"
 #include "verifier/state/work.h"
 #include "verifier/walk/loop.h"
 

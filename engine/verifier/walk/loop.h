@@ -4,7 +4,7 @@
 #ifndef UBPFFS_VERIFIER_LOOP_H
 #define UBPFFS_VERIFIER_LOOP_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 struct bpf_verifier_env;
 struct bpf_verifier_state;

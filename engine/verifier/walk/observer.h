@@ -7,7 +7,7 @@
 #ifndef UBPFFS_VERIFIER_OBSERVER_H
 #define UBPFFS_VERIFIER_OBSERVER_H
 
-#include "verifier/state/compare.h"
+#include "verifier/history/compare.h"
 #include "verifier/state/env.h"
 
 struct bpf_verifier_observer {

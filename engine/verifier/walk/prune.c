@@ -4,10 +4,10 @@
  * Slots that no path below a finished checkpoint read are forgotten in it, and so are dead
  * registers. A state that comes again exactly as an ancestor was is a loop that makes no progress.
  */
-#include "verifier/state/compare.h"
-#include "verifier/state/marks.h"
-#include "verifier/state/path.h"
-#include "verifier/state/precise.h"
+#include "verifier/history/compare.h"
+#include "verifier/history/marks.h"
+#include "verifier/history/path.h"
+#include "verifier/history/precise.h"
 #include "verifier/state/print.h"
 #include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"

@@ -13,7 +13,7 @@
 #ifndef UBPFFS_FS_AGENT_FORMAT_STACK_MSG_H
 #define UBPFFS_FS_AGENT_FORMAT_STACK_MSG_H
 
-#include "core/sample.h"
+#include "run/sample.h"
 
 #define STACK_BATCH   16 /* asks with 8 KiB of stack that fit in a message */
 #define STACK_MSG_MAX (136u << 10)

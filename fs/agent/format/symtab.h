@@ -18,7 +18,7 @@
 #ifndef UBPFFS_FS_AGENT_FORMAT_SYMTAB_H
 #define UBPFFS_FS_AGENT_FORMAT_SYMTAB_H
 
-#include "core/types.h"
+#include "util/types.h"
 
 #define SYMTAB_MAX_BYTES (256u << 20)
 #define SYMTAB_MAX_SEGS	 64 /* of a file */

@@ -8,7 +8,7 @@
 #ifndef UBPFFS_FS_AGENT_SERVICE_CAPTURE_H
 #define UBPFFS_FS_AGENT_SERVICE_CAPTURE_H
 
-#include "core/types.h"
+#include "util/types.h"
 #include "fs/agent/agent.h"
 
 #define CAPTURE_SNAPLEN 65535

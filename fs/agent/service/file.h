@@ -5,7 +5,7 @@
 #define UBPFFS_FS_AGENT_SERVICE_FILE_H
 
 #include <sys/types.h>
-#include "core/types.h"
+#include "util/types.h"
 
 /*
  * agent_file_open - a regular file by its path from the root on

@@ -9,7 +9,7 @@
 #ifndef UBPFFS_FS_AGENT_SERVICE_OUT_H
 #define UBPFFS_FS_AGENT_SERVICE_OUT_H
 
-#include "core/types.h"
+#include "util/types.h"
 #include "fs/agent/agent.h"
 
 struct out_request {

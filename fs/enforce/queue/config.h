@@ -9,7 +9,7 @@
 #define UBPFFS_FS_ENFORCE_QUEUE_CONFIG_H
 
 #include <pthread.h>
-#include "core/types.h"
+#include "util/types.h"
 
 struct nlmsghdr;
 struct mnl_socket;

@@ -5,7 +5,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "fs/enforce/queue/decide.h"
 
 int decide_init(struct decider *d)

@@ -9,8 +9,8 @@
 #ifndef UBPFFS_FS_ENFORCE_QUEUE_PACKET_H
 #define UBPFFS_FS_ENFORCE_QUEUE_PACKET_H
 
-#include "core/types.h"
-#include "prog_type/skb.h"
+#include "util/types.h"
+#include "prog_type/skb/skb.h"
 
 struct nlmsghdr;
 struct cgroup;

@@ -6,7 +6,7 @@
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "fs/enforce/queue/thread.h"
 #include "util/clock.h"
 

@@ -8,7 +8,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "fs/maps/text/entries.h"
 #include "fs/maps/text/json.h"
 #include "fs/maps/text/json_write.h"

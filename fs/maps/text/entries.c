@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "fs/maps/text/entries.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/json_parse.h"

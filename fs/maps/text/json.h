@@ -21,7 +21,7 @@
 #ifndef UBPFFS_FS_MAPS_TEXT_JSON_H
 #define UBPFFS_FS_MAPS_TEXT_JSON_H
 
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "fs/node/node.h"
 
 /* A string with its quotes; bytes that are no UTF-8 become U+FFFD. */

@@ -18,7 +18,7 @@
 #define UBPFFS_FS_MAPS_TEXT_JSON_PARSE_H
 
 #include <sys/types.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 
 #define JSON_WHY 160
 

@@ -3,7 +3,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include "core/run.h"
+#include "run/run.h"
 #include "fs/lib/value_text.h"
 #include "fs/maps/text/entries.h"
 #include "fs/maps/text/json_parse.h"

@@ -7,7 +7,7 @@
 #define UBPFFS_FS_MAPS_TEXT_TYPED_H
 
 #include <bpf/btf.h>
-#include "core/types.h"
+#include "util/types.h"
 
 /* The type behind typedefs and qualifiers, or NULL. */
 const struct btf_type *typed_resolve(const struct btf *btf, u32 id);

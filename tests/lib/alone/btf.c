@@ -1,7 +1,7 @@
 /*
  * btf.c - for tests without CONFIG_BPF_SYSCALL: no program has type information
  */
-#include "core/btf.h"
+#include "btf/btf.h"
 
 const void *bpf_btf_raw(const struct bpf_btf *btf, u32 *size)
 {

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include "core/types.h"
+#include "util/types.h"
 #include "fs/agent/service/stack/mapped.h"
 
 int mapped_proc(pid_t pid)

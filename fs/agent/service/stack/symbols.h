@@ -8,7 +8,7 @@
 #ifndef UBPFFS_FS_AGENT_SERVICE_STACK_SYMBOLS_H
 #define UBPFFS_FS_AGENT_SERVICE_STACK_SYMBOLS_H
 
-#include "core/types.h"
+#include "util/types.h"
 #include "fs/agent/agent.h"
 
 #define SYMBOLS_CHUNK 65536

@@ -1,0 +1,25 @@
+/*
+ * btf_info.h - what a caller says about its program or map beside the types
+ */
+#ifndef UBPFFS_CORE_BTF_INFO_H
+#define UBPFFS_CORE_BTF_INFO_H
+
+#include "btf/btf.h"
+#include "core/map.h"
+
+struct bpf_log;
+
+/*
+ * What bpf(2) asks of the records beside a program: functions begin where the instructions say and
+ * have types, lines rise and have strings. -EINVAL, and the kernel's sentence in the log.
+ */
+int bpf_btf_check_info(const struct bpf_btf *btf, const struct bpf_insn *insns, u32 insn_cnt,
+		       const struct bpf_func_info *funcs, u32 func_cnt,
+		       const struct bpf_line_info *lines, u32 line_cnt, struct bpf_log *log);
+/*
+ * May a map have these types? The sizes agree, and an array's key is a number. -EINVAL. Else 0,
+ * and where a value's lock ends (0: it has none), or what bpf_btf_find_spin_lock() fails with.
+ */
+int bpf_btf_check_map(const struct bpf_btf *btf, struct bpf_map_spec *spec);
+
+#endif

@@ -1,0 +1,195 @@
+/*
+ * read.h - what the files of the object reader share while one object is read
+ *
+ * bpf_object_read() (read.c) goes through the object in this order; each step finds what the ones
+ * before it left in the reader:
+ *   1. elf.c       sections, symbols and relocations, checked against the file's bounds, copied
+ *   2. btf.c       .BTF: checked, data sections given their sizes and offsets, parsed
+ *      externs.c   what is defined elsewhere: configuration (kconfig.c), absent kernel symbols
+ *   3. lineinfo.c  .BTF.ext: blocks of func_info, line_info and CO-RE relocations
+ *   4. funcs.c     functions; those of a SEC() become programs
+ *   5. maps.c      maps, .maps and the data sections become maps
+ *   6. reloc.c     each program's instructions: subprograms appended, CO-RE (core.h), references
+ *   7. maps.c      .values initialisers
+ * Every function returns 0 or -errno and has said why in the log when it fails.
+ */
+#ifndef UBPFFS_OBJECT_READ_READ_H
+#define UBPFFS_OBJECT_READ_READ_H
+
+#include <elf.h>
+#include <linux/btf.h>
+#include "object/object.h"
+
+#define R_BPF_ABS64    2
+#define BPF_INSN_BYTES sizeof(struct bpf_insn)
+#define NO_INDEX       0xffffffffu
+
+enum sec_kind {
+	SEC_OTHER, /* ignored unless something refers to it */
+	SEC_CODE, /* SEC() programs */
+	SEC_TEXT, /* subprograms */
+	SEC_DATA,
+	SEC_RODATA,
+	SEC_BSS,
+	SEC_BTF_MAPS, /* .maps */
+	SEC_LEGACY_MAPS, /* maps */
+};
+
+struct elf_sec {
+	const char *name; /* "" when it has none */
+	enum sec_kind kind;
+	u32 type, link, info;
+	u64 flags, size;
+	const u8 *data; /* size bytes, NULL for SHT_NOBITS */
+	u32 rel; /* the SHT_REL section for it, 0: none */
+	u32 map; /* data sections: index of their map, NO_INDEX */
+	u32 *reloc_at; /* code: number of the relocation of each instruction + 1, 0: none */
+};
+
+struct elf_sym {
+	const char *name;
+	u64 value, size;
+	u32 shndx; /* below sec_cnt, or SHN_UNDEF, SHN_ABS, SHN_COMMON */
+	u8 type, bind, visibility;
+};
+
+struct elf_func {
+	u32 sec, start, cnt; /* instructions */
+	u32 sym;
+	u32 prog; /* index into out->progs, or NO_INDEX */
+};
+
+struct ext_block { /* records of .BTF.ext for one section */
+	u32 sec, cnt, rec_size;
+	const u8 *recs;
+};
+
+struct map_ref { /* where a map definition lies */
+	u32 sec, off, map;
+};
+
+struct map_values { /* a `values` member whose .rel.maps entries initialise slots */
+	u32 map, sec, off, end;
+};
+
+struct obj_extern { /* what is defined outside of the object, and allowed to be */
+	u32 sym;
+	bool weak;
+	bool kconfig; /* else a kernel symbol that is not there */
+	u32 off; /* in .kconfig */
+};
+
+struct obj_reader {
+	struct bpf_log *log;
+	struct bpf_object_file *out;
+
+	struct Elf *elf; /* owns what the sections point to */
+	struct elf_sec *secs;
+	u32 sec_cnt;
+	struct elf_sym *syms;
+	u32 sym_cnt;
+	u32 *sym_by_name; /* named, defined symbols, sorted by name */
+	u32 sym_by_name_cnt;
+
+	u32 btf_sec, btf_ext_sec; /* 0: none */
+	u32 *datasecs; /* ids of the BTF's data sections */
+	u32 datasec_cnt;
+	struct ext_block *func_info, *line_info, *core; /* indexed by section; NULL: none at all */
+
+	struct elf_func *funcs; /* sorted by section, then start */
+	u32 func_cnt;
+
+	struct map_ref *map_refs; /* sorted by section, then offset */
+	u32 map_ref_cnt;
+	struct map_values *values;
+	u32 values_cnt;
+
+	struct obj_extern *externs;
+	u32 extern_cnt;
+	u8 *kconfig; /* the content of .kconfig, until it is a map's */
+	u32 kconfig_size, kconfig_map;
+
+	u32 insn_total;
+	u32 map_cap;
+};
+
+/* Say why and return err, so that callers can `return obj_fail(r, -EINVAL, ...)`. */
+int obj_fail(struct obj_reader *r, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static inline u32 get_u32(const u8 *p)
+{
+	u32 v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline u64 get_u64(const u8 *p)
+{
+	u64 v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline u32 sec_rel_cnt(const struct elf_sec *rel)
+{
+	return rel->size / sizeof(Elf64_Rel);
+}
+
+/* The i-th relocation of a SHT_REL section; its symbol is below sym_cnt (elf.c checked). */
+static inline Elf64_Rel sec_rel(const struct elf_sec *rel, u32 i)
+{
+	Elf64_Rel v;
+
+	memcpy(&v, rel->data + (size_t)i * sizeof(v), sizeof(v));
+	return v;
+}
+
+/* elf.c */
+int obj_read_elf(struct obj_reader *r, const void *data, size_t len);
+void obj_free_elf(struct obj_reader *r);
+const struct elf_sym *obj_sym_find(const struct obj_reader *r, const char *name);
+/* What to call a symbol in a message: its name, or its section's. */
+const char *obj_sym_name(const struct obj_reader *r, const struct elf_sym *sym);
+
+/* btf.c */
+int obj_read_btf(struct obj_reader *r);
+void obj_sort_datasec(struct btf_type *t); /* variables by offset */
+u32 obj_btf_datasec(const struct obj_reader *r, const char *name); /* type id or 0 */
+
+/* externs.c */
+int obj_read_externs(struct obj_reader *r);
+const struct obj_extern *obj_extern_find(const struct obj_reader *r, u32 sym); /* or NULL */
+
+/* lineinfo.c */
+int obj_read_btf_ext(struct obj_reader *r);
+/* The info of one function of a program, which got its instructions at index `base`. */
+int obj_add_func_info(struct obj_reader *r, struct bpf_object_prog *prog,
+		      const struct elf_func *func, u32 base);
+int obj_add_line_info(struct obj_reader *r, struct bpf_object_prog *prog,
+		      const struct elf_func *func, u32 base);
+
+/* The records of a function's instructions in one of the tables: how many, and the first. */
+u32 obj_ext_records(const struct ext_block *table, const struct elf_func *func, const u8 **recs);
+
+/* core_reloc.c */
+int obj_apply_core(struct obj_reader *r, struct bpf_object_prog *prog, const struct elf_func *func,
+		   u32 base);
+
+/* funcs.c */
+int obj_read_funcs(struct obj_reader *r);
+int obj_func_at(const struct obj_reader *r, u32 sec, u32 start); /* index or -1 */
+
+/* maps.c */
+int obj_read_maps(struct obj_reader *r);
+int obj_map_at(const struct obj_reader *r, u32 sec, u64 off); /* index or -1 */
+int obj_read_map_values(struct obj_reader *r);
+
+/* reloc.c */
+/* Takes `text`, also when it fails. */
+int obj_add_note(struct bpf_object_prog *prog, u32 insn, char *text);
+int obj_link_progs(struct obj_reader *r);
+
+#endif
