@@ -305,6 +305,24 @@ class Mount:
     def metrics(self):
         return {k: int(v) for k, v in self.info("metrics").items()}
 
+    def wait_parked(self, n):
+        """Requests that wait for something to happen: their callers are at work."""
+        wait_for(lambda: self.metrics()["parked_requests"] == n, "%d waiting requests" % n)
+
+    def wait_jobs(self, n=1):
+        """Requests of ours that run or wait on a worker."""
+        wait_for(lambda: int(self.info("limits", "usage")["jobs"].split("/")[0]) >= n, "%d requests at work" % n)
+
+    def ticks(self):
+        """Processor time of the server."""
+        with open("/proc/%d/stat" % self.proc.pid) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    def wait_busy(self, ticks=10):
+        start = self.ticks()
+        wait_for(lambda: self.ticks() > start + ticks, "the server to be busy")
+
     def wait_live(self, progs, maps):
         """The engine's own counts; what ends does so after a grace period."""
         def there():

@@ -310,11 +310,14 @@ class Loop:
                 sorted(os.listdir(os.path.join(self.m.state, "objects"))),
                 os.listdir(os.path.join(self.m.state, "pending")))
 
-    def settled(self, want):
-        end = time.monotonic() + 2 * SLOW
-        while self.usage() != want and time.monotonic() < end:
+    def settled(self, want, unsure=False):
+        """What is there once it is what is wanted, or stays something else; with unsure files soon."""
+        begin = time.monotonic()
+        while True:
+            there, took = self.usage(), time.monotonic() - begin
+            if there == want or took > WAIT or (unsure and there[:2] == want[:2] and took > 2 * SLOW):
+                return there
             time.sleep(0.01)
-        return self.usage()
 
     def descriptors(self):
         """But those of names: they are there as long as the kernel remembers the name."""
@@ -369,7 +372,7 @@ class Loop:
             self.problem(what, "afterwards", errno.errorcode.get(e.errno), e, "(first: %s)" % errno.errorcode.get(code))
             self.restart(undo)
             return fired > 0
-        left = self.settled(self.base)
+        left = self.settled(self.base, kind in UNSURE)
         if kind in UNSURE:
             self.base = self.base[:2] + left[2:]
         if left != self.base:

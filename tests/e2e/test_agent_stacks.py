@@ -154,7 +154,7 @@ def test_symbol_names_make_no_lines(m, burn):  # noqa: F811
     with open(path, "wb") as f:
         f.write(data.replace(b"count_primes\0", b"\n\x1b[2Jprimes\0"[:8] + b"abcde"[:4] + b"\0"))
     os.chmod(path, 0o755)
-    p = subprocess.Popen([path, "30"], stdout=subprocess.DEVNULL)
+    p = subprocess.Popen([path, "100"], stdout=subprocess.DEVNULL)
     try:
         perf(m, "cpu", p.pid)
         m.sh("echo %d > $M/maps/user_stacks/symbols" % p.pid)

@@ -203,10 +203,7 @@ def test_what_cannot_be_looked_at_is_not_absent(loop):
         failnth.remove(m.p("maps", "new"))
     make()
     failnth.remove(m.p("maps", "new"))
-    end = time.monotonic() + 10
-    while os.listdir(m.p("ids", "map")) != ids and time.monotonic() < end:
-        time.sleep(0.01)
-    assert os.listdir(m.p("ids", "map")) == ids
+    conftest.wait_for(lambda: os.listdir(m.p("ids", "map")) == ids, "the maps to go")
     m.kill()
 
 
@@ -434,7 +431,8 @@ def test_an_unmount_with_clients(loop, flags):
     clients = [subprocess.Popen(["sh", "-c", script], env=dict(os.environ, M=m.path), stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL, cwd="/", start_new_session=True) for script in scripts]
     try:
-        time.sleep(0.3)
+        m.wait_parked(1)
+        m.wait_busy()
         detach(m.path, flags)  # by force: EBUSY, and the connection has ended all the same
         if flags == conftest.MNT_DETACH:  # goes on as long as somebody uses it
             for client in clients:

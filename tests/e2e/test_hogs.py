@@ -33,23 +33,11 @@ def begin(m, how, prog="endless_loop", user=None):
                             **kwargs)
 
 
-def ticks(m):
-    """Processor time of the server."""
-    with open("/proc/%d/stat" % m.proc.pid) as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def wait_busy(m):
-    start = ticks(m)
-    wait_for(lambda: ticks(m) > start + 10, "the run to go on")
-
-
 def wait_quiet(m):
     def quiet():
-        start = ticks(m)
+        start = m.ticks()
         time.sleep(0.2)
-        return ticks(m) <= start + 1
+        return m.ticks() <= start + 1
     wait_for(quiet, "the server to be quiet")
 
 
@@ -64,7 +52,7 @@ def endless(m):
 @pytest.mark.parametrize("how", ["read", "ioctl"])
 def test_a_run_ends_with_its_caller(endless, how, sig):
     p = begin(endless, how)
-    wait_busy(endless)
+    endless.wait_busy()
     p.send_signal(sig)
     p.wait(WAIT)
     wait_quiet(endless)
@@ -73,7 +61,7 @@ def test_a_run_ends_with_its_caller(endless, how, sig):
 @pytest.mark.parametrize("prog", ["endless_calls", "endless_elems", "endless_record"])
 def test_every_kind_of_loop_ends(endless, prog):
     p = begin(endless, "read", prog)
-    wait_busy(endless)
+    endless.wait_busy()
     p.kill()
     p.wait(WAIT)
     wait_quiet(endless)
@@ -93,7 +81,7 @@ def test_nobody_waits_in_a_close(endless):
 def test_callers_in_a_queue_can_be_killed(endless):
     """More than run at once: nobody ignores SIGKILL because of the others."""
     clients = [begin(endless, "read" if i % 2 else "ioctl") for i in range(10)]
-    wait_busy(endless)
+    endless.wait_busy()
     for p in reversed(clients):  # those that wait first
         p.kill()
         p.wait(WAIT)
@@ -108,7 +96,7 @@ def test_readers_of_one_open_can_be_killed(endless):
     with open(endless.p("progs", "endless_loop", "run"), "r+b", buffering=0) as f:
         f.write(bytes(64))
         first = subprocess.Popen(["/usr/bin/python3", "-c", READER], stdin=f, stderr=subprocess.DEVNULL)
-        wait_busy(endless)
+        endless.wait_busy()
         rest = [subprocess.Popen(["/usr/bin/python3", "-c", READER], stdin=f, stderr=subprocess.DEVNULL)
                 for _ in range(12)]  # more than the server has threads for requests
         endless.sh("ls $M $M/progs && cat $M/maps/go/dump")
@@ -125,7 +113,7 @@ def test_readers_of_one_open_can_be_killed(endless):
 def test_the_server_ends_while_a_run_goes_on(endless, how):
     m = endless
     p = begin(m, "read")
-    wait_busy(m)
+    m.wait_busy()
     if how == "signal":
         m.proc.terminate()
     else:
@@ -149,7 +137,7 @@ def test_others_go_on(m):
     loads = [subprocess.Popen(["sh", "-c", loop], env=dict(os.environ, M=m.path, P=PROGS), stderr=subprocess.DEVNULL,
                               start_new_session=True, user=A, group=A, extra_groups=[]) for _ in range(8)]
     try:
-        wait_busy(m)
+        m.wait_busy()
         for name in ("global_data", "subprograms", "bounded_loops"):
             m.sh("cat $P/" + name + ".bpf.o > $M/progs/new; ls $M/progs > /dev/null; cat $M/maps/by_port/dump;"
                  "exec 3<>$M/progs/count_ports/run; head -c 64 /dev/zero >&3; grep -q retval <&3;"
@@ -218,7 +206,7 @@ def test_who_asks_for_much_takes_turns(m):
 def test_an_event_that_never_ends(endless, how):
     m = endless
     m.sh("mkdir $M/events/t; cd $M/events/t; echo timer > type; echo 5 > interval_ms; echo endless_sample > attach")
-    wait_busy(m)
+    m.wait_busy()
     if how == "limit":
         wait_for(lambda: "failed" in m.read("events", "t", "stats"), "the source to give up")
     else:

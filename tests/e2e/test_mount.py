@@ -71,7 +71,7 @@ def test_ends_by_signal(m, sig):
 
 def test_ends_by_signal_with_waiting_reader(m):
     reader = subprocess.Popen(["cat", m.p("trace_pipe")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_for(lambda: m.metrics()["parked_requests"] == 1, "the reader to wait")
+    m.wait_parked(1)
     m.proc.send_signal(signal.SIGTERM)
     assert m.proc.wait(WAIT) == 0
     reader.wait(WAIT)

@@ -524,10 +524,12 @@ def test_inspection_files(m):
 
 CLIENT = """
 import os, signal, sys
-signal.signal(signal.SIGALRM, lambda *a: None)
-signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
 data = open(sys.argv[1], "rb").read()
 fd = os.open(sys.argv[2], os.O_WRONLY)
+print("open", flush=True)
+sys.stdin.readline()
+signal.signal(signal.SIGALRM, lambda *a: None)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
 try:
     n = os.write(fd, data)
 except OSError:
@@ -538,14 +540,21 @@ sys.exit(n != len(data))
 """
 
 
-def slow_client(m):
-    return subprocess.Popen(["/usr/bin/python3", "-c", CLIENT, os.path.join(PROGS, "slow_load.bpf.o"),
-                             m.p("progs", "new")])
+def slow_clients(m, n):
+    """They begin to write together."""
+    clients = [subprocess.Popen(["/usr/bin/python3", "-c", CLIENT, os.path.join(PROGS, "slow_load.bpf.o"),
+                                 m.p("progs", "new")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+               for _ in range(n)]
+    for p in clients:
+        assert p.stdout.readline() == "open\n"
+    for p in clients:
+        p.stdin.close()
+    return clients
 
 
 def test_signals_do_not_stop_a_load(m):
     """A handled signal interrupts the write, but the load goes on and the write gets its verdict."""
-    assert slow_client(m).wait(WAIT * 3) == 0
+    assert slow_clients(m, 1)[0].wait(WAIT * 3) == 0
     assert m.names()[0] == ["slow_load%d" % i for i in range(8)]
 
 
@@ -553,7 +562,8 @@ def test_signals_do_not_stop_a_load(m):
 def test_killed_client_stops_its_load(m, sig):
     with open(m.p("progs", "new"), "wb") as new:
         p = subprocess.Popen(["cat", os.path.join(PROGS, "slow_load.bpf.o")], stdout=new)
-        time.sleep(0.15)
+        m.wait_jobs()  # the write is in the server
+        m.wait_busy(2)  # and the load has begun
         p.send_signal(sig)  # before we close: a close waits for the write that is in the server
         p.wait(WAIT)
     wait_for(lambda: "EINTR" in m.read("progs", "log") or m.names()[0], "the load's end")
@@ -565,14 +575,14 @@ def test_killed_client_stops_its_load(m, sig):
 
 def test_others_go_on_during_loads(m):
     """Loads are parked: while more of them run than there are workers, everything else answers."""
-    clients = [slow_client(m) for _ in range(6)]
-    wait_for(lambda: m.metrics()["open_files"] >= 5, "the loads")
+    clients = slow_clients(m, 6)
+    m.wait_jobs()
     slowest = 0
     for _ in range(30):
         start = time.monotonic()
         m.read("version")
         os.listdir(m.p("maps"))
         slowest = max(slowest, time.monotonic() - start)
-    assert slowest < 5
+    assert slowest < WAIT / 2
     assert sorted(c.wait(WAIT * 10) for c in clients)[0] == 0  # one of them got the name
     assert m.names()[0] == ["slow_load%d" % i for i in range(8)]

@@ -211,7 +211,7 @@ def print_line(m):
 def test_trace_pipe_waits(printing):
     m = printing
     reader = subprocess.Popen(["head", "-n", "2", m.p("trace_pipe")], stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: m.metrics()["parked_requests"] == 1, "the reader to wait")
+    m.wait_parked(1)
     print_line(m)
     print_line(m)
     out, _ = reader.communicate(timeout=WAIT)
@@ -249,7 +249,7 @@ def test_trace_pipe_small_reads(printing):
 def test_waiting_reader_is_interrupted(printing):
     m = printing
     readers = [subprocess.Popen(["cat", m.p("trace_pipe")], stdout=subprocess.PIPE) for _ in range(20)]
-    wait_for(lambda: m.metrics()["parked_requests"] == 20, "20 readers to wait")
+    m.wait_parked(20)
     # More waiting readers than threads: everything else goes on.
     print_line(m)
     m.load("count_ports")
@@ -257,4 +257,4 @@ def test_waiting_reader_is_interrupted(printing):
         r.send_signal(sig)
     for r in readers:
         r.wait(WAIT)
-    wait_for(lambda: m.metrics()["parked_requests"] == 0, "the requests to go")
+    m.wait_parked(0)

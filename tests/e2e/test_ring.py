@@ -222,20 +222,16 @@ def test_poll_and_epoll(m, ring):
 
 def test_wakeup_flags(m, ring):
     r = ring()
-    got = []
-    waiter = threading.Thread(target=lambda: got.append(r.wait(WAIT * 1000)))
-    waiter.start()
-    time.sleep(0.2)
+    epoll = select.epoll()
+    epoll.register(r.lib.ubpfc_ring_fd(r.ring), select.EPOLLIN)  # from here on it waits, and asks again only when told
     one(m, NO_WAKEUP)
-    time.sleep(0.3)
-    assert not got  # it was not told
+    assert not epoll.poll(0.3)
     one(m)  # behind another: not told
-    time.sleep(0.3)
-    assert not got
+    assert not epoll.poll(0.3)
     one(m, FORCE_WAKEUP)
-    waiter.join(WAIT)
-    assert got == [1]
+    assert epoll.poll(WAIT)
     assert r.consume() == 3
+    epoll.close()
 
 
 def test_mapping_and_reading_in_turn(m, ring):
@@ -254,7 +250,7 @@ def test_mapping_and_reading_in_turn(m, ring):
     assert r.consume() == 0 and r.wait(0) == 0
     r.next, r.stop_at = 3, None
     reader = subprocess.Popen(["head", "-n", "1", m.p("maps/stream/records")], stdout=subprocess.PIPE)
-    time.sleep(0.2)
+    m.wait_parked(1)
     one(m)
     out = reader.communicate(timeout=WAIT)[0].decode()
     assert bytes.fromhex(out)[:8] == struct.pack("<Q", 3)
