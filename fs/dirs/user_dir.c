@@ -13,17 +13,40 @@
 #include <stdio.h>
 
 const struct fs_node_ops *object_file_ops[STORE_KINDS];
+const struct fs_node_ops *pin_ops[STORE_KINDS];
+
+ssize_t object_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return 0;
+}
+
+ssize_t pin_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
+{
+	return fs_error(req, EIO, "a pin has no bytes to copy: ln it, or mv it within the mount");
+}
+
+/* sendfile(2) would not ask a file of size 0. */
+u64 pin_size(struct fs_node *node, struct fs_req *req)
+{
+	return 1;
+}
 
 /* ---- finding */
 
-int fs_object_node(struct fs_node *dir, const char *name, struct store_object *obj,
-		   struct fs_node **out)
+static int object_node(struct fs_node *dir, const char *name, struct store_object *obj,
+		       const struct fs_node_ops *ops, struct fs_node **out)
 {
-	int err = fs_node_tree(dir, name, obj->ino, obj->id, object_file_ops[obj->kind], out);
+	int err = fs_node_tree(dir, name, obj->ino, obj->id, ops, out);
 
 	if (!err)
 		store_bind(*out, obj);
 	return err;
+}
+
+int fs_object_node(struct fs_node *dir, const char *name, struct store_object *obj,
+		   struct fs_node **out)
+{
+	return object_node(dir, name, obj, object_file_ops[obj->kind], out);
 }
 
 static int dir_node(struct fs_node *parent, const char *name, u64 ino,
@@ -59,7 +82,7 @@ int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_o
 	err = store_by_ino(st.st_ino, &obj);
 	if (err)
 		return err;
-	err = fs_object_node(dir, name, obj, out);
+	err = object_node(dir, name, obj, pin_ops[obj->kind], out);
 	store_put(obj);
 	return err;
 }
@@ -167,7 +190,8 @@ int user_symlink(struct fs_node *dir, struct fs_req *req, const char *name, cons
 	return err;
 }
 
-int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *node)
+int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *node,
+	      struct fs_node **out)
 {
 	struct store_object *obj;
 	int err;
@@ -186,6 +210,11 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 			req, obj); /* the kernel asks only where fs.protected_hardlinks says so */
 		if (!err)
 			err = store_link(obj, fs_node_fd(dir), name);
+		if (!err) {
+			err = object_node(dir, name, obj, pin_ops[obj->kind], out);
+			if (err && !tree_unlink(fs_node_fd(dir), name))
+				store_names_changed(obj);
+		}
 		store_put(obj);
 	}
 	tree_unlock();

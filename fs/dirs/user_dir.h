@@ -15,10 +15,18 @@ extern const struct fs_node_ops user_dir_ops;
 extern const struct fs_node_ops symlink_ops;
 
 /*
- * What an object's file is wherever it is linked, by its kind. The folders of the kinds stand above
- * this one: whoever lists them all (tree/root.c) fills it before the first node is made.
+ * What an object's file is in the object's own directory (and in ids/), and by a user's name, by
+ * its kind. It reads as empty there, so that whoever copies or searches a directory gets on; a pin
+ * is not read (EIO), so that whoever moves one to another filesystem fails before it is removed.
+ * The folders of the kinds stand above this one: whoever lists them all (tree/root.c) fills these
+ * before the first node is made.
  */
 extern const struct fs_node_ops *object_file_ops[STORE_KINDS];
+extern const struct fs_node_ops *pin_ops[STORE_KINDS];
+
+ssize_t object_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
+ssize_t pin_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
+u64 pin_size(struct fs_node *node, struct fs_req *req);
 
 /*
  * A file whose readers wait has a dot before its name and is not listed; what is listed is a link
@@ -27,7 +35,7 @@ extern const struct fs_node_ops *object_file_ops[STORE_KINDS];
  */
 extern const struct fs_node_ops waiting_link_ops;
 
-/* The node of an object's file, found as `name` in `dir`. */
+/* The node of an object's own file, found as `name` in `dir`. */
 int fs_object_node(struct fs_node *dir, const char *name, struct store_object *obj,
 		   struct fs_node **out);
 
@@ -51,7 +59,8 @@ int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t
 	       struct fs_node **out);
 int user_symlink(struct fs_node *dir, struct fs_req *req, const char *name, const char *target,
 		 struct fs_node **out);
-int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *node);
+int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *node,
+	      struct fs_node **out);
 int user_unlink(struct fs_node *dir, struct fs_req *req, const char *name);
 int user_rmdir(struct fs_node *dir, struct fs_req *req, const char *name);
 int user_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,

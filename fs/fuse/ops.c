@@ -419,7 +419,7 @@ static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse
 
 static void op_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
 {
-	struct fs_node *node;
+	struct fs_node *node, *pin = NULL;
 	struct fs_req req;
 	int err;
 
@@ -431,12 +431,9 @@ static void op_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t newparent, const
 	else if (!req.node->ops->link)
 		err = -EPERM;
 	else
-		err = req.node->ops->link(req.node, &req, newname, node);
-	if (err) {
-		fs_node_put(node);
-		node = NULL;
-	}
-	reply_entry(fuse, &req, err, node);
+		err = req.node->ops->link(req.node, &req, newname, node, &pin);
+	fs_node_put(node);
+	reply_entry(fuse, &req, err, pin);
 }
 
 static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode,

@@ -4,6 +4,7 @@
  * ioctls are bpf(2)'s commands (ioctl/), mmap reaches the values (value_memory.h), and poll waits
  * for the records of a ring buffer. An open descriptor is a reference on the map.
  */
+#include "fs/dirs/user_dir.h"
 #include "fs/ioctl/call.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/maps/maps.h"
@@ -30,12 +31,6 @@ static int map_open(struct fs_open *open, struct fs_req *req)
 	return err ? err : control_open(open, req);
 }
 
-/* It has no bytes; it reads as empty, so that grep -r and cp -r end. */
-static ssize_t map_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
-{
-	return 0;
-}
-
 static u32 map_poll(struct fs_open *open)
 {
 	const struct control *c = open->priv;
@@ -45,16 +40,19 @@ static u32 map_poll(struct fs_open *open)
 	return POLLIN | POLLOUT;
 }
 
-const struct fs_node_ops map_file_ops = {
-	.name = "map",
-	.type = S_IFREG,
-	.open = map_open,
-	.read = map_read,
-	.command = control_map_command,
-	.ioctl = control_ioctl,
-	.poll = map_poll,
-	.release = control_release,
-	.getattr = store_node_stat,
-	.attr_changed = store_node_changed,
-	.free = store_node_free,
-};
+/* clang-format off */
+#define MAP_FILE				\
+	.name = "map",				\
+	.type = S_IFREG,			\
+	.open = map_open,			\
+	.command = control_map_command,		\
+	.ioctl = control_ioctl,			\
+	.poll = map_poll,			\
+	.release = control_release,		\
+	.getattr = store_node_stat,		\
+	.attr_changed = store_node_changed,	\
+	.free = store_node_free
+/* clang-format on */
+
+const struct fs_node_ops map_file_ops = {MAP_FILE, .read = object_read};
+const struct fs_node_ops map_pin_ops = {MAP_FILE, .pin = true, .read = pin_read, .size = pin_size};

@@ -7,6 +7,6 @@
 #include "fs/node/node.h"
 
 extern const struct fs_node_ops maps_dir_ops;
-extern const struct fs_node_ops map_file_ops;
+extern const struct fs_node_ops map_file_ops, map_pin_ops;
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * node.c - the table of nodes, found by FUSE id and by identity
  *
- * Identity of a node: its inode for files of the state tree, (directory, row) for attributes,
- * (directory, key) for keyed ones, none for fresh ones. One mutex guards both tables, every refs,
- * and the descriptors; it is a leaf.
+ * Identity of a node: its inode for files of the state tree (and whether it is a pin), (directory,
+ * row) for attributes, (directory, key) for keyed ones, none for fresh ones. One mutex guards both
+ * tables, every refs, and the descriptors; it is a leaf.
  *
  * A FUSE id follows from the inode of the state tree and the row, so that a restarted server gives
  * the same ones. Inode numbers are used again (by ext4 at once) while the kernel may still ask for
@@ -28,6 +28,7 @@
 
 #define NODE_BUCKETS  4096
 #define NODE_ROW_BITS 8
+#define NODE_PIN      ((1u << NODE_ROW_BITS) - 1) /* the row of a pin: no table is that long */
 #define NODE_COUNTED  (1ULL << 62) /* ids that come from the counter */
 #define NODE_INO_MAX  (1ULL << (62 - NODE_ROW_BITS))
 #define FD_CACHE      128
@@ -466,11 +467,11 @@ static u64 __node_free_id(u64 id)
 	return __node_find(id) ? NODE_COUNTED | ++nodes.counter : id;
 }
 
-static struct fs_node *__node_by_ino(u64 ino)
+static struct fs_node *__node_by_ino(u64 ino, u32 row)
 {
 	struct fs_node *node = *ino_bucket(ino);
 
-	while (node && (!node->in_tree || node->ino != ino))
+	while (node && (!node->in_tree || node->ino != ino || node->index != row))
 		node = node->next_key;
 	return node;
 }
@@ -507,15 +508,16 @@ int fs_node_tree(struct fs_node *dir, const char *name, u64 ino, u32 object,
 	node->dir = dir;
 	node->object = object;
 	node->ino = ino;
+	node->index = ops->pin ? NODE_PIN : 0;
 	pthread_mutex_lock(&nodes.lock);
-	found = __node_by_ino(ino);
+	found = __node_by_ino(ino, node->index);
 	if (found && found->ops != ops) { /* another file, and nobody told that the first is gone */
 		__node_lose_identity(found);
 		__atomic_store_n(&found->gone, true, __ATOMIC_RELEASE);
 		found = NULL;
 	}
 	if (!found)
-		node->id = __node_free_id(node_id(ino, 0));
+		node->id = __node_free_id(node_id(ino, node->index));
 	*out = node_publish(node, found);
 	return 0;
 }
@@ -590,7 +592,7 @@ void __fs_node_moved(u64 ino, struct fs_node *dir, char **name)
 	struct fs_node *node, *old = NULL;
 
 	pthread_mutex_lock(&nodes.lock);
-	node = __node_by_ino(ino);
+	node = __node_by_ino(ino, 0);
 	if (node && !node->object) {
 		old = node->dir;
 		dir->refs++;
@@ -602,19 +604,22 @@ void __fs_node_moved(u64 ino, struct fs_node *dir, char **name)
 	fs_node_put(old);
 }
 
+static void __node_gone(struct fs_node *node, const struct stat *st)
+{
+	if (!node)
+		return;
+	__node_lose_identity(node);
+	node->mode = st->st_mode;
+	node->uid = st->st_uid;
+	node->gid = st->st_gid;
+	__atomic_store_n(&node->gone, true, __ATOMIC_RELEASE);
+}
+
 void __fs_node_gone(const struct stat *st)
 {
-	struct fs_node *node;
-
 	pthread_mutex_lock(&nodes.lock);
-	node = __node_by_ino(st->st_ino);
-	if (node) {
-		__node_lose_identity(node);
-		node->mode = st->st_mode;
-		node->uid = st->st_uid;
-		node->gid = st->st_gid;
-		__atomic_store_n(&node->gone, true, __ATOMIC_RELEASE);
-	}
+	__node_gone(__node_by_ino(st->st_ino, 0), st);
+	__node_gone(__node_by_ino(st->st_ino, NODE_PIN), st);
 	pthread_mutex_unlock(&nodes.lock);
 }
 
@@ -623,7 +628,7 @@ struct fs_node *fs_node_by_ino(u64 ino)
 	struct fs_node *node;
 
 	pthread_mutex_lock(&nodes.lock);
-	node = __node_by_ino(ino);
+	node = __node_by_ino(ino, 0);
 	if (node)
 		node->refs++;
 	pthread_mutex_unlock(&nodes.lock);

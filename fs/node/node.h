@@ -4,8 +4,9 @@
  * A node is one file or directory of the mount. What it is (a program's `run`, a map's attribute, a
  * user's directory) is its `ops`; where it lives is a file or directory of the state tree
  * (store/state_tree.h) and, for the synthesized files of a directory, an attribute index. The FUSE
- * node id is made of the two, so hard links share a node and a restarted server gives the same ids.
- * Only keyed nodes (entries/<key>) and fresh ones get ids from a counter.
+ * node id is made of the two, so hard links share a node (but those of an object's directory and
+ * those of the user's own, ops->pin, have one each) and a restarted server gives the same ids. Only
+ * keyed nodes (entries/<key>) and fresh ones get ids from a counter.
  *
  * ops.c and io.c turn FUSE callbacks into calls of these functions, and nothing else does: only
  * main.c and the files of fuse.h include a FUSE header. Handlers are: parse, call the engine,
@@ -169,6 +170,8 @@ struct fs_node_ops {
 	bool fresh; /* a new node at each lookup: writers do not serialise in the kernel */
 	/* its name and its bits change through the kernel only, which may cache them */
 	bool stable;
+	/* an object's file by a name of the user's: a node of its own, with the other's st_ino */
+	bool pin;
 
 	/* files; open and release also for directories */
 	int (*open)(struct fs_open *open, struct fs_req *req);
@@ -230,9 +233,9 @@ struct fs_node_ops {
 		       const char *target, struct fs_node **out);
 	int (*unlink)(struct fs_node *dir, struct fs_req *req, const char *name);
 	int (*rmdir)(struct fs_node *dir, struct fs_req *req, const char *name);
-	/* Called on the target directory. */
-	int (*link)(struct fs_node *dir, struct fs_req *req, const char *name,
-		    struct fs_node *node);
+	/* Called on the target directory; *out is the node by the new name. */
+	int (*link)(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *node,
+		    struct fs_node **out);
 	/* Called on the source directory; newdir may be of another kind. */
 	int (*rename)(struct fs_node *dir, struct fs_req *req, const char *name,
 		      struct fs_node *newdir, const char *newname, unsigned int flags);
@@ -281,7 +284,7 @@ struct fs_node {
 	bool obj_known; /* a directory that shows an object: `obj` was looked for */
 
 	u64 refs; /* node.c's, from here on: the kernel's lookups, opens, children, pins */
-	u32 index; /* row + 1 */
+	u32 index; /* row + 1; 0 in the tree, but for pins */
 	struct fs_node *next_id, *next_key;
 	char *name; /* in the tree: its name in `dir` */
 	u32 object; /* an object's file: objects/<object>, whatever name led here */

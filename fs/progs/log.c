@@ -3,6 +3,7 @@
  */
 #include "fs/progs/log.h"
 #include "fs/progs/load_report.h"
+#include "fs/progs/own_file.h"
 
 static int progslog_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
@@ -13,5 +14,8 @@ static int progslog_show(struct fs_node *node, struct fs_req *req, struct fs_tex
 const struct fs_node_ops progslog_ops = {
 	.name = "load log",
 	.type = S_IFREG,
+	.fresh = true,
 	.show = progslog_show,
+	.getattr = own_file_getattr,
+	.free = own_file_free,
 };

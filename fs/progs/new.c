@@ -8,6 +8,7 @@
  * incomplete.
  */
 #include "fs/progs/new.h"
+#include "fs/progs/own_file.h"
 #include "fs/progs/loader.h"
 #include "fs/lib/metrics.h"
 #include "fs/caller/caller.h"
@@ -39,52 +40,6 @@ struct newprog {
 	bool done;
 	int verdict;
 };
-
-/*
- * The file belongs to who asked for it: a fresh node is of who looked it up, so that cp -p may set
- * what it likes (without effect). It can be written by who may make names in progs/.
- */
-struct new_owner {
-	uid_t uid;
-	gid_t gid;
-	bool may_load; /* its groups are known only now */
-};
-
-void newprog_owner(struct fs_node *node, const struct fs_cred *cred)
-{
-	struct new_owner *owner = malloc(sizeof(*owner));
-	struct stat st;
-
-	node->priv = owner;
-	if (!owner)
-		return;
-	owner->uid = cred->uid;
-	owner->gid = cred->gid;
-	owner->may_load = !fstatat(fs_node_fd(fs_node_base(node)), "", &st, AT_EMPTY_PATH) &&
-			  !perm_check(cred, &st, W_OK | X_OK);
-}
-
-static void new_free(struct fs_node *node)
-{
-	free(node->priv);
-}
-
-static int new_getattr(struct fs_node *node, struct stat *st)
-{
-	const struct new_owner *owner = node->priv;
-
-	if (fstatat(fs_node_fd(fs_node_base(node)), "", st, AT_EMPTY_PATH) < 0)
-		return -errno;
-	if (owner) {
-		st->st_mode = S_IFREG | (owner->may_load ? 0200 : 0);
-		st->st_uid = owner->uid;
-		st->st_gid = owner->gid;
-	} else {
-		st->st_mode = S_IFREG | (st->st_mode & 0222);
-	}
-	st->st_nlink = 1;
-	return 0;
-}
 
 static int new_open(struct fs_open *open, struct fs_req *req)
 {
@@ -361,8 +316,8 @@ const struct fs_node_ops newprog_ops = {
 	.is_long = new_is_long,
 	.fresh = true,
 	.cancel_on_kill_only = true,
-	.getattr = new_getattr,
-	.free = new_free,
+	.getattr = own_file_getattr,
+	.free = own_file_free,
 	.open = new_open,
 	.write = new_write,
 	.flush = new_flush,

@@ -7,6 +7,5 @@
 #include "fs/node/node.h"
 
 extern const struct fs_node_ops newprog_ops;
-void newprog_owner(struct fs_node *node, const struct fs_cred *cred); /* right after lookup */
 
 #endif

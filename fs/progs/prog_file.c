@@ -3,6 +3,7 @@
  *
  * ioctls are bpf(2)'s commands (ioctl/). An open descriptor is a reference on the program.
  */
+#include "fs/dirs/user_dir.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/progs/progs.h"
 #include "fs/store/object.h"
@@ -20,21 +21,19 @@ static int prog_open(struct fs_open *open, struct fs_req *req)
 	return err ? err : control_open(open, req);
 }
 
-/* It has no bytes; it reads as empty, so that grep -r and cp -r end. */
-static ssize_t prog_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off)
-{
-	return 0;
-}
+/* clang-format off */
+#define PROG_FILE				\
+	.name = "program",			\
+	.type = S_IFREG,			\
+	.open = prog_open,			\
+	.command = control_prog_command,	\
+	.ioctl = control_ioctl,			\
+	.release = control_release,		\
+	.getattr = store_node_stat,		\
+	.attr_changed = store_node_changed,	\
+	.free = store_node_free
+/* clang-format on */
 
-const struct fs_node_ops prog_file_ops = {
-	.name = "program",
-	.type = S_IFREG,
-	.open = prog_open,
-	.read = prog_read,
-	.command = control_prog_command,
-	.ioctl = control_ioctl,
-	.release = control_release,
-	.getattr = store_node_stat,
-	.attr_changed = store_node_changed,
-	.free = store_node_free,
-};
+const struct fs_node_ops prog_file_ops = {PROG_FILE, .read = object_read};
+const struct fs_node_ops prog_pin_ops = {PROG_FILE, .pin = true, .read = pin_read,
+					 .size = pin_size};

@@ -8,6 +8,7 @@
 #include "fs/dirs/user_dir.h"
 #include "fs/progs/log.h"
 #include "fs/progs/new.h"
+#include "fs/progs/own_file.h"
 #include "fs/store/map_owner.h"
 #include "fs/progs/run.h"
 #include "fs/store/state_tree.h"
@@ -362,8 +363,9 @@ static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *nam
 
 	if (row >= 0) {
 		err = fs_node_attr(dir, progs_attrs, row, out);
-		if (!err && (*out)->ops == &newprog_ops)
-			newprog_owner(*out, &req->cred);
+		if (!err) /* who may make names here may write new */
+			own_file_bind(*out, &req->cred,
+				      (*out)->ops == &newprog_ops ? W_OK | X_OK : 0);
 		return err;
 	}
 	if (name[0] == '.')
@@ -387,9 +389,10 @@ static int progs_mkdir(struct fs_node *dir, struct fs_req *req, const char *name
 			"a program is made by writing an object to progs/new, not by mkdir");
 }
 
+/* Nothing is lost by it, and rm -r of all in progs/ need not fail: new and log are there again. */
 static int progs_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
 {
-	return fs_error(req, EPERM, "%s is the filesystem's own file", name);
+	return progs_row(name) < 0 ? -ENOENT : 0;
 }
 
 static int progs_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)

@@ -7,6 +7,6 @@
 #include "fs/node/node.h"
 
 extern const struct fs_node_ops progs_dir_ops;
-extern const struct fs_node_ops prog_file_ops;
+extern const struct fs_node_ops prog_file_ops, prog_pin_ops;
 
 #endif

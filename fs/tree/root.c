@@ -262,5 +262,7 @@ int root_start(void)
 
 	object_file_ops[STORE_PROG] = &prog_file_ops;
 	object_file_ops[STORE_MAP] = &map_file_ops;
+	pin_ops[STORE_PROG] = &prog_pin_ops;
+	pin_ops[STORE_MAP] = &map_pin_ops;
 	return fs_node_root(&root_ops, &root); /* kept for ever */
 }

@@ -2,7 +2,9 @@
 import ctypes
 import errno
 import os
+import shutil
 import stat
+import sys
 
 import pytest
 
@@ -109,8 +111,7 @@ def test_symlinks(loaded):
 
 def test_synthesized_files_stay(loaded):
     m = loaded
-    for name in ("progs/count_ports/info", "progs/count_ports/run", "maps/by_port/type", "maps/by_port/dump",
-                 "progs/new", "progs/log"):
+    for name in ("progs/count_ports/info", "progs/count_ports/run", "maps/by_port/type", "maps/by_port/dump"):
         m.fails("rm -f $M/" + name, "Operation not permitted")
     m.fails("rmdir $M/maps/by_port/entries", "Operation not permitted")
     m.fails("touch $M/progs/count_ports/x", "Operation not permitted")
@@ -118,6 +119,44 @@ def test_synthesized_files_stay(loaded):
     m.fails("mkdir $M/progs/count_ports/x", "Operation not permitted")
     m.fails("mv $M/progs/count_ports $M/elsewhere", "Operation not permitted")
     assert m.names() == (["count_ports"], ["by_port", "by_proto"])
+
+
+@pytest.mark.parametrize("user", [None, A])
+def test_rm_of_everything_in_progs(m, user):
+    """new and log are no reason to fail: they are there again, as they were, and so is what who has them open wrote."""
+    if user:
+        needs_root("acts as an ordinary user")
+    m.load("count_ports", user=user)
+    log = m.out("cat $M/progs/log", user=user)
+    assert m.sh("exec 3> $M/progs/new; head -c 1000 $P/shared_map_a.bpf.o >&3; rm -r $M/progs/* 2>&1;"
+                "tail -c +1001 $P/shared_map_a.bpf.o >&3", user=user).stdout == ""
+    assert m.names()[0] == ["shared_a"] and sorted(os.listdir(m.p("progs"))) == ["log", "new", "shared_a"]
+    assert log and m.out("rm $M/progs/log; cat $M/progs/log", user=user)
+    m.sh("rm -r $M/progs/* && cat $P/count_ports.bpf.o > $M/progs/new", user=user)
+    assert m.names()[0] == ["count_ports"]
+
+
+MOVERS = {"mv": "mv %s %s", "busybox mv": "busybox mv %s %s", "shutil": "%s -c 'import shutil, sys;"
+          "shutil.move(*sys.argv[1:])' %%s %%s" % sys.executable}
+
+
+@pytest.mark.parametrize("how", MOVERS)
+def test_a_pin_does_not_leave_the_mount(loaded, how):
+    """Its bytes cannot be copied (EIO), so that who would copy and then remove it removes nothing."""
+    m = loaded
+    if how.startswith("busybox") and not shutil.which("busybox"):
+        pytest.skip("busybox is missing")
+    m.sh("mkdir $M/app; ln $M/progs/count_ports/prog $M/app/p; ln $M/maps/by_port/map $M/app/m")
+    for name in "p", "m":
+        m.fails(MOVERS[how] % ("$M/app/" + name, "$T/away"), "Input/output error")
+    m.fails(MOVERS[how] % ("$M/app", "$T/dir"), "Input/output error")
+    assert sorted(os.listdir(m.p("app"))) == ["m", "p"]
+    assert "a pin has no bytes" in m.log()
+    # Within the mount it moves, and is one file with the object's own, which reads as empty.
+    m.sh("mv $M/app/p $M/app/q; ln $M/app/q $M/app/r; chmod 600 $M/app/r; test $M/app/q -ef $M/progs/count_ports/prog")
+    assert m.out("cd $M; stat -c '%a %h %i' app/q app/r progs/count_ports/prog | uniq | wc -l") == "1\n"
+    m.sh("cp -r $M/progs/count_ports $M/maps/by_port $T/ && cmp $M/progs/count_ports/info $T/count_ports/info")
+    assert os.path.getsize(os.path.join(m.base, "by_port/map")) == 0
 
 
 def test_object_is_listed_first(loaded):
