@@ -524,6 +524,10 @@ static int call(struct run *run, const struct bpf_insn *insn)
 		run->r[0] = (struct val){1, NUMBER};
 		err = 0;
 		break;
+	case BPF_FUNC_get_prandom_u32:
+		run->r[0] = (struct val){run->s->random, NUMBER};
+		err = 0;
+		break;
 	default:
 		err = shadow_ring_helper(run, insn->imm);
 	}
@@ -660,7 +664,7 @@ static int one_step(struct run *run)
 		err = shadow_fault(run, "left the program");
 	else if (++run->steps_here > (run->s->claims ? MAX_STEPS_ALONE : MAX_STEPS))
 		err = -ELOOP;
-	else if (++run->steps > MAX_STEPS) /* a helper may call its callback long */
+	else if (++run->steps > run->s->max_steps) /* a helper may call its callback long */
 		err = -EOPNOTSUPP;
 	else if (run->s->claims)
 		err = claims_check(run);
@@ -678,6 +682,8 @@ int shadow_run(struct shadow *s)
 	if (!run)
 		abort();
 	run->s = s;
+	if (!s->max_steps)
+		s->max_steps = MAX_STEPS;
 	run->context = (uintptr_t)&run->context;
 	s->uninit_stack = 0;
 	run->claimed.claims = s->claims;

@@ -24,6 +24,8 @@ struct shadow {
 	u32 packet_len;
 	const struct claims *claims; /* of the verifier: compare, or NULL */
 	bool zero_stack; /* as the verifier found */
+	u64 random; /* what get_prandom_u32 gives, each time */
+	u32 max_steps; /* 0: some millions */
 
 	u64 r0; /* out */
 	u32 fault_insn; /* out: where it went wrong */

@@ -1,10 +1,12 @@
 /*
  * test_verifier.c - the verifier's table: what must be accepted, what must not, and why
  *
- * Each row is tried twice. On us: verdict, errno and message of bpf_prog_load(); an accepted row
+ * Each row is tried three times. On us: verdict, errno and message of bpf_prog_load(); an accepted row
  * with a return value is then run by the JIT and by the interpreter. On the running kernel: the
  * row's verdict must be the kernel's too. A row that only we refuse says so (`stricter`);
- * accepting what the kernel calls unsafe is a failure whatever the row says.
+ * accepting what the kernel calls unsafe is a failure whatever the row says. And an accepted row
+ * is run by the checked interpreter on several packets and random numbers, where all that the
+ * verifier said of it must be true (tests/lib/claims.h).
  *
  * UBPFFS_ROW=text tries the rows whose name contains it and prints their logs.
  */
@@ -14,8 +16,11 @@
 #include <cmocka.h>
 #include <bpf/btf.h>
 #include "load.h"
+#include "tests/lib/claims.h"
 #include "tests/lib/funcinfo.h"
 #include "tests/lib/kernel.h"
+#include "tests/lib/reason.h"
+#include "tests/lib/shadow.h"
 #include "tests/lib/testprog.h"
 #include "tests/verifier/rows.h"
 #include "tests/verifier/rows_basic.h"
@@ -40,6 +45,7 @@
 #include "tests/verifier/rows_callback.h"
 #include "tests/verifier/rows_dynptr.h"
 #include "tests/verifier/rows_storage.h"
+#include "verifier/verifier.h"
 
 #define MAX_GENERATED	70000
 /* The kernel's own ENOTSUPP, which leaks out of bpf(2) in places; here it is EOPNOTSUPP. */
@@ -309,6 +315,125 @@ static void kernels(void **state)
 			 row->retval);
 }
 
+/* ---- is what the verifier said true? */
+
+static struct claims claims;
+
+static bool verify_claimed(const struct bpf_prog_load_attr *attr, bool *zero_stack)
+{
+	const struct bpf_prog prog = {
+		.type = attr->prog_type,
+		.license = "GPL",
+		.gpl_compatible = true,
+		.orig_insns = (struct bpf_insn *)attr->insns,
+		.orig_len = attr->insn_cnt,
+		.used_maps = our_maps[0],
+		.used_map_cnt = ROW_MAPS,
+		.btf = attr->btf,
+		.func_info = (struct bpf_func_info *)attr->func_info,
+		.func_info_cnt = attr->func_info_cnt,
+	};
+	struct bpf_verdict verdict;
+	int err;
+
+	claims_begin(&claims);
+	err = bpf_check(&prog, NULL, &claims.overflow, &verdict);
+	claims_end(&claims);
+	if (err && !claims.overflow)
+		fail_msg("refused: %s", reason_of(&verdict));
+	*zero_stack = verdict.zero_stack;
+	bpf_verdict_free(&verdict);
+	return !claims.overflow;
+}
+
+/* Numbers at the ends of what bytes, halves and words can say, and beyond. */
+static const u64 numbers[] = {
+	0,
+	1,
+	2,
+	7,
+	8,
+	39,
+	40,
+	41,
+	0x7f,
+	0x80,
+	0x81,
+	0xff,
+	0x100,
+	0x7fff,
+	0x8000,
+	0xffff,
+	0x10000,
+	0x7fffffff,
+	0x80000000,
+	0x80000001,
+	0xffff8000,
+	0xffffff80,
+	0xfffffffb,
+	0xffffffff,
+	0x100000005,
+	0x7fffffffffffffff,
+	0x8000000000000000,
+	0x8000000000000005,
+	0xffffffff00000007,
+	0xffffffff80000000,
+	0xfffffffffffffffb,
+	0xffffffffffffffff,
+};
+
+static void claimed(void **state)
+{
+	static u8 packet[256];
+	const struct row *row = *state;
+	struct bpf_prog_load_attr attr;
+	struct funcinfo f;
+	bool zero_stack, all;
+
+	attr_of(row, &attr, &f);
+	all = verify_claimed(&attr, &zero_stack);
+	for (u32 i = 0; all && i < 2 * ARRAY_SIZE(numbers); i++) {
+		struct shadow s = {
+			.insns = attr.insns,
+			.cnt = attr.insn_cnt,
+			.maps = our_maps[0],
+			.map_cnt = ROW_MAPS,
+			.packet = packet,
+			.packet_len = i % 2 ? sizeof(testprog_packet) : 14 + i,
+			.claims = &claims,
+			.zero_stack = zero_stack,
+			.random = numbers[i / 2],
+			.max_steps = 20000,
+		};
+
+		memset(packet, i % 3 ? 0xff : 0x81, sizeof(packet));
+		if (i % 2)
+			memcpy(packet, testprog_packet, sizeof(testprog_packet));
+		if (shadow_run(&s) == -EFAULT)
+			fail_msg("%s: with the number %#llx, instruction %u: %s", row->what,
+				 (unsigned long long)s.random, s.fault_insn, s.fault);
+	}
+	funcinfo_free(&f);
+}
+
+static int begin_claims(void **state)
+{
+	claims_init(&claims);
+	return make_our_maps(state);
+}
+
+static int end_claims(void **state)
+{
+	claims_free(&claims);
+	return drop_our_maps(state);
+}
+
+/* The checked interpreter knows the context of these, and no row that is too long for its steps. */
+static bool can_be_claimed(const struct row *row)
+{
+	return row->type == TC && !row->err && !row->stricter && !row->gen && !row->global_funcs;
+}
+
 static size_t collect(struct CMUnitTest *tests, CMUnitTestFunction fn)
 {
 	static char names[MAX_ROWS][128];
@@ -321,6 +446,8 @@ static size_t collect(struct CMUnitTest *tests, CMUnitTestFunction fn)
 
 			snprintf(names[n], sizeof(names[n]), "%s: %s", tables[t].name, row->what);
 			if (only && !strstr(names[n], only))
+				continue;
+			if (fn == claimed && !can_be_claimed(row))
 				continue;
 			tests[n] = (struct CMUnitTest){names[n], fn, NULL, NULL, (void *)row};
 			n++;
@@ -335,6 +462,8 @@ int main(void)
 	size_t n = collect(tests, ours);
 	int failed = _cmocka_run_group_tests("verifier", tests, n, make_our_maps, drop_our_maps);
 
+	n = collect(tests, claimed);
+	failed += _cmocka_run_group_tests("claims", tests, n, begin_claims, end_claims);
 	n = collect(tests, kernels);
 	failed += _cmocka_run_group_tests("kernel", tests, n, make_kernel_maps, drop_kernel_maps);
 	return failed ? 1 : 0;
