@@ -148,4 +148,31 @@ enum row_map {
 #define SKB(FIELD) offsetof(struct __sk_buff, FIELD)
 #define MD(FIELD)  offsetof(struct xdp_md, FIELD)
 
+/* R7 is a number of which nothing is known, R9 points at 48 bytes: nine places. */
+#define NUMBER		LOOKUP(ARRAY48), MOV(R9, R0), CALL(get_prandom_u32), MOV(R7, R0)
+/* The end, unless REG is at most 40: three places. */
+#define AT_MOST_40(REG) JK(JLE, REG, 40, 2), RET(0)
+/* Store a byte at R9 + REG, and the end: four places. */
+#define STORE_AT(REG)	ADDX(R9, REG), ST(B, R9, 0, 0), RET(0)
+
+/* D = the address of the function that begins O instructions after the first half: two places. */
+#define FUNC(D, O)                                                         \
+	BPF_RAW_INSN(BPF_LD | BPF_IMM | BPF_DW, D, BPF_PSEUDO_FUNC, 0, O), \
+		BPF_RAW_INSN(0, 0, 0, 0, 0)
+
+/* bpf_loop(R1, function O instructions behind the call, fp - 8, 0): six places. */
+#define LOOPR(O)   FUNC(R2, (O) + 5), MOV(R3, FP), ADD(R3, -8), MOVK(R4, 0), CALL(loop)
+/* bpf_loop(N, ...): seven places. */
+#define LOOP(N, O) MOVK(R1, N), LOOPR(O)
+/* bpf_for_each_map_elem(map, function, fp - 8, 0): eight places. */
+#define EACH(IX, O)                                                            \
+	MAP(R1, IX), FUNC(R2, (O) + 5), MOV(R3, FP), ADD(R3, -8), MOVK(R4, 0), \
+		CALL(for_each_map_elem)
+
+/* R0 = reserve(RING, size, 0): five places. */
+#define RESERVE(SIZE) MAP(R1, RING), MOVK(R2, SIZE), MOVK(R3, 0), CALL(ringbuf_reserve)
+/* submit(reg, 0): three places. */
+#define SUBMIT(REG)   MOV(R1, REG), MOVK(R2, 0), CALL(ringbuf_submit)
+#define DISCARD(REG)  MOV(R1, REG), MOVK(R2, 0), CALL(ringbuf_discard)
+
 #endif

@@ -2,20 +2,6 @@
  * rows_callback.h - bpf_loop, bpf_for_each_map_elem, and what they call
  */
 
-/* D = the address of the function that begins O instructions after the first half: two places. */
-#define FUNC(D, O)                                                         \
-	BPF_RAW_INSN(BPF_LD | BPF_IMM | BPF_DW, D, BPF_PSEUDO_FUNC, 0, O), \
-		BPF_RAW_INSN(0, 0, 0, 0, 0)
-
-/* bpf_loop(R1, function O instructions behind the call, fp - 8, 0): six places. */
-#define LOOPR(O)   FUNC(R2, (O) + 5), MOV(R3, FP), ADD(R3, -8), MOVK(R4, 0), CALL(loop)
-/* bpf_loop(N, ...): seven places. */
-#define LOOP(N, O) MOVK(R1, N), LOOPR(O)
-/* bpf_for_each_map_elem(map, function, fp - 8, 0): eight places. */
-#define EACH(IX, O)                                                            \
-	MAP(R1, IX), FUNC(R2, (O) + 5), MOV(R3, FP), ADD(R3, -8), MOVK(R4, 0), \
-		CALL(for_each_map_elem)
-
 static const struct row rows_callback[] = {
 	/* ---- bpf_loop */
 	RETURNS("loop: as often as it says", TC, 10, LOOP(10, 1), EXIT, RET(0)),

@@ -2,13 +2,8 @@
  * rows_ref.h - objects that must be given back, maps in maps, and which map serves which helper
  */
 
-/* R0 = reserve(RING, size, 0): five places. */
-#define RESERVE(SIZE) MAP(R1, RING), MOVK(R2, SIZE), MOVK(R3, 0), CALL(ringbuf_reserve)
-/* submit(reg, 0): three places. */
-#define SUBMIT(REG)   MOV(R1, REG), MOVK(R2, 0), CALL(ringbuf_submit)
-#define DISCARD(REG)  MOV(R1, REG), MOVK(R2, 0), CALL(ringbuf_discard)
 /* R0 = lookup(OUTER, 0), one that was found: eight places. */
-#define INNER	      LOOKUP(OUTER), JK(JNE, R0, 0, 2), RET(9)
+#define INNER LOOKUP(OUTER), JK(JNE, R0, 0, 2), RET(9)
 
 static const struct row rows_ref[] = {
 	RETURNS("reserve and submit", TC, 1, RESERVE(8), JK(JNE, R0, 0, 2), RET(0),
@@ -155,4 +150,79 @@ static const struct row rows_ref[] = {
 		CALL(map_update_elem), ST(W, FP, -16, 32), ST(W, FP, -12, 0x0102030a), MAP(R1, LPM),
 		MOV(R2, FP), ADD(R2, -16), CALL(map_lookup_elem), JK(JNE, R0, 0, 2), RET(99),
 		LDX(DW, R0, R0, 0), EXIT),
+
+	/* ---- stores at places that are not known */
+	FAILS("somewhere: over a record", TC, EACCES, "R1 type=scalar expected=ringbuf_mem", NUMBER,
+	      RESERVE(8), JK(JNE, R0, 0, 2), RET(0), STX(DW, FP, R0, -16), ALU(AND, R7, 8),
+	      ADDX(R7, FP), ST(DW, R7, -24, 0), LDX(DW, R1, FP, -16), MOVK(R2, 0),
+	      CALL(ringbuf_submit), RET(0)),
+	RETURNS("somewhere: over a record that a register keeps", TC, 0, NUMBER, RESERVE(8),
+		JK(JNE, R0, 0, 2), RET(0), MOV(R6, R0), STX(DW, FP, R0, -16), ALU(AND, R7, 8),
+		ADDX(R7, FP), ST(DW, R7, -24, 0), SUBMIT(R6), RET(0)),
+
+	/* ---- records that go through frames, values and callbacks */
+	FAILS("record: given back by a function, used by its caller", TC, EACCES,
+	      "R6 invalid mem access 'scalar'", RESERVE(8), JK(JNE, R0, 0, 2), RET(0), MOV(R6, R0),
+	      MOV(R1, R0), SUB(3), ST(DW, R6, 0, 1), RET(0), MOVK(R2, 0), CALL(ringbuf_submit),
+	      RET(0)),
+	FAILS("record: a place in it kept after it was given back", TC, EACCES,
+	      "R6 invalid mem access 'scalar'", RESERVE(16), JK(JNE, R0, 0, 2), RET(0), MOV(R6, R0),
+	      ADD(R6, 8), SUBMIT(R0), ST(B, R6, 0, 1), RET(0)),
+	FAILS("record: spilled by the caller, given back by a function, filled", TC, EACCES,
+	      "R6 invalid mem access 'scalar'", RESERVE(8), JK(JNE, R0, 0, 2), RET(0),
+	      STX(DW, FP, R0, -8), MOV(R1, FP), SUB(4), LDX(DW, R6, FP, -8), ST(DW, R6, 0, 1),
+	      RET(0), LDX(DW, R1, R1, -8), MOVK(R2, 0), CALL(ringbuf_submit), RET(0)),
+	FAILS("record: given back twice through the caller's frame", TC, EACCES,
+	      "R1 type=scalar expected=ringbuf_mem", RESERVE(8), JK(JNE, R0, 0, 2), RET(0),
+	      STX(DW, FP, R0, -8), MOV(R6, R0), MOV(R1, FP), SUB(5), SUBMIT(R6), RET(0),
+	      LDX(DW, R1, R1, -8), MOVK(R2, 0), CALL(ringbuf_submit), RET(0)),
+	FAILS("record: two nullable copies, one tested and given back, the other used", TC, EACCES,
+	      "R6 invalid mem access 'scalar'", RESERVE(8), MOV(R6, R0), STX(DW, FP, R0, -8),
+	      JK(JNE, R0, 0, 2), RET(0), SUBMIT(R0), LDX(DW, R6, FP, -8), JK(JEQ, R6, 0, 1),
+	      ST(B, R6, 0, 1), RET(0)),
+	FAILS("record: stored in a map's value, read back and given back", TC, EACCES,
+	      "R1 type=scalar expected=ringbuf_mem", RESERVE(8), JK(JNE, R0, 0, 2), RET(0),
+	      MOV(R6, R0), VALUE(R7, ARRAY8, 0), STX(DW, R7, R6, 0), LDX(DW, R1, R7, 0),
+	      MOVK(R2, 0), CALL(ringbuf_submit), RET(0)),
+	RETURNS("record: an atomic takes it out of the stack", TC, 0, RESERVE(8), JK(JNE, R0, 0, 2),
+		RET(0), STX(DW, FP, R0, -8), MOVK(R1, 0), ATOMIC(DW, BPF_XCHG, FP, R1, -8),
+		MOVK(R2, 0), CALL(ringbuf_submit), RET(0)),
+	FAILS("record: where ways meet, given back on one", TC, EINVAL,
+	      "BPF_EXIT instruction in main prog would lead to reference leak", RESERVE(8),
+	      JK(JNE, R0, 0, 2), RET(0), MOV(R6, R0), RANDOM(R7), JK(JSGT, R7, 5, 3), SUBMIT(R6),
+	      JA(0), RET(0)),
+	FAILS("record: the one or the other, both given back by name", TC, EACCES,
+	      "R1 type=scalar expected=ringbuf_mem", RESERVE(8), MOV(R6, R0), RESERVE(8),
+	      MOV(R7, R0), RANDOM(R8), MOV(R9, R6), JK(JSGT, R8, 5, 1), MOV(R9, R7),
+	      JK(JEQ, R9, 0, 3), SUBMIT(R9), JK(JEQ, R6, 0, 3), SUBMIT(R6), RET(0)),
+	RETURNS("record: as output of itself", TC, 0, RESERVE(8), JK(JNE, R0, 0, 2), RET(0),
+		MOV(R6, R0), MAP(R1, RING), MOV(R2, R6), MOVK(R3, 8), MOVK(R4, 0),
+		CALL(ringbuf_output), SUBMIT(R6), RET(0)),
+	FAILS("record: as output, more than it is", TC, EACCES,
+	      "R2 min value is outside of the allowed memory range", RESERVE(8), JK(JNE, R0, 0, 2),
+	      RET(0), MOV(R6, R0), MAP(R1, RING), MOV(R2, R6), MOVK(R3, 9), MOVK(R4, 0),
+	      CALL(ringbuf_output), SUBMIT(R6), RET(0)),
+	FAILS("record: as output after it was given back", TC, EACCES,
+	      "R2 type=scalar expected=fp, pkt, pkt_meta, map_key, map_value, mem,", RESERVE(8),
+	      JK(JNE, R0, 0, 2), RET(0), MOV(R6, R0), SUBMIT(R0), MAP(R1, RING), MOV(R2, R6),
+	      MOVK(R3, 8), MOVK(R4, 0), CALL(ringbuf_output), RET(0)),
+	FAILS("record: at an unknown place", TC, EACCES,
+	      "R8 max value is outside of the allowed memory range", RESERVE(64), JK(JNE, R0, 0, 2),
+	      RET(0), MOV(R6, R0), RANDOM(R7), ALU(AND, R7, 31), MOV(R8, R6), ADDX(R8, R7),
+	      ST(DW, R8, 33, 1), SUBMIT(R6), RET(0)),
+	FAILS("record: at an unknown place, too far", TC, EACCES,
+	      "R8 max value is outside of the allowed memory range", RESERVE(64), JK(JNE, R0, 0, 2),
+	      RET(0), MOV(R6, R0), RANDOM(R7), ALU(AND, R7, 31), MOV(R8, R6), ADDX(R8, R7),
+	      ST(DW, R8, 34, 1), SUBMIT(R6), RET(0)),
+	FAILS("record: an unknown place given back", TC, EACCES,
+	      "variable ringbuf_mem access var_off=(0x0; 0x1f) disallowed", RESERVE(64),
+	      JK(JNE, R0, 0, 2), RET(0), MOV(R6, R0), RANDOM(R7), ALU(AND, R7, 31), ADDX(R6, R7),
+	      SUBMIT(R6), RET(0)),
+	RETURNS("record: reserved by a callback into the caller's frame", TC, 0, ST(DW, FP, -8, 0),
+		LOOP(1, 6), LDX(DW, R1, FP, -8), JK(JEQ, R1, 0, 2), MOVK(R2, 0),
+		CALL(ringbuf_submit), RET(0), MOV(R6, R2), RESERVE(8), STX(DW, R6, R0, 0), RET(0)),
+	FAILS("record: given back by an element's callback", TC, EINVAL,
+	      "BPF_EXIT instruction in main prog would lead to reference leak", RESERVE(8),
+	      JK(JNE, R0, 0, 2), RET(0), STX(DW, FP, R0, -8), EACH(ARRAY8, 2), RET(0),
+	      LDX(DW, R1, R4, 0), MOVK(R2, 0), CALL(ringbuf_submit), RET(0)),
 };

@@ -1,12 +1,12 @@
 /*
  * test_verifier.c - the verifier's table: what must be accepted, what must not, and why
  *
- * Each row is tried three times. On us: verdict, errno and message of bpf_prog_load(); an accepted row
- * with a return value is then run by the JIT and by the interpreter. On the running kernel: the
- * row's verdict must be the kernel's too. A row that only we refuse says so (`stricter`);
- * accepting what the kernel calls unsafe is a failure whatever the row says. And an accepted row
- * is run by the checked interpreter on several packets and random numbers, where all that the
- * verifier said of it must be true (tests/lib/claims.h).
+ * Each row is tried three times. On us: verdict, errno and message of bpf_prog_load(); an accepted
+ * row with a return value is then run by the JIT and by the interpreter. In the checked
+ * interpreter, when it is accepted: on two packets and with many random numbers all that the
+ * verifier said of it must be true (tests/lib/claims.h). On the running kernel: the row's verdict
+ * must be the kernel's too. A row that only we refuse says so (`stricter`); accepting what the
+ * kernel calls unsafe is a failure whatever the row says.
  *
  * UBPFFS_ROW=text tries the rows whose name contains it and prints their logs.
  */
@@ -319,12 +319,14 @@ static void kernels(void **state)
 
 static struct claims claims;
 
-static bool verify_claimed(const struct bpf_prog_load_attr *attr, bool *zero_stack)
+/* false: too many paths to compare with. */
+static bool verify_claimed(const struct bpf_prog_load_attr *attr, u32 flags, bool *zero_stack)
 {
 	const struct bpf_prog prog = {
 		.type = attr->prog_type,
 		.license = "GPL",
 		.gpl_compatible = true,
+		.prog_flags = flags,
 		.orig_insns = (struct bpf_insn *)attr->insns,
 		.orig_len = attr->insn_cnt,
 		.used_maps = our_maps[0],
@@ -382,36 +384,45 @@ static const u64 numbers[] = {
 	0xffffffffffffffff,
 };
 
-static void claimed(void **state)
+static void one_claimed(const struct row *row, const struct bpf_prog_load_attr *attr, u32 i,
+			bool zero_stack)
 {
 	static u8 packet[256];
+	struct shadow s = {
+		.insns = attr->insns,
+		.cnt = attr->insn_cnt,
+		.maps = our_maps[0],
+		.map_cnt = ROW_MAPS,
+		.packet = packet,
+		.packet_len = i % 2 ? sizeof(testprog_packet) : 14 + i,
+		.claims = &claims,
+		.zero_stack = zero_stack,
+		.random = numbers[i / 2],
+		.max_steps = 20000,
+	};
+
+	memset(packet, i % 3 ? 0xff : 0x81, sizeof(packet));
+	if (i % 2)
+		memcpy(packet, testprog_packet, sizeof(testprog_packet));
+	if (shadow_run(&s) == -EFAULT)
+		fail_msg("%s: with the number %#llx, instruction %u: %s", row->what,
+			 (unsigned long long)s.random, s.fault_insn, s.fault);
+}
+
+static void claimed(void **state)
+{
+	static const u32 flags[] = {0, BPF_F_TEST_STATE_FREQ};
 	const struct row *row = *state;
 	struct bpf_prog_load_attr attr;
 	struct funcinfo f;
-	bool zero_stack, all;
+	bool zero_stack;
 
 	attr_of(row, &attr, &f);
-	all = verify_claimed(&attr, &zero_stack);
-	for (u32 i = 0; all && i < 2 * ARRAY_SIZE(numbers); i++) {
-		struct shadow s = {
-			.insns = attr.insns,
-			.cnt = attr.insn_cnt,
-			.maps = our_maps[0],
-			.map_cnt = ROW_MAPS,
-			.packet = packet,
-			.packet_len = i % 2 ? sizeof(testprog_packet) : 14 + i,
-			.claims = &claims,
-			.zero_stack = zero_stack,
-			.random = numbers[i / 2],
-			.max_steps = 20000,
-		};
-
-		memset(packet, i % 3 ? 0xff : 0x81, sizeof(packet));
-		if (i % 2)
-			memcpy(packet, testprog_packet, sizeof(testprog_packet));
-		if (shadow_run(&s) == -EFAULT)
-			fail_msg("%s: with the number %#llx, instruction %u: %s", row->what,
-				 (unsigned long long)s.random, s.fault_insn, s.fault);
+	for (u32 i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (!verify_claimed(&attr, flags[i], &zero_stack))
+			continue;
+		for (u32 k = 0; k < 2 * ARRAY_SIZE(numbers); k++)
+			one_claimed(row, &attr, k, zero_stack);
 	}
 	funcinfo_free(&f);
 }
