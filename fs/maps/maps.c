@@ -312,6 +312,7 @@ static const struct fs_attr map_attrs[] = {
 	{".pop", 0444, &pop_ops, 0},
 	{".records", 0444, &records_ops, 0},
 	{"vars", 0777, &vars_dir_ops, 0},
+	{"keys", 0666, &keys_ops, 0},
 };
 
 /* What kind of map is, or will be, in this directory? BPF_MAP_TYPE_UNSPEC: not known yet. */
@@ -384,6 +385,8 @@ static bool type_has_file(u32 type, const struct fs_attr *attr)
 		return mapdef_holds_maps(type);
 	if (!ops) /* broken */
 		return entries;
+	if (attr->ops == &keys_ops)
+		return ops->map_iter && !ops->map_push_elem;
 	if (attr->ops == &entries_dir_ops && (ops->map_push_elem || !ops->map_iter))
 		return false;
 	if (entries)

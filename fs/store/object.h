@@ -48,6 +48,7 @@ struct store_object {
 	struct bpf_map *map; /* STORE_MAP, not broken */
 	char *broken; /* a sentence, or NULL */
 
+	u32 key_form; /* maps/text/key_text.c's; 0: not asked yet */
 	int backing_id; /* maps/value_memory.c's; 0: not asked yet, negative: there is none */
 	int ring_backing_id[STORE_RING_PARTS]; /* maps/ring_memory.c's, the same */
 

@@ -183,6 +183,8 @@ MAP_FILES = {
     "`dump` write": lambda w: write(w.m.p("maps", "x", "dump"), "1 9\n"),
     "`dump.json`": map_file("dump.json"),
     "`dump.json` write": lambda w: write(w.m.p("maps", "x", "dump.json"), '[{"key":1,"value":9}]\n'),
+    "`keys` read": map_file("keys"),
+    "`keys` write": lambda w: write(w.m.p("maps", "x", "keys"), "number\n"),
     "`vars/` list": lambda w: os.listdir(w.m.p("maps", "typed.data", "vars")),
     "`vars/<name>` read": lambda w: read(w.m.p("maps", "typed.data", "vars", "mode")),
     "`vars/<name>` write": lambda w: write(w.m.p("maps", "typed.data", "vars", "mode"), "OFF\n"),

@@ -129,3 +129,37 @@ def test_dump_json_written_back(m):
     m.sh("mkdir $M/maps/h; cd $M/maps/h; echo hash > type; echo 3 > key_size; echo 8 > value_size; echo 4 > max_entries; "
          "echo 18446744073709551615 > entries/0a0b0c; cat dump.json > $T/j; echo clear > dump; cat $T/j > dump.json; "
          "cmp $T/j dump.json; cat entries/0a0b0c")
+
+
+def test_keys(m):
+    m.load("typed")
+    e = "$M/maps/flows/entries"
+    assert m.read("maps", "flows", "keys") == "number\n"
+    m.sh("echo btf > $M/maps/flows/keys; cd %s; echo '{\"packets\":1}' > saddr=1,daddr=2,port=80,proto=6" % e)
+    name = "saddr=1,daddr=2,port=80,proto=6,flags=0"
+    assert os.listdir(m.p("maps", "flows", "entries")) == [name]
+    assert entries(m, "flows")[0]["key"] == FLOW
+    m.sh("cd $M/maps/flows; cat entries/%s; cat dump > $T/d; grep -q ^%s $T/d; echo clear > dump; cat $T/d > dump; cmp $T/d dump; "
+         "cat entries/%s; echo hex > keys" % (name, name, HEX))
+    assert os.listdir(m.p("maps", "flows", "entries")) == [HEX]
+    m.sh("echo btf > $M/maps/flows/keys; rm %s/%s; ! ls %s | grep ." % (e, name, e))
+    m.fails("echo '{}' > %s/saddr=1,nope=2" % e, "Invalid argument")
+    assert "name=value,name=value" in m.log()
+    # enumerators and numbers, padding that is not zero
+    m.sh("cd $M/maps/modes; echo btf > keys; echo 1 > entries/DROP; echo 2 > entries/77; cat entries/-1; ls entries | grep -qx DROP")
+    m.sh("cd $M/maps/padded; echo btf > keys; echo 2 > entries/kind=1,id=2,name=a%20b; echo 3 > entries/01ff0000020000006162000000000000")
+    assert sorted(os.listdir(m.p("maps", "padded", "entries"))) == ["01ff0000020000006162000000000000", "kind=1,id=2,name=a%20b"]
+    # addresses and prefixes
+    m.sh("mkdir $M/maps/ip $M/maps/trie; cd $M/maps/ip; echo hash > type; echo 4 > key_size; echo 8 > value_size; "
+         "echo 9 > max_entries; echo ip > keys; echo 5 > entries/10.0.0.1; ls entries | grep -qx 10.0.0.1; echo '10.0.0.2 6' > dump; "
+         "cat entries/10.0.0.2; echo hex > keys; cat entries/0a000002; echo number > keys; cat entries/%d" % 0x0100000a)
+    m.sh("cd $M/maps/trie; echo lpm_trie > type; echo 20 > key_size; echo 8 > value_size; echo 1 > map_flags; echo 9 > max_entries; "
+         "echo 5 > entries/2001:db8::_32; echo ip > keys; ls entries | grep -qx 2001:db8::_32; cat dump > $T/d; cat $T/d > dump")
+    m.fails("echo ip > $M/maps/flows/keys", "Invalid argument")
+    m.fails("echo btf > $M/maps/ip/keys", "Invalid argument")
+    m.fails("echo words > $M/maps/ip/keys", "Invalid argument")
+    assert "`number`, `hex`, `ip` or `btf`" in m.log()
+    m.restart()
+    assert m.read("maps", "flows", "keys") == "btf\n" and m.read("maps", "trie", "keys") == "ip\n"
+    assert os.listdir(m.p("maps", "trie", "entries")) == ["2001:db8::_32"]
+    m.sh("rm -r $M/maps/trie $M/maps/ip")

@@ -7,6 +7,7 @@
  * offset 0 starts again, any other jump back starts again and skips.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include "run/run.h"
 #include "fs/maps/text/entries.h"
@@ -21,6 +22,7 @@
 struct dump {
 	struct bpf_map *map;
 	struct bpf_map_iter it;
+	enum key_form form;
 	bool begun, ended;
 	u64 given; /* entries printed */
 	off_t pos; /* file offset of text.buf[0] */
@@ -49,6 +51,8 @@ static int dump_open(struct fs_open *open, struct fs_req *req)
 	}
 	err = entries_prepare(open, d->map);
 	if (!err)
+		err = key_form_of(open->node, d->map, &d->form);
+	if (!err)
 		err = fs_open_hold(open, d->map->key_size + (u64)bpf_map_value_size(d->map) + 16);
 	if (!err) {
 		d->key = malloc(d->map->key_size + 8);
@@ -75,7 +79,7 @@ static void print_line(struct dump *d)
 	struct fs_text prefix = {0};
 
 	if (d->map->key_size) {
-		text_print_key(&prefix, d->key, d->map->key_size);
+		key_print(d->map, d->form, d->key, &prefix);
 		fs_text_append(&prefix, " ", 1);
 	}
 	fs_text_append(&prefix, "", 1);
@@ -360,7 +364,7 @@ static int parse_line(struct dump *d, struct fs_req *req, const char *line, size
 		return fs_error(req, EINVAL, "only programs put stacks in, by bpf_get_stackid()");
 	if (!d->map->key_size) /* pushed in the order of the lines */
 		return entries_write(req, d->map, NULL, -1, line, len, BPF_ANY);
-	if (entries_parse_key(d->map, word, n, d->key))
+	if (key_parse(d->map, d->form, word, n, d->key))
 		return fs_error(req, EINVAL, "\"%.*s\" is no key of this map",
 				(int)min(n, (size_t)64), word);
 	if (entries_percpu(d->map)) {
@@ -492,7 +496,7 @@ static u64 size_bound(const struct bpf_map *map, u64 entries, bool json)
 
 	if (json)
 		return (entries + 1) * (64 * (lines + 1) + (key + value) * JSON_ROOM);
-	return entries * (lines * (3 * key + 40) + 3 * value + 40 * lines);
+	return entries * (lines * max(3 * key + 40, (u64)NAME_MAX + 1) + 3 * value + 40 * lines);
 }
 
 static u64 counted_size(struct fs_node *node, struct fs_req *req, const struct format *format)
@@ -504,6 +508,7 @@ static u64 counted_size(struct fs_node *node, struct fs_req *req, const struct f
 
 	if (store_map(node, req, &d.map))
 		return 0;
+	err = key_form_of(node, d.map, &d.form);
 	bpf_map_stats_read(d.map, &stats);
 	d.key = malloc(d.map->key_size + 8);
 	d.value = malloc(bpf_map_value_size(d.map) + 8);

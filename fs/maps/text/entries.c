@@ -2,7 +2,6 @@
  * entries.c - entries/<key>: lookup is cat, update is echo, delete is rm, iterate is ls (see
  * entries.h)
  */
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -329,7 +328,18 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 
 static void entry_name(const struct fs_node *node, struct fs_text *out)
 {
-	text_print_key(out, node->key, node->key_len);
+	struct fs_req quiet = {.quiet = true};
+	enum key_form form;
+	struct bpf_map *map;
+
+	if (store_map((struct fs_node *)node, &quiet, &map)) {
+		text_print_key(out, node->key, node->key_len);
+		return;
+	}
+	if (key_form_of((struct fs_node *)node, map, &form))
+		form = KEYS_NUMBER;
+	key_print(map, form, node->key, out);
+	bpf_map_put(map);
 }
 
 /* A large value is not printed to be counted: two digits a byte, and what parts them. */
@@ -366,46 +376,15 @@ static bool has_files(const struct bpf_map *map)
 	return map->key_size && map->key_size <= ENTRIES_MAX_KEY;
 }
 
-/* 10.0.0.0_8, 2001:db8::_32: no name holds a slash. The trie's key: the bits, then the address. */
-static int parse_prefix(const struct bpf_map *map, const char *s, size_t len, void *key)
-{
-	u32 size = map->key_size - sizeof(u32), bits;
-	const char *under = memchr(s, '_', len);
-	char address[INET6_ADDRSTRLEN];
-	struct in6_addr in;
-	u64 number;
-	size_t n;
-
-	if (map->map_type != BPF_MAP_TYPE_LPM_TRIE || !under)
-		return -EINVAL;
-	if (size != sizeof(struct in_addr) && size != sizeof(struct in6_addr))
-		return -EINVAL;
-	n = (size_t)(under - s);
-	if (n >= sizeof(address) || memchr(s, 0, n) || n + 1 == len || under[1] < '0' ||
-	    under[1] > '9' ||
-	    text_parse_u64(under + 1, len - n - 1, size * 8, &number) != TEXT_COMPLETE)
-		return -EINVAL;
-	memcpy(address, s, n);
-	address[n] = 0;
-	if (inet_pton(size == sizeof(struct in_addr) ? AF_INET : AF_INET6, address, &in) != 1)
-		return -EINVAL;
-	bits = number;
-	memcpy(key, &bits, sizeof(bits));
-	memcpy((char *)key + sizeof(bits), &in, size);
-	return 0;
-}
-
-int entries_parse_key(const struct bpf_map *map, const char *s, size_t len, void *key)
-{
-	if (!text_parse_key(s, len, key, map->key_size))
-		return 0;
-	return parse_prefix(map, s, len, key);
-}
-
 /* The key that a file name stands for; -ENOENT when it stands for none. */
-static int parse_name(const struct bpf_map *map, const char *name, u8 *key)
+static int parse_name(struct fs_node *dir, struct bpf_map *map, const char *name, u8 *key)
 {
-	if (!has_files(map) || entries_parse_key(map, name, strlen(name), key))
+	enum key_form form;
+	int err = key_form_of(dir, map, &form);
+
+	if (err)
+		return err;
+	if (!has_files(map) || key_parse(map, form, name, strlen(name), key))
 		return -ENOENT;
 	return 0;
 }
@@ -419,7 +398,7 @@ static int entries_lookup(struct fs_node *dir, struct fs_req *req, const char *n
 
 	if (err)
 		return err;
-	err = parse_name(map, name, key);
+	err = parse_name(dir, map, name, key);
 	if (!err)
 		err = bpf_map_contains(map, key);
 	if (!err)
@@ -432,6 +411,7 @@ static int entries_create(struct fs_node *dir, struct fs_req *req, const char *n
 			  int flags, struct fs_node **out)
 {
 	u8 key[ENTRIES_MAX_KEY + 1];
+	enum key_form form;
 	struct bpf_map *map;
 	int err = store_map(dir, req, &map);
 
@@ -440,12 +420,13 @@ static int entries_create(struct fs_node *dir, struct fs_req *req, const char *n
 	if (map->key_size > ENTRIES_MAX_KEY)
 		err = fs_error(req, EINVAL, "keys of %u bytes are too long for names: use dump",
 			       map->key_size);
-	else if (parse_name(map, name, key))
-		err = fs_error(
-			req, EINVAL, "a key of this map is %s of %u bytes, as `ls` shows them",
-			text_number_size(map->key_size) ? "a number" : "the hexadecimal digits",
-			map->key_size);
 	else
+		err = parse_name(dir, map, name, key);
+	if (err == -ENOENT && !key_form_of(dir, map, &form))
+		err = fs_error(req, EINVAL,
+			       "a key of this map is %s of %u bytes, as `ls` shows them",
+			       key_form_about(map, form), map->key_size);
+	if (!err)
 		err = fs_node_keyed(dir, &entry_ops, key, map->key_size, out);
 	bpf_map_put(map);
 	return err;
@@ -461,7 +442,7 @@ static int entries_unlink(struct fs_node *dir, struct fs_req *req, const char *n
 		return 0;
 	if (err)
 		return err;
-	err = parse_name(map, name, key);
+	err = parse_name(dir, map, name, key);
 	if (!err)
 		err = bpf_map_delete(map, key);
 	if (err == -EINVAL)
@@ -476,6 +457,7 @@ struct walk {
 	struct bpf_map_iter it;
 	struct bpf_map *map;
 	u64 given; /* entries emitted so far = the cursor */
+	enum key_form form;
 	bool waiting; /* `key` is the next to give */
 	u8 key[ENTRIES_MAX_KEY + 1];
 };
@@ -483,6 +465,7 @@ struct walk {
 static int entries_open(struct fs_open *open, struct fs_req *req)
 {
 	struct walk *walk = calloc(1, sizeof(*walk));
+	int err = 0;
 
 	if (!walk)
 		return -ENOMEM;
@@ -490,6 +473,13 @@ static int entries_open(struct fs_open *open, struct fs_req *req)
 	if (store_map(open->node, req, &walk->map))
 		walk->map = NULL;
 	else
+		err = key_form_of(open->node, walk->map, &walk->form);
+	if (err) {
+		bpf_map_put(walk->map);
+		free(walk);
+		return err;
+	}
+	if (walk->map)
 		bpf_map_iter_init(&walk->it, walk->map, true);
 	open->priv = walk;
 	return 0;
@@ -538,7 +528,7 @@ static int entries_readdir(struct fs_open *open, struct fs_req *req, u64 cursor,
 	}
 	while ((ret = walk_next(walk)) > 0) {
 		name.len = 0;
-		text_print_key(&name, walk->key, walk->map->key_size);
+		key_print(walk->map, walk->form, walk->key, &name);
 		fs_text_append(&name, "", 1);
 		if (name.err) {
 			ret = name.err;

@@ -7,8 +7,7 @@
 
 #include "core/map.h"
 #include "fs/node/node.h"
-
-#define ENTRIES_MAX_KEY 127 /* a longer key has no file name */
+#include "fs/maps/text/key_text.h"
 
 extern const struct fs_node_ops entries_dir_ops; /* entries.c */
 extern const struct fs_node_ops dump_ops; /* dump.c */
@@ -19,12 +18,6 @@ extern const struct fs_node_ops json_ops; /* dump.c */
 bool entries_percpu(const struct bpf_map *map);
 /* Do its slots hold programs or maps, which are named? */
 bool entries_slots(const struct bpf_map *map);
-
-/*
- * A key from text: as text_parse_key(), and for a trie of IPv4 or IPv6 addresses also
- * ADDRESS_BITS. 0 or -EINVAL.
- */
-int entries_parse_key(const struct bpf_map *map, const char *s, size_t len, void *key);
 
 /*
  * What an entry's file says: the value as a line, per-CPU values as lines `cpuN value` (with
