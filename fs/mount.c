@@ -222,6 +222,8 @@ static int claim_dir(const char *path, struct error_record *why)
 	if (claim_fd < 0 && errno == ENOTDIR)
 		return error_set(why, ENOTDIR, "%s: not a directory, and a mount point is one",
 				 path);
+	if (claim_fd < 0 && errno == ENOENT)
+		return error_set(why, ENOENT, "%s: there is no such directory to mount on", path);
 	for (int tries = 0; claim_fd >= 0 && flock(claim_fd, LOCK_EX | LOCK_NB) < 0; tries++) {
 		if (errno != EWOULDBLOCK)
 			break;
@@ -291,7 +293,7 @@ char *mount_absolute_path(const char *arg)
 
 	if (realpath(arg, full))
 		return strdup(full);
-	if (errno == ENOMEM)
+	if (errno == ENOMEM || !*arg)
 		return NULL;
 	copy = strdup(arg);
 	if (!copy)

@@ -102,6 +102,10 @@ static bool check_options(struct options *options)
 			"your account.\nubpffs: if you mean it, say -o allow_other,trust_others\n");
 		return false;
 	}
+	if (options->state && !*options->state) {
+		fprintf(stderr, "ubpffs: state= names no directory\n");
+		return false;
+	}
 	if (options->allow_other && options->owner_only) {
 		fprintf(stderr, "ubpffs: allow_other and owner_only exclude each other\n");
 		return false;
@@ -130,21 +134,26 @@ bool options_choose_state(struct options *options)
 	return !err;
 }
 
-/* mount(8) gives a source first, which is the state's directory or any word. */
+/* mount(8) gives a source first: the state's directory, or a word that is the name of nothing. */
 static bool one_mount_point(const struct options *options)
 {
 	const char *source = options->plain[0];
 	struct stat st;
 
-	if (!options->plain[1] || source[0] != '/')
+	if (!options->plain[1])
 		return true;
-	if (!options->state &&
-	    (stat(source, &st) < 0 || (st.st_uid == geteuid() && !(st.st_mode & 077))))
+	if (source[0] != '/' && (!strcmp(source, "none") || lstat(source, &st) < 0))
+		return true;
+	if (source[0] == '/' && !options->state &&
+	    (stat(source, &st) < 0 ||
+	     (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 077))))
 		return true;
 	fprintf(stderr,
 		"ubpffs: one server has one mount point, and %s %s: say -o state=DIR for where "
 		"objects live\n",
-		source, options->state ? "is a second one" : "is no state directory of yours");
+		source,
+		options->state || source[0] != '/' ? "is a second one"
+						   : "is no state directory of yours");
 	return false;
 }
 
