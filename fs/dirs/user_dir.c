@@ -49,30 +49,40 @@ int fs_object_node(struct fs_node *dir, const char *name, struct store_object *o
 	return object_node(dir, name, obj, object_file_ops[obj->kind], out);
 }
 
+/* Gives *out the reference on the node, or drops it. */
+static int resolved(struct fs_node *node, struct fs_node **out)
+{
+	int err = node->ops->object ? store_resolve(node) : 0;
+
+	if (err)
+		fs_node_put(node);
+	else
+		*out = node;
+	return err;
+}
+
 static int dir_node(struct fs_node *parent, const char *name, u64 ino,
 		    const struct fs_node_ops *ops, struct fs_node **out)
 {
 	struct fs_node *dir = NULL;
 	int err = fs_node_tree(parent, name, ino, 0, ops, &dir);
 
-	if (!err && ops->object)
-		err = store_resolve(dir);
-	if (!err)
-		*out = dir;
-	else
-		fs_node_put(dir);
-	return err;
+	return err ? err : resolved(dir, out);
 }
 
 int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,
 		   struct fs_node **out)
 {
 	struct store_object *obj;
+	struct fs_node *known;
 	struct stat st;
 	int err;
 
 	if (!tree_name_ok(name))
 		return strlen(name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	known = fs_node_by_name(dir, name);
+	if (known)
+		return resolved(known, out);
 	if (fstatat(fs_node_fd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))

@@ -43,15 +43,6 @@ static bool change_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const 
 
 /* ---- attributes */
 
-static int tree_stat(struct fs_node *node, struct stat *st)
-{
-	int err = fs_node_pin(node);
-
-	if (err)
-		return err;
-	return fstatat(fs_node_fd(node), "", st, AT_EMPTY_PATH) < 0 ? -errno : 0;
-}
-
 /*
  * Attributes and keyed nodes: the bits of the object (or, before there is one, of the directory).
  */
@@ -63,7 +54,7 @@ static int attr_stat(struct fs_node *node, struct stat *st)
 	int err;
 
 	if (!base->ops->rows_stat || base->ops->rows_stat(base, st)) {
-		err = tree_stat(base, st);
+		err = fs_node_tree_stat(base, st);
 		if (err)
 			return err;
 	}
@@ -130,7 +121,7 @@ int fs_node_stat(struct fs_node *node, struct fs_req *req, struct stat *st)
 	if (node->ops->getattr)
 		err = node->ops->getattr(node, st);
 	else
-		err = node->in_tree ? tree_stat(node, st) : attr_stat(node, st);
+		err = node->in_tree ? fs_node_tree_stat(node, st) : attr_stat(node, st);
 	if (err)
 		return err;
 	st->st_ino = node->ino;
@@ -234,6 +225,7 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int s
 		err = tree_setattr(req.node, attr, set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
 	if (req.node->ops->attr_changed)
 		req.node->ops->attr_changed(req.node);
+	fs_attrs_changed();
 	if (!err)
 		err = fs_node_stat(req.node, &req, &st);
 	if (err)

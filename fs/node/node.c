@@ -1,9 +1,10 @@
 /*
- * node.c - the table of nodes, found by FUSE id and by identity
+ * node.c - the tables of nodes, found by FUSE id, by identity and by name
  *
  * Identity of a node: its inode for files of the state tree (and whether it is a pin), (directory,
- * row) for attributes, (directory, key) for keyed ones, none for fresh ones. One mutex guards both
- * tables, every refs, and the descriptors; it is a leaf.
+ * row) for attributes, (directory, key) for keyed ones, none for fresh ones. Directories and
+ * symlinks are found by (directory, name), too, so that a known name costs no look at the state
+ * tree. One mutex guards the tables, every refs, and the descriptors; it is a leaf.
  *
  * A FUSE id follows from the inode of the state tree and the row, so that a restarted server gives
  * the same ones. Inode numbers are used again (by ext4 at once) while the kernel may still ask for
@@ -21,12 +22,12 @@
  */
 #include "fs/node/node.h"
 #include "fs/node/backing.h"
+#include "fs/lib/hash.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 
-#define NODE_BUCKETS  4096
 #define NODE_ROW_BITS 8
 #define NODE_PIN      ((1u << NODE_ROW_BITS) - 1) /* the row of a pin: no table is that long */
 #define NODE_COUNTED  (1ULL << 62) /* ids that come from the counter */
@@ -37,9 +38,8 @@
 
 static struct {
 	pthread_mutex_t lock;
-	struct fs_node *by_id[NODE_BUCKETS];
-	struct fs_node *by_key[NODE_BUCKETS];
-	u64 count, counter;
+	struct hash_table by_id, by_identity, by_name;
+	u64 counter;
 	struct fs_node *newest, *oldest; /* open and not pinned */
 	u32 nr_open;
 } nodes = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -54,45 +54,27 @@ static __thread struct {
 	int err; /* the last that could not be */
 } pinned;
 
-static u32 hash64(u64 v)
+static u64 in_dir(const struct fs_node *dir, u64 key)
 {
-	return (v * 0x9e3779b97f4a7c15ULL) >> 40;
+	return (dir->id * 0x9e3779b97f4a7c15ULL) ^ key;
 }
 
-static u32 hash_key(const struct fs_node *dir, const void *key, u32 len)
-{
-	const u8 *p = key;
-	u64 h = dir->id ^ 0xcbf29ce484222325ULL;
-
-	for (u32 i = 0; i < len; i++)
-		h = (h ^ p[i]) * 0x100000001b3ULL;
-	return hash64(h);
-}
-
-static struct fs_node **id_bucket(u64 id)
-{
-	return &nodes.by_id[hash64(id) % NODE_BUCKETS];
-}
-
-static struct fs_node **ino_bucket(u64 ino)
-{
-	return &nodes.by_key[hash64(ino) % NODE_BUCKETS];
-}
-
-static struct fs_node **key_bucket(const struct fs_node *dir, const void *key, u32 len)
-{
-	return &nodes.by_key[hash_key(dir, key, len) % NODE_BUCKETS];
-}
-
-/* Where a node is found by its identity; NULL: it has none. */
-static struct fs_node **identity_bucket(const struct fs_node *node)
+/* Does this node have an identity, and by which key is it found? */
+static bool identity_key(const struct fs_node *node, u64 *key)
 {
 	if (node->in_tree)
-		return node->gone ? NULL : ino_bucket(node->ino);
-	if (node->key)
-		return key_bucket(node->dir, node->key, node->key_len);
-	return node->attr->ops->fresh ? NULL
-				      : key_bucket(node->dir, &node->index, sizeof(node->index));
+		*key = node->ino;
+	else if (node->key)
+		*key = in_dir(node->dir, hash_bytes(node->key, node->key_len));
+	else
+		*key = in_dir(node->dir, node->index);
+	return node->in_tree ? !node->gone : node->key || !node->attr->ops->fresh;
+}
+
+/* What has one name for as long as it is there; an object's file may have several. */
+static bool is_named(const struct fs_node *node)
+{
+	return node->in_tree && node->dir && !node->object && !node->gone;
 }
 
 u64 fs_nodes_count(void)
@@ -100,54 +82,59 @@ u64 fs_nodes_count(void)
 	u64 n;
 
 	pthread_mutex_lock(&nodes.lock);
-	n = nodes.count;
+	n = nodes.by_id.count;
 	pthread_mutex_unlock(&nodes.lock);
 	return n;
 }
 
 static struct fs_node *__node_find(u64 id)
 {
-	struct fs_node *node = *id_bucket(id);
+	struct hash_link *link = hash_find(&nodes.by_id, id);
 
-	while (node && node->id != id)
-		node = node->next_id;
-	return node;
+	return link ? container_of(link, struct fs_node, id_link) : NULL;
 }
 
 static void __node_insert(struct fs_node *node)
 {
-	struct fs_node **bucket = id_bucket(node->id);
+	u64 key;
 
-	node->next_id = *bucket;
-	*bucket = node;
-	bucket = identity_bucket(node);
-	if (bucket) {
-		node->next_key = *bucket;
-		*bucket = node;
-	}
-	nodes.count++;
+	hash_add(&nodes.by_id, &node->id_link, node->id);
+	if (identity_key(node, &key))
+		hash_add(&nodes.by_identity, &node->identity_link, key);
+	if (is_named(node))
+		hash_add(&nodes.by_name, &node->name_link,
+			 in_dir(node->dir, hash_text(node->name)));
 }
 
 static void __node_lose_identity(struct fs_node *node)
 {
-	struct fs_node **p = identity_bucket(node);
+	u64 key;
 
-	if (!p)
-		return;
-	while (*p != node)
-		p = &(*p)->next_key;
-	*p = node->next_key;
+	if (identity_key(node, &key))
+		hash_remove(&nodes.by_identity, &node->identity_link);
+	if (is_named(node))
+		hash_remove(&nodes.by_name, &node->name_link);
 }
 
 static void __node_remove(struct fs_node *node)
 {
-	struct fs_node **p = id_bucket(node->id);
-
-	while (*p != node)
-		p = &(*p)->next_id;
-	*p = node->next_id;
+	hash_remove(&nodes.by_id, &node->id_link);
 	__node_lose_identity(node);
-	nodes.count--;
+}
+
+/* The nodes of one key, from the first that `is`. */
+static struct fs_node *__identity_find(u64 key, bool (*is)(const struct fs_node *, const void *),
+				       const void *arg)
+{
+	struct hash_link *link = hash_find(&nodes.by_identity, key);
+
+	for (; link; link = hash_again(link)) {
+		struct fs_node *node = container_of(link, struct fs_node, identity_link);
+
+		if (is(node, arg))
+			return node;
+	}
+	return NULL;
 }
 
 /* ---- descriptors */
@@ -365,6 +352,59 @@ void fs_node_unpin(void)
 	pinned.err = 0;
 }
 
+/* ---- attributes */
+
+struct known_stat {
+	u64 at; /* attr_changes */
+	struct stat st;
+};
+
+static u64 attr_changes;
+
+void fs_attrs_changed(void)
+{
+	__atomic_add_fetch(&attr_changes, 1, __ATOMIC_RELEASE);
+}
+
+static bool find_stat(const struct fs_node *node, u64 at, struct stat *st)
+{
+	bool known;
+
+	pthread_mutex_lock(&nodes.lock);
+	known = node->known_stat && node->known_stat->at == at;
+	if (known)
+		*st = node->known_stat->st;
+	pthread_mutex_unlock(&nodes.lock);
+	return known;
+}
+
+/* Without memory it is looked at again. */
+static void keep_stat(struct fs_node *node, u64 at, const struct stat *st)
+{
+	pthread_mutex_lock(&nodes.lock);
+	if (!node->known_stat)
+		node->known_stat = malloc(sizeof(*node->known_stat));
+	if (node->known_stat)
+		*node->known_stat = (struct known_stat){at, *st};
+	pthread_mutex_unlock(&nodes.lock);
+}
+
+int fs_node_tree_stat(struct fs_node *node, struct stat *st)
+{
+	/* What changes from here on makes the look an old one. */
+	u64 at = __atomic_load_n(&attr_changes, __ATOMIC_ACQUIRE);
+	int err;
+
+	if (node->ops->object && find_stat(node, at, st))
+		return 0;
+	err = fs_node_pin(node);
+	if (!err && fstatat(fs_node_fd(node), "", st, AT_EMPTY_PATH) < 0)
+		err = -errno;
+	if (!err && node->ops->object)
+		keep_stat(node, at, st);
+	return err;
+}
+
 /* ---- references */
 
 struct fs_node *fs_node_find(u64 id)
@@ -392,6 +432,7 @@ static void node_release(struct fs_node *node)
 		close(node->path_fd);
 	free(node->name);
 	free(node->key);
+	free(node->known_stat);
 	free(node);
 }
 
@@ -467,13 +508,21 @@ static u64 __node_free_id(u64 id)
 	return __node_find(id) ? NODE_COUNTED | ++nodes.counter : id;
 }
 
+struct tree_identity {
+	u64 ino;
+	u32 row; /* 0, or NODE_PIN */
+};
+
+static bool is_tree_node(const struct fs_node *node, const void *arg)
+{
+	const struct tree_identity *want = arg;
+
+	return node->in_tree && node->ino == want->ino && node->index == want->row;
+}
+
 static struct fs_node *__node_by_ino(u64 ino, u32 row)
 {
-	struct fs_node *node = *ino_bucket(ino);
-
-	while (node && (!node->in_tree || node->ino != ino || node->index != row))
-		node = node->next_key;
-	return node;
+	return __identity_find(ino, is_tree_node, &(struct tree_identity){ino, row});
 }
 
 int fs_node_root(const struct fs_node_ops *ops, struct fs_node **out)
@@ -522,6 +571,13 @@ int fs_node_tree(struct fs_node *dir, const char *name, u64 ino, u32 object,
 	return 0;
 }
 
+static bool is_same_row(const struct fs_node *node, const void *row)
+{
+	const struct fs_node *want = row;
+
+	return !node->in_tree && !node->key && node->dir == want->dir && node->attr == want->attr;
+}
+
 int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, struct fs_node **out)
 {
 	const struct fs_attr *attr = &table[row];
@@ -535,9 +591,10 @@ int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, stru
 	node->ino = node_id(fs_node_base(dir)->ino, row + 1);
 	pthread_mutex_lock(&nodes.lock);
 	if (!attr->ops->fresh) {
-		found = *key_bucket(dir, &node->index, sizeof(node->index));
-		while (found && (found->dir != dir || found->attr != attr || found->key))
-			found = found->next_key;
+		u64 key;
+
+		identity_key(node, &key);
+		found = __identity_find(key, is_same_row, node);
 	}
 	if (!found)
 		node->id = attr->ops->fresh ? NODE_COUNTED | ++nodes.counter
@@ -546,10 +603,19 @@ int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, stru
 	return 0;
 }
 
+static bool is_same_key(const struct fs_node *node, const void *keyed)
+{
+	const struct fs_node *want = keyed;
+
+	return node->key && node->dir == want->dir && node->ops == want->ops &&
+	       node->key_len == want->key_len && !memcmp(node->key, want->key, node->key_len);
+}
+
 int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void *key, u32 key_len,
 		  struct fs_node **out)
 {
 	struct fs_node *node = node_alloc(ops), *found;
+	u64 hash;
 
 	if (!node)
 		return -ENOMEM;
@@ -562,10 +628,8 @@ int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void
 	}
 	memcpy(node->key, key, key_len);
 	pthread_mutex_lock(&nodes.lock);
-	found = *key_bucket(dir, key, key_len);
-	while (found && (!found->key || found->dir != dir || found->ops != ops ||
-			 found->key_len != key_len || memcmp(found->key, key, key_len)))
-		found = found->next_key;
+	identity_key(node, &hash);
+	found = __identity_find(hash, is_same_key, node);
 	if (!found) {
 		node->id = NODE_COUNTED | ++nodes.counter;
 		node->ino = node->id;
@@ -594,11 +658,16 @@ void __fs_node_moved(u64 ino, struct fs_node *dir, char **name)
 	pthread_mutex_lock(&nodes.lock);
 	node = __node_by_ino(ino, 0);
 	if (node && !node->object) {
+		if (is_named(node))
+			hash_remove(&nodes.by_name, &node->name_link);
 		old = node->dir;
 		dir->refs++;
 		node->dir = dir;
 		free(node->name);
 		node->name = move_ptr(*name);
+		if (is_named(node))
+			hash_add(&nodes.by_name, &node->name_link,
+				 in_dir(dir, hash_text(node->name)));
 	}
 	pthread_mutex_unlock(&nodes.lock);
 	fs_node_put(old);
@@ -633,6 +702,25 @@ struct fs_node *fs_node_by_ino(u64 ino)
 		node->refs++;
 	pthread_mutex_unlock(&nodes.lock);
 	return node;
+}
+
+struct fs_node *fs_node_by_name(struct fs_node *dir, const char *name)
+{
+	struct fs_node *found = NULL;
+	struct hash_link *link;
+
+	pthread_mutex_lock(&nodes.lock);
+	link = hash_find(&nodes.by_name, in_dir(dir, hash_text(name)));
+	for (; link && !found; link = hash_again(link)) {
+		struct fs_node *node = container_of(link, struct fs_node, name_link);
+
+		if (node->dir == dir && !strcmp(node->name, name))
+			found = node;
+	}
+	if (found)
+		found->refs++;
+	pthread_mutex_unlock(&nodes.lock);
+	return found;
 }
 
 struct fs_node *fs_node_base(struct fs_node *node)

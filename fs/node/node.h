@@ -44,6 +44,7 @@
 #include "fs/caller/caller.h"
 #include "fs/lib/error.h"
 #include "fs/lib/error_log.h"
+#include "fs/lib/hash.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/text.h"
 
@@ -282,10 +283,11 @@ struct fs_node {
 	void *priv;
 	struct store_object *obj; /* what it shows: store_bind(), store_of_node() */
 	bool obj_known; /* a directory that shows an object: `obj` was looked for */
+	struct known_stat *known_stat; /* fs_node_tree_stat() */
 
 	u64 refs; /* node.c's, from here on: the kernel's lookups, opens, children, pins */
 	u32 index; /* row + 1; 0 in the tree, but for pins */
-	struct fs_node *next_id, *next_key;
+	struct hash_link id_link, identity_link, name_link;
 	char *name; /* in the tree: its name in `dir` */
 	u32 object; /* an object's file: objects/<object>, whatever name led here */
 	bool gone; /* removed from the tree; then what it was: */
@@ -342,8 +344,17 @@ void __fs_nodes_unlock(void);
 void __fs_node_moved(u64 ino, struct fs_node *dir,
 		     char **name); /* takes over *name if it needs it */
 void __fs_node_gone(const struct stat *st);
+/*
+ * The attributes of a file or directory of the state tree. Those of a directory that shows an
+ * object are looked at once, and again after fs_attrs_changed(), which is called (last) by whoever
+ * changes such attributes, or names in such directories.
+ */
+int fs_node_tree_stat(struct fs_node *node, struct stat *st);
+void fs_attrs_changed(void);
 /* A node of the state tree that is known, with one reference, or NULL. */
 struct fs_node *fs_node_by_ino(u64 ino);
+/* The same for a directory or symlink, by its name; tree_lock held. */
+struct fs_node *fs_node_by_name(struct fs_node *dir, const char *name);
 
 /*
  * A write of a slow kind that would have to wait calls fs_later(), returns FS_LATER, and is

@@ -163,7 +163,7 @@ static int __publish_take_back(struct publish *pub, u32 i)
 }
 
 /* Is it there still, and ours? Who may has removed, renamed or replaced it since. */
-static int __publish_is_ours(struct publish *pub, u32 i)
+static int __publish_is_ours(struct publish *pub, u32 i, struct stat *dir)
 {
 	struct publish_name *at = &pub->names[i];
 	char path[PATH_MAX];
@@ -172,10 +172,25 @@ static int __publish_is_ours(struct publish *pub, u32 i)
 	parent_path(at->obj->kind, at->name, path);
 	if (strlen(path) + sizeof("/prog") > sizeof(path))
 		return -ENAMETOOLONG;
+	if (fstatat(tree.tree_fd, path, dir, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
 	strcat(strcat(path, "/"), links[at->obj->kind]);
 	if (fstatat(tree.tree_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
 	return st.st_ino == at->obj->ino;
+}
+
+/* The same for a name that clients may know by now. */
+static int __publish_take_away(struct publish *pub, u32 i, const struct stat *dir)
+{
+	int err;
+
+	__fs_nodes_lock();
+	err = __publish_take_back(pub, i);
+	if (!err)
+		__fs_node_gone(dir);
+	__fs_nodes_unlock();
+	return err;
 }
 
 static void name_uncharge(struct publish *pub, u32 i)
@@ -224,9 +239,10 @@ static void __publish_retry(void)
 		bool again = false;
 
 		for (u32 i = 0; i < pub->count; i++) {
-			int ours = pub->names[i].moved ? __publish_is_ours(pub, i) : 0;
+			struct stat dir;
+			int ours = pub->names[i].moved ? __publish_is_ours(pub, i, &dir) : 0;
 
-			if (ours < 0 || (ours && __publish_take_back(pub, i))) {
+			if (ours < 0 || (ours && __publish_take_away(pub, i, &dir))) {
 				again = true;
 				continue;
 			}

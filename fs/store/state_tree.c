@@ -22,6 +22,7 @@
 struct tree tree = {.dir_fd = -1, .objects_fd = -1, .tree_fd = -1, .pending_fd = -1, .lock_fd = -1};
 
 static pthread_rwlock_t tree_lock = PTHREAD_RWLOCK_INITIALIZER;
+static bool writing; /* tree_lock is held for writing; written by who does */
 
 void tree_rdlock(void)
 {
@@ -31,10 +32,15 @@ void tree_rdlock(void)
 void tree_wrlock(void)
 {
 	pthread_rwlock_wrlock(&tree_lock);
+	writing = true;
 }
 
 void tree_unlock(void)
 {
+	if (writing) {
+		fs_attrs_changed();
+		writing = false;
+	}
 	pthread_rwlock_unlock(&tree_lock);
 }
 

@@ -73,6 +73,17 @@ def test_a_directory_of_a_map(m):
     assert trace.looks() < len(names) // 2, trace.calls
 
 
+def test_a_listing_by_path(m):
+    """As ls -l goes about it: each file from the directory's name on, which is known by now."""
+    make_map(m)
+    names = os.listdir(m.p("maps", "m"))
+    os.stat(m.p("maps", "m", "type"))
+    with Trace(m) as trace:
+        for name in names:
+            os.lstat(m.p("maps", "m", name))
+    assert trace.looks() < 8, trace.calls
+
+
 def test_an_entry(m):
     make_map(m)
     fd = os.open(m.p("maps", "m", "entries"), os.O_RDONLY)

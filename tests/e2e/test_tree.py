@@ -312,3 +312,57 @@ def test_deep_trees(m):
         os.chdir(before)
     assert os.listdir(m.p("moved", "d")) == []
     m.sh("rm -r $M/moved $M/top")
+
+
+# ---- what was found by name stays right
+
+def test_names_that_were_found_are_not_found_when_they_are_others(m):
+    m.sh("cd $M; mkdir a a/x b; ln -s 1 a/l; ls -l a/x a/l b")
+    ino = os.stat(m.p("a", "x")).st_ino
+    os.rename(m.p("a", "x"), m.p("b", "y"))
+    assert not os.path.exists(m.p("a", "x")) and os.stat(m.p("b", "y")).st_ino == ino
+    os.mkdir(m.p("a", "x"))
+    assert os.stat(m.p("a", "x")).st_ino != ino
+    rename2(m.p("a", "x"), m.p("b", "y"), RENAME_EXCHANGE)
+    assert os.stat(m.p("a", "x")).st_ino == ino != os.stat(m.p("b", "y")).st_ino
+    os.rename(m.p("a"), m.p("c"))
+    assert not os.path.exists(m.p("a")) and os.stat(m.p("c", "x")).st_ino == ino
+    os.symlink("2", m.p("c", "new"))
+    os.rename(m.p("c", "new"), m.p("c", "l"))
+    assert os.readlink(m.p("c", "l")) == "2" and not os.path.lexists(m.p("c", "new"))
+    os.rmdir(m.p("c", "x"))
+    assert not os.path.exists(m.p("c", "x"))
+    os.symlink("3", m.p("c", "x"))
+    assert os.readlink(m.p("c", "x")) == "3"
+
+
+def test_an_object_takes_the_place_of_one_that_was_dropped(loaded):
+    """The directory that rm has not removed yet is empty: a load may have its name, and who knew it sees the new one."""
+    d = loaded.p("progs", "count_ports")
+    fd = os.open(d, os.O_RDONLY)
+    old = os.fstat(fd).st_ino
+    os.unlink(os.path.join(d, "prog"))
+    assert os.listdir(d) == []
+    loaded.load("count_ports")
+    assert os.stat(d).st_ino != old and "prog" in os.listdir(d) and os.listdir(fd) == []
+    os.close(fd)
+
+
+def test_attributes_of_an_objects_directory_are_those_of_now(m):
+    def attributes():
+        st = os.stat(d)
+        return stat.S_IMODE(st.st_mode), st.st_mtime_ns
+    d = m.p("maps", "h")
+    m.sh("mkdir $M/maps/h; ls -ld $M/maps/h")
+    mode, mtime = attributes()
+    os.chmod(d, 0o700)
+    assert attributes() == (0o700, mtime)
+    os.utime(d, ns=(5, 5))
+    assert attributes() == (0o700, 5)
+    m.sh("cd $M/maps/h; echo array > type; echo 4 > value_size; echo 1 > max_entries")
+    m.sh("mv $M/maps/h $M/maps/g")  # the kernel believes a name's attributes for a second
+    d = m.p("maps", "g")
+    assert attributes()[1] > mtime
+    m.kill()
+    m.start()
+    assert attributes()[0] == 0o700
