@@ -78,8 +78,8 @@ enum ubpffs_cmd {
 	UBPFFS_PROG_TEST_RUN = 16, /* in: struct ubpffs_prog_run, data, ctx  out: the same */
 	UBPFFS_PROG_PART = 17, /* flags: enum ubpffs_prog_part  out: as much of it as has room */
 
-	/* map fd or program fd */
-	UBPFFS_OBJ_GET_INFO = 24, /* out: struct bpf_map_info or struct bpf_prog_info, pointers 0;
+	/* map fd, program fd, link fd */
+	UBPFFS_OBJ_GET_INFO = 24, /* out: struct bpf_{map,prog,btf,link}_info, pointers 0;
 				   * flags: enum ubpffs_kind */
 	UBPFFS_OBJ_PIN = 25, /* in: path from M, NUL-terminated */
 	UBPFFS_OBJ_TOKEN = 26, /* out: __u64 that stands for this open file in loads */
@@ -89,18 +89,34 @@ enum ubpffs_cmd {
 	/* types fd; it answers UBPFFS_OBJ_GET_INFO by struct bpf_btf_info */
 	UBPFFS_BTF_DATA = 28, /* out: as much of the types as has room */
 
+	/* link fd */
+	UBPFFS_LINK_UPDATE = 29, /* in: struct ubpffs_attach; 0 for any old program */
+	UBPFFS_LINK_DETACH = 30,
+
 	/* ctl */
 	UBPFFS_MAP_CREATE = 32, /* in: union bpf_attr, as much as there is; inner_map_fd and btf_fd
 				 * are ids  out: __u32 id */
 	UBPFFS_PROG_LOAD = 33, /* in: struct ubpffs_prog_load and what it sizes
 				* out: struct ubpffs_load_result, log text; also with an error */
-	/* flags: BPF_{PROG,MAP,BTF}_GET_NEXT_ID; count: the id to start after  out: __u32 */
+	/* flags: BPF_{PROG,MAP,BTF,LINK}_GET_NEXT_ID; count: the id to start after  out: __u32 */
 	UBPFFS_GET_NEXT_ID = 34,
 	/*
 	 * in: raw BTF  out: __u32 id: open ids/btf/<id>; the ctl descriptor holds the types until
 	 * it is closed or makes another object
 	 */
 	UBPFFS_BTF_LOAD = 35,
+
+	/*
+	 * C/ingress.attach and C/egress.attach of a cgroup C. flags: as bpf(2)'s attach_flags;
+	 * LINK_CREATE makes a link (out: __u32 id: open ids/link/<id>; the descriptor holds it
+	 * until it is closed or makes another), which is attached with BPF_F_ALLOW_MULTI.
+	 */
+	UBPFFS_CGROUP_ATTACH = 40, /* in: struct ubpffs_attach */
+	UBPFFS_CGROUP_DETACH = 41, /* in: struct ubpffs_attach; prog_id 0: the one there is */
+	/* flags: BPF_F_QUERY_EFFECTIVE, or 0; there: of what is attached  count: how many there are
+	 * out: struct ubpffs_attached each, as much as has room */
+	UBPFFS_CGROUP_QUERY = 42,
+	UBPFFS_LINK_CREATE = 43, /* in: struct ubpffs_attach */
 
 	/* any of them */
 	UBPFFS_PUT = 48, /* in: a piece; flags: its offset in the transfer */
@@ -112,6 +128,7 @@ enum ubpffs_kind {
 	UBPFFS_MAP = 1,
 	UBPFFS_PROG = 2,
 	UBPFFS_BTF = 3,
+	UBPFFS_LINK = 4,
 };
 
 enum ubpffs_prog_part {
@@ -138,6 +155,17 @@ struct ubpffs_prog_run {
 	__u32 flags;
 	__u32 retval; /* out */
 	__u32 duration; /* out: ns a run */
+};
+
+struct ubpffs_attach {
+	__u32 prog_id; /* which the caller may read and write */
+	__u32 old_id; /* the one that it replaces, or 0 */
+};
+
+struct ubpffs_attached {
+	__u32 prog_id;
+	__u32 flags;
+	__u64 cgroup_id;
 };
 
 #define UBPFFS_LOG_ON_REFUSAL 16

@@ -2,10 +2,11 @@
  * attach_file.c - ingress.attach and egress.attach: a line attaches or detaches a program; and what
  * is effective
  */
+#include "fs/cgroups/attach.h"
+#include "fs/cgroups/attach_file.h"
 #include "fs/cgroups/attachments.h"
 #include "fs/cgroups/files.h"
 #include "fs/cgroups/lookup.h"
-#include "fs/enforce/enforce.h"
 #include "fs/lib/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/resolve.h"
@@ -101,27 +102,11 @@ static int explain(struct fs_req *req, int err, const struct attach_request *req
 	}
 }
 
-/* Attached already, exactly so: what attach files print can be written back. */
-static bool is_attached(struct cgroup *cgrp, u32 type, const struct bpf_prog *prog, u32 want)
-{
-	struct cgroup_bpf_item *items;
-	u32 nr, flags, i;
-	bool found = false;
-
-	if (cgroup_bpf_query(cgrp, type, false, &items, &nr, &flags))
-		return false;
-	for (i = 0; i < nr; i++)
-		found |= items[i].prog == prog && flags == want;
-	cgroup_bpf_items_free(items, nr);
-	return found;
-}
-
 static int attach_line(struct fs_open *open, struct fs_req *req, const char *line, size_t len)
 {
 	struct store_object *obj = NULL, *replace = NULL;
 	struct fs_node *dir = fs_node_base(open->node);
 	u32 type = open->node->attr->arg;
-	struct cgroup *cgrp = NULL;
 	struct attach_request *request = malloc(sizeof(*request));
 	int err = request ? attach_request_parse(req, line, len, request) : -ENOMEM;
 
@@ -133,39 +118,31 @@ static int attach_line(struct fs_open *open, struct fs_req *req, const char *lin
 	if (!err) {
 		u32 flags = request->flags | (replace ? BPF_F_REPLACE : 0);
 
-		tree_wrlock();
-		err = request->empty || request->detach ? 0 : enforce_settle(cgroups_enforce);
-		if (!err)
-			err = cgroup_of_node(dir, &cgrp);
-		if (!err && (request->empty || request->detach))
-			err = cgroup_link_detach(dir, cgrp, type, obj);
-		else if (!err && !is_attached(cgrp, type, obj->prog, flags))
-			err = cgroup_link_attach(dir, cgrp, type, obj, replace, flags);
-		tree_unlock();
-		cgroup_put(cgrp);
+		if (request->empty || request->detach)
+			err = cgroup_prog_detach(dir, type, obj, false);
+		else
+			err = cgroup_prog_attach(dir, type, obj, replace, flags, false);
 		err = explain(req, err, request, type, obj ? obj->prog : NULL);
 	}
-	if (obj)
-		store_put(obj);
-	if (replace)
-		store_put(replace);
+	store_put(obj);
+	store_put(replace);
 	free(request);
 	return err;
 }
 
-struct attach_open {
-	struct write_buffer buffer;
-	bool acted; /* on what is in it: a line without its newline, so far */
-};
-
 static int attach_open(struct fs_open *open, struct fs_req *req)
 {
 	int err = fs_open_keep_groups(open, req);
+	struct attach_open *a;
 
 	if (err)
 		return err;
-	open->priv = calloc(1, sizeof(struct attach_open));
-	return open->priv ? 0 : -ENOMEM;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return -ENOMEM;
+	pthread_mutex_init(&a->lock, NULL);
+	open->priv = a;
+	return 0;
 }
 
 static void attach_release(struct fs_open *open)
@@ -173,6 +150,8 @@ static void attach_release(struct fs_open *open)
 	struct attach_open *a = open->priv;
 
 	write_buffer_free(&a->buffer);
+	store_put(a->link);
+	pthread_mutex_destroy(&a->lock);
 	free(a);
 }
 
@@ -278,6 +257,8 @@ const struct fs_node_ops cgroup_attach_ops = {
 	.write = attach_write,
 	.slow_flush = true,
 	.flush = attach_flush,
+	.command = attach_command,
+	.ioctl = attach_ioctl,
 	.release = attach_release,
 };
 

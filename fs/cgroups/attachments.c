@@ -121,6 +121,9 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 		}
 	}
 	free(links);
+	/* A link's program is replaced by the link alone: it has no file here. */
+	if (flags & BPF_F_ALLOW_MULTI && replace && !gone)
+		return -ENOENT;
 	make_link_name(&link);
 	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
 	err = store_link(obj, fs_node_fd(dir), NEW_LINK);

@@ -13,6 +13,7 @@
 #include "fs/cgroups/cgroups.h"
 #include "fs/dirs/user_dir.h"
 #include "fs/enforce/enforce.h"
+#include "fs/store/link.h"
 #include "fs/store/state_tree.h"
 
 struct enforce *cgroups_enforce;
@@ -279,6 +280,8 @@ int cgroups_start(struct enforce *enforce)
 	close(fd);
 	if (!err)
 		err = sweep_storages();
+	if (!err)
+		links_start(cgroup_lookup_by_id);
 	return err;
 }
 

@@ -90,6 +90,21 @@ void cgroup_lookup_path(u64 id, char *path, size_t len)
 	pthread_mutex_unlock(&lock);
 }
 
+struct cgroup *cgroup_lookup_by_id(u64 id)
+{
+	struct cgroup *cgrp = NULL;
+
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < ENTRY_BUCKETS; i++)
+		for (struct entry *p = entries[i]; p; p = p->next)
+			if (cgroup_id(p->cgrp) == id)
+				cgrp = p->cgrp;
+	if (cgrp)
+		cgroup_get(cgrp);
+	pthread_mutex_unlock(&lock);
+	return cgrp;
+}
+
 int cgroup_of_node(struct fs_node *node, struct cgroup **out)
 {
 	*out = cgroup_lookup_get(fs_node_base(node)->ino, NULL, 0);

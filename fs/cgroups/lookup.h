@@ -16,6 +16,7 @@ void cgroup_lookup_remove(u64 ino);
 struct cgroup *cgroup_lookup_get(u64 ino, char *path, size_t len);
 /* The cgroup of a directory or of a file in it; a reference in *out. -ENOENT: it was removed. */
 int cgroup_of_node(struct fs_node *node, struct cgroup **out);
+struct cgroup *cgroup_lookup_by_id(u64 id); /* a reference, or NULL */
 /* The path of a cgroup by its id; "?" when it was removed meanwhile. */
 void cgroup_lookup_path(u64 id, char *path, size_t len);
 /* The ids of all, malloc()ed; NULL: out of memory. */

@@ -54,6 +54,12 @@ int control_prog(struct control_call *call, int mode, struct bpf_prog **prog)
 	return may(call, mode) ? check_object(call) : -EPERM;
 }
 
+int control_link(struct control_call *call, int mode, struct store_object **link)
+{
+	*link = call->control->obj;
+	return may(call, mode) ? check_object(call) : -EPERM;
+}
+
 void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map,
 		  struct bpf_btf *btf)
 {

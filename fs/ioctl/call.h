@@ -13,7 +13,7 @@
 #include "fs/store/object.h"
 #include "uapi/ubpffs.h"
 
-enum { CONTROL_MAP = 1, CONTROL_PROG = 2, CONTROL_CTL = 4, CONTROL_BTF = 8 };
+enum { CONTROL_MAP = 1, CONTROL_PROG = 2, CONTROL_CTL = 4, CONTROL_BTF = 8, CONTROL_LINK = 16 };
 
 #define CONTROL_WALKS 8 /* batch walks of one open description; the oldest ends for a ninth */
 
@@ -59,6 +59,7 @@ void control_answer(struct control_call *call, const void *data, size_t len);
  */
 int control_map(struct control_call *call, int mode, struct bpf_map **map);
 int control_prog(struct control_call *call, int mode, struct bpf_prog **prog);
+int control_link(struct control_call *call, int mode, struct store_object **link);
 
 /* ctl holds the object made last, which it takes over; what it held before goes. */
 void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map,

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include "fs/ioctl/btf.h"
 #include "fs/ioctl/ioctl.h"
+#include "fs/ioctl/link.h"
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/map.h"
 #include "fs/ioctl/prog.h"
@@ -207,11 +208,11 @@ static int cmd_drop(struct control_call *call)
 
 struct control_cmd {
 	struct fs_command fuse; /* first: what FUSE has is this */
-	u8 on; /* CONTROL_MAP | CONTROL_PROG | CONTROL_CTL | CONTROL_BTF */
+	u8 on; /* CONTROL_MAP | CONTROL_PROG | CONTROL_CTL | ... */
 	int (*run)(struct control_call *call);
 };
 
-#define ANY_OBJECT (CONTROL_MAP | CONTROL_PROG)
+#define ANY_OBJECT (CONTROL_MAP | CONTROL_PROG | CONTROL_LINK)
 #define ANY_SHOWN  (ANY_OBJECT | CONTROL_BTF)
 #define ANY_FILE   (ANY_SHOWN | CONTROL_CTL)
 #define QUICK                    \
@@ -240,7 +241,9 @@ static const struct control_cmd commands[] = {
 	[UBPFFS_OBJ_FDINFO] = {QUICK, ANY_SHOWN, control_obj_fdinfo},
 	[UBPFFS_OBJ_GET_INFO] = {QUICK, ANY_SHOWN, control_obj_get_info},
 	[UBPFFS_OBJ_PIN] = {QUICK, ANY_OBJECT, control_obj_pin},
-	[UBPFFS_OBJ_TOKEN] = {QUICK, ANY_OBJECT, control_obj_token},
+	[UBPFFS_OBJ_TOKEN] = {QUICK, CONTROL_MAP | CONTROL_PROG, control_obj_token},
+	[UBPFFS_LINK_UPDATE] = {SLOW, CONTROL_LINK, control_link_update},
+	[UBPFFS_LINK_DETACH] = {SLOW, CONTROL_LINK, control_link_detach},
 	[UBPFFS_MAP_CREATE] = {SLOW, CONTROL_CTL, control_map_create},
 	[UBPFFS_PROG_LOAD] = {{true, LIMIT_VERIFY_SECONDS}, CONTROL_CTL, control_prog_load},
 	[UBPFFS_GET_NEXT_ID] = {QUICK, CONTROL_CTL, control_get_next_id},
@@ -269,6 +272,11 @@ const struct fs_command *control_map_command(unsigned int cmd)
 const struct fs_command *control_prog_command(unsigned int cmd)
 {
 	return find_command(cmd, CONTROL_PROG);
+}
+
+const struct fs_command *control_link_command(unsigned int cmd)
+{
+	return find_command(cmd, CONTROL_LINK);
 }
 
 const struct fs_command *control_btf_command(unsigned int cmd)

@@ -8,6 +8,7 @@
 #include "run/run.h"
 #include "util/hex.h"
 #include "fs/ioctl/btf.h"
+#include "fs/ioctl/link.h"
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/prog_parts.h"
 #include "fs/store/resolve.h"
@@ -157,8 +158,16 @@ int control_obj_get_info(struct control_call *call)
 {
 	if (call->control->btf)
 		return control_btf_info(call);
-	call->io.flags = call->control->obj->kind == STORE_MAP ? UBPFFS_MAP : UBPFFS_PROG;
-	return call->control->obj->kind == STORE_MAP ? map_info(call) : prog_info(call);
+	switch (call->control->obj->kind) {
+	case STORE_MAP:
+		call->io.flags = UBPFFS_MAP;
+		return map_info(call);
+	case STORE_PROG:
+		call->io.flags = UBPFFS_PROG;
+		return prog_info(call);
+	default:
+		return control_link_info(call);
+	}
 }
 
 /* ---- fdinfo: what Linux prints in bpf_map_show_fdinfo() and bpf_prog_show_fdinfo() */
@@ -201,16 +210,25 @@ static int prog_fdinfo(struct control_call *call, char *text, size_t size)
 			(unsigned long long)READ_ONCE(prog->run_cnt), prog->verified_insns);
 }
 
+static int any_fdinfo(struct control_call *call, char *text, size_t size)
+{
+	if (call->control->btf)
+		return snprintf(text, size, "btf_id:\t%u\n", call->control->btf->id);
+	switch (call->control->obj->kind) {
+	case STORE_MAP:
+		return map_fdinfo(call, text, size);
+	case STORE_PROG:
+		return prog_fdinfo(call, text, size);
+	default:
+		return control_link_fdinfo(call, text, size);
+	}
+}
+
 int control_obj_fdinfo(struct control_call *call)
 {
 	char text[1024];
-	int n;
+	int n = any_fdinfo(call, text, sizeof(text));
 
-	if (call->control->btf)
-		n = snprintf(text, sizeof(text), "btf_id:\t%u\n", call->control->btf->id);
-	else
-		n = call->control->obj->kind == STORE_MAP ? map_fdinfo(call, text, sizeof(text))
-							  : prog_fdinfo(call, text, sizeof(text));
 	if (n < 0)
 		return n;
 	control_answer(call, text, min((size_t)n, sizeof(text) - 1));
@@ -256,6 +274,8 @@ int control_get_next_id(struct control_call *call)
 		kind = STORE_MAP;
 	else if (call->io.flags == BPF_PROG_GET_NEXT_ID)
 		kind = STORE_PROG;
+	else if (call->io.flags == BPF_LINK_GET_NEXT_ID)
+		kind = STORE_LINK;
 	else
 		return -EINVAL;
 	err = store_next(kind, call->io.count, &obj);

@@ -309,6 +309,8 @@ static void store_ended(struct store_object *obj)
 	 */
 	bpf_rcu_assign_pointer(obj->map, NULL);
 	bpf_rcu_assign_pointer(obj->prog, NULL);
+	if (obj->kind_end)
+		obj->kind_end(obj);
 	pthread_mutex_lock(&store.lock);
 	__store_remove(obj);
 	if (!store.keep_files && !__store_named(obj)) {
@@ -708,7 +710,7 @@ void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog)
 	pthread_mutex_unlock(&store.lock);
 }
 
-void store_adopt_broken(struct store_object *obj)
+void store_adopt_counted(struct store_object *obj)
 {
 	obj->refs = 1;
 	object_charge_anyway(obj);
@@ -839,6 +841,38 @@ int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mod
 	}
 	store_adopt_prog(obj, prog);
 	return 0;
+}
+
+int store_file_create(enum store_kind kind, const struct fs_cred *cred, mode_t mode,
+		      struct store_object **out)
+{
+	struct store_object *obj = NULL;
+	u32 id = store_next_id();
+	int fd = object_file(id, STORE_OBJECT), err;
+
+	if (fd < 0)
+		return fd;
+	err = object_own(fd, cred, mode);
+	if (!err) {
+		obj = object_new(id, kind, fd);
+		err = obj ? object_charge(obj) : -ENOMEM;
+	}
+	if (err) {
+		close(fd);
+		free(obj);
+		store_remove_files(id);
+		return err;
+	}
+	*out = obj;
+	return fd;
+}
+
+void store_file_drop(struct store_object *obj)
+{
+	uncharge(obj->owner, obj);
+	store_remove_files(obj->id);
+	pthread_mutex_destroy(&obj->stat_lock);
+	free(obj);
 }
 
 void store_stop(void)

@@ -23,7 +23,7 @@
 #include "fs/node/node.h"
 #include "fs/lib/hash.h"
 
-enum store_kind { STORE_PROG, STORE_MAP, STORE_KINDS };
+enum store_kind { STORE_PROG, STORE_MAP, STORE_LINK, STORE_KINDS };
 
 /*
  * The files of an object: objects/<id>, and beside it those of a map's values and of the types of
@@ -47,6 +47,8 @@ struct store_object {
 	struct bpf_prog *prog; /* STORE_PROG, not broken */
 	struct bpf_map *map; /* STORE_MAP, not broken */
 	char *broken; /* a sentence, or NULL */
+	void *kind_priv; /* STORE_LINK, not broken: store/link.c's */
+	void (*kind_end)(struct store_object *obj); /* the last reference is gone; or NULL */
 
 	u32 key_form; /* maps/text/key_text.c's; 0: not asked yet */
 	int backing_id; /* maps/value_memory.c's; 0: not asked yet, negative: there is none */
@@ -62,7 +64,7 @@ struct store_object {
 	u64 bytes;
 	u32 names;
 	bool charged;
-	int refs; /* of a broken object */
+	int refs; /* of a broken object, and of a link */
 	struct hash_link id_link, ino_link;
 	struct store_object *next_drop;
 	struct store_object *lower, *higher; /* of its kind, by id */
@@ -135,6 +137,14 @@ int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map
 int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode);
 
 /*
+ * For store/link.c: the file of a new object, open for writing, and the object, charged, of which
+ * nobody knows yet; until it is adopted store_file_drop() takes both away.
+ */
+int store_file_create(enum store_kind kind, const struct fs_cred *cred, mode_t mode,
+		      struct store_object **out);
+void store_file_drop(struct store_object *obj);
+
+/*
  * Take an object's name away: its link `name` in the directory that shows it, and the hidden files
  * beside. tree_wrlock held. -ENOENT: there is none. *out: the object, with a reference; NULL when
  * the store does not know it.
@@ -161,7 +171,8 @@ struct store_object *store_object_new(u32 id, enum store_kind kind, const struct
  */
 void store_adopt_map(struct store_object *obj, struct bpf_map *map);
 void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);
-void store_adopt_broken(struct store_object *obj);
+/* Neither a map nor a program: it counts its references itself. */
+void store_adopt_counted(struct store_object *obj);
 /*
  * The companions first, and nothing after what fails: what is left is the object's file, which a
  * start removes again.

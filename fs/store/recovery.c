@@ -16,6 +16,9 @@
  * directory that cannot be read: nothing was changed then. Only ENOENT means absent.
  * Runs before the mount: one thread, no locks.
  */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#include "fs/store/link.h"
 #include "fs/store/map_owner.h"
 #include "fs/store/owner.h"
 #include "fs/store/publish.h"
@@ -35,7 +38,8 @@
 
 struct found { /* one file of objects/ */
 	u32 id;
-	bool is_map, named;
+	enum store_kind kind;
+	bool named;
 	bool started; /* an object was made of it; the start holds a reference */
 	bool restored; /* its slots were filled */
 	bool foreign; /* no regular file: nothing of ours, left alone */
@@ -114,7 +118,7 @@ static int look_at_damaged(struct found *f)
 	char values[32];
 	int there = tree_has(tree.objects_fd, store_part_name(f->id, STORE_VALUES, values));
 
-	f->is_map = there > 0;
+	f->kind = there > 0 ? STORE_MAP : STORE_PROG;
 	return there < 0 ? there : 0;
 }
 
@@ -144,8 +148,12 @@ static int look_at(struct found *f)
 		fs_warn("objects/%u cannot be read (%s): it is kept", f->id, strerror((int)-n));
 		kept = true;
 	}
-	f->is_map = magic == BPF_ARENA_MAGIC;
-	return f->is_map || magic == BPF_IMAGE_MAGIC ? 0 : look_at_damaged(f);
+	if (magic != BPF_ARENA_MAGIC && magic != BPF_IMAGE_MAGIC && magic != STORE_LINK_MAGIC)
+		return look_at_damaged(f);
+	f->kind = magic == BPF_ARENA_MAGIC   ? STORE_MAP
+		  : magic == BPF_IMAGE_MAGIC ? STORE_PROG
+					     : STORE_LINK;
+	return 0;
 }
 
 /*
@@ -245,8 +253,64 @@ static int make_broken(struct store_object *obj, const char *fmt, ...)
 	}
 	fs_warn("%s", obj->broken);
 	kept = true;
-	store_adopt_broken(obj);
+	store_adopt_counted(obj);
 	return 0;
+}
+
+/*
+ * The maps and programs of one load had one object of types; each has kept a copy, and they share
+ * one again.
+ */
+static struct shared_types {
+	u64 hash; /* of the bytes, and the owner */
+	struct bpf_btf *btf;
+} * shared;
+static size_t nr_shared;
+
+/* Those of two owners stay two. */
+static uid_t owner_of(u32 id)
+{
+	struct stat st;
+	char name[32];
+
+	store_part_name(id, STORE_OBJECT, name);
+	return fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) ? (uid_t)-1 : st.st_uid;
+}
+
+static int types_again(u32 id, const void *data, u32 size, struct bpf_btf **out)
+{
+	u64 hash = XXH64(data, size, owner_of(id));
+	struct shared_types *more;
+	int err;
+	u32 has;
+
+	for (size_t i = 0; i < nr_shared; i++) {
+		const void *raw = shared[i].hash == hash ? bpf_btf_raw(shared[i].btf, &has) : NULL;
+
+		if (!raw || has != size || memcmp(raw, data, size))
+			continue;
+		*out = shared[i].btf;
+		bpf_btf_inc(*out);
+		return 0;
+	}
+	err = bpf_btf_new(data, size, out);
+	if (err)
+		return err;
+	more = reallocarray(shared, nr_shared + 1, sizeof(*shared));
+	if (!more)
+		return 0; /* then the next one has its own */
+	shared = more;
+	shared[nr_shared++] = (struct shared_types){hash, *out};
+	bpf_btf_inc(*out);
+	return 0;
+}
+
+static void drop_shared_types(void)
+{
+	while (nr_shared)
+		bpf_btf_put(shared[--nr_shared].btf);
+	free(shared);
+	shared = NULL;
 }
 
 /* 0 and *out, which is NULL when there is no such file. */
@@ -270,7 +334,7 @@ static int read_btf(u32 id, struct bpf_btf **out)
 	n = pread(fd, data, st.st_size, 0);
 	if (n != st.st_size)
 		return n < 0 ? -errno : -EIO;
-	return bpf_btf_new(data, st.st_size, out);
+	return types_again(id, data, st.st_size, out);
 }
 
 /*
@@ -344,7 +408,7 @@ static int collect_maps(const struct bpf_image *image, struct bpf_map **maps, u3
 	for (u32 i = 0; i < image->attr.map_cnt; i++) {
 		struct found *f = find_id(image->map_ids[i]);
 		struct store_object *obj;
-		int err = f && f->is_map && !f->started ? start_map(f) : 0;
+		int err = f && f->kind == STORE_MAP && !f->started ? start_map(f) : 0;
 
 		if (err)
 			return err;
@@ -372,7 +436,7 @@ static int load_again(const struct bpf_image *image, u32 id, struct bpf_map **ma
 	attr.maps = maps;
 	attr.btf = NULL;
 	if (image->btf_size)
-		err = bpf_btf_new(image->btf_data, image->btf_size, &attr.btf);
+		err = types_again(id, image->btf_data, image->btf_size, &attr.btf);
 	if (!err)
 		err = bpf_prog_load(&attr, &log, report, NULL, out);
 	bpf_btf_put(attr.btf);
@@ -471,9 +535,68 @@ static int start_prog(struct found *f)
 	return err;
 }
 
+/* The program of a link, with a reference; NULL: it is not there, or broken. */
+static int prog_of_link(u32 id, struct bpf_prog **prog)
+{
+	struct found *f = find_id(id);
+	struct store_object *obj;
+	int err = f && f->kind == STORE_PROG && !f->started ? start_prog(f) : 0;
+
+	*prog = NULL;
+	if (err || store_by_id(STORE_PROG, id, &obj))
+		return err;
+	*prog = obj->prog;
+	if (!*prog)
+		store_put(obj);
+	return 0;
+}
+
+/* 0: there is an object now, broken perhaps. */
+static int start_link(struct found *f)
+{
+	__do_close int fd = open_object(f->id, STORE_OBJECT);
+	struct bpf_prog *prog = NULL;
+	struct link_state state;
+	struct store_object *obj;
+	int damaged = fd < 0 ? fd : store_link_read(fd, &state), err = 0;
+
+	if (tree_err_passes(damaged))
+		return refuse(damaged, "link", f->id);
+	if (!damaged)
+		err = prog_of_link(state.prog_id, &prog);
+	if (err)
+		return err;
+	obj = make_object(f->id, STORE_LINK);
+	err = obj && prog ? store_link_adopt(obj, &state, prog) : 0;
+	if (!obj || err) {
+		if (prog)
+			bpf_prog_put(prog);
+		free(obj);
+		return refuse(-ENOMEM, "link", f->id);
+	}
+	f->started = true;
+	if (damaged)
+		return make_broken(obj,
+				   "link %u could not be read (%s): its file objects/%u "
+				   "is kept",
+				   f->id, strerror(-damaged), f->id);
+	if (!prog)
+		return make_broken(obj,
+				   "link %u is of program %u, which cannot be read: it is kept",
+				   f->id, state.prog_id);
+	return 0;
+}
+
 static int start_found(struct found *f)
 {
-	return f->is_map ? start_map(f) : start_prog(f);
+	switch (f->kind) {
+	case STORE_MAP:
+		return start_map(f);
+	case STORE_PROG:
+		return start_prog(f);
+	default:
+		return start_link(f);
+	}
 }
 
 /* What a slot names; a broken object is there, and cannot be had. */
@@ -484,7 +607,7 @@ static int slot_object(u32 id, enum store_kind kind, struct store_object **out)
 
 	if (!f || f->foreign)
 		return -ENOENT;
-	if (f->is_map != (kind == STORE_MAP))
+	if (f->kind != kind)
 		return -EBADMSG;
 	err = f->started ? 0 : start_found(f);
 	if (err)
@@ -546,7 +669,7 @@ static int restore_slots(void)
 			struct found *f = &list.v[i];
 			struct store_object *obj;
 
-			if (!f->is_map || !f->started || f->restored)
+			if (f->kind != STORE_MAP || !f->started || f->restored)
 				continue;
 			f->restored = more = true;
 			if (store_by_id(STORE_MAP, f->id, &obj))
@@ -597,7 +720,7 @@ static void drop_start_references(void)
 		struct found *f = &list.v[i];
 		struct store_object *obj;
 
-		if (!f->started || store_by_id(f->is_map ? STORE_MAP : STORE_PROG, f->id, &obj))
+		if (!f->started || store_by_id(f->kind, f->id, &obj))
 			continue;
 		store_names_changed(obj);
 		if (!obj->broken || f->named)
@@ -609,13 +732,14 @@ static void drop_start_references(void)
 /* What has a name, and what that needs. */
 static int start_objects(void)
 {
+	static const enum store_kind order[] = {STORE_MAP, STORE_PROG, STORE_LINK};
 	int err = scan_objects();
 
-	for (int maps = 1; maps >= 0; maps--)
+	for (size_t k = 0; k < ARRAY_SIZE(order); k++)
 		for (size_t i = 0; !err && i < list.n; i++) {
 			struct found *f = &list.v[i];
 
-			if (f->named && !f->foreign && !f->started && f->is_map == maps)
+			if (f->named && !f->foreign && !f->started && f->kind == order[k])
 				err = start_found(f);
 		}
 	return err ? err : restore_slots();
@@ -665,6 +789,7 @@ int store_start(void)
 		store_keep_files(false);
 		bpf_map_keep_slots = false;
 	}
+	drop_shared_types();
 	free(list.v);
 	memset(&list, 0, sizeof(list));
 	return err;

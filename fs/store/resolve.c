@@ -30,7 +30,10 @@ int resolve_may_link(struct fs_req *req, struct store_object *obj)
 
 static const char *kind_name(enum store_kind kind)
 {
-	return kind == STORE_PROG ? "program" : "map";
+	static const char *const names[] = {
+		[STORE_PROG] = "program", [STORE_MAP] = "map", [STORE_LINK] = "link"};
+
+	return names[kind];
 }
 
 /*

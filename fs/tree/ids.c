@@ -13,12 +13,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-static const char *const kinds[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
-#define IDS_LINK 2 /* ids/link: there are none in this build */
+static const char *const kinds[] = {
+	[STORE_PROG] = "prog", [STORE_MAP] = "map", [STORE_LINK] = "link"};
 /* ids/consumer, ids/ring: the memory of ring buffers, for who has a map fd and knows no name */
 static const char *const ring_parts[] = {
 	[STORE_RING_CONSUMER] = "consumer", [STORE_RING_DATA] = "ring"};
-#define IDS_RING  (IDS_LINK + 1)
+#define IDS_RING  STORE_KINDS
 #define IDS_BTF	  (IDS_RING + STORE_RING_PARTS) /* types, which have no names */
 #define IDS_KINDS (IDS_BTF + 1)
 
@@ -28,7 +28,7 @@ static const char *kind_name(u32 kind)
 		return "btf";
 	if (kind >= IDS_RING)
 		return ring_parts[kind - IDS_RING];
-	return kind == IDS_LINK ? "link" : kinds[kind];
+	return kinds[kind];
 }
 
 static int kind_of(const struct fs_node *node)
@@ -45,7 +45,7 @@ static int kind_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 	int kind = kind_of(dir), err;
 	unsigned long id = strtoul(name, &end, 10);
 
-	if (*end || name[0] < '1' || name[0] > '9' || id >= UINT32_MAX || kind == IDS_LINK)
+	if (*end || name[0] < '1' || name[0] > '9' || id >= UINT32_MAX)
 		return -ENOENT;
 	if (kind == IDS_BTF)
 		return btf_lookup(dir, id, out);
@@ -72,8 +72,6 @@ static int kind_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 	int kind = kind_of(open->node);
 	struct store_object *obj;
 
-	if (kind == IDS_LINK)
-		return 0;
 	if (kind == IDS_BTF)
 		return btf_readdir(open->node, cursor, emit, arg);
 	/* The cursor is the last id given. */

@@ -2,6 +2,7 @@
  * root.c - M: its own files, and the user's directories beside them
  */
 #include "fs/cgroups/cgroups.h"
+#include "fs/cgroups/files.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/events/events.h"
 #include "fs/tree/root.h"
@@ -262,7 +263,9 @@ int root_start(void)
 
 	object_file_ops[STORE_PROG] = &prog_file_ops;
 	object_file_ops[STORE_MAP] = &map_file_ops;
+	object_file_ops[STORE_LINK] = &link_file_ops;
 	pin_ops[STORE_PROG] = &prog_pin_ops;
 	pin_ops[STORE_MAP] = &map_pin_ops;
+	pin_ops[STORE_LINK] = &link_pin_ops;
 	return fs_node_root(&root_ops, &root); /* kept for ever */
 }

@@ -52,6 +52,13 @@ long run_map_batch(struct bpf_call *call);
 /* prog.c */
 long run_prog_load(struct bpf_call *call);
 long run_prog_test_run(struct bpf_call *call);
+/* cgroup.c */
+long run_prog_attach(struct bpf_call *call);
+long run_prog_detach(struct bpf_call *call);
+long run_prog_query(struct bpf_call *call);
+long run_link_create(struct bpf_call *call);
+long run_link_update(struct bpf_call *call);
+long run_link_detach(struct bpf_call *call);
 /* object.c */
 long run_obj_pin(struct bpf_call *call);
 long run_obj_get(struct bpf_call *call);

@@ -38,6 +38,7 @@ const char *object_link_name(const struct object *obj)
 		[UBPFFS_MAP] = "anon_inode:bpf-map",
 		[UBPFFS_PROG] = "anon_inode:bpf-prog",
 		[UBPFFS_BTF] = "anon_inode:btf",
+		[UBPFFS_LINK] = "anon_inode:bpf_link",
 	};
 
 	return obj->kind < sizeof(names) / sizeof(names[0]) ? names[obj->kind] : NULL;
@@ -119,8 +120,6 @@ long run_get_next_id(struct bpf_call *call)
 
 	if (call->attr.start_id >= INT32_MAX)
 		return -EINVAL;
-	if (call->cmd == BPF_LINK_GET_NEXT_ID)
-		return -ENOENT; /* there are none */
 	ctl = mount_open("ctl", O_RDWR);
 	if (ctl < 0)
 		return ctl;
@@ -144,7 +143,7 @@ long run_get_fd_by_id(struct bpf_call *call)
 		return give_object(call->c, "prog", call->attr.prog_id, mode);
 	if (call->cmd == BPF_BTF_GET_FD_BY_ID)
 		return give_object(call->c, "btf", call->attr.btf_id, O_RDONLY);
-	return -ENOENT;
+	return give_object(call->c, "link", call->attr.link_id, O_RDWR);
 }
 
 /* ---- pins */
@@ -373,6 +372,19 @@ static uint64_t since_boot(uint64_t ns)
 	return ns > start ? ns - start : 0;
 }
 
+static uint32_t info_size(const struct object *obj)
+{
+	switch (obj->kind) {
+	case UBPFFS_MAP:
+		return sizeof(obj->map);
+	case UBPFFS_PROG:
+		return sizeof(obj->prog);
+	case UBPFFS_BTF:
+		return sizeof(obj->btf);
+	}
+	return sizeof(obj->link);
+}
+
 long run_obj_get_info(struct bpf_call *call)
 {
 	uint32_t i, n, len = call->attr.info.info_len;
@@ -385,9 +397,7 @@ long run_obj_get_info(struct bpf_call *call)
 	err = object_of_fd(call->c, call->attr.info.bpf_fd, 0, &obj);
 	if (err)
 		goto out;
-	n = obj.kind == UBPFFS_MAP    ? sizeof(obj.map)
-	    : obj.kind == UBPFFS_PROG ? sizeof(obj.prog)
-				      : sizeof(obj.btf);
+	n = info_size(&obj);
 	/* Of a structure that is newer than ours the rest must be zero. */
 	if (len > n) {
 		err = caller_read(call->c, call->attr.info.info + n, tail, len - n);

@@ -43,6 +43,22 @@ static const struct field test[] = {F(test.prog_fd, DEC),
 static const struct field id[] = {F(start_id, DEC), F(next_id, DEC), F(open_flags, HEX), {0}};
 static const struct field info[] = {F(info.bpf_fd, DEC), F(info.info_len, DEC), {0}};
 static const struct field btf[] = {F(btf_size, DEC), F(btf_log_level, DEC), {0}};
+static const struct field attach[] = {
+	F(target_fd, DEC), F(attach_bpf_fd, DEC), F(attach_type, DEC), F(attach_flags, HEX), {0}};
+static const struct field query[] = {F(query.target_fd, DEC),
+				     F(query.attach_type, DEC),
+				     F(query.query_flags, HEX),
+				     F(query.prog_cnt, DEC),
+				     {0}};
+static const struct field link_create[] = {F(link_create.prog_fd, DEC),
+					   F(link_create.target_fd, DEC),
+					   F(link_create.attach_type, DEC),
+					   {0}};
+static const struct field link_update[] = {F(link_update.link_fd, DEC),
+					   F(link_update.new_prog_fd, DEC),
+					   F(link_update.flags, HEX),
+					   {0}};
+static const struct field link_detach[] = {F(link_detach.link_fd, DEC), {0}};
 static const struct field batch[] = {
 	F(batch.map_fd, DEC), F(batch.count, DEC), F(batch.elem_flags, HEX), {0}};
 
@@ -59,15 +75,15 @@ static const struct {
 	C(PROG_LOAD, load),
 	C(OBJ_PIN, pin),
 	C(OBJ_GET, pin),
-	C(PROG_ATTACH, NULL),
-	C(PROG_DETACH, NULL),
+	C(PROG_ATTACH, attach),
+	C(PROG_DETACH, attach),
 	C(PROG_TEST_RUN, test),
 	C(PROG_GET_NEXT_ID, id),
 	C(MAP_GET_NEXT_ID, id),
 	C(PROG_GET_FD_BY_ID, id),
 	C(MAP_GET_FD_BY_ID, id),
 	C(OBJ_GET_INFO_BY_FD, info),
-	C(PROG_QUERY, NULL),
+	C(PROG_QUERY, query),
 	C(RAW_TRACEPOINT_OPEN, NULL),
 	C(BTF_LOAD, btf),
 	C(BTF_GET_FD_BY_ID, id),
@@ -79,13 +95,13 @@ static const struct {
 	C(MAP_LOOKUP_AND_DELETE_BATCH, batch),
 	C(MAP_UPDATE_BATCH, batch),
 	C(MAP_DELETE_BATCH, batch),
-	C(LINK_CREATE, NULL),
-	C(LINK_UPDATE, NULL),
+	C(LINK_CREATE, link_create),
+	C(LINK_UPDATE, link_update),
 	C(LINK_GET_FD_BY_ID, id),
 	C(LINK_GET_NEXT_ID, id),
 	C(ENABLE_STATS, NULL),
 	C(ITER_CREATE, NULL),
-	C(LINK_DETACH, NULL),
+	C(LINK_DETACH, link_detach),
 	C(PROG_BIND_MAP, NULL),
 };
 

@@ -1,0 +1,19 @@
+/*
+ * attach.h - a program to a cgroup's directory, and away from it: the locks, and what is ready
+ */
+#ifndef UBPFFS_FS_CGROUPS_ATTACH_H
+#define UBPFFS_FS_CGROUPS_ATTACH_H
+
+#include "fs/node/node.h"
+#include "fs/store/object.h"
+
+/*
+ * as_bpf: as bpf(2) has it (a second attach of the same is an
+ * error or a replacement, and a detach of what is alone in its place takes out whatever that is);
+ * else as the files: what they print can be written back, and who names a program means it.
+ */
+int cgroup_prog_attach(struct fs_node *dir, u32 type, struct store_object *obj,
+		       struct store_object *replace, u32 flags, bool as_bpf);
+int cgroup_prog_detach(struct fs_node *dir, u32 type, struct store_object *obj, bool as_bpf);
+
+#endif
