@@ -4,8 +4,8 @@
  *   - a jump to a jump goes to where that one goes;
  *   - an inlined lookup in an array is followed by a comparison of its result with NULL: both of
  *     its ends know the answer, and go to the right side;
- *   - what no path reaches any more is dropped, and what is not a target any more is none for the
- *     passes after this one.
+ *   - what no path reaches any more is dropped, a jump over nothing else, too, and what is not a
+ *     target any more is none for the passes after this one.
  *
  * Before every other pass. Linear.
  */
@@ -166,6 +166,19 @@ static void find_targets(struct jit_ir *ir, const struct jit_func *fn)
 	}
 }
 
+/* A jump over nothing but dead code is none. */
+static void drop_empty_jumps(struct jit_ir *ir, const struct jit_func *fn, const bool *reached)
+{
+	for (u32 i = fn->end, next = fn->end; i-- > fn->start;) {
+		if (!reached[i])
+			continue;
+		if (is_ja(ir, i) && jit_target(ir, i) == next)
+			ir->op[i] = JIT_OP_NOP;
+		else
+			next = i;
+	}
+}
+
 /* Each conditional jump is put on the stack at most once. */
 static int drop_unreachable(struct jit_ir *ir)
 {
@@ -181,6 +194,7 @@ static int drop_unreachable(struct jit_ir *ir)
 		for (u32 i = fn->start; i < fn->end; i++)
 			if (!reached[i])
 				ir->op[i] = JIT_OP_NOP;
+		drop_empty_jumps(ir, fn, reached);
 		find_targets(ir, fn);
 	}
 	return 0;
