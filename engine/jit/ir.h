@@ -14,6 +14,8 @@ enum {
 	JIT_IMM64_HI = 4, /* second half of LD_IMM64: no instruction */
 	JIT_INVERTED =
 		8, /* jumps, where its condition is false, to where the next instruction jumps */
+	JIT_STEP_MADE = 16, /* head of a loop: whoever falls into it makes registers of ir->steps */
+	JIT_STEP = 32, /* before it, registers of ir->steps are stepped */
 };
 
 /* Operations beside those of the table, which combine.c makes. */
@@ -51,6 +53,14 @@ struct jit_func { /* one subprogram, [start, end) */
 	bool ld_abs;
 };
 
+/* step.c: reg = addr, of what falls into the loop at head; reg += by at each `at`. */
+struct jit_step {
+	u32 head, at;
+	s32 by;
+	u8 reg;
+	struct jit_addr addr;
+};
+
 struct jit_ir {
 	const struct bpf_prog *prog;
 	struct bpf_insn *insns; /* a copy */
@@ -61,6 +71,8 @@ struct jit_ir {
 	u16 *live_out; /* registers whose value after the instruction is read later */
 	struct jit_func *funcs;
 	u32 func_cnt;
+	struct jit_step *steps;
+	u32 step_cnt;
 };
 
 /* -EINVAL when insnsi is not what a verified, rewritten program looks like; -ENOMEM. */
@@ -85,6 +97,8 @@ enum {
 	JIT_PASS_THREAD = 16, /* thread.c */
 	JIT_PASS_DEAD = 32, /* jit_drop_dead() */
 	JIT_PASS_PROMOTE = 64, /* promote.c */
+	JIT_PASS_FOLD = 128, /* fold.c */
+	JIT_PASS_STEP = 256, /* step.c */
 	JIT_PASS_ALL = 0xffff,
 };
 
@@ -97,14 +111,24 @@ int jit_thread_jumps(struct jit_ir *ir);
 /* rmw.c: before jit_combine(). 0 or -ENOMEM. */
 int jit_fuse_rmw(struct jit_ir *ir);
 
+/* fold.c: after jit_combine(). 0 or -ENOMEM. */
+int jit_fold_addresses(struct jit_ir *ir);
+
 /* live_out again, after operations were combined. 0 or -ENOMEM. */
 int jit_find_live(struct jit_ir *ir);
 
 /* Values in registers that nobody reads are not computed. Wants live_out, and keeps it right. */
 void jit_drop_dead(struct jit_ir *ir);
 
-/* promote.c: after all others; needs live_out, and makes it anew. 0 or -ENOMEM. */
+/* promote.c: needs live_out, and makes it anew. 0 or -ENOMEM. */
 int jit_promote_slots(struct jit_ir *ir, u16 spare, u16 (*scratch)(const struct jit_ir *ir, u32 i));
+
+/*
+ * step.c: after all others, for emitters that know steps. live_out then knows nothing of the new
+ * registers. 0 or -ENOMEM.
+ */
+int jit_step_addresses(struct jit_ir *ir, u16 spare,
+		       u16 (*scratch)(const struct jit_ir *ir, u32 i));
 
 /* Which registers an instruction reads, and which it writes, also one that a pass made. */
 void jit_op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def);

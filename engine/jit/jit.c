@@ -89,10 +89,14 @@ static int run_passes(const struct jit_arch *arch, struct jit_ir *ir)
 		err = jit_fuse_rmw(ir);
 	if (!err && jit_pass_used(JIT_PASS_COMBINE))
 		err = jit_combine(ir);
+	if (!err && jit_pass_used(JIT_PASS_FOLD))
+		err = jit_fold_addresses(ir);
 	if (!err && jit_pass_used(JIT_PASS_DEAD))
 		jit_drop_dead(ir);
 	if (!err && jit_pass_used(JIT_PASS_PROMOTE))
 		err = jit_promote_slots(ir, arch->spare, arch->scratch);
+	if (!err && jit_pass_used(JIT_PASS_STEP))
+		err = jit_step_addresses(ir, arch->spare, arch->scratch);
 	return err;
 }
 

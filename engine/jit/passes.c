@@ -282,5 +282,6 @@ void jit_ir_free(struct jit_ir *ir)
 	free(ir->flags);
 	free(ir->live_out);
 	free(ir->funcs);
+	free(ir->steps);
 	*ir = (struct jit_ir){0};
 }

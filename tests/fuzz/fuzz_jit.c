@@ -1,7 +1,7 @@
 /*
  * fuzz_jit.c - random programs, native against interpreted
  *
- *	fuzz_jit -seconds 60 [-seed S]
+ *	fuzz_jit -seconds 60 [-seed S] [-passes HEX]
  *
  * The programs are safe by construction: R9 points to a buffer that they may use from end to end,
  * all 512 bytes of stack are written first, jumps go forward but for counted loops, and calls go to
@@ -43,7 +43,7 @@ static u32 rnd(u32 n)
 	return (rnd64() >> 33) % n;
 }
 
-static struct bpf_insn prog[MAX_INSNS + 1024];
+static struct bpf_insn prog[MAX_INSNS + 4096]; /* and what each function begins and ends with */
 static u32 cnt;
 static u32 funcs; /* subprograms of this program */
 static struct {
@@ -559,6 +559,171 @@ static void gen_loop(int depth)
 	locked &= ~(1 << counter);
 }
 
+/*
+ * An address of two registers, read several times in a row: as an address, by an address that is
+ * made of it, or as a number; on some ways it, or what it is made of, is something else.
+ */
+static void gen_shared_address(void)
+{
+	u8 index = any_dst(), from, base, other;
+	bool made = false;
+
+	locked |= 1 << index;
+	from = any_dst();
+	locked |= 1 << from;
+	base = any_dst();
+	locked |= 1 << base;
+	other = any_dst();
+	locked |= 1 << other;
+	put(BPF_ALU64_IMM(BPF_AND, index, 15));
+	put(BPF_MOV64_REG(from, BPF_REG_9));
+	if (rnd(2)) {
+		put(BPF_MOV64_REG(base, BPF_REG_9));
+		put(BPF_JMP_IMM(cond_ops[rnd(11)], index, rnd(16), 2));
+	}
+	put(BPF_MOV64_REG(base, from));
+	put(BPF_ALU64_REG(BPF_ADD, base, index));
+	for (u32 k = 2 + rnd(4); k--;) {
+		switch (rnd(7)) {
+		case 0:
+			put(BPF_JMP_IMM(cond_ops[rnd(11)], index, rnd(16), 1));
+			/* fallthrough */
+		case 1:
+			put(BPF_LDX_MEM(BPF_DW, any_dst(), base, rnd(32)));
+			break;
+		case 2:
+			put(BPF_MOV64_REG(other, base));
+			put(BPF_ALU64_IMM(BPF_ADD, other, rnd(32)));
+			made = true;
+			break;
+		case 3:
+			put(BPF_STX_MEM(BPF_W, made ? other : base, index, rnd(32)));
+			break;
+		case 4:
+			put(BPF_LDX_MEM(BPF_W, any_dst(), made ? other : base, rnd(32)));
+			break;
+		case 5:
+			if (rnd(2))
+				put(BPF_ALU64_IMM(BPF_ADD, from, 8));
+			else
+				put(BPF_ALU64_IMM(BPF_XOR, index, 5));
+			break;
+		case 6: { /* where the jump goes it is read as a number */
+			u8 number = any_dst();
+
+			put(BPF_JMP_IMM(cond_ops[rnd(11)], index, rnd(16), 1));
+			put(BPF_LDX_MEM(BPF_DW, base, base, rnd(32)));
+			put(BPF_MOV64_REG(number, base));
+			put(BPF_ALU64_IMM(BPF_AND, number, 7));
+			end_place(base);
+			put(BPF_MOV64_REG(base, BPF_REG_9));
+			locked |= 1 << base;
+		}
+		}
+	}
+	locked &= ~(1 << index);
+	end_place(base);
+	end_place(from);
+	end_place(other);
+}
+
+/*
+ * One access, or two, at `from` and what walks; perhaps by a copy, perhaps with a look at the end.
+ */
+static void gen_walk_access(u8 from, u8 walker, s32 step)
+{
+	u8 size = mem_sizes[rnd(4)], index = walker, base = any_dst(), other;
+	bool copied = step ? rnd(2) : rnd(3) == 0;
+
+	locked |= 1 << base;
+	other = any_dst();
+	locked |= 1 << other;
+	if (copied) {
+		index = any_dst();
+		put(BPF_MOV64_REG(index, walker));
+		if (rnd(2))
+			put(BPF_ALU64_IMM(BPF_ADD, any_dst(), 3));
+		locked |= 1 << index;
+	}
+	if (step)
+		put(BPF_ALU64_IMM(BPF_ADD, walker, step));
+	if (rnd(2)) {
+		put(BPF_MOV64_REG(base, from));
+		put(BPF_ALU64_REG(BPF_ADD, base, index));
+	} else {
+		put(BPF_MOV64_REG(base, index));
+		if (rnd(2))
+			put(BPF_ALU64_IMM(BPF_LSH, base, rnd(2)));
+		put(BPF_ALU64_REG(BPF_ADD, base, from));
+	}
+	if (rnd(2)) { /* to where: the same number in every engine */
+		put(BPF_MOV64_REG(other, base));
+		put(BPF_ALU64_IMM(BPF_ADD, other, rnd(8)));
+		put(BPF_ALU64_REG(BPF_SUB, other, BPF_REG_9));
+		put(BPF_JMP_IMM(cond_ops[rnd(11)], other, rnd(80), 2));
+		put(BPF_MOV64_REG(other, BPF_REG_9));
+		put(BPF_ALU64_REG(BPF_SUB, other, BPF_REG_9));
+	}
+	if (rnd(2))
+		put(BPF_STX_MEM(size, base, rnd(2) ? other : walker, rnd(8)));
+	put(BPF_LDX_MEM(size, rnd(2) ? base : other, base, rnd(8)));
+	locked &= ~(1 << other | 1 << index);
+	locked |= 1 << walker;
+	end_place(base);
+}
+
+/* A loop with an index that is stepped: always, perhaps, twice, or changed in other ways, too. */
+static void gen_walk(int depth)
+{
+	/* calls keep them */
+	u8 counter = 6 + rnd(3), walker = counter == 8 ? 6 : counter + 1,
+	   third = 21 - counter - walker;
+	u8 from = rnd(2) || locked >> third & 1 ? BPF_REG_9 : third;
+	s32 step = 1 + (s32)rnd(8);
+	u32 head;
+
+	if ((locked >> counter | locked >> walker) & 1)
+		return;
+	locked |= 1 << counter | 1 << walker | 1 << from;
+	need = true;
+	if (from != BPF_REG_9)
+		put(BPF_MOV64_REG(from, BPF_REG_9));
+	put(BPF_MOV64_IMM(counter, 1 + rnd(5)));
+	put(BPF_MOV64_IMM(walker, 24 + rnd(8)));
+	need = false;
+	if (rnd(2))
+		step = -step / 2;
+	if (rnd(4) == 0) /* sometimes not entered at its head */
+		put(BPF_JMP_IMM(cond_ops[rnd(11)], any_src(), any_imm(), 2));
+	head = cnt;
+	put(BPF_LDX_MEM(BPF_DW, any_dst(), BPF_REG_9, 0));
+	put(BPF_ALU64_IMM(BPF_ADD, any_dst(), 1));
+	if (rnd(2))
+		gen_walk_access(from, walker, 0);
+	if (rnd(2))
+		gen_block(rnd(4), depth + 1);
+	if (rnd(4) == 0) {
+		put(BPF_ALU64_REG(BPF_ADD, walker, counter));
+		put(BPF_ALU64_IMM(BPF_AND, walker, 31));
+		put(BPF_ALU64_IMM(BPF_OR, walker, 16));
+	}
+	if (rnd(2)) {
+		if (rnd(4) == 0)
+			put(BPF_JMP_IMM(cond_ops[rnd(11)], any_src(), any_imm(), 1));
+		put(BPF_ALU64_IMM(BPF_ADD, walker, step));
+		step = 0;
+	}
+	if (rnd(8) == 0)
+		put(BPF_ALU64_IMM(BPF_ADD, walker, 1));
+	if (from != BPF_REG_9 && rnd(2))
+		put(BPF_ALU64_IMM(BPF_ADD, from, 8));
+	gen_walk_access(from, walker, step);
+	put(BPF_ALU64_IMM(BPF_SUB, counter, 1));
+	put(BPF_JMP_IMM(BPF_JNE, counter, 0, (s32)head - (s32)cnt - 1));
+	locked &= ~(1 << counter | 1 << walker);
+	end_place(from);
+}
+
 static void gen_block(u32 len, int depth)
 {
 	for (u32 i = 0; i < len && cnt < MAX_INSNS; i++) {
@@ -607,8 +772,13 @@ static void gen_block(u32 len, int depth)
 				gen_jump(depth);
 			break;
 		case 18:
-			if (depth < 3)
+			if (depth < 3 && rnd(2))
 				gen_loop(depth);
+			else if (depth < 3)
+				gen_walk(depth);
+			break;
+		case 19:
+			gen_shared_address();
 			break;
 		}
 	}
@@ -671,7 +841,7 @@ static void gen_stack(void)
 static void gen_func(u32 len)
 {
 	private_stack = rnd(2);
-	plain = private_stack && rnd(2);
+	plain = rnd(2);
 	need = true;
 	put(BPF_MOV64_REG(9, 1));
 	gen_stack();
@@ -829,22 +999,41 @@ static int report(u64 seed, int how, const struct result *a, const struct result
 	return 1;
 }
 
+static u64 seed;
+
+/* Native code, or the program itself, went outside. */
+static void tell_fault(int sig)
+{
+	printf("seed %lu: signal %d\n", (long)seed, sig);
+	fflush(stdout);
+	print_prog();
+	fflush(stdout);
+	_exit(1);
+}
+
 int main(int argc, char **argv)
 {
-	u64 seed = time(NULL), seconds = 10, runs = 0;
+	static char stack[1 << 16];
+	u64 seconds = 10, runs = 0;
 	struct result a, b;
 	time_t end;
 
+	seed = time(NULL);
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "-seconds") && i + 1 < argc) {
 			seconds = strtoull(argv[++i], NULL, 0);
 		} else if (!strcmp(argv[i], "-seed") && i + 1 < argc) {
 			seed = strtoull(argv[++i], NULL, 0);
+		} else if (!strcmp(argv[i], "-passes") && i + 1 < argc) {
+			jit_use_passes((u32)strtoul(argv[++i], NULL, 16));
 		} else {
-			fprintf(stderr, "usage: fuzz_jit [-seconds N] [-seed S]\n");
+			fprintf(stderr, "usage: fuzz_jit [-seconds N] [-seed S] [-passes HEX]\n");
 			return 2;
 		}
 	}
+	sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof(stack)}, NULL);
+	sigaction(SIGSEGV, &(struct sigaction){.sa_handler = tell_fault, .sa_flags = SA_ONSTACK},
+		  NULL);
 	printf("fuzz_jit: %lu s from seed %lu\n", (long)seconds, (long)seed);
 	fflush(stdout);
 	end = time(NULL) + seconds;

@@ -28,7 +28,7 @@
 #include "jit/x86_64/x86_64_asm.h"
 
 #define RED_ZONE      128
-#define MAX_INSN_CODE 256 /* bytes that one BPF instruction may become */
+#define MAX_INSN_CODE 384 /* bytes that one BPF instruction may become, with steps of addresses */
 
 #define BIT_OF(r) ((u16)(1u << (r)))
 #define SPARE_R9  (JIT_SPARE_REG + 0)
@@ -86,6 +86,21 @@ static void lea(struct jit_code *c, u32 i)
 	const struct bpf_insn *insn = &c->ir->insns[i];
 
 	op_addr(c, x86_width(insn), 0x8d, x86_reg[insn->dst_reg], &c->ir->addr[i]);
+}
+
+/* Loops' addresses (step.c): made where the loop is fallen into, stepped in it. */
+static void make_steps(struct jit_code *c, u32 i)
+{
+	for (u32 k = 0; k < c->ir->step_cnt; k++)
+		if (c->ir->steps[k].head == i)
+			op_addr(c, X_W, 0x8d, x86_reg[c->ir->steps[k].reg], &c->ir->steps[k].addr);
+}
+
+static void take_steps(struct jit_code *c, u32 i)
+{
+	for (u32 k = 0; k < c->ir->step_cnt; k++)
+		if (c->ir->steps[k].at == i)
+			x_ri(c, X_W, 0, x86_reg[c->ir->steps[k].reg], c->ir->steps[k].by);
 }
 
 /* ---- memory */
@@ -787,6 +802,8 @@ static int emit_all(struct jit_code *c)
 		for (u32 i = fn->start; i < fn->end; i++) {
 			if (!reserve(c))
 				return -ENOMEM;
+			if (ir->flags[i] & JIT_STEP_MADE)
+				make_steps(c, i);
 			if (ir->flags[i] & JIT_LOOP_HEAD)
 				x_fix(c, FIX_ALIGN, 16, 0);
 			mark_label(c, i);
@@ -794,6 +811,8 @@ static int emit_all(struct jit_code *c)
 				c->flags_len = c->half_len = 0; /* other ways lead here */
 			if (ir->flags[i] & JIT_IMM64_HI)
 				continue;
+			if (ir->flags[i] & JIT_STEP)
+				take_steps(c, i);
 			if (ir->op[i] < BPF_OP_MAX)
 				emit_insn(c, i);
 			else
