@@ -2,7 +2,7 @@
  * hostile_fuse.c - a mount of an ordinary user with one file, some of whose requests are never
  * answered
  *
- *	hostile_fuse MOUNT REQUEST...	requests: lookup open read write flush release setattr
+ *	hostile_fuse MOUNT REQUEST...	requests: lookup getattr setattr open read write flush release
  *
  * The file is `f`, a capture without packets; what is written to it is gone. A line
  * on stdout for each request that is left unanswered. SIGTERM ends it.
@@ -60,7 +60,8 @@ static void h_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct stat st = stat_of(ino);
 
-	fuse_reply_attr(req, &st, 0);
+	if (ino != FILE_INO || !is_silent("getattr"))
+		fuse_reply_attr(req, &st, 0);
 }
 
 static void h_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,

@@ -9,6 +9,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
@@ -175,6 +176,49 @@ def test_links(m):
     assert len(read_pcap(path)) == 2
 
 
+SWAPPER = '''
+import os, sys
+name, secret = sys.argv[1:]
+new = name + "x"
+while True:
+    for target in secret, "/proc/self/fd/3", None:
+        os.mkfifo(new) if target is None else os.symlink(target, new)
+        os.rename(new, name)
+        open(new, "w").close()
+        os.rename(new, name)
+'''
+
+
+def test_a_name_that_changes(m):
+    """What was looked at is what is used: a name that becomes a link or a FIFO in between leads nowhere, also for root."""
+    m.load("event_packets")
+    allow_all(m, "keep_udp")
+    user = None if os.geteuid() else USERS[0]
+    path, secret, sub = (os.path.join(m.base, n) for n in ("in", "secret", "sub"))
+    write_pcap(path, [UDP])
+    with open(secret, "w") as f:
+        f.write("secret")
+    os.chmod(secret, 0o600)
+    os.mkdir(sub)
+    if user is not None:
+        os.chown(sub, user, user)
+    swapped = os.path.join(sub, "f")
+    swapper = subprocess.Popen([sys.executable, "-c", SWAPPER, swapped, secret], **as_user(user))
+    try:
+        wait_for(lambda: os.path.lexists(swapped), "the name")
+        for who in {user, None}:
+            make(m, "u" if who else "r", ("type", "pcap"), ("file", path), ("out", swapped), user=who)
+            make(m, "fu" if who else "fr", ("type", "pcap"), ("file", swapped), user=who)
+            m.sh("for i in $(seq 20); do for s in $M/events/*[%s]; do echo keep_udp > $s/attach; echo > $s/attach; done"
+                 "; done 2>/dev/null; true" % ("u" if who else "r"), user=who)
+        with open(secret) as f:
+            assert f.read() == "secret"
+        assert swapper.poll() is None
+    finally:
+        swapper.kill()
+        swapper.wait()
+
+
 def test_own_state(m):
     """The server's own files are refused, also to who may open them, by whatever name."""
     m.load("event_packets")
@@ -211,8 +255,8 @@ def test_one_writer(m):
 
 # ---- who waits
 
-@pytest.mark.parametrize("attr,request_", [("file", r) for r in ("lookup", "open", "read", "flush", "release")] +
-                         [("out", r) for r in ("lookup", "open", "setattr", "write", "flush")])
+@pytest.mark.parametrize("attr,request_", [("file", r) for r in ("lookup", "getattr", "open", "read", "flush", "release")] +
+                         [("out", r) for r in ("lookup", "getattr", "open", "setattr", "write", "flush")])
 def test_never_answers(m, dev_fuse, attr, request_):
     """A user's mount that leaves a request without an answer holds up that user's own source, and nothing else."""
     user = None if os.geteuid() else USERS[0]
