@@ -572,3 +572,8 @@ void bpf_load_share_mem(u64 bytes)
 {
 	bpf_check_share_mem(bytes);
 }
+
+u64 bpf_load_shared_mem(void)
+{
+	return bpf_check_shared_mem();
+}

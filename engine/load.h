@@ -82,5 +82,6 @@ void bpf_loaded_free(struct bpf_loaded *loaded);
  * first there is no bound but each one's own.
  */
 void bpf_load_share_mem(u64 bytes);
+u64 bpf_load_shared_mem(void); /* what of it is in use */
 
 #endif

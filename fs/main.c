@@ -157,7 +157,7 @@ static int run_server(struct fuse_session *se, const struct options *options)
 		return 1;
 	}
 	limits_size_defaults(tree.dir_fd);
-	bpf_load_share_mem(limits_memory_of_loads());
+	bpf_load_share_mem(limits_all(LIMIT_VERIFY_MEMORY));
 	if (enforce_begin(options, &enforce)) {
 		tree_close();
 		return 1;

@@ -157,6 +157,11 @@ void bpf_check_share_mem(u64 bytes)
 	verifier_share_mem(bytes);
 }
 
+u64 bpf_check_shared_mem(void)
+{
+	return verifier_shared_mem();
+}
+
 int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile bool *cancel,
 	      struct bpf_verdict *out)
 {

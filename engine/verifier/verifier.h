@@ -21,5 +21,6 @@ int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile b
 
 /* The most that the states of all checks together take, but for 16 MiB of each; else -ENOMEM. */
 void bpf_check_share_mem(u64 bytes);
+u64 bpf_check_shared_mem(void); /* what of it is in use */
 
 #endif

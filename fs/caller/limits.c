@@ -19,7 +19,7 @@ struct user {
 };
 
 static struct user *users[USER_BUCKETS];
-static u64 memory_all = UINT64_MAX, memory_used; /* is_shared() */
+static u64 memory_used; /* is_shared() */
 static __thread uid_t refused_uid;
 static __thread int refused = -1; /* enum limit */
 
@@ -35,12 +35,20 @@ static const struct {
 	[LIMIT_MEMORY] = {"memory", "bytes that open files keep in memory"},
 	[LIMIT_RUN_SECONDS] = {"run_seconds", "seconds of a run"},
 	[LIMIT_VERIFY_SECONDS] = {"verify_seconds", "seconds of a verification"},
+	[LIMIT_VERIFY_MEMORY] = {"verify_memory", "bytes of verifications"},
 };
 
 static u64 defaults[LIMIT_CNT] = {
-	[LIMIT_OBJECTS] = 4096,	       [LIMIT_BYTES] = 1ULL << 30, [LIMIT_NAMES] = 100000,
-	[LIMIT_FILES] = 16384,	       [LIMIT_JOBS] = 1024,	   [LIMIT_SOURCES] = 32,
-	[LIMIT_MEMORY] = 512ULL << 20, [LIMIT_RUN_SECONDS] = 60,   [LIMIT_VERIFY_SECONDS] = 60,
+	[LIMIT_OBJECTS] = 4096,	       [LIMIT_BYTES] = 1ULL << 30,
+	[LIMIT_NAMES] = 100000,	       [LIMIT_FILES] = 16384,
+	[LIMIT_JOBS] = 1024,	       [LIMIT_SOURCES] = 32,
+	[LIMIT_MEMORY] = 512ULL << 20, [LIMIT_RUN_SECONDS] = 60,
+	[LIMIT_VERIFY_SECONDS] = 60,   [LIMIT_VERIFY_MEMORY] = LIMIT_NONE,
+};
+
+static u64 all[LIMIT_CNT] = {
+	[LIMIT_MEMORY] = LIMIT_NONE,
+	[LIMIT_VERIFY_MEMORY] = LIMIT_NONE,
 };
 
 const char *limits_name(enum limit what)
@@ -109,10 +117,10 @@ static bool is_shared(uid_t uid, enum limit what)
 
 static bool charge_shared(u64 amount)
 {
-	u64 used = __atomic_load_n(&memory_used, __ATOMIC_RELAXED);
+	u64 used = __atomic_load_n(&memory_used, __ATOMIC_RELAXED), most = limits_all(LIMIT_MEMORY);
 
 	do {
-		if (amount > memory_all || used > memory_all - amount)
+		if (amount > most || used > most - amount)
 			return false;
 	} while (!__atomic_compare_exchange_n(&memory_used, &used, used + amount, true,
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
@@ -183,9 +191,10 @@ const char *limits_why(char *buf, size_t len)
 	if (what == LIMIT_CNT) {
 		snprintf(buf, len,
 			 "open files and requests of all users keep %llu bytes in memory, and no "
-			 "more than %llu are for them: try again later",
-			 (unsigned long long)__atomic_load_n(&memory_used, __ATOMIC_RELAXED),
-			 (unsigned long long)memory_all);
+			 "more than %llu are for them: try again later, or have root raise "
+			 "limits/all/memory",
+			 (unsigned long long)limits_all_used(LIMIT_MEMORY),
+			 (unsigned long long)limits_all(LIMIT_MEMORY));
 		return buf;
 	}
 	snprintf(buf, len,
@@ -246,9 +255,24 @@ void limits_unset(uid_t uid, enum limit what)
 		__atomic_store_n(&user->own[what], LIMIT_UNSET, __ATOMIC_RELAXED);
 }
 
-void limits_set_memory_all(u64 limit)
+bool limits_is_of_all(enum limit what)
 {
-	memory_all = limit;
+	return what == LIMIT_MEMORY || what == LIMIT_VERIFY_MEMORY;
+}
+
+u64 limits_all(enum limit what)
+{
+	return __atomic_load_n(&all[what], __ATOMIC_RELAXED);
+}
+
+u64 limits_all_used(enum limit what)
+{
+	return what == LIMIT_MEMORY ? __atomic_load_n(&memory_used, __ATOMIC_RELAXED) : 0;
+}
+
+void limits_set_all(enum limit what, u64 limit)
+{
+	__atomic_store_n(&all[what], limit, __ATOMIC_RELAXED);
 }
 
 /* A number of /proc/sys; `otherwise` where it cannot be read. */
@@ -286,8 +310,9 @@ void limits_size_defaults(int dirfd)
 	limits_set_default(LIMIT_OBJECTS, sysctl("/proc/sys/vm/max_map_count", 65530) / 8);
 	if (memory) {
 		limits_set_default(LIMIT_MEMORY, max(memory / 16, (u64)256 << 20));
-		limits_set_memory_all(max(memory / 4, (u64)512 << 20));
+		limits_set_all(LIMIT_MEMORY, max(memory / 4, (u64)512 << 20));
 	}
+	limits_set_all(LIMIT_VERIFY_MEMORY, max(memory / 4, (u64)1 << 30));
 	if (!fstatvfs(dirfd, &sv)) {
 		limits_set_default(LIMIT_BYTES, (u64)sv.f_blocks * sv.f_frsize / 2);
 		if (sv.f_files)
@@ -297,9 +322,4 @@ void limits_size_defaults(int dirfd)
 		limits_set_default(
 			LIMIT_SOURCES,
 			min(max((u64)files.rlim_cur / (u64)(8 * (2 + cpus)), (u64)4), (u64)64));
-}
-
-u64 limits_memory_of_loads(void)
-{
-	return max(machine_memory() / 4, (u64)1 << 30);
 }

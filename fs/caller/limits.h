@@ -11,8 +11,8 @@
  *      Lowering a limit takes nothing away: it only refuses what comes next.
  *   B. What was charged and uncharged leaves `used` as it was, also where the charge was refused or
  *      the limit changed in between.
- *   C. Memory of all users together stays within limits_set_memory_all(), too, but for what is
- *      charged anyway.
+ *   C. LIMIT_MEMORY of all users together stays within limits_all(), too, but for what is charged
+ *      anyway.
  * The files in M/limits are tree/limit_files.c's. Tests: tests/unit/test_limits.c.
  */
 #ifndef UBPFFS_FS_CALLER_LIMITS_H
@@ -31,6 +31,7 @@ enum limit {
 	LIMIT_MEMORY, /* what the server keeps in memory for open files and requests */
 	LIMIT_RUN_SECONDS, /* of one run; not charged: who runs it asks limits_of() */
 	LIMIT_VERIFY_SECONDS, /* of one load, the same */
+	LIMIT_VERIFY_MEMORY, /* of all loads together; no user has one, nothing is charged */
 	LIMIT_CNT,
 };
 
@@ -64,13 +65,13 @@ int limits_set(uid_t uid, enum limit what, u64 limit); /* 0 or -ENOMEM */
 void limits_unset(uid_t uid, enum limit what);
 
 /*
- * The most LIMIT_MEMORY that all users together have, but root and who runs the server: before
- * there is a second thread.
+ * What all users together have, of LIMIT_MEMORY and LIMIT_VERIFY_MEMORY: the first without root and
+ * who runs the server.
  */
-void limits_set_memory_all(u64 limit);
-
-/* A quarter of the machine's memory, at least 1 GiB: for all verifications together. */
-u64 limits_memory_of_loads(void);
+bool limits_is_of_all(enum limit what);
+u64 limits_all(enum limit what);
+u64 limits_all_used(enum limit what); /* of LIMIT_MEMORY */
+void limits_set_all(enum limit what, u64 limit);
 
 /* Defaults for this machine: `dirfd` is on the filesystem of the state. */
 void limits_size_defaults(int dirfd);

@@ -3,6 +3,7 @@
  *
  *	limits/usage          the caller's own: what is used, and the limit
  *	limits/default/NAME   what counts for who has no limit of his own
+ *	limits/all/NAME       what all users together may hold; limits/all/usage
  *	limits/UID/NAME       one user's; mkdir makes the directory, rmdir removes it and its limits
  *	limits/UID/usage      the same as limits/usage, of that user
  *
@@ -17,69 +18,97 @@
 #include "fs/lib/write_buffer.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/state_tree.h"
+#include "load.h"
 
 #define LIMITS_FILE ".limits"
 #define DEFAULT	    "default"
-#define NOBODY	    ((uid_t)-1) /* whose limits the defaults are */
+#define ALL	    "all"
 
-static u64 sized[LIMIT_CNT]; /* the defaults of this machine */
-static bool default_set[LIMIT_CNT]; /* tree_lock */
+/* Whose limits: a uid, or one of these. */
+enum { OF_ALL = -2, OF_NOBODY = -1 };
+
+/* The defaults of this machine, and what was set instead (tree_lock): of nobody, of all. */
+static u64 sized[2][LIMIT_CNT];
+static bool given[2][LIMIT_CNT];
 
 static bool is_admin(const struct fs_req *req)
 {
 	return !req->cred.uid || req->cred.uid == geteuid();
 }
 
-/* "default", or a uid as the kernel prints it. */
-static int parse_who(const char *name, uid_t *uid)
+/* "default", "all", or a uid as the kernel prints it. */
+static int parse_who(const char *name, s64 *who)
 {
 	char again[16];
 	unsigned long v = strtoul(name, NULL, 10);
 
-	*uid = NOBODY;
-	if (!strcmp(name, DEFAULT))
+	*who = strcmp(name, ALL) ? OF_NOBODY : OF_ALL;
+	if (*who == OF_ALL || !strcmp(name, DEFAULT))
 		return 0;
 	snprintf(again, sizeof(again), "%u", (uid_t)v);
-	if (v >= NOBODY || strcmp(again, name))
+	if (v >= (uid_t)-1 || strcmp(again, name))
 		return -EINVAL;
-	*uid = (uid_t)v;
+	*who = (s64)v;
 	return 0;
 }
 
 /* Directories of limits are never renamed. */
-static uid_t who_of(struct fs_node *node)
+static s64 who_of(struct fs_node *node)
 {
-	uid_t uid;
+	s64 who;
 
-	parse_who(fs_node_base(node)->name, &uid);
-	return uid;
+	parse_who(fs_node_base(node)->name, &who);
+	return who;
 }
 
-static bool is_set(uid_t uid, enum limit what, u64 *limit)
+static bool has(s64 who, enum limit what)
 {
-	if (uid != NOBODY)
-		return !limits_own(uid, what, limit);
-	*limit = limits_default(what);
-	return default_set[what];
+	return who == OF_ALL ? limits_is_of_all(what) : what != LIMIT_VERIFY_MEMORY;
 }
 
-static int set(uid_t uid, enum limit what, u64 limit)
+static u64 limit_of(s64 who, enum limit what)
 {
-	if (uid != NOBODY)
-		return limits_set(uid, what, limit);
-	default_set[what] = true;
-	limits_set_default(what, limit);
+	return who == OF_ALL	  ? limits_all(what)
+	       : who == OF_NOBODY ? limits_default(what)
+				  : limits_of((uid_t)who, what);
+}
+
+static bool is_set(s64 who, enum limit what, u64 *limit)
+{
+	if (who >= 0)
+		return !limits_own((uid_t)who, what, limit);
+	*limit = limit_of(who, what);
+	return given[who == OF_ALL][what];
+}
+
+static void set_common(s64 who, enum limit what, u64 limit)
+{
+	if (who == OF_NOBODY) {
+		limits_set_default(what, limit);
+		return;
+	}
+	limits_set_all(what, limit);
+	if (what == LIMIT_VERIFY_MEMORY)
+		bpf_load_share_mem(limit);
+}
+
+static int set(s64 who, enum limit what, u64 limit)
+{
+	if (who >= 0)
+		return limits_set((uid_t)who, what, limit);
+	given[who == OF_ALL][what] = true;
+	set_common(who, what, limit);
 	return 0;
 }
 
-static void unset(uid_t uid, enum limit what)
+static void unset(s64 who, enum limit what)
 {
-	if (uid != NOBODY) {
-		limits_unset(uid, what);
+	if (who >= 0) {
+		limits_unset((uid_t)who, what);
 		return;
 	}
-	default_set[what] = false;
-	limits_set_default(what, sized[what]);
+	given[who == OF_ALL][what] = false;
+	set_common(who, what, sized[who == OF_ALL][what]);
 }
 
 static void print_limit(struct fs_text *out, u64 limit, const char *end)
@@ -92,14 +121,14 @@ static void print_limit(struct fs_text *out, u64 limit, const char *end)
 
 /* ---- kept in the state */
 
-static int save(int dirfd, uid_t uid)
+static int save(int dirfd, s64 who)
 {
 	struct fs_text text = {0};
 	u64 limit;
 	int err;
 
 	for (u32 i = 0; i < LIMIT_CNT; i++)
-		if (is_set(uid, i, &limit)) {
+		if (has(who, i) && is_set(who, i, &limit)) {
 			fs_text_printf(&text, "%s ", limits_name(i));
 			print_limit(&text, limit, "\n");
 		}
@@ -109,7 +138,7 @@ static int save(int dirfd, uid_t uid)
 	return err;
 }
 
-static int read_back(int dirfd, uid_t uid)
+static int read_back(int dirfd, s64 who)
 {
 	__do_free char *text = NULL;
 	ssize_t len = tree_read_small(dirfd, LIMITS_FILE, &text);
@@ -126,14 +155,14 @@ static int read_back(int dirfd, uid_t uid)
 		if (!value)
 			return -EBADMSG;
 		*value++ = 0;
-		if (limits_find(line, &what)) /* of a newer server */
+		if (limits_find(line, &what) || !has(who, what)) /* of a newer server */
 			continue;
 		if (strcmp(value, "none")) {
 			limit = strtoull(value, &end, 10);
 			if (*end || end == value)
 				return -EBADMSG;
 		}
-		err = set(uid, what, limit);
+		err = set(who, what, limit);
 		if (err)
 			return err;
 	}
@@ -148,19 +177,23 @@ int limit_files_start(void)
 
 	if (fd < 0)
 		return -errno;
-	for (u32 i = 0; i < LIMIT_CNT; i++)
-		sized[i] = limits_default(i);
+	for (u32 i = 0; i < LIMIT_CNT; i++) {
+		sized[0][i] = limits_default(i);
+		sized[1][i] = limits_all(i);
+	}
 	if (mkdirat(fd, DEFAULT, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	if (mkdirat(fd, ALL, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	err = tree_list(fd, false, &names);
 	for (size_t i = 0; !err && i < names.n; i++) {
 		__do_close int dir = -1;
-		uid_t uid;
+		s64 who;
 
-		if (parse_who(names.v[i].name, &uid))
+		if (parse_who(names.v[i].name, &who))
 			continue;
 		dir = openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		err = dir < 0 ? -errno : read_back(dir, uid);
+		err = dir < 0 ? -errno : read_back(dir, who);
 		if (err)
 			fs_warn("limits/%s cannot be read: %s", names.v[i].name, strerror(-err));
 	}
@@ -170,30 +203,39 @@ int limit_files_start(void)
 
 /* ---- the files */
 
-static int may_read(struct fs_req *req, uid_t uid)
+static int may_read(struct fs_req *req, s64 who)
 {
-	if (uid == NOBODY || uid == req->cred.uid || is_admin(req))
+	if (who < 0 || who == (s64)req->cred.uid || is_admin(req))
 		return 0;
 	return fs_error(req, EACCES,
 			"these are the limits of another user: yours are in limits/usage");
 }
 
-static int usage_of(uid_t uid, struct fs_text *out)
+static u64 used_by(s64 who, enum limit what)
+{
+	if (who >= 0)
+		return limits_used((uid_t)who, what);
+	return what == LIMIT_VERIFY_MEMORY ? bpf_load_shared_mem() : limits_all_used(what);
+}
+
+static int usage_of(s64 who, struct fs_text *out)
 {
 	for (u32 i = 0; i < LIMIT_CNT; i++) {
+		if (!has(who, i))
+			continue;
 		fs_text_printf(out, "%s: %llu/", limits_name(i),
-			       (unsigned long long)limits_used(uid, i));
-		print_limit(out, limits_of(uid, i), "\n");
+			       (unsigned long long)used_by(who, i));
+		print_limit(out, limit_of(who, i), "\n");
 	}
 	return 0;
 }
 
 static int usage_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
-	uid_t uid = who_of(node);
-	int err = may_read(req, uid);
+	s64 who = who_of(node);
+	int err = may_read(req, who);
 
-	return err ? err : usage_of(uid, out);
+	return err ? err : usage_of(who, out);
 }
 
 static int own_usage_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
@@ -204,28 +246,28 @@ static int own_usage_show(struct fs_node *node, struct fs_req *req, struct fs_te
 static int limit_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
 	enum limit what = node->attr->arg;
-	uid_t uid = who_of(node);
-	int err = may_read(req, uid);
+	s64 who = who_of(node);
+	int err = may_read(req, who);
 
 	if (err)
 		return err;
-	print_limit(out, uid == NOBODY ? limits_default(what) : limits_of(uid, what), "\n");
+	print_limit(out, limit_of(who, what), "\n");
 	return 0;
 }
 
 static int limit_set(struct fs_node *node, bool unsets, u64 limit)
 {
 	enum limit what = node->attr->arg;
-	uid_t uid = who_of(node);
+	s64 who = who_of(node);
 	int err = 0;
 
 	tree_wrlock();
 	if (unsets)
-		unset(uid, what);
+		unset(who, what);
 	else
-		err = set(uid, what, limit);
+		err = set(who, what, limit);
 	if (!err)
-		err = save(fs_node_fd(fs_node_base(node)), uid);
+		err = save(fs_node_fd(fs_node_base(node)), who);
 	tree_unlock();
 	return err;
 }
@@ -294,7 +336,7 @@ static const struct fs_node_ops own_usage_ops = {
 	.show = own_usage_show,
 };
 
-/* ---- limits/UID, limits/default */
+/* ---- limits/UID, limits/default, limits/all */
 
 /* Only ever add at the end: rows are part of node ids. */
 static const struct fs_attr limit_attrs[] = {
@@ -308,13 +350,17 @@ static const struct fs_attr limit_attrs[] = {
 	{"verify_seconds", 0644, &limit_ops, LIMIT_VERIFY_SECONDS},
 	{"usage", 0444, &usage_ops, -1},
 	{"memory", 0644, &limit_ops, LIMIT_MEMORY},
+	{"verify_memory", 0644, &limit_ops, LIMIT_VERIFY_MEMORY},
 };
 
 _Static_assert(ARRAY_SIZE(limit_attrs) == LIMIT_CNT + 1, "a row a limit");
 
 static bool row_visible(struct fs_node *dir, u32 row)
 {
-	return limit_attrs[row].ops != &usage_ops || who_of(dir) != NOBODY;
+	const struct fs_attr *attr = &limit_attrs[row];
+	s64 who = who_of(dir);
+
+	return attr->ops == &usage_ops ? who != OF_NOBODY : has(who, (enum limit)attr->arg);
 }
 
 static int limit_dir_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
@@ -353,12 +399,12 @@ static const struct fs_attr limits_attrs[] = {
 static int limits_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 			 struct fs_node **out)
 {
-	uid_t uid;
+	s64 who;
 	int err;
 
 	if (!strcmp(name, limits_attrs[0].name))
 		return fs_node_attr(dir, limits_attrs, 0, out);
-	if (parse_who(name, &uid))
+	if (parse_who(name, &who))
 		return -ENOENT;
 	tree_rdlock();
 	err = fs_tree_lookup(dir, name, &limit_dir_ops, out);
@@ -376,12 +422,12 @@ static int limits_mkdir(struct fs_node *dir, struct fs_req *req, const char *nam
 			struct fs_node **out)
 {
 	const struct fs_cred server = {.uid = geteuid(), .gid = getegid()};
-	uid_t uid;
+	s64 who;
 	int err;
 
 	if (!is_admin(req))
 		return fs_error(req, EPERM, "limits are set by root and by who runs the server");
-	if (parse_who(name, &uid))
+	if (parse_who(name, &who))
 		return fs_error(req, EINVAL,
 				"%s is no uid: mkdir limits/1000 makes limits for uid 1000", name);
 	tree_wrlock();
@@ -395,14 +441,14 @@ static int limits_mkdir(struct fs_node *dir, struct fs_req *req, const char *nam
 /* The files in it go with it, as those of a cgroup do. */
 static int limits_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 {
-	uid_t uid;
+	s64 who;
 	int err;
 
 	if (!is_admin(req))
 		return fs_error(req, EPERM, "limits are set by root and by who runs the server");
-	if (parse_who(name, &uid))
+	if (parse_who(name, &who))
 		return -ENOENT;
-	if (uid == NOBODY)
+	if (who < 0)
 		return fs_error(req, EPERM,
 				"there are always defaults: echo default > NAME resets one");
 	tree_wrlock();
@@ -414,7 +460,7 @@ static int limits_rmdir(struct fs_node *dir, struct fs_req *req, const char *nam
 	if (!err)
 		err = tree_rmdir(fs_node_fd(dir), name);
 	for (u32 i = 0; !err && i < LIMIT_CNT; i++)
-		limits_unset(uid, i);
+		limits_unset((uid_t)who, i);
 	tree_unlock();
 	return err;
 }

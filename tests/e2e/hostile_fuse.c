@@ -2,7 +2,7 @@
  * hostile_fuse.c - a mount of an ordinary user with one file, some of whose requests are never
  * answered
  *
- *	hostile_fuse MOUNT REQUEST...	requests: lookup getattr setattr open read write flush release
+ *	hostile_fuse MOUNT REQUEST...	lookup getattr setattr open read write flush release
  *
  * The file is `f`, a capture without packets; what is written to it is gone. A line
  * on stdout for each request that is left unanswered. SIGTERM ends it.

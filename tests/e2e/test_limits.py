@@ -41,7 +41,7 @@ def under(m, files):
 
 
 def test_files(m):
-    assert sorted(os.listdir(m.p("limits"))) == ["default", "usage"]
+    assert sorted(os.listdir(m.p("limits"))) == ["all", "default", "usage"]
     assert sorted(os.listdir(m.p("limits", "default"))) == sorted(LIMITS)
     assert list(m.info("limits", "usage")) == LIMITS
     for name in LIMITS:
@@ -72,8 +72,39 @@ def test_files(m):
     assert m.read("limits", "default", "names") == m.read("limits", "4000001", "names") == before
     m.sh("rmdir $M/limits/4000001")
     m.restart(kill=False)
-    assert sorted(os.listdir(m.p("limits"))) == ["default", "usage"]
+    assert sorted(os.listdir(m.p("limits"))) == ["all", "default", "usage"]
     assert m.read("limits", "default", "names") == before
+
+
+def test_all_together(m):
+    """What all users together may hold is set as one user's is, is kept, and refuses what would go beyond it."""
+    assert sorted(os.listdir(m.p("limits", "all"))) == ["memory", "usage", "verify_memory"]
+    before = {name: m.read("limits", "all", name) for name in ("memory", "verify_memory")}
+    assert all(int(v) >= 512 << 20 for v in before.values())
+    m.fails("rmdir $M/limits/all", "Operation not permitted")
+    m.fails("mkdir $M/limits/all", "File exists")
+    assert m.info("limits", "all", "usage") == {name: "0/" + v.strip() for name, v in before.items()}
+    m.sh("echo 1 > $M/limits/all/verify_memory")
+    m.sh("cat $P/count_ports.bpf.o > $M/progs/new")  # the first of each are always there
+    r = m.sh("cat $P/slow_load.bpf.o > $M/progs/new", check=False)
+    assert r.returncode and "Cannot allocate memory" in r.stderr and "too much memory together" in m.read("progs", "log")
+    m.sh("echo %d > $M/limits/all/memory" % (8 << 20))
+    m.restart()
+    assert m.read("limits", "all", "memory") == "%d\n" % (8 << 20) and m.read("limits", "all", "verify_memory") == "1\n"
+    m.sh("echo default > $M/limits/all/verify_memory; rm -r $M/progs/count_ports")
+    if not os.geteuid():
+        m.sh("cat $M/limits/all/usage $M/limits/all/memory", user=USER)
+        m.fails("echo none > $M/limits/all/memory", "Permission denied", user=USER)
+        p = subprocess.Popen([sys.executable, "-c", HALF, "transfer", m.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             text=True, **as_user(USER))
+        n, err = map(int, p.stdout.readline().split())
+        assert err == errno.EDQUOT and n, (n, err)
+        assert "limits/all/memory" in m.sh("cat $M/log", user=USER).stdout
+        assert m.info("limits", "all", "usage")["memory"] != "0/%d" % (8 << 20)
+        p.communicate("")
+    m.sh("echo default > $M/limits/all/memory")
+    m.restart(kill=False)
+    assert {name: m.read("limits", "all", name) for name in ("memory", "verify_memory")} == before
 
 
 def test_one_server_user_may_limit_himself(m):

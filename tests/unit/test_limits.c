@@ -122,11 +122,13 @@ static void memory_of_all_together(void **state)
 	char why[256];
 
 	limits_set_default(LIMIT_MEMORY, 1000);
-	limits_set_memory_all(1500);
+	limits_set_all(LIMIT_MEMORY, 1500);
 	assert_int_equal(limits_charge(USER, LIMIT_MEMORY, 1000), 0);
 	assert_int_equal(limits_charge(OTHER, LIMIT_MEMORY, 600), -EDQUOT);
 	assert_non_null(limits_why(why, sizeof(why)));
 	assert_non_null(strstr(why, "all users keep 1000 bytes"));
+	assert_non_null(strstr(why, "limits/all/memory"));
+	assert_int_equal(limits_all_used(LIMIT_MEMORY), 1000);
 	assert_int_equal(limits_used(OTHER, LIMIT_MEMORY), 0);
 	assert_int_equal(limits_charge(0, LIMIT_MEMORY, 1 << 20), 0); /* root is none of them */
 	for (int i = 0; i < 10; i++) /* beyond his own: the others keep what is left */
@@ -140,7 +142,7 @@ static void memory_of_all_together(void **state)
 	assert_int_equal(limits_charge(USER, LIMIT_MEMORY, 500), 0);
 	limits_uncharge(OTHER, LIMIT_MEMORY, 1000);
 	limits_uncharge(USER, LIMIT_MEMORY, 500);
-	limits_set_memory_all(UINT64_MAX);
+	limits_set_all(LIMIT_MEMORY, LIMIT_NONE);
 }
 
 int main(void)

@@ -20,6 +20,11 @@ void verifier_share_mem(u64 bytes)
 	__atomic_store_n(&shared_max, bytes, __ATOMIC_RELAXED);
 }
 
+u64 verifier_shared_mem(void)
+{
+	return __atomic_load_n(&shared_used, __ATOMIC_RELAXED);
+}
+
 void release_shared_mem(struct bpf_verifier_env *env)
 {
 	__atomic_fetch_sub(&shared_used, env->mem_shared, __ATOMIC_RELAXED);

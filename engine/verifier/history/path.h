@@ -13,6 +13,7 @@
  */
 #define BPF_VERIFIER_OWN_MEM (16UL << 20)
 void verifier_share_mem(u64 bytes);
+u64 verifier_shared_mem(void);
 void release_shared_mem(struct bpf_verifier_env *env);
 
 int copy_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state *dst,
