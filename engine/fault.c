@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <ucontext.h>
+#include "run/interp.h"
 #include "run/run.h"
 #include "fault.h"
 #include "jit/jit.h"

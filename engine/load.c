@@ -7,10 +7,14 @@
  */
 #include <stdio.h>
 #include "classic/classic.h"
+#include "classic/create.h"
+#include "classic/text.h"
 #include "fault.h"
 #include "jit/jit.h"
 #include "load.h"
+#include "object/machine.h"
 #include "rewrite/rewrite.h"
+#include "run/interp.h"
 #include "verifier/report/report.h"
 #include "verifier/verifier.h"
 

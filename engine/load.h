@@ -9,6 +9,7 @@
 #define UBPFFS_LOAD_H
 
 #include "btf/btf.h"
+#include "classic/text.h"
 #include "core/map.h"
 #include "core/prog.h"
 #include "run/run.h"

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include "run/sample.h"
 #include "load.h"
+#include "run/test_run.h"
+#include "run/trace.h"
 #include "ubpffs_engine.h"
 
 #define API UBPFFS_EXPORT

@@ -5,6 +5,8 @@
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include "classic/classic.h"
+#include "classic/create.h"
+#include "classic/text.h"
 #include "run/run.h"
 #include "prog_type/skb/skb.h"
 #include "ubpffs_filter.h"

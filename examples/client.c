@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "run/test_run.h"
 #include "uapi/bpf_client.h"
 #include "uapi/bpf_insn.h"
 

@@ -6,6 +6,7 @@
  * owner's rights on behalf of all.
  */
 #include "fs/options.h"
+#include "object/machine.h"
 #include "object/object.h"
 #include "fs/fuse/session.h"
 #include "fs/mount.h"

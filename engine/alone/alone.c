@@ -9,6 +9,9 @@
  */
 #include <sched.h>
 #include "classic/classic.h"
+#include "classic/create.h"
+#include "core/prog_array.h"
+#include "run/interp.h"
 #include "run/run.h"
 #include "prog_type/skb/classic_helpers.h"
 

@@ -6,6 +6,7 @@
  */
 #include <bpf/btf.h>
 #include "btf/btf.h"
+#include "btf/btf_check.h"
 #include "rcu/ids.h"
 
 static struct bpf_ids ids = BPF_IDS_INIT;

@@ -16,12 +16,6 @@ struct bpf_btf {
 };
 
 /*
- * Is raw BTF complete and consistent, every id and string in range, no chain of types endless?
- * -EINVAL when not. What passes may be given to libbpf's btf.h. (btf_check.c)
- */
-int bpf_btf_check(const void *data, u32 size);
-
-/*
  * Check and parse `size` bytes of raw .BTF data. -EINVAL when it is malformed. *out holds one
  * reference.
  */
@@ -35,13 +29,6 @@ struct bpf_btf *bpf_btf_get_by_id(u32 id); /* one reference, or NULL */
 u32 bpf_btf_next_id(u32 id); /* the lowest above it, 0: there is none */
 void bpf_btf_inc(struct bpf_btf *btf);
 void bpf_btf_put(struct bpf_btf *btf); /* NULL is ignored */
-
-/*
- * Where in a value of this type the one struct bpf_spin_lock is: its offset, or -ENOENT. -E2BIG
- * (two of them, too many types),
- * -EINVAL (in a union). (btf_field.c)
- */
-int bpf_btf_find_spin_lock(const struct bpf_btf *btf, u32 type_id, u32 value_size);
 
 const void *bpf_btf_raw(const struct bpf_btf *btf, u32 *size);
 const char *bpf_btf_str(const struct bpf_btf *btf, u32 off); /* "" when out of range */

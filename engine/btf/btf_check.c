@@ -13,7 +13,7 @@
  * The data may have any alignment. Tests: tests/unit/test_elf.c.
  */
 #include <linux/btf.h>
-#include "btf/btf.h"
+#include "btf/btf_check.h"
 
 #define BTF_MAX_DEPTH 64
 #define BTF_MAX_SIZE  (1u << 30) /* bytes of one value */

@@ -8,6 +8,7 @@
  */
 #include <bpf/btf.h>
 #include "btf/btf.h"
+#include "btf/btf_field.h"
 
 #define MAX_DEPTH   32
 #define MAX_MEMBERS (1u << 20) /* that are looked at: unions of unions double with each level */

@@ -51,43 +51,4 @@ int bpf_convert_filter(const struct sock_filter *filter, u32 flen, struct bpf_in
 /* The ancillary load of this instruction: its SKF_AD_* number, or -1 for another instruction. */
 int bpf_anc_number(const struct sock_filter *insn);
 
-/* ---- text.c */
-
-struct bpf_classic_text {
-	char name[64]; /* of the first comment line, "" without one */
-	struct sock_filter *insns; /* malloc()ed */
-	u32 cnt;
-};
-
-/*
- * bpf_classic_text_parse - read what tcpdump -ddd prints
- *
- *	# NAME                  any number of comment lines; the first may name the program
- *	4                       the number of instructions
- *	40 0 0 12               code jt jf k, decimal, each line ended by a newline
- *	...
- *
- * Given the first `len` bytes of a stream: 1 and *end when the last line is complete at *end bytes
- * (<= len), and *out (freed by bpf_classic_text_free()); 0 when more is needed; -ENOEXEC for a
- * script (#!); -EINVAL as soon as the bytes are wrong (log says which line and why), -ENOMEM. What
- * follows the last line is not looked at.
- */
-int bpf_classic_text_parse(const char *text, size_t len, size_t *end, struct bpf_classic_text *out,
-			   struct bpf_log *log);
-void bpf_classic_text_free(struct bpf_classic_text *text);
-/* Could a stream that begins with this byte be such a text? */
-bool bpf_classic_text_begins(char first);
-
-/* ---- load.c, or alone/alone.c in a build without CONFIG_BPF_SYSCALL */
-
-/*
- * bpf_prog_create - check, convert, make runnable
- *
- * 0 and one reference in *out; -EINVAL when the checker refuses it, -ENOMEM. Run it inside
- * bpf_run_enter() with a struct bpf_skb as its context.
- */
-int bpf_prog_create(const struct sock_filter *filter, u32 flen, struct bpf_log *log,
-		    struct bpf_prog **out);
-void bpf_prog_destroy(struct bpf_prog *prog);
-
 #endif

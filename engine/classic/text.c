@@ -7,6 +7,7 @@
  */
 #include <ctype.h>
 #include "classic/classic.h"
+#include "classic/text.h"
 
 /* "65535 255 255 4294967295" and room for spaces. */
 #define LINE_MAX_BYTES	  128

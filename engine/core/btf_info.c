@@ -5,6 +5,7 @@
  * pass anything. Messages are the kernel's (check_btf_func(), check_btf_line()).
  */
 #include <bpf/btf.h>
+#include "btf/btf_field.h"
 #include "core/btf_info.h"
 #include "insn/insn.h"
 #include "util/log.h"

@@ -56,4 +56,7 @@ void bpf_cgroup_storage_gone(u64 cgroup_id);
 /* After a restart: which cgroups are there? The storages of the others go. */
 void bpf_cgroup_storage_keep(bool (*is_there)(u64 cgroup_id));
 
+struct bpf_func_proto;
+extern const struct bpf_func_proto bpf_get_local_storage_proto;
+
 #endif

@@ -276,19 +276,6 @@ int bpf_map_pop(struct bpf_map *map, void *value, u64 flags);
 int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
 int bpf_map_freeze(struct bpf_map *map); /* -EPERM when it is already, or may not be written */
 
-/*
- * mmap(2): can a client map this map's values (an array with BPF_F_MMAPABLE that may be read)? Only
- * for reading (BPF_F_RDONLY_PROG)? The file to map, values from offset 0, borrowed until the map is
- * put: -ENODEV, -ENOMEM,
- * -EOPNOTSUPP when the values have locks, -EBADF: it is the values file, whose descriptor was
- * dropped. Who needs the file no more may drop a mirror's descriptor, too.
- * (map/mmap.c)
- */
-bool bpf_map_mmapable(const struct bpf_map *map);
-bool bpf_map_mmap_sealed(const struct bpf_map *map);
-int bpf_map_mmap_fd(struct bpf_map *map);
-void bpf_map_mmap_drop(struct bpf_map *map);
-
 /* Does each value hold a struct bpf_spin_lock? (map may be NULL) */
 static inline bool map_has_spin_lock(const struct bpf_map *map)
 {
@@ -357,12 +344,6 @@ u64 bpf_map_mem_usage(const struct bpf_map *map);
  * and it must not wait. Ring buffers, perf event arrays, queues and stacks.
  */
 extern void (*bpf_map_notify)(struct bpf_map *map);
-
-/*
- * The program in a slot of a prog_array, borrowed inside the caller's RCU section; NULL: nothing
- * there, or an index past the end. What a tail call jumps to. (map/fd/prog_array.c)
- */
-struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index);
 
 /*
  * May this program be in, or tail-call through, this prog array? The first program that asks

@@ -10,7 +10,7 @@
 #ifndef UBPFFS_HELPERS_DYNPTR_H
 #define UBPFFS_HELPERS_DYNPTR_H
 
-#include "util/compat.h"
+#include "insn/func.h"
 
 #define DYNPTR_MAX_SIZE ((1u << 24) - 1)
 
@@ -21,5 +21,13 @@ struct bpf_dynptr_kern {
 };
 
 _Static_assert(sizeof(struct bpf_dynptr_kern) == sizeof(struct bpf_dynptr), "the UAPI's size");
+
+extern const struct bpf_func_proto bpf_dynptr_from_mem_proto;
+extern const struct bpf_func_proto bpf_dynptr_read_proto;
+extern const struct bpf_func_proto bpf_dynptr_write_proto;
+extern const struct bpf_func_proto bpf_dynptr_data_proto;
+extern const struct bpf_func_proto bpf_ringbuf_reserve_dynptr_proto;
+extern const struct bpf_func_proto bpf_ringbuf_submit_dynptr_proto;
+extern const struct bpf_func_proto bpf_ringbuf_discard_dynptr_proto;
 
 #endif

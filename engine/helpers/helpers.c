@@ -10,6 +10,12 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include "core/map.h"
+#include "helpers/dynptr.h"
+#include "helpers/helpers.h"
+#include "helpers/map_helpers.h"
+#include "helpers/printk.h"
+#include "map/spin_lock.h"
+#include "run/callback.h"
 #include "run/run.h"
 #include "util/clock.h"
 
@@ -40,7 +46,7 @@ BPF_HELPER(map_delete_elem)
 	return (u64)map->ops->map_delete_elem(map, PTR(r2));
 }
 
-const struct bpf_func_proto bpf_map_lookup_elem_proto = {
+static const struct bpf_func_proto bpf_map_lookup_elem_proto = {
 	.name = "bpf_map_lookup_elem",
 	.id = BPF_FUNC_map_lookup_elem,
 	.func = bpf_map_lookup_elem,
@@ -49,7 +55,7 @@ const struct bpf_func_proto bpf_map_lookup_elem_proto = {
 	.arg_type = {ARG_CONST_MAP_PTR, ARG_PTR_TO_MAP_KEY},
 };
 
-const struct bpf_func_proto bpf_map_update_elem_proto = {
+static const struct bpf_func_proto bpf_map_update_elem_proto = {
 	.name = "bpf_map_update_elem",
 	.id = BPF_FUNC_map_update_elem,
 	.func = bpf_map_update_elem,
@@ -58,7 +64,7 @@ const struct bpf_func_proto bpf_map_update_elem_proto = {
 	.arg_type = {ARG_CONST_MAP_PTR, ARG_PTR_TO_MAP_KEY, ARG_PTR_TO_MAP_VALUE, ARG_ANYTHING},
 };
 
-const struct bpf_func_proto bpf_map_delete_elem_proto = {
+static const struct bpf_func_proto bpf_map_delete_elem_proto = {
 	.name = "bpf_map_delete_elem",
 	.id = BPF_FUNC_map_delete_elem,
 	.func = bpf_map_delete_elem,
@@ -94,7 +100,7 @@ BPF_HELPER(tail_call)
 	return (u64)-ENOTSUP;
 }
 
-const struct bpf_func_proto bpf_tail_call_proto = {
+static const struct bpf_func_proto bpf_tail_call_proto = {
 	.name = "bpf_tail_call",
 	.id = BPF_FUNC_tail_call,
 	.func = bpf_tail_call,

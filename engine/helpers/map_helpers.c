@@ -3,6 +3,7 @@
  *
  * What the verifier checked holds when a helper runs: the map is of a type that has the operation.
  */
+#include "helpers/map_helpers.h"
 #include "insn/func.h"
 #include "map/map.h"
 #include "map/ring/ringbuf.h"

@@ -14,7 +14,9 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
+#include "helpers/printk.h"
 #include "run/run.h"
+#include "run/trace.h"
 
 #define PRINTK_MAX_ARGS 3
 #define PRINTK_BUF	1024

@@ -117,49 +117,4 @@ const struct bpf_func_proto *bpf_func_find(enum bpf_func_id id,
 					   const struct bpf_func_proto *const *have,
 					   size_t have_cnt, const u8 *missing, size_t missing_cnt);
 
-struct bpf_prog;
-
-/* Helpers that every program type has. NULL when this is none of them. */
-const struct bpf_func_proto *bpf_base_func_proto(enum bpf_func_id id, const struct bpf_prog *prog);
-
-/* bpf_func_find() in what a program type has of its own, then in what every type has. */
-const struct bpf_func_proto *bpf_type_func_proto(enum bpf_func_id id, const struct bpf_prog *prog,
-						 const struct bpf_func_proto *const *have,
-						 size_t have_cnt, const u8 *missing,
-						 size_t missing_cnt);
-
-/* The helpers of helpers/helpers.c that rewriting and other protos refer to by name. */
-extern const struct bpf_func_proto bpf_map_lookup_elem_proto;
-extern const struct bpf_func_proto bpf_map_update_elem_proto;
-extern const struct bpf_func_proto bpf_map_delete_elem_proto;
-extern const struct bpf_func_proto bpf_map_push_elem_proto; /* helpers/map_helpers.c */
-extern const struct bpf_func_proto bpf_map_pop_elem_proto;
-extern const struct bpf_func_proto bpf_map_peek_elem_proto;
-extern const struct bpf_func_proto bpf_spin_lock_proto; /* map/spin_lock.c */
-extern const struct bpf_func_proto bpf_spin_unlock_proto;
-extern const struct bpf_func_proto bpf_ringbuf_output_proto;
-extern const struct bpf_func_proto bpf_ringbuf_reserve_proto;
-extern const struct bpf_func_proto bpf_ringbuf_submit_proto;
-extern const struct bpf_func_proto bpf_ringbuf_discard_proto;
-extern const struct bpf_func_proto bpf_ringbuf_query_proto;
-extern const struct bpf_func_proto bpf_dynptr_from_mem_proto; /* helpers/dynptr.c */
-extern const struct bpf_func_proto bpf_dynptr_read_proto;
-extern const struct bpf_func_proto bpf_dynptr_write_proto;
-extern const struct bpf_func_proto bpf_dynptr_data_proto;
-extern const struct bpf_func_proto bpf_ringbuf_reserve_dynptr_proto;
-extern const struct bpf_func_proto bpf_ringbuf_submit_dynptr_proto;
-extern const struct bpf_func_proto bpf_ringbuf_discard_dynptr_proto;
-extern const struct bpf_func_proto bpf_get_local_storage_proto; /* map/types/cgroup_storage.c */
-extern const struct bpf_func_proto bpf_tail_call_proto;
-extern const struct bpf_func_proto bpf_trace_printk_proto; /* helpers/printk.c */
-extern const struct bpf_func_proto bpf_trace_vprintk_proto;
-extern const struct bpf_func_proto bpf_snprintf_proto;
-extern const struct bpf_func_proto bpf_loop_proto; /* run/callback.c */
-extern const struct bpf_func_proto bpf_for_each_map_elem_proto;
-
-#define BPF_FORMAT_MAX_ARGS 12
-
-/* Is this a format that `arg_cnt` arguments are enough for? 0 or -EINVAL. (helpers/printk.c) */
-int bpf_format_check(const char *fmt, u32 arg_cnt);
-
 #endif

@@ -12,6 +12,7 @@
  * one that takes over nothing reads its result (note_read() ends the pattern) and nothing changes
  * what it read (note_write() does).
  */
+#include "jit/combine.h"
 #include "jit/ir.h"
 
 #define CHAIN_MAX 6

@@ -15,6 +15,7 @@
  * the register is dead behind them. Between the first instruction and the last one that reads it
  * nothing changes what the address is made of. Linear: each address has at most USES_MAX uses.
  */
+#include "jit/fold.h"
 #include "jit/ir.h"
 
 #define USES_MAX 4

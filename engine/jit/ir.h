@@ -79,56 +79,11 @@ struct jit_ir {
 int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir);
 void jit_ir_free(struct jit_ir *ir);
 
-/*
- * combine.c: after jit_ir_build(), for machines whose addresses are like struct jit_addr. 0 or
- * -ENOMEM.
- */
-int jit_combine(struct jit_ir *ir);
-
-/*
- * Passes over the program that only make it faster, one bit each. For tests: which of them are
- * used, so that a difference can be traced to one.
- */
-enum {
-	JIT_PASS_COMBINE = 1, /* combine.c */
-	JIT_PASS_RMW = 2, /* rmw.c */
-	JIT_PASS_PAIRS = 4, /* the end of a loop lies in one line of code (x86_64_link.c) */
-	JIT_PASS_FRAMES = 8, /* functions that need no frame have none (x86_64.c) */
-	JIT_PASS_THREAD = 16, /* thread.c */
-	JIT_PASS_DEAD = 32, /* jit_drop_dead() */
-	JIT_PASS_PROMOTE = 64, /* promote.c */
-	JIT_PASS_FOLD = 128, /* fold.c */
-	JIT_PASS_STEP = 256, /* step.c */
-	JIT_PASS_ALL = 0xffff,
-};
-
-void jit_use_passes(u32 passes);
-bool jit_pass_used(u32 pass);
-
-/* thread.c: first of all passes. 0 or -ENOMEM. */
-int jit_thread_jumps(struct jit_ir *ir);
-
-/* rmw.c: before jit_combine(). 0 or -ENOMEM. */
-int jit_fuse_rmw(struct jit_ir *ir);
-
-/* fold.c: after jit_combine(). 0 or -ENOMEM. */
-int jit_fold_addresses(struct jit_ir *ir);
-
 /* live_out again, after operations were combined. 0 or -ENOMEM. */
 int jit_find_live(struct jit_ir *ir);
 
 /* Values in registers that nobody reads are not computed. Wants live_out, and keeps it right. */
 void jit_drop_dead(struct jit_ir *ir);
-
-/* promote.c: needs live_out, and makes it anew. 0 or -ENOMEM. */
-int jit_promote_slots(struct jit_ir *ir, u16 spare, u16 (*scratch)(const struct jit_ir *ir, u32 i));
-
-/*
- * step.c: after all others, for emitters that know steps. live_out then knows nothing of the new
- * registers. 0 or -ENOMEM.
- */
-int jit_step_addresses(struct jit_ir *ir, u16 spare,
-		       u16 (*scratch)(const struct jit_ir *ir, u32 i));
 
 /* Which registers an instruction reads, and which it writes, also one that a pass made. */
 void jit_op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def);

@@ -12,6 +12,7 @@
  * R9 always. Linear but for the slots, of which a function has 64.
  */
 #include "jit/ir.h"
+#include "jit/promote.h"
 
 #define NR_SLOTS  (MAX_BPF_STACK / 4)
 #define MAX_DEPTH 4

@@ -10,6 +10,7 @@
  * looks back at no more than WINDOW instructions.
  */
 #include "jit/ir.h"
+#include "jit/rmw.h"
 
 #define WINDOW 8
 

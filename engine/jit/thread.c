@@ -10,6 +10,7 @@
  * Before every other pass. Linear.
  */
 #include "jit/ir.h"
+#include "jit/thread.h"
 
 #define CHAIN_MAX 8
 #define USER_END  (1ULL << 47)

@@ -11,28 +11,35 @@
 #include <limits.h>
 #include "btf/btf.h"
 #include "map/map.h"
+#include "map/mmap.h"
 #include "map/spin_lock.h"
 
-static const struct bpf_map_ops *const map_ops[] = {
-	[BPF_MAP_TYPE_HASH] = &htab_map_ops,
-	[BPF_MAP_TYPE_ARRAY] = &array_map_ops,
-	[BPF_MAP_TYPE_PROG_ARRAY] = &prog_array_map_ops,
-	[BPF_MAP_TYPE_PERCPU_HASH] = &htab_percpu_map_ops,
-	[BPF_MAP_TYPE_PERCPU_ARRAY] = &percpu_array_map_ops,
-	[BPF_MAP_TYPE_STACK_TRACE] = &stack_trace_map_ops,
-	[BPF_MAP_TYPE_LPM_TRIE] = &lpm_trie_map_ops,
-	[BPF_MAP_TYPE_CGROUP_STORAGE] = &cgroup_storage_map_ops,
-	[BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE] = &percpu_cgroup_storage_map_ops,
-	[BPF_MAP_TYPE_ARRAY_OF_MAPS] = &array_of_maps_map_ops,
-	[BPF_MAP_TYPE_HASH_OF_MAPS] = &htab_of_maps_map_ops,
-	[BPF_MAP_TYPE_PERF_EVENT_ARRAY] = &perf_event_array_map_ops,
-	[BPF_MAP_TYPE_RINGBUF] = &ringbuf_map_ops,
-	[BPF_MAP_TYPE_BLOOM_FILTER] = &bloom_filter_map_ops,
-	[BPF_MAP_TYPE_QUEUE] = &queue_map_ops,
-	[BPF_MAP_TYPE_STACK] = &stack_map_ops,
-	[BPF_MAP_TYPE_LRU_HASH] = &htab_lru_map_ops,
-	[BPF_MAP_TYPE_LRU_PERCPU_HASH] = &htab_lru_percpu_map_ops,
-};
+/* The types that there are, each with its functions, in a file of a folder below this one. */
+#define TYPES(X)                                                \
+	X(HASH, htab_map_ops)                                   \
+	X(ARRAY, array_map_ops)                                 \
+	X(PROG_ARRAY, prog_array_map_ops)                       \
+	X(PERCPU_HASH, htab_percpu_map_ops)                     \
+	X(PERCPU_ARRAY, percpu_array_map_ops)                   \
+	X(STACK_TRACE, stack_trace_map_ops)                     \
+	X(LPM_TRIE, lpm_trie_map_ops)                           \
+	X(CGROUP_STORAGE, cgroup_storage_map_ops)               \
+	X(PERCPU_CGROUP_STORAGE, percpu_cgroup_storage_map_ops) \
+	X(ARRAY_OF_MAPS, array_of_maps_map_ops)                 \
+	X(HASH_OF_MAPS, htab_of_maps_map_ops)                   \
+	X(PERF_EVENT_ARRAY, perf_event_array_map_ops)           \
+	X(RINGBUF, ringbuf_map_ops)                             \
+	X(BLOOM_FILTER, bloom_filter_map_ops)                   \
+	X(QUEUE, queue_map_ops)                                 \
+	X(STACK, stack_map_ops)                                 \
+	X(LRU_HASH, htab_lru_map_ops)                           \
+	X(LRU_PERCPU_HASH, htab_lru_percpu_map_ops)
+
+#define DECLARE(type, ops) extern const struct bpf_map_ops ops;
+#define ROW(type, ops)	   [BPF_MAP_TYPE_##type] = &ops,
+
+TYPES(DECLARE)
+static const struct bpf_map_ops *const map_ops[] = {TYPES(ROW)};
 
 static const char *const map_type_names[] = {
 	[BPF_MAP_TYPE_HASH] = "hash",

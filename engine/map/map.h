@@ -12,15 +12,6 @@
 #include "map/copy.h"
 #include "map/lock.h"
 
-extern const struct bpf_map_ops array_map_ops, percpu_array_map_ops, prog_array_map_ops;
-extern const struct bpf_map_ops queue_map_ops, stack_map_ops, lpm_trie_map_ops;
-extern const struct bpf_map_ops array_of_maps_map_ops, htab_of_maps_map_ops;
-extern const struct bpf_map_ops ringbuf_map_ops, bloom_filter_map_ops, perf_event_array_map_ops;
-extern const struct bpf_map_ops htab_map_ops, htab_percpu_map_ops;
-extern const struct bpf_map_ops htab_lru_map_ops, htab_lru_percpu_map_ops;
-extern const struct bpf_map_ops stack_trace_map_ops;
-extern const struct bpf_map_ops cgroup_storage_map_ops, percpu_cgroup_storage_map_ops;
-
 extern struct bpf_ids bpf_map_ids; /* the live ones */
 
 #define BPF_F_ACCESS_MASK (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
@@ -67,9 +58,6 @@ static inline int bpf_spec_spin_lock_off(const struct bpf_map_spec *spec)
 	return spec->spin_lock_end ? (int)(spec->spin_lock_end - sizeof(struct bpf_spin_lock))
 				   : -ENOENT;
 }
-
-/* After an update from outside of a bpf_map_mmap_sealed() map. (mmap.c) */
-void bpf_map_mirror_elem(struct bpf_map *map, const void *key);
 
 /* get_next_key of the types whose keys are 0 .. max_entries - 1. */
 int bpf_array_get_next_key(const struct bpf_map *map, const void *key, void *next_key);

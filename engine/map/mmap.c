@@ -18,7 +18,9 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include "map/map.h"
+#include "map/arena.h"
+#include "map/copy.h"
+#include "map/mmap.h"
 
 static pthread_mutex_t mirror_lock = PTHREAD_MUTEX_INITIALIZER;
 

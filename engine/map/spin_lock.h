@@ -26,6 +26,7 @@
 #define UBPFFS_MAP_SPIN_LOCK_H
 
 #include "core/map.h"
+#include "insn/func.h"
 #include "map/copy.h"
 #include "map/lock.h"
 
@@ -97,5 +98,8 @@ static inline void bpf_value_from_arena(const struct bpf_map *map, void *dst, vo
 	if (unlikely(map->spin_lock_off >= 0))
 		memset((char *)dst + map->spin_lock_off, 0, sizeof(struct bpf_spin_lock));
 }
+
+extern const struct bpf_func_proto bpf_spin_lock_proto;
+extern const struct bpf_func_proto bpf_spin_unlock_proto;
 
 #endif

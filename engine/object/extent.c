@@ -5,6 +5,7 @@
  * costs a few comparisons until the section headers are there.
  */
 #include <elf.h>
+#include "object/extent.h"
 #include "object/object.h"
 
 #define EM_BPF_MACHINE 247

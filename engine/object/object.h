@@ -68,16 +68,6 @@ struct bpf_object_file {
 };
 
 /*
- * bpf_object_extent - where the object ends
- *
- * Given the first `len` bytes of a stream: 1 and *end when the object is complete at *end bytes (<=
- * len); 0 when more is needed; -ENOEXEC when this is no little-endian 64-bit eBPF ELF (decided as
- * soon as the bytes tell). The end is the maximum over the header tables, sections and segments.
- * -EFBIG when the headers claim more than `max` bytes, or more tables than any eBPF object has.
- */
-int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end);
-
-/*
  * bpf_object_read - read a complete object
  *
  * Returns 0 and *out (freed by bpf_object_file_free()), -ENOEXEC, -EINVAL (malformed), -ENOTSUP
@@ -89,26 +79,5 @@ int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end);
 int bpf_object_read(const void *data, size_t len, struct bpf_log *log,
 		    struct bpf_object_file **out);
 void bpf_object_file_free(struct bpf_object_file *obj);
-
-/* Program type of a SEC() name, libbpf's conventions. 0, or -ENOENT when the name says nothing. */
-int bpf_section_type(const char *section, enum bpf_prog_type *type,
-		     enum bpf_attach_type *attach_type);
-
-/* The kernel's types: the path of raw BTF or of an ELF file that has it. Before the first load. */
-void bpf_core_set_kernel_btf(const char *path);
-int bpf_core_try_kernel_btf(void); /* can it be read? 0 or -errno */
-
-/* Another file than the running kernel's configuration; for tests. */
-void bpf_object_set_kconfig(const char *path);
-
-/*
- * What this build has of the kernel's enumerations, for programs that ask. Before the first load.
- */
-struct bpf_core_features {
-	bool (*has_func)(u32 id);
-	bool (*has_map)(u32 type);
-	bool (*has_prog)(u32 type);
-};
-void bpf_core_set_features(const struct bpf_core_features *features);
 
 #endif

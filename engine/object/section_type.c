@@ -2,6 +2,7 @@
  * section_type.c - what SEC() means
  */
 #include "object/object.h"
+#include "object/section_type.h"
 
 /* UAPI values that a 6.1 header lacks. */
 enum {

@@ -5,6 +5,7 @@
  * egress 2 and 3 say the same and that there is congestion.
  */
 #include "cgroup/cgroup.h"
+#include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
 #include "prog_type/skb/skb.h"
 

@@ -3,6 +3,7 @@
  */
 #include "prog_type/cgroup_test_run.h"
 #include "prog_type/skb/skb.h"
+#include "run/test_run.h"
 #include "util/clock.h"
 
 struct test_target {

@@ -5,6 +5,7 @@
 #define UBPFFS_PROG_TYPE_CGROUP_TEST_RUN_H
 
 #include "cgroup/cgroup.h"
+#include "run/test_run.h"
 
 /*
  * A test run (run/run.h) of what is effective: retval is cgroup_bpf_run()'s. `repeat` is ignored.

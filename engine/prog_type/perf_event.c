@@ -8,7 +8,9 @@
 #include <linux/bpf_perf_event.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include "helpers/helpers.h"
 #include "insn/reg.h"
+#include "map/types/stackmap.h"
 #include "prog_type/perf_output.h"
 #include "run/sample.h"
 #include "run/test_run.h"

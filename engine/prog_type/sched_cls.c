@@ -1,6 +1,7 @@
 /*
  * sched_cls.c - traffic control: sees the whole frame and may change it
  */
+#include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
 #include "prog_type/skb/csum.h"
 #include "prog_type/skb/skb.h"

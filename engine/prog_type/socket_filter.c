@@ -4,6 +4,7 @@
  * Reads the packet by LD_ABS, LD_IND and skb_load_bytes, never directly; the result is how many
  * bytes to keep.
  */
+#include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
 #include "prog_type/skb/classic_helpers.h"
 #include "prog_type/skb/skb.h"

@@ -2,6 +2,7 @@
  * xdp.c - programs that see a packet before anything else does
  */
 #include <linux/if_ether.h>
+#include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
 #include "prog_type/skb/csum.h"
 #include "prog_type/skb/netdev.h"

@@ -36,4 +36,7 @@ static inline u64 bpf_callback_call(u64 callback, u64 r1, u64 r2, u64 r3, u64 r4
 	return bpf_interp_callback((const struct bpf_interp_insn *)(uintptr_t)callback, args);
 }
 
+extern const struct bpf_func_proto bpf_loop_proto;
+extern const struct bpf_func_proto bpf_for_each_map_elem_proto;
+
 #endif

@@ -16,8 +16,11 @@
  * accessed as the verifier allowed it; nothing is checked a second time. Atomics are seq_cst.
  */
 #include <endian.h>
+#include "core/prog_array.h"
 #include "run/callback.h"
 #include "insn/insn.h"
+#include "run/interp.h"
+#include "run/packet.h"
 #include "run/run.h"
 
 struct bpf_interp_insn {

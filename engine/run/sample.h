@@ -68,6 +68,5 @@ void bpf_mappings_build_ids(const struct bpf_mappings *all, const u64 *ips, u32 
 void bpf_own_build_ids(const u64 *ips, u32 nr, struct bpf_stack_build_id *out);
 
 extern const struct bpf_func_proto bpf_get_stack_proto;
-extern const struct bpf_func_proto bpf_get_stackid_proto; /* map/types/stackmap.c */
 
 #endif

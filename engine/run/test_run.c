@@ -2,6 +2,7 @@
  * test_run.c - what a test run does for every type: repeat, time, copy in and out
  */
 #include <time.h>
+#include "run/run.h"
 #include "run/test_run.h"
 #include "util/clock.h"
 

@@ -19,4 +19,6 @@ const struct fs_command *attach_command(unsigned int cmd);
 int attach_ioctl(struct fs_open *open, struct fs_req *req, const struct fs_command *command,
 		 const void *in, size_t in_len, void *out, size_t *out_len);
 
+extern const struct fs_node_ops cgroup_attach_ops, cgroup_effective_ops;
+
 #endif

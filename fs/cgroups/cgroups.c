@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include "fs/cgroups/attach_file.h"
 #include "fs/cgroups/files.h"
 #include "fs/cgroups/id.h"
 #include "fs/cgroups/attachments.h"
@@ -15,8 +16,6 @@
 #include "fs/enforce/enforce.h"
 #include "fs/store/link.h"
 #include "fs/store/state_tree.h"
-
-struct enforce *cgroups_enforce;
 
 static const struct fs_attr cgroup_attrs[] = {
 	{"ingress.attach", 0666, &cgroup_attach_ops, CGROUP_INET_INGRESS},

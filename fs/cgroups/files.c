@@ -13,6 +13,8 @@
 #include "fs/progs/run.h"
 #include "fs/store/state_tree.h"
 
+struct enforce *cgroups_enforce;
+
 static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
 	struct cgroup_stats stats;

@@ -9,7 +9,7 @@
 /* What main gave to cgroups_start(); NULL: not enforcing. */
 extern struct enforce *cgroups_enforce;
 
-extern const struct fs_node_ops cgroup_attach_ops, cgroup_effective_ops, cgroup_procs_ops;
+extern const struct fs_node_ops cgroup_procs_ops;
 extern const struct fs_node_ops cgroup_stats_ops, cgroup_run_ops;
 extern const struct fs_node_ops link_file_ops, link_pin_ops;
 

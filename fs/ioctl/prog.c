@@ -9,6 +9,7 @@
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/prog.h"
 #include "load.h"
+#include "run/test_run.h"
 
 #define MAX_INSNS    BPF_COMPLEXITY_LIMIT_INSNS
 #define MAX_RUN_DATA (1u << 24)

@@ -5,6 +5,7 @@
 #include "fs/fuse/passthrough.h"
 #include "fs/store/state_tree.h"
 #include "map/arena.h"
+#include "map/mmap.h"
 
 #include <fcntl.h>
 #include <stdio.h>

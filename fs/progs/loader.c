@@ -12,6 +12,7 @@
 #include "fs/caller/caller.h"
 #include "fs/store/publish.h"
 #include "fs/store/state_tree.h"
+#include "classic/text.h"
 #include "load.h"
 
 #include <fcntl.h>

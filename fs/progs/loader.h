@@ -4,6 +4,7 @@
 #ifndef UBPFFS_FS_PROGS_LOADER_H
 #define UBPFFS_FS_PROGS_LOADER_H
 
+#include "classic/text.h"
 #include "fs/node/node.h"
 
 /*

@@ -14,6 +14,8 @@
 #include "fs/caller/caller.h"
 #include "fs/progs/load_report.h"
 #include "classic/classic.h"
+#include "classic/text.h"
+#include "object/extent.h"
 #include "object/object.h"
 
 #include <elf.h>

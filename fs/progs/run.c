@@ -15,6 +15,7 @@
 #include "fs/node/cancel.h"
 #include "run/run.h"
 #include "prog_type/cgroup_test_run.h"
+#include "run/test_run.h"
 
 #include <stdio.h>
 

@@ -14,6 +14,9 @@
 
 #define RUN_LIMIT_NS 1000000000ULL /* processor time of a run on one event */
 
+/* The kinds that there are: each is a file of this folder. */
+extern const struct source_kind source_perf, source_pcap, source_timer;
+
 static const struct source_kind *const kinds[] = {&source_perf, &source_pcap, &source_timer};
 
 static const char *const names[SOURCE_ATTR_NR] = {

@@ -87,8 +87,6 @@ struct source_kind {
 	void (*close)(struct source *src);
 };
 
-extern const struct source_kind source_perf, source_pcap, source_timer;
-
 struct source {
 	const struct source_kind *kind;
 	struct source_def def;

@@ -6,6 +6,7 @@
  */
 #include "fs/tree/trace_pipe.h"
 #include "run/run.h"
+#include "run/trace.h"
 
 #include <poll.h>
 

@@ -25,6 +25,7 @@
 #include "jit/ir.h"
 #include "jit/jit.h"
 #include "load.h"
+#include "run/test_run.h"
 #include "tests/bench/native/native.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"

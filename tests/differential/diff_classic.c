@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <cmocka.h>
+#include "classic/create.h"
 #include "tests/lib/classic.h"
 #include "tests/lib/classic_kernel.h"
 #include "tests/lib/classic_rows.h"

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include "insn/reg.h"
 #include "load.h"
+#include "run/test_run.h"
 #include "tests/lib/both.h"
 #include "uapi/bpf_insn.h"
 

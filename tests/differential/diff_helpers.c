@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "run/test_run.h"
 #include "tests/lib/both.h"
 #include "uapi/bpf_insn.h"
 

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "run/test_run.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/testop.h"

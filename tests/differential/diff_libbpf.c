@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <cmocka.h>
 #include "btf/btf.h"
+#include "object/read/kconfig.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/object.h"
 

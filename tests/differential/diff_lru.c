@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include "load.h"
 #include "map/map.h"
+#include "run/test_run.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/lru_model.h"
 #include "uapi/bpf_insn.h"

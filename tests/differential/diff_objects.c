@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 #include "load.h"
+#include "run/test_run.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/packets.h"

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "btf/btf.h"
+#include "btf/btf_field.h"
 #include "map/map.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/map_model.h"

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <cmocka.h>
+#include "map/types/stackmap.h"
 #include "run/sample.h"
 #include "map/map.h"
 #include "tests/lib/kernel.h"

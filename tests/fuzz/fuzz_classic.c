@@ -10,6 +10,7 @@
  */
 #include <stdio.h>
 #include <time.h>
+#include "classic/create.h"
 #include "tests/lib/classic.h"
 #include "tests/lib/classic_kernel.h"
 #include "tests/lib/frames.h"

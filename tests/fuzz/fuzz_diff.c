@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <time.h>
 #include "insn/disasm.h"
+#include "run/test_run.h"
 #include "tests/lib/funcinfo.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"

@@ -21,6 +21,8 @@
 #include <time.h>
 #include "btf/btf.h"
 #include "load.h"
+#include "object/extent.h"
+#include "run/test_run.h"
 #include "tests/lib/object.h"
 #include "tests/lib/packets.h"
 

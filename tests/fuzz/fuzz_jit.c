@@ -20,6 +20,7 @@
 #include "insn/disasm.h"
 #include "jit/arch.h"
 #include "jit/jit.h"
+#include "run/interp.h"
 #include "tests/lib/model.h"
 #include "tests/lib/rawprog.h"
 #include "uapi/bpf_insn.h"

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
+#include "run/test_run.h"
 #include "tests/lib/funcinfo.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/progen.h"

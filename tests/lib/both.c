@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "run/test_run.h"
 #include "tests/lib/both.h"
 
 struct outcome {

@@ -8,6 +8,7 @@
 #define UBPFFS_TESTS_BOTH_H
 
 #include "load.h"
+#include "run/test_run.h"
 #include "tests/lib/kernel.h"
 
 #define BOTH_OUT_MAX 70000

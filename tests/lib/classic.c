@@ -5,6 +5,7 @@
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include "classic/create.h"
 #include "tests/lib/classic.h"
 
 #define ROOM 64

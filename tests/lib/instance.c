@@ -3,6 +3,7 @@
  */
 #include "rcu/rcu.h"
 #include "load.h"
+#include "run/test_run.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"
 

@@ -16,6 +16,7 @@
 
 #include "core/prog.h"
 #include "run/run.h"
+#include "run/test_run.h"
 #include "tests/lib/testprog.h"
 
 enum engine { ENGINE_KERNEL, ENGINE_JIT, ENGINE_INTERP, ENGINE_MAX };

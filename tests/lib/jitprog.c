@@ -1,4 +1,5 @@
 /* jitprog.c - programs by hand for tests of the JIT. See jitprog.h. */
+#include "run/interp.h"
 #include "tests/lib/jitprog.h"
 
 #include "tests/lib/capstone.h"

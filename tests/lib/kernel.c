@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <cmocka.h>
 #include "btf/btf.h"
+#include "run/test_run.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/lock_btf.h"
 #include "uapi/bpf_insn.h"

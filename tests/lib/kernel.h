@@ -8,6 +8,7 @@
 
 #include "core/prog.h"
 #include "run/run.h"
+#include "run/test_run.h"
 
 /* bpf(2) itself; -errno. */
 int kernel_bpf(enum bpf_cmd cmd, union bpf_attr *attr);

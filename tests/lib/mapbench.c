@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include "load.h"
+#include "run/test_run.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/mapbench.h"
 #include "uapi/bpf_insn.h"

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "object/machine.h"
+#include "object/read/kconfig.h"
 #include "tests/lib/object.h"
 
 #define SUFFIX ".bpf.o"

@@ -1,6 +1,7 @@
 /*
  * rawprog.c - fill a struct bpf_prog by hand
  */
+#include "run/interp.h"
 #include "tests/lib/rawprog.h"
 
 /* Each target of a bpf-to-bpf call starts a subprogram; the main program is the first. */

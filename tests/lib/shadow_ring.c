@@ -4,6 +4,7 @@
  * checked
  */
 #include "helpers/dynptr.h"
+#include "helpers/map_helpers.h"
 #include "tests/lib/shadow_run.h"
 
 /* ---- dynptrs */

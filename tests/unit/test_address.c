@@ -3,6 +3,7 @@
  * loops (step.c)
  */
 #include "jit/ir.h"
+#include "jit/jit.h"
 #include "tests/lib/jitprog.h"
 
 static const u64 context[8] = {3, 5, 7, 11, 13, 17, 19, 23};

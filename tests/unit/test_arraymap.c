@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 #include "map/map.h"
+#include "map/mmap.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/rawprog.h"
 

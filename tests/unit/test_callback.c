@@ -9,6 +9,7 @@
 #include <bpf/btf.h>
 #include "load.h"
 #include "map/ring/ringbuf.h"
+#include "run/test_run.h"
 #include "tests/lib/funcinfo.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/object.h"

@@ -13,6 +13,7 @@
 #include "load.h"
 #include "map/map.h"
 #include "prog_type/cgroup_test_run.h"
+#include "run/test_run.h"
 #include "tests/lib/object.h"
 
 #define MULTI BPF_F_ALLOW_MULTI

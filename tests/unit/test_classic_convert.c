@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "classic/create.h"
 #include "insn/disasm.h"
 #include "tests/lib/classic.h"
 #include "tests/lib/classic_rows.h"

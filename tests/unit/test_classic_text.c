@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "classic/classic.h"
+#include "classic/text.h"
 
 static int parse(const char *text, size_t len, size_t *end, struct bpf_classic_text *out)
 {

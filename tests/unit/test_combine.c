@@ -2,6 +2,8 @@
  * test_combine.c - several BPF instructions in one machine instruction, and dumps of the result
  */
 #include "jit/ir.h"
+#include "helpers/helpers.h"
+#include "jit/jit.h"
 #include "tests/lib/jitprog.h"
 
 #include "tests/lib/capstone.h"

@@ -16,6 +16,7 @@
 #include "helpers/dynptr.h"
 #include "map/map.h"
 #include "map/ring/ringbuf.h"
+#include "run/test_run.h"
 #include "uapi/bpf_insn.h"
 
 #define RING 4096

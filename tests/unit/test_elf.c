@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "btf/btf.h"
+#include "btf/btf_check.h"
+#include "object/extent.h"
+#include "object/section_type.h"
 #include "tests/lib/object.h"
 
 /* ---- where an object ends */

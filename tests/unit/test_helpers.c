@@ -10,8 +10,10 @@
 #include <cmocka.h>
 #include <sys/mman.h>
 #include <time.h>
+#include "helpers/helpers.h"
 #include "rcu/rcu.h"
 #include "load.h"
+#include "run/trace.h"
 #include "uapi/bpf_insn.h"
 #include "tests/lib/emulator.h"
 

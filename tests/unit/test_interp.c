@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "run/interp.h"
 #include "run/run.h"
 #include "tests/lib/rawprog.h"
 #include "tests/lib/testop.h"

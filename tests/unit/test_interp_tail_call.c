@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "run/interp.h"
 #include "run/run.h"
 #include "tests/lib/rawprog.h"
 #include "uapi/bpf_insn.h"

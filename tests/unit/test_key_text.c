@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
-#include "core/btf.h"
+#include "btf/btf.h"
 #include "fs/maps/text/key_text.h"
 
 #define KEY 40

@@ -13,6 +13,8 @@
 #include "fault.h"
 #include "jit/jit.h"
 #include "load.h"
+#include "run/interp.h"
+#include "run/test_run.h"
 #include "tests/lib/object.h"
 #include "uapi/bpf_insn.h"
 

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "load.h"
+#include "run/test_run.h"
+#include "run/trace.h"
 #include "tests/lib/object.h"
 
 static const bool engines[] = {false, true}; /* no_jit */

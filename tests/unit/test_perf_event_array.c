@@ -8,6 +8,7 @@
 #include "load.h"
 #include "map/map.h"
 #include "map/ring/perf_event_array.h"
+#include "run/test_run.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/object.h"
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <cmocka.h>
+#include "core/prog_array.h"
 #include "map/map.h"
 #include "tests/lib/map_model.h"
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include "prog_type/skb/skb.h"
 #include "prog_type/xdp.h"
+#include "run/packet.h"
 #include "tests/lib/kernel.h"
 
 struct type_case {

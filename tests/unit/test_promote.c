@@ -2,6 +2,7 @@
  * test_promote.c - slots of the stack in registers, and values that nobody reads
  */
 #include "jit/ir.h"
+#include "jit/jit.h"
 #include "tests/lib/jitprog.h"
 
 /* Run with one pass and without any; says how many fewer of these instructions there are. */

@@ -8,7 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "helpers/helpers.h"
 #include "load.h"
+#include "run/interp.h"
+#include "run/test_run.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
 
@@ -299,7 +302,8 @@ static void known_maps_lose_the_dispatch(void **state)
 		if (bpf_insn_is_imm64(insn)) {
 			i++;
 		} else if (insn->code == (BPF_JMP | BPF_CALL)) {
-			assert_true(BPF_CALL_FUNC(insn->imm) != bpf_map_lookup_elem_proto.func);
+			assert_true(BPF_CALL_FUNC(insn->imm) !=
+				    bpf_base_func_proto(BPF_FUNC_map_lookup_elem, NULL)->func);
 			if (!hash->map_gen_lookup)
 				assert_ptr_equal(BPF_CALL_FUNC(insn->imm), hash->map_lookup_elem);
 		}

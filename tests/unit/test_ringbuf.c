@@ -12,6 +12,7 @@
 #include "load.h"
 #include "map/map.h"
 #include "map/ring/ringbuf.h"
+#include "run/test_run.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/object.h"
 

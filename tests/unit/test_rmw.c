@@ -2,6 +2,7 @@
  * test_rmw.c - load, modify and store in one machine instruction, and what must stay three
  */
 #include "jit/ir.h"
+#include "jit/jit.h"
 #include "tests/lib/jitprog.h"
 
 /* The value that R0 = buf[0] has afterwards is in *out; how many loads there were is returned. */

@@ -12,7 +12,9 @@
 #include "jit/jit.h"
 #include "load.h"
 #include "map/hash/hashtab.h"
+#include "map/mmap.h"
 #include "map/spin_lock.h"
+#include "run/test_run.h"
 #include "uapi/bpf_insn.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)

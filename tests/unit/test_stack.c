@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "load.h"
+#include "run/test_run.h"
 #include "uapi/bpf_insn.h"
 
 #define R0 BPF_REG_0

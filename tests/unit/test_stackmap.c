@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <cmocka.h>
+#include "map/types/stackmap.h"
 #include "run/sample.h"
 #include "map/map.h"
 #include "ubpffs_engine.h"

@@ -2,6 +2,7 @@
  * test_thread.c - jumps that go where they end up
  */
 #include "jit/ir.h"
+#include "jit/jit.h"
 #include "tests/lib/jitprog.h"
 
 static u32 count(u32 passes, const char *mnemonic, const struct bpf_insn *p, u32 cnt)

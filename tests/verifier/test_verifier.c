@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <bpf/btf.h>
 #include "load.h"
+#include "run/test_run.h"
 #include "tests/lib/claims.h"
 #include "tests/lib/funcinfo.h"
 #include "tests/lib/kernel.h"

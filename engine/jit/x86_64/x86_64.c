@@ -22,10 +22,15 @@
  */
 #ifdef __x86_64__
 
+#include "helpers/helpers.h"
+#include "jit/jit.h"
+#include "jit/x86_64/x86_64_alu.h"
+#include "jit/x86_64/x86_64_div.h"
 #include "run/callback.h"
 #include "jit/arch.h"
 #include "jit/execmem.h"
 #include "jit/x86_64/x86_64_asm.h"
+#include "run/packet.h"
 
 #define RED_ZONE      128
 #define MAX_INSN_CODE 384 /* bytes that one BPF instruction may become, with steps of addresses */

@@ -6,6 +6,7 @@
  */
 #ifdef __x86_64__
 
+#include "jit/x86_64/x86_64_alu.h"
 #include "jit/x86_64/x86_64_asm.h"
 
 void x86_mov(struct jit_code *c, const struct bpf_insn *insn)

@@ -93,22 +93,6 @@ int x86_layout(struct jit_code *c);
 int x86_link(const struct jit_code *c, u64 addr, u8 *buf, u32 *offs);
 
 /*
- * x86_64_alu.c: what computes in registers. ext is the operation's number in its group of opcodes.
- */
-void x86_mov(struct jit_code *c, const struct bpf_insn *insn);
-void x86_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext); /* add or and sub xor */
-void x86_mul(struct jit_code *c, const struct bpf_insn *insn);
-void x86_shift(struct jit_code *c, const struct bpf_insn *insn, u8 ext);
-void x86_movsx(struct jit_code *c, const struct bpf_insn *insn);
-void x86_bswap(struct jit_code *c, u8 reg, int bits);
-void x86_rotate(struct jit_code *c, const struct bpf_insn *insn);
-/* Do the flags already compare reg with 0, as far as this condition looks? */
-bool x86_have_flags(const struct jit_code *c, u8 reg, int w, u8 cc);
-
-/* x86_64_div.c */
-void x86_div(struct jit_code *c, u32 i);
-
-/*
  * Where BPF's R0 to R9 live; R10 is rbp less fp_off. r9 to r11 are free for sequences, and hold
  * slots of the stack in functions without such sequences; r12 does in any.
  */

@@ -11,6 +11,7 @@
 #ifdef __x86_64__
 
 #include "jit/x86_64/x86_64_asm.h"
+#include "jit/x86_64/x86_64_div.h"
 
 typedef unsigned __int128 u128;
 

@@ -7,6 +7,7 @@
  *   D. When no reference but those of programs is left, all slots are emptied.
  * Tests: tests/unit/test_prog_array.c.
  */
+#include "core/prog_array.h"
 #include "map/fd/fd_array.h"
 
 #define HEAD_SIZE 64 /* of the arena's index: used_end */

@@ -64,4 +64,6 @@ void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value, u64 flag
 long htab_sys_lookup_elem(struct bpf_map *map, const void *key, void *value);
 long htab_sys_lookup_locked(struct bpf_map *map, const void *key, void *value);
 
+extern const struct bpf_map_ops htab_map_ops; /* hash.c */
+
 #endif

@@ -24,6 +24,7 @@
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#include "map/types/stackmap.h"
 #include "run/sample.h"
 #include "map/map.h"
 #include "map/percpu_freelist.h"

@@ -68,31 +68,4 @@ bool core_is_flex_array(const struct btf *btf, const struct core_step *last,
 /* "the byte offset of struct iphdr.ttl" */
 void core_spec_text(const struct core_spec *spec, char *buf, size_t len);
 
-/*
- * core_match.c: 1 and *targ (the way in the target), 0 (it is not there), -errno. `cand` is named
- * alike.
- */
-int core_spec_match(const struct core_spec *local, const struct btf *btf, u32 cand,
-		    struct core_spec *targ);
-bool core_kinds_agree(const struct btf_type *a, const struct btf_type *b);
-
-/* core_value.c */
-struct core_value {
-	u64 val;
-	u32 size, type; /* of the memory that the offset is for; 0: no matter */
-	bool fixed; /* the compiler must have seen the same: compared before the change */
-};
-/* 0, 1 (no value: poison), -errno. spec NULL: there is no such thing. */
-int core_value(const struct core_spec *spec, u32 kind, struct core_value *v);
-
-/* core_patch.c */
-struct core_result {
-	u64 orig, val;
-	bool check_orig, poison;
-	bool other_size; /* memory of another size that cannot simply be read so */
-	u32 orig_size, size;
-};
-/* insn[0], and insn[1] of a 64-bit load. 0, -EINVAL, -ERANGE; *poisoned says whether it was. */
-int core_patch(struct bpf_insn *insn, u32 left, const struct core_result *res, bool *poisoned);
-
 #endif

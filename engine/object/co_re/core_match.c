@@ -8,6 +8,7 @@
  * MATCH_DEPTH: more is an error.
  */
 #include "object/co_re/core.h"
+#include "object/co_re/core_match.h"
 
 #define MATCH_DEPTH 32
 

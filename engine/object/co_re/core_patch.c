@@ -6,6 +6,7 @@
  * unsigned number.
  */
 #include "object/co_re/core.h"
+#include "object/co_re/core_patch.h"
 
 static void poison(struct bpf_insn *insn)
 {

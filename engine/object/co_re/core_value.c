@@ -6,6 +6,7 @@
  * two shifts.
  */
 #include "object/co_re/core.h"
+#include "object/co_re/core_value.h"
 
 struct field {
 	u64 byte_off, byte_size;

@@ -8,6 +8,9 @@
  */
 #include <stdio.h>
 #include "object/co_re/core.h"
+#include "object/co_re/core_match.h"
+#include "object/co_re/core_patch.h"
+#include "object/co_re/core_value.h"
 #include "object/read/core_types.h"
 #include "object/read/read.h"
 

@@ -8,10 +8,12 @@
 #include <ctype.h>
 #include <pthread.h>
 #include <stdio.h>
+#include "btf/btf_check.h"
 #include "insn/func.h"
 #include "core/map.h"
 #include "core/prog.h"
 #include "object/co_re/core.h"
+#include "object/machine.h"
 #include "object/read/core_types.h"
 #include "object/read/read.h"
 

@@ -5,6 +5,7 @@
  * .text are subprograms, which reloc.c appends to the programs that reach them.
  */
 #include "object/read/read.h"
+#include "object/section_type.h"
 
 /* Program names become names of directories. */
 static int check_prog_name(struct obj_reader *r, const char *name)

@@ -15,4 +15,7 @@
  */
 int kconfig_value(struct obj_reader *r, const char *name, u32 type, bool weak, void *to, u32 size);
 
+/* Another file than the running kernel's configuration; for tests. */
+void bpf_object_set_kconfig(const char *path);
+
 #endif

@@ -9,6 +9,7 @@
  */
 #include <bpf/btf.h>
 #include <stdio.h>
+#include "btf/btf_field.h"
 #include "object/read/read.h"
 
 /* What __uint(pinning, ...) may say, as <bpf/bpf_helpers.h> numbers it: nothing, or by name. */

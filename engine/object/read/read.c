@@ -1,6 +1,7 @@
 /*
  * read.c - reads an object: the steps of read.h, one after the other
  */
+#include "object/extent.h"
 #include "object/read/read.h"
 
 static int read_object(struct obj_reader *r, const void *data, size_t len)

@@ -10,6 +10,7 @@
 #include <linux/ipv6.h>
 #include <sys/socket.h>
 #include "prog_type/skb/skb.h"
+#include "run/packet.h"
 
 /* ---- setting up */
 

@@ -14,7 +14,9 @@
 
 #include "insn/insn.h"
 #include "insn/reg.h"
+#include "run/packet.h"
 #include "run/run.h"
+#include "run/test_run.h"
 
 struct bpf_skb {
 	struct __sk_buff md;

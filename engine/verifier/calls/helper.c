@@ -6,6 +6,7 @@
  * prototype returns.
  */
 #include <stdio.h>
+#include "helpers/printk.h"
 #include "verifier/checks/call_meta.h"
 #include "verifier/calls/callback.h"
 #include "verifier/held/dynptr.h"
