@@ -8,8 +8,8 @@
  * accepts must be sane (test_object_insane()), whatever it refuses must have a reason in the log,
  * the stream's end must not depend on how much of the stream was seen before, and BTF that passed
  * the check must be printable: every type is printed, and the data maps with their contents. Some
- * of what was accepted is then loaded, and what the verifier accepts is run in the interpreter;
- * nothing may stay behind. Meant to run under -fsanitize=address,undefined.
+ * of what was accepted is then loaded, and what the verifier accepts is run in the interpreter, for
+ * a second at most; nothing may stay behind. Meant to run under -fsanitize=address,undefined.
  *
  * A finding is written to fuzz_elf-SEED.bin; exit status 1 (or the sanitizer's).
  */
@@ -17,8 +17,10 @@
 #include <bpf/libbpf.h>
 #include <elf.h>
 #include <linux/btf.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 #include "btf/btf.h"
 #include "load.h"
 #include "object/extent.h"
@@ -254,7 +256,7 @@ static void print_btf(const struct bpf_object_file *obj)
 
 /* ---- loading */
 
-static u64 loaded_cnt, tried_cnt;
+static u64 loaded_cnt, tried_cnt, cancelled_cnt;
 
 /* A few hundred kilobytes of maps are as good as gigabytes. */
 static int small_maps(void *priv, const struct bpf_object_file *obj, u32 index,
@@ -264,6 +266,14 @@ static int small_maps(void *priv, const struct bpf_object_file *obj, u32 index,
 	if ((u64)spec->max_entries * ((u64)spec->key_size + spec->value_size) > 1u << 20)
 		return -E2BIG;
 	return bpf_map_create(spec, 0, -1, -1, map);
+}
+
+/* A damaged program may run for years: it is cancelled after a second. */
+static volatile bool run_cancelled;
+
+static void cancel_run(int sig)
+{
+	run_cancelled = true;
 }
 
 static void load_and_run(const u8 *data, size_t size)
@@ -276,9 +286,16 @@ static void load_and_run(const u8 *data, size_t size)
 	loaded_cnt += !err;
 	for (u32 i = 0; !err && i < l.file->prog_cnt; i++) {
 		const struct packet *p = &packets[rnd(packet_cnt)];
-		struct bpf_test_run run = {.data_in = p->data, .data_size_in = p->len};
+		struct bpf_test_run run = {
+			.data_in = p->data,
+			.data_size_in = p->len,
+			.cancel = &run_cancelled,
+		};
 
-		bpf_prog_test_run(l.progs[i], &run);
+		run_cancelled = false;
+		alarm(1);
+		cancelled_cnt += bpf_prog_test_run(l.progs[i], &run) == -EINTR;
+		alarm(0);
 	}
 	bpf_loaded_free(&l);
 }
@@ -385,6 +402,7 @@ int main(int argc, char **argv)
 		}
 	}
 	libbpf_set_print(quiet);
+	signal(SIGALRM, cancel_run);
 	for (const char *const *name = test_object_names(); *name && seed_cnt < MAX_OBJECTS;
 	     name++) {
 		seeds[seed_cnt].data = test_object_bytes(*name, &seeds[seed_cnt].size);
@@ -402,9 +420,11 @@ int main(int argc, char **argv)
 	} while (time(NULL) < end);
 	bpf_rcu_barrier();
 	bpf_rcu_barrier();
-	printf("fuzz_elf: %llu objects read, %llu of them accepted; %llu loaded of %llu tried\n",
+	printf("fuzz_elf: %llu objects read, %llu of them accepted; %llu loaded of %llu tried, "
+	       "%llu runs cancelled\n",
 	       (unsigned long long)runs, (unsigned long long)accepted,
-	       (unsigned long long)loaded_cnt, (unsigned long long)tried_cnt);
+	       (unsigned long long)loaded_cnt, (unsigned long long)tried_cnt,
+	       (unsigned long long)cancelled_cnt);
 	if (bpf_map_live_count() || bpf_prog_live_count()) {
 		printf("fuzz_elf: %llu maps and %llu programs were left behind\n",
 		       (unsigned long long)bpf_map_live_count(),
