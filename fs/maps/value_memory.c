@@ -79,14 +79,31 @@ const struct fs_node_ops *mapmem_kind(struct store_object *obj)
 	return &mem_link_ops;
 }
 
+/* In a map's directory, or in ids/ by its id. One reference. */
+static int object_of(struct fs_node *node, struct store_object **out)
+{
+	u32 id;
+
+	if (!node->key)
+		return store_of_node(node, out);
+	memcpy(&id, node->key, sizeof(id));
+	return store_by_id(STORE_MAP, id, out);
+}
+
 static int mem_readlink(struct fs_node *node, struct fs_req *req, char *buf, size_t len)
 {
+	struct store_object *obj;
 	struct bpf_map *map;
-	int err = store_map(node, req, &map), fd = 0;
+	int err = object_of(node, &obj), fd = 0;
 	char name[32];
 
 	if (err)
 		return err;
+	map = obj->map;
+	if (!map) {
+		store_put(obj);
+		return fs_error(req, EBADMSG, "%s", obj->broken);
+	}
 	if (bpf_map_mmap_sealed(map)) {
 		fd = bpf_map_mmap_fd(map);
 		snprintf(buf, len, "/proc/%d/fd/%d", getpid(), fd);
@@ -94,7 +111,7 @@ static int mem_readlink(struct fs_node *node, struct fs_req *req, char *buf, siz
 		snprintf(buf, len, "/proc/%d/fd/%d/%s", getpid(), tree.objects_fd,
 			 store_part_name(map->id, STORE_VALUES, name));
 	}
-	bpf_map_put(map);
+	store_put(obj);
 	return fd < 0 ? fd : 0;
 }
 
@@ -111,7 +128,7 @@ static int mem_open(struct fs_open *open, struct fs_req *req)
 
 	if ((open->flags & O_ACCMODE) != O_RDONLY)
 		return fs_error(req, EPERM, "the memory of this map is for reading only");
-	err = store_of_node(open->node, &obj);
+	err = object_of(open->node, &obj);
 	if (err)
 		return err;
 	if (mapmem_kind(obj) != &mem_file_ops) {
@@ -147,3 +164,53 @@ const struct fs_node_ops mem_file_ops = {
 	.read = mem_read,
 	.release = mem_release,
 };
+
+/* ---- the same by id, for who has a map fd and knows no name */
+
+static int mem_id_getattr(struct fs_node *node, struct stat *st)
+{
+	struct store_object *obj;
+	int err = object_of(node, &obj);
+
+	if (err)
+		return err;
+	err = store_stat(obj, st);
+	store_put(obj);
+	st->st_mode = S_ISLNK(node->ops->type) ? S_IFLNK | 0777 : st->st_mode & (S_IFMT | 0444);
+	st->st_size = st->st_blocks = 0;
+	st->st_nlink = 1;
+	return err;
+}
+
+static void mem_id_name(const struct fs_node *node, struct fs_text *out)
+{
+	u32 id;
+
+	memcpy(&id, node->key, sizeof(id));
+	fs_text_printf(out, "%u", id);
+}
+
+static const struct fs_node_ops mem_id_link_ops = {
+	.name = "link to a map's memory",
+	.type = S_IFLNK,
+	.key_name = mem_id_name,
+	.getattr = mem_id_getattr,
+	.readlink = mem_readlink,
+};
+
+static const struct fs_node_ops mem_id_file_ops = {
+	.name = "map memory",
+	.type = S_IFREG,
+	.key_name = mem_id_name,
+	.getattr = mem_id_getattr,
+	.open = mem_open,
+	.read = mem_read,
+	.release = mem_release,
+};
+
+const struct fs_node_ops *mapmem_id_kind(struct store_object *obj)
+{
+	const struct fs_node_ops *ops = mapmem_kind(obj);
+
+	return ops == &mem_link_ops ? &mem_id_link_ops : ops ? &mem_id_file_ops : NULL;
+}

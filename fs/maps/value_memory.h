@@ -25,5 +25,7 @@ int mapmem_open(struct fs_open *open, struct fs_req *req, struct store_object *o
 /* Which `mem` is in the directory of this object? NULL: none. */
 const struct fs_node_ops *mapmem_kind(struct store_object *obj);
 extern const struct fs_node_ops mem_link_ops, mem_file_ops;
+/* The same for ids/mem/<id>. */
+const struct fs_node_ops *mapmem_id_kind(struct store_object *obj);
 
 #endif

@@ -8,6 +8,7 @@
 #include "fs/dirs/user_dir.h"
 #include "fs/tree/btf_file.h"
 #include "fs/maps/ring_memory.h"
+#include "fs/maps/value_memory.h"
 #include "fs/store/state_tree.h"
 
 #include <fcntl.h>
@@ -20,15 +21,24 @@ static const char *const ring_parts[] = {
 	[STORE_RING_CONSUMER] = "consumer", [STORE_RING_DATA] = "ring"};
 #define IDS_RING  STORE_KINDS
 #define IDS_BTF	  (IDS_RING + STORE_RING_PARTS) /* types, which have no names */
-#define IDS_KINDS (IDS_BTF + 1)
+#define IDS_MEM	  (IDS_BTF + 1) /* the values of arrays, the same */
+#define IDS_KINDS (IDS_MEM + 1)
 
 static const char *kind_name(u32 kind)
 {
 	if (kind == IDS_BTF)
 		return "btf";
+	if (kind == IDS_MEM)
+		return "mem";
 	if (kind >= IDS_RING)
 		return ring_parts[kind - IDS_RING];
 	return kinds[kind];
+}
+
+/* How the memory of an object is shown; NULL: it has none of that kind. */
+static const struct fs_node_ops *memory_kind(struct store_object *obj, u32 kind)
+{
+	return kind == IDS_MEM ? mapmem_id_kind(obj) : ringmem_kind(obj, kind - IDS_RING);
 }
 
 static int kind_of(const struct fs_node *node)
@@ -53,7 +63,7 @@ static int kind_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 	if (err)
 		return err;
 	if (kind >= IDS_RING) {
-		const struct fs_node_ops *ops = ringmem_kind(obj, kind - IDS_RING);
+		const struct fs_node_ops *ops = memory_kind(obj, kind);
 		u32 key = id;
 
 		err = ops ? fs_node_keyed(dir, ops, &key, sizeof(key), out) : -ENOENT;
@@ -77,8 +87,7 @@ static int kind_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 	/* The cursor is the last id given. */
 	while (cursor < UINT32_MAX &&
 	       !store_next(kind >= IDS_RING ? STORE_MAP : kind, (u32)cursor, &obj)) {
-		const struct fs_node_ops *ops =
-			kind >= IDS_RING ? ringmem_kind(obj, kind - IDS_RING) : NULL;
+		const struct fs_node_ops *ops = kind >= IDS_RING ? memory_kind(obj, kind) : NULL;
 		u64 ino = obj->ino;
 		char name[16];
 

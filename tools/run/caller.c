@@ -162,6 +162,14 @@ int caller_fd(struct caller *c, int fd)
 	return ret < 0 ? -errno : ret;
 }
 
+int caller_add(struct caller *c, int fd)
+{
+	struct seccomp_notif_addfd add = {.id = c->id, .srcfd = fd, .newfd_flags = O_CLOEXEC};
+	int ret = ioctl(c->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+
+	return ret < 0 ? -errno : ret;
+}
+
 int caller_give(struct caller *c, int fd, bool cloexec)
 {
 	struct seccomp_notif_addfd add = {.id = c->id,

@@ -62,6 +62,8 @@ void caller_return(void);
 
 /* Answer: give it a copy of `fd` as a new descriptor, whose number is returned. */
 int caller_give(struct caller *c, int fd, bool cloexec);
+/* The same without an answer. */
+int caller_add(struct caller *c, int fd);
 void caller_answer(struct caller *c, long ret); /* a value, or -errno */
 void caller_go_on(struct caller *c); /* the kernel does the call */
 void caller_end(struct caller *c); /* what was opened for it */

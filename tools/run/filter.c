@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -55,6 +56,13 @@ static struct sock_filter code[] = {
 	OPEN(SYS_open, 1),
 #endif
 	OPEN(SYS_openat, 2),
+	/* Shared memory of a file; libraries are mapped privately. */
+	IS(SYS_mmap, 0, 5),
+	ARG(3),
+	HAS(MAP_SHARED, 0, 2),
+	HAS(MAP_ANONYMOUS, 1, 0),
+	TRAP,
+	PASS,
 	/* Raising the memlock limit; asking for it is not trapped. */
 	IS(SYS_prlimit64, 0, 8),
 	ARG(1),

@@ -24,6 +24,7 @@
 #include <unistd.h>
 #include "tools/run/caller.h"
 #include "tools/run/filter.h"
+#include "tools/run/inject.h"
 #include "tools/run/run.h"
 #include "tools/run/supervisor.h"
 #include "tools/run/trace.h"
@@ -191,11 +192,13 @@ static void supervisor(int out, char **argv, bool verbose)
 			kill(pid, SIGKILL);
 	}
 	for (;;) {
-		ended = wait(&status);
+		ended = waitpid(-1, &status, __WALL);
 		if (ended < 0 && errno == EINTR)
 			continue;
 		if (ended < 0)
 			_exit(0); /* ECHILD: the last of them */
+		if (inject_waited(ended, status) || WIFSTOPPED(status))
+			continue;
 		if (ended == pid) {
 			if (write(out, &status, sizeof(status)) != sizeof(status))
 				status = 0; /* nobody waits for it */

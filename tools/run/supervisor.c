@@ -17,6 +17,7 @@
 #include "tools/run/bpf.h"
 #include "tools/run/caller.h"
 #include "tools/run/calls.h"
+#include "tools/run/mmap.h"
 #include "tools/run/supervisor.h"
 
 #define MAX_THREADS 64
@@ -46,6 +47,7 @@ static const struct trapped {
 	{SYS_open, run_open},
 #endif
 	{SYS_openat, run_openat},
+	{SYS_mmap, run_mmap},
 	{SYS_prlimit64, run_prlimit},
 #ifdef SYS_setrlimit
 	{SYS_setrlimit, run_setrlimit},
