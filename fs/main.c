@@ -15,6 +15,8 @@
 #include "fs/enforce/enforce.h"
 #include "fs/work/pace.h"
 #include "fs/fuse/session.h"
+#include "fs/keeper/keeper.h"
+#include "fs/keeper/shared.h"
 #include "fs/store/object.h"
 #include "fs/store/state_tree.h"
 #include "load.h"
@@ -27,6 +29,7 @@
 /* ---- daemon: the parent waits until the mount is there, and gives the child's verdict */
 
 static int daemon_pipe = -1;
+static bool in_server; /* of a keeper's */
 
 static int daemon_start(void)
 {
@@ -67,7 +70,8 @@ static void daemon_ready(void)
 		dup2(null, 2);
 		close(null);
 	}
-	if (write(daemon_pipe, "1", 1) != 1)
+	/* The keeper says it. */
+	if (!in_server && write(daemon_pipe, "1", 1) != 1)
 		perror("ubpffs");
 	close(daemon_pipe);
 	daemon_pipe = -1;
@@ -96,6 +100,13 @@ static void raise_files(void)
 
 /* ---- from start to end */
 
+/* Nobody unmounted it, and libfuse, which did not mount it, will not. */
+static void end_adopted(struct fuse_session *se, const char *mountpoint)
+{
+	if (shared && keeper_device() >= 0 && session_connected(se))
+		mount_take_away(mountpoint);
+}
+
 static int run_mounted(struct fuse_session *se, const char *mountpoint)
 {
 	int ret = session_mount(se, mountpoint);
@@ -114,6 +125,7 @@ static int run_mounted(struct fuse_session *se, const char *mountpoint)
 	session_cancel();
 	events_end_starts();
 	session_unmount(se);
+	end_adopted(se, mountpoint);
 	return ret ? 1 : 0;
 }
 
@@ -164,6 +176,8 @@ static int run_server(struct fuse_session *se, const struct options *options)
 	}
 	err = limit_files_start();
 	if (!err)
+		err = session_start();
+	if (!err)
 		err = store_start();
 	if (!err)
 		err = cgroups_start(enforce);
@@ -187,41 +201,80 @@ static int run_server(struct fuse_session *se, const struct options *options)
 	return ret;
 }
 
+struct server {
+	struct fuse_session *se;
+	struct options options;
+};
+
+static int serve(void *arg)
+{
+	struct server *server = arg;
+	int ret = agent_start(agent_services);
+
+	if (ret) {
+		fprintf(stderr, "ubpffs: the process that acts as clients: %s\n", strerror(-ret));
+		return 1;
+	}
+	raise_files();
+	ret = run_server(server->se, &server->options);
+	agent_stop();
+	return ret;
+}
+
+/* ---- in the keeper */
+
+static void server_mounted(void *arg)
+{
+	mount_claimed();
+	daemon_ready();
+}
+
+static void server_gone(void *arg)
+{
+	struct server *server = arg;
+
+	mount_take_away(server->options.mountpoint);
+}
+
+static int keep(struct server *server)
+{
+	struct keeper_job job = {server, serve, server_mounted, server_gone};
+	int ret = keeper_run(&job, &in_server);
+
+	if (ret < 0) {
+		fprintf(stderr, "ubpffs: the keeper: %s\n", strerror(-ret));
+		ret = 1;
+	}
+	return ret;
+}
+
 int main(int argc, char **argv)
 {
-	struct options options = {0};
-	struct fuse_session *se = NULL;
+	struct server server = {0};
+	struct options *options = &server.options;
 	struct error_record why = {0};
 	int ret;
 
 	umask(022);
-	if (options_parse(&options, argc, argv, &ret))
+	if (options_parse(options, argc, argv, &ret))
 		goto out;
 	ret = 1;
-	se = session_new(&options.args);
-	if (!se)
+	server.se = session_new(&options->args);
+	if (!server.se)
 		goto out;
-	if (mount_possible(options.allow_other, &why) || mount_claim(options.mountpoint, &why)) {
+	if (mount_possible(options->allow_other, &why) || mount_claim(options->mountpoint, &why)) {
 		fprintf(stderr, "ubpffs: %s\n", error_why(&why, EBUSY));
 		goto out;
 	}
-	if (!options_choose_state(&options))
+	if (!options_choose_state(options))
 		goto out;
-	if (!options.foreground && daemon_start() < 0)
+	if (!options->foreground && daemon_start() < 0)
 		goto out;
-	ret = agent_start(agent_services);
-	if (ret) {
-		fprintf(stderr, "ubpffs: the process that acts as clients: %s\n", strerror(-ret));
-		ret = 1;
-		goto out;
-	}
-	raise_files();
-	ret = run_server(se, &options);
-	agent_stop();
+	ret = options->keeper ? keep(&server) : serve(&server);
 out:
 	mount_claimed();
-	session_free(se);
+	session_free(server.se);
 	error_clear(&why);
-	options_free(&options);
+	options_free(options);
 	return ret;
 }

@@ -206,6 +206,12 @@ static void take_away(const char *path)
 		waitpid(pid, NULL, 0);
 }
 
+void mount_take_away(const char *path)
+{
+	if (is_our_mount(path) > 0)
+		take_away(path);
+}
+
 #define CLAIM_TRIES    100
 #define CLAIM_PAUSE_US 20000
 

@@ -17,6 +17,8 @@ char *mount_absolute_path(const char *path);
  */
 int mount_claim(const char *path, struct error_record *why);
 void mount_claimed(void);
+/* The mount of ours that is on top there, if any, goes: at once out of sight. */
+void mount_take_away(const char *path);
 
 /*
  * Before anything is made: can this process mount at all? 0, or -errno with a sentence that says

@@ -33,6 +33,8 @@ static const struct fuse_opt option_table[] = {
 	{"enforce=fail-closed", offsetof(struct options, enforce), ENFORCE_FAIL_CLOSED},
 	OPTION("enforce_cgroup=%s", enforce_cgroup),
 	OPTION("btf=%s", btf),
+	{"keeper=on", offsetof(struct options, keeper), 1},
+	{"keeper=off", offsetof(struct options, keeper), 0},
 	/* What mount(8) and fstab add. */
 	FUSE_OPT_KEY("auto", FUSE_OPT_KEY_DISCARD),
 	FUSE_OPT_KEY("noauto", FUSE_OPT_KEY_DISCARD),
@@ -65,6 +67,8 @@ static void usage(const char *self)
 	       "                       a delegated directory of cgroup v2 to work in\n"
 	       "    -o btf=FILE        the kernel's types that CO-RE programs are relocated to\n"
 	       "                       (default: /sys/kernel/btf/vmlinux)\n"
+	       "    -o keeper=on       a server that dies is followed by another, which goes on\n"
+	       "                       with the mount: clients wait (default: off)\n"
 	       "    -f                 stay in the foreground\n"
 	       "    -d                 print every request (implies -f)\n"
 	       "    -h, -V             this text; the version\n",

@@ -18,6 +18,7 @@ struct options {
 	char *mountpoint; /* absolute */
 	bool foreground;
 	int allow_other, trust_others, owner_only;
+	int keeper; /* a server that dies is followed by another */
 	int enforce; /* enum enforce_mode */
 	char *enforce_cgroup;
 	char *btf; /* the kernel's types, for CO-RE; NULL: those of the running kernel */

@@ -230,6 +230,7 @@ static void job_ioctl(struct fs_job *job)
 	} else if (out)
 		result = job->open->node->ops->ioctl(job->open, &job->req, job->command, job->buf,
 						     job->size, out, &out_len);
+	fs_open_keep(job->open, &job->req);
 	job_end_interrupts(job);
 	if (result == -EDQUOT) /* the limit says why */
 		fs_fuse_error(&job->req, result);

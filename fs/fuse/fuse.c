@@ -2,6 +2,7 @@
  * fuse.c - every callback's beginning and end
  */
 #include "fs/node/backing.h"
+#include "fs/fuse/current.h"
 #include "fs/fuse/fuse.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
@@ -21,6 +22,7 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 	req->cred.uid = ctx->uid;
 	req->cred.gid = ctx->gid;
 	req->cred.pid = ctx->pid;
+	req->unique = current_request();
 	req->op = op;
 	req->name = name;
 	req->node = fs_node_find(ino);
@@ -33,13 +35,27 @@ struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info 
 				   struct fs_req *req)
 {
 	struct fs_open *open = fs_open_of(fi);
+	int err;
 
 	fs_count(requests);
 	memset(req, 0, sizeof(*req));
+	req->unique = current_request();
+	req->op = op;
+	if (!open) {
+		fuse_reply_err(fuse, EIO);
+		return NULL;
+	}
 	req->cred = open->opener;
 	req->cred.pid = fuse_req_ctx(fuse)->pid;
-	req->op = op;
 	req->node = open->node;
+	if (READ_ONCE(open->restored)) {
+		err = fs_open_settle(open, req);
+		if (err) {
+			fuse_reply_err(fuse, fs_fuse_error(req, err));
+			fs_fuse_end_open(req);
+			return NULL;
+		}
+	}
 	return open;
 }
 

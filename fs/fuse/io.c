@@ -45,6 +45,8 @@ void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fus
 	ssize_t n;
 
 	open = fs_fuse_begin_open(fuse, fi, "read", &req);
+	if (!open)
+		return;
 	WRITE_ONCE(open->flags, fi->flags);
 	if (open->slow || fs_open_may_wait(open)) {
 		job = job_new(fuse, &req, open, JOB_READ);
@@ -85,6 +87,8 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 	int err;
 
 	open = fs_fuse_begin_open(fuse, fi, "write", &req);
+	if (!open)
+		return;
 	if (open->slow) {
 		job = job_new(fuse, &req, open, JOB_WRITE);
 		err = job ? job_input(job, buf, size) : -errno;
@@ -121,6 +125,8 @@ void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 	int err = 0;
 
 	open = fs_fuse_begin_open(fuse, fi, "close", &req);
+	if (!open)
+		return;
 	if (open->node->ops->slow_flush) {
 		job = job_new(fuse, &req, open, JOB_FLUSH);
 		if (job)
@@ -165,11 +171,16 @@ static void poller_remove(struct fs_open *open)
 void io_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_open *open = fs_open_of(fi);
-	struct fs_req req = {.cred = open->opener};
 	struct fs_job *job = NULL;
+	struct fs_req req = {0};
 
 	fs_count(requests);
+	if (open)
+		fs_open_closed(open);
 	fuse_reply_err(fuse, 0);
+	if (!open)
+		return;
+	req.cred = open->opener;
 	poller_remove(open);
 	if (open->slow)
 		job = job_new(NULL, &req, open, JOB_RELEASE);
@@ -192,6 +203,8 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 	int err;
 
 	open = fs_fuse_begin_open(fuse, fi, "ioctl", &req);
+	if (!open)
+		return;
 	ops = open->node->ops;
 	command = ops->command && !(flags & FUSE_IOCTL_UNRESTRICTED) ? ops->command(cmd) : NULL;
 	if (!command) {
@@ -218,6 +231,7 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 		} else {
 			memset(out, 0, out_len);
 			result = ops->ioctl(open, &req, command, in, in_len, out, &room);
+			fs_open_keep(open, &req);
 			if (result == -EDQUOT) /* the limit says why */
 				fs_fuse_error(&req, result);
 			fs_error_report(&req);
@@ -238,6 +252,11 @@ void io_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 	u32 ready;
 
 	open = fs_fuse_begin_open(fuse, fi, NULL, &req);
+	if (!open) {
+		if (ph)
+			fuse_pollhandle_destroy(ph);
+		return;
+	}
 	waitq = open->waitq;
 	if (ph && waitq && (poller = calloc(1, sizeof(*poller)))) {
 		poller_remove(open);

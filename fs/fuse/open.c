@@ -3,13 +3,23 @@
  *
  * Every open file is in one list, so that the server can end those that clients still had when it
  * stops.
+ *
+ * With a keeper each has a record too, whose place is the handle that the kernel has, and the next
+ * server opens the same files again. What a kind's open file needs beyond that (ops->keep) is
+ * written after each of its requests, before the answer, and beside what was there before: the
+ * first request after a takeover tells whether the last one before it was answered, and so which of
+ * the two holds (fs_open_settle()).
  */
 #include "fs/fuse/fuse.h"
 #include "fs/fuse/open.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/caller/caller.h"
+#include "fs/keeper/open_records.h"
+#include "fs/keeper/requests.h"
+#include "fs/keeper/shared.h"
 #include "fs/lib/write_buffer.h"
+#include "fs/node/backing.h"
 
 #include <fcntl.h>
 
@@ -50,14 +60,37 @@ static void opens_remove(struct fs_open *open)
 /* Whose groups were not kept has none beyond its gid: never those of who calls later. */
 static const struct fs_groups no_groups;
 
+/* More than there is room for are none after a takeover: fewer rights, never others. */
+static void record_groups(struct open_record *r, const struct fs_groups *groups)
+{
+	if (!r || groups->nr > RECORD_GROUPS)
+		return;
+	memcpy(r->groups, groups->gid, groups->nr * sizeof(gid_t));
+	r->nr_groups = groups->nr;
+}
+
+static struct fs_groups *recorded_groups(const struct open_record *r)
+{
+	u32 nr = min(r->nr_groups, (u32)RECORD_GROUPS);
+	struct fs_groups *groups = malloc(sizeof(*groups) + nr * sizeof(gid_t));
+
+	if (!groups)
+		return NULL;
+	groups->nr = nr;
+	memcpy(groups->gid, r->groups, nr * sizeof(gid_t));
+	return groups;
+}
+
 int fs_open_keep_groups(struct fs_open *open, struct fs_req *req)
 {
 	if (!req->cred.uid || open->groups) /* uid 0 needs none */
 		return 0;
-	open->groups = perm_groups(&req->cred);
+	open->groups = req->again ? recorded_groups(open->record) : perm_groups(&req->cred);
 	if (!open->groups)
 		return -ENOMEM;
 	open->opener.groups = open->groups;
+	if (!req->again)
+		record_groups(open->record, open->groups);
 	return 0;
 }
 
@@ -115,52 +148,84 @@ void fs_value_release(struct fs_open *open)
 	free(open->priv);
 }
 
-int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created)
-{
-	struct fs_open *open;
-	int err = limits_charge(req->cred.uid, LIMIT_FILES, 1);
+/* ---- making and ending */
 
-	if (err)
-		return err;
-	open = calloc(1, sizeof(*open));
-	if (!open) {
-		limits_uncharge(req->cred.uid, LIMIT_FILES, 1);
-		return -ENOMEM;
-	}
+static struct fs_open **by_place; /* with a keeper */
+
+struct fs_open *fs_open_of(const struct fuse_file_info *fi)
+{
+	if (!shared)
+		return (struct fs_open *)(uintptr_t)fi->fh;
+	if (!fi->fh || fi->fh > shared_table_max(SHARED_OPENS))
+		return NULL;
+	return __atomic_load_n(&by_place[fi->fh - 1], __ATOMIC_ACQUIRE);
+}
+
+static u64 handle_of(struct fs_open *open)
+{
+	u32 place;
+
+	if (!shared)
+		return (uintptr_t)open;
+	place = open_record_place(open->record);
+	__atomic_store_n(&by_place[place], open, __ATOMIC_RELEASE);
+	return place + 1;
+}
+
+/* Without a place the kernel could not name it. */
+static int record_open(struct fs_open *open, const struct fs_req *req)
+{
+	struct open_record *r;
+
+	if (!shared)
+		return 0;
+	r = open_record_new(req->unique & ~REQUEST_AGAIN);
+	if (!r)
+		return -ENFILE;
+	r->node = open->node->id;
+	r->flags = (u32)open->flags;
+	r->uid = open->opener.uid;
+	r->gid = open->opener.gid;
+	r->pid = (u32)open->opener.pid;
+	r->created = open->created;
+	r->object = fs_backing.object_of ? fs_backing.object_of(open->node) : 0;
+	open->record = r;
+	return 0;
+}
+
+static void forget_record(struct fs_open *open)
+{
+	struct open_record *r = open->record;
+
+	if (!r)
+		return;
+	__atomic_store_n(&by_place[open_record_place(r)], NULL, __ATOMIC_RELEASE);
+	open_record_end(r);
+}
+
+static struct fs_open *open_alloc(struct fs_node *node, const struct fs_cred *cred, int flags,
+				  bool created)
+{
+	struct fs_open *open = calloc(1, sizeof(*open));
+
+	if (!open)
+		return NULL;
 	pthread_mutex_init(&open->lock, NULL);
 	pthread_mutex_init(&open->queue_lock, NULL);
 	open->node = node;
-	open->flags = fi->flags;
-	open->opener = req->cred;
+	open->flags = flags;
+	open->opener = *cred;
 	open->opener.groups = &no_groups;
 	open->created = created;
 	open->slow = node->ops->slow;
 	open->queue_tail = &open->queue;
 	fs_node_get(node);
-	if (node->ops->open)
-		err = node->ops->open(open, req);
-	if (err) {
-		fs_open_let(open, open->held);
-		fs_node_put(node);
-		pthread_mutex_destroy(&open->lock);
-		free(open->groups);
-		pthread_mutex_destroy(&open->queue_lock);
-		free(open);
-		limits_uncharge(req->cred.uid, LIMIT_FILES, 1);
-		return err;
-	}
-	opens_add(open);
-	fi->fh = (uintptr_t)open;
-	fi->direct_io = !S_ISDIR(node->ops->type);
-	return 0;
+	return open;
 }
 
-void fs_open_free(struct fs_open *open)
+/* Of one that nobody knows yet, or any more. */
+static void open_destroy(struct fs_open *open)
 {
-	opens_remove(open);
-	if (open->node->ops->release)
-		open->node->ops->release(open);
-	fs_text_free(&open->text);
 	fs_open_let(open, open->held);
 	fs_node_put(open->node);
 	pthread_mutex_destroy(&open->lock);
@@ -168,6 +233,149 @@ void fs_open_free(struct fs_open *open)
 	limits_uncharge(open->opener.uid, LIMIT_FILES, 1);
 	free(open->groups);
 	free(open);
+}
+
+int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created)
+{
+	struct fs_open *open;
+	int err = limits_charge(req->cred.uid, LIMIT_FILES, 1);
+
+	if (err)
+		return err;
+	open = open_alloc(node, &req->cred, fi->flags, created);
+	if (!open) {
+		limits_uncharge(req->cred.uid, LIMIT_FILES, 1);
+		return -ENOMEM;
+	}
+	err = record_open(open, req);
+	if (!err && node->ops->open)
+		err = node->ops->open(open, req);
+	if (err) {
+		forget_record(open);
+		open_destroy(open);
+		return err;
+	}
+	opens_add(open);
+	fi->fh = handle_of(open);
+	if (open->record)
+		open_record_valid(open->record);
+	fi->direct_io = !S_ISDIR(node->ops->type);
+	return 0;
+}
+
+void fs_open_closed(struct fs_open *open)
+{
+	if (open->record)
+		__atomic_store_n(&open->record->closed, 1, __ATOMIC_RELEASE);
+}
+
+void fs_open_free(struct fs_open *open)
+{
+	opens_remove(open);
+	forget_record(open);
+	if (open->node->ops->release && open->lost != OPEN_NOT_OPENED)
+		open->node->ops->release(open);
+	fs_text_free(&open->text);
+	open_destroy(open);
+}
+
+/* ---- a takeover */
+
+static void restore(struct open_record *r, u32 place)
+{
+	struct fs_cred cred = {.uid = r->uid, .gid = r->gid, .pid = (pid_t)r->pid};
+	struct fs_req req = {.cred = cred, .op = "open", .again = true};
+	struct fs_node *node = fs_node_find(r->node);
+	struct fs_open *open = node ? open_alloc(node, &cred, (int)r->flags, r->created != 0)
+				    : NULL;
+	int err = 0;
+
+	fs_node_put(node);
+	if (!open) { /* its calls are EIO */
+		open_record_end(r);
+		return;
+	}
+	limits_charge_anyway(cred.uid, LIMIT_FILES, 1);
+	req.node = node;
+	open->record = r;
+	if (r->object && fs_backing.restored_open)
+		fs_backing.restored_open(node, r->object);
+	if (node->ops->open)
+		err = node->ops->open(open, &req);
+	if (err) {
+		fs_error(&req, err, "%s", strerror(-err));
+		fs_error_report(&req);
+	}
+	error_clear(&req.error);
+	fs_node_unpin();
+	open->lost = err ? OPEN_NOT_OPENED : OPEN_FOUND;
+	open->restored = true;
+	opens_add(open);
+	__atomic_store_n(&by_place[place], open, __ATOMIC_RELEASE);
+}
+
+int fs_opens_restore(void)
+{
+	if (!shared)
+		return 0;
+	by_place = calloc(shared_table_max(SHARED_OPENS), sizeof(struct fs_open *));
+	if (!by_place)
+		return -ENOMEM;
+	for (u32 i = 0; shared_taking_over() && i < open_records_high(); i++) {
+		struct open_record *r = open_record_at(i);
+
+		if (!r)
+			continue;
+		/* The request that made it will make it again. */
+		if (r->closed || requests_pending(r->made_by))
+			open_record_end(r);
+		else
+			restore(r, i);
+	}
+	return 0;
+}
+
+int fs_open_settle(struct fs_open *open, struct fs_req *req)
+{
+	struct open_record *r = open->record;
+	u64 unique = req->unique & ~REQUEST_AGAIN;
+	int err = 0;
+
+	pthread_mutex_lock(&open->lock);
+	if (open->lost == OPEN_NOT_OPENED) {
+		err = fs_error(req, EIO,
+			       "the server was replaced, and this open file could not be opened "
+			       "again: open it anew");
+	} else if (open->restored) {
+		const struct kept *kept = &r->kept[r->latest & 1];
+
+		if (kept->by == unique) /* not answered: as before it */
+			kept = &r->kept[~r->latest & 1];
+		if (kept->valid && kept->lost)
+			err = fs_error(req, EIO,
+				       "the server was replaced, and what this open file held was "
+				       "lost: begin again");
+		else if (kept->valid && open->node->ops->restore)
+			open->node->ops->restore(open, kept);
+		WRITE_ONCE(open->restored, false);
+	}
+	pthread_mutex_unlock(&open->lock);
+	return err;
+}
+
+void fs_open_keep(struct fs_open *open, struct fs_req *req)
+{
+	struct open_record *r = open->record;
+	u64 unique = req->unique & ~REQUEST_AGAIN;
+	struct kept kept = {.valid = 1, .by = unique};
+	u32 to;
+
+	if (!r || !unique || !open->node->ops->keep)
+		return;
+	open->node->ops->keep(open, &kept);
+	to = r->kept[r->latest & 1].by == unique ? r->latest & 1 : ~r->latest & 1;
+	r->kept[to] = kept;
+	__atomic_store_n(&r->latest, to, __ATOMIC_RELEASE);
 }
 
 void fs_open_drop_all(void)
@@ -222,24 +430,36 @@ ssize_t fs_open_read(struct fs_open *open, struct fs_req *req, char *buf, size_t
 {
 	const struct fs_node_ops *ops = open->node->ops;
 
+	ssize_t n;
+
 	if (ops->read)
-		return ops->read(open, req, buf, len, off);
-	if (ops->show)
-		return text_read(open, req, buf, len, off);
-	return fs_error(req, EINVAL, "there is nothing to read here");
+		n = ops->read(open, req, buf, len, off);
+	else if (ops->show)
+		n = text_read(open, req, buf, len, off);
+	else
+		return fs_error(req, EINVAL, "there is nothing to read here");
+	fs_open_keep(open, req);
+	return n;
 }
 
 ssize_t fs_open_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 		      off_t off)
 {
+	ssize_t n;
+
 	if (!open->node->ops->write)
 		return fs_error(req, EPERM, "this file is not written to");
-	return open->node->ops->write(open, req, buf, len, off);
+	n = open->node->ops->write(open, req, buf, len, off);
+	fs_open_keep(open, req);
+	return n;
 }
 
 int fs_open_flush(struct fs_open *open, struct fs_req *req)
 {
-	return open->node->ops->flush ? open->node->ops->flush(open, req) : 0;
+	int err = open->node->ops->flush ? open->node->ops->flush(open, req) : 0;
+
+	fs_open_keep(open, req);
+	return err;
 }
 
 bool fs_open_may_wait(const struct fs_open *open)

@@ -289,8 +289,11 @@ static void reply_entry(fuse_req_t fuse, struct fs_req *req, int err, struct fs_
 	entry.ino = node->id;
 	entry.attr_timeout = attr_timeout(node);
 	entry.entry_timeout = entry_timeout(node);
-	if (fuse_reply_entry(fuse, &entry) < 0)
+	fs_node_told(node, 1);
+	if (fuse_reply_entry(fuse, &entry) < 0) {
+		fs_node_told(node, -1);
 		fs_node_put(node);
+	}
 	fs_fuse_end(req);
 }
 
@@ -306,27 +309,28 @@ static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 	reply_entry(fuse, &req, err, node);
 }
 
-static void op_forget(fuse_req_t fuse, fuse_ino_t ino, uint64_t count)
+static void forget(u64 ino, u64 count)
 {
 	struct fs_node *node = fs_node_find(ino);
 
-	if (node && node->id != 1)
+	if (node && node->id != 1) {
+		fs_node_told(node, -(s64)count);
 		fs_node_put_many(node, count + 1);
-	else
+	} else {
 		fs_node_put(node);
+	}
+}
+
+static void op_forget(fuse_req_t fuse, fuse_ino_t ino, uint64_t count)
+{
+	forget(ino, count);
 	fuse_reply_none(fuse);
 }
 
 static void op_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_data *forgets)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct fs_node *node = fs_node_find(forgets[i].ino);
-
-		if (node && node->id != 1)
-			fs_node_put_many(node, forgets[i].nlookup + 1);
-		else
-			fs_node_put(node);
-	}
+	for (size_t i = 0; i < count; i++)
+		forget(forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(fuse);
 }
 
@@ -455,7 +459,9 @@ static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 	}
 	entry.ino = node->id;
 	entry.attr_timeout = attr_timeout(node);
+	fs_node_told(node, 1);
 	if (fuse_reply_create(fuse, &entry, fi) < 0) {
+		fs_node_told(node, -1);
 		fs_open_free(fs_open_of(fi));
 		fs_node_put(node);
 	}
@@ -486,13 +492,17 @@ static bool dir_emit(void *arg, const char *name, u64 next_cursor, mode_t type, 
 static void op_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
 		       struct fuse_file_info *fi)
 {
-	struct fs_open *open = fs_open_of(fi);
+	struct fs_open *open;
 	struct dir_fill fill = {.fuse = fuse, .size = size};
 	struct fs_req req;
 	int err = 0;
 
-	if (!fs_fuse_begin(fuse, ino, "readdir", NULL, &req))
+	open = fs_fuse_begin_open(fuse, fi, "readdir", &req);
+	if (!open)
 		return;
+	req.cred.uid = fuse_req_ctx(fuse)->uid;
+	req.cred.gid = fuse_req_ctx(fuse)->gid;
+	req.cred.groups = NULL;
 	fill.buf = malloc(size ? size : 1);
 	if (!fill.buf)
 		err = -ENOMEM;
@@ -515,7 +525,7 @@ static void op_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
 	else
 		fuse_reply_buf(fuse, fill.buf, fill.len);
 	free(fill.buf);
-	fs_fuse_end(&req);
+	fs_fuse_end_open(&req);
 }
 
 /* ---- the session's start */

@@ -5,9 +5,18 @@
 #include "fs/fuse/open.h"
 #include "fs/node/cancel.h"
 #include "fs/fuse/fuse.h"
-#include "fs/fuse/passthrough.h"
+#include "fs/fuse/device.h"
+#include "fs/keeper/keeper.h"
+#include "fs/keeper/node_records.h"
+#include "fs/keeper/open_records.h"
+#include "fs/keeper/requests.h"
+#include "fs/keeper/shared.h"
+#include "fs/lib/error_log.h"
+#include "fs/node/backing.h"
+#include "fs/node/restore.h"
 #include "fs/work/worker.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 #define MAX_THREADS 10
@@ -35,15 +44,77 @@ struct fuse_session *session_new(struct fuse_args *args)
 	return fuse_session_new(args, &ubpffs_fuse_ops, sizeof(ubpffs_fuse_ops), NULL);
 }
 
+int session_start(void)
+{
+	int err = shared ? requests_start() : 0;
+
+	if (!err)
+		err = node_records_start();
+	return err ? err : open_records_start();
+}
+
+/* What the last server had is here again, before anybody is answered. */
+static int take_over(void)
+{
+	int err = fs_nodes_restore();
+
+	if (!err)
+		err = fs_opens_restore();
+	fs_nodes_restored();
+	if (fs_backing.all_restored)
+		fs_backing.all_restored();
+	if (err)
+		fprintf(stderr, "ubpffs: what clients have open cannot be taken over: %s\n",
+			strerror(-err));
+	return err;
+}
+
+static void tell_pause(u64 ns)
+{
+	if (shared->last_signal)
+		fs_warn("the server was ended by signal %d and replaced; clients waited %llu ms",
+			shared->last_signal, (unsigned long long)(ns / 1000000));
+	else
+		fs_warn("the server ended and was replaced; clients waited %llu ms",
+			(unsigned long long)(ns / 1000000));
+}
+
+/* In the first server the mount is made; a later one has it. */
+static int mount_or_adopt(struct fuse_session *se, const char *mountpoint)
+{
+	int fd = shared ? keeper_device() : -1, err;
+	bool adopt = fd >= 0;
+
+	if (!adopt) {
+		if (fuse_session_mount(se, mountpoint))
+			return -EIO;
+		fd = fuse_session_fd(se);
+	}
+	err = device_start(se, fd, adopt && shared->init_answered);
+	if (!err)
+		err = take_over();
+	if (!err && shared && !adopt)
+		err = keeper_hand_over(fd);
+	if (!err && adopt)
+		device_resume();
+	return err;
+}
+
 int session_mount(struct fuse_session *se, const char *mountpoint)
 {
+	u64 pause;
+
 	if (fuse_set_signal_handlers(se))
 		return -1;
-	if (fuse_session_mount(se, mountpoint)) {
+	if (mount_or_adopt(se, mountpoint)) {
 		fuse_remove_signal_handlers(se);
 		return -1;
 	}
-	passthrough_start(se);
+	if (shared) {
+		pause = keeper_serving();
+		if (shared->starts > 1)
+			tell_pause(pause);
+	}
 	return 0;
 }
 
@@ -71,10 +142,17 @@ void session_cancel(void)
 void session_unmount(struct fuse_session *se)
 {
 	worker_stop();
-	passthrough_stop();
+	device_stop();
 	fuse_session_unmount(se);
 	fuse_remove_signal_handlers(se);
 	fs_open_drop_all();
+}
+
+bool session_connected(struct fuse_session *se)
+{
+	struct pollfd fd = {.fd = fuse_session_fd(se)};
+
+	return poll(&fd, 1, 0) >= 0 && !(fd.revents & POLLERR);
 }
 
 void session_free(struct fuse_session *se)

@@ -19,6 +19,8 @@ void session_help(void);
 
 /* NULL: it has said which option it does not know. */
 struct fuse_session *session_new(struct fuse_args *args);
+/* Before the state is read. -ENOMEM. */
+int session_start(void);
 /* From now on signals end the session. -1: it has said why. */
 int session_mount(struct fuse_session *se, const char *mountpoint);
 /* Serve until somebody ends it. 0: in order, also by a signal. */
@@ -29,6 +31,8 @@ int session_serve(struct fuse_session *se);
  */
 void session_cancel(void);
 void session_unmount(struct fuse_session *se);
+/* False: somebody has unmounted it, or aborted the connection. */
+bool session_connected(struct fuse_session *se);
 /* Also of NULL, and of one that was not mounted. */
 void session_free(struct fuse_session *se);
 

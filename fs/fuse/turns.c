@@ -2,7 +2,9 @@
  * turns.c - see turns.h
  */
 #include "fs/fuse/turns.h"
+#include "fs/fuse/current.h"
 #include "fs/fuse/fuse.h"
+#include "fs/fuse/protocol.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/work/share.h"
@@ -12,7 +14,7 @@
 struct handed_on {
 	struct worker_job work;
 	size_t len;
-	char request[];
+	char request[] __attribute__((aligned(8)));
 };
 
 static struct fuse_session *session;
@@ -23,18 +25,18 @@ static __thread struct {
 	u64 begun_ns;
 } now;
 
-/* Opcodes of the protocol that the workers do not get. */
+/* What the workers do not get. */
 static bool stays(u32 opcode)
 {
 	switch (opcode) {
-	case 2: /* FORGET */
-	case 18: /* RELEASE */
-	case 26: /* INIT */
-	case 29: /* RELEASEDIR */
-	case 36: /* INTERRUPT */
-	case 38: /* DESTROY */
-	case 41: /* NOTIFY_REPLY */
-	case 42: /* BATCH_FORGET */
+	case OPCODE_FORGET:
+	case OPCODE_RELEASE:
+	case OPCODE_INIT:
+	case OPCODE_RELEASEDIR:
+	case OPCODE_INTERRUPT:
+	case OPCODE_DESTROY:
+	case OPCODE_NOTIFY_REPLY:
+	case OPCODE_BATCH_FORGET:
 		return true;
 	default:
 		return false;
@@ -57,7 +59,10 @@ static void handed_on_run(struct worker_job *work)
 {
 	struct handed_on *job = container_of(work, struct handed_on, work);
 	struct fuse_buf buf = {.mem = job->request, .size = job->len};
+	struct fuse_request_head head;
 
+	memcpy(&head, job->request, sizeof(head));
+	current_set_request(head.unique);
 	fuse_session_process_buf(session, &buf);
 	limits_uncharge(job->work.uid, LIMIT_MEMORY, sizeof(*job) + job->len);
 	free(job);

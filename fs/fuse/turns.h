@@ -17,14 +17,6 @@
 
 struct fuse_session;
 
-/* A request's header, as the kernel has it. */
-struct fuse_request_head {
-	u32 len, opcode;
-	u64 unique, nodeid;
-	u32 uid, gid, pid;
-	u16 total_extlen, padding;
-};
-
 void turns_start(struct fuse_session *se);
 /* On a thread that is about to read the next request: it is done with the last one. */
 void turns_done(void);

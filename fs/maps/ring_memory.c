@@ -36,10 +36,13 @@ static int backing_of(struct store_object *obj, enum store_ring_part part)
 	int *id = &obj->ring_backing_id[part], ret;
 
 	pthread_mutex_lock(&backing_lock);
+	if (!*id)
+		*id = passthrough_known(store_backing_key(obj->id, part_file(part)));
 	if (!*id) {
 		__do_close int fd = store_part_open(obj->id, part_file(part), O_RDWR);
 
-		*id = fd < 0 ? fd : passthrough_add(fd);
+		*id = fd < 0 ? fd
+			     : passthrough_add(fd, store_backing_key(obj->id, part_file(part)));
 	}
 	ret = *id;
 	pthread_mutex_unlock(&backing_lock);

@@ -15,7 +15,7 @@ static pthread_mutex_t backing_lock = PTHREAD_MUTEX_INITIALIZER;
 /* The map's mirror, whose descriptor is not needed once the kernel has it. */
 static int mirror_backing(struct bpf_map *map)
 {
-	int fd = bpf_map_mmap_fd(map), id = fd < 0 ? fd : passthrough_add(fd);
+	int fd = bpf_map_mmap_fd(map), id = fd < 0 ? fd : passthrough_add(fd, 0);
 
 	if (id > 0)
 		bpf_map_mmap_drop(map);
@@ -26,7 +26,7 @@ static int values_backing(struct bpf_map *map)
 {
 	__do_close int fd = store_part_open(map->id, STORE_VALUES, O_RDWR);
 
-	return fd < 0 ? fd : passthrough_add(fd);
+	return fd < 0 ? fd : passthrough_add(fd, store_backing_key(map->id, STORE_VALUES));
 }
 
 /* The object's backing id, made at its first use; 0: it has none. */
@@ -35,6 +35,8 @@ static int backing_of(struct store_object *obj)
 	int id;
 
 	pthread_mutex_lock(&backing_lock);
+	if (!obj->backing_id && !bpf_map_mmap_sealed(obj->map))
+		obj->backing_id = passthrough_known(store_backing_key(obj->id, STORE_VALUES));
 	if (!obj->backing_id)
 		obj->backing_id = bpf_map_mmap_sealed(obj->map) ? mirror_backing(obj->map)
 								: values_backing(obj->map);

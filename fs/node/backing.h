@@ -29,6 +29,14 @@ extern struct fs_backing {
 	 * whole directory was taken away. A few fstat(2).
 	 */
 	int (*lost)(struct error_record *why);
+	/* What a node of an object, or of its directory, shows: its number; 0: nothing. */
+	u32 (*object_of)(struct fs_node *node);
+	/* A node was made of its record (node/restore.h): what it shows is looked for. */
+	void (*restored)(struct fs_node *node);
+	/* A file of the node is opened again that showed this object, perhaps nameless now. */
+	void (*restored_open)(struct fs_node *node, u32 object);
+	/* All nodes and open files of the last server are there, or will not be. */
+	void (*all_restored)(void);
 } fs_backing;
 
 #endif

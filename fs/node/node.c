@@ -22,6 +22,7 @@
  */
 #include "fs/node/node.h"
 #include "fs/node/backing.h"
+#include "fs/keeper/node_records.h"
 #include "fs/lib/hash.h"
 
 #include <fcntl.h>
@@ -135,6 +136,61 @@ static struct fs_node *__identity_find(u64 key, bool (*is)(const struct fs_node 
 			return node;
 	}
 	return NULL;
+}
+
+/* ---- for the next server */
+
+static bool __record_name(struct node_record *r, const struct fs_node *node)
+{
+	if (node->key)
+		return node_record_name(r, node->key, node->key_len);
+	return !node->name || node_record_name(r, node->name, strlen(node->name));
+}
+
+static void __record(struct fs_node *node)
+{
+	struct node_record *r = node->dir ? node_record_new() : NULL;
+
+	if (!r)
+		return;
+	r->dir = node->dir->id;
+	r->ino = node->ino;
+	r->ops = node_record_distance(node->ops);
+	r->attr = node_record_distance(node->attr);
+	r->index = node->index;
+	r->object = node->object;
+	r->flags = (node->in_tree ? NODE_IN_TREE : 0) | (node->key ? NODE_KEYED : 0);
+	if (!__record_name(r, node)) {
+		node_record_end(r);
+		return;
+	}
+	node_record_valid(r, node->id);
+	node->record = r;
+}
+
+static void __record_moved(struct fs_node *node)
+{
+	struct node_record *r = node->record;
+
+	if (!r)
+		return;
+	__atomic_store_n(&r->dir, node->dir->id, __ATOMIC_RELAXED);
+	if (__record_name(r, node))
+		return;
+	node_record_end(r);
+	node->record = NULL;
+}
+
+static void __record_gone(struct fs_node *node)
+{
+	struct node_record *r = node->record;
+
+	if (!r)
+		return;
+	r->mode = node->mode;
+	r->uid = node->uid;
+	r->gid = node->gid;
+	node_record_gone(r);
 }
 
 /* ---- descriptors */
@@ -453,6 +509,7 @@ void fs_node_put_many(struct fs_node *node, u64 count)
 		last = !node->refs;
 		if (last) {
 			__node_remove(node);
+			node_record_end(node->record);
 			if (node->path_fd >= 0)
 				__fd_unlist(node);
 		}
@@ -481,8 +538,28 @@ static struct fs_node *node_publish(struct fs_node *node, struct fs_node *found)
 	if (node->dir)
 		node->dir->refs++;
 	__node_insert(node);
+	__record(node);
 	pthread_mutex_unlock(&nodes.lock);
 	return node;
+}
+
+void fs_node_adopt(struct fs_node *node, u64 refs)
+{
+	pthread_mutex_lock(&nodes.lock);
+	node->refs = refs;
+	node->dir->refs++;
+	if (node->id & NODE_COUNTED)
+		nodes.counter = max(nodes.counter, node->id & ~NODE_COUNTED);
+	__node_insert(node);
+	pthread_mutex_unlock(&nodes.lock);
+}
+
+void fs_node_told(struct fs_node *node, s64 times)
+{
+	pthread_mutex_lock(&nodes.lock);
+	if (node->record)
+		node_record_told(node->record, times);
+	pthread_mutex_unlock(&nodes.lock);
 }
 
 static struct fs_node *node_alloc(const struct fs_node_ops *ops)
@@ -563,6 +640,7 @@ int fs_node_tree(struct fs_node *dir, const char *name, u64 ino, u32 object,
 	if (found && found->ops != ops) { /* another file, and nobody told that the first is gone */
 		__node_lose_identity(found);
 		__atomic_store_n(&found->gone, true, __ATOMIC_RELEASE);
+		__record_gone(found);
 		found = NULL;
 	}
 	if (!found)
@@ -668,6 +746,7 @@ void __fs_node_moved(u64 ino, struct fs_node *dir, char **name)
 		if (is_named(node))
 			hash_add(&nodes.by_name, &node->name_link,
 				 in_dir(dir, hash_text(node->name)));
+		__record_moved(node);
 	}
 	pthread_mutex_unlock(&nodes.lock);
 	fs_node_put(old);
@@ -682,6 +761,7 @@ static void __node_gone(struct fs_node *node, const struct stat *st)
 	node->uid = st->st_uid;
 	node->gid = st->st_gid;
 	__atomic_store_n(&node->gone, true, __ATOMIC_RELEASE);
+	__record_gone(node);
 }
 
 void __fs_node_gone(const struct stat *st)

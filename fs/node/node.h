@@ -54,6 +54,8 @@ struct store_object;
 struct fs_open;
 struct fs_job;
 struct pace;
+struct kept;
+struct open_record;
 
 enum job_what {
 	JOB_READ,
@@ -66,6 +68,8 @@ enum job_what {
 
 struct fs_req {
 	struct fs_cred cred;
+	u64 unique; /* the kernel's number of it, with a keeper (keeper/requests.h); 0: none */
+	bool again; /* an open of before a takeover: nothing is asked for again */
 	volatile bool cancel;
 	const char *op; /* "write", for M/log */
 	struct fs_node *node; /* what it is about, for M/log */
@@ -118,6 +122,9 @@ struct fs_open {
 	int backing_id; /* what mmap reaches (passthrough.h), 0: nothing; set by ops->open */
 	void *priv;
 	u64 held; /* bytes: fs_open_hold() */
+	struct open_record *record; /* with a keeper */
+	bool restored; /* of the last server's, and not used since: fs_open_settle() */
+	enum { OPEN_FOUND, OPEN_NOT_OPENED } lost;
 
 	pthread_mutex_t
 		lock; /* of open.c and fuse/deferred.c, from here on; held while a handler runs */
@@ -209,6 +216,13 @@ struct fs_node_ops {
 	 */
 	enum limit (*is_long)(struct fs_open *open, enum job_what what);
 	u32 (*poll)(struct fs_open *open); /* POLLIN, ... that are ready now */
+	/*
+	 * What `open` cannot find out after a takeover (keeper/records.h): written after each read,
+	 * write, flush and ioctl; `lost` where it is more than fits. And that taken up again, in an
+	 * open file that was just opened.
+	 */
+	void (*keep)(struct fs_open *open, struct kept *kept);
+	void (*restore)(struct fs_open *open, const struct kept *kept);
 
 	/* directories that show an object: the name of its file there ("prog") */
 	const char *object;
@@ -288,6 +302,7 @@ struct fs_node {
 	u64 refs; /* node.c's, from here on: the kernel's lookups, opens, children, pins */
 	u32 index; /* row + 1; 0 in the tree, but for pins */
 	struct hash_link id_link, identity_link, name_link;
+	struct node_record *record; /* for the next server (node/restore.h), or NULL */
 	char *name; /* in the tree: its name in `dir` */
 	u32 object; /* an object's file: objects/<object>, whatever name led here */
 	bool gone; /* removed from the tree; then what it was: */
@@ -301,6 +316,9 @@ struct fs_node {
 
 u64 fs_nodes_count(void);
 
+/* The kernel is about to be told of the node so often (or has forgotten it, where negative). */
+void fs_node_told(struct fs_node *node, s64 times);
+
 /* By FUSE id, with one reference; NULL: not known. */
 struct fs_node *fs_node_find(u64 id);
 void fs_node_get(struct fs_node *node);
@@ -310,6 +328,9 @@ static inline void fs_node_put(struct fs_node *node)
 	if (node)
 		fs_node_put_many(node, 1);
 }
+
+/* A node that node/restore.c has made goes into the table, with these references. */
+void fs_node_adopt(struct fs_node *node, u64 refs);
 
 /* Find or make nodes; each gives one reference. */
 int fs_node_root(const struct fs_node_ops *ops, struct fs_node **out);

@@ -10,6 +10,7 @@
  * taken under it by inc_not_zero only, and never dropped under it).
  */
 #include "fs/store/object.h"
+#include "fs/node/backing.h"
 #include "fs/caller/limits.h"
 #include "fs/fuse/passthrough.h"
 #include "fs/store/state_tree.h"
@@ -293,9 +294,11 @@ static void object_end(struct store_object *obj)
 {
 	if (obj->charged)
 		uncharge(obj->owner, obj);
-	passthrough_remove(obj->backing_id);
-	for (u32 i = 0; i < STORE_RING_PARTS; i++)
-		passthrough_remove(obj->ring_backing_id[i]);
+	passthrough_remove(obj->backing_id, store_backing_key(obj->id, STORE_VALUES));
+	passthrough_remove(obj->ring_backing_id[STORE_RING_CONSUMER],
+			   store_backing_key(obj->id, STORE_VALUES));
+	passthrough_remove(obj->ring_backing_id[STORE_RING_DATA],
+			   store_backing_key(obj->id, STORE_OBJECT));
 	for (u32 i = 0; i < obj->broken_map_cnt; i++)
 		bpf_map_put(obj->broken_maps[i]);
 	object_let_go(obj);
@@ -413,6 +416,54 @@ int store_resolve(struct fs_node *dir)
 	}
 	WRITE_ONCE(dir->obj_known, true);
 	return 0;
+}
+
+static void bind_id(struct fs_node *node, u32 id)
+{
+	struct store_object *obj;
+
+	if (store_by_id(STORE_MAP, id, &obj) && store_by_id(STORE_PROG, id, &obj))
+		return;
+	store_bind(node, obj);
+	store_put(obj);
+}
+
+static void node_restored(struct fs_node *node)
+{
+	if (node->object)
+		bind_id(node, node->object);
+	else if (node->in_tree && node->ops->object)
+		store_resolve(node);
+}
+
+static void open_restored(struct fs_node *node, u32 id)
+{
+	struct fs_node *dir = fs_node_base(node);
+
+	if (!dir->obj && (dir->object || dir->ops->object)) {
+		bind_id(dir, id);
+		WRITE_ONCE(dir->obj_known, true);
+	}
+}
+
+static u32 object_of(struct fs_node *node)
+{
+	struct fs_node *dir = fs_node_base(node);
+	struct store_object *obj;
+	u32 id = dir->object;
+
+	if (!id && dir->ops->object && !store_of_node(dir, &obj)) {
+		id = obj->id;
+		store_put(obj);
+	}
+	return id;
+}
+
+void store_restore_nodes(void)
+{
+	fs_backing.object_of = object_of;
+	fs_backing.restored = node_restored;
+	fs_backing.restored_open = open_restored;
 }
 
 /* What could not be looked at counts as named: nothing is made or let go then. */

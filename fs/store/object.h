@@ -36,6 +36,11 @@ const char *store_part_name(u32 id, enum store_part part, char buf[32]); /* retu
  * closes it.
  */
 int store_part_open(u32 id, enum store_part part, int flags);
+/* What passthrough.h knows that file by. */
+static inline u64 store_backing_key(u32 id, enum store_part part)
+{
+	return (u64)id << 8 | part;
+}
 
 /* What a consumer maps of a ring buffer (maps/ring_memory.h). */
 enum store_ring_part { STORE_RING_CONSUMER, STORE_RING_DATA, STORE_RING_PARTS };
@@ -91,6 +96,8 @@ int store_by_ino(u64 ino, struct store_object **out);
 void store_bind(struct fs_node *node, struct store_object *obj);
 /* A directory that shows an object (ops->object) looks for it, once; tree_lock held. */
 int store_resolve(struct fs_node *dir);
+/* At the start: nodes that outlived a server show what they did (node/backing.h). */
+void store_restore_nodes(void);
 /* Has the directory that the node is in, or is, its object's link? */
 bool store_node_named(struct fs_node *node);
 /* Of such nodes and of objects' files: ops->free, ops->getattr, ops->attr_changed. */

@@ -18,6 +18,8 @@
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#include "fs/keeper/open_records.h"
+#include "fs/keeper/shared.h"
 #include "fs/store/link.h"
 #include "fs/store/map_owner.h"
 #include "fs/store/owner.h"
@@ -40,6 +42,7 @@ struct found { /* one file of objects/ */
 	u32 id;
 	enum store_kind kind;
 	bool named;
+	bool open; /* clients of the last server of this mount have it open */
 	bool started; /* an object was made of it; the start holds a reference */
 	bool restored; /* its slots were filled */
 	bool foreign; /* no regular file: nothing of ours, left alone */
@@ -139,6 +142,7 @@ static int look_at(struct found *f)
 		return 0;
 	}
 	f->named = st.st_nlink > 1;
+	f->open = !f->named && open_records_have(f->id);
 	fd = open_object(f->id, STORE_OBJECT);
 	n = fd < 0 ? fd : pread(fd, &magic, sizeof(magic), 0);
 	if (n < 0) {
@@ -217,7 +221,7 @@ static void remove_unneeded(void)
 	for (size_t i = 0; i < list.n; i++) {
 		const struct found *f = &list.v[i];
 
-		if (!f->named && !f->started && !f->foreign)
+		if (!f->named && !f->open && !f->started && !f->foreign)
 			store_remove_files(f->id);
 	}
 }
@@ -710,6 +714,31 @@ static int remove_dropped(const char *parent, const char *object)
 	return err;
 }
 
+/* The start's references of what only open files need, until those are there again. */
+static struct {
+	struct store_object **v;
+	size_t n;
+} open_ones;
+
+static bool hold_open(struct store_object *obj)
+{
+	struct store_object **v = realloc(open_ones.v, (open_ones.n + 1) * sizeof(*v));
+
+	if (!v)
+		return false;
+	open_ones.v = v;
+	v[open_ones.n++] = obj;
+	return true;
+}
+
+static void let_open_ones(void)
+{
+	while (open_ones.n)
+		store_put(open_ones.v[--open_ones.n]);
+	free(open_ones.v);
+	open_ones.v = NULL;
+}
+
 /*
  * The names' references are taken; then the start's go. A broken object without a name is held by
  * what could not be looked at: it stays.
@@ -723,7 +752,9 @@ static void drop_start_references(void)
 		if (!f->started || store_by_id(f->kind, f->id, &obj))
 			continue;
 		store_names_changed(obj);
-		if (!obj->broken || f->named)
+		if (f->open && hold_open(obj))
+			;
+		else if (!obj->broken || f->named)
 			store_put(obj); /* the one that opening or loading gave */
 		store_put(obj);
 	}
@@ -739,7 +770,8 @@ static int start_objects(void)
 		for (size_t i = 0; !err && i < list.n; i++) {
 			struct found *f = &list.v[i];
 
-			if (f->named && !f->foreign && !f->started && f->kind == order[k])
+			if ((f->named || f->open) && !f->foreign && !f->started &&
+			    f->kind == order[k])
 				err = start_found(f);
 		}
 	return err ? err : restore_slots();
@@ -765,14 +797,16 @@ int store_start(void)
 	failed = 0;
 	kept = false;
 	fs_backing.chown = store_chown;
+	store_restore_nodes();
+	fs_backing.all_restored = let_open_ones;
 	store_keep_files(true);
 	bpf_map_keep_slots = true;
 	err = publish_recover();
-	if (!err)
+	if (!err && !shared_taking_over()) /* else somebody may be in the middle of an rm */
 		err = remove_dropped("progs", "prog");
 	if (!err)
 		err = start_owners();
-	if (!err)
+	if (!err && !shared_taking_over())
 		err = remove_dropped("maps", "map");
 	if (!err)
 		err = start_objects();

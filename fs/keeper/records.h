@@ -1,0 +1,96 @@
+/*
+ * records.h - what is in the tables of the shared memory
+ *
+ * The first word of each record says that it is valid, and is written last; 0 is free. Addresses of
+ * tables in the program's image are kept as distances from its start: a successor is another
+ * process of the same image.
+ */
+#ifndef UBPFFS_FS_KEEPER_RECORDS_H
+#define UBPFFS_FS_KEEPER_RECORDS_H
+
+#include "util/types.h"
+
+#define RECORD_NAME   256
+#define RECORD_KEY    128 /* entries_max_key, and one */
+#define RECORD_GROUPS 64
+
+enum { NODE_IN_TREE = 1, NODE_GONE = 2, NODE_KEYED = 4 };
+
+/* A node that the kernel may know (node/record.c). */
+struct node_record {
+	u64 id; /* FUSE's */
+	u64 dir; /* the id of the directory that it is in; 0: the root */
+	u64 ino;
+	u64 nlookup; /* what the kernel was told and has not forgotten */
+	u64 ops, attr; /* distances; attr 0: none */
+	u32 index, object, flags;
+	u32 mode, uid, gid; /* of what is gone */
+	u32 key_len;
+	u32 unused;
+	char name[RECORD_NAME]; /* NODE_KEYED: the key */
+};
+
+/*
+ * What a kind's open file needs after a takeover and cannot find out (fs_node_ops.keep). `by`: the
+ * request that made it so; while that one is not answered, what was before holds.
+ */
+struct kept {
+	u64 by;
+	u32 valid;
+	u32 lost; /* the file had more than can be kept: the next call says so */
+	u32 object, unused; /* one that the open file alone keeps; 0: none */
+	u64 v[10];
+};
+
+/* A file that a client has open (fuse/open.c). */
+struct open_record {
+	u64 used;
+	u64 made_by; /* the request */
+	u64 node;
+	u64 poll; /* the kernel's handle of pollers, and `polled`: there may be some */
+	u32 polled, flags;
+	u32 uid, gid, pid;
+	u32 object; /* what the file shows is kept, with or without a name; 0: none */
+	u32 created, closed;
+	u32 latest; /* of kept */
+	u32 groups_kept; /* nr_groups and groups are there */
+	u32 nr_groups;
+	u32 groups[RECORD_GROUPS];
+	struct kept kept[2];
+};
+
+enum request_state {
+	REQUEST_READ, /* the server has it, and may have begun it */
+	REQUEST_INTENT, /* its change is being made: `intent` says what was before */
+	REQUEST_DONE, /* all is done, and `reply` is what is answered */
+};
+
+/* A request that the kernel waits for (requests.h). */
+struct request_record {
+	u64 unique;
+	u64 intent;
+	u32 opcode;
+	u32 state;
+	u32 strikes; /* servers that died of it */
+	u32 start; /* the server that read it last */
+	u32 reply; /* in SHARED_REPLIES, and one; 0: none */
+	u32 keep; /* its answer is kept until it was sent */
+};
+
+#define REPLY_MAX (17u << 10) /* an ioctl's answer */
+
+struct reply_record {
+	u64 used;
+	u32 len;
+	s32 error;
+	char data[REPLY_MAX];
+};
+
+/* A file that the kernel has under a number (fuse/passthrough.h). */
+struct backing_record {
+	u64 used;
+	u64 key;
+	u32 id, unused;
+};
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * shared.h - the memory that outlives a server: what its successor has to know
+ *
+ * The keeper maps it before it forks the first server, and every server inherits the mapping. It
+ * holds the kernel's INIT request, requests that are under way with answers that may not have been
+ * sent (requests.h), the nodes that the kernel knows and the files that clients have open. The
+ * keeper itself looks at the header only.
+ *
+ * A server may be killed between any two instructions. So each table is an array of records that
+ * are made valid by one store of their first word (slots.h), and nothing links one record to
+ * another but ids that are looked up. What a successor reads is checked as far as its own safety
+ * goes; who wrote it was a server of the same program.
+ *
+ * Without a keeper there is no such memory, `shared` is NULL, and nothing is recorded.
+ */
+#ifndef UBPFFS_FS_KEEPER_SHARED_H
+#define UBPFFS_FS_KEEPER_SHARED_H
+
+#include <stdbool.h>
+#include "util/types.h"
+
+#define SHARED_INIT_MAX 256 /* bytes of an INIT request; the kernel's has 104 */
+
+enum shared_table {
+	SHARED_NODES,
+	SHARED_OPENS,
+	SHARED_REQUESTS,
+	SHARED_REPLIES,
+	SHARED_BACKINGS,
+	SHARED_TABLES,
+};
+
+struct shared {
+	u32 starts; /* servers so far; that of now has this number */
+	u32 server; /* process id of the one that serves */
+	u32 init_len; /* of init; 0: the first server has not read it yet */
+	u32 init_answered; /* the kernel knows what we can do */
+	char init[SHARED_INIT_MAX];
+	u64 culprit; /* the request whose thread got a signal that ends the server, or 0 */
+	s32 last_signal; /* that ended the last server; 0: it exited */
+	u32 serving; /* that of now has taken everything over */
+	u64 died_ns; /* CLOCK_MONOTONIC, of the last one */
+	u64 longest_pause_ns;
+	u32 high[SHARED_TABLES]; /* records in use are below */
+};
+
+extern struct shared *shared;
+
+/* In the keeper, before the first fork. -errno. */
+int shared_map(void);
+void *shared_table(enum shared_table table);
+u32 shared_table_size(enum shared_table table); /* of a record */
+u32 shared_table_max(enum shared_table table);
+
+/* This server goes on with the mount of one that is gone. */
+static inline bool shared_taking_over(void)
+{
+	return shared && shared->starts > 1 && shared->init_answered;
+}
+
+#endif

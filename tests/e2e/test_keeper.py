@@ -1,0 +1,187 @@
+"""
+A server that dies is followed by another (-o keeper=on): clients wait, and nothing else happens to them.
+
+Clients are processes that do one thing over and over and say what went wrong. UBPFFS_KILLS says how often the server is
+killed under them (`make fuzz-keeper`: 1,000).
+"""
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import WAIT, wait_for
+
+KILLS = int(os.environ.get("UBPFFS_KILLS", "50"))
+
+
+@pytest.fixture
+def k(cold):
+    """A server with a keeper. `cold.proc` is the keeper."""
+    cold.expect(r"ended by signal|clients waited|tried again")
+    return cold.start("keeper=on")
+
+
+def server(m):
+    return int(m.info("metrics")["pid"])
+
+
+def kill(m, sig=signal.SIGKILL):
+    pid = server(m)
+    os.kill(pid, sig)
+    return pid
+
+
+def kill_and_wait(m, sig=signal.SIGKILL):
+    pid = kill(m, sig)
+    wait_for(lambda: server(m) != pid, "the next server")
+
+
+def make_map(m, name, *attrs):
+    os.mkdir(m.p("maps", name))
+    for line in attrs:
+        attr, value = line.split()
+        with open(m.p("maps", name, attr), "w") as f:
+            f.write(value + "\n")
+
+
+HASH = "type hash", "key_size 4", "value_size 8", "max_entries 1000"
+
+
+def test_what_is_open_goes_on(k):
+    make_map(k, "a", *HASH)
+    k.sh("echo 5 > $M/maps/a/entries/1")
+    value = os.open(k.p("maps/a/entries/1"), os.O_RDONLY)
+    directory = os.open(k.p("maps/a"), os.O_RDONLY)
+    stats = os.open(k.p("maps/a/stats"), os.O_RDONLY)
+    before = os.stat(k.p("maps/a/entries/1"))
+    shell = subprocess.Popen(["bash"], cwd=k.p("maps/a"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        for i in range(3):
+            kill_and_wait(k)
+            assert os.pread(value, 100, 0) == b"5\n"
+            assert os.pread(stats, 100, 0).startswith(b"entries: 1\n")
+            assert "dump" in os.listdir(directory)
+            assert os.fstat(value).st_ino == before.st_ino == os.stat(k.p("maps/a/entries/1")).st_ino
+            shell.stdin.write("cat entries/1; pwd\n")
+            shell.stdin.flush()
+            assert (shell.stdout.readline(), shell.stdout.readline()) == ("5\n", k.p("maps/a") + "\n")
+    finally:
+        shell.communicate()
+        for fd in value, directory, stats:
+            os.close(fd)
+    wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
+
+
+def test_an_object_without_a_name_lives_in_its_descriptor(k):
+    make_map(k, "a", *HASH)
+    k.sh("echo 5 > $M/maps/a/entries/1")
+    fd = os.open(k.p("maps/a/map"), os.O_RDWR)
+    dump = os.open(k.p("maps/a/dump"), os.O_RDONLY)
+    k.sh("rm -r $M/maps/a")
+    kill_and_wait(k)
+    assert os.pread(dump, 100, 0) == b"1 5\n"
+    assert k.metrics()["maps_live"] == 1
+    os.close(fd)
+    os.close(dump)
+    k.wait_live(0, 0)
+    assert k.objects() == []
+
+
+def test_the_keeper_is_killed(k):
+    k.sh("mkdir $M/mine")
+    pid = server(k)
+    k.proc.kill()
+    k.proc.wait(WAIT)
+    wait_for(lambda: not k.mounted(), "the mount to go")
+    wait_for(lambda: not os.path.exists("/proc/%d" % pid), "the server to end")
+    k.start("keeper=on")
+    assert os.path.isdir(k.p("mine"))
+
+
+def test_unmounting_and_signals_end_both(k):
+    kill_and_wait(k)
+    k.umount()
+    assert "Error" not in k.errors()
+    k.start("keeper=on")
+    kill_and_wait(k)
+    k.proc.terminate()
+    assert k.proc.wait(WAIT) == 0
+    assert not k.mounted()
+
+
+# ---- clients under kills
+
+def client_ls(m, i):
+    assert "dump" in os.listdir(m.p("maps/load"))
+
+
+def client_stat(m, i):
+    fds = client_stat.__dict__
+    if "file" not in fds:
+        fds["file"] = os.open(m.p("maps/load/map"), os.O_RDWR)
+        fds["dir"] = os.open(m.p("maps/load"), os.O_RDONLY)
+    os.fstat(fds["file"])
+    os.stat("stats", dir_fd=fds["dir"])
+
+
+def client_cat(m, i):
+    subprocess.run(["cat", m.p("maps/load/stats"), m.p("maps/load/type")], check=True, stdout=subprocess.DEVNULL)
+
+
+def client_echo(m, i):
+    path = m.p("maps/load/entries/%d" % (i % 100))
+    with open(path, "w") as f:
+        f.write("%d\n" % i)
+    with open(path) as f:
+        assert f.read() == "%d\n" % i
+
+
+def client_dump(m, i):
+    with open(m.p("maps/load/dump")) as f:
+        lines = f.read().splitlines()
+    assert len({line.split()[0] for line in lines}) == len(lines)
+
+
+CLIENTS = {name[len("client_"):]: f for name, f in list(globals().items()) if name.startswith("client_")}
+
+
+def run_client(m, f, end):
+    calls = failures = 0
+    longest = 0.0
+    while not os.path.exists(end):
+        calls += 1
+        begun = time.monotonic()
+        try:
+            f(m, calls)
+        except Exception as e:  # what failed is the test's result
+            failures += 1
+            if failures < 5:
+                print("%s, call %d: %r" % (f.__name__, calls, e), file=sys.stderr, flush=True)
+        longest = max(longest, time.monotonic() - begun)
+    print("%s: %d calls, the longest %d ms" % (f.__name__, calls, longest * 1000), file=sys.stderr, flush=True)
+    os._exit(failures != 0)
+
+
+def test_clients_see_a_pause_and_nothing_else(k):
+    make_map(k, "load", *HASH)
+    end = os.path.join(k.base, "end")
+    clients = {}
+    for name, f in CLIENTS.items():
+        pid = os.fork()
+        if not pid:
+            run_client(k, f, end)
+        clients[pid] = name
+    for _ in range(KILLS):
+        time.sleep(random.uniform(0.01, 0.1))
+        kill(k)
+    open(end, "w").close()
+    failed = [name for pid, name in clients.items() if os.waitpid(pid, 0)[1]]
+    assert not failed
+    waits = sorted(int(line.split()[-2]) for line in k.errors().splitlines() if "clients waited" in line)
+    assert len(waits) == KILLS
+    print("pauses of %d kills, ms: median %d, 99th percentile %d, longest %d" %
+          (KILLS, waits[len(waits) // 2], waits[int(len(waits) * 0.99)], waits[-1]), file=sys.stderr)
