@@ -323,6 +323,13 @@ int bpf_map_iter_next(struct bpf_map_iter *it, void *key, void *value);
 /* The entry that the next call gives will be the first again. */
 void bpf_map_iter_rewind(struct bpf_map_iter *it);
 void bpf_map_iter_end(struct bpf_map_iter *it);
+/*
+ * A walk's place, for another process that has the same arena open and begins one there: its words
+ * and the entries that were copied and not given, in `room` bytes. False: they do not fit, or the
+ * type's walk goes by more than a number.
+ */
+bool bpf_map_iter_save(const struct bpf_map_iter *it, void *place, size_t room);
+int bpf_map_iter_resume(struct bpf_map_iter *it, const void *place, size_t room);
 
 /* For map_iter() only: room for `nr` entries in all, or -ENOMEM; and entry i's place. */
 int bpf_map_iter_reserve(struct bpf_map_iter *it, u32 nr);

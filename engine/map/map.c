@@ -638,6 +638,54 @@ void bpf_map_iter_end(struct bpf_map_iter *it)
 	it->map = NULL;
 }
 
+struct iter_place {
+	u64 pos, end;
+	u32 entry_size, nr;
+	char entries[];
+};
+
+bool bpf_map_iter_save(const struct bpf_map_iter *it, void *place, size_t room)
+{
+	struct iter_place *p = place;
+	u32 left = it->nr - it->next;
+	size_t bytes = (size_t)left * it->entry_size;
+
+	if (it->map->map_type == BPF_MAP_TYPE_LPM_TRIE || room < sizeof(*p))
+		return false;
+	p->pos = it->pos;
+	p->end = it->end;
+	if (it->map->values && bytes > room - sizeof(*p)) { /* an array: they are looked at again */
+		p->pos -= left;
+		left = 0;
+		bytes = 0;
+	}
+	p->nr = left;
+	p->entry_size = it->entry_size;
+	if (bytes > room - sizeof(*p))
+		return false;
+	if (bytes)
+		memcpy(p->entries, it->buf + (size_t)it->next * it->entry_size, bytes);
+	return true;
+}
+
+int bpf_map_iter_resume(struct bpf_map_iter *it, const void *place, size_t room)
+{
+	const struct iter_place *p = place;
+
+	it->pos = p->pos;
+	it->end = p->end;
+	it->nr = it->next = 0;
+	if (!p->nr)
+		return 0;
+	if (bpf_map_iter_reserve(it, p->nr))
+		return -ENOMEM;
+	if (it->entry_size != p->entry_size || p->nr > (room - sizeof(*p)) / p->entry_size)
+		return -EINVAL;
+	memcpy(it->buf, p->entries, (size_t)p->nr * p->entry_size);
+	it->nr = p->nr;
+	return 0;
+}
+
 /* ---- counters */
 
 void bpf_map_set_entries(struct bpf_map *map, u64 entries)

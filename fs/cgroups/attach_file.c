@@ -5,6 +5,7 @@
 #include "fs/cgroups/attach.h"
 #include "fs/cgroups/attach_file.h"
 #include "fs/cgroups/attachments.h"
+#include "fs/keeper/records.h"
 #include "fs/cgroups/files.h"
 #include "fs/cgroups/lookup.h"
 #include "fs/lib/value_text.h"
@@ -155,6 +156,22 @@ static void attach_release(struct fs_open *open)
 	free(a);
 }
 
+static void attach_keep(struct fs_open *open, struct kept *kept)
+{
+	const struct attach_open *a = open->priv;
+
+	kept->v[WRITE_BUFFER_WORDS] = a->acted;
+	fs_buffer_keep(&a->buffer, kept, 0);
+}
+
+static void attach_restore(struct fs_open *open, const struct kept *kept)
+{
+	struct attach_open *a = open->priv;
+
+	a->acted = kept->v[WRITE_BUFFER_WORDS];
+	fs_buffer_restore(open, &a->buffer, kept, 0);
+}
+
 /*
  * Whole lines act at once. What follows the last newline acts at once too when it makes sense, and
  * again if it goes on; when it does not yet, more is awaited.
@@ -260,6 +277,8 @@ const struct fs_node_ops cgroup_attach_ops = {
 	.command = attach_command,
 	.ioctl = attach_ioctl,
 	.release = attach_release,
+	.keep = attach_keep,
+	.restore = attach_restore,
 };
 
 const struct fs_node_ops cgroup_effective_ops = {

@@ -125,4 +125,6 @@ const struct fs_node_ops cgroup_run_ops = {
 	.write = run_write,
 	.flush = run_flush,
 	.release = run_release,
+	.keep = run_keep,
+	.restore = run_restore,
 };

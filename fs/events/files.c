@@ -250,6 +250,8 @@ const struct fs_node_ops event_attr_ops = {
 	.write = attr_write,
 	.flush = fs_value_flush,
 	.release = fs_value_release,
+	.keep = fs_value_keep,
+	.restore = fs_value_restore,
 };
 
 /* ---- attach */
@@ -385,6 +387,8 @@ const struct fs_node_ops event_attach_ops = {
 	.show = attach_show,
 	.write = attach_write,
 	.release = fs_value_release,
+	.keep = fs_value_keep,
+	.restore = fs_value_restore,
 };
 
 /* ---- stats */

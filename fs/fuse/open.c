@@ -148,6 +148,34 @@ void fs_value_release(struct fs_open *open)
 	free(open->priv);
 }
 
+void fs_buffer_keep(const struct write_buffer *p, struct kept *kept, u32 first)
+{
+	kept->lost |= !write_buffer_keep(p, kept->v + first);
+}
+
+/* Without memory it is as if nothing had been written. */
+void fs_buffer_restore(struct fs_open *open, struct write_buffer *p, const struct kept *kept,
+		       u32 first)
+{
+	if (!write_buffer_restore(p, kept->v + first))
+		fs_open_hold(open, p->cap);
+}
+
+#define KEPT_FLAGS (WRITE_BUFFER_WORDS + 1)
+
+void fs_value_keep(struct fs_open *open, struct kept *kept)
+{
+	fs_buffer_keep(open->priv, kept, 0);
+	kept->v[KEPT_FLAGS] = (u64)READ_ONCE(open->flags) & O_EXCL;
+}
+
+/* An exclusive create was used up by the first value. */
+void fs_value_restore(struct fs_open *open, const struct kept *kept)
+{
+	fs_buffer_restore(open, open->priv, kept, 0);
+	open->flags &= ~O_EXCL | (int)kept->v[KEPT_FLAGS];
+}
+
 /* ---- making and ending */
 
 static struct fs_open **by_place; /* with a keeper */
@@ -367,15 +395,22 @@ void fs_open_keep(struct fs_open *open, struct fs_req *req)
 {
 	struct open_record *r = open->record;
 	u64 unique = req->unique & ~REQUEST_AGAIN;
-	struct kept kept = {.valid = 1, .by = unique};
+	struct kept kept = {.valid = 1}, *latest;
 	u32 to;
 
 	if (!r || !unique || !open->node->ops->keep)
 		return;
 	open->node->ops->keep(open, &kept);
-	to = r->kept[r->latest & 1].by == unique ? r->latest & 1 : ~r->latest & 1;
-	r->kept[to] = kept;
-	__atomic_store_n(&r->latest, to, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&open->queue_lock); /* ioctls are beside each other */
+	latest = &r->kept[r->latest & 1];
+	to = latest->by == unique ? r->latest & 1 : ~r->latest & 1;
+	kept.by = latest->by;
+	if (memcmp(&kept, latest, sizeof(kept))) {
+		kept.by = unique;
+		r->kept[to] = kept;
+		__atomic_store_n(&r->latest, to, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&open->queue_lock);
 }
 
 void fs_open_drop_all(void)
@@ -432,6 +467,8 @@ ssize_t fs_open_read(struct fs_open *open, struct fs_req *req, char *buf, size_t
 
 	ssize_t n;
 
+	if (ops->takes)
+		requests_keep(req->unique);
 	if (ops->read)
 		n = ops->read(open, req, buf, len, off);
 	else if (ops->show)

@@ -5,6 +5,7 @@
  * (ops->stable): names elsewhere appear and go by loads and by other clients' last closes. The
  * kernel checks permissions (default_permissions) against the attributes given here.
  */
+#include "fs/keeper/shared.h"
 #include "fs/node/backing.h"
 #include "fs/fuse/open.h"
 #include "fs/fuse/io.h"
@@ -540,6 +541,10 @@ static void op_init(void *unused, struct fuse_conn_info *conn)
 			FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
 	conn->want |= conn->capable & (FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR);
 	clock_gettime(CLOCK_REALTIME, &begin);
+	if (shared && shared->begun.tv_sec)
+		begin = shared->begun;
+	else if (shared)
+		shared->begun = begin;
 }
 
 const struct fuse_lowlevel_ops ubpffs_fuse_ops = {

@@ -6,21 +6,22 @@
 #include <sys/random.h>
 #include "btf/btf.h"
 #include "fs/ioctl/call.h"
+#include "fs/keeper/shared.h"
 
 /*
- * Random for each run of the server, so that objects of two mounts, or of before a restart, do not
- * look alike.
+ * Random for each run of the server (with a keeper: for all that serve one mount), so that objects
+ * of two mounts, or of before a restart, do not look alike.
  */
 static u32 stamp_base(void)
 {
-	static u32 base;
-	u32 fresh, none = 0;
+	static u32 own;
+	u32 fresh, none = 0, *base = shared ? &shared->stamp : &own;
 
-	if (!__atomic_load_n(&base, __ATOMIC_RELAXED) &&
+	if (!__atomic_load_n(base, __ATOMIC_RELAXED) &&
 	    getrandom(&fresh, sizeof(fresh), 0) == sizeof(fresh))
-		__atomic_compare_exchange_n(&base, &none, fresh | 1, false, __ATOMIC_RELAXED,
+		__atomic_compare_exchange_n(base, &none, fresh | 1, false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED);
-	return __atomic_load_n(&base, __ATOMIC_RELAXED);
+	return __atomic_load_n(base, __ATOMIC_RELAXED);
 }
 
 static int check_object(struct control_call *call)

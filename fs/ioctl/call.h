@@ -33,6 +33,7 @@ struct control { /* open->priv of every file that takes ioctls */
 		struct bpf_map_iter *it;
 	} walks[CONTROL_WALKS];
 	u64 next_walk;
+	bool lost_xfers, lost_walks; /* another server had some */
 };
 
 struct control_call {

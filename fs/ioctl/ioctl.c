@@ -15,6 +15,9 @@
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/map.h"
 #include "fs/ioctl/prog.h"
+#include "fs/keeper/records.h"
+
+#include <fcntl.h>
 #include "fs/ioctl/prog_parts.h"
 
 #define MAX_XFERS 64 /* of one open description */
@@ -71,6 +74,44 @@ int control_open(struct fs_open *open, struct fs_req *req)
 int control_open_types(struct fs_open *open, struct fs_req *req, struct bpf_btf *btf)
 {
 	return open_control(open, req, NULL, btf);
+}
+
+/* Transfers and walks are not kept: who goes on with one is told so. */
+void control_keep(struct fs_open *open, struct kept *kept)
+{
+	struct control *c = open->priv;
+
+	pthread_mutex_lock(&c->lock);
+	kept->v[0] = c->token;
+	kept->v[1] = c->xfers != NULL || c->lost_xfers;
+	kept->v[2] = c->next_walk;
+	kept->lost = c->held_btf != NULL;
+	kept->object = c->held_prog ? c->held_prog->id : c->held_map ? c->held_map->id : 0;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void control_restore(struct fs_open *open, const struct kept *kept)
+{
+	struct control *c = open->priv;
+	struct store_object *obj;
+
+	if (kept->v[0] && c->obj && c->obj->map)
+		control_restore_token(c, kept->v[0], (open->flags & O_ACCMODE) == O_RDONLY);
+	c->lost_xfers = kept->v[1];
+	c->lost_walks = kept->v[2];
+	c->next_walk = kept->v[2];
+	if (kept->object && !store_by_id(STORE_PROG, kept->object, &obj))
+		control_hold(c, obj->prog, NULL, NULL);
+	else if (kept->object && !store_by_id(STORE_MAP, kept->object, &obj))
+		control_hold(c, NULL, obj->map, NULL);
+}
+
+static int no_xfer(struct control_call *call, int err)
+{
+	if (!call->control->lost_xfers)
+		return err;
+	return fs_error(call->req, EIO,
+			"the server was replaced in the middle of a transfer: begin it again");
 }
 
 static void free_xfer(struct fs_open *open, struct xfer *x)
@@ -150,6 +191,8 @@ static int cmd_put(struct control_call *call)
 	u64 off = call->io.flags;
 	int err;
 
+	if (!x && off)
+		return no_xfer(call, -EINVAL);
 	if (!x) {
 		x = calloc(1, sizeof(*x));
 		if (!x)
@@ -192,7 +235,7 @@ static int cmd_get(struct control_call *call)
 	u64 off = call->io.flags;
 
 	if (!x)
-		return -ENOENT;
+		return no_xfer(call, -ENOENT);
 	if (off < x->len)
 		control_answer(call, x->buf + off, min(x->len - off, call->room));
 	return give_xfer(call->open, x);
@@ -297,7 +340,7 @@ static int run_with_xfer(const struct control_cmd *command, struct control_call 
 	int ret, err;
 
 	if (!x && call->io.in_len)
-		return -ENOENT;
+		return no_xfer(call, -ENOENT);
 	if (call->io.out_len > UBPFFS_XFER_MAX || (x && x->len != call->io.in_len)) {
 		free_xfer(open, x);
 		return -EINVAL;
@@ -375,6 +418,8 @@ const struct fs_node_ops ctl_ops = {
 	.cancel_on_kill_only = true,
 	.open = control_open,
 	.release = control_release,
+	.keep = control_keep,
+	.restore = control_restore,
 	.command = control_ctl_command,
 	.ioctl = control_ioctl,
 };

@@ -15,6 +15,8 @@ int control_open(struct fs_open *open, struct fs_req *req); /* sets open->priv *
 /* Of a types fd; takes the reference over. */
 int control_open_types(struct fs_open *open, struct fs_req *req, struct bpf_btf *btf);
 void control_release(struct fs_open *open);
+void control_keep(struct fs_open *open, struct kept *kept);
+void control_restore(struct fs_open *open, const struct kept *kept);
 
 /*
  * The command of that number, for a map fd, a program fd, ctl. Loads, test runs and batches belong

@@ -242,6 +242,10 @@ static int lookup_batch(struct control_call *call, struct bpf_map *map, bool tak
 		return -EINVAL;
 	if (call->io.cursor) {
 		it = take_walk(call->control, call->io.cursor);
+		if (!it && call->control->lost_walks)
+			return fs_error(call->req, EIO,
+					"the server was replaced in the middle of a walk: begin it "
+					"again");
 		if (!it)
 			return -EINVAL;
 	} else {

@@ -65,6 +65,20 @@ int control_obj_token(struct control_call *call)
 	return 0;
 }
 
+void control_restore_token(struct control *c, u64 number, bool rdonly)
+{
+	struct token *token = malloc(sizeof(*token));
+
+	if (!token)
+		return;
+	*token = (struct token){number, rdonly, c->obj->map, NULL};
+	pthread_mutex_lock(&token_lock);
+	token->next = tokens[number % TOKEN_BUCKETS];
+	tokens[number % TOKEN_BUCKETS] = token;
+	c->token = number;
+	pthread_mutex_unlock(&token_lock);
+}
+
 void control_drop_token(struct control *c)
 {
 	struct token **at, *token;

@@ -7,6 +7,8 @@
 #include "fs/ioctl/call.h"
 
 void control_drop_token(struct control *c);
+/* After a takeover: the number that the client has. */
+void control_restore_token(struct control *c, u64 number, bool rdonly);
 /*
  * The map for which some open file has this token, with a reference, or NULL. A token has the
  * rights of its descriptor:

@@ -13,6 +13,7 @@
 #define RECORD_NAME   256
 #define RECORD_KEY    128 /* entries_max_key, and one */
 #define RECORD_GROUPS 64
+#define KEPT_WORDS    60
 
 enum { NODE_IN_TREE = 1, NODE_GONE = 2, NODE_KEYED = 4 };
 
@@ -39,7 +40,7 @@ struct kept {
 	u32 valid;
 	u32 lost; /* the file had more than can be kept: the next call says so */
 	u32 object, unused; /* one that the open file alone keeps; 0: none */
-	u64 v[10];
+	u64 v[KEPT_WORDS];
 };
 
 /* A file that a client has open (fuse/open.c). */

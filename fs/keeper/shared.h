@@ -17,6 +17,7 @@
 #define UBPFFS_FS_KEEPER_SHARED_H
 
 #include <stdbool.h>
+#include <time.h>
 #include "util/types.h"
 
 #define SHARED_INIT_MAX 256 /* bytes of an INIT request; the kernel's has 104 */
@@ -41,6 +42,8 @@ struct shared {
 	u32 serving; /* that of now has taken everything over */
 	u64 died_ns; /* CLOCK_MONOTONIC, of the last one */
 	u64 longest_pause_ns;
+	struct timespec begun; /* of the first session: the times of generated files */
+	u32 stamp; /* ioctl/call.c */
 	u32 high[SHARED_TABLES]; /* records in use are below */
 };
 

@@ -66,6 +66,30 @@ bool write_buffer_blank(const struct write_buffer *p)
 	return !p->solid;
 }
 
+#define KEEP_HEAD 3
+
+bool write_buffer_keep(const struct write_buffer *p, u64 *words)
+{
+	if (p->len > (WRITE_BUFFER_WORDS - KEEP_HEAD) * sizeof(u64))
+		return false;
+	words[0] = (u64)p->next;
+	words[1] = p->len;
+	words[2] = p->incomplete;
+	if (p->len)
+		memcpy(words + KEEP_HEAD, p->buf, p->len);
+	return true;
+}
+
+int write_buffer_restore(struct write_buffer *p, const u64 *words)
+{
+	size_t len = min(words[1], (WRITE_BUFFER_WORDS - KEEP_HEAD) * sizeof(u64));
+	int err = write_buffer_add(p, (const char *)(words + KEEP_HEAD), len, 0, true, len);
+
+	p->next = (off_t)words[0];
+	p->incomplete = words[2];
+	return err;
+}
+
 void write_buffer_free(struct write_buffer *p)
 {
 	free(p->buf);

@@ -44,4 +44,12 @@ bool write_buffer_cut(size_t len);
 bool write_buffer_blank(const struct write_buffer *p);
 void write_buffer_free(struct write_buffer *p);
 
+/*
+ * What a later server needs of it, in WRITE_BUFFER_WORDS words. False: more is waiting than fits.
+ * Into an empty one: -ENOMEM.
+ */
+#define WRITE_BUFFER_WORDS 20
+bool write_buffer_keep(const struct write_buffer *p, u64 *words);
+int write_buffer_restore(struct write_buffer *p, const u64 *words);
+
 #endif

@@ -49,6 +49,8 @@ static u32 map_poll(struct fs_open *open)
 	.ioctl = control_ioctl,			\
 	.poll = map_poll,			\
 	.release = control_release,		\
+	.keep = control_keep,			\
+	.restore = control_restore,		\
 	.getattr = store_node_stat,		\
 	.attr_changed = store_node_changed,	\
 	.free = store_node_free

@@ -225,6 +225,8 @@ static const struct fs_node_ops map_attr_ops = {
 	.write = attr_write,
 	.flush = fs_value_flush,
 	.release = fs_value_release,
+	.keep = fs_value_keep,
+	.restore = fs_value_restore,
 };
 
 /* ---- info, stats */

@@ -15,6 +15,7 @@
 #include <poll.h>
 #include "core/map.h"
 #include "fs/maps/text/entries.h"
+#include "fs/keeper/records.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/caller/caller.h"
 #include "fs/maps/stream.h"
@@ -83,7 +84,7 @@ static int take_open(struct fs_open *open, struct fs_req *req)
 	if (err)
 		return err;
 	err = store_stat(obj, &st);
-	if (!err)
+	if (!err && !req->again)
 		err = perm_check(&req->cred, &st, W_OK);
 	store_put(obj);
 	if (err == -EACCES)
@@ -121,6 +122,34 @@ static ssize_t give(struct records *r, char *buf, size_t len)
 	if (r->given == r->line.len)
 		r->given = r->line.len = 0;
 	return (ssize_t)len;
+}
+
+/* What was taken out and not read by then waits in words of its own. */
+#define KEPT_BUFFER 2
+#define KEPT_LINE   (KEPT_BUFFER + WRITE_BUFFER_WORDS)
+
+static void records_keep(struct fs_open *open, struct kept *kept)
+{
+	const struct records *r = open->priv;
+	size_t left = r->line.len - r->given, room = (KEPT_WORDS - KEPT_LINE) * sizeof(u64);
+
+	kept->v[0] = (u64)r->taken | (u64)r->held << 1;
+	kept->v[1] = min(left, room);
+	kept->lost = left > room;
+	if (left)
+		memcpy(kept->v + KEPT_LINE, r->line.buf + r->given, kept->v[1]);
+	fs_buffer_keep(&r->pending, kept, KEPT_BUFFER);
+}
+
+static void records_restore(struct fs_open *open, const struct kept *kept)
+{
+	struct records *r = open->priv;
+	size_t room = (KEPT_WORDS - KEPT_LINE) * sizeof(u64);
+
+	r->taken = kept->v[0] & 1;
+	r->held = kept->v[0] & 2;
+	fs_text_append(&r->line, (const char *)(kept->v + KEPT_LINE), min(kept->v[1], room));
+	fs_buffer_restore(open, &r->pending, kept, KEPT_BUFFER);
 }
 
 /* ---- push */
@@ -192,6 +221,8 @@ const struct fs_node_ops push_ops = {
 	.write = push_write,
 	.flush = push_flush,
 	.release = records_release,
+	.keep = records_keep,
+	.restore = records_restore,
 };
 
 /* ---- pop, peek */
@@ -247,8 +278,11 @@ const struct fs_node_ops pop_ops = {
 	.type = S_IFREG,
 	.open = take_open,
 	.read = pop_read,
+	.takes = true,
 	.poll = pop_poll,
 	.release = records_release,
+	.keep = records_keep,
+	.restore = records_restore,
 };
 
 static int peek_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
@@ -330,6 +364,8 @@ const struct fs_node_ops has_ops = {
 	.write = has_write,
 	.flush = push_flush,
 	.release = records_release,
+	.keep = records_keep,
+	.restore = records_restore,
 };
 
 /* ---- records */
@@ -428,6 +464,9 @@ const struct fs_node_ops records_ops = {
 	.type = S_IFREG,
 	.open = stream_open,
 	.read = records_read,
+	.takes = true,
 	.poll = records_poll,
 	.release = records_release,
+	.keep = records_keep,
+	.restore = records_restore,
 };

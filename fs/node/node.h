@@ -158,6 +158,12 @@ int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *dat
 int fs_value_open(struct fs_open *open, struct fs_req *req);
 int fs_value_flush(struct fs_open *open, struct fs_req *req);
 void fs_value_release(struct fs_open *open);
+void fs_value_keep(struct fs_open *open, struct kept *kept);
+void fs_value_restore(struct fs_open *open, const struct kept *kept);
+/* The same of a write buffer among other things: its words begin at kept->v[first]. */
+void fs_buffer_keep(const struct write_buffer *p, struct kept *kept, u32 first);
+void fs_buffer_restore(struct fs_open *open, struct write_buffer *p, const struct kept *kept,
+		       u32 first);
 
 typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino);
 
@@ -193,6 +199,7 @@ struct fs_node_ops {
 	u64 (*size)(struct fs_node *node, struct fs_req *req);
 	/* Others: bytes at an offset; returns how many, 0 at the end. */
 	ssize_t (*read)(struct fs_open *open, struct fs_req *req, char *buf, size_t len, off_t off);
+	bool takes; /* what a read gives is gone: its answer is kept until it is sent */
 	/* Returns len, -errno, or FS_LATER. `off` is the file offset (with O_APPEND: anything). */
 	ssize_t (*write)(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			 off_t off);

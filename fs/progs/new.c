@@ -12,6 +12,7 @@
 #include "fs/progs/loader.h"
 #include "fs/lib/metrics.h"
 #include "fs/caller/caller.h"
+#include "fs/keeper/records.h"
 #include "fs/progs/load_report.h"
 #include "classic/classic.h"
 #include "classic/text.h"
@@ -302,6 +303,27 @@ static enum limit new_is_long(struct fs_open *open, enum job_what what)
 	return what == JOB_WRITE ? LIMIT_VERIFY_SECONDS : LIMIT_CNT;
 }
 
+static void new_keep(struct fs_open *open, struct kept *kept)
+{
+	const struct newprog *new = open->priv;
+
+	kept->lost = new->end_written && !new->done;
+	kept->v[0] = new->umask;
+	kept->v[1] = new->done;
+	kept->v[2] = (u64)(s64) new->verdict;
+	kept->v[3] = new->end_written;
+}
+
+static void new_restore(struct fs_open *open, const struct kept *kept)
+{
+	struct newprog *new = open->priv;
+
+	new->umask = (mode_t)kept->v[0];
+	new->done = kept->v[1];
+	new->verdict = (int)(s64)kept->v[2];
+	new->end_written = new->done ? kept->v[3] : 0;
+}
+
 static void new_release(struct fs_open *open)
 {
 	struct newprog *new = open->priv;
@@ -324,4 +346,6 @@ const struct fs_node_ops newprog_ops = {
 	.write = new_write,
 	.flush = new_flush,
 	.release = new_release,
+	.keep = new_keep,
+	.restore = new_restore,
 };

@@ -29,6 +29,8 @@ static int prog_open(struct fs_open *open, struct fs_req *req)
 	.command = control_prog_command,	\
 	.ioctl = control_ioctl,			\
 	.release = control_release,		\
+	.keep = control_keep,			\
+	.restore = control_restore,		\
 	.getattr = store_node_stat,		\
 	.attr_changed = store_node_changed,	\
 	.free = store_node_free

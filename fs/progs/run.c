@@ -8,6 +8,7 @@
  * offset of one descriptor (exec 3<>run) works as well as pwrite and pread at 0.
  */
 #include "fs/progs/run.h"
+#include "fs/keeper/records.h"
 #include "fs/lib/metrics.h"
 #include "fs/work/pace.h"
 #include "fs/progs/load_report.h"
@@ -39,6 +40,7 @@ struct run {
 	const struct pace *closed; /* the close began it */
 	struct fs_text report;
 	size_t report_held; /* bytes */
+	size_t lost_len; /* of a report that another server had */
 	bool reading;
 	off_t out_base; /* file offset at which the report's reading began */
 };
@@ -183,6 +185,7 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 
 	run_move(open, REPORT_RUNNING);
 	report_drop(open);
+	run->lost_len = 0;
 	fs_count(runs);
 	args.data_in = run->in;
 	args.data_size_in = run->in_len;
@@ -231,8 +234,11 @@ ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len
 		run->out_base = off;
 	}
 	at = off - run->out_base;
-	if (at >= run->report.len)
+	if (at >= run->report.len && at >= run->lost_len)
 		return 0;
+	if (at >= run->report.len)
+		return fs_error(req, EIO,
+				"the server was replaced, and the report with it: run it again");
 	len = min(len, run->report.len - at);
 	memcpy(buf, run->report.buf + at, len);
 	return len;
@@ -256,6 +262,28 @@ int run_flush(struct fs_open *open, struct fs_req *req)
 	if (run->has_input && run->state == REPORT_NONE)
 		run_move(open, REPORT_CLOSED);
 	return run->has_input && is_no_packet(run) ? run_error(req, run, -EINVAL) : 0;
+}
+
+/* A packet and a report are larger than what is kept: they go on only when they are used up. */
+void run_keep(struct fs_open *open, struct kept *kept)
+{
+	const struct run *run = open->priv;
+
+	kept->v[0] = run->used;
+	kept->v[1] = run->reading;
+	kept->v[2] = (u64)run->out_base;
+	kept->v[3] = run->report.len;
+	kept->lost = run->has_input;
+}
+
+void run_restore(struct fs_open *open, const struct kept *kept)
+{
+	struct run *run = open->priv;
+
+	run->used = kept->v[0];
+	run->reading = kept->v[1];
+	run->out_base = (off_t)kept->v[2];
+	run->lost_len = kept->v[3];
 }
 
 enum limit run_is_long(struct fs_open *open, enum job_what what)
@@ -302,4 +330,6 @@ const struct fs_node_ops run_ops = {
 	.write = run_write,
 	.flush = run_flush,
 	.release = run_release,
+	.keep = run_keep,
+	.restore = run_restore,
 };

@@ -16,5 +16,7 @@ ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, siz
 int run_flush(struct fs_open *open, struct fs_req *req);
 enum limit run_is_long(struct fs_open *open, enum job_what what);
 void run_release(struct fs_open *open);
+void run_keep(struct fs_open *open, struct kept *kept);
+void run_restore(struct fs_open *open, const struct kept *kept);
 
 #endif

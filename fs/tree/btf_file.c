@@ -79,6 +79,8 @@ static const struct fs_node_ops btf_file_ops = {
 	.command = control_btf_command,
 	.ioctl = control_ioctl,
 	.release = control_release,
+	.keep = control_keep,
+	.restore = control_restore,
 	.getattr = btf_getattr,
 };
 

@@ -322,6 +322,8 @@ static const struct fs_node_ops limit_ops = {
 	.write = limit_write,
 	.flush = fs_value_flush,
 	.release = fs_value_release,
+	.keep = fs_value_keep,
+	.restore = fs_value_restore,
 };
 
 static const struct fs_node_ops usage_ops = {

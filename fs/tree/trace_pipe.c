@@ -7,6 +7,7 @@
 #include "fs/tree/trace_pipe.h"
 #include "run/run.h"
 #include "run/trace.h"
+#include "fs/keeper/records.h"
 
 #include <poll.h>
 
@@ -64,6 +65,26 @@ static u32 trace_poll(struct fs_open *open)
 	return trace->len ? POLLIN | POLLRDNORM : 0;
 }
 
+static void trace_keep(struct fs_open *open, struct kept *kept)
+{
+	const struct trace_open *trace = open->priv;
+	size_t left = trace->len - trace->off;
+
+	kept->lost = left > sizeof(kept->v) - sizeof(kept->v[0]);
+	if (kept->lost)
+		return;
+	kept->v[0] = left;
+	memcpy(kept->v + 1, trace->buf + trace->off, left);
+}
+
+static void trace_restore(struct fs_open *open, const struct kept *kept)
+{
+	struct trace_open *trace = open->priv;
+
+	trace->len = min(kept->v[0], sizeof(kept->v) - sizeof(kept->v[0]));
+	memcpy(trace->buf, kept->v + 1, trace->len);
+}
+
 static void trace_release(struct fs_open *open)
 {
 	free(open->priv);
@@ -74,6 +95,9 @@ const struct fs_node_ops trace_pipe_ops = {
 	.type = S_IFREG,
 	.open = trace_open,
 	.read = trace_read,
+	.takes = true,
 	.poll = trace_poll,
 	.release = trace_release,
+	.keep = trace_keep,
+	.restore = trace_restore,
 };

@@ -13,6 +13,7 @@
 #include "fs/maps/text/entries.h"
 #include "fs/maps/text/json.h"
 #include "fs/maps/text/json_write.h"
+#include "fs/keeper/records.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/object.h"
 #include "fs/lib/value_text.h"
@@ -72,6 +73,61 @@ static int dump_open(struct fs_open *open, struct fs_req *req)
 	d->it.flags = bpf_map_lock_flag(d->map);
 	open->priv = d;
 	return 0;
+}
+
+/* What is kept, by words: the buffer, then these, a text of one entry, the walk. */
+enum {
+	KEPT_FLAGS = WRITE_BUFFER_WORDS,
+	KEPT_LINE,
+	KEPT_POS,
+	KEPT_GIVEN,
+	KEPT_LEN,
+	KEPT_TEXT,
+	KEPT_WALK = KEPT_TEXT + 12,
+};
+
+#define TEXT_ROOM ((KEPT_WALK - KEPT_TEXT) * sizeof(u64))
+#define WALK_ROOM ((KEPT_WORDS - KEPT_WALK) * sizeof(u64))
+
+/* Large entries are more than is kept: a walk that is among them is lost. */
+static void dump_keep(struct fs_open *open, struct kept *kept)
+{
+	const struct dump *d = open->priv;
+	u64 *v = kept->v;
+
+	fs_buffer_keep(&d->pending, kept, 0);
+	v[KEPT_FLAGS] = (u64)d->incomplete | (u64)d->held << 1 | (u64)d->ended << 2 |
+			(u64)d->begun << 3 | (u64)d->cut << 4;
+	v[KEPT_LINE] = d->line;
+	v[KEPT_POS] = (u64)d->pos;
+	v[KEPT_GIVEN] = d->given;
+	v[KEPT_LEN] = d->text.len;
+	if (d->text.len > TEXT_ROOM || !bpf_map_iter_save(&d->it, v + KEPT_WALK, WALK_ROOM)) {
+		kept->lost |= d->begun && !d->ended && !d->cut;
+		v[KEPT_POS] += d->text.len; /* at the end */
+		v[KEPT_LEN] = 0;
+	}
+	if (v[KEPT_LEN])
+		memcpy(v + KEPT_TEXT, d->text.buf, v[KEPT_LEN]);
+}
+
+static void dump_restore(struct fs_open *open, const struct kept *kept)
+{
+	struct dump *d = open->priv;
+	const u64 *v = kept->v;
+
+	fs_buffer_restore(open, &d->pending, kept, 0);
+	d->incomplete = v[KEPT_FLAGS] & 1;
+	d->held = v[KEPT_FLAGS] & 2;
+	d->ended = v[KEPT_FLAGS] & 4;
+	d->begun = v[KEPT_FLAGS] & 8;
+	d->cut = v[KEPT_FLAGS] & 16;
+	d->line = v[KEPT_LINE];
+	d->pos = (off_t)v[KEPT_POS];
+	d->given = v[KEPT_GIVEN];
+	fs_text_append(&d->text, (const char *)(v + KEPT_TEXT), min(v[KEPT_LEN], TEXT_ROOM));
+	if (d->begun && !d->ended && bpf_map_iter_resume(&d->it, v + KEPT_WALK, WALK_ROOM))
+		d->cut = true;
 }
 
 static void print_line(struct dump *d)
@@ -569,6 +625,8 @@ const struct fs_node_ops dump_ops = {
 	.write = dump_write,
 	.flush = dump_flush,
 	.release = dump_release,
+	.keep = dump_keep,
+	.restore = dump_restore,
 };
 
 const struct fs_node_ops json_ops = {
@@ -581,6 +639,8 @@ const struct fs_node_ops json_ops = {
 	.write = json_file_write,
 	.flush = json_flush,
 	.release = dump_release,
+	.keep = dump_keep,
+	.restore = dump_restore,
 };
 
 const struct fs_node_ops raw_ops = {
@@ -591,4 +651,6 @@ const struct fs_node_ops raw_ops = {
 	.open = dump_open,
 	.read = raw_read,
 	.release = dump_release,
+	.keep = dump_keep,
+	.restore = dump_restore,
 };

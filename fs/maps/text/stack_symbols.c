@@ -417,4 +417,6 @@ const struct fs_node_ops symbols_ops = {
 	.write = symbols_write,
 	.flush = fs_value_flush,
 	.release = fs_value_release,
+	.keep = fs_value_keep,
+	.restore = fs_value_restore,
 };
