@@ -96,6 +96,8 @@ static void dump_keep(struct fs_open *open, struct kept *kept)
 	u64 *v = kept->v;
 
 	fs_buffer_keep(&d->pending, kept, 0);
+	kept->lost |= d->json.listed && !d->json.ended; /* a document is one thing */
+	kept->lost |= !write_buffer_blank(&d->json.pending);
 	v[KEPT_FLAGS] = (u64)d->incomplete | (u64)d->held << 1 | (u64)d->ended << 2 |
 			(u64)d->begun << 3 | (u64)d->cut << 4;
 	v[KEPT_LINE] = d->line;

@@ -275,6 +275,8 @@ static const struct fs_node_ops var_ops = {
 	.write = var_write,
 	.flush = fs_value_flush,
 	.release = fs_value_release,
+	.keep = fs_value_keep,
+	.restore = fs_value_restore,
 };
 
 /* ---- the directory */
