@@ -265,11 +265,11 @@ static int make_broken(struct store_object *obj, const char *fmt, ...)
  * The maps and programs of one load had one object of types; each has kept a copy, and they share
  * one again.
  */
-static struct shared_types {
+static struct common_types {
 	u64 hash; /* of the bytes, and the owner */
 	struct bpf_btf *btf;
-} * shared;
-static size_t nr_shared;
+} * in_common;
+static size_t nr_in_common;
 
 /* Those of two owners stay two. */
 static uid_t owner_of(u32 id)
@@ -284,37 +284,38 @@ static uid_t owner_of(u32 id)
 static int types_again(u32 id, const void *data, u32 size, struct bpf_btf **out)
 {
 	u64 hash = XXH64(data, size, owner_of(id));
-	struct shared_types *more;
+	struct common_types *more;
 	int err;
 	u32 has;
 
-	for (size_t i = 0; i < nr_shared; i++) {
-		const void *raw = shared[i].hash == hash ? bpf_btf_raw(shared[i].btf, &has) : NULL;
+	for (size_t i = 0; i < nr_in_common; i++) {
+		const void *raw = in_common[i].hash == hash ? bpf_btf_raw(in_common[i].btf, &has)
+							    : NULL;
 
 		if (!raw || has != size || memcmp(raw, data, size))
 			continue;
-		*out = shared[i].btf;
+		*out = in_common[i].btf;
 		bpf_btf_inc(*out);
 		return 0;
 	}
 	err = bpf_btf_new(data, size, out);
 	if (err)
 		return err;
-	more = reallocarray(shared, nr_shared + 1, sizeof(*shared));
+	more = reallocarray(in_common, nr_in_common + 1, sizeof(*in_common));
 	if (!more)
 		return 0; /* then the next one has its own */
-	shared = more;
-	shared[nr_shared++] = (struct shared_types){hash, *out};
+	in_common = more;
+	in_common[nr_in_common++] = (struct common_types){hash, *out};
 	bpf_btf_inc(*out);
 	return 0;
 }
 
-static void drop_shared_types(void)
+static void drop_common_types(void)
 {
-	while (nr_shared)
-		bpf_btf_put(shared[--nr_shared].btf);
-	free(shared);
-	shared = NULL;
+	while (nr_in_common)
+		bpf_btf_put(in_common[--nr_in_common].btf);
+	free(in_common);
+	in_common = NULL;
 }
 
 /* 0 and *out, which is NULL when there is no such file. */
@@ -823,7 +824,7 @@ int store_start(void)
 		store_keep_files(false);
 		bpf_map_keep_slots = false;
 	}
-	drop_shared_types();
+	drop_common_types();
 	free(list.v);
 	memset(&list, 0, sizeof(list));
 	return err;
