@@ -8,7 +8,7 @@
 #ifndef UBPFFS_JIT_ARCH_H
 #define UBPFFS_JIT_ARCH_H
 
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 
 struct jit_code; /* the emitter's own */
 

@@ -4,14 +4,14 @@
  * Nothing here knows the machine; arch.h is where an emitter plugs in.
  */
 #include "jit/arch.h"
-#include "jit/combine.h"
+#include "jit/passes/combine.h"
 #include "jit/execmem.h"
-#include "jit/fold.h"
+#include "jit/passes/fold.h"
 #include "jit/jit.h"
-#include "jit/promote.h"
-#include "jit/rmw.h"
-#include "jit/step.h"
-#include "jit/thread.h"
+#include "jit/passes/promote.h"
+#include "jit/passes/rmw.h"
+#include "jit/passes/step.h"
+#include "jit/passes/thread.h"
 
 struct bpf_jit_image {
 	struct execmem mem;

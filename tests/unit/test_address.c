@@ -2,7 +2,7 @@
  * test_address.c - addresses that several instructions use (fold.c), and those that walk through
  * loops (step.c)
  */
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 #include "jit/jit.h"
 #include "tests/lib/jitprog.h"
 

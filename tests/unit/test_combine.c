@@ -1,7 +1,7 @@
 /*
  * test_combine.c - several BPF instructions in one machine instruction, and dumps of the result
  */
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 #include "helpers/helpers.h"
 #include "jit/jit.h"
 #include "tests/lib/jitprog.h"

@@ -1,6 +1,6 @@
 /*
- * test_key_text.c - names of keys (fs/maps/text/key_text.c): guarantees A (what is printed is a name,
- * and comes back) and B (prefixes)
+ * test_key_text.c - names of keys (fs/maps/text/key_text.c): guarantees A (what is printed is a
+ * name, and comes back) and B (prefixes)
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /*
  * test_promote.c - slots of the stack in registers, and values that nobody reads
  */
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 #include "jit/jit.h"
 #include "tests/lib/jitprog.h"
 

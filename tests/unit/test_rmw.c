@@ -1,7 +1,7 @@
 /*
  * test_rmw.c - load, modify and store in one machine instruction, and what must stay three
  */
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 #include "jit/jit.h"
 #include "tests/lib/jitprog.h"
 

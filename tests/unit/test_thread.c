@@ -1,7 +1,7 @@
 /*
  * test_thread.c - jumps that go where they end up
  */
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 #include "jit/jit.h"
 #include "tests/lib/jitprog.h"
 

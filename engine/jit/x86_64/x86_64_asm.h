@@ -7,7 +7,7 @@
 #ifndef UBPFFS_JIT_X86_64_X86_64_ASM_H
 #define UBPFFS_JIT_X86_64_X86_64_ASM_H
 
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 

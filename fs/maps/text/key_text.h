@@ -4,8 +4,8 @@
  * number	as lib/value_text.h: 1, 2, 4, 8 bytes a number, others hexadecimal digits (the default)
  * hex		two digits a byte, whatever the size
  * ip		4 or 16 bytes an address; of a trie's key ADDRESS_BITS
- * btf		by the key's type: a number, an enumerator, text, or of a struct name=value,name=value
- *		(inner.member, list.0); a character that cannot be in such a name is %XX
+ * btf		by the key's type: a number, an enumerator, text, or of a struct
+ *		name=value,name=value (inner.member, list.0); a character that cannot be in such a name is %XX
  *
  * Guarantees
  *   A. What key_print() prints is a file name without blanks and key_parse() makes the same bytes

@@ -9,8 +9,8 @@
  *
  * Before every other pass. Linear.
  */
-#include "jit/ir.h"
-#include "jit/thread.h"
+#include "jit/passes/ir.h"
+#include "jit/passes/thread.h"
 
 #define CHAIN_MAX 8
 #define USER_END  (1ULL << 47)

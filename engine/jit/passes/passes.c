@@ -5,7 +5,7 @@
  * Every pass is linear in the program but liveness, which repeats until nothing changes: in
  * practice two or three times, and never more than MAX_WALKS.
  */
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 
 #define BIT(r)	  ((u16)(1u << (r)))
 #define MAX_WALKS 32

@@ -19,8 +19,8 @@
  * does not mention them. The emitter makes p before the head (its jumps back go behind) and steps
  * it where r3 is stepped. Last of all passes. Linear but for loops, of which each is walked twice.
  */
-#include "jit/ir.h"
-#include "jit/step.h"
+#include "jit/passes/ir.h"
+#include "jit/passes/step.h"
 
 #define FREE_MAX 8 /* registers, of a function */
 #define BACK_MAX 16 /* instructions between a copy and the access that uses it */

@@ -1,10 +1,10 @@
 /*
  * fold.h - addresses that several accesses share
  */
-#ifndef UBPFFS_JIT_FOLD_H
-#define UBPFFS_JIT_FOLD_H
+#ifndef UBPFFS_JIT_PASSES_FOLD_H
+#define UBPFFS_JIT_PASSES_FOLD_H
 
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 
 /* After jit_combine(). 0 or -ENOMEM. */
 int jit_fold_addresses(struct jit_ir *ir);

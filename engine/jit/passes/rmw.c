@@ -9,8 +9,8 @@
  * Before combine.c, which then finds one use of the address where there were two. Linear: a store
  * looks back at no more than WINDOW instructions.
  */
-#include "jit/ir.h"
-#include "jit/rmw.h"
+#include "jit/passes/ir.h"
+#include "jit/passes/rmw.h"
 
 #define WINDOW 8
 

@@ -1,10 +1,10 @@
 /*
  * step.h - addresses that walk through a loop
  */
-#ifndef UBPFFS_JIT_STEP_H
-#define UBPFFS_JIT_STEP_H
+#ifndef UBPFFS_JIT_PASSES_STEP_H
+#define UBPFFS_JIT_PASSES_STEP_H
 
-#include "jit/ir.h"
+#include "jit/passes/ir.h"
 
 /*
  * After all others, for emitters that know steps. live_out then knows nothing of the new registers.

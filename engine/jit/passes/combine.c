@@ -12,8 +12,8 @@
  * one that takes over nothing reads its result (note_read() ends the pattern) and nothing changes
  * what it read (note_write() does).
  */
-#include "jit/combine.h"
-#include "jit/ir.h"
+#include "jit/passes/combine.h"
+#include "jit/passes/ir.h"
 
 #define CHAIN_MAX 6
 #define DISP_MAX  (1 << 29)

@@ -15,8 +15,8 @@
  * the register is dead behind them. Between the first instruction and the last one that reads it
  * nothing changes what the address is made of. Linear: each address has at most USES_MAX uses.
  */
-#include "jit/fold.h"
-#include "jit/ir.h"
+#include "jit/passes/fold.h"
+#include "jit/passes/ir.h"
 
 #define USES_MAX 4
 #define DISP_MAX (1 << 29)
