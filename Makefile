@@ -322,6 +322,8 @@ fuzz: deps
 		-seconds $(FUZZ_SECONDS))
 	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/fuzz/fuzz_users.py \
 		-seconds $(FUZZ_SECONDS))
+	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/fuzz/fuzz_bpf2.py \
+		-seconds $(FUZZ_SECONDS))
 
 bench: deps
 	@$(MAKE) --no-print-directory tests O=$(O)
