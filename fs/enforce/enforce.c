@@ -14,6 +14,7 @@
 #include "fs/enforce/host_cgroup.h"
 #include "fs/enforce/queue.h"
 #include "fs/enforce/rules.h"
+#include "fs/lib/hash.h"
 #include "util/clock.h"
 
 struct enforced {
@@ -21,10 +22,9 @@ struct enforced {
 	char *path;
 	struct nft_cgroup nft;
 	bool pending; /* there is no rule for it yet */
-	struct enforced *next;
+	struct hash_link link; /* by its cgroup */
 };
 
-#define BUCKETS	 4096
 #define FACTS_MS 2000 /* for a process to show whose it is */
 
 /*
@@ -35,8 +35,7 @@ struct enforced {
 
 struct enforce {
 	pthread_mutex_t lock; /* all of it */
-	struct enforced *table[BUCKETS];
-	u32 nr_enforced;
+	struct hash_table table;
 	struct enforced *root; /* the first that was added */
 	bool ready;
 	bool held; /* the table is there */
@@ -52,28 +51,21 @@ struct enforce {
 	u64 settle_ns; /* what the last transaction took */
 };
 
-static struct enforced **bucket(struct enforce *en, const struct cgroup *cgrp)
+static struct enforced *enforced_of(struct hash_link *link)
 {
-	return &en->table[((uintptr_t)cgrp >> 6) % BUCKETS];
+	return container_of(link, struct enforced, link);
 }
 
 static struct enforced *find(struct enforce *en, const struct cgroup *cgrp)
 {
-	struct enforced *e;
+	struct hash_link *link = hash_find(&en->table, (uintptr_t)cgrp);
 
-	for (e = *bucket(en, cgrp); e && e->cgrp != cgrp; e = e->next)
-		;
-	return e;
+	return link ? enforced_of(link) : NULL;
 }
 
 static void forget(struct enforce *en, struct enforced *gone)
 {
-	struct enforced **at;
-
-	for (at = bucket(en, gone->cgrp); *at != gone; at = &(*at)->next)
-		;
-	*at = gone->next;
-	en->nr_enforced--;
+	hash_remove(&en->table, &gone->link);
 	en->nr_pending -= gone->pending;
 	cgroup_put(gone->cgrp);
 	free(gone->path);
@@ -143,6 +135,12 @@ int enforce_start(const struct enforce_options *options, struct enforce **out,
 
 /* ---- rules for new cgroups */
 
+static void none_pending(struct enforce *en)
+{
+	hash_for_each(&en->table, link) enforced_of(link)->pending = false;
+	en->nr_pending = 0;
+}
+
 static int settle(struct enforce *en)
 {
 	u64 start = monotonic_ns();
@@ -155,16 +153,12 @@ static int settle(struct enforce *en)
 	new = calloc(en->nr_pending, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
-	for (u32 i = 0; i < BUCKETS; i++)
-		for (const struct enforced *e = en->table[i]; e; e = e->next)
-			if (e->pending)
-				new[n++] = e->nft;
+	hash_for_each(&en->table, link) if (enforced_of(link)->pending) new[n++] =
+		enforced_of(link)->nft;
 	err = nft_add(&en->rules, new, n);
 	free(new);
-	for (u32 i = 0; !err && i < BUCKETS; i++)
-		for (struct enforced *e = en->table[i]; e; e = e->next)
-			e->pending = false;
-	en->nr_pending = err ? en->nr_pending : 0;
+	if (!err)
+		none_pending(en);
 	en->settle_ns = monotonic_ns() - start;
 	return err;
 }
@@ -235,10 +229,9 @@ static int add(struct enforce *en, const char *path, struct cgroup *cgrp)
 		goto remove_dir;
 	cgroup_get(cgrp);
 	e->cgrp = cgrp;
-	e->next = *bucket(en, cgrp);
-	*bucket(en, cgrp) = e;
-	if (!en->nr_enforced++)
+	if (!en->table.count)
 		en->root = e;
+	hash_add(&en->table, &e->link, (uintptr_t)cgrp);
 	e->pending = true;
 	if (!en->nr_pending++)
 		pthread_cond_signal(&en->settle_cond);
@@ -307,12 +300,10 @@ static bool known(void *arg, const char *path)
 
 static void sweep(const struct enforce *en)
 {
-	struct paths paths = {calloc(en->nr_enforced, sizeof(*paths.v)), 0};
+	struct paths paths = {calloc(en->table.count, sizeof(*paths.v)), 0};
 
-	for (u32 i = 0; paths.v && i < BUCKETS; i++)
-		for (const struct enforced *e = en->table[i]; e; e = e->next)
-			paths.v[paths.nr++] = e->path;
 	if (paths.v) {
+		hash_for_each(&en->table, link) paths.v[paths.nr++] = enforced_of(link)->path;
 		qsort(paths.v, paths.nr, sizeof(*paths.v), by_path);
 		hostcg_sweep(&en->host, known, &paths);
 	}
@@ -328,13 +319,11 @@ int enforce_ready(struct enforce *en, struct error_record *why)
 	if (!en)
 		return 0;
 	pthread_mutex_lock(&en->lock);
-	all = calloc(en->nr_enforced, sizeof(*all));
+	all = calloc(en->table.count, sizeof(*all));
 	if (all && en->root) {
 		all[0] = en->root->nft;
-		for (u32 i = 0; i < BUCKETS; i++)
-			for (const struct enforced *e = en->table[i]; e; e = e->next)
-				if (e != en->root)
-					all[n++] = e->nft;
+		hash_for_each(&en->table, link) if (enforced_of(link) != en->root)
+			all[n++] = enforced_of(link)->nft;
 	}
 	err = all ? nfqueue_bind(en->queue, NULL, 0, &en->synack_queue) : -ENOMEM;
 	if (!err)
@@ -342,10 +331,7 @@ int enforce_ready(struct enforce *en, struct error_record *why)
 	free(all);
 	en->ready = !err;
 	if (!err) {
-		for (u32 i = 0; i < BUCKETS; i++)
-			for (struct enforced *e = en->table[i]; e; e = e->next)
-				e->pending = false;
-		en->nr_pending = 0;
+		none_pending(en);
 		sweep(en);
 		en->settling = true;
 		err = -pthread_create(&en->settler, NULL, settle_loop, en);
@@ -476,6 +462,7 @@ int enforce_procs_read(struct enforce *en, struct cgroup *cgrp, const struct enf
 
 void enforce_stop(struct enforce *en)
 {
+	struct hash_link *link;
 	bool join;
 
 	if (!en)
@@ -490,9 +477,9 @@ void enforce_stop(struct enforce *en)
 	pthread_mutex_lock(&en->lock);
 	nft_stop(&en->rules, en->held);
 	nfqueue_stop(en->queue);
-	for (u32 i = 0; i < BUCKETS; i++)
-		while (en->table[i])
-			forget(en, en->table[i]);
+	while ((link = hash_first(&en->table)))
+		forget(en, enforced_of(link));
+	hash_free(&en->table);
 	hostcg_stop(&en->host);
 	pthread_mutex_unlock(&en->lock);
 	pthread_cond_destroy(&en->settle_cond);

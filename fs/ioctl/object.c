@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include "run/run.h"
 #include "util/hex.h"
+#include "fs/lib/hash.h"
 #include "fs/ioctl/btf.h"
 #include "fs/ioctl/link.h"
 #include "fs/ioctl/object.h"
@@ -19,22 +20,20 @@
  */
 
 struct token {
-	u64 number;
+	struct hash_link link; /* by its number */
 	bool rdonly; /* so was the descriptor opened */
 	struct bpf_map *map; /* the open description keeps it alive, and forgets the token first */
-	struct token *next;
 };
 
-#define TOKEN_BUCKETS 256
-
 static pthread_mutex_t token_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct token *tokens[TOKEN_BUCKETS];
+static struct hash_table tokens;
 
 int control_obj_token(struct control_call *call)
 {
 	struct control *c = call->control;
 	struct token *token;
 	struct bpf_map *map;
+	u64 number;
 	int err;
 
 	if (c->obj->kind != STORE_MAP)
@@ -45,8 +44,7 @@ int control_obj_token(struct control_call *call)
 	token = malloc(sizeof(*token));
 	if (!token)
 		return -ENOMEM;
-	if (getrandom(&token->number, sizeof(token->number), 0) != sizeof(token->number) ||
-	    !token->number) {
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number) || !number) {
 		free(token);
 		return -EAGAIN;
 	}
@@ -54,9 +52,8 @@ int control_obj_token(struct control_call *call)
 	if (!c->token) {
 		token->map = map;
 		token->rdonly = control_map(call, O_WRONLY, &map) != 0;
-		token->next = tokens[token->number % TOKEN_BUCKETS];
-		tokens[token->number % TOKEN_BUCKETS] = token;
-		c->token = token->number;
+		hash_add(&tokens, &token->link, number);
+		c->token = number;
 		token = NULL;
 	}
 	control_answer(call, &c->token, sizeof(c->token));
@@ -81,32 +78,31 @@ void control_restore_token(struct control *c, u64 number, bool rdonly)
 
 void control_drop_token(struct control *c)
 {
-	struct token **at, *token;
+	struct hash_link *link;
 
 	if (!c->token)
 		return;
 	pthread_mutex_lock(&token_lock);
-	for (at = &tokens[c->token % TOKEN_BUCKETS]; (*at)->number != c->token; at = &(*at)->next)
-		;
-	token = *at;
-	*at = token->next;
+	link = hash_find(&tokens, c->token);
+	hash_remove(&tokens, link);
 	pthread_mutex_unlock(&token_lock);
-	free(token);
+	free(container_of(link, struct token, link));
 }
 
 struct bpf_map *control_map_by_token(u64 number, bool *rdonly)
 {
 	struct bpf_map *map = NULL;
-	struct token *token;
+	struct hash_link *link;
 
 	pthread_mutex_lock(&token_lock);
-	for (token = tokens[number % TOKEN_BUCKETS]; token; token = token->next)
-		if (token->number == number) {
-			map = token->map;
-			*rdonly = token->rdonly;
-			bpf_map_inc(map);
-			break;
-		}
+	link = hash_find(&tokens, number);
+	if (link) {
+		const struct token *token = container_of(link, struct token, link);
+
+		map = token->map;
+		*rdonly = token->rdonly;
+		bpf_map_inc(map);
+	}
 	pthread_mutex_unlock(&token_lock);
 	return map;
 }

@@ -41,11 +41,14 @@ struct hash_table {
 	size_t count;
 };
 
+static inline size_t hash_index(const struct hash_table *table, u64 key)
+{
+	return key * 0x9e3779b97f4a7c15ULL >> (64 - table->bits);
+}
+
 static inline struct hash_link **hash_chain(struct hash_table *table, u64 key)
 {
-	if (!table->chains)
-		return &table->one;
-	return &table->chains[key * 0x9e3779b97f4a7c15ULL >> (64 - table->bits)];
+	return table->chains ? &table->chains[hash_index(table, key)] : &table->one;
 }
 
 /* The first entry with this key, and the next one with the same. */
@@ -67,6 +70,31 @@ static inline struct hash_link *hash_again(struct hash_link *link)
 	while (link && link->key != key);
 	return link;
 }
+
+static inline struct hash_link *hash_from(const struct hash_table *table, size_t chain)
+{
+	for (; table->chains && chain < (size_t)1 << table->bits; chain++)
+		if (table->chains[chain])
+			return table->chains[chain];
+	return NULL;
+}
+
+/* All entries, in no order. Nothing is added or removed meanwhile. */
+static inline struct hash_link *hash_first(const struct hash_table *table)
+{
+	return table->chains ? hash_from(table, 0) : table->one;
+}
+
+static inline struct hash_link *hash_next(const struct hash_table *table,
+					  const struct hash_link *link)
+{
+	if (link->next || !table->chains)
+		return link->next;
+	return hash_from(table, hash_index(table, link->key) + 1);
+}
+
+#define hash_for_each(table, link) \
+	for (struct hash_link *link = hash_first(table); link; link = hash_next(table, link))
 
 static inline void hash_grow(struct hash_table *table)
 {
@@ -114,6 +142,13 @@ static inline void hash_remove(struct hash_table *table, struct hash_link *link)
 		p = &(*p)->next;
 	*p = link->next;
 	table->count--;
+}
+
+/* The table's own memory; it is empty then. */
+static inline void hash_free(struct hash_table *table)
+{
+	free(table->chains);
+	*table = (struct hash_table){0};
 }
 
 #endif

@@ -413,7 +413,7 @@ int map_owner_start(void)
 	}
 	tree_names_free(&names);
 	free(start.inos);
-	free(start.owners.chains);
+	hash_free(&start.owners);
 	add_found(&start);
 	if (err || tree_err_passes(first))
 		return err ? err : first;

@@ -212,7 +212,7 @@ static void test_a_syn_acks_have_their_listeners_cgroup(void **state)
 	listens_in = 78; /* somebody else's */
 	run(synack());
 	assert_int_equal(verdict, NF_ACCEPT);
-	listens_in = 77 + ID_BUCKETS; /* of the same bucket */
+	listens_in = 77 + 65536;
 	run(synack());
 	assert_int_equal(verdict, NF_ACCEPT);
 	listens_in = 0;

@@ -28,6 +28,14 @@ static bool find(struct hash_table *table, u32 i)
 	return link;
 }
 
+static size_t count(const struct hash_table *table)
+{
+	size_t n = 0;
+
+	hash_for_each(table, link) n++;
+	return n;
+}
+
 static void test_grows(void **state)
 {
 	struct hash_table table = {0};
@@ -45,7 +53,8 @@ static void test_grows(void **state)
 		hash_remove(&table, &entries[i].link);
 	for (u32 i = 0; i < ENTRIES; i++)
 		assert_int_equal(find(&table, i), i % 3 != 0);
-	free(table.chains);
+	assert_int_equal(count(&table), table.count);
+	hash_free(&table);
 }
 
 static void test_empty(void **state)
@@ -54,12 +63,14 @@ static void test_empty(void **state)
 	struct hash_link a;
 
 	assert_null(hash_find(&table, 0));
+	assert_null(hash_first(&table));
 	hash_add(&table, &a, 0);
 	assert_ptr_equal(hash_find(&table, 0), &a);
+	assert_int_equal(count(&table), 1);
 	assert_null(hash_again(&a));
 	hash_remove(&table, &a);
 	assert_null(hash_find(&table, 0));
-	free(table.chains);
+	hash_free(&table);
 }
 
 int main(void)

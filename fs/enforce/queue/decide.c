@@ -20,6 +20,7 @@ void decide_free(struct decider *d)
 {
 	for (u32 i = 0; d->queues && i < NR_QUEUES; i++)
 		cgroup_put(d->queues[i].cgrp);
+	hash_free(&d->ids);
 	free(d->queues);
 	d->queues = NULL;
 	pthread_mutex_destroy(&d->ids_lock);
@@ -51,21 +52,18 @@ void decide_add_queue(struct decider *d, u16 number, struct cgroup *cgrp, u64 id
 	cgroup_get(cgrp);
 	bpf_rcu_assign_pointer(q->cgrp, cgrp);
 	pthread_mutex_lock(&d->ids_lock);
-	q->next = d->ids[id % ID_BUCKETS];
-	d->ids[id % ID_BUCKETS] = q;
+	hash_add(&d->ids, &q->link, id);
 	pthread_mutex_unlock(&d->ids_lock);
 }
 
 void decide_remove_queue(struct decider *d, u16 number)
 {
-	struct queue *q = queue_of(d, number), **at;
+	struct queue *q = queue_of(d, number);
 	struct cgroup *cgrp = q->cgrp;
 
 	pthread_mutex_lock(&d->ids_lock);
-	for (at = &d->ids[q->id % ID_BUCKETS]; *at && *at != q; at = &(*at)->next)
-		;
-	if (*at)
-		*at = q->next;
+	if (cgrp)
+		hash_remove(&d->ids, &q->link);
 	pthread_mutex_unlock(&d->ids_lock);
 	bpf_rcu_assign_pointer(q->cgrp, NULL);
 	bpf_synchronize_rcu();
@@ -77,13 +75,12 @@ void decide_remove_queue(struct decider *d, u16 number)
 static struct cgroup *cgroup_by_id(struct decider *d, u64 id)
 {
 	struct cgroup *cgrp = NULL;
-	struct queue *q;
+	struct hash_link *link;
 
 	pthread_mutex_lock(&d->ids_lock);
-	for (q = d->ids[id % ID_BUCKETS]; q && q->id != id; q = q->next)
-		;
-	if (q)
-		cgrp = bpf_rcu_dereference(q->cgrp);
+	link = hash_find(&d->ids, id);
+	if (link)
+		cgrp = bpf_rcu_dereference(container_of(link, struct queue, link)->cgrp);
 	pthread_mutex_unlock(&d->ids_lock);
 	return cgrp;
 }

@@ -19,24 +19,24 @@
 #include <pthread.h>
 #include "cgroup/cgroup.h"
 #include "fs/enforce/queue/verdict.h"
+#include "fs/lib/hash.h"
 #include "fs/work/pace.h"
 
 /* Queue numbers below are left to others. */
 #define NFQUEUE_FIRST 32768u
 #define NR_QUEUES     (65536u - NFQUEUE_FIRST)
-#define ID_BUCKETS    4096
 
 struct queue {
 	struct cgroup *cgrp; /* RCU; referenced */
 	u64 id; /* the kernel's of that cgroup */
-	struct queue *next; /* of the same bucket of ids */
+	struct hash_link link; /* by that id */
 	bool bound, synacks;
 };
 
 struct decider {
 	struct queue *queues; /* NR_QUEUES */
 	pthread_mutex_t ids_lock;
-	struct queue *ids[ID_BUCKETS];
+	struct hash_table ids;
 	struct verdicts verdicts;
 	struct pace *pace; /* of the thread that runs; NULL: programs may take their time */
 	/*
