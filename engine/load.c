@@ -349,17 +349,18 @@ static int load_map(struct object_load *ld, u32 index)
 }
 
 /*
- * A program holds the maps that it names, not all of the object's: `insns` gets indices into
- * `used`, which lists them. Returns how many there are.
+ * A program holds the maps that it names, not all of the object's: from here on its instructions
+ * have indices into `used`, which lists them. Returns how many there are.
  */
-static u32 collect_maps(const struct object_load *ld, struct bpf_insn *insns, u32 cnt,
+static u32 collect_maps(const struct object_load *ld, struct bpf_object_prog *def,
 			struct bpf_map **used, u32 *new_index)
 {
+	struct bpf_insn *insns = def->insns;
 	u32 n = 0;
 
 	for (u32 i = 0; i < ld->file->map_cnt; i++)
 		new_index[i] = UINT32_MAX;
-	for (u32 i = 0; i < cnt; i++) {
+	for (u32 i = 0; i < def->insn_cnt; i++) {
 		u32 old = (u32)insns[i].imm;
 
 		if (!bpf_insn_is_imm64(&insns[i]))
@@ -380,28 +381,25 @@ static u32 collect_maps(const struct object_load *ld, struct bpf_insn *insns, u3
 
 static int load_prog(struct object_load *ld, u32 index)
 {
-	const struct bpf_object_prog *def = &ld->file->progs[index];
+	struct bpf_object_prog *def = &ld->file->progs[index];
 	const struct bpf_object_load_opts *opts = ld->opts;
 	u32 map_cnt = ld->file->map_cnt;
-	__do_free struct bpf_insn *insns = malloc(max(def->insn_cnt, 1u) * sizeof(*insns));
 	__do_free struct bpf_map **used = malloc(max(map_cnt, 1u) * sizeof(struct bpf_map *));
 	__do_free u32 *new_index = malloc(max(map_cnt, 1u) * sizeof(*new_index));
 	struct bpf_log log;
 	int err;
 
-	if (!insns || !used || !new_index)
+	if (!used || !new_index)
 		return -ENOMEM;
-	if (def->insn_cnt)
-		memcpy(insns, def->insns, def->insn_cnt * sizeof(*insns));
 	struct bpf_prog_load_attr attr = {
 		.prog_type = def->type,
 		.expected_attach_type = def->expected_attach_type,
 		.name = def->name,
 		.license = ld->file->license,
-		.insns = insns,
+		.insns = def->insns,
 		.insn_cnt = def->insn_cnt,
 		.maps = used,
-		.map_cnt = collect_maps(ld, insns, def->insn_cnt, used, new_index),
+		.map_cnt = collect_maps(ld, def, used, new_index),
 		.btf = ld->file->btf,
 		.func_info = def->func_info,
 		.func_info_cnt = def->func_info_cnt,
@@ -499,7 +497,8 @@ int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_o
 	bpf_log_init(&ld.logs, 0, 0);
 	bpf_rcu_thread_online();
 	bpf_core_set_features(&core_features);
-	err = bpf_object_read(data, len, &out->report, &out->file);
+	err = opts && opts->complete ? bpf_object_read_complete(data, len, &out->report, &out->file)
+				     : bpf_object_read(data, len, &out->report, &out->file);
 	if (err)
 		return err;
 	ld.file = out->file;

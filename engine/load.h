@@ -50,6 +50,7 @@ struct bpf_object_load_opts {
 	void *priv;
 	u32 log_level; /* of the logs in the report; 0: level 1 of the program that is refused */
 	bool no_jit;
+	bool complete; /* bpf_object_extent() said that these bytes are the object */
 	const volatile bool *cancel;
 };
 

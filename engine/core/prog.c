@@ -74,29 +74,33 @@ static u64 now_realtime(void)
  * by descriptor (whose numbers mean nothing and are left out). Linux 6.18 hashes with SHA-256,
  * before that with SHA-1.
  */
-static int prog_calc_tag(struct bpf_prog *prog)
+static void prog_calc_tag(struct bpf_prog *prog)
 {
-	__do_free struct bpf_insn *insns =
-		copy_array(prog->orig_insns, prog->orig_len, sizeof(*insns));
 	u8 digest[SHA256_SIZE];
+	bool reference = false; /* to a map, in the half before */
+	struct sha256 sha;
 
-	if (!insns)
-		return -ENOMEM;
-	for (u32 i = 0; i + 1 < prog->orig_len; i++) {
-		if (!bpf_insn_is_imm64(&insns[i]))
-			continue;
-		if (insns[i].src_reg == BPF_PSEUDO_MAP_IDX)
-			insns[i].src_reg = BPF_PSEUDO_MAP_FD;
-		else if (insns[i].src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
-			insns[i].src_reg = BPF_PSEUDO_MAP_VALUE;
-		if (insns[i].src_reg == BPF_PSEUDO_MAP_FD ||
-		    insns[i].src_reg == BPF_PSEUDO_MAP_VALUE)
-			insns[i].imm = insns[i + 1].imm = 0;
-		i++;
+	sha256_begin(&sha);
+	for (u32 i = 0; i < prog->orig_len; i++) {
+		struct bpf_insn insn = prog->orig_insns[i];
+
+		if (reference) {
+			insn.imm = 0;
+			reference = false;
+		} else if (bpf_insn_is_imm64(&insn)) {
+			if (insn.src_reg == BPF_PSEUDO_MAP_IDX)
+				insn.src_reg = BPF_PSEUDO_MAP_FD;
+			else if (insn.src_reg == BPF_PSEUDO_MAP_IDX_VALUE)
+				insn.src_reg = BPF_PSEUDO_MAP_VALUE;
+			reference = insn.src_reg == BPF_PSEUDO_MAP_FD ||
+				    insn.src_reg == BPF_PSEUDO_MAP_VALUE;
+			if (reference)
+				insn.imm = 0;
+		}
+		sha256_add(&sha, &insn, sizeof(insn));
 	}
-	sha256(insns, prog->orig_len * sizeof(*insns), digest);
+	sha256_end(&sha, digest);
 	memcpy(prog->tag, digest, sizeof(prog->tag));
-	return 0;
 }
 
 static int prog_copy_maps(struct bpf_prog *prog, const struct bpf_prog_load_attr *attr)
@@ -143,8 +147,7 @@ static int prog_copy(struct bpf_prog *prog, const struct bpf_prog_load_attr *att
 		return -ENOMEM;
 	prog->btf = attr->btf;
 	bpf_btf_inc(prog->btf);
-	if (prog_calc_tag(prog))
-		return -ENOMEM;
+	prog_calc_tag(prog);
 	return prog_copy_maps(prog, attr);
 }
 

@@ -1,8 +1,8 @@
 /*
  * extent.c - where an object that comes as a stream ends
  *
- * Looks at a growing prefix and trusts nothing; it is called on every write of a stream, so it
- * costs a few comparisons until the section headers are there.
+ * Looks at a growing prefix and trusts nothing. Who waits for an object asks again when what it is
+ * told to need is there: three or four times after the header, whatever the writes are.
  */
 #include <elf.h>
 #include "object/extent.h"
@@ -85,6 +85,7 @@ int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end)
 		return -ENOEXEC;
 	if (need > max)
 		return -EFBIG;
+	*end = len + 1; /* the next byte may tell that it is none */
 	if (len < need)
 		return 0;
 	memcpy(&eh, data, sizeof(eh));
@@ -93,8 +94,6 @@ int bpf_object_extent(const void *data, size_t len, size_t max, size_t *end)
 	err = extent_tables(data, len, max, &eh, &need);
 	if (err)
 		return err;
-	if (need > len)
-		return 0;
 	*end = need;
-	return 1;
+	return need <= len;
 }

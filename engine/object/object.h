@@ -78,6 +78,9 @@ struct bpf_object_file {
  */
 int bpf_object_read(const void *data, size_t len, struct bpf_log *log,
 		    struct bpf_object_file **out);
+/* The same of bytes that bpf_object_extent() said are the object, no more and no less. */
+int bpf_object_read_complete(const void *data, size_t len, struct bpf_log *log,
+			     struct bpf_object_file **out);
 void bpf_object_file_free(struct bpf_object_file *obj);
 
 #endif

@@ -51,23 +51,47 @@ static void block(u32 h[8], const u8 *p)
 		h[i] += v[i];
 }
 
+void sha256_begin(struct sha256 *s)
+{
+	*s = (struct sha256){.h = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
+				   0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+}
+
+void sha256_add(struct sha256 *s, const void *data, size_t len)
+{
+	const u8 *p = data;
+
+	while (len) {
+		size_t at = s->len % 64, n = min(len, 64 - at);
+
+		memcpy(s->block + at, p, n);
+		if (at + n == 64)
+			block(s->h, s->block);
+		s->len += n;
+		p += n;
+		len -= n;
+	}
+}
+
+void sha256_end(struct sha256 *s, u8 digest[SHA256_SIZE])
+{
+	static const u8 padding[64] = {0x80};
+	u64 bits = s->len * 8;
+	u8 tail[8];
+
+	for (int i = 0; i < 8; i++)
+		tail[i] = (u8)(bits >> (56 - 8 * i));
+	sha256_add(s, padding, 64 - (s->len + 8) % 64);
+	sha256_add(s, tail, sizeof(tail));
+	for (int i = 0; i < 32; i++)
+		digest[i] = (u8)(s->h[i / 4] >> (24 - 8 * (i % 4)));
+}
+
 void sha256(const void *data, size_t len, u8 digest[SHA256_SIZE])
 {
-	u32 h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-		    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-	const u8 *p = data;
-	u8 last[128] = {0};
-	size_t rest = len % 64, tail = rest < 56 ? 64 : 128;
+	struct sha256 s;
 
-	for (size_t i = 0; i + 64 <= len; i += 64)
-		block(h, p + i);
-	if (rest)
-		memcpy(last, p + len - rest, rest);
-	last[rest] = 0x80;
-	for (int i = 0; i < 8; i++)
-		last[tail - 1 - i] = (u8)((u64)len * 8 >> (8 * i));
-	for (size_t i = 0; i < tail; i += 64)
-		block(h, last + i);
-	for (int i = 0; i < 32; i++)
-		digest[i] = (u8)(h[i / 4] >> (24 - 8 * (i % 4)));
+	sha256_begin(&s);
+	sha256_add(&s, data, len);
+	sha256_end(&s, digest);
 }

@@ -397,6 +397,7 @@ int load_object(struct fs_req *req, const void *elf, size_t len, mode_t umask,
 	int err;
 
 	publish_retry();
+	opts.complete = true;
 	err = bpf_object_load(elf, len, &opts, &loaded);
 
 	return load_finish(&load, err, &loaded, report);

@@ -38,6 +38,7 @@ struct newprog {
 	struct extent *have; /* what was written: sorted, apart */
 	u32 have_cnt;
 	size_t asked; /* prefix length at which completeness was last looked at */
+	size_t needed; /* an ELF file has at least so many bytes */
 	size_t parsed; /* the same for text, whose lines are looked at when they end */
 	mode_t umask;
 	bool done;
@@ -193,12 +194,17 @@ static int look_for_elf(struct newprog *new, struct fs_req *req, size_t prefix)
 {
 	struct fs_text report = {0};
 	size_t end;
-	int ret = bpf_object_extent(new->buf, prefix, NEW_MAX, &end);
+	int ret;
 
+	if (prefix < new->needed)
+		return 0;
+	ret = bpf_object_extent(new->buf, prefix, NEW_MAX, &end);
 	if (ret < 0)
 		return not_elf(new, req, ret, prefix);
 	if (ret)
 		loaded(new, req, load_object(req, new->buf, end, new->umask, &report), &report);
+	else
+		new->needed = end;
 	return 0;
 }
 

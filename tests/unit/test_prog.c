@@ -240,7 +240,19 @@ static void hash_is(const char *text, const char *hex)
 	u8 digest[SHA256_SIZE];
 	char got[2 * SHA256_SIZE + 1];
 
-	sha256(text, strlen(text), digest);
+	size_t len = strlen(text);
+	struct sha256 s;
+
+	sha256(text, len, digest);
+	for (size_t piece = 1; piece <= len; piece += 9) {
+		u8 again[SHA256_SIZE];
+
+		sha256_begin(&s);
+		for (size_t at = 0; at < len; at += piece)
+			sha256_add(&s, text + at, min(piece, len - at));
+		sha256_end(&s, again);
+		assert_memory_equal(again, digest, sizeof(digest));
+	}
 	for (int i = 0; i < SHA256_SIZE; i++)
 		sprintf(got + 2 * i, "%02x", digest[i]);
 	assert_string_equal(got, hex);

@@ -39,6 +39,26 @@ static void reader_free(struct obj_reader *r)
 	free(r->values);
 }
 
+int bpf_object_read_complete(const void *data, size_t len, struct bpf_log *log,
+			     struct bpf_object_file **out)
+{
+	struct obj_reader r = {.log = log};
+	int err;
+
+	*out = NULL;
+	r.out = calloc(1, sizeof(*r.out));
+	if (!r.out)
+		return -ENOMEM;
+	err = read_object(&r, data, len);
+	reader_free(&r);
+	if (err) {
+		bpf_object_file_free(r.out);
+		return err;
+	}
+	*out = r.out;
+	return 0;
+}
+
 int bpf_object_read(const void *data, size_t len, struct bpf_log *log, struct bpf_object_file **out)
 {
 	struct obj_reader r = {.log = log};
@@ -54,17 +74,7 @@ int bpf_object_read(const void *data, size_t len, struct bpf_log *log, struct bp
 	if (!err)
 		return obj_fail(&r, -EINVAL,
 				"ELF: the object is truncated: %zu bytes are not all of it", len);
-	r.out = calloc(1, sizeof(*r.out));
-	if (!r.out)
-		return -ENOMEM;
-	err = read_object(&r, data, end);
-	reader_free(&r);
-	if (err) {
-		bpf_object_file_free(r.out);
-		return err;
-	}
-	*out = r.out;
-	return 0;
+	return bpf_object_read_complete(data, end, log, out);
 }
 
 void bpf_object_file_free(struct bpf_object_file *obj)
