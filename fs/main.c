@@ -209,7 +209,7 @@ struct server {
 static int serve(void *arg)
 {
 	struct server *server = arg;
-	int ret = agent_start(agent_services);
+	int ret = agent_start(agent_services, !server->options.foreground);
 
 	if (ret) {
 		fprintf(stderr, "ubpffs: the process that acts as clients: %s\n", strerror(-ret));

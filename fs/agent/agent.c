@@ -27,7 +27,7 @@
 #define SOCK_BUFFER  (512 << 10)
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1 /* reports go to stderr; shadow memory has no limit */
+#define SANITIZED 1 /* shadow memory has no limit; reports go to stderr, where somebody reads it */
 #else
 #define SANITIZED 0
 #endif
@@ -353,7 +353,7 @@ static int agent_sock = -1;
 static pid_t agent_pid = -1;
 
 /* Nothing of ours but the socket. */
-static void __attribute__((noreturn)) agent_begin(pid_t server, int sock)
+static void __attribute__((noreturn)) agent_begin(pid_t server, int sock, bool daemon)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -364,7 +364,7 @@ static void __attribute__((noreturn)) agent_begin(pid_t server, int sock)
 		null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	dup2(null, 0);
 	dup2(null, 1);
-	if (!SANITIZED)
+	if (!SANITIZED || daemon)
 		dup2(null, 2);
 	close_from(SOCK_FD + 1);
 	fcntl(SOCK_FD, F_SETFD, 0);
@@ -377,7 +377,7 @@ static void __attribute__((noreturn)) agent_begin(pid_t server, int sock)
 	agent_main();
 }
 
-int agent_start(agent_service_fn *const table[AGENT_SERVICE_NR])
+int agent_start(agent_service_fn *const table[AGENT_SERVICE_NR], bool daemon)
 {
 	pid_t server = getpid();
 	int sock[2], err;
@@ -387,7 +387,7 @@ int agent_start(agent_service_fn *const table[AGENT_SERVICE_NR])
 		return -errno;
 	agent_pid = fork();
 	if (!agent_pid)
-		agent_begin(server, sock[1]);
+		agent_begin(server, sock[1], daemon);
 	err = agent_pid < 0 ? -errno : 0;
 	close(sock[1]);
 	if (err) {

@@ -67,8 +67,11 @@ typedef void agent_service_fn(int sock, const void *arg, size_t len);
 
 /* ---- the server's side */
 
-/* What each service does, for the processes that are forked (service/services.c). -errno. */
-int agent_start(agent_service_fn *const services[AGENT_SERVICE_NR]);
+/*
+ * What each service does, for the processes that are forked (service/services.c). A daemon's keep
+ * nobody's stderr open. -errno.
+ */
+int agent_start(agent_service_fn *const services[AGENT_SERVICE_NR], bool daemon);
 /* Files below this directory are opened for nobody. */
 int agent_refuse(int state_fd);
 /* Processes that have still something to write have a second for it. */
