@@ -274,9 +274,20 @@ int bpf_map_delete(struct bpf_map *map, const void *key);
 /* Take the next value of a queue or stack; -EOPNOTSUPP for other types. */
 int bpf_map_pop(struct bpf_map *map, void *value, u64 flags);
 int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
-int bpf_map_freeze(struct bpf_map *map); /* -EPERM when it is already, or may not be written */
+/*
+ * -EPERM when it is already, or may not be written. Values that the verifier takes as constants
+ * then (bpf_map_is_rdonly()) are at rest once it has returned.
+ */
+int bpf_map_freeze(struct bpf_map *map);
 
 /* Does each value hold a struct bpf_spin_lock? (map may be NULL) */
+/* Nobody writes its values any more, where map_direct_value_addr() says they are. */
+static inline bool bpf_map_is_rdonly(const struct bpf_map *map)
+{
+	return map->map_flags & BPF_F_RDONLY_PROG &&
+	       __atomic_load_n(&map->frozen, __ATOMIC_ACQUIRE);
+}
+
 static inline bool map_has_spin_lock(const struct bpf_map *map)
 {
 	return map && map->spin_lock_off >= 0;

@@ -416,7 +416,21 @@ int bpf_map_contains(struct bpf_map *map, const void *key)
 	return (int)err;
 }
 
-int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags)
+/*
+ * The verifier takes the values of such a map as constants once it is frozen, so a freeze must not
+ * overtake an update. Lock: outside of all others of a map.
+ */
+static pthread_mutex_t constants_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool lock_constants(const struct bpf_map *map)
+{
+	if (likely(!(map->map_flags & BPF_F_RDONLY_PROG) || !map->ops->map_direct_value_addr))
+		return false;
+	pthread_mutex_lock(&constants_lock);
+	return true;
+}
+
+static int map_update(struct bpf_map *map, const void *key, const void *value, u64 flags)
 {
 	long err;
 
@@ -463,8 +477,8 @@ int bpf_map_lookup_part(struct bpf_map *map, const void *key, u32 off, void *val
 	return err;
 }
 
-int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const void *value, u8 *mask,
-			u32 len)
+static int map_update_part(struct bpf_map *map, const void *key, u32 off, const void *value,
+			   u8 *mask, u32 len)
 {
 	void *elem;
 	int err = may_write(map) ? part_of(map, key, off, len, &elem) : -EPERM;
@@ -478,6 +492,27 @@ int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const voi
 	if (unlikely(bpf_map_mmap_sealed(map)))
 		bpf_map_mirror_elem(map, key);
 	return 0;
+}
+
+int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags)
+{
+	bool locked = lock_constants(map);
+	int err = map_update(map, key, value, flags);
+
+	if (locked)
+		pthread_mutex_unlock(&constants_lock);
+	return err;
+}
+
+int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const void *value, u8 *mask,
+			u32 len)
+{
+	bool locked = lock_constants(map);
+	int err = map_update_part(map, key, off, value, mask, len);
+
+	if (locked)
+		pthread_mutex_unlock(&constants_lock);
+	return err;
 }
 
 int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags)
@@ -533,11 +568,15 @@ int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key)
 
 int bpf_map_freeze(struct bpf_map *map)
 {
-	/*
-	 * A frozen map's descriptors cannot write any more, so a second time is EPERM, as in Linux.
-	 */
-	if (map->map_flags & BPF_F_RDONLY ||
-	    __atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL))
+	bool frozen;
+
+	if (map->map_flags & BPF_F_RDONLY)
+		return -EPERM;
+	pthread_mutex_lock(&constants_lock);
+	frozen = __atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL);
+	pthread_mutex_unlock(&constants_lock);
+	/* Its descriptors cannot write any more, so a second time is EPERM, as in Linux. */
+	if (frozen)
 		return -EPERM;
 	map->arena->header->frozen = 1;
 	return 0;

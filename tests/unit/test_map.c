@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -196,6 +197,53 @@ static void test_freeze(void **state)
 	close(values);
 }
 
+#define BIG (1u << 20)
+
+static u32 rewrites;
+
+static void *rewrite(void *arg)
+{
+	static u8 value[BIG];
+	u32 key = 0;
+	long err;
+
+	do {
+		memset(value, value[0] + 1, BIG);
+		err = bpf_map_update(arg, &key, value, BPF_ANY);
+		__atomic_add_fetch(&rewrites, 1, __ATOMIC_RELAXED);
+	} while (!err);
+	return (void *)err;
+}
+
+/* What the verifier takes for a constant when the freeze has returned is not written later. */
+static void test_freeze_overtakes_no_update(void **state)
+{
+	struct bpf_map_spec spec = spec_of(BPF_MAP_TYPE_ARRAY, 4, BIG, 1, BPF_F_RDONLY_PROG);
+	u8 *seen = malloc(BIG);
+	struct bpf_map *map;
+	pthread_t thread;
+	void *ret;
+	u64 addr;
+
+	assert_non_null(seen);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+		assert_int_equal(map->ops->map_direct_value_addr(map, &addr, 0), 0);
+		__atomic_store_n(&rewrites, 0, __ATOMIC_RELAXED);
+		assert_int_equal(pthread_create(&thread, NULL, rewrite, map), 0);
+		while (__atomic_load_n(&rewrites, __ATOMIC_RELAXED) < 8)
+			sched_yield();
+		assert_int_equal(bpf_map_freeze(map), 0);
+		memcpy(seen, (void *)(uintptr_t)addr, BIG);
+		pthread_join(thread, &ret);
+		assert_int_equal((long)ret, -EPERM);
+		assert_memory_equal(seen, (void *)(uintptr_t)addr, BIG);
+		bpf_map_put(map);
+	}
+	free(seen);
+	all_gone();
+}
+
 static void test_ids(void **state)
 {
 	struct bpf_map *a = make(BPF_MAP_TYPE_HASH, 0), *b = make(BPF_MAP_TYPE_HASH, 0), *c;
@@ -381,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_access_flags),
 		cmocka_unit_test(test_contains),
 		cmocka_unit_test(test_freeze),
+		cmocka_unit_test(test_freeze_overtakes_no_update),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_open_refuses),

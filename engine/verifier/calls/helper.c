@@ -213,7 +213,7 @@ static int check_const_str(struct bpf_verifier_env *env, u32 regno)
 	s64 off;
 	int err;
 
-	if (!(map->map_flags & BPF_F_RDONLY_PROG) || !map->frozen)
+	if (!bpf_map_is_rdonly(map))
 		return refuse(env, STR_NOT_RDONLY, .reg = regno);
 	if (!tnum_is_const(reg->var_off))
 		return refuse(env, STR_NOT_CONST, .reg = regno);

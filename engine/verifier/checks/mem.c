@@ -191,7 +191,7 @@ static bool read_frozen_map(const struct bpf_reg_state *reg, int off, int size, 
 	const struct bpf_map *map = reg->map_ptr;
 	u64 addr, start = (u64)off + reg->var_off.value;
 
-	if (!tnum_is_const(reg->var_off) || !(map->map_flags & BPF_F_RDONLY_PROG) || !map->frozen ||
+	if (!tnum_is_const(reg->var_off) || !bpf_map_is_rdonly(map) ||
 	    map->map_type != BPF_MAP_TYPE_ARRAY || map->max_entries != 1 ||
 	    !map->ops->map_direct_value_addr || map->ops->map_direct_value_addr(map, &addr, 0))
 		return false;
