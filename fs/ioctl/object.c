@@ -155,8 +155,8 @@ static int prog_info(struct control_call *call)
 	info.btf_id = control_btf_id(call, prog->btf);
 	control_prog_counts(call, prog, &info);
 	info.verified_insns = prog->verified_insns;
-	info.run_cnt = prog->run_cnt;
-	info.run_time_ns = prog->run_time_ns;
+	info.run_cnt = READ_ONCE(prog->run_cnt);
+	info.run_time_ns = READ_ONCE(prog->run_time_ns);
 	memcpy(info.name, prog->name, sizeof(info.name) - 1);
 	if (!store_stat(call->control->obj, &st))
 		info.created_by_uid = st.st_uid;

@@ -242,7 +242,7 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 		       bpf_map_type_name(map->map_type));
 	fs_text_printf(out, "key_size: %u\nvalue_size: %u\nmax_entries: %u\nmap_flags: 0x%x\n",
 		       map->key_size, map->value_size, map->max_entries, map->map_flags);
-	fs_text_printf(out, "frozen: %d\nmemlock: %llu\n", map->frozen,
+	fs_text_printf(out, "frozen: %d\nmemlock: %llu\n", READ_ONCE(map->frozen),
 		       (unsigned long long)bpf_map_mem_usage(map));
 	fs_text_printf(out, "btf_key_type_id: %u\nbtf_value_type_id: %u\n", map->btf_key_type_id,
 		       map->btf_value_type_id);
