@@ -21,19 +21,19 @@ HOSTILE = os.path.join(BUILD, "tests", "e2e", "hostile_fuse")
 
 
 def children(pid):
-    """Processes below this one, by pid: (pid, parent, name)."""
-    found, parents = [], {pid}
-    rows = []
+    """Processes below this one, parents first: (pid, parent, name). A child's number may be the smaller one."""
+    rows, found = [], []
     for p in os.listdir("/proc"):
         if p.isdigit():
             with contextlib.suppress(OSError):
                 with open("/proc/%s/stat" % p) as f:
                     head, tail = f.read().rsplit(")", 1)
                 rows.append((int(p), int(tail.split()[1]), head.split("(", 1)[1]))
-    for row in sorted(rows):
-        if row[1] in parents:
-            found.append(row)
-            parents.add(row[0])
+    parents = {pid}
+    while parents:
+        below = [row for row in rows if row[1] in parents]
+        found += below
+        parents = {row[0] for row in below}
     return found
 
 
