@@ -68,10 +68,9 @@ void control_restore_token(struct control *c, u64 number, bool rdonly)
 
 	if (!token)
 		return;
-	*token = (struct token){number, rdonly, c->obj->map, NULL};
+	*token = (struct token){.rdonly = rdonly, .map = c->obj->map};
 	pthread_mutex_lock(&token_lock);
-	token->next = tokens[number % TOKEN_BUCKETS];
-	tokens[number % TOKEN_BUCKETS] = token;
+	hash_add(&tokens, &token->link, number);
 	c->token = number;
 	pthread_mutex_unlock(&token_lock);
 }
