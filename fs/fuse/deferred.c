@@ -2,6 +2,7 @@
  * deferred.c - jobs run, park in a waitq, and are woken (see fuse/deferred.h)
  */
 #include "fs/fuse/deferred.h"
+#include "fs/fuse/current.h"
 #include "fs/fuse/open.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
@@ -437,6 +438,7 @@ static void job_run_one(struct fs_job *job)
 	bool strand = job->strand, done;
 	struct pace pace;
 
+	current_set_request(job->req.unique);
 	/* A read that parks leaves the strand: what comes after it need not wait. */
 	if (what == JOB_READ)
 		job->strand = false;

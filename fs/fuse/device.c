@@ -13,6 +13,7 @@
 #include "fs/keeper/shared.h"
 #include "fs/lib/error_log.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/uio.h>
 
@@ -247,6 +248,34 @@ static ssize_t write_answer(int fd, struct iovec *iov, int count)
 static ssize_t device_writev(int fd, struct iovec *iov, int count, void *unused)
 {
 	return device_ended(write_answer(fd, iov, count), ENOENT);
+}
+
+/* ---- a request that ends the server */
+
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+static struct sigaction old_actions[ARRAY_SIZE(faults)];
+
+/* Other handlers (the engine's, for programs) come first, and call this one for what is no fault
+ * of theirs. */
+static void note_fault(int sig, siginfo_t *info, void *context)
+{
+	u64 unique = current_request();
+
+	if (unique)
+		__atomic_store_n(&shared->culprit, unique & ~REQUEST_AGAIN, __ATOMIC_RELEASE);
+	for (u32 i = 0; i < ARRAY_SIZE(faults); i++)
+		if (faults[i] == sig && old_actions[i].sa_flags & SA_SIGINFO)
+			old_actions[i].sa_sigaction(sig, info, context); /* a sanitizer's */
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+void device_note_faults(void)
+{
+	struct sigaction sa = {.sa_sigaction = note_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+	for (u32 i = 0; shared && i < ARRAY_SIZE(faults); i++)
+		sigaction(faults[i], &sa, &old_actions[i]);
 }
 
 /* ---- from start to end */

@@ -19,6 +19,8 @@
 
 struct fuse_session;
 
+/* Before the state is read: what ends this server by a fault is noted for the next one. */
+void device_note_faults(void);
 /* After the mount, or with the descriptor of one that is there (*adopt). -errno. */
 int device_start(struct fuse_session *se, int fd, bool adopt);
 /* After a takeover: the kernel sends again what waits, and pollers look again. */

@@ -216,7 +216,8 @@ static int record_open(struct fs_open *open, const struct fs_req *req)
 	r->gid = open->opener.gid;
 	r->pid = (u32)open->opener.pid;
 	r->created = open->created;
-	r->object = fs_backing.object_of ? fs_backing.object_of(open->node) : 0;
+	if (!S_ISDIR(open->node->ops->type))
+		r->object = fs_backing.object_of ? fs_backing.object_of(open->node) : 0;
 	open->record = r;
 	return 0;
 }
@@ -316,6 +317,7 @@ static void restore(struct open_record *r, u32 place)
 	struct fs_node *node = fs_node_find(r->node);
 	struct fs_open *open = node ? open_alloc(node, &cred, (int)r->flags, r->created != 0)
 				    : NULL;
+	bool shown;
 	int err = 0;
 
 	fs_node_put(node);
@@ -326,10 +328,11 @@ static void restore(struct open_record *r, u32 place)
 	limits_charge_anyway(cred.uid, LIMIT_FILES, 1);
 	req.node = node;
 	open->record = r;
-	if (r->object && fs_backing.restored_open)
-		fs_backing.restored_open(node, r->object);
+	shown = r->object && fs_backing.restored_open(node, r->object);
 	if (node->ops->open)
 		err = node->ops->open(open, &req);
+	if (shown)
+		fs_backing.restored_open(node, 0);
 	if (err) {
 		fs_error(&req, err, "%s", strerror(-err));
 		fs_error_report(&req);

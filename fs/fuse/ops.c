@@ -5,6 +5,7 @@
  * (ops->stable): names elsewhere appear and go by loads and by other clients' last closes. The
  * kernel checks permissions (default_permissions) against the attributes given here.
  */
+#include "fs/keeper/requests.h"
 #include "fs/keeper/shared.h"
 #include "fs/node/backing.h"
 #include "fs/fuse/open.h"
@@ -40,6 +41,65 @@ static bool change_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const 
 		return true;
 	reply_done(fuse, req, err);
 	return false;
+}
+
+/*
+ * A change of names that a server made and did not live to answer is asked for again. What the name
+ * was before it began is noted, so that the second time tells what the first one did: the kernel
+ * keeps the directory locked until the answer, and nobody else changes it through the mount.
+ */
+enum before {
+	NOT_BEGUN, /* or not repeated */
+	WAS_ABSENT,
+	WAS_THERE, /* and which inode it was, above these bits */
+	BEFORE_BITS = 2,
+};
+
+static u64 name_now(struct fs_req *req)
+{
+	struct fs_req look = {.cred = req->cred, .node = req->node, .quiet = true};
+	struct fs_node *node = NULL;
+	u64 now = WAS_ABSENT;
+
+	if (req->node->ops->lookup && !req->node->ops->lookup(req->node, &look, req->name, &node)) {
+		now = WAS_THERE | node->ino << BEFORE_BITS;
+		fs_node_put(node);
+	}
+	error_clear(&look.error);
+	return now;
+}
+
+/* What it was before the server that died began it; noted when this is the first time. */
+static u64 change_repeated(struct fs_req *req)
+{
+	u64 before = req->unique ? requests_intended(req->unique) : NOT_BEGUN;
+
+	if (!before && req->unique)
+		requests_intent(req->unique, name_now(req));
+	return before;
+}
+
+static bool was_there(u64 before)
+{
+	return (before & ((1u << BEFORE_BITS) - 1)) == WAS_THERE;
+}
+
+/* Made by the first time. */
+static int made_before(struct fs_req *req, u64 before, int err, struct fs_node **out)
+{
+	if (err != -EEXIST || before != WAS_ABSENT)
+		return err;
+	error_clear(&req->error);
+	return req->node->ops->lookup(req->node, req, req->name, out);
+}
+
+/* Removed by the first time. */
+static int removed_before(struct fs_req *req, u64 before, int err)
+{
+	if (err != -ENOENT || !was_there(before))
+		return err;
+	error_clear(&req->error);
+	return 0;
 }
 
 /* ---- attributes */
@@ -339,12 +399,19 @@ static void op_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_
 {
 	struct fs_node *node = NULL;
 	struct fs_req req;
+	u64 before;
 	int err;
 
 	if (!change_begin(fuse, parent, "mkdir", name, &req))
 		return;
+	before = change_repeated(&req);
+	/* It may have come half of the way: what is empty is made anew. */
+	if (before == WAS_ABSENT && req.node->ops->rmdir && req.node->ops->mkdir)
+		req.node->ops->rmdir(req.node, &req, name);
+	error_clear(&req.error);
 	err = req.node->ops->mkdir ? req.node->ops->mkdir(req.node, &req, name, mode, &node)
 				   : -EPERM;
+	err = made_before(&req, before, err, &node);
 	reply_entry(fuse, &req, err, node);
 }
 
@@ -352,12 +419,15 @@ static void op_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, c
 {
 	struct fs_node *node = NULL;
 	struct fs_req req;
+	u64 before;
 	int err;
 
 	if (!change_begin(fuse, parent, "symlink", name, &req))
 		return;
+	before = change_repeated(&req);
 	err = req.node->ops->symlink ? req.node->ops->symlink(req.node, &req, name, target, &node)
 				     : -EPERM;
+	err = made_before(&req, before, err, &node);
 	reply_entry(fuse, &req, err, node);
 }
 
@@ -376,21 +446,38 @@ static void op_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_
 static void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
 	struct fs_req req;
+	u64 before;
+	int err;
 
 	if (!change_begin(fuse, parent, "unlink", name, &req))
 		return;
-	reply_done(fuse, &req,
-		   req.node->ops->unlink ? req.node->ops->unlink(req.node, &req, name) : -EPERM);
+	before = change_repeated(&req);
+	err = req.node->ops->unlink ? req.node->ops->unlink(req.node, &req, name) : -EPERM;
+	reply_done(fuse, &req, removed_before(&req, before, err));
 }
 
 static void op_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
 	struct fs_req req;
+	u64 before;
+	int err;
 
 	if (!change_begin(fuse, parent, "rmdir", name, &req))
 		return;
-	reply_done(fuse, &req,
-		   req.node->ops->rmdir ? req.node->ops->rmdir(req.node, &req, name) : -EPERM);
+	before = change_repeated(&req);
+	err = req.node->ops->rmdir ? req.node->ops->rmdir(req.node, &req, name) : -EPERM;
+	reply_done(fuse, &req, removed_before(&req, before, err));
+}
+
+/* An exchange that was made would be taken back by another one. */
+static int rename_once(struct fs_req *req, struct fs_node *newdir, const char *newname,
+		       unsigned int flags)
+{
+	u64 before = change_repeated(req);
+
+	if (was_there(before) && name_now(req) != before)
+		return 0;
+	return req->node->ops->rename(req->node, req, req->name, newdir, newname, flags);
 }
 
 static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
@@ -409,9 +496,17 @@ static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse
 	else if (!req.node->ops->rename)
 		err = -EPERM;
 	else
-		err = req.node->ops->rename(req.node, &req, name, newdir, newname, flags);
+		err = rename_once(&req, newdir, newname, flags);
 	fs_node_put(newdir);
 	reply_done(fuse, &req, err);
+}
+
+static int link_once(struct fs_req *req, struct fs_node *node, struct fs_node **pin)
+{
+	u64 before = change_repeated(req);
+	int err = req->node->ops->link(req->node, req, req->name, node, pin);
+
+	return made_before(req, before, err, pin);
 }
 
 static void op_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
@@ -428,7 +523,7 @@ static void op_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t newparent, const
 	else if (!req.node->ops->link)
 		err = -EPERM;
 	else
-		err = req.node->ops->link(req.node, &req, newname, node, &pin);
+		err = link_once(&req, node, &pin);
 	fs_node_put(node);
 	reply_entry(fuse, &req, err, pin);
 }

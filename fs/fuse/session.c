@@ -48,6 +48,7 @@ int session_start(void)
 {
 	int err = shared ? requests_start() : 0;
 
+	device_note_faults();
 	if (!err)
 		err = node_records_start();
 	return err ? err : open_records_start();

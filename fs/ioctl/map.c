@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include "core/btf_info.h"
 #include "fs/ioctl/btf.h"
+#include "fs/keeper/requests.h"
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/map.h"
 #include "fs/store/resolve.h"
@@ -64,6 +65,35 @@ static int put_pair(struct control_call *call, struct bpf_map *map, const char *
 	return bpf_map_update(map, pair, pair + map->key_size, call->io.flags);
 }
 
+enum { WAS_ABSENT = 1, WAS_THERE }; /* before a change that a server may have made and died */
+
+/* What the key was before the first time; noted when this is it. */
+static u64 change_repeated(struct control_call *call, struct bpf_map *map, const void *key)
+{
+	u64 unique = call->req->unique, before = unique ? requests_intended(unique) : 0;
+
+	if (unique && !before)
+		requests_intent(unique, bpf_map_contains(map, key) ? WAS_ABSENT : WAS_THERE);
+	return before;
+}
+
+/* BPF_NOEXIST that finds what it has made itself. */
+static int create_once(struct control_call *call, struct bpf_map *map)
+{
+	u64 before = change_repeated(call, map, call->in);
+	int err = put_pair(call, map, call->in);
+	u32 size = bpf_map_value_size(map);
+	__do_free char *now = NULL;
+
+	if (err != -EEXIST || before != WAS_ABSENT)
+		return err;
+	now = malloc(size);
+	if (now && !bpf_map_lookup(map, call->in, now, 0) &&
+	    !memcmp(now, call->in + map->key_size, size))
+		err = 0;
+	return err;
+}
+
 int control_map_update(struct control_call *call)
 {
 	struct bpf_map *map;
@@ -73,17 +103,24 @@ int control_map_update(struct control_call *call)
 		return err;
 	if (call->in_len != (u64)map->key_size + bpf_map_value_size(map))
 		return -EINVAL;
+	if (map->key_size && call->io.flags & BPF_NOEXIST)
+		return create_once(call, map);
 	return put_pair(call, map, call->in);
 }
 
 int control_map_delete(struct control_call *call)
 {
 	struct bpf_map *map;
+	u64 before;
 	int err = control_map(call, O_WRONLY, &map);
 
 	if (err)
 		return err;
-	return call->in_len == map->key_size ? bpf_map_delete(map, call->in) : -EINVAL;
+	if (call->in_len != map->key_size)
+		return -EINVAL;
+	before = change_repeated(call, map, call->in);
+	err = bpf_map_delete(map, call->in);
+	return err == -ENOENT && before == WAS_THERE ? 0 : err;
 }
 
 int control_map_next_key(struct control_call *call)

@@ -11,6 +11,7 @@
 #include "fs/ioctl/btf.h"
 #include "fs/ioctl/link.h"
 #include "fs/ioctl/object.h"
+#include "fs/keeper/requests.h"
 #include "fs/ioctl/prog_parts.h"
 #include "fs/store/resolve.h"
 #include "fs/store/state_tree.h"
@@ -246,6 +247,8 @@ int control_obj_fdinfo(struct control_call *call)
 
 /* ---- pins and ids */
 
+enum { WAS_ABSENT = 1, WAS_THERE };
+
 int control_obj_pin(struct control_call *call)
 {
 	const char *path = call->in;
@@ -260,7 +263,14 @@ int control_obj_pin(struct control_call *call)
 	tree_wrlock();
 	dir = resolve_parent(call->req, path, &name);
 	if (dir >= 0) {
+		u64 before = requests_intended(call->req->unique);
+
+		if (!before)
+			requests_intent(call->req->unique,
+					tree_has(dir, name) ? WAS_THERE : WAS_ABSENT);
 		err = store_link(call->control->obj, dir, name);
+		if (err == -EEXIST && before == WAS_ABSENT) /* made before, and not answered */
+			err = 0;
 		close(dir);
 		free(name);
 	} else {

@@ -179,6 +179,18 @@ u64 requests_intended(u64 unique)
 	return r->intent;
 }
 
+void requests_forget_intent(u64 intent)
+{
+	u32 high = shared ? slots_high(&requests) : 0;
+
+	for (u32 i = 0; i < high; i++) {
+		struct request_record *r = slots_at(&requests, i);
+
+		if (r && r->state == REQUEST_INTENT && r->intent == intent)
+			__atomic_store_n(&r->state, REQUEST_READ, __ATOMIC_RELEASE);
+	}
+}
+
 void requests_keep(u64 unique)
 {
 	struct request_record *r = find(unique);

@@ -45,6 +45,8 @@ s32 requests_answer(const struct request_record *record, const void **data, u32 
 void requests_intent(u64 unique, u64 intent);
 /* Of a request that was REPEATED: what it intended, or 0. */
 u64 requests_intended(u64 unique);
+/* At a start: what was intended under this number, unlike all others, has been taken back. */
+void requests_forget_intent(u64 intent);
 /* It is to be kept after all: the kind of file says so. */
 void requests_keep(u64 unique);
 /* Its answer is about to be sent: iov begins with the header. DONE from here on. */

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include "fs/maps/text/entries.h"
+#include "fs/keeper/requests.h"
 #include "fs/maps/text/vars.h"
 #include "fs/dirs/object_dir.h"
 #include "fs/dirs/user_dir.h"
@@ -175,6 +176,23 @@ static int inner_parse(struct fs_req *req, const char *text, size_t len, u32 *id
 	return ret;
 }
 
+enum { WAS_INCOMPLETE = 1, WAS_ALIVE }; /* before an attribute was set */
+
+/* A server may have set the last one, and died before it said that the map is there. */
+static int set_once(struct fs_node *dir, struct fs_req *req, enum mapdef_attr attr, u32 value)
+{
+	u64 before = req->unique ? requests_intended(req->unique) : 0;
+	int err;
+
+	if (req->unique && !before)
+		requests_intent(req->unique, store_node_named(dir) ? WAS_ALIVE : WAS_INCOMPLETE);
+	err = attr_set(dir, req, attr, value);
+	if (err != -EBUSY || before != WAS_INCOMPLETE)
+		return err;
+	error_clear(&req->error);
+	return 0;
+}
+
 static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			  off_t off)
 {
@@ -198,7 +216,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	if (err == TEXT_COMPLETE) {
 		bool line = p->buf[p->len - 1] == '\n';
 
-		err = attr_set(fs_node_base(open->node), req, attr, value);
+		err = set_once(fs_node_base(open->node), req, attr, value);
 		if (line || err)
 			write_buffer_drop(p, p->len);
 		return err ? err : (ssize_t)len;

@@ -33,8 +33,11 @@ extern struct fs_backing {
 	u32 (*object_of)(struct fs_node *node);
 	/* A node was made of its record (node/restore.h): what it shows is looked for. */
 	void (*restored)(struct fs_node *node);
-	/* A file of the node is opened again that showed this object, perhaps nameless now. */
-	void (*restored_open)(struct fs_node *node, u32 object);
+	/*
+	 * A file of the node is opened again that showed this object. True: the object has no name
+	 * there any more, and is shown until this is called with 0.
+	 */
+	bool (*restored_open)(struct fs_node *node, u32 object);
 	/* All nodes and open files of the last server are there, or will not be. */
 	void (*all_restored)(void);
 } fs_backing;

@@ -436,14 +436,16 @@ static void node_restored(struct fs_node *node)
 		store_resolve(node);
 }
 
-static void open_restored(struct fs_node *node, u32 id)
+static bool open_restored(struct fs_node *node, u32 id)
 {
 	struct fs_node *dir = fs_node_base(node);
 
-	if (!dir->obj && (dir->object || dir->ops->object)) {
-		bind_id(dir, id);
-		WRITE_ONCE(dir->obj_known, true);
-	}
+	if (!id)
+		store_bind(dir, NULL);
+	if (!id || dir->obj || (!dir->object && !dir->ops->object))
+		return false;
+	bind_id(dir, id);
+	return true;
 }
 
 static u32 object_of(struct fs_node *node)

@@ -6,6 +6,7 @@
  */
 #include "fs/store/publish.h"
 #include "fs/caller/limits.h"
+#include "fs/keeper/requests.h"
 #include "fs/store/map_owner.h"
 #include "fs/store/state_tree.h"
 
@@ -322,6 +323,17 @@ int publish_commit(struct publish *pub, const char **taken)
 	return err;
 }
 
+/* No other intent of a request is as large, and none is the same. */
+static u64 number_of(const char *dir)
+{
+	return strtoull(dir, NULL, 10) | 1ULL << 40;
+}
+
+u64 publish_number(const struct publish *pub)
+{
+	return number_of(pub->dir);
+}
+
 /* Remove a directory that holds one link and hidden files. What is no such directory stays. */
 static int remove_objdir(int parent, const char *name)
 {
@@ -412,6 +424,8 @@ static int recover_one(const char *dir)
 		err = tree_list(fd, true, &names);
 	if (err)
 		return err;
+	if (names.n) /* the manifest, or what was to get a name: it was not committed */
+		requests_forget_intent(number_of(dir));
 	for (size_t i = 0; !err && i < names.n; i++) {
 		const char *name = names.v[i].name;
 

@@ -28,6 +28,11 @@ int publish_add(struct publish *pub, struct store_object *obj, const char *name,
  * unless a name could not be taken back; then the next load, or the next start, does that first.
  */
 int publish_commit(struct publish *pub, const char **taken);
+/*
+ * What a request intends that is about to commit it (keeper/requests.h). A start that takes it back
+ * makes the request forget it; so who finds it was committed.
+ */
+u64 publish_number(const struct publish *pub);
 /* Always last, without tree_wrlock; removes what was not committed. */
 void publish_end(struct publish *pub);
 

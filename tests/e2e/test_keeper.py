@@ -6,6 +6,7 @@ killed under them (`make fuzz-keeper`: 1,000).
 """
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from conftest import WAIT, wait_for
+from conftest import WAIT, obj, wait_for
 
 KILLS = int(os.environ.get("UBPFFS_KILLS", "50"))
 
@@ -146,6 +147,42 @@ def client_dump(m, i):
     assert len({line.split()[0] for line in lines}) == len(lines)
 
 
+def client_create(m, i):
+    """Exclusive, and removed again: each exactly once."""
+    path = m.p("maps/excl/entries/%d" % (i % 500))
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    os.write(fd, b"%d\n" % i)
+    os.close(fd)
+    with pytest.raises(FileExistsError):
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    os.unlink(path)
+    assert not os.path.exists(path)
+
+
+def client_names(m, i):
+    d = m.p("names")
+    os.mkdir(d)
+    os.symlink("x", d + "/s")
+    os.link(m.p("maps/load/map"), d + "/pin")
+    os.rename(d + "/pin", d + "/pin2")
+    os.unlink(d + "/pin2")
+    os.unlink(d + "/s")
+    os.rmdir(d)
+
+
+def client_define(m, i):
+    make_map(m, "defined", *HASH)
+    shutil.rmtree(m.p("maps/defined"))
+
+
+def client_load(m, i):
+    with open(m.p("progs/new"), "wb", buffering=0) as f:
+        f.write(obj("count_ports"))
+    names = set(os.listdir(m.p("progs"))) - {"new", "log"}
+    assert names == {"count_ports"}, names
+    subprocess.run(["rm", "-r", m.p("progs/count_ports")], check=True)
+
+
 CLIENTS = {name[len("client_"):]: f for name, f in list(globals().items()) if name.startswith("client_")}
 
 
@@ -168,6 +205,7 @@ def run_client(m, f, end):
 
 def test_clients_see_a_pause_and_nothing_else(k):
     make_map(k, "load", *HASH)
+    make_map(k, "excl", *HASH)
     end = os.path.join(k.base, "end")
     clients = {}
     for name, f in CLIENTS.items():

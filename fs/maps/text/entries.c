@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include "run/run.h"
 #include "fs/maps/text/entries.h"
+#include "fs/keeper/requests.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/json_parse.h"
 #include "fs/store/resolve.h"
@@ -300,6 +301,40 @@ static int entry_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	return err;
 }
 
+enum { WAS_ABSENT = 1, WAS_THERE }; /* before an exclusive create */
+
+/* Has it the value that was written? */
+static bool has_value(struct bpf_map *map, void *key, const struct write_buffer *p)
+{
+	u32 size = bpf_map_value_size(map);
+	__do_free char *now = malloc(size), *want = malloc(size);
+
+	return now && want && !entries_percpu(map) && !entries_slots(map) &&
+	       text_parse_value(p->buf, p->len, want, map->value_size) == TEXT_COMPLETE &&
+	       !bpf_map_lookup(map, key, now, bpf_map_lock_flag(map)) &&
+	       !memcmp(now, want, map->value_size);
+}
+
+/*
+ * A server may have made the entry and died before it said so. Then it is there, was not before,
+ * and has this value.
+ */
+static int create_once(struct fs_open *open, struct fs_req *req, struct bpf_map *map)
+{
+	const struct write_buffer *p = open->priv;
+	void *key = open->node->key;
+	u64 before = req->unique ? requests_intended(req->unique) : 0;
+	int err;
+
+	if (req->unique && !before)
+		requests_intent(req->unique, bpf_map_contains(map, key) ? WAS_ABSENT : WAS_THERE);
+	err = entries_write(req, map, key, -1, p->buf, p->len, BPF_NOEXIST);
+	if (err != -EEXIST || before != WAS_ABSENT || !has_value(map, key, p))
+		return err;
+	error_clear(&req->error);
+	return TEXT_COMPLETE;
+}
+
 static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			   off_t off)
 {
@@ -313,9 +348,10 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 	if (err)
 		return err;
 	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, MAX_VALUE_TEXT);
-	if (!err)
-		err = entries_write(req, map, open->node->key, -1, p->buf, p->len,
-				    open->flags & O_EXCL ? BPF_NOEXIST : BPF_ANY);
+	if (!err && open->flags & O_EXCL)
+		err = create_once(open, req, map);
+	else if (!err)
+		err = entries_write(req, map, open->node->key, -1, p->buf, p->len, BPF_ANY);
 	p->incomplete = err == TEXT_INCOMPLETE;
 	/* A whole line was used: what follows on this descriptor is another value. */
 	if (err < 0 || (err == TEXT_COMPLETE && p->buf[p->len - 1] == '\n')) {
