@@ -30,25 +30,23 @@ u32 control_btf_id(const struct control_call *call, const struct bpf_btf *btf)
 	return btf && may_read(call, btf) ? btf->id : 0;
 }
 
-/* What ctl holds is charged to its opener: the bytes, and about as much for their index. */
-static int hold_bytes(struct control_call *call, size_t len)
+static int load(struct control_call *call, struct bpf_btf **btf)
 {
-	struct control *c = call->control;
-	int err = fs_open_hold(call->open, 2 * len);
-	u64 had;
+	int err = bpf_btf_new(call->in, call->in_len, btf);
 
 	if (err)
-		return err;
-	pthread_mutex_lock(&c->lock);
-	had = c->btf_bytes;
-	c->btf_bytes = 2 * len;
-	pthread_mutex_unlock(&c->lock);
-	fs_open_let(call->open, had);
-	return 0;
+		return err == -EINVAL ? fs_error(call->req, EINVAL, "the types are malformed")
+				      : err;
+	err = bpf_btf_publish(*btf, call->req->cred.uid);
+	if (err)
+		bpf_btf_put(*btf);
+	return err;
 }
 
+/* What ctl holds is charged to its opener: the bytes, and about as much for their index. */
 int control_btf_load(struct control_call *call)
 {
+	const u64 bytes = 2 * (u64)call->in_len;
 	struct bpf_btf *btf;
 	int err;
 
@@ -56,20 +54,16 @@ int control_btf_load(struct control_call *call)
 		return -EINVAL;
 	if (call->in_len > MAX_SIZE)
 		return -E2BIG;
-	err = hold_bytes(call, call->in_len);
+	err = fs_open_hold(call->open, bytes);
 	if (err)
 		return err;
-	err = bpf_btf_new(call->in, call->in_len, &btf);
-	if (err)
-		return err == -EINVAL ? fs_error(call->req, EINVAL, "the types are malformed")
-				      : err;
-	err = bpf_btf_publish(btf, call->req->cred.uid);
+	err = load(call, &btf);
 	if (err) {
-		bpf_btf_put(btf);
+		fs_open_let(call->open, bytes);
 		return err;
 	}
 	control_answer(call, &btf->id, sizeof(btf->id));
-	control_hold(call->control, NULL, NULL, btf);
+	control_hold(call->open, NULL, NULL, btf, bytes);
 	return 0;
 }
 

@@ -61,26 +61,31 @@ int control_link(struct control_call *call, int mode, struct store_object **link
 	return may(call, mode) ? check_object(call) : -EPERM;
 }
 
-void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map,
-		  struct bpf_btf *btf)
+void control_hold(struct fs_open *open, struct bpf_prog *prog, struct bpf_map *map,
+		  struct bpf_btf *btf, u64 btf_bytes)
 {
+	struct control *c = open->priv;
 	struct bpf_prog *old_prog;
 	struct bpf_map *old_map;
 	struct bpf_btf *old_btf;
+	u64 old_bytes;
 
 	pthread_mutex_lock(&c->lock);
 	old_prog = c->held_prog;
 	old_map = c->held_map;
 	old_btf = c->held_btf;
+	old_bytes = c->btf_bytes;
 	c->held_prog = prog;
 	c->held_map = map;
 	c->held_btf = btf;
+	c->btf_bytes = btf_bytes;
 	pthread_mutex_unlock(&c->lock);
 	if (old_prog)
 		bpf_prog_put(old_prog);
 	if (old_map)
 		bpf_map_put(old_map);
 	bpf_btf_put(old_btf);
+	fs_open_let(open, old_bytes);
 }
 
 bool control_name_ok(const char *name)

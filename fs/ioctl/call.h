@@ -27,7 +27,7 @@ struct control { /* open->priv of every file that takes ioctls */
 	struct bpf_prog *held_prog; /* ctl: made last, kept until the client has opened its id */
 	struct bpf_map *held_map;
 	struct bpf_btf *held_btf;
-	u64 btf_bytes; /* charged for types that it holds, or held last */
+	u64 btf_bytes; /* charged for held_btf */
 	struct control_walk {
 		u64 id; /* 0: free */
 		struct bpf_map_iter *it;
@@ -62,9 +62,12 @@ int control_map(struct control_call *call, int mode, struct bpf_map **map);
 int control_prog(struct control_call *call, int mode, struct bpf_prog **prog);
 int control_link(struct control_call *call, int mode, struct store_object **link);
 
-/* ctl holds the object made last, which it takes over; what it held before goes. */
-void control_hold(struct control *c, struct bpf_prog *prog, struct bpf_map *map,
-		  struct bpf_btf *btf);
+/*
+ * ctl holds the object made last, which it takes over, and what was charged for types; what it held
+ * before goes, and its charge.
+ */
+void control_hold(struct fs_open *open, struct bpf_prog *prog, struct bpf_map *map,
+		  struct bpf_btf *btf, u64 btf_bytes);
 
 /*
  * A name as bpf(2) takes it: letters, digits, _ and ., ended by a NUL within BPF_OBJ_NAME_LEN

@@ -132,7 +132,7 @@ void control_release(struct fs_open *open)
 		return;
 	control_drop_token(c);
 	control_end_walks(c);
-	control_hold(c, NULL, NULL, NULL);
+	control_hold(open, NULL, NULL, NULL, 0);
 	bpf_btf_put(c->btf);
 	for (x = c->xfers; x; x = next) {
 		next = x->next;

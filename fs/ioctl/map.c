@@ -470,6 +470,6 @@ int control_map_create(struct control_call *call)
 	if (err)
 		return err;
 	control_answer(call, &map->id, sizeof(map->id));
-	control_hold(call->control, NULL, map, NULL);
+	control_hold(call->open, NULL, map, NULL, 0);
 	return 0;
 }

@@ -90,7 +90,7 @@ static int load(struct control_call *call, const struct bpf_prog_load_attr *attr
 	if (err)
 		bpf_prog_put(prog);
 	else
-		control_hold(call->control, prog, NULL, NULL);
+		control_hold(call->open, prog, NULL, NULL, 0);
 	return err;
 }
 

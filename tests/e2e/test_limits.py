@@ -334,6 +334,42 @@ def test_memory(m, kind):
     wait_for(lambda: not used(m, USER)["memory"], "that of a load, too")
 
 
+TYPES = """
+import os, struct, sys
+import commands as c
+ctl = os.open(sys.argv[1] + "/ctl", os.O_RDWR)
+number = struct.pack("=IIII", 1, 1 << 24, 4, 32)
+names = b"\\0int\\0" + b"x" * 12000 + b"\\0"
+types = struct.pack("=HBBIIIII", 0xeb9f, 1, 0, 24, 0, len(number), len(number), len(names)) + number + names
+def usage():
+    with open(sys.argv[1] + "/limits/usage") as f:
+        return int(dict(l.split(": ") for l in f)["memory"].split("/")[0])
+before = usage()
+c.call(ctl, c.BTF_LOAD, types, 4)
+held = usage() - before
+for i in range(3):
+    try:
+        c.call(ctl, c.BTF_LOAD, b"x", 4)
+    except OSError as e:
+        print(e.errno)
+print(held, usage() - before == held)
+c.call(ctl, c.BTF_LOAD, types, 4)
+print(usage() - before == held)
+c.map_create(ctl, 1, 4, 8, 4)
+print(usage() - before)
+"""
+
+
+def test_memory_of_types(m):
+    """ctl pays for the types that it holds, also when a later load is refused, and no longer."""
+    needs_root("acts as two users")
+    out = subprocess.run([sys.executable, "-c", TYPES, m.path], capture_output=True, text=True, check=True,
+                         cwd=os.path.dirname(os.path.abspath(__file__)), **as_user(USER)).stdout
+    held, same, again, after = out.split()[-4:]
+    assert out.split()[:3] == [str(errno.EINVAL)] * 3 and int(held) >= 24000 and (same, again, after) == (
+        "True", "True", "0"), out
+
+
 def test_a_large_value_is_given_up(m):
     """Who is killed while megabytes of text are made for him ends at once, and others are answered meanwhile."""
     needs_root("acts as two users")

@@ -622,7 +622,8 @@ def test_every_command_on_every_map(m, ctl):
         fd = c.open_id(m, "map", number)
         pair = key_size + max(value_size, 8)
         sizes = sorted({0, 1, key_size, value_size, pair, pair * 2, 64, c.IO_MAX - c.IO.size, 1 << 31, (1 << 32) - 1})
-        for nr in (*range(1, 10), c.OBJ_GET_INFO, c.OBJ_TOKEN, c.OBJ_PIN, c.GET, c.PUT):
+        commands = [nr for nr in (*range(1, 11), *range(24, 28), c.GET, c.PUT) if nr != c.MAP_FREEZE]
+        for nr in (*commands, c.MAP_FREEZE):  # a frozen map takes no updates
             for in_len in sizes:
                 for out_len in (0, pair, (1 << 32) - 1):
                     for count in (0, 1, (1 << 32) - 1):
@@ -639,3 +640,26 @@ def test_every_command_on_every_map(m, ctl):
         os.close(fd)
     os.close(held)
     assert m.read("version")
+
+
+def test_every_number_of_an_ioctl(m, ctl):
+    """Any number, direction and size on any file, another magic number: an errno of ioctl(2), and nothing is done."""
+    m.load("count_ports")
+    files = [ctl, c.open_id(m, "map", c.map_create(ctl, 1, 4, 8, 4)), c.open_id(m, "prog", c.prog_load(ctl, c.EXIT))]
+    files += [os.open(m.p(*f), os.O_RDONLY | os.O_NONBLOCK) for f in (("version",), ("maps",), ("log",), ("trace_pipe",))]
+    for fd in files:
+        for nr in range(256):
+            for way in range(4):
+                for size in (0, 1, c.IO.size - 1, c.IO.size, c.IO.size + 8, c.IO_MAX) if nr < 64 else (0, c.IO.size):
+                    for magic in (0xbf, 0xbe) if size == c.IO.size else (0xbf,):
+                        command = way << 30 | size << 16 | magic << 8 | nr
+                        try:
+                            fcntl.ioctl(fd, command, bytearray(max(size, 1)), True)
+                            done = True
+                        except OSError as e:
+                            assert 0 < e.errno < 134, (hex(command), e)
+                            done = False
+                        assert not done or (magic == 0xbf and nr in c.COMMANDS and size >= c.IO.size and way == 3), hex(command)
+    assert m.read("version")
+    for fd in files[1:]:
+        os.close(fd)
