@@ -6,6 +6,7 @@
 #include "jit/arch.h"
 #include "jit/passes/combine.h"
 #include "jit/execmem.h"
+#include "jit/passes/divmod.h"
 #include "jit/passes/fold.h"
 #include "jit/jit.h"
 #include "jit/passes/promote.h"
@@ -91,6 +92,8 @@ static int run_passes(const struct jit_arch *arch, struct jit_ir *ir)
 
 	if (jit_pass_used(JIT_PASS_THREAD))
 		err = jit_thread_jumps(ir);
+	if (!err && jit_pass_used(JIT_PASS_DIVMOD))
+		err = jit_fuse_divisions(ir);
 	if (!err && jit_pass_used(JIT_PASS_RMW))
 		err = jit_fuse_rmw(ir);
 	if (!err && jit_pass_used(JIT_PASS_COMBINE))

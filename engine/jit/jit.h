@@ -50,6 +50,7 @@ enum {
 	JIT_PASS_PROMOTE = 64, /* promote.c */
 	JIT_PASS_FOLD = 128, /* fold.c */
 	JIT_PASS_STEP = 256, /* step.c */
+	JIT_PASS_DIVMOD = 512, /* divmod.c */
 	JIT_PASS_ALL = 0xffff,
 };
 

@@ -374,12 +374,36 @@ static void gen_atomic(void)
 }
 
 /* What compilers make often. */
+/* Quotient and remainder; and what almost is that. */
+static void gen_divmod(u8 class)
+{
+	u8 q = any_dst(), x = any_dst(), y = any_src();
+	u8 other = rnd(8) ? class : BPF_ALU;
+
+	if (!rnd(8))
+		put(BPF_ALU64_IMM(BPF_AND, y, 1));
+	put(BPF_RAW_INSN(class | BPF_MOV | BPF_X, q, x, 0, 0));
+	if (!rnd(4))
+		gen_alu(any_dst());
+	put(BPF_RAW_INSN(class | BPF_DIV | BPF_X, q, y, 0, 0));
+	if (rnd(2))
+		put(BPF_ALU64_REG(BPF_ADD, any_dst(), q));
+	if (!rnd(6))
+		gen_alu(any_dst());
+	put(BPF_RAW_INSN(other | BPF_MUL | BPF_X, q, y, 0, 0));
+	if (!rnd(6))
+		put(BPF_ALU64_REG(BPF_XOR, any_dst(), any_src()));
+	put(BPF_RAW_INSN(class | BPF_SUB | BPF_X, x, q, 0, 0));
+	if (rnd(8))
+		put(BPF_MOV64_IMM(q, 1));
+}
+
 static void gen_pattern(void)
 {
 	u8 a = any_dst(), b = any_src(), c = any_src();
 	u8 class = rnd(2) ? BPF_ALU64 : BPF_ALU;
 
-	switch (rnd(9)) {
+	switch (rnd(10)) {
 	case 0: /* three operands */
 		put(BPF_RAW_INSN(class | BPF_MOV | BPF_X, a, b, 0, 0));
 		gen_alu(a);
@@ -427,6 +451,10 @@ static void gen_pattern(void)
 			put(BPF_MOV64_IMM(a, rnd(4)));
 		else
 			put(BPF_MOV64_REG(a, any_src()));
+		break;
+	case 8:
+		if (!plain)
+			gen_divmod(class);
 		break;
 	case 7:
 		put(BPF_MOV64_REG(a, b));

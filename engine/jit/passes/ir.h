@@ -28,6 +28,7 @@ enum {
 	JIT_OP_RMW_AND,
 	JIT_OP_RMW_SUB,
 	JIT_OP_RMW_XOR,
+	JIT_OP_DIVMOD, /* dst /= src, and register imm, which held the same, is the remainder */
 	JIT_OP_ROL, /* dst = src rotated left by imm; 64 or 32 bits as the code's class says */
 };
 

@@ -47,6 +47,9 @@ void jit_op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def)
 		*def = BIT(insn->dst_reg);
 	} else if (op == JIT_OP_LEA) {
 		*def = BIT(insn->dst_reg);
+	} else if (op == JIT_OP_DIVMOD) {
+		*def = BIT(insn->dst_reg) | BIT(insn->imm);
+		*use = *def | BIT(insn->src_reg);
 	} else { /* JIT_OP_RMW_* have the registers of the store that they were */
 		bpf_insn_regs(op < BPF_OP_MAX ? op : bpf_op_by_code(insn->code), insn, use, def);
 	}

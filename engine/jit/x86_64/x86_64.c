@@ -745,6 +745,8 @@ static void emit_combined(struct jit_code *c, u32 i)
 
 	if (op == JIT_OP_LEA)
 		lea(c, i);
+	else if (op == JIT_OP_DIVMOD)
+		x86_divmod(c, i);
 	else if (op == JIT_OP_ROL)
 		x86_rotate(c, &c->ir->insns[i]);
 	else if (op >= JIT_OP_RMW_ADD && op <= JIT_OP_RMW_XOR)
@@ -778,7 +780,9 @@ static void begin_run(struct jit_code *c)
 	/* Only the main program, and nothing in it uses r9 (divisions do)? */
 	c->count_in_r9 = ir->func_cnt == 1 && !ir->funcs[0].calls;
 	for (u32 i = 0; i < ir->len; i++)
-		c->count_in_r9 &= ir->op[i] < BPF_OP_ALU64_DIV_K || ir->op[i] > BPF_OP_ALU32_SMOD_X;
+		c->count_in_r9 &= ir->op[i] != JIT_OP_DIVMOD &&
+				  (ir->op[i] < BPF_OP_ALU64_DIV_K ||
+				   ir->op[i] > BPF_OP_ALU32_SMOD_X);
 	if (c->count_in_r9) {
 		x_const(c, R9, 0);
 	} else {
@@ -843,7 +847,7 @@ static u16 x86_scratch(const struct jit_ir *ir, u32 i)
 	u8 class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
 	bool x = BPF_SRC(insn->code) == BPF_X;
 
-	if (ir->op[i] >= BPF_OP_MAX)
+	if (ir->op[i] >= BPF_OP_MAX && ir->op[i] != JIT_OP_DIVMOD)
 		return 0;
 	switch (class) {
 	case BPF_ALU:

@@ -20,6 +20,8 @@ struct div {
 	int w; /* X_W for 64 bits */
 	bool mod, sign;
 	bool save_rax, save_rdx;
+	bool both; /* and the remainder to rem */
+	u8 rem;
 };
 
 static bool live_after(const struct jit_code *c, u32 i, u8 bpf_reg)
@@ -54,11 +56,15 @@ static void by_machine(struct jit_code *c, const struct div *d, u8 divisor)
 	else
 		set_zero(c, RDX);
 	x_rr(c, d->w, 0xf7, d->sign ? 7 : 6, divisor);
+	if (d->both)
+		x_mov(c, X_W, R11, RDX);
 	x_move(c, d->dst, result);
 	if (d->save_rax)
 		x_mov(c, X_W, RAX, R10);
 	if (d->save_rdx)
 		x_mov(c, X_W, RDX, R9);
+	if (d->both)
+		x_mov(c, X_W, d->rem, R11);
 }
 
 /* By a register. The divisor is in `src`, which may be dst. */
@@ -100,6 +106,8 @@ static void by_reg(struct jit_code *c, const struct div *d, u8 src)
 	} else if (d->mod) {
 		keep(c, d);
 	} else {
+		if (d->both && !d->w) /* the dividend stays, in 32 bits zero-extended */
+			x_mov(c, 0, d->rem, d->rem);
 		set_zero(c, d->dst);
 	}
 	x_here(c, done);
@@ -305,6 +313,21 @@ void x86_div(struct jit_code *c, u32 i)
 		}
 		by_machine(c, &d, R11);
 	}
+}
+
+void x86_divmod(struct jit_code *c, u32 i)
+{
+	const struct bpf_insn *insn = &c->ir->insns[i];
+	struct div d = {
+		.dst = x86_reg[insn->dst_reg],
+		.w = BPF_CLASS(insn->code) == BPF_ALU64 ? X_W : 0,
+		.both = true,
+		.rem = x86_reg[insn->imm],
+	};
+
+	d.save_rax = d.dst != RAX && d.rem != RAX && live_after(c, i, BPF_REG_0);
+	d.save_rdx = d.dst != RDX && d.rem != RDX && live_after(c, i, BPF_REG_3);
+	by_reg(c, &d, x86_reg[insn->src_reg]);
 }
 
 #endif
