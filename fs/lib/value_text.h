@@ -50,8 +50,7 @@ int text_parse_hex(const char *s, size_t len, void *out, size_t size);
 
 /*
  * text_parse_key - a file name of entries/, the whole of it. 0, or -EINVAL when it is not one that
- * print_key gives
- * or 0x form of it.
+ * print_key gives or 0x form of it.
  */
 int text_parse_key(const char *name, size_t len, void *out, size_t size);
 

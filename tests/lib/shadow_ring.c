@@ -1,7 +1,6 @@
 /*
  * shadow_ring.c - dynptrs, and records of rings with and without them: the engine's own helpers, on
- * places that were
- * checked
+ * places that were checked
  */
 #include "helpers/dynptr.h"
 #include "helpers/map_helpers.h"

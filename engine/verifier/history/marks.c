@@ -1,7 +1,6 @@
 /*
  * marks.c - what mattered, told to the checkpoints that the path came by: stack slots that were
- * read, scalars that had
- * to be known exactly
+ * read, scalars that had to be known exactly
  */
 #include "verifier/history/marks.h"
 #include "verifier/history/precise.h"
