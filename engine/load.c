@@ -502,7 +502,10 @@ int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_o
 	if (err)
 		return err;
 	ld.file = out->file;
-	err = load_all(&ld);
+	if (opts && opts->prepare)
+		err = opts->prepare(opts->priv, out->file);
+	if (!err)
+		err = load_all(&ld);
 	if (ld.logs.len)
 		bpf_log_printf(&out->report, "%s", bpf_log_text(&ld.logs));
 	bpf_log_free(&ld.logs);

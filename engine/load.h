@@ -47,6 +47,11 @@ struct bpf_object_load_opts {
 		       struct bpf_log *log);
 	/* The id for program `index`, 0 to let the engine choose. May be NULL. */
 	u32 (*get_prog_id)(void *priv);
+	/*
+	 * The object was read, and nothing made yet: initial data may be changed. May be NULL; an
+	 * error ends the load.
+	 */
+	int (*prepare)(void *priv, struct bpf_object_file *obj);
 	void *priv;
 	u32 log_level; /* of the logs in the report; 0: level 1 of the program that is refused */
 	bool no_jit;

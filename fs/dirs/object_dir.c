@@ -9,6 +9,7 @@
 #include "fs/store/state_tree.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 
 static bool is_dropped(const struct objdir_kind *kind, struct fs_node *dir)
@@ -217,11 +218,12 @@ int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, m
 
 int objdir_rename_then(struct fs_node *dir, struct fs_req *req, const char *name,
 		       struct fs_node *newdir, const char *newname, unsigned int flags,
-		       void (*then)(const char *name, const char *newname, bool exchange))
+		       void (*then)(const char *path, const char *newpath, bool exchange))
 {
+	char path[PATH_MAX], newpath[PATH_MAX];
 	int err = 0;
 
-	if (newdir != dir)
+	if (newdir->ops->rename != dir->ops->rename)
 		return fs_error(
 			req, EPERM,
 			"the directory of an object stays where it is: ln its object's file to "
@@ -231,12 +233,14 @@ int objdir_rename_then(struct fs_node *dir, struct fs_req *req, const char *name
 	if (!tree_name_ok(newname) || newname[0] == '.')
 		return fs_error(req, EINVAL, "a name here does not begin with a dot");
 	/* Without NOREPLACE the target must be a directory that lost its object: it is empty. */
+	fs_node_path(dir, name, path, sizeof(path));
+	fs_node_path(newdir, newname, newpath, sizeof(newpath));
 	tree_wrlock();
-	err = tree_rename(dir, name, dir, newname, flags);
+	err = tree_rename(dir, name, newdir, newname, flags);
 	if (err == -ENOTEMPTY)
 		err = -EEXIST;
 	if (!err && then)
-		then(name, newname, flags & RENAME_EXCHANGE);
+		then(path, newpath, flags & RENAME_EXCHANGE);
 	tree_unlock();
 	if (err == -EEXIST)
 		return fs_error(req, EEXIST, "%s is taken: remove it first, or exchange the two",

@@ -49,11 +49,14 @@ int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct
  */
 int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, mode_t mode,
 		 const char *def, const struct fs_node_ops *ops, struct fs_node **out);
-/* mv inside one parent; a target that exists is -EEXIST unless flags hold RENAME_EXCHANGE. */
+/*
+ * mv between parents of one kind (those with the same rename); a target that exists is -EEXIST
+ * unless flags hold RENAME_EXCHANGE. Paths are those from M.
+ */
 /* `then`, when it was: tree_wrlock is held. */
 int objdir_rename_then(struct fs_node *dir, struct fs_req *req, const char *name,
 		       struct fs_node *newdir, const char *newname, unsigned int flags,
-		       void (*then)(const char *name, const char *newname, bool exchange));
+		       void (*then)(const char *path, const char *newpath, bool exchange));
 int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,
 		  const char *newname, unsigned int flags);
 

@@ -249,6 +249,22 @@ static const struct fs_node_ops map_attr_ops = {
 
 /* ---- info, stats */
 
+/* The programs that hold the map. */
+static void show_users(struct fs_text *out, const struct bpf_map *map)
+{
+	struct store_object *obj;
+	u32 id = 0;
+
+	fs_text_printf(out, "used_by:");
+	for (; !store_next(STORE_PROG, id, &obj); store_put(obj)) {
+		id = obj->id;
+		for (u32 i = 0; obj->prog && i < obj->prog->used_map_cnt; i++)
+			if (obj->prog->used_maps[i] == map)
+				fs_text_printf(out, " %s(%u)", obj->prog->name, id);
+	}
+	fs_text_append(out, "\n", 1);
+}
+
 static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
 	struct bpf_map *map;
@@ -266,6 +282,7 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 		       map->btf_value_type_id);
 	if (map->spin_lock_off >= 0)
 		fs_text_printf(out, "spin_lock_off: %d\n", map->spin_lock_off);
+	show_users(out, map);
 	bpf_map_put(map);
 	return 0;
 }
@@ -526,6 +543,12 @@ static int maps_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 	return err;
 }
 
+static int maps_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
+			void *arg)
+{
+	return rows_readdir(open, NULL, 0, false, cursor, emit, arg);
+}
+
 static int maps_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
 		      struct fs_node **out)
 {
@@ -550,7 +573,7 @@ const struct fs_node_ops maps_dir_ops = {
 	.type = S_IFDIR,
 	.stable = true,
 	.lookup = maps_lookup,
-	.readdir = user_readdir,
+	.readdir = maps_readdir,
 	.release = user_release,
 	.mkdir = maps_mkdir,
 	.rmdir = maps_rmdir,

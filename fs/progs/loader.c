@@ -7,6 +7,8 @@
  * other name that exists is EEXIST.
  */
 #include "fs/progs/loader.h"
+#include "fs/progs/constants.h"
+#include "fs/store/place.h"
 #include "fs/caller/limits.h"
 #include "fs/maps/definition.h"
 #include "fs/caller/caller.h"
@@ -23,6 +25,8 @@
 struct load {
 	struct fs_req *req;
 	mode_t umask;
+	int dir; /* descriptor of progs/, or of the place */
+	char progs[PLACE_MAX], maps[PLACE_MAX + 8]; /* where names go, from M */
 	const struct bpf_map *typed; /* a map of this load whose types are stored */
 };
 
@@ -67,15 +71,16 @@ static int compare_spec(struct load *load, const char *name, const struct bpf_ma
 
 	if (map->map_type != spec->map_type)
 		return fs_error(load->req, EINVAL,
-				"maps/%s exists and differs in type: it is %s, the object wants %s",
-				name, bpf_map_type_name(map->map_type),
+				"%s/%s exists and differs in type: it is %s, the object wants %s",
+				load->maps, name, bpf_map_type_name(map->map_type),
 				bpf_map_type_name(spec->map_type) ?: "an unknown type");
 	for (u32 i = 0; i < ARRAY_SIZE(attrs); i++)
 		if (attrs[i].has != attrs[i].wants)
 			return fs_error(load->req, EINVAL,
-					"maps/%s exists and differs in %s: it has %llu, the object "
+					"%s/%s exists and differs in %s: it has %llu, the object "
 					"wants %llu",
-					name, attrs[i].name, (unsigned long long)attrs[i].has,
+					load->maps, name, attrs[i].name,
+					(unsigned long long)attrs[i].has,
 					(unsigned long long)attrs[i].wants);
 	return 0;
 }
@@ -92,8 +97,8 @@ static int bind_allowed(struct load *load, int maps, int dir, const char *name,
 	    !store_stat(obj, &st) && !perm_check(cred, &st, R_OK | W_OK))
 		return 0;
 	return fs_error(load->req, EACCES,
-			"maps/%s exists and its permission bits do not let you read and write it",
-			name);
+			"%s/%s exists and its permission bits do not let you read and write it",
+			load->maps, name);
 }
 
 /* 0 and *out: bound. -ENOENT: the name is free. tree_rdlock is held. */
@@ -115,20 +120,20 @@ static int __bind(struct load *load, int maps, const struct bpf_object_map *want
 			return -errno;
 		if (!mkdir_made)
 			return -ENOENT; /* dropped, not removed yet: publishing replaces it */
-		return fs_error(
-			load->req, EEXIST,
-			"maps/%s is being defined and not alive yet: finish it or remove it", name);
+		return fs_error(load->req, EEXIST,
+				"%s/%s is being defined and not alive yet: finish it or remove it",
+				load->maps, name);
 	}
 	if (!want->pin_by_name && !mkdir_made)
 		return fs_error(load->req, EEXIST,
-				"maps/%s exists: remove it (rm -r), rename it, or give the map "
+				"%s/%s exists: remove it (rm -r), rename it, or give the map "
 				"pinning by name (LIBBPF_PIN_BY_NAME) to share it",
-				name);
+				load->maps, name);
 	err = store_by_ino(st.st_ino, &obj);
 	if (err)
 		return err;
 	if (obj->kind != STORE_MAP || obj->broken)
-		err = fs_error(load->req, EBADMSG, "maps/%s: %s", name,
+		err = fs_error(load->req, EBADMSG, "%s/%s: %s", load->maps, name,
 			       obj->broken ? obj->broken : "not a map");
 	if (!err)
 		err = bind_allowed(load, maps, dir, name, obj);
@@ -141,13 +146,20 @@ static int __bind(struct load *load, int maps, const struct bpf_object_map *want
 	return err;
 }
 
+static int open_maps(const struct load *load)
+{
+	int fd = openat(tree.tree_fd, load->maps, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static int bind(struct load *load, const struct bpf_object_map *want, const char *name,
 		const struct bpf_map_spec *spec, struct bpf_map **out)
 {
 	int maps, err;
 
 	tree_rdlock();
-	maps = tree_openat(tree.tree_fd, "maps");
+	maps = open_maps(load);
 	err = maps < 0 ? maps : __bind(load, maps, want, name, spec, out);
 	tree_unlock();
 	if (maps >= 0)
@@ -236,12 +248,12 @@ static int may_name_maps(struct load *load, const struct bpf_loaded *loaded)
 		any |= !loaded->map_existing[i];
 	if (!any)
 		return 0;
-	if (fstatat(tree.tree_fd, "maps", &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(tree.tree_fd, load->maps, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (!perm_check(&load->req->cred, &st, W_OK | X_OK))
 		return 0;
 	return fs_error(load->req, EACCES,
-			"the permission bits of maps/ do not let you make maps there");
+			"the permission bits of %s/ do not let you make maps there", load->maps);
 }
 
 static int add_progs(struct load *load, struct publish *pub, struct bpf_loaded *loaded)
@@ -253,11 +265,11 @@ static int add_progs(struct load *load, struct publish *pub, struct bpf_loaded *
 		if (!tree_name_ok(name) || name[0] == '.')
 			return fs_error(load->req, EINVAL, "\"%s\" cannot be a program's name",
 					name);
-		if (!strcmp(name, "new") || !strcmp(name, "log"))
+		if (place_own_name(name))
 			return fs_error(
 				load->req, EEXIST,
-				"a program cannot be called %s: progs/%s is the filesystem's own",
-				name, name);
+				"a program cannot be called %s: that is the filesystem's own name",
+				name);
 		err = store_prog_add(loaded->progs[i], &load->req->cred, 0666 & ~load->umask);
 		if (!err)
 			err = publish_add(pub, store_of_prog(loaded->progs[i]), name, NULL);
@@ -296,7 +308,7 @@ static int load_names(struct load *load, struct bpf_loaded *loaded)
 
 	if (err)
 		return err;
-	err = publish_begin(&load->req->cred, load->umask, &pub);
+	err = publish_begin(&load->req->cred, load->umask, load->progs, load->maps, &pub);
 	if (err)
 		return err;
 	err = add_progs(load, pub, loaded);
@@ -317,18 +329,20 @@ static int load_names(struct load *load, struct bpf_loaded *loaded)
 
 /* ---- the report */
 
-static void report_names(const struct bpf_loaded *loaded, struct fs_text *report)
+static void report_names(const struct load *load, const struct bpf_loaded *loaded,
+			 struct fs_text *report)
 {
 	for (u32 i = 0; i < loaded->file->prog_cnt; i++)
-		fs_text_printf(report, "prog: progs/%s (id %u)\n", loaded->file->progs[i].name,
-			       loaded->progs[i]->id);
+		fs_text_printf(report, "prog: %s/%s (id %u)\n", load->progs,
+			       loaded->file->progs[i].name, loaded->progs[i]->id);
 	for (u32 i = 0; i < loaded->file->map_cnt; i++) {
 		char name[NAME_MAX + 1];
 
 		if (loaded->file->maps[i].kind == BPF_OBJECT_MAP_INNER)
 			continue;
 		map_name(loaded->file, i, name, sizeof(name));
-		fs_text_printf(report, "map: maps/%s (id %u%s)\n", name, loaded->maps[i]->id,
+		fs_text_printf(report, "map: %s/%s (id %u%s)\n", load->maps, name,
+			       loaded->maps[i]->id,
 			       loaded->map_existing[i] ? ", existed before" : "");
 	}
 }
@@ -348,7 +362,7 @@ static void load_report(struct load *load, int err, const struct bpf_loaded *loa
 	else if (err && !*loaded->error.prog && *loaded->error.reason)
 		fs_text_printf(report, "reason: %s\n", loaded->error.reason);
 	if (!err)
-		report_names(loaded, report);
+		report_names(load, loaded, report);
 	if (*text)
 		fs_text_printf(report, "\n%s", text);
 	if (report->len && report->buf[report->len - 1] != '\n')
@@ -364,11 +378,19 @@ static void say_why(struct fs_req *req, int err, const struct bpf_load_error *er
 		fs_error(req, -err, "%s; progs/log has the rest", error->reason);
 }
 
+static int load_prepare(void *priv, struct bpf_object_file *obj)
+{
+	struct load *load = priv;
+
+	return constants_apply(load->req, load->dir, obj);
+}
+
 static struct bpf_object_load_opts load_opts(struct load *load)
 {
 	return (struct bpf_object_load_opts){
 		.get_map = load_get_map,
 		.get_prog_id = load_get_prog_id,
+		.prepare = load_prepare,
 		.priv = load,
 		.cancel = &load->req->cancel,
 	};
@@ -401,7 +423,18 @@ static bool loaded_before(struct fs_req *req, struct fs_text *report)
 	return true;
 }
 
-int load_object(struct fs_req *req, const void *elf, size_t len, mode_t umask,
+static void load_begin(struct load *load, struct fs_node *dir)
+{
+	load->dir = fs_node_fd(dir);
+	fs_node_path(dir, NULL, load->progs, sizeof(load->progs));
+	if (strchr(load->progs, '/'))
+		snprintf(load->maps, sizeof(load->maps), "%s/" PLACE_MAPS, load->progs);
+	else
+		snprintf(load->maps, sizeof(load->maps), "maps");
+	publish_retry();
+}
+
+int load_object(struct fs_req *req, struct fs_node *dir, const void *elf, size_t len, mode_t umask,
 		struct fs_text *report)
 {
 	struct load load = {.req = req, .umask = umask};
@@ -411,15 +444,15 @@ int load_object(struct fs_req *req, const void *elf, size_t len, mode_t umask,
 
 	if (loaded_before(req, report))
 		return 0;
-	publish_retry();
+	load_begin(&load, dir);
 	opts.complete = true;
 	err = bpf_object_load(elf, len, &opts, &loaded);
 
 	return load_finish(&load, err, &loaded, report);
 }
 
-int load_classic(struct fs_req *req, const struct bpf_classic_text *text, mode_t umask,
-		 struct fs_text *report)
+int load_classic(struct fs_req *req, struct fs_node *dir, const struct bpf_classic_text *text,
+		 mode_t umask, struct fs_text *report)
 {
 	struct load load = {.req = req, .umask = umask};
 	struct bpf_object_load_opts opts = load_opts(&load);
@@ -428,7 +461,7 @@ int load_classic(struct fs_req *req, const struct bpf_classic_text *text, mode_t
 
 	if (loaded_before(req, report))
 		return 0;
-	publish_retry();
+	load_begin(&load, dir);
 	err = bpf_classic_load(text, &opts, &loaded);
 	if (err == -EINVAL && !*loaded.error.prog && *loaded.error.reason) /* the checker's */
 		fs_error(req, EINVAL, "%s", loaded.error.reason);

@@ -190,7 +190,7 @@ static void drop_bytes(struct fs_open *open)
 }
 
 /* The first `prefix` bytes are there: is that the object? */
-static int look_for_elf(struct newprog *new, struct fs_req *req, size_t prefix)
+static int look_for_elf(struct newprog *new, struct fs_req *req, struct fs_node *dir, size_t prefix)
 {
 	struct fs_text report = {0};
 	size_t end;
@@ -202,7 +202,8 @@ static int look_for_elf(struct newprog *new, struct fs_req *req, size_t prefix)
 	if (ret < 0)
 		return not_elf(new, req, ret, prefix);
 	if (ret)
-		loaded(new, req, load_object(req, new->buf, end, new->umask, &report), &report);
+		loaded(new, req, load_object(req, dir, new->buf, end, new->umask, &report),
+		       &report);
 	else
 		new->needed = end;
 	return 0;
@@ -211,7 +212,8 @@ static int look_for_elf(struct newprog *new, struct fs_req *req, size_t prefix)
 /*
  * A text is read again from its start, but only when another line has ended, or ought to have.
  */
-static int look_for_text(struct newprog *new, struct fs_req *req, size_t prefix)
+static int look_for_text(struct newprog *new, struct fs_req *req, struct fs_node *dir,
+			 size_t prefix)
 {
 	struct bpf_classic_text text;
 	struct fs_text report = {0};
@@ -234,7 +236,7 @@ static int look_for_text(struct newprog *new, struct fs_req *req, size_t prefix)
 			 (int)strcspn(bpf_log_text(&log), "\n"), bpf_log_text(&log));
 		ret = refuse(new, req, ret, why);
 	} else if (ret) {
-		loaded(new, req, load_classic(req, &text, new->umask, &report), &report);
+		loaded(new, req, load_classic(req, dir, &text, new->umask, &report), &report);
 		bpf_classic_text_free(&text);
 		ret = 0;
 	}
@@ -272,9 +274,9 @@ static ssize_t new_write(struct fs_open *open, struct fs_req *req, const char *b
 		return len;
 	new->asked = prefix;
 	if (bpf_classic_text_begins(new->buf[0]))
-		err = look_for_text(new, req, prefix);
+		err = look_for_text(new, req, fs_node_base(open->node), prefix);
 	else
-		err = look_for_elf(new, req, prefix);
+		err = look_for_elf(new, req, fs_node_base(open->node), prefix);
 	if (new->done)
 		drop_bytes(open);
 	if (err)

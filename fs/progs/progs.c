@@ -8,8 +8,12 @@
 #include "fs/dirs/user_dir.h"
 #include "fs/progs/log.h"
 #include "fs/progs/new.h"
+#include "fs/maps/maps.h"
+#include "fs/progs/constants.h"
+#include "fs/store/place.h"
 #include "fs/progs/own_file.h"
 #include "fs/store/map_owner.h"
+#include "fs/progs/prog_maps.h"
 #include "fs/progs/run.h"
 #include "fs/store/state_tree.h"
 #include "insn/disasm.h"
@@ -296,9 +300,10 @@ SHOW_OPS(stats_ops, stats_show);
 
 /* Native code holds the server's addresses: it is the owner's to read. */
 static const struct fs_attr prog_attrs[] = {
-	{"info", 0444, &info_ops, 0},	{"xlated", 0444, &xlated_ops, 0},
-	{"jited", 0400, &jited_ops, 0}, {"log", 0444, &proglog_ops, 0},
-	{"run", 0666, &run_ops, 0},	{"stats", 0444, &stats_ops, 0},
+	{"info", 0444, &info_ops, 0},	   {"xlated", 0444, &xlated_ops, 0},
+	{"jited", 0400, &jited_ops, 0},	   {"log", 0444, &proglog_ops, 0},
+	{"run", 0666, &run_ops, 0},	   {"stats", 0444, &stats_ops, 0},
+	{"maps", 0555, &prog_maps_ops, 0},
 };
 
 static void prog_dropped(struct store_object *obj)
@@ -330,6 +335,11 @@ static int prog_dir_unlink(struct fs_node *dir, struct fs_req *req, const char *
 	return objdir_unlink(&prog_dir_kind, dir, req, name);
 }
 
+static int prog_dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
+{
+	return objdir_rmdir_child(&prog_dir_kind, dir, req, name);
+}
+
 static const struct fs_node_ops prog_dir_ops = {
 	.name = "program",
 	.type = S_IFDIR,
@@ -337,33 +347,52 @@ static const struct fs_node_ops prog_dir_ops = {
 	.lookup = prog_dir_lookup,
 	.readdir = prog_dir_readdir,
 	.unlink = prog_dir_unlink,
+	.rmdir = prog_dir_rmdir,
 	.rows_stat = store_node_stat,
 	.free = store_node_free,
 };
 
-/* ---- M/progs */
+/* ---- M/progs, and places in it */
 
 static const struct fs_attr progs_attrs[] = {
 	{"new", 0222, &newprog_ops, 0},
 	{"log", 0444, &progslog_ops, 0},
+	{"constants", 0666, &constants_ops, 0},
 };
+#define PLACE_ROWS ARRAY_SIZE(progs_attrs)
+#define PROGS_ROWS (PLACE_ROWS - 1)
 
-static int progs_row(const char *name)
+static const struct fs_node_ops place_ops;
+
+static u32 rows_of(const struct fs_node *dir)
 {
-	for (u32 i = 0; i < ARRAY_SIZE(progs_attrs); i++)
+	return dir->ops == &place_ops ? PLACE_ROWS : PROGS_ROWS;
+}
+
+static int progs_row(const struct fs_node *dir, const char *name)
+{
+	for (u32 i = 0; i < rows_of(dir); i++)
 		if (!strcmp(name, progs_attrs[i].name))
-			return i;
+			return (int)i;
 	return -1;
+}
+
+/* What the directory `name` is; tree_lock held. */
+static const struct fs_node_ops *ops_of(struct fs_node *dir, const char *name)
+{
+	if (dir->ops == &place_ops)
+		return strcmp(name, PLACE_MAPS) ? &prog_dir_ops : &maps_dir_ops;
+	return tree_place_at(fs_node_fd(dir), name) > 0 ? &place_ops : &prog_dir_ops;
 }
 
 static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 			struct fs_node **out)
 {
-	int row = progs_row(name), err;
+	int row = progs_row(dir, name), err;
 
 	if (row >= 0) {
-		err = fs_node_attr(dir, progs_attrs, row, out);
-		if (!err) /* who may make names here may write new */
+		err = fs_node_attr(dir, progs_attrs, (u32)row, out);
+		if (!err && row < (int)PROGS_ROWS) /* who may make names here may write new */
 			own_file_bind(*out, &req->cred,
 				      (*out)->ops == &newprog_ops ? W_OK | X_OK : 0);
 		return err;
@@ -371,7 +400,7 @@ static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *nam
 	if (name[0] == '.')
 		return -ENOENT;
 	tree_rdlock();
-	err = fs_tree_lookup(dir, name, &prog_dir_ops, out);
+	err = fs_tree_lookup(dir, name, ops_of(dir, name), out);
 	tree_unlock();
 	return err;
 }
@@ -379,44 +408,140 @@ static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *nam
 static int progs_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 			 void *arg)
 {
-	return rows_readdir(open, progs_attrs, ARRAY_SIZE(progs_attrs), false, cursor, emit, arg);
+	return rows_readdir(open, progs_attrs, rows_of(open->node), false, cursor, emit, arg);
+}
+
+/* tree_wrlock is held: the maps of the place at `fd`. */
+static int make_place_maps(int fd, mode_t mode, const struct fs_cred *cred)
+{
+	__do_close int maps = -1;
+	int err = tree_mkdir(fd, PLACE_MAPS, mode, cred);
+
+	if (err)
+		return err;
+	maps = tree_openat(fd, PLACE_MAPS);
+	return maps < 0 ? maps : tree_write_small(maps, PLACE_FILE, "", 0);
+}
+
+/* tree_wrlock is held. -ENOTEMPTY: there are programs or maps. */
+static int remove_place(int progs, const char *name)
+{
+	__do_close int fd = tree_openat(progs, name), maps = -1;
+	struct tree_names names;
+	int err = fd < 0 ? fd : tree_list(fd, false, &names);
+	size_t n;
+
+	if (err)
+		return err;
+	n = names.n;
+	tree_names_free(&names);
+	maps = tree_openat(fd, PLACE_MAPS);
+	if (maps >= 0) {
+		err = n > 1 ? -ENOTEMPTY : tree_list(maps, false, &names);
+		if (err)
+			return err;
+		n = names.n;
+		tree_names_free(&names);
+		err = n ? -ENOTEMPTY : tree_remove_hidden(maps);
+		if (!err)
+			err = tree_rmdir(fd, PLACE_MAPS);
+	}
+	if (!err)
+		err = tree_remove_hidden(fd);
+	return err ? err : tree_rmdir(progs, name);
 }
 
 static int progs_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
 		       struct fs_node **out)
 {
-	return fs_error(req, EPERM,
-			"a program is made by writing an object to progs/new, not by mkdir");
+	__do_close int fd = -1;
+	int err;
+
+	if (dir->ops == &place_ops)
+		return fs_error(req, EPERM,
+				"a program is made by writing an object to new, not by mkdir");
+	if (!place_name_ok(name) || place_own_name(name))
+		return fs_error(req, EINVAL, "\"%s\" cannot be the name of a place for loads",
+				name);
+	err = objdir_mkdir(dir, req, name, mode, PLACE_FILE, &place_ops, out);
+	if (err)
+		return err;
+	tree_wrlock();
+	fd = tree_openat(fs_node_fd(dir), name);
+	err = fd < 0 ? fd : make_place_maps(fd, mode, &req->cred);
+	if (err)
+		remove_place(fs_node_fd(dir), name);
+	tree_unlock();
+	if (err) {
+		fs_node_put(*out);
+		*out = NULL;
+	}
+	return err;
 }
 
 /* Nothing is lost by it, and rm -r of all in progs/ need not fail: new and log are there again. */
 static int progs_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
 {
-	return progs_row(name) < 0 ? -ENOENT : 0;
+	return progs_row(dir, name) < 0 ? -ENOENT : 0;
+}
+
+/* The maps of a place go with it: when they are empty, nothing is lost. */
+static int place_maps_rmdir(struct fs_node *place, struct fs_req *req)
+{
+	__do_close int fd = -1;
+	struct tree_names names;
+	size_t n;
+	int err;
+
+	tree_rdlock();
+	fd = tree_openat(fs_node_fd(place), PLACE_MAPS);
+	err = fd < 0 ? fd : tree_list(fd, false, &names);
+	tree_unlock();
+	if (err)
+		return err;
+	n = names.n;
+	tree_names_free(&names);
+	return n ? -ENOTEMPTY : 0;
 }
 
 static int progs_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 {
+	int err = 0, place = 0;
+
+	if (dir->ops == &place_ops && !strcmp(name, PLACE_MAPS))
+		return place_maps_rmdir(dir, req);
+	if (dir->ops != &place_ops) {
+		tree_wrlock();
+		place = tree_place_at(fs_node_fd(dir), name);
+		if (place > 0)
+			err = remove_place(fs_node_fd(dir), name);
+		tree_unlock();
+	}
+	if (place)
+		return place < 0 ? place : err;
 	return objdir_remove(&prog_dir_kind, dir, req, name);
 }
 
 static int progs_rename(struct fs_node *dir, struct fs_req *req, const char *name,
 			struct fs_node *newdir, const char *newname, unsigned int flags)
 {
-	if (progs_row(name) >= 0 || progs_row(newname) >= 0)
-		return fs_error(req, EPERM, "new and log are the filesystem's own names here");
+	if (place_own_name(name) || place_own_name(newname))
+		return fs_error(req, EPERM, "%s is the filesystem's own name here",
+				place_own_name(name) ? name : newname);
+	if (dir->ops != &place_ops && tree_place_at(fs_node_fd(dir), name))
+		return fs_error(
+			req, EPERM,
+			"a place for loads keeps its name: move the programs in it, or load "
+			"into another one");
+	if (newdir->ops == &progs_dir_ops && tree_place_at(fs_node_fd(newdir), newname))
+		return fs_error(req, EEXIST, "%s is a place for loads", newname);
 	return objdir_rename(dir, req, name, newdir, newname, flags);
 }
 
-const struct fs_node_ops progs_dir_ops = {
-	.name = "progs",
-	.type = S_IFDIR,
-	.stable = true,
-	.lookup = progs_lookup,
-	.readdir = progs_readdir,
-	.release = user_release,
-	.mkdir = progs_mkdir,
-	.unlink = progs_unlink,
-	.rmdir = progs_rmdir,
-	.rename = progs_rename,
-};
+#define PROGS_DIR_FNS                                                          \
+	.type = S_IFDIR, .lookup = progs_lookup, .readdir = progs_readdir,     \
+	.release = user_release, .mkdir = progs_mkdir, .unlink = progs_unlink, \
+	.rmdir = progs_rmdir, .rename = progs_rename
+
+const struct fs_node_ops progs_dir_ops = {.name = "progs", .stable = true, PROGS_DIR_FNS};
+static const struct fs_node_ops place_ops = {.name = "place", .stable = true, PROGS_DIR_FNS};

@@ -4,18 +4,21 @@
 #include "fs/store/map_owner.h"
 #include "fs/lib/hash.h"
 #include "fs/store/object.h"
+#include "fs/store/place.h"
 #include "fs/store/state_tree.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 
+#define OWNED_PATH (PLACE_MAX + 1 + NAME_MAX)
+
 struct owned_map {
-	struct hash_link link; /* by its name's hash */
+	struct hash_link link; /* by its path's hash */
 	struct map_owner *owner;
 	struct owned_map *next; /* of the same owner */
 	struct owned_map *moving;
-	char name[NAME_MAX + 1]; /* with its room, so that a rename cannot fail here */
+	char path[OWNED_PATH]; /* from tree/; with its room, so that a rename cannot fail here */
 };
 
 struct owning_prog { /* has a name */
@@ -51,21 +54,24 @@ static int new_prog(struct map_owner *owner, u32 id)
 	return 0;
 }
 
-static int new_map(struct map_owner *owner, const char *name)
+static int new_map(struct map_owner *owner, const char *dir, const char *name)
 {
 	struct owned_map *map = calloc(1, sizeof(*map));
 
 	if (!map)
 		return -ENOMEM;
-	snprintf(map->name, sizeof(map->name), "%s", name);
+	if (snprintf(map->path, sizeof(map->path), "%s/%s", dir, name) >= (int)sizeof(map->path)) {
+		free(map);
+		return -ENAMETOOLONG;
+	}
 	map->owner = owner;
 	map->next = owner->maps;
 	owner->maps = map;
 	return 0;
 }
 
-int map_owner_new(const u32 *ids, u32 nr_progs, const char *const *names, u32 nr_maps,
-		  struct map_owner **out)
+int map_owner_new(const u32 *ids, u32 nr_progs, const char *dir, const char *const *names,
+		  u32 nr_maps, struct map_owner **out)
 {
 	struct map_owner *owner;
 	int err = 0;
@@ -80,7 +86,7 @@ int map_owner_new(const u32 *ids, u32 nr_progs, const char *const *names, u32 nr
 	for (u32 i = 0; !err && i < nr_progs; i++)
 		err = new_prog(owner, ids[i]);
 	for (u32 i = 0; !err && i < nr_maps; i++)
-		err = new_map(owner, names[i]);
+		err = new_map(owner, dir, names[i]);
 	if (err)
 		map_owner_free(owner);
 	else
@@ -122,7 +128,7 @@ void map_owner_add(struct map_owner *owner)
 	if (!owner)
 		return;
 	for (struct owned_map *map = owner->maps; map; map = map->next)
-		hash_add(&maps, &map->link, hash_text(map->name));
+		hash_add(&maps, &map->link, hash_text(map->path));
 	while ((prog = owner->progs)) {
 		owner->progs = prog->next;
 		owner->named++;
@@ -134,16 +140,16 @@ void map_owner_add(struct map_owner *owner)
 
 /* ---- renaming */
 
-static struct owned_map *take(const char *name)
+static struct owned_map *take(const char *path)
 {
-	struct hash_link *link = hash_find(&maps, hash_text(name)), *next;
+	struct hash_link *link = hash_find(&maps, hash_text(path)), *next;
 	struct owned_map *taken = NULL;
 
 	for (; link; link = next) {
 		struct owned_map *map = container_of(link, struct owned_map, link);
 
 		next = hash_again(link);
-		if (strcmp(map->name, name))
+		if (strcmp(map->path, path))
 			continue;
 		hash_remove(&maps, link);
 		map->moving = taken;
@@ -152,21 +158,21 @@ static struct owned_map *take(const char *name)
 	return taken;
 }
 
-static void put(struct owned_map *map, const char *name)
+static void put(struct owned_map *map, const char *path)
 {
 	for (; map; map = map->moving) {
-		snprintf(map->name, sizeof(map->name), "%s", name);
-		hash_add(&maps, &map->link, hash_text(name));
+		snprintf(map->path, sizeof(map->path), "%s", path);
+		hash_add(&maps, &map->link, hash_text(path));
 	}
 }
 
 /* Several may have one name: all but the one that .load names have lost their map already. */
-void map_owner_renamed(const char *name, const char *newname, bool exchange)
+void map_owner_renamed(const char *path, const char *newpath, bool exchange)
 {
-	struct owned_map *from = take(name), *to = exchange ? take(newname) : NULL;
+	struct owned_map *from = take(path), *to = exchange ? take(newpath) : NULL;
 
-	put(from, newname);
-	put(to, name);
+	put(from, newpath);
+	put(to, path);
 }
 
 /* ---- ending */
@@ -218,26 +224,34 @@ static int remove_name(int parent, const char *name)
 }
 
 /* Whose the directory of that name is now, it says itself. */
-static int remove_map(int parent, const struct owned_map *map)
+static int remove_map(const struct owned_map *map)
 {
+	const char *name = strrchr(map->path, '/') + 1;
 	__do_free char *text = NULL;
-	int err = read_ids(parent, map->name, &text);
+	char dir[OWNED_PATH];
+	int err;
 
+	snprintf(dir, sizeof(dir), "%.*s", (int)(name - 1 - map->path), map->path);
+
+	__do_close int parent = openat(tree.tree_fd, dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (parent < 0) /* a place is gone with all that was in it */
+		return errno == ENOENT ? 0 : -errno;
+	err = read_ids(parent, name, &text);
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	if (first_id(text) != map->owner->load)
 		return 0;
-	return remove_name(parent, map->name);
+	return remove_name(parent, name);
 }
 
 static int remove_maps(struct map_owner *owner)
 {
-	__do_close int fd = openat(tree.tree_fd, "maps", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct owned_map **p = &owner->maps, *map;
-	int first = fd < 0 ? -errno : 0;
+	int first = 0;
 
-	while (fd >= 0 && (map = *p)) {
-		int err = remove_map(fd, map);
+	while ((map = *p)) {
+		int err = remove_map(map);
 
 		if (err) {
 			first = first ? first : err;
@@ -294,10 +308,11 @@ void map_owner_prog_gone(u32 id)
 /* ---- a start */
 
 struct start {
-	u64 *inos; /* of the objects that have a name in progs/, sorted */
+	u64 *inos; /* of the objects that have a name in a progs/, sorted */
 	size_t n;
 	struct hash_table owners; /* by `load` */
 	struct map_owner *first;
+	int failed; /* the first error of a name */
 };
 
 static int ino_compare(const void *a, const void *b)
@@ -307,16 +322,19 @@ static int ino_compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int find_named(struct start *start)
+static int find_named(void *arg, const char *progs_dir, const char *maps_dir)
 {
-	__do_close int fd = openat(tree.tree_fd, "progs", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	__do_close int fd = openat(tree.tree_fd, progs_dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct start *start = arg;
 	struct tree_names names;
 	int err = fd < 0 ? -errno : tree_list(fd, false, &names);
+	u64 *inos;
 
 	if (err)
 		return err;
-	start->inos = calloc(names.n ? names.n : 1, sizeof(*start->inos));
-	err = start->inos ? 0 : -ENOMEM;
+	inos = realloc(start->inos, (start->n + names.n + 1) * sizeof(*inos));
+	err = inos ? 0 : -ENOMEM;
+	start->inos = inos ? inos : start->inos;
 	for (size_t i = 0; !err && i < names.n; i++) {
 		__do_close int dir = tree_openat(fd, names.v[i].name);
 		struct stat st;
@@ -329,8 +347,6 @@ static int find_named(struct start *start)
 			err = -errno;
 	}
 	tree_names_free(&names);
-	if (!err)
-		qsort(start->inos, start->n, sizeof(*start->inos), ino_compare);
 	return err;
 }
 
@@ -341,7 +357,8 @@ static bool has_name(const struct start *start, const char *id)
 
 	if (fstatat(tree.objects_fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno != ENOENT;
-	return bsearch(&(u64){st.st_ino}, start->inos, start->n, sizeof(u64), ino_compare);
+	return start->n &&
+	       bsearch(&(u64){st.st_ino}, start->inos, start->n, sizeof(u64), ino_compare);
 }
 
 static int new_owner(struct start *start, char *ids, struct map_owner **out)
@@ -366,8 +383,8 @@ static int new_owner(struct start *start, char *ids, struct map_owner **out)
 	return 0;
 }
 
-/* One name in maps/. */
-static int start_map(struct start *start, int parent, const char *name)
+/* One name in a maps/. */
+static int start_map(struct start *start, int parent, const char *dir, const char *name)
 {
 	__do_free char *text = NULL;
 	struct map_owner *owner = NULL;
@@ -381,7 +398,7 @@ static int start_map(struct start *start, int parent, const char *name)
 		owner = container_of(link, struct map_owner, link);
 	else
 		err = new_owner(start, text, &owner);
-	return err ? err : new_map(owner, name);
+	return err ? err : new_map(owner, dir, name);
 }
 
 static void add_found(struct start *start)
@@ -394,24 +411,35 @@ static void add_found(struct start *start)
 	}
 }
 
-int map_owner_start(void)
+/* What is not known of one of them keeps its name; the others are looked at all the same. */
+static int find_owned(void *arg, const char *progs_dir, const char *maps_dir)
 {
-	__do_close int fd = openat(tree.tree_fd, "maps", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct tree_names names = {0};
-	struct start start = {0};
-	int err, first = 0;
+	__do_close int fd = openat(tree.tree_fd, maps_dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct start *start = arg;
+	struct tree_names names;
+	int err = fd < 0 ? -errno : tree_list(fd, false, &names);
 
-	if (fd < 0)
-		return -errno;
-	err = find_named(&start);
-	if (!err)
-		err = tree_list(fd, false, &names);
-	for (size_t i = 0; !err && i < names.n; i++) {
-		int failed = start_map(&start, fd, names.v[i].name);
+	if (err)
+		return err;
+	for (size_t i = 0; i < names.n; i++) {
+		int failed = start_map(start, fd, maps_dir, names.v[i].name);
 
-		first = first ? first : failed;
+		start->failed = start->failed ? start->failed : failed;
 	}
 	tree_names_free(&names);
+	return 0;
+}
+
+int map_owner_start(void)
+{
+	struct start start = {0};
+	int err = place_each(find_named, &start), first;
+
+	if (!err && start.n)
+		qsort(start.inos, start.n, sizeof(*start.inos), ino_compare);
+	if (!err)
+		err = place_each(find_owned, &start);
+	first = start.failed;
 	free(start.inos);
 	hash_free(&start.owners);
 	add_found(&start);

@@ -4,7 +4,7 @@
  * They go with its programs: when the last of those has lost its name in progs/, the maps lose
  * theirs, so that rm -r progs/x and loading again is a loop that works. A load that named maps is a
  * map owner here, found by each of its programs; the maps' directories say the same for a start:
- * maps/<m>/.load (hidden) holds the ids of the load's programs.
+ * maps/<m>/.load (hidden; also in a place's maps/) holds the ids of the load's programs.
  *
  * Guarantees
  *   A. What a removed program costs does not depend on how many others there are.
@@ -23,9 +23,9 @@
 
 struct map_owner;
 
-/* A load that is about to name these. *out is NULL when it owns nothing. */
-int map_owner_new(const u32 *progs, u32 nr_progs, const char *const *maps, u32 nr_maps,
-		  struct map_owner **out);
+/* A load that is about to name these in `dir`. *out is NULL when it owns nothing. */
+int map_owner_new(const u32 *progs, u32 nr_progs, const char *dir, const char *const *maps,
+		  u32 nr_maps, struct map_owner **out);
 /* It did not. May be NULL. */
 void map_owner_free(struct map_owner *owner);
 /* They have their names now. May be NULL. */
@@ -33,8 +33,8 @@ void map_owner_add(struct map_owner *owner);
 
 /* A program lost its name. */
 void map_owner_prog_gone(u32 id);
-/* A map was renamed, or two changed places. */
-void map_owner_renamed(const char *name, const char *newname, bool exchange);
+/* A map was renamed, or two changed places; paths from tree/. */
+void map_owner_renamed(const char *path, const char *newpath, bool exchange);
 
 /* Are there maps that should have lost their names, and that an error kept? */
 bool map_owner_unfinished(void);

@@ -8,6 +8,7 @@
 #include "fs/caller/limits.h"
 #include "fs/keeper/requests.h"
 #include "fs/store/map_owner.h"
+#include "fs/store/place.h"
 #include "fs/store/state_tree.h"
 
 #include <fcntl.h>
@@ -26,6 +27,7 @@ struct publish_name {
 struct publish {
 	int fd; /* pending/<n> */
 	char dir[32];
+	char parents[STORE_KINDS][PLACE_MAX];
 	struct fs_cred cred;
 	mode_t mode;
 	struct publish_name *names;
@@ -36,10 +38,10 @@ struct publish {
 
 static struct publish *stuck; /* written under tree_wrlock */
 
-static const char *const parents[] = {[STORE_PROG] = "progs", [STORE_MAP] = "maps"};
 static const char *const links[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
 
-int publish_begin(const struct fs_cred *cred, mode_t umask, struct publish **out)
+int publish_begin(const struct fs_cred *cred, mode_t umask, const char *progs, const char *maps,
+		  struct publish **out)
 {
 	struct publish *pub = calloc(1, sizeof(*pub));
 	int err;
@@ -50,6 +52,8 @@ int publish_begin(const struct fs_cred *cred, mode_t umask, struct publish **out
 	pub->cred = *cred;
 	pub->mode = 0777 & ~umask;
 	snprintf(pub->dir, sizeof(pub->dir), "%u", store_next_id());
+	snprintf(pub->parents[STORE_PROG], PLACE_MAX, "%s", progs);
+	snprintf(pub->parents[STORE_MAP], PLACE_MAX, "%s", maps);
 	if (mkdirat(tree.pending_fd, pub->dir, 0700) < 0) {
 		err = -errno;
 		free(pub);
@@ -117,7 +121,7 @@ static int publish_manifest(struct publish *pub)
 	int err;
 
 	for (u32 i = 0; i < pub->count; i++)
-		fs_text_printf(&text, "%s %u %s\n", parents[pub->names[i].obj->kind],
+		fs_text_printf(&text, "%s %u %s\n", pub->parents[pub->names[i].obj->kind],
 			       pub->names[i].obj->id, pub->names[i].name);
 	err = text.err ? text.err : tree_write_small(pub->fd, "manifest", text.buf, text.len);
 	fs_text_free(&text);
@@ -125,13 +129,15 @@ static int publish_manifest(struct publish *pub)
 }
 
 /*
- * By path from tree/, so that taking a name back needs no descriptor: progs and maps are the
- * server's own.
+ * By path from tree/, so that taking a name back needs no descriptor: progs, maps and places are
+ * the server's own.
  */
-static int parent_path(enum store_kind kind, const char *name, char path[PATH_MAX])
+static int parent_path(const struct publish *pub, const struct publish_name *at,
+		       char path[PATH_MAX])
 {
-	return snprintf(path, PATH_MAX, "%s/%s", parents[kind], name) < PATH_MAX ? 0
-										 : -ENAMETOOLONG;
+	int n = snprintf(path, PATH_MAX, "%s/%s", pub->parents[at->obj->kind], at->name);
+
+	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 /* tree_wrlock is held */
@@ -139,7 +145,7 @@ static int __publish_move(struct publish *pub, u32 i)
 {
 	struct publish_name *at = &pub->names[i];
 	char slot[16], path[PATH_MAX];
-	int err = parent_path(at->obj->kind, at->name, path);
+	int err = parent_path(pub, at, path);
 
 	if (!err)
 		err = tree_move(pub->fd, slot_name(i, slot), tree.tree_fd, path);
@@ -156,7 +162,7 @@ static int __publish_take_back(struct publish *pub, u32 i)
 	struct publish_name *at = &pub->names[i];
 	char slot[16], path[PATH_MAX];
 
-	parent_path(at->obj->kind, at->name, path);
+	parent_path(pub, at, path);
 	if (renameat(tree.tree_fd, path, pub->fd, slot_name(i, slot)) < 0)
 		return -errno;
 	at->moved = false;
@@ -170,7 +176,7 @@ static int __publish_is_ours(struct publish *pub, u32 i, struct stat *dir)
 	char path[PATH_MAX];
 	struct stat st;
 
-	parent_path(at->obj->kind, at->name, path);
+	parent_path(pub, at, path);
 	if (strlen(path) + sizeof("/prog") > sizeof(path))
 		return -ENAMETOOLONG;
 	if (fstatat(tree.tree_fd, path, dir, AT_SYMLINK_NOFOLLOW) < 0)
@@ -284,7 +290,7 @@ static int new_owner(const struct publish *pub, struct map_owner **out)
 		else if (pub->names[i].owned)
 			maps[nr_maps++] = pub->names[i].name;
 	}
-	return map_owner_new(progs, nr_progs, maps, nr_maps, out);
+	return map_owner_new(progs, nr_progs, pub->parents[STORE_MAP], maps, nr_maps, out);
 }
 
 int publish_commit(struct publish *pub, const char **taken)
@@ -364,16 +370,18 @@ void publish_end(struct publish *pub)
 }
 
 /* One line of a manifest: take the name back when it is this load's. */
-static int recover_name(enum store_kind kind, u32 id, const char *name)
+static int recover_name(const char *dir, u32 id, const char *name)
 {
 	__do_close int parent =
-		openat(tree.tree_fd, parents[kind], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		openat(tree.tree_fd, dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool is_maps = !strcmp(dir + strlen(dir) - min(strlen(dir), strlen("maps")), "maps");
+	enum store_kind kind = is_maps ? STORE_MAP : STORE_PROG;
 	__do_close int fd = -1;
 	struct stat object, link;
 	char file[16];
 
-	if (parent < 0)
-		return -errno;
+	if (parent < 0) /* a place may have gone since */
+		return errno == ENOENT ? 0 : -errno;
 	snprintf(file, sizeof(file), "%u", id);
 	fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -394,12 +402,12 @@ static int recover_manifest(int fd)
 	if (len <= 0)
 		return len == -ENOENT ? 0 : (int)len;
 	for (line = strtok_r(text, "\n", &save); !err && line; line = strtok_r(NULL, "\n", &save)) {
-		char parent[16], name[256];
+		char parent[PLACE_MAX], name[256];
 		u32 id;
 
-		if (sscanf(line, "%15s %u %255s", parent, &id, name) != 3 || !tree_name_ok(name))
+		if (sscanf(line, "%127s %u %255s", parent, &id, name) != 3 || !tree_name_ok(name))
 			continue;
-		err = recover_name(strcmp(parent, "progs") ? STORE_MAP : STORE_PROG, id, name);
+		err = recover_name(parent, id, name);
 	}
 	if (!err)
 		fs_warn("a load that had not finished was rolled back");

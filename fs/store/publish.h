@@ -6,7 +6,8 @@
  * place, and removing the manifest commits. A server that finds a manifest at its start takes the
  * names back.
  *
- * Only progs/ and maps/ are published to. One thread at a time uses a struct publish.
+ * Only progs/ and maps/ are published to, and those of places. One thread at a time
+ * uses a struct publish.
  */
 #ifndef UBPFFS_FS_STORE_PUBLISH_H
 #define UBPFFS_FS_STORE_PUBLISH_H
@@ -20,7 +21,9 @@ struct publish;
  * tree_wrlock for that.
  */
 void publish_retry(void);
-int publish_begin(const struct fs_cred *cred, mode_t umask, struct publish **out);
+/* progs, maps: the directories, from tree/ (place.h). */
+int publish_begin(const struct fs_cred *cred, mode_t umask, const char *progs, const char *maps,
+		  struct publish **out);
 /* One name for obj. owner: of a map that goes with the load's programs, their ids, a line each. */
 int publish_add(struct publish *pub, struct store_object *obj, const char *name, const char *owner);
 /*

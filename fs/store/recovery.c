@@ -26,6 +26,7 @@
 #include "fs/store/publish.h"
 #include "fs/node/backing.h"
 #include "fs/store/object.h"
+#include "fs/store/place.h"
 #include "fs/store/state_tree.h"
 #include "load.h"
 #include "map/arena.h"
@@ -688,7 +689,7 @@ static int restore_slots(void)
 }
 
 /* Directories whose object's name was dropped, but whose rmdir never came. ".def": a map to be. */
-static int remove_dropped(const char *parent, const char *object)
+static int __remove_dropped(const char *parent, const char *object)
 {
 	__do_close int fd = openat(tree.tree_fd, parent, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct tree_names names;
@@ -706,6 +707,8 @@ static int remove_dropped(const char *parent, const char *object)
 		there = dir < 0 ? -errno : tree_has(dir, object);
 		if (!there)
 			there = tree_has(dir, ".def");
+		if (!there)
+			there = tree_has(dir, PLACE_FILE);
 		if (there < 0)
 			err = there;
 		else if (!there && !tree_remove_hidden(dir))
@@ -738,6 +741,16 @@ static void let_open_ones(void)
 		store_put(open_ones.v[--open_ones.n]);
 	free(open_ones.v);
 	open_ones.v = NULL;
+}
+
+static int remove_dropped_progs(void *arg, const char *progs, const char *maps)
+{
+	return __remove_dropped(progs, "prog");
+}
+
+static int remove_dropped_maps(void *arg, const char *progs, const char *maps)
+{
+	return __remove_dropped(maps, "map");
 }
 
 /*
@@ -804,11 +817,11 @@ int store_start(void)
 	bpf_map_keep_slots = true;
 	err = publish_recover();
 	if (!err && !shared_taking_over()) /* else somebody may be in the middle of an rm */
-		err = remove_dropped("progs", "prog");
+		err = place_each(remove_dropped_progs, NULL);
 	if (!err)
 		err = start_owners();
 	if (!err && !shared_taking_over())
-		err = remove_dropped("maps", "map");
+		err = place_each(remove_dropped_maps, NULL);
 	if (!err)
 		err = start_objects();
 	if (!err) {

@@ -82,6 +82,8 @@ class World:
         self.cgprog = "allow"
         for prog in (self.filter, self.cgprog):
             self.own("progs", prog, "prog")
+        os.mkdir(m.p("progs", "place"))
+        self.own("progs", "place")
         os.mkdir(m.p("cgroup", "c"))
         self.own("cgroup", "c")
         os.mkdir(m.p("events", "e"))
@@ -202,6 +204,7 @@ MAP_FILES = {
 }
 PROG_FILES = {
     "`info` of a program": prog_file("info"),
+    "`maps/` of a program list": lambda w: os.listdir(w.m.p("progs", w.filter, "maps")),
     "`xlated`": prog_file("xlated"),
     "`jited`": prog_file("jited"),
     "`log` of a program": prog_file("log"),
@@ -217,6 +220,9 @@ PROG_FILES = {
 DIRECTORIES = {
     "`mkdir` in `maps/`": ("maps", lambda w: os.mkdir(w.m.p("maps", w.next))),
     "`progs/new`": ("progs", lambda w: os.close(os.open(w.m.p("progs", "new"), os.O_WRONLY))),
+    "`mkdir` in `progs/`": ("progs", lambda w: os.mkdir(w.m.p("progs", w.next))),
+    "`constants` of a place read": ("progs/place", lambda w: read(w.m.p("progs", "place", "constants"))),
+    "`constants` of a place write": ("progs/place", lambda w: write(w.m.p("progs", "place", "constants"), "clear\n")),
     "`mkdir` in a cgroup": ("cgroup/c", lambda w: os.mkdir(w.m.p("cgroup", "c", w.next))),
     "`ingress.attach`": ("cgroup/c", lambda w: write(w.m.p("cgroup", "c", "ingress.attach"), w.cgprog + "\n")),
     "`ingress.run`": ("cgroup/c", lambda w: write(w.m.p("cgroup", "c", "ingress.run"), bytes(64))),

@@ -163,3 +163,75 @@ def test_keys(m):
     assert m.read("maps", "flows", "keys") == "btf\n" and m.read("maps", "trie", "keys") == "ip\n"
     assert os.listdir(m.p("maps", "trie", "entries")) == ["2001:db8::_32"]
     m.sh("rm -r $M/maps/trie $M/maps/ip")
+
+
+def test_places(m):
+    m.load("typed")
+    m.sh("mkdir $M/progs/v2; cat $P/typed.bpf.o > $M/progs/v2/new")
+    assert sorted(os.listdir(m.p("progs", "v2"))) == ["constants", "log", "maps", "new", "typed"]
+    assert "flows" in os.listdir(m.p("progs", "v2", "maps")) and "flows" in os.listdir(m.p("maps"))
+    old, new = m.info("progs", "typed", "info")["id"], m.info("progs", "v2", "typed", "info")["id"]
+    # one line replaces what is attached
+    m.sh("mkdir $M/maps/pa; cd $M/maps/pa; echo prog_array > type; echo 2 > max_entries; echo typed > entries/0; "
+         "echo v2/typed > entries/0; echo progs/v2/typed > entries/1")
+    assert m.read("maps", "pa", "entries", "0").split() == [new] and m.read("maps", "pa", "entries", "1").split() == [new]
+    m.sh("mkdir $M/mm; ln $M/progs/typed/prog $M/mm/now; ln $M/progs/v2/typed/prog $M/mm/next; mv $M/mm/next $M/mm/now")
+    # what a program uses, and who uses a map
+    assert sorted(os.listdir(m.p("progs", "v2", "typed", "maps"))) == ["typed.bss", "typed.data", "typed.rodata"]
+    assert m.read("progs", "v2", "typed", "maps", "typed.data", "vars", "list") == "[1,2,3,4]\n"
+    assert os.readlink(m.p("progs", "v2", "typed", "maps", "typed.data")) == "../../../../progs/v2/maps/typed.data"
+    assert m.read("progs", "typed", "maps", "typed.data", "info") == m.read("maps", "typed.data", "info")
+    assert m.info("maps", "typed.data", "info")["used_by"] == "typed(%s)" % old
+    m.restart()
+    assert m.info("progs", "v2", "typed", "info")["id"] == new
+    m.sh("mv $M/maps/typed.data $M/maps/moved; cat $M/progs/typed/maps/moved/info")
+    # published by its name; its maps go with it wherever they are
+    m.fails("mv -T $M/progs/v2/typed $M/progs/typed", "File exists")
+    m.sh("rm -r $M/progs/typed; mv $M/progs/v2/typed $M/progs/typed; cat $M/progs/typed/maps/typed.data/vars/mode")
+    assert m.info("progs", "typed", "info")["id"] == new and not os.path.exists(m.p("maps", "moved"))
+    m.fails("rmdir $M/progs/v2", "not empty")
+    m.sh("rm $M/mm/now; rm -r $M/maps/pa $M/progs/typed")
+    m.wait_live(0, 0)
+    assert os.listdir(m.p("progs", "v2", "maps")) == []
+    m.sh("cat $P/typed.bpf.o > $M/progs/v2/new; mv $M/progs/v2/maps/flows $M/maps/mine; rm -r $M/progs/v2")
+    assert sorted(os.listdir(m.p("progs"))) == ["log", "new"] and os.listdir(m.p("maps")) == []
+
+
+def test_places_and_their_names(m):
+    m.sh("mkdir $M/progs/a")
+    m.fails("mkdir $M/progs/a", "File exists")
+    m.fails("mkdir '$M/progs/a b'".replace("'", '"'), "Invalid argument")
+    m.fails("mkdir $M/progs/maps", "Invalid argument")
+    m.fails("mkdir $M/progs/a/b", "not permitted")
+    m.fails("mv $M/progs/a $M/progs/b", "not permitted")
+    m.fails("ls $M/progs/a/.place", "No such file")
+    m.sh("mkdir $M/progs/a/maps/flows; cd $M/progs/a/maps/flows; echo hash > type; echo 12 > key_size; echo 32 > value_size; "
+         "echo 16 > max_entries")
+    m.load("typed")
+    m.fails("mv -T $M/progs/typed $M/progs/a", "File exists")
+    m.fails("mv $M/progs/typed $M/progs/a/maps", "")
+    m.sh("cat $P/typed.bpf.o > $M/progs/a/new; rm -r $M/progs/a/typed")
+    assert os.listdir(m.p("progs", "a", "maps")) == ["flows"]  # it was there before
+    m.sh("rm -r $M/progs/a $M/progs/typed")
+
+
+def test_constants(m):
+    m.sh("mkdir $M/progs/v; printf 'answer 43\n# a comment\nmode OFF\ndevice eth0\n' > $M/progs/v/constants; "
+         "cat $P/typed.bpf.o > $M/progs/v/new")
+    assert m.read("progs", "v", "constants") == "answer 43\nmode OFF\ndevice eth0\n"
+    v = lambda s, n: m.read("progs", "v", "maps", "typed." + s, "vars", n)
+    assert (v("rodata", "answer"), v("rodata", "device"), v("data", "mode")) == ("43\n", '"eth0"\n', '"OFF"\n')
+    m.restart()
+    m.sh("rm -r $M/progs/v/typed; echo runs 5 > $M/progs/v/constants; echo 'total {\"bytes\":0x10}' >> $M/progs/v/constants; "
+         "echo answer 44 > $M/progs/v/constants; cat $P/typed.bpf.o > $M/progs/v/new")
+    assert m.read("progs", "v", "constants") == 'mode OFF\ndevice eth0\nruns 5\ntotal {"bytes":0x10}\nanswer 44\n'
+    assert (v("rodata", "answer"), v("bss", "runs")) == ("44\n", "5\n")
+    assert json.loads(v("data", "total")) == {"packets": 1, "bytes": 16, "mode": "DROP", "note": "first"}
+    m.sh("rm -r $M/progs/v/typed")
+    for line, why in (("nope 3", "no variable nope"), ("answer x", "answer: \"x\" is no number"), ("mode RED", "has no RED")):
+        m.sh("echo clear > $M/progs/v/constants; echo '%s' > $M/progs/v/constants" % line)
+        m.fails("cat $P/typed.bpf.o > $M/progs/v/new", "")
+        assert why in m.log() and why in m.read("progs", "log")
+    m.sh("echo clear > $M/progs/v/constants; cat $P/typed.bpf.o > $M/progs/v/new")
+    assert v("rodata", "answer") == "42\n"
+    m.fails("echo answer > $M/progs/v/constants", "Invalid argument")

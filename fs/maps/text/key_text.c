@@ -542,4 +542,6 @@ const struct fs_node_ops keys_ops = {
 	.write = keys_write,
 	.flush = fs_value_flush,
 	.release = fs_value_release,
+	.keep = fs_value_keep,
+	.restore = fs_value_restore,
 };

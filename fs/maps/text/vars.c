@@ -60,12 +60,13 @@ static bool get_var(const struct bpf_map *map, const struct btf_type *sec, u32 i
 	return *var->name && !strchr(var->name, '/') && strlen(var->name) <= NAME_MAX;
 }
 
-static int find_var(const struct bpf_map *map, const char *name, struct var *var)
+static int find_var(const struct bpf_map *map, const char *name, size_t len, struct var *var)
 {
 	const struct btf_type *sec = section(map);
 
 	for (u32 i = 0; sec && i < btf_vlen(sec); i++)
-		if (get_var(map, sec, i, var) && !strcmp(var->name, name))
+		if (get_var(map, sec, i, var) && strlen(var->name) == len &&
+		    !memcmp(var->name, name, len))
 			return 0;
 	return -ENOENT;
 }
@@ -203,6 +204,26 @@ static int parse_var(struct fs_req *req, const struct bpf_map *map, const struct
 	return err;
 }
 
+int vars_set_initial(struct fs_req *req, struct bpf_btf *btf, u32 type_id, void *data, u32 size,
+		     const char *name, size_t name_len, const char *value, size_t len)
+{
+	/* As much of a map as is looked at. */
+	const struct bpf_map map = {.btf = btf, .btf_value_type_id = type_id, .value_size = size};
+	__do_free u8 *said = NULL;
+	struct var var;
+	int ret = find_var(&map, name, name_len, &var);
+
+	if (ret)
+		return ret;
+	said = calloc(1, var.size + 1);
+	if (!said)
+		return -ENOMEM;
+	ret = parse_var(req, &map, &var, value, len, (char *)data + var.off, said);
+	if (ret == TEXT_INCOMPLETE)
+		return fs_error(req, EINVAL, "%s: its value is cut", var.name);
+	return min(ret, 0);
+}
+
 static int set_var(struct fs_req *req, struct bpf_map *map, const struct var *var, const char *s,
 		   size_t len)
 {
@@ -290,7 +311,7 @@ static int vars_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 
 	if (err)
 		return err;
-	err = find_var(map, name, &var);
+	err = find_var(map, name, strlen(name), &var);
 	if (!err)
 		err = fs_node_keyed(dir, &var_ops, &var.index, sizeof(var.index), out);
 	bpf_map_put(map);

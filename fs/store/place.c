@@ -1,0 +1,109 @@
+/*
+ * place.c - see place.h
+ */
+#include "fs/store/place.h"
+#include "fs/lib/value_text.h"
+#include "fs/store/object.h"
+#include "fs/store/state_tree.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+
+bool place_name_ok(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)name[i] <= ' ' || name[i] == 0x7f)
+			return false;
+	return tree_name_ok(name) && name[0] != '.' && len + sizeof("progs//maps") <= PLACE_MAX;
+}
+
+bool place_own_name(const char *name)
+{
+	static const char *const own[] = {"new", "log", "constants", PLACE_MAPS};
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		if (!strcmp(name, own[i]))
+			return true;
+	return false;
+}
+
+int place_each(int (*fn)(void *arg, const char *progs, const char *maps), void *arg)
+{
+	__do_close int fd = openat(tree.tree_fd, "progs", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct tree_names names;
+	int err = fd < 0 ? -errno : tree_list(fd, false, &names);
+
+	if (err)
+		return err;
+	err = fn(arg, "progs", "maps");
+	for (size_t i = 0; !err && i < names.n; i++) {
+		char progs[PLACE_MAX], maps[PLACE_MAX];
+		int is = tree_place_at(fd, names.v[i].name);
+
+		if (is <= 0 || !place_name_ok(names.v[i].name)) {
+			err = min(is, 0);
+			continue;
+		}
+		snprintf(progs, sizeof(progs), "progs/%s", names.v[i].name);
+		snprintf(maps, sizeof(maps), "progs/%s/" PLACE_MAPS, names.v[i].name);
+		if (tree_has(tree.tree_fd, maps) > 0)
+			err = fn(arg, progs, maps);
+	}
+	tree_names_free(&names);
+	return err;
+}
+
+struct search {
+	const struct store_object *obj;
+	char *path;
+	size_t len;
+};
+
+/* 1: it is this one. */
+static int is_map(const struct search *search, const char *dir, const char *name)
+{
+	char file[PLACE_MAX + NAME_MAX + sizeof("//map")];
+	struct stat st;
+
+	snprintf(file, sizeof(file), "%s/%s/map", dir, name);
+	if (fstatat(tree.tree_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    st.st_ino != search->obj->ino)
+		return 0;
+	snprintf(search->path, search->len, "%s/%s", dir, name);
+	return 1;
+}
+
+/* Most have the name that they were made with. */
+static int look_guess(void *arg, const char *progs, const char *maps)
+{
+	const struct search *search = arg;
+
+	return search->obj->map && is_map(search, maps, search->obj->map->name);
+}
+
+static int look_all(void *arg, const char *progs, const char *maps)
+{
+	__do_close int fd = openat(tree.tree_fd, maps, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct tree_names names;
+	int ret = fd < 0 ? -errno : tree_list(fd, false, &names);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; !ret && i < names.n; i++)
+		ret = is_map(arg, maps, names.v[i].name);
+	tree_names_free(&names);
+	return ret;
+}
+
+int place_of_map(const struct store_object *obj, char *path, size_t len)
+{
+	struct search search = {obj, path, len};
+	int ret = place_each(look_guess, &search);
+
+	if (!ret)
+		ret = place_each(look_all, &search);
+	return ret ? min(ret, 0) : -ENOENT;
+}
