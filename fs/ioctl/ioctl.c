@@ -101,9 +101,9 @@ void control_restore(struct fs_open *open, const struct kept *kept)
 	c->lost_walks = kept->v[2];
 	c->next_walk = kept->v[2];
 	if (kept->object && !store_by_id(STORE_PROG, kept->object, &obj))
-		control_hold(c, obj->prog, NULL, NULL);
+		control_hold(open, obj->prog, NULL, NULL, 0);
 	else if (kept->object && !store_by_id(STORE_MAP, kept->object, &obj))
-		control_hold(c, NULL, obj->map, NULL);
+		control_hold(open, NULL, obj->map, NULL, 0);
 }
 
 static int no_xfer(struct control_call *call, int err)
