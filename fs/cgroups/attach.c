@@ -41,7 +41,7 @@ int cgroup_prog_attach(struct fs_node *dir, u32 type, struct store_object *obj,
 	int err;
 
 	tree_wrlock();
-	err = enforce_settle(cgroups_enforce);
+	err = enforce_make_rules(cgroups_enforce);
 	if (!err)
 		err = cgroup_of_node(dir, &cgrp);
 	if (!err && (as_bpf || !is_attached(cgrp, type, obj->prog, flags)))

@@ -125,7 +125,7 @@ static int cmd_link_create(struct attach_call *call)
 		err = -EINVAL;
 	if (!err) {
 		tree_wrlock();
-		err = enforce_settle(cgroups_enforce);
+		err = enforce_make_rules(cgroups_enforce);
 		if (!err)
 			err = cgroup_of_node(call->dir, &cgrp);
 		if (!err)

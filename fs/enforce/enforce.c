@@ -21,7 +21,7 @@ struct enforced {
 	struct cgroup *cgrp; /* referenced */
 	char *path;
 	struct nft_cgroup nft;
-	bool pending; /* there is no rule for it yet */
+	bool without_rule; /* there is no rule for it yet */
 	struct hash_link link; /* by its cgroup */
 };
 
@@ -30,8 +30,8 @@ struct enforced {
 /*
  * New cgroups wait a moment for others, for a transaction of rules costs what all the rules cost.
  */
-#define SETTLE_MS    5
-#define SETTLE_SHARE 4 /* waiting is so many times what the last transaction took */
+#define RULES_DELAY_MS 5
+#define RULES_SHARE    4 /* waiting is so many times what the last transaction took */
 
 struct enforce {
 	pthread_mutex_t lock; /* all of it */
@@ -44,11 +44,11 @@ struct enforce {
 	struct nft_rules rules;
 	struct nfqueue *queue;
 
-	pthread_t settler;
-	pthread_cond_t settle_cond;
-	u32 nr_pending;
-	bool settling; /* the thread is there, and goes on */
-	u64 settle_ns; /* what the last transaction took */
+	pthread_t rules_thread;
+	pthread_cond_t rules_wanted;
+	u32 nr_without;
+	bool rules_on; /* the thread is there, and goes on */
+	u64 rules_ns; /* what the last transaction took */
 };
 
 static struct enforced *enforced_of(struct hash_link *link)
@@ -66,7 +66,7 @@ static struct enforced *find(struct enforce *en, const struct cgroup *cgrp)
 static void forget(struct enforce *en, struct enforced *gone)
 {
 	hash_remove(&en->table, &gone->link);
-	en->nr_pending -= gone->pending;
+	en->nr_without -= gone->without_rule;
 	cgroup_put(gone->cgrp);
 	free(gone->path);
 	free(gone);
@@ -111,7 +111,7 @@ int enforce_start(const struct enforce_options *options, struct enforce **out,
 		return -ENOMEM;
 	}
 	pthread_mutex_init(&en->lock, NULL);
-	pthread_cond_init(&en->settle_cond, NULL);
+	pthread_cond_init(&en->rules_wanted, NULL);
 	snprintf(name, sizeof(name), "ubpffs-%016llx", (unsigned long long)hash);
 	free(state);
 	err = hostcg_start(&en->host, options->cgroup_path, name, why);
@@ -135,63 +135,63 @@ int enforce_start(const struct enforce_options *options, struct enforce **out,
 
 /* ---- rules for new cgroups */
 
-static void none_pending(struct enforce *en)
+static void all_have_rules(struct enforce *en)
 {
-	hash_for_each(&en->table, link) enforced_of(link)->pending = false;
-	en->nr_pending = 0;
+	hash_for_each(&en->table, link) enforced_of(link)->without_rule = false;
+	en->nr_without = 0;
 }
 
-static int settle(struct enforce *en)
+static int make_rules(struct enforce *en)
 {
 	u64 start = monotonic_ns();
 	struct nft_cgroup *new;
 	u32 n = 0;
 	int err;
 
-	if (!en->ready || !en->nr_pending)
+	if (!en->ready || !en->nr_without)
 		return 0;
-	new = calloc(en->nr_pending, sizeof(*new));
+	new = calloc(en->nr_without, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
-	hash_for_each(&en->table, link) if (enforced_of(link)->pending) new[n++] =
+	hash_for_each(&en->table, link) if (enforced_of(link)->without_rule) new[n++] =
 		enforced_of(link)->nft;
 	err = nft_add(&en->rules, new, n);
 	free(new);
 	if (!err)
-		none_pending(en);
-	en->settle_ns = monotonic_ns() - start;
+		all_have_rules(en);
+	en->rules_ns = monotonic_ns() - start;
 	return err;
 }
 
-int enforce_settle(struct enforce *en)
+int enforce_make_rules(struct enforce *en)
 {
 	int err;
 
 	if (!en)
 		return 0;
 	pthread_mutex_lock(&en->lock);
-	err = settle(en);
+	err = make_rules(en);
 	pthread_mutex_unlock(&en->lock);
 	return err;
 }
 
-static void *settle_loop(void *arg)
+static void *rules_loop(void *arg)
 {
 	struct enforce *en = arg;
 	struct timespec until;
 
 	pthread_mutex_lock(&en->lock);
-	while (en->settling) {
-		if (!en->ready || !en->nr_pending) {
-			pthread_cond_wait(&en->settle_cond, &en->lock);
+	while (en->rules_on) {
+		if (!en->ready || !en->nr_without) {
+			pthread_cond_wait(&en->rules_wanted, &en->lock);
 			continue;
 		}
 		until = clock_after(CLOCK_REALTIME,
-				    SETTLE_MS * 1000000ULL + SETTLE_SHARE * en->settle_ns);
-		while (en->settling &&
-		       pthread_cond_timedwait(&en->settle_cond, &en->lock, &until) == 0)
+				    RULES_DELAY_MS * 1000000ULL + RULES_SHARE * en->rules_ns);
+		while (en->rules_on &&
+		       pthread_cond_timedwait(&en->rules_wanted, &en->lock, &until) == 0)
 			;
-		settle(en); /* what fails is tried again, and told to who needs it */
+		make_rules(en); /* what fails is tried again, and told to who needs it */
 	}
 	pthread_mutex_unlock(&en->lock);
 	return NULL;
@@ -232,9 +232,9 @@ static int add(struct enforce *en, const char *path, struct cgroup *cgrp)
 	if (!en->table.count)
 		en->root = e;
 	hash_add(&en->table, &e->link, (uintptr_t)cgrp);
-	e->pending = true;
-	if (!en->nr_pending++)
-		pthread_cond_signal(&en->settle_cond);
+	e->without_rule = true;
+	if (!en->nr_without++)
+		pthread_cond_signal(&en->rules_wanted);
 	return 0;
 remove_dir:
 	hostcg_remove(&en->host, path);
@@ -272,7 +272,7 @@ int enforce_cgroup_remove(struct enforce *en, struct cgroup *cgrp)
 		 * Sockets that outlive their cgroup meet the programs of the one above from here
 		 * on.
 		 */
-		if (!e->pending)
+		if (!e->without_rule)
 			nft_remove(&en->rules, &e->nft);
 		nfqueue_unbind(en->queue, e->nft.queue);
 		forget(en, e);
@@ -331,11 +331,11 @@ int enforce_ready(struct enforce *en, struct error_record *why)
 	free(all);
 	en->ready = !err;
 	if (!err) {
-		none_pending(en);
+		all_have_rules(en);
 		sweep(en);
-		en->settling = true;
-		err = -pthread_create(&en->settler, NULL, settle_loop, en);
-		en->settling = !err;
+		en->rules_on = true;
+		err = -pthread_create(&en->rules_thread, NULL, rules_loop, en);
+		en->rules_on = !err;
 	}
 	pthread_mutex_unlock(&en->lock);
 	return explain(err, why);
@@ -430,7 +430,7 @@ int enforce_procs_write(struct enforce *en, struct cgroup *cgrp,
 		return err;
 	pthread_mutex_lock(&en->lock);
 	e = find(en, cgrp);
-	err = e ? settle(en) : -ENODEV;
+	err = e ? make_rules(en) : -ENODEV;
 	if (!err)
 		err = hostcg_move(&en->host, e->path, pid);
 	pthread_mutex_unlock(&en->lock);
@@ -468,12 +468,12 @@ void enforce_stop(struct enforce *en)
 	if (!en)
 		return;
 	pthread_mutex_lock(&en->lock);
-	join = en->settling;
-	en->settling = false;
-	pthread_cond_signal(&en->settle_cond);
+	join = en->rules_on;
+	en->rules_on = false;
+	pthread_cond_signal(&en->rules_wanted);
 	pthread_mutex_unlock(&en->lock);
 	if (join)
-		pthread_join(en->settler, NULL);
+		pthread_join(en->rules_thread, NULL);
 	pthread_mutex_lock(&en->lock);
 	nft_stop(&en->rules, en->held);
 	nfqueue_stop(en->queue);
@@ -482,7 +482,7 @@ void enforce_stop(struct enforce *en)
 	hash_free(&en->table);
 	hostcg_stop(&en->host);
 	pthread_mutex_unlock(&en->lock);
-	pthread_cond_destroy(&en->settle_cond);
+	pthread_cond_destroy(&en->rules_wanted);
 	pthread_mutex_destroy(&en->lock);
 	free(en);
 }

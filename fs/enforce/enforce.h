@@ -16,8 +16,8 @@
  *   A. From enforce_ready() on a packet of a process of cgroup C meets C's effective programs;
  *	which of two versions is cgroup_bpf_run()'s guarantee. A change of programs does not touch
  *	the rules. The rule of a new cgroup is there when a process comes by enforce_procs_write(),
- *	at enforce_settle(), or some milliseconds later; until then it counts as its parent for who
- *	moves processes by the host's own files.
+ *	at enforce_make_rules(), or some milliseconds later; until then it counts as its parent for
+ *	who moves processes by the host's own files.
  *   B. fail-open: when the server is killed, packets flow. fail-closed: they stop until a server of
  *	the same state starts again and is ready. The rules of a killed server go before our queues
  *	are bound: they name its.
@@ -65,7 +65,7 @@ int enforce_start(const struct enforce_options *options, struct enforce **out,
  */
 int enforce_cgroup_add(struct enforce *en, const char *path, struct cgroup *cgrp);
 /* Before programs are attached: new cgroups have their rules. */
-int enforce_settle(struct enforce *en);
+int enforce_make_rules(struct enforce *en);
 /* -EBUSY: processes, or directories of somebody else, are in it. */
 int enforce_cgroup_remove(struct enforce *en, struct cgroup *cgrp);
 /*
