@@ -12,6 +12,8 @@
 #include <limits.h>
 #include <stdio.h>
 
+static const struct fs_node_ops symlink_ops;
+
 const struct fs_node_ops *object_file_ops[STORE_KINDS];
 const struct fs_node_ops *pin_ops[STORE_KINDS];
 
@@ -97,7 +99,8 @@ int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_o
 	return err;
 }
 
-int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node **out)
+static int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
+		       struct fs_node **out)
 {
 	int err;
 
@@ -335,7 +338,7 @@ const struct fs_node_ops waiting_link_ops = {
 	.readlink = waiting_readlink,
 };
 
-const struct fs_node_ops symlink_ops = {
+static const struct fs_node_ops symlink_ops = {
 	.name = "symlink",
 	.type = S_IFLNK,
 };

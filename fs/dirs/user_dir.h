@@ -12,7 +12,6 @@
 #include "fs/store/object.h"
 
 extern const struct fs_node_ops user_dir_ops;
-extern const struct fs_node_ops symlink_ops;
 
 /*
  * What an object's file is in the object's own directory (and in ids/), and by a user's name, by
@@ -46,7 +45,6 @@ int fs_object_node(struct fs_node *dir, const char *name, struct store_object *o
 int fs_tree_lookup(struct fs_node *dir, const char *name, const struct fs_node_ops *dir_ops,
 		   struct fs_node **out);
 
-int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node **out);
 int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit, void *arg);
 /*
  * The rows of a table, then the names of the state tree; `hidden`: also those that begin with a

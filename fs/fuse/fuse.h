@@ -36,7 +36,4 @@ void fs_fuse_end_open(struct fs_req *req);
  */
 int fs_fuse_error(struct fs_req *req, int err);
 
-/* What stat(2) shows (ops.c). */
-int fs_node_stat(struct fs_node *node, struct fs_req *req, struct stat *st);
-
 #endif

@@ -171,7 +171,8 @@ static u64 file_size(struct fs_node *node, struct fs_req *req)
  */
 static struct timespec begin;
 
-int fs_node_stat(struct fs_node *node, struct fs_req *req, struct stat *st)
+/* What stat(2) shows. */
+static int fs_node_stat(struct fs_node *node, struct fs_req *req, struct stat *st)
 {
 	int err = 0;
 

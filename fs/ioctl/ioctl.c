@@ -327,7 +327,7 @@ const struct fs_command *control_btf_command(unsigned int cmd)
 	return find_command(cmd, CONTROL_BTF);
 }
 
-const struct fs_command *control_ctl_command(unsigned int cmd)
+static const struct fs_command *control_ctl_command(unsigned int cmd)
 {
 	return find_command(cmd, CONTROL_CTL);
 }

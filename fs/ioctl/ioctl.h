@@ -26,7 +26,6 @@ const struct fs_command *control_map_command(unsigned int cmd);
 const struct fs_command *control_prog_command(unsigned int cmd);
 const struct fs_command *control_link_command(unsigned int cmd);
 const struct fs_command *control_btf_command(unsigned int cmd);
-const struct fs_command *control_ctl_command(unsigned int cmd);
 int control_ioctl(struct fs_open *open, struct fs_req *req, const struct fs_command *command,
 		  const void *in, size_t in_len, void *out, size_t *out_len);
 

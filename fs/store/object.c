@@ -159,7 +159,8 @@ int store_stat(struct store_object *obj, struct stat *st)
 	return err;
 }
 
-void store_stat_changed(struct store_object *obj)
+/* Its file's owner, bits or times were changed. */
+static void store_stat_changed(struct store_object *obj)
 {
 	pthread_mutex_lock(&obj->stat_lock);
 	obj->st_known = false;

@@ -121,8 +121,6 @@ struct store_object *store_of_prog(struct bpf_prog *prog);
 void store_get(struct store_object *obj);
 void store_put(struct store_object *obj);
 int store_stat(struct store_object *obj, struct stat *st);
-/* Its file's owner, bits or times were changed. */
-void store_stat_changed(struct store_object *obj);
 /* Somebody else is its owner from now on, and is charged for it. -EDQUOT: nothing has changed. */
 int store_set_owner(struct store_object *obj, uid_t uid);
 

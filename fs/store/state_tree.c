@@ -326,7 +326,8 @@ bool tree_err_passes(int err)
 	       err == -EINTR;
 }
 
-int tree_own(int dirfd, const char *name, const struct fs_cred *cred)
+/* Give a new file or directory its owner (gid: the parent's when that is setgid). */
+static int tree_own(int dirfd, const char *name, const struct fs_cred *cred)
 {
 	struct stat dir;
 	gid_t gid = cred->gid;

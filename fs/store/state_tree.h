@@ -60,9 +60,6 @@ int tree_open_file(int dirfd, const char *name, int flags);
 /* An error that another start may not meet: no memory, no descriptors. */
 bool tree_err_passes(int err);
 
-/* Give a new file or directory its owner (gid: the parent's when that is setgid). */
-int tree_own(int dirfd, const char *name, const struct fs_cred *cred);
-
 /*
  * Changes of names; tree_wrlock held (but in pending/). Each keeps the nodes' places (node.h) and
  * what the owners of directories and symlinks are charged (LIMIT_NAMES). 0 or -errno; -EDQUOT.

@@ -32,7 +32,11 @@ int fd_array_attach(struct fd_array *array, u32 head, u32 *used_end, void (*put)
 	return 0;
 }
 
-void fd_array_detach(struct fd_array *array)
+/*
+ * Drops what attach took, and with _free() the slots' references; the ids stay: freeing the map is
+ * not emptying it.
+ */
+static void fd_array_detach(struct fd_array *array)
 {
 	munmap(array->objects, (size_t)array->map.max_entries * sizeof(*array->objects));
 	pthread_mutex_destroy(&array->lock);

@@ -46,11 +46,6 @@ static inline u64 fd_array_index_size(const struct bpf_map_spec *spec, u32 head)
  * -EBADMSG.
  */
 int fd_array_attach(struct fd_array *array, u32 head, u32 *used_end, void (*put)(void *object));
-/*
- * Drops what attach took, and with _free() the slots' references; the ids stay: freeing the map is
- * not emptying it.
- */
-void fd_array_detach(struct fd_array *array);
 void fd_array_free(struct fd_array *array);
 
 /* The object in a slot, inside an RCU section; NULL: none, or no such slot. */

@@ -143,7 +143,10 @@ static u32 __bucket_find_any(const struct bpf_htab *htab, u64 word, u64 hash, co
 
 /* ---- values */
 
-void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value, u64 flags)
+/*
+ * A value as it is seen from outside; flags: 0 or BPF_F_LOCK. The caller holds the bucket's lock.
+ */
+static void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value, u64 flags)
 {
 	if (!htab->pcpu) {
 		bpf_value_from_arena(&htab->map, value, htab_elem_value(htab, htab_elem(htab, idx)),

@@ -57,10 +57,6 @@ int htab_map_iter(struct bpf_map_iter *it);
 long htab_map_for_each_callback(struct bpf_map *map, u64 callback, u64 ctx); /* htab_for_each.c */
 u32 htab_bucket_next_used(const struct bpf_htab *htab, u32 bucket);
 void htab_map_free(struct bpf_map *map);
-/*
- * A value as it is seen from outside; flags: 0 or BPF_F_LOCK. The caller holds the bucket's lock.
- */
-void htab_copy_value(const struct bpf_htab *htab, u32 idx, void *value, u64 flags);
 long htab_sys_lookup_elem(struct bpf_map *map, const void *key, void *value);
 long htab_sys_lookup_locked(struct bpf_map *map, const void *key, void *value);
 

@@ -22,7 +22,7 @@ u16 csum_fold(u32 sum)
 	return (u16)~sum;
 }
 
-u32 csum_partial(const void *buf, size_t len, u32 sum)
+static u32 csum_partial(const void *buf, size_t len, u32 sum)
 {
 	const u8 *p = buf;
 	u64 wide = sum;

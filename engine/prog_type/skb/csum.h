@@ -6,7 +6,6 @@
 
 #include "insn/func.h"
 
-u32 csum_partial(const void *buf, size_t len, u32 sum);
 u16 csum_fold(u32 sum);
 u32 csum_add(u32 a, u32 b);
 u32 csum_sub(u32 a, u32 b);

@@ -29,7 +29,10 @@ bool entries_slots(const struct bpf_map *map)
 	return map->ops->map_update_slot != NULL;
 }
 
-bool entries_large(const struct bpf_map *map)
+/*
+ * Does copying, parsing or printing a value take as long as a run may? Then it is done on a worker.
+ */
+static bool entries_large(const struct bpf_map *map)
 {
 	return bpf_map_value_size(map) > FS_LARGE_VALUE;
 }

@@ -44,10 +44,6 @@ int entries_write_json(struct fs_req *req, struct bpf_map *map, const void *key,
 int entries_explain(struct fs_req *req, const struct bpf_map *map, int err);
 
 /*
- * Does copying, parsing or printing a value take as long as a run may? Then it is done on a worker.
- */
-bool entries_large(const struct bpf_map *map);
-/*
  * For ops->open: a file of large values is slow, and who reads is charged for what it takes to
  * print one.
  */

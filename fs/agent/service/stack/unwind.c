@@ -58,13 +58,6 @@ void unwind_forget(struct unwind *u, pid_t pid)
 			forget(&u->kept[i]);
 }
 
-void unwind_free(struct unwind *u)
-{
-	for (u32 i = 0; u && i < KEPT; i++)
-		forget(&u->kept[i]);
-	free(u);
-}
-
 static u64 reg(const struct unwind *u, u32 nr)
 {
 	if (!(u->ask->mask >> nr & 1))

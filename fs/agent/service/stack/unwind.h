@@ -13,7 +13,6 @@
 struct unwind;
 
 struct unwind *unwind_new(void);
-void unwind_free(struct unwind *u);
 
 /*
  * Return addresses, innermost first (the sampled address itself is the first), into ips. How many,
