@@ -33,6 +33,8 @@ O		= build$(if $(filter n,$(CONFIG_BPF_SYSCALL)),-alone)$(if $(SAN),-$(subst $(c
 PREFIX		?= /usr/local
 DESTDIR		?=
 PYTHON		= /usr/bin/python3
+# Where Debian's python3 looks: below /usr for packages, below /usr/local by its version.
+PYTHONDIR	?= $(if $(filter /usr,$(PREFIX)),/usr/lib/python3,$(PREFIX)/lib/python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))/dist-packages
 BPF_CLANG	= $(firstword $(foreach c,clang-19 clang-20 clang-21 clang-18 clang,$(if $(shell command -v $(c)),$(c))))
 FUZZ_SECONDS	?= 60
 VERSION		= 0.1.0
@@ -376,6 +378,8 @@ install-server: all
 	ln -sf ubpffs $(DESTDIR)$(PREFIX)/bin/mount.fuse.ubpffs
 	install -m 755 $(CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs-client.so.0
 	ln -sf libubpffs-client.so.0 $(DESTDIR)$(PREFIX)/lib/libubpffs-client.so
+	install -d $(DESTDIR)$(PYTHONDIR)/ubpffs
+	install -m 644 $(wildcard python/ubpffs/*.py) $(DESTDIR)$(PYTHONDIR)/ubpffs
 
 # What the smaller configuration saves, counted in two builds.
 configurations:
