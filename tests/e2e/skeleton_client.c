@@ -1,5 +1,5 @@
 /*
- * skeleton_client.c - a program on a libbpf skeleton, as people write them; it knows nothing of ubpffs
+ * skeleton_client.c - a program on a libbpf skeleton, as people write them; it knows no ubpffs
  *
  * skeleton_client CGROUP: prints what it sees, the same on the running kernel and under
  * `ubpfctl run`.

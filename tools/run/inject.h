@@ -2,9 +2,9 @@
  * inject.h - system calls made by another thread for the one that it has asked for
  *
  * An answer by seccomp is a number. Where the caller's address space has to change, its thread is
- * traced (ptrace(2)) from the moment that its call has been answered until it would go on, and makes
- * system calls that it did not ask for. Nobody else may trace it then: under strace or a debugger
- * inject_begin() is -EPERM.
+ * traced (ptrace(2)) from the moment that its call has been answered until it would go on, and
+ * makes system calls that it did not ask for. Nobody else may trace it then: under strace or a
+ * debugger inject_begin() is -EPERM.
  *
  * Only the main thread waits for children; it hands on what concerns a traced thread.
  */

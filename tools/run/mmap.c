@@ -27,8 +27,8 @@ struct plan {
 };
 
 /*
- * As the kernel's array_map_mmap() and ringbuf_map_mmap_kern() have it: an array whole or in part; a
- * ring buffer's page for the consumer, then the producers' page and the data, twice, for reading.
+ * As the kernel's array_map_mmap() and ringbuf_map_mmap_kern() have it: an array whole or in part;
+ * a ring buffer's page for the consumer, then the producers' page and the data, twice, for reading.
  */
 static int make_plan(const struct caller *c, const struct object *map, struct plan *plan)
 {
