@@ -41,6 +41,7 @@ TESTS = [
     (r"fs/enforce/", "decide verdict queue_packet"),
     (r"fs/sources/", "source perf_events"),
     (r"fs/agent/", "symtab stack_msg"),
+    (r"fs/lib/error", "error"),
     (r"fs/(maps|lib)/", "text json"),
     (r"fs/fuse/", "worker"),
 ]
@@ -83,7 +84,7 @@ def mutations(line):
             if other != m.group():
                 forms.append(line[:m.start()] + other + line[m.end():])
     for m in re.finditer(r"(?<![\w.])(0x[0-9a-f]+|\d+)(?=[uUlL]*\b)(?!\.)", hidden):
-        value = int(m.group(), 0)
+        value = int(m.group(), 8 if re.match("0[0-7]", m.group()) else 0)
         for other in (value + 1, value - 1):
             if other >= 0:
                 forms.append(line[:m.start()] + str(other) + line[m.end():])

@@ -121,7 +121,8 @@ static void test_slots(void **state)
 /* C, and which templates there are. */
 static void test_c_fits(void **state)
 {
-	struct bpf_map_spec specs[] = {array_spec, array_spec, array_spec, array_spec, hash_spec};
+	struct bpf_map_spec specs[] = {array_spec, array_spec, array_spec,
+				       array_spec, hash_spec,  array_spec};
 	struct bpf_map *a = make(&array_spec), *h = make(&hash_spec), *outer, *other;
 	struct bpf_map_spec prog_spec = {.map_type = BPF_MAP_TYPE_PROG_ARRAY,
 					 .key_size = 4,
@@ -134,6 +135,7 @@ static void test_c_fits(void **state)
 	specs[1].max_entries = 3;
 	specs[2].map_flags = BPF_F_RDONLY_PROG;
 	specs[3].map_type = BPF_MAP_TYPE_PERCPU_ARRAY;
+	specs[5].value_size = 4;
 	for (u32 t = 0; t < ARRAY_SIZE(outer_types); t++) {
 		outer = outer_new(outer_types[t], a);
 		assert_int_equal(outer_try(outer_types[t], outer->id, -1, &other), -EINVAL);
