@@ -20,6 +20,13 @@
 
 /* ---- one program */
 
+/* What to do about the reason that was just given. */
+static void say_hint(struct bpf_log *report, const char *hint)
+{
+	if (report && report->error && !report->error->hint)
+		report->error->hint = hint;
+}
+
 static int attr_check(const struct bpf_prog_load_attr *attr, struct bpf_log *report)
 {
 	const u32 known = BPF_F_STRICT_ALIGNMENT | BPF_F_ANY_ALIGNMENT | BPF_F_TEST_STATE_FREQ |
@@ -46,6 +53,10 @@ static int attr_check(const struct bpf_prog_load_attr *attr, struct bpf_log *rep
 			return -EINVAL;
 		}
 		bpf_log_error(report, "program %s: this build has no program type %s", name, type);
+		say_hint(report,
+			 "SEC(\"?...\") keeps a program out of the load; samples and timers "
+			 "run SEC(\"perf_event\"), packets SEC(\"xdp\"), SEC(\"tc\"), "
+			 "SEC(\"socket\") and SEC(\"cgroup_skb/...\")");
 		return -ENOTSUP;
 	}
 	if (ops->is_valid_attach_type && !ops->is_valid_attach_type(attr->expected_attach_type)) {
@@ -330,11 +341,13 @@ static int load_map(struct object_load *ld, u32 index)
 	if (!err && !existing)
 		err = map_init_values(map, def);
 	if (err) {
-		if (bpf_map_ops_find(spec.map_type))
+		if (bpf_map_ops_find(spec.map_type)) {
 			bpf_log_error(&out->report, "map %s: %s", def->name, strerror(-err));
-		else
+		} else {
 			bpf_log_error(&out->report, "map %s: this build has no map type %s",
 				      def->name, map_type_text(spec.map_type));
+			say_hint(&out->report, "the types that it has are in M/features");
+		}
 		if (map)
 			bpf_map_put(map);
 		return err;

@@ -361,6 +361,8 @@ static void load_report(struct load *load, int err, const struct bpf_loaded *loa
 		fs_text_printf(report, "reason: %s\n", error_why(&load->req->error, err));
 	else if (err && !*loaded->error.prog && *loaded->error.reason)
 		fs_text_printf(report, "reason: %s\n", loaded->error.reason);
+	if (err && !*loaded->error.prog && loaded->error.hint)
+		fs_text_printf(report, "hint: %s\n", loaded->error.hint);
 	if (!err)
 		report_names(load, loaded, report);
 	if (*text)

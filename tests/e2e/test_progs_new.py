@@ -470,6 +470,8 @@ def test_every_refusal_has_its_reason_in_one_form(m):
         m.fails("cat $P/%s.bpf.o > $M/progs/new" % name, error)
         log = m.read("progs", "log")
         assert log.startswith("verdict: refused") and words in log, log
+    m.fails("cat $P/refuse_type.bpf.o > $M/progs/new", "not supported")
+    assert "\nhint: SEC(\"?...\") keeps a program out of the load" in m.read("progs", "log")
 
 
 def test_what_is_no_object_is_told_apart(m):
