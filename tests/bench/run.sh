@@ -101,6 +101,15 @@ EOF
 	bash "$(dirname "$0")"/bench_ring.sh "$build"
 	cat <<EOF
 
+## What a file of the mount costs
+
+\`tests/bench/bench_files.sh\`: one client, a hash map of 1,000 entries; operations take turns, medians of $few rounds. Each
+is beside one that only goes to the server and back.
+
+EOF
+	BENCH_ROUNDS=$few bash "$(dirname "$0")"/bench_files.sh "$build"
+	cat <<EOF
+
 ## What a state on disk costs
 
 \`tests/bench/bench_state.py\`: a server with its state on disk and one with it on tmpfs, taking turns; medians. What a map holds is
