@@ -10,14 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOG_LINES 64
+#define LOG_BYTES (64u << 10) /* some 500 lines */
 #define LOG_USERS 256
 
 struct log_user {
 	uid_t uid;
 	u64 used; /* when the last line was written, for forgetting */
-	u64 count;
-	char *line[LOG_LINES];
+	char *text;
+	size_t len, room;
 };
 
 static struct {
@@ -41,8 +41,7 @@ static struct log_user *__log_user(uid_t uid, bool make)
 	if (!make)
 		return NULL;
 	if (*oldest) {
-		for (u32 i = 0; i < LOG_LINES; i++)
-			free((*oldest)->line[i]);
+		free((*oldest)->text);
 		memset(*oldest, 0, sizeof(**oldest));
 	} else {
 		*oldest = calloc(1, sizeof(**oldest));
@@ -52,34 +51,63 @@ static struct log_user *__log_user(uid_t uid, bool make)
 	return *oldest;
 }
 
-static void log_add(uid_t uid, char *line)
+/* Whole lines go, until half of the bytes are free. */
+static void __log_halve(struct log_user *user)
+{
+	const char *from = user->text + user->len - min(user->len, (size_t)LOG_BYTES / 2);
+
+	from = memchr(from, '\n', user->text + user->len - from);
+	from = from ? from + 1 : user->text + user->len;
+	user->len -= from - user->text;
+	memmove(user->text, from, user->len);
+}
+
+static bool __log_room(struct log_user *user, size_t len)
+{
+	size_t room = user->room ? user->room : 1024;
+	char *text;
+
+	if (user->len + len > LOG_BYTES)
+		__log_halve(user);
+	while (room < user->len + len)
+		room *= 2;
+	if (room == user->room)
+		return true;
+	text = realloc(user->text, room);
+	if (!text)
+		return false;
+	user->text = text;
+	user->room = room;
+	return true;
+}
+
+/* A line with its newline. */
+static void log_add(uid_t uid, const char *line, size_t len)
 {
 	struct log_user *user;
 
 	pthread_mutex_lock(&logs.lock);
 	user = __log_user(uid, true);
-	if (user) {
-		char **slot = &user->line[user->count++ % LOG_LINES];
-
-		free(*slot);
-		*slot = line;
-		line = NULL;
+	if (user && __log_room(user, len)) {
+		memcpy(user->text + user->len, line, len);
+		user->len += len;
 		user->used = ++logs.clock;
 	}
 	pthread_mutex_unlock(&logs.lock);
-	free(line);
 }
 
-/* One line of text whatever a name or a sentence holds. */
-static void one_line(char *text)
+/* One line of text whatever a name or a sentence holds; how long it is with its newline. */
+static size_t one_line(char *text)
 {
-	size_t len = strlen(text);
+	size_t len = min(strlen(text), (size_t)LOG_BYTES / 4 - 1);
 
 	while (len && text[len - 1] == '\n')
-		text[--len] = 0;
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 127)
-			*text = ' ';
+		len--;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 127)
+			text[i] = ' ';
+	text[len] = '\n';
+	return len + 1;
 }
 
 static char *log_line(const char *path, const char *op, const char *code, const char *why)
@@ -94,7 +122,6 @@ static char *log_line(const char *path, const char *op, const char *code, const 
 	if (asprintf(&line, "%s.%03ld %s: %s: %s: %s", when, now.tv_nsec / 1000000, path, op, code,
 		     why) < 0)
 		return NULL;
-	one_line(line);
 	return line;
 }
 
@@ -104,7 +131,8 @@ void error_log_add(uid_t uid, const char *path, const char *op, int err, const c
 	char *line = log_line(path, op, code ? code : "?", why);
 
 	if (line)
-		log_add(uid, line);
+		log_add(uid, line, one_line(line));
+	free(line);
 }
 
 void fs_warn(const char *fmt, ...)
@@ -129,11 +157,7 @@ void error_log_print(uid_t uid, struct fs_text *out)
 
 	pthread_mutex_lock(&logs.lock);
 	user = __log_user(uid, false);
-	for (u32 i = 0; user && i < LOG_LINES; i++) {
-		const char *line = user->line[(user->count + i) % LOG_LINES];
-
-		if (line)
-			fs_text_printf(out, "%s\n", line);
-	}
+	if (user && user->len)
+		fs_text_append(out, user->text, user->len);
 	pthread_mutex_unlock(&logs.lock);
 }

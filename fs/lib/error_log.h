@@ -1,8 +1,9 @@
 /*
  * error_log.h - each user's last errors, which M/log shows
  *
- * A ring of lines for each uid. Bounded twice: lines a uid, and uids (the one that failed longest
- * ago is forgotten first). One mutex; nothing is taken under it.
+ * Text for each uid that only grows, so that tail -f prints what comes, until it is full: then its
+ * older half goes, which tail says. Bounded twice: bytes a uid, and uids (the one that failed
+ * longest ago is forgotten first). One mutex; nothing is taken under it.
  */
 #ifndef UBPFFS_FS_LIB_ERROR_LOG_H
 #define UBPFFS_FS_LIB_ERROR_LOG_H

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include "fs/lib/error.h"
@@ -38,26 +39,54 @@ static u_int count_lines(const char *s)
 
 static void each_user_sees_the_own_last_lines(void **state)
 {
-	struct fs_text text = {0};
+	struct fs_text text = {0}, before = {0};
+	u_int halved = 0;
 	char why[32];
 
-	for (int i = 0; i < 100; i++) {
-		snprintf(why, sizeof(why), "number %d", i);
-		error_log_add(5000001, "maps/m/type", "write", EINVAL, why);
-	}
 	error_log_add(5000002, "a\nb", "mkdir", EPERM, "two\nlines");
-	error_log_print(5000001, &text);
-	assert_int_equal(count_lines(text.buf), 64);
-	assert_null(strstr(text.buf, "number 35\n"));
-	assert_non_null(strstr(text.buf, "maps/m/type: write: EINVAL: number 36\n"));
-	assert_non_null(strstr(text.buf, "number 99\n"));
-	fs_text_free(&text);
+	for (int i = 0; i < 3000; i++) {
+		snprintf(why, sizeof(why), "number %d\n", i);
+		error_log_add(5000001, "maps/m/type", "write", EINVAL, why);
+		error_log_print(5000001, &text);
+		assert_true(text.len <= 65536 && text.buf[text.len - 1] == '\n');
+		assert_non_null(strstr(text.buf, why));
+		if (text.len > before.len) { /* what somebody has read stays where it was */
+			assert_int_equal(before.len && memcmp(text.buf, before.buf, before.len), 0);
+		} else { /* whole lines of the older half went */
+			assert_true(text.len > 32000);
+			assert_non_null(memmem(before.buf, before.len, text.buf,
+					       strcspn(text.buf, "\n") + 1));
+			halved++;
+		}
+		fs_text_free(&before);
+		before = text;
+		text = (struct fs_text){0};
+	}
+	assert_in_range(halved, 2, 10);
+	fs_text_free(&before);
 	error_log_print(5000002, &text);
 	assert_int_equal(count_lines(text.buf), 1);
 	assert_non_null(strstr(text.buf, "a b: mkdir: EPERM: two lines\n"));
 	fs_text_free(&text);
 	error_log_print(5000003, &text);
 	assert_int_equal(text.len, 0);
+}
+
+static void a_line_is_not_longer_than_the_log(void **state)
+{
+	char *why = malloc(1 << 20);
+	struct fs_text text = {0};
+
+	memset(why, 'x', 1 << 20);
+	why[(1 << 20) - 1] = 0;
+	for (u_int i = 0; i < 10; i++)
+		error_log_add(5000004, "long", "write", EINVAL, why);
+	error_log_add(5000004, "short", "write", EINVAL, "last");
+	error_log_print(5000004, &text);
+	assert_true(text.len < 65536 && count_lines(text.buf) > 1);
+	assert_non_null(strstr(text.buf, "short: write: EINVAL: last\n"));
+	fs_text_free(&text);
+	free(why);
 }
 
 static void who_failed_longest_ago_is_forgotten(void **state)
@@ -95,6 +124,7 @@ int main(void)
 		cmocka_unit_test(the_first_reason_stays),
 		cmocka_unit_test(what_it_is_about_goes_before_the_reason),
 		cmocka_unit_test(each_user_sees_the_own_last_lines),
+		cmocka_unit_test(a_line_is_not_longer_than_the_log),
 		cmocka_unit_test(who_failed_longest_ago_is_forgotten),
 	};
 
