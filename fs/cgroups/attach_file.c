@@ -269,6 +269,7 @@ const struct fs_node_ops cgroup_attach_ops = {
 	.name = "attachment",
 	.type = S_IFREG,
 	.slow = true,
+	.short_show = true,
 	.open = attach_open,
 	.show = attach_show,
 	.write = attach_write,

@@ -94,6 +94,7 @@ const struct fs_node_ops cgroup_procs_ops = {
 	.name = "cgroup processes",
 	.type = S_IFREG,
 	.slow = true,
+	.short_show = true,
 	.show = procs_show,
 	.write = procs_write,
 };

@@ -160,9 +160,10 @@ static u64 text_size(struct fs_node *node, const struct fs_req *caller)
 
 static u64 file_size(struct fs_node *node, struct fs_req *req)
 {
-	u64 size = node->ops->size ? node->ops->size(node, req) : 0;
+	const struct fs_node_ops *ops = node->ops;
+	u64 size = ops->size ? ops->size(node, req) : 0;
 
-	return size || !node->ops->show || node->ops->slow ? size : text_size(node, req);
+	return size || !ops->show || (ops->slow && !ops->short_show) ? size : text_size(node, req);
 }
 
 /*

@@ -192,9 +192,10 @@ struct fs_node_ops {
 	/* Simple text files: the whole content. */
 	int (*show)(struct fs_node *node, struct fs_req *req, struct fs_text *out);
 	bool appends; /* what show gives only grows: a read at its end asks again (tail -f) */
+	bool short_show; /* only its writes are slow */
 	/*
 	 * st_size: what a whole read would give now, or more where that takes too long to find out.
-	 * NULL, or 0: of a show that is not slow its text's length, else 0.
+	 * NULL, or 0: of a show that is not slow (or short) its text's length, else 0.
 	 */
 	u64 (*size)(struct fs_node *node, struct fs_req *req);
 	/* Others: bytes at an offset; returns how many, 0 at the end. */

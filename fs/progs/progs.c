@@ -227,9 +227,38 @@ static int jited_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 
 /* ---- log, stats */
 
+#define LOG_KEPT (64u << 10)
+
+/* Made once and kept, so that it is as long as stat said: the time of the verification is in it. */
+static int accepted_log(struct store_object *obj, struct fs_req *req, struct fs_text *out)
+{
+	char *text = __atomic_load_n(&obj->log, __ATOMIC_ACQUIRE), *none = NULL;
+	struct bpf_log log;
+	int err;
+
+	if (text) {
+		fs_text_append(out, text, strlen(text));
+		return 0;
+	}
+	bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS, 0);
+	err = bpf_prog_log(obj->prog, &log, &req->cancel);
+	if (!err && log.len <= LOG_KEPT)
+		text = strndup(bpf_log_text(&log), log.len);
+	if (text && !__atomic_compare_exchange_n(&obj->log, &none, text, false, __ATOMIC_ACQ_REL,
+						 __ATOMIC_ACQUIRE)) {
+		free(text);
+		text = none; /* somebody was faster */
+	}
+	if (text)
+		fs_text_append(out, text, strlen(text));
+	else
+		fs_text_append(out, bpf_log_text(&log), log.len);
+	bpf_log_free(&log);
+	return err;
+}
+
 static int proglog_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
-	struct bpf_log log;
 	struct store_object *obj;
 	int err = store_of_node(node, &obj);
 
@@ -240,10 +269,7 @@ static int proglog_show(struct fs_node *node, struct fs_req *req, struct fs_text
 
 		fs_text_printf(out, "%s\n%s", obj->broken, text ? text : "");
 	} else if (obj->prog) {
-		bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS, 0);
-		err = bpf_prog_log(obj->prog, &log, &req->cancel);
-		fs_text_append(out, bpf_log_text(&log), log.len);
-		bpf_log_free(&log);
+		err = accepted_log(obj, req, out);
 	}
 	store_put(obj);
 	return err;
@@ -266,8 +292,9 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 
 /* ---- sizes of what may be long */
 
-#define COUNT_INSNS 4096
-#define INSN_ROOM   384 /* no instruction's line is longer, with its native code */
+#define COUNT_INSNS    4096
+#define INSN_ROOM      384 /* no instruction's line is longer, with its native code */
+#define COUNT_VERIFIED 10000 /* some milliseconds */
 
 static u64 code_size(struct fs_node *node, struct fs_req *req)
 {
@@ -278,6 +305,21 @@ static u64 code_size(struct fs_node *node, struct fs_req *req)
 		return 0;
 	size = prog->len > COUNT_INSNS ? (u64)prog->len * INSN_ROOM : 0;
 	bpf_prog_put(prog);
+	return size;
+}
+
+/* That of a large program is verified for when it is read; a log of what was accepted is short. */
+static u64 proglog_size(struct fs_node *node, struct fs_req *req)
+{
+	struct store_object *obj;
+	u64 size = 0;
+
+	if (store_of_node(node, &obj))
+		return 0;
+	if (obj->prog && obj->prog->verified_insns > COUNT_VERIFIED &&
+	    !__atomic_load_n(&obj->log, __ATOMIC_ACQUIRE))
+		size = LOG_KEPT;
+	store_put(obj);
 	return size;
 }
 
@@ -292,6 +334,8 @@ static const struct fs_node_ops proglog_ops = {
 	.name = "proglog_ops",
 	.type = S_IFREG,
 	.slow = true,
+	.short_show = true,
+	.size = proglog_size,
 	.show = proglog_show,
 };
 SHOW_OPS(stats_ops, stats_show);

@@ -281,6 +281,7 @@ static void object_free(struct rcu_head *head)
 	free(obj->broken_maps);
 	free(obj->broken);
 	free(obj->broken_log);
+	free(obj->log);
 	free(obj);
 }
 

@@ -61,6 +61,7 @@ struct store_object {
 
 	/* store/object.c's */
 	char *broken_log; /* the report of the load that failed */
+	char *log; /* progs/progs.c's: that of a program that was accepted, once it was asked for */
 	struct bpf_map **broken_maps; /* what a broken program uses stays alive */
 	u32 broken_map_cnt;
 	bool held; /* the store's reference, for the names */

@@ -1,86 +1,193 @@
 """
 Ordinary tools see what cat sees: whoever goes by st_size (sendfile, mmap, tar, a copy in pieces) gets the whole file,
-and a failure reaches the caller's exit code.
+and a failure reaches the caller's exit code. On root's mount and on an ordinary user's own.
 """
 import errno
-import io
-import mmap
 import os
+import re
 import shutil
 import subprocess
-import tarfile
+import sys
+import time
+import urllib.request
 
 import pytest
 
-MAP = ("mkdir $M/maps/h; cd $M/maps/h; echo hash > type; echo 4 > key_size; echo 8 > value_size; echo 100 > max_entries;"
-       "for i in 1 2 3 44; do echo $i$i > entries/$i; done")
+from conftest import USERS, Mount, as_user, make_base, needs_root, wait_for
+
+NUMBERS = "echo %s > type; echo 4 > key_size; echo 8 > value_size; echo 5000 > max_entries\n"
+BYTES = "echo %s > type; echo 4 > key_size; echo %d > value_size; echo 50 > max_entries\n"
+SEVENS = "$(yes 07 | head -n %d)"
+MAKE = ("set -e; mkdir $M/maps/h; cd $M/maps/h; " + NUMBERS % "hash" +
+        "seq 1 3 3000 | sed 's/.*/& &&/' > dump; echo 4444 > entries/44\n"
+        "mkdir $M/maps/p; cd $M/maps/p; " + NUMBERS % "percpu_hash" + "for i in 1 22; do echo $i$i > entries/$i; done\n"
+        "mkdir $M/maps/v; cd $M/maps/v; " + BYTES % ("hash", 100000) +
+        "(for i in 1 22; do echo $i " + SEVENS % 100000 + "; done) > dump\n"
+        "mkdir $M/maps/w; cd $M/maps/w; " + BYTES % ("percpu_hash", 12) + "echo 1 " + SEVENS % 12 + " > dump\n"
+        "mkdir $M/maps/half; echo hash > $M/maps/half/type\n"
+        "mkdir $M/maps/q; cd $M/maps/q; echo queue > type; echo 4 > value_size; echo 3 > max_entries; echo 5 > push\n"
+        "cat $P/cgroup_verdicts.bpf.o > $M/progs/new; cat $P/event_packets.bpf.o > $M/progs/new\n"
+        "mkdir $M/cgroup/A; echo allow > $M/cgroup/A/ingress.attach; mkdir $M/events/t; cd $M/events/t\n"
+        "echo timer > type; echo 50000 > interval_ms; echo tick > attach; mkdir $M/app")
 FILES = ["README", "version", "features", "maps/h/type", "maps/h/info", "maps/h/stats", "maps/h/entries/44",
-         "maps/h/dump", "maps/h/dump.json", "maps/h/raw"]
+         "maps/h/dump", "maps/h/dump.json", "maps/h/raw", "maps/p/dump", "maps/p/dump.json", "maps/v/dump",
+         "maps/v/entries/22", "maps/w/dump", "maps/half/type", "maps/q/dump", "maps/q/peek", "progs/allow/info",
+         "progs/allow/log", "progs/allow/xlated", "progs/tick/jited", "progs/log", "cgroup/A/ingress.attach",
+         "cgroup/A/ingress.effective", "events/t/type", "events/t/attach", "events/t/interval_ms", "events/t/stats"]
+
+
+@pytest.fixture(params=["root", "user"])
+def full(request, dev_fuse):
+    """A mount with one of everything; $T/o is for what comes out."""
+    if request.param == "root":
+        needs_root("has a mount for everybody")
+    base, user = make_base("/tmp"), None if request.param == "root" else os.geteuid() or USERS[0]
+    os.mkdir(os.path.join(base, "o"))
+    os.mkdir(os.path.join(base, "s"))
+    if user and not os.geteuid():
+        for name in "o", "s":
+            os.chown(os.path.join(base, name), user, user)
+    m = Mount(base, os.path.join(base, "s"), user)
+    try:
+        m.start().sh(MAKE)
+        yield m
+        m.end()
+    finally:
+        m.take_away()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def need(*tools):
+    for tool in tools:
+        if not shutil.which(tool):
+            pytest.skip(tool + " is missing")
+
+
+def python(code):
+    return "'%s' -c \"import mmap, os, shutil, sys, zipfile\n%s\" $F got" % (sys.executable, code)
+
+
+# From $F to `got`. sendfile asks for more than there is, as cp and web servers do with what stat said.
+IN_OUT = "f, to = open(sys.argv[1], 'rb'), open(sys.argv[2], 'wb')\n"
+WAYS = {"sendfile": python(IN_OUT + "while os.sendfile(to.fileno(), f.fileno(), None, 1 << 20): pass"),
+        "splice": python(IN_OUT + "r, w = os.pipe()\n"
+                         "while True:\n n = os.splice(f.fileno(), w, 4096)\n if not n: break\n to.write(os.read(r, n))"),
+        "mmap": python(IN_OUT + "to.write(mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE)[:])"),
+        "shutil": python("shutil.copy(*sys.argv[1:])"),
+        "tar": "set -o pipefail; tar cf - -C $(dirname $F) $(basename $F) | tar xOf - > got",
+        "zip": "rm -f z.zip; zip -q z.zip $F; " + python("z = zipfile.ZipFile('z.zip')\n"
+                                                         "open('got', 'wb').write(z.read(z.namelist()[0]))"),
+        "busybox cat": "busybox cat $F > got", "busybox cp": "busybox cp $F got",
+        "busybox tar": "busybox tar cf - -C $(dirname $F) $(basename $F) | tar xOf - > got",
+        "cp": "cp $F got", "dd": "dd if=$F of=got status=none", "tail": "tail -n +1 $F > got", "grep": "grep -a '' $F > got",
+        "rsync": "rsync $F got", "rsync -u": "rsync -u $F got",
+        "file": "! file $F | grep -w empty; cat $F > got"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_tool_reads_what_cat_reads(full, way):
+    need(way.split()[0] if way.split()[0] in ("tar", "zip", "busybox", "rsync", "file") else "sh")
+    if way == "splice" and sys.version_info < (3, 10):
+        pytest.skip("os.splice() is Python 3.10's")
+    assert full.out("""set -e; cd $T/o
+for name in %s; do
+F=$M/$name; rm -f got; cat $F > want; test $(stat -c %%s $F) = $(stat -c %%s want)
+%s
+cmp want got || case $F in *raw) test '%s' = grep;; *) exit 1;; esac
+done""" % (" ".join(FILES), WAYS[way], way)) is not None
+
+
+WHOLE = {"tar": "tar cf y.tar -C $M . ; code=$?; mkdir y; tar xf y.tar -C y; (exit $code)", "rsync": "rsync -a $M/ y/",
+         "cp": "cp -r $M y", "cp -a": "cp -a $M y", "busybox cp": "busybox cp -r $M y",
+         "zip": "cd $M; zip -qry $T/o/y.zip . ; code=$?; cd $T/o; mkdir y; '%s' -m zipfile -e y.zip y; (exit $code)" % sys.executable,
+         "grep": "grep -rc '' $M > counts"}
+
+
+@pytest.mark.parametrize("tool", WHOLE)
+def test_all_of_a_mount(full, tool):
+    """It ends, holds what cat holds, and leaves what waits and the objects as they are. What is only for writing may not
+    be read by an ordinary user, and nothing else fails."""
+    m = full
+    need(tool.split()[0])
+    time.sleep(1.1)  # so long the kernel believes the times of progs/ as they were before the loads
+    r = m.sh("cd $T/o; " + WHOLE[tool], check=False)
+    said = [line for line in r.stderr.splitlines() if not re.search(r"Permission denied|Removing leading|in future", line)]
+    if m.user:
+        assert not re.search("shrank|changed|vanished|mapping|verification|Invalid|Input/output", r.stderr), r.stderr
+    else:
+        assert r.returncode == 0 and not said, r.stderr
+    for name in [] if tool == "grep" else FILES:
+        m.sh("cmp $M/%s $T/o/y/%s" % (name, name))
+    assert m.out("cat $M/maps/q/pop; ls $M/progs/tick/prog $M/maps/h/map | wc -l") == "5\n2\n"
+
+
+@pytest.mark.parametrize("tail", ["tail", "busybox tail"])
+def test_tail_follows_the_log(full, tail):
+    """Every line that comes later, also beyond what the log has room for."""
+    m = full
+    need(tail.split()[0])
+    with open(os.path.join(m.base, "seen"), "wb") as out:
+        p = subprocess.Popen(tail.split() + ["-n", "+1", "-f", m.p("log")], stdout=out, stderr=subprocess.DEVNULL,
+                             **as_user(m.user))
+    try:
+        last = 0
+        for upto in 1, 2, 150, 300, 450, 600, 601:  # less than half of what there is room for, each time
+            m.sh("for i in $(seq %d %d); do echo x > $M/maps/h/entries/$i; done 2> /dev/null; true" % (last + 1, upto))
+            last = upto
+
+            def seen():
+                with open(os.path.join(m.base, "seen")) as f:
+                    return f.read()
+            wait_for(lambda: "entries/%d:" % upto in seen(), "line %d" % upto)
+        for i in 1, 2, 300, 450, 600, 601:
+            assert re.search(r"^20\S+ \S+ maps/h/entries/%d: write: EINVAL: .*\n" % i, seen(), re.M), i
+    finally:
+        p.kill()
+        p.wait()
+
+
+@pytest.mark.parametrize("name", ["maps/h/entries/44", "maps/h/dump"])
+def test_an_editor_loses_no_edit(full, name):
+    """vim compares times before it writes."""
+    m = full
+    vim = shutil.which("vim") or shutil.which("vim.tiny")
+    need(vim or "vim")
+    key = "" if "entries" in name else "44 "
+    edits = "".join("1s/.*/%s%d/\nw!\nsilent !cat $M/maps/h/entries/44 >> $T/o/seen; sync $M/maps/h/map\n" % (key, i)
+                    for i in range(1, 19))
+    m.sh("cd $T/o; cat > script; HOME=$T/o %s -es -u NONE -n $M/%s < script" % (vim, name),
+         stdin=("" if not key else "1,$d\n") + edits + "q!\n", check=False)
+    assert m.out("cat $T/o/seen").split() == [str(i) for i in range(1, 19)]
+
+
+def test_times_mislead_nobody(full):
+    """What is written back, or read, is not newer."""
+    m = full
+    m.sh("cd $T/o; printf 'copy: %s/maps/h/dump\\n\\tcp $< $@\\n' $M > Makefile; make -s; touch ref")
+    m.sh("echo 5 > $M/maps/h/entries/5; sync -f $M/maps/h/dump; cat $M/maps/h/dump > /dev/null; head -c 64 /dev/zero > $M/progs/tick/run; true")
+    assert "up to date" in m.out("cd $T/o; make")
+    assert m.out("find $M/maps $M/progs -type f -newer $T/o/ref") == ""
+    if shutil.which("rsync"):
+        m.sh("cd $T/o; echo mine > dump; rsync -u $M/maps/h/dump dump; grep -x mine dump")
+
+
+def test_a_web_server(full):
+    m = full
+    p = subprocess.Popen([sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "-d", m.path, "0"],
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd="/", **as_user(m.user))
+    try:
+        port = int(re.search(r"port (\d+)", p.stdout.readline()).group(1))
+        for name in FILES:
+            with urllib.request.urlopen("http://127.0.0.1:%d/%s" % (port, name)) as answer:
+                assert len(answer.read()) == int(m.out("cat $M/%s | wc -c" % name)), name
+    finally:
+        p.kill()
+        p.wait()
 
 
 def content(path):
     with open(path, "rb") as f:
         return f.read()
-
-
-def by_sendfile(path, tmp):
-    """Asks for more than there is, as cp and web servers do with what stat said."""
-    with open(path, "rb") as f, open(tmp, "wb") as to:
-        while os.sendfile(to.fileno(), f.fileno(), None, 1 << 20):
-            pass
-    return content(tmp)
-
-
-def by_mmap(path, tmp):
-    with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE) as there:
-        return there[:]
-
-
-def by_tar(path, tmp):
-    done = subprocess.run(["tar", "cf", "-", "-C", os.path.dirname(path), os.path.basename(path)], capture_output=True)
-    assert done.returncode == 0, done.stderr
-    return tarfile.open(fileobj=io.BytesIO(done.stdout)).extractfile(os.path.basename(path)).read()
-
-
-def by_copy(path, tmp):
-    shutil.copy(path, tmp)
-    return content(tmp)
-
-
-def by_command(*argv):
-    def run(path, tmp):
-        if not shutil.which(argv[0]):
-            pytest.skip(argv[0] + " is missing")
-        with open(tmp, "wb"):
-            pass
-        words = [word.replace("FROM", path).replace("TO", tmp) for word in argv]
-        done = subprocess.run(words, capture_output=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout or content(tmp)
-    return run
-
-
-WAYS = {"sendfile": by_sendfile, "mmap": by_mmap, "tar": by_tar, "shutil": by_copy,
-        "busybox cat": by_command("busybox", "cat", "FROM"), "busybox cp": by_command("busybox", "cp", "FROM", "TO"),
-        "cp": by_command("cp", "FROM", "TO"), "dd": by_command("dd", "if=FROM", "of=TO"),
-        "rsync": by_command("rsync", "FROM", "TO")}
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_every_tool_reads_what_cat_reads(m, way, tmp_path):
-    m.sh(MAP)
-    for name in FILES:
-        path = m.p(name)
-        assert os.stat(path).st_size == len(content(path)) > 0, name
-        assert WAYS[way](path, str(tmp_path / "copy")) == content(path), name
-
-
-def test_time_of_a_file_stays(m):
-    m.sh(MAP)
-    paths = [m.p("maps/h/dump"), m.p("maps/h/entries/1"), m.p("README")]
-    before = [os.stat(path).st_mtime_ns for path in paths]
-    m.sh("echo 5 > $M/maps/h/entries/5")
-    assert [os.stat(path).st_mtime_ns for path in paths] == before
 
 
 def test_a_bad_packet_fails_the_command(m):

@@ -132,14 +132,19 @@ static void dump_restore(struct fs_open *open, const struct kept *kept)
 		d->cut = true;
 }
 
+static void print_key(const struct dump *d, struct fs_text *out)
+{
+	if (d->map->key_size) {
+		key_print(d->map, d->form, d->key, out);
+		fs_text_append(out, " ", 1);
+	}
+}
+
 static void print_line(struct dump *d)
 {
 	struct fs_text prefix = {0};
 
-	if (d->map->key_size) {
-		key_print(d->map, d->form, d->key, &prefix);
-		fs_text_append(&prefix, " ", 1);
-	}
+	print_key(d, &prefix);
 	fs_text_append(&prefix, "", 1);
 	if (prefix.err)
 		d->text.err = prefix.err;
@@ -543,8 +548,9 @@ static void dump_release(struct fs_open *open)
 
 /* ---- sizes: counted while that is little work, else what no line is longer than */
 
-#define COUNT_BYTES   (256u << 10)
-#define COUNT_ENTRIES 1024
+#define COUNT_BYTES   (4u << 20)
+#define COUNT_ENTRIES 65536
+#define NUMBER_ROOM   32 /* for a CPU's number, and a value's */
 #define JSON_ROOM     16 /* numbers, names and brackets for a byte of a value */
 
 static u64 size_bound(const struct bpf_map *map, u64 entries, bool json)
@@ -552,35 +558,71 @@ static u64 size_bound(const struct bpf_map *map, u64 entries, bool json)
 	u64 key = map->key_size, value = bpf_map_value_size(map);
 	u64 lines = entries_percpu(map) ? bpf_nr_slots() : 1;
 
+	if (!json && text_number_size(map->value_size) && !entries_slots(map))
+		return entries * lines * (3 * key + 40 + NUMBER_ROOM);
 	if (json)
 		return (entries + 1) * (64 * (lines + 1) + (key + value) * JSON_ROOM);
 	return entries * (lines * max(3 * key + 40, (u64)NAME_MAX + 1) + 3 * value + 40 * lines);
 }
 
+/* Of lines whose values are all as long as each other only the keys are printed. */
+static void print_line_key(struct dump *d)
+{
+	print_key(d, &d->text);
+}
+
+static const struct format key_format = {.print = print_line_key};
+
+static bool lines_by_keys(const struct bpf_map *map)
+{
+	return map->key_size && !text_number_size(map->value_size) && !entries_slots(map) &&
+	       map->map_type != BPF_MAP_TYPE_STACK_TRACE;
+}
+
+/* What stands in the lines of an entry behind the key, which is printed `lines` times. */
+static u64 bytes_behind_key(const struct bpf_map *map, u64 *lines)
+{
+	u64 value = 3 * (u64)map->value_size; /* two digits, and a blank or the newline */
+
+	*lines = entries_percpu(map) ? bpf_nr_slots() : 1;
+	if (entries_percpu(map))
+		for (u64 cpu = 0; cpu < *lines; cpu++)
+			value += !!cpu * 3 * (u64)map->value_size +
+				 (u64)snprintf(NULL, 0, "cpu%llu ", (unsigned long long)cpu);
+	return value;
+}
+
 static u64 counted_size(struct fs_node *node, struct fs_req *req, const struct format *format)
 {
 	struct dump d = {0};
+	u64 size = 0, printed = 0, lines = 1, behind = 0;
 	struct bpf_map_stats stats;
-	u64 size = 0;
+	bool by_keys;
 	int err = 0;
 
 	if (store_map(node, req, &d.map))
 		return 0;
+	by_keys = format == &line_format && lines_by_keys(d.map);
+	if (by_keys) {
+		format = &key_format;
+		behind = bytes_behind_key(d.map, &lines);
+	}
 	err = key_form_of(node, d.map, &d.form);
 	bpf_map_stats_read(d.map, &stats);
 	d.key = malloc(d.map->key_size + 8);
-	d.value = malloc(bpf_map_value_size(d.map) + 8);
-	bpf_map_iter_init(&d.it, d.map, false);
+	d.value = by_keys ? NULL : malloc(bpf_map_value_size(d.map) + 8);
+	bpf_map_iter_init(&d.it, d.map, by_keys);
 	d.it.flags = bpf_map_lock_flag(d.map);
-	if (!d.key || !d.value || (u64)bpf_map_value_size(d.map) > COUNT_BYTES)
+	if (!d.key || (!by_keys && (!d.value || (u64)bpf_map_value_size(d.map) > COUNT_BYTES)))
 		err = -EFBIG;
 	while (!err && !d.ended) {
 		d.text.len = 0;
 		err = stream_next(&d, format);
-		size += d.text.len;
-		if (size > COUNT_BYTES || d.given > COUNT_ENTRIES)
+		printed += d.text.len;
+		if (printed > COUNT_BYTES || d.given > COUNT_ENTRIES)
 			err = -EFBIG;
 	}
+	size = printed * lines + d.given * behind;
 	if (err == -EFBIG)
 		size = size_bound(d.map, max(stats.entries, d.given), format == &json_format);
 	bpf_map_iter_end(&d.it);

@@ -411,6 +411,7 @@ const struct fs_node_ops symbols_ops = {
 	.name = "symbols",
 	.type = S_IFREG,
 	.slow = true,
+	.short_show = true,
 	.fresh = true, /* writers of one node take turns, and who waits cannot be killed */
 	.open = symbols_open,
 	.show = symbols_show,
