@@ -28,7 +28,8 @@ fi
 ! [ -e /etc/resolv.conf ] || cp /etc/resolv.conf "$dir/etc/resolv.conf"
 ln -sf ../proc/self/mounts "$dir/etc/mtab" # fusermount3 -u asks it
 mkdir -p "$dir/src"
-git ls-files | tar cf - -T - | tar xf - --no-same-owner -C "$dir/src"
+# New times (-m): what another checkout built there is older, whatever its files' own times are.
+git ls-files | tar cf - -T - | tar xf - -m --no-same-owner -C "$dir/src"
 exec unshare -m sh -c '
 	dir=$1
 	shift

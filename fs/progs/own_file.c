@@ -12,18 +12,24 @@ struct owner {
 	bool may; /* its groups are known only at the lookup */
 };
 
-void own_file_bind(struct fs_node *node, const struct fs_cred *cred, int want)
+int own_file_bind(struct fs_node *node, const struct fs_cred *cred, int want)
 {
 	struct owner *owner = malloc(sizeof(*owner));
 	struct stat st;
 
-	node->priv = owner;
 	if (!owner)
-		return;
+		return -ENOMEM;
+	node->priv = owner;
 	owner->uid = cred->uid;
 	owner->gid = cred->gid;
-	owner->may = !want || (!fstatat(fs_node_fd(fs_node_base(node)), "", &st, AT_EMPTY_PATH) &&
-			       !perm_check(cred, &st, want));
+	owner->may = !want;
+	if (!want)
+		return 0;
+	/* What cannot be looked at is no missing right. */
+	if (fstatat(fs_node_fd(fs_node_base(node)), "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	owner->may = !perm_check(cred, &st, want);
+	return 0;
 }
 
 void own_file_free(struct fs_node *node)

@@ -9,8 +9,11 @@
 
 #include "fs/node/node.h"
 
-/* Right after the lookup. `want`: R_OK, W_OK, X_OK that its owner must have in progs/, or 0. */
-void own_file_bind(struct fs_node *node, const struct fs_cred *cred, int want);
+/*
+ * Right after the lookup: 0 or -errno. `want`: R_OK, W_OK, X_OK that its owner must have in progs/,
+ * or 0.
+ */
+int own_file_bind(struct fs_node *node, const struct fs_cred *cred, int want);
 int own_file_getattr(struct fs_node *node, struct stat *st);
 void own_file_free(struct fs_node *node);
 

@@ -436,9 +436,13 @@ static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *nam
 
 	if (row >= 0) {
 		err = fs_node_attr(dir, progs_attrs, (u32)row, out);
-		if (!err && row < (int)PROGS_ROWS) /* who may make names here may write new */
-			own_file_bind(*out, &req->cred,
-				      (*out)->ops == &newprog_ops ? W_OK | X_OK : 0);
+		if (err || row >= (int)PROGS_ROWS)
+			return err;
+		/* Who may make names here may write new. */
+		err = own_file_bind(*out, &req->cred,
+				    (*out)->ops == &newprog_ops ? W_OK | X_OK : 0);
+		if (err)
+			fs_node_put(*out);
 		return err;
 	}
 	if (name[0] == '.')

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import USERS, WAIT
+from conftest import USERS, WAIT, needs_root
 
 HASH = "mkdir $M/maps/%s && cd $M/maps/%s && echo hash > type && echo %d > key_size && " \
        "echo %d > value_size && echo %d > max_entries"
@@ -387,6 +387,7 @@ def test_cp_r_and_grep_r_end(m):
 
 def test_a_full_state_filesystem(cold):
     """No update is lost silently, and the server lives: a large array and a large table are holes until they are touched."""
+    needs_root("mounts a small filesystem")
     parent = os.path.dirname(cold.state)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "x", parent], check=True, timeout=WAIT)
     try:
