@@ -142,7 +142,12 @@ static void test_c_fits(void **state)
 		assert_int_equal(outer_try(outer_types[t], progs->id, -1, &other), -EOPNOTSUPP);
 		assert_int_equal(outer_try(outer_types[t], 99999, -1, &other), -EBADF);
 		for (u32 i = 0; i < ARRAY_SIZE(specs); i++) {
+			u32 past = outer->max_entries;
+
 			other = make(&specs[i]);
+			if (t == 0) /* said first */
+				assert_int_equal(bpf_map_update_slot(outer, &past, other, 0),
+						 -E2BIG);
 			assert_int_equal(bpf_map_update_slot(outer, &key, other, 0), -EINVAL);
 			assert_int_equal(other->refcnt, 1);
 			bpf_map_put(other);
