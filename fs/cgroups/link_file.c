@@ -9,24 +9,11 @@
 #include "fs/ioctl/ioctl.h"
 #include "fs/store/object.h"
 
-static int link_open(struct fs_open *open, struct fs_req *req)
-{
-	struct store_object *obj;
-	int err = store_of_node(open->node, &obj);
-
-	if (err)
-		return err;
-	if (obj->broken)
-		err = fs_error(req, EBADMSG, "%s", obj->broken);
-	store_put(obj);
-	return err ? err : control_open(open, req);
-}
-
 /* clang-format off */
 #define LINK_FILE				\
 	.name = "link",				\
 	.type = S_IFREG,			\
-	.open = link_open,			\
+	.open = control_open,			\
 	.command = control_link_command,	\
 	.ioctl = control_ioctl,			\
 	.release = control_release,		\

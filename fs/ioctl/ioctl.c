@@ -68,6 +68,10 @@ int control_open(struct fs_open *open, struct fs_req *req)
 	struct store_object *obj = NULL;
 	int err = open->node->ops == &ctl_ops ? 0 : store_of_node(open->node, &obj);
 
+	if (!err && obj && obj->broken) {
+		err = fs_error(req, EBADMSG, "%s", obj->broken);
+		store_put(obj);
+	}
 	return err ? err : open_control(open, req, obj, NULL);
 }
 

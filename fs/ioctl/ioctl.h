@@ -11,7 +11,8 @@
 #include "btf/btf.h"
 #include "fs/node/node.h"
 
-int control_open(struct fs_open *open, struct fs_req *req); /* sets open->priv */
+/* Sets open->priv. -EBADMSG: the object is broken. */
+int control_open(struct fs_open *open, struct fs_req *req);
 /* Of a types fd; takes the reference over. */
 int control_open_types(struct fs_open *open, struct fs_req *req, struct bpf_btf *btf);
 void control_release(struct fs_open *open);
