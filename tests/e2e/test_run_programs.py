@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from bpf2 import BPFTOOL, CTL, PRELUDE, PYTHON, can_run, kernel_serves, script, under_run
+from bpf2 import BPFTOOL, CTL, PRELUDE, PYTHON, can_run, kernel_script, kernel_serves, script, under_run
 from conftest import PROGS, WAIT, wait_for
 from test_run_cgroup import host_cgroups
 
@@ -196,3 +196,46 @@ print("not killed", flush=True)
     os.kill(pid, signal.SIGKILL)
     assert p.wait(timeout=WAIT) == 137
     assert time.monotonic() - started < WAIT and p.stdout.read() == ""
+
+
+MAPPINGS = r"""
+import mmap
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+
+def map_it(fd, size, prot=3, off=0):
+    ctypes.set_errno(0)
+    at = libc.mmap(None, size, prot, 1, fd, off)
+    if at == ctypes.c_void_p(-1).value:
+        return errno.errorcode[ctypes.get_errno()]
+    ctypes.string_at(at, min(size, 4096))
+    libc.munmap(at, size)
+    return "ok"
+
+array, plain = map_create(2, 4, 8, 1000, 0x400), map_create(2, 4, 8, 1000)
+constants, ring = map_create(2, 4, 64, 1, 0x480), map_create(27, 0, 0, 4096)
+key = buf(bytes(4))
+bpf(UPDATE, "IIQQQ", constants, 0, ptr(key), ptr(buf(b"x" * 64)), 0)
+frozen = name(bpf(FREEZE, "I", constants)[0])
+print(json.dumps([
+    map_it(array, 4096), map_it(array, 8192), map_it(array, 8193), map_it(array, 4096, 3, 4096), map_it(array, 4096, 3, 8192),
+    map_it(array, 8192, 3, 4096), map_it(array, 4096, 1), map_it(plain, 4096), frozen, map_it(constants, 4096, 1),
+    map_it(constants, 4096, 3), map_it(constants, 8192, 1),
+    map_it(ring, 4096), map_it(ring, 4096, 1), map_it(ring, 8192, 1, 4096), map_it(ring, 3 * 4096, 1, 4096),
+    map_it(ring, 4 * 4096, 1, 4096), map_it(ring, 4096, 3, 4096), map_it(ring, 4096, 1, 8192)]))
+"""
+
+
+def test_mappings(m):
+    can_run(m)
+    ours = script(m, MAPPINGS)
+    assert ours[:3] == ["ok", "ok", "EINVAL"]
+    if kernel_serves():
+        assert ours == kernel_script(MAPPINGS)
+
+
+def test_mappings_of_an_ordinary_user(user_mount):
+    m = user_mount.start()
+    can_run(m)
+    assert script(m, MAPPINGS)[:3] == ["ok", "ok", "EINVAL"]

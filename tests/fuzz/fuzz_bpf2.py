@@ -36,6 +36,11 @@ libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 PAGES = libc.mmap(None, 3 * 4096, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+# All that is passed lies here, so that an answer that is larger than its room (which bpf(2) may give) spoils nothing else;
+# threads write where others read.
+ROOM = 1 << 18
+ARENA = libc.mmap(None, ROOM + 4096, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+libc.munmap(ARENA + ROOM, 4096)
 libc.munmap(PAGES + 4096, 4096)                          # a page, a hole,
 libc.mprotect(ctypes.c_void_p(PAGES + 8192), 4096, 1)    # and one that cannot be written
 WRONG = [0, 1, 0xffffffffffffffff, 1 << 63, 0x7fffffffffff, PAGES + 4096 - 3, PAGES + 4096, PAGES + 8192, PAGES + 12288 - 1]
@@ -52,7 +57,7 @@ class Fuzz:
         self.fds = [PROBE]
         self.kinds = {"map": [PROBE], "prog": [], "btf": [], "link": []}
         self.dirs = [os.open(os.path.join(M, d), os.O_RDONLY) for d in ("cgroup", "cgroup/a", "cgroup/a/b", "maps")]
-        self.calls, self.keep = 0, []
+        self.calls = 0
         for type in 1, 2, 5, 9, 12, 27:
             self.add("map", map_create(type, 0 if type == 27 else 4, 0 if type == 27 else 4, 4096,
                                        0x400 if type == 2 else 0))
@@ -87,9 +92,10 @@ class Fuzz:
     def mem(self, size, data=None):
         if self.r.random() < 0.05:
             return self.r.choice(WRONG)
-        b = ctypes.create_string_buffer(data if data is not None else self.r.randbytes(size), max(size, 1))
-        self.keep.append(b)
-        return ctypes.addressof(b)
+        data = data if data is not None else self.r.randbytes(size)
+        at = ARENA + self.r.randrange(ROOM - max(size, len(data), 1))
+        ctypes.memmove(at, data, len(data))
+        return at
 
     def path(self):
         return self.mem(64, self.r.choice([b"/pin%d" % self.r.randrange(8), b"/nothing/x", b"", b"/cgroup/x", b"/..",
@@ -191,7 +197,6 @@ class Fuzz:
 
     def run(self):
         while time.monotonic() < END and (not CALLS or self.calls < CALLS):
-            self.keep = []
             self.calls += 1
             self.call() if self.r.random() < 0.9 else self.other()
 
@@ -213,7 +218,8 @@ for pid in doomed:
     os.kill(pid, signal.SIGKILL)
 codes = [os.waitpid(pid, 0)[1] for pid in doomed]
 [t.join() for t in threads]
-sys.exit(0 if all(c in (0, signal.SIGKILL) for c in codes) else 8)
+bad = [c for c in codes if c not in (0, signal.SIGKILL)]
+sys.exit(bad and "children ended with %s" % bad or 0)
 """
 
 

@@ -48,7 +48,7 @@ static int make_plan(const struct caller *c, const struct object *map, struct pl
 		return 0;
 	}
 	if (map->map.type != BPF_MAP_TYPE_RINGBUF)
-		return -ENODEV;
+		return map->map.type == BPF_MAP_TYPE_ARRAY ? -EINVAL : -ENODEV;
 	if (!off) {
 		plan->dir = "consumer";
 		plan->pieces[plan->nr++] = (struct piece){PAGE, 0};
@@ -56,11 +56,14 @@ static int make_plan(const struct caller *c, const struct object *map, struct pl
 	}
 	if (writes)
 		return -EPERM;
-	if (off != PAGE || len > PAGE + 2 * data)
+	if (off > 2 * PAGE + 2 * data || len > 2 * PAGE + 2 * data - off)
 		return -EINVAL;
 	plan->dir = "ring";
-	once = len < PAGE + data ? len : PAGE + data;
-	plan->pieces[plan->nr++] = (struct piece){once, PAGE};
+	if (off >= 2 * PAGE + data)
+		off -= data; /* in the second copy */
+	once = 2 * PAGE + data - off;
+	once = len < once ? len : once;
+	plan->pieces[plan->nr++] = (struct piece){once, off};
 	if (len > once)
 		plan->pieces[plan->nr++] = (struct piece){len - once, 2 * PAGE};
 	return 0;
@@ -146,6 +149,18 @@ static int map_it(struct caller *c, const struct object *map)
 	return 0;
 }
 
+/* Of an array the kernel maps nothing behind its end; a file could be, and then ends its reader. */
+static bool lies_inside(const struct caller *c, const struct object *map)
+{
+	uint64_t size = (map->map.value_size + 7ull) / 8 * 8 * map->map.max_entries;
+	uint64_t len = CALLER_ARG(c, 1), off = CALLER_ARG(c, 5);
+
+	if (map->map.type != BPF_MAP_TYPE_ARRAY)
+		return true;
+	size = (size + PAGE - 1) / PAGE * PAGE;
+	return len <= size && off <= size - len;
+}
+
 /* Can the kernel do it as it is? */
 static bool maps_itself(int fd)
 {
@@ -164,7 +179,10 @@ void run_mmap(struct caller *c)
 
 	if (caller_become(c))
 		return;
-	if (!object_of_fd(c, CALLER_ARG(c, 4), UBPFFS_MAP, &map) && !maps_itself(map.fd)) {
+	err = object_of_fd(c, CALLER_ARG(c, 4), UBPFFS_MAP, &map);
+	if (!err && !lies_inside(c, &map)) {
+		caller_answer(c, -EINVAL);
+	} else if (!err && !maps_itself(map.fd)) {
 		err = map_it(c, &map);
 		if (err)
 			caller_answer(c, err);
