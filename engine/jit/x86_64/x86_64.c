@@ -780,9 +780,8 @@ static void begin_run(struct jit_code *c)
 	/* Only the main program, and nothing in it uses r9 (divisions do)? */
 	c->count_in_r9 = ir->func_cnt == 1 && !ir->funcs[0].calls;
 	for (u32 i = 0; i < ir->len; i++)
-		c->count_in_r9 &= ir->op[i] != JIT_OP_DIVMOD &&
-				  (ir->op[i] < BPF_OP_ALU64_DIV_K ||
-				   ir->op[i] > BPF_OP_ALU32_SMOD_X);
+		c->count_in_r9 &= ir->op[i] != JIT_OP_DIVMOD && (ir->op[i] < BPF_OP_ALU64_DIV_K ||
+								 ir->op[i] > BPF_OP_ALU32_SMOD_X);
 	if (c->count_in_r9) {
 		x_const(c, R9, 0);
 	} else {
