@@ -313,13 +313,24 @@ int device_start(struct fuse_session *se, int fd, bool adopt)
 	return !err && adopt ? replay_init() : err;
 }
 
-static void notify(s32 code, const void *data, u32 len)
+static int notify(s32 code, const void *data, u32 len)
 {
 	struct fuse_answer_head head = {(u32)sizeof(head) + len, code, 0};
 	struct iovec iov[2] = {{&head, sizeof(head)}, {(void *)data, len}};
 
-	if (writev(device, iov, len ? 2 : 1) < 0 && code == NOTIFY_RESEND)
-		perror("ubpffs: this kernel does not send again what a killed server had");
+	return writev(device, iov, len ? 2 : 1) < 0 ? -errno : 0;
+}
+
+/* What nobody sends again: its answer where there is one. Who has it already is not there. */
+static void answer_old(u64 unique, const struct request_record *record)
+{
+	const void *data = NULL;
+	s32 error = -EIO;
+	u32 len = 0;
+
+	if (!requests_pending(unique))
+		error = requests_answer(record, &data, &len);
+	answer(unique, error, data, len);
 }
 
 static void wake_poller(u64 kh)
@@ -329,7 +340,11 @@ static void wake_poller(u64 kh)
 
 void device_resume(void)
 {
-	notify(NOTIFY_RESEND, NULL, 0);
+	if (notify(NOTIFY_RESEND, NULL, 0)) {
+		fs_warn("this kernel sends no request again: those that the last server had are "
+			"EIO");
+		requests_each_old(answer_old);
+	}
 	open_records_each_poller(wake_poller);
 }
 

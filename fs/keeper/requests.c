@@ -160,6 +160,16 @@ s32 requests_answer(const struct request_record *r, const void **data, u32 *len)
 	return reply->error;
 }
 
+void requests_each_old(void (*fn)(u64 unique, const struct request_record *record))
+{
+	for (u32 i = slots_high(&requests); i-- > 0;) {
+		const struct request_record *r = slots_at(&requests, i);
+
+		if (r && r->start < shared->starts)
+			fn(r->unique, r);
+	}
+}
+
 void requests_intent(u64 unique, u64 intent)
 {
 	struct request_record *r = find(unique);

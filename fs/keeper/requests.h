@@ -41,6 +41,9 @@ enum request_what requests_begin(u64 unique, u32 opcode, bool keep, struct reque
 /* The answer of one that is DONE: its error, and data of *len. */
 s32 requests_answer(const struct request_record *record, const void **data, u32 *len);
 
+/* After a takeover, where the kernel will send none again: all that the last server had. */
+void requests_each_old(void (*fn)(u64 unique, const struct request_record *record));
+
 /* By the thread that makes a change, just before. Of an unknown request: nothing. */
 void requests_intent(u64 unique, u64 intent);
 /* Of a request that was REPEATED: what it intended, or 0. */
