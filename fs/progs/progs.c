@@ -441,8 +441,10 @@ static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *nam
 		/* Who may make names here may write new. */
 		err = own_file_bind(*out, &req->cred,
 				    (*out)->ops == &newprog_ops ? W_OK | X_OK : 0);
-		if (err)
+		if (err) {
 			fs_node_put(*out);
+			*out = NULL;
+		}
 		return err;
 	}
 	if (name[0] == '.')
