@@ -2,7 +2,7 @@
 A server that dies is followed by another (-o keeper=on): clients wait, and nothing else happens to them.
 
 Clients are processes that do one thing over and over and say what went wrong. UBPFFS_KILLS says how often the server is
-killed under them (`make fuzz-keeper`: 1,000).
+killed under them: 50 times, unless it is told otherwise.
 """
 import os
 import random
