@@ -211,6 +211,11 @@ static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index
 	err = store_map_create(spec, &load->req->cred, 0666 & ~load->umask, map);
 	if (err == -EDQUOT)
 		return load_quota(load);
+	if (err == -EOPNOTSUPP && !bpf_map_ops_find(spec->map_type))
+		return fs_error(load->req, EOPNOTSUPP,
+				"map %s: this build has no map type %s; M/features lists those "
+				"that it has",
+				name, bpf_map_type_name(spec->map_type) ?: "of that number");
 	if (err == -EPERM && !tree.may_chown)
 		return fs_error(load->req, EPERM,
 				"this server is not root and cannot make objects for another user");

@@ -451,7 +451,7 @@ DEFINES = {  # macros, which no BTF has
 }
 
 REFUSED = {"refuse_kconfig": "not supported", "refuse_kfunc": "not supported",
-           "refuse_ksym": "not supported"}
+           "refuse_ksym": "not supported", "refuse_map_type": "not supported"}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -466,6 +466,7 @@ def test_every_refusal_has_its_reason_in_one_form(m):
     for name, error, words in (
             ("refuse_kconfig", "not supported", "reason: extern 'CONFIG_NO_SUCH_THING' (__kconfig)"),
             ("refuse_type", "not supported", "program refuse_type: this build has no program type kprobe"),
+            ("refuse_map_type", "not supported", "reason: map ports: this build has no map type devmap"),
             ("reject_kfunc", "Invalid argument", "reason: the kernel function 'no_such_kfunc'")):
         m.fails("cat $P/%s.bpf.o > $M/progs/new" % name, error)
         log = m.read("progs", "log")

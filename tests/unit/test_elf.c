@@ -205,10 +205,11 @@ static struct bpf_object_file *read_good(const char *name)
 static void every_object_reads_or_is_refused_by_its_name(void **state)
 {
 	for (const char *const *name = test_object_names(); *name; name++) {
-		int expect = !strncmp(*name, "malformed_", 10) ? -EINVAL
-			     : !strcmp(*name, "refuse_type")   ? 0
-			     : !strncmp(*name, "refuse_", 7)   ? -ENOTSUP
-							       : 0;
+		int expect = !strncmp(*name, "malformed_", 10)	 ? -EINVAL
+			     : !strcmp(*name, "refuse_type")	 ? 0
+			     : !strcmp(*name, "refuse_map_type") ? 0
+			     : !strncmp(*name, "refuse_", 7)	 ? -ENOTSUP
+								 : 0;
 		struct bpf_object_file *obj = NULL;
 		size_t size;
 		void *data = test_object_bytes(*name, &size);
