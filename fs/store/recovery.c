@@ -47,6 +47,7 @@ struct found { /* one file of objects/ */
 	bool started; /* an object was made of it; the start holds a reference */
 	bool restored; /* its slots were filled */
 	bool foreign; /* no regular file: nothing of ours, left alone */
+	struct stat st; /* looked at once: nobody is served yet */
 };
 
 struct found_list {
@@ -129,20 +130,19 @@ static int look_at_damaged(struct found *f)
 static int look_at(struct found *f)
 {
 	__do_close int fd = -1;
-	struct stat st;
 	u64 magic = 0;
 	char name[32];
 	ssize_t n;
 
 	store_part_name(f->id, STORE_OBJECT, name);
-	if (fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(tree.objects_fd, name, &f->st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode)) {
+	if (!S_ISREG(f->st.st_mode)) {
 		f->foreign = true;
 		fs_warn("objects/%u is no regular file: it is left alone", f->id);
 		return 0;
 	}
-	f->named = st.st_nlink > 1;
+	f->named = f->st.st_nlink > 1;
 	f->open = !f->named && open_records_have(f->id);
 	fd = open_object(f->id, STORE_OBJECT);
 	n = fd < 0 ? fd : pread(fd, &magic, sizeof(magic), 0);
@@ -227,15 +227,15 @@ static void remove_unneeded(void)
 	}
 }
 
-static struct store_object *make_object(u32 id, enum store_kind kind)
+static struct store_object *make_object(const struct found *f, enum store_kind kind)
 {
-	struct stat st;
-	char name[32];
+	struct store_object *obj = store_object_new(f->id, kind, &f->st);
 
-	store_part_name(id, STORE_OBJECT, name);
-	if (fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return NULL;
-	return store_object_new(id, kind, &st);
+	if (obj) {
+		obj->st = f->st;
+		obj->st_known = true;
+	}
+	return obj;
 }
 
 static int make_broken(struct store_object *obj, const char *fmt, ...)
@@ -390,7 +390,7 @@ static int start_map(struct found *f)
 
 	if (tree_err_passes(err))
 		return refuse(err, "map", f->id);
-	obj = make_object(f->id, STORE_MAP);
+	obj = make_object(f, STORE_MAP);
 	if (!obj) {
 		if (!err)
 			bpf_map_put(map);
@@ -486,7 +486,7 @@ static int start_image(struct found *f, const struct bpf_image *image)
 		accepted = load_again(image, id, maps, &report, &prog);
 	if (tree_err_passes(accepted))
 		err = accepted;
-	obj = err ? NULL : make_object(id, STORE_PROG);
+	obj = err ? NULL : make_object(f, STORE_PROG);
 	if (!obj) {
 		bpf_log_free(&report);
 		put_maps(maps, maps ? map_cnt : 0);
@@ -528,7 +528,7 @@ static int start_prog(struct found *f)
 	if (tree_err_passes(err))
 		return refuse(err, "program", f->id);
 	if (err) {
-		obj = make_object(f->id, STORE_PROG);
+		obj = make_object(f, STORE_PROG);
 		if (!obj)
 			return refuse(-ENOMEM, "program", f->id);
 		f->started = true;
@@ -572,7 +572,7 @@ static int start_link(struct found *f)
 		err = prog_of_link(state.prog_id, &prog);
 	if (err)
 		return err;
-	obj = make_object(f->id, STORE_LINK);
+	obj = make_object(f, STORE_LINK);
 	err = obj && prog ? store_link_adopt(obj, &state, prog) : 0;
 	if (!obj || err) {
 		if (prog)
