@@ -84,7 +84,7 @@ ENGINE_SRCS	:= $(filter-out engine/alone/% %.bpf.c,$(wildcard engine/*.c engine/
 FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c fs/*/*/*.c fs/*/*/*/*.c)
 UAPI_SRCS	:= $(wildcard uapi/*.c)
 UAPI_HEADERS	:= $(filter-out uapi/client_mount.h,$(wildcard uapi/*.h))
-TOOLS_SRCS	:= $(wildcard tools/*.c tools/*/*.c)
+TOOLS_SRCS	:= $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
 UNIT_SRCS	:= $(wildcard tests/unit/test_*.c)
 DIFF_SRCS	:= $(wildcard tests/differential/diff_*.c)
 TABLE_SRCS	:= $(wildcard tests/verifier/test_*.c)
@@ -112,7 +112,7 @@ TESTLIB_SRCS	:= $(patsubst %,tests/lib/%.c,classic classic_kernel frames kernel 
 		     alone/btf)
 FS_SRCS		:=
 UAPI_SRCS	:=
-TOOLS_SRCS	:=
+TOOLS_SRCS	:= $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
 TABLE_SRCS	:=
 BENCH_SRCS	:=
 EXAMPLE_SRCS	:=

@@ -14,11 +14,11 @@
 #include "fs/agent/service/services.h"
 #include "fs/enforce/enforce.h"
 #include "fs/work/pace.h"
-#include "fs/fuse/session.h"
+#include "fs/fuse/session/session.h"
 #include "fs/keeper/keeper.h"
 #include "fs/keeper/shared.h"
 #include "fs/store/object.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 #include "load.h"
 
 #include <fcntl.h>

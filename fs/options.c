@@ -8,9 +8,9 @@
 #include "fs/options.h"
 #include "object/machine.h"
 #include "object/object.h"
-#include "fs/fuse/session.h"
+#include "fs/fuse/session/session.h"
 #include "fs/mount.h"
-#include "fs/store/state_place.h"
+#include "fs/store/state/state_place.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/run/run.h"
+#include "tools/run/caller/run.h"
 #include "tools/ubpfctl.h"
 
 int cmd_run(int argc, char **argv)

@@ -6,7 +6,7 @@
 #include "fs/cgroups/files.h"
 #include "fs/cgroups/lookup.h"
 #include "fs/enforce/enforce.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 /* Attached already, exactly so? */
 static bool is_attached(struct cgroup *cgrp, u32 type, const struct bpf_prog *prog, u32 want)

@@ -13,7 +13,7 @@
 #include "fs/enforce/enforce.h"
 #include "fs/store/link.h"
 #include "fs/store/resolve.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 #include "uapi/ubpffs.h"
 
 struct attach_call {

@@ -11,7 +11,7 @@
 #include "fs/lib/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/resolve.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
 #include <limits.h>

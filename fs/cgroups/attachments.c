@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "fs/cgroups/attachments.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 const char *const cgroup_type_names[MAX_CGROUP_BPF_ATTACH_TYPE] = {"ingress", "egress"};
 

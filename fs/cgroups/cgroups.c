@@ -15,7 +15,7 @@
 #include "fs/dirs/user_dir.h"
 #include "fs/enforce/enforce.h"
 #include "fs/store/link.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 static const struct fs_attr cgroup_attrs[] = {
 	{"ingress.attach", 0666, &cgroup_attach_ops, CGROUP_INET_INGRESS},

@@ -11,7 +11,7 @@
 #include "fs/enforce/enforce.h"
 #include "fs/lib/value_text.h"
 #include "fs/progs/run.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 struct enforce *cgroups_enforce;
 

@@ -6,7 +6,7 @@
  */
 #include "fs/dirs/user_dir.h"
 #include "fs/store/resolve.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -7,7 +7,7 @@
 #include "fs/agent/process.h"
 #include "fs/events/definition.h"
 #include "fs/lib/value_text.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 #define ATTACH_FILE ".attach"
 #define ATTACH_TEMP ".attach.new"

@@ -12,7 +12,7 @@
 #include "fs/events/events.h"
 #include "fs/dirs/user_dir.h"
 #include "fs/dirs/object_dir.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 /* ---- a source's directory */
 

@@ -17,7 +17,7 @@
 #include "fs/lib/write_buffer.h"
 #include "fs/store/resolve.h"
 #include "fs/lib/value_text.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 /* ---- a write that starts the source: it is answered when that has worked, or not */
 

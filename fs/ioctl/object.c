@@ -14,7 +14,7 @@
 #include "fs/keeper/requests.h"
 #include "fs/ioctl/prog_parts.h"
 #include "fs/store/resolve.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 /*
  * ---- tokens: a random number for an open map, so that a load can name it and nobody can guess it

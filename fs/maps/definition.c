@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include "fs/maps/definition.h"
 #include "fs/lib/value_text.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 static const char *const names[MAPDEF_NR] = {"type",	    "key_size",	 "value_size",
 					     "max_entries", "map_flags", "inner_map"};

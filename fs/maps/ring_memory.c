@@ -3,7 +3,7 @@
  */
 #include "fs/maps/ring_memory.h"
 #include "fs/fuse/passthrough.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 #include "map/ring/ringbuf.h"
 
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  *
  * A node is one file or directory of the mount. What it is (a program's `run`, a map's attribute, a
  * user's directory) is its `ops`; where it lives is a file or directory of the state tree
- * (store/state_tree.h) and, for the synthesized files of a directory, an attribute index. The FUSE
+ * (state_tree.h) and, for the synthesized files of a directory, an attribute index. The FUSE
  * node id is made of the two, so hard links share a node (but those of an object's directory and
  * those of the user's own, ops->pin, have one each) and a restarted server gives the same ids. Only
  * keyed nodes (entries/<key>) and fresh ones get ids from a counter.
@@ -365,7 +365,7 @@ int fs_node_pin_error(void);
 void fs_node_unpin(void);
 
 /*
- * For whoever changes names, of which there is one (store/state_tree.c): __fs_nodes_lock() is held
+ * For whoever changes names, of which there is one (state_tree.c): __fs_nodes_lock() is held
  * around it and these.
  */
 void __fs_nodes_lock(void);

@@ -4,7 +4,7 @@
 #include "fs/progs/prog_maps.h"
 #include "fs/store/object.h"
 #include "fs/store/place.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 #include <limits.h>
 #include <stdio.h>

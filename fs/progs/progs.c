@@ -1,21 +1,21 @@
 /*
  * progs.c - M/progs and M/progs/<prog>: the files that show a program
  *
- * `run` is in run.c, writing objects in progs/new.c.
+ * `run` is in run.c, writing objects in progs/load/new.c.
  */
 #include "fs/progs/progs.h"
 #include "fs/dirs/object_dir.h"
 #include "fs/dirs/user_dir.h"
-#include "fs/progs/log.h"
-#include "fs/progs/new.h"
+#include "fs/progs/load/log.h"
+#include "fs/progs/load/new.h"
 #include "fs/maps/maps.h"
-#include "fs/progs/constants.h"
+#include "fs/progs/load/constants.h"
 #include "fs/store/place.h"
-#include "fs/progs/own_file.h"
+#include "fs/progs/load/own_file.h"
 #include "fs/store/map_owner.h"
 #include "fs/progs/prog_maps.h"
 #include "fs/progs/run.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 #include "insn/disasm.h"
 #include "jit/jit.h"
 #include "load.h"

@@ -11,7 +11,7 @@
 #include "fs/keeper/records.h"
 #include "fs/lib/metrics.h"
 #include "fs/work/pace.h"
-#include "fs/progs/load_report.h"
+#include "fs/progs/load/load_report.h"
 #include "fs/store/object.h"
 #include "fs/node/cancel.h"
 #include "run/run.h"

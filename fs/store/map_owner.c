@@ -5,7 +5,7 @@
 #include "fs/lib/hash.h"
 #include "fs/store/object.h"
 #include "fs/store/place.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
 #include <limits.h>

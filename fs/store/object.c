@@ -13,7 +13,7 @@
 #include "fs/node/backing.h"
 #include "fs/caller/limits.h"
 #include "fs/fuse/passthrough.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 #include "object/image.h"
 #include "util/write_all.h"
 

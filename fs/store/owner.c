@@ -3,7 +3,7 @@
  */
 #include "fs/store/owner.h"
 #include "fs/store/object.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
 

@@ -4,7 +4,7 @@
 #include "fs/store/place.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/object.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -9,7 +9,7 @@
 #include "fs/keeper/requests.h"
 #include "fs/store/map_owner.h"
 #include "fs/store/place.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -27,7 +27,7 @@
 #include "fs/node/backing.h"
 #include "fs/store/object.h"
 #include "fs/store/place.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 #include "load.h"
 #include "map/arena.h"
 #include "object/image.h"

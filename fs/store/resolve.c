@@ -4,7 +4,7 @@
 #include "fs/store/resolve.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/place.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 #include <ctype.h>
 #include <fcntl.h>

@@ -17,7 +17,7 @@
 #include "fs/caller/limits.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/lib/value_text.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 #include "load.h"
 
 #define LIMITS_FILE ".limits"

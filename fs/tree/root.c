@@ -14,7 +14,7 @@
 #include "fs/tree/trace_pipe.h"
 #include "fs/tree/limit_files.h"
 #include "fs/lib/metrics.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 #include "run/run.h"
 
 #include <fcntl.h>

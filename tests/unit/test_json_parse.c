@@ -1,5 +1,5 @@
 /*
- * test_json_parse.c - keys and values from JSON (fs/maps/text/json_parse.c): guarantees A (nothing
+ * test_json_parse.c - keys and values from JSON (fs/maps/json/json_parse.c): guarantees A (nothing
  * outside is written), B (what was printed comes back), C (bounds)
  *
  * The bytes lie between two guards, and whole round trips go over random bytes.
@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
-#include "fs/maps/text/json.h"
-#include "fs/maps/text/json_parse.h"
+#include "fs/maps/json/json.h"
+#include "fs/maps/json/json_parse.h"
 
 #define ROOM  64
 #define GUARD 16

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include "fs/node/node.h"
 #include "fs/store/publish.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 static char dir[] = "/tmp/ubpffs-test-XXXXXX";
 static struct fs_cred me;

@@ -1,5 +1,5 @@
 /*
- * test_state_tree.c - fs/store/state_tree.c and fs/node/node.c: a name that changes keeps its node;
+ * test_state_tree.c - state_tree.c and node.c: a name that changes keeps its node;
  * an error is no absence
  */
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include "fs/node/backing.h"
 #include "fs/node/node.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 static char dir[] = "/tmp/ubpffs-test-XXXXXX";
 static struct fs_node *root;

@@ -13,8 +13,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "tools/run/calls.h"
-#include "tools/run/object.h"
-#include "tools/run/run.h"
+#include "tools/run/bpf/object.h"
+#include "tools/run/caller/run.h"
 
 /* ---- statfs */
 

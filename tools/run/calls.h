@@ -7,7 +7,7 @@
 #ifndef UBPFFS_TOOLS_RUN_CALLS_H
 #define UBPFFS_TOOLS_RUN_CALLS_H
 
-#include "tools/run/caller.h"
+#include "tools/run/caller/caller.h"
 
 void run_statfs(struct caller *c); /* f_type on the mount is BPF_FS_MAGIC */
 void run_fstatfs(struct caller *c);

@@ -22,12 +22,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "tools/run/caller.h"
+#include "tools/run/caller/caller.h"
 #include "tools/run/filter.h"
-#include "tools/run/inject.h"
-#include "tools/run/run.h"
+#include "tools/run/caller/inject.h"
+#include "tools/run/caller/run.h"
 #include "tools/run/supervisor.h"
-#include "tools/run/trace.h"
+#include "tools/run/caller/trace.h"
 
 struct run_mount run_mount;
 

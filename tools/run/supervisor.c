@@ -14,10 +14,10 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "tools/run/bpf.h"
-#include "tools/run/caller.h"
+#include "tools/run/bpf/bpf.h"
+#include "tools/run/caller/caller.h"
 #include "tools/run/calls.h"
-#include "tools/run/mmap.h"
+#include "tools/run/bpf/mmap.h"
 #include "tools/run/supervisor.h"
 
 #define MAX_THREADS 64

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include "run/run.h"
 #include "fs/maps/text/entries.h"
-#include "fs/maps/text/json.h"
+#include "fs/maps/json/json.h"
 #include "fs/maps/text/json_write.h"
 #include "fs/keeper/records.h"
 #include "fs/lib/write_buffer.h"

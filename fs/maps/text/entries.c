@@ -9,11 +9,11 @@
 #include "fs/maps/text/entries.h"
 #include "fs/keeper/requests.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/maps/text/json_parse.h"
+#include "fs/maps/json/json_parse.h"
 #include "fs/store/resolve.h"
 #include "fs/store/object.h"
 #include "fs/maps/text/stack_symbols.h"
-#include "fs/maps/text/typed.h"
+#include "fs/maps/json/typed.h"
 #include "fs/lib/value_text.h"
 
 #define MAX_VALUE_TEXT (64u << 20)

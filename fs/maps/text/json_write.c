@@ -6,7 +6,7 @@
 #include "run/run.h"
 #include "fs/lib/value_text.h"
 #include "fs/maps/text/entries.h"
-#include "fs/maps/text/json_parse.h"
+#include "fs/maps/json/json_parse.h"
 #include "fs/maps/text/json_write.h"
 
 #define MIN_ENTRY    (1u << 20)

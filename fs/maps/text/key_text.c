@@ -9,9 +9,9 @@
 #include "fs/lib/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/key_text.h"
-#include "fs/maps/text/typed.h"
+#include "fs/maps/json/typed.h"
 #include "fs/store/object.h"
-#include "fs/store/state_tree.h"
+#include "fs/store/state/state_tree.h"
 
 /* ---- addresses */
 

@@ -1,0 +1,39 @@
+/*
+ * session.h - one mount, from its options to its end
+ */
+#ifndef UBPFFS_FS_FUSE_SESSION_SESSION_H
+#define UBPFFS_FS_FUSE_SESSION_SESSION_H
+
+#include <stdbool.h>
+
+struct fuse_args;
+struct fuse_session;
+
+struct session_options {
+	bool foreground, help, version;
+};
+
+/* Take libfuse's options that are the server's own business out of `args`. -1: it has said why. */
+int session_options(struct fuse_args *args, struct session_options *out);
+void session_help(void);
+
+/* NULL: it has said which option it does not know. */
+struct fuse_session *session_new(struct fuse_args *args);
+/* Before the state is read. -ENOMEM. */
+int session_start(void);
+/* From now on signals end the session. -1: it has said why. */
+int session_mount(struct fuse_session *se, const char *mountpoint);
+/* Serve until somebody ends it. 0: in order, also by a signal. */
+int session_serve(struct fuse_session *se);
+/*
+ * Nobody asks any more: requests that wait end. Then what else answers requests is stopped, and
+ * session_unmount().
+ */
+void session_cancel(void);
+void session_unmount(struct fuse_session *se);
+/* False: somebody has unmounted it, or aborted the connection. */
+bool session_connected(struct fuse_session *se);
+/* Also of NULL, and of one that was not mounted. */
+void session_free(struct fuse_session *se);
+
+#endif

@@ -1,0 +1,702 @@
+/*
+ * state_tree.c - the state directory: opening it, and small safe steps inside
+ *
+ * Every access is by *at() calls from a descriptor, one component at a time, without following
+ * symlinks.
+ */
+#include "fs/store/state/state_tree.h"
+#include "fs/node/backing.h"
+#include "fs/caller/limits.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+
+/* How long a start waits for another server of the same state to end: 2 s. */
+#define LOCK_TRIES    40
+#define LOCK_PAUSE_US 50000
+
+struct tree tree = {.dir_fd = -1, .objects_fd = -1, .tree_fd = -1, .pending_fd = -1, .lock_fd = -1};
+
+static pthread_rwlock_t tree_lock = PTHREAD_RWLOCK_INITIALIZER;
+static bool writing; /* tree_lock is held for writing; written by who does */
+
+void tree_rdlock(void)
+{
+	pthread_rwlock_rdlock(&tree_lock);
+}
+
+void tree_wrlock(void)
+{
+	pthread_rwlock_wrlock(&tree_lock);
+	writing = true;
+}
+
+void tree_unlock(void)
+{
+	if (writing) {
+		fs_attrs_changed();
+		writing = false;
+	}
+	pthread_rwlock_unlock(&tree_lock);
+}
+
+static int tree_why(struct error_record *why, int err, const char *path, const char *what)
+{
+	return error_set(why, err, "%s: %s: %s", path, what, strerror(err));
+}
+
+static int tree_subdir(const char *name, mode_t mode)
+{
+	int fd;
+
+	if (mkdirat(tree.dir_fd, name, mode) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(tree.dir_fd, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* The page must be there before it is touched: a full filesystem answers a hole with SIGBUS. */
+static int tree_open_counter(void)
+{
+	__do_close int fd = tree_open_file(tree.dir_fd, "next_id", O_RDWR | O_CREAT);
+	int err;
+	void *p;
+
+	if (fd < 0)
+		return fd;
+	if (ftruncate(fd, sizeof(u64)) < 0)
+		return -errno;
+	err = posix_fallocate(fd, 0, sizeof(u64));
+	if (err)
+		return -err;
+	p = mmap(NULL, sizeof(u64), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	tree.next_id = p;
+	return 0;
+}
+
+/* The directories that every mount has. Like /tmp: everybody may add, only the owner may remove. */
+static int tree_make_roots(void)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+	} dirs[] = {{"progs", 01777},
+		    {"maps", 01777},
+		    {"cgroup", 0755},
+		    {"events", 01777},
+		    {"limits", 0755}};
+	struct stat st;
+	mode_t old = umask(0);
+	int err = 0;
+
+	tree.tree_fd = tree_subdir("tree", 01777);
+	tree.objects_fd = tree_subdir("objects", 0700);
+	tree.pending_fd = tree_subdir("pending", 0700);
+	if (tree.tree_fd < 0 || tree.objects_fd < 0 || tree.pending_fd < 0)
+		err = min(tree.tree_fd, min(tree.objects_fd, tree.pending_fd));
+	for (u32 i = 0; !err && i < ARRAY_SIZE(dirs); i++) {
+		if (mkdirat(tree.tree_fd, dirs[i].name, dirs[i].mode) < 0 && errno != EEXIST)
+			err = -errno;
+		else if (fstatat(tree.tree_fd, dirs[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			err = -errno;
+		else if (!S_ISDIR(st.st_mode))
+			err = -ENOTDIR;
+	}
+	umask(old);
+	if (!err && fstat(tree.tree_fd, &st) < 0)
+		err = -errno;
+	if (!err) {
+		fs_backing.root_fd = tree.tree_fd;
+		fs_backing.numbered_fd = tree.objects_fd;
+		fs_backing.root_ino = st.st_ino;
+	}
+	return err;
+}
+
+/* A directory that has been removed: every name in it is ENOENT. */
+static int tree_open_gone(void)
+{
+	static const char name[] = "gone";
+
+	if (mkdirat(tree.pending_fd, name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fs_backing.gone_fd =
+		openat(tree.pending_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fs_backing.gone_fd < 0 || unlinkat(tree.pending_fd, name, AT_REMOVEDIR) < 0)
+		return -errno;
+	return 0;
+}
+
+/* What the holder of the lock wrote about itself, for a sentence; "" when that is not there yet. */
+static void read_holder(char *out, size_t size)
+{
+	char text[PATH_MAX + 64], *at;
+	ssize_t n = pread(tree.lock_fd, text, sizeof(text) - 1, 0);
+	int pid;
+
+	*out = 0;
+	text[n > 0 ? n : 0] = 0;
+	at = strstr(text, "\nmountpoint: ");
+	if (sscanf(text, "pid: %d\n", &pid) != 1 || !at)
+		return;
+	at += strlen("\nmountpoint: ");
+	at[strcspn(at, "\n")] = 0;
+	snprintf(out, size, ": process %d, mounted on %s", pid, at);
+}
+
+/* Only ever read by people: a full filesystem is no reason not to start. */
+static void write_holder(const char *mountpoint)
+{
+	__do_free char *text = NULL;
+	int n = asprintf(&text, "pid: %d\nmountpoint: %s\n", getpid(), mountpoint);
+
+	if (n > 0 && !ftruncate(tree.lock_fd, 0) && pwrite(tree.lock_fd, text, n, 0) != n &&
+	    ftruncate(tree.lock_fd, 0) < 0)
+		perror("ubpffs: lock");
+}
+
+/* A server whose mount was just taken away needs a moment to end. */
+static int tree_lock_state(void)
+{
+	for (int tries = 0; flock(tree.lock_fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if (errno != EWOULDBLOCK || tries == LOCK_TRIES)
+			return -1;
+		usleep(LOCK_PAUSE_US);
+	}
+	return 0;
+}
+
+/* Removed, also in part: what is left must not look like a state without objects. */
+static bool is_removed(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && !fstat(fd, &st) && !st.st_nlink;
+}
+
+static int tree_lost(struct error_record *why)
+{
+	static bool said;
+
+	if (!is_removed(tree.lock_fd) && !is_removed(tree.tree_fd) && !is_removed(tree.objects_fd))
+		return 0;
+	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		fprintf(stderr, "ubpffs: the state directory %s was removed\n", tree.path);
+	return error_set(why, EIO,
+			 "the state directory %s was removed while the server ran, and the objects "
+			 "with it: end this server and start another",
+			 tree.path);
+}
+
+int tree_open(const char *path, const char *mountpoint, struct error_record *why)
+{
+	char holder[PATH_MAX + 64];
+	char full[PATH_MAX];
+	struct stat st;
+	int err;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return tree_why(why, errno, path, "cannot make the state directory");
+	tree.dir_fd = open(path, O_DIRECTORY | O_CLOEXEC);
+	if (tree.dir_fd < 0 || fstat(tree.dir_fd, &st) < 0 || !realpath(path, full))
+		return tree_why(why, errno, path, "cannot open the state directory");
+	if (st.st_uid != geteuid())
+		return error_set(why, EACCES,
+				 "%s: the state directory is user %u's, and serves only its owner: "
+				 "start the server as that user, or name another state",
+				 path, st.st_uid);
+	if (st.st_mode & 077)
+		return tree_why(why, EACCES, path,
+				"the state directory must be yours alone (chmod 700)");
+	tree.path = strdup(full);
+	if (!tree.path)
+		return tree_why(why, ENOMEM, path, "state directory");
+	tree.may_chown = !geteuid();
+
+	tree.lock_fd = tree_open_file(tree.dir_fd, "lock", O_RDWR | O_CREAT);
+	if (tree.lock_fd == -EROFS)
+		return tree_why(why, EROFS, path,
+				"a state is written to while it is served: mount its filesystem "
+				"read-write, or name another state");
+	if (tree.lock_fd < 0)
+		return tree_why(why, -tree.lock_fd, path,
+				tree.lock_fd == -EBADMSG ? "lock is no regular file"
+							 : "cannot make the lock");
+	if (tree_lock_state() < 0) {
+		if (errno != EWOULDBLOCK)
+			return tree_why(why, errno, path, "cannot take the lock");
+		read_holder(holder, sizeof(holder));
+		return error_set(why, EBUSY, "%s: another server uses this state directory%s", path,
+				 holder);
+	}
+	write_holder(mountpoint);
+	err = tree_open_counter();
+	if (err)
+		return tree_why(why, -err, path,
+				err == -EBADMSG ? "next_id is no regular file"
+						: "cannot make next_id");
+	err = tree_make_roots();
+	if (!err)
+		err = tree_open_gone();
+	if (err)
+		return tree_why(why, -err, path,
+				"cannot make tree, objects and pending, or one is no directory");
+	fs_backing.lost = tree_lost;
+	return 0;
+}
+
+void tree_close(void)
+{
+	int *fds[] = {&tree.tree_fd, &tree.objects_fd, &tree.pending_fd,
+		      &tree.dir_fd,  &tree.lock_fd,    &fs_backing.gone_fd};
+
+	if (tree.next_id)
+		munmap(tree.next_id, sizeof(u64));
+	tree.next_id = NULL;
+	for (u32 i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+	free(tree.path);
+	tree.path = NULL;
+}
+
+bool tree_name_ok(const char *name)
+{
+	return *name && strcmp(name, ".") && strcmp(name, "..") && !strchr(name, '/') &&
+	       strlen(name) <= NAME_MAX;
+}
+
+int tree_openat(int dirfd, const char *name)
+{
+	int fd;
+
+	if (!tree_name_ok(name))
+		return strlen(name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int tree_has(int dirfd, const char *name)
+{
+	struct stat st;
+
+	if (!fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
+}
+
+int tree_place_at(int progs, const char *name)
+{
+	char path[NAME_MAX + sizeof("/" PLACE_FILE)];
+	int ret;
+
+	if (strlen(name) > NAME_MAX)
+		return 0;
+	snprintf(path, sizeof(path), "%s/" PLACE_FILE, name);
+	ret = tree_has(progs, path);
+	return ret == -ENOTDIR ? 0 : ret;
+}
+
+int tree_open_file(int dirfd, const char *name, int flags)
+{
+	struct stat st;
+	int fd;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT || !(flags & O_CREAT))
+			return -errno;
+	} else if (!S_ISREG(st.st_mode)) {
+		return -EBADMSG;
+	}
+	fd = openat(dirfd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+bool tree_err_passes(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EAGAIN ||
+	       err == -EINTR;
+}
+
+/* Give a new file or directory its owner (gid: the parent's when that is setgid). */
+static int tree_own(int dirfd, const char *name, const struct fs_cred *cred)
+{
+	struct stat dir;
+	gid_t gid = cred->gid;
+
+	if (!tree.may_chown)
+		return cred->uid == geteuid() ? 0 : -EPERM;
+	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (dir.st_mode & S_ISGID)
+		gid = dir.st_gid;
+	return fchownat(dirfd, name, cred->uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+static int make_dir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred)
+{
+	struct stat dir;
+	int err;
+
+	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (mkdirat(dirfd, name, 0700) < 0)
+		return -errno;
+	err = tree_own(dirfd, name, cred);
+	if (!err && fchmodat(dirfd, name, (mode & 01777) | (dir.st_mode & S_ISGID), 0) < 0)
+		err = -errno;
+	if (err)
+		unlinkat(dirfd, name, AT_REMOVEDIR);
+	return err;
+}
+
+int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred)
+{
+	int err;
+
+	if (!tree_name_ok(name))
+		return -EINVAL;
+	err = limits_charge(cred->uid, LIMIT_NAMES, 1);
+	if (err)
+		return err;
+	err = make_dir(dirfd, name, mode, cred);
+	if (err)
+		limits_uncharge(cred->uid, LIMIT_NAMES, 1);
+	return err;
+}
+
+int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred)
+{
+	int err = limits_charge(cred->uid, LIMIT_NAMES, 1);
+
+	if (err)
+		return err;
+	err = symlinkat(target, dirfd, name) < 0 ? -errno : 0;
+	if (!err) {
+		err = tree_own(dirfd, name, cred);
+		if (err)
+			unlinkat(dirfd, name, 0);
+	}
+	if (err)
+		limits_uncharge(cred->uid, LIMIT_NAMES, 1);
+	return err;
+}
+
+/* A directory or symlink is no more. */
+static void __name_gone(const struct stat *st)
+{
+	if (S_ISREG(st->st_mode))
+		return;
+	limits_uncharge(st->st_uid, LIMIT_NAMES, 1);
+	__fs_node_gone(st);
+}
+
+static int name_remove(int dirfd, const char *name, int flags)
+{
+	struct stat st;
+	int err = 0;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	__fs_nodes_lock();
+	if (unlinkat(dirfd, name, flags) < 0)
+		err = -errno;
+	else
+		__name_gone(&st);
+	__fs_nodes_unlock();
+	return err;
+}
+
+int tree_rmdir(int dirfd, const char *name)
+{
+	return name_remove(dirfd, name, AT_REMOVEDIR);
+}
+
+int tree_unlink(int dirfd, const char *name)
+{
+	return name_remove(dirfd, name, 0);
+}
+
+/* The nodes of the two directories, or NULL for what no client knows yet. */
+static int name_move(struct fs_node *dir, int dirfd, const char *name, struct fs_node *newdir,
+		     int newfd, const char *newname, unsigned int flags)
+{
+	__do_free char *to = newdir ? strdup(newname) : NULL, *from = dir ? strdup(name) : NULL;
+	struct stat st, target;
+	bool replaces;
+	int err = 0;
+
+	if ((newdir && !to) || (dir && !from))
+		return -ENOMEM;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	replaces = !fstatat(newfd, newname, &target, AT_SYMLINK_NOFOLLOW);
+	if (!replaces && errno != ENOENT)
+		return -errno;
+	__fs_nodes_lock();
+	if (renameat2(dirfd, name, newfd, newname, flags) < 0) {
+		err = -errno;
+	} else if (!replaces || st.st_ino != target.st_ino) {
+		if (newdir)
+			__fs_node_moved(st.st_ino, newdir, &to);
+		if (replaces && !(flags & RENAME_EXCHANGE))
+			__name_gone(&target);
+		else if (replaces && dir)
+			__fs_node_moved(target.st_ino, dir, &from);
+	}
+	__fs_nodes_unlock();
+	return err;
+}
+
+int tree_rename(struct fs_node *dir, const char *name, struct fs_node *newdir, const char *newname,
+		unsigned int flags)
+{
+	return name_move(dir, fs_node_fd(dir), name, newdir, fs_node_fd(newdir), newname, flags);
+}
+
+int tree_move(int dirfd, const char *name, int newdirfd, const char *newname)
+{
+	return name_move(NULL, dirfd, name, NULL, newdirfd, newname, 0);
+}
+
+struct level {
+	struct tree_names names;
+	size_t next;
+	bool hidden; /* dots begin names of users here, too */
+};
+
+/* A level for the directory that *fd is. */
+static int level_push(struct level **levels, size_t *n, int fd, bool hidden)
+{
+	struct level *v = realloc(*levels, (*n + 1) * sizeof(*v));
+	int err;
+
+	if (!v)
+		return -ENOMEM;
+	*levels = v;
+	v[*n] = (struct level){.hidden = hidden};
+	err = tree_list(fd, hidden, &v[*n].names);
+	if (!err)
+		++*n;
+	return err;
+}
+
+/* What is in M/progs, M/maps, M/events and M/limits has only files of ours in it. */
+static bool is_flat(const char *name)
+{
+	return !strcmp(name, "progs") || !strcmp(name, "maps") || !strcmp(name, "events") ||
+	       !strcmp(name, "limits");
+}
+
+/* One directory is open at a time, whatever the depth. */
+static int step_to(int *fd, const char *name)
+{
+	int to = openat(*fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (to < 0)
+		return -errno;
+	close(*fd);
+	*fd = to;
+	return 0;
+}
+
+int tree_charge(void)
+{
+	__do_close int fd = openat(tree.tree_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct level *levels = NULL, *at;
+	size_t n = 0;
+	int err = fd < 0 ? -errno : level_push(&levels, &n, fd, true);
+
+	while (!err && n) {
+		const char *name;
+		struct stat st;
+
+		at = &levels[n - 1];
+		if (at->next == at->names.n) {
+			tree_names_free(&at->names);
+			if (--n)
+				err = step_to(&fd, "..");
+			continue;
+		}
+		name = at->names.v[at->next++].name;
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			err = -errno;
+			break;
+		}
+		if (S_ISREG(st.st_mode))
+			continue;
+		limits_charge_anyway(st.st_uid, LIMIT_NAMES, 1);
+		if (n == 2 && is_flat(levels[0].names.v[levels[0].next - 1].name) &&
+		    tree_place_at(fd, name) <= 0)
+			continue;
+		/*
+		 * What its owner closed to himself is closed to a server that is not root; that
+		 * owner has no limit.
+		 */
+		if (S_ISDIR(st.st_mode) && (tree.may_chown || (st.st_mode & 0500) == 0500)) {
+			bool hidden = at->hidden && (n > 1 || strcmp(name, "cgroup"));
+
+			err = step_to(&fd, name);
+			if (!err)
+				err = level_push(&levels, &n, fd, hidden);
+		}
+	}
+	while (n)
+		tree_names_free(&levels[--n].names);
+	free(levels);
+	return err;
+}
+
+ssize_t tree_read_small(int dirfd, const char *name, char **out)
+{
+	__do_close int fd = tree_open_file(dirfd, name, O_RDONLY);
+	__do_free char *buf = NULL;
+	struct stat st;
+	ssize_t n;
+
+	*out = NULL;
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size > 1 << 20)
+		return -EBADMSG;
+	buf = malloc(st.st_size + 1);
+	if (!buf)
+		return -ENOMEM;
+	n = pread(fd, buf, st.st_size, 0);
+	if (n < 0)
+		return -errno;
+	buf[n] = 0;
+	*out = move_ptr(buf);
+	return n;
+}
+
+int tree_write_small(int dirfd, const char *name, const char *data, size_t len)
+{
+	char tmp[NAME_MAX + 1];
+	int fd, err = 0;
+
+	if (snprintf(tmp, sizeof(tmp), "%s.tmp", name) >= (int)sizeof(tmp))
+		return -ENAMETOOLONG;
+	fd = tree_open_file(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC);
+	if (fd < 0)
+		return fd;
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(fd, data + done, len - done);
+
+		if (n <= 0) {
+			err = n < 0 ? -errno : -EIO;
+			break;
+		}
+		done += n;
+	}
+	close(fd);
+	if (!err && renameat(dirfd, tmp, dirfd, name) < 0)
+		err = -errno;
+	if (err)
+		unlinkat(dirfd, tmp, 0);
+	return err;
+}
+
+static int name_compare(const void *a, const void *b)
+{
+	return strcmp(((const struct tree_name *)a)->name, ((const struct tree_name *)b)->name);
+}
+
+static int tree_list_add(struct tree_names *names, size_t *cap, const struct dirent *entry)
+{
+	if (names->n == *cap) {
+		size_t more = *cap ? *cap * 2 : 16;
+		struct tree_name *v = realloc(names->v, more * sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		names->v = v;
+		*cap = more;
+	}
+	names->v[names->n].name = strdup(entry->d_name);
+	if (!names->v[names->n].name)
+		return -ENOMEM;
+	names->v[names->n].type = DTTOIF(entry->d_type);
+	names->v[names->n].ino = entry->d_ino;
+	names->n++;
+	return 0;
+}
+
+static DIR *tree_opendir(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir;
+
+	if (fd < 0)
+		return NULL;
+	dir = fdopendir(fd);
+	if (!dir) {
+		int err = errno;
+
+		close(fd);
+		errno = err;
+	}
+	return dir;
+}
+
+int tree_list(int dirfd, bool hidden, struct tree_names *out)
+{
+	DIR *dir = tree_opendir(dirfd);
+	struct dirent *entry;
+	size_t cap = 0;
+	int err = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (!dir)
+		return -errno;
+	while (!err) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry)
+			break;
+		if (hidden ? tree_name_ok(entry->d_name) : entry->d_name[0] != '.')
+			err = tree_list_add(out, &cap, entry);
+	}
+	if (!err)
+		err = -errno; /* what could not be read on is no end */
+	closedir(dir);
+	if (err)
+		tree_names_free(out);
+	else if (out->n)
+		qsort(out->v, out->n, sizeof(*out->v), name_compare);
+	return err;
+}
+
+void tree_names_free(struct tree_names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		free(names->v[i].name);
+	free(names->v);
+	memset(names, 0, sizeof(*names));
+}
+
+int tree_remove_hidden(int dirfd)
+{
+	DIR *dir = tree_opendir(dirfd);
+	struct dirent *entry;
+	int err = 0;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] == '.' && tree_name_ok(entry->d_name) &&
+		    unlinkat(dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
+			err = -errno;
+	closedir(dir);
+	return err;
+}

@@ -1,0 +1,104 @@
+/*
+ * state_tree.h - the state directory
+ *
+ *	DIR/lock        held with flock by the server, whose pid and mount point it says
+ *	DIR/next_id     the next object id, a u64 in a shared mapping of a file that has its room
+ *	DIR/objects/    <id>: a program's image or a map's index file; <id>.values: a map's values
+ *	DIR/tree/       the mount: directories, permission bits, owners, symlinks; names and pins
+ *	                are hard links of objects/<id>
+ *	DIR/pending/    one directory a load that is making names; rolled back at the start
+ *
+ * Names inside tree/ that a directory kind keeps for itself begin with a dot (".def", ".load") and
+ * are never shown or accepted from clients in progs/<x>/ and maps/<x>/.
+ *
+ * tree_lock: every change of names is made with it held for writing, every lookup and readdir of
+ * progs/ and maps/ with it held for reading, so that a load's names appear at once. Lock order:
+ * tree_lock, the store's mutex, the node table's.
+ */
+#ifndef UBPFFS_FS_STORE_STATE_STATE_TREE_H
+#define UBPFFS_FS_STORE_STATE_STATE_TREE_H
+
+#include "fs/node/node.h"
+
+struct tree {
+	int dir_fd, objects_fd, tree_fd, pending_fd, lock_fd;
+	char *path; /* DIR */
+	u64 *next_id;
+	bool may_chown; /* root: owners can be kept */
+};
+
+extern struct tree tree;
+
+/*
+ * Create or check the directory (0700, ours) and lock it; who is refused is told pid and mount
+ * point of who has it. *why says what went wrong.
+ */
+int tree_open(const char *path, const char *mountpoint, struct error_record *why);
+void tree_close(void);
+
+void tree_rdlock(void);
+void tree_wrlock(void);
+void tree_unlock(void);
+
+/* A name that may be made: not empty, ".", "..", without "/" and not over NAME_MAX. */
+bool tree_name_ok(const char *name);
+
+/* O_PATH, no symlink followed, one component. fd or -errno. */
+int tree_openat(int dirfd, const char *name);
+
+/* 1: there is such a name; 0: there is none; -errno: nobody can say now. An error is no absence. */
+int tree_has(int dirfd, const char *name);
+/* Is this name in the directory `progs` a place for loads (place.h)? 1, 0, -errno. */
+#define PLACE_FILE ".place"
+int tree_place_at(int progs, const char *name);
+/*
+ * Open a regular file of the server's own. What is there and is no regular file is never opened, so
+ * that no FIFO or device is waited for: -EBADMSG. flags: O_RDONLY and the like, with O_CREAT a file
+ * of mode 0600.
+ */
+int tree_open_file(int dirfd, const char *name, int flags);
+/* An error that another start may not meet: no memory, no descriptors. */
+bool tree_err_passes(int err);
+
+/*
+ * Changes of names; tree_wrlock held (but in pending/). Each keeps the nodes' places (node.h) and
+ * what the owners of directories and symlinks are charged (LIMIT_NAMES). 0 or -errno; -EDQUOT.
+ */
+/* mkdir with owner and bits; the parent is a directory of the tree. */
+int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred);
+int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred);
+int tree_rmdir(int dirfd, const char *name);
+/* Of a name that may be a symlink; those of objects are counted by the store. */
+int tree_unlink(int dirfd, const char *name);
+int tree_rename(struct fs_node *dir, const char *name, struct fs_node *newdir, const char *newname,
+		unsigned int flags);
+/*
+ * From one directory of the server's to another: nobody knows the name yet, or it is taken back
+ * before anybody does.
+ */
+int tree_move(int dirfd, const char *name, int newdirfd, const char *newname);
+/* At the start: charge what is there. */
+int tree_charge(void);
+
+/* Whole small files (definitions, lists). read: malloc()ed, NUL-terminated text, length or -errno.
+ * write: replaced atomically. */
+ssize_t tree_read_small(int dirfd, const char *name, char **out);
+int tree_write_small(int dirfd, const char *name, const char *data, size_t len);
+
+/* The names in a directory, sorted; those that begin with a dot only if `hidden`. */
+struct tree_name {
+	char *name;
+	mode_t type;
+	u64 ino;
+};
+struct tree_names {
+	struct tree_name *v;
+	size_t n;
+};
+int tree_list(int dirfd, bool hidden, struct tree_names *out);
+void tree_names_free(struct tree_names *names);
+
+/* Remove the hidden files of a directory, so that rmdir works. */
+int tree_remove_hidden(int dirfd);
+
+#endif
