@@ -118,8 +118,14 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 static int __objdir_drop(const struct objdir_kind *kind, int dirfd)
 {
 	struct store_object *obj;
-	int err = store_unname(dirfd, kind->object, &obj);
+	int err = tree_has(dirfd, kind->object);
 
+	if (err <= 0)
+		return err ? err : -ENOENT;
+	/* First: who is killed in between must not leave what looks like a map to be. */
+	if (kind->definition && unlinkat(dirfd, kind->definition, 0) < 0 && errno != ENOENT)
+		return -errno;
+	err = store_unname(dirfd, kind->object, &obj);
 	if (err)
 		return err;
 	if (obj && kind->dropped)

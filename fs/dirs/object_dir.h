@@ -15,6 +15,7 @@
 
 struct objdir_kind {
 	const char *object; /* "prog", "map" */
+	const char *definition; /* the hidden file of one that was made by mkdir; NULL: none is */
 	const struct fs_attr *attrs;
 	u32 attr_cnt;
 	/* Is this row there now? NULL: always. (An incomplete map has only its attributes.) */

@@ -489,6 +489,7 @@ static int map_unlink_incomplete(struct fs_node *dir, struct fs_req *req, u32 ro
 
 static const struct objdir_kind map_dir_kind = {
 	.object = MAP_LINK,
+	.definition = MAPDEF_FILE,
 	.attrs = map_attrs,
 	.attr_cnt = ARRAY_SIZE(map_attrs),
 	.visible = map_visible,

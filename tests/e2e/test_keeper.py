@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 
 import pytest
 
@@ -197,29 +198,46 @@ def run_client(m, f, end):
         except Exception as e:  # what failed is the test's result
             failures += 1
             if failures < 5:
-                print("%s, call %d: %r" % (f.__name__, calls, e), file=sys.stderr, flush=True)
+                lines = [t.lineno for t in traceback.extract_tb(e.__traceback__)]
+                print("%s, call %d: %s, lines %s" % (f.__name__, calls, e, lines), file=sys.stderr, flush=True)
         longest = max(longest, time.monotonic() - begun)
     print("%s: %d calls, the longest %d ms" % (f.__name__, calls, longest * 1000), file=sys.stderr, flush=True)
     os._exit(failures != 0)
 
 
-def test_clients_see_a_pause_and_nothing_else(k):
-    make_map(k, "load", *HASH)
-    make_map(k, "excl", *HASH)
+def kill_under(k, clients):
+    """The server, KILLS times, while these go on; none of them may see more than a pause."""
     end = os.path.join(k.base, "end")
-    clients = {}
-    for name, f in CLIENTS.items():
+    pids = {}
+    for name, f in clients.items():
         pid = os.fork()
         if not pid:
             run_client(k, f, end)
-        clients[pid] = name
+        pids[pid] = name
     for _ in range(KILLS):
         time.sleep(random.uniform(0.01, 0.1))
         kill(k)
     open(end, "w").close()
-    failed = [name for pid, name in clients.items() if os.waitpid(pid, 0)[1]]
+    failed = [name for pid, name in pids.items() if os.waitpid(pid, 0)[1]]
     assert not failed
+
+
+def test_clients_see_a_pause_and_nothing_else(k):
+    make_map(k, "load", *HASH)
+    make_map(k, "excl", *HASH)
+    kill_under(k, CLIENTS)
     waits = sorted(int(line.split()[-2]) for line in k.errors().splitlines() if "clients waited" in line)
     assert len(waits) == KILLS
     print("pauses of %d kills, ms: median %d, 99th percentile %d, longest %d" %
           (KILLS, waits[len(waits) // 2], waits[int(len(waits) * 0.99)], waits[-1]), file=sys.stderr)
+
+
+def test_maps_are_made_and_removed_under_kills(k):
+    """What is removed never looks like a map that is being made."""
+    def client(name):
+        def make_and_remove(m, i):
+            make_map(m, name, *HASH)
+            shutil.rmtree(m.p("maps", name))
+        return make_and_remove
+
+    kill_under(k, {name: client(name) for name in "abcde"})
