@@ -98,6 +98,8 @@ int shadow_check(struct run *run, struct val at, s64 off, u32 size, bool write)
 		if (write)
 			f->written[i] = true;
 	}
+	for (u32 i = first; i < first + size && !write && (size != 8 || first % 8); i++)
+		run->s->address_parts += f->origins[i / 8] > NOTHING;
 	for (u32 i = first; i < first + size && !err; i++) {
 		if (!f->written[i]) {
 			run->s->uninit_stack++;
@@ -685,7 +687,7 @@ int shadow_run(struct shadow *s)
 	if (!s->max_steps)
 		s->max_steps = MAX_STEPS;
 	run->context = (uintptr_t)&run->context;
-	s->uninit_stack = 0;
+	s->uninit_stack = s->address_parts = 0;
 	run->claimed.claims = s->claims;
 	run->claimed.zero_stack = s->zero_stack;
 	shadow_forget(run, 0, 9);

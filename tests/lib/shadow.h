@@ -31,6 +31,7 @@ struct shadow {
 	u32 fault_insn; /* out: where it went wrong */
 	char fault[320]; /* out: and how */
 	u32 uninit_stack; /* out: loads of stack bytes that were never written */
+	u32 address_parts; /* out: loads of some bytes of an address on the stack, as a number */
 };
 
 /*
