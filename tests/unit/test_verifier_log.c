@@ -345,6 +345,20 @@ static bool step_alu(struct walk *w, int pc, const struct bpf_insn *insn)
 	return true;
 }
 
+/*
+ * Is there a value in `now`, which a branch left of `before`? Where there is none, views contradict.
+ */
+static bool possible(const struct bpf_reg_state *now, const struct bpf_reg_state *before)
+{
+	return reg_bounds_sane(now) && now->umin_value >= before->umin_value &&
+	       now->umax_value <= before->umax_value && now->smin_value >= before->smin_value &&
+	       now->smax_value <= before->smax_value &&
+	       now->u32_min_value >= before->u32_min_value &&
+	       now->u32_max_value <= before->u32_max_value &&
+	       now->s32_min_value >= before->s32_min_value &&
+	       now->s32_max_value <= before->s32_max_value;
+}
+
 /* Returns false when the walk ends here. */
 static bool step_jump(struct walk *w, int pc, const struct bpf_insn *insn)
 {
@@ -378,11 +392,11 @@ static bool step_jump(struct walk *w, int pc, const struct bpf_insn *insn)
 	t2 = f2 = *src;
 	reg_set_min_max(&t1, &t2, &f1, &f2, BPF_OP(insn->code), is_jmp32);
 	/*
-	 * No pair goes that way, but the decision did not see it: the kernel forgets all bounds
-	 * then.
+	 * No pair goes that way, but the decision did not see it: then all bounds hold, and the
+	 * kernel has others.
 	 */
-	if (!reg_bounds_sane(&t1) || !reg_bounds_sane(&t2) || !reg_bounds_sane(&f1) ||
-	    !reg_bounds_sane(&f2))
+	if (!possible(&t1, dst) || !possible(&t2, src) || !possible(&f1, dst) ||
+	    !possible(&f2, src))
 		return false;
 	compare(w, from, insn->dst_reg, &t1, true);
 	compare(w, prefix, insn->dst_reg, &f1, false);
