@@ -346,7 +346,7 @@ static bool step_alu(struct walk *w, int pc, const struct bpf_insn *insn)
 }
 
 /*
- * Is there a value in `now`, which a branch left of `before`? Where there is none, views contradict.
+ * Is there a value in `now`, which a branch left of `before`? Where none is, views contradict.
  */
 static bool possible(const struct bpf_reg_state *now, const struct bpf_reg_state *before)
 {
