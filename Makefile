@@ -112,7 +112,7 @@ TESTLIB_SRCS	:= $(patsubst %,tests/lib/%.c,classic classic_kernel frames kernel 
 		     alone/btf)
 FS_SRCS		:=
 UAPI_SRCS	:=
-TOOLS_SRCS	:= $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
+TOOLS_SRCS	:=
 TABLE_SRCS	:=
 BENCH_SRCS	:=
 EXAMPLE_SRCS	:=
