@@ -16,7 +16,6 @@
 #include "jit/passes/ir.h"
 
 #define CHAIN_MAX 6
-#define DISP_MAX  (1 << 29)
 
 struct chain { /* how a register's value came to be, as an address */
 	struct jit_addr addr;
@@ -178,7 +177,7 @@ static bool see_add_imm(struct walk *w, u32 i)
 	struct jit_addr addr = chain_for(w, insn, 1)->addr;
 	s64 disp = (s64)addr.disp + insn->imm;
 
-	if (disp <= -DISP_MAX || disp >= DISP_MAX)
+	if (disp <= -JIT_DISP_MAX || disp >= JIT_DISP_MAX)
 		return false;
 	addr.disp = disp;
 	extend(w, i, &addr);
@@ -422,7 +421,7 @@ static void see_jump(struct jit_ir *ir, u32 i)
 	if (op == BPF_JA || op == BPF_CALL || op == BPF_EXIT || op == BPF_OP(BPF_TAIL_CALL) ||
 	    ir->insns[i].off != 1 || i + 1 >= ir->len || ir->flags[i + 1] & JIT_TARGET)
 		return;
-	if (ir->op[i + 1] != BPF_OP_JA && ir->op[i + 1] != BPF_OP_JA32)
+	if (!jit_is_goto(ir, i + 1))
 		return;
 	ir->flags[i] |= JIT_INVERTED;
 }

@@ -29,10 +29,11 @@ static bool is_alu_x(const struct jit_ir *ir, u32 i, u8 code, u8 dst, u8 src)
 	       insn->src_reg == src;
 }
 
-static bool ends_block(const struct jit_ir *ir, u32 i)
+/* Other code runs behind it, or none. */
+static bool leaves(const struct jit_ir *ir, u32 i)
 {
-	return ir->flags[i] & JIT_TARGET || jit_is_jump(ir, i) || ir->op[i] == BPF_OP_CALL ||
-	       ir->op[i] == BPF_OP_EXIT || ir->op[i] == BPF_OP_TAIL_CALL;
+	return jit_is_jump(ir, i) || ir->op[i] == BPF_OP_CALL || ir->op[i] == BPF_OP_EXIT ||
+	       ir->op[i] == BPF_OP_TAIL_CALL;
 }
 
 /* Which register the quotient's is a copy of, as wide as the division is. */
@@ -42,7 +43,7 @@ static bool find_dividend(const struct jit_ir *ir, struct division *d)
 
 	for (u32 i = d->at, n = 0; n < NEAR && i && !(ir->flags[i] & JIT_TARGET); n++) {
 		i--;
-		if (ends_block(ir, i) && !(ir->flags[i] & JIT_TARGET))
+		if (leaves(ir, i))
 			return false;
 		jit_op_regs(ir, i, &use, &def);
 		if (def >> d->q & 1) {
@@ -62,7 +63,9 @@ static bool find_end(const struct jit_ir *ir, const struct division *d, u32 *mul
 	u16 use, def, kept = (u16)(1u << d->q | 1u << d->x | 1u << d->y);
 	bool multiplied = false;
 
-	for (u32 i = d->at + 1; i < ir->len && i - d->at <= NEAR && !ends_block(ir, i); i++) {
+	for (u32 i = d->at + 1; i < ir->len && i - d->at <= NEAR; i++) {
+		if (ir->flags[i] & JIT_TARGET || leaves(ir, i))
+			return false;
 		jit_op_regs(ir, i, &use, &def);
 		if (!multiplied && is_alu_x(ir, i, d->class | BPF_MUL | BPF_X, d->q, d->y)) {
 			multiplied = true;

@@ -19,7 +19,6 @@
 #include "jit/passes/ir.h"
 
 #define USES_MAX 4
-#define DISP_MAX (1 << 29)
 
 struct made { /* how a register's value was made */
 	bool valid;
@@ -34,19 +33,6 @@ struct fold {
 	bool changed;
 };
 
-static bool is_plain_load(u8 op)
-{
-	return (op >= BPF_OP_LDX_B && op <= BPF_OP_LDX_DW) ||
-	       (op >= BPF_OP_LDSX_B && op <= BPF_OP_LDSX_W);
-}
-
-static bool is_plain_store(u8 op)
-{
-	return (op >= BPF_OP_ST_B && op <= BPF_OP_ST_DW) ||
-	       (op >= BPF_OP_STX_B && op <= BPF_OP_STX_DW) ||
-	       (op >= JIT_OP_RMW_ADD && op <= JIT_OP_RMW_XOR);
-}
-
 static bool is_lea64(const struct jit_ir *ir, u32 i)
 {
 	return ir->op[i] == JIT_OP_LEA && BPF_CLASS(ir->insns[i].code) == BPF_ALU64;
@@ -57,9 +43,9 @@ static bool simple_address(const struct jit_ir *ir, u32 i, u8 *base, s32 *disp)
 {
 	const struct bpf_insn *insn = &ir->insns[i];
 	const struct jit_addr *addr = &ir->addr[i];
-	bool load = is_plain_load(ir->op[i]);
+	bool load = jit_is_load(ir->op[i]);
 
-	if (!load && !is_plain_store(ir->op[i]) && !is_lea64(ir, i))
+	if (!load && !jit_is_store(ir->op[i]) && !is_lea64(ir, i))
 		return false;
 	if (addr->used) {
 		*base = addr->base;
@@ -84,7 +70,7 @@ static bool reads_as_address(const struct jit_ir *ir, u32 i, u8 r, const struct 
 	if (BPF_CLASS(insn->code) == BPF_STX && insn->src_reg == r)
 		return false;
 	sum = (s64)disp + made->disp;
-	return sum > -DISP_MAX && sum < DISP_MAX;
+	return sum > -JIT_DISP_MAX && sum < JIT_DISP_MAX;
 }
 
 static void fold(struct fold *f, u8 r)
@@ -114,14 +100,6 @@ static void forget(struct fold *f)
 		f->reg[r].valid = false;
 }
 
-static u16 live_before(const struct jit_ir *ir, u32 i)
-{
-	u16 use, def;
-
-	jit_op_regs(ir, i, &use, &def);
-	return (ir->live_out[i] & ~def) | use;
-}
-
 static void see(struct fold *f, u32 i)
 {
 	struct jit_ir *ir = f->ir;
@@ -129,11 +107,11 @@ static void see(struct fold *f, u32 i)
 	u16 use, def, gone = 0;
 
 	if (jit_is_jump(ir, i)) {
-		if (ir->op[i] == BPF_OP_JA || ir->op[i] == BPF_OP_JA32) {
+		if (jit_is_goto(ir, i)) {
 			forget(f);
 			return;
 		}
-		gone = live_before(ir, jit_target(ir, i));
+		gone = jit_live_before(ir, jit_target(ir, i));
 	}
 	jit_op_regs(ir, i, &use, &def);
 	for (u8 r = 0; r < MAX_BPF_REG; r++) {

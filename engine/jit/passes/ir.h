@@ -32,7 +32,8 @@ enum {
 	JIT_OP_ROL, /* dst = src rotated left by imm; 64 or 32 bits as the code's class says */
 };
 
-#define JIT_NO_REG 0xff
+#define JIT_NO_REG   0xff
+#define JIT_DISP_MAX (1 << 29) /* of a jit_addr's disp, either way */
 
 /* Registers behind R10, which only promote.c gives out: those that the machine has left over. */
 #define JIT_SPARE_REG MAX_BPF_REG
@@ -82,6 +83,8 @@ void jit_ir_free(struct jit_ir *ir);
 
 /* live_out again, after operations were combined. 0 or -ENOMEM. */
 int jit_find_live(struct jit_ir *ir);
+/* Registers whose value before the instruction is read later. */
+u16 jit_live_before(const struct jit_ir *ir, u32 i);
 
 /* Values in registers that nobody reads are not computed. Wants live_out, and keeps it right. */
 void jit_drop_dead(struct jit_ir *ir);
@@ -91,6 +94,26 @@ void jit_op_regs(const struct jit_ir *ir, u32 i, u16 *use, u16 *def);
 
 /* Of the program's way, conditional or not: no call and no exit. */
 bool jit_is_jump(const struct jit_ir *ir, u32 i);
+
+/* One of those that is always taken. */
+static inline bool jit_is_goto(const struct jit_ir *ir, u32 i)
+{
+	return ir->op[i] == BPF_OP_JA || ir->op[i] == BPF_OP_JA32;
+}
+
+/* Of any size, at an address that addr[i] may be: no atomics, no packet loads. */
+static inline bool jit_is_load(u8 op)
+{
+	return (op >= BPF_OP_LDX_B && op <= BPF_OP_LDX_DW) ||
+	       (op >= BPF_OP_LDSX_B && op <= BPF_OP_LDSX_W);
+}
+
+static inline bool jit_is_store(u8 op)
+{
+	return (op >= BPF_OP_ST_B && op <= BPF_OP_ST_DW) ||
+	       (op >= BPF_OP_STX_B && op <= BPF_OP_STX_DW) ||
+	       (op >= JIT_OP_RMW_ADD && op <= JIT_OP_RMW_XOR);
+}
 
 /* Where a jump, or a call of a subprogram, goes. Only for those. */
 static inline u32 jit_target(const struct jit_ir *ir, u32 i)

@@ -217,6 +217,14 @@ int jit_find_live(struct jit_ir *ir)
 	return 0;
 }
 
+u16 jit_live_before(const struct jit_ir *ir, u32 i)
+{
+	u16 use, def;
+
+	jit_op_regs(ir, i, &use, &def);
+	return (ir->live_out[i] & ~def) | use;
+}
+
 /* All that it does is a value in a register. */
 static bool is_pure(const struct jit_ir *ir, u32 i)
 {

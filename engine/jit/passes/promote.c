@@ -38,14 +38,9 @@ static bool is_frame_access(const struct jit_ir *ir, u32 i, s32 *off)
 {
 	const struct bpf_insn *insn = &ir->insns[i];
 	const struct jit_addr *addr = &ir->addr[i];
-	u8 op = ir->op[i];
-	bool load = (op >= BPF_OP_LDX_B && op <= BPF_OP_LDX_DW) ||
-		    (op >= BPF_OP_LDSX_B && op <= BPF_OP_LDSX_W);
-	bool store = (op >= BPF_OP_ST_B && op <= BPF_OP_ST_DW) ||
-		     (op >= BPF_OP_STX_B && op <= BPF_OP_STX_DW) ||
-		     (op >= JIT_OP_RMW_ADD && op <= JIT_OP_RMW_XOR);
+	bool load = jit_is_load(ir->op[i]);
 
-	if (!load && !store)
+	if (!load && !jit_is_store(ir->op[i]))
 		return false;
 	/* What is stored must not be R10 itself. */
 	if (BPF_CLASS(insn->code) == BPF_STX && insn->src_reg == BPF_REG_FP)

@@ -16,11 +16,6 @@
 #define USER_END  (1ULL << 47)
 #define MAX_SHIFT 15 /* keeps 32 bits of index below USER_END */
 
-static bool is_ja(const struct jit_ir *ir, u32 i)
-{
-	return ir->op[i] == BPF_OP_JA || ir->op[i] == BPF_OP_JA32;
-}
-
 static bool retarget(struct jit_ir *ir, u32 i, u32 target)
 {
 	s64 distance = (s64)target - i - 1;
@@ -39,7 +34,7 @@ static bool retarget(struct jit_ir *ir, u32 i, u32 target)
 /* The end of a chain of jumps. One that goes round ends somewhere on it. */
 static u32 final_target(const struct jit_ir *ir, u32 target)
 {
-	for (int k = 0; k < CHAIN_MAX && is_ja(ir, target); k++)
+	for (int k = 0; k < CHAIN_MAX && jit_is_goto(ir, target); k++)
 		target = jit_target(ir, target);
 	return target;
 }
@@ -81,14 +76,6 @@ static bool is_lookup(const struct jit_ir *ir, u32 i)
 	return p[3].dst_reg && p[3].dst_reg == p[5].src_reg && values && values < USER_END;
 }
 
-static bool live_before(const struct jit_ir *ir, u32 i, u8 r)
-{
-	u16 use, def;
-
-	jit_op_regs(ir, i, &use, &def);
-	return ((ir->live_out[i] & ~def) | use) >> r & 1;
-}
-
 static bool thread_lookup(struct jit_ir *ir, u32 i)
 {
 	bool eq = ir->op[i + 8] == BPF_OP_JMP_JEQ_K;
@@ -96,18 +83,9 @@ static bool thread_lookup(struct jit_ir *ir, u32 i)
 	bool changed = retarget(ir, i + 6, found);
 
 	/* R0 = 0 has to be there only where somebody reads it. */
-	if (!live_before(ir, missed, BPF_REG_0))
+	if (!(jit_live_before(ir, missed) >> BPF_REG_0 & 1))
 		changed |= retarget(ir, i + 1, missed);
 	return changed;
-}
-
-static bool is_conditional(const struct jit_ir *ir, u32 i)
-{
-	u8 class = BPF_CLASS(ir->insns[i].code), op = BPF_OP(ir->insns[i].code);
-
-	return (class == BPF_JMP || class == BPF_JMP32) && !is_ja(ir, i) &&
-	       ir->op[i] != BPF_OP_CALL && ir->op[i] != BPF_OP_EXIT &&
-	       ir->op[i] != BPF_OP_TAIL_CALL && op != BPF_JA;
 }
 
 static bool thread_func(struct jit_ir *ir, const struct jit_func *fn)
@@ -119,7 +97,7 @@ static bool thread_func(struct jit_ir *ir, const struct jit_func *fn)
 			continue;
 		if (i + 9 < fn->end && is_lookup(ir, i))
 			changed |= thread_lookup(ir, i);
-		if (is_ja(ir, i) || is_conditional(ir, i))
+		if (jit_is_jump(ir, i))
 			changed |= retarget(ir, i, final_target(ir, jit_target(ir, i)));
 	}
 	return changed;
@@ -136,13 +114,13 @@ static void find_reachable(struct jit_ir *ir, const struct jit_func *fn, bool *r
 
 		while (!reached[i]) {
 			reached[i] = true;
-			if (is_ja(ir, i)) {
+			if (jit_is_goto(ir, i)) {
 				i = jit_target(ir, i);
 				continue;
 			}
 			if (ir->op[i] == BPF_OP_EXIT)
 				break;
-			if (is_conditional(ir, i))
+			if (jit_is_jump(ir, i))
 				stack[n++] = jit_target(ir, i);
 			if (ir->op[i] == BPF_OP_LD_IMM64)
 				reached[++i] = true;
@@ -159,8 +137,7 @@ static void find_targets(struct jit_ir *ir, const struct jit_func *fn)
 	for (u32 i = fn->start; i < fn->end; i++) {
 		u32 target;
 
-		if (ir->flags[i] & JIT_IMM64_HI || (!is_ja(ir, i) && !is_conditional(ir, i)) ||
-		    ir->op[i] == JIT_OP_NOP)
+		if (ir->flags[i] & JIT_IMM64_HI || !jit_is_jump(ir, i) || ir->op[i] == JIT_OP_NOP)
 			continue;
 		target = jit_target(ir, i);
 		ir->flags[target] |= JIT_TARGET | (target <= i ? JIT_LOOP_HEAD : 0);
@@ -173,7 +150,7 @@ static void drop_empty_jumps(struct jit_ir *ir, const struct jit_func *fn, const
 	for (u32 i = fn->end, next = fn->end; i-- > fn->start;) {
 		if (!reached[i])
 			continue;
-		if (is_ja(ir, i) && jit_target(ir, i) == next)
+		if (jit_is_goto(ir, i) && jit_target(ir, i) == next)
 			ir->op[i] = JIT_OP_NOP;
 		else
 			next = i;
