@@ -10,22 +10,7 @@
 #include <linux/if_packet.h>
 #include <sys/random.h>
 #include "prog_type/skb/csum.h"
-#include "prog_type/skb/skb.h"
-
-#define KERNEL_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which programs see as it is */
-
-#define PTR(r)		 ((void *)(uintptr_t)(r))
-#define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
-
-#define SKB_PROTO(fn, changes, ...)                      \
-	const struct bpf_func_proto bpf_##fn##_proto = { \
-		.name = "bpf_" #fn,                      \
-		.id = BPF_FUNC_##fn,                     \
-		.func = bpf_##fn,                        \
-		.changes_pkt_data = changes,             \
-		.ret_type = RET_INTEGER,                 \
-		.arg_type = {__VA_ARGS__},               \
-	}
+#include "prog_type/skb/skb_proto.h"
 
 static bool in_packet(const struct bpf_skb *skb, u64 off, u64 len)
 {

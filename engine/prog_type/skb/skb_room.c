@@ -9,23 +9,9 @@
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include "prog_type/skb/csum.h"
-#include "prog_type/skb/skb.h"
+#include "prog_type/skb/skb_proto.h"
 
-#define KERNEL_ENOTSUPP 524
-#define VLAN_LEN	4
-
-#define PTR(r)		 ((void *)(uintptr_t)(r))
-#define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
-
-#define SKB_PROTO(fn, changes, ...)                      \
-	const struct bpf_func_proto bpf_##fn##_proto = { \
-		.name = "bpf_" #fn,                      \
-		.id = BPF_FUNC_##fn,                     \
-		.func = bpf_##fn,                        \
-		.changes_pkt_data = changes,             \
-		.ret_type = RET_INTEGER,                 \
-		.arg_type = {__VA_ARGS__},               \
-	}
+#define VLAN_LEN 4
 
 /* Insert `len` zero bytes after the first `off` of the packet; headers before that move along. */
 static int room_push(struct bpf_skb *skb, u32 off, u32 len)
