@@ -12,16 +12,12 @@
 /* clang-format off */
 #define LINK_FILE				\
 	.name = "link",				\
-	.type = S_IFREG,			\
+	OBJECT_FILE,				\
 	.open = control_open,			\
 	.command = control_link_command,	\
 	.ioctl = control_ioctl,			\
-	.release = control_release,		\
-	.getattr = store_node_stat,		\
-	.attr_changed = store_node_changed,	\
-	.free = store_node_free
+	.release = control_release
 /* clang-format on */
 
-const struct fs_node_ops link_file_ops = {LINK_FILE, .read = object_read};
-const struct fs_node_ops link_pin_ops = {LINK_FILE, .pin = true, .read = pin_read,
-					 .size = pin_size};
+const struct fs_node_ops link_file_ops = {LINK_FILE, OBJECT_OWN_FILE};
+const struct fs_node_ops link_pin_ops = {LINK_FILE, OBJECT_PIN};

@@ -28,6 +28,20 @@ ssize_t pin_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len
 u64 pin_size(struct fs_node *node, struct fs_req *req);
 
 /*
+ * What the files of all objects have in common, and what makes one the file of the object's own
+ * directory or a pin: initializers of fs_node_ops.
+ */
+/* clang-format off */
+#define OBJECT_FILE				\
+	.type = S_IFREG,			\
+	.getattr = store_node_stat,		\
+	.attr_changed = store_node_changed,	\
+	.free = store_node_free
+#define OBJECT_OWN_FILE .read = object_read
+#define OBJECT_PIN .pin = true, .read = pin_read, .size = pin_size
+/* clang-format on */
+
+/*
  * A file whose readers wait has a dot before its name and is not listed; what is listed is a link
  * to it. Whoever copies or searches whole directories (cp -r, grep -r) goes by links: so that ends,
  * and takes no value that somebody else waits for.

@@ -43,18 +43,15 @@ static u32 map_poll(struct fs_open *open)
 /* clang-format off */
 #define MAP_FILE				\
 	.name = "map",				\
-	.type = S_IFREG,			\
+	OBJECT_FILE,				\
 	.open = map_open,			\
 	.command = control_map_command,		\
 	.ioctl = control_ioctl,			\
 	.poll = map_poll,			\
 	.release = control_release,		\
 	.keep = control_keep,			\
-	.restore = control_restore,		\
-	.getattr = store_node_stat,		\
-	.attr_changed = store_node_changed,	\
-	.free = store_node_free
+	.restore = control_restore
 /* clang-format on */
 
-const struct fs_node_ops map_file_ops = {MAP_FILE, .read = object_read};
-const struct fs_node_ops map_pin_ops = {MAP_FILE, .pin = true, .read = pin_read, .size = pin_size};
+const struct fs_node_ops map_file_ops = {MAP_FILE, OBJECT_OWN_FILE};
+const struct fs_node_ops map_pin_ops = {MAP_FILE, OBJECT_PIN};

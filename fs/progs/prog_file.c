@@ -11,18 +11,14 @@
 /* clang-format off */
 #define PROG_FILE				\
 	.name = "program",			\
-	.type = S_IFREG,			\
+	OBJECT_FILE,				\
 	.open = control_open,			\
 	.command = control_prog_command,	\
 	.ioctl = control_ioctl,			\
 	.release = control_release,		\
 	.keep = control_keep,			\
-	.restore = control_restore,		\
-	.getattr = store_node_stat,		\
-	.attr_changed = store_node_changed,	\
-	.free = store_node_free
+	.restore = control_restore
 /* clang-format on */
 
-const struct fs_node_ops prog_file_ops = {PROG_FILE, .read = object_read};
-const struct fs_node_ops prog_pin_ops = {PROG_FILE, .pin = true, .read = pin_read,
-					 .size = pin_size};
+const struct fs_node_ops prog_file_ops = {PROG_FILE, OBJECT_OWN_FILE};
+const struct fs_node_ops prog_pin_ops = {PROG_FILE, OBJECT_PIN};
