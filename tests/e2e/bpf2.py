@@ -86,3 +86,12 @@ def kernel_script(text):
     r = subprocess.run([PYTHON, "-c", PRELUDE + text], capture_output=True, text=True, timeout=WAIT)
     assert r.returncode == 0, r.stderr
     return json.loads(r.stdout)
+
+
+def same_as_kernel(m, text, check):
+    """What the script finds here is right, and what it finds on the running kernel, where that serves us."""
+    can_run(m)
+    ours = script(m, text)
+    check(ours)
+    if kernel_serves():
+        assert ours == kernel_script(text)

@@ -1,7 +1,7 @@
 """
 ubpfctl run: bpf(2)'s commands on many elements, the same on the running kernel and here.
 """
-from bpf2 import can_run, kernel_script, kernel_serves, script
+from bpf2 import can_run, same_as_kernel, script
 
 SCRIPT = r"""
 def batch(cmd, fd, count, keys=None, values=None, at=None, elem_flags=0, flags=0, out=None):
@@ -64,11 +64,7 @@ def check(results):
 
 
 def test_batches(m):
-    can_run(m)
-    ours = script(m, SCRIPT)
-    check(ours)
-    if kernel_serves():
-        assert ours == kernel_script(SCRIPT)
+    same_as_kernel(m, SCRIPT, check)
 
 
 def test_batches_of_an_ordinary_user(user_mount):

@@ -4,7 +4,7 @@ ubpfctl run: types (BTF) as objects of bpf(2), on maps and on programs; the same
 import json
 import os
 
-from bpf2 import BPFTOOL, can_run, kernel_script, kernel_serves, script, tool, under_run
+from bpf2 import BPFTOOL, can_run, same_as_kernel, script, tool, under_run
 from conftest import PROGS, USERS, needs_root, wait_for
 
 TYPES = r"""
@@ -91,11 +91,7 @@ def check(results):
 
 
 def test_types(m):
-    can_run(m)
-    ours = script(m, SCRIPT)
-    check(ours)
-    if kernel_serves():
-        assert ours == kernel_script(SCRIPT)
+    same_as_kernel(m, SCRIPT, check)
 
 
 def test_types_of_an_ordinary_user(user_mount):

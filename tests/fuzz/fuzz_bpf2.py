@@ -11,19 +11,17 @@ do it at once, and children that are killed at some moment. It fails, with the s
   - the command is killed by a signal, or hangs;
   - an errno is none, or a call says 0 or more that cannot have worked.
 """
-import argparse
 import glob
 import os
 import random
-import shutil
 import subprocess
 import sys
-import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
+import rounds  # noqa: E402
 from bpf2 import CTL, PRELUDE, PYTHON  # noqa: E402
-from conftest import SLOW, as_user, make_mount  # noqa: E402
+from conftest import SLOW, as_user  # noqa: E402
 
 COMMAND = r"""
 import mmap, random, resource, signal, stat, threading, time
@@ -252,33 +250,8 @@ def fuzz(m, seed, seconds, calls=0):
 
 
 def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("-seconds", type=int, default=60)
-    args.add_argument("-seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
-    args.add_argument("-calls", type=int, default=0)
-    args = args.parse_args()
-    end, seed = time.monotonic() + args.seconds, args.seed
-    while True:
-        print("fuzz_bpf2: -seed %d" % seed, flush=True)
-        m, dirs = make_mount("tmpfs", None if random.Random(seed).random() < 0.5 else os.geteuid() or 65534)
-        m.expect("cannot|could not|kept|broken|error")
-        problem = None
-        try:
-            m.start()
-            problem = fuzz(m, seed, max(3, min(20, end - time.monotonic())), args.calls)
-        finally:
-            try:
-                m.end()
-            except AssertionError as e:
-                problem = problem or str(e)
-            for d in dirs:
-                shutil.rmtree(d, ignore_errors=True)
-        if problem:
-            print("fuzz_bpf2: -seed %d: %s" % (seed, problem))
-            return 1
-        seed += 1
-        if time.monotonic() + 3 > end or args.calls:
-            return 0
+    return rounds.run("fuzz_bpf2", fuzz, 3, 20,
+                      lambda seed: None if random.Random(seed).random() < 0.5 else os.geteuid() or 65534)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,8 @@ are among what they aim at. It fails, with the seed and each user's last calls, 
   - a user's log holds what only the other one wrote.
 With -calls both stop after that many calls: what a test can afford.
 """
-import argparse
 import contextlib
 import ctypes
-import errno
 import fcntl
 import mmap
 import os
@@ -34,7 +32,8 @@ import traceback
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
 import commands as c  # noqa: E402
-from conftest import SLOW, USERS, make_mount, obj, stacks  # noqa: E402
+import rounds  # noqa: E402
+from conftest import SLOW, USERS, obj, stacks  # noqa: E402
 
 PATIENCE = 30 * SLOW  # seconds for one call
 OWNER = 2  # the third user
@@ -588,7 +587,7 @@ def user_process(m, uid, seed, shared, at, until, calls):
 
     user = User(m, uid, seed, says)
     try:
-        while time.monotonic() < until and (calls is None or user.calls < calls):
+        while time.monotonic() < until and (not calls or user.calls < calls):
             try:
                 user.call()
             except Late:  # a moment too late for call()
@@ -618,7 +617,7 @@ def still_there(m, before):
     assert m.info("progs", "canary", "stats")["run_cnt"] == "0", "the third user's program was run"
 
 
-def fuzz(m, seed, seconds, calls=None):
+def fuzz(m, seed, seconds, calls=0):
     """Problems as text, or None."""
     before = plant(m)
     shared = mmap.mmap(-1, len(USERS) * RECORD)
@@ -679,36 +678,10 @@ def fuzz(m, seed, seconds, calls=None):
 
 
 def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("-seconds", type=int, default=60)
-    args.add_argument("-seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
-    args.add_argument("-calls", type=int)
-    args = args.parse_args()
     if os.geteuid():
         print("fuzz_users: skipped: only root acts as two users")
         return 0
-    end, seed = time.monotonic() + args.seconds, args.seed
-    while True:
-        print("fuzz_users: -seed %d" % seed, flush=True)
-        m, dirs = make_mount("tmpfs")
-        m.expect("cannot|could not|kept|broken|error")
-        problem = None
-        try:
-            m.start()
-            problem = fuzz(m, seed, max(5, min(300, end - time.monotonic())), args.calls)
-        finally:
-            try:
-                m.end()
-            except AssertionError as e:
-                problem = problem or str(e)
-            for d in dirs:
-                shutil.rmtree(d, ignore_errors=True)
-        if problem:
-            print("fuzz_users: -seed %d: %s" % (seed, problem))
-            return 1
-        seed += 1
-        if time.monotonic() + 5 > end or args.calls:
-            return 0
+    return rounds.run("fuzz_users", fuzz, 5, 300)
 
 
 if __name__ == "__main__":
