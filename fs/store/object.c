@@ -214,22 +214,30 @@ static int object_charge(struct store_object *obj)
 	return err;
 }
 
-/* What its files hold, with what a map may grow to. */
-static u64 object_bytes(const struct store_object *obj)
+static u64 part_bytes(struct store_object *obj, enum store_part part)
 {
-	u64 bytes = obj->map ? bpf_map_mem_usage(obj->map) : 0;
 	struct stat st;
+	char name[32];
+	int err;
 
-	for (enum store_part part = 0; part < STORE_PARTS; part++) {
-		char name[32];
+	if (part == STORE_OBJECT)
+		err = store_stat(obj, &st);
+	else
+		err = fstatat(tree.objects_fd, store_part_name(obj->id, part, name), &st,
+			      AT_SYMLINK_NOFOLLOW);
+	return err ? 0 : min((u64)st.st_size, (u64)st.st_blocks * 512);
+}
 
-		if (obj->map && part != STORE_BTF)
-			continue;
-		if (!fstatat(tree.objects_fd, store_part_name(obj->id, part, name), &st,
-			     AT_SYMLINK_NOFOLLOW))
-			bytes += min((u64)st.st_size, (u64)st.st_blocks * 512);
-	}
-	return bytes;
+/* What its files hold, with what a map may grow to. */
+static u64 object_bytes(struct store_object *obj)
+{
+	if (obj->map)
+		return bpf_map_mem_usage(obj->map) +
+		       (obj->map->btf ? part_bytes(obj, STORE_BTF) : 0);
+	if (!obj->broken) /* a program or a link has nothing beside it */
+		return part_bytes(obj, STORE_OBJECT);
+	return part_bytes(obj, STORE_OBJECT) + part_bytes(obj, STORE_VALUES) +
+	       part_bytes(obj, STORE_BTF);
 }
 
 /* Of an earlier server: it is there, and cannot be refused. */
@@ -602,13 +610,12 @@ int store_next(enum store_kind kind, u32 id, struct store_object **out)
 /* ---- names */
 
 /* What the store held and holds no longer goes to *drop. */
-static void __names_changed(struct store_object *obj, struct store_object **drop)
+static void __count_names(struct store_object *obj, struct store_object **drop)
 {
 	struct stat st;
 	bool named;
 	int err;
 
-	store_stat_changed(obj);
 	err = store_stat(obj, &st);
 	named = !err && st.st_nlink > 1;
 	obj->unsure = err && err != -ENOENT;
@@ -633,17 +640,23 @@ static void __names_again(struct store_object **drop)
 	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++)
 		for (struct store_object *obj = store.lowest[kind]; obj; obj = obj->higher)
 			if (obj->unsure)
-				__names_changed(obj, drop);
+				__count_names(obj, drop);
 }
 
 void store_names_changed(struct store_object *obj)
+{
+	store_stat_changed(obj);
+	store_count_names(obj);
+}
+
+void store_count_names(struct store_object *obj)
 {
 	struct store_object *drop = NULL;
 
 	pthread_mutex_lock(&store.lock);
 	if (store.unsure)
 		__names_again(&drop);
-	__names_changed(obj, &drop);
+	__count_names(obj, &drop);
 	pthread_mutex_unlock(&store.lock);
 	while ((obj = drop)) {
 		drop = obj->next_drop;

@@ -163,6 +163,8 @@ int store_link(struct store_object *obj, int dirfd, const char *name);
  * store's reference; the caller needs one of its own to go on using obj.
  */
 void store_names_changed(struct store_object *obj);
+/* The same at a start, where the file was looked at and nothing has changed since. */
+void store_count_names(struct store_object *obj);
 
 /*
  * Report of the load that failed at the start, for the log file of a broken program; may be NULL.

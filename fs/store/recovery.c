@@ -20,6 +20,7 @@
 #include <xxhash.h>
 #include "fs/keeper/open_records.h"
 #include "fs/keeper/shared.h"
+#include "fs/lib/hash.h"
 #include "fs/store/link.h"
 #include "fs/store/map_owner.h"
 #include "fs/store/owner.h"
@@ -39,15 +40,21 @@
 
 #define MAX_BTF (64 << 20)
 
-struct found { /* one file of objects/ */
+/*
+ * One file of objects/. Its attributes are looked at once, for nobody is served yet, and it is
+ * opened once: in its turn, or when something needs it. What it is stands in it.
+ */
+struct found {
 	u32 id;
 	enum store_kind kind;
+	bool opened; /* the kind is known */
 	bool named;
 	bool open; /* clients of the last server of this mount have it open */
 	bool started; /* an object was made of it; the start holds a reference */
 	bool restored; /* its slots were filled */
 	bool foreign; /* no regular file: nothing of ours, left alone */
-	struct stat st; /* looked at once: nobody is served yet */
+	struct stat st;
+	mode_t type[STORE_PARTS]; /* of its companions; 0: there is none */
 };
 
 struct found_list {
@@ -60,17 +67,21 @@ static bool kept; /* something was set aside */
 static int failed; /* the first error that refuses this start */
 
 /* The bits are the clients'; the server reads its own files whatever they say. */
-static int open_object(u32 id, enum store_part part)
+static int open_part(const struct found *f, enum store_part part)
 {
+	mode_t type = part == STORE_OBJECT ? f->st.st_mode & S_IFMT : f->type[part];
+	const int flags = O_RDWR | O_NONBLOCK | O_NOCTTY;
 	struct stat st;
 	char name[32];
 	int fd;
 
-	store_part_name(id, part, name);
-	fd = tree_open_file(tree.objects_fd, name, O_RDWR);
+	if (!S_ISREG(type))
+		return type ? -EBADMSG : -ENOENT;
+	fd = store_part_open(f->id, part, flags);
+	store_part_name(f->id, part, name);
 	if (fd == -EACCES && !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
 	    !fchmodat(tree.objects_fd, name, st.st_mode | 0600, 0)) {
-		fd = tree_open_file(tree.objects_fd, name, O_RDWR);
+		fd = store_part_open(f->id, part, flags);
 		fchmodat(tree.objects_fd, name, st.st_mode & 07777, 0);
 	}
 	return fd;
@@ -117,22 +128,9 @@ static bool parse_id(const char *name, u32 *id, enum store_part *part)
 	return false;
 }
 
-/* A companion's presence tells what a damaged object was. */
-static int look_at_damaged(struct found *f)
-{
-	char values[32];
-	int there = tree_has(tree.objects_fd, store_part_name(f->id, STORE_VALUES, values));
-
-	f->kind = there > 0 ? STORE_MAP : STORE_PROG;
-	return there < 0 ? there : 0;
-}
-
 static int look_at(struct found *f)
 {
-	__do_close int fd = -1;
-	u64 magic = 0;
 	char name[32];
-	ssize_t n;
 
 	store_part_name(f->id, STORE_OBJECT, name);
 	if (fstatat(tree.objects_fd, name, &f->st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -144,20 +142,6 @@ static int look_at(struct found *f)
 	}
 	f->named = f->st.st_nlink > 1;
 	f->open = !f->named && open_records_have(f->id);
-	fd = open_object(f->id, STORE_OBJECT);
-	n = fd < 0 ? fd : pread(fd, &magic, sizeof(magic), 0);
-	if (n < 0) {
-		n = fd < 0 ? fd : -errno;
-		if (tree_err_passes((int)n))
-			return (int)n;
-		fs_warn("objects/%u cannot be read (%s): it is kept", f->id, strerror((int)-n));
-		kept = true;
-	}
-	if (magic != BPF_ARENA_MAGIC && magic != BPF_IMAGE_MAGIC && magic != STORE_LINK_MAGIC)
-		return look_at_damaged(f);
-	f->kind = magic == BPF_ARENA_MAGIC   ? STORE_MAP
-		  : magic == BPF_IMAGE_MAGIC ? STORE_PROG
-					     : STORE_LINK;
 	return 0;
 }
 
@@ -165,16 +149,27 @@ static int look_at(struct found *f)
  * Companions alone are never left by us (store_remove_files()): they may be what is left of
  * somebody's values.
  */
-static void tell_of_companions(const struct tree_names *names)
+static int look_at_companion(const struct tree_name *name)
 {
-	for (size_t i = 0; i < names->n; i++) {
-		enum store_part part;
-		u32 id;
+	enum store_part part;
+	struct found *f;
+	struct stat st;
+	u32 id;
 
-		if (parse_id(names->v[i].name, &id, &part) && !find_id(id))
-			fs_warn("objects/%s belongs to no object: it is left alone",
-				names->v[i].name);
+	if (!parse_id(name->name, &id, &part) || part == STORE_OBJECT)
+		return 0;
+	f = find_id(id);
+	if (!f) {
+		fs_warn("objects/%s belongs to no object: it is left alone", name->name);
+		return 0;
 	}
+	f->type[part] = name->type;
+	if (name->type) /* else this filesystem's listings do not say it */
+		return 0;
+	if (fstatat(tree.objects_fd, name->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return refuse(-errno, "object", id);
+	f->type[part] = st.st_mode & S_IFMT;
+	return 0;
 }
 
 static int scan_objects(void)
@@ -204,10 +199,10 @@ static int scan_objects(void)
 			refuse(err, "object", f->id);
 		list.n++;
 	}
-	if (!err) {
+	if (!err && list.n)
 		qsort(list.v, list.n, sizeof(*list.v), found_compare);
-		tell_of_companions(&names);
-	}
+	for (size_t i = 0; !err && i < names.n; i++)
+		err = look_at_companion(&names.v[i]);
 	tree_names_free(&names);
 	if (err)
 		return err;
@@ -215,6 +210,30 @@ static int scan_objects(void)
 		*tree.next_id = 0;
 	store_id_seen(last);
 	return 0;
+}
+
+/*
+ * Its descriptor, or what the opening failed with. A companion's presence tells what a damaged
+ * object was.
+ */
+static int open_found(struct found *f)
+{
+	int fd = open_part(f, STORE_OBJECT);
+	u64 magic = 0;
+
+	if (fd >= 0 && pread(fd, &magic, sizeof(magic), 0) < 0) {
+		int err = -errno;
+
+		close(fd);
+		fd = err;
+	}
+	f->kind = magic == BPF_ARENA_MAGIC    ? STORE_MAP
+		  : magic == BPF_IMAGE_MAGIC  ? STORE_PROG
+		  : magic == STORE_LINK_MAGIC ? STORE_LINK
+		  : f->type[STORE_VALUES]     ? STORE_MAP
+					      : STORE_PROG;
+	f->opened = true;
+	return fd;
 }
 
 static void remove_unneeded(void)
@@ -264,65 +283,64 @@ static int make_broken(struct store_object *obj, const char *fmt, ...)
 
 /*
  * The maps and programs of one load had one object of types; each has kept a copy, and they share
- * one again.
+ * one again. Those of two owners stay two.
  */
-static struct common_types {
-	u64 hash; /* of the bytes, and the owner */
+struct common_types {
+	struct hash_link link; /* by the bytes and the owner */
 	struct bpf_btf *btf;
-} * in_common;
-static size_t nr_in_common;
+};
 
-/* Those of two owners stay two. */
-static uid_t owner_of(u32 id)
+static struct hash_table in_common;
+
+static int types_again(const struct found *f, const void *data, u32 size, struct bpf_btf **out)
 {
-	struct stat st;
-	char name[32];
-
-	store_part_name(id, STORE_OBJECT, name);
-	return fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) ? (uid_t)-1 : st.st_uid;
-}
-
-static int types_again(u32 id, const void *data, u32 size, struct bpf_btf **out)
-{
-	u64 hash = XXH64(data, size, owner_of(id));
-	struct common_types *more;
+	u64 hash = XXH64(data, size, f->st.st_uid);
+	struct hash_link *link = hash_find(&in_common, hash);
+	struct common_types *types;
 	int err;
 	u32 has;
 
-	for (size_t i = 0; i < nr_in_common; i++) {
-		const void *raw = in_common[i].hash == hash ? bpf_btf_raw(in_common[i].btf, &has)
-							    : NULL;
+	for (; link; link = hash_again(link)) {
+		const void *raw;
 
+		types = container_of(link, struct common_types, link);
+		raw = bpf_btf_raw(types->btf, &has);
 		if (!raw || has != size || memcmp(raw, data, size))
 			continue;
-		*out = in_common[i].btf;
+		*out = types->btf;
 		bpf_btf_inc(*out);
 		return 0;
 	}
 	err = bpf_btf_new(data, size, out);
 	if (err)
 		return err;
-	more = reallocarray(in_common, nr_in_common + 1, sizeof(*in_common));
-	if (!more)
+	types = malloc(sizeof(*types));
+	if (!types)
 		return 0; /* then the next one has its own */
-	in_common = more;
-	in_common[nr_in_common++] = (struct common_types){hash, *out};
+	types->btf = *out;
 	bpf_btf_inc(*out);
+	hash_add(&in_common, &types->link, hash);
 	return 0;
 }
 
 static void drop_common_types(void)
 {
-	while (nr_in_common)
-		bpf_btf_put(in_common[--nr_in_common].btf);
-	free(in_common);
-	in_common = NULL;
+	struct common_types *last = NULL;
+
+	hash_for_each(&in_common, link)
+	{
+		free(last);
+		last = container_of(link, struct common_types, link);
+		bpf_btf_put(last->btf);
+	}
+	free(last);
+	hash_free(&in_common);
 }
 
 /* 0 and *out, which is NULL when there is no such file. */
-static int read_btf(u32 id, struct bpf_btf **out)
+static int read_btf(const struct found *f, struct bpf_btf **out)
 {
-	__do_close int fd = open_object(id, STORE_BTF);
+	__do_close int fd = open_part(f, STORE_BTF);
 	__do_free char *data = NULL;
 	struct stat st;
 	ssize_t n;
@@ -340,20 +358,20 @@ static int read_btf(u32 id, struct bpf_btf **out)
 	n = pread(fd, data, st.st_size, 0);
 	if (n != st.st_size)
 		return n < 0 ? -errno : -EIO;
-	return types_again(id, data, st.st_size, out);
+	return types_again(f, data, st.st_size, out);
 }
 
 /*
  * Types are a help, not the data: without them the map is there all the same, with numbers in its
  * dump.json. An error may pass.
  */
-static int start_types(struct bpf_map *map)
+static int start_types(const struct found *f, struct bpf_map *map)
 {
 	int err;
 
 	if (!map->btf_key_type_id && !map->btf_value_type_id)
 		return 0;
-	err = read_btf(map->id, &map->btf);
+	err = read_btf(f, &map->btf);
 	if (tree_err_passes(err))
 		return err;
 	if (err)
@@ -364,10 +382,9 @@ static int start_types(struct bpf_map *map)
 	return 0;
 }
 
-static int open_map(u32 id, struct bpf_map **map)
+static int open_map(const struct found *f, int fd, struct bpf_map **map)
 {
-	__do_close int fd = open_object(id, STORE_OBJECT);
-	__do_close int values = fd < 0 ? fd : open_object(id, STORE_VALUES);
+	__do_close int values = fd < 0 ? fd : open_part(f, STORE_VALUES);
 	int err;
 
 	if (fd < 0 || (values < 0 && values != -ENOENT))
@@ -375,18 +392,18 @@ static int open_map(u32 id, struct bpf_map **map)
 	err = bpf_map_open(fd, values < 0 ? -1 : values, map);
 	if (err)
 		return err;
-	err = (*map)->id == id ? start_types(*map) : -EBADMSG;
+	err = (*map)->id == f->id ? start_types(f, *map) : -EBADMSG;
 	if (err)
 		bpf_map_put(*map);
 	return err;
 }
 
 /* 0: there is an object now, broken perhaps. */
-static int start_map(struct found *f)
+static int start_map(struct found *f, int fd)
 {
 	struct store_object *obj;
 	struct bpf_map *map = NULL;
-	int err = open_map(f->id, &map);
+	int err = open_map(f, fd, &map);
 
 	if (tree_err_passes(err))
 		return refuse(err, "map", f->id);
@@ -405,6 +422,36 @@ static int start_map(struct found *f)
 	return 0;
 }
 
+static int start_prog(struct found *f, int fd);
+static int start_link(struct found *f, int fd);
+
+/* 0: there is an object now, broken perhaps, unless it turned out to be of a kind not asked for. */
+static int start_kinds(struct found *f, u32 kinds)
+{
+	__do_close int fd = -1;
+
+	if (f->started || f->foreign || (f->opened && !(kinds & 1u << f->kind)))
+		return 0;
+	fd = open_found(f);
+	if (!(kinds & 1u << f->kind))
+		return 0;
+	switch (f->kind) {
+	case STORE_MAP:
+		return start_map(f, fd);
+	case STORE_PROG:
+		return start_prog(f, fd);
+	default:
+		return start_link(f, fd);
+	}
+}
+
+static int start_kind(u32 id, enum store_kind kind)
+{
+	struct found *f = find_id(id);
+
+	return f ? start_kinds(f, 1u << kind) : 0;
+}
+
 /*
  * The maps that a program names by id, one reference each. *missing: one that is not there, or
  * broken.
@@ -412,9 +459,8 @@ static int start_map(struct found *f)
 static int collect_maps(const struct bpf_image *image, struct bpf_map **maps, u32 *missing)
 {
 	for (u32 i = 0; i < image->attr.map_cnt; i++) {
-		struct found *f = find_id(image->map_ids[i]);
 		struct store_object *obj;
-		int err = f && f->kind == STORE_MAP && !f->started ? start_map(f) : 0;
+		int err = start_kind(image->map_ids[i], STORE_MAP);
 
 		if (err)
 			return err;
@@ -430,7 +476,7 @@ static int collect_maps(const struct bpf_image *image, struct bpf_map **maps, u3
 	return 0;
 }
 
-static int load_again(const struct bpf_image *image, u32 id, struct bpf_map **maps,
+static int load_again(const struct found *f, const struct bpf_image *image, struct bpf_map **maps,
 		      struct bpf_log *report, struct bpf_prog **out)
 {
 	struct bpf_prog_load_attr attr = image->attr;
@@ -438,11 +484,11 @@ static int load_again(const struct bpf_image *image, u32 id, struct bpf_map **ma
 	int err = 0;
 
 	bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS | BPF_LOG_ON_REFUSAL, 0);
-	attr.id = id;
+	attr.id = f->id;
 	attr.maps = maps;
 	attr.btf = NULL;
 	if (image->btf_size)
-		err = types_again(id, image->btf_data, image->btf_size, &attr.btf);
+		err = types_again(f, image->btf_data, image->btf_size, &attr.btf);
 	if (!err)
 		err = bpf_prog_load(&attr, &log, report, NULL, out);
 	bpf_btf_put(attr.btf);
@@ -483,7 +529,7 @@ static int start_image(struct found *f, const struct bpf_image *image)
 	if (!err)
 		err = collect_maps(image, maps, &missing);
 	if (!err && !missing)
-		accepted = load_again(image, id, maps, &report, &prog);
+		accepted = load_again(f, image, maps, &report, &prog);
 	if (tree_err_passes(accepted))
 		err = accepted;
 	obj = err ? NULL : make_object(f, STORE_PROG);
@@ -518,9 +564,8 @@ static int start_image(struct found *f, const struct bpf_image *image)
 }
 
 /* 0: there is an object now, broken perhaps. */
-static int start_prog(struct found *f)
+static int start_prog(struct found *f, int fd)
 {
-	__do_close int fd = open_object(f->id, STORE_OBJECT);
 	struct store_object *obj;
 	struct bpf_image image;
 	int err = fd < 0 ? fd : bpf_image_read(fd, &image);
@@ -544,9 +589,8 @@ static int start_prog(struct found *f)
 /* The program of a link, with a reference; NULL: it is not there, or broken. */
 static int prog_of_link(u32 id, struct bpf_prog **prog)
 {
-	struct found *f = find_id(id);
 	struct store_object *obj;
-	int err = f && f->kind == STORE_PROG && !f->started ? start_prog(f) : 0;
+	int err = start_kind(id, STORE_PROG);
 
 	*prog = NULL;
 	if (err || store_by_id(STORE_PROG, id, &obj))
@@ -558,9 +602,8 @@ static int prog_of_link(u32 id, struct bpf_prog **prog)
 }
 
 /* 0: there is an object now, broken perhaps. */
-static int start_link(struct found *f)
+static int start_link(struct found *f, int fd)
 {
-	__do_close int fd = open_object(f->id, STORE_OBJECT);
 	struct bpf_prog *prog = NULL;
 	struct link_state state;
 	struct store_object *obj;
@@ -593,18 +636,6 @@ static int start_link(struct found *f)
 	return 0;
 }
 
-static int start_found(struct found *f)
-{
-	switch (f->kind) {
-	case STORE_MAP:
-		return start_map(f);
-	case STORE_PROG:
-		return start_prog(f);
-	default:
-		return start_link(f);
-	}
-}
-
 /* What a slot names; a broken object is there, and cannot be had. */
 static int slot_object(u32 id, enum store_kind kind, struct store_object **out)
 {
@@ -613,9 +644,7 @@ static int slot_object(u32 id, enum store_kind kind, struct store_object **out)
 
 	if (!f || f->foreign)
 		return -ENOENT;
-	if (f->kind != kind)
-		return -EBADMSG;
-	err = f->started ? 0 : start_found(f);
+	err = start_kinds(f, 1u << kind);
 	if (err)
 		return err;
 	if (store_by_id(kind, id, out))
@@ -765,7 +794,7 @@ static void drop_start_references(void)
 
 		if (!f->started || store_by_id(f->kind, f->id, &obj))
 			continue;
-		store_names_changed(obj);
+		store_count_names(obj);
 		if (f->open && hold_open(obj))
 			;
 		else if (!obj->broken || f->named)
@@ -777,17 +806,12 @@ static void drop_start_references(void)
 /* What has a name, and what that needs. */
 static int start_objects(void)
 {
-	static const enum store_kind order[] = {STORE_MAP, STORE_PROG, STORE_LINK};
+	const u32 all = (1u << STORE_KINDS) - 1;
 	int err = scan_objects();
 
-	for (size_t k = 0; k < ARRAY_SIZE(order); k++)
-		for (size_t i = 0; !err && i < list.n; i++) {
-			struct found *f = &list.v[i];
-
-			if ((f->named || f->open) && !f->foreign && !f->started &&
-			    f->kind == order[k])
-				err = start_found(f);
-		}
+	for (size_t i = 0; !err && i < list.n; i++)
+		if (list.v[i].named || list.v[i].open)
+			err = start_kinds(&list.v[i], all);
 	return err ? err : restore_slots();
 }
 

@@ -135,3 +135,30 @@ def test_removing_a_program(m):
     many = remove("a1")
     assert "a1" not in m.names()[1] and "a2" in m.names()[1]
     assert many.looks() < few.looks() + 8, (few.calls, many.calls)
+
+
+def test_a_start(m):
+    """Each file of objects/ is looked at once, and opened once."""
+    if subprocess.run("strace -D -o /dev/null true", shell=True, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("strace is not here, or may not trace")
+    m.load("count_ports")
+    make_map(m)
+    m.umount()
+    out, argv = os.path.join(m.base, "trace"), m.argv
+    m.argv = lambda *options: ["strace", "-D", "-f", "-o", out, "-e", "trace=newfstatat,openat"] + argv(*options)
+    m.start()
+    m.argv, pid = argv, m.proc.pid
+    m.umount()
+
+    def text():
+        with open(out) as f:
+            return f.read()
+
+    wait_for(lambda: "%d +++ exited" % pid in text(), "strace")
+    seen = collections.Counter(re.findall(r'(newfstatat|openat)\(\d+, "(\d+)"', text()))
+    ids = sorted(int(name) for name in m.objects() if name.isdigit())
+    assert len(ids) == 4
+    for i in ids:
+        assert seen["openat", str(i)] <= 1, seen
+        # A program of a load is looked at before, for whose maps go with it.
+        assert seen["newfstatat", str(i)] <= 2, seen
