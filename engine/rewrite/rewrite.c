@@ -156,6 +156,12 @@ static u32 put_imm64(struct bpf_insn *buf, u8 dst, u8 pseudo, u64 value)
 	return 2;
 }
 
+/* A function is there when its first instruction was walked, also where that one is dropped. */
+static bool is_walked(const struct rewriter *rw, u32 start)
+{
+	return rw->verdict->aux[start].seen;
+}
+
 /* Where the function that a call calls, or whose address is taken, begins in the original. */
 static u32 func_target(u32 i, const struct bpf_insn *insn)
 {
@@ -172,7 +178,7 @@ static int expand_imm64(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 	switch (insn->src_reg) {
 	case BPF_PSEUDO_FUNC:
 		/* No path calls it, and it is not there any more. */
-		if (!rw->keep[func_target(i, insn)])
+		if (!is_walked(rw, func_target(i, insn)))
 			return (int)put_imm64(buf, insn->dst_reg, 0, 0);
 		break;
 	case BPF_PSEUDO_MAP_IDX:
@@ -290,7 +296,7 @@ static u32 expand_loop(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 		return 0;
 	callee = &rw->verdict->subprogs[aux->loop_callback];
 	depth = (s16)round_up((u32)subprog_of(rw, i)->stack_depth, 8u);
-	if (!rw->keep[callee->start])
+	if (!is_walked(rw, callee->start))
 		return 0;
 	if (depth + LOOP_STACK > MAX_BPF_STACK) {
 		buf[0] = skip_if_few(2);
@@ -488,7 +494,7 @@ static int link_subprogs(const struct rewriter *rw, struct bpf_subprog_info **ou
 	for (u32 s = 0; s < v->subprog_cnt; s++) {
 		u32 start = v->subprogs[s].start;
 
-		if (s && !v->aux[start].seen)
+		if (s && !is_walked(rw, start))
 			continue;
 		subs[n] = v->subprogs[s];
 		subs[n].start = rw->new_idx[start];

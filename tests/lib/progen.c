@@ -758,6 +758,7 @@ static void subprograms(struct gen *g)
 
 		if (!start[to]) {
 			start[to] = g->p->cnt;
+			func_begins(g);
 			progen_stack(g);
 			emit(g, BPF_MOV64_IMM(BPF_REG_0, progen_imm(g)));
 			progen_statements(g, 3 + rnd(g, 10));

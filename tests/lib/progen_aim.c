@@ -726,6 +726,7 @@ static void function(struct aim *a, const struct aim_func f)
 	a->main = a->in_loop = false;
 	a->level = f.level;
 	a->depth = 1;
+	func_begins(g);
 	emit(g, BPF_MOV64_REG(BPF_REG_6, f.by == BY_CALL   ? BPF_REG_1
 					 : f.by == BY_LOOP ? BPF_REG_2
 							   : BPF_REG_4));

@@ -215,6 +215,7 @@ void progen_callbacks(struct gen *g)
 		const struct gen_callback cb = g->callbacks[i];
 
 		g->p->insns[cb.at].imm = (s32)(g->p->cnt - cb.at - 1);
+		func_begins(g);
 		if (cb.kind == CB_HASH)
 			hash_body(g);
 		else if (cb.kind == CB_OFFSET)

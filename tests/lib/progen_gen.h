@@ -64,6 +64,13 @@ static inline u8 size_code(u32 log2)
 	return codes[log2];
 }
 
+/* Where a function begins: now and then with what a rewriter drops. */
+static inline void func_begins(struct gen *g)
+{
+	if (!rnd(g, 8))
+		emit(g, BPF_JMP_IMM(BPF_JA, 0, 0, 0));
+}
+
 /* ---- progen.c */
 s32 progen_imm(struct gen *g);
 void progen_map(struct gen *g, int reg, int map);

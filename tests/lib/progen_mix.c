@@ -469,6 +469,7 @@ static void function(struct mix *m, const struct mix_func f)
 	m->value = f.value;
 	memcpy(m->rec, f.rec, sizeof(m->rec));
 	memcpy(m->dyn, f.dyn, sizeof(m->dyn));
+	func_begins(g);
 	emit(g, BPF_MOV64_REG(BPF_REG_6, f.by == BY_CALL   ? BPF_REG_1
 					 : f.by == BY_LOOP ? BPF_REG_2
 							   : BPF_REG_4));

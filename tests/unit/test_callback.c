@@ -1,5 +1,6 @@
 /*
- * test_callback.c - loops of loops: a run of years ends when it is cancelled
+ * test_callback.c - a callback is called whatever it begins with; loops of loops that would take
+ * years end when they are cancelled
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -86,6 +87,81 @@ static void a_helper_around_loops(void **state)
 	ends(insns, ARRAY_SIZE(insns), ENGINE_INTERP);
 }
 
+/* ---- callbacks whose first instruction is a jump to the next, which the rewriter drops */
+
+/* -> retval, with the map of index 0 where there is one */
+static u32 retval(enum engine engine, const struct bpf_insn *insns, u32 cnt,
+		  const struct bpf_map_spec *spec)
+{
+	static const u8 data[64];
+	struct instance *in = instance_new(engine, spec, spec ? 1 : 0);
+	struct bpf_prog_load_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SCHED_CLS,
+		.name = "callback",
+		.license = "GPL",
+		.insns = insns,
+		.insn_cnt = cnt,
+	};
+	struct bpf_test_run run = {.data_in = data, .data_size_in = sizeof(data)};
+	struct funcinfo f;
+
+	funcinfo_add(&f, &attr, BTF_FUNC_STATIC);
+	assert_int_equal(instance_load(in, &attr, 0), 0);
+	funcinfo_free(&f);
+	assert_int_equal(instance_run(in, &run), 0);
+	instance_free(in);
+	return run.retval;
+}
+
+#define NOTHING BPF_JMP_IMM(BPF_JA, 0, 0, 0)
+
+static void begins_with_nothing(void **state)
+{
+	static const struct bpf_map_spec array = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 5};
+	const struct bpf_insn loop[] = {
+		BPF_MOV64_IMM(BPF_REG_1, 7),
+		FUNC(BPF_REG_2, 5),
+		BPF_MOV64_IMM(BPF_REG_3, 0),
+		BPF_MOV64_IMM(BPF_REG_4, 0),
+		BPF_EMIT_CALL(BPF_FUNC_loop),
+		BPF_EXIT_INSN(),
+		NOTHING,
+		NOTHING,
+		BPF_MOV64_IMM(BPF_REG_0, 0),
+		BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn full_stack[] = {
+		BPF_ST_MEM(BPF_DW, BPF_REG_10, -512, 0),
+		BPF_MOV64_IMM(BPF_REG_1, 7),
+		FUNC(BPF_REG_2, 5),
+		BPF_MOV64_IMM(BPF_REG_3, 0),
+		BPF_MOV64_IMM(BPF_REG_4, 0),
+		BPF_EMIT_CALL(BPF_FUNC_loop),
+		BPF_EXIT_INSN(),
+		NOTHING,
+		BPF_MOV64_IMM(BPF_REG_0, 0),
+		BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn for_each[] = {
+		BPF_LD_MAP_IDX(BPF_REG_1, 0),
+		FUNC(BPF_REG_2, 5),
+		BPF_MOV64_IMM(BPF_REG_3, 0),
+		BPF_MOV64_IMM(BPF_REG_4, 0),
+		BPF_EMIT_CALL(BPF_FUNC_for_each_map_elem),
+		BPF_EXIT_INSN(),
+		NOTHING,
+		BPF_MOV64_IMM(BPF_REG_0, 0),
+		BPF_EXIT_INSN(),
+	};
+
+	for (enum engine e = ENGINE_JIT; e < ENGINE_MAX; e++) {
+		assert_int_equal(retval(e, loop, ARRAY_SIZE(loop), NULL), 7);
+		assert_int_equal(retval(e, full_stack, ARRAY_SIZE(full_stack), NULL), 7);
+		assert_int_equal(retval(e, for_each, ARRAY_SIZE(for_each), &array), 5);
+	}
+}
+
 /* ---- tests/progs/endless.bpf.c */
 
 static struct bpf_map *map_of(const struct bpf_loaded *l, const char *name)
@@ -141,6 +217,7 @@ static void every_way_ends_in_the_interpreter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(begins_with_nothing),
 		cmocka_unit_test(loops_of_loops),
 		cmocka_unit_test(a_helper_around_loops),
 		cmocka_unit_test(every_way_ends_in_the_jit),
