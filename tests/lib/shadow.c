@@ -237,6 +237,8 @@ static int atomic(struct run *run, const struct bpf_insn *insn)
 		if (insn->imm == BPF_XCHG || old == (run->r[0].v & mask))
 			new = src->v;
 	}
+	if (insn->imm & BPF_FETCH && dst.origin >= STACK && dst.origin < VALUE)
+		run->s->stack_fetches++;
 	if (insn->imm == BPF_CMPXCHG)
 		run->r[0] = (struct val){old, origin};
 	else if (insn->imm & BPF_FETCH)
@@ -687,7 +689,7 @@ int shadow_run(struct shadow *s)
 	if (!s->max_steps)
 		s->max_steps = MAX_STEPS;
 	run->context = (uintptr_t)&run->context;
-	s->uninit_stack = s->address_parts = 0;
+	s->uninit_stack = s->address_parts = s->stack_fetches = 0;
 	run->claimed.claims = s->claims;
 	run->claimed.zero_stack = s->zero_stack;
 	shadow_forget(run, 0, 9);

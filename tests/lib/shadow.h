@@ -32,6 +32,7 @@ struct shadow {
 	char fault[320]; /* out: and how */
 	u32 uninit_stack; /* out: loads of stack bytes that were never written */
 	u32 address_parts; /* out: loads of some bytes of an address on the stack, as a number */
+	u32 stack_fetches; /* out: atomic operations that fetched what was on a stack */
 };
 
 /*
