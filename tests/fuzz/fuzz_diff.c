@@ -15,8 +15,8 @@
  * What the kernel accepts and we refuse is counted by message: it is incomplete, not unsafe. A
  * program that fetches from the stack by an atomic operation is not run there: Linux 6.18 does not
  * follow such a value back to its slot when it marks what must be precise, takes two different
- * values for equal, and cuts off code that is reached. Where bpf(2) is not available our two engines are
- * compared. "-only I" repeats one iteration of a seed.
+ * values for equal, and cuts off code that is reached. Where bpf(2) is not available our two
+ * engines are compared. "-only I" repeats one iteration of a seed.
  */
 #include <bpf/btf.h>
 #include <signal.h>
