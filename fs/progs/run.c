@@ -186,7 +186,6 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 	run_move(open, REPORT_RUNNING);
 	report_drop(open);
 	run->lost_len = 0;
-	fs_count(runs);
 	args.data_in = run->in;
 	args.data_size_in = run->in_len;
 	args.data_size_out = run->in_len + RUN_MORE_ROOM;
@@ -197,6 +196,7 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 		err = bpf_prog_test_run(run->prog, &args);
 	else
 		err = cgroup_bpf_test_run(run->cgrp, run->type, &args);
+	fs_count(runs); /* what it did is there to be seen */
 	run->has_input = false;
 	if (err) {
 		err = run_error(req, run, err);

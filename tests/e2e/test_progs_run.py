@@ -2,6 +2,7 @@
 import errno
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -176,6 +177,21 @@ def test_killed_while_writing(loaded):
     p.wait(WAIT)
     wait_for(lambda: m.metrics()["open_files"] == 1, "the close")
     m.sh("rm -r $M/progs/*/ 2>/dev/null; true")
+
+
+def test_a_run_counts_when_it_is_over(m):
+    m.load("endless")
+    m.sh("echo 1 > $M/maps/go/entries/0")
+    p = subprocess.Popen(["bash", "-c", "exec 3<>$M/progs/endless_loop/run; head -c 64 /dev/zero >&3; cat <&3"],
+                         env=dict(os.environ, M=m.path), start_new_session=True)
+    try:
+        m.wait_jobs()
+        m.wait_busy()
+        assert m.metrics()["runs"] == 0
+    finally:
+        os.killpg(p.pid, signal.SIGKILL)
+        p.wait(WAIT)
+    wait_for(lambda: m.metrics()["runs"] == 1, "the run to end")
 
 
 def test_stress(loaded):
