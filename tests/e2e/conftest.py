@@ -293,6 +293,10 @@ class Mount:
     def load(self, name, **kwargs):
         return self.sh("cat $P/%s.bpf.o > $M/progs/new" % name, **kwargs)
 
+    def run(self, prog, packet="head -c 64 /dev/zero", **kwargs):
+        """Run what this command prints, to its end, and give the report: a run that a close begins has only begun."""
+        return self.out("exec 3<>$M/progs/%s/run; %s >&3; cat <&3" % (prog, packet), **kwargs)
+
     def names(self):
         """What loads made: everything in progs/ and maps/ but the files that are always there."""
         return (sorted(set(os.listdir(self.p("progs"))) - {"new", "log"}), sorted(os.listdir(self.p("maps"))))

@@ -114,7 +114,7 @@ class Producer(threading.Thread):
 
 
 def one(m, flags=0):
-    m.sh("(printf '\\%03o'; head -c 63 /dev/zero) > $M/progs/stream_one/run" % flags)
+    m.run("stream_one", "(printf '\\%03o'; head -c 63 /dev/zero)" % flags)
 
 
 def mapping(fd, size, prot, off=0, at=None):
