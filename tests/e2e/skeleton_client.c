@@ -53,8 +53,12 @@ static void attach(struct skeleton *skel, const char *path)
 	printf("attached: %u, flags %u\n", cnt, flags);
 	bpf_link__destroy(skel->links.count);
 	skel->links.count = NULL;
-	cnt = 4;
-	bpf_prog_query(cgroup, BPF_CGROUP_INET_EGRESS, 0, &flags, ids, &cnt);
+	/* Where descriptors are a filesystem's, it hears of a close a moment after it. */
+	for (int i = 0; i < 2000; i++, usleep(10000)) {
+		cnt = 4;
+		if (!bpf_prog_query(cgroup, BPF_CGROUP_INET_EGRESS, 0, &flags, ids, &cnt) && !cnt)
+			break;
+	}
 	printf("attached: %u\n", cnt);
 	close(cgroup);
 }

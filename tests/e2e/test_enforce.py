@@ -840,17 +840,18 @@ set -e
 ip link set lo up
 mkdir m
 %s -f -o state=$PWD/state,enforce,enforce_cgroup=%s m & server=$!
-for i in $(seq 200); do [ -e m/version ] && break; sleep 0.05; done
+for i in $(seq %d); do [ -e m/version ] && break; sleep 0.05; done
 cat %s/cgroup_verdicts.bpf.o > m/progs/new
 mkdir m/cgroup/A
 (echo 0 > m/cgroup/A/cgroup.procs; ping -q -c 1 127.0.0.1 && ping -q -c 1 ::1) >/dev/null
 echo deny > m/cgroup/A/egress.attach
 (echo 0 > m/cgroup/A/cgroup.procs; ! ping -q -c 1 -W 1 127.0.0.1) >/dev/null
+for i in $(seq %d); do grep -q "egress_dropped: 1" m/cgroup/A/stats && break; sleep 0.05; done
 cat m/cgroup/A/stats
 umount m || fusermount3 -u m
 wait $server
 nft list tables
-""" % (os.path.join(os.path.dirname(os.path.dirname(PROGS)), "ubpffs"), cgroup, PROGS)
+""" % (os.path.join(os.path.dirname(os.path.dirname(PROGS)), "ubpffs"), cgroup, 20 * WAIT, PROGS, 20 * WAIT)
     try:
         for name in ("", "cgroup.procs"):
             os.chown(os.path.join(cgroup, name), USERS[0], USERS[0])
