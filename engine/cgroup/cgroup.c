@@ -288,29 +288,6 @@ int cgroup_create(struct cgroup *parent, u64 id, struct cgroup **out)
 	return err ? err : *out ? 0 : -ENOMEM;
 }
 
-int cgroup_remove(struct cgroup *cgrp)
-{
-	struct cgroup **at;
-	int err = 0;
-
-	pthread_mutex_lock(&cgrp->h->lock);
-	if (cgrp->children || !cgrp->parent)
-		err = -EBUSY;
-	else if (cgrp->dead)
-		err = -ENODEV;
-	if (!err) {
-		for (at = &cgrp->parent->children; *at != cgrp; at = &(*at)->sibling)
-			;
-		*at = cgrp->sibling;
-		cgrp->sibling = NULL;
-		cgrp->dead = true;
-	}
-	pthread_mutex_unlock(&cgrp->h->lock);
-	if (!err)
-		cgroup_put(cgrp); /* the list's */
-	return err;
-}
-
 /* ---- attaching */
 
 /* Does every ancestor that has programs let a descendant have its own? */
@@ -461,6 +438,40 @@ int cgroup_bpf_detach(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, str
 	pthread_mutex_lock(&cgrp->h->lock);
 	err = __detach(cgrp, type, prog);
 	pthread_mutex_unlock(&cgrp->h->lock);
+	return err;
+}
+
+/* ---- removing */
+
+/* Now, not with the last reference: a link holds one, and shows what is attached. */
+static void drop_attachments(struct cgroup *cgrp)
+{
+	for (u32 type = 0; type < MAX_CGROUP_BPF_ATTACH_TYPE; type++)
+		while (cgrp->bpf[type].progs)
+			__detach(cgrp, type, cgrp->bpf[type].progs->prog);
+}
+
+int cgroup_remove(struct cgroup *cgrp)
+{
+	struct cgroup **at;
+	int err = 0;
+
+	pthread_mutex_lock(&cgrp->h->lock);
+	if (cgrp->children || !cgrp->parent)
+		err = -EBUSY;
+	else if (cgrp->dead)
+		err = -ENODEV;
+	if (!err) {
+		for (at = &cgrp->parent->children; *at != cgrp; at = &(*at)->sibling)
+			;
+		*at = cgrp->sibling;
+		cgrp->sibling = NULL;
+		cgrp->dead = true;
+		drop_attachments(cgrp);
+	}
+	pthread_mutex_unlock(&cgrp->h->lock);
+	if (!err)
+		cgroup_put(cgrp); /* the list's */
 	return err;
 }
 

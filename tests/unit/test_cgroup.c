@@ -436,6 +436,28 @@ static void c_many(void **state)
 	cgroup_put(root);
 }
 
+/* Who still holds the cgroup holds none of its programs; those from above stay effective. */
+static void e_attachments_go_with_the_removal(void **state)
+{
+	struct cgroup *a = cgroup_root_new(), *b = child(a);
+	int before = progs[1]->refcnt;
+
+	assert_int_equal(attach(a, 0, MULTI), 0);
+	assert_int_equal(attach(b, 1, MULTI), 0);
+	assert_int_equal(attach(b, 2, MULTI), 0);
+	assert_string_equal(effective(b), "120");
+	assert_int_equal(cgroup_remove(a), -EBUSY);
+	assert_int_equal(cgroup_remove(b), 0);
+	assert_string_equal(effective(b), "0");
+	assert_int_equal(detach(b, 1), -ENOENT);
+	assert_int_equal(attach(b, 1, MULTI), -ENODEV);
+	assert_int_equal(cgroup_remove(b), -ENODEV);
+	bpf_rcu_barrier();
+	assert_int_equal(progs[1]->refcnt, before);
+	cgroup_put(b);
+	drop(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +469,7 @@ int main(void)
 		cmocka_unit_test(b_no_memory),
 		cmocka_unit_test(a_always_dropped),
 		cmocka_unit_test(c_many),
+		cmocka_unit_test(e_attachments_go_with_the_removal),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
