@@ -114,16 +114,16 @@ static struct found *find_id(u32 id)
 static bool parse_id(const char *name, u32 *id, enum store_part *part)
 {
 	unsigned long long v;
-	char *end, again[32];
+	char again[32];
 
 	if (!isdigit((unsigned char)name[0]))
 		return false;
-	v = strtoull(name, &end, 10);
+	v = strtoull(name, NULL, 10);
 	if (!v || v >= UINT32_MAX)
 		return false;
 	*id = v;
 	for (*part = 0; *part < STORE_PARTS; ++*part)
-		if (!strcmp(end, strchrnul(store_part_name(v, *part, again), '.')))
+		if (!strcmp(name, store_part_name(v, *part, again)))
 			return true;
 	return false;
 }
