@@ -198,8 +198,7 @@ def test_who_asks_for_much_takes_turns(m):
             p.wait(WAIT)
     wait_quiet(m)
     m.sh("echo 5 > $M/maps/counts/entries/1; rm -r $M/own*", user=A)
-    usage = m.out("cat $M/limits/usage", user=A)
-    assert "memory: 0/" in usage, usage
+    wait_for(lambda: "memory: 0/" in m.out("cat $M/limits/usage", user=A), "the memory of his requests to be given back")
 
 
 @pytest.mark.parametrize("how", ["limit", "rmdir"])
