@@ -8,7 +8,7 @@
 #include <time.h>
 
 #define REPORT_MAX	256
-#define REPORT_WAIT_NS	250000000L
+#define REPORT_WAIT_NS	1000000000L /* the kernel tells of a close later, a busy one much later */
 #define REPORT_CHECK_NS 20000000L
 
 struct report {
