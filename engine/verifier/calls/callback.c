@@ -220,9 +220,10 @@ static void widen_frame(struct bpf_verifier_env *env, const struct bpf_func_stat
  */
 int widen_callback_scalars(struct bpf_verifier_env *env, int insn_idx)
 {
-	struct bpf_verifier_state *cur = env->cur_state, *st = env->explored[insn_idx];
+	struct bpf_verifier_state *cur = env->cur_state, *st = *explored_states(env, insn_idx);
 
-	while (st && !(st->branches && same_callsites(st, cur) && st->dfs_depth < cur->dfs_depth)) {
+	while (st && !(st->insn_idx == insn_idx && st->branches && same_callsites(st, cur) &&
+		       st->dfs_depth < cur->dfs_depth)) {
 		charge(env, 1);
 		st = st->next;
 	}

@@ -58,7 +58,7 @@ struct bpf_verifier_env {
 	struct bpf_jmp_history_entry *cur_hist_ent; /* of the instruction at insn_idx */
 	struct bpf_verifier_stack_elem *head; /* branches that wait */
 	u32 stack_size;
-	struct bpf_verifier_state **explored; /* insn_cnt lists of checkpoints */
+	struct bpf_verifier_state **explored; /* insn_cnt lists, see explored_states() */
 	struct bpf_verifier_state *free_list; /* evicted checkpoints that are still ancestors */
 	u32 free_list_size, free_sweep;
 	u32 id_gen, tmp_id_gen;
@@ -108,6 +108,17 @@ static inline struct bpf_func_state *func_of(const struct bpf_verifier_env *env,
 					     const struct bpf_reg_state *reg)
 {
 	return env->cur_state->frame[reg->frameno];
+}
+
+/*
+ * The list with the checkpoints before an instruction that this path could meet. A function that
+ * is called from many places has one a call: those of the others never cover it, and must not
+ * count as states that were seen here. Instructions may share a list.
+ */
+static inline struct bpf_verifier_state **explored_states(const struct bpf_verifier_env *env,
+							  int insn_idx)
+{
+	return &env->explored[(u32)(insn_idx ^ cur_func(env)->callsite) % env->insn_cnt];
 }
 
 #endif

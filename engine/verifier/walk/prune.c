@@ -135,7 +135,7 @@ static int infinite_loop(struct bpf_verifier_env *env, const struct bpf_verifier
 
 static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 {
-	struct bpf_verifier_state *cur = env->cur_state, *st = calloc(1, sizeof(*st));
+	struct bpf_verifier_state *cur = env->cur_state, *st = calloc(1, sizeof(*st)), **link;
 
 	if (!st)
 		return -ENOMEM;
@@ -152,8 +152,9 @@ static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 	st->insn_idx = insn_idx;
 	st->branches = 1;
 	st->node = 0; /* of insn_idx, which comes next */
-	st->next = env->explored[insn_idx];
-	env->explored[insn_idx] = st;
+	link = explored_states(env, insn_idx);
+	st->next = *link;
+	*link = st;
 	cur->parent = st;
 	cur->dfs_depth++;
 	cur->first_insn_idx = insn_idx;
@@ -190,7 +191,7 @@ static int check_ancestor(struct bpf_verifier_env *env, struct bpf_verifier_stat
 
 int is_state_visited(struct bpf_verifier_env *env, int insn_idx)
 {
-	struct bpf_verifier_state *cur = env->cur_state, **link = &env->explored[insn_idx];
+	struct bpf_verifier_state *cur = env->cur_state, **link = explored_states(env, insn_idx);
 	bool forced = env->flow[insn_idx].calls_callback;
 	bool force_new = env->test_state_freq || forced || cur->hist_cnt > 40;
 	bool add_new = force_new;
@@ -208,6 +209,10 @@ int is_state_visited(struct bpf_verifier_env *env, int insn_idx)
 		err = check_work(env);
 		if (err)
 			return err;
+		if (st->insn_idx != insn_idx) { /* shares the list */
+			link = &st->next;
+			continue;
+		}
 		if (st->branches) {
 			err = check_ancestor(env, st, insn_idx);
 			if (err)
