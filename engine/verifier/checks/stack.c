@@ -323,7 +323,6 @@ static int check_stack_read_fixed_off(struct bpf_verifier_env *env, struct bpf_f
 			return 0;
 		fill_part(env, func, off, size, dst_regno, &tracked);
 	} else if (dst_regno >= 0) {
-		assign_scalar_id_before_mov(env, &slot->spilled_ptr);
 		cur_regs(env)[dst_regno] = slot->spilled_ptr;
 	}
 	if (!tracked)
