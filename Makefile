@@ -148,7 +148,7 @@ CTL		= $(O)/ubpfctl
 CLIENT_A	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.a)
 CLIENT_SO	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.so)
 TESTLIB_A	= $(O)/tests/libtests.a
-FAILNTH		= $(if $(FS_SRCS),$(O)/tests/failnth.so)
+PRELOADS	= $(if $(FS_SRCS),$(O)/tests/failnth.so $(O)/tests/kill_at.so)
 
 .PHONY: all check-packages check-releases check-arm64 help lib deps deps-build deps-demo deps-tests check quick check-unit check-differential check-e2e \
 	check-e2e-quick check-style demo demo-profile demo-cgroup bench fuzz install install-lib install-server \
@@ -164,7 +164,7 @@ check-packages:
 
 all: lib $(if $(FS_SRCS),$(SERVER)) $(if $(TOOLS_SRCS),$(CTL)) $(EXAMPLE_BINS) bpf-objects
 lib: $(ENGINE_A) $(LIB_A) $(LIB_SO) $(CLIENT_A) $(CLIENT_SO)
-tests: all $(FAILNTH) $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS) $(if $(FS_SRCS),$(E2E_BINS))
+tests: all $(PRELOADS) $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS) $(if $(FS_SRCS),$(E2E_BINS))
 bpf-objects: $(BPF_OBJS)
 
 # ---------------------------------------------------------------- rules
@@ -262,8 +262,8 @@ $(O)/tests/bench/bench_exec: $(O)/tests/bench/native/native.o
 $(O)/tests/bench/bench_ring: $(O)/tests/bench/bench_ring.o $(CLIENT_A) | bpf-objects
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lpthread,LD)
 
-# Preloaded into a server by the tests that fail its N-th call. Never sanitized.
-$(O)/tests/failnth.so: tests/preload/failnth.c
+# Preloaded into a server by the tests that fail its N-th call, or kill it. Never sanitized.
+$(O)/tests/%.so: tests/preload/%.c
 	@mkdir -p $(@D)
 	$(call said,$(CC) -std=gnu11 -O1 -g -Wall -Wextra -fPIC -shared -fvisibility=hidden -D_GNU_SOURCE \
 		-o $@ $< -ldl -lpthread,LD)
@@ -296,12 +296,12 @@ check-differential: $(DIFF_BINS)
 
 PYTEST		= PYTHONDONTWRITEBYTECODE=1 UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) -m pytest -q \
 		  -rs -p no:cacheprovider
-check-e2e: all $(FAILNTH) $(E2E_BINS)
+check-e2e: all $(PRELOADS) $(E2E_BINS)
 	@$(PYTEST) tests/e2e
 
 # The end-to-end tests that meet each part once, with the state on one filesystem.
 QUICK_E2E	= test_maps.py test_progs_new.py test_tree.py test_client.py test_restart.py
-check-e2e-quick: all $(FAILNTH) $(E2E_BINS)
+check-e2e-quick: all $(PRELOADS) $(E2E_BINS)
 	@$(PYTEST) -k "not disk" $(addprefix tests/e2e/,$(QUICK_E2E))
 
 # In Debians of their own below ROOTS: needs root and a mirror, else it says why it does nothing.

@@ -175,8 +175,6 @@ void io_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs_req req = {0};
 
 	fs_count(requests);
-	if (open)
-		fs_open_closed(open);
 	fuse_reply_err(fuse, 0);
 	if (!open)
 		return;

@@ -4,8 +4,8 @@
  * Every open file is in one list, so that the server can end those that clients still had when it
  * stops.
  *
- * With a keeper each has a record too, whose place is the handle that the kernel has, and the next
- * server opens the same files again. What a kind's open file needs beyond that (ops->keep) is
+ * With a keeper each has a record too, which the kernel's handle names, and the next server opens
+ * the same files again. What a kind's open file needs beyond that (ops->keep) is
  * written after each of its requests, before the answer, and beside what was there before: the
  * first request after a takeover tells whether the last one before it was answered, and so which of
  * the two holds (fs_open_settle()).
@@ -182,22 +182,20 @@ static struct fs_open **by_place; /* with a keeper */
 
 struct fs_open *fs_open_of(const struct fuse_file_info *fi)
 {
+	struct open_record *r;
+
 	if (!shared)
 		return (struct fs_open *)(uintptr_t)fi->fh;
-	if (!fi->fh || fi->fh > shared_table_max(SHARED_OPENS))
-		return NULL;
-	return __atomic_load_n(&by_place[fi->fh - 1], __ATOMIC_ACQUIRE);
+	r = open_record_of(fi->fh);
+	return r ? __atomic_load_n(&by_place[open_record_place(r)], __ATOMIC_ACQUIRE) : NULL;
 }
 
 static u64 handle_of(struct fs_open *open)
 {
-	u32 place;
-
 	if (!shared)
 		return (uintptr_t)open;
-	place = open_record_place(open->record);
-	__atomic_store_n(&by_place[place], open, __ATOMIC_RELEASE);
-	return place + 1;
+	__atomic_store_n(&by_place[open_record_place(open->record)], open, __ATOMIC_RELEASE);
+	return open_record_handle(open->record);
 }
 
 /* Without a place the kernel could not name it. */
@@ -290,12 +288,6 @@ int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info 
 		open_record_valid(open->record);
 	fi->direct_io = !S_ISDIR(node->ops->type);
 	return 0;
-}
-
-void fs_open_closed(struct fs_open *open)
-{
-	if (open->record)
-		__atomic_store_n(&open->record->closed, 1, __ATOMIC_RELEASE);
 }
 
 void fs_open_free(struct fs_open *open)

@@ -9,8 +9,6 @@
 /* Make the description; 0 and fi->fh. Takes its own node reference. */
 int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created);
 void fs_open_free(struct fs_open *open);
-/* The kernel has let it go, and is about to be told so: no later server opens it again. */
-void fs_open_closed(struct fs_open *open);
 
 /* With a keeper: after the nodes were restored, and before the session. -ENOMEM. */
 int fs_opens_restore(void);

@@ -51,6 +51,12 @@ enum {
 
 #define INIT_EXT (1u << 30) /* in INIT's flags: flags2 is there */
 
+/* RELEASE and RELEASEDIR, as far as it is looked at. */
+struct fuse_release_request {
+	struct fuse_request_head head;
+	u64 fh;
+};
+
 struct fuse_poll_request {
 	struct fuse_request_head head;
 	u64 fh, kh;

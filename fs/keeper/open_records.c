@@ -17,8 +17,7 @@ struct open_record *open_record_new(u64 unique)
 
 	if (!r)
 		return NULL;
-	memset(r, 0, sizeof(*r));
-	r->made_by = unique;
+	*r = (struct open_record){.made_by = unique, .turn = r->turn + 1};
 	return r;
 }
 
@@ -42,9 +41,30 @@ struct open_record *open_record_at(u32 place)
 	return slots_at(&records, place);
 }
 
+u64 open_record_handle(const struct open_record *r)
+{
+	return (u64)r->turn << 32 | (open_record_place(r) + 1);
+}
+
+struct open_record *open_record_of(u64 handle)
+{
+	u32 place = (u32)handle;
+	struct open_record *r = place ? slots_at(&records, place - 1) : NULL;
+
+	return r && r->turn == handle >> 32 ? r : NULL;
+}
+
 u32 open_records_high(void)
 {
 	return shared ? slots_high(&records) : 0;
+}
+
+void open_records_closed(u64 handle)
+{
+	struct open_record *r = open_record_of(handle);
+
+	if (r)
+		__atomic_store_n(&r->closed, 1, __ATOMIC_RELEASE);
 }
 
 bool open_records_have(u32 object)
@@ -59,17 +79,17 @@ bool open_records_have(u32 object)
 	return false;
 }
 
-void open_records_polled(u32 place, u64 handle)
+void open_records_polled(u64 handle, u64 poller)
 {
-	struct open_record *r = slots_at(&records, place);
+	struct open_record *r = open_record_of(handle);
 
 	if (!r)
 		return;
-	r->poll = handle;
+	r->poll = poller;
 	__atomic_store_n(&r->polled, 1, __ATOMIC_RELEASE);
 }
 
-void open_records_each_poller(void (*wake)(u64 handle))
+void open_records_each_poller(void (*wake)(u64 poller))
 {
 	for (u32 i = 0; i < open_records_high(); i++) {
 		struct open_record *r = slots_at(&records, i);

@@ -160,6 +160,11 @@ s32 requests_answer(const struct request_record *r, const void **data, u32 *len)
 	return reply->error;
 }
 
+bool requests_known(u64 unique)
+{
+	return find(unique) != NULL;
+}
+
 void requests_each_old(void (*fn)(u64 unique, const struct request_record *record))
 {
 	for (u32 i = slots_high(&requests); i-- > 0;) {

@@ -19,6 +19,7 @@
 #ifndef UBPFFS_FS_KEEPER_REQUESTS_H
 #define UBPFFS_FS_KEEPER_REQUESTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
 #include "util/types.h"
@@ -41,6 +42,8 @@ enum request_what requests_begin(u64 unique, u32 opcode, bool keep, struct reque
 /* The answer of one that is DONE: its error, and data of *len. */
 s32 requests_answer(const struct request_record *record, const void **data, u32 *len);
 
+/* Is it recorded? */
+bool requests_known(u64 unique);
 /* After a takeover, where the kernel will send none again: all that the last server had. */
 void requests_each_old(void (*fn)(u64 unique, const struct request_record *record));
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define HEADER_BYTES 4096
+#define HEADER_BYTES 8192
 
 struct shared *shared;
 

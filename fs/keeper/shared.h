@@ -21,6 +21,8 @@
 #include "util/types.h"
 
 #define SHARED_INIT_MAX 256 /* bytes of an INIT request; the kernel's has 104 */
+#define SHARED_READERS	32 /* threads that read the device; more are served without a place */
+#define SHARED_HEAD	64 /* bytes of a request that show what it is */
 
 enum shared_table {
 	SHARED_NODES,
@@ -45,6 +47,8 @@ struct shared {
 	struct timespec begun; /* of the first session: the times of generated files */
 	u32 stamp; /* ioctl/call.c */
 	u32 high[SHARED_TABLES]; /* records in use are below */
+	/* The beginnings of the requests read last: the kernel itself writes them here. */
+	char heads[SHARED_READERS][SHARED_HEAD];
 };
 
 extern struct shared *shared;

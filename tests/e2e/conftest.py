@@ -136,6 +136,7 @@ class Mount:
         self.state = os.path.join(state_parent, "state")
         self.user = user
         self.options = []
+        self.environment = {}  # of the server alone
         self.proc = None
         self.expected = []
         self.stderr = os.path.join(base, "stderr")
@@ -150,7 +151,7 @@ class Mount:
         return [SERVER, "-f", "-o", opts, self.path]
 
     def start(self, *options, check=True):
-        env = dict(os.environ)
+        env = dict(os.environ, **self.environment)
         env.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         env.setdefault("TSAN_OPTIONS", "exitcode=99:die_after_fork=0:atexit_sleep_ms=50")

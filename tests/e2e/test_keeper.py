@@ -4,6 +4,8 @@ A server that dies is followed by another (-o keeper=on): clients wait, and noth
 Clients are processes that do one thing over and over and say what went wrong. UBPFFS_KILLS says how often the server is
 killed under them: 50 times, unless it is told otherwise.
 """
+import contextlib
+import errno
 import os
 import random
 import shutil
@@ -15,7 +17,7 @@ import traceback
 
 import pytest
 
-from conftest import WAIT, obj, wait_for
+from conftest import BUILD, WAIT, obj, wait_for
 
 KILLS = int(os.environ.get("UBPFFS_KILLS", "50"))
 
@@ -51,6 +53,53 @@ def make_map(m, name, *attrs):
 
 
 HASH = "type hash", "key_size 4", "value_size 8", "max_entries 1000"
+
+MKDIR, READ, WRITE, RELEASE, IOCTL = 9, 15, 16, 18, 39  # FUSE's opcodes
+
+
+class Points:
+    """Where the server is killed, and which kernel it has (tests/preload/kill_at.c)."""
+
+    def __init__(self, m):
+        self.dir = os.path.join(m.base, "points")
+        os.mkdir(self.dir)
+        preload = [os.path.join(BUILD, "tests", "kill_at.so")]
+        if os.environ.get("UBPFFS_SAN"):
+            pytest.skip("a sanitizer comes before all other libraries")
+        m.environment = {"UBPFFS_KILL_AT": self.dir, "LD_PRELOAD": " ".join(preload)}
+
+    def no_resend(self):
+        self.put("no-resend", "")
+
+    def put(self, point, text):
+        """Whole at once: the server may look at any time."""
+        with open(os.path.join(self.dir, ".new"), "w") as f:
+            f.write(text)
+        os.rename(os.path.join(self.dir, ".new"), os.path.join(self.dir, point))
+
+    def kill(self, m, point, opcode, act):
+        """What act() gives, and that the server was killed at this point of its request."""
+        pid = server(m)
+
+        def replaced():
+            try:
+                return server(m) != pid
+            except OSError:  # it was the next one in flight
+                return False
+
+        self.put(point, str(opcode))
+        try:
+            return act()
+        except OSError as e:
+            return e
+        finally:
+            wait_for(replaced, "the next server")
+            assert not os.path.exists(os.path.join(self.dir, point))
+
+
+@pytest.fixture
+def points(cold):
+    return Points(cold)
 
 
 def test_what_is_open_goes_on(k):
@@ -113,6 +162,60 @@ def test_unmounting_and_signals_end_both(k):
     k.proc.terminate()
     assert k.proc.wait(WAIT) == 0
     assert not k.mounted()
+
+
+def write_at(m, *names, text):
+    fd = os.open(m.p(*names), os.O_WRONLY)
+    try:
+        return os.write(fd, text)
+    finally:
+        with contextlib.suppress(OSError):  # the write is what counts
+            os.close(fd)
+
+
+def test_a_kernel_that_sends_nothing_again(points, k):
+    """What is not known to be done is EIO; nobody hangs, and all others go on."""
+    points.no_resend()
+    make_map(k, "a", *HASH)
+    k.sh("echo 5 > $M/maps/a/entries/1")
+    fd = os.open(k.p("maps/a/entries/1"), os.O_RDONLY)
+    made = 0
+    for point in "read", "answer", "answered":
+        got = points.kill(k, point, READ, lambda: os.pread(fd, 100, 0))
+        assert got == b"5\n" if point == "answered" else got.errno == errno.EIO, (point, got)
+        got = points.kill(k, point, WRITE, lambda: write_at(k, "maps/a/entries/1", text=b"5\n"))
+        assert got.errno == errno.EIO if point == "read" else got == 2, (point, got)
+        got = points.kill(k, point, MKDIR, lambda: os.mkdir(k.p("d" + point)))
+        assert got.errno == errno.EIO if point == "read" else got is None, (point, got)
+        made += os.path.isdir(k.p("d" + point))
+        stats = os.open(k.p("maps/a/stats"), os.O_RDONLY)
+        points.kill(k, point, RELEASE, lambda: os.close(stats))
+        assert os.pread(fd, 100, 0) == b"5\n"
+    assert made == 2
+    os.close(fd)
+    wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
+
+
+def test_killed_between_a_request_and_its_answer(points, k):
+    make_map(k, "a", *HASH)
+    k.sh("echo 5 > $M/maps/a/entries/1")
+    fd = os.open(k.p("maps/a/entries/1"), os.O_RDONLY)
+    for point in "read", "answer", "answered":
+        assert points.kill(k, point, READ, lambda: os.pread(fd, 100, 0)) == b"5\n"
+        assert points.kill(k, point, WRITE, lambda: write_at(k, "maps/a/entries/1", text=b"5\n")) == 2
+        assert points.kill(k, point, MKDIR, lambda: os.mkdir(k.p("d" + point))) is None
+        assert os.path.isdir(k.p("d" + point))
+        stats = os.open(k.p("maps/a/stats"), os.O_RDONLY)
+        points.kill(k, point, RELEASE, lambda: os.close(stats))
+    os.close(fd)
+    wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
+
+
+def test_a_release_that_is_sent_again_meets_no_other_file(points, k):
+    for _ in range(20):
+        points.kill(k, "answer", RELEASE, lambda: os.close(os.open(k.p("version"), os.O_RDONLY)))
+        assert k.read("version")
+    wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
 
 
 # ---- clients under kills

@@ -151,7 +151,40 @@ static void polled(const void *buf)
 
 	memcpy(&poll, buf, sizeof(poll));
 	if (poll.fh && poll.flags & POLL_NOTIFY)
-		open_records_polled((u32)(poll.fh - 1), poll.kh);
+		open_records_polled(poll.fh, poll.kh);
+}
+
+/* Once the kernel lets a file go it is closed, whoever answers that. */
+static void released(const void *buf)
+{
+	struct fuse_release_request release;
+
+	memcpy(&release, buf, sizeof(release));
+	if (release.head.opcode == OPCODE_RELEASE || release.head.opcode == OPCODE_RELEASEDIR)
+		open_records_closed(release.fh);
+}
+
+/* This thread's place for the beginning of what it reads; NULL: there are too many threads. */
+static char *reader_head(void)
+{
+	static u32 readers;
+	static __thread char *head;
+	static __thread bool asked;
+
+	if (!asked) {
+		u32 i = __atomic_fetch_add(&readers, 1, __ATOMIC_RELAXED);
+
+		asked = true;
+		head = shared && i < SHARED_READERS ? shared->heads[i] : NULL;
+	}
+	return head;
+}
+
+/* What was read is recorded. */
+static void clear_head(char *head)
+{
+	if (head)
+		__atomic_store_n(&((struct fuse_request_head *)head)->unique, 0, __ATOMIC_RELEASE);
 }
 
 /* True: this request is somebody else's, or has its answer. */
@@ -174,10 +207,31 @@ static bool taken(void *buf, size_t len)
 		if (answered_before(&head))
 			return true;
 		current_set_request(head.unique);
+		if (len >= sizeof(struct fuse_release_request))
+			released(buf);
 		if (head.opcode == OPCODE_POLL && len >= sizeof(struct fuse_poll_request))
 			polled(buf);
+		clear_head(reader_head());
 	}
 	return turns_hand_on(buf, len);
+}
+
+/*
+ * From the moment that the kernel has handed a request out, the next server knows of it: the kernel
+ * writes its beginning into the shared memory.
+ */
+static ssize_t read_request(int fd, char *buf, size_t len)
+{
+	char *head = reader_head();
+	struct iovec iov[2] = {{head, SHARED_HEAD}, {buf + SHARED_HEAD, len - SHARED_HEAD}};
+	ssize_t n;
+
+	if (!head || len <= SHARED_HEAD)
+		return read(fd, buf, len);
+	n = readv(fd, iov, 2);
+	if (n > 0)
+		memcpy(buf, head, min((size_t)n, (size_t)SHARED_HEAD));
+	return n;
 }
 
 static ssize_t device_read(int fd, void *buf, size_t len, void *unused)
@@ -188,7 +242,7 @@ static ssize_t device_read(int fd, void *buf, size_t len, void *unused)
 		touch(buf, len);
 	do {
 		turns_done();
-		n = read(fd, buf, len);
+		n = read_request(fd, buf, len);
 	} while (n > 0 && taken(buf, (size_t)n));
 	return device_ended(n, ENODEV);
 }
@@ -296,6 +350,23 @@ static int replay_init(void)
 	return 0;
 }
 
+/* What the last server had read and not yet recorded. */
+static void each_head(void (*fn)(const struct fuse_request_head *head, const char *bytes))
+{
+	for (u32 i = 0; i < SHARED_READERS; i++) {
+		struct fuse_request_head head;
+
+		memcpy(&head, shared->heads[i], sizeof(head));
+		if (head.unique && is_recorded(head.opcode))
+			fn(&head, shared->heads[i]);
+	}
+}
+
+static void head_released(const struct fuse_request_head *head, const char *bytes)
+{
+	released(bytes);
+}
+
 int device_start(struct fuse_session *se, int fd, bool adopt)
 {
 	static const struct fuse_custom_io io = {.writev = device_writev, .read = device_read};
@@ -310,7 +381,10 @@ int device_start(struct fuse_session *se, int fd, bool adopt)
 	if (err)
 		return shared ? err : 0;
 	err = passthrough_start(fd);
-	return !err && adopt ? replay_init() : err;
+	if (err || !adopt)
+		return err;
+	each_head(head_released);
+	return replay_init();
 }
 
 static int notify(s32 code, const void *data, u32 len)
@@ -333,6 +407,12 @@ static void answer_old(u64 unique, const struct request_record *record)
 	answer(unique, error, data, len);
 }
 
+static void answer_head(const struct fuse_request_head *head, const char *bytes)
+{
+	if (!requests_known(head->unique))
+		answer(head->unique, -EIO, NULL, 0);
+}
+
 static void wake_poller(u64 kh)
 {
 	notify(NOTIFY_POLL, &kh, sizeof(kh));
@@ -343,8 +423,10 @@ void device_resume(void)
 	if (notify(NOTIFY_RESEND, NULL, 0)) {
 		fs_warn("this kernel sends no request again: those that the last server had are "
 			"EIO");
+		each_head(answer_head);
 		requests_each_old(answer_old);
 	}
+	memset(shared->heads, 0, sizeof(shared->heads));
 	open_records_each_poller(wake_poller);
 }
 

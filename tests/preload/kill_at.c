@@ -1,0 +1,126 @@
+/*
+ * kill_at.c - to be preloaded into a server with a keeper: it is killed at a named point, and the
+ * kernel may be one that sends no requests again
+ *
+ * $UBPFFS_KILL_AT is a directory of the test's. The file `no-resend` in it makes the kernel one
+ * before Linux 6.9. Each file `read`, `answer` or `answered` kills the server once, and is gone
+ * then: when a request was read and nothing is done about it, when its answer is about to be sent,
+ * and when it was sent. What the file holds is the opcode that is meant; nothing: the next one.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define EXPORT	      __attribute__((visibility("default")))
+#define NOTIFY_RESEND 7
+
+struct request_head {
+	uint32_t len, opcode;
+	uint64_t unique;
+};
+
+struct answer_head {
+	uint32_t len;
+	int32_t error;
+	uint64_t unique;
+};
+
+/* Which request has which opcode, by its number. */
+static struct request_head asked[4096];
+
+static const char *name_of(const char *point, char *path, size_t size)
+{
+	const char *dir = getenv("UBPFFS_KILL_AT");
+
+	if (!dir)
+		return NULL;
+	snprintf(path, size, "%s/%s", dir, point);
+	return path;
+}
+
+static bool is_there(const char *point)
+{
+	char path[4096];
+	const char *name = name_of(point, path, sizeof(path));
+
+	return name && !access(name, F_OK);
+}
+
+/* Is the server to be killed there? The file is gone then. */
+static bool is_killed_at(const char *point, uint32_t opcode)
+{
+	char path[4096], text[32] = "";
+	const char *name = name_of(point, path, sizeof(path));
+	int fd = name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return n >= 0 && (!text[0] || (uint32_t)atoi(text) == opcode) && !unlink(name);
+}
+
+static void die(void)
+{
+	kill(getpid(), SIGKILL);
+	for (;;)
+		pause();
+}
+
+/* The library's own: a thread that waits in it can be cancelled. */
+static ssize_t next_v(const char *name, int fd, const struct iovec *iov, int count)
+{
+	ssize_t (*next)(int, const struct iovec *, int);
+
+	*(void **)&next = dlsym(RTLD_NEXT, name);
+	return next(fd, iov, count);
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
+{
+	ssize_t n = next_v("readv", fd, iov, count);
+	struct request_head head;
+
+	if (n < (ssize_t)sizeof(head) || count != 2 || iov[0].iov_len < sizeof(head))
+		return n;
+	memcpy(&head, iov[0].iov_base, sizeof(head));
+	asked[head.unique / 2 % 4096] = head;
+	if (is_killed_at("read", head.opcode))
+		die();
+	return n;
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+	struct answer_head head = {0};
+	uint32_t opcode = 0;
+	bool killed;
+	ssize_t n;
+
+	if (count && iov[0].iov_len == sizeof(head))
+		memcpy(&head, iov[0].iov_base, sizeof(head));
+	if (head.len == sizeof(head) && !head.unique && head.error == NOTIFY_RESEND &&
+	    is_there("no-resend")) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (head.unique && asked[head.unique / 2 % 4096].unique == head.unique)
+		opcode = asked[head.unique / 2 % 4096].opcode;
+	if (opcode && is_killed_at("answer", opcode))
+		die();
+	/* Asked before: who has the answer may be about to make the next file. */
+	killed = opcode && is_killed_at("answered", opcode);
+	n = next_v("writev", fd, iov, count);
+	if (killed)
+		die();
+	return n;
+}
