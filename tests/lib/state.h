@@ -28,7 +28,10 @@ void state_killed(void (*fn)(void));
 
 /* maps/<name>, an array of two values of 8 bytes; a reference. */
 struct store_object *state_map(const char *name);
-/* progs/<name>, a program of cgroups that returns `ret` (0, 1) and uses this map (or NULL); a reference. */
+/*
+ * progs/<name>, a program of cgroups that returns `ret` (0, 1) and uses this map (or NULL); a
+ * reference.
+ */
 struct store_object *state_prog(const char *name, int ret, struct store_object *map);
 /* Both as one load: the map goes with the program. */
 void state_load(const char *prog, const char *map);
