@@ -173,12 +173,12 @@ $(O)/engine/%.o: engine/%.c
 	$(call said,$(CC) $(ALL_CFLAGS) $(ENGINE_CFLAGS) -MMD -MP -c $< -o $@,CC)
 
 # The fault guard knows the interpreter by where its code is, so its atomics are not calls.
-$(O)/engine/core/interp.o: ALL_CFLAGS += $(if $(filter aarch64%,$(MULTIARCH)),-mno-outline-atomics)
+$(O)/engine/run/interp.o: ALL_CFLAGS += $(if $(filter aarch64%,$(MULTIARCH)),-mno-outline-atomics)
 
 # The types that the engine answers CO-RE relocations from are an object inside of it.
-CORE_TYPES	= $(O)/engine/object/read/core_types.bpf.o
-$(O)/engine/object/read/core_types.o: $(CORE_TYPES)
-$(O)/engine/object/read/core_types.o: ALL_CFLAGS += -DUBPFFS_CORE_TYPES='"$(CORE_TYPES)"'
+CORE_TYPES	= $(O)/engine/object/co_re/core_types.bpf.o
+$(O)/engine/object/co_re/core_types.o: $(CORE_TYPES)
+$(O)/engine/object/co_re/core_types.o: ALL_CFLAGS += -DUBPFFS_CORE_TYPES='"$(CORE_TYPES)"'
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)

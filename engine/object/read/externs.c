@@ -9,7 +9,8 @@
  */
 #include <bpf/btf.h>
 #include "object/read/kconfig.h"
-#include "object/read/read.h"
+#include "object/elf/btf.h"
+#include "object/read/externs.h"
 
 static struct btf_type *type_of(const struct obj_reader *r, u32 id)
 {

@@ -4,7 +4,7 @@
  * A function is a symbol of type FUNC in a code section. Those of a SEC() are programs; those of
  * .text are subprograms, which reloc.c appends to the programs that reach them.
  */
-#include "object/read/read.h"
+#include "object/read/funcs.h"
 #include "object/section_type.h"
 
 /* Program names become names of directories. */

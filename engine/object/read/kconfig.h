@@ -4,7 +4,7 @@
 #ifndef UBPFFS_OBJECT_READ_KCONFIG_H
 #define UBPFFS_OBJECT_READ_KCONFIG_H
 
-#include "object/read/read.h"
+#include "object/elf/reader.h"
 
 /*
  * kconfig_value - the value of one extern, as its BTF type takes it

@@ -10,7 +10,10 @@
 #include <bpf/btf.h>
 #include <stdio.h>
 #include "btf/btf_field.h"
-#include "object/read/read.h"
+#include "object/elf/btf.h"
+#include "object/elf/elf.h"
+#include "object/read/funcs.h"
+#include "object/read/maps.h"
 
 /* What __uint(pinning, ...) may say, as <bpf/bpf_helpers.h> numbers it: nothing, or by name. */
 #define PIN_BY_NAME	  1

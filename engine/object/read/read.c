@@ -1,8 +1,24 @@
 /*
- * read.c - reads an object: the steps of read.h, one after the other
+ * read.c - reads an object, in steps that leave what they found in the reader (elf/reader.h)
+ *
+ *   1. elf/elf.c          sections, symbols and relocations, checked against the file's bounds, copied
+ *   2. elf/btf.c          .BTF: checked, data sections given their sizes and offsets, parsed
+ *      externs.c          what is defined elsewhere: configuration (kconfig.c), absent kernel symbols
+ *   3. elf/btf_ext.c      .BTF.ext: blocks of func_info, line_info and CO-RE relocations
+ *   4. funcs.c            functions; those of a SEC() become programs
+ *   5. maps.c             maps, .maps and the data sections become maps
+ *   6. reloc.c            each program's instructions: subprograms appended, CO-RE (co_re/core.h),
+ *                         references
+ *   7. maps.c             .values initialisers
  */
 #include "object/extent.h"
-#include "object/read/read.h"
+#include "object/elf/btf.h"
+#include "object/elf/btf_ext.h"
+#include "object/elf/elf.h"
+#include "object/read/externs.h"
+#include "object/read/funcs.h"
+#include "object/read/maps.h"
+#include "object/read/reloc.h"
 
 static int read_object(struct obj_reader *r, const void *data, size_t len)
 {

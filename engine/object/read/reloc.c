@@ -8,9 +8,14 @@
  * with a pseudo class: an instruction that came with one in the file is refused.
  */
 #include <stdio.h>
-#include "object/read/read.h"
+#include "object/co_re/core_reloc.h"
+#include "object/elf/btf_ext.h"
+#include "object/elf/elf.h"
+#include "object/read/externs.h"
+#include "object/read/funcs.h"
+#include "object/read/maps.h"
+#include "object/read/reloc.h"
 
-#define MAX_NOTES    1024 /* of one program */
 #define POISON_KFUNC 2002000000 /* the number that libbpf gives such calls */
 
 struct linker {
@@ -61,26 +66,6 @@ static int target_func(struct linker *l, u32 func, u32 i, u32 sec, s64 at)
 }
 
 static int append_func(struct linker *l, u32 func);
-
-int obj_add_note(struct bpf_object_prog *prog, u32 insn, char *text)
-{
-	struct bpf_insn_note *notes;
-
-	if (!text)
-		return -ENOMEM;
-	if (prog->note_cnt == MAX_NOTES) { /* the rest is without words */
-		free(text);
-		return 0;
-	}
-	notes = realloc(prog->notes, (prog->note_cnt + 1) * sizeof(*notes));
-	if (!notes) {
-		free(text);
-		return -ENOMEM;
-	}
-	prog->notes = notes;
-	notes[prog->note_cnt++] = (struct bpf_insn_note){insn, text};
-	return 0;
-}
 
 /* A weak function of the kernel, which has none for us: a call of a helper that never exists. */
 static int poison_call(struct linker *l, u32 pos, const struct elf_sym *sym)

@@ -1,8 +1,8 @@
 /*
  * core_types.h - where CO-RE finds types: those of this engine, and the kernel's
  */
-#ifndef UBPFFS_OBJECT_READ_CORE_TYPES_H
-#define UBPFFS_OBJECT_READ_CORE_TYPES_H
+#ifndef UBPFFS_OBJECT_CO_RE_CORE_TYPES_H
+#define UBPFFS_OBJECT_CO_RE_CORE_TYPES_H
 
 #include <bpf/btf.h>
 #include "util/types.h"

@@ -11,8 +11,9 @@
 #include "object/co_re/core_match.h"
 #include "object/co_re/core_patch.h"
 #include "object/co_re/core_value.h"
-#include "object/read/core_types.h"
-#include "object/read/read.h"
+#include "object/co_re/core_types.h"
+#include "object/co_re/core_reloc.h"
+#include "object/elf/btf_ext.h"
 
 struct record {
 	u32 insn; /* in its section */

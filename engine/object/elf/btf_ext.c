@@ -1,5 +1,5 @@
 /*
- * lineinfo.c - .BTF.ext: the type of each function, the source line of each instruction, CO-RE
+ * btf_ext.c - .BTF.ext: the type of each function, the source line of each instruction, CO-RE
  * records
  *
  * The section is tables of blocks, one a code section, with records whose first word is a byte
@@ -9,7 +9,7 @@
  * the result.
  */
 #include <bpf/btf.h>
-#include "object/read/read.h"
+#include "object/elf/btf_ext.h"
 
 #define BTF_EXT_MAX_REC 256
 

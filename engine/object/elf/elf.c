@@ -5,17 +5,7 @@
  * the reader sees libelf.
  */
 #include <gelf.h>
-#include "object/read/read.h"
-
-int obj_fail(struct obj_reader *r, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	bpf_log_verror(r->log, fmt, args);
-	va_end(args);
-	return err;
-}
+#include "object/elf/elf.h"
 
 /* ---- sections and symbols */
 

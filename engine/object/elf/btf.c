@@ -7,7 +7,8 @@
  * callers pass.
  */
 #include <bpf/btf.h>
-#include "object/read/read.h"
+#include "object/elf/btf.h"
+#include "object/elf/elf.h"
 
 /* libbpf hands out const types of a copy that bpf_btf_new() made and nobody else has seen yet. */
 static struct btf_type *type_of(const struct obj_reader *r, u32 id)

@@ -1,20 +1,11 @@
 /*
- * read.h - what the files of the object reader share while one object is read
+ * reader.h - what is known of an object while it is read, and how a step says why it fails
  *
- * bpf_object_read() (read.c) goes through the object in this order; each step finds what the ones
- * before it left in the reader:
- *   1. elf.c       sections, symbols and relocations, checked against the file's bounds, copied
- *   2. btf.c       .BTF: checked, data sections given their sizes and offsets, parsed
- *      externs.c   what is defined elsewhere: configuration (kconfig.c), absent kernel symbols
- *   3. lineinfo.c  .BTF.ext: blocks of func_info, line_info and CO-RE relocations
- *   4. funcs.c     functions; those of a SEC() become programs
- *   5. maps.c      maps, .maps and the data sections become maps
- *   6. reloc.c     each program's instructions: subprograms appended, CO-RE (core.h), references
- *   7. maps.c      .values initialisers
- * Every function returns 0 or -errno and has said why in the log when it fails.
+ * Every step (read/read.c lists them) finds what the ones before it left in the reader. Each returns
+ * 0 or -errno, and has said why in the log when it fails.
  */
-#ifndef UBPFFS_OBJECT_READ_READ_H
-#define UBPFFS_OBJECT_READ_READ_H
+#ifndef UBPFFS_OBJECT_ELF_READER_H
+#define UBPFFS_OBJECT_ELF_READER_H
 
 #include <elf.h>
 #include <linux/btf.h>
@@ -113,10 +104,6 @@ struct obj_reader {
 	u32 map_cap;
 };
 
-/* Say why and return err, so that callers can `return obj_fail(r, -EINVAL, ...)`. */
-int obj_fail(struct obj_reader *r, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
 static inline u32 get_u32(const u8 *p)
 {
 	u32 v;
@@ -147,49 +134,14 @@ static inline Elf64_Rel sec_rel(const struct elf_sec *rel, u32 i)
 	return v;
 }
 
-/* elf.c */
-int obj_read_elf(struct obj_reader *r, const void *data, size_t len);
-void obj_free_elf(struct obj_reader *r);
-const struct elf_sym *obj_sym_find(const struct obj_reader *r, const char *name);
-/* What to call a symbol in a message: its name, or its section's. */
-const char *obj_sym_name(const struct obj_reader *r, const struct elf_sym *sym);
+/* Say why and return err, so that callers can `return obj_fail(r, -EINVAL, ...)`. */
+int obj_fail(struct obj_reader *r, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
-/* btf.c */
-int obj_read_btf(struct obj_reader *r);
-void obj_sort_datasec(struct btf_type *t); /* variables by offset */
-u32 obj_btf_datasec(const struct obj_reader *r, const char *name); /* type id or 0 */
-
-/* externs.c */
-int obj_read_externs(struct obj_reader *r);
-const struct obj_extern *obj_extern_find(const struct obj_reader *r, u32 sym); /* or NULL */
-
-/* lineinfo.c */
-int obj_read_btf_ext(struct obj_reader *r);
-/* The info of one function of a program, which got its instructions at index `base`. */
-int obj_add_func_info(struct obj_reader *r, struct bpf_object_prog *prog,
-		      const struct elf_func *func, u32 base);
-int obj_add_line_info(struct obj_reader *r, struct bpf_object_prog *prog,
-		      const struct elf_func *func, u32 base);
-
-/* The records of a function's instructions in one of the tables: how many, and the first. */
-u32 obj_ext_records(const struct ext_block *table, const struct elf_func *func, const u8 **recs);
-
-/* core_reloc.c */
-int obj_apply_core(struct obj_reader *r, struct bpf_object_prog *prog, const struct elf_func *func,
-		   u32 base);
-
-/* funcs.c */
-int obj_read_funcs(struct obj_reader *r);
-int obj_func_at(const struct obj_reader *r, u32 sec, u32 start); /* index or -1 */
-
-/* maps.c */
-int obj_read_maps(struct obj_reader *r);
-int obj_map_at(const struct obj_reader *r, u32 sec, u64 off); /* index or -1 */
-int obj_read_map_values(struct obj_reader *r);
-
-/* reloc.c */
-/* Takes `text`, also when it fails. */
+/*
+ * What the verifier shall say of an instruction if the program can reach it. Takes `text`, also when
+ * it fails; NULL is -ENOMEM.
+ */
 int obj_add_note(struct bpf_object_prog *prog, u32 insn, char *text);
-int obj_link_progs(struct obj_reader *r);
 
 #endif

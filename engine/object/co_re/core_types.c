@@ -14,8 +14,9 @@
 #include "core/prog.h"
 #include "object/co_re/core.h"
 #include "object/machine.h"
-#include "object/read/core_types.h"
-#include "object/read/read.h"
+#include "object/co_re/core_types.h"
+#include "object/elf/btf.h"
+#include "object/elf/elf.h"
 
 #define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 
