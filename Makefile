@@ -98,10 +98,11 @@ TEST_BPF	:= $(wildcard tests/progs/*.bpf.c)
 # The smaller configuration is a choice of files. It needs no library, and its tests no privilege but
 # those that compare with the running kernel.
 ifeq ($(CONFIG_BPF_SYSCALL),n)
-ENGINE_SRCS	:= $(addprefix engine/insn/,insn.c disasm.c func.c) engine/run/interp.c engine/util/log.c \
+ENGINE_SRCS	:= $(addprefix engine/insn/,insn.c disasm.c func.c) $(addprefix engine/run/,interp.c packet.c) \
+		   engine/util/log.c \
 		   $(addprefix engine/prog_type/skb/,skb.c classic_helpers.c poff.c) \
 		   engine/ubpffs_filter.c $(wildcard engine/classic/*.c engine/alone/*.c)
-ENGINE_CFLAGS	:= -Iengine/alone/include
+ENGINE_CFLAGS	:= -Iengine/rcu/alone
 ENGINE_LIBS	:=
 FS_CFLAGS	:=
 UNIT_SRCS	:= $(patsubst %,tests/unit/test_%.c,insn disasm interp classic_check classic_convert \

@@ -19,7 +19,7 @@
 #include "run/run.h"
 #include "fault.h"
 #include "jit/jit.h"
-#include "map/arena.h"
+#include "map/arena/arena.h"
 
 static u64 faults;
 

@@ -17,6 +17,8 @@
 #include "run/interp.h"
 #include "verifier/report/report.h"
 #include "verifier/verifier.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 /* ---- one program */
 

@@ -7,6 +7,8 @@
 #include "run/test_run.h"
 #include "run/trace.h"
 #include "ubpffs_engine.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #define API UBPFFS_EXPORT
 

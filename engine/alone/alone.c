@@ -10,7 +10,6 @@
 #include <sched.h>
 #include "classic/classic.h"
 #include "classic/create.h"
-#include "core/prog_array.h"
 #include "run/interp.h"
 #include "run/run.h"
 #include "prog_type/skb/classic_helpers.h"
@@ -37,12 +36,6 @@ __thread struct bpf_thread bpf_this __attribute__((tls_model("initial-exec"))) =
 	.slot = -1,
 	.cancel = &bpf_never_cancelled,
 };
-
-/* There are no maps; no converted filter has a tail call. */
-struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index)
-{
-	return NULL;
-}
 
 /* ---- helpers */
 

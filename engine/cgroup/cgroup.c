@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include "cgroup/cgroup.h"
 #include "run/run.h"
+#include "map/types/cgroup_storage.h"
 
 struct attachment {
 	struct bpf_prog *prog;

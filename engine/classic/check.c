@@ -77,7 +77,7 @@ int bpf_anc_number(const struct sock_filter *insn)
 	return number % 4 ? -1 : (int)number; /* the list has no holes but these */
 }
 
-static int refuse(struct bpf_log *log, u32 pc, const char *why)
+static int invalid(struct bpf_log *log, u32 pc, const char *why)
 {
 	bpf_log_error(log, "classic instruction %u: %s", pc, why);
 	return -EINVAL;
@@ -92,22 +92,22 @@ static int check_insn(const struct sock_filter *insn, u32 pc, u32 left, struct b
 	case PLAIN:
 		return 0;
 	case NOT_ZERO:
-		return insn->k ? 0 : refuse(log, pc, "division by the constant 0");
+		return insn->k ? 0 : invalid(log, pc, "division by the constant 0");
 	case SHIFT:
-		return insn->k < 32 ? 0 : refuse(log, pc, "shift by 32 or more");
+		return insn->k < 32 ? 0 : invalid(log, pc, "shift by 32 or more");
 	case WORD_READ:
 	case WORD_WRITE:
-		return insn->k < BPF_MEMWORDS ? 0 : refuse(log, pc, "M[] has 16 words");
+		return insn->k < BPF_MEMWORDS ? 0 : invalid(log, pc, "M[] has 16 words");
 	case PACKET:
 		if (insn->k < (u32)SKF_AD_OFF || bpf_anc_number(insn) >= 0)
 			return 0;
-		return refuse(log, pc, "unknown ancillary offset");
+		return invalid(log, pc, "unknown ancillary offset");
 	case JUMP:
-		return insn->k < left ? 0 : refuse(log, pc, "jump beyond the end");
+		return insn->k < left ? 0 : invalid(log, pc, "jump beyond the end");
 	case BRANCH:
 		if (insn->jt < left && insn->jf < left)
 			return 0;
-		return refuse(log, pc, "branch beyond the end");
+		return invalid(log, pc, "branch beyond the end");
 	}
 	return -EINVAL;
 }
@@ -136,8 +136,8 @@ static int check_stores(const struct sock_filter *filter, u32 flen, struct bpf_l
 			break;
 		case WORD_READ:
 			if (!(valid & 1u << insn->k))
-				return refuse(log, pc,
-					      "reads a word of M[] that not every path wrote");
+				return invalid(log, pc,
+					       "reads a word of M[] that not every path wrote");
 			break;
 		case JUMP:
 			masks[pc + 1 + insn->k] &= valid;
@@ -172,6 +172,6 @@ int bpf_check_classic(const struct sock_filter *filter, u32 flen, struct bpf_log
 	}
 	last = filter[flen - 1].code;
 	if (last != (BPF_RET | BPF_K) && last != (BPF_RET | BPF_A))
-		return refuse(log, flen - 1, "the last one must be RET");
+		return invalid(log, flen - 1, "the last one must be RET");
 	return check_stores(filter, flen, log);
 }

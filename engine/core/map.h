@@ -1,9 +1,9 @@
 /*
  * map.h - what a map is to the rest of the engine
  *
- * A map is a specification, a table of functions, and an arena (map/arena.h). Generic code never
- * switches on the type: it calls through `ops`. The verifier, the rewriter and the helpers know
- * maps only through this file.
+ * A map is a specification, a table of functions, and an arena (map/arena/arena.h). Generic code
+ * never switches on the type: it calls through `ops`. The verifier, the rewriter and the JIT know
+ * maps only through this file; map/ makes them (create.h) and serves bpf(2) (syscall.h, iter.h).
  *
  * Lifetime: a reference count. Descriptors, pins, programs and outer maps each hold one. When the
  * last is dropped the map is freed after an RCU grace period, and `on_free` (the store's) is told
@@ -14,12 +14,14 @@
 
 #include "util/compat.h"
 #include "rcu/rcu.h"
+#include "core/storages.h"
 
 struct bpf_map;
 struct bpf_prog;
 struct bpf_arena;
 struct bpf_btf;
 struct bpf_map_iter;
+struct bpf_ids;
 
 struct bpf_map_spec {
 	enum bpf_map_type map_type;
@@ -41,7 +43,7 @@ typedef int (*bpf_slot_get_fn)(u32 id, void *priv, void **object);
 /*
  * All functions but get_next_key and the outside ones run inside an RCU read section and may run in
  * any number of threads at once. They return 0 or -errno as bpf(2) does. Absent functions are NULL;
- * the dispatchers below turn that into the kernel's errno.
+ * map/syscall.c turns that into the kernel's errno.
  */
 struct bpf_map_ops {
 	const char *name; /* lower-case UAPI name: "hash" */
@@ -195,37 +197,21 @@ struct bpf_map {
 	int uref; /* those that are not internal */
 	void (*on_free)(struct bpf_map *map, void *priv);
 	void *priv;
+	void (*destroy)(struct bpf_map *map); /* after the grace period; set by who made it */
 	struct rcu_head rcu;
 };
+
+/*
+ * The types that this build has, by number; NULL: it lacks that one. map/types.c lists them, and
+ * the linker brings the list here, so that nothing below the types names one.
+ */
+extern const struct bpf_map_ops *const bpf_map_types[];
+extern const u32 bpf_map_types_cnt;
 
 /* NULL for a type that this build does not have. */
 const struct bpf_map_ops *bpf_map_ops_find(enum bpf_map_type type);
 int bpf_map_type_by_name(const char *name); /* or -ENOENT */
 const char *bpf_map_type_name(enum bpf_map_type type); /* or NULL */
-
-/*
- * bpf_map_create - make a map
- *
- * values_fd, index_fd: empty files of the caller's (a store) that become the arena; -1 for memory
- * that lives with the map. They are duplicated, not taken. id 0: the next id. Returns 0 and a
- * reference in *out, or -EINVAL, -E2BIG, -EPERM, -ENOMEM, -EOPNOTSUPP (no such type), -EEXIST (the
- * id is in use).
- */
-int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int values_fd,
-		   struct bpf_map **out);
-
-/*
- * bpf_map_open - attach to an arena that an earlier bpf_map_create() made in these files.
- * -EBADMSG when they hold no arena, or not one of this layout; -EEXIST when a map with its id
- * lives.
- */
-int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out);
-
-/* Close the descriptors of a new or opened map's files, for who can open them again by name. */
-void bpf_map_drop_files(struct bpf_map *map);
-
-/* Does this map keep its values in a file of their own (values_fd above)? */
-bool bpf_map_has_values_file(const struct bpf_map_spec *spec);
 
 void bpf_map_inc(struct bpf_map *map);
 void bpf_map_put(struct bpf_map *map);
@@ -252,35 +238,6 @@ extern bool bpf_map_keep_slots; /* true: the process is ending, so nothing is em
 void bpf_map_inc_internal(struct bpf_map *map);
 void bpf_map_put_internal(struct bpf_map *map);
 
-/*
- * Operations from outside: bpf(2)'s checks of flags and access (RDONLY/WRONLY, frozen) are done
- * here;
- * `value` is bpf_map_value_size() bytes. Return 0 or -errno.
- */
-u32 bpf_map_value_size(const struct bpf_map *map);
-int bpf_map_lookup(struct bpf_map *map, const void *key, void *value, u64 flags);
-/* Is the key there? Without its value, whatever its size. 0, or the errors of bpf_map_lookup(). */
-int bpf_map_contains(struct bpf_map *map, const void *key);
-int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 flags);
-/*
- * Part of an array's value, `len` bytes from `off` (a multiple of 8) on, without the rest. Written
- * are those bytes that `mask` has (len bytes, 0 or not); what programs make of the others meanwhile
- * stays. Under the value's lock, if it has one. -EOPNOTSUPP: this map's values are whole only.
- */
-int bpf_map_lookup_part(struct bpf_map *map, const void *key, u32 off, void *value, u32 len);
-int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const void *value, u8 *mask,
-			u32 len);
-int bpf_map_delete(struct bpf_map *map, const void *key);
-/* Take the next value of a queue or stack; -EOPNOTSUPP for other types. */
-int bpf_map_pop(struct bpf_map *map, void *value, u64 flags);
-int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
-/*
- * -EPERM when it is already, or may not be written. Values that the verifier takes as constants
- * then (bpf_map_is_rdonly()) are at rest once it has returned.
- */
-int bpf_map_freeze(struct bpf_map *map);
-
-/* Does each value hold a struct bpf_spin_lock? (map may be NULL) */
 /* Nobody writes its values any more, where map_direct_value_addr() says they are. */
 static inline bool bpf_map_is_rdonly(const struct bpf_map *map)
 {
@@ -288,9 +245,23 @@ static inline bool bpf_map_is_rdonly(const struct bpf_map *map)
 	       __atomic_load_n(&map->frozen, __ATOMIC_ACQUIRE);
 }
 
+/* Does each value hold a struct bpf_spin_lock? (map may be NULL) */
 static inline bool map_has_spin_lock(const struct bpf_map *map)
 {
 	return map && map->spin_lock_off >= 0;
+}
+
+/* Which of the two of a program is this map? -1: it is no cgroup storage. */
+static inline int bpf_cgroup_storage_type(const struct bpf_map *map)
+{
+	switch (map->map_type) {
+	case BPF_MAP_TYPE_CGROUP_STORAGE:
+		return BPF_CGROUP_STORAGE_SHARED;
+	case BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE:
+		return BPF_CGROUP_STORAGE_PERCPU;
+	default:
+		return -1;
+	}
 }
 
 /* BPF_F_LOCK where values have a lock, else 0: for who wants whole values if they can be had. */
@@ -299,83 +270,31 @@ static inline u64 bpf_map_lock_flag(const struct bpf_map *map)
 	return map->spin_lock_off >= 0 ? BPF_F_LOCK : 0;
 }
 
-/* -ENOTSUPP's stand-in -EOPNOTSUPP for maps without such slots; flags: BPF_ANY. */
-int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags);
-
+/*
+ * Give it an id (map->id, or the next free one when that is 0). -EEXIST, -ENOMEM. map/create.c does
+ * it.
+ */
+int bpf_map_publish(struct bpf_map *map);
+extern struct bpf_ids bpf_map_ids; /* the live ones */
 /* A reference to the live map with this id, or NULL. */
 struct bpf_map *bpf_map_get_by_id(u32 id);
 
 /*
- * Iteration: every entry that lives through the whole walk is given exactly once, also while other
- * threads update (which moves entries) and delete. The iterator holds a copy of a few entries; one
- * thread at a time uses it, and it holds a reference to the map.
- *
- *	bpf_map_iter_init(&it, map, false);
- *	while ((ret = bpf_map_iter_next(&it, key, value)) > 0)
- *		...
- *	bpf_map_iter_end(&it);
+ * The program in a slot of a prog_array, borrowed inside the caller's RCU section; NULL: nothing
+ * there, or an index past the end. What a tail call jumps to.
  */
-struct bpf_map_iter {
-	struct bpf_map *map;
-	bool keys_only; /* values are not copied */
-	u64 flags; /* 0; BPF_F_LOCK, of maps that have locks: copy each value under its own */
-	u64 pos, end; /* the type's: what to visit next, where to stop; 0 at first */
-	char *buf; /* entries copied but not yet given */
-	size_t cap;
-	u32 entry_size, nr, next;
-};
-
-void bpf_map_iter_init(struct bpf_map_iter *it, struct bpf_map *map, bool keys_only);
-/*
- * 1: one entry in key and value (bpf_map_value_size() bytes; NULL when keys_only), 0: the end, or
- * -errno.
- */
-int bpf_map_iter_next(struct bpf_map_iter *it, void *key, void *value);
-/* The entry that the next call gives will be the first again. */
-void bpf_map_iter_rewind(struct bpf_map_iter *it);
-void bpf_map_iter_end(struct bpf_map_iter *it);
-/*
- * A walk's place, for another process that has the same arena open and begins one there: its words
- * and the entries that were copied and not given, in `room` bytes. False: they do not fit, or the
- * type's walk goes by more than a number.
- */
-bool bpf_map_iter_save(const struct bpf_map_iter *it, void *place, size_t room);
-int bpf_map_iter_resume(struct bpf_map_iter *it, const void *place, size_t room);
-
-/* For map_iter() only: room for `nr` entries in all, or -ENOMEM; and entry i's place. */
-int bpf_map_iter_reserve(struct bpf_map_iter *it, u32 nr);
-static inline void *bpf_map_iter_key(struct bpf_map_iter *it, u32 i)
+static inline struct bpf_prog *bpf_prog_array_get(const struct bpf_map *map, u32 index)
 {
-	return it->buf + (size_t)i * it->entry_size;
+	if (unlikely(index >= map->max_entries))
+		return NULL;
+	return bpf_rcu_dereference(map->progs[index]);
 }
-static inline void *bpf_map_iter_value(struct bpf_map_iter *it, u32 i)
-{
-	return it->buf + (size_t)i * it->entry_size + round_up(it->map->key_size, 8);
-}
-
-void bpf_map_stats_read(const struct bpf_map *map, struct bpf_map_stats *stats);
-/* Bytes that it may come to hold; pages come as touched. */
-u64 bpf_map_mem_usage(const struct bpf_map *map);
 
 /*
  * Called (if set) when a consumer of this map should look: from programs, inside their RCU section,
  * and it must not wait. Ring buffers, perf event arrays, queues and stacks.
  */
 extern void (*bpf_map_notify)(struct bpf_map *map);
-
-/*
- * May this program be in, or tail-call through, this prog array? The first program that asks
- * decides (type, JITed or not, expected attach type), as in Linux. Called when a program that uses
- * the map is loaded (-EINVAL when false) and for each update. true for other kinds of maps.
- */
-bool bpf_prog_map_compatible(struct bpf_map *map, const struct bpf_prog *prog);
-
-/*
- * After bpf_map_open() of a map whose slots hold objects: the arena knows ids. Call it once all
- * programs are loaded again. Returns how many slots are empty for now and keep their id, for
- * another start; 0 for other maps; -errno, and then slots that were not reached keep their ids too.
- */
-int bpf_map_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *priv);
 
 /* Numbers of live objects, for leak checks and metrics. */
 u64 bpf_map_live_count(void);

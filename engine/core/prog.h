@@ -15,7 +15,7 @@
 #ifndef UBPFFS_CORE_PROG_H
 #define UBPFFS_CORE_PROG_H
 
-#include "core/cgroup_storage.h"
+#include "core/storages.h"
 #include "insn/func.h"
 #include "insn/insn.h"
 #include "util/log.h"
@@ -212,7 +212,14 @@ struct bpf_prog_type_ops {
 	int (*test_run)(struct bpf_prog *prog, struct bpf_test_run *run);
 };
 
-/* NULL for a type that this build does not have. (prog_type/) */
+/*
+ * The types that this build has: prog_type/prog_type.c lists them, and the linker brings the list
+ * here, so that nothing below the types names one.
+ */
+extern const struct bpf_prog_type_ops *const bpf_prog_types[];
+extern const u32 bpf_prog_types_cnt;
+
+/* NULL for a type that this build does not have. */
 const struct bpf_prog_type_ops *bpf_prog_type_ops_find(enum bpf_prog_type type);
 const char *bpf_prog_type_name(enum bpf_prog_type type); /* or NULL when outside the UAPI */
 

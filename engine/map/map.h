@@ -1,5 +1,5 @@
 /*
- * map.h - what the map types share: the registry, the thread's slot, counters
+ * map.h - what the map types share: the thread's slot, counters, what is made of a specification
  */
 #ifndef UBPFFS_MAP_MAP_H
 #define UBPFFS_MAP_MAP_H
@@ -8,11 +8,9 @@
 #include "rcu/ids.h"
 #include "core/map.h"
 #include "run/run.h"
-#include "map/arena.h"
-#include "map/copy.h"
-#include "map/lock.h"
-
-extern struct bpf_ids bpf_map_ids; /* the live ones */
+#include "map/arena/arena.h"
+#include "map/arena/copy.h"
+#include "util/lock.h"
 
 #define BPF_F_ACCESS_MASK (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
 

@@ -18,8 +18,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include "map/arena.h"
-#include "map/copy.h"
+#include "map/arena/arena.h"
+#include "map/arena/copy.h"
 #include "map/mmap.h"
 
 static pthread_mutex_t mirror_lock = PTHREAD_MUTEX_INITIALIZER;

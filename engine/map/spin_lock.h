@@ -27,8 +27,8 @@
 
 #include "core/map.h"
 #include "insn/func.h"
-#include "map/copy.h"
-#include "map/lock.h"
+#include "map/arena/copy.h"
+#include "util/lock.h"
 
 static inline struct bpf_spin_lock *bpf_map_value_lock(const struct bpf_map *map, void *value)
 {

@@ -8,6 +8,7 @@
 #include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
 #include "prog_type/skb/skb.h"
+#include "map/types/cgroup_storage.h"
 
 #define PTR(r) ((void *)(uintptr_t)(r))
 

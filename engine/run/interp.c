@@ -16,7 +16,6 @@
  * accessed as the verifier allowed it; nothing is checked a second time. Atomics are seq_cst.
  */
 #include <endian.h>
-#include "core/prog_array.h"
 #include "run/callback.h"
 #include "insn/insn.h"
 #include "run/interp.h"

@@ -2,11 +2,11 @@
  * id.c - see cgroups/id.h
  */
 #include <stdio.h>
-#include "core/cgroup_storage.h"
 #include "fs/cgroups/id.h"
 #include "fs/store/object.h"
 
 #include <unistd.h>
+#include "map/types/cgroup_storage.h"
 
 #define ID_LINK ".id"
 #define ROOT_ID 1

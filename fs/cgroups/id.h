@@ -2,7 +2,7 @@
  * id.h - the id of a directory's cgroup, which outlives the server
  *
  * A hidden symlink, .id, says it. Ids come from the counter of the objects' ids, so they never
- * repeat; the root's is 1. Programs keep storages by these ids (core/cgroup_storage.h).
+ * repeat; the root's is 1. Programs keep storages by these ids (map/types/cgroup_storage.h).
  */
 #ifndef UBPFFS_FS_CGROUPS_ID_H
 #define UBPFFS_FS_CGROUPS_ID_H

@@ -19,6 +19,7 @@
 
 #include <fcntl.h>
 #include "fs/ioctl/prog_parts.h"
+#include "map/syscall.h"
 
 #define MAX_XFERS 64 /* of one open description */
 

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "core/btf_info.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "fs/ioctl/btf.h"
 #include "fs/keeper/requests.h"
 #include "fs/ioctl/object.h"

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include "run/run.h"
 #include "util/hex.h"
+#include "map/syscall.h"
 #include "fs/lib/hash.h"
 #include "fs/ioctl/btf.h"
 #include "fs/ioctl/link.h"

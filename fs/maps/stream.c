@@ -23,6 +23,7 @@
 #include "fs/lib/value_text.h"
 #include "map/ring/perf_event_array.h"
 #include "map/ring/ringbuf.h"
+#include "map/syscall.h"
 
 #define MAX_VALUE_TEXT (64u << 20)
 

@@ -4,7 +4,7 @@
 #include "fs/maps/value_memory.h"
 #include "fs/fuse/passthrough.h"
 #include "fs/store/state/state_tree.h"
-#include "map/arena.h"
+#include "map/arena/arena.h"
 #include "map/mmap.h"
 
 #include <fcntl.h>

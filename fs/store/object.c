@@ -16,6 +16,8 @@
 #include "fs/store/state/state_tree.h"
 #include "object/image.h"
 #include "util/write_all.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #include <fcntl.h>
 #include <stdio.h>

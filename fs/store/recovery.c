@@ -30,8 +30,10 @@
 #include "fs/store/place.h"
 #include "fs/store/state/state_tree.h"
 #include "load.h"
-#include "map/arena.h"
+#include "map/arena/arena.h"
 #include "object/image.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #include <ctype.h>
 #include <fcntl.h>

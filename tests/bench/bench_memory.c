@@ -13,6 +13,7 @@
 #include <time.h>
 #include "tests/lib/kernel.h"
 #include "tests/lib/mapbench.h"
+#include "map/syscall.h"
 
 static const enum bpf_map_type types[] = {
 	BPF_MAP_TYPE_ARRAY,	   BPF_MAP_TYPE_HASH,	     BPF_MAP_TYPE_LRU_HASH,

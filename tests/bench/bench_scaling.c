@@ -13,6 +13,7 @@
 #include <time.h>
 #include "tests/lib/kernel.h"
 #include "tests/lib/mapbench.h"
+#include "map/syscall.h"
 
 #define ENTRIES	    100000
 #define MAX_THREADS 8

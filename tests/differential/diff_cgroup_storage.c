@@ -23,6 +23,8 @@
 #include "tests/lib/domain.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #define NR_MAPS	 3
 #define NR_PROGS 4

@@ -16,6 +16,8 @@
 #include "tests/lib/kernel.h"
 #include "tests/lib/lru_model.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #define BATCH 2048
 

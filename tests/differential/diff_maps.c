@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "map/map.h"
+#include "map/create.h"
+#include "map/syscall.h"
 #include "tests/lib/kernel.h"
 #include "tests/lib/map_model.h"
 

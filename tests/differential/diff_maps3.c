@@ -18,6 +18,8 @@
 #include "tests/lib/kernel.h"
 #include "tests/lib/map_model.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 /* The packet, after the Ethernet header. */
 struct request {

@@ -15,6 +15,8 @@
 #include "tests/lib/kernel.h"
 #include "tests/lib/map_model.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 static int ours_of(int kernel_errno)
 {

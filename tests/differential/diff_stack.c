@@ -21,6 +21,8 @@
 #include "map/map.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #define FULL	BPF_MAX_STACK_DEPTH
 #define NOTHING 777 /* the program did not run */

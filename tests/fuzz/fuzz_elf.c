@@ -25,6 +25,7 @@
 #include "load.h"
 #include "object/extent.h"
 #include "run/test_run.h"
+#include "map/create.h"
 #include "tests/lib/object.h"
 #include "tests/lib/packets.h"
 

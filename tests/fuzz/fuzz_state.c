@@ -21,8 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 #include "run/run.h"
-#include "map/arena.h"
+#include "map/arena/arena.h"
 #include "map/map.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "tests/lib/map_model.h"
 
 #define WATCHDOG_SECONDS 20

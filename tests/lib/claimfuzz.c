@@ -12,6 +12,8 @@
 #include "tests/lib/progen.h"
 #include "tests/lib/shadow.h"
 #include "verifier/verifier.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #define RUNS	6
 #define MAPS	(PROGEN_AIM_OUTER + PROGEN_AIM_OUTERS)

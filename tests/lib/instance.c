@@ -4,6 +4,8 @@
 #include "rcu/rcu.h"
 #include "load.h"
 #include "run/test_run.h"
+#include "map/create.h"
+#include "map/syscall.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"
 

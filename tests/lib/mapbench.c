@@ -7,6 +7,8 @@
 #include "tests/lib/kernel.h"
 #include "tests/lib/mapbench.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 void mapbench_die(const char *what, int err)
 {

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <cmocka.h>
-#include "map/arena.h"
+#include "map/arena/arena.h"
 #include "tests/lib/emulator.h"
 
 static const struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_ARRAY,

@@ -17,8 +17,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "run/run.h"
-#include "map/arena.h"
+#include "map/arena/arena.h"
 #include "map/map.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "tests/lib/emulator.h"
 
 #define HUNDRED_MILLION 100000000u

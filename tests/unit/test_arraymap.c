@@ -8,6 +8,9 @@
 #include <cmocka.h>
 #include "map/map.h"
 #include "map/mmap.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/rawprog.h"
 

@@ -9,6 +9,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "map/map.h"
+#include "map/create.h"
+#include "map/syscall.h"
 #include "tests/lib/map_model.h"
 
 static struct bpf_map *make(u32 value_size, u32 max_entries, u32 hashes, int fd)

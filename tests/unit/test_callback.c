@@ -15,6 +15,7 @@
 #include "tests/lib/instance.h"
 #include "tests/lib/object.h"
 #include "uapi/bpf_insn.h"
+#include "map/syscall.h"
 
 #define FUNC(reg, off)                                                         \
 	BPF_RAW_INSN(BPF_LD | BPF_IMM | BPF_DW, reg, BPF_PSEUDO_FUNC, 0, off), \

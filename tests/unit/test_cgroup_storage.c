@@ -9,11 +9,14 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "cgroup/cgroup.h"
-#include "core/cgroup_storage.h"
 #include "load.h"
 #include "map/map.h"
 #include "prog_type/cgroup_test_run.h"
 #include "run/test_run.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
+#include "map/types/cgroup_storage.h"
 #include "tests/lib/object.h"
 
 #define MULTI BPF_F_ALLOW_MULTI

@@ -18,6 +18,7 @@
 #include "map/ring/ringbuf.h"
 #include "run/test_run.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
 
 #define RING 4096
 

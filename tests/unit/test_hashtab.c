@@ -14,6 +14,9 @@
 #include <cmocka.h>
 #include "run/run.h"
 #include "map/hash/hashtab_find.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "tests/lib/map_model.h"
 
 static struct bpf_map *make(u32 key_size, u32 value_size, u32 max_entries)

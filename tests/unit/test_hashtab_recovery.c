@@ -22,6 +22,9 @@
 #include "run/run.h"
 #include "map/hash/hashtab.h"
 #include "map/hash/lru_list.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/emulator.h"
 

@@ -15,6 +15,7 @@
 #include "load.h"
 #include "run/trace.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
 #include "tests/lib/emulator.h"
 
 static const struct bpf_func_proto *proto_of(enum bpf_func_id id)

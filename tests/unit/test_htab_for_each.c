@@ -13,6 +13,7 @@
 #include "core/map.h"
 #include "rcu/rcu.h"
 #include "run/run.h"
+#include "map/create.h"
 
 #define KEYS 1000
 

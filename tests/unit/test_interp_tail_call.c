@@ -9,6 +9,8 @@
 #include "run/run.h"
 #include "tests/lib/rawprog.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 static struct bpf_map *prog_array(u32 slots)
 {

@@ -7,6 +7,8 @@
 #include <time.h>
 
 #include "prog_type/skb/skb.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 /* ---- control flow */
 

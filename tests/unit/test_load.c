@@ -17,6 +17,8 @@
 #include "run/test_run.h"
 #include "tests/lib/object.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 static const struct bpf_insn two[] = {BPF_MOV64_IMM(0, 2), BPF_EXIT_INSN()};
 

@@ -11,6 +11,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "map/map.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "tests/lib/map_model.h"
 
 #define MAX	 120

@@ -12,6 +12,9 @@
 #include <cmocka.h>
 #include "map/hash/hashtab.h"
 #include "map/hash/lru_list.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "tests/lib/lru_model.h"
 #include "tests/lib/map_model.h"
 

@@ -11,6 +11,9 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 #include "map/map.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 
 static struct bpf_map_spec spec_of(enum bpf_map_type type, u32 key_size, u32 value_size, u32 max,
 				   u32 flags)

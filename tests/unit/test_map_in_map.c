@@ -12,6 +12,9 @@
 #include "map/map.h"
 #include "tests/lib/map_model.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 
 #define MAX 8
 

@@ -25,6 +25,8 @@
 #include <cmocka.h>
 #include "run/run.h"
 #include "map/map.h"
+#include "map/create.h"
+#include "map/syscall.h"
 #include "tests/lib/map_model.h"
 
 #define THREADS	  3

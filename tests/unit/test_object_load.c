@@ -11,6 +11,8 @@
 #include "load.h"
 #include "run/test_run.h"
 #include "run/trace.h"
+#include "map/create.h"
+#include "map/syscall.h"
 #include "tests/lib/object.h"
 
 static const bool engines[] = {false, true}; /* no_jit */

@@ -6,7 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
-#include "map/percpu_freelist.h"
+#include "map/arena/percpu_freelist.h"
 #include "tests/lib/map_model.h"
 
 #define NODE_SIZE 16

@@ -9,6 +9,8 @@
 #include "map/map.h"
 #include "map/ring/perf_event_array.h"
 #include "run/test_run.h"
+#include "map/create.h"
+#include "map/syscall.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/object.h"
 

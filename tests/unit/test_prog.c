@@ -12,6 +12,7 @@
 #include "util/sha256.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
 
 static const struct bpf_insn two[] = {BPF_MOV64_IMM(0, 0), BPF_EXIT_INSN()};
 

@@ -6,8 +6,10 @@
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <cmocka.h>
-#include "core/prog_array.h"
 #include "map/map.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "tests/lib/map_model.h"
 
 static const struct bpf_insn exit_0[] = {

@@ -15,6 +15,7 @@
 #include "rcu/rcu.h"
 #include "tests/lib/state.h"
 #include "uapi/bpf_insn.h"
+#include "map/syscall.h"
 
 static u32 first, second, third; /* ids */
 

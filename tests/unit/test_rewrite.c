@@ -14,6 +14,8 @@
 #include "run/test_run.h"
 #include "tests/lib/kernel.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #define MAP(reg, idx)                                                             \
 	BPF_RAW_INSN(BPF_LD | BPF_IMM | BPF_DW, reg, BPF_PSEUDO_MAP_IDX, 0, idx), \

@@ -13,6 +13,8 @@
 #include "map/map.h"
 #include "map/ring/ringbuf.h"
 #include "run/test_run.h"
+#include "map/create.h"
+#include "map/syscall.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/object.h"
 

@@ -16,6 +16,9 @@
 #include "map/spin_lock.h"
 #include "run/test_run.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define ROUNDS 50000

@@ -13,6 +13,8 @@
 #include "load.h"
 #include "run/test_run.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #define R0 BPF_REG_0
 #define R1 BPF_REG_1

@@ -14,6 +14,8 @@
 #include "map/map.h"
 #include "ubpffs_engine.h"
 #include "uapi/bpf_insn.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 static struct bpf_map *make_map(u32 entries, u32 value_size, u32 flags, int fd)
 {

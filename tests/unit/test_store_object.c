@@ -10,6 +10,7 @@
 #include "fs/caller/limits.h"
 #include "fs/node/node.h"
 #include "rcu/rcu.h"
+#include "map/syscall.h"
 #include "tests/lib/state.h"
 
 static const struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_ARRAY,

@@ -12,6 +12,7 @@
 #include "tests/lib/object.h"
 #include "uapi/bpf_insn.h"
 #include "verifier/verifier.h"
+#include "map/create.h"
 
 #define MAX_MAPS 8
 

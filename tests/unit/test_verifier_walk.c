@@ -16,6 +16,7 @@
 #include "verifier/domain/bounds.h"
 #include "verifier/state/regs.h"
 #include "verifier/verifier.h"
+#include "map/create.h"
 
 #define R0  BPF_REG_0
 #define R1  BPF_REG_1

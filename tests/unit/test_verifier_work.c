@@ -15,6 +15,7 @@
 #include "verifier/history/path.h"
 #include "verifier/state/work.h"
 #include "verifier/verifier.h"
+#include "map/create.h"
 
 #define SMALL 4000
 #define LARGE (4 * SMALL)

@@ -47,6 +47,8 @@
 #include "tests/verifier/rows_dynptr.h"
 #include "tests/verifier/rows_storage.h"
 #include "verifier/verifier.h"
+#include "map/create.h"
+#include "map/syscall.h"
 
 #define MAX_GENERATED	70000
 /* The kernel's own ENOTSUPP, which leaks out of bpf(2) in places; here it is EOPNOTSUPP. */

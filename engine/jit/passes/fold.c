@@ -73,7 +73,7 @@ static bool reads_as_address(const struct jit_ir *ir, u32 i, u8 r, const struct 
 	return sum > -JIT_DISP_MAX && sum < JIT_DISP_MAX;
 }
 
-static void fold(struct fold *f, u8 r)
+static void fold_loads(struct fold *f, u8 r)
 {
 	struct jit_ir *ir = f->ir;
 	struct made *made = &f->reg[r];
@@ -133,7 +133,7 @@ static void see(struct fold *f, u32 i)
 		}
 		if (def >> r & 1 || !(ir->live_out[i] >> r & 1)) {
 			if (made->nr_uses)
-				fold(f, r);
+				fold_loads(f, r);
 			made->valid = false;
 		} else if (def >> of->base & 1 ||
 			   (of->index != JIT_NO_REG && def >> of->index & 1)) {

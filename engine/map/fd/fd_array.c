@@ -3,6 +3,7 @@
  */
 #include <sys/mman.h>
 #include "map/fd/fd_array.h"
+#include "map/iter.h"
 
 int fd_array_alloc_check(const struct bpf_map_spec *spec)
 {

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include "map/hash/hashtab.h"
 #include "map/fd/map_in_map.h"
+#include "map/iter.h"
 
 struct bpf_htab_of_maps {
 	struct bpf_htab htab;

@@ -7,7 +7,6 @@
  *   D. When no reference but those of programs is left, all slots are emptied.
  * Tests: tests/unit/test_prog_array.c.
  */
-#include "core/prog_array.h"
 #include "map/fd/fd_array.h"
 
 #define HEAD_SIZE 64 /* of the arena's index: used_end */
@@ -59,11 +58,6 @@ static int prog_array_alloc(struct bpf_map *map)
 static void prog_array_free(struct bpf_map *map)
 {
 	fd_array_free(&prog_array(map)->array);
-}
-
-struct bpf_prog *bpf_prog_array_get(struct bpf_map *map, u32 index)
-{
-	return fd_array_get(map, index);
 }
 
 static u32 storage_id(const struct bpf_prog *prog, u32 type)

@@ -29,6 +29,7 @@
 #include "map/hash/lru_list.h"
 #include "map/map.h"
 #include "map/spin_lock.h"
+#include "map/iter.h"
 
 /* ---- layout */
 

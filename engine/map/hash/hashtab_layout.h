@@ -38,7 +38,7 @@
 #define UBPFFS_MAP_HASH_HASHTAB_LAYOUT_H
 
 #include "map/map.h"
-#include "map/percpu_freelist.h"
+#include "map/arena/percpu_freelist.h"
 
 #define HTAB_LINK_END	 0x80000000u
 #define HTAB_LOCK	 0x40000000ull

@@ -12,7 +12,7 @@
  */
 #include <pthread.h>
 #include <sys/mman.h>
-#include "map/lock.h"
+#include "util/lock.h"
 #include "map/map.h"
 #include "map/ring/perf_event_array.h"
 

@@ -26,7 +26,7 @@
  */
 #include <pthread.h>
 #include <sys/mman.h>
-#include "map/lock.h"
+#include "util/lock.h"
 #include "map/map.h"
 #include "map/ring/ringbuf.h"
 

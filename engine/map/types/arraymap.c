@@ -18,6 +18,7 @@
 #include "run/callback.h"
 #include "map/map.h"
 #include "map/spin_lock.h"
+#include "map/iter.h"
 
 #define ARRAY_FLAGS                                                                    \
 	(BPF_F_NUMA_NODE | BPF_F_MMAPABLE | BPF_F_ACCESS_MASK | BPF_F_PRESERVE_ELEMS | \

@@ -1,5 +1,5 @@
 /*
- * cgroup_storage.c - cgroup_storage and percpu_cgroup_storage (see core/cgroup_storage.h)
+ * cgroup_storage.c - cgroup_storage and percpu_cgroup_storage (see cgroup_storage.h)
  *
  * The arena holds a row of elements: the cgroup, the attach type, a state and the value (per-CPU:
  * one a slot, each on cache lines of its own). The first element is nobody's: what a program gets
@@ -19,9 +19,10 @@
  * Tests: tests/unit/test_cgroup_storage.c names each case by its letter.
  */
 #include <pthread.h>
-#include "core/cgroup_storage.h"
 #include "map/map.h"
 #include "map/spin_lock.h"
+#include "map/iter.h"
+#include "map/types/cgroup_storage.h"
 
 #define STORAGE_FLAGS	  (BPF_F_NUMA_NODE | BPF_F_ACCESS_MASK)
 #define MAX_STORAGES	  65536u
@@ -67,13 +68,6 @@ static struct bpf_cgroup_storage_map *storage_map(const struct bpf_map *map)
 static bool is_percpu(enum bpf_map_type type)
 {
 	return type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
-}
-
-int bpf_cgroup_storage_type(const struct bpf_map *map)
-{
-	if (map->map_type == BPF_MAP_TYPE_CGROUP_STORAGE)
-		return BPF_CGROUP_STORAGE_SHARED;
-	return is_percpu(map->map_type) ? BPF_CGROUP_STORAGE_PERCPU : -1;
 }
 
 /* ---- life of a map */

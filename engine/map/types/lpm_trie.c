@@ -27,8 +27,9 @@
  * Tests: tests/unit/test_lpm_trie.c.
  */
 #include <endian.h>
-#include "map/lock.h"
+#include "util/lock.h"
 #include "map/map.h"
+#include "map/iter.h"
 
 #define LPM_FLAGS	 (BPF_F_NO_PREALLOC | BPF_F_NUMA_NODE | BPF_F_ACCESS_MASK)
 #define LPM_DATA_MAX	 256

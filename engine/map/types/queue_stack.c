@@ -17,8 +17,9 @@
  * Lock order: `lock` is a leaf.
  * Tests: tests/unit/test_queue_stack.c.
  */
-#include "map/lock.h"
+#include "util/lock.h"
 #include "map/map.h"
+#include "map/iter.h"
 
 #define QUEUE_FLAGS (BPF_F_NUMA_NODE | BPF_F_ACCESS_MASK)
 

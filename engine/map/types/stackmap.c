@@ -27,7 +27,8 @@
 #include "map/types/stackmap.h"
 #include "run/sample.h"
 #include "map/map.h"
-#include "map/percpu_freelist.h"
+#include "map/arena/percpu_freelist.h"
+#include "map/iter.h"
 
 #define STACK_FLAGS (BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_STACK_BUILD_ID)
 

@@ -1,8 +1,8 @@
 /*
  * reader.h - what is known of an object while it is read, and how a step says why it fails
  *
- * Every step (read/read.c lists them) finds what the ones before it left in the reader. Each returns
- * 0 or -errno, and has said why in the log when it fails.
+ * Every step (read/read.c lists them) finds what the ones before it left in the reader. Each
+ * returns 0 or -errno, and has said why in the log when it fails.
  */
 #ifndef UBPFFS_OBJECT_ELF_READER_H
 #define UBPFFS_OBJECT_ELF_READER_H
@@ -139,8 +139,8 @@ int obj_fail(struct obj_reader *r, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * What the verifier shall say of an instruction if the program can reach it. Takes `text`, also when
- * it fails; NULL is -ENOMEM.
+ * What the verifier shall say of an instruction if the program can reach it. Takes `text`, also
+ * when it fails; NULL is -ENOMEM.
  */
 int obj_add_note(struct bpf_object_prog *prog, u32 insn, char *text);
 

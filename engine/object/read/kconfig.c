@@ -81,7 +81,7 @@ static int misfit(const struct kcfg *k, const char *value)
 			value);
 }
 
-static void store(const struct kcfg *k, u64 v)
+static void put_value(const struct kcfg *k, u64 v)
 {
 	memcpy(k->to, &v, k->size); /* little endian */
 }
@@ -94,13 +94,13 @@ static int set_letter(const struct kcfg *k, char c)
 	case KCFG_BOOL:
 		if (c == 'm')
 			return misfit(k, text);
-		store(k, c == 'y');
+		put_value(k, c == 'y');
 		return 0;
 	case KCFG_TRISTATE:
-		store(k, c == 'y' ? TRI_YES : c == 'm' ? TRI_MODULE : TRI_NO);
+		put_value(k, c == 'y' ? TRI_YES : c == 'm' ? TRI_MODULE : TRI_NO);
 		return 0;
 	case KCFG_CHAR:
-		store(k, (u8)c);
+		put_value(k, (u8)c);
 		return 0;
 	default:
 		return misfit(k, text);
@@ -131,7 +131,7 @@ static int set_number(const struct kcfg *k, const char *value)
 		return misfit(k, value);
 	if (bits < 64 && !k->is_signed && v >> bits)
 		return misfit(k, value);
-	store(k, v);
+	put_value(k, v);
 	return 0;
 }
 
@@ -187,7 +187,7 @@ static int set_virtual(const struct kcfg *k, bool weak)
 	}
 	if (k->kind != KCFG_INT && k->kind != KCFG_BOOL && k->kind != KCFG_CHAR)
 		return misfit(k, "of a number");
-	store(k, v);
+	put_value(k, v);
 	return 0;
 }
 

@@ -1,15 +1,15 @@
 /*
  * read.c - reads an object, in steps that leave what they found in the reader (elf/reader.h)
  *
- *   1. elf/elf.c          sections, symbols and relocations, checked against the file's bounds, copied
- *   2. elf/btf.c          .BTF: checked, data sections given their sizes and offsets, parsed
- *      externs.c          what is defined elsewhere: configuration (kconfig.c), absent kernel symbols
- *   3. elf/btf_ext.c      .BTF.ext: blocks of func_info, line_info and CO-RE relocations
- *   4. funcs.c            functions; those of a SEC() become programs
- *   5. maps.c             maps, .maps and the data sections become maps
- *   6. reloc.c            each program's instructions: subprograms appended, CO-RE (co_re/core.h),
- *                         references
- *   7. maps.c             .values initialisers
+ *   1. elf/elf.c      sections, symbols, relocations: checked against the file's bounds, copied
+ *   2. elf/btf.c      .BTF: checked, data sections given their sizes and offsets, parsed
+ *      externs.c      what is defined elsewhere: configuration (kconfig.c), absent kernel symbols
+ *   3. elf/btf_ext.c  .BTF.ext: blocks of func_info, line_info and CO-RE relocations
+ *   4. funcs.c        functions; those of a SEC() become programs
+ *   5. maps.c         maps, .maps and the data sections become maps
+ *   6. reloc.c        each program's instructions: subprograms appended, CO-RE (co_re/core.h),
+ *                     references
+ *   7. maps.c         .values initialisers
  */
 #include "object/extent.h"
 #include "object/elf/btf.h"

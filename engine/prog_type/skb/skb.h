@@ -20,9 +20,10 @@
 
 struct bpf_skb {
 	struct __sk_buff md;
-	u8 *data, *data_end, *data_meta; /* data_end - data == md.len */
-	u8 *head, *end; /* the buffer */
+	u8 *data, *data_end; /* data_end - data == md.len */
 	u8 *mac, *network; /* headers; mac NULL: none */
+	u8 *data_meta;
+	u8 *head, *end; /* the buffer */
 	/* ARPHRD_* of the device; with an Ethernet header that of Ethernet, unless set before */
 	u16 hatype;
 	bool encapsulated; /* a program put an outer header around it */
@@ -31,8 +32,10 @@ struct bpf_skb {
 
 _Static_assert(offsetof(struct bpf_skb, data) == offsetof(struct bpf_skb_head, data) &&
 		       offsetof(struct bpf_skb, data_end) ==
-			       offsetof(struct bpf_skb_head, data_end),
-	       "JITs read the bounds of packets in place");
+			       offsetof(struct bpf_skb_head, data_end) &&
+		       offsetof(struct bpf_skb, mac) == offsetof(struct bpf_skb_head, mac) &&
+		       offsetof(struct bpf_skb, network) == offsetof(struct bpf_skb_head, network),
+	       "LD_ABS reads packets in place");
 
 /* Room to leave before a packet, so that programs can push headers. */
 #define BPF_SKB_HEADROOM 256

@@ -13,6 +13,7 @@
 #include "prog_type/skb/netdev.h"
 #include "prog_type/skb/skb.h"
 #include "run/test_run.h"
+#include "map/types/cgroup_storage.h"
 
 /*
  * Linux takes what fits into one page beside its own data, 3712 bytes. Captured traffic has packets

@@ -10,6 +10,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include "run/run.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "fs/maps/text/entries.h"
 #include "fs/maps/json/json.h"
 #include "fs/maps/text/json_write.h"

@@ -6,6 +6,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include "run/run.h"
+#include "map/syscall.h"
+#include "map/iter.h"
 #include "fs/maps/text/entries.h"
 #include "fs/keeper/requests.h"
 #include "fs/lib/write_buffer.h"

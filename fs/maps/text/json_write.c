@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "run/run.h"
+#include "map/syscall.h"
 #include "fs/lib/value_text.h"
 #include "fs/maps/text/entries.h"
 #include "fs/maps/json/json_parse.h"

@@ -6,7 +6,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include "run/run.h"
-#include "map/arena.h"
+#include "map/arena/arena.h"
 
 #define HUGE_PAGE (2UL << 20)
 #ifndef MADV_POPULATE_WRITE /* Linux 5.14 */

@@ -16,8 +16,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include "map/arena.h"
-#include "map/lock.h"
+#include "map/arena/arena.h"
+#include "util/lock.h"
 
 #define PAGE 4096ul
 

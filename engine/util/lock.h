@@ -6,8 +6,8 @@
  * lock; so who waits gives up its own CPU after a while. Zero is unlocked. Not for the arena: after
  * a crash it would stay locked.
  */
-#ifndef UBPFFS_MAP_LOCK_H
-#define UBPFFS_MAP_LOCK_H
+#ifndef UBPFFS_UTIL_LOCK_H
+#define UBPFFS_UTIL_LOCK_H
 
 #include <sched.h>
 #include "util/types.h"

@@ -7,34 +7,11 @@
  * another program with the same map. bpf_get_local_storage() gives the storage of the cgroup that
  * the running program is attached to, which may be an ancestor of the packet's. A storage lives
  * until its cgroup or its map goes, not until a detach (as Linux has it since 5.9).
- *
- * cgroup/ and prog_type/ know storage through this file only.
  */
-#ifndef UBPFFS_CORE_CGROUP_STORAGE_H
-#define UBPFFS_CORE_CGROUP_STORAGE_H
+#ifndef UBPFFS_MAP_TYPES_CGROUP_STORAGE_H
+#define UBPFFS_MAP_TYPES_CGROUP_STORAGE_H
 
-#include "util/compat.h"
-
-struct bpf_map;
-struct bpf_prog;
-
-enum bpf_cgroup_storage_type {
-	BPF_CGROUP_STORAGE_SHARED,
-	BPF_CGROUP_STORAGE_PERCPU,
-	MAX_BPF_CGROUP_STORAGE_TYPE,
-};
-
-/*
- * What one attachment gives the program while it runs. Not a reference: the program holds its maps.
- */
-struct bpf_cgroup_storages {
-	struct bpf_map *map[MAX_BPF_CGROUP_STORAGE_TYPE]; /* NULL: the program uses none */
-	void *value[MAX_BPF_CGROUP_STORAGE_TYPE];
-	bool made[MAX_BPF_CGROUP_STORAGE_TYPE]; /* by the call that filled this in */
-};
-
-/* Which of the two is this map? -1: neither. */
-int bpf_cgroup_storage_type(const struct bpf_map *map);
+#include "core/prog.h"
 
 /*
  * The program's storages for an attachment; those that are not there are made, zeroed. -ENOMEM: too
@@ -56,7 +33,6 @@ void bpf_cgroup_storage_gone(u64 cgroup_id);
 /* After a restart: which cgroups are there? The storages of the others go. */
 void bpf_cgroup_storage_keep(bool (*is_there)(u64 cgroup_id));
 
-struct bpf_func_proto;
 extern const struct bpf_func_proto bpf_get_local_storage_proto;
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * percpu_freelist.c - lock-free stacks of free elements, one a slot (see percpu_freelist.h)
  */
-#include "map/percpu_freelist.h"
+#include "map/arena/percpu_freelist.h"
 
 static u32 *node_link(const struct pcpu_freelist *fl, u32 idx)
 {

@@ -1,0 +1,201 @@
+/*
+ * create.c - a map comes to life: the checks that all types share, its arena, its id
+ *
+ * A map's file is made by bpf_map_create() and taken over by bpf_map_open(); its arena is marked
+ * clean when the last reference is gone (after a grace period), and a type rebuilds what was not.
+ */
+#include <ctype.h>
+#include "map/create.h"
+#include "map/map.h"
+
+/* The lock that BTF said to be in the value: may it be there? */
+static int spin_lock_check(const struct bpf_map_spec *spec, const struct bpf_map_ops *ops)
+{
+	u32 end = spec->spin_lock_end;
+
+	if (!end)
+		return 0;
+	if (end > spec->value_size || end < sizeof(struct bpf_spin_lock) ||
+	    end % sizeof(struct bpf_spin_lock))
+		return -EINVAL;
+	if (spec->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
+		return -EACCES;
+	return ops->spin_lock ? 0 : -EOPNOTSUPP;
+}
+
+/* The rules of bpf(2) that hold for every type. */
+static int spec_check(const struct bpf_map_spec *spec, const struct bpf_map_ops **ops)
+{
+	const char *end = memchr(spec->name, 0, sizeof(spec->name));
+	int err;
+
+	if (!end)
+		return -EINVAL;
+	for (const char *c = spec->name; c < end; c++)
+		if (!isalnum((unsigned char)*c) && *c != '_' && *c != '.')
+			return -EINVAL;
+	if (!bpf_map_type_name(spec->map_type))
+		return -EINVAL;
+	*ops = bpf_map_ops_find(spec->map_type);
+	if (!*ops)
+		return -EOPNOTSUPP;
+	if (spec->map_extra && spec->map_type != BPF_MAP_TYPE_BLOOM_FILTER)
+		return -EINVAL;
+	if ((spec->map_flags & (BPF_F_RDONLY | BPF_F_WRONLY)) == (BPF_F_RDONLY | BPF_F_WRONLY) ||
+	    (spec->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)) ==
+		    (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
+		return -EINVAL;
+	err = (*ops)->alloc_check(spec);
+	return err ? err : spin_lock_check(spec, *ops);
+}
+
+static void map_free(struct bpf_map *map, bool clean)
+{
+	if (map->arena && clean)
+		map->arena->header->entries = bpf_map_count_entries(map);
+	bpf_arena_close(map->arena, clean);
+	free(map->slot_stats);
+	free(map);
+}
+
+static void map_destroy(struct bpf_map *map)
+{
+	map_free(map, true);
+}
+
+static struct bpf_map *map_alloc(const struct bpf_map_ops *ops, const struct bpf_map_spec *spec)
+{
+	size_t stats_size = (bpf_nr_slots() + 1) * sizeof(struct bpf_map_slot_stats);
+	struct bpf_map *map = aligned_alloc(64, round_up(ops->map_size, (size_t)64));
+
+	if (!map)
+		return NULL;
+	memset(map, 0, ops->map_size);
+	map->slot_stats = aligned_alloc(64, stats_size);
+	if (!map->slot_stats) {
+		free(map);
+		return NULL;
+	}
+	memset(map->slot_stats, 0, stats_size);
+	map->ops = ops;
+	map->map_type = spec->map_type;
+	map->key_size = spec->key_size;
+	map->value_size = spec->value_size;
+	map->max_entries = spec->max_entries;
+	map->map_flags = spec->map_flags;
+	map->map_extra = spec->map_extra;
+	memcpy(map->name, spec->name, sizeof(map->name));
+	map->btf_key_type_id = spec->btf_key_type_id;
+	map->btf_value_type_id = spec->btf_value_type_id;
+	map->spin_lock_off = bpf_spec_spin_lock_off(spec);
+	map->destroy = map_destroy;
+	map->refcnt = map->uref = 1;
+	return map;
+}
+
+static int map_publish(struct bpf_map *map, struct bpf_map **out)
+{
+	int err = bpf_map_publish(map);
+
+	if (err)
+		return err;
+	map->arena->header->map_id = map->id;
+	*out = map;
+	return 0;
+}
+
+int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int values_fd,
+		   struct bpf_map **out)
+{
+	const struct bpf_map_ops *ops;
+	u64 index, values = 0;
+	struct bpf_map *map;
+	int err;
+
+	err = spec_check(spec, &ops);
+	if (!err)
+		err = ops->map_layout(spec, bpf_nr_slots(), &index, &values);
+	if (err)
+		return err;
+	map = map_alloc(ops, spec);
+	if (!map)
+		return -ENOMEM;
+	map->id = id;
+	err = bpf_arena_create(spec, id, index, values, index_fd, values_fd, &map->arena);
+	if (err)
+		goto fail;
+	err = ops->alloc(map);
+	if (err)
+		goto fail;
+	err = map_publish(map, out);
+	if (!err)
+		return 0;
+	ops->free(map);
+fail:
+	map_free(map, false);
+	return err;
+}
+
+int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
+{
+	const struct bpf_map_ops *ops;
+	const struct bpf_map_spec *spec;
+	struct bpf_arena *arena;
+	u64 index, values = 0;
+	struct bpf_map *map, *live;
+	int err;
+
+	err = bpf_arena_open(index_fd, values_fd, &arena);
+	if (err)
+		return err;
+	spec = &arena->header->spec;
+	/* No map has these ids: 0 would be given another, and after the last one comes none. */
+	if (!arena->header->map_id || arena->header->map_id == UINT32_MAX ||
+	    spec_check(spec, &ops) ||
+	    ops->map_layout(spec, arena->header->nr_slots, &index, &values) ||
+	    bpf_arena_check_size(arena, index, values)) {
+		bpf_arena_close(arena, arena->was_clean);
+		return -EBADMSG;
+	}
+	map = map_alloc(ops, spec);
+	if (!map) {
+		bpf_arena_close(arena, arena->was_clean);
+		return -ENOMEM;
+	}
+	map->arena = arena;
+	map->id = arena->header->map_id;
+	live = bpf_map_get_by_id(map->id);
+	if (live) { /* most likely this very arena: opening would work on the live map's memory */
+		bpf_map_put(live);
+		map_free(map, false);
+		return -EEXIST;
+	}
+	map->frozen = arena->header->frozen;
+	if (arena->was_clean)
+		bpf_map_set_entries(map, arena->header->entries);
+	err = ops->open(map);
+	if (err) {
+		map_free(map, arena->was_clean);
+		return err;
+	}
+	err = map_publish(map, out);
+	if (err) {
+		ops->free(map);
+		map_free(map, true);
+	}
+	return err;
+}
+
+void bpf_map_drop_files(struct bpf_map *map)
+{
+	bpf_arena_drop_files(map->arena);
+}
+
+bool bpf_map_has_values_file(const struct bpf_map_spec *spec)
+{
+	const struct bpf_map_ops *ops;
+	u64 index, values = 0;
+
+	return !spec_check(spec, &ops) && !ops->map_layout(spec, bpf_nr_slots(), &index, &values) &&
+	       values;
+}

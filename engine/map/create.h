@@ -1,0 +1,33 @@
+/*
+ * create.h - a map comes to life: new, or opened again from its files
+ */
+#ifndef UBPFFS_MAP_CREATE_H
+#define UBPFFS_MAP_CREATE_H
+
+#include "core/map.h"
+
+/*
+ * bpf_map_create - make a map
+ *
+ * values_fd, index_fd: empty files of the caller's (a store) that become the arena; -1 for memory
+ * that lives with the map. They are duplicated, not taken. id 0: the next id. Returns 0 and a
+ * reference in *out, or -EINVAL, -E2BIG, -EPERM, -ENOMEM, -EOPNOTSUPP (no such type), -EEXIST (the
+ * id is in use).
+ */
+int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int values_fd,
+		   struct bpf_map **out);
+
+/*
+ * bpf_map_open - attach to an arena that an earlier bpf_map_create() made in these files.
+ * -EBADMSG when they hold no arena, or not one of this layout; -EEXIST when a map with its id
+ * lives.
+ */
+int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out);
+
+/* Close the descriptors of a new or opened map's files, for who can open them again by name. */
+void bpf_map_drop_files(struct bpf_map *map);
+
+/* Does this map keep its values in a file of their own (values_fd above)? */
+bool bpf_map_has_values_file(const struct bpf_map_spec *spec);
+
+#endif
