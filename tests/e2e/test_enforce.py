@@ -775,7 +775,7 @@ def test_stale_directories(e):
 def test_procs(e):
     """E: who may move whom; forks follow; a cgroup with processes is busy."""
     os.mkdir(e.p("cgroup", "A"))
-    sleeper = subprocess.Popen(["sh", "-c", "sleep 100 & sleep 100"])
+    sleeper = subprocess.Popen(["sh", "-c", "sleep 100 & sleep 100"], start_new_session=True)
     mine = subprocess.Popen(["sleep", "100"], **as_user(USERS[0]))
     try:
         e.sh("echo %d > $M/cgroup/A/cgroup.procs" % sleeper.pid)
@@ -796,8 +796,8 @@ def test_procs(e):
                               ("1 2", "Invalid")):
             e.fails("echo '%s' > $M/cgroup/A/cgroup.procs" % text, message)
     finally:
+        os.killpg(sleeper.pid, signal.SIGKILL)  # its children too, whenever it makes them
         for p in (sleeper, mine):
-            subprocess.run(["pkill", "-P", str(p.pid)])
             p.kill()
             p.wait()
     wait_for(lambda: e.read("cgroup", "A", "cgroup.procs") == "", "the processes to end")
