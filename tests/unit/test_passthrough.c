@@ -1,0 +1,129 @@
+/*
+ * test_passthrough.c - fs/fuse/passthrough.c: what is added to two answers, and when it is not
+ *
+ * The numbers are the kernel's: bits of INIT's flags2, of an open's flags.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "fs/fuse/passthrough.h"
+
+#define EXT	    (1u << 30)
+#define PASSTHROUGH (1u << 5) /* 37 - 32 */
+
+static struct {
+	struct fuse_in_header head;
+	struct fuse_init_in init;
+} request;
+static u32 answer[16];
+static struct fuse_out_header head;
+static struct {
+	u64 fh;
+	u32 flags;
+	s32 backing_id;
+} opened;
+static struct iovec iov[2] = {{&head, sizeof(head)}, {&opened, sizeof(opened)}}, out[2];
+static u64 room[2];
+static int null_fd;
+
+static void offer(u32 flags, u32 flags2, size_t len)
+{
+	memset(&request, 0, sizeof(request));
+	memset(answer, 0, sizeof(answer));
+	request.init.flags = flags;
+	((u32 *)&request.init)[4] = flags2;
+	passthrough_init(&request, len);
+	passthrough_init_answer(answer);
+}
+
+static void start(void)
+{
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_true(null_fd >= 0);
+	assert_int_equal(passthrough_start(null_fd), 0);
+}
+
+static void stop(void)
+{
+	passthrough_stop();
+	close(null_fd);
+}
+
+static void only_what_is_offered_is_taken(void **state)
+{
+	const size_t whole = sizeof(struct fuse_in_header) + 20;
+	bool root = !geteuid();
+
+	offer(EXT, PASSTHROUGH, whole); /* before the device is known */
+	assert_int_equal(answer[3], 0);
+	start();
+	offer(EXT, PASSTHROUGH, whole);
+	assert_int_equal(answer[3], root ? EXT : 0);
+	assert_int_equal(answer[8], root ? PASSTHROUGH : 0);
+	assert_int_equal(answer[9], root ? 2 : 0); /* max_stack_depth */
+	offer(EXT, ~PASSTHROUGH, whole);
+	assert_int_equal(answer[3], 0);
+	offer(~EXT, PASSTHROUGH, whole);
+	assert_int_equal(answer[3], 0);
+	offer(EXT, PASSTHROUGH, whole);
+	passthrough_init(&request, whole - 1); /* an older kernel's: says nothing */
+	passthrough_init_answer(answer);
+	assert_int_equal(answer[3], root ? EXT : 0);
+	stop();
+}
+
+static void files_are_registered_once_the_kernel_agreed(void **state)
+{
+	start();
+	offer(EXT, PASSTHROUGH, sizeof(request));
+	assert_int_equal(passthrough_add(null_fd, 1), -EOPNOTSUPP);
+	assert_int_equal(passthrough_known(1), 0);
+	passthrough_remove(3, 1); /* nothing */
+	passthrough_agreed();
+	/* No FUSE device: the kernel's errno comes through. */
+	assert_int_equal(passthrough_add(null_fd, 1), geteuid() ? -EOPNOTSUPP : -ENOTTY);
+	stop();
+	assert_int_equal(passthrough_add(null_fd, 1), -EOPNOTSUPP);
+}
+
+static void only_an_open_with_a_number_is_completed(void **state)
+{
+	opened.fh = 99;
+	opened.flags = FOPEN_DIRECT_IO;
+	opened.backing_id = 0;
+	assert_ptr_equal(passthrough_open_answer(iov, 2, out, room), iov);
+	passthrough_reply(-1);
+	assert_ptr_equal(passthrough_open_answer(iov, 2, out, room), iov);
+	passthrough_reply(12);
+	assert_ptr_equal(passthrough_open_answer(iov, 1, out, room), iov);
+	iov[1].iov_len = sizeof(opened) - 1;
+	assert_ptr_equal(passthrough_open_answer(iov, 2, out, room), iov); /* another answer */
+	iov[1].iov_len = sizeof(opened);
+	assert_ptr_equal(passthrough_open_answer(iov, 2, out, room), out);
+	assert_ptr_equal(out[0].iov_base, &head);
+	assert_int_equal(out[1].iov_len, sizeof(opened));
+	assert_int_equal(room[0], 99);
+	assert_int_equal(((u32 *)room)[2], FOPEN_DIRECT_IO | 1u << 7);
+	assert_int_equal(((s32 *)room)[3], 12);
+	assert_int_equal(opened.backing_id, 0); /* libfuse's is left alone */
+	passthrough_reply(0);
+	assert_ptr_equal(passthrough_open_answer(iov, 2, out, room), iov);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_what_is_offered_is_taken),
+		cmocka_unit_test(files_are_registered_once_the_kernel_agreed),
+		cmocka_unit_test(only_an_open_with_a_number_is_completed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
