@@ -54,12 +54,34 @@ static void key_make(void)
 		abort();
 }
 
+/*
+ * liburcu's own thread, which runs the callbacks, is registered by liburcu, and a second time is an
+ * error. It is asked which one that is: after a fork() the child has a new one, and the parent's
+ * callbacks in any order.
+ */
+static pthread_once_t worker_once = PTHREAD_ONCE_INIT;
+static bool worker_started;
+
+static void worker_start(void)
+{
+	pthread_atfork(call_rcu_before_fork, call_rcu_after_fork_parent, call_rcu_after_fork_child);
+	__atomic_store_n(&worker_started, true, __ATOMIC_RELEASE);
+}
+
+static bool is_worker(void)
+{
+	return __atomic_load_n(&worker_started, __ATOMIC_ACQUIRE) &&
+	       pthread_equal(get_call_rcu_thread(get_default_call_rcu_data()), pthread_self());
+}
+
 static void thread_register(void)
 {
-	pthread_once(&key_once, key_make);
-	rcu_register_thread();
+	if (!is_worker()) {
+		pthread_once(&key_once, key_make);
+		rcu_register_thread();
+		pthread_setspecific(key, &thread_online);
+	}
 	thread_online = true;
-	pthread_setspecific(key, &thread_online);
 }
 
 void bpf_rcu_thread_online(void)
@@ -78,41 +100,6 @@ void bpf_rcu_read_unlock(void)
 {
 	tsan_reader_done();
 	rcu_read_unlock();
-}
-
-/*
- * liburcu's own thread, which runs the callbacks, is registered by liburcu, and a second time is an
- * error. A callback that goes first (they run in order) tells that thread so; then callbacks may
- * use RCU too. After a fork() the child has a new such thread, which is told by the same callback,
- * unless the parent's still waits: then that one comes first there.
- */
-static pthread_once_t worker_once = PTHREAD_ONCE_INIT;
-static struct rcu_head worker_head;
-static bool worker_head_waits;
-
-static void worker_is_online(struct rcu_head *head)
-{
-	(void)head;
-	thread_online = true;
-	__atomic_store_n(&worker_head_waits, false, __ATOMIC_RELEASE);
-}
-
-static void worker_tell(void)
-{
-	if (!__atomic_exchange_n(&worker_head_waits, true, __ATOMIC_ACQ_REL))
-		call_rcu(&worker_head, worker_is_online);
-}
-
-static void fork_child(void)
-{
-	call_rcu_after_fork_child();
-	worker_tell();
-}
-
-static void worker_start(void)
-{
-	pthread_atfork(call_rcu_before_fork, call_rcu_after_fork_parent, fork_child);
-	worker_tell();
 }
 
 #ifdef RCU_TSAN

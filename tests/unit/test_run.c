@@ -139,8 +139,10 @@ static void node_free(struct rcu_head *head)
 {
 	struct node *node = container_of(head, struct node, rcu);
 
+	bpf_rcu_read_lock(); /* callbacks may use RCU, whatever ran before them */
 	__atomic_add_fetch(node->freed, 1, __ATOMIC_SEQ_CST);
 	free(node);
+	bpf_rcu_read_unlock();
 }
 
 static void *rcu_worker(void *arg)
