@@ -9,6 +9,20 @@ static void page_free_rcu(struct rcu_head *head)
 	free(container_of(head, struct bpf_ids_page, rcu));
 }
 
+/*
+ * An empty page goes, but for that of the highest number: the next object comes into it. Caller
+ * holds ids->lock.
+ */
+static void __page_drop_empty(struct bpf_ids *ids, u32 nr)
+{
+	struct bpf_ids_page *page = ids->pages[nr];
+
+	if (!page || page->used || nr == ids->last / BPF_IDS_PAGE)
+		return;
+	bpf_rcu_assign_pointer(ids->pages[nr], NULL);
+	bpf_call_rcu(&page->rcu, page_free_rcu);
+}
+
 /* Caller holds ids->lock. */
 static int __ids_add(struct bpf_ids *ids, u32 id, void *object)
 {
@@ -29,7 +43,7 @@ static int __ids_add(struct bpf_ids *ids, u32 id, void *object)
 
 int bpf_ids_add(struct bpf_ids *ids, u32 *id, void *object)
 {
-	u32 number;
+	u32 number, last;
 	int err;
 
 	pthread_mutex_lock(&ids->lock);
@@ -37,7 +51,9 @@ int bpf_ids_add(struct bpf_ids *ids, u32 *id, void *object)
 	err = number ? __ids_add(ids, number, object) : -ENOSPC;
 	if (!err) {
 		*id = number;
-		ids->last = max(ids->last, number);
+		last = ids->last;
+		ids->last = max(last, number);
+		__page_drop_empty(ids, last / BPF_IDS_PAGE);
 	}
 	pthread_mutex_unlock(&ids->lock);
 	return err;
@@ -45,15 +61,13 @@ int bpf_ids_add(struct bpf_ids *ids, u32 *id, void *object)
 
 void bpf_ids_remove(struct bpf_ids *ids, u32 id)
 {
-	struct bpf_ids_page **at = &ids->pages[id / BPF_IDS_PAGE], *page;
+	struct bpf_ids_page *page;
 
 	pthread_mutex_lock(&ids->lock);
-	page = *at;
+	page = ids->pages[id / BPF_IDS_PAGE];
 	bpf_rcu_assign_pointer(page->objects[id % BPF_IDS_PAGE], NULL);
-	if (!--page->used) {
-		bpf_rcu_assign_pointer(*at, NULL);
-		bpf_call_rcu(&page->rcu, page_free_rcu);
-	}
+	page->used--;
+	__page_drop_empty(ids, id / BPF_IDS_PAGE);
 	pthread_mutex_unlock(&ids->lock);
 }
 

@@ -22,8 +22,8 @@ struct bpf_ids_page {
 struct bpf_ids {
 	pthread_mutex_t lock;
 	u32 last;
-	struct bpf_ids_page
-		*pages[1u << 16]; /* a page goes when it is empty, after a grace period */
+	struct bpf_ids_page *pages
+		[1u << 16]; /* one that is empty goes, but for the last, after a grace period */
 };
 
 #define BPF_IDS_INIT                              \
