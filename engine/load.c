@@ -193,7 +193,8 @@ static int classic_load(const struct bpf_prog_load_attr *attr, struct bpf_log *l
 			struct bpf_log *report, const volatile bool *cancel, struct bpf_prog **out)
 {
 	struct bpf_prog_load_attr converted = *attr;
-	__do_free struct bpf_insn *insns = NULL;
+	struct bpf_insn *insns, *fitting;
+	bool taken = false;
 	int n;
 
 	if (attr->prog_type != BPF_PROG_TYPE_SOCKET_FILTER)
@@ -205,11 +206,17 @@ static int classic_load(const struct bpf_prog_load_attr *attr, struct bpf_log *l
 	if (!insns)
 		return -ENOMEM;
 	n = bpf_convert_filter(attr->classic, attr->classic_len, insns, NULL);
-	if (n < 0)
-		return n;
-	converted.insns = insns;
-	converted.insn_cnt = (u32)n;
-	return prog_load(&converted, log, report, cancel, out);
+	if (n >= 0) {
+		fitting = realloc(insns, max(n, 1) * sizeof(*insns));
+		insns = fitting ? fitting : insns;
+		converted.insns = insns;
+		converted.insn_cnt = (u32)n;
+		converted.taken = &taken;
+		n = prog_load(&converted, log, report, cancel, out);
+	}
+	if (!taken)
+		free(insns);
+	return n;
 }
 
 int bpf_prog_load(const struct bpf_prog_load_attr *attr, struct bpf_log *log,
@@ -402,6 +409,7 @@ static int load_prog(struct object_load *ld, u32 index)
 	__do_free struct bpf_map **used = malloc(max(map_cnt, 1u) * sizeof(struct bpf_map *));
 	__do_free u32 *new_index = malloc(max(map_cnt, 1u) * sizeof(*new_index));
 	struct bpf_log log;
+	bool taken = false;
 	int err;
 
 	if (!used || !new_index)
@@ -413,6 +421,7 @@ static int load_prog(struct object_load *ld, u32 index)
 		.license = ld->file->license,
 		.insns = def->insns,
 		.insn_cnt = def->insn_cnt,
+		.taken = &taken,
 		.maps = used,
 		.map_cnt = collect_maps(ld, def, used, new_index),
 		.btf = ld->file->btf,
@@ -429,6 +438,8 @@ static int load_prog(struct object_load *ld, u32 index)
 	bpf_log_init(&log, object_log_level(opts), 0);
 	err = bpf_prog_load(&attr, &log, &ld->out->report, opts ? opts->cancel : NULL,
 			    &ld->out->progs[index]);
+	if (taken)
+		def->insns = NULL;
 	if (log.len)
 		bpf_log_printf(&ld->logs, "\nlog of %s:\n%s", def->name, bpf_log_text(&log));
 	bpf_log_free(&log);

@@ -134,7 +134,12 @@ static int prog_copy(struct bpf_prog *prog, const struct bpf_prog_load_attr *att
 	prog->refcnt = 1;
 
 	prog->orig_len = attr->insn_cnt;
-	prog->orig_insns = copy_array(attr->insns, attr->insn_cnt, sizeof(*attr->insns));
+	if (attr->taken) {
+		prog->orig_insns = (struct bpf_insn *)attr->insns;
+		*attr->taken = true;
+	} else {
+		prog->orig_insns = copy_array(attr->insns, attr->insn_cnt, sizeof(*attr->insns));
+	}
 	prog->func_info_cnt = attr->func_info_cnt;
 	prog->func_info =
 		copy_array(attr->func_info, attr->func_info_cnt, sizeof(*attr->func_info));

@@ -32,7 +32,6 @@ struct bpf_prog;
 struct bpf_btf;
 struct sock_filter; /* linux/filter.h */
 
-/* What a program is loaded from. Everything is borrowed for the call. */
 /*
  * What an instruction stands for that nothing could be found for: the reason, should it be reached.
  */
@@ -41,6 +40,7 @@ struct bpf_insn_note {
 	char *text; /* a sentence */
 };
 
+/* What a program is loaded from. Everything is borrowed for the call, but for what is taken. */
 struct bpf_prog_load_attr {
 	enum bpf_prog_type prog_type;
 	enum bpf_attach_type expected_attach_type;
@@ -48,6 +48,7 @@ struct bpf_prog_load_attr {
 	const char *license;
 	const struct bpf_insn *insns;
 	u32 insn_cnt;
+	bool *taken; /* insns was malloc()ed and becomes the program's: then true; or NULL */
 	const struct sock_filter *classic; /* a classic filter, instead of insns; or NULL */
 	u32 classic_len;
 	struct bpf_map *const *maps; /* what BPF_PSEUDO_MAP_IDX refers to */

@@ -47,7 +47,8 @@ struct bpf_object_prog {
 	char section[128]; /* SEC() */
 	enum bpf_prog_type type;
 	enum bpf_attach_type expected_attach_type;
-	struct bpf_insn *insns; /* main program, then the subprograms that it reaches */
+	/* Main program, then the subprograms that it reaches; NULL when the program has them. */
+	struct bpf_insn *insns;
 	u32 insn_cnt; /* map references: BPF_PSEUDO_MAP_IDX(_VALUE), imm = index into object maps */
 	struct bpf_func_info *func_info;
 	u32 func_info_cnt;

@@ -21,14 +21,21 @@
 
 #define EXPAND_MAX 32 /* the longest replacement of one instruction */
 
+/* What becomes of an instruction. */
+enum keep {
+	KEEP_NO,
+	KEEP_YES,
+	KEEP_TAKEN, /* a conditional jump, of which only that side */
+	KEEP_NOT_TAKEN,
+};
+
 struct rewriter {
 	struct bpf_prog *prog;
 	const struct bpf_verdict *verdict;
 	const struct bpf_prog_type_ops *ops;
 	u32 len; /* of the original */
-	struct bpf_insn
-		*in; /* a copy with dead sides of jumps removed; distances are still the old ones */
-	bool *keep; /* original index; both halves of LD_IMM64 */
+	const struct bpf_insn *in; /* the original */
+	u8 *keep; /* enum keep by original index; both halves of LD_IMM64 */
 	u32 *new_idx; /* original index (and len) -> where it, or what follows it, is now */
 
 	struct bpf_insn *out;
@@ -61,7 +68,13 @@ static s64 jump_distance(const struct bpf_insn *insn)
 
 static u32 jump_target(const struct rewriter *rw, u32 i)
 {
-	return (u32)((s64)i + 1 + jump_distance(&rw->in[i]));
+	return (u32)((s64)i + 1 + (rw->keep[i] == KEEP_NOT_TAKEN ? 0 : jump_distance(&rw->in[i])));
+}
+
+/* Does it go nowhere else? */
+static bool is_goto(const struct rewriter *rw, u32 i)
+{
+	return is_ja(&rw->in[i]) || rw->keep[i] == KEEP_TAKEN || rw->keep[i] == KEEP_NOT_TAKEN;
 }
 
 /* ---- 1. prune */
@@ -76,7 +89,7 @@ static void prune_dead(struct rewriter *rw)
 	const struct bpf_insn_aux_data *aux = rw->verdict->aux;
 
 	for (u32 i = 0; i < rw->len; i++) {
-		rw->keep[i] = aux[i].seen;
+		rw->keep[i] = aux[i].seen ? KEEP_YES : KEEP_NO;
 		if (bpf_insn_is_imm64(&rw->in[i])) {
 			rw->keep[i + 1] = rw->keep[i];
 			i++;
@@ -87,7 +100,7 @@ static void prune_dead(struct rewriter *rw)
 static void prune_branches(struct rewriter *rw)
 {
 	for (u32 i = 0; i < rw->len; i++) {
-		struct bpf_insn *insn = &rw->in[i];
+		const struct bpf_insn *insn = &rw->in[i];
 
 		if (bpf_insn_is_imm64(insn)) {
 			i++;
@@ -96,9 +109,9 @@ static void prune_branches(struct rewriter *rw)
 		if (!rw->keep[i] || !is_jump(insn) || is_ja(insn))
 			continue;
 		if (!rw->keep[jump_target(rw, i)])
-			*insn = insn_ja(0);
+			rw->keep[i] = KEEP_NOT_TAKEN;
 		else if (!rw->keep[i + 1])
-			*insn = insn_ja(insn->off);
+			rw->keep[i] = KEEP_TAKEN;
 	}
 }
 
@@ -113,11 +126,11 @@ static int prune_short_jumps(struct rewriter *rw)
 	for (u32 i = rw->len; i-- > 0;) {
 		bool second = i > 0 && bpf_insn_is_imm64(&rw->in[i - 1]);
 
-		if (rw->keep[i] && !second && is_ja(&rw->in[i])) {
+		if (rw->keep[i] && !second && is_goto(rw, i)) {
 			u32 to = jump_target(rw, i);
 
 			if (to > i && next_kept[to] == next_kept[i + 1])
-				rw->keep[i] = false;
+				rw->keep[i] = KEEP_NO;
 		}
 		next_kept[i] = rw->keep[i] ? i : next_kept[i + 1];
 	}
@@ -374,7 +387,8 @@ static int expand(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 	if ((class == BPF_LDX || class == BPF_ST || class == BPF_STX) &&
 	    base_type(aux->ptr_type) == PTR_TO_CTX)
 		return (int)rw->ops->convert_ctx_access(insn, aux->ctx_field_size, buf, EXPAND_MAX);
-	buf[0] = *insn;
+	buf[0] = rw->keep[i] == KEEP_YES ? *insn
+					 : insn_ja(insn->off); /* link_jump() says how far */
 	return 1;
 }
 
@@ -518,18 +532,16 @@ static int rewriter_init(struct rewriter *rw, struct bpf_prog *prog,
 	rw->verdict = verdict;
 	rw->ops = bpf_prog_type_ops_find(prog->type);
 	rw->len = prog->orig_len;
-	rw->in = malloc(rw->len * sizeof(*rw->in));
+	rw->in = prog->orig_insns;
 	rw->keep = calloc(rw->len + 1, sizeof(*rw->keep));
 	rw->new_idx = calloc(rw->len + 1, sizeof(*rw->new_idx));
-	if (!rw->in || !rw->keep || !rw->new_idx)
+	if (!rw->keep || !rw->new_idx)
 		return -ENOMEM;
-	memcpy(rw->in, prog->orig_insns, rw->len * sizeof(*rw->in));
 	return rw->ops ? 0 : -ENOTSUP;
 }
 
 static void rewriter_free(struct rewriter *rw)
 {
-	free(rw->in);
 	free(rw->keep);
 	free(rw->new_idx);
 	free(rw->out);

@@ -139,6 +139,7 @@ int control_prog_load(struct control_call *call)
 	struct bpf_log log;
 	const char *tokens, *license;
 	size_t insn_len, before;
+	bool taken = false;
 	void *types = NULL;
 	u32 nr = 0, i;
 	int err;
@@ -164,6 +165,7 @@ int control_prog_load(struct control_call *call)
 	memcpy(insns, call->in + sizeof(args), insn_len);
 	bpf_log_init(&log, args.log_level, 0);
 	attr.insns = insns;
+	attr.taken = &taken;
 	attr.insn_cnt = args.insn_cnt;
 	err = args.btf_id ? types_of_load(call, args.btf_id, before, &attr, &types, &log) : 0;
 	if (!err)
@@ -184,7 +186,8 @@ int control_prog_load(struct control_call *call)
 		bpf_map_put(maps[i]);
 	bpf_btf_put(attr.btf);
 	free(types);
-	free(insns);
+	if (!taken)
+		free(insns);
 
 	result.id = err ? 0 : attr.id;
 	result.log_true_size = log.len + 1;

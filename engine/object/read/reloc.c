@@ -304,6 +304,14 @@ static int append_func(struct linker *l, u32 func)
 	return err;
 }
 
+/* They become the program's as they are. */
+static void fit_insns(struct linker *l)
+{
+	struct bpf_insn *p = realloc(l->prog->insns, max(l->prog->insn_cnt, 1u) * sizeof(*p));
+
+	l->prog->insns = p ? p : l->prog->insns;
+}
+
 static int link_prog(struct linker *l, u32 func)
 {
 	int err;
@@ -312,6 +320,8 @@ static int link_prog(struct linker *l, u32 func)
 	l->cap = 0;
 	l->cnt = 0;
 	err = append_func(l, func);
+	if (!err)
+		fit_insns(l);
 	/* Type info for some functions only is of no use to anybody. */
 	if (!err && l->prog->func_info_cnt != l->cnt) {
 		free(l->prog->func_info);
