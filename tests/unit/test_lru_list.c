@@ -216,6 +216,65 @@ static void test_c_equal_lists_do_not_rotate(void **state)
 	teardown(&f);
 }
 
+/*
+ * Step 2 of a rotation: once around the inactive list, wherever the last one stopped. The oldest
+ * entries are not referenced, so that eviction takes those and looks at no other.
+ */
+static void test_c_rotation_goes_once_around(void **state)
+{
+	const u32 nr = 20, old = 6;
+
+	for (u32 start = 0; start <= nr; start++) {
+		struct fixture f;
+		u32 nodes[20];
+
+		setup(&f, nr, 1, true);
+		f.lru->nr_scans = 2 * nr;
+		for (u32 i = 0; i < nr; i++)
+			nodes[i] = insert(&f, 0);
+		for (u32 i = old; i < nr; i++)
+			reference(&f, nodes[i]);
+		/* At a node, or where it is at first. */
+		if (start < nr)
+			f.lru->lists[0].next_inactive_rotation = nodes[start];
+		insert(&f, 0);
+		for (u32 i = 0; i < f.evicted; i++)
+			assert_int_equal(f.victims[i], nodes[i]);
+		assert_in_range(f.evicted, 1, old);
+		for (u32 i = old; i < nr; i++) {
+			assert_int_equal(f.lru->nodes[nodes[i]].type, BPF_LRU_LIST_T_ACTIVE);
+			assert_int_equal(f.refs[f.lru->nodes[nodes[i]].elem], 0);
+		}
+		assert_int_equal(f.lru->lists[0].counts[BPF_LRU_LIST_T_ACTIVE], nr - old);
+		teardown(&f);
+	}
+}
+
+/* But no more nodes than NR_SCANS, and the next rotation goes on behind them. */
+static void test_c_rotation_stops_after_its_scans(void **state)
+{
+	struct fixture f;
+	u32 nr, old = 6, *nodes;
+
+	setup(&f, 2000, 1, true);
+	nr = f.lru->nr_nodes;
+	nodes = calloc(nr, sizeof(*nodes));
+	assert_true(nr > 2 * f.lru->nr_scans + old);
+	for (u32 i = 0; i < nr; i++)
+		nodes[i] = insert(&f, 0);
+	for (u32 i = old; i < nr; i += 2)
+		reference(&f, nodes[i]);
+	f.lru->lists[0].next_inactive_rotation = nodes[old];
+	insert(&f, 0);
+	for (u32 i = old; i < nr; i++)
+		assert_int_equal(f.lru->nodes[nodes[i]].type,
+				 i < old + f.lru->nr_scans && i % 2 == 0 ? BPF_LRU_LIST_T_ACTIVE
+									 : BPF_LRU_LIST_T_INACTIVE);
+	assert_int_equal(f.lru->lists[0].next_inactive_rotation, nodes[old + f.lru->nr_scans]);
+	free(nodes);
+	teardown(&f);
+}
+
 static void test_d_oldest_unreferenced_goes_first(void **state)
 {
 	struct fixture f;
@@ -317,6 +376,8 @@ int main(void)
 		cmocka_unit_test(test_freed_nodes_come_back),
 		cmocka_unit_test(test_c_rotation_only_while_active_is_longer),
 		cmocka_unit_test(test_c_equal_lists_do_not_rotate),
+		cmocka_unit_test(test_c_rotation_goes_once_around),
+		cmocka_unit_test(test_c_rotation_stops_after_its_scans),
 		cmocka_unit_test(test_d_oldest_unreferenced_goes_first),
 		cmocka_unit_test(test_d_all_referenced_forces_one),
 		cmocka_unit_test(test_e_fails_only_when_nothing_is_linked),
