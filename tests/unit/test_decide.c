@@ -2,6 +2,7 @@
  * test_decide.c - packets of the queue and the effective programs (fs/enforce/queue/decide.c),
  * without a socket
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -226,6 +227,40 @@ static void test_a_syn_acks_have_their_listeners_cgroup(void **state)
 	assert_int_equal(verdict, NF_ACCEPT); /* short, and everybody's */
 }
 
+/* Who looks for a cgroup's id while another thread adds and removes some finds those that stay. */
+static bool looker_stops;
+
+static void *look_for_ids(void *arg)
+{
+	while (!__atomic_load_n(&looker_stops, __ATOMIC_RELAXED))
+		if (!decide_knows(&d, 1000) || decide_knows(&d, 999))
+			return (void *)1;
+	return NULL;
+}
+
+static void test_ids_are_looked_for_while_queues_change(void **state)
+{
+	pthread_t looker;
+	void *wrong;
+
+	decide_add_queue(&d, NFQUEUE_FIRST, root, 1000);
+	looker_stops = false;
+	assert_int_equal(pthread_create(&looker, NULL, look_for_ids, NULL), 0);
+	for (u32 round = 0; round < 4; round++) {
+		for (u16 i = 1; i < 100; i++)
+			decide_add_queue(&d, NFQUEUE_FIRST + i, root, 1000 + i);
+		for (u16 i = 1; i < 100; i++) {
+			assert_true(decide_knows(&d, 1000 + i));
+			decide_remove_queue(&d, NFQUEUE_FIRST + i);
+			assert_false(decide_knows(&d, 1000 + i));
+		}
+	}
+	__atomic_store_n(&looker_stops, true, __ATOMIC_RELAXED);
+	pthread_join(looker, &wrong);
+	assert_null(wrong);
+	decide_remove_queue(&d, NFQUEUE_FIRST);
+}
+
 /*
  * A program that was stopped for good lets nothing through, and what it wrote before is not there.
  */
@@ -258,6 +293,7 @@ int main(void)
 		CASE(test_b_no_verdict_where_there_is_no_queue),
 		CASE(test_a_too_short_for_a_header_is_dropped),
 		CASE(test_a_syn_acks_have_their_listeners_cgroup),
+		CASE(test_ids_are_looked_for_while_queues_change),
 		CASE(test_c_a_stopped_program_drops),
 	};
 

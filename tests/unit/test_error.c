@@ -28,6 +28,22 @@ static void the_first_reason_stays(void **state)
 	assert_string_equal(error_why(&e, -EBUSY), strerror(EBUSY));
 }
 
+/* No sentence is an empty one: what cannot be printed has the C library's words. */
+static void an_empty_sentence_is_one(void **state)
+{
+	static const char *volatile too_wide = "%2147483648d";
+	struct error_record e = {0};
+
+	error_set(&e, EINVAL, "%s", "");
+	assert_string_equal(error_why(&e, -EINVAL), "");
+	error_clear(&e);
+	assert_null(e.why);
+	error_set(&e, EINVAL, too_wide, 1);
+	assert_int_equal(e.err, EINVAL);
+	assert_string_equal(error_why(&e, -EINVAL), strerror(EINVAL));
+	error_clear(&e);
+}
+
 static u_int count_lines(const char *s)
 {
 	u_int n = 0;
@@ -122,6 +138,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_reason_stays),
+		cmocka_unit_test(an_empty_sentence_is_one),
 		cmocka_unit_test(what_it_is_about_goes_before_the_reason),
 		cmocka_unit_test(each_user_sees_the_own_last_lines),
 		cmocka_unit_test(a_line_is_not_longer_than_the_log),

@@ -337,6 +337,51 @@ static void test_percpu_insert_zeroes_the_others(void **state)
 	free(values);
 }
 
+/*
+ * Keys of any size, in every type: an element is written within its room. Its neighbours are in
+ * use, for each second one was taken out and put in again.
+ */
+static void test_a_key_stays_within_its_element(void **state)
+{
+	static const enum bpf_map_type types[] = {BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_PERCPU_HASH,
+						  BPF_MAP_TYPE_LRU_HASH,
+						  BPF_MAP_TYPE_LRU_PERCPU_HASH};
+	static const u32 sizes[] = {4, 8, 12, 16, 20, 24, 25, 32, 40, 63, 64};
+	static u64 value[BPF_MAX_SLOTS], read[BPF_MAX_SLOTS];
+	const u32 nr = 64;
+	char key[64];
+
+	for (u32 t = 0; t < ARRAY_SIZE(types); t++) {
+		for (u32 s = 0; s < ARRAY_SIZE(sizes); s++) {
+			struct bpf_map_spec spec = {.map_type = types[t],
+						    .key_size = sizes[s],
+						    .value_size = 8,
+						    .max_entries = 1000};
+			struct bpf_map *map;
+
+			assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+			for (u32 round = 0; round < 3; round++) {
+				for (u32 n = round & 1; n < nr; n += 1 + (round & 1)) {
+					key_of(key, sizes[s], n);
+					value[0] = n + 1;
+					assert_int_equal(bpf_map_update(map, key, value, BPF_ANY),
+							 0);
+				}
+				for (u32 n = 0; n < nr; n++) {
+					key_of(key, sizes[s], n);
+					assert_int_equal(bpf_map_lookup(map, key, read, 0), 0);
+					assert_int_equal(read[0], n + 1);
+				}
+				for (u32 n = 1; n < nr && !round; n += 2) {
+					key_of(key, sizes[s], n);
+					assert_int_equal(bpf_map_delete(map, key), 0);
+				}
+			}
+			drop(map);
+		}
+	}
+}
+
 static void test_c_full_map_still_updates(void **state)
 {
 	struct bpf_map *map = make(4, 8, 16);
@@ -838,6 +883,7 @@ int main(void)
 		cmocka_unit_test(test_e_as_many_marks_as_entries),
 		cmocka_unit_test(test_a_a_bucket_counts_its_changes),
 		cmocka_unit_test(test_percpu_insert_zeroes_the_others),
+		cmocka_unit_test(test_a_key_stays_within_its_element),
 		cmocka_unit_test(test_c_full_map_still_updates),
 		cmocka_unit_test(test_hash_spreads),
 		cmocka_unit_test(test_a_filter_follows_its_chain),

@@ -64,9 +64,28 @@ static void a_name_is_given_as_it_is(void **state)
 	assert_return_code(rmdir(top), errno);
 }
 
+/* Where there is no /proc: an error, which is not a machine without mounts. */
+static void what_cannot_be_read_is_an_error(void **state)
+{
+	struct look look = {.dir = "/proc"};
+
+	if ((unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 && unshare(CLONE_NEWNS) < 0) ||
+	    mount("none", "/proc", "tmpfs", 0, NULL) < 0) {
+		print_message("no namespaces here: %s\n", strerror(errno));
+		skip();
+	}
+	errno = EBUSY; /* of something before */
+	assert_int_equal(mountinfo_each(note, &look), -ENOENT);
+	assert_int_equal(look.found, 0);
+	umount("/proc");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(a_name_is_given_as_it_is)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_name_is_given_as_it_is),
+		cmocka_unit_test(what_cannot_be_read_is_an_error),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

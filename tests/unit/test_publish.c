@@ -138,6 +138,63 @@ static void a_start_takes_back_what_a_crash_left(void **state)
 	assert_true(is_there("a"));
 }
 
+/*
+ * What is no load's does not keep the server from starting, and stays; a load's that cannot be
+ * rolled back does.
+ */
+static void a_start_leaves_what_is_no_load(void **state)
+{
+	struct tree_names names;
+	int fd;
+
+	assert_return_code(mkdirat(tree.pending_fd, "90", 0700), errno);
+	assert_return_code(mkdirat(tree.pending_fd, "90/0", 0700), errno);
+	assert_int_equal(tree_write_small(tree.pending_fd, "91", "file", 4), 0);
+	assert_return_code(symlinkat("90", tree.pending_fd, "92"), errno);
+	fd = openat(tree.pending_fd, "90", O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(tree_write_small(fd, "foreign", "", 0), 0);
+	assert_int_equal(publish_recover(), 0);
+	assert_int_equal(tree_list(tree.pending_fd, true, &names), 0);
+	assert_int_equal(names.n, 3);
+	tree_names_free(&names);
+	assert_int_equal(tree_has(fd, "0"), 0); /* that could be a load's */
+	assert_int_equal(tree_has(fd, "foreign"), 1);
+	assert_return_code(mkdirat(fd, "manifest", 0700), errno);
+	assert_int_equal(publish_recover(), -EBADMSG);
+	assert_return_code(unlinkat(fd, "manifest", AT_REMOVEDIR), errno);
+	assert_return_code(unlinkat(fd, "foreign", 0), errno);
+	assert_return_code(unlinkat(tree.pending_fd, "91", 0), errno);
+	assert_return_code(unlinkat(tree.pending_fd, "92", 0), errno);
+	assert_int_equal(publish_recover(), 0);
+	assert_nothing_left();
+	close(fd);
+}
+
+/* A manifest that is torn or lies: what it does not name exactly is not taken back. */
+static void a_start_takes_back_only_the_loads_own(void **state)
+{
+	char manifest[256];
+	struct publish *pub;
+	const char *taken;
+	int fd;
+
+	publish_end(with_names("k", "l")); /* a number of its own */
+	pub = with_names("k", "l");
+	assert_int_equal(publish_commit(pub, &taken), 0);
+	publish_end(pub);
+	assert_return_code(mkdirat(tree.pending_fd, "95", 0700), errno);
+	fd = openat(tree.pending_fd, "95", O_DIRECTORY | O_CLOEXEC);
+	snprintf(manifest, sizeof(manifest),
+		 "maps %u k\nmaps %u l\nmaps %u gone\nnowhere %u k\nmaps %u ..\nmaps", map->id + 1,
+		 map->id, map->id, map->id, map->id);
+	assert_int_equal(tree_write_small(fd, "manifest", manifest, strlen(manifest)), 0);
+	close(fd);
+	assert_int_equal(publish_recover(), 0);
+	assert_true(is_there("k")); /* another object's, it says */
+	assert_false(is_there("l"));
+	assert_nothing_left();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +202,8 @@ int main(void)
 		cmocka_unit_test(a_taken_name_leaves_none),
 		cmocka_unit_test(what_is_not_committed_goes),
 		cmocka_unit_test(a_start_takes_back_what_a_crash_left),
+		cmocka_unit_test(a_start_leaves_what_is_no_load),
+		cmocka_unit_test(a_start_takes_back_only_the_loads_own),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
