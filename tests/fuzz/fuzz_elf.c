@@ -11,6 +11,8 @@
  * of what was accepted is then loaded, and what the verifier accepts is run in the interpreter, for
  * a second at most; nothing may stay behind. Meant to run under -fsanitize=address,undefined.
  *
+ * An object that takes minutes of processor time is a finding, too.
+ *
  * A finding is written to fuzz_elf-SEED.bin; exit status 1 (or the sanitizer's).
  */
 #include <bpf/btf.h>
@@ -19,6 +21,7 @@
 #include <linux/btf.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 #include "btf/btf.h"
@@ -29,10 +32,11 @@
 #include "tests/lib/object.h"
 #include "tests/lib/packets.h"
 
-#define MAX_OBJECTS 128
-#define ROOM	    4096 /* how much an object may grow */
-#define LOAD_EVERY  64 /* verifying takes longer than reading */
-#define MAX_PRINT   (1u << 20) /* a hostile type can stand for gigabytes of text */
+#define MAX_OBJECTS  128
+#define ROOM	     4096 /* how much an object may grow */
+#define LOAD_EVERY   64 /* verifying takes longer than reading */
+#define MOST_SECONDS 120 /* of one object; verifying and running are bounded by less */
+#define MAX_PRINT    (1u << 20) /* a hostile type can stand for gigabytes of text */
 
 static struct {
 	u8 *data;
@@ -359,6 +363,36 @@ static int report(u64 seed, const char *why, const u8 *data, size_t size)
 	return 1;
 }
 
+/* ---- how long one takes */
+
+static struct {
+	u64 seed;
+	const u8 *data;
+	size_t size;
+	volatile u32 seconds;
+} current;
+
+static void second_passed(int sig)
+{
+	if (++current.seconds < MOST_SECONDS)
+		return;
+	report(current.seed, "it takes minutes", current.data, current.size);
+	fflush(stdout);
+	abort(); /* the core, or the debugger, says where */
+}
+
+static void count_seconds(void)
+{
+	const struct itimerval every = {{1, 0}, {1, 0}};
+	struct sigaction action;
+
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = second_passed;
+	action.sa_flags = SA_RESTART;
+	sigaction(SIGPROF, &action, NULL);
+	setitimer(ITIMER_PROF, &every, NULL);
+}
+
 static int one(u64 seed, u64 *accepted)
 {
 	struct victim v;
@@ -376,6 +410,10 @@ static int one(u64 seed, u64 *accepted)
 	exact = malloc(max(v.size, (size_t)1));
 	memcpy(exact, v.data, v.size);
 	free(v.data);
+	current.seed = seed;
+	current.data = exact;
+	current.size = v.size;
+	current.seconds = 0;
 	why = check(exact, v.size, accepted);
 	i = why ? report(seed, why, exact, v.size) : 0;
 	free(exact);
@@ -404,6 +442,7 @@ int main(int argc, char **argv)
 	}
 	libbpf_set_print(quiet);
 	signal(SIGALRM, cancel_run);
+	count_seconds();
 	for (const char *const *name = test_object_names(); *name && seed_cnt < MAX_OBJECTS;
 	     name++) {
 		seeds[seed_cnt].data = test_object_bytes(*name, &seeds[seed_cnt].size);
