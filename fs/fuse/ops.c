@@ -144,15 +144,20 @@ static void gone_stat(const struct fs_node *node, struct stat *st)
 	st->st_ino = node->ino;
 }
 
+#define LOOK_WORK  (4u << 20) /* bytes and steps: a look must stay cheap */
+#define LONG_BOUND (32u << 20) /* no text of a show that is not slow is longer */
+
 /* The length of the very text that a read by this caller would give. 0: it would fail. */
 static u64 text_size(struct fs_node *node, const struct fs_req *caller)
 {
 	struct fs_req req = {.cred = caller->cred, .node = node, .quiet = true};
-	struct fs_text text = {0};
+	struct fs_text text = {.most_work = LOOK_WORK};
 	u64 size = 0;
 
 	if (!node->ops->show(node, &req, &text) && !text.err)
 		size = text.len;
+	else if (text.err == -EFBIG)
+		size = LONG_BOUND;
 	fs_text_free(&text);
 	error_clear(&req.error);
 	return size;

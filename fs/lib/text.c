@@ -14,14 +14,22 @@ void fs_text_free(struct fs_text *text)
 	memset(text, 0, sizeof(*text));
 }
 
+bool fs_text_spend(struct fs_text *text, size_t steps)
+{
+	text->work += steps;
+	if (text->cancel && __atomic_load_n(text->cancel, __ATOMIC_RELAXED))
+		text->err = -EINTR;
+	else if (text->most_work && text->work > text->most_work && !text->err)
+		text->err = -EFBIG;
+	return !text->err;
+}
+
 static bool text_room(struct fs_text *text, size_t more)
 {
 	size_t cap = text->cap ? text->cap : 256;
 	char *buf;
 
-	if (text->cancel && __atomic_load_n(text->cancel, __ATOMIC_RELAXED))
-		text->err = -EINTR;
-	if (text->err)
+	if (!fs_text_spend(text, more))
 		return false;
 	while (cap < text->len + more + 1)
 		cap *= 2;

@@ -13,7 +13,12 @@ struct fs_text {
 	size_t len, cap;
 	int err;
 	const volatile bool *cancel; /* or NULL; true: no more is put in, and err is -EINTR */
+	size_t work; /* bytes that were put in, also those that are gone, and steps between them */
+	size_t most_work; /* or 0; beyond it err is -EFBIG */
 };
+
+/* Steps of who makes the text, which may find nothing to put in. False: err is set, no more. */
+bool fs_text_spend(struct fs_text *text, size_t steps);
 
 void fs_text_free(struct fs_text *text);
 void fs_text_printf(struct fs_text *text, const char *fmt, ...)

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from commands import MAP_UPDATE_BATCH, call
 from conftest import BUILD, USERS
 from test_progs_run import PACKET
 
@@ -294,3 +295,16 @@ def test_mem_of_a_user(user_mount):
     m.fails("echo x >> $M/maps/c/mem", "Permission denied")
     m.fails(poke % "$M/maps/c/mem", "PermissionError")
     m.sh("echo 5 > $M/maps/c/entries/0; test $(od -An -td8 -N8 $M/maps/c/mem) = 5; rm -r $M/maps/c")
+
+
+def test_a_look_is_cheap_whatever_the_types(m):
+    """Types that fan out take long to print: stat(2) gives a bound then, and a reader that is killed goes."""
+    m.load("fan_out")
+    fd = os.open(m.p("maps", "many", "map"), os.O_RDWR)
+    for first in range(0, 32768, 1024):
+        call(fd, MAP_UPDATE_BATCH, b"".join(struct.pack("=2I", k, k) for k in range(first, first + 1024)), count=1024)
+    os.close(fd)
+    assert os.stat(m.p("maps", "many", "dump.json")).st_size >= 32768 * len('{"key":1,"value":1},')
+    assert os.stat(m.p("maps", "many", "dump")).st_size >= 32768 * len("1 1")
+    m.sh("cat $M/maps/many/dump.json > /dev/null & sleep 1; kill -9 $!; wait $!; test $? = 137")
+    assert m.read("maps", "fan_out.bss", "vars", "one") == "0\n"

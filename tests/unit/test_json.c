@@ -216,6 +216,36 @@ static void fan_out(void **state)
 	free(name);
 }
 
+/* C: what finds nothing to put in is work, too: who looks at a size bounds it, or gives up. */
+static void work_is_bounded(void **state)
+{
+	const volatile bool cancel = true;
+	struct fs_text bounded = {.most_work = 1000}, cancelled = {.cancel = &cancel};
+	struct bpf_btf *btf;
+	const void *bytes;
+	int id = t_u8;
+	u32 len;
+
+	for (int i = 0; i < 40; i++) {
+		int next = btf__add_union(raw, "u", 1);
+
+		btf__add_field(raw, "a", id, 0, 0);
+		btf__add_field(raw, "b", id, 0, 0);
+		id = next;
+	}
+	bytes = btf__raw_data(raw, &len);
+	assert_int_equal(bpf_btf_new(bytes, len, &btf), 0);
+	json_value(&bounded, btf, (u32)id, "\x07", 1);
+	assert_int_equal(bounded.err, -EFBIG);
+	assert_in_range(bounded.work, 1001, 2000);
+	json_value(&cancelled, btf, (u32)id, "\x07", 1);
+	assert_int_equal(cancelled.err, -EINTR);
+	assert_in_range(cancelled.work, 0, 10);
+	fs_text_free(&bounded);
+	fs_text_free(&cancelled);
+	bpf_btf_put(btf);
+}
+
 /*
  * What is no type of a value, or contains itself, does not come so far; what passes is printed or
  * not, but never followed.
@@ -256,6 +286,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(structs, begin, end),
 		cmocka_unit_test_setup_teardown(datasec, begin, end),
 		cmocka_unit_test_setup_teardown(fan_out, begin, end),
+		cmocka_unit_test_setup_teardown(work_is_bounded, begin, end),
 		cmocka_unit_test_setup_teardown(not_values, begin, end),
 		cmocka_unit_test_setup_teardown(cycles_are_refused, begin, end),
 	};

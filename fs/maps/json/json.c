@@ -10,8 +10,8 @@
 #include "fs/maps/json/json.h"
 #include "fs/maps/json/typed.h"
 
-#define MIN_STEPS    (1u << 20)
-#define STEPS_A_BYTE 1024 /* an enum is looked up name by name */
+#define MIN_STEPS    (1u << 17) /* an enum is looked up name by name, and has at most 2^16 */
+#define STEPS_A_BYTE 256
 #define MIN_TEXT     (1u << 20)
 #define TEXT_A_BYTE  256
 
@@ -26,10 +26,10 @@ static bool print_type(struct walk *w, u32 id, const u8 *data, u64 size);
 
 static bool spend(struct walk *w, u64 steps)
 {
-	if (steps > w->budget || w->out->len > w->limit || w->out->err)
+	if (steps > w->budget || w->out->len > w->limit)
 		return false;
 	w->budget -= steps;
-	return true;
+	return fs_text_spend(w->out, steps);
 }
 
 /* ---- text */

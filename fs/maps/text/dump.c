@@ -150,7 +150,7 @@ static void print_line(struct dump *d)
 	fs_text_append(&prefix, "", 1);
 	if (prefix.err)
 		d->text.err = prefix.err;
-	else
+	else if (fs_text_spend(&d->text, prefix.work))
 		entries_print(d->map, d->value, prefix.buf, &d->text);
 	fs_text_free(&prefix);
 }
@@ -550,7 +550,7 @@ static void dump_release(struct fs_open *open)
 
 /* ---- sizes: counted while that is little work, else what no line is longer than */
 
-#define COUNT_BYTES   (4u << 20)
+#define COUNT_WORK    (4u << 20) /* bytes, and steps between them: types may fan out */
 #define COUNT_ENTRIES 65536
 #define NUMBER_ROOM   32 /* for a CPU's number, and a value's */
 #define JSON_ROOM     16 /* numbers, names and brackets for a byte of a value */
@@ -597,7 +597,7 @@ static u64 bytes_behind_key(const struct bpf_map *map, u64 *lines)
 static u64 counted_size(struct fs_node *node, struct fs_req *req, const struct format *format)
 {
 	struct dump d = {0};
-	u64 size = 0, printed = 0, lines = 1, behind = 0;
+	u64 size = 0, printed = 0, largest = 0, lines = 1, behind = 0, entries;
 	struct bpf_map_stats stats;
 	bool by_keys;
 	int err = 0;
@@ -615,18 +615,24 @@ static u64 counted_size(struct fs_node *node, struct fs_req *req, const struct f
 	d.value = by_keys ? NULL : malloc(bpf_map_value_size(d.map) + 8);
 	bpf_map_iter_init(&d.it, d.map, by_keys);
 	d.it.flags = bpf_map_lock_flag(d.map);
-	if (!d.key || (!by_keys && (!d.value || (u64)bpf_map_value_size(d.map) > COUNT_BYTES)))
+	d.text.cancel = &req->cancel;
+	d.text.most_work = COUNT_WORK;
+	if (!d.key || (!by_keys && (!d.value || (u64)bpf_map_value_size(d.map) > COUNT_WORK)))
 		err = -EFBIG;
 	while (!err && !d.ended) {
 		d.text.len = 0;
 		err = stream_next(&d, format);
 		printed += d.text.len;
-		if (printed > COUNT_BYTES || d.given > COUNT_ENTRIES)
+		largest = max(largest, (u64)d.text.len);
+		if (d.given > COUNT_ENTRIES)
 			err = -EFBIG;
 	}
 	size = printed * lines + d.given * behind;
-	if (err == -EFBIG)
-		size = size_bound(d.map, max(stats.entries, d.given), format == &json_format);
+	if (err == -EFBIG) {
+		entries = max(stats.entries, d.given);
+		size = size_bound(d.map, entries, format == &json_format);
+		size = max(size, 2 * largest * entries); /* what types make of a value */
+	}
 	bpf_map_iter_end(&d.it);
 	fs_text_free(&d.text);
 	free(d.key);

@@ -76,6 +76,7 @@ static int parse_ip(const struct bpf_map *map, const char *s, size_t len, char *
 /* ---- by type */
 
 #define MAX_LEAVES 256
+#define MAX_STEPS  (1u << 17) /* enums are looked up name by name */
 #define MAX_DEPTH  16
 
 enum leaf_kind { LEAF_NUMBER, LEAF_CHARS, LEAF_BYTES };
@@ -91,7 +92,7 @@ struct leaves {
 	const struct btf *btf;
 	char path[NAME_MAX + 1];
 	u32 room; /* bits of the key: a type may say otherwise */
-	u32 depth, count;
+	u32 depth, count, steps;
 	/* false: no more */
 	bool (*each)(struct leaves *all, const struct leaf *leaf);
 	void *arg;
@@ -165,6 +166,10 @@ static bool walk(struct leaves *all, u32 id, u32 bit_off, u32 bitfield)
 	struct leaf leaf = {LEAF_NUMBER, t, bit_off, bitfield};
 
 	if (!t || ++all->count > MAX_LEAVES)
+		return false;
+	if (btf_is_any_enum(t))
+		all->steps += btf_vlen(t);
+	if (all->steps > MAX_STEPS)
 		return false;
 	if (btf_is_struct(t))
 		return walk_struct(all, t, bit_off);
@@ -368,6 +373,7 @@ static void print_btf(const struct bpf_map *map, const u8 *key, struct fs_text *
 		fs_text_append(out, text.buf, text.len);
 	else
 		fs_text_hex(out, key, map->key_size, "");
+	fs_text_spend(out, all.steps + text.work);
 	fs_text_free(&text);
 }
 
