@@ -662,6 +662,7 @@ static void check_value(struct race *race, const u64 *value, u32 key)
 		wrong(race, "another key's value");
 }
 
+/* Each thread does something in any case: it may get its first turn when the time is over. */
 static bool going(struct race *race)
 {
 	return !__atomic_load_n(&race->stop, __ATOMIC_RELAXED);
@@ -674,7 +675,7 @@ static void *race_reader(void *arg)
 	u64 value[WORDS], n = 0;
 	char key[64];
 
-	while (going(race)) {
+	while (going(race) || !n) {
 		u32 k = rnd_below(&r, KEYS);
 		int err;
 
@@ -705,7 +706,7 @@ static void *race_updater(void *arg)
 	char key[64];
 	long err;
 
-	while (going(race)) {
+	while (going(race) || !deletes) {
 		u32 k = rnd_below(&r, KEYS);
 		bool inside = rnd_below(&r, 2);
 
@@ -739,7 +740,7 @@ static void *race_dumper(void *arg)
 	u64 value[WORDS], n = 0;
 	char key[64];
 
-	while (going(race)) {
+	while (going(race) || !n) {
 		bool seen[KEYS] = {};
 		struct bpf_map_iter it;
 		u32 k, pinned = 0;

@@ -404,7 +404,9 @@ static void *race_worker(void *arg)
 	struct rnd r = {.state = (u64)(uintptr_t)&r | 1};
 	u64 value[WORDS], n = 0;
 
-	while (!__atomic_load_n(&race->stop, __ATOMIC_RELAXED)) {
+	/* On a busy machine the time may be over before the map is full. */
+	while (!__atomic_load_n(&race->stop, __ATOMIC_RELAXED) ||
+	       (n < 10 * race->keys && !evictions(race->map))) {
 		/* Half of the accesses to an eighth of the keys, so that both lists are used. */
 		u32 key = rnd_below(&r, rnd_below(&r, 2) ? race->keys : race->keys / 8);
 		bool inside = rnd_below(&r, 2);
@@ -444,7 +446,7 @@ static void *race_dumper(void *arg)
 	u64 value[WORDS];
 	u32 key;
 
-	while (!__atomic_load_n(&race->stop, __ATOMIC_RELAXED)) {
+	while (!__atomic_load_n(&race->stop, __ATOMIC_RELAXED) || !race->dumps) {
 		struct bpf_map_iter it;
 
 		bpf_map_iter_init(&it, race->map, false);
