@@ -39,7 +39,8 @@ struct request { /* as the client library puts it together */
 
 static void add(struct request *r, const void *data, size_t len)
 {
-	memcpy((char *)r + r->len, data, len);
+	if (len)
+		memcpy((char *)r + r->len, data, len);
 	r->len += len;
 }
 
