@@ -645,7 +645,7 @@ static void other_faults_are_not_ours(void **state)
 	if (!pid) {
 		sigaction(SIGSEGV, &engine_action, NULL);
 		signal(SIGALRM, SIG_DFL);
-		alarm(10);
+		alarm(100);
 		close(2); /* a sanitizer's report */
 		*nowhere = 1;
 		_exit(0);

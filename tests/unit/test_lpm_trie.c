@@ -331,10 +331,12 @@ static void *race_writer(void *arg)
 			err = bpf_map_update(race->map, &key, value, 0);
 		else
 			err = bpf_map_delete(race->map, &key);
-		if (err == -ENOMEM)
+		if (err == -ENOMEM) {
 			__atomic_fetch_add(&race->refused, 1, __ATOMIC_RELAXED);
-		else if (err && err != -ENOENT)
+			bpf_synchronize_rcu();
+		} else if (err && err != -ENOENT) {
 			*race->bad = true;
+		}
 		__atomic_fetch_add(&race->writes, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;

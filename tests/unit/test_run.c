@@ -192,7 +192,7 @@ static void rcu_survives_fork(void **state)
 		rcu_worker(&freed);
 		pid = fork();
 		if (!pid) {
-			alarm(5);
+			alarm(100);
 			rcu_worker(&freed);
 			bpf_rcu_barrier();
 			_exit(freed == round * 100 + 100 ? 0 : 1);
