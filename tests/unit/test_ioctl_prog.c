@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "fs/caller/limits.h"
+#include "fs/ioctl/ioctl.h"
 #include "tests/lib/control.h"
 #include "tests/lib/state.h"
 #include "uapi/bpf_insn.h"
@@ -442,6 +443,49 @@ static void types_are_held_charged_and_private(void **state)
 	btf__free(types);
 }
 
+/* A types fd is its opener's memory; where there is none, the types are nobody's. */
+static void a_types_fd_is_charged_to_its_opener(void **state)
+{
+	static const struct fs_node_ops ops = {.name = "types", .type = S_IFREG};
+	struct fs_node node = {.ops = &ops, .in_tree = true};
+	struct fs_open open = {.node = &node, .opener = state_me};
+	struct fs_req req = {.cred = state_me};
+	struct btf *many = btf__new_empty();
+	struct bpf_btf *btf;
+	const void *raw;
+	char name[16];
+	u32 size, id;
+	u64 used;
+
+	for (u32 i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "int%u", i);
+		btf__add_int(many, name, 4, 0);
+	}
+	raw = btf__raw_data(many, &size);
+	assert_true(size > 40000); /* more than is never refused */
+	assert_int_equal(bpf_btf_new(raw, size, &btf), 0);
+	assert_int_equal(bpf_btf_publish(btf, state_me.uid), 0);
+	id = btf->id;
+	used = limits_used(state_me.uid, LIMIT_MEMORY);
+	assert_int_equal(limits_set(state_me.uid, LIMIT_MEMORY, used), 0);
+	assert_int_equal(control_open_types(&open, &req, btf), -EDQUOT);
+	limits_unset(state_me.uid, LIMIT_MEMORY);
+	assert_null(open.priv);
+	assert_null(bpf_btf_get_by_id(id)); /* the reference was taken over */
+	assert_int_equal(limits_used(state_me.uid, LIMIT_MEMORY), used);
+	/* One that opens holds it, and gives both back. */
+	assert_int_equal(bpf_btf_new(raw, size, &btf), 0);
+	assert_int_equal(bpf_btf_publish(btf, state_me.uid), 0);
+	id = btf->id;
+	assert_int_equal(control_open_types(&open, &req, btf), 0);
+	assert_int_equal(limits_used(state_me.uid, LIMIT_MEMORY), used + 2 * size);
+	control_release(&open);
+	assert_null(bpf_btf_get_by_id(id));
+	fs_open_let(&open, open.held);
+	assert_int_equal(limits_used(state_me.uid, LIMIT_MEMORY), used);
+	btf__free(many);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -457,6 +501,7 @@ int main(void)
 		CASE(instructions_name_maps_by_id),
 		CASE(native_code_is_the_owners_to_read),
 		CASE(types_are_held_charged_and_private),
+		CASE(a_types_fd_is_charged_to_its_opener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

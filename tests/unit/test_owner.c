@@ -55,6 +55,8 @@ static void a_directory_counts_for_its_new_owner(void **state)
 		skip();
 	tree_wrlock();
 	assert_int_equal(tree_mkdir(tree.tree_fd, "d", 0755, &state_me), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "e", 0755, &state_me), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "f", 0755, &state_me), 0);
 	tree_unlock();
 	mine = limits_used(state_me.uid, LIMIT_NAMES);
 	node = node_of("d", 0, &dir_ops);
