@@ -4,6 +4,7 @@
  * A signal, not a thread: some tests must have one thread only. A child of fork() has no timer, but
  * its parent waits for it.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #define WORKED_NS 2000000LL /* more than a look itself takes */
 
 static timer_t timer;
-static long long before;
+static long long before; /* of the look before, which may have been in another thread */
 static int idle;
 
 /* With that of the children that were waited for. */
@@ -34,11 +35,14 @@ static long long processor_ns(void)
 static void look(int sig)
 {
 	static const char why[] = "watchdog: no work is done any more: a wake-up was lost?\n";
+	int was_errno = errno, looks = 0;
 	long long now = processor_ns();
 
-	idle = now - before < WORKED_NS ? idle + 1 : 0;
-	before = now;
-	if (idle < 2)
+	if (now - __atomic_exchange_n(&before, now, __ATOMIC_RELAXED) < WORKED_NS)
+		looks = __atomic_load_n(&idle, __ATOMIC_RELAXED) + 1;
+	__atomic_store_n(&idle, looks, __ATOMIC_RELAXED);
+	errno = was_errno;
+	if (looks < 2)
 		return;
 	if (write(STDERR_FILENO, why, sizeof(why) - 1) < 0)
 		_exit(1);

@@ -1,6 +1,8 @@
 /*
  * test_watchdog.c - tests/lib/watchdog.c: who waits for ever is ended, who works is not
  */
+#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -65,14 +67,28 @@ static void test_who_works_goes_on(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static int work(void)
+static long long worked_ns(void)
 {
 	struct timespec used;
 
-	do
-		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-	while (used.tv_sec * 1000000000LL + used.tv_nsec < 300000000);
-	return 0;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return used.tv_sec * 1000000000LL + used.tv_nsec;
+}
+
+/* Looks come to any thread, and leave nothing behind there. Here they go by work, not by time. */
+static void *work(void *unused)
+{
+	for (int i = 0; i < 15; i++) {
+		long long begun = worked_ns();
+
+		while (worked_ns() - begun < 10000000)
+			;
+		errno = EXDEV;
+		raise(SIGRTMAX);
+		if (errno != EXDEV)
+			_exit(1);
+	}
+	return NULL;
 }
 
 int main(int argc, char **argv)
@@ -83,8 +99,13 @@ int main(int argc, char **argv)
 	};
 
 	if (argc == 2 && !strcmp(argv[1], "work")) {
-		watchdog_every(100);
-		return work();
+		pthread_t other;
+
+		watchdog_every(0);
+		if (pthread_create(&other, NULL, work, NULL))
+			return 1;
+		work(NULL);
+		return pthread_join(other, NULL);
 	}
 	if (argc == 2) {
 		watchdog_every(20);
