@@ -87,6 +87,30 @@ static void killed_later(void **state)
 	assert_int_equal(w.calls, 1);
 }
 
+/* A caller that the server cannot see is not taken for one that was killed. */
+static void who_cannot_be_seen_is_not_killed(void **state)
+{
+	struct watched unseen, w;
+	pid_t pid = fork();
+
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	watch_it(&unseen, 0);
+	watch_killed(&unseen.watch);
+	watch_it(&w, pid);
+	watch_killed(&w.watch);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	while (!fs_cancelled(&w.req))
+		usleep(1000);
+	assert_false(fs_cancelled(&unseen.req)); /* the same round has looked at both */
+	watch_remove(&w.watch);
+	watch_remove(&unseen.watch);
+	assert_int_equal(unseen.calls, 0);
+}
+
 /* Last: nothing begins after it. */
 static void the_end_cancels_all(void **state)
 {
@@ -108,6 +132,7 @@ int main(void)
 		cmocka_unit_test(cancelled_once),
 		cmocka_unit_test(interrupted_is_not_killed),
 		cmocka_unit_test(killed_later),
+		cmocka_unit_test(who_cannot_be_seen_is_not_killed),
 		cmocka_unit_test(the_end_cancels_all),
 	};
 

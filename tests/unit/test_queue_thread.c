@@ -49,6 +49,8 @@ static void only_the_answer_to_the_request_counts(void **state)
 	assert_false(config.done);
 	give(4, -EPERM, 0); /* of who did not wait for it */
 	assert_false(config.done);
+	give(6, -EPERM, 0); /* nobody has asked that yet */
+	assert_false(config.done);
 	give(5, -EPERM, 4); /* cut off */
 	assert_false(config.done);
 	give(5, -EBUSY, 0);
