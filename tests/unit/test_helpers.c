@@ -213,6 +213,106 @@ static void names(void **state)
 	assert_null(bpf_base_func_proto(300, NULL));
 }
 
+/* As Linux answers: compared with it by tests/differential/diff_helpers.c. */
+static void numbers_from_text(void **state)
+{
+	static const struct {
+		const char *text;
+		u64 flags;
+		s64 used, value; /* strtol: bytes or -errno, and the number */
+		s64 unsigned_used;
+		u64 unsigned_value;
+	} rows[] = {
+		{"17", 8, 2, 15, 2, 15},
+		{"18", 8, 1, 1, 1, 1},
+		{"17", 10, 2, 17, 2, 17},
+		{"17", 16, 2, 23, 2, 23},
+		{"0x17", 16, 4, 23, 4, 23},
+		{"0X1f", 0, 4, 31, 4, 31},
+		{"0x1", 0, 3, 1, 3, 1},
+		{"017", 0, 3, 15, 3, 15},
+		{"17z", 0, 2, 17, 2, 17},
+		{"0x", 0, 1, 0, 1, 0}, /* an octal zero, and an x */
+		{"0xg", 0, 1, 0, 1, 0},
+		{"0x", 16, -EINVAL, 0, -EINVAL, 0},
+		{"0", 0, 1, 0, 1, 0},
+		{"0y1", 16, 1, 0, 1, 0},
+		{" \t\n17", 10, 5, 17, 5, 17},
+		{"   ", 10, -EINVAL, 0, -EINVAL, 0},
+		{"-", 10, -EINVAL, 0, -EINVAL, 0},
+		{"-17", 10, 3, -17, -EINVAL, 0},
+		{"- 17", 10, -EINVAL, 0, -EINVAL, 0},
+		{"+17", 10, -EINVAL, 0, -EINVAL, 0},
+		{"g", 16, -EINVAL, 0, -EINVAL, 0},
+		{"aF", 16, 2, 0xaf, 2, 0xaf},
+		{"@", 16, -EINVAL, 0, -EINVAL, 0},
+		{"", 10, -EINVAL, 0, -EINVAL, 0},
+		{"17", 9, -EINVAL, 0, -EINVAL, 0},
+		{"17", 7, -EINVAL, 0, -EINVAL, 0},
+		{"17", 2, -EINVAL, 0, -EINVAL, 0},
+		{"17", 32 + 10, -EINVAL, 0, -EINVAL, 0},
+		{"17", 1ULL << 63 | 10, -EINVAL, 0, -EINVAL, 0},
+		{"9223372036854775807", 10, 19, INT64_MAX, 19, INT64_MAX},
+		{"9223372036854775808", 10, -ERANGE, 0, 19, 1ULL << 63},
+		{"-9223372036854775808", 10, 20, INT64_MIN, -EINVAL, 0},
+		{"-9223372036854775809", 10, -ERANGE, 0, -EINVAL, 0},
+		{"18446744073709551615", 10, -ERANGE, 0, 20, UINT64_MAX},
+		{"18446744073709551616", 10, -ERANGE, 0, -ERANGE, 0},
+		{"184467440737095516150", 10, -ERANGE, 0, -ERANGE, 0},
+		{"ffffffffffffffff", 16, -ERANGE, 0, 16, UINT64_MAX},
+		{"10000000000000000", 16, -ERANGE, 0, -ERANGE, 0},
+		{"1777777777777777777777", 8, -ERANGE, 0, 22, UINT64_MAX},
+		{"2000000000000000000000", 8, -ERANGE, 0, -ERANGE, 0},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t len = strlen(rows[i].text);
+		char *text = malloc(len + 1); /* no byte beyond it is read */
+		u64 out = 77;
+
+		memcpy(text, rows[i].text, len);
+		text[len] = '1';
+		assert_int_equal(
+			proto_of(BPF_FUNC_strtol)
+				->func((uintptr_t)text, len, rows[i].flags, (uintptr_t)&out, 0),
+			rows[i].used);
+		assert_int_equal(out, rows[i].value);
+		out = 77;
+		assert_int_equal(
+			proto_of(BPF_FUNC_strtoul)
+				->func((uintptr_t)text, len, rows[i].flags, (uintptr_t)&out, 0),
+			rows[i].unsigned_used);
+		assert_int_equal(out, rows[i].unsigned_value);
+		free(text);
+	}
+}
+
+static void ring_buffer_records_are_committed(void **state)
+{
+	struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_RINGBUF, .max_entries = 4096};
+	struct bpf_map *map;
+	u64 record;
+
+	assert_int_equal(bpf_map_create(&spec, 0, -1, -1, &map), 0);
+	bpf_run_enter();
+	for (u32 discards = 0; discards < 2; discards++) {
+		const struct bpf_func_proto *end =
+			proto_of(discards ? BPF_FUNC_ringbuf_discard : BPF_FUNC_ringbuf_submit);
+		u32 header;
+
+		record = proto_of(BPF_FUNC_ringbuf_reserve)->func((uintptr_t)map, 16, 0, 0, 0);
+		assert_int_not_equal(record, 0);
+		memcpy(&header, (void *)(record - 8), sizeof(header));
+		assert_int_equal(header, 16 | BPF_RINGBUF_BUSY_BIT);
+		assert_int_equal(end->func(record, 0, 0, 0, 0), 0);
+		memcpy(&header, (void *)(record - 8), sizeof(header));
+		assert_int_equal(header, 16 | (discards ? BPF_RINGBUF_DISCARD_BIT : 0));
+	}
+	bpf_run_exit();
+	bpf_map_put(map);
+	bpf_rcu_barrier();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +323,8 @@ int main(void)
 		cmocka_unit_test(trace_text),
 		cmocka_unit_test(trace_of_bad_addresses),
 		cmocka_unit_test(trace_hides_addresses),
+		cmocka_unit_test(numbers_from_text),
+		cmocka_unit_test(ring_buffer_records_are_committed),
 		cmocka_unit_test(names),
 	};
 
