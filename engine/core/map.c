@@ -43,6 +43,7 @@ static const char *const map_type_names[] = {
 
 bool bpf_map_keep_slots;
 void (*bpf_map_notify)(struct bpf_map *map);
+__thread struct bpf_map_note *bpf_map_noting;
 
 struct bpf_ids bpf_map_ids = BPF_IDS_INIT;
 static u64 live;

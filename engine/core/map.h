@@ -83,6 +83,9 @@ struct bpf_map_ops {
 	long (*map_pop_elem)(struct bpf_map *map, void *value);
 	long (*map_peek_elem)(struct bpf_map *map, void *value);
 
+	/* bpf_map_made(); NULL: no marks. */
+	bool (*map_made)(const struct bpf_map *map, u64 mark);
+
 	/* key NULL, or not in the map: the first key. -ENOENT after the last. */
 	int (*map_get_next_key)(struct bpf_map *map, const void *key, void *next_key);
 
@@ -295,6 +298,18 @@ static inline struct bpf_prog *bpf_prog_array_get(const struct bpf_map *map, u32
  * and it must not wait. Ring buffers, perf event arrays, queues and stacks.
  */
 extern void (*bpf_map_notify)(struct bpf_map *map);
+
+/*
+ * For who must know after a crash whether a change was made, and cannot tell by looking: pushes and
+ * pops of queues and stacks, records that are read from a ring. Of the changes that the calling
+ * thread makes while `bpf_map_noting` is set, `note` is told each just before it is made, under the
+ * map's lock: its mark, and what is taken out. With mark 0: the change told of last is not made.
+ */
+struct bpf_map_note {
+	void (*note)(struct bpf_map_note *note, u64 mark, const void *data, u32 len);
+};
+
+extern __thread struct bpf_map_note *bpf_map_noting;
 
 /* Numbers of live objects, for leak checks and metrics. */
 u64 bpf_map_live_count(void);

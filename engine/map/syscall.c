@@ -212,6 +212,11 @@ int bpf_map_pop(struct bpf_map *map, void *value, u64 flags)
 	return (int)err;
 }
 
+bool bpf_map_made(const struct bpf_map *map, u64 mark)
+{
+	return map->ops->map_made && map->ops->map_made(map, mark);
+}
+
 int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key)
 {
 	int err = -EOPNOTSUPP;

@@ -32,6 +32,11 @@ int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const voi
 int bpf_map_delete(struct bpf_map *map, const void *key);
 /* Take the next value of a queue or stack; -EOPNOTSUPP for other types. */
 int bpf_map_pop(struct bpf_map *map, void *value, u64 flags);
+/*
+ * After bpf_map_open(), and before anything is changed: was the change of this mark made? It was
+ * told in a process that had the same arena open, and is gone.
+ */
+bool bpf_map_made(const struct bpf_map *map, u64 mark);
 int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);
 /*
  * -EPERM when it is already, or may not be written. Values that the verifier takes as constants

@@ -10,6 +10,7 @@
 #include "fs/keeper/requests.h"
 #include "fs/ioctl/object.h"
 #include "fs/ioctl/map.h"
+#include "fs/store/once.h"
 #include "fs/store/resolve.h"
 
 int control_map_lookup(struct control_call *call)
@@ -98,6 +99,7 @@ static int create_once(struct control_call *call, struct bpf_map *map)
 
 int control_map_update(struct control_call *call)
 {
+	struct map_once once;
 	struct bpf_map *map;
 	int err = control_map(call, O_WRONLY, &map);
 
@@ -107,6 +109,9 @@ int control_map_update(struct control_call *call)
 		return -EINVAL;
 	if (map->key_size && call->io.flags & BPF_NOEXIST)
 		return create_once(call, map);
+	map_once_begin(&once, map, call->req);
+	if (!map->key_size)
+		return map_once_push(&once, map, call->in, call->io.flags);
 	return put_pair(call, map, call->in);
 }
 
@@ -145,11 +150,34 @@ int control_map_next_key(struct control_call *call)
 	return err;
 }
 
-/* Queues and stacks pop; a hash is looked up, then deleted: whoever deletes it has the value. */
+/* A key and its value are looked up, then deleted: whoever deletes them has the value. */
+static int take_pair(struct map_once *once, struct control_call *call, struct bpf_map *map,
+		     char *pair)
+{
+	u32 size = map->key_size + bpf_map_value_size(map);
+	int err = bpf_map_lookup(map, pair, pair + map->key_size, call->io.flags);
+
+	return err ? err : map_once_delete(once, map, pair, size);
+}
+
+/* The same, of a request that may be a repetition. */
+static int take_once(struct map_once *once, struct control_call *call, struct bpf_map *map,
+		     char *pair)
+{
+	const void *data;
+	u32 len;
+	int ret = map_once_before(once, &data, &len);
+
+	if (ret > 0)
+		memcpy(pair, data, min(len, map->key_size + bpf_map_value_size(map)));
+	return ret ? min(ret, 0) : take_pair(once, call, map, pair);
+}
+
 int control_map_lookup_and_delete(struct control_call *call)
 {
+	__do_free char *pair = NULL;
+	struct map_once once;
 	struct bpf_map *map;
-	char *value;
 	u32 size;
 	int err = control_map(call, O_RDONLY, &map);
 
@@ -160,21 +188,18 @@ int control_map_lookup_and_delete(struct control_call *call)
 	size = bpf_map_value_size(map);
 	if (call->in_len != map->key_size || call->room < size)
 		return -EINVAL;
-	value = malloc(size + 1);
-	if (!value)
+	if (!map->ops->map_pop_elem && !map->key_size)
+		return -EOPNOTSUPP;
+	pair = malloc((size_t)map->key_size + size + 1);
+	if (!pair)
 		return -ENOMEM;
-	if (map->ops->map_pop_elem) {
-		err = bpf_map_pop(map, value, call->io.flags);
-	} else if (!map->key_size) {
-		err = -EOPNOTSUPP;
-	} else {
-		err = bpf_map_lookup(map, call->in, value, call->io.flags);
-		if (!err)
-			err = bpf_map_delete(map, call->in);
-	}
+	if (map->key_size)
+		memcpy(pair, call->in, map->key_size);
+	map_once_begin(&once, map, call->req);
+	err = map->ops->map_pop_elem ? map_once_pop(&once, map, pair, call->io.flags)
+				     : take_once(&once, call, map, pair);
 	if (!err)
-		control_answer(call, value, size);
-	free(value);
+		control_answer(call, pair + map->key_size, size);
 	return err;
 }
 
@@ -257,63 +282,86 @@ static int batch_map(struct control_call *call, int mode, struct bpf_map **map)
 }
 
 /*
- * Take the entry out: 1 and its value as it is now, 0: somebody else has done it meanwhile.
+ * Where a batch goes on. What takes entries out may begin anew after a takeover: those that it has
+ * taken are not there any more.
  */
-static int take_entry(struct control_call *call, struct bpf_map *map, char *pair)
+static int batch_walk(struct control_call *call, struct bpf_map *map, bool take,
+		      struct bpf_map_iter **out)
 {
-	int err = bpf_map_lookup(map, pair, pair + map->key_size, call->io.flags);
+	struct bpf_map_iter *it = NULL;
 
-	if (!err)
-		err = bpf_map_delete(map, pair);
-	return err ? (err == -ENOENT ? 0 : err) : 1;
+	if (call->io.cursor) {
+		it = take_walk(call->control, call->io.cursor);
+		if (!it && !call->control->lost_walks)
+			return -EINVAL;
+		if (!it && !take)
+			return fs_error(call->req, EIO,
+					"the server was replaced in the middle of a walk: begin it "
+					"again");
+	}
+	if (!it) {
+		it = calloc(1, sizeof(*it));
+		if (!it)
+			return -ENOMEM;
+		bpf_map_iter_init(it, map, false);
+	}
+	it->flags = call->io.flags;
+	*out = it;
+	return 0;
+}
+
+/* What the request had taken out when its server was killed. */
+static int batch_before(struct map_once *once, struct control_call *call, u32 size, u32 *done)
+{
+	const void *data;
+	u32 len;
+	int ret;
+
+	while ((ret = map_once_before(once, &data, &len)) > 0) {
+		if (len != size || *done == call->io.count)
+			return -EIO;
+		control_answer(call, data, len);
+		++*done;
+	}
+	return ret;
 }
 
 static int lookup_batch(struct control_call *call, struct bpf_map *map, bool take)
 {
-	u32 count = call->io.count, done = 0;
-	struct bpf_map_iter *it;
-	char *pair = NULL;
-	size_t size;
+	u32 count = call->io.count, done = 0, size;
+	struct bpf_map_iter *it = NULL;
+	__do_free char *pair = NULL;
+	struct map_once once;
 	int ret;
 
-	size = (size_t)map->key_size + bpf_map_value_size(map);
+	size = map->key_size + bpf_map_value_size(map);
 	if (!count || call->room / size < count || !batch_flags_ok(map, call->io.flags))
 		return -EINVAL;
-	if (call->io.cursor) {
-		it = take_walk(call->control, call->io.cursor);
-		if (!it && call->control->lost_walks)
-			return fs_error(call->req, EIO,
-					"the server was replaced in the middle of a walk: begin it "
-					"again");
-		if (!it)
-			return -EINVAL;
-	} else {
-		it = calloc(1, sizeof(*it));
-		if (it)
-			bpf_map_iter_init(it, map, false);
-	}
-	if (it)
-		it->flags = call->io.flags;
+	map_once_begin(&once, map, call->req);
 	pair = malloc(size + 8);
-	ret = it && pair ? 1 : -ENOMEM;
+	ret = pair ? batch_walk(call, map, take, &it) : -ENOMEM;
+	if (ret)
+		return ret;
+	ret = take ? batch_before(&once, call, size, &done) : 0;
+	ret = ret ? ret : 1;
 	while (ret > 0 && done < count) {
 		if (fs_cancelled(call->req))
 			ret = -EINTR;
 		else
 			ret = bpf_map_iter_next(it, pair, pair + map->key_size);
 		if (ret > 0 && take) {
-			ret = take_entry(call, map, pair);
-			if (!ret) {
+			ret = take_pair(&once, call, map, pair);
+			if (ret == -ENOENT) { /* somebody else has it */
 				ret = 1;
 				continue;
 			}
+			ret = ret ? ret : 1;
 		}
 		if (ret > 0) {
 			control_answer(call, pair, size);
 			done++;
 		}
 	}
-	free(pair);
 	call->io.count = done;
 	if (ret <= 0) {
 		end_walk(it);
@@ -351,9 +399,39 @@ int control_map_lookup_and_delete_batch(struct control_call *call)
 	}
 }
 
+/* How many of its changes a repeated batch has made. */
+static int changed_before(struct map_once *once, u32 max, u32 *done)
+{
+	const void *data;
+	u32 len;
+	int ret = 0;
+
+	while (*done < max && (ret = map_once_before(once, &data, &len)) > 0)
+		++*done;
+	return min(ret, 0);
+}
+
+/* Of a new key it must be known who made it; other updates are the same when repeated. */
+static int batch_put(struct map_once *once, struct control_call *call, struct bpf_map *map,
+		     const char *pair)
+{
+	bool create = call->req->unique && call->io.flags & BPF_NOEXIST;
+	int err;
+
+	if (create && bpf_map_contains(map, pair) == 0)
+		return -EEXIST;
+	if (create)
+		map_once_create(once, map, pair);
+	err = put_pair(call, map, pair);
+	if (err && create)
+		map_once_undo(once);
+	return err;
+}
+
 int control_map_update_batch(struct control_call *call)
 {
 	u32 count = call->io.count, i = 0;
+	struct map_once once;
 	struct bpf_map *map;
 	size_t size;
 	int err = batch_map(call, O_WRONLY, &map);
@@ -363,8 +441,13 @@ int control_map_update_batch(struct control_call *call)
 		if (!count || call->in_len / size != count || call->in_len % size)
 			err = -EINVAL;
 	}
+	if (!err) {
+		map_once_begin(&once, map, call->req);
+		err = changed_before(&once, count, &i);
+	}
 	for (; !err && i < count; i += !err)
-		err = fs_cancelled(call->req) ? -EINTR : put_pair(call, map, call->in + i * size);
+		err = fs_cancelled(call->req) ? -EINTR
+					      : batch_put(&once, call, map, call->in + i * size);
 	call->io.count = i;
 	return err;
 }
@@ -372,16 +455,22 @@ int control_map_update_batch(struct control_call *call)
 int control_map_delete_batch(struct control_call *call)
 {
 	u32 count = call->io.count, i = 0;
+	struct map_once once;
 	struct bpf_map *map;
 	int err = batch_map(call, O_WRONLY, &map);
 
 	if (!err && (!count || call->in_len / map->key_size != count ||
 		     call->in_len % map->key_size || !batch_flags_ok(map, call->io.flags)))
 		err = -EINVAL;
+	if (!err) {
+		map_once_begin(&once, map, call->req);
+		err = changed_before(&once, count, &i);
+	}
 	for (; !err && i < count; i += !err)
 		err = fs_cancelled(call->req)
 			      ? -EINTR
-			      : bpf_map_delete(map, call->in + (size_t)i * map->key_size);
+			      : map_once_delete(&once, map, call->in + (size_t)i * map->key_size,
+						map->key_size);
 	call->io.count = i;
 	return err;
 }

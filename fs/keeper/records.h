@@ -78,6 +78,8 @@ struct request_record {
 	u32 start; /* the server that read it last */
 	u32 reply; /* in SHARED_REPLIES, and one; 0: none */
 	u32 keep; /* its answer is kept until it was sent */
+	u32 notes; /* in SHARED_NOTES, and one; 0: none */
+	u32 notes_lost; /* there was no room for all of them */
 };
 
 #define REPLY_MAX (17u << 10) /* an ioctl's answer */
@@ -87,6 +89,23 @@ struct reply_record {
 	u32 len;
 	s32 error;
 	char data[REPLY_MAX];
+};
+
+#define NOTES_MAX (128u << 10) /* what a batch of 16 KiB may come to with a mark a change */
+
+/* What a request has changed so far (requests.h): each a struct note, and its data. */
+struct notes_record {
+	u64 used; /* the request */
+	u32 map; /* the id of the map that is changed */
+	u32 len; /* of what is valid in data */
+	u32 last; /* where the last note begins */
+	u32 settled; /* what is below was made, as a start has found */
+	char data[NOTES_MAX];
+};
+
+struct note {
+	u64 mark;
+	u32 len, unused;
 };
 
 /* A file that the kernel has under a number (fuse/passthrough.h). */

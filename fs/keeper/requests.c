@@ -5,11 +5,13 @@
 #include "fs/keeper/records.h"
 #include "fs/keeper/slots.h"
 
-#define BUCKETS 1024
-#define STRIKES 2
+#define BUCKETS	    1024
+#define STRIKES	    2
+#define KEPT_STARTS 32
 
 static struct slots requests = SLOTS_INIT(SHARED_REQUESTS);
 static struct slots replies = SLOTS_INIT(SHARED_REPLIES);
+static struct slots notes = SLOTS_INIT(SHARED_NOTES);
 
 /* This server's index: chains of places by number. */
 static struct {
@@ -73,9 +75,32 @@ static void give_reply(struct request_record *r)
 		slots_give(&replies, reply);
 }
 
-/* Replies whose request is gone: its server was killed between the two. */
-static void drop_lost_replies(void)
+static struct notes_record *notes_of(const struct request_record *r)
 {
+	struct notes_record *n = r && r->notes ? slots_at(&notes, r->notes - 1) : NULL;
+
+	return n && n->used == r->unique && n->len <= sizeof(n->data) ? n : NULL;
+}
+
+static void give_notes(struct request_record *r)
+{
+	struct notes_record *n = notes_of(r);
+
+	r->notes = 0;
+	if (n)
+		slots_give(&notes, n);
+}
+
+/* Replies and notes whose request is gone: its server was killed between the two. */
+static void drop_lost(void)
+{
+	for (u32 i = slots_high(&notes); i-- > 0;) {
+		struct notes_record *n = slots_at(&notes, i);
+		struct request_record *r = n ? __find(n->used) : NULL;
+
+		if (n && (!r || r->notes != i + 1))
+			slots_give(&notes, n);
+	}
 	for (u32 i = slots_high(&replies); i-- > 0;) {
 		struct reply_record *reply = slots_at(&replies, i);
 		struct request_record *r = reply ? __find(reply->used) : NULL;
@@ -86,8 +111,9 @@ static void drop_lost_replies(void)
 }
 
 /*
- * What is not sent again had its answer: its server was killed before it could note that. It goes
- * when the next server but one begins, since nobody says when all have been sent again.
+ * What is not sent again had its answer: its server was killed before it could note that. Nobody
+ * says when all have been sent again, and a server may die before it has read them; so it goes
+ * after some more.
  */
 int requests_start(void)
 {
@@ -96,6 +122,10 @@ int requests_start(void)
 
 	if (!err)
 		err = slots_start(&replies);
+	if (!err)
+		err = slots_start(&notes);
+	memset(by_unique.first, 0, sizeof(by_unique.first));
+	free(by_unique.next);
 	by_unique.next = err ? NULL : calloc(shared_table_max(SHARED_REQUESTS), sizeof(u32));
 	if (!by_unique.next)
 		return -ENOMEM;
@@ -105,8 +135,8 @@ int requests_start(void)
 
 		if (!r)
 			continue;
-		if (r->start + 1 < shared->starts || __find(r->unique)) {
-			slots_give(&requests, r);
+		if (r->start + KEPT_STARTS < shared->starts || __find(r->unique)) {
+			slots_give(&requests, r); /* its reply and notes: drop_lost() */
 			continue;
 		}
 		if (shared->culprit == r->unique)
@@ -114,7 +144,7 @@ int requests_start(void)
 		__index_add(r);
 	}
 	shared->culprit = 0;
-	drop_lost_replies();
+	drop_lost();
 	return 0;
 }
 
@@ -206,6 +236,92 @@ void requests_forget_intent(u64 intent)
 	}
 }
 
+static struct notes_record *notes_new(struct request_record *r, u32 map)
+{
+	struct notes_record *n = slots_take(&notes);
+
+	if (!n)
+		return NULL;
+	n->map = map;
+	n->len = n->last = n->settled = 0;
+	slots_valid(n, r->unique);
+	r->notes = slots_index(&notes, n) + 1;
+	return n;
+}
+
+/* The length says what is whole, and is written last. */
+void requests_note(u64 unique, u32 map, u64 mark, const void *data, u32 len)
+{
+	struct request_record *r = find(unique);
+	struct note note = {.mark = mark, .len = len};
+	struct notes_record *n;
+	u32 room = sizeof(note) + round_up(len, 8);
+
+	if (!r)
+		return;
+	n = r->notes ? notes_of(r) : notes_new(r, map);
+	if (!n || len > sizeof(n->data) || sizeof(n->data) - n->len < room) {
+		__atomic_store_n(&r->notes_lost, 1, __ATOMIC_RELEASE);
+		return;
+	}
+	memcpy(n->data + n->len, &note, sizeof(note));
+	if (len)
+		memcpy(n->data + n->len + sizeof(note), data, len);
+	n->last = n->len;
+	__atomic_store_n(&n->len, n->len + room, __ATOMIC_RELEASE);
+}
+
+void requests_unnote(u64 unique)
+{
+	struct notes_record *n = notes_of(find(unique));
+
+	if (n && n->last < n->len)
+		__atomic_store_n(&n->len, n->last, __ATOMIC_RELEASE);
+}
+
+static bool note_at(const struct notes_record *n, u32 at, struct note *note)
+{
+	if (at > n->len || n->len - at < sizeof(*note))
+		return false;
+	memcpy(note, n->data + at, sizeof(*note));
+	return note->len <= n->len - at - sizeof(*note);
+}
+
+void requests_settle(bool (*made)(u32 map, u64 mark, const void *data, u32 len))
+{
+	for (u32 i = slots_high(&notes); i-- > 0;) {
+		struct notes_record *n = slots_at(&notes, i);
+		struct note note;
+		u32 at = 0, last = 0;
+
+		if (!n || n->len <= n->settled)
+			continue;
+		/* Of a note that was being written `last` may say nothing. */
+		for (; note_at(n, at, &note); at += sizeof(note) + round_up(note.len, 8))
+			last = at;
+		if (note_at(n, last, &note) &&
+		    !made(n->map, note.mark, n->data + last + sizeof(note), note.len))
+			__atomic_store_n(&n->len, last, __ATOMIC_RELEASE);
+		n->settled = n->len;
+	}
+}
+
+int requests_noted(u64 unique, u32 *at, const void **data, u32 *len)
+{
+	struct request_record *r = unique & REQUEST_AGAIN ? find(unique) : NULL;
+	const struct notes_record *n = notes_of(r);
+	struct note note;
+
+	if (r && r->notes_lost)
+		return -EIO;
+	if (!n || !note_at(n, *at, &note))
+		return 0;
+	*data = n->data + *at + sizeof(note);
+	*len = note.len;
+	*at += sizeof(note) + round_up(note.len, 8);
+	return 1;
+}
+
 void requests_keep(u64 unique)
 {
 	struct request_record *r = find(unique);
@@ -253,6 +369,7 @@ void requests_end(u64 unique)
 	if (!r)
 		return;
 	give_reply(r);
+	give_notes(r);
 	slots_give(&requests, r);
 }
 

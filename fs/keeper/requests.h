@@ -6,7 +6,8 @@
  *
  *	READ      it may have begun. It is done again.
  *	INTENT    its change was being made: the one who makes such changes finds out by `intent`
- *	          whether it has been, and goes on from there.
+ *	          whether it has been, and goes on from there. Or it consists of changes that are
+ *	          noted one by one, and are not made again.
  *	DONE      its answer is there, and is sent again.
  *
  * Guarantees
@@ -53,6 +54,19 @@ void requests_intent(u64 unique, u64 intent);
 u64 requests_intended(u64 unique);
 /* At a start: what was intended under this number, unlike all others, has been taken back. */
 void requests_forget_intent(u64 intent);
+
+/*
+ * Changes that cannot be told from their repetition by looking at what they changed. Before each
+ * its mark is noted, and what is taken out; requests_unnote(): the last one is not made. Whoever
+ * knows marks says at a start, before anything else is changed, which last ones were made: then
+ * what is noted was.
+ */
+void requests_note(u64 unique, u32 map, u64 mark, const void *data, u32 len);
+void requests_unnote(u64 unique);
+void requests_settle(bool (*made)(u32 map, u64 mark, const void *data, u32 len));
+/* Of a request that was REPEATED, from *at (0 first) on: 1, 0: no more, -EIO: not all are known. */
+int requests_noted(u64 unique, u32 *at, const void **data, u32 *len);
+
 /* It is to be kept after all: the kind of file says so. */
 void requests_keep(u64 unique);
 /* Its answer is about to be sent: iov begins with the header. DONE from here on. */

@@ -19,6 +19,7 @@ static const struct {
 	[SHARED_OPENS] = {sizeof(struct open_record), 1u << 17},
 	[SHARED_REQUESTS] = {sizeof(struct request_record), 1u << 14},
 	[SHARED_REPLIES] = {sizeof(struct reply_record), 1u << 10},
+	[SHARED_NOTES] = {sizeof(struct notes_record), 1u << 8},
 	[SHARED_BACKINGS] = {sizeof(struct backing_record), 1u << 16},
 };
 

@@ -34,6 +34,7 @@ int slots_start(struct slots *slots)
 	slots->base = shared_table(slots->table);
 	slots->size = shared_table_size(slots->table);
 	slots->max = shared_table_max(slots->table);
+	slots->nr_free = 0;
 	shared->high[slots->table] = min(shared->high[slots->table], slots->max);
 	for (u32 i = shared->high[slots->table]; ok && i-- > 0;)
 		if (!*record_at(slots, i))

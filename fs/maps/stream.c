@@ -20,6 +20,7 @@
 #include "fs/caller/caller.h"
 #include "fs/maps/stream.h"
 #include "fs/store/object.h"
+#include "fs/store/once.h"
 #include "fs/lib/value_text.h"
 #include "map/ring/perf_event_array.h"
 #include "map/ring/ringbuf.h"
@@ -50,6 +51,7 @@ struct records {
 	bool perf; /* a perf_event_array, opened */
 	struct write_buffer pending;
 	bool held; /* push: the last line came at the end of a full buffer */
+	struct map_once once; /* of the request that is at work */
 };
 
 static int records_open(struct fs_open *open, struct fs_req *req)
@@ -159,10 +161,19 @@ static int push_line(struct records *r, struct fs_req *req, const char *line, si
 {
 	size_t pos = 0, n;
 	const char *word;
+	const void *data;
+	u32 noted;
+	int ret;
 
 	if (!text_next_word(line, len, &pos, &word, &n))
 		return TEXT_COMPLETE;
-	return entries_write(req, r->map, NULL, -1, line, len, BPF_ANY);
+	ret = map_once_before(&r->once, &data, &noted);
+	if (ret)
+		return ret < 0 ? ret : TEXT_COMPLETE;
+	map_once_note(&r->once);
+	ret = entries_write(req, r->map, NULL, -1, line, len, BPF_ANY);
+	map_once_end();
+	return ret;
 }
 
 /*
@@ -179,6 +190,7 @@ static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *
 	const char *line;
 	int ret;
 
+	map_once_begin(&r->once, r->map, req);
 	ret = fs_open_buffer(open, p, buf, len, off, true, MAX_VALUE_TEXT);
 	while (ret >= 0 && text_next_line(p->buf, p->len, false, &pos, &line, &n)) {
 		ret = push_line(r, req, line, n);
@@ -206,6 +218,7 @@ static int push_flush(struct fs_open *open, struct fs_req *req)
 	if (write_buffer_blank(&r->pending))
 		return 0;
 	if (r->held) {
+		map_once_begin(&r->once, r->map, req);
 		r->held = false;
 		ret = push_line(r, req, r->pending.buf, r->pending.len);
 		write_buffer_drop(&r->pending, r->pending.len);
@@ -229,13 +242,14 @@ const struct fs_node_ops push_ops = {
 /* ---- pop, peek */
 
 /* Puts the next value into the line. 0, or -ENOENT. */
-static int take_value(struct records *r, bool remove)
+static int take_value(struct records *r, struct fs_req *req, bool remove)
 {
 	char *value = malloc(r->map->value_size + 1);
 	int err = -ENOMEM;
 
+	map_once_begin(&r->once, r->map, req);
 	if (value)
-		err = remove ? bpf_map_pop(r->map, value, 0)
+		err = remove ? map_once_pop(&r->once, r->map, value, 0)
 			     : bpf_map_lookup(r->map, NULL, value, 0);
 	if (!err)
 		entries_print(r->map, value, "", &r->line);
@@ -251,7 +265,7 @@ static ssize_t pop_read(struct fs_open *open, struct fs_req *req, char *buf, siz
 	if (!len)
 		return 0;
 	if (!r->taken) {
-		err = take_value(r, true);
+		err = take_value(r, req, true);
 		if (err == -ENOENT)
 			return -EAGAIN;
 		if (err == -EPERM)
@@ -293,7 +307,7 @@ static int peek_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 
 	if (err)
 		return err;
-	err = take_value(&r, false);
+	err = take_value(&r, req, false);
 	if (err == -ENOENT)
 		fs_error(req, ENOENT, "the %s is empty", bpf_map_type_name(r.map->map_type));
 	if (!err)
@@ -381,6 +395,8 @@ static void print_record(struct fs_text *out, const u8 *data, size_t len)
 static int take_record(struct records *r)
 {
 	struct bpf_perf_record *record = &r->record;
+	const void *noted;
+	u32 noted_len;
 	s64 len;
 	int err;
 
@@ -397,7 +413,14 @@ static int take_record(struct records *r)
 		}
 		return 0;
 	}
+	err = map_once_before(&r->once, &noted, &noted_len);
+	if (err > 0)
+		print_record(&r->line, noted, noted_len);
+	if (err)
+		return min(err, 0);
+	map_once_note(&r->once);
 	len = bpf_ringbuf_read(r->map, &record->data, &record->cap);
+	map_once_end();
 	if (len < 0)
 		return (int)len;
 	print_record(&r->line, record->data, (size_t)len);
@@ -430,6 +453,7 @@ static ssize_t records_read(struct fs_open *open, struct fs_req *req, char *buf,
 	ssize_t done = 0, n;
 	int err;
 
+	map_once_begin(&r->once, r->map, req);
 	/* As many lines as there are: a reader that is slow does not need a call a record. */
 	while ((size_t)done < len) {
 		if (!r->line.len) {

@@ -20,6 +20,7 @@
 #include <xxhash.h>
 #include "fs/keeper/open_records.h"
 #include "fs/keeper/shared.h"
+#include "fs/store/once.h"
 #include "fs/lib/hash.h"
 #include "fs/store/link.h"
 #include "fs/store/map_owner.h"
@@ -862,6 +863,7 @@ int store_start(void)
 		}
 		store_keep_files(false);
 		bpf_map_keep_slots = false;
+		map_once_settle();
 	}
 	drop_common_types();
 	free(list.v);

@@ -386,6 +386,59 @@ static void test_a_sigkill(void **state)
 	killed();
 }
 
+struct noted {
+	struct bpf_map_note note;
+	struct bpf_map *map;
+	u64 marks[64];
+	u32 nr, len;
+	u64 value;
+};
+
+/* In the middle of a change: all before it were made, it was not. */
+static void take_note(struct bpf_map_note *note, u64 mark, const void *data, u32 len)
+{
+	struct noted *n = container_of(note, struct noted, note);
+
+	assert_false(bpf_map_made(n->map, mark));
+	for (u32 i = 0; i < n->nr; i++)
+		assert_true(bpf_map_made(n->map, n->marks[i]));
+	n->marks[n->nr++] = mark;
+	n->len = len;
+	if (len)
+		memcpy(&n->value, data, len);
+}
+
+static void note_changes(enum bpf_map_type type)
+{
+	struct noted n = {.note = {take_note}, .map = make(type, 8, 2, -1)};
+	u64 value;
+
+	bpf_map_noting = &n.note;
+	for (u64 i = 1; i <= 10; i++) { /* the word is the same again and again */
+		assert_int_equal(bpf_map_update(n.map, NULL, &i, BPF_EXIST), 0);
+		assert_int_equal(n.len, 0);
+		assert_true(bpf_map_made(n.map, n.marks[n.nr - 1]));
+		if (i % 3 == 0) {
+			assert_int_equal(bpf_map_pop(n.map, &value, 0), 0);
+			assert_int_equal(n.len, 8);
+			assert_int_equal(n.value, value);
+			assert_true(bpf_map_made(n.map, n.marks[n.nr - 1]));
+		}
+	}
+	assert_int_equal(n.nr, 13);
+	while (!bpf_map_pop(n.map, &value, 0))
+		;
+	assert_int_equal(n.nr, 15); /* none when empty */
+	bpf_map_noting = NULL;
+	all_gone(n.map);
+}
+
+static void test_f_made(void **state)
+{
+	note_changes(BPF_MAP_TYPE_QUEUE);
+	note_changes(BPF_MAP_TYPE_STACK);
+}
+
 static void test_a_damaged(void **state)
 {
 	int fd = memfd_create("queue", 0);
@@ -409,7 +462,7 @@ int main(void)
 		cmocka_unit_test(test_a_damaged), cmocka_unit_test(test_b_d_queue),
 		cmocka_unit_test(test_b_d_stack), cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_c_queue),	  cmocka_unit_test(test_c_stack),
-		cmocka_unit_test(test_e_walk),
+		cmocka_unit_test(test_e_walk),	  cmocka_unit_test(test_f_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -424,8 +424,8 @@ static s64 __next_record(struct bpf_ringbuf *rb, u64 *at)
 s64 bpf_ringbuf_read(struct bpf_map *map, void **out, size_t *cap)
 {
 	struct bpf_ringbuf *rb = ringbuf(map);
+	u64 pos, next;
 	u32 lost = 0;
-	u64 pos;
 	s64 len;
 
 	bpf_lock(&rb->read_lock);
@@ -442,8 +442,13 @@ s64 bpf_ringbuf_read(struct bpf_map *map, void **out, size_t *cap)
 		}
 		if (len)
 			bpf_copy_from_arena(*out, hdr_at(rb, pos) + 1, (u32)len);
-		if (consumer_move(rb, pos, pos + record_size((u32)len)))
+		next = pos + record_size((u32)len);
+		if (unlikely(bpf_map_noting))
+			bpf_map_noting->note(bpf_map_noting, next, *out, (u32)len);
+		if (consumer_move(rb, pos, next))
 			break;
+		if (unlikely(bpf_map_noting))
+			bpf_map_noting->note(bpf_map_noting, 0, NULL, 0);
 		/*
 		 * Somebody else took it meanwhile, and it may have been overwritten under the copy.
 		 */
@@ -454,6 +459,12 @@ s64 bpf_ringbuf_read(struct bpf_map *map, void **out, size_t *cap)
 	}
 	bpf_unlock(&rb->read_lock);
 	return len;
+}
+
+/* The position is what a consumer's change moves. */
+static bool ringbuf_made(const struct bpf_map *map, u64 mark)
+{
+	return __atomic_load_n(ringbuf(map)->consumer_pos, __ATOMIC_ACQUIRE) >= mark;
 }
 
 bool bpf_ringbuf_readable(const struct bpf_map *map)
@@ -503,4 +514,5 @@ const struct bpf_map_ops ringbuf_map_ops = {
 	.open = ringbuf_open,
 	.free = ringbuf_free,
 	.map_entries = ringbuf_entries,
+	.map_made = ringbuf_made,
 };

@@ -14,6 +14,7 @@
  *   D. A full map gives -E2BIG, an empty one -ENOENT and a value of zeroes.
  *   E. A walk gives the values oldest first, those that are there throughout exactly once, and ends
  *      with those that were there when it began.
+ *   F. It can be told after a crash whether a change that was noted (bpf_map_noting) was made.
  * Lock order: `lock` is a leaf.
  * Tests: tests/unit/test_queue_stack.c.
  */
@@ -27,6 +28,8 @@
 
 struct queue_arena { /* at the beginning of the index */
 	u64 ends; /* tail << 32 | head; equal: empty */
+	u64 change; /* the number of the one that was begun last */
+	u64 before[2]; /* what `ends` was before the change of an even number, and of an odd one */
 };
 
 #define QUEUE_VALUES_OFF 64
@@ -34,7 +37,7 @@ struct queue_arena { /* at the beginning of the index */
 struct bpf_queue {
 	struct bpf_map map;
 	struct bpf_lock lock; /* all below, and the ring */
-	u64 *ends;
+	struct queue_arena *words;
 	char *values;
 	u64 rooms;
 	u64 reserved; /* bytes of the ring that surely have memory under them */
@@ -66,11 +69,11 @@ static int queue_attach(struct bpf_map *map)
 	struct bpf_queue *q = queue_of(map);
 
 	map->elem_size = round_up(map->value_size, 8);
-	q->ends = &((struct queue_arena *)map->arena->index)->ends;
+	q->words = map->arena->index;
 	q->values = (char *)map->arena->index + QUEUE_VALUES_OFF;
 	q->rooms = (u64)map->max_entries + 1;
 	q->first_seq = 1;
-	return bpf_arena_reserve(map->arena, q->ends, QUEUE_VALUES_OFF);
+	return bpf_arena_reserve(map->arena, q->words, QUEUE_VALUES_OFF);
 }
 
 /* The word is all there is to recover; it comes from a file. */
@@ -81,7 +84,7 @@ static int queue_open(struct bpf_map *map)
 
 	if (err)
 		return err;
-	if ((u32)*q->ends >= q->rooms || *q->ends >> 32 >= q->rooms)
+	if ((u32)q->words->ends >= q->rooms || q->words->ends >> 32 >= q->rooms)
 		return -EBADMSG;
 	return 0;
 }
@@ -107,16 +110,36 @@ static u64 ring_count(const struct bpf_queue *q, u64 tail, u64 head)
 
 static void ends_load(const struct bpf_queue *q, u64 *tail, u64 *head)
 {
-	u64 ends = __atomic_load_n(q->ends, __ATOMIC_RELAXED);
+	u64 ends = __atomic_load_n(&q->words->ends, __ATOMIC_RELAXED);
 
 	*tail = ends >> 32;
 	*head = (u32)ends;
 }
 
-/* Release: who finds the word after a crash finds the value that it covers. */
-static void ends_store(struct bpf_queue *q, u64 tail, u64 head)
+/*
+ * A change, which takes effect by the last store. Release: who finds the word after a crash finds
+ * the value that it covers. Changes come one after the other, so one whose number is not the last
+ * was made; the last one was when the word is another than before it, and every change makes it
+ * another. Caller holds q->lock.
+ */
+static void __change(struct bpf_queue *q, u64 tail, u64 head, const void *taken)
 {
-	__atomic_store_n(q->ends, tail << 32 | head, __ATOMIC_RELEASE);
+	struct queue_arena *words = q->words;
+	u64 number = words->change + 1;
+
+	if (unlikely(bpf_map_noting))
+		bpf_map_noting->note(bpf_map_noting, number, taken, taken ? q->map.value_size : 0);
+	__atomic_store_n(&words->before[number & 1], words->ends, __ATOMIC_RELEASE);
+	__atomic_store_n(&words->change, number, __ATOMIC_RELEASE);
+	__atomic_store_n(&words->ends, tail << 32 | head, __ATOMIC_RELEASE);
+}
+
+static bool queue_made(const struct bpf_map *map, u64 mark)
+{
+	const struct queue_arena *words = queue_of(map)->words;
+
+	return words->change > mark ||
+	       (words->change == mark && words->ends != words->before[mark & 1]);
 }
 
 static char *ring_value(const struct bpf_queue *q, u64 room)
@@ -157,7 +180,7 @@ static int __push(struct bpf_queue *q, const void *value, bool replace)
 		tail = ring_next(q, tail);
 		q->first_seq++;
 	}
-	ends_store(q, tail, next);
+	__change(q, tail, next, NULL);
 	return 0;
 }
 
@@ -195,10 +218,10 @@ static long take(struct bpf_map *map, void *value, bool newest, bool remove)
 	room = newest ? ring_prev(q, head) : tail;
 	bpf_copy_from_arena(value, ring_value(q, room), map->value_size);
 	if (remove && newest) {
-		ends_store(q, tail, room);
+		__change(q, tail, room, value);
 	} else if (remove) {
 		q->first_seq++;
-		ends_store(q, ring_next(q, tail), head);
+		__change(q, ring_next(q, tail), head, value);
 	}
 	bpf_unlock(&q->lock);
 	if (remove)
@@ -289,6 +312,7 @@ const struct bpf_map_ops queue_map_ops = {
 	.map_push_elem = queue_push_elem,
 	.map_pop_elem = queue_pop_elem,
 	.map_peek_elem = queue_peek_elem,
+	.map_made = queue_made,
 	.map_iter = queue_iter,
 	.map_entries = queue_entries,
 };
@@ -306,6 +330,7 @@ const struct bpf_map_ops stack_map_ops = {
 	.map_push_elem = queue_push_elem,
 	.map_pop_elem = stack_pop_elem,
 	.map_peek_elem = stack_peek_elem,
+	.map_made = queue_made,
 	.map_iter = queue_iter,
 	.map_entries = queue_entries,
 };
