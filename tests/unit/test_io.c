@@ -426,6 +426,27 @@ static void a_poller_is_told_once_and_goes_with_its_file(void **state)
 	assert_null(waitq.pollers);
 }
 
+/* Several files may wait for one thing: each takes its own poller away, wherever that stands. */
+static void pollers_of_other_files_stay(void **state)
+{
+	struct fuse_poll_in in = {.flags = FUSE_POLL_SCHEDULE_NOTIFY};
+	struct wire_answer answer;
+	u64 fh[3];
+
+	for (u32 i = 0; i < 3; i++) {
+		fh[i] = in.fh = in.kh = open_row(FILE_KIND, O_RDONLY);
+		assert_int_equal(simple(FUSE_POLL, FILE_KIND, &in, sizeof(in), &answer), 0);
+	}
+	wire_release(nodes[FILE_KIND]->id, fh[1]);
+	assert_non_null(waitq.pollers->next);
+	assert_null(waitq.pollers->next->next);
+	wire_release(nodes[FILE_KIND]->id, fh[0]);
+	assert_non_null(waitq.pollers);
+	assert_null(waitq.pollers->next);
+	wire_release(nodes[FILE_KIND]->id, fh[2]);
+	assert_null(waitq.pollers);
+}
+
 static void files_that_clients_still_have_end_with_the_server(void **state)
 {
 	u64 opens = fs_metrics.opens;
@@ -481,6 +502,7 @@ int main(void)
 		CASE(nothing_yet_waits_or_is_eagain),
 		CASE(an_ioctl_runs_here_or_on_a_worker),
 		CASE(a_poller_is_told_once_and_goes_with_its_file),
+		CASE(pollers_of_other_files_stay),
 		CASE(files_that_clients_still_have_end_with_the_server),
 		CASE(memory_of_an_open_file_is_charged),
 	};

@@ -195,6 +195,24 @@ static int nowhere(void)
 	return 0;
 }
 
+/* What cannot be looked at may be a state: nobody begins another one. */
+static int cannot_look(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/loop", home);
+	CHECK(!symlink(path, path));
+	setenv("XDG_RUNTIME_DIR", path, 1);
+	CHECK(state_place(&place, &why) == -ELOOP);
+	CHECK(!place && strstr(error_why(&why, 0), path));
+	return 0;
+}
+
+static void what_cannot_be_looked_at_is_an_error(void **state)
+{
+	run(cannot_look);
+}
+
 static void below_the_home(void **state)
 {
 	run(by_home);
@@ -242,6 +260,7 @@ int main(void)
 		CASE(what_is_no_state_stays),
 		CASE(without_a_home_in_tmp),
 		CASE(a_link_in_tmp_is_not_followed),
+		CASE(what_cannot_be_looked_at_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
