@@ -766,11 +766,11 @@ static void *race_dumper(void *arg)
 	return NULL;
 }
 
-static unsigned int race_seconds(void)
+static u32 race_tenths(void)
 {
-	const char *text = getenv("STRESS_SECONDS");
+	const char *seconds = getenv("STRESS_SECONDS");
 
-	return text ? (unsigned int)atoi(text) : 2;
+	return seconds ? (u32)(atof(seconds) * 10) : 20;
 }
 
 static void run_race(u32 key_size)
@@ -792,7 +792,7 @@ static void run_race(u32 key_size)
 	for (u32 i = 0; i < UPDATERS; i++)
 		pthread_create(&tid[n++], NULL, race_updater, &race);
 	pthread_create(&tid[n++], NULL, race_dumper, &race);
-	for (u32 tenth = 0; tenth < 10 * race_seconds() && going(&race); tenth++)
+	for (u32 tenth = 0; tenth < race_tenths() && going(&race); tenth++)
 		usleep(100000);
 	__atomic_store_n(&race.stop, true, __ATOMIC_RELAXED);
 	while (n)

@@ -469,7 +469,7 @@ static void run_race(u32 max_entries, u32 flags)
 	for (u32 i = 0; i < 3; i++)
 		pthread_create(&tid[i], NULL, race_worker, &race);
 	pthread_create(&tid[3], NULL, race_dumper, &race);
-	for (int tenth = 0; tenth < 10 * (seconds ? atoi(seconds) : 2) &&
+	for (int tenth = 0; tenth < (seconds ? (int)(atof(seconds) * 10) : 20) &&
 			    !__atomic_load_n(&race.stop, __ATOMIC_RELAXED);
 	     tenth++)
 		usleep(100000);

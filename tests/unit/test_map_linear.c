@@ -346,7 +346,7 @@ static u64 now_ms(void)
 static void run_linear(struct linear *l)
 {
 	const char *seconds = getenv("STRESS_SECONDS");
-	u64 end = now_ms() + (seconds ? (u64)atoi(seconds) * 1000 : 500);
+	u64 end = now_ms() + (seconds ? (u64)(atof(seconds) * 1000) : 500);
 	struct worker workers[THREADS];
 	pthread_t tid[THREADS];
 	bool good = true;
