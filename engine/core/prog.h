@@ -68,7 +68,6 @@ struct bpf_prog_load_attr {
 
 struct bpf_subprog_info {
 	u32 start; /* first instruction */
-	u32 linfo_idx;
 	u16 stack_depth; /* bytes, 8-byte multiple, as the verifier found */
 	bool has_tail_call;
 	bool tail_call_reachable;
@@ -87,9 +86,6 @@ struct bpf_insn_aux_data {
 	s64 const_key; /* map_lookup_elem on an array with a constant key: the key, else -1 */
 	u32 ctx_field_size; /* ctx loads: the size of the field that a narrow load reads from */
 	bool seen; /* reachable */
-	/* the 32-bit result needs explicit zeroing of the upper half: never on x86 */
-	bool zext_dst;
-	bool nospec;
 	/*
 	 * bpf_loop: the function that each iteration calls, if it is the same one on every path and
 	 * the flags are 0 on all: then the rewriter makes a loop of it.

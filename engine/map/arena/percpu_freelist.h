@@ -32,7 +32,6 @@
 #include "util/types.h"
 
 #define PCPU_FREE_LINK	   0xc0000000u
-#define PCPU_FREELIST_MAX  0x3fffffffu /* nodes, the 0th included */
 #define PCPU_FREELIST_LINE 64
 
 struct pcpu_freelist_head { /* in the arena */

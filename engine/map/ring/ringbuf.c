@@ -489,16 +489,6 @@ bool bpf_ringbuf_ready(const struct bpf_map *map)
 	       !(__atomic_load_n(&hdr_at(rb, pos)->len, __ATOMIC_SEQ_CST) & BPF_RINGBUF_BUSY_BIT);
 }
 
-int bpf_ringbuf_consumer_fd(const struct bpf_map *map)
-{
-	return map->map_type == BPF_MAP_TYPE_RINGBUF ? map->arena->values_fd : -ENODEV;
-}
-
-int bpf_ringbuf_fd(const struct bpf_map *map)
-{
-	return map->map_type == BPF_MAP_TYPE_RINGBUF ? map->arena->index_fd : -ENODEV;
-}
-
 /* Bytes that wait are the nearest to entries that a ring has. */
 static u64 ringbuf_entries(const struct bpf_map *map)
 {

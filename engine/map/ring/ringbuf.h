@@ -69,11 +69,8 @@ bool bpf_ringbuf_readable(const struct bpf_map *map);
 
 /*
  * For a consumer that maps the ring. Should it look (a record is committed, or discarded)? Moves
- * nothing. The file with its page, and the one with the producers' page and the data: borrowed
- * until the map is put. -ENODEV: no ring buffer.
+ * nothing.
  */
 bool bpf_ringbuf_ready(const struct bpf_map *map);
-int bpf_ringbuf_consumer_fd(const struct bpf_map *map);
-int bpf_ringbuf_fd(const struct bpf_map *map);
 
 #endif

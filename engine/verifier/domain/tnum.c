@@ -81,11 +81,6 @@ struct tnum tnum_sub(struct tnum a, struct tnum b)
 	return tnum_make(diff, (most ^ least) | a.mask | b.mask);
 }
 
-struct tnum tnum_neg(struct tnum a)
-{
-	return tnum_sub(tnum_const(0), a);
-}
-
 struct tnum tnum_and(struct tnum a, struct tnum b)
 {
 	u64 maybe_a = a.value | a.mask;
@@ -201,7 +196,7 @@ struct tnum tnum_subreg(struct tnum a)
 	return tnum_cast(a, 4);
 }
 
-struct tnum tnum_clear_subreg(struct tnum a)
+static struct tnum tnum_clear_subreg(struct tnum a)
 {
 	return TNUM(a.value >> 32 << 32, a.mask >> 32 << 32);
 }

@@ -27,7 +27,6 @@ struct tnum tnum_rshift(struct tnum a, u8 shift);
 struct tnum tnum_arshift(struct tnum a, u8 min_shift, u8 insn_bitness);
 struct tnum tnum_add(struct tnum a, struct tnum b);
 struct tnum tnum_sub(struct tnum a, struct tnum b);
-struct tnum tnum_neg(struct tnum a);
 struct tnum tnum_and(struct tnum a, struct tnum b);
 struct tnum tnum_or(struct tnum a, struct tnum b);
 struct tnum tnum_xor(struct tnum a, struct tnum b);
@@ -43,7 +42,6 @@ struct tnum tnum_bswap(struct tnum a, u8 size);
 bool tnum_is_aligned(struct tnum a, u64 size);
 bool tnum_in(struct tnum a, struct tnum b); /* is every member of b in a? */
 struct tnum tnum_subreg(struct tnum a); /* the low 32 bits */
-struct tnum tnum_clear_subreg(struct tnum a);
 struct tnum tnum_with_subreg(struct tnum reg, struct tnum subreg);
 struct tnum tnum_const_subreg(struct tnum a, u32 value);
 int tnum_strn(char *str, size_t size, struct tnum a); /* "(0x0; 0xff)" */

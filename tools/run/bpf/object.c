@@ -44,7 +44,8 @@ const char *object_link_name(const struct object *obj)
 	return obj->kind < sizeof(names) / sizeof(names[0]) ? names[obj->kind] : NULL;
 }
 
-int object_of(int fd, struct object *obj)
+/* What a descriptor of ours is of; it stays the caller's. */
+static int object_of(int fd, struct object *obj)
 {
 	struct ubpffs_io io = {.out_len = sizeof(obj->prog)};
 	struct stat st;

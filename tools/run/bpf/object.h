@@ -25,8 +25,6 @@ struct object {
  * any) of this mount. object_end() in any case.
  */
 int object_of_fd(struct caller *c, int fd, unsigned int kind, struct object *obj);
-/* The same of a descriptor of ours, which stays the caller's. */
-int object_of(int fd, struct object *obj);
 void object_end(struct object *obj);
 
 /* Open a file of the mount, with the ids that this thread has: a descriptor, or -errno. */
