@@ -7,7 +7,6 @@
  * with the calls of bpf(2). What pointers to values show after the map has changed is compared too
  * (test_d_pointers: hashtab.c's guarantee D).
  */
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,14 +31,9 @@ struct request {
 #define KEY_AT	  -16
 #define VALUE_AT  -32
 
-/* Both sides of one CPU: the per-CPU kinds show the same places. */
 static int use_one_cpu(void **state)
 {
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	sched_setaffinity(0, sizeof(set), &set);
+	kernel_stay_on_cpu();
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  * The attributes are zeroed by memset(): an initialiser need not reach beyond the member that it
  * names, and the kernel refuses what is not zero there.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -171,6 +172,18 @@ int kernel_map_freeze(int fd)
 	memset(&u, 0, sizeof(u));
 	u.map_fd = fd;
 	return kernel_bpf(BPF_MAP_FREEZE, &u);
+}
+
+void kernel_stay_on_cpu(void)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (cpu >= 0 && cpu < CPU_SETSIZE) {
+		CPU_SET(cpu, &set);
+		sched_setaffinity(0, sizeof(set), &set);
+	}
 }
 
 const char *kernel_unavailable(void)

@@ -20,6 +20,12 @@ int kernel_find_cgroup2(char *path, size_t size);
 const char *kernel_unavailable(void);
 
 /*
+ * From now on this thread runs on the CPU that it is on: programs see the same places of per-CPU
+ * maps in every run.
+ */
+void kernel_stay_on_cpu(void);
+
+/*
  * For a group whose every test compares with the kernel: without one each says so and is skipped,
  * and has no setup.
  */
