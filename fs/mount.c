@@ -70,10 +70,12 @@ static int by_fusermount(bool allow_other, struct error_record *why)
 {
 	struct stat st;
 
-	if (!geteuid())
+	/* Nor may what is setuid root. */
+	if (!geteuid() || !prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0))
 		return error_set(why, EPERM,
-				 "this root may not mount (no CAP_SYS_ADMIN): a container needs "
-				 "--cap-add SYS_ADMIN --device /dev/fuse");
+				 "%s may not mount (no CAP_SYS_ADMIN): a container needs "
+				 "--cap-add SYS_ADMIN --device /dev/fuse",
+				 geteuid() ? "nobody here" : "this root");
 	if (!find_fusermount(&st))
 		return error_set(why, ENOENT,
 				 "fusermount3, by which users mount, is not installed: "

@@ -28,11 +28,13 @@ fi
 ! [ -e /etc/resolv.conf ] || cp /etc/resolv.conf "$dir/etc/resolv.conf"
 ln -sf ../proc/self/mounts "$dir/etc/mtab" # fusermount3 -u asks it
 mkdir -p "$dir/src"
+# What another checkout had and this one has not would be built, too.
+find "$dir/src" -mindepth 1 -maxdepth 1 ! -name 'build*' -exec rm -rf {} +
 # New times (-m): what another checkout built there is older, whatever its files' own times are.
 git ls-files | tar cf - -T - | tar xf - -m --no-same-owner -C "$dir/src"
 exec unshare -m sh -c '
 	dir=$1
 	shift
-	mount -t proc proc "$dir/proc" && mount --rbind /sys "$dir/sys" && mount --rbind /dev "$dir/dev" || exit 77
+	mount --bind "$dir" "$dir" && mount -t proc proc "$dir/proc" && mount --rbind /sys "$dir/sys" && mount --rbind /dev "$dir/dev" || exit 77
 	exec chroot "$dir" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TERM=dumb \
 		sh -c "cd /src && exec \"\$@\"" sh "$@"' sh "$dir" "$@"

@@ -86,6 +86,15 @@ def needs_root(what):
         pytest.skip("only root " + what)
 
 
+def own_mounts():
+    """unshare(1), to a mount namespace of its own. In a chroot whose root is no mount nothing can be made private."""
+    needs_root("makes mount namespaces")
+    r = subprocess.run(["unshare", "-m", "true"], capture_output=True, text=True)
+    if r.returncode:
+        pytest.skip("no mount namespace of its own can be made here: " + r.stderr.strip())
+    return ["unshare", "-m"]
+
+
 def as_user(user, groups=()):
     """What subprocess is told to run something as that user (None: as we are)."""
     if user is None or (user == os.geteuid() and not groups):

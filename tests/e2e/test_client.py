@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import BUILD, Mount, USERS, WAIT, detach, needs_root, wait_for
+from conftest import BUILD, Mount, USERS, WAIT, detach, own_mounts, wait_for
 
 HASH, ARRAY, PERCPU_ARRAY = 1, 2, 6
 SOCKET_FILTER = 1
@@ -313,12 +313,11 @@ OTHERS = """awk '$3 == "fuse.ubpffs" { print $2 }' /proc/self/mounts | grep -v -
 
 def alone(script, keep=""):
     """The script in a mount namespace of its own, where no other ubpffs is mounted than $M and `keep`."""
-    return "unshare -m --propagation private bash -c '%s'" % (
-        (OTHERS.replace("$KEEP", "-e %s" % keep if keep else "") + script).replace("'", "'\\''"))
+    return "%s bash -c '%s'" % (" ".join(own_mounts()), (
+        OTHERS.replace("$KEEP", "-e %s" % keep if keep else "") + script).replace("'", "'\\''"))
 
 
 def test_the_client_takes_the_callers_own_mount(m):
-    needs_root("makes mount namespaces")
     ctl = os.path.join(BUILD, "ubpfctl") + " "
     obj = os.path.join(BUILD, "tests/progs/count_ports.bpf.o")
     assert "count_ports" in m.out(alone(ctl + "load %s; " % obj + ctl + "list progs"))
@@ -335,7 +334,7 @@ def test_the_client_takes_the_callers_own_mount(m):
 
 
 def test_the_client_refuses_to_choose_among_several_mounts(cold, tmp_path):
-    needs_root("makes mount namespaces")
+    own_mounts()
     m, second = cold.start(), Mount(str(tmp_path), str(tmp_path))
     second.start()
     try:
@@ -348,7 +347,7 @@ def test_the_client_refuses_to_choose_among_several_mounts(cold, tmp_path):
 
 
 def test_a_mount_point_with_a_blank(tmp_path):
-    needs_root("makes mount namespaces")
+    unshare = own_mounts()
     base = tmp_path / "a b"
     base.mkdir()
     m = Mount(str(base), str(base))
@@ -358,8 +357,8 @@ def test_a_mount_point_with_a_blank(tmp_path):
     try:
         wait_for(lambda: os.path.exists(m.p("version")), "the mount")
         others = OTHERS.replace("-x -e $M $KEEP", "-F -e 'a\\\\040b'")
-        subprocess.run(["unshare", "-m", "--propagation", "private", "bash", "-c",
-                        others + os.path.join(BUILD, "ubpfctl") + " list"], check=True, timeout=WAIT, cwd="/")
+        subprocess.run([*unshare, "bash", "-c", others + os.path.join(BUILD, "ubpfctl") + " list"],
+                       check=True, timeout=WAIT, cwd="/")
     finally:
         while detach(m.path):
             pass

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT, SERVER, USERS, WAIT, as_user, detach, fs_type, make_base, needs_root, wait_for
+from conftest import (BUILD, ROOT, SERVER, USERS, WAIT, as_user, detach, fs_type, make_base, needs_root, own_mounts,
+                      wait_for)
 
 
 def run(*args, **kwargs):
@@ -318,7 +319,7 @@ def test_default_state_directory_of_root(cold):
     script = """set -e; mount -t tmpfs x /var/lib; mount -t tmpfs x /run; %s -o state=/run/ubpffs $M
                 mkdir $M/kept; umount $M; until %s $M; do sleep 0.1; done; test -d $M/kept/; umount $M
                 test -d /var/lib/ubpffs/objects; test ! -e /run/ubpffs"""
-    r = subprocess.run(["unshare", "-m", "bash", "-c", script % (SERVER, SERVER)], capture_output=True, text=True,
+    r = subprocess.run([*own_mounts(), "bash", "-c", script % (SERVER, SERVER)], capture_output=True, text=True,
                        timeout=WAIT, env=dict(os.environ, M=cold.path), cwd="/")
     assert r.returncode == 0 and "is now /var/lib/ubpffs" in r.stderr, r.stderr
 
@@ -427,10 +428,9 @@ def test_readme_session_twice(home):
 
 def refused(m, command, says, user=None, options=()):
     """In a mount namespace of its own, after `command`."""
-    needs_root("makes a machine that cannot mount")
     drop = "setpriv --reuid %d --regid %d --clear-groups" % (user, user) if user else ""
     script = "%s && exec %s %s -f -o %s %s" % (command, drop, SERVER, ",".join(["state=" + m.state, *options]), m.path)
-    r = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=WAIT, cwd="/")
+    r = subprocess.run([*own_mounts(), "sh", "-c", script], capture_output=True, text=True, timeout=WAIT, cwd="/")
     assert r.returncode != 0 and says in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
     assert not os.path.exists(m.state)
 
@@ -449,6 +449,16 @@ def test_root_that_may_not_mount(cold):
     r = subprocess.run(["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin", SERVER, "-f", "-o",
                         "state=" + cold.state, cold.path], capture_output=True, text=True, timeout=WAIT)
     assert r.returncode != 0 and "--cap-add SYS_ADMIN" in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+
+
+def test_container_that_may_not_mount(user_mount):
+    """Its fusermount3 is setuid root, and that root may not mount either."""
+    needs_root("makes a container's bounding set")
+    m = user_mount
+    r = subprocess.run(["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin", "--reuid", str(m.user), "--regid",
+                        str(m.user), "--clear-groups", *m.argv()], capture_output=True, text=True, timeout=WAIT)
+    assert r.returncode != 0 and "--cap-add SYS_ADMIN" in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+    assert not os.path.exists(m.state)
 
 
 def test_no_new_privs(user_mount):
