@@ -173,8 +173,8 @@ static void attach_restore(struct fs_open *open, const struct kept *kept)
 }
 
 /*
- * Whole lines act at once. What follows the last newline acts at once too when it makes sense, and
- * again if it goes on; when it does not yet, more is awaited.
+ * Whole lines act at once. What follows the last newline acts at once too, and again if it goes on;
+ * when it makes no sense and was not ended, more is awaited.
  */
 static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			    off_t off)
@@ -193,9 +193,16 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 	write_buffer_drop(p, err ? p->len : pos);
 	a->acted = false;
 	if (!err && !write_buffer_blank(p)) {
-		req->quiet = true;
-		a->acted = attach_line(open, req, p->buf, p->len) == 0;
+		bool ended = write_buffer_ended(p, len, true);
+
+		req->quiet = !ended;
+		err = attach_line(open, req, p->buf, p->len);
 		req->quiet = false;
+		a->acted = !err;
+		if (ended && err)
+			write_buffer_drop(p, p->len);
+		else
+			err = 0;
 	}
 	return err ? err : (ssize_t)len;
 }

@@ -198,7 +198,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	struct write_buffer *p = open->priv;
 	struct source_def def;
 	size_t n, skip;
-	bool line;
+	bool line, ended;
 	int ret;
 
 	if (!len)
@@ -210,6 +210,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';
+	ended = write_buffer_ended(p, len, false);
 	for (n = p->len; n && text_is_blank(p->buf[n - 1]); n--)
 		;
 	for (skip = 0; skip < n && text_is_blank(p->buf[skip]); skip++)
@@ -226,7 +227,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	if (!ret) {
 		ret = value[0] ? source_check(&def, attr, value, why) : 1;
 		source_def_free(&def);
-		if (!ret && line)
+		if (!ret && ended)
 			ret = fs_error(req, EINVAL, "%s: that is not all of a value", value);
 		else if (ret < 0)
 			fs_error(req, -ret, "%s", why);

@@ -142,6 +142,15 @@ int fs_value_flush(struct fs_open *open, struct fs_req *req)
 	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
 }
 
+int fs_value_await(struct write_buffer *p, struct fs_req *req, bool ended)
+{
+	p->incomplete = !ended || write_buffer_blank(p);
+	if (p->incomplete)
+		return 0;
+	write_buffer_drop(p, p->len);
+	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
+}
+
 void fs_value_release(struct fs_open *open)
 {
 	write_buffer_free(open->priv);

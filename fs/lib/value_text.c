@@ -203,6 +203,13 @@ int text_first_line(const char *s, size_t len)
 	return (int)n;
 }
 
+bool text_begins_word(const char *s, size_t len, const char *word)
+{
+	while (len && text_is_blank(*s))
+		s++, len--;
+	return len < strlen(word) && !memcmp(s, word, len);
+}
+
 bool text_next_word(const char *s, size_t len, size_t *pos, const char **word, size_t *word_len)
 {
 	while (*pos < len && text_is_blank(s[*pos]))

@@ -71,6 +71,9 @@ bool text_next_line(const char *s, size_t len, bool last, size_t *pos, const cha
  */
 int text_first_line(const char *s, size_t len);
 
+/* Is that the beginning of a word, and may the rest still come? Not when something follows it. */
+bool text_begins_word(const char *s, size_t len, const char *word);
+
 /* Cut the next word (no blanks) off a line; false at its end. */
 bool text_next_word(const char *s, size_t len, size_t *pos, const char **word, size_t *word_len);
 

@@ -61,6 +61,12 @@ bool write_buffer_cut(size_t len)
 	return len && (len % 512 == 0 || len >= (1u << 20) - 4096);
 }
 
+bool write_buffer_ended(const struct write_buffer *p, size_t len, bool name)
+{
+	return p->len && ((name && len > 1) || p->buf[p->len - 1] == '\n') &&
+	       !write_buffer_cut(len);
+}
+
 bool write_buffer_blank(const struct write_buffer *p)
 {
 	return !p->solid;

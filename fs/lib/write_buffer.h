@@ -40,6 +40,11 @@ void write_buffer_drop(struct write_buffer *p, size_t len);
  * line, and must not act yet.
  */
 bool write_buffer_cut(size_t len);
+/*
+ * Did the last write, of `len` bytes, end what was meant? A newline ends a value. A name ends with
+ * its write (`echo -n`, `printf`), unless bytes come one by one.
+ */
+bool write_buffer_ended(const struct write_buffer *p, size_t len, bool name);
 /* Nothing but blanks is waiting. */
 bool write_buffer_blank(const struct write_buffer *p);
 void write_buffer_free(struct write_buffer *p);

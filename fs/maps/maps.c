@@ -211,9 +211,10 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 		err = inner_parse(req, p->buf, p->len, &value);
 	else
 		err = mapdef_parse(attr, p->buf, p->len, &value);
-	p->incomplete = err == TEXT_INCOMPLETE && attr != MAPDEF_INNER;
-	if (err == TEXT_INCOMPLETE)
-		return len;
+	if (err == TEXT_INCOMPLETE) {
+		err = fs_value_await(p, req, write_buffer_ended(p, len, false));
+		return err ? err : (ssize_t)len;
+	}
 	if (err == TEXT_COMPLETE) {
 		bool line = p->buf[p->len - 1] == '\n';
 

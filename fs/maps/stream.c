@@ -363,9 +363,11 @@ static ssize_t has_write(struct fs_open *open, struct fs_req *req, const char *b
 			fs_error(req, ENOENT, "the filter surely does not hold it");
 	} else if (ret == -EINVAL || ret == -ERANGE) {
 		fs_error(req, -ret, "a value here is of %u bytes", r->map->value_size);
-	} else if (ret == TEXT_INCOMPLETE) {
+	} else if (ret == TEXT_INCOMPLETE && !write_buffer_ended(p, len, false)) {
 		free(value);
 		return (ssize_t)len;
+	} else if (ret == TEXT_INCOMPLETE) {
+		ret = fs_error(req, EINVAL, "a value here is of %u bytes", r->map->value_size);
 	}
 	free(value);
 	write_buffer_drop(p, p->len);

@@ -157,6 +157,12 @@ int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *dat
  */
 int fs_value_open(struct fs_open *open, struct fs_req *req);
 int fs_value_flush(struct fs_open *open, struct fs_req *req);
+/*
+ * What is waiting is the beginning of a value only: await the rest (0), or, when it was ended,
+ * forget it (-EINVAL). Many shells lose the error of a close, so no write leaves one to it that
+ * can have it.
+ */
+int fs_value_await(struct write_buffer *p, struct fs_req *req, bool ended);
 void fs_value_release(struct fs_open *open);
 void fs_value_keep(struct fs_open *open, struct kept *kept);
 void fs_value_restore(struct fs_open *open, const struct kept *kept);

@@ -301,9 +301,10 @@ static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char 
 	unsets = is_word(p->buf, p->len, DEFAULT);
 	ret = none || unsets ? TEXT_COMPLETE
 			     : text_parse_u64(p->buf, p->len, LIMIT_NONE - 2, &limit);
-	if (ret == TEXT_INCOMPLETE || (ret < 0 && !line && strchr("nd", p->buf[0]))) {
-		p->incomplete = true;
-		return (ssize_t)len;
+	if (ret == TEXT_INCOMPLETE || text_begins_word(p->buf, p->len, "none") ||
+	    text_begins_word(p->buf, p->len, DEFAULT)) {
+		ret = fs_value_await(p, req, write_buffer_ended(p, len, false));
+		return ret ? ret : (ssize_t)len;
 	}
 	if (ret == TEXT_COMPLETE)
 		ret = limit_set(open->node, unsets, limit);

@@ -198,6 +198,55 @@ def test_a_bad_packet_fails_the_command(m):
             f.write(b"short")
 
 
+# What a shell's echo and printf write and close loses its close's error: whatever was ended must fail the write.
+# By file: what ends in a newline, then words that printf writes without one.
+ENDED = {"progs/new": (["hello", "#include <linux/bpf.h>", "1\\n6 0 0", "2\\n6 0 0 x"], ["hello"]),
+         "progs/place/constants": (["limit", "limit 1\\nx"], ["limit", "limit 1\\nxy"]),
+         "maps/half/type": (["has", "nosuch"], ["nosuch"]), "maps/half/key_size": (["x", "0x", "4 4"], ["4x"]),
+         "maps/inner/inner_map": (["nosuch", "9999"], ["nosuch"]), "maps/h/keys": (["nu", "nosuch"], ["ip2"]),
+         "maps/h/entries/44": (["x", "0x", "1 2", "{}"], ["x", "1\\n2x"]), "maps/h/type": (["hash", "xs"], ["hash"]),
+         "maps/w/entries/1": (["07 07", "cpu1", "cpu1 07 07", "cpu99999 7"], ["cpu99999 7"]),
+         "maps/v/entries/1": (["07 07", "zz"], ["zz"]), "maps/h/dump": (["x", "1", "1 2\\n3", "clear x"], ["x", "1 2\\n3 x"]),
+         "maps/p/dump": (["1 cpu0", "1 cpu99999 1"], ["1 cpu99999 1"]), "maps/h/dump.json": (["x", '{"value":1}'], ["xx"]),
+         "maps/q/push": (["x", "1 2", "1\\n2\\n3"], ["x", "1\\n2\\n3"]), "maps/b/has": (["77", "0x"], ["77"]),
+         "maps/jumps/entries/0": (["nosuch"], ["nosuch"]), "maps/stacks/symbols": (["of", "x", "4194304"], ["x"]),
+         "cgroup/A/ingress.attach": (["nosuch", "allow x", "tick"], ["nosuch", "deny\\nnosuch", "allow mul"]),
+         "cgroup/A/egress.attach": ([""], ["tick"]), "cgroup/A/cgroup.procs": (["1", "x"], ["1", "x"]),
+         "events/u/type": (["tim", "nosuch"], ["nosuch"]), "events/t/attach": (["nosuch"], ["nosuch"]),
+         "events/perf/pid": (["al", "x"], ["alx"]), "events/perf/unwind": (["dwa"], ["dwx"]),
+         "events/t/interval_ms": (["1"], ["1"]), "limits/default/jobs": (["non", "-1", "x"], ["nan"])}
+MORE = ("set -e; mkdir $M/progs/place $M/events/u $M/events/perf; echo perf > $M/events/perf/type; cd $M/maps\n"
+        "mkdir inner b jumps stacks; echo array_of_maps > inner/type; cd b\n"
+        "echo bloom_filter > type; echo 4 > value_size; echo 9 > max_entries; cd ../jumps\n"
+        "echo prog_array > type; echo 9 > max_entries; cd ../stacks; echo stack_trace > type; echo 80 > value_size\n"
+        "echo 9 > max_entries")
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash", "busybox"])
+def test_what_was_ended_fails_the_write(full, shell):
+    """Also where a shell's builtin, or busybox's cat, does not look at what close says."""
+    m = full
+    need(shell)
+    m.sh(MORE)
+    through = " | busybox cat" if shell == "busybox" else ""
+    script = "".join("printf -- '%s'%s > $M/%s && echo '%s: %s'\n" % (text, through, name, name, text)
+                     for name, (lines, words) in ENDED.items() for text in [t + "\\n" for t in lines] + words)
+    assert m.out("(%s) 2> /dev/null; true" % script, shell="bash" if through else shell) == ""
+    assert set(ENDED) - {"progs/new"} <= set(re.findall(r"^20\S+ \S+ (\S+): write: ", m.log(), re.M))
+
+
+def test_what_comes_in_pieces_is_awaited(m):
+    """A byte at a time, or bytes of a value in any pieces: nothing has ended."""
+    m.sh("mkdir $M/maps/a $M/maps/x; for w in type:hash key_size:4 value_size:0x8 max_entries:10; do printf ${w#*:} | "
+         "dd of=$M/maps/a/${w%:*} bs=1 status=none; done; printf hex | dd of=$M/maps/a/keys bs=1 status=none\n"
+         "cd $M/maps/x; echo hash > type; echo 4 > key_size; echo 5 > value_size; echo 10 > max_entries\n"
+         "{ printf '01 02'; printf ' 03'; printf ' 04 05\\n'; } > entries/1")
+    assert m.read("maps/a/keys") == "hex\n" and m.read("maps/x/dump") == "1 01 02 03 04 05\n"
+    m.sh("mkdir $M/progs/p; printf 'limit 100\\nx 1\\n' | dd of=$M/progs/p/constants bs=1 status=none; "
+         "printf 'y 2' >> $M/progs/p/constants")
+    assert m.read("progs/p/constants") == "limit 100\nx 1\ny 2\n"
+
+
 def test_one_cpu_of_a_value(m):
     m.sh("mkdir $M/maps/p; cd $M/maps/p; echo percpu_hash > type; echo 4 > key_size; echo 8 > value_size;"
          "echo 10 > max_entries; echo 7 > entries/1; echo 'cpu0 9' > entries/1")

@@ -357,7 +357,9 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 		err = create_once(open, req, map);
 	else if (!err)
 		err = entries_write(req, map, open->node->key, -1, p->buf, p->len, BPF_ANY);
-	p->incomplete = err == TEXT_INCOMPLETE;
+	if (err == TEXT_INCOMPLETE) /* JSON may go on in the next line */
+		err = fs_value_await(
+			p, req, !json_begins(p->buf, p->len) && write_buffer_ended(p, len, false));
 	/* A whole line was used: what follows on this descriptor is another value. */
 	if (err < 0 || (err == TEXT_COMPLETE && p->buf[p->len - 1] == '\n')) {
 		write_buffer_drop(p, p->len);

@@ -529,8 +529,9 @@ static ssize_t keys_write(struct fs_open *open, struct fs_req *req, const char *
 		return err;
 	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 64);
 	form = err ? err : form_by_name(p->buf, p->len);
-	/* "he": the rest of the word may come. */
-	p->incomplete = !err && form < 0 && p->buf[p->len - 1] != '\n' && p->len < 6;
+	p->incomplete = false;
+	for (u32 i = 0; !err && form == -EINVAL && i < KEYS_FORMS; i++)
+		p->incomplete |= text_begins_word(p->buf, p->len, form_names[i]);
 	if (!err && !p->incomplete) {
 		err = keys_set(open->node, req, map, form);
 		if (err || p->buf[p->len - 1] == '\n')

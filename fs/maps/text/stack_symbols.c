@@ -393,9 +393,10 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 		ret = n == 3 ? TEXT_COMPLETE : TEXT_INCOMPLETE;
 	else
 		ret = text_parse_u64(p->buf, p->len, INT32_MAX, &pid);
-	p->incomplete = ret == TEXT_INCOMPLETE;
-	if (p->incomplete)
-		return (ssize_t)len;
+	if (ret == TEXT_INCOMPLETE) {
+		ret = fs_value_await(p, req, write_buffer_ended(p, len, false));
+		return ret ? ret : (ssize_t)len;
+	}
 	if (ret < 0)
 		fs_error(req, -ret, "symbols takes the number of a process, or off");
 	else

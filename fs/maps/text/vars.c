@@ -268,7 +268,9 @@ static ssize_t var_write(struct fs_open *open, struct fs_req *req, const char *b
 			     MIN_VAR_TEXT + (size_t)var.size * VAR_TEXT_ROOM);
 	if (!err)
 		err = set_var(req, map, &var, p->buf, p->len);
-	p->incomplete = err == TEXT_INCOMPLETE;
+	if (err == TEXT_INCOMPLETE)
+		err = fs_value_await(
+			p, req, !json_begins(p->buf, p->len) && write_buffer_ended(p, len, false));
 	if (err < 0 || (err == TEXT_COMPLETE && p->buf[p->len - 1] == '\n'))
 		write_buffer_drop(p, p->len);
 	bpf_map_put(map);

@@ -119,7 +119,7 @@ static int write_line(struct fs_req *req, int dir, const char *line, size_t len)
 	return set_line(req, dir, name, n, line + from, len - from);
 }
 
-/* Lines act when they end. */
+/* Lines act when they end, and with the end of a write (write_buffer_ended()). */
 static ssize_t constants_write(struct fs_open *open, struct fs_req *req, const char *buf,
 			       size_t len, off_t off)
 {
@@ -136,9 +136,14 @@ static ssize_t constants_write(struct fs_open *open, struct fs_req *req, const c
 	tree_wrlock();
 	while (!err && text_next_line(p->buf, p->len, false, &pos, &line, &n))
 		err = write_line(req, fs_node_fd(fs_node_base(open->node)), line, n);
-	tree_unlock();
 	write_buffer_drop(p, err ? p->len : pos);
-	p->incomplete = !write_buffer_blank(p);
+	p->incomplete = !write_buffer_ended(p, len, true);
+	if (!p->incomplete && !write_buffer_blank(p)) { /* again, if it goes on */
+		err = write_line(req, fs_node_fd(fs_node_base(open->node)), p->buf, p->len);
+		if (err)
+			write_buffer_drop(p, p->len);
+	}
+	tree_unlock();
 	return err ? err : (ssize_t)len;
 }
 
