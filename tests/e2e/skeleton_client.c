@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "skeleton.skel.h"
-#include "map/syscall.h"
 
 struct event {
 	unsigned int number, len;

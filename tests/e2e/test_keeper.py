@@ -17,7 +17,7 @@ import traceback
 
 import pytest
 
-from conftest import BUILD, WAIT, obj, wait_for
+from conftest import BUILD, WAIT, die_with_us, obj, wait_for
 
 KILLS = int(os.environ.get("UBPFFS_KILLS", "50"))
 
@@ -35,7 +35,10 @@ def server(m):
 
 def kill(m, sig=signal.SIGKILL):
     pid = server(m)
-    os.kill(pid, sig)
+    try:
+        os.kill(pid, sig)
+    except ProcessLookupError:
+        raise AssertionError("the server has ended by itself:\n" + m.errors()) from None
     return pid
 
 
@@ -315,13 +318,16 @@ def kill_under(k, clients):
     for name, f in clients.items():
         pid = os.fork()
         if not pid:
+            die_with_us()
             run_client(k, f, end)
         pids[pid] = name
-    for _ in range(KILLS):
-        time.sleep(random.uniform(0.01, 0.1))
-        kill(k)
-    open(end, "w").close()
-    failed = [name for pid, name in pids.items() if os.waitpid(pid, 0)[1]]
+    try:
+        for _ in range(KILLS):
+            time.sleep(random.uniform(0.01, 0.1))
+            kill(k)
+    finally:
+        open(end, "w").close()
+        failed = [name for pid, name in pids.items() if os.waitpid(pid, 0)[1]]
     assert not failed
 
 
