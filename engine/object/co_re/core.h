@@ -37,6 +37,7 @@ struct core_step { /* a named member, or an element of an array (name NULL) */
 };
 
 struct core_spec {
+	u64 *spent; /* core_spend(): the object's; NULL in a target */
 	const struct btf *btf;
 	u32 root; /* type id, modifiers and all */
 	u32 kind; /* enum bpf_core_relo_kind */
@@ -44,6 +45,18 @@ struct core_spec {
 	u32 len;
 	u64 bit_off;
 };
+
+/*
+ * The object's types and names are anybody's: a type may have thousands of members that all stand
+ * for one, in several levels, and a name may be as long as the object. So a step, a look at one
+ * member, parameter or enumerator, or some bytes of a name, is counted. False: there were too many.
+ */
+#define CORE_MAX_STEPS (64u << 20)
+static inline bool core_spend(u64 *spent, u64 steps)
+{
+	*spent += steps;
+	return *spent <= CORE_MAX_STEPS;
+}
 
 /* A type without const, volatile and typedefs; *id becomes its id. NULL: the chain does not end. */
 const struct btf_type *core_skip_mods(const struct btf *btf, u32 *id);

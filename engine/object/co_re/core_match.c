@@ -5,18 +5,21 @@
  * the way must be of the same kind; sizes and signs of numbers may differ. Types as a whole are
  * compared in two strengths: compatible (same kind of thing; what a pointer points to, too) and
  * matching (all that the local type says is so in the target). Recursion over types is bounded by
- * MATCH_DEPTH: more is an error.
+ * MATCH_DEPTH, and the work by core_spend(): more is an error.
  */
 #include "object/co_re/core.h"
 #include "object/co_re/core_match.h"
 
 #define MATCH_DEPTH 32
 
-static bool same_essence(const char *a, const char *b)
+/* `a` is the object's: it may be long. */
+static bool same_essence(u64 *spent, const char *a, const char *b)
 {
-	size_t n = core_essential_len(a);
+	size_t n = core_essential_len(b);
 
-	return n == core_essential_len(b) && !strncmp(a, b, n);
+	if (!core_spend(spent, 1) || strncmp(a, b, n))
+		return false;
+	return core_spend(spent, strlen(a + n)) && core_essential_len(a) == n;
 }
 
 /* An enumeration is one, whatever its width. */
@@ -49,7 +52,7 @@ static bool fields_agree(const struct core_spec *local, u32 local_id, const stru
 		case BTF_KIND_ENUM64:
 			x = core_str(local->btf, a->name_off);
 			y = core_str(btf, b->name_off);
-			return !*x || !*y || same_essence(x, y);
+			return !*x || !*y || same_essence(local->spent, x, y);
 		case BTF_KIND_INT:
 			return !btf_int_offset(a) && !btf_int_offset(b);
 		case BTF_KIND_ARRAY:
@@ -80,6 +83,8 @@ static int match_member(const struct core_spec *local, const struct core_step *s
 		u32 off = btf_member_bit_offset(t, i);
 		int ret;
 
+		if (!core_spend(local->spent, 1))
+			return -E2BIG;
 		if (!m->name_off) {
 			u32 inner = m->type;
 
@@ -149,7 +154,9 @@ static int match_enumval(const struct core_spec *local, u32 id, struct core_spec
 		const char *name = core_str(targ->btf, btf_is_enum(t) ? btf_enum(t)[i].name_off
 								      : btf_enum64(t)[i].name_off);
 
-		if (!same_essence(local->steps[0].name, name))
+		if (!core_spend(local->spent, 1))
+			return -E2BIG;
+		if (!same_essence(local->spent, local->steps[0].name, name))
 			continue;
 		targ->steps[targ->len++] = (struct core_step){id, i, name};
 		return 1;
@@ -159,16 +166,21 @@ static int match_enumval(const struct core_spec *local, u32 id, struct core_spec
 
 /* ---- whole types: compatible */
 
-static int types_agree(const struct btf *la, u32 a_id, const struct btf *lb, u32 b_id, int depth)
+struct matcher {
+	const struct btf *a, *b;
+	u64 *spent;
+};
+
+static int types_agree(const struct matcher *m, u32 a_id, u32 b_id, int depth)
 {
 	const struct btf_type *a, *b;
 	int ret;
 
 	for (;; depth++) {
-		if (depth > MATCH_DEPTH)
-			return -EINVAL;
-		a = core_skip_mods(la, &a_id);
-		b = core_skip_mods(lb, &b_id);
+		if (depth > MATCH_DEPTH || !core_spend(m->spent, 1))
+			return -E2BIG;
+		a = core_skip_mods(m->a, &a_id);
+		b = core_skip_mods(m->b, &b_id);
 		if (!a || !b)
 			return -EINVAL;
 		if (!core_kinds_agree(a, b))
@@ -195,8 +207,8 @@ static int types_agree(const struct btf *la, u32 a_id, const struct btf *lb, u32
 			if (btf_vlen(a) != btf_vlen(b))
 				return 0;
 			for (u32 i = 0; i < btf_vlen(a); i++) {
-				ret = types_agree(la, btf_params(a)[i].type, lb,
-						  btf_params(b)[i].type, depth + 1);
+				ret = types_agree(m, btf_params(a)[i].type, btf_params(b)[i].type,
+						  depth + 1);
 				if (ret <= 0)
 					return ret;
 			}
@@ -211,15 +223,11 @@ static int types_agree(const struct btf *la, u32 a_id, const struct btf *lb, u32
 
 /* ---- whole types: matching */
 
-struct matcher {
-	const struct btf *a, *b;
-};
-
 static int types_match(const struct matcher *m, u32 a_id, u32 b_id, bool behind_ptr, int depth);
 
 static bool names_match(const struct matcher *m, u32 a_name, u32 b_name)
 {
-	return same_essence(core_str(m->a, a_name), core_str(m->b, b_name));
+	return same_essence(m->spent, core_str(m->a, a_name), core_str(m->b, b_name));
 }
 
 static u32 enum_name(const struct btf_type *t, u32 i)
@@ -236,6 +244,8 @@ static int enums_match(const struct matcher *m, const struct btf_type *a, const 
 
 		while (j < btf_vlen(b) && !names_match(m, enum_name(a, i), enum_name(b, j)))
 			j++;
+		if (!core_spend(m->spent, 1))
+			return -E2BIG;
 		if (j == btf_vlen(b))
 			return 0;
 	}
@@ -252,6 +262,8 @@ static int composites_match(const struct matcher *m, const struct btf_type *a,
 		for (u32 j = 0; !ret && j < btf_vlen(b); j++) {
 			const struct btf_member *y = &btf_members(b)[j];
 
+			if (!core_spend(m->spent, 1))
+				return -E2BIG;
 			if (names_match(m, x->name_off, y->name_off))
 				ret = types_match(m, x->type, y->type, behind_ptr, depth + 1);
 		}
@@ -288,8 +300,8 @@ static int types_match(const struct matcher *m, u32 a_id, u32 b_id, bool behind_
 {
 	const struct btf_type *a = core_skip_mods(m->a, &a_id), *b = core_skip_mods(m->b, &b_id);
 
-	if (!a || !b || depth > MATCH_DEPTH)
-		return -EINVAL;
+	if (!a || !b || depth > MATCH_DEPTH || !core_spend(m->spent, 1))
+		return -E2BIG;
 	if (!names_match(m, a->name_off, b->name_off))
 		return 0;
 	if (behind_ptr && (btf_is_fwd(a) || btf_is_fwd(b)) &&
@@ -328,7 +340,7 @@ static int types_match(const struct matcher *m, u32 a_id, u32 b_id, bool behind_
 int core_spec_match(const struct core_spec *local, const struct btf *btf, u32 cand,
 		    struct core_spec *targ)
 {
-	const struct matcher m = {local->btf, btf};
+	const struct matcher m = {local->btf, btf, local->spent};
 
 	targ->btf = btf;
 	targ->root = cand;
@@ -339,7 +351,7 @@ int core_spec_match(const struct core_spec *local, const struct btf *btf, u32 ca
 	case CORE_TYPE:
 		if (local->kind == BPF_CORE_TYPE_MATCHES)
 			return types_match(&m, local->root, cand, false, 0);
-		return types_agree(local->btf, local->root, btf, cand, 0);
+		return types_agree(&m, local->root, cand, 0);
 	case CORE_ENUMVAL:
 		return match_enumval(local, cand, targ);
 	case CORE_FIELD:

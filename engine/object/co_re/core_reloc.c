@@ -40,6 +40,23 @@ static int core_fail(struct obj_reader *r, const struct core_work *w, int err, c
 			w->rec.insn, r->secs[w->section].name, why);
 }
 
+static int too_much(struct obj_reader *r, const struct core_work *w)
+{
+	return core_fail(r, w, -E2BIG,
+			 "the relocations of this object take too much work: its types fan out, or "
+			 "its names are too long");
+}
+
+/* Each name is looked for, compared and put into words a few times. */
+static bool spend_names(struct core_work *w, const char *root)
+{
+	u64 len = strlen(root);
+
+	for (u32 i = 0; i < w->local.len; i++)
+		len += w->local.steps[i].name ? strlen(w->local.steps[i].name) : 0;
+	return core_spend(w->local.spent, 1 + len);
+}
+
 /* ---- candidates */
 
 static int look_in(struct obj_reader *r, struct core_work *w, const struct core_types *types)
@@ -58,6 +75,8 @@ static int look_in(struct obj_reader *r, struct core_work *w, const struct core_
 			continue;
 		w->named = true;
 		ret = core_spec_match(&w->local, types->btf, id, &w->other);
+		if (!core_spend(&r->core_spent, 0))
+			return too_much(r, w);
 		if (ret < 0)
 			return core_fail(r, w, -EINVAL, "the types are nested too deeply");
 		if (!ret)
@@ -161,6 +180,8 @@ static int resolve(struct obj_reader *r, struct core_work *w, struct core_result
 				"CO-RE: '%s' leads nowhere in type %u (instruction %u of section "
 				"'%s')",
 				w->rec.access, w->rec.type, w->rec.insn, r->secs[w->section].name);
+	if (!spend_names(w, core_str(w->local.btf, t->name_off)))
+		return too_much(r, w);
 	if (w->rec.kind == BPF_CORE_TYPE_ID_LOCAL) {
 		*res = (struct core_result){.val = w->rec.type};
 		return 0;
@@ -227,6 +248,7 @@ int obj_apply_core(struct obj_reader *r, struct bpf_object_prog *prog, const str
 	if (!w)
 		return -ENOMEM;
 	w->section = func->sec;
+	w->local.spent = &r->core_spent;
 	for (u32 i = 0; !err && i < cnt; i++) {
 		const u8 *rec = recs + (size_t)i * r->core[func->sec].rec_size;
 

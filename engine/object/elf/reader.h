@@ -86,6 +86,7 @@ struct obj_reader {
 	u32 *datasecs; /* ids of the BTF's data sections */
 	u32 datasec_cnt;
 	struct ext_block *func_info, *line_info, *core; /* indexed by section; NULL: none at all */
+	u64 core_spent; /* steps that CO-RE relocations made so far */
 
 	struct elf_func *funcs; /* sorted by section, then start */
 	u32 func_cnt;
