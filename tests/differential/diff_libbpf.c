@@ -28,7 +28,7 @@ static const char *const not_ours[] = {"refuse_kconfig",   "refuse_kfunc", "refu
 /*
  * Relocated against the types of core_target; what is not named here, against the running kernel's.
  */
-static const char *const other_machine[] = {"core_kinds", "reject_core"};
+static const char *const other_machine[] = {"core_kinds", "core_fan_out", "reject_core"};
 
 #define WEAK_KFUNC 2002000000
 

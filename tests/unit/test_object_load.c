@@ -583,7 +583,7 @@ static void event_arrays_have_an_element_a_slot(void **state)
 
 /* ---- what is refused, and that nothing stays behind */
 
-/* What clang writes for "exists" asks for "matches" then: CO-RE records are 16 bytes, the kind last. */
+/* What clang writes for "exists" asks for "matches" then; the kind is the last of four words. */
 static void ask_for_a_match(u8 *object, size_t size)
 {
 	const Elf64_Ehdr *ehdr = (void *)object;
