@@ -10,10 +10,12 @@
 /*
  * as_bpf: as bpf(2) has it (a second attach of the same is an
  * error or a replacement, and a detach of what is alone in its place takes out whatever that is);
- * else as the files: what they print can be written back, and who names a program means it.
+ * else as the files: what they print can be written back, and who names a program means it. A
+ * request that a killed server had done already is not done again.
  */
-int cgroup_prog_attach(struct fs_node *dir, u32 type, struct store_object *obj,
+int cgroup_prog_attach(struct fs_req *req, struct fs_node *dir, u32 type, struct store_object *obj,
 		       struct store_object *replace, u32 flags, bool as_bpf);
-int cgroup_prog_detach(struct fs_node *dir, u32 type, struct store_object *obj, bool as_bpf);
+int cgroup_prog_detach(struct fs_req *req, struct fs_node *dir, u32 type, struct store_object *obj,
+		       bool as_bpf);
 
 #endif

@@ -64,7 +64,8 @@ static int cmd_attach(struct attach_call *call)
 	int err = progs_of(call, RESOLVE_USE, &prog, &old);
 
 	if (!err)
-		err = cgroup_prog_attach(call->dir, call->type, prog, old, call->io.flags, true);
+		err = cgroup_prog_attach(call->req, call->dir, call->type, prog, old,
+					 call->io.flags, true);
 	store_put(prog);
 	store_put(old);
 	return err;
@@ -76,7 +77,8 @@ static int cmd_detach(struct attach_call *call)
 	int err = progs_of(call, RESOLVE_READ, &prog, &old);
 
 	if (!err)
-		err = old ? -EINVAL : cgroup_prog_detach(call->dir, call->type, prog, true);
+		err = old ? -EINVAL
+			  : cgroup_prog_detach(call->req, call->dir, call->type, prog, true);
 	store_put(prog);
 	store_put(old);
 	return err;

@@ -120,9 +120,9 @@ static int attach_line(struct fs_open *open, struct fs_req *req, const char *lin
 		u32 flags = request->flags | (replace ? BPF_F_REPLACE : 0);
 
 		if (request->empty || request->detach)
-			err = cgroup_prog_detach(dir, type, obj, false);
+			err = cgroup_prog_detach(req, dir, type, obj, false);
 		else
-			err = cgroup_prog_attach(dir, type, obj, replace, flags, false);
+			err = cgroup_prog_attach(req, dir, type, obj, replace, flags, false);
 		err = explain(req, err, request, type, obj ? obj->prog : NULL);
 	}
 	store_put(obj);

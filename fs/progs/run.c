@@ -264,26 +264,55 @@ int run_flush(struct fs_open *open, struct fs_req *req)
 	return run->has_input && is_no_packet(run) ? run_error(req, run, -EINVAL) : 0;
 }
 
-/* A packet and a report are larger than what is kept: they go on only when they are used up. */
+enum { KEPT_FLAGS, KEPT_IN_BASE, KEPT_OUT_BASE, KEPT_IN_LEN, KEPT_OUT_LEN, KEPT_BYTES };
+enum { FLAG_USED = 1, FLAG_READING = 2, FLAG_INPUT = 4 };
+
+#define KEPT_ROOM ((KEPT_WORDS - KEPT_BYTES) * sizeof(u64))
+
+/* A packet that was not run, or else the report, when it is small. */
 void run_keep(struct fs_open *open, struct kept *kept)
 {
 	const struct run *run = open->priv;
 
-	kept->v[0] = run->used;
-	kept->v[1] = run->reading;
-	kept->v[2] = (u64)run->out_base;
-	kept->v[3] = run->report.len;
-	kept->lost = run->has_input;
+	kept->v[KEPT_FLAGS] = (run->used ? FLAG_USED : 0) | (run->reading ? FLAG_READING : 0) |
+			      (run->has_input ? FLAG_INPUT : 0);
+	kept->v[KEPT_IN_BASE] = (u64)run->in_base;
+	kept->v[KEPT_OUT_BASE] = (u64)run->out_base;
+	kept->v[KEPT_IN_LEN] = run->has_input ? run->in_len : 0;
+	kept->v[KEPT_OUT_LEN] = run->report.len;
+	kept->lost = run->has_input && run->in_len > KEPT_ROOM;
+	if (run->has_input && !kept->lost)
+		memcpy(kept->v + KEPT_BYTES, run->in, run->in_len);
+	else if (!run->has_input && run->report.len && run->report.len <= KEPT_ROOM)
+		memcpy(kept->v + KEPT_BYTES, run->report.buf, run->report.len);
 }
 
+/* Without memory the packet or the report is lost. */
 void run_restore(struct fs_open *open, const struct kept *kept)
 {
+	size_t in_len = min(kept->v[KEPT_IN_LEN], KEPT_ROOM);
+	const char *bytes = (const char *)(kept->v + KEPT_BYTES);
 	struct run *run = open->priv;
 
-	run->used = kept->v[0];
-	run->reading = kept->v[1];
-	run->out_base = (off_t)kept->v[2];
-	run->lost_len = kept->v[3];
+	run->used = kept->v[KEPT_FLAGS] & FLAG_USED;
+	run->reading = kept->v[KEPT_FLAGS] & FLAG_READING;
+	run->out_base = (off_t)kept->v[KEPT_OUT_BASE];
+	run->in_base = (off_t)kept->v[KEPT_IN_BASE];
+	run->lost_len = kept->v[KEPT_OUT_LEN];
+	if (kept->v[KEPT_FLAGS] & FLAG_INPUT && !fs_open_hold(open, in_len)) {
+		run->in = malloc(in_len ? in_len : 1);
+		if (!run->in) {
+			fs_open_let(open, in_len);
+			return;
+		}
+		memcpy(run->in, bytes, in_len);
+		run->in_len = run->in_cap = in_len;
+		run->has_input = true;
+	} else if (run->lost_len && run->lost_len <= KEPT_ROOM) {
+		fs_text_append(&run->report, bytes, run->lost_len);
+		if (!report_keep(open))
+			run->lost_len = 0;
+	}
 }
 
 enum limit run_is_long(struct fs_open *open, enum job_what what)

@@ -48,8 +48,9 @@ void map_once_begin(struct map_once *once, const struct bpf_map *map, struct fs_
 
 int map_once_before(struct map_once *once, const void **data, u32 *len)
 {
-	int ret = requests_noted(once->req->unique, &once->at, data, len);
+	int ret = once->all_told ? 0 : requests_noted(once->req->unique, &once->at, data, len);
 
+	once->all_told = !ret; /* what follows is noted by this server */
 	if (ret < 0)
 		return fs_error(once->req, EIO,
 				"the server was replaced in the middle of this, and what it had "

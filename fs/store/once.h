@@ -23,6 +23,7 @@ struct map_once {
 	struct bpf_map_note note;
 	struct fs_req *req;
 	u32 map, at;
+	bool all_told;
 };
 
 /* At a start, when all maps are there and nobody has changed one. */

@@ -5,7 +5,9 @@ Clients are processes that do one thing over and over and say what went wrong. U
 killed under them: 50 times, unless it is told otherwise.
 """
 import contextlib
+import ctypes
 import errno
+import mmap
 import os
 import random
 import shutil
@@ -17,7 +19,11 @@ import traceback
 
 import pytest
 
-from conftest import BUILD, WAIT, die_with_us, obj, wait_for
+from conftest import BUILD, ROOT, WAIT, die_with_us, libc, obj, wait_for
+
+os.environ.setdefault("UBPFFS_CLIENT", os.path.join(BUILD, "libubpffs-client.so"))
+sys.path.insert(0, os.path.join(ROOT, "python"))
+import ubpffs  # noqa: E402
 
 KILLS = int(os.environ.get("UBPFFS_KILLS", "50"))
 
@@ -285,9 +291,95 @@ def client_define(m, i):
 def client_load(m, i):
     with open(m.p("progs/new"), "wb", buffering=0) as f:
         f.write(obj("count_ports"))
-    names = set(os.listdir(m.p("progs"))) - {"new", "log"}
+    names = set(os.listdir(m.p("progs"))) - {"new", "log", "filter_in", "filter_out"}
     assert names == {"count_ports"}, names
     subprocess.run(["rm", "-r", m.p("progs/count_ports")], check=True)
+
+
+def client_ioctl(m, i):
+    """An entry that comes and goes, each once."""
+    fds = client_ioctl.__dict__
+    if "map" not in fds:
+        fds["map"] = ubpffs.Map(os.open(m.p("maps/ioctl/map"), os.O_RDWR))
+    key = i % 50
+    fds["map"].update(key, i, 1)  # BPF_NOEXIST
+    assert fds["map"][key] == i
+    del fds["map"][key]
+    assert key not in fds["map"]
+
+
+def client_mmap(m, i):
+    """What is written to the memory is what the file shows, and the other way."""
+    fds = client_mmap.__dict__
+    if "memory" not in fds:
+        fd = os.open(m.p("maps/array/map"), os.O_RDWR)
+        libc.mmap.restype = ctypes.c_void_p  # Python's own believes the size that stat gives
+        at = libc.mmap(None, ctypes.c_size_t(4096), mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd,
+                       ctypes.c_long(0))
+        assert at != ctypes.c_void_p(-1).value, os.strerror(ctypes.get_errno())
+        fds["memory"] = (ctypes.c_uint64 * 512).from_address(at)
+        os.close(fd)
+    fds["memory"][1] = i
+    with open(m.p("maps/array/entries/1")) as f:
+        assert f.read() == "%d\n" % i
+    with open(m.p("maps/array/entries/2"), "w") as f:
+        f.write("%d\n" % i)
+    assert fds["memory"][2] == i
+
+
+def client_attach(m, i):
+    with open(m.p("cgroup/c/ingress.attach"), "w") as f:
+        f.write("filter_in\n")
+    with open(m.p("cgroup/c/ingress.effective")) as f:
+        assert f.read().startswith("filter_in")
+    with open(m.p("cgroup/c/ingress.attach"), "w") as f:
+        f.write("\n")
+    with open(m.p("cgroup/c/ingress.effective")) as f:
+        assert f.read() == ""
+
+
+def client_queue(m, i):
+    """This client alone uses the queue: each value comes out once, in order."""
+    values = ["%d\n" % (3 * i + n) for n in range(3)]
+    with open(m.p("maps/queue/push"), "w") as f:
+        f.write("".join(values))
+    for want in values:
+        with open(m.p("maps/queue/.pop")) as f:
+            got = f.read()
+        assert got == want, (got, want)
+    with open(m.p("maps/queue/stats")) as f:
+        assert f.read().startswith("entries: 0\n")
+
+
+def client_queue_ioctl(m, i):
+    fds = client_queue_ioctl.__dict__
+    if "map" not in fds:
+        fds["map"] = ubpffs.Map(os.open(m.p("maps/stack/map"), os.O_RDWR))
+    fds["map"].push(i)
+    fds["map"].push(i + 1)
+    assert [fds["map"].pop_value(), fds["map"].pop_value()] == [i + 1, i]
+
+
+def client_run(m, i):
+    """By the file, and by the ioctl."""
+    fds = client_run.__dict__
+    if "prog" not in fds:
+        fds["prog"] = ubpffs.Program(os.open(m.p("progs/filter_in/prog"), os.O_RDWR))
+    packet = bytes(14) + bytes([0x45, 0]) + bytes(40)
+    assert fds["prog"].run(packet, room=256)[0] == 1
+    fd = os.open(m.p("progs/filter_in/run"), os.O_RDWR)
+    os.write(fd, packet)
+    report = os.pread(fd, 4096, 0)
+    assert report.startswith(b"retval: 1\n"), report
+    os.close(fd)
+
+
+def client_lru(m, i):
+    path = m.p("maps/lru/entries/%d" % (i % 300))  # two of three were evicted
+    with open(path, "w") as f:
+        f.write("%d\n" % i)
+    with open(path) as f:
+        assert f.read() == "%d\n" % i
 
 
 CLIENTS = {name[len("client_"):]: f for name, f in list(globals().items()) if name.startswith("client_")}
@@ -331,12 +423,41 @@ def kill_under(k, clients):
     assert not failed
 
 
+def resident(pid):
+    """Of its own: memory of maps is everybody's."""
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("RssAnon:"))
+
+
+def used(k):
+    """Descriptors and memory (KiB) of the keeper, and of a server that has just taken over."""
+    kill_and_wait(k)
+    pid = server(k)
+    wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
+    return {who: (len(os.listdir("/proc/%d/fd" % p)), resident(p)) for who, p in (("keeper", k.proc.pid), ("server", pid))}
+
+
 def test_clients_see_a_pause_and_nothing_else(k):
-    make_map(k, "load", *HASH)
-    make_map(k, "excl", *HASH)
-    kill_under(k, CLIENTS)
+    for name, *attrs in (("load", *HASH), ("excl", *HASH), ("ioctl", *HASH),
+                         ("array", "type array", "key_size 4", "value_size 8", "map_flags 0x400", "max_entries 100"),
+                         ("queue", "type queue", "value_size 8", "max_entries 5"),
+                         ("stack", "type stack", "value_size 8", "max_entries 5"),
+                         ("lru", "type lru_hash", "key_size 4", "value_size 8", "max_entries 100")):
+        make_map(k, name, *attrs)
+    k.load("cgroup_filter")
+    os.mkdir(k.p("cgroup/c"))
+    clients = dict(CLIENTS)
+    if os.geteuid():  # without passthrough
+        del clients["mmap"]
+    before = used(k)
+    kill_under(k, clients)
+    after = used(k)
+    print("descriptors and KiB: before %s, after %s" % (before, after), file=sys.stderr)
+    for who in before:
+        assert after[who][0] <= before[who][0] + 20, who  # files of nodes stay open for a while
+        assert after[who][1] <= before[who][1] + 8192, who  # nodes that the kernel knows
     waits = sorted(int(line.split()[-2]) for line in k.errors().splitlines() if "clients waited" in line)
-    assert len(waits) == KILLS
+    assert len(waits) == KILLS + 2
     print("pauses of %d kills, ms: median %d, 99th percentile %d, longest %d" %
           (KILLS, waits[len(waits) // 2], waits[int(len(waits) * 0.99)], waits[-1]), file=sys.stderr)
 

@@ -228,6 +228,26 @@ static void test_deletes(void **state)
 			delete_once(at, again);
 }
 
+/* What this server notes is not what one before it did. */
+static void test_several_of_one_request(void **state)
+{
+	struct fs_req req = {.unique = UNIQUE | REQUEST_AGAIN};
+	struct bpf_map *map = make(BPF_MAP_TYPE_QUEUE, 0, -1);
+	struct map_once once;
+
+	start_shared();
+	assert_int_equal(requests_start(), 0);
+	begin_request(UNIQUE);
+	next_server(-1, &map);
+	begin_request(UNIQUE | REQUEST_AGAIN);
+	map_once_begin(&once, map, &req);
+	for (u64 value = 1; value <= 3; value++)
+		assert_int_equal(map_once_push(&once, map, &value, 0), 0);
+	assert_int_equal(entries(map), 3);
+	requests_end(UNIQUE);
+	let_go(map);
+}
+
 static void test_more_than_fits(void **state)
 {
 	static char large[NOTES_MAX];
@@ -256,6 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queues_and_stacks),
 		cmocka_unit_test(test_deletes),
+		cmocka_unit_test(test_several_of_one_request),
 		cmocka_unit_test(test_more_than_fits),
 	};
 
