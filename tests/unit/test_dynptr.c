@@ -61,6 +61,13 @@ static void test_from_mem(void **state)
 		call(&bpf_dynptr_from_mem_proto, addr(mem), DYNPTR_MAX_SIZE + 1, 1, addr(&ptr), 0),
 		-E2BIG);
 	assert_empty(&ptr);
+	/* The largest there is; nothing of it is touched. */
+	assert_int_equal(
+		call(&bpf_dynptr_from_mem_proto, addr(mem), DYNPTR_MAX_SIZE, 0, addr(&ptr), 0), 0);
+	assert_int_equal(
+		call(&bpf_dynptr_from_mem_proto, addr(mem), DYNPTR_MAX_SIZE + 1, 0, addr(&ptr), 0),
+		-E2BIG);
+	assert_empty(&ptr);
 	assert_int_equal(call(&bpf_dynptr_read_proto, addr(out), 0, addr(&ptr), 0, 0), -EINVAL);
 	assert_int_equal(call(&bpf_dynptr_write_proto, addr(&ptr), 0, addr(out), 0, 0), -EINVAL);
 	assert_int_equal(call(&bpf_dynptr_data_proto, addr(&ptr), 0, 0, 0, 0), 0);

@@ -207,6 +207,50 @@ static void a_program_writes_no_map_that_was_opened_for_reading(void **state)
 	bpf_map_put(map);
 }
 
+/* Of two maps the one that was opened for reading is not written to, wherever it stands. */
+static void each_map_has_its_descriptors_rights(void **state)
+{
+	const struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_ARRAY,
+					  .key_size = 4,
+					  .value_size = 8,
+					  .max_entries = 1,
+					  .name = "one"};
+
+	for (u32 readable = 0; readable < 2; readable++) {
+		struct bpf_map *maps[2];
+		struct fs_open *files[2];
+		u64 tokens[2];
+
+		for (u32 i = 0; i < 2; i++) {
+			assert_int_equal(store_map_create(&spec, &state_me, 0600, &maps[i]), 0);
+			files[i] = control_test_open(store_of_map(maps[i]), &state_me,
+						     i == readable ? O_RDONLY : O_RDWR);
+			assert_int_equal(control_test_simple(files[i], UBPFFS_OBJ_TOKEN, NULL, 0,
+							     &tokens[i], 8),
+					 0);
+		}
+		for (u32 written = 0; written < 2; written++) {
+			const struct bpf_insn insns[] = {
+				BPF_LD_MAP_IDX_VALUE(BPF_REG_1, written, 0),
+				BPF_LD_MAP_IDX_VALUE(BPF_REG_2, !written, 0),
+				BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_2, 0),
+				BPF_ST_MEM(BPF_DW, BPF_REG_1, 0, 1),
+				BPF_MOV64_IMM(BPF_REG_0, 0),
+				BPF_EXIT_INSN(),
+			};
+			struct request r;
+
+			build(&r, insns, ARRAY_SIZE(insns), tokens, 2);
+			assert_int_equal(load(&r, sizeof(answer)),
+					 written == readable ? -EACCES : 0);
+		}
+		for (u32 i = 0; i < 2; i++) {
+			control_test_close(files[i]);
+			bpf_map_put(maps[i]);
+		}
+	}
+}
+
 /* ---- test runs */
 
 struct run {
@@ -363,6 +407,21 @@ static void native_code_is_the_owners_to_read(void **state)
 
 static struct btf *types; /* int main(void), one function */
 
+static int load_with(u32 id, const struct bpf_func_info *funcs, u32 nr_funcs,
+		     const struct bpf_line_info *lines, u32 nr_lines, const struct bpf_insn *insns,
+		     u32 nr_insns)
+{
+	const struct ubpffs_load_btf cnt = {nr_funcs, nr_lines};
+	struct request r;
+
+	build(&r, insns, nr_insns, NULL, 0);
+	r.args.btf_id = id;
+	add(&r, &cnt, sizeof(cnt));
+	add(&r, funcs, nr_funcs * sizeof(*funcs));
+	add(&r, lines, nr_lines * sizeof(*lines));
+	return load(&r, sizeof(answer));
+}
+
 static const void *new_types(u32 *size)
 {
 	int word, proto;
@@ -443,6 +502,50 @@ static void types_are_held_charged_and_private(void **state)
 	btf__free(types);
 }
 
+/* Where there are lines, each function has one where it begins. */
+static void lines_are_of_every_function(void **state)
+{
+	const struct bpf_insn insns[] = {BPF_CALL_REL(1), BPF_EXIT_INSN(),
+					 BPF_MOV64_IMM(BPF_REG_0, 7), BPF_EXIT_INSN()};
+	const struct bpf_func_info funcs[] = {{0, 3}, {2, 3}};
+	struct bpf_line_info lines[] = {{.insn_off = 0, .line_off = 1, .file_name_off = 1},
+					{.insn_off = 2, .line_off = 1, .file_name_off = 1},
+					{.insn_off = 3, .line_off = 1, .file_name_off = 1}};
+	struct bpf_line_info shown[4];
+	struct store_object *obj;
+	struct fs_open *file;
+	u32 size, id, len;
+	const void *raw = new_types(&size);
+
+	assert_int_equal(control_test_simple(ctl, UBPFFS_BTF_LOAD, raw, size, &id, 4), 0);
+	assert_int_equal(load_with(id, funcs, 2, NULL, 0, insns, 4), 0);
+	assert_int_equal(control_test_simple(ctl, UBPFFS_BTF_LOAD, raw, size, &id, 4), 0);
+	assert_int_equal(load_with(id, funcs, 2, lines, 1, insns, 4), -EINVAL);
+	assert_non_null(strstr(answer.log, "missing bpf_line_info for func#1"));
+	assert_int_equal(load_with(id, funcs, 2, lines + 1, 2, insns, 4), -EINVAL);
+	lines[1].insn_off = 0; /* not ascending */
+	assert_int_equal(load_with(id, funcs, 2, lines, 3, insns, 4), -EINVAL);
+	lines[1].insn_off = 2;
+	lines[2].insn_off = 4; /* beyond the end */
+	assert_int_equal(load_with(id, funcs, 2, lines, 3, insns, 4), -EINVAL);
+	lines[2].insn_off = 3;
+	lines[2].line_off = 1 << 20; /* no string */
+	assert_int_equal(load_with(id, funcs, 2, lines, 3, insns, 4), -EINVAL);
+	lines[2].line_off = 1;
+	assert_int_equal(load_with(id, funcs, 2, lines, 3, insns, 4), 0);
+	assert_int_equal(store_by_id(STORE_PROG, answer.result.id, &obj), 0);
+	file = control_test_open(obj, &state_me, O_RDONLY);
+	assert_int_equal(part(file, UBPFFS_PROG_LINE_INFO, shown, sizeof(shown), &len), 0);
+	assert_int_equal(len, 3 * sizeof(*shown));
+	for (u32 i = 0; i < 3; i++)
+		assert_int_equal(shown[i].line_off, 1);
+	assert_int_equal(shown[0].insn_off, 0);
+	assert_true(shown[1].insn_off < shown[2].insn_off);
+	control_test_close(file);
+	store_put(obj);
+	btf__free(types);
+}
+
 /* A types fd is its opener's memory; where there is none, the types are nobody's. */
 static void a_types_fd_is_charged_to_its_opener(void **state)
 {
@@ -496,11 +599,13 @@ int main(void)
 		CASE(a_load_that_is_malformed_is_einval),
 		CASE(maps_are_named_by_token),
 		CASE(a_program_writes_no_map_that_was_opened_for_reading),
+		CASE(each_map_has_its_descriptors_rights),
 		CASE(a_run_gives_data_back),
 		CASE(a_stopped_program_is_eio),
 		CASE(instructions_name_maps_by_id),
 		CASE(native_code_is_the_owners_to_read),
 		CASE(types_are_held_charged_and_private),
+		CASE(lines_are_of_every_function),
 		CASE(a_types_fd_is_charged_to_its_opener),
 	};
 

@@ -139,6 +139,36 @@ static void test_c_compatible(void **state)
 	all_gone();
 }
 
+/* A program with a storage joins those of the same one; without any it may join, too, as in Linux. */
+static void test_c_storages(void **state)
+{
+	for (u32 type = 0; type < MAX_BPF_CGROUP_STORAGE_TYPE; type++) {
+		struct bpf_map *map = make(), first = {.id = 71}, second = {.id = 72};
+		struct bpf_prog *one = prog_new(BPF_PROG_TYPE_CGROUP_SKB, 0, NULL);
+		struct bpf_prog *other = prog_new(BPF_PROG_TYPE_CGROUP_SKB, 0, NULL);
+		struct bpf_prog *none = prog_new(BPF_PROG_TYPE_CGROUP_SKB, 0, NULL);
+
+		one->cgroup_storage[type] = &first;
+		other->cgroup_storage[type] = &second;
+		assert_true(bpf_prog_map_compatible(map, one));
+		assert_false(bpf_prog_map_compatible(map, other));
+		assert_true(bpf_prog_map_compatible(map, none));
+		other->cgroup_storage[type] = &first;
+		assert_true(bpf_prog_map_compatible(map, other));
+		/* In an array of programs without any, none with one. */
+		bpf_map_put(map);
+		map = make();
+		assert_true(bpf_prog_map_compatible(map, none));
+		assert_false(bpf_prog_map_compatible(map, one));
+		one->cgroup_storage[type] = other->cgroup_storage[type] = NULL;
+		bpf_prog_put(one);
+		bpf_prog_put(other);
+		bpf_prog_put(none);
+		bpf_map_put(map);
+	}
+	all_gone();
+}
+
 /* D: a program that tail-calls itself through the array that holds it. */
 static void test_d_cycle_is_broken(void **state)
 {
@@ -323,6 +353,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_set_get_clear),
 		cmocka_unit_test(test_c_compatible),
+		cmocka_unit_test(test_c_storages),
 		cmocka_unit_test(test_d_cycle_is_broken),
 		cmocka_unit_test(test_b_restart),
 		cmocka_unit_test(test_b_restart_keeps),

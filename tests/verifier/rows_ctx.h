@@ -84,5 +84,13 @@ static const struct row rows_ctx[] = {
 	LOADS("cgroup_skb: 0 and 1", CG, CALL(get_prandom_u32), ALU(AND, R0, 1), EXIT),
 	FAILS("cgroup_skb: a pointer returned", CG, EINVAL, "R0 is not a known value", MOV(R0, R1),
 	      EXIT),
+	LOADS("perf_event: a register", BPF_PROG_TYPE_PERF_EVENT, LDX(DW, R0, R1, 8), RET(0)),
+	FAILS("perf_event: half of a register", BPF_PROG_TYPE_PERF_EVENT, EACCES,
+	      "invalid bpf_context access", LDX(W, R0, R1, 8), RET(0)),
+	LOADS("perf_event: half of the period", BPF_PROG_TYPE_PERF_EVENT,
+	      LDX(W, R0, R1, offsetof(struct bpf_perf_event_data, sample_period)), RET(0)),
+	FAILS("perf_event: beyond the address", BPF_PROG_TYPE_PERF_EVENT, EACCES,
+	      "invalid bpf_context access",
+	      LDX(DW, R0, R1, sizeof(struct bpf_perf_event_data)), RET(0)),
 	LOADS("tc: any return value", TC, CALL(get_prandom_u32), EXIT),
 };

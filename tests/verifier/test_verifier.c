@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
+#include <linux/bpf_perf_event.h>
 #include "load.h"
 #include "run/test_run.h"
 #include "tests/lib/claims.h"
