@@ -51,6 +51,8 @@ struct bpf_map_ops {
 	bool percpu; /* from outside, a value is those of all slots */
 	bool not_inner; /* cannot be in a map of maps */
 	bool spin_lock; /* values may hold a struct bpf_spin_lock */
+	bool parts; /* any bytes of a value in map->values may be written alone */
+	bool rdonly_prog; /* programs read values and never write them */
 
 	/* Is this specification one that the type can serve? -EINVAL, -E2BIG, -EPERM. */
 	int (*alloc_check)(const struct bpf_map_spec *spec);

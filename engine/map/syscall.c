@@ -118,7 +118,7 @@ static int map_update(struct bpf_map *map, const void *key, const void *value, u
 /* The element that a part is in. */
 static int part_of(struct bpf_map *map, const void *key, u32 off, u32 len, void **elem)
 {
-	if (!map->values || map->ops->percpu || map->ops->map_update_slot)
+	if (!map->ops->parts)
 		return -EOPNOTSUPP;
 	if (off % 8 || off > map->value_size || len > map->value_size - off)
 		return -EINVAL;

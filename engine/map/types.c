@@ -22,7 +22,11 @@
 	X(QUEUE, queue_map_ops)                                 \
 	X(STACK, stack_map_ops)                                 \
 	X(LRU_HASH, htab_lru_map_ops)                           \
-	X(LRU_PERCPU_HASH, htab_lru_percpu_map_ops)
+	X(LRU_PERCPU_HASH, htab_lru_percpu_map_ops)             \
+	X(DEVMAP, devmap_map_ops)                               \
+	X(DEVMAP_HASH, devmap_hash_map_ops)                     \
+	X(CPUMAP, cpumap_map_ops)                               \
+	X(XSKMAP, xskmap_map_ops)
 
 #define DECLARE(type, ops) extern const struct bpf_map_ops ops;
 #define ROW(type, ops)	   [BPF_MAP_TYPE_##type] = &ops,

@@ -5,7 +5,7 @@
 #include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
 #include "prog_type/skb/csum.h"
-#include "prog_type/skb/netdev.h"
+#include "util/netdev.h"
 #include "prog_type/xdp.h"
 #include "run/test_run.h"
 

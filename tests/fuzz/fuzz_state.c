@@ -63,6 +63,10 @@ static const struct bpf_map_spec specs[] = {
 	 .value_size = 4,
 	 .max_entries = 4},
 	{.map_type = BPF_MAP_TYPE_CGROUP_STORAGE, .key_size = 8, .value_size = 8},
+	{.map_type = BPF_MAP_TYPE_DEVMAP, .key_size = 4, .value_size = 8, .max_entries = 64},
+	{.map_type = BPF_MAP_TYPE_DEVMAP_HASH, .key_size = 4, .value_size = 8, .max_entries = 64},
+	{.map_type = BPF_MAP_TYPE_CPUMAP, .key_size = 4, .value_size = 8, .max_entries = 64},
+	{.map_type = BPF_MAP_TYPE_XSKMAP, .key_size = 4, .value_size = 4, .max_entries = 64},
 	{.map_type = BPF_MAP_TYPE_ARRAY_OF_MAPS, .key_size = 4, .value_size = 4, .max_entries = 16},
 	{.map_type = BPF_MAP_TYPE_HASH_OF_MAPS, .key_size = 4, .value_size = 4, .max_entries = 16},
 };

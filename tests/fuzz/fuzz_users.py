@@ -49,10 +49,12 @@ TYPES = {  # key_size, value_size, max_entries, flags
     "percpu_hash": (4, 8, 8, 0), "percpu_array": (4, 8, 8, 0), "stack_trace": (4, 64, 8, 0), "lru_hash": (4, 8, 8, 0),
     "lru_percpu_hash": (4, 8, 8, 0), "lpm_trie": (8, 8, 8, 1), "array_of_maps": (4, 4, 4, 0), "hash_of_maps": (4, 4, 4, 0),
     "queue": (0, 8, 4, 0), "stack": (0, 8, 4, 0), "ringbuf": (0, 0, 4096, 0), "bloom_filter": (0, 8, 8, 0),
-    "cgroup_storage": (16, 8, 0, 0), "percpu_cgroup_storage": (8, 8, 0, 0)}
+    "cgroup_storage": (16, 8, 0, 0), "percpu_cgroup_storage": (8, 8, 0, 0),
+    "devmap": (4, 8, 8, 0), "devmap_hash": (4, 4, 8, 0), "cpumap": (4, 8, 8, 0), "xskmap": (4, 4, 8, 0)}
 NUMBERS = {"hash": 1, "array": 2, "prog_array": 3, "perf_event_array": 4, "percpu_hash": 5, "percpu_array": 6, "stack_trace": 7,
            "lru_hash": 9, "lru_percpu_hash": 10, "lpm_trie": 11, "array_of_maps": 12, "hash_of_maps": 13,
-           "cgroup_storage": 19, "percpu_cgroup_storage": 21, "queue": 22, "stack": 23, "ringbuf": 27, "bloom_filter": 30}
+           "cgroup_storage": 19, "percpu_cgroup_storage": 21, "queue": 22, "stack": 23, "ringbuf": 27, "bloom_filter": 30,
+           "devmap": 14, "cpumap": 16, "xskmap": 17, "devmap_hash": 25}
 ODD = (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 40, 63, 64, 127, 128, 255, 256, 257, 511, 512, 4095, 4096, 4097, 16343, 16383, 65535,
        65536, 1 << 20, (1 << 26) - 1, 1 << 26, (1 << 31) - 1, 1 << 31, (1 << 32) - 2, (1 << 32) - 1, 1 << 32, 1 << 40,
        (1 << 63) - 1, 1 << 63, (1 << 64) - 1)

@@ -3,16 +3,18 @@
 #include <bpf/bpf_helpers.h>
 
 struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
 	__type(key, int);
 	__type(value, int);
 	__uint(max_entries, 4);
-} ports SEC(".maps");
+} sockets SEC(".maps");
 
 SEC("xdp")
 int refuse_map_type(struct xdp_md *ctx)
 {
-	return bpf_redirect_map(&ports, 0, 0);
+	int key = 0;
+
+	return bpf_map_lookup_elem(&sockets, &key) ? XDP_PASS : XDP_DROP;
 }
 
 char _license[] SEC("license") = "GPL";

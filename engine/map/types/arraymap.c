@@ -17,6 +17,7 @@
 #include <limits.h>
 #include "run/callback.h"
 #include "map/map.h"
+#include "map/types/arraymap.h"
 #include "map/spin_lock.h"
 #include "map/iter.h"
 
@@ -284,6 +285,7 @@ const struct bpf_map_ops array_map_ops = {
 	.name = "array",
 	.map_size = sizeof(struct bpf_map),
 	.spin_lock = true,
+	.parts = true,
 	.alloc_check = array_alloc_check,
 	.map_layout = array_layout,
 	.alloc = array_attach,

@@ -10,7 +10,7 @@
 #include <linux/if_packet.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
-#include "prog_type/skb/netdev.h"
+#include "util/netdev.h"
 #include "prog_type/skb/skb.h"
 #include "run/test_run.h"
 #include "map/types/cgroup_storage.h"

@@ -410,7 +410,7 @@ static int check_map_use(struct bpf_verifier_env *env, const struct bpf_map *map
 		return 0;
 	if (!func_only_reads(func_id) && map_is_lent_rdonly(env, map))
 		return refuse(env, MAP_LENT_RDONLY);
-	if (map->map_flags & BPF_F_RDONLY_PROG &&
+	if ((map->map_flags & BPF_F_RDONLY_PROG || map->ops->rdonly_prog) &&
 	    (func_id == BPF_FUNC_map_delete_elem || func_id == BPF_FUNC_map_update_elem ||
 	     func_id == BPF_FUNC_map_push_elem || func_id == BPF_FUNC_map_pop_elem))
 		return refuse(env, MAP_RDONLY);
