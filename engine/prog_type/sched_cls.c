@@ -3,27 +3,30 @@
  */
 #include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
+#include "prog_type/mtu.h"
+#include "prog_type/redirect.h"
 #include "prog_type/skb/csum.h"
 #include "prog_type/skb/skb.h"
 
 static const struct bpf_func_proto *const protos[] = {
-	&bpf_skb_load_bytes_proto,  &bpf_skb_load_bytes_relative_proto,
-	&bpf_skb_store_bytes_proto, &bpf_skb_pull_data_proto,
-	&bpf_skb_change_head_proto, &bpf_skb_change_tail_proto,
-	&bpf_skb_change_type_proto, &bpf_l3_csum_replace_proto,
-	&bpf_l4_csum_replace_proto, &bpf_csum_diff_proto,
-	&bpf_csum_update_proto,	    &bpf_csum_level_proto,
-	&bpf_get_hash_recalc_proto, &bpf_set_hash_invalid_proto,
-	&bpf_set_hash_proto,	    &bpf_skb_adjust_room_proto,
-	&bpf_skb_vlan_push_proto,   &bpf_skb_vlan_pop_proto,
-	&bpf_skb_ecn_set_ce_proto,  &bpf_skb_event_output_proto,
+	&bpf_skb_load_bytes_proto,     &bpf_skb_load_bytes_relative_proto,
+	&bpf_skb_store_bytes_proto,    &bpf_skb_pull_data_proto,
+	&bpf_skb_change_head_proto,    &bpf_skb_change_tail_proto,
+	&bpf_skb_change_type_proto,    &bpf_l3_csum_replace_proto,
+	&bpf_l4_csum_replace_proto,    &bpf_csum_diff_proto,
+	&bpf_csum_update_proto,	       &bpf_csum_level_proto,
+	&bpf_get_hash_recalc_proto,    &bpf_set_hash_invalid_proto,
+	&bpf_set_hash_proto,	       &bpf_skb_adjust_room_proto,
+	&bpf_skb_vlan_push_proto,      &bpf_skb_vlan_pop_proto,
+	&bpf_skb_ecn_set_ce_proto,     &bpf_skb_event_output_proto,
+	&bpf_skb_check_mtu_proto,      &bpf_skb_redirect_proto,
+	&bpf_skb_redirect_neigh_proto, &bpf_skb_redirect_peer_proto,
+	&bpf_skb_clone_redirect_proto,
 };
 
 static const u8 missing[] = {
-	BPF_FUNC_clone_redirect,
 	BPF_FUNC_skb_get_tunnel_key,
 	BPF_FUNC_skb_set_tunnel_key,
-	BPF_FUNC_redirect,
 	BPF_FUNC_get_route_realm,
 	BPF_FUNC_skb_get_tunnel_opt,
 	BPF_FUNC_skb_set_tunnel_opt,
@@ -49,9 +52,6 @@ static const u8 missing[] = {
 	BPF_FUNC_get_netns_cookie,
 	BPF_FUNC_sk_assign,
 	BPF_FUNC_skb_cgroup_classid,
-	BPF_FUNC_redirect_neigh,
-	BPF_FUNC_redirect_peer,
-	BPF_FUNC_check_mtu,
 	BPF_FUNC_skb_set_tstamp,
 	BPF_FUNC_tcp_raw_gen_syncookie_ipv4,
 	BPF_FUNC_tcp_raw_gen_syncookie_ipv6,

@@ -4,6 +4,8 @@
 #include <linux/if_ether.h>
 #include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
+#include "prog_type/mtu.h"
+#include "prog_type/redirect.h"
 #include "prog_type/skb/csum.h"
 #include "util/netdev.h"
 #include "prog_type/xdp.h"
@@ -184,15 +186,27 @@ static u64 xdp_output(u64 ctx, u64 map, u64 flags, u64 data, u64 size)
 
 static PERF_OUTPUT_PROTO(bpf_xdp_event_output_proto, xdp_output);
 
+static u64 xdp_check_mtu(u64 r1, u64 ifindex, u64 mtu_len, u64 len_diff, u64 flags)
+{
+	const struct bpf_xdp *xdp = PTR(r1);
+	u32 len = (u32)xdp_len(xdp);
+
+	if (flags)
+		return (u64)-EINVAL;
+	return (u64)bpf_mtu_check((u32)ifindex ? (u32)ifindex : xdp->md.ingress_ifindex,
+				  PTR(mtu_len), (s32)len_diff, len);
+}
+
+static MTU_PROTO(bpf_xdp_check_mtu_proto, xdp_check_mtu);
+
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_csum_diff_proto,	    &bpf_xdp_adjust_head_proto,	 &bpf_xdp_adjust_meta_proto,
 	&bpf_xdp_adjust_tail_proto, &bpf_xdp_get_buff_len_proto, &bpf_xdp_load_bytes_proto,
-	&bpf_xdp_store_bytes_proto, &bpf_xdp_event_output_proto,
+	&bpf_xdp_store_bytes_proto, &bpf_xdp_event_output_proto, &bpf_xdp_check_mtu_proto,
+	&bpf_xdp_redirect_proto,    &bpf_xdp_redirect_map_proto,
 };
 
 static const u8 missing[] = {
-	BPF_FUNC_redirect,
-	BPF_FUNC_redirect_map,
 	BPF_FUNC_fib_lookup,
 	BPF_FUNC_sk_lookup_tcp,
 	BPF_FUNC_sk_lookup_udp,
@@ -200,7 +214,6 @@ static const u8 missing[] = {
 	BPF_FUNC_skc_lookup_tcp,
 	BPF_FUNC_tcp_check_syncookie,
 	BPF_FUNC_tcp_gen_syncookie,
-	BPF_FUNC_check_mtu,
 	BPF_FUNC_tcp_raw_gen_syncookie_ipv4,
 	BPF_FUNC_tcp_raw_gen_syncookie_ipv6,
 	BPF_FUNC_tcp_raw_check_syncookie_ipv4,

@@ -6,6 +6,8 @@
 #include "run/test_run.h"
 #include "util/clock.h"
 
+__thread struct bpf_redirect bpf_redirect_note;
+
 /*
  * Between two looks at cancel, and at whoever waits for a grace period or a slot, we run for about
  * this long; the number of runs in a batch doubles until they do.
@@ -50,7 +52,9 @@ int bpf_test_run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_ru
 	const volatile bool *outer = bpf_run_set_cancel(run->cancel);
 	int err;
 
+	bpf_redirect_note = (struct bpf_redirect){0};
 	err = run_loop(prog, ctx, run);
+	run->redirect = bpf_redirect_note;
 	bpf_this.cancel = outer;
 	return err;
 }

@@ -5,6 +5,7 @@
 #define UBPFFS_RUN_TEST_RUN_H
 
 #include "core/prog.h"
+#include "run/redirect.h"
 
 /*
  * A test run, as BPF_PROG_TEST_RUN: the input is copied, the program runs `repeat` times on it (0
@@ -25,6 +26,7 @@ struct bpf_test_run {
 	u32 flags;
 	u32 retval; /* out */
 	u32 duration; /* out, ns */
+	struct bpf_redirect redirect; /* out: what the last run noted */
 	const volatile bool *cancel; /* or NULL */
 };
 

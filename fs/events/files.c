@@ -424,10 +424,12 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 		fs_text_printf(out, "missing: attach\n");
 	if (why[0])
 		fs_text_printf(out, "why: %s\n", why);
-	fs_text_printf(out, "seen: %llu\nrun: %llu\ndropped: %llu\nlost: %llu\nerrors: %llu\n",
+	fs_text_printf(out,
+		       "seen: %llu\nrun: %llu\ndropped: %llu\nredirected: %llu\nlost: "
+		       "%llu\nerrors: %llu\n",
 		       (unsigned long long)stats.seen, (unsigned long long)stats.run,
-		       (unsigned long long)stats.dropped, (unsigned long long)stats.lost,
-		       (unsigned long long)stats.errors);
+		       (unsigned long long)stats.dropped, (unsigned long long)stats.redirected,
+		       (unsigned long long)stats.lost, (unsigned long long)stats.errors);
 	source_def_free(&def);
 	return 0;
 }

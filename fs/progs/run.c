@@ -18,6 +18,7 @@
 #include "prog_type/cgroup_test_run.h"
 #include "run/test_run.h"
 
+#include <linux/pkt_cls.h>
 #include <stdio.h>
 
 #define PACKET_MIN    14 /* an Ethernet header */
@@ -122,10 +123,41 @@ ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, siz
 	return len;
 }
 
-static void show_report(const struct bpf_test_run *args, struct fs_text *out)
+/* Where the packet would have gone. */
+static void show_redirect(const struct bpf_redirect *r, struct fs_text *out)
 {
-	fs_text_printf(out, "retval: %u\nduration_ns: %u\ndata_out: ", args->retval,
-		       args->duration);
+	if (r->to == BPF_REDIRECT_ALL)
+		fs_text_printf(out, "redirect: all");
+	else if (r->to == BPF_REDIRECT_CPU)
+		fs_text_printf(out, "redirect: cpu %u", r->target);
+	else
+		fs_text_printf(out, "redirect: ifindex %u%s", r->target,
+			       r->to == BPF_REDIRECT_NEIGH		? " neigh"
+			       : r->to == BPF_REDIRECT_PEER		? " peer"
+			       : r->flags & BPF_F_INGRESS && !r->map_id ? " ingress"
+									: "");
+	if (r->map_id)
+		fs_text_printf(out, " map %u key %u", r->map_id, r->key);
+	fs_text_append(out, "\n", 1);
+}
+
+static bool is_redirected(const struct bpf_prog *prog, const struct bpf_test_run *args)
+{
+	if (!prog || args->redirect.to == BPF_REDIRECT_NOWHERE)
+		return false;
+	return args->retval ==
+	       (prog->type == BPF_PROG_TYPE_XDP ? (u32)XDP_REDIRECT : (u32)TC_ACT_REDIRECT);
+}
+
+static void show_report(const struct bpf_prog *prog, const struct bpf_test_run *args,
+			struct fs_text *out)
+{
+	fs_text_printf(out, "retval: %u\nduration_ns: %u\n", args->retval, args->duration);
+	if (is_redirected(prog, args))
+		show_redirect(&args->redirect, out);
+	if (args->redirect.clone)
+		fs_text_printf(out, "clone_redirect: ifindex %u\n", args->redirect.clone);
+	fs_text_printf(out, "data_out: ");
 	fs_text_hex(out, args->data_out, args->data_size_out, "");
 	fs_text_append(out, "\n", 1);
 }
@@ -202,7 +234,7 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 		err = run_error(req, run, err);
 		fs_text_printf(&copy, "error: %s\n", error_why(&req->error, err));
 	} else {
-		show_report(&args, &run->report);
+		show_report(run->prog, &args, &run->report);
 		fs_text_append(&copy, run->report.buf, run->report.len);
 		err = report_keep(open);
 	}

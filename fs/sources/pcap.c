@@ -4,8 +4,8 @@
  * Programs see Ethernet frames; packets captured without a link header (raw IP, Linux cooked, BSD
  * loopback) get one. What a program lets pass is written to `out`, as the program left it: a
  * socket_filter says how many bytes to keep, xdp and sched_cls an action (XDP_PASS; TC_ACT_OK,
- * TC_ACT_PIPE, TC_ACT_RECLASSIFY, TC_ACT_UNSPEC). Everything else counts as dropped: there is
- * nowhere to send or redirect a packet to.
+ * TC_ACT_PIPE, TC_ACT_RECLASSIFY, TC_ACT_UNSPEC). What it redirects is counted and goes nowhere;
+ * everything else counts as dropped.
  *
  * An interface is opened by the server, so its owner must be root, or whoever runs the server (who
  * then needs the right to capture). A file is read, and `out` written, by processes of the owner's
@@ -358,8 +358,10 @@ static bool run_filter(struct source *src, struct pcap_source *ps, const struct 
 	return true;
 }
 
-static bool run_cls(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
-		    u32 len)
+enum fate { DROPPED, PASSED, REDIRECTED };
+
+static enum fate run_cls(struct source *src, struct pcap_source *ps,
+			 const struct capture_packet *hdr, u32 len)
 {
 	struct bpf_skb skb;
 	u32 ret;
@@ -368,34 +370,38 @@ static bool run_cls(struct source *src, struct pcap_source *ps, const struct cap
 	bpf_skb_parse_ethernet(&skb, NULL);
 	skb.md.ifindex = skb.md.ingress_ifindex = (u32)ps->ifindex;
 	if (!source_run(src, &skb, NULL, &ret))
-		return false;
+		return DROPPED;
+	if (ret == TC_ACT_REDIRECT)
+		return REDIRECTED;
 	if (ret != TC_ACT_OK && ret != TC_ACT_PIPE && ret != TC_ACT_RECLASSIFY &&
 	    ret != (u32)TC_ACT_UNSPEC)
-		return false;
+		return DROPPED;
 	out_write(ps, hdr, skb.data, skb.md.len, skb.md.len + (hdr->len - hdr->caplen));
-	return true;
+	return PASSED;
 }
 
-static bool run_xdp(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
-		    u32 len)
+static enum fate run_xdp(struct source *src, struct pcap_source *ps,
+			 const struct capture_packet *hdr, u32 len)
 {
 	struct bpf_xdp xdp;
 	u32 ret, now;
 
 	bpf_xdp_init(&xdp, ps->buf, sizeof(ps->buf), BPF_SKB_HEADROOM, len);
 	xdp.md.ingress_ifindex = (u32)ps->ifindex;
-	if (!source_run(src, &xdp, NULL, &ret) || ret != XDP_PASS)
-		return false;
+	if (!source_run(src, &xdp, NULL, &ret))
+		return DROPPED;
+	if (ret != XDP_PASS)
+		return ret == XDP_REDIRECT ? REDIRECTED : DROPPED;
 	now = (u32)(xdp.data_end - xdp.data);
 	out_write(ps, hdr, xdp.data, now, now + (hdr->len - hdr->caplen));
-	return true;
+	return PASSED;
 }
 
 static void packet(struct source *src, struct pcap_source *ps, const struct capture_packet *hdr,
 		   const u8 *data)
 {
 	u32 len = copy_frame(ps, hdr, data);
-	bool passed;
+	enum fate fate;
 
 	source_count(src, seen, 1);
 	if (!len || hdr->len < hdr->caplen) {
@@ -403,12 +409,14 @@ static void packet(struct source *src, struct pcap_source *ps, const struct capt
 		return;
 	}
 	if (src->prog_type == BPF_PROG_TYPE_XDP)
-		passed = run_xdp(src, ps, hdr, len);
+		fate = run_xdp(src, ps, hdr, len);
 	else if (src->prog_type == BPF_PROG_TYPE_SCHED_CLS)
-		passed = run_cls(src, ps, hdr, len);
+		fate = run_cls(src, ps, hdr, len);
 	else
-		passed = run_filter(src, ps, hdr, len);
-	if (!passed)
+		fate = run_filter(src, ps, hdr, len) ? PASSED : DROPPED;
+	if (fate == REDIRECTED)
+		source_count(src, redirected, 1);
+	else if (fate == DROPPED)
 		source_count(src, dropped, 1);
 }
 

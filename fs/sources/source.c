@@ -377,6 +377,7 @@ void source_read_stats(const struct source *src, struct source_stats *out)
 	out->seen = __atomic_load_n(&src->stats.seen, __ATOMIC_RELAXED);
 	out->run = __atomic_load_n(&src->stats.run, __ATOMIC_RELAXED);
 	out->dropped = __atomic_load_n(&src->stats.dropped, __ATOMIC_RELAXED);
+	out->redirected = __atomic_load_n(&src->stats.redirected, __ATOMIC_RELAXED);
 	out->lost = __atomic_load_n(&src->stats.lost, __ATOMIC_RELAXED);
 	out->errors = __atomic_load_n(&src->stats.errors, __ATOMIC_RELAXED);
 }

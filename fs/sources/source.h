@@ -56,6 +56,7 @@ struct source_stats {
 	u64 seen; /* events that came */
 	u64 run; /* runs of the program */
 	u64 dropped; /* packets that the program dropped; events that none could run on */
+	u64 redirected; /* packets that it sent elsewhere */
 	u64 lost; /* events that came too fast, as the kernel counts them */
 	u64 errors; /* malformed records, failed writes and unwindings */
 };

@@ -171,10 +171,10 @@ static void what_this_build_lacks_is_told_apart(void **state)
 	const struct bpf_prog_type_ops *xdp = bpf_prog_type_ops_find(BPF_PROG_TYPE_XDP);
 	const struct bpf_func_proto *proto;
 
-	proto = xdp->get_func_proto(BPF_FUNC_redirect_map, NULL);
+	proto = xdp->get_func_proto(BPF_FUNC_sk_lookup_tcp, NULL);
 	assert_non_null(proto);
 	assert_null(proto->func);
-	assert_string_equal(proto->name, "bpf_redirect_map");
+	assert_string_equal(proto->name, "bpf_sk_lookup_tcp");
 	assert_null(xdp->get_func_proto(BPF_FUNC_skb_load_bytes, NULL));
 }
 

@@ -60,6 +60,10 @@ enum row_map {
 	CGST, /* cgroup_storage of 16-byte values */
 	CGST2, /* another, by cgroup alone */
 	PCGST, /* percpu_cgroup_storage of 16-byte values */
+	DEVS, /* devmap, four slots; the loopback in slot 0 */
+	DEVH, /* devmap_hash, the loopback under 0 */
+	CPUS, /* cpumap, two slots; a queue in slot 0 */
+	XSKS, /* xskmap, empty */
 	ROW_MAPS,
 };
 

@@ -47,6 +47,7 @@
 #include "tests/verifier/rows_callback.h"
 #include "tests/verifier/rows_dynptr.h"
 #include "tests/verifier/rows_storage.h"
+#include "tests/verifier/rows_redirect.h"
 #include "verifier/verifier.h"
 #include "map/create.h"
 #include "map/syscall.h"
@@ -65,10 +66,11 @@ struct table {
 
 #define TABLE(T) ((struct table){.name = #T, .rows = rows_##T, .cnt = ARRAY_SIZE(rows_##T)})
 static const struct table tables[] = {
-	TABLE(basic),	 TABLE(alu),	TABLE(v4),	TABLE(jump),   TABLE(bounds), TABLE(stack),
-	TABLE(spill),	 TABLE(ctx),	TABLE(map),	TABLE(packet), TABLE(helper), TABLE(call),
-	TABLE(loop),	 TABLE(ld_abs), TABLE(pointer), TABLE(atomic), TABLE(ref),    TABLE(lock),
-	TABLE(callback), TABLE(dynptr), TABLE(storage), TABLE(linked),
+	TABLE(basic),	TABLE(alu),    TABLE(v4),	TABLE(jump),	 TABLE(bounds),
+	TABLE(stack),	TABLE(spill),  TABLE(ctx),	TABLE(map),	 TABLE(packet),
+	TABLE(helper),	TABLE(call),   TABLE(loop),	TABLE(ld_abs),	 TABLE(pointer),
+	TABLE(atomic),	TABLE(ref),    TABLE(lock),	TABLE(callback), TABLE(dynptr),
+	TABLE(storage), TABLE(linked), TABLE(redirect),
 };
 
 static const struct bpf_map_spec map_specs[ROW_MAPS] = {
@@ -98,6 +100,10 @@ static const struct bpf_map_spec map_specs[ROW_MAPS] = {
 	[CGST] = {BPF_MAP_TYPE_CGROUP_STORAGE, 16, 16, 0, .name = "cgst"},
 	[CGST2] = {BPF_MAP_TYPE_CGROUP_STORAGE, 8, 16, 0, .name = "cgst2"},
 	[PCGST] = {BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 16, 16, 0, .name = "pcgst"},
+	[DEVS] = {BPF_MAP_TYPE_DEVMAP, 4, 4, 4, .name = "devs"},
+	[DEVH] = {BPF_MAP_TYPE_DEVMAP_HASH, 4, 4, 4, .name = "devh"},
+	[CPUS] = {BPF_MAP_TYPE_CPUMAP, 4, 4, 2, .name = "cpus"},
+	[XSKS] = {BPF_MAP_TYPE_XSKMAP, 4, 4, 4, .name = "xsks"},
 	[LPM] = {BPF_MAP_TYPE_LPM_TRIE, 8, 8, 4, BPF_F_NO_PREALLOC, .name = "lpm"},
 };
 
@@ -112,6 +118,16 @@ static bool is_hash(enum bpf_map_type type)
 {
 	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH ||
 	       type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+/* A target under 0, or NULL: the loopback's index, a queue's length. */
+static const u32 *first_target(enum bpf_map_type type)
+{
+	static const u32 loopback = 1, queue = 64;
+
+	if (type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_DEVMAP_HASH)
+		return &loopback;
+	return type == BPF_MAP_TYPE_CPUMAP ? &queue : NULL;
 }
 
 /* One element with the key 0 in each hash, so that lookups succeed. */
@@ -132,6 +148,8 @@ static int make_our_map(int i, struct bpf_map **map)
 		err = bpf_map_update_slot(*map, zeros, inner, BPF_ANY);
 	if (!err && is_hash(map_specs[i].map_type))
 		err = bpf_map_update(*map, zeros, zeros, BPF_ANY);
+	if (!err && first_target(spec.map_type))
+		err = bpf_map_update(*map, zeros, first_target(spec.map_type), BPF_ANY);
 	if (err)
 		printf("map %s: %s\n", map_specs[i].name, strerror(-err));
 	return err;
@@ -172,6 +190,9 @@ static int make_kernel_maps(void **state)
 			err = kernel_map_update(kernel_maps[i], zeros, inner, BPF_ANY);
 		if (err >= 0 && is_hash(map_specs[i].map_type))
 			err = kernel_map_update(kernel_maps[i], zeros, zeros, BPF_ANY);
+		if (err >= 0 && first_target(map_specs[i].map_type))
+			err = kernel_map_update(kernel_maps[i], zeros,
+						first_target(map_specs[i].map_type), BPF_ANY);
 		if (err < 0) {
 			printf("kernel map %s: %s\n", map_specs[i].name, strerror(-err));
 			return err;

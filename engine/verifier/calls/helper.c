@@ -312,7 +312,8 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	case ARG_PTR_TO_INT: {
 		int size = base_type(arg_type) == ARG_PTR_TO_LONG ? 8 : 4;
 
-		err = check_fixed_size(env, regno, size, MEM_UNINIT, meta);
+		err = check_fixed_size(env, regno, size,
+				       arg_type & MEM_WRITE ? MEM_WRITE : MEM_UNINIT, meta);
 		return err ? err : check_ptr_alignment(env, reg, 0, size, true);
 	}
 	case ARG_PTR_TO_CONST_STR:
@@ -533,6 +534,11 @@ static int set_retval(struct bpf_verifier_env *env, const struct bpf_func_proto 
 			flags &= ~PTR_MAYBE_NULL;
 		r0->map_ptr = meta->map_ptr;
 		r0->type = PTR_TO_MAP_VALUE | flags;
+		/* A socket, of which Linux shows the queue's number and nothing else. */
+		if (meta->map_ptr->map_type == BPF_MAP_TYPE_XSKMAP) {
+			r0->type = PTR_TO_MEM | MEM_RDONLY | flags;
+			r0->mem_size = sizeof(struct bpf_xdp_sock);
+		}
 		if (flags & PTR_MAYBE_NULL || map_has_spin_lock(meta->map_ptr))
 			r0->id = ++env->id_gen;
 		return 0;

@@ -125,9 +125,8 @@ static int check_map_access_type(struct bpf_verifier_env *env, u32 regno, int of
 {
 	const struct bpf_map *map = cur_regs(env)[regno].map_ptr;
 
-	if (type == BPF_WRITE &&
-	    (map->map_flags & BPF_F_RDONLY_PROG || map->ops->rdonly_prog ||
-	     map_is_lent_rdonly(env, map)))
+	if (type == BPF_WRITE && (map->map_flags & BPF_F_RDONLY_PROG || map->ops->rdonly_prog ||
+				  map_is_lent_rdonly(env, map)))
 		return refuse(env, MAP_WRITE, .num = {map->value_size, off, size});
 	if (type == BPF_READ && map->map_flags & BPF_F_WRONLY_PROG)
 		return refuse(env, MAP_READ, .num = {map->value_size, off, size});
