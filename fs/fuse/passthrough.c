@@ -9,6 +9,7 @@
 #include "fs/keeper/records.h"
 #include "fs/keeper/slots.h"
 
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
@@ -49,6 +50,8 @@ static int device = -1; /* /dev/fuse; -1: no passthrough */
 static bool offered, agreed;
 static __thread int reply_backing_id;
 static struct slots backings = SLOTS_INIT(SHARED_BACKINGS);
+/* Objects end in callbacks of grace periods, also while the session ends. Over the slots' alone. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void passthrough_init(const void *request, size_t len)
 {
@@ -73,7 +76,9 @@ void passthrough_init_answer(void *answer)
 
 void passthrough_agreed(void)
 {
-	__atomic_store_n(&agreed, offered, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&lock);
+	agreed = offered;
+	pthread_mutex_unlock(&lock);
 }
 
 const struct iovec *passthrough_open_answer(const struct iovec *iov, int count, struct iovec out[2],
@@ -102,12 +107,14 @@ int passthrough_start(int fd)
 
 void passthrough_stop(void)
 {
-	__atomic_store_n(&agreed, false, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&lock);
+	agreed = false;
 	device = -1;
+	pthread_mutex_unlock(&lock);
 }
 
 /* The number that an earlier server has got for this file; NULL: none. */
-static struct backing_record *find_record(u64 key)
+static struct backing_record *__find_record(u64 key)
 {
 	for (u32 i = slots_high(&backings); i-- > 0;) {
 		struct backing_record *r = slots_at(&backings, i);
@@ -121,14 +128,16 @@ static struct backing_record *find_record(u64 key)
 int passthrough_known(u64 key)
 {
 	struct backing_record *r;
+	int id;
 
-	if (!shared || !__atomic_load_n(&agreed, __ATOMIC_ACQUIRE))
-		return 0;
-	r = find_record(key);
-	return r ? (int)r->id : 0;
+	pthread_mutex_lock(&lock);
+	r = shared && agreed ? __find_record(key) : NULL;
+	id = r ? (int)r->id : 0;
+	pthread_mutex_unlock(&lock);
+	return id;
 }
 
-static void record(u64 key, int id)
+static void __record(u64 key, int id)
 {
 	struct backing_record *r = shared && key ? slots_take(&backings) : NULL;
 
@@ -142,14 +151,17 @@ static void record(u64 key, int id)
 int passthrough_add(int fd, u64 key)
 {
 	struct backing_map map = {.fd = fd};
-	int id;
+	int id = -EOPNOTSUPP;
 
-	if (!__atomic_load_n(&agreed, __ATOMIC_ACQUIRE))
-		return -EOPNOTSUPP;
-	id = ioctl(device, DEV_IOC_BACKING_OPEN, &map);
-	if (id < 0)
-		return -errno;
-	record(key, id);
+	pthread_mutex_lock(&lock);
+	if (agreed) {
+		id = ioctl(device, DEV_IOC_BACKING_OPEN, &map);
+		if (id < 0)
+			id = -errno;
+		else
+			__record(key, id);
+	}
+	pthread_mutex_unlock(&lock);
 	return id;
 }
 
@@ -158,12 +170,16 @@ void passthrough_remove(int backing_id, u64 key)
 	struct backing_record *r;
 	u32 id = backing_id;
 
-	if (backing_id <= 0 || !__atomic_load_n(&agreed, __ATOMIC_ACQUIRE))
+	if (backing_id <= 0)
 		return;
-	r = shared ? find_record(key) : NULL;
-	if (r)
-		slots_give(&backings, r);
-	ioctl(device, DEV_IOC_BACKING_CLOSE, &id);
+	pthread_mutex_lock(&lock);
+	if (agreed) {
+		r = shared ? __find_record(key) : NULL;
+		if (r)
+			slots_give(&backings, r);
+		ioctl(device, DEV_IOC_BACKING_CLOSE, &id);
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 void passthrough_reply(int backing_id)

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,6 +95,47 @@ static void files_are_registered_once_the_kernel_agreed(void **state)
 	assert_int_equal(passthrough_add(null_fd, 1), -EOPNOTSUPP);
 }
 
+static u32 registering; /* threads that have begun */
+
+/* Until there is no device any more: no other error, not that of a descriptor that is gone. */
+static void *register_until_the_end(void *unused)
+{
+	bool begun = false;
+	long err;
+
+	while ((err = passthrough_add(null_fd, 1)) == -ENOTTY) {
+		passthrough_remove(3, 1);
+		if (!begun)
+			__atomic_add_fetch(&registering, 1, __ATOMIC_SEQ_CST);
+		begun = true;
+	}
+	return (void *)err;
+}
+
+static void the_end_waits_for_who_is_there(void **state)
+{
+	pthread_t threads[2];
+	void *err;
+
+	if (geteuid())
+		skip();
+	for (int round = 0; round < 100; round++) {
+		start();
+		offer(EXT, PASSTHROUGH, sizeof(request));
+		passthrough_agreed();
+		registering = 0;
+		for (u32 i = 0; i < ARRAY_SIZE(threads); i++)
+			pthread_create(&threads[i], NULL, register_until_the_end, NULL);
+		while (__atomic_load_n(&registering, __ATOMIC_SEQ_CST) < ARRAY_SIZE(threads))
+			sched_yield();
+		stop();
+		for (u32 i = 0; i < ARRAY_SIZE(threads); i++) {
+			pthread_join(threads[i], &err);
+			assert_int_equal((long)err, -EOPNOTSUPP);
+		}
+	}
+}
+
 static void only_an_open_with_a_number_is_completed(void **state)
 {
 	opened.fh = 99;
@@ -122,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_is_offered_is_taken),
 		cmocka_unit_test(files_are_registered_once_the_kernel_agreed),
+		cmocka_unit_test(the_end_waits_for_who_is_there),
 		cmocka_unit_test(only_an_open_with_a_number_is_completed),
 	};
 
