@@ -21,6 +21,22 @@ struct stacks {
 
 /* ---- reading stacks */
 
+/* A function's name may have blanks and plus signs: it ends before "+0xOFFSET (FILE)". */
+static const char *name_end(const char *text, const char *end)
+{
+	for (const char *p = text + 1; p < end; p++) {
+		const char *q = p + 3;
+
+		if (end - p < 4 || memcmp(p, "+0x", 3))
+			continue;
+		while (q < end && isxdigit((unsigned char)*q))
+			q++;
+		if (q > p + 3 && (q == end || (end - q > 1 && q[0] == ' ' && q[1] == '(')))
+			return p;
+	}
+	return end;
+}
+
 /*
  * The name of a frame: the function; else the file; else the address. What other tools use as marks
  * is replaced.
@@ -33,12 +49,7 @@ static char *frame_name(const char *text, size_t len)
 
 	if (p && end - p > 2 && p[1] != '(') { /* function+0xoff (file) */
 		text = p + 1;
-		p = memchr(text, ' ', (size_t)(end - text));
-		end = p ? p : end;
-		for (q = end; q > text && *q != '+'; q--)
-			;
-		if (q > text)
-			end = q;
+		end = name_end(text, end);
 	} else if (p && end - p > 3 && p[1] == '(') { /* (file): its last part, in brackets */
 		text = p + 2;
 		if (end[-1] == ')')
@@ -55,8 +66,7 @@ static char *frame_name(const char *text, size_t len)
 	name = strndup(text, (size_t)(end - text));
 clean:
 	for (i = 0; name && name[i]; i++)
-		if (name[i] == ';' || isspace((unsigned char)name[i]) ||
-		    (unsigned char)name[i] < ' ')
+		if (name[i] == ';' || (unsigned char)name[i] < ' ')
 			name[i] = '_';
 	return name;
 }

@@ -1,6 +1,7 @@
 """Event sources: real perf samples, real captures, ticks; what may be named and by whom; kill -9 and back."""
 import errno
 import os
+import platform
 import shutil
 import socket
 import struct
@@ -186,6 +187,30 @@ def test_samples(m, burn):
     assert count(m, "cpu", "run") == ran
     m.sh("echo > $M/events/cpu/freq; echo 1000000 > $M/events/cpu/period; echo sample > $M/events/cpu/attach")
     wait_count(m, "cpu", "run", 50)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="jit_burn makes code of x86-64")
+def test_names_of_code_without_a_file(m):
+    """What /tmp/perf-PID.map says, names with blanks, and C++ as it was written; not what another user says."""
+    m.load("event_samples")
+    p = subprocess.Popen([os.path.join(BUILD, "tests", "e2e", "jit_burn"), "/tmp"], stdout=subprocess.PIPE)
+    path = "/tmp/perf-%d.map" % p.pid
+    try:
+        assert p.stdout.readline() == b"ready\n"
+        perf(m, "cpu", p.pid)
+        m.sh("echo %d > $M/maps/user_stacks/symbols" % p.pid)
+        name = "Lazy:~handle it /srv/app.js:12"
+        wait_for(lambda: share(folded(m), "app::handle(void*)", name) > 0.5, "samples of the code")
+        assert name + "+0x" in m.read("maps", "user_stacks", "dump")
+        if os.geteuid() == 0:
+            os.chown(path, 12345, 0)
+            m.sh("echo %d > $M/maps/user_stacks/symbols" % p.pid)
+            assert "Lazy" not in m.read("maps", "user_stacks", "dump")
+    finally:
+        p.kill()
+        p.wait(WAIT)
+        p.stdout.close()
+        os.unlink(path)
 
 
 def test_process_ends(m, burn):

@@ -70,7 +70,7 @@ static void keys(void **state)
 	expect("13 1\n", 4, 0, "0x1234;[libc.so.6] 1\n");
 	expect(NULL, 0, 0,
 	       "0x1234;[libc.so.6] 1\ndo_syscall_64 1\nmain;middle 1\nmain;middle;leaf 1\n"
-	       "operator 1\n");
+	       "operator new(unsigned long_ int) 1\n");
 }
 
 static void bad_counts(void **state)

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include "fs/agent/service/stack/demangle.h"
 #include "fs/agent/service/stack/mapped.h"
 #include "fs/agent/service/stack/symbols.h"
 #include "fs/agent/agent.h"
@@ -100,6 +101,12 @@ static void add_symbol(u64 addr, u64 size, const char *name)
 	add(&table.syms, &sym, sizeof(sym));
 }
 
+/* Long names are not worth that others have none. */
+static const char *readable(const char *name)
+{
+	return table_bytes() > SYMTAB_MAX_BYTES / 2 ? name : demangle(name);
+}
+
 static void read_section(Elf *elf, Elf_Scn *scn, const GElf_Shdr *shdr)
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
@@ -116,7 +123,7 @@ static void read_section(Elf *elf, Elf_Scn *scn, const GElf_Shdr *shdr)
 			continue;
 		name = elf_strptr(elf, shdr->sh_link, sym.st_name);
 		if (name && *name)
-			add_symbol(sym.st_value, sym.st_size, name);
+			add_symbol(sym.st_value, sym.st_size, readable(name));
 	}
 }
 
@@ -151,6 +158,77 @@ static void read_segments(Elf *elf, struct symtab_file *file)
 		add(&table.segs, &seg, sizeof(seg));
 		file->nr_segs++;
 	}
+}
+
+/* ---- code that the process made itself */
+
+static struct {
+	FILE *f; /* /tmp/perf-PID.map of the process, or NULL */
+	char path[40];
+	u32 file;
+	bool used; /* there is such code: `file` is its place in the table */
+} jit;
+
+/* The process's number in its own namespace, which it writes into the file's name. */
+static pid_t own_pid(int proc, pid_t pid)
+{
+	int fd = openat(proc, "status", O_RDONLY | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	char *line = NULL, *last;
+	size_t cap = 0;
+
+	while (f && getline(&line, &cap, f) > 0) {
+		if (strncmp(line, "NSpid:", 6))
+			continue;
+		last = strrchr(line, '\t');
+		if (last)
+			pid = atoi(last + 1);
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return pid;
+}
+
+/* Only the process's own user, or root, says what its functions are called. */
+static void open_jit(int proc, pid_t pid)
+{
+	struct stat file, process;
+	int fd;
+
+	snprintf(jit.path, sizeof(jit.path), "/tmp/perf-%d.map", own_pid(proc, pid));
+	fd = mapped_open(proc, jit.path);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &file) || fstat(proc, &process) ||
+	    (file.st_uid && file.st_uid != process.st_uid))
+		close(fd);
+	else
+		jit.f = fdopen(fd, "r");
+}
+
+/* Lines "START SIZE NAME", hexadecimal; the name may have blanks. */
+static void read_jit(struct symtab_file *file)
+{
+	const struct symtab_seg seg = {0, ~0ULL, 0};
+	u32 first = COUNT(syms, struct symtab_sym);
+	unsigned long long start, size;
+	char *line = NULL;
+	size_t cap = 0;
+	int at;
+
+	file->seg = COUNT(segs, seg);
+	file->nr_segs = 1;
+	file->sym = first;
+	add(&table.segs, &seg, sizeof(seg));
+	for (u32 i = 0; i < MAX_SYMBOLS && !table.err && getline(&line, &cap, jit.f) > 0; i++) {
+		line[strcspn(line, "\n")] = 0;
+		at = 0;
+		if (sscanf(line, "%llx %llx %n", &start, &size, &at) == 2 && at && line[at])
+			add_symbol(start, size, line + at);
+	}
+	free(line);
+	file->nr_syms = sort_symbols(first);
 }
 
 /* ---- the process */
@@ -200,12 +278,20 @@ static void read_mapping(const char *line)
 	unsigned long long start, end, offset;
 	char perms[8], path[PATH_MAX] = "";
 	struct symtab_map map;
+	int n = sscanf(line, "%llx-%llx %7s %llx %*s %*s %4095[^\n]", &start, &end, perms, &offset,
+		       path);
 
-	if (sscanf(line, "%llx-%llx %7s %llx %*s %*s %4095[^\n]", &start, &end, perms, &offset,
-		   path) != 5 ||
-	    perms[2] != 'x')
+	if (n < 4 || perms[2] != 'x')
 		return;
-	map = (struct symtab_map){start, end, offset, file_of(path)};
+	if (n == 5 && strncmp(path, "[anon", 5) && strcmp(path, "[heap]")) {
+		map = (struct symtab_map){start, end, offset, file_of(path)};
+	} else if (jit.f) { /* its symbols are addresses */
+		jit.file = file_of(jit.path);
+		jit.used = true;
+		map = (struct symtab_map){start, end, start, jit.file};
+	} else {
+		return;
+	}
 	add(&table.maps, &map, sizeof(map));
 }
 
@@ -223,13 +309,17 @@ static int read_process(pid_t pid)
 	f = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!f)
 		return errno == ENOENT ? -ESRCH : -errno;
+	open_jit(proc, pid);
 	while (!table.err && getline(&line, &cap, f) > 0)
 		read_mapping(line);
 	fclose(f);
 	for (u32 i = 0; !table.err && i < COUNT(files, struct symtab_file); i++) {
 		struct symtab_file file = ((struct symtab_file *)table.files.v)[i];
 
-		read_file(proc, &file);
+		if (jit.used && i == jit.file)
+			read_jit(&file);
+		else
+			read_file(proc, &file);
 		((struct symtab_file *)table.files.v)[i] = file;
 	}
 	/* It ended before it showed anything. */
