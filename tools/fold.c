@@ -47,8 +47,8 @@ static char *frame_name(const char *text, size_t len)
 	char *name;
 	size_t i;
 
-	if (p && end - p > 2 && p[1] != '(') { /* function+0xoff (file) */
-		text = p + 1;
+	if (p && end - p > 2 && (p[1] != '(' || name_end(p + 1, end) < end)) {
+		text = p + 1; /* function+0xoff (file) */
 		end = name_end(text, end);
 	} else if (p && end - p > 3 && p[1] == '(') { /* (file): its last part, in brackets */
 		text = p + 2;

@@ -15,6 +15,7 @@ static const char dump[] = "7 0x401000 leaf+0x10 (/bin/x)\n7 0x401100 middle+0x4
 			   "9 0x401110 middle+0x14 (/bin/x)\n9 0x401200 main+0x4 (/bin/x)\n"
 			   "12 0xffffffff81000010 do_syscall_64+0x10 ([kernel])\n"
 			   "13 0x7f0000001234 (/usr/lib/libc.so.6)\n13 0x1234\n"
+			   "15 0x2 (anonymous namespace)::f(int)+0x3 (/tmp/x (deleted))\n"
 			   "14 0x1 operator new(unsigned long; int)+0x3 (/bin/x)\n";
 
 /* What a function writes, as a string. */
@@ -69,7 +70,8 @@ static void keys(void **state)
 	       24, 0, "b_b;main;middle;leaf 8\n");
 	expect("13 1\n", 4, 0, "0x1234;[libc.so.6] 1\n");
 	expect(NULL, 0, 0,
-	       "0x1234;[libc.so.6] 1\ndo_syscall_64 1\nmain;middle 1\nmain;middle;leaf 1\n"
+	       "(anonymous namespace)::f(int) 1\n0x1234;[libc.so.6] 1\ndo_syscall_64 "
+	       "1\nmain;middle 1\nmain;middle;leaf 1\n"
 	       "operator new(unsigned long_ int) 1\n");
 }
 
