@@ -182,6 +182,13 @@ static void useful_bounds(void **state)
 	adjust_scalar_min_max_vals(&lsh, &r, constant(32));
 	adjust_scalar_min_max_vals(&arsh, &r, constant(32));
 	assert_true(r.smin_value == -80 && r.smax_value == 100);
+	/* the low half keeps its range where the whole has none */
+	__mark_reg_unknown(&r);
+	r.u32_min_value = r.s32_min_value = 1;
+	r.u32_max_value = r.s32_max_value = 3;
+	reg_bounds_sync(&r);
+	adjust_scalar_min_max_vals(&lsh, &r, constant(4));
+	assert_true(r.u32_min_value == 16 && r.u32_max_value == 48);
 }
 
 static void B_untracked_is_unknown(void **state)
