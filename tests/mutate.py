@@ -25,7 +25,7 @@ TESTS = [
     (r"engine/map/hash/lru", "lru_list lru_hash differential/lru"),
     (r"engine/map/hash/", "hashtab htab_for_each lru_hash hashtab_recovery"),
     (r"engine/map/(types/array|mmap)", "arraymap map"),
-    (r"engine/map/percpu_freelist", "percpu_freelist hashtab"),
+    (r"engine/map/arena/percpu_freelist", "percpu_freelist hashtab"),
     (r"engine/map/ring/", "ringbuf perf_event_array"),
     (r"engine/map/fd/", "prog_array map_in_map prog_types cgroup_storage"),
     (r"engine/map/arena", "arena arena_sparse map hashtab_recovery"),

@@ -135,6 +135,8 @@ static void test_damaged_files_do_not_open(void **state)
 	damage(index, values, offsetof(struct bpf_arena_header, magic), ~0ull);
 	damage(index, values, offsetof(struct bpf_arena_header, index_size), 1 << 20);
 	damage(index, values, offsetof(struct bpf_arena_header, values_size), 1 << 20);
+	damage(index, values, offsetof(struct bpf_arena_header, index_size), 4096); /* less */
+	damage(index, values, offsetof(struct bpf_arena_header, values_size), 0);
 	assert_int_equal(pread(index, &slots_version, 8, 8), 8);
 	damage(index, values, 8, slots_version + 1); /* version */
 	damage(index, values, 8, (u32)slots_version); /* nr_slots 0 */
