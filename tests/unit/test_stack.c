@@ -130,6 +130,31 @@ static void beyond_a_pruned_path(void **state)
 	       BPF_JMP_IMM(BPF_JEQ, R6, 78, 0), BPF_LDX_MEM(BPF_DW, R0, FP, -8), BPF_EXIT_INSN());
 }
 
+/*
+ * The way that does not write is never walked to its read: it is pruned where the ways join, which
+ * is far enough behind for a state to have been kept there.
+ */
+static void where_the_second_way_is_pruned(void **state)
+{
+	struct bpf_insn insns[64];
+	u32 n = 0;
+
+	insns[n++] = BPF_LDX_MEM(BPF_W, R3, R1, 0);
+	insns[n++] = BPF_LDX_MEM(BPF_W, R6, R1, 4);
+	insns[n++] = BPF_JMP_IMM(BPF_JNE, R3, 12345, 1);
+	insns[n++] = BPF_STX_MEM(BPF_DW, FP, R6, -8);
+	insns[n++] = BPF_MOV64_IMM(R3, 0);
+	insns[n++] = BPF_MOV64_IMM(R0, 0);
+	for (u32 i = 0; i < 12; i++) {
+		insns[n++] = BPF_MOV64_IMM(R1, 0);
+		insns[n++] = BPF_JMP_IMM(BPF_JEQ, R6, 70000 + (s32)i, 1);
+		insns[n++] = BPF_MOV64_IMM(R1, 0);
+	}
+	insns[n++] = BPF_LDX_MEM(BPF_DW, R0, FP, -8);
+	insns[n++] = BPF_EXIT_INSN();
+	assert_true(expect(insns, n, NULL, 0));
+}
+
 static void in_functions(void **state)
 {
 	/* the callee's own frame, entered twice; the first time it leaves something there */
@@ -219,6 +244,7 @@ int main(void)
 		cmocka_unit_test(what_was_written_is_not_touched),
 		cmocka_unit_test(around_a_store_somewhere),
 		cmocka_unit_test(beyond_a_pruned_path),
+		cmocka_unit_test(where_the_second_way_is_pruned),
 		cmocka_unit_test(in_functions),
 		cmocka_unit_test(a_loop_to_the_start),
 		cmocka_unit_test(a_first_instruction_that_goes),
