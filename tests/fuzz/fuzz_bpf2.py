@@ -35,10 +35,11 @@ libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 PAGES = libc.mmap(None, 3 * 4096, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
 # All that is passed lies here, so that an answer that is larger than its room (which bpf(2) may give) spoils nothing else;
-# threads write where others read.
-ROOM = 1 << 18
-ARENA = libc.mmap(None, ROOM + 4096, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
-libc.munmap(ARENA + ROOM, 4096)
+# threads write where others read. Terabytes of nothing around it: a pointer with another byte, to which an answer is
+# written, must not be one into Python.
+ROOM, NOTHING, MAP_NORESERVE = 1 << 18, 1 << 42, 0x4000
+ARENA = libc.mmap(None, NOTHING, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) + NOTHING // 2
+libc.mprotect(ctypes.c_void_p(ARENA), ROOM, 3)
 libc.munmap(PAGES + 4096, 4096)                          # a page, a hole,
 libc.mprotect(ctypes.c_void_p(PAGES + 8192), 4096, 1)    # and one that cannot be written
 WRONG = [0, 1, 0xffffffffffffffff, 1 << 63, 0x7fffffffffff, PAGES + 4096 - 3, PAGES + 4096, PAGES + 8192, PAGES + 12288 - 1]
