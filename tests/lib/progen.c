@@ -795,8 +795,9 @@ static void mutate(struct gen *g, struct bpf_insn *insns, u32 cnt)
 		case 6:
 			insn->imm = (s32)((u32)insn->imm + rnd(g, 9) - 4);
 			break;
-		default: /* one that does nothing: a check or an initialisation is gone */
-			*insn = BPF_JMP_A(0);
+		default: /* some that do nothing: a check or an initialisation is gone */
+			for (u32 i = rnd(g, 4) ? 1 : rnd(g, 32); i && insn < insns + cnt; i--)
+				*insn++ = BPF_JMP_A(0);
 		}
 	}
 }
