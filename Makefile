@@ -175,6 +175,8 @@ $(O)/engine/%.o: engine/%.c
 
 # The fault guard knows the interpreter by where its code is, so its atomics are not calls.
 $(O)/engine/run/interp.o: ALL_CFLAGS += $(if $(filter aarch64%,$(MULTIARCH)),-mno-outline-atomics)
+# Each instruction's code begins a fetch block; else how fast programs are is luck, by a third. clang has no such option.
+$(O)/engine/run/interp.o: ALL_CFLAGS += $(if $(findstring clang,$(CC)),,-falign-labels=32)
 
 # The types that the engine answers CO-RE relocations from are an object inside of it.
 CORE_TYPES	= $(O)/engine/object/co_re/core_types.bpf.o
