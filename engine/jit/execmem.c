@@ -52,7 +52,6 @@ struct execmem_pack {
 };
 
 static pthread_mutex_t pack_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t pack_once = PTHREAD_ONCE_INIT;
 static struct execmem_pack *packs; /* release-published, only ever grows */
 static bool have_sync_core;
 
@@ -81,7 +80,11 @@ static void after_fork(void)
 	pthread_mutex_unlock(&pack_lock);
 }
 
-static void execmem_init(void)
+/*
+ * Before main(): the kernel answers a process with one thread at once, and lets one with several
+ * wait for a grace period of its own (10 to 20 ms), which the first program would pay for.
+ */
+__attribute__((constructor)) static void execmem_init(void)
 {
 	pthread_atfork(before_fork, after_fork, after_fork);
 	have_sync_core = !syscall(__NR_membarrier,
@@ -251,7 +254,6 @@ int execmem_alloc(u32 size, bool near, struct execmem *out)
 
 	if (!n || size > 1u << 30)
 		return -ENOMEM;
-	pthread_once(&pack_once, execmem_init);
 	pthread_mutex_lock(&pack_lock);
 	for (p = packs; p; p = p->next)
 		if (!p->closed && p->near == near && (first = pack_find(p, n)))
