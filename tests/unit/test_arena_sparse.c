@@ -134,8 +134,7 @@ static void test_files_of_100_million_entries(void **state)
 	}
 }
 
-/* The same in the memory of the process; a huge page may lie under what is used densely. */
-static void test_memory_of_100_million_entries(void **state)
+static bool huge_always(void)
 {
 	char text[64] = "";
 	int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY);
@@ -145,10 +144,17 @@ static void test_memory_of_100_million_entries(void **state)
 			text[0] = 0;
 		close(fd);
 	}
-	if (strstr(text, "[always]")) {
-		print_message("huge pages lie under all memory here: nothing to measure\n");
+	if (!strstr(text, "[always]"))
+		return false;
+	print_message("huge pages lie under all memory here: nothing to measure\n");
+	return true;
+}
+
+/* The same in the memory of the process; a huge page may lie under what is used densely. */
+static void test_memory_of_100_million_entries(void **state)
+{
+	if (huge_always())
 		skip();
-	}
 	for (u32 i = 0; i < ARRAY_SIZE(types); i++) {
 		struct bpf_map_spec spec =
 			spec_of(types[i].type, 4, 8, HUNDRED_MILLION, types[i].flags);
@@ -168,6 +174,30 @@ static void test_memory_of_100_million_entries(void **state)
 				 (unsigned long long)(created - before),
 				 (unsigned long long)(filled - created));
 		bpf_map_put(map);
+		bpf_rcu_barrier();
+	}
+}
+
+/* No huge page for the header of an arena that stays addresses for the most part. */
+static void test_memory_of_addresses(void **state)
+{
+	const struct bpf_map_spec specs[] = {
+		spec_of(BPF_MAP_TYPE_LPM_TRIE, 8, 8, 100, BPF_F_NO_PREALLOC),
+		spec_of(BPF_MAP_TYPE_CGROUP_STORAGE, 8, 8, 0, 0),
+		spec_of(BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 8, 8, 0, 0),
+	};
+
+	if (huge_always())
+		skip();
+	for (u32 i = 0; i < ARRAY_SIZE(specs); i++) {
+		struct bpf_map *maps[8];
+		u64 before = resident_bytes();
+
+		for (u32 k = 0; k < ARRAY_SIZE(maps); k++)
+			assert_int_equal(bpf_map_create(&specs[i], 0, -1, -1, &maps[k]), 0);
+		assert_in_range(resident_bytes() - before, 0, 8 * MIB);
+		for (u32 k = 0; k < ARRAY_SIZE(maps); k++)
+			bpf_map_put(maps[k]);
 		bpf_rcu_barrier();
 	}
 }
@@ -402,6 +432,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files_of_100_million_entries),
 		cmocka_unit_test(test_memory_of_100_million_entries),
+		cmocka_unit_test(test_memory_of_addresses),
 		cmocka_unit_test(test_limits_have_their_errno),
 		cmocka_unit_test(test_no_address_space_is_enomem),
 		cmocka_unit_test(test_a_file_too_large_is_e2big),

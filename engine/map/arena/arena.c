@@ -65,6 +65,14 @@ static int map_part(struct bpf_arena *arena, int fd, size_t size, bool resize, v
 	return err;
 }
 
+/* Most of it stays addresses: a huge page would be zeroed for the header alone. */
+static bool is_sparse(const struct bpf_map_spec *spec)
+{
+	return spec->map_type == BPF_MAP_TYPE_LPM_TRIE ||
+	       spec->map_type == BPF_MAP_TYPE_CGROUP_STORAGE ||
+	       spec->map_type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
+}
+
 /* What map_part() mapped; NULL is ignored. */
 static void unmap_part(bool in_file, void *addr, size_t size)
 {
@@ -173,7 +181,7 @@ int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_byte
 		err = bpf_arena_reserve(arena, arena->header, BPF_ARENA_HEADER_SIZE);
 	if (err)
 		goto fail;
-	if (index_fd < 0 && arena->index_size >= 2 * HUGE_PAGE)
+	if (index_fd < 0 && arena->index_size >= 2 * HUGE_PAGE && !is_sparse(spec))
 		bpf_arena_advise_huge(arena->header, HUGE_PAGE); /* before it is touched */
 	if (arena->values_size) {
 		err = arena_map_values(arena, spec, values_fd);
