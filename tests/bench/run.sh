@@ -38,6 +38,20 @@ EOF
 	"$build"/tests/bench/bench_exec -rounds "$rounds"
 	cat <<EOF
 
+## What loading costs
+
+\`tests/bench/bench_load.c\`: from an object's bytes to programs that can run, in this process (warm) and in one of its own (fresh), by
+the engine and by libbpf into the kernel, taking turns; medians of $few rounds. Above 10 ms the kernel waits for a grace period of its own.
+
+EOF
+	(
+		cd "$build"
+		objects="big_switch callbacks count_ports functions global_data json_types map_in_map ringbuf spin_lock subprograms"
+		tests/bench/bench_load -rounds "$few" examples/firewall.bpf.o examples/profile.bpf.o examples/traffic.bpf.o \
+			$(for o in $objects; do echo tests/progs/$o.bpf.o; done)
+	)
+	cat <<EOF
+
 ## What map operations cost
 
 \`$(basename "$build")/tests/bench/bench_maps -rounds $rounds\`: nanoseconds an operation inside a program, on random
