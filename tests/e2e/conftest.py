@@ -373,12 +373,20 @@ def state_parent(where):
     parent = PARENTS[where]
     if not os.path.isdir(parent) or (where == "tmpfs") != (fs_type(parent) == "tmpfs"):
         pytest.skip("%s is not on %s here" % (parent, where))
+    need_room(parent)
     return make_base(parent)
 
 
+def need_room(parent):
+    """Some tests fill maps; a container's /dev/shm may be of any size, and read-only."""
+    st = os.statvfs(parent)
+    if not os.access(parent, os.W_OK) or st.f_bavail * st.f_frsize < 32 << 20:
+        pytest.skip("%s has no 32 MiB that we may write here" % parent)
+
+
 def make_mount(where, user=None):
-    base = make_base("/tmp")
     parent = state_parent(where)
+    base = make_base("/tmp")
     if user is not None and os.geteuid() == 0:
         os.chown(parent, user, user)
     return Mount(base, parent, user), (base, parent)

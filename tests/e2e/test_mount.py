@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import (BUILD, ROOT, SERVER, USERS, WAIT, as_user, detach, fs_type, make_base, needs_root, own_mounts,
+from conftest import (BUILD, ROOT, SERVER, USERS, WAIT, as_user, detach, fs_type, make_base, need_room, needs_root, own_mounts,
                       wait_for)
 
 
@@ -332,6 +332,7 @@ def test_an_old_state_is_taken_along(home, where):
     if where == "other":
         if fs_type("/dev/shm") != "tmpfs" or fs_type("/tmp") == "tmpfs":
             pytest.skip("/tmp and /dev/shm are one kind of filesystem here")
+        need_room("/dev/shm")
         old = make_base("/dev/shm")
         os.chown(old, home.m.user, home.m.user)
     try:
