@@ -139,7 +139,7 @@ static void test_c_compatible(void **state)
 	all_gone();
 }
 
-/* A program with a storage joins those of the same one; without any it may join, too, as in Linux. */
+/* A program with a storage joins those of the same one; without any it may too, as in Linux. */
 static void test_c_storages(void **state)
 {
 	for (u32 type = 0; type < MAX_BPF_CGROUP_STORAGE_TYPE; type++) {

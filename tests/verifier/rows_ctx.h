@@ -90,7 +90,7 @@ static const struct row rows_ctx[] = {
 	LOADS("perf_event: half of the period", BPF_PROG_TYPE_PERF_EVENT,
 	      LDX(W, R0, R1, offsetof(struct bpf_perf_event_data, sample_period)), RET(0)),
 	FAILS("perf_event: beyond the address", BPF_PROG_TYPE_PERF_EVENT, EACCES,
-	      "invalid bpf_context access",
-	      LDX(DW, R0, R1, sizeof(struct bpf_perf_event_data)), RET(0)),
+	      "invalid bpf_context access", LDX(DW, R0, R1, sizeof(struct bpf_perf_event_data)),
+	      RET(0)),
 	LOADS("tc: any return value", TC, CALL(get_prandom_u32), EXIT),
 };
