@@ -105,7 +105,8 @@ static u64 find_place(u64 size)
 
 	if (!f)
 		return 0;
-	while (fgets(line, sizeof(line), f)) {
+	/* In order of addresses: what follows cannot be nearer. */
+	while (gap < hi && !(below && gap > text) && fgets(line, sizeof(line), f)) {
 		if (!strchr(line, '\n')) /* a long path: the rest of the line */
 			for (int ch; (ch = fgetc(f)) != EOF && ch != '\n';)
 				;
