@@ -369,6 +369,28 @@ static int try_open(int index, int values, int want, u64 *opened)
 	return 0;
 }
 
+/*
+ * A copy has an id of its own, since the map that it is of may live: one that is free, and low,
+ * because new maps get the number after the highest that ever was. At the end there is none.
+ */
+#define COPY_ID 2 /* after the inner map's; and as many as there are rounds */
+#define ROUNDS	12
+#define MAX_ID	(1u << 20)
+
+static void set_copy_id(int fd, u32 round, bool damaged)
+{
+	const off_t at = offsetof(struct bpf_arena_header, map_id);
+	u32 id;
+
+	if (pread(fd, &id, sizeof(id), at) != sizeof(id))
+		return;
+	if (damaged && (id <= MAX_ID || id == UINT32_MAX))
+		return;
+	id = COPY_ID + round;
+	if (pwrite(fd, &id, sizeof(id), at) != sizeof(id))
+		exit(2);
+}
+
 static int one(u64 seed, struct bpf_map *inner, u64 *opened)
 {
 	struct bpf_map_spec spec = specs[seed % ARRAY_SIZE(specs)];
@@ -397,20 +419,13 @@ static int one(u64 seed, struct bpf_map *inner, u64 *opened)
 	clean = rnd(2);
 	if (clean)
 		end(map);
-	for (int round = 0; !err && round < 12; round++) {
+	for (u32 round = 0; !err && round < ROUNDS; round++) {
 		int i = copy_file(index), v = values >= 0 ? copy_file(values) : -1;
-		u32 id;
 
-		/* An id of its own: the map that it is a copy of may live. */
-		if (!clean &&
-		    pread(i, &id, sizeof(id), offsetof(struct bpf_arena_header, map_id)) > 0) {
-			id += 1000000 + (u32)round;
-			if (pwrite(i, &id, sizeof(id), offsetof(struct bpf_arena_header, map_id)) <
-			    0)
-				exit(2);
-		}
+		set_copy_id(i, round, false);
 		if (round)
 			damage(v >= 0 && !rnd(4) ? v : i);
+		set_copy_id(i, round, true);
 		err = try_open(i, v, round ? -1 : want, opened);
 		close(i);
 		if (v >= 0)
@@ -431,7 +446,7 @@ int main(int argc, char **argv)
 		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 3};
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM};
 	u64 seed = (u64)time(NULL), seconds = 10, runs = 0, opened = 0;
-	struct bpf_map *inner;
+	struct bpf_map *inner, *map;
 	time_t until;
 
 	for (int i = 1; i < argc; i++) {
@@ -448,6 +463,11 @@ int main(int argc, char **argv)
 		signal(fatal[i], tell);
 	if (bpf_map_create(&inner_spec, 0, -1, -1, &inner))
 		return 2;
+	for (u32 i = 0; i < ROUNDS; i++) { /* the numbers of copies are no map's */
+		if (bpf_map_create(&inner_spec, 0, -1, -1, &map))
+			return 2;
+		end(map);
+	}
 	printf("fuzz_state: %llu s from seed %llu\n", (unsigned long long)seconds,
 	       (unsigned long long)seed);
 	fflush(stdout);
