@@ -74,7 +74,7 @@ static void maps_that_cannot_be(void **state)
 	spec.name = "sixteen bytes ..";
 	assert_int_equal(ubpffs_map_create(&spec, &map), -EINVAL);
 	spec.name = NULL;
-	spec.type = BPF_MAP_TYPE_XSKMAP;
+	spec.type = BPF_MAP_TYPE_SOCKMAP;
 	assert_int_equal(ubpffs_map_create(&spec, &map), -EOPNOTSUPP);
 	spec.type = 9999;
 	assert_int_equal(ubpffs_map_create(&spec, &map), -EINVAL);
