@@ -139,6 +139,16 @@ MOVERS = {"mv": "mv %s %s", "busybox mv": "busybox mv %s %s", "shutil": "%s -c '
           "shutil.move(*sys.argv[1:])' %%s %%s" % sys.executable}
 
 
+def test_a_map_that_was_moved_away_is_made_again(m):
+    """mv to another filesystem is cp -r and rm -r: definition and contents are in what it leaves."""
+    m.sh("""set -e; mkdir $M/maps/a; cd $M/maps/a; echo percpu_hash > type; echo 4 > key_size; echo 8 > value_size
+         echo 0x1 > map_flags; echo 10 > max_entries; echo 5 > entries/1; echo 'cpu0 7' > entries/2; echo hex > keys; cat dump > $T/want
+         mv $M/maps/a $T/away; test ! -e $M/maps/a; mkdir $M/maps/b; cd $M/maps/b
+         for f in type key_size value_size map_flags max_entries keys; do cat $T/away/$f > $f; done
+         cat $T/away/dump > dump; sort dump > $T/got; sort $T/want | cmp - $T/got""")
+    m.wait_live(0, 1)
+
+
 @pytest.mark.parametrize("how", MOVERS)
 def test_a_pin_does_not_leave_the_mount(loaded, how):
     """Its bytes cannot be copied (EIO), so that who would copy and then remove it removes nothing."""
