@@ -14,7 +14,7 @@ int refuse_map_type(struct xdp_md *ctx)
 {
 	int key = 0;
 
-	return bpf_map_lookup_elem(&sockets, &key) ? XDP_PASS : XDP_DROP;
+	return bpf_map_delete_elem(&sockets, &key) ? XDP_PASS : XDP_DROP;
 }
 
 char _license[] SEC("license") = "GPL";
