@@ -143,11 +143,18 @@ static bool told_to_end(int signals)
 	return false;
 }
 
-static bool wait_told_to_end(int signals, int ms)
+/* A SIGCHLD that is still there ends no wait. */
+static bool wait_told_to_end(int signals, u32 ms)
 {
+	u64 end = monotonic_ns() + ms * 1000000ULL, now;
 	struct pollfd fd = {.fd = signals, .events = POLLIN};
+	bool told = told_to_end(signals);
 
-	return poll(&fd, 1, ms) == 1 && told_to_end(signals);
+	while (!told && (now = monotonic_ns()) < end) {
+		poll(&fd, 1, (int)((end - now) / 1000000) + 1);
+		told = told_to_end(signals);
+	}
+	return told;
 }
 
 static int start(pid_t *server, int *sock)

@@ -172,9 +172,10 @@ enum request_what requests_begin(u64 unique, u32 opcode, bool keep, struct reque
 		return unique & REQUEST_AGAIN ? REQUEST_REPEATED : REQUEST_NEW;
 	}
 	r->start = shared->starts;
-	if (__atomic_load_n(&r->state, __ATOMIC_ACQUIRE) == REQUEST_DONE)
-		return REQUEST_ANSWERED;
-	return r->strikes >= STRIKES ? REQUEST_DEADLY : REQUEST_REPEATED;
+	if (r->strikes >= STRIKES) /* also of what is DONE: its answer may be what ends servers */
+		return REQUEST_DEADLY;
+	return __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) == REQUEST_DONE ? REQUEST_ANSWERED
+									    : REQUEST_REPEATED;
 }
 
 s32 requests_answer(const struct request_record *r, const void **data, u32 *len)

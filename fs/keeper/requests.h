@@ -12,7 +12,8 @@
  *
  * Guarantees
  *   A. What is DONE is never done again.
- *   B. A request that ended its server by a fault twice is not begun a third time.
+ *   B. A request that ended its server by a fault twice is not begun a third time; also one that is
+ *      DONE is refused then.
  *   C. Without room for a record a request is served as if nobody ever died.
  *
  * The answers of requests that change nothing are not kept: they are asked again. One lock, a leaf.

@@ -434,10 +434,13 @@ static void bind_id(struct fs_node *node, u32 id)
 {
 	struct store_object *obj;
 
-	if (store_by_id(STORE_MAP, id, &obj) && store_by_id(STORE_PROG, id, &obj))
+	for (u32 kind = 0; kind < STORE_KINDS; kind++) {
+		if (store_by_id(kind, id, &obj))
+			continue;
+		store_bind(node, obj);
+		store_put(obj);
 		return;
-	store_bind(node, obj);
-	store_put(obj);
+	}
 }
 
 static void node_restored(struct fs_node *node)

@@ -10,6 +10,7 @@ import errno
 import mmap
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from conftest import BUILD, ROOT, WAIT, die_with_us, libc, obj, wait_for
 os.environ.setdefault("UBPFFS_CLIENT", os.path.join(BUILD, "libubpffs-client.so"))
 sys.path.insert(0, os.path.join(ROOT, "python"))
 import ubpffs  # noqa: E402
+from test_run_cgroup import LINK, can_run, script  # noqa: E402
 
 KILLS = int(os.environ.get("UBPFFS_KILLS", "50"))
 
@@ -63,7 +65,7 @@ def make_map(m, name, *attrs):
 
 HASH = "type hash", "key_size 4", "value_size 8", "max_entries 1000"
 
-MKDIR, READ, WRITE, RELEASE, IOCTL = 9, 15, 16, 18, 39  # FUSE's opcodes
+MKDIR, READ, WRITE, RELEASE = 9, 15, 16, 18  # FUSE's opcodes
 
 
 class Points:
@@ -225,6 +227,80 @@ def test_a_release_that_is_sent_again_meets_no_other_file(points, k):
         points.kill(k, "answer", RELEASE, lambda: os.close(os.open(k.p("version"), os.O_RDONLY)))
         assert k.read("version")
     wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
+
+
+def test_a_server_that_cannot_go_on(points, k):
+    """It is tried later each time, then the mount goes, and what is stored is there for the next start."""
+    k.expect("exit")
+    os.mkdir(k.p("mine"))
+    fd = os.open(k.p("version"), os.O_RDONLY)
+    points.put("fault-at-start", "")
+    begun = time.monotonic()
+    kill(k)
+    assert k.proc.wait(WAIT) == 1
+    assert time.monotonic() - begun > 1  # 40 + 80 + ... + 1280 ms
+    assert k.errors().count("was ended by signal 11 after") == 8
+    assert "8 servers ended soon after they began: the mount is taken away" in k.errors()
+    assert not k.mounted()
+    with pytest.raises(OSError) as e:
+        os.pread(fd, 100, 0)
+    assert e.value.errno in (errno.ENOTCONN, errno.ECONNABORTED)
+    with contextlib.suppress(OSError):
+        os.close(fd)
+    os.unlink(os.path.join(points.dir, "fault-at-start"))
+    k.start("keeper=on")
+    assert os.path.isdir(k.p("mine"))
+
+
+def test_a_mount_of_dead_ones_is_taken_away(k):
+    k.expect(r"taking away the mount")
+    k.sh("mkdir $M/mine")
+    os.kill(k.proc.pid, signal.SIGSTOP)  # so that it starts nobody
+    pid = server(k)
+    os.kill(pid, signal.SIGKILL)
+    k.proc.kill()
+    k.proc.wait(WAIT)
+    wait_for(lambda: k.mounted() and not os.path.exists(k.p("version")), "the mount to be dead")
+    k.start("keeper=on")
+    assert "taking away the mount of a server that is gone" in k.errors()
+    assert os.path.isdir(k.p("mine"))
+
+
+def test_pollers_wait_on(k):
+    make_map(k, "q", "type queue", "value_size 8", "max_entries 5")
+    fd = os.open(k.p("maps/q/.pop"), os.O_RDONLY | os.O_NONBLOCK)
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    assert poll.poll(0) == []
+    waiter = subprocess.Popen([sys.executable, "-c", "import os, select, sys\np = select.poll()\n"
+                               "p.register(os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK), select.POLLIN)\n"
+                               "sys.exit(not p.poll(%d))" % (WAIT * 1000), k.p("maps/q/.pop")], preexec_fn=die_with_us)
+    wait_for(lambda: k.metrics()["open_files"] >= 3, "the one that polls")
+    for _ in range(3):
+        kill_and_wait(k)
+        assert waiter.poll() is None and poll.poll(0) == []
+    k.sh("echo 7 > $M/maps/q/push")
+    assert waiter.wait(WAIT) == 0
+    assert poll.poll(WAIT * 1000) == [(fd, select.POLLIN)]
+    assert os.read(fd, 100) == b"7\n"
+    os.close(fd)
+
+
+def test_a_link_lives_in_its_descriptor(k):
+    can_run(k)
+    os.mkdir(k.p("cgroup/a"))
+    assert script(k, LINK % (k.p("cgroup/a"), k.p("pin").encode())) == [True, "ok"]
+    (name,) = os.listdir(k.p("ids/link"))
+    fd = os.open(k.p("ids/link", name), os.O_RDWR)
+    os.unlink(k.p("pin"))
+    effective = k.read("cgroup", "a", "ingress.effective")
+    for _ in range(2):
+        kill_and_wait(k)
+        assert os.listdir(k.p("ids/link")) == [name]
+        assert k.read("cgroup", "a", "ingress.effective") == effective != ""
+    os.close(fd)
+    wait_for(lambda: not os.listdir(k.p("ids/link")), "the link to end")
+    assert k.read("cgroup", "a", "ingress.effective") == ""
 
 
 # ---- clients under kills

@@ -6,6 +6,7 @@
  * before Linux 6.9. Each file `read`, `answer` or `answered` kills the server once, and is gone
  * then: when a request was read and nothing is done about it, when its answer is about to be sent,
  * and when it was sent. What the file holds is the opcode that is meant; nothing: the next one.
+ * With `fault-at-start` each successor ends by a fault before it serves.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -54,11 +55,9 @@ static bool is_there(const char *point)
 	return name && !access(name, F_OK);
 }
 
-/* Is the server to be killed there? The file is gone then. */
-static bool is_killed_at(const char *point, uint32_t opcode)
+static bool is_meant(const char *name, uint32_t opcode)
 {
-	char path[4096], text[32] = "";
-	const char *name = name_of(point, path, sizeof(path));
+	char text[32] = "";
 	int fd = name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
 	ssize_t n;
 
@@ -66,7 +65,16 @@ static bool is_killed_at(const char *point, uint32_t opcode)
 		return false;
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
-	return n >= 0 && (!text[0] || (uint32_t)atoi(text) == opcode) && !unlink(name);
+	return n >= 0 && (!text[0] || (uint32_t)atoi(text) == opcode);
+}
+
+/* Is the server to be killed there? The file is gone then. */
+static bool is_killed_at(const char *point, uint32_t opcode)
+{
+	char path[4096];
+	const char *name = name_of(point, path, sizeof(path));
+
+	return is_meant(name, opcode) && !unlink(name);
 }
 
 static void die(void)
@@ -108,10 +116,13 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
 
 	if (count && iov[0].iov_len == sizeof(head))
 		memcpy(&head, iov[0].iov_base, sizeof(head));
-	if (head.len == sizeof(head) && !head.unique && head.error == NOTIFY_RESEND &&
-	    is_there("no-resend")) {
-		errno = EINVAL;
-		return -1;
+	if (head.len == sizeof(head) && !head.unique && head.error == NOTIFY_RESEND) {
+		if (is_there("fault-at-start"))
+			raise(SIGSEGV);
+		if (is_there("no-resend")) {
+			errno = EINVAL;
+			return -1;
+		}
 	}
 	if (head.unique && asked[head.unique / 2 % 4096].unique == head.unique)
 		opcode = asked[head.unique / 2 % 4096].opcode;

@@ -204,9 +204,9 @@ static bool taken(void *buf, size_t len)
 		return false;
 	}
 	if (shared && is_recorded(head.opcode)) {
+		current_set_request(head.unique);
 		if (answered_before(&head))
 			return true;
-		current_set_request(head.unique);
 		if (len >= sizeof(struct fuse_release_request))
 			released(buf);
 		if (head.opcode == OPCODE_POLL && len >= sizeof(struct fuse_poll_request))
