@@ -49,7 +49,8 @@ struct shared {
 	u32 stamp; /* ioctl/call.c */
 	u32 high[SHARED_TABLES]; /* records in use are below */
 	/* The beginnings of the requests read last: the kernel itself writes them here. */
-	char heads[SHARED_READERS][SHARED_HEAD];
+	char heads[SHARED_READERS][SHARED_HEAD]
+		__attribute__((aligned(8))); /* words are stored there */
 };
 
 extern struct shared *shared;
