@@ -9,10 +9,6 @@
 #include "map/map.h"
 #include "map/ring/ringbuf.h"
 
-#define PTR(r) ((void *)(uintptr_t)(r))
-
-#define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
-
 static long dynptr_set(struct bpf_dynptr_kern *ptr, void *data, u32 size, long err)
 {
 	*ptr = (struct bpf_dynptr_kern){.data = data, .size = size};

@@ -19,10 +19,6 @@
 #include "run/run.h"
 #include "util/clock.h"
 
-#define PTR(r) ((void *)(uintptr_t)(r))
-
-#define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
-
 /* ---- maps */
 
 BPF_HELPER(map_lookup_elem)

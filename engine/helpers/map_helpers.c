@@ -8,10 +8,6 @@
 #include "map/map.h"
 #include "map/ring/ringbuf.h"
 
-#define PTR(r) ((void *)(uintptr_t)(r))
-
-#define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
-
 /* ---- queues, stacks, bloom filters */
 
 BPF_HELPER(map_push_elem)

@@ -12,6 +12,10 @@
 
 typedef u64 (*bpf_func_t)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
 
+/* For files that define helpers: a function that is one, and a register that is an address. */
+#define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+#define PTR(r)		 ((void *)(uintptr_t)(r))
+
 /* Flags on argument, return and register types. */
 #define BPF_TYPE_FLAG(n)    (1u << ((n) + 8))
 #define PTR_MAYBE_NULL	    BPF_TYPE_FLAG(0)

@@ -3,12 +3,13 @@
  *
  * Nothing here knows the machine; arch.h is where an emitter plugs in.
  */
-#include "jit/arch.h"
+#include "jit/ir/arch.h"
 #include "jit/passes/combine.h"
 #include "jit/execmem.h"
 #include "jit/passes/divmod.h"
 #include "jit/passes/fold.h"
 #include "jit/jit.h"
+#include "jit/ir/pass.h"
 #include "jit/passes/promote.h"
 #include "jit/passes/rmw.h"
 #include "jit/passes/step.h"
@@ -31,18 +32,6 @@ void jit_arch_baseline(bool on)
 {
 }
 #endif
-
-static u32 passes_used = JIT_PASS_ALL;
-
-void jit_use_passes(u32 passes)
-{
-	__atomic_store_n(&passes_used, passes, __ATOMIC_RELAXED);
-}
-
-bool jit_pass_used(u32 pass)
-{
-	return __atomic_load_n(&passes_used, __ATOMIC_RELAXED) & pass;
-}
 
 /* Place the code, link it for that place and copy it there. */
 static int place(const struct jit_arch *arch, const struct jit_code *code, bool near,

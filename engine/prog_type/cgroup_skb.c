@@ -9,8 +9,8 @@
 #include "prog_type/perf_output.h"
 #include "prog_type/skb/skb.h"
 #include "map/types/cgroup_storage.h"
-
-#define PTR(r) ((void *)(uintptr_t)(r))
+#include "prog_type/skb/skb_helpers.h"
+#include "prog_type/skb/skb_test_run.h"
 
 /* ---- which cgroup: 0 in a test run of the program alone, which has no socket */
 

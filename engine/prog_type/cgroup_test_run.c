@@ -5,6 +5,7 @@
 #include "prog_type/skb/skb.h"
 #include "run/test_run.h"
 #include "util/clock.h"
+#include "prog_type/skb/skb_test_run.h"
 
 struct test_target {
 	struct cgroup *cgrp;

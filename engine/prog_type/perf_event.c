@@ -15,8 +15,6 @@
 #include "run/sample.h"
 #include "run/test_run.h"
 
-#define PTR(r) ((void *)(uintptr_t)(r))
-
 static u64 bpf_get_current_pid_tgid(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 {
 	const struct bpf_sample *s = bpf_this.sample;

@@ -6,8 +6,6 @@
 #include "prog_type/perf_output.h"
 #include "prog_type/skb/skb.h"
 
-#define PTR(r) ((void *)(uintptr_t)(r))
-
 static u64 event_output(u64 ctx, u64 map, u64 flags, u64 data, u64 size)
 {
 	struct bpf_perf_part part = {PTR(data), size};

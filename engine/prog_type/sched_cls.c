@@ -7,6 +7,8 @@
 #include "prog_type/redirect.h"
 #include "prog_type/skb/csum.h"
 #include "prog_type/skb/skb.h"
+#include "prog_type/skb/skb_helpers.h"
+#include "prog_type/skb/skb_test_run.h"
 
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_skb_load_bytes_proto,     &bpf_skb_load_bytes_relative_proto,

@@ -8,6 +8,8 @@
 #include "prog_type/perf_output.h"
 #include "prog_type/skb/classic_helpers.h"
 #include "prog_type/skb/skb.h"
+#include "prog_type/skb/skb_helpers.h"
+#include "prog_type/skb/skb_test_run.h"
 
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_skb_load_bytes_proto,

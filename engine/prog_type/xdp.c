@@ -11,9 +11,6 @@
 #include "prog_type/xdp.h"
 #include "run/test_run.h"
 
-#define PTR(r)		 ((void *)(uintptr_t)(r))
-#define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
-
 #define XDP_PROTO(fn, changes, ...)                             \
 	static const struct bpf_func_proto bpf_##fn##_proto = { \
 		.name = "bpf_" #fn,                             \

@@ -13,7 +13,7 @@
  * From each time that of the empty program of the same engine is subtracted: entering a program
  * costs the kernel what we do not have, and the other way round. Prints one Markdown table. -only:
  * one program, which is what a profiler wants. -passes: those of the JIT's passes that are used
- * (jit/passes/ir.h). -code: write our native code of the program of -only there.
+ * (jit/ir/ir.h). -code: write our native code of the program of -only there.
  */
 #include <fcntl.h>
 #include <math.h>
@@ -22,10 +22,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "jit/jit.h"
 #include "load.h"
 #include "run/test_run.h"
+#include "jit/ir/pass.h"
 #include "tests/bench/native/native.h"
 #include "tests/lib/instance.h"
 #include "tests/lib/kernel.h"

@@ -18,12 +18,13 @@
 #include <time.h>
 
 #include "insn/disasm.h"
-#include "jit/arch.h"
+#include "jit/ir/arch.h"
 #include "jit/jit.h"
 #include "run/interp.h"
 #include "tests/lib/model.h"
 #include "tests/lib/rawprog.h"
 #include "uapi/bpf_insn.h"
+#include "jit/ir/pass.h"
 
 #define BUF_SIZE  256
 #define MAX_INSNS 6000

@@ -2,8 +2,9 @@
  * test_address.c - addresses that several instructions use (fold.c), and those that walk through
  * loops (step.c)
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "jit/jit.h"
+#include "jit/ir/pass.h"
 #include "tests/lib/jitprog.h"
 
 static const u64 context[8] = {3, 5, 7, 11, 13, 17, 19, 23};

@@ -1,9 +1,10 @@
 /*
  * test_combine.c - several BPF instructions in one machine instruction, and dumps of the result
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "helpers/helpers.h"
 #include "jit/jit.h"
+#include "jit/ir/pass.h"
 #include "tests/lib/jitprog.h"
 
 #include "tests/lib/capstone.h"

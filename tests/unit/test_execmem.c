@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "jit/arch.h"
+#include "jit/ir/arch.h"
 #include "jit/execmem.h"
 
 /* Guarantee A: nothing that is mapped is writable and executable, and code is not writable. */

@@ -1,8 +1,9 @@
 /*
  * test_promote.c - slots of the stack in registers, and values that nobody reads
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "jit/jit.h"
+#include "jit/ir/pass.h"
 #include "tests/lib/jitprog.h"
 
 /* Run with one pass and without any; says how many fewer of these instructions there are. */

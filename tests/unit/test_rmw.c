@@ -1,8 +1,9 @@
 /*
  * test_rmw.c - load, modify and store in one machine instruction, and what must stay three
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "jit/jit.h"
+#include "jit/ir/pass.h"
 #include "tests/lib/jitprog.h"
 
 /* The value that R0 = buf[0] has afterwards is in *out; how many loads there were is returned. */

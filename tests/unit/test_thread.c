@@ -1,8 +1,9 @@
 /*
  * test_thread.c - jumps that go where they end up
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "jit/jit.h"
+#include "jit/ir/pass.h"
 #include "tests/lib/jitprog.h"
 
 static u32 count(u32 passes, const char *mnemonic, const struct bpf_insn *p, u32 cnt)

@@ -4,7 +4,7 @@
  * rows_*: each row of BPF_OP_TABLE, with all registers and at the edges of its operands, against
  * the model of RFC 9669 (tests/lib/model.c). A row that no test names fails rows_all_covered.
  */
-#include "jit/arch.h"
+#include "jit/ir/arch.h"
 #include "tests/lib/jitprog.h"
 #include "tests/lib/model.h"
 

@@ -13,7 +13,7 @@
  * what it read (note_write() does).
  */
 #include "jit/passes/combine.h"
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 
 #define CHAIN_MAX 6
 

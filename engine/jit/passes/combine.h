@@ -4,7 +4,7 @@
 #ifndef UBPFFS_JIT_PASSES_COMBINE_H
 #define UBPFFS_JIT_PASSES_COMBINE_H
 
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 
 /*
  * After jit_ir_build(), for machines whose addresses are like struct jit_addr. 0 or

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_JIT_PASSES_DIVMOD_H
 #define UBPFFS_JIT_PASSES_DIVMOD_H
 
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 
 /* After jit_thread_jumps(). 0 or -ENOMEM. */
 int jit_fuse_divisions(struct jit_ir *ir);

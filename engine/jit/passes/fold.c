@@ -16,7 +16,7 @@
  * nothing changes what the address is made of. Linear: each address has at most USES_MAX uses.
  */
 #include "jit/passes/fold.h"
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 
 #define USES_MAX 4
 

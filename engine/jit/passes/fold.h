@@ -4,7 +4,7 @@
 #ifndef UBPFFS_JIT_PASSES_FOLD_H
 #define UBPFFS_JIT_PASSES_FOLD_H
 
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 
 /* After jit_combine(). 0 or -ENOMEM. */
 int jit_fold_addresses(struct jit_ir *ir);

@@ -11,7 +11,7 @@
  * BPF has and the function does not mention are used, too: R1 to R5 where nothing is called, R6 to
  * R9 always. Linear but for the slots, of which a function has 64.
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "jit/passes/promote.h"
 
 #define NR_SLOTS  (MAX_BPF_STACK / 4)

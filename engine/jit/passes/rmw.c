@@ -9,7 +9,7 @@
  * Before combine.c, which then finds one use of the address where there were two. Linear: a store
  * looks back at no more than WINDOW instructions.
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "jit/passes/rmw.h"
 
 #define WINDOW 8

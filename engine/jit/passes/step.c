@@ -19,7 +19,7 @@
  * does not mention them. The emitter makes p before the head (its jumps back go behind) and steps
  * it where r3 is stepped. Last of all passes. Linear but for loops, of which each is walked twice.
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "jit/passes/step.h"
 
 #define FREE_MAX 8 /* registers, of a function */

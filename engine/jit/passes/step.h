@@ -4,7 +4,7 @@
 #ifndef UBPFFS_JIT_PASSES_STEP_H
 #define UBPFFS_JIT_PASSES_STEP_H
 
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 
 /*
  * After all others, for emitters that know steps. live_out then knows nothing of the new registers.

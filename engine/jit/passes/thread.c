@@ -9,7 +9,7 @@
  *
  * Before every other pass. Linear.
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 #include "jit/passes/thread.h"
 
 #define CHAIN_MAX 8

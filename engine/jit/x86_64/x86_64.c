@@ -23,30 +23,20 @@
 #ifdef __x86_64__
 
 #include "helpers/helpers.h"
-#include "jit/jit.h"
 #include "jit/x86_64/x86_64_alu.h"
 #include "jit/x86_64/x86_64_div.h"
 #include "run/callback.h"
-#include "jit/arch.h"
+#include "jit/ir/arch.h"
+#include "jit/ir/pass.h"
 #include "jit/execmem.h"
 #include "jit/x86_64/x86_64_asm.h"
+#include "jit/x86_64/x86_64_link.h"
 #include "run/packet.h"
 
 #define RED_ZONE      128
 #define MAX_INSN_CODE 384 /* bytes that one BPF instruction may become, with steps of addresses */
 
 #define BIT_OF(r) ((u16)(1u << (r)))
-#define SPARE_R9  (JIT_SPARE_REG + 0)
-#define SPARE_R10 (JIT_SPARE_REG + 1)
-#define SPARE_R11 (JIT_SPARE_REG + 2)
-#define SPARE_R12 (JIT_SPARE_REG + 3)
-
-const u8 x86_reg[JIT_MAX_REG] = {
-	[BPF_REG_0] = RAX, [BPF_REG_1] = RDI, [BPF_REG_2] = RSI,  [BPF_REG_3] = RDX,
-	[BPF_REG_4] = RCX, [BPF_REG_5] = R8,  [BPF_REG_6] = RBX,  [BPF_REG_7] = R14,
-	[BPF_REG_8] = R15, [BPF_REG_9] = R13, [BPF_REG_10] = RBP, [SPARE_R9] = R9,
-	[SPARE_R10] = R10, [SPARE_R11] = R11, [SPARE_R12] = R12,
-};
 
 /* ---- operands */
 

@@ -7,7 +7,7 @@
 #ifndef UBPFFS_JIT_X86_64_X86_64_ASM_H
 #define UBPFFS_JIT_X86_64_X86_64_ASM_H
 
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 
@@ -89,13 +89,15 @@ struct jit_code {
 	bool bmi2, far, pairs, all_frames;
 };
 
-int x86_layout(struct jit_code *c);
-int x86_link(const struct jit_code *c, u64 addr, u8 *buf, u32 *offs);
-
 /*
  * Where BPF's R0 to R9 live; R10 is rbp less fp_off. r9 to r11 are free for sequences, and hold
  * slots of the stack in functions without such sequences; r12 does in any.
  */
+#define SPARE_R9  (JIT_SPARE_REG + 0)
+#define SPARE_R10 (JIT_SPARE_REG + 1)
+#define SPARE_R11 (JIT_SPARE_REG + 2)
+#define SPARE_R12 (JIT_SPARE_REG + 3)
+
 extern const u8 x86_reg[JIT_MAX_REG];
 
 /* What an operation's bytes need. */
@@ -322,6 +324,7 @@ static inline void x86_zero_extend(struct jit_code *c, int w, u8 reg)
 		x_mov(c, 0, reg, reg);
 }
 
+/* What comes next depends on addresses. */
 void x_fix(struct jit_code *c, enum jit_fix_kind kind, u8 arg, u64 target);
 
 /*

@@ -7,7 +7,7 @@
  */
 #ifdef __x86_64__
 
-#include "jit/x86_64/x86_64_asm.h"
+#include "jit/x86_64/x86_64_link.h"
 
 #define MAX_ROUNDS 32
 
@@ -190,33 +190,6 @@ int x86_link(const struct jit_code *c, u64 addr, u8 *buf, u32 *offs)
 	for (u32 f = 0; f < c->ir->func_cnt; f++) /* the prologue belongs to the first one */
 		offs[c->ir->funcs[f].start] = label_offset(c, c->ir->len + 1 + f);
 	return 0;
-}
-
-void x_fix(struct jit_code *c, enum jit_fix_kind kind, u8 arg, u64 target)
-{
-	static const u8 size[] = {
-		[FIX_JMP] = 2, [FIX_JCC] = 2,	[FIX_CALL] = 5, [FIX_CALL_ABS] = 5,
-		[FIX_LEA] = 7, [FIX_ALIGN] = 0, [FIX_PAIR] = 0,
-	};
-
-	if (c->fix_cnt == c->fix_cap) {
-		u32 cap = c->fix_cap ? c->fix_cap * 2 : 64;
-		struct jit_fix *fix = realloc(c->fix, cap * sizeof(*fix));
-
-		if (!fix) {
-			c->err = true;
-			return;
-		}
-		c->fix = fix;
-		c->fix_cap = cap;
-	}
-	c->fix[c->fix_cnt++] = (struct jit_fix){
-		.pos = c->len,
-		.kind = kind,
-		.arg = arg,
-		.size = size[kind],
-		.target = target,
-	};
 }
 
 #endif

@@ -7,8 +7,6 @@
 #include "prog_type/skb/classic_helpers.h"
 #include "prog_type/skb/skb.h"
 
-#define PTR(r) ((void *)(uintptr_t)(r))
-
 static u32 skb_len(const struct bpf_skb *skb)
 {
 	return (u32)(skb->data_end - skb->data);

@@ -16,7 +16,6 @@
 #include "insn/reg.h"
 #include "run/packet.h"
 #include "run/run.h"
-#include "run/test_run.h"
 
 struct bpf_skb {
 	struct __sk_buff md;
@@ -81,37 +80,10 @@ bool bpf_skb_is_valid_access(int off, int size, enum bpf_access_type type,
 			     struct bpf_insn_access_aux *aux);
 u32 bpf_skb_convert_ctx_access(const struct bpf_insn *insn, u32 ctx_field_size,
 			       struct bpf_insn *buf, u32 max);
-/* The same for whatever runs on the packet: loop() is called once with the prepared context. */
-int __bpf_skb_test_run(enum bpf_prog_type type, struct bpf_test_run *run,
-		       int (*loop)(void *priv, struct bpf_skb *skb, struct bpf_test_run *run),
-		       void *priv);
-int bpf_skb_test_run(struct bpf_prog *prog, struct bpf_test_run *run);
 
 /* Is [off, off + size) within field F? */
 #define skb_field_is(off, F) \
 	((off) >= (int)offsetof(struct __sk_buff, F) && (off) < (int)__skb_field_end(F))
 #define __skb_field_end(F) (offsetof(struct __sk_buff, F) + sizeof(((struct __sk_buff *)0)->F))
-
-/* ---- skb_helpers.c */
-extern const struct bpf_func_proto bpf_skb_load_bytes_proto;
-extern const struct bpf_func_proto bpf_skb_load_bytes_relative_proto;
-extern const struct bpf_func_proto bpf_skb_store_bytes_proto;
-extern const struct bpf_func_proto bpf_skb_pull_data_proto;
-extern const struct bpf_func_proto bpf_skb_change_head_proto;
-extern const struct bpf_func_proto bpf_skb_change_tail_proto;
-extern const struct bpf_func_proto bpf_skb_change_type_proto;
-extern const struct bpf_func_proto bpf_l3_csum_replace_proto;
-extern const struct bpf_func_proto bpf_l4_csum_replace_proto;
-extern const struct bpf_func_proto bpf_csum_update_proto;
-extern const struct bpf_func_proto bpf_csum_level_proto;
-extern const struct bpf_func_proto bpf_get_hash_recalc_proto;
-extern const struct bpf_func_proto bpf_set_hash_invalid_proto;
-extern const struct bpf_func_proto bpf_set_hash_proto;
-
-/* ---- skb_room.c */
-extern const struct bpf_func_proto bpf_skb_adjust_room_proto;
-extern const struct bpf_func_proto bpf_skb_vlan_push_proto;
-extern const struct bpf_func_proto bpf_skb_vlan_pop_proto;
-extern const struct bpf_func_proto bpf_skb_ecn_set_ce_proto;
 
 #endif

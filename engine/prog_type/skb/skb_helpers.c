@@ -10,6 +10,7 @@
 #include <linux/if_packet.h>
 #include <sys/random.h>
 #include "prog_type/skb/csum.h"
+#include "prog_type/skb/skb_helpers.h"
 #include "prog_type/skb/skb_proto.h"
 
 static bool in_packet(const struct bpf_skb *skb, u64 off, u64 len)

@@ -8,9 +8,6 @@
 
 #define KERNEL_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which programs see as it is */
 
-#define PTR(r)		 ((void *)(uintptr_t)(r))
-#define BPF_HELPER(name) static u64 bpf_##name(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
-
 #define SKB_PROTO(fn, changes, ...)                      \
 	const struct bpf_func_proto bpf_##fn##_proto = { \
 		.name = "bpf_" #fn,                      \

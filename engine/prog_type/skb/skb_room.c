@@ -10,6 +10,7 @@
 #include <linux/if_ether.h>
 #include "prog_type/skb/csum.h"
 #include "prog_type/skb/skb_proto.h"
+#include "prog_type/skb/skb_helpers.h"
 
 #define VLAN_LEN 4
 

@@ -14,6 +14,7 @@
 #include "prog_type/skb/skb.h"
 #include "run/test_run.h"
 #include "map/types/cgroup_storage.h"
+#include "prog_type/skb/skb_test_run.h"
 
 /*
  * Linux takes what fits into one page beside its own data, 3712 bytes. Captured traffic has packets

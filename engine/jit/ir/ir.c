@@ -1,11 +1,11 @@
 /*
- * passes.c - what is known about a program before code is made: decoded operations, jump targets,
+ * ir.c - what is known about a program before code is made: decoded operations, jump targets,
  * what each subprogram does, and which registers are live after each instruction
  *
  * Every pass is linear in the program but liveness, which repeats until nothing changes: in
  * practice two or three times, and never more than MAX_WALKS.
  */
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 
 #define BIT(r)	  ((u16)(1u << (r)))
 #define MAX_WALKS 32

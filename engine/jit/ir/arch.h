@@ -5,10 +5,10 @@
  * depends on addresses left open, and settles every size; link() fills that in for the address
  * where the code will run.
  */
-#ifndef UBPFFS_JIT_ARCH_H
-#define UBPFFS_JIT_ARCH_H
+#ifndef UBPFFS_JIT_IR_ARCH_H
+#define UBPFFS_JIT_IR_ARCH_H
 
-#include "jit/passes/ir.h"
+#include "jit/ir/ir.h"
 
 struct jit_code; /* the emitter's own */
 

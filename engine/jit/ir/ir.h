@@ -3,8 +3,8 @@
  *
  * One entry an instruction of prog->insnsi. Nothing here knows the machine.
  */
-#ifndef UBPFFS_JIT_PASSES_IR_H
-#define UBPFFS_JIT_PASSES_IR_H
+#ifndef UBPFFS_JIT_IR_IR_H
+#define UBPFFS_JIT_IR_IR_H
 
 #include "core/prog.h"
 
