@@ -19,6 +19,7 @@
 #include "fs/keeper/shared.h"
 #include "fs/store/object.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/names/recovery.h"
 #include "load.h"
 
 #include <fcntl.h>

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "tools/commands.h"
 #include "tools/ubpfctl.h"
 
 #define SNAPLEN 262144 /* tcpdump's: what a packet that matches returns */

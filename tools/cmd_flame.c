@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "tools/fold.h"
+#include "tools/commands.h"
 #include "tools/ubpfctl.h"
 
 /* The map's own name in maps/: what follows the last slash. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tools/commands.h"
 #include "tools/ubpfctl.h"
 
 static int list(const char *kind, const char *const *columns)

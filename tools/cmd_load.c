@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "tools/commands.h"
 #include "tools/ubpfctl.h"
 
 static int copy(int in, int out)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "tools/commands.h"
 #include "tools/ubpfctl.h"
 #include "uapi/ubpffs_client.h"
 

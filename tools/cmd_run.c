@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tools/run/caller/run.h"
+#include "tools/commands.h"
 #include "tools/ubpfctl.h"
 
 int cmd_run(int argc, char **argv)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "tools/commands.h"
 #include "tools/ubpfctl.h"
 
 int cmd_trace(int argc, char **argv)

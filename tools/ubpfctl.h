@@ -10,14 +10,6 @@
 
 #include <stddef.h>
 
-int cmd_load(int argc, char **argv);
-int cmd_push(int argc, char **argv);
-int cmd_filter(int argc, char **argv);
-int cmd_list(int argc, char **argv);
-int cmd_trace(int argc, char **argv);
-int cmd_flame(int argc, char **argv);
-int cmd_run(int argc, char **argv);
-
 /*
  * The mount that -m or $UBPFFS_MOUNT names, else the caller's own; exits with a sentence and a list
  * when there is none, or more than one.

@@ -4,7 +4,7 @@
 #include "fs/cgroups/attach.h"
 #include "fs/cgroups/attachments.h"
 #include "fs/cgroups/files.h"
-#include "fs/cgroups/lookup.h"
+#include "fs/cgroups/lookup/lookup.h"
 #include "fs/enforce/enforce.h"
 #include "fs/keeper/requests.h"
 #include "fs/store/state/state_tree.h"

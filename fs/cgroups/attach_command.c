@@ -1,5 +1,5 @@
 /*
- * attach_command.c - bpf(2)'s commands on a cgroup, by its attach files (see attach_file.h)
+ * attach_command.c - bpf(2)'s commands on a cgroup, by its attach files
  *
  * Programs are named by id and used with the rights of who opened the file, as in its lines.
  */
@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include "fs/cgroups/attach.h"
-#include "fs/cgroups/attach_file.h"
+#include "fs/cgroups/attach_command.h"
 #include "fs/cgroups/files.h"
-#include "fs/cgroups/lookup.h"
+#include "fs/cgroups/lookup/lookup.h"
 #include "fs/enforce/enforce.h"
 #include "fs/store/link.h"
 #include "fs/store/resolve.h"

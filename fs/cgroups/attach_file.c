@@ -3,11 +3,12 @@
  * is effective
  */
 #include "fs/cgroups/attach.h"
+#include "fs/cgroups/attach_command.h"
 #include "fs/cgroups/attach_file.h"
 #include "fs/cgroups/attachments.h"
 #include "fs/keeper/records.h"
 #include "fs/cgroups/files.h"
-#include "fs/cgroups/lookup.h"
+#include "fs/cgroups/lookup/lookup.h"
 #include "fs/lib/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/resolve.h"

@@ -1,23 +1,10 @@
 /*
- * attach_file.h - an open attach file, and the commands that it takes (uapi/ubpffs.h)
+ * attach_file.h - the files that attach, and show, a cgroup's programs
  */
 #ifndef UBPFFS_FS_CGROUPS_ATTACH_FILE_H
 #define UBPFFS_FS_CGROUPS_ATTACH_FILE_H
 
-#include "fs/lib/write_buffer.h"
 #include "fs/node/node.h"
-#include "fs/store/object.h"
-
-struct attach_open {
-	struct write_buffer buffer;
-	bool acted; /* on what is in it: a line without its newline, so far */
-	pthread_mutex_t lock; /* a leaf */
-	struct store_object *link; /* made last, until the client has opened its id */
-};
-
-const struct fs_command *attach_command(unsigned int cmd);
-int attach_ioctl(struct fs_open *open, struct fs_req *req, const struct fs_command *command,
-		 const void *in, size_t in_len, void *out, size_t *out_len);
 
 extern const struct fs_node_ops cgroup_attach_ops, cgroup_effective_ops;
 

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include "fs/cgroups/attach_file.h"
 #include "fs/cgroups/files.h"
-#include "fs/cgroups/id.h"
+#include "fs/cgroups/lookup/id.h"
 #include "fs/cgroups/attachments.h"
-#include "fs/cgroups/lookup.h"
+#include "fs/cgroups/lookup/lookup.h"
 #include "fs/cgroups/cgroups.h"
 #include "fs/dirs/user_dir.h"
 #include "fs/enforce/enforce.h"

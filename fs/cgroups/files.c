@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include "fs/cgroups/files.h"
 #include "fs/cgroups/attachments.h"
-#include "fs/cgroups/lookup.h"
+#include "fs/cgroups/lookup/lookup.h"
 #include "fs/enforce/enforce.h"
 #include "fs/lib/value_text.h"
 #include "fs/progs/run.h"

@@ -7,6 +7,7 @@
 #include "fs/dirs/object_dir.h"
 #include "fs/dirs/user_dir.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/node_object.h"
 
 #include <fcntl.h>
 #include <limits.h>

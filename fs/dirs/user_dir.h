@@ -10,6 +10,7 @@
 
 #include "fs/node/node.h"
 #include "fs/store/object.h"
+#include "fs/store/node_object.h"
 
 extern const struct fs_node_ops user_dir_ops;
 

@@ -2,7 +2,7 @@
  * deferred.c - jobs run, park in a waitq, and are woken (see fuse/deferred.h)
  */
 #include "fs/fuse/deferred.h"
-#include "fs/fuse/current.h"
+#include "fs/fuse/protocol/current.h"
 #include "fs/fuse/open.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"

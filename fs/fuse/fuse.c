@@ -2,15 +2,13 @@
  * fuse.c - every callback's beginning and end
  */
 #include "fs/node/backing.h"
-#include "fs/fuse/current.h"
+#include "fs/fuse/protocol/current.h"
 #include "fs/fuse/fuse.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
 
 #include <limits.h>
 #include <stdio.h>
-
-struct fs_metrics fs_metrics;
 
 bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *name,
 		   struct fs_req *req)
@@ -31,34 +29,6 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 	return req->node;
 }
 
-struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info *fi, const char *op,
-				   struct fs_req *req)
-{
-	struct fs_open *open = fs_open_of(fi);
-	int err;
-
-	fs_count(requests);
-	memset(req, 0, sizeof(*req));
-	req->unique = current_request();
-	req->op = op;
-	if (!open) {
-		fuse_reply_err(fuse, EIO);
-		return NULL;
-	}
-	req->cred = open->opener;
-	req->cred.pid = fuse_req_ctx(fuse)->pid;
-	req->node = open->node;
-	if (READ_ONCE(open->restored)) {
-		err = fs_open_settle(open, req);
-		if (err) {
-			fuse_reply_err(fuse, fs_fuse_error(req, err));
-			fs_fuse_end_open(req);
-			return NULL;
-		}
-	}
-	return open;
-}
-
 void fs_fuse_end(struct fs_req *req)
 {
 	error_clear(&req->error);
@@ -70,19 +40,6 @@ void fs_fuse_end_open(struct fs_req *req)
 {
 	error_clear(&req->error);
 	fs_node_unpin();
-}
-
-void fs_error_report(struct fs_req *req)
-{
-	char path[PATH_MAX] = "";
-
-	if (!req->error.err)
-		return;
-	if (req->node)
-		fs_node_path(req->node, req->name, path, sizeof(path));
-	error_log_add(req->cred.uid, path, req->op ? req->op : "?", req->error.err,
-		      error_why(&req->error, req->error.err));
-	error_clear(&req->error);
 }
 
 /* What a person can do about an errno that came without a sentence. */

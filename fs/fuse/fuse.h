@@ -10,11 +10,6 @@
 
 extern const struct fuse_lowlevel_ops ubpffs_fuse_ops; /* ops.c */
 
-/* open.c's. NULL: the last server had it, and it could not be opened again. */
-struct fs_open *fs_open_of(const struct fuse_file_info *fi);
-/* Before the first request of one that outlived a server: -EIO when what it held is lost. */
-int fs_open_settle(struct fs_open *open, struct fs_req *req);
-
 /*
  * Start of a callback: who asks, for what. Takes a node reference that fs_fuse_end() drops; false
  * (and ESTALE was answered): the node is not known.
@@ -22,14 +17,7 @@ int fs_open_settle(struct fs_open *open, struct fs_req *req);
 bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *name,
 		   struct fs_req *req);
 void fs_fuse_end(struct fs_req *req);
-/*
- * The same on an open file: what is asked through it is asked by who opened it (node.h). The node
- * is the open's, which the kernel keeps until the answer. NULL: EIO was answered, for the file did
- * not outlive a server.
- */
-struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info *fi, const char *op,
-				   struct fs_req *req);
-void fs_fuse_end_open(struct fs_req *req);
+void fs_fuse_end_open(struct fs_req *req); /* of open.h's fs_fuse_begin_open() */
 /*
  * Make err one that the kernel takes, count it, and give it a sentence when nobody has. Returns err
  * > 0.

@@ -7,7 +7,7 @@
 #include "fs/fuse/io.h"
 #include "fs/fuse/open.h"
 #include "fs/lib/metrics.h"
-#include "fs/fuse/passthrough.h"
+#include "fs/fuse/protocol/passthrough.h"
 
 #include <poll.h>
 

@@ -8,10 +8,11 @@
  * the same files again. What a kind's open file needs beyond that (ops->keep) is
  * written after each of its requests, before the answer, and beside what was there before: the
  * first request after a takeover tells whether the last one before it was answered, and so which of
- * the two holds (fs_open_settle()).
+ * the two holds (fs_fuse_begin_open()).
  */
 #include "fs/fuse/fuse.h"
 #include "fs/fuse/open.h"
+#include "fs/fuse/protocol/current.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/caller/caller.h"
@@ -23,12 +24,8 @@
 
 #include <fcntl.h>
 
-/*
- * What is as small is bounded by the number of open files: also at the limit M/log can be read, and
- * a number written.
- */
-#define HELD_ANYWAY (64u << 10)
-#define TEXT_FREE   4096
+/* A text of this size is bounded by the number of open files. */
+#define TEXT_FREE 4096
 
 static struct {
 	pthread_mutex_t lock;
@@ -55,134 +52,6 @@ static void opens_remove(struct fs_open *open)
 		open->next->pprev = open->pprev;
 	pthread_mutex_unlock(&opens.lock);
 	fs_uncount(opens);
-}
-
-/* Whose groups were not kept has none beyond its gid: never those of who calls later. */
-static const struct fs_groups no_groups;
-
-/* More than there is room for are none after a takeover: fewer rights, never others. */
-static void record_groups(struct open_record *r, const struct fs_groups *groups)
-{
-	if (!r || groups->nr > RECORD_GROUPS)
-		return;
-	memcpy(r->groups, groups->gid, groups->nr * sizeof(gid_t));
-	r->nr_groups = groups->nr;
-}
-
-static struct fs_groups *recorded_groups(const struct open_record *r)
-{
-	u32 nr = min(r->nr_groups, (u32)RECORD_GROUPS);
-	struct fs_groups *groups = malloc(sizeof(*groups) + nr * sizeof(gid_t));
-
-	if (!groups)
-		return NULL;
-	groups->nr = nr;
-	memcpy(groups->gid, r->groups, nr * sizeof(gid_t));
-	return groups;
-}
-
-int fs_open_keep_groups(struct fs_open *open, struct fs_req *req)
-{
-	if (!req->cred.uid || open->groups) /* uid 0 needs none */
-		return 0;
-	open->groups = req->again ? recorded_groups(open->record) : perm_groups(&req->cred);
-	if (!open->groups)
-		return -ENOMEM;
-	open->opener.groups = open->groups;
-	if (!req->again)
-		record_groups(open->record, open->groups);
-	return 0;
-}
-
-int fs_open_hold(struct fs_open *open, u64 bytes)
-{
-	u64 held = __atomic_add_fetch(&open->held, bytes, __ATOMIC_RELAXED);
-	int err = 0;
-
-	if (held <= HELD_ANYWAY)
-		limits_charge_anyway(open->opener.uid, LIMIT_MEMORY, bytes);
-	else
-		err = limits_charge(open->opener.uid, LIMIT_MEMORY, bytes);
-	if (err)
-		__atomic_fetch_sub(&open->held, bytes, __ATOMIC_RELAXED);
-	return err;
-}
-
-void fs_open_let(struct fs_open *open, u64 bytes)
-{
-	__atomic_fetch_sub(&open->held, bytes, __ATOMIC_RELAXED);
-	limits_uncharge(open->opener.uid, LIMIT_MEMORY, bytes);
-}
-
-int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *data, size_t len,
-		   off_t off, bool append, size_t max)
-{
-	size_t had = p->cap, cap = len <= max ? write_buffer_cap(p, len) : had;
-	int err = fs_open_hold(open, cap - had);
-
-	if (err)
-		return err;
-	err = write_buffer_add(p, data, len, off, append, max);
-	fs_open_let(open, cap - p->cap); /* it was refused, or began anew */
-	return err;
-}
-
-int fs_value_open(struct fs_open *open, struct fs_req *req)
-{
-	open->priv = calloc(1, sizeof(struct write_buffer));
-	return open->priv ? 0 : -ENOMEM;
-}
-
-int fs_value_flush(struct fs_open *open, struct fs_req *req)
-{
-	const struct write_buffer *p = open->priv;
-
-	if (!p->incomplete || write_buffer_blank(p))
-		return 0;
-	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
-}
-
-int fs_value_await(struct write_buffer *p, struct fs_req *req, bool ended)
-{
-	p->incomplete = !ended || write_buffer_blank(p);
-	if (p->incomplete)
-		return 0;
-	write_buffer_drop(p, p->len);
-	return fs_error(req, EINVAL, "the value is not complete: nothing was changed");
-}
-
-void fs_value_release(struct fs_open *open)
-{
-	write_buffer_free(open->priv);
-	free(open->priv);
-}
-
-void fs_buffer_keep(const struct write_buffer *p, struct kept *kept, u32 first)
-{
-	kept->lost |= !write_buffer_keep(p, kept->v + first);
-}
-
-/* Without memory it is as if nothing had been written. */
-void fs_buffer_restore(struct fs_open *open, struct write_buffer *p, const struct kept *kept,
-		       u32 first)
-{
-	if (!write_buffer_restore(p, kept->v + first))
-		fs_open_hold(open, p->cap);
-}
-
-#define KEPT_FLAGS (WRITE_BUFFER_WORDS + 1)
-
-void fs_value_keep(struct fs_open *open, struct kept *kept)
-{
-	fs_buffer_keep(open->priv, kept, 0);
-	kept->v[KEPT_FLAGS] = (u64)READ_ONCE(open->flags) & O_EXCL;
-}
-
-/* An exclusive create was used up by the first value. */
-void fs_value_restore(struct fs_open *open, const struct kept *kept)
-{
-	fs_buffer_restore(open, open->priv, kept, 0);
-	open->flags &= ~O_EXCL | (int)kept->v[KEPT_FLAGS];
 }
 
 /* ---- making and ending */
@@ -238,6 +107,9 @@ static void forget_record(struct fs_open *open)
 	__atomic_store_n(&by_place[open_record_place(r)], NULL, __ATOMIC_RELEASE);
 	open_record_end(r);
 }
+
+/* Whose groups were not kept has none beyond its gid: never those of who calls later. */
+static const struct fs_groups no_groups;
 
 static struct fs_open *open_alloc(struct fs_node *node, const struct fs_cred *cred, int flags,
 				  bool created)
@@ -367,7 +239,8 @@ int fs_opens_restore(void)
 	return 0;
 }
 
-int fs_open_settle(struct fs_open *open, struct fs_req *req)
+/* Before the first request of one that outlived a server: -EIO when what it held is lost. */
+static int settle(struct fs_open *open, struct fs_req *req)
 {
 	struct open_record *r = open->record;
 	u64 unique = req->unique & ~REQUEST_AGAIN;
@@ -393,6 +266,34 @@ int fs_open_settle(struct fs_open *open, struct fs_req *req)
 	}
 	pthread_mutex_unlock(&open->lock);
 	return err;
+}
+
+struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info *fi, const char *op,
+				   struct fs_req *req)
+{
+	struct fs_open *open = fs_open_of(fi);
+	int err;
+
+	fs_count(requests);
+	memset(req, 0, sizeof(*req));
+	req->unique = current_request();
+	req->op = op;
+	if (!open) {
+		fuse_reply_err(fuse, EIO);
+		return NULL;
+	}
+	req->cred = open->opener;
+	req->cred.pid = fuse_req_ctx(fuse)->pid;
+	req->node = open->node;
+	if (READ_ONCE(open->restored)) {
+		err = settle(open, req);
+		if (err) {
+			fuse_reply_err(fuse, fs_fuse_error(req, err));
+			fs_fuse_end_open(req);
+			return NULL;
+		}
+	}
+	return open;
 }
 
 void fs_open_keep(struct fs_open *open, struct fs_req *req)

@@ -8,6 +8,15 @@
 
 /* Make the description; 0 and fi->fh. Takes its own node reference. */
 int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created);
+/* Whose handle it is. NULL: the last server had it, and it could not be opened again. */
+struct fs_open *fs_open_of(const struct fuse_file_info *fi);
+/*
+ * Start of a callback on an open file: what is asked through it is asked by who opened it (node.h).
+ * The node is the open's, which the kernel keeps until the answer. NULL: EIO was answered, for the
+ * file did not outlive a server.
+ */
+struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info *fi, const char *op,
+				   struct fs_req *req);
 void fs_open_free(struct fs_open *open);
 
 /* With a keeper: after the nodes were restored, and before the session. -ENOMEM. */

@@ -2,9 +2,9 @@
  * turns.c - see turns.h
  */
 #include "fs/fuse/turns.h"
-#include "fs/fuse/current.h"
+#include "fs/fuse/protocol/current.h"
 #include "fs/fuse/fuse.h"
-#include "fs/fuse/protocol.h"
+#include "fs/fuse/protocol/protocol.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
 #include "fs/work/share.h"

@@ -9,16 +9,17 @@
  * out of the list meanwhile, so two commands never share one.
  */
 #include <sys/ioctl.h>
-#include "fs/ioctl/btf.h"
+#include "fs/ioctl/commands/btf.h"
 #include "fs/ioctl/ioctl.h"
-#include "fs/ioctl/link.h"
-#include "fs/ioctl/object.h"
-#include "fs/ioctl/map.h"
-#include "fs/ioctl/prog.h"
+#include "fs/ioctl/commands/link.h"
+#include "fs/ioctl/commands/object.h"
+#include "fs/ioctl/commands/map.h"
+#include "fs/ioctl/commands/prog.h"
 #include "fs/keeper/records.h"
 
 #include <fcntl.h>
-#include "fs/ioctl/prog_parts.h"
+#include "fs/ioctl/commands/prog_parts.h"
+#include "fs/store/node_object.h"
 #include "map/syscall.h"
 
 #define MAX_XFERS 64 /* of one open description */

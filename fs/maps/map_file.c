@@ -5,12 +5,13 @@
  * for the records of a ring buffer. An open descriptor is a reference on the map.
  */
 #include "fs/dirs/user_dir.h"
-#include "fs/ioctl/call.h"
+#include "fs/ioctl/commands/call.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/maps/maps.h"
 #include "fs/maps/ring_memory.h"
 #include "fs/maps/stream.h"
 #include "fs/maps/value_memory.h"
+#include "fs/store/node_object.h"
 
 #include <poll.h>
 

@@ -22,11 +22,12 @@
 #include "fs/maps/ring_memory.h"
 #include "map/arena/arena.h"
 #include "map/syscall.h"
-#include "fs/store/map_owner.h"
+#include "fs/store/names/map_owner.h"
 #include "fs/store/object.h"
 #include "fs/maps/text/stack_symbols.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/node_object.h"
 
 /* ---- attributes */
 

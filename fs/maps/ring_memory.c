@@ -2,8 +2,9 @@
  * ring_memory.c - see maps/ring_memory.h
  */
 #include "fs/maps/ring_memory.h"
-#include "fs/fuse/passthrough.h"
+#include "fs/fuse/protocol/passthrough.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/node_object.h"
 #include "map/ring/ringbuf.h"
 
 #include <fcntl.h>

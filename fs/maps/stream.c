@@ -20,6 +20,7 @@
 #include "fs/caller/caller.h"
 #include "fs/maps/stream.h"
 #include "fs/store/object.h"
+#include "fs/store/node_object.h"
 #include "fs/store/once.h"
 #include "fs/lib/value_text.h"
 #include "map/ring/perf_event_array.h"

@@ -2,8 +2,9 @@
  * value_memory.c - see maps/value_memory.h
  */
 #include "fs/maps/value_memory.h"
-#include "fs/fuse/passthrough.h"
+#include "fs/fuse/protocol/passthrough.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/node_object.h"
 #include "map/arena/arena.h"
 #include "map/mmap.h"
 

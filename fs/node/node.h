@@ -47,6 +47,8 @@
 #include "fs/lib/hash.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/text.h"
+#include "fs/node/open.h"
+#include "fs/node/request.h"
 
 struct fs_node;
 struct write_buffer;
@@ -57,119 +59,7 @@ struct pace;
 struct kept;
 struct open_record;
 
-enum job_what {
-	JOB_READ,
-	JOB_WRITE,
-	JOB_FLUSH,
-	JOB_RELEASE,
-	JOB_IOCTL,
-	JOB_ANSWER
-}; /* what workers do */
-
-struct fs_req {
-	struct fs_cred cred;
-	u64 unique; /* the kernel's number of it, with a keeper (keeper/requests.h); 0: none */
-	bool again; /* an open of before a takeover: nothing is asked for again */
-	volatile bool cancel;
-	const char *op; /* "write", for M/log */
-	struct fs_node *node; /* what it is about, for M/log */
-	const char *name; /* the name in that directory, or NULL */
-	struct error_record error; /* why it fails; goes to M/log when it does */
-	bool quiet; /* only trying: what goes wrong needs no reason */
-	const struct pace *pace; /* long work: whether it was beyond `limit`, or NULL */
-	enum limit limit;
-};
-
-static inline bool fs_cancelled(const struct fs_req *req)
-{
-	return __atomic_load_n(&req->cancel, __ATOMIC_RELAXED);
-}
-
-/* Requests and poll handles that wait for one thing. Lives as long as the server. */
-struct fs_waitq {
-	pthread_mutex_t lock;
-	struct fs_job *jobs;
-	struct fs_poller *pollers;
-	u64 seq; /* how often fs_wake() was called */
-	int waiting; /* jobs or pollers are there */
-	int wake_queued;
-	struct worker_job wake;
-};
-
-#define FS_WAITQ_INIT                             \
-	{                                         \
-		.lock = PTHREAD_MUTEX_INITIALIZER \
-	}
-/*
- * Parked reads are tried again and pollers are told, from a worker: cheap enough to call from a
- * program.
- */
-void fs_wake(struct fs_waitq *waitq);
-
 #define FS_LARGE_VALUE (64u << 10) /* bytes: more are copied, parsed and printed on a worker */
-
-/* One open file description. `priv` is the kind's; release frees it. */
-struct fs_open {
-	struct fs_node *node;
-	int flags; /* O_ACCMODE, O_NONBLOCK, O_EXCL, O_APPEND */
-	struct fs_cred opener; /* who opened: permissions are checked against it */
-	struct fs_groups *groups; /* its supplementary groups, when they were kept */
-	bool created; /* by ops->create in the same call */
-	bool slow; /* its reads and writes belong on a worker: ops->slow, or set by ops->open */
-	struct fs_text text; /* for ops->show: the content, made by a read at offset 0 */
-	bool text_made;
-	struct fs_waitq *waitq; /* where -EAGAIN parks; set by ops->open */
-	int backing_id; /* what mmap reaches (passthrough.h), 0: nothing; set by ops->open */
-	void *priv;
-	u64 held; /* bytes: fs_open_hold() */
-	struct open_record *record; /* with a keeper */
-	bool restored; /* of the last server's, and not used since: fs_open_settle() */
-	enum { OPEN_FOUND, OPEN_NOT_OPENED } lost;
-
-	pthread_mutex_t
-		lock; /* of open.c and fuse/deferred.c, from here on; held while a handler runs */
-	struct fs_open *next, **pprev; /* all of them */
-	pthread_mutex_t queue_lock; /* never for long */
-	bool busy; /* a job of the queue is under way */
-	struct fs_job *queue, **queue_tail;
-};
-
-/*
- * For ops->open of files through which a client names something: keep the opener's supplementary
- * groups, which cannot be asked for later. Without, only its uid and gid count.
- */
-int fs_open_keep_groups(struct fs_open *open, struct fs_req *req);
-
-/*
- * Memory that an open file keeps between two requests, and that its client chooses the size of, is
- * charged to its opener before it is allocated: 0 or -EDQUOT. A few KiB are never refused. What is
- * still held at the release is given back there.
- */
-int fs_open_hold(struct fs_open *open, u64 bytes);
-void fs_open_let(struct fs_open *open, u64 bytes);
-/* write_buffer_add(), charged. */
-int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *data, size_t len,
-		   off_t off, bool append, size_t max);
-
-/*
- * Handlers of a file that takes one value as text: open->priv is a struct write_buffer. A close is
- * -EINVAL while what was written is only the beginning of a value: ops->write sets `incomplete`.
- */
-int fs_value_open(struct fs_open *open, struct fs_req *req);
-int fs_value_flush(struct fs_open *open, struct fs_req *req);
-/*
- * What is waiting is the beginning of a value only: await the rest (0), or, when it was ended,
- * forget it (-EINVAL). Many shells lose the error of a close, so no write leaves one to it that
- * can have it.
- */
-int fs_value_await(struct write_buffer *p, struct fs_req *req, bool ended);
-void fs_value_release(struct fs_open *open);
-void fs_value_keep(struct fs_open *open, struct kept *kept);
-void fs_value_restore(struct fs_open *open, const struct kept *kept);
-/* The same of a write buffer among other things: its words begin at kept->v[first]. */
-void fs_buffer_keep(const struct write_buffer *p, struct kept *kept, u32 first);
-void fs_buffer_restore(struct fs_open *open, struct write_buffer *p, const struct kept *kept,
-		       u32 first);
 
 typedef bool (*fs_emit_fn)(void *arg, const char *name, u64 next_cursor, mode_t type, u64 ino);
 
@@ -391,28 +281,6 @@ struct fs_node *fs_node_by_ino(u64 ino);
 /* The same for a directory or symlink, by its name; tree_lock held. */
 struct fs_node *fs_node_by_name(struct fs_node *dir, const char *name);
 
-/*
- * A write of a slow kind that would have to wait calls fs_later(), returns FS_LATER, and is
- * answered by fs_finish(), with what it would have returned, from any thread. Until then requests
- * of the same open wait, and no thread does. cancel(arg) is called, from any thread and more than
- * once, when the caller gives up; not after fs_finish() has returned.
- */
-#define FS_LATER (-4096)
-void fs_later(struct fs_req *req, void (*cancel)(void *arg), void *arg);
-void fs_finish(struct fs_req *req, ssize_t n);
-
-/*
- * Fill the request's record and return -err; `fmt` says why and what to do. When the request ends
- * with a failure it goes to the caller's M/log.
- */
-#define fs_error(req, err, ...) error_set((req)->quiet ? NULL : &(req)->error, err, __VA_ARGS__)
-/* For a handler that makes a request of its own (a release): what it says goes to M/log now. */
-void fs_error_report(struct fs_req *req);
-/*
- * A handler was cancelled: -EINTR; or -EDQUOT, with a sentence, when it was beyond its limit.
- * (fuse/deferred.c)
- */
-int fs_cancel_error(struct fs_req *req);
 /* The path in the mount ("maps/m/type"), for people. Returns buf. */
 const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len);
 

@@ -5,6 +5,7 @@
 #include "fs/store/object.h"
 #include "fs/store/place.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/node_object.h"
 
 #include <limits.h>
 #include <stdio.h>

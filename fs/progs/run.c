@@ -13,6 +13,7 @@
 #include "fs/work/pace.h"
 #include "fs/progs/load/load_report.h"
 #include "fs/store/object.h"
+#include "fs/store/node_object.h"
 #include "fs/node/cancel.h"
 #include "run/run.h"
 #include "prog_type/cgroup_test_run.h"

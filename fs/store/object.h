@@ -6,9 +6,8 @@
  * theirs. When the last engine reference is dropped and no name is left, the file is removed.
  * Dropping a reference takes the store's mutex only, so it is allowed with tree_lock held.
  *
- * A reference on a store object is an engine reference (store_put() drops it). Nodes have none:
- * what a node shows is found by its lookup, kept in the node (store_bind()), and used as long as it
- * lives (store_of_node()), without a lock.
+ * A reference on a store object is an engine reference (store_put() drops it). Nodes have none: see
+ * node_object.h.
  *
  * The attributes of the file are read once, and again after a change of its names, owner, bits or
  * times; all of those go through the server. An object that could not be read back (damaged, or no
@@ -81,8 +80,6 @@ struct store_object {
 	bool st_known;
 };
 
-/* Read everything back (store/recovery.c). Needs tree_open(). */
-int store_start(void);
 /* Drop the names' references; files stay. */
 void store_stop(void);
 
@@ -93,35 +90,17 @@ void store_id_seen(u64 id);
 /* Each gives one reference; -ENOENT. */
 int store_by_id(enum store_kind kind, u32 id, struct store_object **out);
 int store_by_ino(u64 ino, struct store_object **out);
-/* The node shows this object from now on, or none any more (NULL); tree_lock held. */
-void store_bind(struct fs_node *node, struct store_object *obj);
-/* A directory that shows an object (ops->object) looks for it, once; tree_lock held. */
-int store_resolve(struct fs_node *dir);
-/* At the start: nodes that outlived a server show what they did (node/backing.h). */
-void store_restore_nodes(void);
-/* Has the directory that the node is in, or is, its object's link? */
-bool store_node_named(struct fs_node *node);
-/* Of such nodes and of objects' files: ops->free, ops->getattr, ops->attr_changed. */
-void store_node_free(struct fs_node *node);
-int store_node_stat(struct fs_node *node, struct stat *st);
-void store_node_changed(struct fs_node *node);
-/*
- * The object of an object's file, or of a directory progs/<x>, maps/<x> or any node inside it
- * (-ENOENT: the name is gone, or the map is not alive yet).
- */
-int store_of_node(struct fs_node *node, struct store_object **out);
-/*
- * The same, ready to use: the engine's object with a reference, -EBADMSG (with a sentence) for a
- * broken one.
- */
-int store_prog(struct fs_node *node, struct fs_req *req, struct bpf_prog **out);
-int store_map(struct fs_node *node, struct fs_req *req, struct bpf_map **out);
 struct store_object *store_of_map(
 	struct bpf_map *map); /* borrowed: as long as the caller's reference */
 struct store_object *store_of_prog(struct bpf_prog *prog);
 void store_get(struct store_object *obj);
+/* False: it is on its way out. */
+bool store_get_unless_gone(struct store_object *obj);
+/* The node shows this object from now on, or none any more (NULL); tree_lock held. */
+void store_bind(struct fs_node *node, struct store_object *obj);
 void store_put(struct store_object *obj);
 int store_stat(struct store_object *obj, struct stat *st);
+void store_stat_changed(struct store_object *obj); /* its owner, bits or times were */
 /* Somebody else is its owner from now on, and is charged for it. -EDQUOT: nothing has changed. */
 int store_set_owner(struct store_object *obj, uid_t uid);
 

@@ -2,7 +2,7 @@
  * btf_file.c - ids/btf: types as files (see btf_file.h)
  */
 #include <stdio.h>
-#include "fs/ioctl/call.h"
+#include "fs/ioctl/commands/call.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/tree/btf_file.h"
 

@@ -9,6 +9,7 @@
 #include "fs/fuse/open.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/store/object.h"
+#include "fs/store/node_object.h"
 #include "tests/lib/control.h"
 #include "tests/lib/state.h"
 

@@ -8,8 +8,9 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 #include "fs/node/node.h"
-#include "fs/store/map_owner.h"
-#include "fs/store/publish.h"
+#include "fs/store/names/map_owner.h"
+#include "fs/store/names/publish.h"
+#include "fs/store/names/recovery.h"
 #include "tests/lib/state.h"
 #include "load.h"
 #include "uapi/bpf_insn.h"

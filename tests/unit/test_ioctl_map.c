@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "fs/ioctl/map.h"
+#include "fs/ioctl/commands/map.h"
 #include "tests/lib/control.h"
 #include "tests/lib/state.h"
 

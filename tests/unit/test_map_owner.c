@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "fs/store/map_owner.h"
+#include "fs/store/names/map_owner.h"
 #include "fs/store/place.h"
 #include "rcu/rcu.h"
 #include "tests/lib/state.h"

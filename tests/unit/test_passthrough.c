@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "fs/fuse/passthrough.h"
+#include "fs/fuse/protocol/passthrough.h"
 
 #define EXT	    (1u << 30)
 #define PASSTHROUGH (1u << 5) /* 37 - 32 */

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 #include "fs/node/node.h"
-#include "fs/store/publish.h"
+#include "fs/store/names/publish.h"
 #include "fs/store/state/state_tree.h"
 
 static char dir[] = "/tmp/ubpffs-test-XXXXXX";

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "fs/caller/limits.h"
 #include "fs/node/node.h"
+#include "fs/store/node_object.h"
 #include "rcu/rcu.h"
 #include "map/syscall.h"
 #include "tests/lib/state.h"

@@ -13,9 +13,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "fs/caller/limits.h"
-#include "fs/fuse/current.h"
+#include "fs/fuse/protocol/current.h"
 #include "fs/fuse/fuse.h"
-#include "fs/fuse/protocol.h"
+#include "fs/fuse/protocol/protocol.h"
 #include "fs/fuse/turns.h"
 #include "fs/lib/metrics.h"
 #include "fs/work/share.h"

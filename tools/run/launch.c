@@ -29,8 +29,6 @@
 #include "tools/run/supervisor.h"
 #include "tools/run/caller/trace.h"
 
-struct run_mount run_mount;
-
 /* ---- the command */
 
 static int write_file(const char *path, const char *fmt, unsigned int id)

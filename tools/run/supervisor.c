@@ -14,7 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "tools/run/bpf/bpf.h"
+#include "tools/run/bpf.h"
 #include "tools/run/caller/caller.h"
 #include "tools/run/calls.h"
 #include "tools/run/bpf/mmap.h"

@@ -2,10 +2,10 @@
  * device.c - see fuse/session/device.h
  */
 #include "fs/fuse/session/device.h"
-#include "fs/fuse/current.h"
+#include "fs/fuse/protocol/current.h"
 #include "fs/fuse/fuse.h"
-#include "fs/fuse/passthrough.h"
-#include "fs/fuse/protocol.h"
+#include "fs/fuse/protocol/passthrough.h"
+#include "fs/fuse/protocol/protocol.h"
 #include "fs/fuse/turns.h"
 #include "fs/keeper/keeper.h"
 #include "fs/keeper/open_records.h"

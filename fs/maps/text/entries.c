@@ -14,6 +14,7 @@
 #include "fs/maps/json/json_parse.h"
 #include "fs/store/resolve.h"
 #include "fs/store/object.h"
+#include "fs/store/node_object.h"
 #include "fs/maps/text/stack_symbols.h"
 #include "fs/maps/json/typed.h"
 #include "fs/lib/value_text.h"

@@ -12,6 +12,7 @@
 #include "fs/maps/json/typed.h"
 #include "fs/store/object.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/node_object.h"
 
 /* ---- addresses */
 

@@ -20,6 +20,7 @@
 #include "fs/agent/agent.h"
 #include "fs/agent/format/symtab.h"
 #include "fs/store/object.h"
+#include "fs/store/node_object.h"
 #include "fs/maps/text/stack_symbols.h"
 #include "fs/lib/value_text.h"
 #include "util/clock.h"

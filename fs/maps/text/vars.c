@@ -12,6 +12,7 @@
 #include "fs/maps/json/typed.h"
 #include "fs/maps/text/vars.h"
 #include "fs/store/object.h"
+#include "fs/store/node_object.h"
 #include "map/syscall.h"
 
 #define MIN_VAR_TEXT  (1u << 20)

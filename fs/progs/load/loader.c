@@ -13,7 +13,7 @@
 #include "fs/maps/definition.h"
 #include "fs/caller/caller.h"
 #include "fs/keeper/requests.h"
-#include "fs/store/publish.h"
+#include "fs/store/names/publish.h"
 #include "fs/store/state/state_tree.h"
 #include "classic/text.h"
 #include "load.h"

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/run/bpf/bpf.h"
+#include "tools/run/bpf/batch.h"
 #include "tools/run/bpf/map.h"
 
 #define PIECE (4u << 20) /* bytes */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/run/bpf/bpf.h"
+#include "tools/run/bpf/btf.h"
 #include "tools/run/bpf/object.h"
 
 #define MAX_BTF (16u << 20) /* bytes, as Linux */

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <linux/openat2.h>
 #include <unistd.h>
-#include "tools/run/bpf/bpf.h"
+#include "tools/run/bpf/cgroup.h"
 #include "tools/run/bpf/object.h"
 #include "tools/run/caller/run.h"
 

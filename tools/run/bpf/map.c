@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/run/bpf/bpf.h"
+#include "tools/run/bpf/btf.h"
 #include "tools/run/bpf/map.h"
 #include "tools/run/bpf/object.h"
 #include "util/cpu_list.h"

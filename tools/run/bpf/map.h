@@ -5,6 +5,7 @@
 #define UBPFFS_TOOLS_RUN_BPF_MAP_H
 
 #include "tools/run/bpf/object.h"
+#include "tools/run/bpf/call.h"
 
 /* Bytes of a value as bpf(2) moves it: of all CPUs. */
 uint64_t map_value_size(const struct object *map);
@@ -17,5 +18,10 @@ int map_cpus_fit(const struct object *map);
 unsigned int map_slot_kind(const struct object *map);
 /* A descriptor in a value becomes its object's id. */
 int map_fd_to_id(struct caller *c, unsigned int kind, void *value);
+
+/* The commands on a map. */
+long run_map_create(struct bpf_call *call);
+long run_map_elem(struct bpf_call *call); /* lookup, update, delete, next key, lookup and delete */
+long run_map_freeze(struct bpf_call *call);
 
 #endif

@@ -12,7 +12,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include "tools/run/bpf/bpf.h"
 #include "tools/run/bpf/object.h"
 #include "tools/run/caller/run.h"
 #include "uapi/ubpffs_client.h"

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include "tools/run/caller/caller.h"
 #include "uapi/ubpffs.h"
+#include "tools/run/bpf/call.h"
 
 struct object {
 	int fd; /* our descriptor of the caller's open file: its rights are that one's */
@@ -38,5 +39,12 @@ const char *object_link_name(const struct object *obj);
 long give_object(struct caller *c, const char *kind, uint32_t id, int flags);
 /* open(2)'s mode of BPF_F_RDONLY and BPF_F_WRONLY; -EINVAL for both, or any other flag. */
 int object_mode(uint32_t flags);
+
+/* The commands on any object. */
+long run_obj_pin(struct bpf_call *call);
+long run_obj_get(struct bpf_call *call);
+long run_get_next_id(struct bpf_call *call);
+long run_get_fd_by_id(struct bpf_call *call);
+long run_obj_get_info(struct bpf_call *call);
 
 #endif

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/run/bpf/bpf.h"
+#include "tools/run/bpf/btf.h"
 #include "tools/run/bpf/object.h"
+#include "tools/run/bpf/prog.h"
 
 #define MAX_MAPS  64
 #define MAX_INSNS 1000000u

@@ -15,6 +15,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "tools/run/caller/caller.h"
+#include "tools/run/caller/run.h"
+
+struct run_mount run_mount;
 
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL

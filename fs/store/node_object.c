@@ -1,0 +1,164 @@
+/*
+ * node_object.c - which object a node shows
+ */
+#include "fs/store/node_object.h"
+#include "fs/node/backing.h"
+
+#include <fcntl.h>
+
+int store_resolve(struct fs_node *dir)
+{
+	struct store_object *obj;
+	struct stat st;
+
+	if (READ_ONCE(dir->obj_known))
+		return 0;
+	if (!fstatat(fs_node_fd(dir), dir->ops->object, &st, AT_SYMLINK_NOFOLLOW)) {
+		int err = store_by_ino(st.st_ino, &obj);
+
+		if (err)
+			return err == -ENOENT ? 0 : err;
+		store_bind(dir, obj);
+		store_put(obj);
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
+	WRITE_ONCE(dir->obj_known, true);
+	return 0;
+}
+
+static void bind_id(struct fs_node *node, u32 id)
+{
+	struct store_object *obj;
+
+	for (u32 kind = 0; kind < STORE_KINDS; kind++) {
+		if (store_by_id(kind, id, &obj))
+			continue;
+		store_bind(node, obj);
+		store_put(obj);
+		return;
+	}
+}
+
+static void node_restored(struct fs_node *node)
+{
+	if (node->object)
+		bind_id(node, node->object);
+	else if (node->in_tree && node->ops->object)
+		store_resolve(node);
+}
+
+static bool open_restored(struct fs_node *node, u32 id)
+{
+	struct fs_node *dir = fs_node_base(node);
+
+	if (!id)
+		store_bind(dir, NULL);
+	if (!id || dir->obj || (!dir->object && !dir->ops->object))
+		return false;
+	bind_id(dir, id);
+	return true;
+}
+
+static u32 object_of(struct fs_node *node)
+{
+	struct fs_node *dir = fs_node_base(node);
+	struct store_object *obj;
+	u32 id = dir->object;
+
+	if (!id && dir->ops->object && !store_of_node(dir, &obj)) {
+		id = obj->id;
+		store_put(obj);
+	}
+	return id;
+}
+
+void store_restore_nodes(void)
+{
+	fs_backing.object_of = object_of;
+	fs_backing.restored = node_restored;
+	fs_backing.restored_open = open_restored;
+}
+
+/* What could not be looked at counts as named: nothing is made or let go then. */
+bool store_node_named(struct fs_node *node)
+{
+	struct fs_node *dir = fs_node_base(node);
+
+	return !READ_ONCE(dir->obj_known) || bpf_rcu_dereference(dir->obj);
+}
+
+int store_node_stat(struct fs_node *node, struct stat *st)
+{
+	struct store_object *obj;
+	int err = store_of_node(node, &obj);
+
+	if (err)
+		return node->in_tree ? -ESTALE : err;
+	err = store_stat(obj, st);
+	store_put(obj);
+	return err;
+}
+
+void store_node_changed(struct fs_node *node)
+{
+	struct store_object *obj;
+
+	if (store_of_node(node, &obj))
+		return;
+	store_stat_changed(obj);
+	store_put(obj);
+}
+
+void store_node_free(struct fs_node *node)
+{
+	store_bind(node, NULL);
+}
+
+int store_of_node(struct fs_node *node, struct store_object **out)
+{
+	struct store_object *obj;
+	int err = -ENOENT;
+
+	bpf_rcu_read_lock();
+	obj = bpf_rcu_dereference(fs_node_base(node)->obj);
+	if (obj && store_get_unless_gone(obj)) {
+		*out = obj;
+		err = 0;
+	}
+	bpf_rcu_read_unlock();
+	return err;
+}
+
+static int store_usable(struct fs_node *node, struct fs_req *req, enum store_kind kind,
+			struct store_object **out)
+{
+	int err = store_of_node(node, out);
+
+	if (!err && (*out)->broken)
+		err = fs_error(req, EBADMSG, "%s", (*out)->broken);
+	else if (!err && (*out)->kind != kind)
+		err = -EINVAL;
+	else
+		return err;
+	store_put(*out);
+	return err;
+}
+
+int store_prog(struct fs_node *node, struct fs_req *req, struct bpf_prog **out)
+{
+	struct store_object *obj;
+	int err = store_usable(node, req, STORE_PROG, &obj);
+
+	*out = err ? NULL : obj->prog;
+	return err;
+}
+
+int store_map(struct fs_node *node, struct fs_req *req, struct bpf_map **out)
+{
+	struct store_object *obj;
+	int err = store_usable(node, req, STORE_MAP, &obj);
+
+	*out = err ? NULL : obj->map;
+	return err;
+}

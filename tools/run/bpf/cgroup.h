@@ -1,0 +1,16 @@
+/*
+ * cgroup.h - commands on cgroups and links
+ */
+#ifndef UBPFFS_TOOLS_RUN_BPF_CGROUP_H
+#define UBPFFS_TOOLS_RUN_BPF_CGROUP_H
+
+#include "tools/run/bpf/call.h"
+
+long run_prog_attach(struct bpf_call *call);
+long run_prog_detach(struct bpf_call *call);
+long run_prog_query(struct bpf_call *call);
+long run_link_create(struct bpf_call *call);
+long run_link_update(struct bpf_call *call);
+long run_link_detach(struct bpf_call *call);
+
+#endif

@@ -1,0 +1,12 @@
+/*
+ * prog.h - commands on programs
+ */
+#ifndef UBPFFS_TOOLS_RUN_BPF_PROG_H
+#define UBPFFS_TOOLS_RUN_BPF_PROG_H
+
+#include "tools/run/bpf/call.h"
+
+long run_prog_load(struct bpf_call *call);
+long run_prog_test_run(struct bpf_call *call);
+
+#endif
