@@ -98,7 +98,7 @@ static void take_device(int sock)
 }
 
 /* Until the server has ended: its status. */
-static int watch(const struct keeper_job *job, pid_t server, int sock, int signals)
+static int watch_server(const struct keeper_job *job, pid_t server, int sock, int signals)
 {
 	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = sock, .events = POLLIN}};
 	struct signalfd_siginfo info;
@@ -225,7 +225,7 @@ int keeper_run(const struct keeper_job *job, bool *in_server)
 			return serve(job, keeper, sock, &old);
 		}
 		if (!err) {
-			status = watch(job, server, sock, signals);
+			status = watch_server(job, server, sock, signals);
 			close(sock);
 		}
 		lived = monotonic_ns() - begun;

@@ -1,17 +1,17 @@
 /*
- * bpf.c - a bpf(2) call comes in: attr is copied and checked, the command found (see bpf/call.h)
+ * bpf.c - a bpf(2) call comes in: attr is copied and checked, the command found (commands/call.h)
  *
  * What the table does not have is EINVAL, as a kernel gives that does not know the command.
  */
 #include <errno.h>
 #include <string.h>
 #include "tools/run/bpf.h"
-#include "tools/run/bpf/batch.h"
-#include "tools/run/bpf/btf.h"
-#include "tools/run/bpf/cgroup.h"
-#include "tools/run/bpf/map.h"
-#include "tools/run/bpf/object.h"
-#include "tools/run/bpf/prog.h"
+#include "tools/run/commands/batch.h"
+#include "tools/run/commands/btf.h"
+#include "tools/run/commands/cgroup.h"
+#include "tools/run/commands/map.h"
+#include "tools/run/commands/object.h"
+#include "tools/run/commands/prog.h"
 #include "tools/run/caller/trace.h"
 
 #define UP_TO(field) (offsetof(union bpf_attr, field) + sizeof(((union bpf_attr *)0)->field))

@@ -13,7 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "tools/run/calls.h"
-#include "tools/run/bpf/object.h"
+#include "tools/run/commands/object.h"
 #include "tools/run/caller/run.h"
 
 /* ---- statfs */

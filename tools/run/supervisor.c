@@ -17,7 +17,7 @@
 #include "tools/run/bpf.h"
 #include "tools/run/caller/caller.h"
 #include "tools/run/calls.h"
-#include "tools/run/bpf/mmap.h"
+#include "tools/run/commands/mmap.h"
 #include "tools/run/supervisor.h"
 
 #define MAX_THREADS 64

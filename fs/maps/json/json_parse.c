@@ -35,7 +35,7 @@ struct parse {
 static bool parse_type(struct parse *p, u32 id, u64 off, u64 room);
 
 /* Returns false, so that functions may return it. */
-static bool fail(struct parse *p, int err, const char *fmt, ...)
+static bool bad_json(struct parse *p, int err, const char *fmt, ...)
 {
 	va_list args;
 	int n = 0;
@@ -54,7 +54,7 @@ static bool fail(struct parse *p, int err, const char *fmt, ...)
 static bool spend(struct parse *p, u64 steps)
 {
 	if (steps > p->budget)
-		return fail(p, -EINVAL, "the type is too large to be read");
+		return bad_json(p, -EINVAL, "the type is too large to be read");
 	p->budget -= steps;
 	return true;
 }
@@ -169,16 +169,16 @@ static bool parse_string(struct parse *p)
 	size_t at;
 
 	if (!take(p, '"'))
-		return fail(p, -EINVAL, "a string in quotes belongs here");
+		return bad_json(p, -EINVAL, "a string in quotes belongs here");
 	p->str_len = 0;
 	for (at = p->pos; at < p->len && p->s[at] != '"';) {
 		if (p->s[at] != '\\')
 			p->str[p->str_len++] = p->s[at++];
 		else if (at++, !unescape(p, &at))
-			return fail(p, -EINVAL, "a string holds an escape that JSON has not");
+			return bad_json(p, -EINVAL, "a string holds an escape that JSON has not");
 	}
 	if (at == p->len)
-		return fail(p, -EINVAL, "a string does not end");
+		return bad_json(p, -EINVAL, "a string does not end");
 	p->str[p->str_len] = 0;
 	p->pos = at + 1;
 	return true;
@@ -198,9 +198,9 @@ static bool parse_scalar(struct parse *p, const char **s, size_t *n)
 	}
 	next_word(p, s, n);
 	if (!*n)
-		return fail(p, -EINVAL,
-			    c == '{' || c == '[' ? "it is one number or name"
-						 : "a value is missing");
+		return bad_json(p, -EINVAL,
+				c == '{' || c == '[' ? "it is one number or name"
+						     : "a value is missing");
 	return true;
 }
 
@@ -209,7 +209,7 @@ static bool parse_scalar(struct parse *p, const char **s, size_t *n)
 static bool has_room(struct parse *p, u64 off, u64 n)
 {
 	if (off > p->size || n > p->size - off)
-		return fail(p, -EINVAL, "it does not lie inside of the value");
+		return bad_json(p, -EINVAL, "it does not lie inside of the value");
 	return true;
 }
 
@@ -266,12 +266,12 @@ static bool put_hex(struct parse *p, u64 off, u64 size)
 	__do_free u8 *bytes = malloc(size ? size : 1);
 
 	if (!bytes)
-		return fail(p, -ENOMEM, "no memory");
+		return bad_json(p, -ENOMEM, "no memory");
 	if (!parse_string(p))
 		return false;
 	if (text_parse_hex(p->str, p->str_len, bytes, size) != TEXT_COMPLETE)
-		return fail(p, -EINVAL, "it is a string of %llu hexadecimal bytes",
-			    (unsigned long long)size);
+		return bad_json(p, -EINVAL, "it is a string of %llu hexadecimal bytes",
+				(unsigned long long)size);
 	return put(p, off, bytes, size);
 }
 
@@ -285,13 +285,14 @@ static bool integer(struct parse *p, const char *s, size_t n, u32 bits, bool is_
 	int ret = text_parse_u64(s + minus, n - minus, UINT64_MAX, v);
 
 	if (ret != TEXT_COMPLETE || text_is_blank(s[minus]))
-		return fail(p, ret == -ERANGE ? -ERANGE : -EINVAL, "\"%.*s\" is no number for it",
-			    text_first_line(s, min(n, (size_t)40)), s);
+		return bad_json(p, ret == -ERANGE ? -ERANGE : -EINVAL,
+				"\"%.*s\" is no number for it",
+				text_first_line(s, min(n, (size_t)40)), s);
 	if ((minus && !is_signed) || *v > max)
-		return is_signed ? fail(p, -ERANGE, "it is a number from -%llu to %llu",
-					1ull << (bits - 1), (1ull << (bits - 1)) - 1)
-				 : fail(p, -ERANGE, "it is a number from 0 to %llu",
-					(unsigned long long)(top - 1));
+		return is_signed ? bad_json(p, -ERANGE, "it is a number from -%llu to %llu",
+					    1ull << (bits - 1), (1ull << (bits - 1)) - 1)
+				 : bad_json(p, -ERANGE, "it is a number from 0 to %llu",
+					    (unsigned long long)(top - 1));
 	if (minus)
 		*v = -*v;
 	return true;
@@ -323,7 +324,7 @@ static bool parse_int(struct parse *p, const struct btf_type *t, u64 off)
 	if (bits > 64 || (bits == t->size * 8 && !text_number_size(t->size)))
 		return put_hex(p, off, t->size);
 	if (!bits || !int_word(p, t, bits, &v))
-		return bits ? false : fail(p, -EINVAL, "it has no bits");
+		return bits ? false : bad_json(p, -EINVAL, "it has no bits");
 	if (bits == t->size * 8)
 		return put_number(p, off, v, t->size);
 	return put_bits(p, off, btf_int_offset(t), bits, v);
@@ -346,8 +347,8 @@ static bool enum_word(struct parse *p, const struct btf_type *t, u32 bits, u64 *
 		return true;
 	}
 	if (n && s[0] != '-' && (s[0] < '0' || s[0] > '9'))
-		return fail(p, -EINVAL, "enum %s has no %.*s", typed_name(p->btf, t->name_off),
-			    text_first_line(s, min(n, (size_t)40)), s);
+		return bad_json(p, -EINVAL, "enum %s has no %.*s", typed_name(p->btf, t->name_off),
+				text_first_line(s, min(n, (size_t)40)), s);
 	return integer(p, s, n, bits, s[0] == '-' || btf_kflag(t), v);
 }
 
@@ -356,7 +357,7 @@ static bool parse_enum(struct parse *p, const struct btf_type *t, u64 off)
 	u64 v;
 
 	if (!text_number_size(t->size))
-		return fail(p, -EINVAL, "an enum of such a size cannot be read");
+		return bad_json(p, -EINVAL, "an enum of such a size cannot be read");
 	return enum_word(p, t, t->size * 8, &v) && put_number(p, off, v, t->size);
 }
 
@@ -373,12 +374,12 @@ static bool parse_float(struct parse *p, const struct btf_type *t, u64 off)
 	if (!parse_scalar(p, &s, &n))
 		return false;
 	if (n >= sizeof(word))
-		return fail(p, -EINVAL, "it is a number");
+		return bad_json(p, -EINVAL, "it is a number");
 	memcpy(word, s, n);
 	word[n] = 0;
 	d = strtod(word, &end);
 	if (!n || *end)
-		return fail(p, -EINVAL, "\"%s\" is no number", word);
+		return bad_json(p, -EINVAL, "\"%s\" is no number", word);
 	f = (float)d;
 	/* One text stands for many bit patterns. */
 	if (isnan(d))
@@ -403,7 +404,8 @@ static bool parse_chars(struct parse *p, u64 off, u64 count)
 	if (!parse_string(p))
 		return false;
 	if (p->str_len > count)
-		return fail(p, -ERANGE, "it has room for %llu bytes", (unsigned long long)count);
+		return bad_json(p, -ERANGE, "it has room for %llu bytes",
+				(unsigned long long)count);
 	return put(p, off, p->str, p->str_len) &&
 	       put_weak(p, off + p->str_len, NULL, count - p->str_len);
 }
@@ -415,25 +417,26 @@ static bool parse_array(struct parse *p, const struct btf_type *t, u64 off, u64 
 	u64 count = array->nelems;
 
 	if (elem < 0 || (elem && count > room / (u64)elem))
-		return fail(p, -EINVAL, "its type is larger than its place");
+		return bad_json(p, -EINVAL, "its type is larger than its place");
 	if (!elem)
 		count = 0;
 	if (peek(p) == '"' && typed_is_char(p->btf, array->type))
 		return parse_chars(p, off, count);
 	if (!take(p, '['))
-		return fail(p, -EINVAL, "it is a list [...] of %llu", (unsigned long long)count);
+		return bad_json(p, -EINVAL, "it is a list [...] of %llu",
+				(unsigned long long)count);
 	if (take(p, ']'))
 		return true;
 	for (u64 i = 0;; i++) {
 		if (i == count)
-			return fail(p, -ERANGE, "the list has more than %llu elements",
-				    (unsigned long long)count);
+			return bad_json(p, -ERANGE, "the list has more than %llu elements",
+					(unsigned long long)count);
 		if (!parse_type(p, array->type, off + i * (u64)elem, (u64)elem))
 			return false;
 		if (take(p, ']'))
 			return true;
 		if (!take(p, ','))
-			return fail(p, -EINVAL, "a comma or ] is missing in a list");
+			return bad_json(p, -EINVAL, "a comma or ] is missing in a list");
 	}
 }
 
@@ -445,7 +448,7 @@ static bool parse_bitfield(struct parse *p, u32 id, u64 off, u32 bit_off, u32 bi
 	u64 v;
 
 	if (!t || bits > 64 || !(btf_is_int(t) || btf_is_any_enum(t)))
-		return fail(p, -EINVAL, "a bit field of such a type cannot be read");
+		return bad_json(p, -EINVAL, "a bit field of such a type cannot be read");
 	if (btf_is_int(t) ? !int_word(p, t, bits, &v) : !enum_word(p, t, bits, &v))
 		return false;
 	return put_bits(p, off, bit_off, bits, v);
@@ -458,7 +461,7 @@ static int parse_member(struct parse *p, const struct btf_type *t, u64 off, u64 
 	u32 n = btf_vlen(t);
 
 	if (++p->depth > DEEPEST)
-		return fail(p, -EINVAL, "the type is nested too deep");
+		return bad_json(p, -EINVAL, "the type is nested too deep");
 	for (u32 k = 0; k < n; k++) {
 		u32 i = (*from + k) % n;
 		const struct btf_member *m = &btf_members(t)[i];
@@ -522,7 +525,7 @@ static bool parse_object(struct parse *p, const struct btf_type *t, u64 off, u64
 	u32 from = 0;
 
 	if (!take(p, '{'))
-		return fail(p, -EINVAL, "it is an object {...}");
+		return bad_json(p, -EINVAL, "it is an object {...}");
 	if (take(p, '}'))
 		return true;
 	for (;;) {
@@ -534,26 +537,26 @@ static bool parse_object(struct parse *p, const struct btf_type *t, u64 off, u64
 		snprintf(name, sizeof(name), "%s", p->str);
 		snprintf(p->member, sizeof(p->member), "%s", name);
 		if (p->str_len >= sizeof(name) || strlen(p->str) != p->str_len)
-			return fail(p, -EINVAL, "there is no such member");
+			return bad_json(p, -EINVAL, "there is no such member");
 		if (!take(p, ':'))
-			return fail(p, -EINVAL, "a colon is missing");
+			return bad_json(p, -EINVAL, "a colon is missing");
 		found = btf_is_datasec(t) ? parse_var(p, t, off, room, &from, name)
 					  : parse_member(p, t, off, room, &from, name);
 		if (p->err)
 			return false;
 		if (!found) {
 			p->member[0] = 0;
-			return fail(p, -EINVAL, "%s %s has no %s",
-				    btf_is_datasec(t) ? "section"
-				    : btf_is_union(t) ? "union"
-						      : "struct",
-				    typed_name(p->btf, t->name_off), name);
+			return bad_json(p, -EINVAL, "%s %s has no %s",
+					btf_is_datasec(t) ? "section"
+					: btf_is_union(t) ? "union"
+							  : "struct",
+					typed_name(p->btf, t->name_off), name);
 		}
 		p->member[0] = 0;
 		if (take(p, '}'))
 			return true;
 		if (!take(p, ','))
-			return fail(p, -EINVAL, "a comma or } is missing behind %s", name);
+			return bad_json(p, -EINVAL, "a comma or } is missing behind %s", name);
 	}
 }
 
@@ -564,7 +567,7 @@ static bool parse_any(struct parse *p, u32 id, u64 off, u64 room)
 	const struct btf_type *t = typed_resolve(p->btf, id);
 
 	if (!t)
-		return fail(p, -EINVAL, "its type is not known");
+		return bad_json(p, -EINVAL, "its type is not known");
 	if (!spend(p, 1))
 		return false;
 	if (btf_is_array(t))
@@ -574,7 +577,7 @@ static bool parse_any(struct parse *p, u32 id, u64 off, u64 room)
 	if (btf_is_ptr(t))
 		return parse_ptr(p, off);
 	if (t->size > room)
-		return fail(p, -EINVAL, "its type is larger than its place");
+		return bad_json(p, -EINVAL, "its type is larger than its place");
 	if (btf_is_int(t))
 		return parse_int(p, t, off);
 	if (btf_is_any_enum(t))
@@ -583,7 +586,7 @@ static bool parse_any(struct parse *p, u32 id, u64 off, u64 room)
 		return parse_float(p, t, off);
 	if (btf_is_composite(t))
 		return parse_object(p, t, off, t->size);
-	return fail(p, -EINVAL, "a value of its type cannot be read");
+	return bad_json(p, -EINVAL, "a value of its type cannot be read");
 }
 
 static bool parse_type(struct parse *p, u32 id, u64 off, u64 room)
@@ -591,7 +594,7 @@ static bool parse_type(struct parse *p, u32 id, u64 off, u64 room)
 	bool ret;
 
 	if (++p->depth > DEEPEST)
-		return fail(p, -EINVAL, "the type is nested too deep");
+		return bad_json(p, -EINVAL, "the type is nested too deep");
 	ret = parse_any(p, id, off, room);
 	p->depth--;
 	return ret;
@@ -636,7 +639,7 @@ int json_parse(const char *s, size_t len, const struct bpf_btf *btf, u32 type_id
 	else
 		good = parse_plain(&p);
 	if (good && peek(&p))
-		fail(&p, -EINVAL, "something stands behind the value");
+		bad_json(&p, -EINVAL, "something stands behind the value");
 	return p.err;
 }
 

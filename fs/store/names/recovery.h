@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_STORE_NAMES_RECOVERY_H
 #define UBPFFS_FS_STORE_NAMES_RECOVERY_H
 
-/* Needs tree_open(). -errno: the state could not be read, and nothing in it was changed for good. */
+/* Needs tree_open(). -errno: the state could not be read. */
 int store_start(void);
 
 #endif

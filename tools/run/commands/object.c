@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include "tools/run/bpf/object.h"
+#include "tools/run/commands/object.h"
 #include "tools/run/caller/run.h"
 #include "uapi/ubpffs_client.h"
 
@@ -44,7 +44,7 @@ const char *object_link_name(const struct object *obj)
 }
 
 /* What a descriptor of ours is of; it stays the caller's. */
-static int object_of(int fd, struct object *obj)
+static int object_identify(int fd, struct object *obj)
 {
 	struct ubpffs_io io = {.out_len = sizeof(obj->prog)};
 	struct stat st;
@@ -70,7 +70,7 @@ int object_of_fd(struct caller *c, int fd, unsigned int kind, struct object *obj
 	obj->fd = caller_fd(c, fd);
 	if (obj->fd < 0)
 		return obj->fd;
-	err = object_of(obj->fd, obj);
+	err = object_identify(obj->fd, obj);
 	return err ? err : kind && obj->kind != kind ? -EINVAL : 0;
 }
 
@@ -241,7 +241,7 @@ long run_obj_get(struct bpf_call *call)
 	fd = mount_open(path, mode | O_NONBLOCK);
 	if (fd < 0)
 		return fd == -EISDIR ? -EACCES : fd;
-	ret = object_of(fd, &obj);
+	ret = object_identify(fd, &obj);
 	ret = ret == -EINVAL ? -EACCES : ret;
 	if (!ret)
 		ret = caller_give(call->c, fd, true);

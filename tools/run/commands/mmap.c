@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "tools/run/caller/inject.h"
-#include "tools/run/bpf/mmap.h"
-#include "tools/run/bpf/object.h"
+#include "tools/run/commands/mmap.h"
+#include "tools/run/commands/object.h"
 #include "tools/run/caller/run.h"
 
 #define PAGE 4096u

@@ -1,10 +1,10 @@
 /*
  * btf.h - commands on types
  */
-#ifndef UBPFFS_TOOLS_RUN_BPF_BTF_H
-#define UBPFFS_TOOLS_RUN_BPF_BTF_H
+#ifndef UBPFFS_TOOLS_RUN_COMMANDS_BTF_H
+#define UBPFFS_TOOLS_RUN_COMMANDS_BTF_H
 
-#include "tools/run/bpf/call.h"
+#include "tools/run/commands/call.h"
 
 long run_btf_load(struct bpf_call *call);
 /* The id of the types behind a caller's descriptor: -EBADF, -EINVAL. */

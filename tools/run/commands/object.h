@@ -1,13 +1,13 @@
 /*
  * object.h - what is behind a descriptor of the caller
  */
-#ifndef UBPFFS_TOOLS_RUN_BPF_OBJECT_H
-#define UBPFFS_TOOLS_RUN_BPF_OBJECT_H
+#ifndef UBPFFS_TOOLS_RUN_COMMANDS_OBJECT_H
+#define UBPFFS_TOOLS_RUN_COMMANDS_OBJECT_H
 
 #include <linux/bpf.h>
 #include "tools/run/caller/caller.h"
 #include "uapi/ubpffs.h"
-#include "tools/run/bpf/call.h"
+#include "tools/run/commands/call.h"
 
 struct object {
 	int fd; /* our descriptor of the caller's open file: its rights are that one's */

@@ -1,10 +1,10 @@
 /*
  * cgroup.h - commands on cgroups and links
  */
-#ifndef UBPFFS_TOOLS_RUN_BPF_CGROUP_H
-#define UBPFFS_TOOLS_RUN_BPF_CGROUP_H
+#ifndef UBPFFS_TOOLS_RUN_COMMANDS_CGROUP_H
+#define UBPFFS_TOOLS_RUN_COMMANDS_CGROUP_H
 
-#include "tools/run/bpf/call.h"
+#include "tools/run/commands/call.h"
 
 long run_prog_attach(struct bpf_call *call);
 long run_prog_detach(struct bpf_call *call);

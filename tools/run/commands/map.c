@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/run/bpf/btf.h"
-#include "tools/run/bpf/map.h"
-#include "tools/run/bpf/object.h"
+#include "tools/run/commands/btf.h"
+#include "tools/run/commands/map.h"
+#include "tools/run/commands/object.h"
 #include "util/cpu_list.h"
 
 uint64_t map_value_size(const struct object *map)

@@ -1,11 +1,11 @@
 /*
  * map.h - what commands on one element and on many know of a map
  */
-#ifndef UBPFFS_TOOLS_RUN_BPF_MAP_H
-#define UBPFFS_TOOLS_RUN_BPF_MAP_H
+#ifndef UBPFFS_TOOLS_RUN_COMMANDS_MAP_H
+#define UBPFFS_TOOLS_RUN_COMMANDS_MAP_H
 
-#include "tools/run/bpf/object.h"
-#include "tools/run/bpf/call.h"
+#include "tools/run/commands/object.h"
+#include "tools/run/commands/call.h"
 
 /* Bytes of a value as bpf(2) moves it: of all CPUs. */
 uint64_t map_value_size(const struct object *map);

@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <linux/openat2.h>
 #include <unistd.h>
-#include "tools/run/bpf/cgroup.h"
-#include "tools/run/bpf/object.h"
+#include "tools/run/commands/cgroup.h"
+#include "tools/run/commands/object.h"
 #include "tools/run/caller/run.h"
 
 #define MAX_PROGS 4096 /* of one answer: more than a chain of cgroups can have */
@@ -48,7 +48,7 @@ static int open_attach(struct caller *c, int fd, uint32_t type, int flags)
 }
 
 /* A pin of that name in a directory of the caller's own knows no such command. */
-static long attach_command(int file, unsigned int cmd, struct ubpffs_io *io, const void *in,
+static long cgroup_command(int file, unsigned int cmd, struct ubpffs_io *io, const void *in,
 			   size_t in_len, void *out)
 {
 	long err = mount_command(file, cmd, io, in, in_len, out);
@@ -87,7 +87,7 @@ long run_prog_attach(struct bpf_call *call)
 	file = open_attach(call->c, attr->target_fd, attr->attach_type, O_WRONLY);
 	if (file < 0)
 		return file;
-	err = attach_command(file, UBPFFS_CGROUP_ATTACH, &io, &args, sizeof(args), NULL);
+	err = cgroup_command(file, UBPFFS_CGROUP_ATTACH, &io, &args, sizeof(args), NULL);
 	close(file);
 	return err;
 }
@@ -109,7 +109,7 @@ long run_prog_detach(struct bpf_call *call)
 	/* As the kernel: what is no program means the only one that is attached. */
 	if (prog_id(call->c, attr->attach_bpf_fd, &args.prog_id))
 		args.prog_id = 0;
-	err = attach_command(file, UBPFFS_CGROUP_DETACH, &io, &args, sizeof(args), NULL);
+	err = cgroup_command(file, UBPFFS_CGROUP_DETACH, &io, &args, sizeof(args), NULL);
 	close(file);
 	return err;
 }
@@ -161,7 +161,7 @@ long run_prog_query(struct bpf_call *call)
 	/* What an ioctl carries; a set has at most 64 programs in each of the cgroups. */
 	io.out_len = room * sizeof(*items) < UBPFFS_PAYLOAD_MAX ? room * sizeof(*items)
 								: UBPFFS_PAYLOAD_MAX;
-	err = items ? attach_command(file, UBPFFS_CGROUP_QUERY, &io, NULL, 0, items) : -ENOMEM;
+	err = items ? cgroup_command(file, UBPFFS_CGROUP_QUERY, &io, NULL, 0, items) : -ENOMEM;
 	if (!err)
 		err = put_query(call, &io, items);
 	free(items);
@@ -189,7 +189,7 @@ long run_link_create(struct bpf_call *call)
 			   O_WRONLY);
 	if (file < 0)
 		return file;
-	ret = attach_command(file, UBPFFS_LINK_CREATE, &io, &args, sizeof(args), &id);
+	ret = cgroup_command(file, UBPFFS_LINK_CREATE, &io, &args, sizeof(args), &id);
 	if (!ret)
 		ret = give_object(call->c, "link", id, O_RDWR);
 	close(file);

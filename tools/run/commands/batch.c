@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/run/bpf/batch.h"
-#include "tools/run/bpf/map.h"
+#include "tools/run/commands/batch.h"
+#include "tools/run/commands/map.h"
 
 #define PIECE (4u << 20) /* bytes */
 

@@ -5,8 +5,8 @@
  * the bytes behind the command's last field are known to be zero. It returns what the call returns
  * (-errno), and fails with the errno that bpf(2) gives for the same fault.
  */
-#ifndef UBPFFS_TOOLS_RUN_BPF_CALL_H
-#define UBPFFS_TOOLS_RUN_BPF_CALL_H
+#ifndef UBPFFS_TOOLS_RUN_COMMANDS_CALL_H
+#define UBPFFS_TOOLS_RUN_COMMANDS_CALL_H
 
 #include <linux/bpf.h>
 #include "tools/run/caller/caller.h"

@@ -5,8 +5,8 @@
  * constants (ids/mem), a user's arrays (the same), and ring buffers (ids/consumer, ids/ring), which
  * one call of the caller maps in pieces.
  */
-#ifndef UBPFFS_TOOLS_RUN_BPF_MMAP_H
-#define UBPFFS_TOOLS_RUN_BPF_MMAP_H
+#ifndef UBPFFS_TOOLS_RUN_COMMANDS_MMAP_H
+#define UBPFFS_TOOLS_RUN_COMMANDS_MMAP_H
 
 #include "tools/run/caller/caller.h"
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/run/bpf/btf.h"
-#include "tools/run/bpf/object.h"
+#include "tools/run/commands/btf.h"
+#include "tools/run/commands/object.h"
 
 #define MAX_BTF (16u << 20) /* bytes, as Linux */
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/run/bpf/btf.h"
-#include "tools/run/bpf/object.h"
-#include "tools/run/bpf/prog.h"
+#include "tools/run/commands/btf.h"
+#include "tools/run/commands/object.h"
+#include "tools/run/commands/prog.h"
 
 #define MAX_MAPS  64
 #define MAX_INSNS 1000000u
