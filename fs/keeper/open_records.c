@@ -14,10 +14,15 @@ int open_records_start(void)
 struct open_record *open_record_new(u64 unique)
 {
 	struct open_record *r = slots_take(&records);
+	u32 turn;
 
 	if (!r)
 		return NULL;
-	*r = (struct open_record){.made_by = unique, .turn = r->turn + 1};
+	/* Not the first word: a release that is sent again looks whether it is in use. */
+	turn = r->turn;
+	memset(&r->made_by, 0, sizeof(*r) - offsetof(struct open_record, made_by));
+	r->made_by = unique;
+	r->turn = turn + 1;
 	return r;
 }
 
