@@ -5,7 +5,7 @@
 #include "run/sample.h"
 #include "load.h"
 #include "run/test_run.h"
-#include "run/trace.h"
+#include "helpers/trace.h"
 #include "ubpffs_engine.h"
 #include "map/create.h"
 #include "map/syscall.h"

@@ -1,6 +1,7 @@
 """
 Who may include whom: no circles between units (a .c and its .h), and arrows between folders only where a line of
-tests/includes.txt allows them. Prints each fault; exit status 1 when there are some.
+tests/includes.txt allows them. A header declares functions of two .c files at most, and a folder has fifteen files at
+most. Prints each fault; exit status 1 when there are some.
 
 includes.txt: `folder: folder folder ...`, what may be included; a folder's own files always may. `*` as the last folder
 stands for everything on the lines below it.
@@ -69,6 +70,47 @@ def rules():
     return allowed
 
 
+# Headers that declare for more files, and why they may.
+MANY = {
+    "uapi/ubpffs_client.h": "the library's public header",
+    "tools/commands.h": "a list: one line a subcommand",
+}
+FOLDER_MAX = 15
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+# At the left margin, up to the bracket of its arguments.
+FUNCTION = re.compile(r"^(?!static\b|typedef\b|extern\b|#)[A-Za-z_][\w \t*]*?\b(\w+)\(", re.M)
+
+
+def declared_for(files):
+    """header: the .c files that define what it declares"""
+    defined, found = {}, {}
+    for f in files:
+        if f.endswith(".c"):
+            for m in FUNCTION.finditer(COMMENT.sub("", open(f).read())):
+                defined.setdefault(m.group(1), set()).add(f)
+    for f in files:
+        if f.endswith(".h"):
+            names = {m.group(1) for m in FUNCTION.finditer(COMMENT.sub("", open(f).read()))}
+            found[f] = {c for name in names for c in defined.get(name, ()) if len(defined[name]) == 1}
+    return found
+
+
+def sizes(files):
+    """Headers and folders that are too large: how many are."""
+    bad, folders = 0, {}
+    for header, sources in sorted(declared_for(files).items()):
+        if len(sources) > 2 and header not in MANY:
+            print("%s declares for %d files: %s" % (header, len(sources), " ".join(sorted(sources))))
+            bad += 1
+    for f in files:
+        folders[os.path.dirname(f)] = folders.get(os.path.dirname(f), 0) + 1
+    for folder, n in sorted(folders.items()):
+        if n > FOLDER_MAX:
+            print("%s: %d files" % (folder, n))
+            bad += 1
+    return bad
+
+
 def main():
     files = set(subprocess.run(["git", "ls-files", "-c", "-o", "--exclude-standard", "*.c", "*.h"],
                                capture_output=True, text=True, check=True).stdout.split())
@@ -93,6 +135,7 @@ def main():
     for group in circles(edges):
         print("a circle: " + " ".join(group))
         bad += 1
+    bad += sizes(files)
     return 1 if bad else 0
 
 

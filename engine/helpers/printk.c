@@ -16,7 +16,7 @@
 #include <time.h>
 #include "helpers/printk.h"
 #include "run/run.h"
-#include "run/trace.h"
+#include "helpers/trace.h"
 
 #define PRINTK_MAX_ARGS 3
 #define PRINTK_BUF	1024

@@ -6,7 +6,7 @@
  */
 #include "fs/tree/trace_pipe.h"
 #include "run/run.h"
-#include "run/trace.h"
+#include "helpers/trace.h"
 #include "fs/keeper/records.h"
 
 #include <poll.h>

@@ -1,5 +1,5 @@
 /*
- * test_arena.c - map/arena.h, case by letter
+ * test_arena.c - map/arena/arena.h, case by letter
  */
 #include <fcntl.h>
 #include <setjmp.h>

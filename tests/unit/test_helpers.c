@@ -13,7 +13,7 @@
 #include "helpers/helpers.h"
 #include "rcu/rcu.h"
 #include "load.h"
-#include "run/trace.h"
+#include "helpers/trace.h"
 #include "uapi/bpf_insn.h"
 #include "map/create.h"
 #include "tests/lib/emulator.h"

@@ -1,5 +1,6 @@
 /*
- * test_ioctl_map.c - fs/ioctl/map.c: the commands on map fds, with sizes that fit and that do not
+ * test_ioctl_map.c - fs/ioctl/commands/map.c: the commands on map fds, with sizes that fit and
+ * that do not
  */
 #include <fcntl.h>
 #include <setjmp.h>

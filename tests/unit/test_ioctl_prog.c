@@ -1,6 +1,6 @@
 /*
- * test_ioctl_prog.c - fs/ioctl/prog.c, prog_parts.c and btf.c: loads, test runs, and what is shown
- * of a program
+ * test_ioctl_prog.c - fs/ioctl/commands/prog.c, prog_parts.c and btf.c: loads, test runs, and what
+ * is shown of a program
  */
 #include <bpf/btf.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /*
- * test_map_owner.c - fs/store/map_owner.c: the maps of a load go with its programs
+ * test_map_owner.c - fs/store/names/map_owner.c: the maps of a load go with its programs
  *
  * Cases are named by the letters of map_owner.h.
  */

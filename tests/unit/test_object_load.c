@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include "load.h"
 #include "run/test_run.h"
-#include "run/trace.h"
+#include "helpers/trace.h"
 #include "map/create.h"
 #include "map/syscall.h"
 #include "tests/lib/object.h"

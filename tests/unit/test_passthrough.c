@@ -1,5 +1,6 @@
 /*
- * test_passthrough.c - fs/fuse/passthrough.c: what is added to two answers, and when it is not
+ * test_passthrough.c - fs/fuse/protocol/passthrough.c: what is added to two answers, and when it
+ * is not
  *
  * The numbers are the kernel's: bits of INIT's flags2, of an open's flags.
  */

@@ -1,5 +1,5 @@
 /*
- * test_percpu_freelist.c - map/percpu_freelist.h, case by letter
+ * test_percpu_freelist.c - map/arena/percpu_freelist.h, case by letter
  */
 #include <pthread.h>
 #include <sched.h>

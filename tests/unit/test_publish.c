@@ -1,5 +1,6 @@
 /*
- * test_publish.c - fs/store/publish.c: names appear together or not at all, also after a crash
+ * test_publish.c - fs/store/names/publish.c: names appear together or not at all, also after a
+ * crash
  */
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /*
- * test_recovery.c - fs/store/recovery.c: what the last server left becomes objects again, and what
- * cannot be read is kept
+ * test_recovery.c - fs/store/names/recovery.c: what the last server left becomes objects again,
+ * and what cannot be read is kept
  *
  * A case names the step of recovery.c's comment that it is about, or says what may fail there.
  */

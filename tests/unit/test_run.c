@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include "rcu/rcu.h"
 #include "run/run.h"
-#include "run/trace.h"
+#include "helpers/trace.h"
 
 #define THREADS 8
 #define ROUNDS	3000

@@ -1,8 +1,8 @@
 /*
  * trace.h - the lines of trace_printk
  */
-#ifndef UBPFFS_RUN_TRACE_H
-#define UBPFFS_RUN_TRACE_H
+#ifndef UBPFFS_HELPERS_TRACE_H
+#define UBPFFS_HELPERS_TRACE_H
 
 #include "util/types.h"
 

@@ -8,7 +8,7 @@
  */
 #include <pthread.h>
 #include "run/run.h"
-#include "run/trace.h"
+#include "helpers/trace.h"
 
 #define TRACE_SIZE (256u << 10)
 
