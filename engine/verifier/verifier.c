@@ -126,7 +126,7 @@ static int run_passes(struct bpf_verifier_env *env)
 			env->insn_idx = passes[i] == check_max_stack_depth ? -1 : 0;
 		err = passes[i](env);
 	}
-	return err == -ENOMEM && env->mem_told ? -E2BIG : err;
+	return err == -ENOMEM && env->mem_reported ? -E2BIG : err;
 }
 
 static void free_env(struct bpf_verifier_env *env)

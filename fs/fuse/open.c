@@ -240,7 +240,7 @@ int fs_opens_restore(void)
 }
 
 /* Before the first request of one that outlived a server: -EIO when what it held is lost. */
-static int settle(struct fs_open *open, struct fs_req *req)
+static int recover_content(struct fs_open *open, struct fs_req *req)
 {
 	struct open_record *r = open->record;
 	u64 unique = req->unique & ~REQUEST_AGAIN;
@@ -286,7 +286,7 @@ struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info 
 	req->cred.pid = fuse_req_ctx(fuse)->pid;
 	req->node = open->node;
 	if (READ_ONCE(open->restored)) {
-		err = settle(open, req);
+		err = recover_content(open, req);
 		if (err) {
 			fuse_reply_err(fuse, fs_fuse_error(req, err));
 			fs_fuse_end_open(req);

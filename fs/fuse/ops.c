@@ -357,9 +357,9 @@ static void reply_entry(fuse_req_t fuse, struct fs_req *req, int err, struct fs_
 	entry.ino = node->id;
 	entry.attr_timeout = attr_timeout(node);
 	entry.entry_timeout = entry_timeout(node);
-	fs_node_told(node, 1);
+	fs_node_add_lookups(node, 1);
 	if (fuse_reply_entry(fuse, &entry) < 0) {
-		fs_node_told(node, -1);
+		fs_node_add_lookups(node, -1);
 		fs_node_put(node);
 	}
 	fs_fuse_end(req);
@@ -382,7 +382,7 @@ static void forget(u64 ino, u64 count)
 	struct fs_node *node = fs_node_find(ino);
 
 	if (node && node->id != 1) {
-		fs_node_told(node, -(s64)count);
+		fs_node_add_lookups(node, -(s64)count);
 		fs_node_put_many(node, count + 1);
 	} else {
 		fs_node_put(node);
@@ -562,9 +562,9 @@ static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 	}
 	entry.ino = node->id;
 	entry.attr_timeout = attr_timeout(node);
-	fs_node_told(node, 1);
+	fs_node_add_lookups(node, 1);
 	if (fuse_reply_create(fuse, &entry, fi) < 0) {
-		fs_node_told(node, -1);
+		fs_node_add_lookups(node, -1);
 		fs_open_free(fs_open_of(fi));
 		fs_node_put(node);
 	}

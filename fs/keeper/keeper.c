@@ -133,7 +133,7 @@ static bool is_fatal(int sig)
 }
 
 /* What came to the keeper while no server was there ends the mount. */
-static bool told_to_end(int signals)
+static bool stop_requested(int signals)
 {
 	struct signalfd_siginfo info;
 
@@ -144,17 +144,17 @@ static bool told_to_end(int signals)
 }
 
 /* A SIGCHLD that is still there ends no wait. */
-static bool wait_told_to_end(int signals, u32 ms)
+static bool wait_stop_requested(int signals, u32 ms)
 {
 	u64 end = monotonic_ns() + ms * 1000000ULL, now;
 	struct pollfd fd = {.fd = signals, .events = POLLIN};
-	bool told = told_to_end(signals);
+	bool stop = stop_requested(signals);
 
-	while (!told && (now = monotonic_ns()) < end) {
+	while (!stop && (now = monotonic_ns()) < end) {
 		poll(&fd, 1, (int)((end - now) / 1000000) + 1);
-		told = told_to_end(signals);
+		stop = stop_requested(signals);
 	}
-	return told;
+	return stop;
 }
 
 static int start(pid_t *server, int *sock)
@@ -255,8 +255,8 @@ int keeper_run(const struct keeper_job *job, bool *in_server)
 				quick_ends);
 			break;
 		}
-		if (quick_ends > 1 ? wait_told_to_end(signals, FIRST_PAUSE_MS << quick_ends)
-				   : told_to_end(signals))
+		if (quick_ends > 1 ? wait_stop_requested(signals, FIRST_PAUSE_MS << quick_ends)
+				   : stop_requested(signals))
 			break;
 	}
 	job->unmount(job->arg);

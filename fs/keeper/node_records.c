@@ -62,7 +62,7 @@ void node_record_gone(struct node_record *r)
 	__atomic_or_fetch(&r->flags, NODE_GONE, __ATOMIC_RELEASE);
 }
 
-void node_record_told(struct node_record *r, s64 times)
+void node_record_add_lookups(struct node_record *r, s64 times)
 {
 	bool all = times < 0 && (u64)-times > r->nlookup;
 

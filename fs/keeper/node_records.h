@@ -23,7 +23,7 @@ u32 node_records_high(void);
 bool node_record_name(struct node_record *record, const void *name, size_t len);
 void node_record_gone(struct node_record *record);
 /* The kernel is told of it so often more, or has forgotten it. */
-void node_record_told(struct node_record *record, s64 times);
+void node_record_add_lookups(struct node_record *record, s64 times);
 
 /* Tables of the program's image are named by their distance from its start. NULL: 0. */
 u64 node_record_distance(const void *table);

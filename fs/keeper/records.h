@@ -99,7 +99,7 @@ struct notes_record {
 	u32 map; /* the id of the map that is changed */
 	u32 len; /* of what is valid in data */
 	u32 last; /* where the last note begins */
-	u32 settled; /* what is below was made, as a start has found */
+	u32 recovered; /* what is below was made, as a start has found */
 	char data[NOTES_MAX];
 };
 

@@ -244,7 +244,7 @@ static struct notes_record *notes_new(struct request_record *r, u32 map)
 	if (!n)
 		return NULL;
 	n->map = map;
-	n->len = n->last = n->settled = 0;
+	n->len = n->last = n->recovered = 0;
 	slots_valid(n, r->unique);
 	r->notes = slots_index(&notes, n) + 1;
 	return n;
@@ -288,14 +288,14 @@ static bool note_at(const struct notes_record *n, u32 at, struct note *note)
 	return note->len <= n->len - at - sizeof(*note);
 }
 
-void requests_settle(bool (*made)(u32 map, u64 mark, const void *data, u32 len))
+void requests_recover(bool (*made)(u32 map, u64 mark, const void *data, u32 len))
 {
 	for (u32 i = slots_high(&notes); i-- > 0;) {
 		struct notes_record *n = slots_at(&notes, i);
 		struct note note;
 		u32 at = 0, last = 0;
 
-		if (!n || n->len <= n->settled)
+		if (!n || n->len <= n->recovered)
 			continue;
 		/* Of a note that was being written `last` may say nothing. */
 		for (; note_at(n, at, &note); at += sizeof(note) + round_up(note.len, 8))
@@ -303,7 +303,7 @@ void requests_settle(bool (*made)(u32 map, u64 mark, const void *data, u32 len))
 		if (note_at(n, last, &note) &&
 		    !made(n->map, note.mark, n->data + last + sizeof(note), note.len))
 			__atomic_store_n(&n->len, last, __ATOMIC_RELEASE);
-		n->settled = n->len;
+		n->recovered = n->len;
 	}
 }
 

@@ -64,7 +64,7 @@ void requests_forget_intent(u64 intent);
  */
 void requests_note(u64 unique, u32 map, u64 mark, const void *data, u32 len);
 void requests_unnote(u64 unique);
-void requests_settle(bool (*made)(u32 map, u64 mark, const void *data, u32 len));
+void requests_recover(bool (*made)(u32 map, u64 mark, const void *data, u32 len));
 /* Of a request that was REPEATED, from *at (0 first) on: 1, 0: no more, -EIO: not all are known. */
 int requests_noted(u64 unique, u32 *at, const void **data, u32 *len);
 

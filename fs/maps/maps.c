@@ -2,7 +2,7 @@
  * maps.c - M/maps and M/maps/<m>: directories that are maps, and the small files in them
  *
  * mkdir makes a directory with nothing but attributes; the write that completes the definition
- * makes the map (born()). The files that show entries are in entries.c and dump.c.
+ * makes the map (create_map()). The files that show entries are in entries.c and dump.c.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -99,8 +99,8 @@ static void name_map(struct fs_node *dir, char *name)
  * tree_wrlock held: make the map and give it its name. One reference in *map, also on failure when
  * it is not NULL: put it after tree_unlock(), for the last one frees.
  */
-static int born(struct fs_node *dir, struct fs_req *req, const struct bpf_map_spec *spec,
-		struct bpf_map **map)
+static int create_map(struct fs_node *dir, struct fs_req *req, const struct bpf_map_spec *spec,
+		      struct bpf_map **map)
 {
 	struct stat st;
 	int err;
@@ -130,7 +130,7 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 		def.value[attr] = value;
 		if (mapdef_complete(&def, &spec)) {
 			name_map(dir, spec.name);
-			err = born(dir, req, &spec, &map);
+			err = create_map(dir, req, &spec, &map);
 		}
 		if (!err) {
 			err = mapdef_write(fs_node_fd(dir), &def);

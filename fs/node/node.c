@@ -554,11 +554,11 @@ void fs_node_adopt(struct fs_node *node, u64 refs)
 	pthread_mutex_unlock(&nodes.lock);
 }
 
-void fs_node_told(struct fs_node *node, s64 times)
+void fs_node_add_lookups(struct fs_node *node, s64 times)
 {
 	pthread_mutex_lock(&nodes.lock);
 	if (node->record)
-		node_record_told(node->record, times);
+		node_record_add_lookups(node->record, times);
 	pthread_mutex_unlock(&nodes.lock);
 }
 

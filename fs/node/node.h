@@ -221,7 +221,7 @@ struct fs_node {
 u64 fs_nodes_count(void);
 
 /* The kernel is about to be told of the node so often (or has forgotten it, where negative). */
-void fs_node_told(struct fs_node *node, s64 times);
+void fs_node_add_lookups(struct fs_node *node, s64 times);
 
 /* By FUSE id, with one reference; NULL: not known. */
 struct fs_node *fs_node_find(u64 id);

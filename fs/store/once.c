@@ -25,10 +25,10 @@ static bool was_made(u32 id, u64 mark, const void *data, u32 len)
 	return made;
 }
 
-void map_once_settle(void)
+void map_once_recover(void)
 {
 	if (shared_taking_over())
-		requests_settle(was_made);
+		requests_recover(was_made);
 }
 
 static void note_change(struct bpf_map_note *note, u64 mark, const void *data, u32 len)
@@ -48,9 +48,9 @@ void map_once_begin(struct map_once *once, const struct bpf_map *map, struct fs_
 
 int map_once_before(struct map_once *once, const void **data, u32 *len)
 {
-	int ret = once->all_told ? 0 : requests_noted(once->req->unique, &once->at, data, len);
+	int ret = once->all_repeated ? 0 : requests_noted(once->req->unique, &once->at, data, len);
 
-	once->all_told = !ret; /* what follows is noted by this server */
+	once->all_repeated = !ret; /* what follows is noted by this server */
 	if (ret < 0)
 		return fs_error(once->req, EIO,
 				"the server was replaced in the middle of this, and what it had "

@@ -23,11 +23,11 @@ struct map_once {
 	struct bpf_map_note note;
 	struct fs_req *req;
 	u32 map, at;
-	bool all_told;
+	bool all_repeated;
 };
 
 /* At a start, when all maps are there and nobody has changed one. */
-void map_once_settle(void);
+void map_once_recover(void);
 
 void map_once_begin(struct map_once *once, const struct bpf_map *map, struct fs_req *req);
 /* The next change that the request made before: 1; 0: none; -EIO and a sentence: not known. */

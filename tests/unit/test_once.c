@@ -69,7 +69,7 @@ static void next_server(int fd, struct bpf_map **map)
 	if (fd >= 0)
 		assert_int_equal(bpf_map_open(fd, -1, map), 0);
 	assert_int_equal(requests_start(), 0);
-	map_once_settle();
+	map_once_recover();
 }
 
 static void run_and_wait(struct bpf_map *map, bool push, enum point at)

@@ -53,15 +53,15 @@ static bool take_shared_mem(struct bpf_verifier_env *env, size_t mem)
 static void *env_realloc(struct bpf_verifier_env *env, void *p, size_t old, size_t size)
 {
 	if (env->mem - old + size > BPF_VERIFIER_MAX_MEM) {
-		if (!env->mem_told)
+		if (!env->mem_reported)
 			refuse(env, STATES_MEMORY);
-		env->mem_told = true; /* bpf_check() makes E2BIG of it */
+		env->mem_reported = true; /* bpf_check() makes E2BIG of it */
 		return NULL;
 	}
 	if (!take_shared_mem(env, env->mem - old + size)) {
-		if (!env->mem_shared_told)
+		if (!env->mem_shared_reported)
 			refuse(env, SHARED_MEMORY);
-		env->mem_shared_told = true;
+		env->mem_shared_reported = true;
 		return NULL;
 	}
 	p = realloc(p, size);

@@ -74,7 +74,7 @@ struct bpf_verifier_env {
 	u64 marks; /* marks of precision that were set, all together */
 
 	u64 work, work_next; /* units so far, and where to look at the limit again (work.c) */
-	bool work_told, mem_told, mem_shared_told; /* what is too much was said */
+	bool work_reported, mem_reported, mem_shared_reported; /* what is too much was said */
 
 	struct backtrack_state bt;
 	struct backtrack_memo memo;

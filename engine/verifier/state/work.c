@@ -24,8 +24,8 @@ int check_work_slow(struct bpf_verifier_env *env)
 		env->work_next = env->work + WORK_STEP;
 		return 0;
 	}
-	if (!env->work_told)
+	if (!env->work_reported)
 		refuse(env, TOO_MUCH_WORK, .num = {BPF_COMPLEXITY_LIMIT_WORK / 1000000});
-	env->work_told = true;
+	env->work_reported = true;
 	return -E2BIG;
 }

@@ -865,7 +865,7 @@ int store_start(void)
 		}
 		store_keep_files(false);
 		bpf_map_keep_slots = false;
-		map_once_settle();
+		map_once_recover();
 	}
 	drop_common_types();
 	free(list.v);
