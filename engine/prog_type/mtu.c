@@ -11,8 +11,6 @@
 #include "prog_type/skb/skb.h"
 #include "util/netdev.h"
 
-#define PTR(r) ((void *)(uintptr_t)(r))
-
 s64 bpf_mtu_check(u32 ifindex, u32 *mtu_len, s32 len_diff, u32 len)
 {
 	u32 mtu, header;

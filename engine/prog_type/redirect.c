@@ -10,8 +10,6 @@
 #include "run/redirect.h"
 #include "util/netdev.h"
 
-#define PTR(r) ((void *)(uintptr_t)(r))
-
 static u64 note(enum bpf_redirect_to to, u64 target, u64 flags, u64 action)
 {
 	u32 clone = bpf_redirect_note.clone;

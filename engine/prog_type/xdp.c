@@ -8,18 +8,9 @@
 #include "prog_type/redirect.h"
 #include "prog_type/skb/csum.h"
 #include "util/netdev.h"
+#include "prog_type/skb/packet_proto.h"
 #include "prog_type/xdp.h"
 #include "run/test_run.h"
-
-#define XDP_PROTO(fn, changes, ...)                             \
-	static const struct bpf_func_proto bpf_##fn##_proto = { \
-		.name = "bpf_" #fn,                             \
-		.id = BPF_FUNC_##fn,                            \
-		.func = bpf_##fn,                               \
-		.changes_pkt_data = changes,                    \
-		.ret_type = RET_INTEGER,                        \
-		.arg_type = {__VA_ARGS__},                      \
-	}
 
 /*
  * Linux: linear data and metadata end where the shared info of a page begins; metadata is 255 bytes
@@ -61,7 +52,7 @@ BPF_HELPER(xdp_adjust_head)
 	xdp->data += off;
 	return 0;
 }
-XDP_PROTO(xdp_adjust_head, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
+static PACKET_PROTO(xdp_adjust_head, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
 
 static u64 xdp_len(const struct bpf_xdp *xdp)
 {
@@ -103,7 +94,7 @@ BPF_HELPER(xdp_adjust_tail)
 	xdp->data_end += off;
 	return 0;
 }
-XDP_PROTO(xdp_adjust_tail, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
+static PACKET_PROTO(xdp_adjust_tail, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
 
 BPF_HELPER(xdp_adjust_meta)
 {
@@ -117,13 +108,13 @@ BPF_HELPER(xdp_adjust_meta)
 	xdp->data_meta += off;
 	return 0;
 }
-XDP_PROTO(xdp_adjust_meta, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
+static PACKET_PROTO(xdp_adjust_meta, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
 
 BPF_HELPER(xdp_get_buff_len)
 {
 	return xdp_len(PTR(r1));
 }
-XDP_PROTO(xdp_get_buff_len, false, ARG_PTR_TO_CTX);
+static PACKET_PROTO(xdp_get_buff_len, false, ARG_PTR_TO_CTX);
 
 /* Copy [off, off + len) of the packet out of it or into it. 0, or the errno of Linux. */
 static s64 xdp_copy(const struct bpf_xdp *xdp, u32 off, u8 *mem, u32 len, bool to_packet)
@@ -163,8 +154,8 @@ BPF_HELPER(xdp_store_bytes)
 {
 	return (u64)xdp_copy(PTR(r1), (u32)r2, PTR(r3), (u32)r4, true);
 }
-XDP_PROTO(xdp_store_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_MEM | MEM_RDONLY,
-	  ARG_CONST_SIZE);
+static PACKET_PROTO(xdp_store_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING,
+		    ARG_PTR_TO_MEM | MEM_RDONLY, ARG_CONST_SIZE);
 
 static u64 xdp_output(u64 ctx, u64 map, u64 flags, u64 data, u64 size)
 {

@@ -195,13 +195,7 @@ static int devmap_hash_alloc_check(const struct bpf_map_spec *spec)
 {
 	int err = sizes_check(spec, DEV_FLAGS);
 
-	return err ? err : htab_map_ops.alloc_check(spec);
-}
-
-static int devmap_hash_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index,
-			      u64 *values)
-{
-	return htab_map_ops.map_layout(spec, nr_slots, index, values);
+	return err ? err : htab_map_alloc_check(spec);
 }
 
 static int devmap_hash_alloc(struct bpf_map *map)
@@ -212,11 +206,6 @@ static int devmap_hash_alloc(struct bpf_map *map)
 static int devmap_hash_open(struct bpf_map *map)
 {
 	return htab_map_ops.open(map);
-}
-
-static void devmap_hash_free(struct bpf_map *map)
-{
-	htab_map_ops.free(map);
 }
 
 static void *devmap_hash_lookup(struct bpf_map *map, const void *key)
@@ -245,30 +234,20 @@ static long devmap_hash_delete(struct bpf_map *map, const void *key)
 	return htab_map_ops.map_delete_elem(map, key);
 }
 
-static int devmap_hash_next_key(struct bpf_map *map, const void *key, void *next_key)
-{
-	return htab_map_ops.map_get_next_key(map, key, next_key);
-}
-
-static int devmap_hash_iter(struct bpf_map_iter *it)
-{
-	return htab_map_ops.map_iter(it);
-}
-
 const struct bpf_map_ops devmap_hash_map_ops = {
 	.name = "devmap_hash",
 	.map_size = sizeof(struct bpf_htab),
 	.rdonly_prog = true,
 	.alloc_check = devmap_hash_alloc_check,
-	.map_layout = devmap_hash_layout,
+	.map_layout = htab_map_layout,
 	.alloc = devmap_hash_alloc,
 	.open = devmap_hash_open,
-	.free = devmap_hash_free,
+	.free = htab_map_free,
 	.map_lookup_elem = devmap_hash_lookup,
 	.map_update_elem = devmap_hash_update,
 	.map_delete_elem = devmap_hash_delete,
-	.map_get_next_key = devmap_hash_next_key,
-	.map_iter = devmap_hash_iter,
+	.map_get_next_key = htab_map_get_next_key,
+	.map_iter = htab_map_iter,
 };
 
 /* ---- cpumap */

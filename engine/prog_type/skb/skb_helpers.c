@@ -10,8 +10,8 @@
 #include <linux/if_packet.h>
 #include <sys/random.h>
 #include "prog_type/skb/csum.h"
+#include "prog_type/skb/packet_proto.h"
 #include "prog_type/skb/skb_helpers.h"
-#include "prog_type/skb/skb_proto.h"
 
 static bool in_packet(const struct bpf_skb *skb, u64 off, u64 len)
 {
@@ -35,8 +35,8 @@ BPF_HELPER(skb_load_bytes)
 	memcpy(PTR(r3), skb->data + off, len);
 	return 0;
 }
-SKB_PROTO(skb_load_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM,
-	  ARG_CONST_SIZE);
+PACKET_PROTO(skb_load_bytes, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM,
+	     ARG_CONST_SIZE);
 
 BPF_HELPER(skb_load_bytes_relative)
 {
@@ -55,8 +55,8 @@ BPF_HELPER(skb_load_bytes_relative)
 	memcpy(PTR(r3), start + off, len);
 	return 0;
 }
-SKB_PROTO(skb_load_bytes_relative, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM,
-	  ARG_CONST_SIZE, ARG_ANYTHING);
+PACKET_PROTO(skb_load_bytes_relative, false, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_UNINIT_MEM,
+	     ARG_CONST_SIZE, ARG_ANYTHING);
 
 BPF_HELPER(skb_store_bytes)
 {
@@ -72,8 +72,8 @@ BPF_HELPER(skb_store_bytes)
 		skb->md.hash = 0;
 	return 0;
 }
-SKB_PROTO(skb_store_bytes, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_MEM | MEM_RDONLY,
-	  ARG_CONST_SIZE, ARG_ANYTHING);
+PACKET_PROTO(skb_store_bytes, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_MEM | MEM_RDONLY,
+	     ARG_CONST_SIZE, ARG_ANYTHING);
 
 BPF_HELPER(skb_pull_data)
 {
@@ -81,7 +81,7 @@ BPF_HELPER(skb_pull_data)
 
 	return (u32)r2 > skb->md.len ? (u64)-ENOMEM : 0;
 }
-SKB_PROTO(skb_pull_data, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
+PACKET_PROTO(skb_pull_data, true, ARG_PTR_TO_CTX, ARG_ANYTHING);
 
 /* ---- size */
 
@@ -104,7 +104,7 @@ BPF_HELPER(skb_change_tail)
 	skb->md.gso_size = skb->md.gso_segs = 0;
 	return 0;
 }
-SKB_PROTO(skb_change_tail, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING);
+PACKET_PROTO(skb_change_tail, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING);
 
 BPF_HELPER(skb_change_head)
 {
@@ -121,7 +121,7 @@ BPF_HELPER(skb_change_head)
 	skb->mac = skb->data;
 	return 0;
 }
-SKB_PROTO(skb_change_head, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING);
+PACKET_PROTO(skb_change_head, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING);
 
 BPF_HELPER(skb_change_type)
 {
@@ -133,7 +133,7 @@ BPF_HELPER(skb_change_type)
 	skb->md.pkt_type = type;
 	return 0;
 }
-SKB_PROTO(skb_change_type, false, ARG_PTR_TO_CTX, ARG_ANYTHING);
+PACKET_PROTO(skb_change_type, false, ARG_PTR_TO_CTX, ARG_ANYTHING);
 
 /* ---- checksums */
 
@@ -199,8 +199,8 @@ BPF_HELPER(l3_csum_replace)
 		memcpy(skb->data + off, &sum, 2);
 	return (u64)err;
 }
-SKB_PROTO(l3_csum_replace, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING, ARG_ANYTHING,
-	  ARG_ANYTHING);
+PACKET_PROTO(l3_csum_replace, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING, ARG_ANYTHING,
+	     ARG_ANYTHING);
 
 #ifndef BPF_F_IPV6
 #define BPF_F_IPV6 (1ULL << 7)
@@ -231,8 +231,8 @@ BPF_HELPER(l4_csum_replace)
 	memcpy(skb->data + off, &sum, 2);
 	return 0;
 }
-SKB_PROTO(l4_csum_replace, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING, ARG_ANYTHING,
-	  ARG_ANYTHING);
+PACKET_PROTO(l4_csum_replace, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING, ARG_ANYTHING,
+	     ARG_ANYTHING);
 
 /*
  * There is no device checksum (CHECKSUM_COMPLETE) to update here, and Linux says this when there is
@@ -242,7 +242,7 @@ BPF_HELPER(csum_update)
 {
 	return (u64)-KERNEL_ENOTSUPP;
 }
-SKB_PROTO(csum_update, false, ARG_PTR_TO_CTX, ARG_ANYTHING);
+PACKET_PROTO(csum_update, false, ARG_PTR_TO_CTX, ARG_ANYTHING);
 
 BPF_HELPER(csum_level)
 {
@@ -256,7 +256,7 @@ BPF_HELPER(csum_level)
 	}
 	return (u64)-EINVAL;
 }
-SKB_PROTO(csum_level, false, ARG_PTR_TO_CTX, ARG_ANYTHING);
+PACKET_PROTO(csum_level, false, ARG_PTR_TO_CTX, ARG_ANYTHING);
 
 /* ---- hash */
 
@@ -314,7 +314,7 @@ BPF_HELPER(get_hash_recalc)
 	skb->md.hash = hash ? hash : 1;
 	return skb->md.hash;
 }
-SKB_PROTO(get_hash_recalc, false, ARG_PTR_TO_CTX);
+PACKET_PROTO(get_hash_recalc, false, ARG_PTR_TO_CTX);
 
 BPF_HELPER(set_hash_invalid)
 {
@@ -323,7 +323,7 @@ BPF_HELPER(set_hash_invalid)
 	skb->md.hash = 0;
 	return 0;
 }
-SKB_PROTO(set_hash_invalid, false, ARG_PTR_TO_CTX);
+PACKET_PROTO(set_hash_invalid, false, ARG_PTR_TO_CTX);
 
 BPF_HELPER(set_hash)
 {
@@ -332,4 +332,4 @@ BPF_HELPER(set_hash)
 	skb->md.hash = (u32)r2;
 	return 0;
 }
-SKB_PROTO(set_hash, false, ARG_PTR_TO_CTX, ARG_ANYTHING);
+PACKET_PROTO(set_hash, false, ARG_PTR_TO_CTX, ARG_ANYTHING);

@@ -9,7 +9,7 @@
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include "prog_type/skb/csum.h"
-#include "prog_type/skb/skb_proto.h"
+#include "prog_type/skb/packet_proto.h"
 #include "prog_type/skb/skb_helpers.h"
 
 #define VLAN_LEN 4
@@ -150,7 +150,7 @@ BPF_HELPER(skb_adjust_room)
 		return (u64)-KERNEL_ENOTSUPP;
 	return (u64)(shrink ? room_shrink(skb, off, len, r4) : room_grow(skb, off, len, r4));
 }
-SKB_PROTO(skb_adjust_room, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING, ARG_ANYTHING);
+PACKET_PROTO(skb_adjust_room, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING, ARG_ANYTHING);
 
 /* ---- VLAN */
 
@@ -209,7 +209,7 @@ BPF_HELPER(skb_vlan_push)
 		vlan_put(skb, proto, (u16)r3);
 	return (u64)err;
 }
-SKB_PROTO(skb_vlan_push, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING);
+PACKET_PROTO(skb_vlan_push, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING);
 
 BPF_HELPER(skb_vlan_pop)
 {
@@ -233,7 +233,7 @@ BPF_HELPER(skb_vlan_pop)
 		vlan_put(skb, proto, tci);
 	return (u64)err;
 }
-SKB_PROTO(skb_vlan_pop, true, ARG_PTR_TO_CTX);
+PACKET_PROTO(skb_vlan_pop, true, ARG_PTR_TO_CTX);
 
 /* ---- ECN (RFC 3168): set "congestion experienced" where the sender understands it */
 
@@ -260,4 +260,4 @@ BPF_HELPER(skb_ecn_set_ce)
 	ip[1] |= 3;
 	return 1;
 }
-SKB_PROTO(skb_ecn_set_ce, false, ARG_PTR_TO_CTX);
+PACKET_PROTO(skb_ecn_set_ce, false, ARG_PTR_TO_CTX);

@@ -1,14 +1,14 @@
 /*
- * skb_proto.h - how helpers on packets are written down: for the files that define some
+ * packet_proto.h - how helpers on packets are written down: for the files that define some
  */
-#ifndef UBPFFS_PROG_TYPE_SKB_SKB_PROTO_H
-#define UBPFFS_PROG_TYPE_SKB_SKB_PROTO_H
+#ifndef UBPFFS_PROG_TYPE_SKB_PACKET_PROTO_H
+#define UBPFFS_PROG_TYPE_SKB_PACKET_PROTO_H
 
 #include "prog_type/skb/skb.h"
 
 #define KERNEL_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which programs see as it is */
 
-#define SKB_PROTO(fn, changes, ...)                      \
+#define PACKET_PROTO(fn, changes, ...)                   \
 	const struct bpf_func_proto bpf_##fn##_proto = { \
 		.name = "bpf_" #fn,                      \
 		.id = BPF_FUNC_##fn,                     \
