@@ -155,7 +155,7 @@ def test_a_start(m):
         with open(out) as f:
             return f.read()
 
-    wait_for(lambda: "%d +++ exited" % pid in text(), "strace")
+    wait_for(lambda: re.search(r"^%d +\+\+\+ exited" % pid, text(), re.M), "strace")  # numbers are padded
     seen = collections.Counter(re.findall(r'(newfstatat|openat)\(\d+, "(\d+)"', text()))
     ids = sorted(int(name) for name in m.objects() if name.isdigit())
     assert len(ids) == 4
