@@ -13,7 +13,7 @@
 #include "fs/agent/agent.h"
 #include "fs/agent/service/services.h"
 #include "fs/enforce/enforce.h"
-#include "fs/work/pace.h"
+#include "fs/work/cpu_limit.h"
 #include "fs/fuse/session/session.h"
 #include "fs/keeper/keeper.h"
 #include "fs/keeper/shared.h"
@@ -195,7 +195,7 @@ static int run_server(struct fuse_session *se, const struct options *options)
 	}
 	events_stop();
 	enforce_stop(enforce);
-	pace_stop();
+	cpu_limit_stop();
 	cgroups_stop();
 	store_stop();
 	tree_close();

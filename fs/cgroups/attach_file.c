@@ -3,7 +3,7 @@
  * is effective
  */
 #include "fs/cgroups/attach.h"
-#include "fs/cgroups/attach_command.h"
+#include "fs/cgroups/attach_ioctl.h"
 #include "fs/cgroups/attach_file.h"
 #include "fs/cgroups/attachments.h"
 #include "fs/keeper/records.h"

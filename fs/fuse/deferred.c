@@ -6,7 +6,7 @@
 #include "fs/fuse/open.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
-#include "fs/work/pace.h"
+#include "fs/work/cpu_limit.h"
 #include "run/run.h"
 
 #define INPUT_ANYWAY (64u << 10) /* who is at his limit can still clean up */
@@ -339,9 +339,9 @@ int fs_cancel_error(struct fs_req *req)
 {
 	u64 limit;
 
-	if (!req->pace || !pace_over(req->pace))
+	if (!req->cpu_limit || !cpu_limit_over(req->cpu_limit))
 		return -EINTR;
-	if (pace_over(req->pace) == PACE_OVER_OTHERS)
+	if (cpu_limit_over(req->cpu_limit) == CPU_LIMIT_OVER_OTHERS)
 		return fs_error(
 			req, EDQUOT,
 			"others waited for a CPU that runs programs, and this run had one for "
@@ -427,7 +427,7 @@ static u64 limit_ns(const struct fs_req *req)
 {
 	u64 seconds = limits_of(req->cred.uid, req->limit);
 
-	return seconds > UINT32_MAX ? PACE_NO_LIMIT : seconds * 1000000000ULL;
+	return seconds > UINT32_MAX ? CPU_LIMIT_NONE : seconds * 1000000000ULL;
 }
 
 static void job_run_one(struct fs_job *job)
@@ -436,20 +436,22 @@ static void job_run_one(struct fs_job *job)
 	struct fs_open *open = job->open;
 	enum job_what what = job->what;
 	bool strand = job->strand, done;
-	struct pace pace;
+	struct cpu_limit cpu_limit;
 
 	current_set_request(job->req.unique);
 	/* A read that parks leaves the strand: what comes after it need not wait. */
 	if (what == JOB_READ)
 		job->strand = false;
 	if (work->class == WORKER_LONG) {
-		pace_begin(&pace, job->req.limit == LIMIT_RUN_SECONDS ? PACE_RUN : PACE_VERIFY,
-			   limit_ns(&job->req), &job->req.cancel);
-		bpf_run_set_group(pace_group(job->req.cred.uid));
-		job->req.pace = &pace;
+		cpu_limit_begin(&cpu_limit,
+				job->req.limit == LIMIT_RUN_SECONDS ? CPU_LIMIT_RUN
+								    : CPU_LIMIT_VERIFY,
+				limit_ns(&job->req), &job->req.cancel);
+		bpf_run_set_group(cpu_limit_group(job->req.cred.uid));
+		job->req.cpu_limit = &cpu_limit;
 		done = job_do(job);
 		bpf_run_set_group(0);
-		pace_end(&pace);
+		cpu_limit_end(&cpu_limit);
 	} else {
 		done = job_do(job);
 	}

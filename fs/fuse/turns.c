@@ -7,7 +7,7 @@
 #include "fs/fuse/protocol/protocol.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
-#include "fs/work/share.h"
+#include "fs/work/cpu_usage.h"
 #include "fs/work/worker.h"
 #include "util/clock.h"
 
@@ -51,7 +51,7 @@ void turns_start(struct fuse_session *se)
 void turns_done(void)
 {
 	if (now.uid)
-		share_add(now.uid, clock_ns(CLOCK_THREAD_CPUTIME_ID) - now.begun_ns);
+		cpu_usage_add(now.uid, clock_ns(CLOCK_THREAD_CPUTIME_ID) - now.begun_ns);
 	now.uid = 0;
 }
 
@@ -99,9 +99,9 @@ bool turns_hand_on(const void *request, size_t len)
 	if (len < sizeof(head))
 		return false;
 	memcpy(&head, request, sizeof(head));
-	if (!share_counts(head.uid) || stays(head.opcode))
+	if (!cpu_usage_counts(head.uid) || stays(head.opcode))
 		return false;
-	if (share_is_over(head.uid) && hand_on(request, len, head.uid))
+	if (cpu_usage_is_over(head.uid) && hand_on(request, len, head.uid))
 		return true;
 	now.uid = head.uid;
 	now.begun_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);

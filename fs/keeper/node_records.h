@@ -1,7 +1,7 @@
 /*
  * node_records.h - the nodes that the kernel knows, in the memory that outlives a server
  *
- * node/node.c fills them under the lock of its table, and node/restore.c makes nodes of them.
+ * node/node.c fills them under the lock of its table, and node/takeover.c makes nodes of them.
  */
 #ifndef UBPFFS_FS_KEEPER_NODE_RECORDS_H
 #define UBPFFS_FS_KEEPER_NODE_RECORDS_H

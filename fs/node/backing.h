@@ -31,7 +31,7 @@ extern struct fs_backing {
 	int (*lost)(struct error_record *why);
 	/* What a node of an object, or of its directory, shows: its number; 0: nothing. */
 	u32 (*object_of)(struct fs_node *node);
-	/* A node was made of its record (node/restore.h): what it shows is looked for. */
+	/* A node was made of its record (node/takeover.h): what it shows is looked for. */
 	void (*restored)(struct fs_node *node);
 	/*
 	 * A file of the node is opened again that showed this object. True: the object has no name

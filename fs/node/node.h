@@ -24,7 +24,7 @@
  * (of large values; its ioctls, too), or fs_command.slow for some ioctls; their flush is answered
  * at once (but for slow_flush), so that nobody waits in close(2). What may take seconds of
  * processor time (a load, a run) is `long` besides: it does not stand in the way of the short, and
- * a limit of its user's ends it (pace.h). A read that has nothing yet returns -EAGAIN: with
+ * a limit of its user's ends it (cpu_limit.h). A read that has nothing yet returns -EAGAIN: with
  * O_NONBLOCK that is the answer, else the request is parked on open->waitq and the read is called
  * again after fs_wake(). fs_req.cancel becomes true when the caller is interrupted (with
  * ops->cancel_on_kill_only: is being killed), or at the limit: `return fs_cancel_error(req)`.
@@ -55,7 +55,7 @@ struct write_buffer;
 struct store_object;
 struct fs_open;
 struct fs_job;
-struct pace;
+struct cpu_limit;
 struct kept;
 struct open_record;
 
@@ -206,7 +206,7 @@ struct fs_node {
 	u64 refs; /* node.c's, from here on: the kernel's lookups, opens, children, pins */
 	u32 index; /* row + 1; 0 in the tree, but for pins */
 	struct hash_link id_link, identity_link, name_link;
-	struct node_record *record; /* for the next server (node/restore.h), or NULL */
+	struct node_record *record; /* for the next server (node/takeover.h), or NULL */
 	char *name; /* in the tree: its name in `dir` */
 	u32 object; /* an object's file: objects/<object>, whatever name led here */
 	bool gone; /* removed from the tree; then what it was: */
@@ -233,7 +233,7 @@ static inline void fs_node_put(struct fs_node *node)
 		fs_node_put_many(node, 1);
 }
 
-/* A node that node/restore.c has made goes into the table, with these references. */
+/* A node that node/takeover.c has made goes into the table, with these references. */
 void fs_node_adopt(struct fs_node *node, u64 refs);
 
 /* Find or make nodes; each gives one reference. */

@@ -15,7 +15,7 @@
 struct fs_node;
 struct fs_job;
 struct fs_poller;
-struct pace;
+struct cpu_limit;
 
 enum job_what {
 	JOB_READ,
@@ -36,7 +36,7 @@ struct fs_req {
 	const char *name; /* the name in that directory, or NULL */
 	struct error_record error; /* why it fails; goes to M/log when it does */
 	bool quiet; /* only trying: what goes wrong needs no reason */
-	const struct pace *pace; /* long work: whether it was beyond `limit`, or NULL */
+	const struct cpu_limit *cpu_limit; /* long work: whether it was beyond `limit`, or NULL */
 	enum limit limit;
 };
 

@@ -10,10 +10,10 @@
 #include "fs/progs/load/new.h"
 #include "fs/maps/maps.h"
 #include "fs/progs/load/constants.h"
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "fs/progs/load/own_file.h"
 #include "fs/store/names/map_owner.h"
-#include "fs/progs/prog_maps.h"
+#include "fs/progs/maps_dir.h"
 #include "fs/progs/run.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
@@ -397,21 +397,21 @@ static const struct fs_node_ops prog_dir_ops = {
 	.free = store_node_free,
 };
 
-/* ---- M/progs, and places in it */
+/* ---- M/progs, and load directories in it */
 
 static const struct fs_attr progs_attrs[] = {
 	{"new", 0222, &newprog_ops, 0},
 	{"log", 0444, &progslog_ops, 0},
 	{"constants", 0666, &constants_ops, 0},
 };
-#define PLACE_ROWS ARRAY_SIZE(progs_attrs)
-#define PROGS_ROWS (PLACE_ROWS - 1)
+#define LOAD_DIR_ROWS ARRAY_SIZE(progs_attrs)
+#define PROGS_ROWS    (LOAD_DIR_ROWS - 1)
 
-static const struct fs_node_ops place_ops;
+static const struct fs_node_ops load_dir_ops;
 
 static u32 rows_of(const struct fs_node *dir)
 {
-	return dir->ops == &place_ops ? PLACE_ROWS : PROGS_ROWS;
+	return dir->ops == &load_dir_ops ? LOAD_DIR_ROWS : PROGS_ROWS;
 }
 
 static int progs_row(const struct fs_node *dir, const char *name)
@@ -425,9 +425,9 @@ static int progs_row(const struct fs_node *dir, const char *name)
 /* What the directory `name` is; tree_lock held. */
 static const struct fs_node_ops *ops_of(struct fs_node *dir, const char *name)
 {
-	if (dir->ops == &place_ops)
-		return strcmp(name, PLACE_MAPS) ? &prog_dir_ops : &maps_dir_ops;
-	return tree_place_at(fs_node_fd(dir), name) > 0 ? &place_ops : &prog_dir_ops;
+	if (dir->ops == &load_dir_ops)
+		return strcmp(name, LOAD_DIR_MAPS) ? &prog_dir_ops : &maps_dir_ops;
+	return tree_load_dir_at(fs_node_fd(dir), name) > 0 ? &load_dir_ops : &prog_dir_ops;
 }
 
 static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
@@ -462,20 +462,20 @@ static int progs_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, f
 	return rows_readdir(open, progs_attrs, rows_of(open->node), false, cursor, emit, arg);
 }
 
-/* tree_wrlock is held: the maps of the place at `fd`. */
-static int make_place_maps(int fd, mode_t mode, const struct fs_cred *cred)
+/* tree_wrlock is held: the maps of the load directory at `fd`. */
+static int make_load_dir_maps(int fd, mode_t mode, const struct fs_cred *cred)
 {
 	__do_close int maps = -1;
-	int err = tree_mkdir(fd, PLACE_MAPS, mode, cred);
+	int err = tree_mkdir(fd, LOAD_DIR_MAPS, mode, cred);
 
 	if (err)
 		return err;
-	maps = tree_openat(fd, PLACE_MAPS);
-	return maps < 0 ? maps : tree_write_small(maps, PLACE_FILE, "", 0);
+	maps = tree_openat(fd, LOAD_DIR_MAPS);
+	return maps < 0 ? maps : tree_write_small(maps, LOAD_DIR_FILE, "", 0);
 }
 
 /* tree_wrlock is held. -ENOTEMPTY: there are programs or maps. */
-static int remove_place(int progs, const char *name)
+static int remove_load_dir(int progs, const char *name)
 {
 	__do_close int fd = tree_openat(progs, name), maps = -1;
 	struct tree_names names;
@@ -486,7 +486,7 @@ static int remove_place(int progs, const char *name)
 		return err;
 	n = names.n;
 	tree_names_free(&names);
-	maps = tree_openat(fd, PLACE_MAPS);
+	maps = tree_openat(fd, LOAD_DIR_MAPS);
 	if (maps >= 0) {
 		err = n > 1 ? -ENOTEMPTY : tree_list(maps, false, &names);
 		if (err)
@@ -495,7 +495,7 @@ static int remove_place(int progs, const char *name)
 		tree_names_free(&names);
 		err = n ? -ENOTEMPTY : tree_remove_hidden(maps);
 		if (!err)
-			err = tree_rmdir(fd, PLACE_MAPS);
+			err = tree_rmdir(fd, LOAD_DIR_MAPS);
 	}
 	if (!err)
 		err = tree_remove_hidden(fd);
@@ -508,20 +508,19 @@ static int progs_mkdir(struct fs_node *dir, struct fs_req *req, const char *name
 	__do_close int fd = -1;
 	int err;
 
-	if (dir->ops == &place_ops)
+	if (dir->ops == &load_dir_ops)
 		return fs_error(req, EPERM,
 				"a program is made by writing an object to new, not by mkdir");
-	if (!place_name_ok(name) || place_own_name(name))
-		return fs_error(req, EINVAL, "\"%s\" cannot be the name of a place for loads",
-				name);
-	err = objdir_mkdir(dir, req, name, mode, PLACE_FILE, &place_ops, out);
+	if (!load_dir_name_ok(name) || load_dir_own_name(name))
+		return fs_error(req, EINVAL, "\"%s\" cannot be the name of a load directory", name);
+	err = objdir_mkdir(dir, req, name, mode, LOAD_DIR_FILE, &load_dir_ops, out);
 	if (err)
 		return err;
 	tree_wrlock();
 	fd = tree_openat(fs_node_fd(dir), name);
-	err = fd < 0 ? fd : make_place_maps(fd, mode, &req->cred);
+	err = fd < 0 ? fd : make_load_dir_maps(fd, mode, &req->cred);
 	if (err)
-		remove_place(fs_node_fd(dir), name);
+		remove_load_dir(fs_node_fd(dir), name);
 	tree_unlock();
 	if (err) {
 		fs_node_put(*out);
@@ -536,8 +535,8 @@ static int progs_unlink(struct fs_node *dir, struct fs_req *req, const char *nam
 	return progs_row(dir, name) < 0 ? -ENOENT : 0;
 }
 
-/* The maps of a place go with it: when they are empty, nothing is lost. */
-static int place_maps_rmdir(struct fs_node *place, struct fs_req *req)
+/* The maps of a load directory go with it: when they are empty, nothing is lost. */
+static int load_dir_maps_rmdir(struct fs_node *load_dir, struct fs_req *req)
 {
 	__do_close int fd = -1;
 	struct tree_names names;
@@ -545,7 +544,7 @@ static int place_maps_rmdir(struct fs_node *place, struct fs_req *req)
 	int err;
 
 	tree_rdlock();
-	fd = tree_openat(fs_node_fd(place), PLACE_MAPS);
+	fd = tree_openat(fs_node_fd(load_dir), LOAD_DIR_MAPS);
 	err = fd < 0 ? fd : tree_list(fd, false, &names);
 	tree_unlock();
 	if (err)
@@ -557,35 +556,34 @@ static int place_maps_rmdir(struct fs_node *place, struct fs_req *req)
 
 static int progs_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 {
-	int err = 0, place = 0;
+	int err = 0, load_dir = 0;
 
-	if (dir->ops == &place_ops && !strcmp(name, PLACE_MAPS))
-		return place_maps_rmdir(dir, req);
-	if (dir->ops != &place_ops) {
+	if (dir->ops == &load_dir_ops && !strcmp(name, LOAD_DIR_MAPS))
+		return load_dir_maps_rmdir(dir, req);
+	if (dir->ops != &load_dir_ops) {
 		tree_wrlock();
-		place = tree_place_at(fs_node_fd(dir), name);
-		if (place > 0)
-			err = remove_place(fs_node_fd(dir), name);
+		load_dir = tree_load_dir_at(fs_node_fd(dir), name);
+		if (load_dir > 0)
+			err = remove_load_dir(fs_node_fd(dir), name);
 		tree_unlock();
 	}
-	if (place)
-		return place < 0 ? place : err;
+	if (load_dir)
+		return load_dir < 0 ? load_dir : err;
 	return objdir_remove(&prog_dir_kind, dir, req, name);
 }
 
 static int progs_rename(struct fs_node *dir, struct fs_req *req, const char *name,
 			struct fs_node *newdir, const char *newname, unsigned int flags)
 {
-	if (place_own_name(name) || place_own_name(newname))
+	if (load_dir_own_name(name) || load_dir_own_name(newname))
 		return fs_error(req, EPERM, "%s is the filesystem's own name here",
-				place_own_name(name) ? name : newname);
-	if (dir->ops != &place_ops && tree_place_at(fs_node_fd(dir), name))
-		return fs_error(
-			req, EPERM,
-			"a place for loads keeps its name: move the programs in it, or load "
-			"into another one");
-	if (newdir->ops == &progs_dir_ops && tree_place_at(fs_node_fd(newdir), newname))
-		return fs_error(req, EEXIST, "%s is a place for loads", newname);
+				load_dir_own_name(name) ? name : newname);
+	if (dir->ops != &load_dir_ops && tree_load_dir_at(fs_node_fd(dir), name))
+		return fs_error(req, EPERM,
+				"a load directory keeps its name: move the programs in it, or load "
+				"into another one");
+	if (newdir->ops == &progs_dir_ops && tree_load_dir_at(fs_node_fd(newdir), newname))
+		return fs_error(req, EEXIST, "%s is a load directory", newname);
 	return objdir_rename(dir, req, name, newdir, newname, flags);
 }
 
@@ -595,4 +593,5 @@ static int progs_rename(struct fs_node *dir, struct fs_req *req, const char *nam
 	.rmdir = progs_rmdir, .rename = progs_rename
 
 const struct fs_node_ops progs_dir_ops = {.name = "progs", .stable = true, PROGS_DIR_FNS};
-static const struct fs_node_ops place_ops = {.name = "place", .stable = true, PROGS_DIR_FNS};
+static const struct fs_node_ops load_dir_ops = {
+	.name = "load directory", .stable = true, PROGS_DIR_FNS};

@@ -10,7 +10,7 @@
 #include "fs/progs/run.h"
 #include "fs/keeper/records.h"
 #include "fs/lib/metrics.h"
-#include "fs/work/pace.h"
+#include "fs/work/cpu_limit.h"
 #include "fs/progs/load/load_report.h"
 #include "fs/store/object.h"
 #include "fs/store/node_object.h"
@@ -39,7 +39,7 @@ struct run {
 	bool has_input; /* written, and not run yet */
 	bool used; /* something was written on this open: reads show its own report */
 	enum report_state state;
-	const struct pace *closed; /* the close began it */
+	const struct cpu_limit *closed; /* the close began it */
 	struct fs_text report;
 	size_t report_held; /* bytes */
 	size_t lost_len; /* of a report that another server had */
@@ -175,7 +175,7 @@ static int run_error(struct fs_req *req, struct run *run, int err)
 				run->in_len, type);
 	if (err == -EOPNOTSUPP)
 		return fs_error(req, EOPNOTSUPP, "this build has no test run for %s", type);
-	if (err == -EINTR && run->closed && pace_over(run->closed))
+	if (err == -EINTR && run->closed && cpu_limit_over(run->closed))
 		return fs_error(
 			req, EDQUOT,
 			"a run that close begins gets %llu ms of processor time: read the report "
@@ -361,15 +361,15 @@ void run_release(struct fs_open *open)
 	struct fs_req req = {.cred = open->opener, .op = "close", .node = open->node};
 	struct run *run = open->priv;
 	struct watch watch = {0};
-	struct pace pace;
+	struct cpu_limit cpu_limit;
 
 	if (run->has_input) {
 		watch_add(&watch, &req, NULL); /* the server may end */
-		pace_begin(&pace, PACE_RUN, RUN_CLOSED_NS, &req.cancel);
-		run->closed = &pace;
+		cpu_limit_begin(&cpu_limit, CPU_LIMIT_RUN, RUN_CLOSED_NS, &req.cancel);
+		run->closed = &cpu_limit;
 		run_start(open, &req);
 		fs_error_report(&req);
-		pace_end(&pace);
+		cpu_limit_end(&cpu_limit);
 		watch_remove(&watch);
 	}
 	run_move(open, REPORT_NONE);

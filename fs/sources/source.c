@@ -249,15 +249,15 @@ static void *source_main(void *arg)
 	if (err)
 		return NULL;
 	bpf_run_set_cancel(&src->stopping);
-	bpf_run_set_group(pace_group(src->uid));
-	pace_begin(&src->pace, PACE_RUN, RUN_LIMIT_NS, &src->stopping);
-	pace_pause(&src->pace);
+	bpf_run_set_group(cpu_limit_group(src->uid));
+	cpu_limit_begin(&src->cpu_limit, CPU_LIMIT_RUN, RUN_LIMIT_NS, &src->stopping);
+	cpu_limit_pause(&src->cpu_limit);
 	state = src->kind->run(src);
-	if (pace_over(&src->pace)) { /* it is as if it had been stopped, but nobody did */
+	if (cpu_limit_over(&src->cpu_limit)) { /* it is as if it had been stopped, but nobody did */
 		source_why(src, EDQUOT, "the program took a second for one event and was stopped");
 		state = SOURCE_FAILED;
 	}
-	pace_end(&src->pace);
+	cpu_limit_end(&src->cpu_limit);
 	bpf_run_set_group(0);
 	bpf_run_set_cancel(&bpf_never_cancelled);
 	__atomic_store_n(&src->finished, true, __ATOMIC_SEQ_CST);
@@ -403,9 +403,9 @@ bool source_run(struct source *src, const void *ctx, const struct bpf_sample *sa
 	prog = bpf_rcu_dereference(src->prog);
 	if (prog && !READ_ONCE(prog->poisoned)) {
 		bpf_this.sample = sample;
-		pace_go_on(&src->pace);
+		cpu_limit_go_on(&src->cpu_limit);
 		*ret = (u32)bpf_prog_run(prog, ctx);
-		pace_pause(&src->pace);
+		cpu_limit_pause(&src->cpu_limit);
 		bpf_this.sample = NULL;
 		__atomic_fetch_add(&prog->run_cnt, 1, __ATOMIC_RELAXED);
 		source_count(src, run, 1);

@@ -27,7 +27,7 @@
 #include <sys/types.h>
 #include "core/prog.h"
 #include "run/run.h"
-#include "fs/work/pace.h"
+#include "fs/work/cpu_limit.h"
 #include "fs/agent/agent.h"
 
 enum source_attr {
@@ -110,7 +110,7 @@ struct source {
 	void (*ended)(void *arg); /* source_on_end() */
 	void *ended_arg;
 	bool finished; /* the thread has nothing more to do */
-	struct pace pace;
+	struct cpu_limit cpu_limit;
 	int stop_fd; /* readable: stop */
 	bool stopping, threaded;
 	pthread_t thread;

@@ -3,7 +3,7 @@
  */
 #include "fs/store/resolve.h"
 #include "fs/lib/value_text.h"
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "fs/store/state/state_tree.h"
 
 #include <ctype.h>
@@ -227,15 +227,15 @@ static int by_path(struct fs_req *req, enum store_kind kind, const char *path,
 	return err;
 }
 
-/* "v2/count": of the place progs/v2, when there is nothing else of that path. */
-static bool in_place(const char *path, enum store_kind kind, char full[PATH_MAX])
+/* "v2/count": of the load directory progs/v2, when there is nothing else of that path. */
+static bool in_load_dir(const char *path, enum store_kind kind, char full[PATH_MAX])
 {
 	const char *slash = strchr(path, '/');
 
 	if (slash == path || strchr(slash + 1, '/') || strlen(path) > PATH_MAX / 2)
 		return false;
 	snprintf(full, PATH_MAX, "progs/%.*s%s%s", (int)(slash - path), path,
-		 kind == STORE_MAP ? "/" PLACE_MAPS : "", slash);
+		 kind == STORE_MAP ? "/" LOAD_DIR_MAPS : "", slash);
 	return true;
 }
 
@@ -271,7 +271,7 @@ int resolve_object(struct fs_req *req, enum store_kind kind, const char *text, i
 			err = by_path(req, kind, path, out);
 	} else {
 		err = by_path(req, kind, path, out);
-		if (err == -ENOENT && in_place(path, kind, place))
+		if (err == -ENOENT && in_load_dir(path, kind, place))
 			err = by_path(req, kind, place, out);
 	}
 	if (err)

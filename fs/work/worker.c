@@ -11,8 +11,8 @@
 #include <signal.h>
 #include <unistd.h>
 #include "util/types.h"
-#include "fs/work/pace.h"
-#include "fs/work/share.h"
+#include "fs/work/cpu_limit.h"
+#include "fs/work/cpu_usage.h"
 #include "util/clock.h"
 
 #define WORKER_MAX 128u
@@ -70,7 +70,8 @@ static bool may_begin(const struct worker_queue *q)
 
 	if (!q->head || pool.running[q->class] >= bounds[q->class].all)
 		return false;
-	if (q->class == WORKER_SHORT && q->running && share_counts(q->uid) && share_is_over(q->uid))
+	if (q->class == WORKER_SHORT && q->running && cpu_usage_counts(q->uid) &&
+	    cpu_usage_is_over(q->uid))
 		user = short_jobs_back();
 	return q->running < user;
 }
@@ -172,24 +173,24 @@ static void __run(struct worker_job *job)
 {
 	struct worker_queue *q = job->queue;
 	uid_t uid = job->uid;
-	bool counts = q && share_counts(uid), back = counts && share_is_over(uid);
+	bool counts = q && cpu_usage_counts(uid), back = counts && cpu_usage_is_over(uid);
 	u64 begun = 0;
 
 	job->queue = NULL;
 	pthread_mutex_unlock(&pool.lock);
-	pace_thread_step_back(back);
+	cpu_limit_thread_step_back(back);
 	if (counts)
 		begun = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	job->run(job);
 	if (counts)
-		share_add(uid, clock_ns(CLOCK_THREAD_CPUTIME_ID) - begun);
+		cpu_usage_add(uid, clock_ns(CLOCK_THREAD_CPUTIME_ID) - begun);
 	pthread_mutex_lock(&pool.lock);
 	__done(q);
 }
 
 static void *worker_main(void *unused)
 {
-	pace_thread_begin();
+	cpu_limit_thread_begin();
 	pthread_mutex_lock(&pool.lock);
 	for (;;) {
 		struct worker_job *job = __take();
@@ -198,7 +199,7 @@ static void *worker_main(void *unused)
 			__run(job);
 			continue;
 		}
-		if (pool.stop || pace_thread_is_low())
+		if (pool.stop || cpu_limit_thread_is_low())
 			break;
 		pool.idle++;
 		while (!pool.called && !pool.stop)

@@ -165,7 +165,7 @@ def test_keys(m):
     m.sh("rm -r $M/maps/trie $M/maps/ip")
 
 
-def test_places(m):
+def test_load_directories(m):
     m.load("typed")
     m.sh("mkdir $M/progs/v2; cat $P/typed.bpf.o > $M/progs/v2/new")
     assert sorted(os.listdir(m.p("progs", "v2"))) == ["constants", "log", "maps", "new", "typed"]
@@ -197,7 +197,7 @@ def test_places(m):
     assert sorted(os.listdir(m.p("progs"))) == ["log", "new"] and os.listdir(m.p("maps")) == []
 
 
-def test_places_and_their_names(m):
+def test_load_directories_and_their_names(m):
     m.sh("mkdir $M/progs/a")
     m.fails("mkdir $M/progs/a", "File exists")
     m.fails("mkdir '$M/progs/a b'".replace("'", '"'), "Invalid argument")

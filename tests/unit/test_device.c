@@ -23,7 +23,7 @@
 #include "fs/keeper/requests.h"
 #include "fs/keeper/shared.h"
 #include "fs/node/backing.h"
-#include "fs/node/restore.h"
+#include "fs/node/takeover.h"
 
 #define RESEND 7 /* NOTIFY_RESEND */
 

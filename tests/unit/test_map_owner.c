@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "fs/store/names/map_owner.h"
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "rcu/rcu.h"
 #include "tests/lib/state.h"
 

@@ -141,8 +141,8 @@ static void step_2_removes_directories_without_an_object(void **state)
 		assert_return_code(mkdirat(tree.tree_fd, gone[i], 0755), errno);
 	state_write("tree/maps/half/.load", "1\n", 2); /* hidden files go along */
 	state_write("tree/maps/to-be/.def", "", 0);
-	state_write("tree/progs/place/" PLACE_FILE, "", 0);
-	state_write("tree/progs/place/maps/" PLACE_FILE, "", 0);
+	state_write("tree/progs/place/" LOAD_DIR_FILE, "", 0);
+	state_write("tree/progs/place/maps/" LOAD_DIR_FILE, "", 0);
 	state_write("tree/maps/file", "", 0); /* no directory: nothing of ours */
 	state_stop();
 	assert_int_equal(state_start(), 0);

@@ -18,7 +18,7 @@
 #include "fs/fuse/protocol/protocol.h"
 #include "fs/fuse/turns.h"
 #include "fs/lib/metrics.h"
-#include "fs/work/share.h"
+#include "fs/work/cpu_usage.h"
 #include "fs/work/worker.h"
 #include "util/clock.h"
 
@@ -67,7 +67,7 @@ static uid_t other(void)
 static void make_busy(uid_t uid)
 {
 	for (u32 i = 0; i < 64; i++)
-		share_add(uid, 1000000000ULL << 20);
+		cpu_usage_add(uid, 1000000000ULL << 20);
 }
 
 static void who_had_little_is_served_here(void **state)
@@ -154,7 +154,7 @@ static void processor_time_is_counted(void **state)
 		while (clock_ns(CLOCK_THREAD_CPUTIME_ID) < until)
 			;
 		turns_done();
-	} while (!share_is_over(uid));
+	} while (!cpu_usage_is_over(uid));
 	turns_done(); /* nobody's now */
 }
 

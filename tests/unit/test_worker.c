@@ -1,6 +1,6 @@
 /*
  * test_worker.c - whose job begins when (cases named by the guarantees of fs/work/worker.h), and
- * what pace.h ends
+ * what cpu_limit.h ends
  *
  * Jobs wait for a gate that the test opens, so that no case depends on time.
  */
@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "run/run.h"
-#include "fs/work/pace.h"
-#include "fs/work/share.h"
+#include "fs/work/cpu_limit.h"
+#include "fs/work/cpu_usage.h"
 #include "fs/work/worker.h"
 
 #define ALICE 1001
@@ -153,10 +153,10 @@ static void E_what_is_cancelled_begins_at_once(void **state)
 	wait_for(&ended, ARRAY_SIZE(hogs));
 }
 
-/* ---- pace */
+/* ---- cpu_limit */
 
 struct burner {
-	enum pace_kind kind;
+	enum cpu_limit_kind kind;
 	u64 limit_ns;
 	volatile bool cancel;
 	u8 over;
@@ -165,24 +165,24 @@ struct burner {
 static void *burn(void *arg)
 {
 	struct burner *b = arg;
-	struct pace pace;
+	struct cpu_limit cpu_limit;
 
-	pace_begin(&pace, b->kind, b->limit_ns, &b->cancel);
+	cpu_limit_begin(&cpu_limit, b->kind, b->limit_ns, &b->cancel);
 	while (!__atomic_load_n(&b->cancel, __ATOMIC_RELAXED))
 		;
-	b->over = pace_over(&pace);
-	pace_end(&pace);
+	b->over = cpu_limit_over(&cpu_limit);
+	cpu_limit_end(&cpu_limit);
 	return NULL;
 }
 
 static void work_beyond_its_limit_is_cancelled(void **state)
 {
-	struct burner b = {.kind = PACE_VERIFY, .limit_ns = 20000000};
+	struct burner b = {.kind = CPU_LIMIT_VERIFY, .limit_ns = 20000000};
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, burn, &b), 0);
 	pthread_join(thread, NULL);
-	assert_int_equal(b.over, PACE_OVER_LIMIT);
+	assert_int_equal(b.over, CPU_LIMIT_OVER_LIMIT);
 }
 
 /* A new piece has all of its time before it; so small ones may go on for ever. */
@@ -190,19 +190,19 @@ static void many_small_pieces_are_within_the_limit(void **state)
 {
 	volatile bool cancel = false;
 	struct timespec start, now;
-	struct pace pace;
+	struct cpu_limit cpu_limit;
 
-	pace_begin(&pace, PACE_PACKETS, 500000000, &cancel);
+	cpu_limit_begin(&cpu_limit, CPU_LIMIT_PACKETS, 500000000, &cancel);
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
 	do {
-		assert_false(pace_pause(&pace));
-		pace_go_on(&pace);
+		assert_false(cpu_limit_pause(&cpu_limit));
+		cpu_limit_go_on(&cpu_limit);
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	} while ((now.tv_sec - start.tv_sec) * 1000000000LL + now.tv_nsec - start.tv_nsec <
 		 1000000000LL);
-	pace_end(&pace);
+	cpu_limit_end(&cpu_limit);
 	assert_false(cancel);
-	assert_int_equal(pace_over(&pace), 0);
+	assert_int_equal(cpu_limit_over(&cpu_limit), 0);
 }
 
 static void spin(struct worker_job *work)
@@ -229,23 +229,24 @@ static void F_who_had_much_steps_back(void **state)
 	u32 n = 0;
 
 	/* On a machine with other work some of it is forgotten meanwhile. */
-	for (; n < ARRAY_SIZE(jobs) && !share_is_over(ALICE); n++) {
+	for (; n < ARRAY_SIZE(jobs) && !cpu_usage_is_over(ALICE); n++) {
 		jobs[n] = (struct worker_job){.run = spin, .uid = ALICE};
 		worker_submit(&jobs[n]);
 		wait_for(&ended, n + 1);
-		for (u32 k = 0; k < 50 && !share_is_over(ALICE); k++) /* counted as it has ended */
+		for (u32 k = 0; k < 50 && !cpu_usage_is_over(ALICE);
+		     k++) /* counted as it has ended */
 			usleep(1000);
 	}
-	assert_true(share_is_over(ALICE));
+	assert_true(cpu_usage_is_over(ALICE));
 	wait_for(&ended, n);
-	assert_false(share_is_over(BOB));
+	assert_false(cpu_usage_is_over(BOB));
 	submit(&other, BOB, WORKER_SHORT, 0);
 	wait_for(&begun, 1);
 	open_gate(0);
 	wait_for(&ended, n + 1);
-	for (n = 0; share_is_over(ALICE) && n < 1000; n++)
+	for (n = 0; cpu_usage_is_over(ALICE) && n < 1000; n++)
 		usleep(10000);
-	assert_false(share_is_over(ALICE));
+	assert_false(cpu_usage_is_over(ALICE));
 }
 
 /* Short ones of others begin meanwhile; he has all again when he had less. */
@@ -259,7 +260,7 @@ static void F_who_steps_back_has_few_at_once(void **state)
 		print_message("half of the processors here are as many as a user has anyway\n");
 		skip();
 	}
-	share_add(ALICE, 1ULL << 62); /* for longer than this takes */
+	cpu_usage_add(ALICE, 1ULL << 62); /* for longer than this takes */
 	for (u32 i = 0; i < ARRAY_SIZE(jobs); i++)
 		submit(&jobs[i], ALICE, WORKER_SHORT, 0);
 	wait_for(&begun, few);
@@ -276,7 +277,7 @@ static void F_who_steps_back_has_few_at_once(void **state)
 
 static void stop(void **state)
 {
-	pace_stop();
+	cpu_limit_stop();
 	worker_stop();
 }
 

@@ -116,8 +116,8 @@ static void run(struct decider *d, u16 number, struct cgroup *cgrp, struct nfq_p
 	nfq_packet_skb(p, cgrp, &skb);
 	memcpy(before, p->data, WRITABLE);
 	bpf_this.cancelled_prog = NULL;
-	if (d->pace)
-		pace_go_on(d->pace);
+	if (d->cpu_limit)
+		cpu_limit_go_on(d->cpu_limit);
 	verdict = cgroup_bpf_run(cgrp, out ? CGROUP_INET_EGRESS : CGROUP_INET_INGRESS, &skb, NULL)
 			  ? NF_ACCEPT
 			  : NF_DROP;
@@ -125,7 +125,7 @@ static void run(struct decider *d, u16 number, struct cgroup *cgrp, struct nfq_p
 	 * C: all packets of all cgroups wait for it. It will be no quicker with the next one: it
 	 * runs no more, and drops.
 	 */
-	if (d->pace && pace_pause(d->pace) && bpf_this.cancelled_prog)
+	if (d->cpu_limit && cpu_limit_pause(d->cpu_limit) && bpf_this.cancelled_prog)
 		WRITE_ONCE(bpf_this.cancelled_prog->poisoned, true);
 	changes.mark = skb.md.mark != p->mark;
 	changes.priority = skb.md.priority != p->priority;

@@ -20,7 +20,7 @@
 #include "cgroup/cgroup.h"
 #include "fs/enforce/queue/verdict.h"
 #include "fs/lib/hash.h"
-#include "fs/work/pace.h"
+#include "fs/work/cpu_limit.h"
 
 /* Queue numbers below are left to others. */
 #define NFQUEUE_FIRST 32768u
@@ -38,7 +38,8 @@ struct decider {
 	pthread_mutex_t ids_lock;
 	struct hash_table ids;
 	struct verdicts verdicts;
-	struct pace *pace; /* of the thread that runs; NULL: programs may take their time */
+	struct cpu_limit
+		*cpu_limit; /* of the thread that runs; NULL: programs may take their time */
 	/*
 	 * The kernel's id of the nearest cgroup of ours that the sender of this SYN-ACK listens in;
 	 * 0: none.

@@ -78,9 +78,9 @@ static void *loop(void *arg)
 		b->hdrs[i].msg_hdr.msg_iovlen = 1;
 	}
 	bpf_run_set_cancel(&t->run_over);
-	pace_begin(&t->pace, PACE_PACKETS, RUN_LIMIT_NS, &t->run_over);
-	pace_pause(&t->pace);
-	t->decider->pace = &t->pace;
+	cpu_limit_begin(&t->cpu_limit, CPU_LIMIT_PACKETS, RUN_LIMIT_NS, &t->run_over);
+	cpu_limit_pause(&t->cpu_limit);
+	t->decider->cpu_limit = &t->cpu_limit;
 	while (!__atomic_load_n(&t->stopping, __ATOMIC_ACQUIRE)) {
 		int n = receive(fd, b, &spin);
 
@@ -94,8 +94,8 @@ static void *loop(void *arg)
 		verdict_flush(&t->decider->verdicts);
 		bpf_slot_release();
 	}
-	t->decider->pace = NULL;
-	pace_end(&t->pace);
+	t->decider->cpu_limit = NULL;
+	cpu_limit_end(&t->cpu_limit);
 	free(b);
 	return NULL;
 }

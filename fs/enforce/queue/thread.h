@@ -12,7 +12,7 @@
 struct queue_thread {
 	struct queue_config *config;
 	struct decider *decider;
-	struct pace pace;
+	struct cpu_limit cpu_limit;
 	volatile bool run_over;
 	bool stopping, running;
 	pthread_t thread;

@@ -13,7 +13,7 @@
 #include "fs/keeper/shared.h"
 #include "fs/lib/error_log.h"
 #include "fs/node/backing.h"
-#include "fs/node/restore.h"
+#include "fs/node/takeover.h"
 #include "fs/work/worker.h"
 
 #include <poll.h>

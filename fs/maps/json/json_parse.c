@@ -600,7 +600,7 @@ static bool parse_type(struct parse *p, u32 id, u64 off, u64 room)
 	return ret;
 }
 
-/* As json.c prints what has no type. */
+/* As json_print.c prints what has no type. */
 static bool parse_plain(struct parse *p)
 {
 	const char *s;

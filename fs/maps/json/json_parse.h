@@ -1,11 +1,11 @@
 /*
- * json_parse.h - keys and values from JSON: what json.h prints, and parts of it
+ * json_parse.h - keys and values from JSON: what json_print.h prints, and parts of it
  *
  * What the text does not say keeps its bytes: members that are left out, elements beyond the end of
  * a list. Of a union any member may be said; of several the later ones count, but that the rest of
  * a string's room is zeroed only where nothing else was said, so that all the views of a union that
- * json.h prints give the same bytes again. Numbers may be 0x hexadecimal, and any number may stand
- * in a string (some tools cannot write 64 bits otherwise).
+ * json_print.h prints give the same bytes again. Numbers may be 0x hexadecimal, and any number may
+ * stand in a string (some tools cannot write 64 bits otherwise).
  *
  * Guarantees, whatever the text and whatever BTF passed bpf_btf_check():
  *   A. nothing outside of the `size` bytes is written;

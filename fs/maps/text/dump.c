@@ -13,8 +13,8 @@
 #include "map/syscall.h"
 #include "map/iter.h"
 #include "fs/maps/text/entries.h"
-#include "fs/maps/json/json.h"
-#include "fs/maps/text/json_write.h"
+#include "fs/maps/json/json_print.h"
+#include "fs/maps/text/json_entries.h"
 #include "fs/keeper/records.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/object.h"
@@ -38,7 +38,7 @@ struct dump {
 	bool incomplete; /* the last line waits for more */
 	bool held; /* it may be whole, but came at the end of a full buffer */
 	u64 line; /* lines that were used up */
-	struct json_writer json; /* dump.json */
+	struct json_entries json; /* dump.json */
 };
 
 static int dump_open(struct fs_open *open, struct fs_req *req)
@@ -313,14 +313,14 @@ static ssize_t json_file_write(struct fs_open *open, struct fs_req *req, const c
 {
 	struct dump *d = open->priv;
 
-	return json_write(&d->json, open, req, d->map, d->key, buf, len, off);
+	return json_entries_write(&d->json, open, req, d->map, d->key, buf, len, off);
 }
 
 static int json_flush(struct fs_open *open, struct fs_req *req)
 {
 	struct dump *d = open->priv;
 
-	return json_write_flush(&d->json, req);
+	return json_entries_flush(&d->json, req);
 }
 
 /*

@@ -7,7 +7,7 @@
 #include "fs/lib/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/entries.h"
-#include "fs/maps/json/json.h"
+#include "fs/maps/json/json_print.h"
 #include "fs/maps/json/json_parse.h"
 #include "fs/maps/json/typed.h"
 #include "fs/maps/text/vars.h"

@@ -1,8 +1,8 @@
 /*
  * vars.h - maps/<m>/vars/<name>: the variables of .data, .bss and .rodata, each a file
  *
- * A file is its variable's value as JSON (json.h). A write changes the bytes that it says and no
- * others, so programs that change other variables meanwhile lose nothing. Names are those of the
+ * A file is its variable's value as JSON (json_print.h). A write changes the bytes that it says and
+ * no others, so programs that change other variables meanwhile lose nothing. Names are those of the
  * compiler, which calls a static variable of a function FUNCTION.NAME.
  */
 #ifndef UBPFFS_FS_MAPS_TEXT_VARS_H

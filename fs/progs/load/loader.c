@@ -8,7 +8,7 @@
  */
 #include "fs/progs/load/loader.h"
 #include "fs/progs/load/constants.h"
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "fs/caller/limits.h"
 #include "fs/maps/definition.h"
 #include "fs/caller/caller.h"
@@ -25,8 +25,8 @@
 struct load {
 	struct fs_req *req;
 	mode_t umask;
-	int dir; /* descriptor of progs/, or of the place */
-	char progs[PLACE_MAX], maps[PLACE_MAX + 8]; /* where names go, from M */
+	int dir; /* descriptor of progs/, or of the load directory */
+	char progs[LOAD_DIR_MAX], maps[LOAD_DIR_MAX + 8]; /* where names go, from M */
 	const struct bpf_map *typed; /* a map of this load whose types are stored */
 };
 
@@ -270,7 +270,7 @@ static int add_progs(struct load *load, struct publish *pub, struct bpf_loaded *
 		if (!tree_name_ok(name) || name[0] == '.')
 			return fs_error(load->req, EINVAL, "\"%s\" cannot be a program's name",
 					name);
-		if (place_own_name(name))
+		if (load_dir_own_name(name))
 			return fs_error(
 				load->req, EEXIST,
 				"a program cannot be called %s: that is the filesystem's own name",
@@ -435,7 +435,7 @@ static void load_begin(struct load *load, struct fs_node *dir)
 	load->dir = fs_node_fd(dir);
 	fs_node_path(dir, NULL, load->progs, sizeof(load->progs));
 	if (strchr(load->progs, '/'))
-		snprintf(load->maps, sizeof(load->maps), "%s/" PLACE_MAPS, load->progs);
+		snprintf(load->maps, sizeof(load->maps), "%s/" LOAD_DIR_MAPS, load->progs);
 	else
 		snprintf(load->maps, sizeof(load->maps), "maps");
 	publish_retry();

@@ -8,7 +8,8 @@
 #include "fs/node/node.h"
 
 /*
- * load_object - load a complete ELF object for the caller into `dir`, which is progs/ or a place
+ * load_object - load a complete ELF object for the caller into `dir`, which is progs/ or a load
+ * directory
  *
  * What it makes belongs to the caller, with bits 0666 (directories 0777) without `umask`. `report`
  * becomes the text of progs/log, also on failure. Returns 0, or -errno with a sentence in M/log:

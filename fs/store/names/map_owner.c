@@ -4,14 +4,14 @@
 #include "fs/store/names/map_owner.h"
 #include "fs/lib/hash.h"
 #include "fs/store/object.h"
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 
-#define OWNED_PATH (PLACE_MAX + 1 + NAME_MAX)
+#define OWNED_PATH (LOAD_DIR_MAX + 1 + NAME_MAX)
 
 struct owned_map {
 	struct hash_link link; /* by its path's hash */
@@ -235,7 +235,7 @@ static int remove_map(const struct owned_map *map)
 
 	__do_close int parent = openat(tree.tree_fd, dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (parent < 0) /* a place is gone with all that was in it */
+	if (parent < 0) /* the load directory is gone with all that was in it */
 		return errno == ENOENT ? 0 : -errno;
 	err = read_ids(parent, name, &text);
 	if (err)
@@ -433,12 +433,12 @@ static int find_owned(void *arg, const char *progs_dir, const char *maps_dir)
 int map_owner_start(void)
 {
 	struct start start = {0};
-	int err = place_each(find_named, &start), first;
+	int err = load_dir_each(find_named, &start), first;
 
 	if (!err && start.n)
 		qsort(start.inos, start.n, sizeof(*start.inos), ino_compare);
 	if (!err)
-		err = place_each(find_owned, &start);
+		err = load_dir_each(find_owned, &start);
 	first = start.failed;
 	free(start.inos);
 	hash_free(&start.owners);

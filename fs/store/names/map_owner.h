@@ -4,7 +4,7 @@
  * They go with its programs: when the last of those has lost its name in progs/, the maps lose
  * theirs, so that rm -r progs/x and loading again is a loop that works. A load that named maps is a
  * map owner here, found by each of its programs; the maps' directories say the same for a start:
- * maps/<m>/.load (hidden; also in a place's maps/) holds the ids of the load's programs.
+ * maps/<m>/.load (hidden; also in a load directory's maps/) holds the ids of the load's programs.
  *
  * Guarantees
  *   A. What a removed program costs does not depend on how many others there are.

@@ -8,7 +8,7 @@
 #include "fs/caller/limits.h"
 #include "fs/keeper/requests.h"
 #include "fs/store/names/map_owner.h"
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
@@ -27,7 +27,7 @@ struct publish_name {
 struct publish {
 	int fd; /* pending/<n> */
 	char dir[32];
-	char parents[STORE_KINDS][PLACE_MAX];
+	char parents[STORE_KINDS][LOAD_DIR_MAX];
 	struct fs_cred cred;
 	mode_t mode;
 	struct publish_name *names;
@@ -52,8 +52,8 @@ int publish_begin(const struct fs_cred *cred, mode_t umask, const char *progs, c
 	pub->cred = *cred;
 	pub->mode = 0777 & ~umask;
 	snprintf(pub->dir, sizeof(pub->dir), "%u", store_next_id());
-	snprintf(pub->parents[STORE_PROG], PLACE_MAX, "%s", progs);
-	snprintf(pub->parents[STORE_MAP], PLACE_MAX, "%s", maps);
+	snprintf(pub->parents[STORE_PROG], LOAD_DIR_MAX, "%s", progs);
+	snprintf(pub->parents[STORE_MAP], LOAD_DIR_MAX, "%s", maps);
 	if (mkdirat(tree.pending_fd, pub->dir, 0700) < 0) {
 		err = -errno;
 		free(pub);
@@ -129,8 +129,8 @@ static int publish_manifest(struct publish *pub)
 }
 
 /*
- * By path from tree/, so that taking a name back needs no descriptor: progs, maps and places are
- * the server's own.
+ * By path from tree/, so that taking a name back needs no descriptor: progs, maps and load
+ * directories are the server's own.
  */
 static int parent_path(const struct publish *pub, const struct publish_name *at,
 		       char path[PATH_MAX])
@@ -380,7 +380,7 @@ static int recover_name(const char *dir, u32 id, const char *name)
 	struct stat object, link;
 	char file[16];
 
-	if (parent < 0) /* a place may have gone since */
+	if (parent < 0) /* a load directory may have gone since */
 		return errno == ENOENT ? 0 : -errno;
 	snprintf(file, sizeof(file), "%u", id);
 	fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -402,7 +402,7 @@ static int recover_manifest(int fd)
 	if (len <= 0)
 		return len == -ENOENT ? 0 : (int)len;
 	for (line = strtok_r(text, "\n", &save); !err && line; line = strtok_r(NULL, "\n", &save)) {
-		char parent[PLACE_MAX], name[256];
+		char parent[LOAD_DIR_MAX], name[256];
 		u32 id;
 
 		if (sscanf(line, "%127s %u %255s", parent, &id, name) != 3 || !tree_name_ok(name))

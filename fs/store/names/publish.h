@@ -6,7 +6,7 @@
  * place, and removing the manifest commits. A server that finds a manifest at its start takes the
  * names back.
  *
- * Only progs/ and maps/ are published to, and those of places. One thread at a time
+ * Only progs/ and maps/ are published to, and those of load directories. One thread at a time
  * uses a struct publish.
  */
 #ifndef UBPFFS_FS_STORE_NAMES_PUBLISH_H
@@ -21,7 +21,7 @@ struct publish;
  * tree_wrlock for that.
  */
 void publish_retry(void);
-/* progs, maps: the directories, from tree/ (place.h). */
+/* progs, maps: the directories, from tree/ (load_dir.h). */
 int publish_begin(const struct fs_cred *cred, mode_t umask, const char *progs, const char *maps,
 		  struct publish **out);
 /* One name for obj. owner: of a map that goes with the load's programs, their ids, a line each. */

@@ -29,7 +29,7 @@
 #include "fs/store/names/publish.h"
 #include "fs/node/backing.h"
 #include "fs/store/object.h"
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 #include "load.h"
@@ -742,7 +742,7 @@ static int __remove_dropped(const char *parent, const char *object)
 		if (!there)
 			there = tree_has(dir, ".def");
 		if (!there)
-			there = tree_has(dir, PLACE_FILE);
+			there = tree_has(dir, LOAD_DIR_FILE);
 		if (there < 0)
 			err = there;
 		else if (!there && !tree_remove_hidden(dir))
@@ -846,11 +846,11 @@ int store_start(void)
 	bpf_map_keep_slots = true;
 	err = publish_recover();
 	if (!err && !shared_taking_over()) /* else somebody may be in the middle of an rm */
-		err = place_each(remove_dropped_progs, NULL);
+		err = load_dir_each(remove_dropped_progs, NULL);
 	if (!err)
 		err = start_owners();
 	if (!err && !shared_taking_over())
-		err = place_each(remove_dropped_maps, NULL);
+		err = load_dir_each(remove_dropped_maps, NULL);
 	if (!err)
 		err = start_objects();
 	if (!err) {

@@ -293,14 +293,14 @@ int tree_has(int dirfd, const char *name)
 	return errno == ENOENT ? 0 : -errno;
 }
 
-int tree_place_at(int progs, const char *name)
+int tree_load_dir_at(int progs, const char *name)
 {
-	char path[NAME_MAX + sizeof("/" PLACE_FILE)];
+	char path[NAME_MAX + sizeof("/" LOAD_DIR_FILE)];
 	int ret;
 
 	if (strlen(name) > NAME_MAX)
 		return 0;
-	snprintf(path, sizeof(path), "%s/" PLACE_FILE, name);
+	snprintf(path, sizeof(path), "%s/" LOAD_DIR_FILE, name);
 	ret = tree_has(progs, path);
 	return ret == -ENOTDIR ? 0 : ret;
 }
@@ -535,7 +535,7 @@ int tree_charge(void)
 			continue;
 		limits_charge_anyway(st.st_uid, LIMIT_NAMES, 1);
 		if (n == 2 && is_flat(levels[0].names.v[levels[0].next - 1].name) &&
-		    tree_place_at(fd, name) <= 0)
+		    tree_load_dir_at(fd, name) <= 0)
 			continue;
 		/*
 		 * What its owner closed to himself is closed to a server that is not root; that

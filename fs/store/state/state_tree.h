@@ -48,9 +48,9 @@ int tree_openat(int dirfd, const char *name);
 
 /* 1: there is such a name; 0: there is none; -errno: nobody can say now. An error is no absence. */
 int tree_has(int dirfd, const char *name);
-/* Is this name in the directory `progs` a place for loads (place.h)? 1, 0, -errno. */
-#define PLACE_FILE ".place"
-int tree_place_at(int progs, const char *name);
+/* Is this name in the directory `progs` a load directory (load_dir.h)? 1, 0, -errno. */
+#define LOAD_DIR_FILE ".place"
+int tree_load_dir_at(int progs, const char *name);
 /*
  * Open a regular file of the server's own. What is there and is no regular file is never opened, so
  * that no FIFO or device is waited for: -EBADMSG. flags: O_RDONLY and the like, with O_CREAT a file

@@ -1,5 +1,5 @@
 /*
- * json.h - keys and values as JSON, with the names and types that BTF gives them
+ * json_print.h - keys and values as JSON, with the names and types that BTF gives them
  *
  * structs and unions objects by member (members of an anonymous one are its parent's); a union
  * shows all of its
@@ -18,8 +18,8 @@
  *   C. text and time are bounded by a multiple of `size`: types that fan out more are as no type.
  * Pure functions. Tests: tests/unit/test_json.c.
  */
-#ifndef UBPFFS_FS_MAPS_JSON_JSON_H
-#define UBPFFS_FS_MAPS_JSON_JSON_H
+#ifndef UBPFFS_FS_MAPS_JSON_JSON_PRINT_H
+#define UBPFFS_FS_MAPS_JSON_JSON_PRINT_H
 
 #include "btf/btf.h"
 #include "fs/node/node.h"

@@ -1,7 +1,7 @@
 /*
- * restore.c - see node/restore.h
+ * takeover.c - see node/takeover.h
  */
-#include "fs/node/restore.h"
+#include "fs/node/takeover.h"
 #include "fs/keeper/node_records.h"
 #include "fs/keeper/shared.h"
 #include "fs/node/backing.h"

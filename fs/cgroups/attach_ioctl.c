@@ -1,5 +1,5 @@
 /*
- * attach_command.c - bpf(2)'s commands on a cgroup, by its attach files
+ * attach_ioctl.c - bpf(2)'s commands on a cgroup, by its attach files
  *
  * Programs are named by id and used with the rights of who opened the file, as in its lines.
  */
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include "fs/cgroups/attach.h"
-#include "fs/cgroups/attach_command.h"
+#include "fs/cgroups/attach_ioctl.h"
 #include "fs/cgroups/files.h"
 #include "fs/cgroups/lookup/lookup.h"
 #include "fs/enforce/enforce.h"

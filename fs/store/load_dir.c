@@ -1,7 +1,7 @@
 /*
- * place.c - see place.h
+ * load_dir.c - see load_dir.h
  */
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/object.h"
 #include "fs/store/state/state_tree.h"
@@ -10,19 +10,19 @@
 #include <limits.h>
 #include <stdio.h>
 
-bool place_name_ok(const char *name)
+bool load_dir_name_ok(const char *name)
 {
 	size_t len = strlen(name);
 
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)name[i] <= ' ' || name[i] == 0x7f)
 			return false;
-	return tree_name_ok(name) && name[0] != '.' && len + sizeof("progs//maps") <= PLACE_MAX;
+	return tree_name_ok(name) && name[0] != '.' && len + sizeof("progs//maps") <= LOAD_DIR_MAX;
 }
 
-bool place_own_name(const char *name)
+bool load_dir_own_name(const char *name)
 {
-	static const char *const own[] = {"new", "log", "constants", PLACE_MAPS};
+	static const char *const own[] = {"new", "log", "constants", LOAD_DIR_MAPS};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
 		if (!strcmp(name, own[i]))
@@ -30,7 +30,7 @@ bool place_own_name(const char *name)
 	return false;
 }
 
-int place_each(int (*fn)(void *arg, const char *progs, const char *maps), void *arg)
+int load_dir_each(int (*fn)(void *arg, const char *progs, const char *maps), void *arg)
 {
 	__do_close int fd = openat(tree.tree_fd, "progs", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct tree_names names;
@@ -40,15 +40,15 @@ int place_each(int (*fn)(void *arg, const char *progs, const char *maps), void *
 		return err;
 	err = fn(arg, "progs", "maps");
 	for (size_t i = 0; !err && i < names.n; i++) {
-		char progs[PLACE_MAX], maps[PLACE_MAX];
-		int is = tree_place_at(fd, names.v[i].name);
+		char progs[LOAD_DIR_MAX], maps[LOAD_DIR_MAX];
+		int is = tree_load_dir_at(fd, names.v[i].name);
 
-		if (is <= 0 || !place_name_ok(names.v[i].name)) {
+		if (is <= 0 || !load_dir_name_ok(names.v[i].name)) {
 			err = min(is, 0);
 			continue;
 		}
 		snprintf(progs, sizeof(progs), "progs/%s", names.v[i].name);
-		snprintf(maps, sizeof(maps), "progs/%s/" PLACE_MAPS, names.v[i].name);
+		snprintf(maps, sizeof(maps), "progs/%s/" LOAD_DIR_MAPS, names.v[i].name);
 		if (tree_has(tree.tree_fd, maps) > 0)
 			err = fn(arg, progs, maps);
 	}
@@ -65,7 +65,7 @@ struct search {
 /* 1: it is this one. */
 static int is_map(const struct search *search, const char *dir, const char *name)
 {
-	char file[PLACE_MAX + NAME_MAX + sizeof("//map")];
+	char file[LOAD_DIR_MAX + NAME_MAX + sizeof("//map")];
 	struct stat st;
 
 	snprintf(file, sizeof(file), "%s/%s/map", dir, name);
@@ -98,12 +98,12 @@ static int look_all(void *arg, const char *progs, const char *maps)
 	return ret;
 }
 
-int place_of_map(const struct store_object *obj, char *path, size_t len)
+int load_dir_map_path(const struct store_object *obj, char *path, size_t len)
 {
 	struct search search = {obj, path, len};
-	int ret = place_each(look_guess, &search);
+	int ret = load_dir_each(look_guess, &search);
 
 	if (!ret)
-		ret = place_each(look_all, &search);
+		ret = load_dir_each(look_all, &search);
 	return ret ? min(ret, 0) : -ENOENT;
 }

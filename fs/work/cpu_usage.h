@@ -1,20 +1,20 @@
 /*
- * share.h - who had much processor time lately
+ * cpu_usage.h - who had much processor time lately
  *
  * What a user's requests and jobs take is added up, and half of it is forgotten each tenth of a
  * second. Who had more than half of a processor steps back: others come first (work/worker.h,
  * fuse/turns.h). Root and who runs the server do not count. Any thread may call; one lock, a leaf.
  */
-#ifndef UBPFFS_FS_WORK_SHARE_H
-#define UBPFFS_FS_WORK_SHARE_H
+#ifndef UBPFFS_FS_WORK_CPU_USAGE_H
+#define UBPFFS_FS_WORK_CPU_USAGE_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 #include "util/types.h"
 
-bool share_counts(uid_t uid);
-void share_add(uid_t uid, u64 ns);
+bool cpu_usage_counts(uid_t uid);
+void cpu_usage_add(uid_t uid, u64 ns);
 /* Had this user so much that he steps back? */
-bool share_is_over(uid_t uid);
+bool cpu_usage_is_over(uid_t uid);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * test_place.c - fs/store/place.c: places of loads, and where a map is
+ * test_load_dir.c - fs/store/load_dir.c: load directories, and where a map is
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -7,30 +7,30 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "tests/lib/state.h"
 
 static void names_of_places(void **state)
 {
-	char name[PLACE_MAX + 1];
+	char name[LOAD_DIR_MAX + 1];
 
-	assert_true(place_name_ok("v2"));
-	assert_true(place_name_ok("\xc3\xa9"));
-	assert_false(place_name_ok(""));
-	assert_false(place_name_ok("."));
-	assert_false(place_name_ok(".hidden"));
-	assert_false(place_name_ok("a/b"));
-	assert_false(place_name_ok("a b"));
-	assert_false(place_name_ok("a\tb"));
-	assert_false(place_name_ok("a\nb"));
-	assert_false(place_name_ok("a\x7f"));
-	/* progs/<place>/maps fits, with its NUL, and not one byte more. */
+	assert_true(load_dir_name_ok("v2"));
+	assert_true(load_dir_name_ok("\xc3\xa9"));
+	assert_false(load_dir_name_ok(""));
+	assert_false(load_dir_name_ok("."));
+	assert_false(load_dir_name_ok(".hidden"));
+	assert_false(load_dir_name_ok("a/b"));
+	assert_false(load_dir_name_ok("a b"));
+	assert_false(load_dir_name_ok("a\tb"));
+	assert_false(load_dir_name_ok("a\nb"));
+	assert_false(load_dir_name_ok("a\x7f"));
+	/* progs/<dir>/maps fits, with its NUL, and not one byte more. */
 	memset(name, 'n', sizeof(name));
-	name[PLACE_MAX - sizeof("progs//maps")] = 0;
-	assert_true(place_name_ok(name));
+	name[LOAD_DIR_MAX - sizeof("progs//maps")] = 0;
+	assert_true(load_dir_name_ok(name));
 	name[strlen(name)] = 'n';
-	name[PLACE_MAX - sizeof("progs//maps") + 1] = 0;
-	assert_false(place_name_ok(name));
+	name[LOAD_DIR_MAX - sizeof("progs//maps") + 1] = 0;
+	assert_false(load_dir_name_ok(name));
 }
 
 static void names_that_are_files_there(void **state)
@@ -38,9 +38,9 @@ static void names_that_are_files_there(void **state)
 	static const char *const own[] = {"new", "log", "constants", "maps"};
 
 	for (u32 i = 0; i < ARRAY_SIZE(own); i++)
-		assert_true(place_own_name(own[i]));
-	assert_false(place_own_name("new2"));
-	assert_false(place_own_name(""));
+		assert_true(load_dir_own_name(own[i]));
+	assert_false(load_dir_own_name("new2"));
+	assert_false(load_dir_own_name(""));
 }
 
 static void make_place(const char *name, bool maps)
@@ -49,7 +49,7 @@ static void make_place(const char *name, bool maps)
 
 	snprintf(path, sizeof(path), "progs/%s", name);
 	assert_return_code(mkdirat(tree.tree_fd, path, 0755), errno);
-	snprintf(path, sizeof(path), "tree/progs/%s/" PLACE_FILE, name);
+	snprintf(path, sizeof(path), "tree/progs/%s/" LOAD_DIR_FILE, name);
 	state_write(path, "", 0);
 	snprintf(path, sizeof(path), "progs/%s/maps", name);
 	if (maps)
@@ -74,16 +74,16 @@ static void each_is_visited_the_mounts_own_first(void **state)
 	char text[256] = "";
 	int nr = 0;
 
-	store_put(state_prog("prog", 1, NULL)); /* a program is no place */
+	store_put(state_prog("prog", 1, NULL)); /* a program is no load directory */
 	make_place("b", true);
 	make_place("a", true);
 	make_place("without", false); /* one that is being made, or removed */
 	make_place(".hidden", true);
 	make_place("two words", true); /* nobody can have made it */
 	state_write("tree/progs/file", "", 0);
-	assert_int_equal(place_each(note, text), 0);
+	assert_int_equal(load_dir_each(note, text), 0);
 	assert_string_equal(text, "progs:maps progs/a:progs/a/maps progs/b:progs/b/maps ");
-	assert_int_equal(place_each(ends_at_second, &nr), -ECANCELED);
+	assert_int_equal(load_dir_each(ends_at_second, &nr), -ECANCELED);
 	assert_int_equal(nr, 2);
 }
 
@@ -92,7 +92,7 @@ static void an_unreadable_progs_is_an_error(void **state)
 	char text[256] = "";
 
 	assert_return_code(renameat(tree.tree_fd, "progs", tree.tree_fd, "else"), errno);
-	assert_int_equal(place_each(note, text), -ENOENT);
+	assert_int_equal(load_dir_each(note, text), -ENOENT);
 	assert_string_equal(text, "");
 	assert_return_code(renameat(tree.tree_fd, "else", tree.tree_fd, "progs"), errno);
 }
@@ -101,7 +101,7 @@ static void assert_map_at(struct store_object *obj, const char *expected)
 {
 	char path[256];
 
-	assert_int_equal(place_of_map(obj, path, sizeof(path)), 0);
+	assert_int_equal(load_dir_map_path(obj, path, sizeof(path)), 0);
 	assert_string_equal(path, expected);
 }
 
@@ -121,7 +121,7 @@ static void a_maps_name_is_found_wherever_it_is(void **state)
 			   errno);
 	assert_map_at(map, "progs/v2/maps/away");
 	state_unname("progs/v2/maps/away", "map");
-	assert_int_equal(place_of_map(map, path, sizeof(path)), -ENOENT);
+	assert_int_equal(load_dir_map_path(map, path, sizeof(path)), -ENOENT);
 	store_put(other);
 	store_put(map);
 }

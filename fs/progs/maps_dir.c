@@ -1,9 +1,9 @@
 /*
- * prog_maps.c - see prog_maps.h
+ * maps_dir.c - see maps_dir.h
  */
-#include "fs/progs/prog_maps.h"
+#include "fs/progs/maps_dir.h"
 #include "fs/store/object.h"
-#include "fs/store/place.h"
+#include "fs/store/load_dir.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 
@@ -13,7 +13,7 @@
 /* Where the map is, from M; tree_rdlock is held. Returns its last component. */
 static const char *where(struct bpf_map *map, char path[PATH_MAX])
 {
-	if (place_of_map(store_of_map(map), path, PATH_MAX))
+	if (load_dir_map_path(store_of_map(map), path, PATH_MAX))
 		snprintf(path, PATH_MAX, "ids/map/%u", map->id);
 	return strrchr(path, '/') + 1;
 }

@@ -1,5 +1,5 @@
 /*
- * json_write.c - see json_write.h
+ * json_entries.c - see json_entries.h
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,10 +8,10 @@
 #include "fs/lib/value_text.h"
 #include "fs/maps/text/entries.h"
 #include "fs/maps/json/json_parse.h"
-#include "fs/maps/text/json_write.h"
+#include "fs/maps/text/json_entries.h"
 
 #define MIN_ENTRY    (1u << 20)
-#define ENTRY_A_BYTE 64 /* as json.c's own bound, nearly */
+#define ENTRY_A_BYTE 64 /* as json_print.c's own bound, nearly */
 
 static int put_value(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
 		     const char *s, size_t n)
@@ -82,7 +82,7 @@ static int put_entry(struct fs_req *req, struct bpf_map *map, char *key, const c
 }
 
 /* 1: something was used up; 0: more has to come. */
-static int next(struct json_writer *w, struct fs_req *req, struct bpf_map *map, char *key,
+static int next(struct json_entries *w, struct fs_req *req, struct bpf_map *map, char *key,
 		size_t *pos)
 {
 	const char *s = w->pending.buf;
@@ -126,8 +126,8 @@ static int next(struct json_writer *w, struct fs_req *req, struct bpf_map *map, 
 	return ret < 0 ? ret : 1;
 }
 
-ssize_t json_write(struct json_writer *w, struct fs_open *open, struct fs_req *req,
-		   struct bpf_map *map, char *key, const char *buf, size_t len, off_t off)
+ssize_t json_entries_write(struct json_entries *w, struct fs_open *open, struct fs_req *req,
+			   struct bpf_map *map, char *key, const char *buf, size_t len, off_t off)
 {
 	size_t most = MIN_ENTRY + ENTRY_A_BYTE * ((size_t)map->key_size + bpf_map_value_size(map));
 	size_t pos = 0;
@@ -148,7 +148,7 @@ ssize_t json_write(struct json_writer *w, struct fs_open *open, struct fs_req *r
 	return ret < 0 ? ret : (ssize_t)len;
 }
 
-int json_write_flush(struct json_writer *w, struct fs_req *req)
+int json_entries_flush(struct json_entries *w, struct fs_req *req)
 {
 	if (write_buffer_blank(&w->pending) && (!w->listed || w->ended))
 		return 0;

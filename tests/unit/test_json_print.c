@@ -1,6 +1,6 @@
 /*
- * test_json.c - keys and values as JSON (fs/maps/json/json.c): guarantees A (one valid value), B
- * (nothing outside is read), C (bounds)
+ * test_json_print.c - keys and values as JSON (fs/maps/json/json_print.c): guarantees A (one valid
+ * value), B (nothing outside is read), C (bounds)
  *
  * Types are written with libbpf's btf.h and go through bpf_btf_new(), as those of an object do. The
  * bytes lie at the end of a page that is followed by one that cannot be read.
@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
-#include "fs/maps/json/json.h"
+#include "fs/maps/json/json_print.h"
 
 static char *page; /* two; the second is not there */
 

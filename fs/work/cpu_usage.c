@@ -1,7 +1,7 @@
 /*
- * share.c - see share.h
+ * cpu_usage.c - see cpu_usage.h
  */
-#include "fs/work/share.h"
+#include "fs/work/cpu_usage.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -32,19 +32,19 @@ static struct share *__share_of(uid_t uid)
 	return share;
 }
 
-bool share_counts(uid_t uid)
+bool cpu_usage_counts(uid_t uid)
 {
 	return uid && uid != geteuid();
 }
 
-void share_add(uid_t uid, u64 ns)
+void cpu_usage_add(uid_t uid, u64 ns)
 {
 	pthread_mutex_lock(&lock);
 	__share_of(uid)->used_ns += ns;
 	pthread_mutex_unlock(&lock);
 }
 
-bool share_is_over(uid_t uid)
+bool cpu_usage_is_over(uid_t uid)
 {
 	bool over;
 

@@ -1,8 +1,8 @@
 /*
- * attach_command.h - an open attach file, and the commands that it takes (uapi/ubpffs.h)
+ * attach_ioctl.h - an open attach file, and the commands that it takes (uapi/ubpffs.h)
  */
-#ifndef UBPFFS_FS_CGROUPS_ATTACH_COMMAND_H
-#define UBPFFS_FS_CGROUPS_ATTACH_COMMAND_H
+#ifndef UBPFFS_FS_CGROUPS_ATTACH_IOCTL_H
+#define UBPFFS_FS_CGROUPS_ATTACH_IOCTL_H
 
 #include "fs/lib/write_buffer.h"
 #include "fs/node/node.h"

@@ -1,11 +1,11 @@
 /*
- * prog_maps.h - progs/<p>/maps/: a link to each map that the program uses
+ * maps_dir.h - progs/<p>/maps/: a link to each map that the program uses
  *
  * A link has its map's name and leads to its directory; of a map without a name, the id, and leads
  * to ids/map/<id>.
  */
-#ifndef UBPFFS_FS_PROGS_PROG_MAPS_H
-#define UBPFFS_FS_PROGS_PROG_MAPS_H
+#ifndef UBPFFS_FS_PROGS_MAPS_DIR_H
+#define UBPFFS_FS_PROGS_MAPS_DIR_H
 
 #include "fs/node/node.h"
 

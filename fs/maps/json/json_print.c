@@ -1,5 +1,5 @@
 /*
- * json.c - see json.h
+ * json_print.c - see json_print.h
  *
  * One function a kind; each gets the type, its bytes and how many there are. A kind that cannot be
  * served (its bytes are not there, or the budget of steps is used up) fails the walk, and the value
@@ -7,7 +7,7 @@
  */
 #include <bpf/btf.h>
 #include <math.h>
-#include "fs/maps/json/json.h"
+#include "fs/maps/json/json_print.h"
 #include "fs/maps/json/typed.h"
 
 #define MIN_STEPS    (1u << 17) /* an enum is looked up name by name, and has at most 2^16 */

@@ -1,5 +1,5 @@
 /*
- * restore.h - the nodes that the kernel knew when the last server died
+ * takeover.h - the nodes that the kernel knew when the last server died
  *
  * Each node in the table has a record (keeper/node_records.h) with what it is and how often the
  * kernel was told of it. A successor makes the same nodes of them, with the same ids, before it
@@ -7,8 +7,8 @@
  * without a record (the table was full) is forgotten: ESTALE, and the kernel looks its name up
  * again.
  */
-#ifndef UBPFFS_FS_NODE_RESTORE_H
-#define UBPFFS_FS_NODE_RESTORE_H
+#ifndef UBPFFS_FS_NODE_TAKEOVER_H
+#define UBPFFS_FS_NODE_TAKEOVER_H
 
 #include "fs/node/node.h"
 
