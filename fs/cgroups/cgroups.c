@@ -188,6 +188,8 @@ static int dir_rename(struct fs_node *dir, struct fs_req *req, const char *name,
 const struct fs_node_ops cgroup_dir_ops = {
 	.name = "cgroup",
 	.type = S_IFDIR,
+	.rows = cgroup_attrs,
+	.nr_rows = ARRAY_SIZE(cgroup_attrs),
 	.lookup = dir_lookup,
 	.readdir = dir_readdir,
 	.release = user_release,
@@ -196,6 +198,7 @@ const struct fs_node_ops cgroup_dir_ops = {
 	.rmdir = dir_rmdir,
 	.rename = dir_rename,
 };
+FS_KIND(cgroup_dir_ops, "cgroup");
 
 /* ---- start */
 

@@ -20,4 +20,6 @@
 /* clang-format on */
 
 const struct fs_node_ops link_file_ops = {LINK_FILE, OBJECT_OWN_FILE};
+FS_KIND(link_file_ops, "link file");
 const struct fs_node_ops link_pin_ops = {LINK_FILE, OBJECT_PIN};
+FS_KIND(link_pin_ops, "link pin");

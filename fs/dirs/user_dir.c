@@ -326,6 +326,7 @@ const struct fs_node_ops user_dir_ops = {
 	.link = user_link,
 	.rename = user_rename,
 };
+FS_KIND(user_dir_ops, "directory");
 
 static int waiting_readlink(struct fs_node *node, struct fs_req *req, char *buf, size_t len)
 {
@@ -343,3 +344,4 @@ static const struct fs_node_ops symlink_ops = {
 	.name = "symlink",
 	.type = S_IFLNK,
 };
+FS_KIND(symlink_ops, "symlink");

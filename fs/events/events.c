@@ -143,10 +143,13 @@ static int source_unlink(struct fs_node *dir, struct fs_req *req, const char *na
 static const struct fs_node_ops source_dir_ops = {
 	.name = "event source",
 	.type = S_IFDIR,
+	.rows = source_attrs,
+	.nr_rows = ARRAY_SIZE(source_attrs),
 	.lookup = source_lookup,
 	.readdir = source_readdir,
 	.unlink = source_unlink,
 };
+FS_KIND(source_dir_ops, "event source");
 
 /* ---- M/events */
 
@@ -204,6 +207,7 @@ const struct fs_node_ops events_dir_ops = {
 	.rmdir = events_rmdir,
 	.rename = objdir_rename,
 };
+FS_KIND(events_dir_ops, "events");
 
 /* ---- the server's start and end */
 

@@ -6,8 +6,6 @@
 
 static struct slots records = SLOTS_INIT(SHARED_NODES);
 
-extern const char __executable_start[], _end[];
-
 int node_records_start(void)
 {
 	return shared ? slots_start(&records) : 0;
@@ -67,14 +65,4 @@ void node_record_add_lookups(struct node_record *r, s64 times)
 	bool all = times < 0 && (u64)-times > r->nlookup;
 
 	__atomic_store_n(&r->nlookup, all ? 0 : r->nlookup + (u64)times, __ATOMIC_RELAXED);
-}
-
-u64 node_record_distance(const void *p)
-{
-	return p ? (u64)((const char *)p - __executable_start) : 0;
-}
-
-const void *node_record_table(u64 d, size_t size)
-{
-	return d && d <= (u64)(_end - __executable_start) - size ? __executable_start + d : NULL;
 }

@@ -25,8 +25,4 @@ void node_record_gone(struct node_record *record);
 /* The kernel is told of it so often more, or has forgotten it. */
 void node_record_add_lookups(struct node_record *record, s64 times);
 
-/* Tables of the program's image are named by their distance from its start. NULL: 0. */
-u64 node_record_distance(const void *table);
-const void *node_record_table(u64 distance, size_t size); /* NULL: not in the image */
-
 #endif

@@ -1,9 +1,9 @@
 /*
  * records.h - what is in the tables of the shared memory
  *
- * The first word of each record says that it is valid, and is written last; 0 is free. Addresses of
- * tables in the program's image are kept as distances from its start: a successor is another
- * process of the same image.
+ * The first word of each record says that it is valid, and is written last; 0 is free. A successor
+ * may be another version of this program: what is in here means the same to all that have the same
+ * SHARED_VERSION (shared.h), which grows with every change.
  */
 #ifndef UBPFFS_FS_KEEPER_RECORDS_H
 #define UBPFFS_FS_KEEPER_RECORDS_H
@@ -11,6 +11,7 @@
 #include "util/types.h"
 
 #define RECORD_NAME   256
+#define RECORD_KIND   32
 #define RECORD_KEY    128 /* entries_max_key, and one */
 #define RECORD_GROUPS 64
 #define KEPT_WORDS    60
@@ -23,7 +24,7 @@ struct node_record {
 	u64 dir; /* the id of the directory that it is in; 0: the root */
 	u64 ino;
 	u64 nlookup; /* what the kernel was told and has not forgotten */
-	u64 ops, attr; /* distances; attr 0: none */
+	char kind[RECORD_KIND]; /* its name; "": the row of its directory's table that index says */
 	u32 index, object, flags;
 	u32 mode, uid, gid; /* of what is gone */
 	u32 key_len;

@@ -55,4 +55,6 @@ static u32 map_poll(struct fs_open *open)
 /* clang-format on */
 
 const struct fs_node_ops map_file_ops = {MAP_FILE, OBJECT_OWN_FILE};
+FS_KIND(map_file_ops, "map file");
 const struct fs_node_ops map_pin_ops = {MAP_FILE, OBJECT_PIN};
+FS_KIND(map_pin_ops, "map pin");

@@ -525,6 +525,8 @@ static int map_dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *na
 static const struct fs_node_ops map_dir_ops = {
 	.name = "map",
 	.type = S_IFDIR,
+	.rows = map_attrs,
+	.nr_rows = ARRAY_SIZE(map_attrs),
 	.object = MAP_LINK,
 	.lookup = map_dir_lookup,
 	.readdir = map_dir_readdir,
@@ -533,6 +535,7 @@ static const struct fs_node_ops map_dir_ops = {
 	.rows_stat = store_node_stat,
 	.free = store_node_free,
 };
+FS_KIND(map_dir_ops, "map directory");
 
 /* ---- M/maps */
 
@@ -583,3 +586,4 @@ const struct fs_node_ops maps_dir_ops = {
 	.rmdir = maps_rmdir,
 	.rename = maps_rename,
 };
+FS_KIND(maps_dir_ops, "maps");

@@ -153,9 +153,13 @@ static void ring_release(struct fs_open *open)
 #define LINK_OPS .type = S_IFLNK, .getattr = ring_getattr, .readlink = ring_readlink
 
 const struct fs_node_ops ring_consumer_file_ops = {.name = "consumer's page", FILE_OPS};
+FS_KIND(ring_consumer_file_ops, "consumer's page");
 const struct fs_node_ops ring_consumer_link_ops = {.name = "link to a consumer's page", LINK_OPS};
+FS_KIND(ring_consumer_link_ops, "link to a consumer's page");
 const struct fs_node_ops ring_data_file_ops = {.name = "ring's memory", FILE_OPS};
+FS_KIND(ring_data_file_ops, "ring's memory");
 const struct fs_node_ops ring_data_link_ops = {.name = "link to a ring's memory", LINK_OPS};
+FS_KIND(ring_data_link_ops, "link to a ring's memory");
 
 /* ---- the map's own descriptor */
 

@@ -200,6 +200,7 @@ static const struct fs_node_ops mem_id_link_ops = {
 	.getattr = mem_id_getattr,
 	.readlink = mem_readlink,
 };
+FS_KIND(mem_id_link_ops, "link to map memory by id");
 
 static const struct fs_node_ops mem_id_file_ops = {
 	.name = "map memory",
@@ -210,6 +211,7 @@ static const struct fs_node_ops mem_id_file_ops = {
 	.read = mem_read,
 	.release = mem_release,
 };
+FS_KIND(mem_id_file_ops, "map memory by id");
 
 const struct fs_node_ops *mapmem_id_kind(struct store_object *obj)
 {

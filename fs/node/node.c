@@ -140,11 +140,45 @@ static struct fs_node *__identity_find(u64 key, bool (*is)(const struct fs_node 
 
 /* ---- for the next server */
 
+_Static_assert(FS_KIND_NAME == RECORD_KIND, "a kind's name fits");
+
+/* All of FS_KIND(), as the linker has put them beside each other; none in some tests. */
+extern const struct fs_kind *const __start_fs_kinds[] __attribute__((weak));
+extern const struct fs_kind *const __stop_fs_kinds[] __attribute__((weak));
+
+const char *fs_kind_name(const struct fs_node_ops *ops)
+{
+	for (const struct fs_kind *const *kind = __start_fs_kinds; kind < __stop_fs_kinds; kind++)
+		if ((*kind)->ops == ops)
+			return (*kind)->name;
+	return NULL;
+}
+
+const struct fs_node_ops *fs_kind_ops(const char *name)
+{
+	for (const struct fs_kind *const *kind = __start_fs_kinds; kind < __stop_fs_kinds; kind++)
+		if (!strcmp((*kind)->name, name))
+			return (*kind)->ops;
+	return NULL;
+}
+
 static bool __record_name(struct node_record *r, const struct fs_node *node)
 {
 	if (node->key)
 		return node_record_name(r, node->key, node->key_len);
 	return !node->name || node_record_name(r, node->name, strlen(node->name));
+}
+
+/* False: a later server would not know what it is. */
+static bool __record_kind(struct node_record *r, const struct fs_node *node)
+{
+	const char *kind = fs_kind_name(node->ops);
+
+	if (node->attr)
+		return true;
+	if (kind)
+		memcpy(r->kind, kind, strlen(kind));
+	return kind;
 }
 
 static void __record(struct fs_node *node)
@@ -155,12 +189,10 @@ static void __record(struct fs_node *node)
 		return;
 	r->dir = node->dir->id;
 	r->ino = node->ino;
-	r->ops = node_record_distance(node->ops);
-	r->attr = node_record_distance(node->attr);
 	r->index = node->index;
 	r->object = node->object;
 	r->flags = (node->in_tree ? NODE_IN_TREE : 0) | (node->key ? NODE_KEYED : 0);
-	if (!__record_name(r, node)) {
+	if (!__record_kind(r, node) || !__record_name(r, node)) {
 		node_record_end(r);
 		return;
 	}

@@ -128,6 +128,9 @@ struct fs_node_ops {
 	void (*keep)(struct fs_open *open, struct kept *kept);
 	void (*restore)(struct fs_open *open, const struct kept *kept);
 
+	/* directories: their synthesized files, of which each has a node of its own */
+	const struct fs_attr *rows;
+	u32 nr_rows;
 	/* directories that show an object: the name of its file there ("prog") */
 	const char *object;
 	/*
@@ -188,6 +191,23 @@ struct fs_attr {
 	long arg; /* the kind's: which attribute */
 };
 
+/*
+ * What is found in the state tree or by a key is made again by the next server (takeover.h), which
+ * may be of another version: so the kind has a name that stays. Rows need none: they go by their
+ * directory and their number.
+ */
+struct fs_kind {
+	const char *name;
+	const struct fs_node_ops *ops;
+};
+#define FS_KIND_NAME 32 /* with its NUL */
+
+#define FS_KIND(kind_ops, kind_name)                                               \
+	_Static_assert(sizeof(kind_name) <= FS_KIND_NAME, "the name is too long"); \
+	static const struct fs_kind kind_of_##kind_ops = {kind_name, &(kind_ops)}; \
+	static const struct fs_kind *const kind_at_##kind_ops                      \
+		__attribute__((section("fs_kinds"), used)) = &kind_of_##kind_ops
+
 struct fs_node {
 	const struct fs_node_ops *ops;
 	u64 id; /* FUSE's */
@@ -219,6 +239,10 @@ struct fs_node {
 };
 
 u64 fs_nodes_count(void);
+
+/* NULL: it is none that FS_KIND() has named. */
+const char *fs_kind_name(const struct fs_node_ops *ops);
+const struct fs_node_ops *fs_kind_ops(const char *name);
 
 /* The kernel is about to be told of the node so often (or has forgotten it, where negative). */
 void fs_node_add_lookups(struct fs_node *node, s64 times);

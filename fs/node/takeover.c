@@ -55,9 +55,25 @@ static bool still_there(const struct fs_node *node)
 	return there;
 }
 
+/* The row that it is; NULL: it is none. */
+static const struct fs_attr *row_of_record(const struct node_record *r, const struct fs_node *dir)
+{
+	u32 row = r->index - 1;
+
+	return !r->kind[0] && row < dir->ops->nr_rows ? &dir->ops->rows[row] : NULL;
+}
+
+static const struct fs_node_ops *kind_of_record(const struct node_record *r)
+{
+	bool whole = memchr(r->kind, 0, sizeof(r->kind));
+
+	return whole ? fs_kind_ops(r->kind) : NULL;
+}
+
 static struct fs_node *node_of_record(const struct node_record *r, struct fs_node *dir)
 {
-	const struct fs_node_ops *ops = node_record_table(r->ops, sizeof(*ops));
+	const struct fs_attr *attr = row_of_record(r, dir);
+	const struct fs_node_ops *ops = attr ? attr->ops : kind_of_record(r);
 	struct fs_node *node = ops ? calloc(1, sizeof(*node)) : NULL;
 	bool keyed = r->flags & NODE_KEYED;
 
@@ -75,7 +91,7 @@ static struct fs_node *node_of_record(const struct node_record *r, struct fs_nod
 	node->uid = r->uid;
 	node->gid = r->gid;
 	node->dir = dir;
-	node->attr = node_record_table(r->attr, sizeof(*node->attr));
+	node->attr = attr;
 	if (keyed && r->key_len <= RECORD_KEY) {
 		node->key_len = r->key_len;
 		node->key = malloc(r->key_len ? r->key_len : 1);

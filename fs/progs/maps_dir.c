@@ -54,6 +54,7 @@ static const struct fs_node_ops link_ops = {
 	.key_name = link_name,
 	.readlink = link_readlink,
 };
+FS_KIND(link_ops, "map of a program");
 
 static int maps_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 		       struct fs_node **out)

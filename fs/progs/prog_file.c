@@ -21,4 +21,6 @@
 /* clang-format on */
 
 const struct fs_node_ops prog_file_ops = {PROG_FILE, OBJECT_OWN_FILE};
+FS_KIND(prog_file_ops, "program file");
 const struct fs_node_ops prog_pin_ops = {PROG_FILE, OBJECT_PIN};
+FS_KIND(prog_pin_ops, "program pin");

@@ -388,6 +388,8 @@ static int prog_dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *n
 static const struct fs_node_ops prog_dir_ops = {
 	.name = "program",
 	.type = S_IFDIR,
+	.rows = prog_attrs,
+	.nr_rows = ARRAY_SIZE(prog_attrs),
 	.object = "prog",
 	.lookup = prog_dir_lookup,
 	.readdir = prog_dir_readdir,
@@ -396,6 +398,7 @@ static const struct fs_node_ops prog_dir_ops = {
 	.rows_stat = store_node_stat,
 	.free = store_node_free,
 };
+FS_KIND(prog_dir_ops, "program directory");
 
 /* ---- M/progs, and load directories in it */
 
@@ -587,11 +590,13 @@ static int progs_rename(struct fs_node *dir, struct fs_req *req, const char *nam
 	return objdir_rename(dir, req, name, newdir, newname, flags);
 }
 
-#define PROGS_DIR_FNS                                                          \
-	.type = S_IFDIR, .lookup = progs_lookup, .readdir = progs_readdir,     \
-	.release = user_release, .mkdir = progs_mkdir, .unlink = progs_unlink, \
-	.rmdir = progs_rmdir, .rename = progs_rename
+#define PROGS_DIR_FNS                                                                           \
+	.type = S_IFDIR, .rows = progs_attrs, .nr_rows = LOAD_DIR_ROWS, .lookup = progs_lookup, \
+	.readdir = progs_readdir, .release = user_release, .mkdir = progs_mkdir,                \
+	.unlink = progs_unlink, .rmdir = progs_rmdir, .rename = progs_rename
 
 const struct fs_node_ops progs_dir_ops = {.name = "progs", .stable = true, PROGS_DIR_FNS};
+FS_KIND(progs_dir_ops, "progs");
 static const struct fs_node_ops load_dir_ops = {
 	.name = "load directory", .stable = true, PROGS_DIR_FNS};
+FS_KIND(load_dir_ops, "load directory");

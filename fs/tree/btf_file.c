@@ -83,6 +83,7 @@ static const struct fs_node_ops btf_file_ops = {
 	.restore = control_restore,
 	.getattr = btf_getattr,
 };
+FS_KIND(btf_file_ops, "types");
 
 int btf_lookup(struct fs_node *dir, u32 id, struct fs_node **out)
 {

@@ -114,6 +114,7 @@ static const struct fs_node_ops kind_ops = {
 	.lookup = kind_lookup,
 	.readdir = kind_readdir,
 };
+FS_KIND(kind_ops, "ids of a kind");
 
 static int ids_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 		      struct fs_node **out)

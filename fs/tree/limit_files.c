@@ -389,9 +389,12 @@ static int limit_dir_readdir(struct fs_open *open, struct fs_req *req, u64 curso
 static const struct fs_node_ops limit_dir_ops = {
 	.name = "limits of a user",
 	.type = S_IFDIR,
+	.rows = limit_attrs,
+	.nr_rows = ARRAY_SIZE(limit_attrs),
 	.lookup = limit_dir_lookup,
 	.readdir = limit_dir_readdir,
 };
+FS_KIND(limit_dir_ops, "limits of a user");
 
 /* ---- M/limits */
 
@@ -471,6 +474,8 @@ static int limits_rmdir(struct fs_node *dir, struct fs_req *req, const char *nam
 const struct fs_node_ops limits_dir_ops = {
 	.name = "limits",
 	.type = S_IFDIR,
+	.rows = limits_attrs,
+	.nr_rows = ARRAY_SIZE(limits_attrs),
 	.stable = true,
 	.lookup = limits_lookup,
 	.readdir = limits_readdir,
@@ -478,3 +483,4 @@ const struct fs_node_ops limits_dir_ops = {
 	.mkdir = limits_mkdir,
 	.rmdir = limits_rmdir,
 };
+FS_KIND(limits_dir_ops, "limits");

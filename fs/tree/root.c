@@ -248,6 +248,8 @@ static int root_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 static const struct fs_node_ops root_ops = {
 	.name = "root",
 	.type = S_IFDIR,
+	.rows = root_attrs,
+	.nr_rows = ARRAY_SIZE(root_attrs),
 	.stable = true,
 	.reserved = root_reserved,
 	.lookup = root_lookup,

@@ -138,6 +138,41 @@ def test_what_is_open_goes_on(k):
     wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
 
 
+AT_EMPTY_PATH, AT_STATX_FORCE_SYNC = 0x1000, 0x2000
+
+
+def asked_again(fd):
+    """0, or the errno: the server is asked, whatever the kernel knows of the file."""
+    if not libc.statx(fd, b"", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, 0x7ff, ctypes.create_string_buffer(256)):
+        return 0
+    return ctypes.get_errno()
+
+
+def test_every_kind_of_file_is_known_to_the_next_server(k):
+    """Also those of ids/, of load directories, and what is found by a key."""
+    for name, *attrs in (("hash", *HASH), ("ring", "type ringbuf", "max_entries 4096"),
+                         ("array", "type array", "key_size 4", "value_size 8", "map_flags 0x400", "max_entries 3")):
+        make_map(k, name, *attrs)
+    k.sh("echo 5 > $M/maps/hash/entries/1")
+    k.load("count_ports")
+    k.sh("mkdir $M/progs/place $M/mine $M/cgroup/a $M/events/e; echo timer > $M/events/e/type")
+    k.sh("ln $M/maps/hash/map $M/mine/pin; ln $M/progs/count_ports/prog $M/mine/prog; ln -s pin $M/mine/link")
+    if not os.geteuid():
+        k.sh("mkdir $M/limits/1000")
+    fds = {}
+    for path, dirs, files in os.walk(k.path):
+        for name in [".", *dirs, *files]:
+            name = os.path.join(path, name)
+            fds[name] = os.open(name, os.O_PATH | os.O_NOFOLLOW)
+    assert len(fds) > 100
+    for _ in range(2):
+        kill_and_wait(k)
+        lost = {name: os.strerror(asked_again(fd)) for name, fd in fds.items() if asked_again(fd)}
+        assert not lost
+    for fd in fds.values():
+        os.close(fd)
+
+
 def test_an_object_without_a_name_lives_in_its_descriptor(k):
     make_map(k, "a", *HASH)
     k.sh("echo 5 > $M/maps/a/entries/1")

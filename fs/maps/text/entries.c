@@ -414,6 +414,7 @@ static const struct fs_node_ops entry_ops = {
 	.keep = fs_value_keep,
 	.restore = fs_value_restore,
 };
+FS_KIND(entry_ops, "entry");
 
 /* ---- the directory */
 

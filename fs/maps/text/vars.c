@@ -303,6 +303,7 @@ static const struct fs_node_ops var_ops = {
 	.keep = fs_value_keep,
 	.restore = fs_value_restore,
 };
+FS_KIND(var_ops, "variable");
 
 /* ---- the directory */
 
