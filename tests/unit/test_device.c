@@ -93,6 +93,7 @@ static const struct fs_node_ops dir_ops = {.name = "directory",
 					   .lookup = lookup,
 					   .mkdir = dir_mkdir,
 					   .unlink = dir_unlink};
+FS_KIND(dir_ops, "test directory");
 
 /* As fs/main.c and fs/fuse/session/session.c do it. */
 static void serve(int fd)
