@@ -149,18 +149,31 @@ struct store_object *state_prog(const char *name, int ret, struct store_object *
 	return named(new_prog(name, ret, map), name);
 }
 
+void state_load_all(const char *const *progs, u32 nr_progs, const char *const *maps, u32 nr_maps)
+{
+	struct store_object *objs[16];
+	struct publish *pub = names_begin();
+	char owner[128] = "";
+	u32 n = 0;
+
+	assert_true(nr_progs + nr_maps <= ARRAY_SIZE(objs));
+	for (u32 i = 0; i < nr_maps; i++)
+		objs[n++] = new_map(maps[i]);
+	for (u32 i = 0; i < nr_progs; i++) {
+		objs[n] = new_prog(progs[i], 0, objs[0]);
+		sprintf(owner + strlen(owner), "%u\n", objs[n]->id);
+		assert_int_equal(publish_add(pub, objs[n++], progs[i], NULL), 0);
+	}
+	for (u32 i = 0; i < nr_maps; i++)
+		assert_int_equal(publish_add(pub, objs[i], maps[i], owner), 0);
+	names_end(pub);
+	while (n--)
+		store_put(objs[n]);
+}
+
 void state_load(const char *prog, const char *map)
 {
-	struct store_object *m = new_map(map), *p = new_prog(prog, 0, m);
-	struct publish *pub = names_begin();
-	char owner[16];
-
-	snprintf(owner, sizeof(owner), "%u\n", p->id);
-	assert_int_equal(publish_add(pub, p, prog, NULL), 0);
-	assert_int_equal(publish_add(pub, m, map, owner), 0);
-	names_end(pub);
-	store_put(p);
-	store_put(m);
+	state_load_all(&prog, 1, &map, 1);
 }
 
 bool state_has(const char *fmt, ...)

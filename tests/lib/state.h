@@ -33,7 +33,8 @@ struct store_object *state_map(const char *name);
  * reference.
  */
 struct store_object *state_prog(const char *name, int ret, struct store_object *map);
-/* Both as one load: the map goes with the program. */
+/* As one load: the maps go with the last of the programs. */
+void state_load_all(const char *const *progs, u32 nr_progs, const char *const *maps, u32 nr_maps);
 void state_load(const char *prog, const char *map);
 
 /* Of the state directory, also while no server has it: is there such a name? */

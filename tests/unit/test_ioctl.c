@@ -104,6 +104,39 @@ static void a_header_that_says_too_much_is_einval(void **state)
 	assert_int_equal(out.io.out_len, 8);
 }
 
+/* A transfer takes all that it is given: what lies behind the buffer is never given to it. */
+static void a_payload_that_is_not_there_is_einval(void **state)
+{
+	const struct fs_command *command = control_map_command(UBPFFS_IOC(UBPFFS_PUT, 0));
+	struct fs_req req = {.cred = state_me};
+	struct {
+		struct ubpffs_io io;
+		char data[64];
+	} in = {.data = "0123"}, out;
+	size_t out_len;
+
+	for (u32 len = 3; len <= 64; len++) {
+		in.io = (struct ubpffs_io){.xfer = 7, .in_len = len};
+		out_len = sizeof(out.io);
+		assert_int_equal(
+			control_ioctl(file, &req, command, &in, sizeof(in.io) + 4, &out, &out_len),
+			len > 4 ? -EINVAL : 0);
+		assert_int_equal(out_len, sizeof(out.io));
+		assert_int_equal(out.io.in_len, UBPFFS_ANSWERED);
+	}
+	/* Nor is there room for more than there is. */
+	command = control_map_command(UBPFFS_IOC(UBPFFS_GET, 0));
+	for (u32 room = 3; room <= 5; room++) {
+		in.io = (struct ubpffs_io){.xfer = 7, .out_len = room};
+		out_len = sizeof(out.io) + 4;
+		assert_int_equal(
+			control_ioctl(file, &req, command, &in, sizeof(in.io), &out, &out_len),
+			room > 4 ? -EINVAL : 0);
+		assert_int_equal(out_len, sizeof(out.io) + (room > 4 ? 0 : room));
+	}
+	assert_memory_equal(out.data, "0123", 4);
+}
+
 static void the_descriptors_mode_counts(void **state)
 {
 	struct fs_open *r = control_test_open(map, &state_me, O_RDONLY),
@@ -354,6 +387,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_command_belongs_to_its_kinds_of_file),
 		CASE(a_header_that_says_too_much_is_einval),
+		CASE(a_payload_that_is_not_there_is_einval),
 		CASE(the_descriptors_mode_counts),
 		CASE(a_stamp_of_another_object_is_estale),
 		CASE(pieces_come_in_order),

@@ -74,7 +74,7 @@ static void each_is_visited_the_mounts_own_first(void **state)
 	char text[256] = "";
 	int nr = 0;
 
-	store_put(state_prog("prog", 1, NULL)); /* a program is no load directory */
+	store_put(state_prog("0", 1, NULL)); /* a program is no load directory */
 	make_place("b", true);
 	make_place("a", true);
 	make_place("without", false); /* one that is being made, or removed */
@@ -95,6 +95,19 @@ static void an_unreadable_progs_is_an_error(void **state)
 	assert_int_equal(load_dir_each(note, text), -ENOENT);
 	assert_string_equal(text, "");
 	assert_return_code(renameat(tree.tree_fd, "else", tree.tree_fd, "progs"), errno);
+}
+
+/* It may be a load directory: what is in it would be taken for what nobody has. */
+static void a_name_that_cannot_be_looked_at_is_an_error(void **state)
+{
+	char text[256] = "";
+
+	make_place("a", true);
+	make_place("z", true);
+	assert_return_code(symlinkat("loop", tree.tree_fd, "progs/loop"), errno);
+	assert_int_equal(load_dir_each(note, text), -ELOOP);
+	assert_string_equal(text, "progs:maps progs/a:progs/a/maps ");
+	assert_return_code(unlinkat(tree.tree_fd, "progs/loop", 0), errno);
 }
 
 static void assert_map_at(struct store_object *obj, const char *expected)
@@ -122,6 +135,14 @@ static void a_maps_name_is_found_wherever_it_is(void **state)
 	assert_map_at(map, "progs/v2/maps/away");
 	state_unname("progs/v2/maps/away", "map");
 	assert_int_equal(load_dir_map_path(map, path, sizeof(path)), -ENOENT);
+	/* One that cannot be looked for may have a name. */
+	assert_return_code(renameat(tree.tree_fd, "maps", tree.tree_fd, "else"), errno);
+	state_write("tree/maps", "", 0);
+	assert_int_equal(load_dir_map_path(map, path, sizeof(path)), -ENOTDIR);
+	assert_return_code(renameat(tree.tree_fd, "else/m", tree.tree_fd, "progs/v2/maps/n"),
+			   errno);
+	assert_return_code(unlinkat(tree.tree_fd, "maps", 0), errno);
+	assert_return_code(renameat(tree.tree_fd, "else", tree.tree_fd, "maps"), errno);
 	store_put(other);
 	store_put(map);
 }
@@ -135,6 +156,7 @@ int main(void)
 		cmocka_unit_test(names_that_are_files_there),
 		CASE(each_is_visited_the_mounts_own_first),
 		CASE(an_unreadable_progs_is_an_error),
+		CASE(a_name_that_cannot_be_looked_at_is_an_error),
 		CASE(a_maps_name_is_found_wherever_it_is),
 	};
 

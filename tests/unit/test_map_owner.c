@@ -143,6 +143,53 @@ static void a_start_knows_what_belongs_together(void **state)
 	assert_false(is_there("maps/m"));
 }
 
+static void two_loads(void)
+{
+	static const char *const progs[] = {"p0", "p1", "p2"}, *const maps[] = {"m0", "m1", "m2"};
+
+	state_load_all(progs, 3, maps, 3);
+	state_load("q", "n");
+}
+
+static void a_server_with_two_loads(void)
+{
+	assert_int_equal(state_start(), 0);
+	two_loads();
+}
+
+/* What one load made goes together, also where a start has to find out what that is. */
+static void a_all_maps_go_with_the_last_of_all_programs(void **state)
+{
+	char path[32];
+
+	for (u32 started = 0; started < 2; started++) {
+		/* Each program is once the last one. */
+		for (u32 last = 0; last < 3; last++) {
+			if (started) {
+				state_stop();
+				state_killed(a_server_with_two_loads);
+				assert_int_equal(state_start(), 0);
+			} else {
+				two_loads();
+			}
+			for (u32 i = 0; i < 3; i++) {
+				snprintf(path, sizeof(path), "progs/p%u", i);
+				if (i != last)
+					state_unname(path, "prog");
+			}
+			for (u32 i = 0; i < 3; i++)
+				assert_true(state_has("tree/maps/m%u", i));
+			snprintf(path, sizeof(path), "progs/p%u", last);
+			state_unname(path, "prog");
+			for (u32 i = 0; i < 3; i++)
+				assert_false(state_has("tree/maps/m%u", i));
+			assert_true(is_there("maps/n"));
+			state_unname("progs/q", "prog");
+			assert_false(is_there("maps/n"));
+		}
+	}
+}
+
 /* Killed between the program's name and the map's. */
 static void a_start_ends_what_has_no_program(void **state)
 {
@@ -216,6 +263,7 @@ int main(void)
 		CASE(b_a_place_that_is_gone_holds_nothing_up),
 		CASE(c_the_next_removal_tries_again),
 		CASE(a_start_knows_what_belongs_together),
+		CASE(a_all_maps_go_with_the_last_of_all_programs),
 		CASE(a_start_ends_what_has_no_program),
 		CASE(a_start_keeps_what_says_nothing_about_itself),
 		CASE(a_load_in_a_place),

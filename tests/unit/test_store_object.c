@@ -6,6 +6,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "fs/caller/limits.h"
 #include "fs/node/node.h"
@@ -19,6 +21,18 @@ static const struct bpf_map_spec spec = {.map_type = BPF_MAP_TYPE_ARRAY,
 					 .value_size = 8,
 					 .max_entries = 2,
 					 .name = "m"};
+
+/* The C library's, for this program: the files of objects cannot be looked at for a while. */
+static int stat_error;
+
+int fstatat(int fd, const char *restrict path, struct stat *restrict st, int flags)
+{
+	if (stat_error && fd == tree.objects_fd) {
+		errno = stat_error;
+		return -1;
+	}
+	return (int)syscall(SYS_newfstatat, fd, path, st, flags);
+}
 
 static void link_to(struct store_object *obj, const char *name)
 {
@@ -94,6 +108,64 @@ static void a_name_is_a_reference(void **state)
 	unlink_from("c");
 	assert_true(has_ended(id));
 	assert_int_equal(store_by_ino(st.st_ino, &obj), -ENOENT);
+}
+
+/* Made behind the store's back: the file is the name's, too. */
+static void a_file_that_has_a_name_is_not_removed(void **state)
+{
+	static const struct {
+		bool named;
+		int error;
+		bool stays;
+	} cases[] = {
+		{false, 0, false}, {true, 0, true},	   {false, EIO, true}, /* it may have one */
+		{true, EIO, true}, {false, ENOENT, false}, /* gone: what is left goes, too */
+	};
+	char name[32];
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct bpf_map *map;
+		u32 id;
+
+		assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), 0);
+		id = map->id;
+		store_part_name(id, STORE_OBJECT, name);
+		if (cases[i].named)
+			assert_return_code(linkat(tree.objects_fd, name, tree.tree_fd, name, 0),
+					   errno);
+		stat_error = cases[i].error;
+		bpf_map_put(map);
+		assert_true(has_ended(id));
+		stat_error = 0;
+		assert_int_equal(state_has("objects/%u", id), cases[i].stays);
+		assert_int_equal(state_has("objects/%u.values", id), cases[i].stays);
+	}
+}
+
+/* An object whose names could not be counted is held until somebody's can be. */
+static void what_cannot_be_counted_is_counted_later(void **state)
+{
+	struct store_object *other = state_map("other");
+	u64 names = limits_used(state_me.uid, LIMIT_NAMES);
+	struct bpf_map *map;
+	u32 id;
+
+	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), 0);
+	id = map->id;
+	link_to(store_of_map(map), "a");
+	stat_error = EIO;
+	unlink_from("a");
+	bpf_map_put(map);
+	assert_false(has_ended(id));
+	assert_int_equal(limits_used(state_me.uid, LIMIT_NAMES), names + 1);
+	link_to(other, "b"); /* it can still not be told */
+	assert_false(has_ended(id));
+	stat_error = 0;
+	link_to(other, "c");
+	assert_true(has_ended(id));
+	assert_false(state_has("objects/%u", id));
+	assert_int_equal(limits_used(state_me.uid, LIMIT_NAMES), names + 2); /* b and c */
+	store_put(other);
 }
 
 static void attributes_are_read_again_after_a_change_of_names(void **state)
@@ -281,10 +353,10 @@ static void ids_are_never_0_nor_the_highest(void **state)
 	assert_int_equal(store_next_id(), 6);
 	store_id_seen(3); /* a lower one changes nothing */
 	assert_int_equal(store_next_id(), 7);
-	store_id_seen(7);
-	assert_int_equal(store_next_id(), 8);
-	store_id_seen(UINT32_MAX);
+	store_id_seen(8); /* the next one */
 	assert_int_equal(store_next_id(), 9);
+	store_id_seen(UINT32_MAX);
+	assert_int_equal(store_next_id(), 10);
 }
 
 static const struct fs_node_ops shows = {.name = "map", .type = S_IFDIR, .object = "map"};
@@ -369,6 +441,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(without_a_name_it_goes_with_its_last_reference),
 		CASE(a_name_is_a_reference),
+		CASE(a_file_that_has_a_name_is_not_removed),
+		CASE(what_cannot_be_counted_is_counted_later),
 		CASE(attributes_are_read_again_after_a_change_of_names),
 		CASE(a_name_that_is_not_the_objects_is_enoent),
 		CASE(the_owner_is_charged_for_all_of_it),
