@@ -49,7 +49,7 @@ TESTS = [
     (r"engine/prog_type/skb/", "prog_types ubpffs_filter classic_convert differential/classic differential/context"),
     (r"engine/prog_type/", "prog_types verifier/verifier stack perf_event_array differential/context differential/cgroup"),
     (r"engine/", "load engine object_load ubpffs_filter"),
-    (r"fs/store/", "state_tree publish recovery store_object map_owner place resolve owner link"),
+    (r"fs/store/", "state_tree publish recovery store_object map_owner load_dir resolve owner link"),
     (r"fs/ioctl/", "ioctl ioctl_map ioctl_prog ioctl_object"),
     (r"fs/fuse/", "deferred io ops device passthrough turns"),
     (r"fs/node/", "state_tree ops io device cancel store_object"),
