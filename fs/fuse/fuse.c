@@ -93,7 +93,8 @@ int fs_fuse_error(struct fs_req *req, int err)
 	char why[256];
 
 	err = abs(err);
-	if (err >= 512) /* the kernel would drop the reply and the caller would hang */
+	/* The kernel drops replies of 512 and more, and the caller hangs; libfuse alters 511. */
+	if (err > EHWPOISON)
 		err = err == 524 ? EOPNOTSUPP : EIO;
 	if (!err)
 		return 0;

@@ -490,13 +490,13 @@ static void what_a_kind_does_not_do_is_eperm_with_a_sentence(void **state)
 	assert_said("mknod", "EPERM: plain files are not made here");
 }
 
-/* The kernel drops an errno of 512 or more, and the caller would hang. */
+/* What has no name outside of the kernel is EIO; of 512 and more the caller would hang. */
 static void errors_are_ones_that_the_kernel_takes(void **state)
 {
 	static const struct {
 		int kind, kernel;
-	} cases[] = {
-		{-524, -EOPNOTSUPP}, {-512, -EIO}, {-4096, -EIO}, {-EXDEV, -EXDEV}, {-511, -511}};
+	} cases[] = {{-524, -EOPNOTSUPP}, {-512, -EIO},	    {-4096, -EIO},
+		     {-511, -EIO},	  {-EXDEV, -EXDEV}, {-EHWPOISON, -EHWPOISON}};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
 		answer_of_kind = cases[i].kind;
