@@ -114,10 +114,7 @@ static int run_mounted(struct fuse_session *se, const char *mountpoint)
 
 	mount_claimed();
 	if (ret) {
-		fprintf(stderr,
-			"ubpffs: %s: could not be mounted on; a container needs "
-			"--cap-add SYS_ADMIN --device /dev/fuse\n",
-			mountpoint);
+		fprintf(stderr, "ubpffs: %s: %s\n", mountpoint, mount_failed());
 		return 1;
 	}
 	daemon_ready();

@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -30,6 +32,15 @@ static bool may_mount(void)
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
 	return !syscall(SYS_capget, &header, data) && data[0].effective & 1u << CAP_SYS_ADMIN;
+}
+
+/* Is the mount namespace the user namespace's, or of one below? Else its root mounts nothing. */
+static bool own_mounts(void)
+{
+	__do_close int ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	__do_close int owner = ns < 0 ? -1 : ioctl(ns, NS_GET_USERNS);
+
+	return owner >= 0 || errno != EPERM;
 }
 
 /* As libfuse finds it: Debian's place, then PATH. */
@@ -80,7 +91,12 @@ static int by_fusermount(bool allow_other, struct error_record *why)
 		return error_set(why, ENOENT,
 				 "fusermount3, by which users mount, is not installed: "
 				 "apt-get install fuse3");
-	if (st.st_uid || !(st.st_mode & S_ISUID))
+	if (st.st_uid) /* whom the namespace does not know is shown as nobody */
+		return error_set(why, EPERM,
+				 "fusermount3, by which users mount, is not root's here: in a user "
+				 "namespace start the server by unshare -Urm, else apt-get install "
+				 "--reinstall fuse3");
+	if (!(st.st_mode & S_ISUID))
 		return error_set(why, EPERM,
 				 "fusermount3 is not setuid root, so users cannot mount: "
 				 "chmod u+s it, or apt-get install --reinstall fuse3");
@@ -115,7 +131,34 @@ int mount_possible(bool allow_other, struct error_record *why)
 				 strerror(err));
 	if (err)
 		return error_set(why, err, "/dev/fuse: %s", strerror(err));
-	return may_mount() ? 0 : by_fusermount(allow_other, why);
+	if (!may_mount())
+		return by_fusermount(allow_other, why);
+	if (!own_mounts())
+		return error_set(
+			why, EPERM,
+			"this user namespace has no mount namespace of its own, so its root "
+			"may not mount: start the server, and what uses it, by unshare -Urm");
+	return 0;
+}
+
+/* A filter of system calls, or a profile of AppArmor's. */
+static bool confined(void)
+{
+	__do_close int fd = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
+	char label[64] = "";
+
+	return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) > 0 ||
+	       (fd >= 0 && read(fd, label, sizeof(label) - 1) > 0 &&
+		strncmp(label, "unconfined", strlen("unconfined")));
+}
+
+const char *mount_failed(void)
+{
+	return may_mount() && confined()
+		       ? "could not be mounted on: a seccomp or AppArmor profile may forbid it; a "
+			 "container needs --security-opt seccomp=unconfined --security-opt "
+			 "apparmor=unconfined"
+		       : "could not be mounted on";
 }
 
 /* ---- who has the mount point */

@@ -25,5 +25,7 @@ void mount_take_away(const char *path);
  * what to do, for what is known to be missing on ordinary machines and in containers.
  */
 int mount_possible(bool allow_other, struct error_record *why);
+/* What to say when it could not after all; libfuse has said what it was refused. */
+const char *mount_failed(void);
 
 #endif

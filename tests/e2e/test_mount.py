@@ -6,11 +6,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
-from conftest import (BUILD, ROOT, SERVER, USERS, WAIT, as_user, detach, fs_type, make_base, need_room, needs_root, own_mounts,
-                      wait_for)
+from conftest import (BUILD, PROGS, ROOT, SERVER, USERS, WAIT, as_user, detach, fs_type, make_base, need_room, needs_root,
+                      own_mounts, wait_for)
 
 
 def run(*args, **kwargs):
@@ -468,6 +469,60 @@ def test_no_new_privs(user_mount):
                        **as_user(m.user))
     if m.user:
         assert r.returncode != 0 and "no_new_privs" in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+
+
+NO_MOUNT = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+ALLOW, EPERM = 0x7fff0000, 0x00050001
+number = {"x86_64": 165, "aarch64": 40}[os.uname().machine]
+rows = b"".join(struct.pack("<HBBI", *row) for row in
+                [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, EPERM), (0x06, 0, 0, ALLOW)])
+rows = ctypes.create_string_buffer(rows)
+prog = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(rows)))
+if libc.prctl(22, 2, prog, 0, 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_seccomp_without_mount(cold):
+    """As in containers whose profile forbids it to root, too."""
+    needs_root("has a filter of system calls without giving up privileges")
+    if os.uname().machine not in ("x86_64", "aarch64"):
+        pytest.skip("the number of mount(2) is not known for " + os.uname().machine)
+    r = subprocess.run([sys.executable, "-c", NO_MOUNT, *cold.argv()], capture_output=True, text=True, timeout=WAIT)
+    assert r.returncode != 0 and "seccomp=unconfined" in r.stderr.splitlines()[-1], r.stderr
+
+
+def unshared(m, *options):
+    r = subprocess.run(["unshare", *options, "true"], capture_output=True, text=True, cwd="/", **as_user(m.user))
+    if r.returncode:
+        pytest.skip("no user namespace can be made here: " + r.stderr.strip())
+    return ["unshare", *options]
+
+
+@pytest.mark.parametrize("options", ["-Ur", "-U", "-Um"])
+def test_user_namespace_that_may_not_mount(user_mount, options):
+    """Without mounts of its own, or without a root."""
+    m = user_mount
+    need_ordinary(m)
+    r = subprocess.run(unshared(m, options) + m.argv(), capture_output=True, text=True, timeout=WAIT, cwd="/",
+                       **as_user(m.user))
+    assert r.returncode != 0 and "by unshare -Urm" in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+    assert not os.path.exists(m.state)
+
+
+def test_root_of_a_user_namespace(home):
+    """The README's first lines under what those sentences name; the state is the user's."""
+    m = home.m
+    need_ordinary(m)
+    for load in "cat $P/count_ports.bpf.o > $M/progs/new", "true":
+        script = "%s $M && %s && ls $M/progs; umount $M" % (SERVER, load)
+        r = subprocess.run(unshared(m, "-Urmpf", "--mount-proc") + ["sh", "-c", script], capture_output=True, text=True,
+                           timeout=WAIT, env=dict(home.env, M=m.path, P=PROGS), cwd="/", **as_user(m.user))
+        assert (r.stdout, r.stderr) == ("count_ports\nlog\nnew\n", "")
+    assert os.path.isdir(home.state + "/objects")
 
 
 def test_no_user_allow_other(user_mount):

@@ -43,6 +43,14 @@ static int make_above(const char *path)
 	return 0;
 }
 
+/* In a user namespace root may be a user, who has a home and no /var/lib. */
+static bool root_of_machine(void)
+{
+	struct stat st;
+
+	return !geteuid() && (stat("/var/lib", &st) < 0 || !st.st_uid);
+}
+
 /* malloc()ed; NULL: there is no memory. */
 static char *wanted_place(void)
 {
@@ -51,7 +59,7 @@ static char *wanted_place(void)
 	char *path = NULL;
 	int n;
 
-	if (!geteuid())
+	if (root_of_machine())
 		return strdup("/var/lib/ubpffs");
 	if (!home || home[0] != '/')
 		home = (pw = getpwuid(geteuid())) ? pw->pw_dir : "/nonexistent";
@@ -184,8 +192,11 @@ int state_place(char **out, struct error_record *why)
 	if (!err)
 		err = take_old(path, why);
 	else if (!geteuid())
-		return error_set(why, -err, "%s: cannot be made (%s): say -o state=DIR", path,
-				 strerror(-err));
+		return error_set(why, -err, "%s: cannot be made (%s): say -o state=DIR%s", path,
+				 strerror(-err),
+				 err == -EROFS ? ", a directory of a volume, or /dev/shm/ubpffs, "
+						 "which does not stay"
+					       : "");
 	else
 		goto temporary;
 	if (err)
