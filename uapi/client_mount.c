@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "uapi/client_mount.h"
@@ -20,6 +21,35 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *mount_path; /* absolute; NULL: none yet */
 static int mount_fd = -1;
+
+#define NOBODY 65534 /* whom a user namespace does not know */
+
+/* All users are the machine's own in its first user namespace only. */
+static int in_user_namespace(void)
+{
+	FILE *f = fopen("/proc/self/uid_map", "re");
+	unsigned int inside, outside, count;
+	int first;
+
+	if (!f)
+		return 0; /* a kernel without them */
+	first = fscanf(f, "%u %u %u", &inside, &outside, &count) == 3 && count == ~0u;
+	fclose(f);
+	return !first;
+}
+
+/*
+ * A mount of the machine's says that machine's uid also in a user namespace, where the same number
+ * is somebody else: the owner of its root directory is told in the namespace's own numbers.
+ */
+static unsigned int server_of(const char *path, unsigned int user_id)
+{
+	struct stat st;
+
+	if (user_id != geteuid() || !in_user_namespace())
+		return user_id;
+	return !stat(path, &st) && st.st_uid == user_id ? user_id : NOBODY;
+}
 
 EXPORT int ubpfc_each_mount(ubpfc_mount_fn fn, void *ctx)
 {
@@ -35,7 +65,8 @@ EXPORT int ubpfc_each_mount(ubpfc_mount_fn fn, void *ctx)
 
 		if (!strcmp(entry.mnt_type, "fuse.ubpffs") && owner)
 			stop = fn(ctx, entry.mnt_dir,
-				  strtoul(owner + strlen("user_id="), NULL, 10));
+				  server_of(entry.mnt_dir,
+					    strtoul(owner + strlen("user_id="), NULL, 10)));
 	}
 	endmntent(f);
 	return stop;

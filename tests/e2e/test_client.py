@@ -351,6 +351,9 @@ def test_the_client_takes_the_callers_own_mount(m):
     r = m.sh(alone(as_other + ctl + "load " + obj), check=False)
     assert r.returncode == 1 and "you have no ubpffs mounted" in r.stderr
     assert "%s (its server runs as uid 0)" % m.path in r.stderr
+    if not m.sh(alone(as_other + "unshare -Ur true"), check=False).returncode:  # also to a root of his own
+        r = m.sh(alone(as_other + "unshare -Ur " + ctl + "load " + obj), check=False)
+        assert r.returncode == 1 and "you have no ubpffs mounted" in r.stderr
     r = m.sh(alone(as_other + ctl + "-m $M list progs"))
     assert "count_ports" in r.stdout
     # A failure on the mount names it.
