@@ -114,7 +114,7 @@ static int run_mounted(struct fuse_session *se, const char *mountpoint)
 
 	mount_claimed();
 	if (ret) {
-		fprintf(stderr, "ubpffs: %s: %s\n", mountpoint, mount_failed());
+		fprintf(stderr, "ubpffs: %s: %s\n", mountpoint, mount_failed(mountpoint));
 		return 1;
 	}
 	daemon_ready();

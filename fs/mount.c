@@ -152,9 +152,9 @@ static bool confined(void)
 		strncmp(label, "unconfined", strlen("unconfined")));
 }
 
-const char *mount_failed(void)
+const char *mount_failed(const char *path)
 {
-	return may_mount() && confined()
+	return !access(path, W_OK) && confined()
 		       ? "could not be mounted on: a seccomp or AppArmor profile may forbid it; a "
 			 "container needs --security-opt seccomp=unconfined --security-opt "
 			 "apparmor=unconfined"

@@ -26,6 +26,6 @@ void mount_take_away(const char *path);
  */
 int mount_possible(bool allow_other, struct error_record *why);
 /* What to say when it could not after all; libfuse has said what it was refused. */
-const char *mount_failed(void);
+const char *mount_failed(const char *path);
 
 #endif

@@ -25,7 +25,7 @@ case $status in
 0) awk '/^\[  PASSED  \]/ { n += $4 } /^\[  SKIPPED \]/ { s++ } END { print n " unit tests passed, " s + 0 " lines of skips" }' "$dir.out" ;;
 77) grep '^not run' "$dir.out"; status=0 ;;
 *)
-	grep -E 'error|\*\*\*|FAILED|failed' "$dir.out" | head -n 40
+	grep -E 'error:|^E: |\*\*\*|FAILED|failed' "$dir.out" | head -n 40
 	echo "failed: $dir.out"
 	;;
 esac

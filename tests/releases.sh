@@ -18,7 +18,7 @@ for release in "${@:-bookworm trixie}"; do
 		0) tail -n 1 "$dir-$r.out" ;;
 		77) grep '^not run' "$dir-$r.out" ;;
 		*)
-			grep -E 'error|warning:|\*\*\*|FAILED|failed' "$dir-$r.out" | head -n 40
+			grep -E 'error:|^E: |warning:|\*\*\*|FAILED|failed' "$dir-$r.out" | head -n 40
 			echo "failed: $dir-$r.out"
 			bad="$bad $r"
 			;;
