@@ -68,6 +68,15 @@ static void all_its_uses_take_it(void **state)
 	      BPF_EXIT_INSN());
 }
 
+/* An address of it: only one of both can be in the other's uses. */
+static void one_of_two_goes(void **state)
+{
+	CHECK(1, 1 << 4 | 1 << 5 | 1 << 2, R3_IS_R1_R2_8, BPF_MOV64_REG(5, 3),
+	      BPF_ALU64_IMM(BPF_ADD, 5, 16), BPF_LDX_MEM(BPF_DW, 0, 5, 0),
+	      BPF_LDX_MEM(BPF_DW, 4, 5, 8), BPF_ALU64_REG(BPF_ADD, 0, 4), LOAD_ADD(0),
+	      BPF_EXIT_INSN());
+}
+
 static void a_value_stays_one(void **state)
 {
 	CHECK(1, (1 << 2) + 24, R3_IS_R1_R2_8, LOAD(0, 0), BPF_ALU64_REG(BPF_SUB, 3, 1),
@@ -103,9 +112,10 @@ static void a_jump_leaves_where_it_is_needed(void **state)
 	for (ctx.index = 0; ctx.index <= 16; ctx.index += 16) {
 		u64 one = 1 << ctx.index / 8;
 
-		/* needed behind it */
-		CHECK(1, ctx.index ? one * 7 : one * 5, R3_IS_R1_R2_8, LOAD(0, 0),
-		      BPF_JMP_IMM(BPF_JEQ, 2, 0, 2), LOAD_ADD(8), LOAD_ADD(16), BPF_EXIT_INSN());
+		/* needed behind it, and not where it is not taken */
+		CHECK(1, ctx.index ? one * 3 : one * 5, R3_IS_R1_R2_8, LOAD(0, 0),
+		      BPF_JMP_IMM(BPF_JEQ, 2, 0, 3), LOAD_ADD(8), BPF_EXIT_INSN(), LOAD_ADD(16),
+		      BPF_EXIT_INSN());
 		/* dead behind it */
 		CHECK(0, ctx.index ? one * 3 : one, R3_IS_R1_R2_8, LOAD(0, 0),
 		      BPF_JMP_IMM(BPF_JEQ, 2, 0, 2), LOAD_ADD(8), BPF_EXIT_INSN());
@@ -129,6 +139,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(all_its_uses_take_it),
+		CASE(one_of_two_goes),
 		CASE(a_value_stays_one),
 		CASE(what_it_is_made_of_changes),
 		CASE(a_jump_leaves_where_it_is_needed),

@@ -1,0 +1,527 @@
+/*
+ * test_enforce.c - fs/enforce/enforce.c: cgroups, their host directories, rules and queues as one,
+ * with real processes and packets, in a network of the test's own
+ *
+ * Cases are named by the letters of enforce.h. What needs no right is tested for everybody.
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "fs/agent/service/services.h"
+#include "fs/enforce/enforce.h"
+#include "fs/enforce/host_cgroup.h"
+#include "rcu/rcu.h"
+#include "ubpffs_engine.h"
+#include "uapi/bpf_insn.h"
+
+#define TICK_US 1000
+#define TICKS	20000 /* what does not come in that time does not come */
+
+/* ---- without a right */
+
+static void a_null_does_not_enforce(void **state)
+{
+	const struct enforce_caller caller = {.pid = getpid()};
+	struct error_record why = {0};
+	struct cgroup *root = cgroup_root_new();
+	char *text = (char *)1;
+	size_t len = 1;
+
+	assert_int_equal(enforce_cgroup_add(NULL, ".", root), 0);
+	assert_int_equal(enforce_make_rules(NULL), 0);
+	assert_int_equal(enforce_ready(NULL, &why), 0);
+	assert_int_equal(enforce_cgroup_remove(NULL, root), 0);
+	assert_int_equal(enforce_procs_read(NULL, root, &caller, &text, &len), -EOPNOTSUPP);
+	assert_null(text);
+	assert_int_equal(len, 0);
+	assert_int_equal(enforce_procs_write(NULL, root, &caller, getpid(), &why), -EOPNOTSUPP);
+	assert_non_null(strstr(error_why(&why, 0), "without -o enforce"));
+	error_clear(&why);
+	enforce_stop(NULL);
+	cgroup_put(root);
+}
+
+static void what_is_no_cgroup_is_refused(void **state)
+{
+	const struct enforce_options options = {.cgroup_path = "/tmp", .state = "/nonexistent"};
+	struct error_record why = {0};
+	struct enforce *en = (void *)1;
+
+	assert_int_equal(enforce_start(&options, &en, &why), -EINVAL);
+	assert_null(en);
+	assert_non_null(strstr(error_why(&why, 0), "cgroup v2"));
+	error_clear(&why);
+}
+
+/* ---- with a cgroup and a network of one's own */
+
+static struct host_cgroup host; /* a directory of the test's; the server's lies in it */
+static char under[PATH_MAX], state_path[64];
+static struct enforce *en;
+static struct cgroup *root;
+static struct enforce_caller me;
+
+static const struct enforce_options *options(void)
+{
+	static struct enforce_options options;
+
+	options = (struct enforce_options){.cgroup_path = under, .state = state_path};
+	return &options;
+}
+
+static struct enforce *start(void)
+{
+	struct error_record why = {0};
+	struct enforce *started = NULL;
+
+	if (enforce_start(options(), &started, &why))
+		print_message("%s\n", error_why(&why, 0));
+	error_clear(&why);
+	return started;
+}
+
+static int network(void)
+{
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd, err;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		return -errno;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	err = ioctl(fd, SIOCSIFFLAGS, &lo) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+static int end(void **state)
+{
+	enforce_stop(en);
+	en = NULL;
+	hostcg_stop(&host);
+	cgroup_put(root);
+	root = NULL;
+	bpf_rcu_barrier();
+	return 0;
+}
+
+/* *state: whether all of it can be done here. */
+static int begin(void **state)
+{
+	struct error_record why = {0};
+	char name[64];
+	int err = network();
+
+	*state = NULL;
+	me = (struct enforce_caller){geteuid(), getegid(), getpid()};
+	snprintf(name, sizeof(name), "ubpffs-unit-enforce-%d", getpid());
+	snprintf(state_path, sizeof(state_path), "/nonexistent/%d", getpid());
+	if (!err)
+		err = hostcg_start(&host, NULL, name, &why);
+	error_clear(&why);
+	if (!err &&
+	    snprintf(under, sizeof(under), "%s/%s", host.own_path, name) >= (int)sizeof(under))
+		err = -ENAMETOOLONG;
+	root = cgroup_root_new();
+	if (!err)
+		en = start();
+	if (en && !enforce_cgroup_add(en, ".", root))
+		*state = root;
+	else
+		print_message("processes cannot be under filters here\n");
+	return 0;
+}
+
+#define NEEDS_ALL()                                                              \
+	do {                                                                     \
+		if (!*state) {                                                   \
+			print_message("needs a cgroup and a network to make\n"); \
+			skip();                                                  \
+		}                                                                \
+	} while (0)
+
+static struct cgroup *child(struct cgroup *parent, u64 id, const char *path)
+{
+	struct cgroup *cgrp;
+
+	assert_int_equal(cgroup_create(parent, id, &cgrp), 0);
+	assert_int_equal(enforce_cgroup_add(en, path, cgrp), 0);
+	return cgrp;
+}
+
+static void ready(void)
+{
+	struct error_record why = {0};
+	int err = enforce_ready(en, &why);
+
+	if (err)
+		print_error("%s\n", error_why(&why, 0));
+	error_clear(&why);
+	assert_int_equal(err, 0);
+}
+
+static void drop_egress(struct cgroup *cgrp)
+{
+	const struct bpf_insn insns[] = {BPF_MOV64_IMM(BPF_REG_0, 0), BPF_EXIT_INSN()};
+	struct ubpffs_prog_spec spec = {.type = BPF_PROG_TYPE_CGROUP_SKB,
+					.expected_attach_type = BPF_CGROUP_INET_EGRESS,
+					.license = "GPL",
+					.insns = insns,
+					.insn_cnt = 2};
+	struct bpf_prog *prog;
+
+	assert_int_equal(ubpffs_prog_load(&spec, NULL, NULL, &prog), 0);
+	assert_int_equal(cgroup_bpf_attach(cgrp, CGROUP_INET_EGRESS, prog, NULL, 0), 0);
+	ubpffs_prog_put(prog);
+}
+
+/* Under the server's directory, which has a name of its own making. */
+static bool has_dir(const char *path)
+{
+	char full[PATH_MAX + 512];
+	bool found = false;
+	struct dirent *e;
+	DIR *dir = opendir(under);
+
+	assert_non_null(dir);
+	while (!found && (e = readdir(dir))) {
+		if (strncmp(e->d_name, "ubpffs-", 7))
+			continue;
+		snprintf(full, sizeof(full), "%s/%s/%s", under, e->d_name, path);
+		found = !access(full, F_OK);
+	}
+	closedir(dir);
+	return found;
+}
+
+/* A process that sends a packet for each byte that it is told, by a socket of then. */
+struct sender {
+	pid_t pid;
+	int tell;
+};
+
+static struct sender sender_new(uid_t uid)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(9),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sender s;
+	int fds[2];
+	char c;
+
+	assert_return_code(pipe2(fds, O_CLOEXEC), errno);
+	s.pid = fork();
+	if (!s.pid) {
+		close(fds[1]);
+		if (uid && setresuid(uid, uid, uid) < 0)
+			_exit(1);
+		while (read(fds[0], &c, 1) == 1) {
+			int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+			sendto(fd, &c, 1, 0, (struct sockaddr *)&to, sizeof(to));
+			close(fd);
+		}
+		_exit(0);
+	}
+	close(fds[0]);
+	s.tell = fds[1];
+	return s;
+}
+
+static void sender_end(struct sender *s)
+{
+	close(s->tell);
+	assert_int_equal(waitpid(s->pid, NULL, 0), s->pid);
+}
+
+static u64 dropped(const struct cgroup *cgrp)
+{
+	struct cgroup_stats stats;
+
+	cgroup_stats_read(cgrp, &stats);
+	return stats.dropped[CGROUP_INET_EGRESS];
+}
+
+/* Its packets are dropped in this cgroup: now (of those that were sent, all), or some time. */
+static void assert_drops_in(struct sender *s, const struct cgroup *cgrp, bool now)
+{
+	u64 before = dropped(cgrp), sent = 0;
+
+	for (u32 tick = 0; tick < TICKS && dropped(cgrp) < before + (now ? 3 : 1); tick++) {
+		if (now ? sent < 3 : tick % 10 == 0)
+			sent += write(s->tell, "x", 1);
+		usleep(TICK_US);
+	}
+	if (now)
+		assert_int_equal(dropped(cgrp), before + 3);
+	else
+		assert_true(dropped(cgrp) > before);
+}
+
+static void a_packets_meet_their_cgroups_programs(void **state)
+{
+	struct cgroup *a, *b, *late;
+	struct error_record why = {0};
+	struct sender s;
+
+	NEEDS_ALL();
+	a = child(root, 2, "A");
+	b = child(a, 3, "A/B");
+	drop_egress(a);
+	s = sender_new(0);
+	ready();
+	assert_int_equal(enforce_make_rules(en), 0);
+	assert_int_equal(enforce_procs_write(en, a, &me, s.pid, &why), 0);
+	assert_drops_in(&s, a, true);
+	assert_int_equal(dropped(b), 0);
+	assert_int_equal(enforce_procs_write(en, b, &me, s.pid, &why), 0);
+	assert_drops_in(&s, b, true);
+	/* A new one: its rule is there for the first process. */
+	late = child(b, 4, "A/B/late");
+	assert_int_equal(enforce_procs_write(en, late, &me, s.pid, &why), 0);
+	assert_drops_in(&s, late, true);
+	assert_int_equal(enforce_cgroup_remove(en, late), -EBUSY);
+	/* It goes, and what was in it counts as the one above. */
+	assert_int_equal(enforce_procs_write(en, b, &me, s.pid, &why), 0);
+	assert_int_equal(enforce_cgroup_remove(en, late), 0);
+	assert_false(has_dir("A/B/late"));
+	assert_int_equal(cgroup_remove(late), 0);
+	assert_drops_in(&s, b, true);
+	/* One that is back has a rule again. */
+	late = child(b, 5, "A/B/late");
+	assert_int_equal(enforce_procs_write(en, late, &me, s.pid, &why), 0);
+	assert_drops_in(&s, late, true);
+	sender_end(&s);
+	cgroup_put(late);
+	cgroup_put(b);
+	cgroup_put(a);
+}
+
+/* Also for a process that comes by the host's own files. */
+static void a_new_cgroups_get_their_rule_by_themselves(void **state)
+{
+	struct cgroup *late[3];
+	struct sender s;
+
+	NEEDS_ALL();
+	drop_egress(root);
+	ready();
+	s = sender_new(0);
+	for (u32 i = 0; i < ARRAY_SIZE(late); i++) {
+		struct host_cgroup theirs = host;
+		char path[PATH_MAX + 512], name[16];
+		struct dirent *e;
+		DIR *dir = opendir(under);
+
+		snprintf(name, sizeof(name), "late%u", i);
+		late[i] = child(root, 2 + i, name);
+		path[0] = 0;
+		while ((e = readdir(dir)))
+			if (!strncmp(e->d_name, "ubpffs-", 7))
+				snprintf(path, sizeof(path), "%s/%s", e->d_name, name);
+		closedir(dir);
+		assert_int_equal(hostcg_move(&theirs, path, s.pid), 0);
+		assert_drops_in(&s, late[i], false);
+	}
+	sender_end(&s);
+	for (u32 i = 0; i < ARRAY_SIZE(late); i++)
+		cgroup_put(late[i]);
+}
+
+static void the_root_stays_and_names_of_the_host_are_refused(void **state)
+{
+	struct cgroup *cgrp, *unknown;
+
+	NEEDS_ALL();
+	assert_int_equal(cgroup_create(root, 2, &cgrp), 0);
+	assert_int_equal(cgroup_create(root, 3, &unknown), 0);
+	assert_int_equal(enforce_cgroup_add(en, "cgroup.procs", cgrp), -EINVAL);
+	assert_int_equal(enforce_cgroup_add(en, "none/x", cgrp), -ENOENT);
+	assert_int_equal(enforce_cgroup_remove(en, cgrp), 0); /* it is not there */
+	assert_int_equal(enforce_cgroup_add(en, "A", cgrp), 0);
+	assert_true(has_dir("A"));
+	ready();
+	assert_int_equal(enforce_cgroup_remove(en, root), 0);
+	assert_true(has_dir("A"));
+	assert_int_equal(enforce_cgroup_remove(en, unknown), 0);
+	assert_int_equal(enforce_cgroup_remove(en, cgrp), 0);
+	assert_false(has_dir("A"));
+	assert_true(has_dir("."));
+	cgroup_put(unknown);
+	cgroup_put(cgrp);
+}
+
+/* A killed server's directories: what the state still has is taken over, the rest goes. */
+static void b_a_start_takes_over_what_a_killed_server_left(void **state)
+{
+	struct cgroup *kept;
+	int status;
+	pid_t pid;
+
+	NEEDS_ALL();
+	enforce_stop(en);
+	en = NULL;
+	pid = fork();
+	if (!pid) {
+		en = start();
+		if (!en || enforce_cgroup_add(en, ".", root))
+			_exit(1);
+		child(root, 2, "kept");
+		child(root, 3, "gone");
+		ready();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(has_dir("gone"));
+	en = start();
+	assert_non_null(en);
+	assert_int_equal(enforce_cgroup_add(en, ".", root), 0);
+	kept = child(root, 2, "kept");
+	assert_true(has_dir("gone"));
+	ready();
+	assert_true(has_dir("kept"));
+	assert_false(has_dir("gone"));
+	cgroup_put(kept);
+}
+
+static void d_the_end_takes_all_of_it_away(void **state)
+{
+	struct error_record why = {0};
+	struct cgroup *a;
+	struct sender s;
+
+	NEEDS_ALL();
+	a = child(root, 2, "A");
+	ready();
+	s = sender_new(0);
+	assert_int_equal(enforce_procs_write(en, a, &me, s.pid, &why), 0);
+	enforce_stop(en);
+	en = NULL;
+	assert_false(has_dir("."));
+	assert_int_equal(kill(s.pid, 0), 0);
+	sender_end(&s);
+	cgroup_put(a);
+	/* Nothing is in the way of the next one. */
+	en = start();
+	assert_non_null(en);
+	assert_int_equal(enforce_cgroup_add(en, ".", root), 0);
+	ready();
+}
+
+static void assert_procs(struct cgroup *cgrp, const char *expected)
+{
+	char *text;
+	size_t len;
+
+	assert_int_equal(enforce_procs_read(en, cgrp, &me, &text, &len), 0);
+	assert_int_equal(len, strlen(expected));
+	assert_memory_equal(text, expected, len);
+	free(text);
+}
+
+static void e_who_moves_whom(void **state)
+{
+	struct enforce_caller other = me, elsewhere = me, itself = me;
+	struct error_record why = {0};
+	struct sender ours, theirs;
+	struct cgroup *a, *unknown;
+	char pids[2][16], *text;
+	pid_t gone;
+	size_t len;
+
+	NEEDS_ALL();
+	if (geteuid()) {
+		print_message("only root has processes of others\n");
+		skip();
+	}
+	a = child(root, 2, "A");
+	assert_int_equal(cgroup_create(root, 3, &unknown), 0);
+	ready();
+	ours = sender_new(0);
+	theirs = sender_new(4321);
+	snprintf(pids[0], sizeof(pids[0]), "%d\n", ours.pid);
+	snprintf(pids[1], sizeof(pids[1]), "%d\n", theirs.pid);
+	assert_procs(a, "");
+	/* Not one's own; who is root may. */
+	other.uid = other.gid = 4321;
+	assert_int_equal(enforce_procs_write(en, a, &other, ours.pid, &why), -EPERM);
+	assert_string_equal(error_why(&why, 0), "the process is not yours");
+	error_clear(&why);
+	assert_procs(a, "");
+	/* It has become them by now, or does so in a moment. */
+	for (u32 tick = 0; tick < TICKS; tick++) {
+		int err = enforce_procs_write(en, a, &other, theirs.pid, &why);
+
+		error_clear(&why);
+		if (!err)
+			break;
+		assert_int_equal(err, -EPERM);
+		usleep(TICK_US);
+	}
+	assert_procs(a, pids[1]);
+	assert_int_equal(enforce_procs_write(en, root, &me, theirs.pid, &why), 0);
+	assert_procs(a, "");
+	/* 0 is who writes, as a whole process. */
+	itself.pid = ours.pid;
+	assert_int_equal(enforce_procs_write(en, a, &itself, 0, &why), 0);
+	assert_procs(a, pids[0]);
+	/* Who sees other pids means other processes by them. */
+	elsewhere.pid = 0;
+	assert_int_equal(enforce_procs_write(en, a, &elsewhere, theirs.pid, &why), -EPERM);
+	assert_non_null(strstr(error_why(&why, 0), "another pid namespace"));
+	error_clear(&why);
+	assert_int_equal(enforce_procs_read(en, a, &elsewhere, &text, &len), -EPERM);
+	assert_null(text);
+	/* What is none. */
+	assert_int_equal(enforce_procs_write(en, a, &me, -1, &why), -EINVAL);
+	assert_int_equal(enforce_procs_write(en, a, &me, 1 << 30, &why), -ESRCH);
+	assert_int_equal(enforce_procs_write(en, unknown, &me, ours.pid, &why), -ENODEV);
+	assert_int_equal(enforce_procs_read(en, unknown, &me, &text, &len), -ENODEV);
+	gone = theirs.pid;
+	sender_end(&theirs);
+	assert_int_equal(enforce_procs_write(en, a, &me, gone, &why), -ESRCH);
+	assert_int_equal(enforce_procs_write(en, a, &other, gone, &why), -ESRCH);
+	error_clear(&why);
+	assert_procs(a, pids[0]);
+	sender_end(&ours);
+	cgroup_put(unknown);
+	cgroup_put(a);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_null_does_not_enforce),
+		cmocka_unit_test(what_is_no_cgroup_is_refused),
+		CASE(a_packets_meet_their_cgroups_programs),
+		CASE(a_new_cgroups_get_their_rule_by_themselves),
+		CASE(the_root_stays_and_names_of_the_host_are_refused),
+		CASE(b_a_start_takes_over_what_a_killed_server_left),
+		CASE(d_the_end_takes_all_of_it_away),
+		CASE(e_who_moves_whom),
+	};
+	int err = agent_start(agent_services, false), failed;
+
+	if (err) {
+		print_error("no agent: %s\n", strerror(-err));
+		return 1;
+	}
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	agent_stop();
+	return failed;
+}
