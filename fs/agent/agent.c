@@ -423,8 +423,15 @@ int agent_refuse(int state_fd)
 	return 0;
 }
 
+static int no_agent(struct error_record *why)
+{
+	return error_set(why, ECONNREFUSED,
+			 "the server's process that acts as its clients (ubpffs-agent) has ended: "
+			 "start the server again");
+}
+
 int agent_spawn(const struct agent_cred *cred, enum agent_service service, const void *arg,
-		size_t len)
+		size_t len, struct error_record *why)
 {
 	struct request req = {service, cred->uid, cred->gid, cred->nr_groups, (u32)len, state};
 	size_t groups_len = (req.nr_groups > 0 ? (size_t)req.nr_groups : 0) * sizeof(gid_t);
@@ -436,9 +443,10 @@ int agent_spawn(const struct agent_cred *cred, enum agent_service service, const
 	if (len > AGENT_ARG_MAX || req.nr_groups > MAX_GROUPS)
 		return -E2BIG;
 	if (geteuid() && geteuid() != cred->uid)
-		return -EPERM;
+		return error_set(why, EPERM, "this server is not root and cannot act as uid %u",
+				 cred->uid);
 	if (agent_sock < 0)
-		return -ECONNREFUSED;
+		return no_agent(why);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
 		return -errno;
 	for (u32 i = 0; i < 2; i++) /* messages are larger than some systems' default */
@@ -452,7 +460,7 @@ int agent_spawn(const struct agent_cred *cred, enum agent_service service, const
 	if (ret >= 0)
 		return sock[0];
 	close(sock[0]);
-	return ret == -EPIPE || ret == -ECONNRESET ? -ECONNREFUSED : (int)ret;
+	return ret == -EPIPE || ret == -ECONNRESET ? no_agent(why) : (int)ret;
 }
 
 /* 0: something can be done with the socket. */
@@ -505,7 +513,7 @@ int agent_send(int sock, const void *buf, size_t len, int stop_fd, int timeout)
 	return ret == -EPIPE || ret == -ECONNRESET ? -EIO : ret < 0 ? (int)ret : 0;
 }
 
-int agent_status(int sock, int stop_fd, int timeout, char *why, size_t size)
+int agent_status(int sock, int stop_fd, int timeout, struct error_record *why)
 {
 	struct {
 		s32 err;
@@ -515,15 +523,13 @@ int agent_status(int sock, int stop_fd, int timeout, char *why, size_t size)
 	ssize_t len = agent_recv(sock, &msg, sizeof(msg), NULL, stop_fd, timeout);
 
 	if (len >= (ssize_t)head && msg.err <= 0 && msg.err > -512) {
-		if (msg.err)
-			snprintf(why, size, "%.*s", (int)((size_t)len - head), msg.why);
-		if (msg.err && !why[0])
-			snprintf(why, size, "%s", strerror(-msg.err));
+		if ((size_t)len > head)
+			error_set(why, -msg.err, "%.*s", (int)((size_t)len - head), msg.why);
 		return msg.err;
 	}
-	snprintf(why, size, "%s",
-		 len == -ETIMEDOUT   ? "no answer"
-		 : len == -ECANCELED ? "stopped while it was waited for"
-				     : "the process that was to do it has ended");
-	return len >= 0 ? -EIO : (int)len;
+	if (len == -ETIMEDOUT)
+		return error_set(why, ETIMEDOUT, "no answer");
+	if (len == -ECANCELED)
+		return error_set(why, ECANCELED, "stopped while it was waited for");
+	return error_set(why, len < 0 ? (int)-len : EIO, "the process that was to do it has ended");
 }

@@ -7,8 +7,8 @@
  * has the client's rights and no descriptor but its socket.
  *
  *	main(): agent_start()		before the first thread, before the state is opened
- *	any thread: sock = agent_spawn(&cred, AGENT_PERF, &arg, sizeof(arg));
- *		    err = agent_status(sock, stop_fd, timeout, why, sizeof(why));
+ *	any thread: sock = agent_spawn(&cred, AGENT_PERF, &arg, sizeof(arg), &why);
+ *		    err = agent_status(sock, stop_fd, timeout, &why);
  *		    agent_recv(), agent_send() ...; close(sock): the process ends
  *
  * agent_start() forks the agent, which holds nothing but one socket to the server. For each request
@@ -33,6 +33,7 @@
 
 #include <sys/stat.h>
 #include <sys/types.h>
+#include "fs/lib/error.h"
 #include "util/types.h"
 
 #define AGENT_ARG_MAX  16384
@@ -83,14 +84,14 @@ void agent_stop(void);
  * user.
  */
 int agent_spawn(const struct agent_cred *cred, enum agent_service service, const void *arg,
-		size_t len);
+		size_t len, struct error_record *why);
 
 /*
  * Every service begins with a status: 0, or -errno and a sentence in why. Below, too: timeout in
  * ms, -1 for ever; -ECANCELED: stop_fd (or -1) became readable. -ETIMEDOUT. -EIO: the process is
  * gone.
  */
-int agent_status(int sock, int stop_fd, int timeout, char *why, size_t size);
+int agent_status(int sock, int stop_fd, int timeout, struct error_record *why);
 /*
  * One message; its length, 0 at the end. A descriptor that came with it in *fd (else -1), unless fd
  * is NULL.

@@ -66,9 +66,8 @@ void process_service(int sock, const void *arg, size_t len)
 int process_facts_ask(const struct agent_cred *cred, pid_t pid, int timeout,
 		      struct process_facts *out)
 {
-	__do_close int sock = agent_spawn(cred, AGENT_PROCESS, &pid, sizeof(pid));
-	char why[AGENT_WHY_MAX];
-	int err = sock < 0 ? sock : agent_status(sock, -1, timeout, why, sizeof(why));
+	__do_close int sock = agent_spawn(cred, AGENT_PROCESS, &pid, sizeof(pid), NULL);
+	int err = sock < 0 ? sock : agent_status(sock, -1, timeout, NULL);
 	ssize_t len;
 
 	if (err)

@@ -20,8 +20,6 @@ struct user {
 
 static struct user *users[USER_BUCKETS];
 static u64 memory_used; /* is_shared() */
-static __thread uid_t refused_uid;
-static __thread int refused = -1; /* enum limit */
 
 static const struct {
 	const char *name, *what;
@@ -127,27 +125,41 @@ static bool charge_shared(u64 amount)
 	return true;
 }
 
-int limits_charge(uid_t uid, enum limit what, u64 amount)
+static int over_shared(struct error_record *why)
+{
+	return error_set(why, EDQUOT,
+			 "open files and requests of all users keep %llu bytes in memory, and no "
+			 "more than %llu are for them: try again later, or have root raise "
+			 "limits/all/memory",
+			 (unsigned long long)limits_all_used(LIMIT_MEMORY),
+			 (unsigned long long)limits_all(LIMIT_MEMORY));
+}
+
+static int over_limit(uid_t uid, enum limit what, u64 used, u64 limit, struct error_record *why)
+{
+	return error_set(why, EDQUOT,
+			 "uid %u has %llu of its %llu %s, and this needs more: remove what is not "
+			 "needed, or have root raise limits/%u/%s",
+			 uid, (unsigned long long)used, (unsigned long long)limit,
+			 limits[what].what, uid, limits[what].name);
+}
+
+int limits_charge(uid_t uid, enum limit what, u64 amount, struct error_record *why)
 {
 	struct user *user = user_get(uid);
 	u64 limit, used;
 
 	if (!user)
 		return -ENOMEM;
-	if (is_shared(uid, what) && !charge_shared(amount)) {
-		refused_uid = uid;
-		refused = LIMIT_CNT;
-		return -EDQUOT;
-	}
+	if (is_shared(uid, what) && !charge_shared(amount))
+		return over_shared(why);
 	limit = user_limit(user, uid, what);
 	used = __atomic_load_n(&user->used[what], __ATOMIC_RELAXED);
 	do {
 		if (amount > limit || used > limit - amount) {
-			refused_uid = uid;
-			refused = what;
 			if (is_shared(uid, what))
 				__atomic_fetch_sub(&memory_used, amount, __ATOMIC_RELAXED);
-			return -EDQUOT;
+			return over_limit(uid, what, used, limit, why);
 		}
 	} while (!__atomic_compare_exchange_n(&user->used[what], &used, used + amount, true,
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
@@ -179,32 +191,6 @@ void limits_uncharge(uid_t uid, enum limit what, u64 amount)
 		;
 	if (is_shared(uid, what))
 		__atomic_fetch_sub(&memory_used, min(used, amount), __ATOMIC_RELAXED);
-}
-
-const char *limits_why(char *buf, size_t len)
-{
-	int what = refused;
-
-	if (what < 0)
-		return NULL;
-	refused = -1;
-	if (what == LIMIT_CNT) {
-		snprintf(buf, len,
-			 "open files and requests of all users keep %llu bytes in memory, and no "
-			 "more than %llu are for them: try again later, or have root raise "
-			 "limits/all/memory",
-			 (unsigned long long)limits_all_used(LIMIT_MEMORY),
-			 (unsigned long long)limits_all(LIMIT_MEMORY));
-		return buf;
-	}
-	snprintf(buf, len,
-		 "uid %u has %llu of its %llu %s, and this needs more: remove what is not needed, "
-		 "or have "
-		 "root raise limits/%u/%s",
-		 refused_uid, (unsigned long long)limits_used(refused_uid, what),
-		 (unsigned long long)limits_of(refused_uid, what), limits[what].what, refused_uid,
-		 limits[what].name);
-	return buf;
 }
 
 u64 limits_of(uid_t uid, enum limit what)

@@ -19,6 +19,7 @@
 #define UBPFFS_FS_CALLER_LIMITS_H
 
 #include <sys/types.h>
+#include "fs/lib/error.h"
 #include "util/types.h"
 
 enum limit {
@@ -41,17 +42,14 @@ const char *limits_name(enum limit what);
 /* The limit of that name; -ENOENT. */
 int limits_find(const char *name, enum limit *what);
 
-/* 0, -EDQUOT, or -ENOMEM (a uid that was never seen). Nothing is charged on failure. */
-int limits_charge(uid_t uid, enum limit what, u64 amount);
+/*
+ * 0, -EDQUOT and why: what is used up, and what to do; or -ENOMEM (a uid that was never seen).
+ * Nothing is charged on failure.
+ */
+int limits_charge(uid_t uid, enum limit what, u64 amount, struct error_record *why);
 /* For what is there already and cannot be refused. */
 void limits_charge_anyway(uid_t uid, enum limit what, u64 amount);
 void limits_uncharge(uid_t uid, enum limit what, u64 amount);
-
-/*
- * Why this thread's last charge was refused, for M/log: what is used up, and what to do. Forgets
- * it; NULL: none was.
- */
-const char *limits_why(char *buf, size_t len);
 
 /* The limit that counts for a uid; LIMIT_NONE. */
 u64 limits_of(uid_t uid, enum limit what);

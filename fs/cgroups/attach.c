@@ -66,7 +66,7 @@ int cgroup_prog_attach(struct fs_req *req, struct fs_node *dir, u32 type, struct
 		attached = is_attached(cgrp, type, obj->prog, flags & ~BPF_F_REPLACE);
 		made = !was_attached(req->unique, attached) && attached;
 		if (!made && (as_bpf || !is_attached(cgrp, type, obj->prog, flags)))
-			err = cgroup_link_attach(dir, cgrp, type, obj, replace, flags);
+			err = cgroup_link_attach(dir, cgrp, type, obj, replace, flags, fs_why(req));
 	}
 	tree_unlock();
 	cgroup_put(cgrp);
@@ -88,7 +88,7 @@ int cgroup_prog_detach(struct fs_req *req, struct fs_node *dir, u32 type, struct
 		attached = is_attached(cgrp, type, obj ? obj->prog : NULL, ANY_FLAGS);
 		made = was_attached(req->unique, attached) && !attached;
 		if (!made)
-			err = cgroup_link_detach(dir, cgrp, type, obj);
+			err = cgroup_link_detach(dir, cgrp, type, obj, fs_why(req));
 	}
 	tree_unlock();
 	cgroup_put(cgrp);

@@ -44,7 +44,7 @@ static int attach_request_parse(struct fs_req *req, const char *line, size_t len
 		return 0;
 	}
 	if (n >= sizeof(request->prog))
-		return -ENAMETOOLONG;
+		return fs_error(req, ENAMETOOLONG, "a program's name, path or id goes here");
 	if (memchr(line, 0, len))
 		return fs_error(req, EINVAL, "a line holds no NUL");
 	memcpy(request->prog, word, n);
@@ -70,40 +70,6 @@ static int attach_request_parse(struct fs_req *req, const char *line, size_t len
 	return 0;
 }
 
-static const char *why_invalid(const struct attach_request *request, u32 type,
-			       const struct bpf_prog *prog)
-{
-	if (request->empty)
-		return "several programs are attached: name the one to detach";
-	if (prog->type != BPF_PROG_TYPE_CGROUP_SKB)
-		return "a program of type cgroup_skb goes here";
-	if (type == CGROUP_INET_INGRESS && prog->expected_attach_type == BPF_CGROUP_INET_EGRESS)
-		return "this program was made for egress: SEC(\"cgroup_skb/ingress\") goes here";
-	if (*request->replace && !(request->flags & BPF_F_ALLOW_MULTI))
-		return "replace goes with multi: PROGRAM multi replace OLD";
-	return "PROGRAM [override|multi|exclusive] [replace PROGRAM|detach] goes here";
-}
-
-static int explain(struct fs_req *req, int err, const struct attach_request *request, u32 type,
-		   const struct bpf_prog *prog)
-{
-	switch (err) {
-	case -EPERM:
-		return fs_error(req, EPERM,
-				"an ancestor, or what is attached here with other flags, does not "
-				"allow it (see ingress.attach and egress.attach upwards)");
-	case -ENOENT:
-		return fs_error(req, ENOENT, "no such program is attached here");
-	case -EINVAL:
-		return fs_error(req, EINVAL, "%s", why_invalid(request, type, prog));
-	case -E2BIG:
-		return fs_error(req, E2BIG, "at most %d programs can be attached here",
-				BPF_CGROUP_MAX_PROGS);
-	default:
-		return err;
-	}
-}
-
 static int attach_line(struct fs_open *open, struct fs_req *req, const char *line, size_t len)
 {
 	struct store_object *obj = NULL, *replace = NULL;
@@ -124,7 +90,6 @@ static int attach_line(struct fs_open *open, struct fs_req *req, const char *lin
 			err = cgroup_prog_detach(req, dir, type, obj, false);
 		else
 			err = cgroup_prog_attach(req, dir, type, obj, replace, flags, false);
-		err = explain(req, err, request, type, obj ? obj->prog : NULL);
 	}
 	store_put(obj);
 	store_put(replace);
@@ -188,7 +153,7 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 
 	if (!len)
 		return 0;
-	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 1 << 16);
+	err = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND, 1 << 16);
 	while (!err && text_next_line(p->buf, p->len, false, &pos, &line, &n))
 		err = attach_line(open, req, line, n);
 	write_buffer_drop(p, err ? p->len : pos);

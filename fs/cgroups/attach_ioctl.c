@@ -132,7 +132,7 @@ static int cmd_link_create(struct attach_call *call)
 			err = cgroup_of_node(call->dir, &cgrp);
 		if (!err)
 			err = store_link_create(prog->prog, cgrp, call->type, &call->req->cred,
-						&link);
+						&link, fs_why(call->req));
 		tree_unlock();
 	}
 	cgroup_put(cgrp);

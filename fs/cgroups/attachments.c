@@ -93,12 +93,46 @@ static void names_changed_at(u64 ino)
 
 #define NEW_LINK ".new"
 
+static int not_attached(struct error_record *why)
+{
+	return error_set(why, ENOENT, "no such program is attached here");
+}
+
+/* What cgroup_bpf_attach() has just said to these. */
+static int model_error(struct error_record *why, int err, u32 type, const struct bpf_prog *prog,
+		       u32 flags)
+{
+	if (err == -EPERM)
+		return error_set(why, EPERM,
+				 "an ancestor, or what is attached here with other flags, does not "
+				 "allow it (see ingress.attach and egress.attach upwards)");
+	if (err == -ENOENT)
+		return not_attached(why);
+	if (err == -E2BIG)
+		return error_set(why, E2BIG, "at most %d programs can be attached here",
+				 BPF_CGROUP_MAX_PROGS);
+	if (err != -EINVAL)
+		return err;
+	if (prog->type != BPF_PROG_TYPE_CGROUP_SKB)
+		return error_set(why, EINVAL, "a program of type cgroup_skb goes here");
+	if (type == CGROUP_INET_INGRESS && prog->expected_attach_type == BPF_CGROUP_INET_EGRESS)
+		return error_set(
+			why, EINVAL,
+			"this program was made for egress: SEC(\"cgroup_skb/ingress\") goes "
+			"here");
+	if (flags & BPF_F_REPLACE && !(flags & BPF_F_ALLOW_MULTI))
+		return error_set(why, EINVAL, "replace goes with multi: PROGRAM multi replace OLD");
+	if (flags & BPF_F_ALLOW_MULTI && !(flags & BPF_F_ALLOW_OVERRIDE))
+		return error_set(why, EINVAL, "the program is in this list already");
+	return error_set(why, EINVAL, "these flags do not go together");
+}
+
 /*
  * The link is made aside and exchanged with what is there, so that it lasts; then the model
  * decides, and when it refuses they are exchanged again, which needs no memory and no room.
  */
 int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
-		       struct store_object *replace, u32 flags)
+		       struct store_object *replace, u32 flags, struct error_record *why)
 {
 	struct link_name *links, link = {.type = type, .flags = flags};
 	u64 gone = 0;
@@ -123,17 +157,17 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	free(links);
 	/* A link's program is replaced by the link alone: it has no file here. */
 	if (flags & BPF_F_ALLOW_MULTI && replace && !gone)
-		return -ENOENT;
+		return not_attached(why);
 	make_link_name(&link);
 	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
-	err = store_link(obj, fs_node_fd(dir), NEW_LINK);
+	err = store_link(obj, fs_node_fd(dir), NEW_LINK, why);
 	if (err)
 		return err;
 	was = renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name, RENAME_EXCHANGE) ==
 	      0;
 	if (!was && (errno != ENOENT ||
 		     renameat(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name) < 0))
-		err = -errno;
+		err = tree_error(why, errno, link.name);
 	if (!err) {
 		err = cgroup_bpf_attach(cgrp, type, obj->prog, replace ? replace->prog : NULL,
 					flags);
@@ -142,6 +176,8 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 				  RENAME_EXCHANGE);
 		else if (err)
 			unlinkat(fs_node_fd(dir), link.name, 0);
+		if (err)
+			model_error(why, err, type, obj->prog, flags);
 	}
 	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
 	store_names_changed(obj);
@@ -155,7 +191,7 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
  * start.
  */
 static int link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
-		       struct link_name *links, u32 nr)
+		       struct link_name *links, u32 nr, struct error_record *why)
 {
 	const struct link_name *link = NULL;
 	int err;
@@ -164,8 +200,12 @@ static int link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 		if (!obj || links[i].ino == obj->ino)
 			link = &links[i];
 	if (link && renameat(fs_node_fd(dir), link->name, fs_node_fd(dir), NEW_LINK) < 0)
-		return -errno;
+		return tree_error(why, errno, link->name);
 	err = cgroup_bpf_detach(cgrp, type, obj ? obj->prog : NULL);
+	if (err == -EINVAL)
+		error_set(why, EINVAL, "several programs are attached: name the one to detach");
+	else if (err == -ENOENT)
+		not_attached(why);
 	if (!link)
 		return err;
 	if (err) {
@@ -177,7 +217,8 @@ static int link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	return 0;
 }
 
-int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj)
+int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
+		       struct error_record *why)
 {
 	struct link_name *links;
 	u32 nr, i;
@@ -190,9 +231,9 @@ int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	for (i = 0; !err && obj && i < nr && links[i].ino != obj->ino; i++)
 		;
 	if (!err && obj && i == nr)
-		err = -ENOENT;
+		err = not_attached(why);
 	if (!err)
-		err = link_detach(dir, cgrp, type, obj, links, nr);
+		err = link_detach(dir, cgrp, type, obj, links, nr, why);
 	free(links);
 	return err;
 }

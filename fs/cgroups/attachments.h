@@ -17,13 +17,13 @@ int cgroup_flags_of(const char *word, size_t n, u32 *flags);
 
 /*
  * replace: the one to replace with BPF_F_REPLACE, or NULL. Errors are cgroup_bpf_attach()'s and the
- * filesystem's.
+ * filesystem's, and why.
  */
 int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
-		       struct store_object *replace, u32 flags);
+		       struct store_object *replace, u32 flags, struct error_record *why);
 /* obj NULL: the only one there is. -ENOENT: it is not attached here. */
-int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type,
-		       struct store_object *obj);
+int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
+		       struct error_record *why);
 /*
  * Attach what the links say. What is broken or was refused stays a link and is told; it is tried
  * again next time. -errno: the links cannot be read, or memory is short.

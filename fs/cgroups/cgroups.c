@@ -58,7 +58,8 @@ static int dir_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_
 }
 
 /* A cgroup of the model for a directory that is there, with its inode; tree_lock held. */
-static int adopt(struct cgroup *parent, const char *parent_path, const char *name, int fd, u64 *ino)
+static int adopt(struct cgroup *parent, const char *parent_path, const char *name, int fd, u64 *ino,
+		 struct error_record *why)
 {
 	struct cgroup *cgrp;
 	char path[PATH_MAX];
@@ -72,6 +73,8 @@ static int adopt(struct cgroup *parent, const char *parent_path, const char *nam
 	err = cgroup_dir_id(fd, &id);
 	if (!err)
 		err = cgroup_create(parent, id, &cgrp);
+	if (err == -EAGAIN)
+		error_set(why, EAGAIN, "cgroups are at most %d deep", CGROUP_MAX_DEPTH);
 	if (err)
 		return err;
 	if (!strcmp(parent_path, "."))
@@ -79,6 +82,8 @@ static int adopt(struct cgroup *parent, const char *parent_path, const char *nam
 	else
 		snprintf(path, sizeof(path), "%.2000s/%.255s", parent_path, name);
 	err = enforce_cgroup_add(cgroups_enforce, path, cgrp);
+	if (err == -EEXIST)
+		error_set(why, EEXIST, "the host's cgroup has a %s that somebody else made", name);
 	if (!err) {
 		err = cgroup_lookup_add(st.st_ino, cgrp, path);
 		if (err)
@@ -106,7 +111,6 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 {
 	struct cgroup *parent;
 	char path[PATH_MAX];
-	bool hosts = false;
 	u64 ino = 0;
 	int err, fd;
 
@@ -114,11 +118,10 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 		return fs_error(req, EINVAL, "%s cannot be a cgroup's name", name);
 	tree_wrlock();
 	parent = cgroup_lookup_get(dir->ino, path, sizeof(path));
-	err = parent ? tree_mkdir(fs_node_fd(dir), name, mode, &req->cred) : -ENOENT;
+	err = parent ? tree_mkdir(fs_node_fd(dir), name, mode, &req->cred, fs_why(req)) : -ENOENT;
 	if (!err) {
 		fd = tree_openat(fs_node_fd(dir), name);
-		err = fd < 0 ? fd : adopt(parent, path, name, fd, &ino);
-		hosts = err == -EEXIST;
+		err = fd < 0 ? fd : adopt(parent, path, name, fd, &ino, fs_why(req));
 		if (!err) {
 			err = fs_tree_lookup(dir, name, &cgroup_dir_ops, out);
 			if (err)
@@ -129,15 +132,10 @@ static int dir_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, 
 		if (fd >= 0)
 			close(fd);
 		if (err)
-			tree_rmdir(fs_node_fd(dir), name);
+			tree_rmdir(fs_node_fd(dir), name, NULL);
 	}
 	tree_unlock();
 	cgroup_put(parent);
-	if (hosts)
-		return fs_error(req, EEXIST, "the host's cgroup has a %s that somebody else made",
-				name);
-	if (err == -EAGAIN)
-		return fs_error(req, EAGAIN, "cgroups are at most %d deep", CGROUP_MAX_DEPTH);
 	return err;
 }
 
@@ -156,21 +154,25 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 		/* None: a mkdir that failed could not take its directory back, or an rmdir its. */
 		cgrp = cgroup_lookup_get(st.st_ino, NULL, 0);
 		err = cgrp ? enforce_cgroup_remove(cgroups_enforce, cgrp) : 0;
+		if (err == -EBUSY)
+			fs_error(req, EBUSY,
+				 "the host's cgroup has processes, or directories that somebody "
+				 "else made");
 		if (!err && cgrp)
 			err = cgroup_remove(cgrp);
+		if (err == -EBUSY)
+			fs_error(req, EBUSY, "the cgroup has children");
 	}
 	if (!err) {
 		cgroup_links_remove(fd);
 		tree_remove_hidden(fd);
-		err = tree_rmdir(fs_node_fd(dir), name);
+		err = tree_rmdir(fs_node_fd(dir), name, fs_why(req));
 		cgroup_lookup_remove(st.st_ino);
 	}
 	tree_unlock();
 	if (fd >= 0)
 		close(fd);
 	cgroup_put(cgrp);
-	if (err == -EBUSY)
-		return fs_error(req, EBUSY, "the cgroup has children or processes");
 	return err;
 }
 
@@ -233,7 +235,7 @@ static int start_dir(int fd, const char *path)
 			err = -errno;
 			break;
 		}
-		err = adopt(cgrp, known, names.v[i].name, child, &ino);
+		err = adopt(cgrp, known, names.v[i].name, child, &ino, NULL);
 		snprintf(child_path, sizeof(child_path), "%.2000s/%.255s", path, names.v[i].name);
 		if (!err)
 			err = start_dir(child, child_path);

@@ -116,7 +116,7 @@ int objdir_readdir(const struct objdir_kind *kind, struct fs_open *open, u64 cur
 }
 
 /* tree_wrlock is held. -ENOENT: there is no name to drop. */
-static int __objdir_drop(const struct objdir_kind *kind, int dirfd)
+static int __objdir_drop(const struct objdir_kind *kind, int dirfd, struct error_record *why)
 {
 	struct store_object *obj;
 	int err = tree_has(dirfd, kind->object);
@@ -125,8 +125,8 @@ static int __objdir_drop(const struct objdir_kind *kind, int dirfd)
 		return err ? err : -ENOENT;
 	/* First: who is killed in between must not leave what looks like a map to be. */
 	if (kind->definition && unlinkat(dirfd, kind->definition, 0) < 0 && errno != ENOENT)
-		return -errno;
-	err = store_unname(dirfd, kind->object, &obj);
+		return tree_error(why, errno, kind->definition);
+	err = store_unname(dirfd, kind->object, &obj, why);
 	if (err)
 		return err;
 	if (obj && kind->dropped)
@@ -143,7 +143,7 @@ int objdir_unlink(const struct objdir_kind *kind, struct fs_node *dir, struct fs
 
 	if (!strcmp(name, kind->object)) {
 		tree_wrlock();
-		err = __objdir_drop(kind, fs_node_fd(dir));
+		err = __objdir_drop(kind, fs_node_fd(dir), fs_why(req));
 		tree_unlock();
 		return err;
 	}
@@ -173,15 +173,16 @@ int objdir_rmdir_child(const struct objdir_kind *kind, struct fs_node *dir, stru
 		kind->object);
 }
 
-static int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name)
+static int __objdir_remove(const struct objdir_kind *kind, int parent, const char *name,
+			   struct error_record *why)
 {
 	int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int err = fd < 0 ? -errno : __objdir_drop(kind, fd);
+	int err = fd < 0 ? -errno : __objdir_drop(kind, fd, why);
 
 	if (err == -ENOENT && fd >= 0)
 		err = tree_remove_hidden(fd);
 	if (!err)
-		err = tree_rmdir(parent, name);
+		err = tree_rmdir(parent, name, why);
 	if (fd >= 0)
 		close(fd);
 	return err;
@@ -195,7 +196,7 @@ int objdir_remove(const struct objdir_kind *kind, struct fs_node *parent, struct
 	if (!tree_name_ok(name) || name[0] == '.')
 		return -ENOENT;
 	tree_wrlock();
-	err = __objdir_remove(kind, fs_node_fd(parent), name);
+	err = __objdir_remove(kind, fs_node_fd(parent), name, fs_why(req));
 	tree_unlock();
 	return err;
 }
@@ -206,10 +207,10 @@ int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, m
 	int err, fd;
 
 	tree_wrlock();
-	err = tree_mkdir(fs_node_fd(parent), name, mode, &req->cred);
+	err = tree_mkdir(fs_node_fd(parent), name, mode, &req->cred, fs_why(req));
 	if (!err) {
 		fd = tree_openat(fs_node_fd(parent), name);
-		err = fd < 0 ? fd : tree_write_small(fd, def, "", 0);
+		err = fd < 0 ? fd : tree_write_small(fd, def, "", 0, fs_why(req));
 		if (!err)
 			err = fs_tree_lookup(parent, name, ops, out);
 		if (err && fd >= 0)
@@ -217,7 +218,7 @@ int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, m
 		if (fd >= 0)
 			close(fd);
 		if (err)
-			tree_rmdir(fs_node_fd(parent), name);
+			tree_rmdir(fs_node_fd(parent), name, NULL);
 	}
 	tree_unlock();
 	return err;
@@ -243,16 +244,14 @@ int objdir_rename_then(struct fs_node *dir, struct fs_req *req, const char *name
 	fs_node_path(dir, name, path, sizeof(path));
 	fs_node_path(newdir, newname, newpath, sizeof(newpath));
 	tree_wrlock();
-	err = tree_rename(dir, name, newdir, newname, flags);
-	if (err == -ENOTEMPTY)
-		err = -EEXIST;
+	err = tree_rename(dir, name, newdir, newname, flags, NULL);
 	if (!err && then)
 		then(path, newpath, flags & RENAME_EXCHANGE);
 	tree_unlock();
-	if (err == -EEXIST)
+	if (err == -EEXIST || err == -ENOTEMPTY)
 		return fs_error(req, EEXIST, "%s is taken: remove it first, or exchange the two",
 				newname);
-	return err;
+	return err ? tree_error(fs_why(req), -err, name) : 0;
 }
 
 int objdir_rename(struct fs_node *dir, struct fs_req *req, const char *name, struct fs_node *newdir,

@@ -165,7 +165,7 @@ static int check_name(struct fs_node *dir, struct fs_req *req, const char *name)
 {
 	if (dir->ops->reserved && dir->ops->reserved(name))
 		return fs_error(req, EPERM, "%s is the filesystem's own name", name);
-	return tree_name_ok(name) ? 0 : -EINVAL;
+	return tree_name_ok(name) ? 0 : fs_error(req, EINVAL, "\"%s\" cannot be a name", name);
 }
 
 int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
@@ -176,11 +176,11 @@ int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t
 	if (err)
 		return err;
 	tree_wrlock();
-	err = tree_mkdir(fs_node_fd(dir), name, mode, &req->cred);
+	err = tree_mkdir(fs_node_fd(dir), name, mode, &req->cred, fs_why(req));
 	if (!err) {
 		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
 		if (err)
-			tree_rmdir(fs_node_fd(dir), name);
+			tree_rmdir(fs_node_fd(dir), name, NULL);
 	}
 	tree_unlock();
 	return err;
@@ -194,11 +194,11 @@ int user_symlink(struct fs_node *dir, struct fs_req *req, const char *name, cons
 	if (err)
 		return err;
 	tree_wrlock();
-	err = tree_symlink(fs_node_fd(dir), name, target, &req->cred);
+	err = tree_symlink(fs_node_fd(dir), name, target, &req->cred, fs_why(req));
 	if (!err) {
 		err = fs_tree_lookup(dir, name, &user_dir_ops, out);
 		if (err)
-			tree_unlink(fs_node_fd(dir), name);
+			tree_unlink(fs_node_fd(dir), name, NULL);
 	}
 	tree_unlock();
 	return err;
@@ -223,10 +223,10 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 		err = resolve_may_link(
 			req, obj); /* the kernel asks only where fs.protected_hardlinks says so */
 		if (!err)
-			err = store_link(obj, fs_node_fd(dir), name);
+			err = store_link(obj, fs_node_fd(dir), name, fs_why(req));
 		if (!err) {
 			err = object_node(dir, name, obj, pin_ops[obj->kind], out);
-			if (err && !tree_unlink(fs_node_fd(dir), name))
+			if (err && !tree_unlink(fs_node_fd(dir), name, NULL))
 				store_names_changed(obj);
 		}
 		store_put(obj);
@@ -266,7 +266,7 @@ int user_unlink(struct fs_node *dir, struct fs_req *req, const char *name)
 	tree_wrlock();
 	err = object_at(fs_node_fd(dir), name, &obj);
 	if (!err)
-		err = tree_unlink(fs_node_fd(dir), name);
+		err = tree_unlink(fs_node_fd(dir), name, fs_why(req));
 	object_names_changed(obj);
 	tree_unlock();
 	return err;
@@ -279,9 +279,7 @@ int user_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	if (err)
 		return err;
 	tree_wrlock();
-	err = tree_rmdir(fs_node_fd(dir), name);
-	if (err == -EEXIST)
-		err = -ENOTEMPTY;
+	err = tree_rmdir(fs_node_fd(dir), name, fs_why(req));
 	tree_unlock();
 	return err;
 }
@@ -300,13 +298,14 @@ int user_rename(struct fs_node *dir, struct fs_req *req, const char *name, struc
 	if (!err)
 		err = check_name(newdir, req, newname);
 	if (!err && flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
-		err = -EINVAL;
+		err = fs_error(req, EINVAL,
+			       "a name is moved, or two are exchanged: no other flags");
 	if (err)
 		return err;
 	tree_wrlock();
 	err = object_at(fs_node_fd(newdir), newname, &target);
 	if (!err)
-		err = tree_rename(dir, name, newdir, newname, flags);
+		err = tree_rename(dir, name, newdir, newname, flags, fs_why(req));
 	object_names_changed(target);
 	tree_unlock();
 	return err;

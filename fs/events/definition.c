@@ -50,7 +50,7 @@ int event_def_read(int dirfd, struct source_def *def)
 	return err;
 }
 
-int event_def_write(int dirfd, const struct source_def *def)
+int event_def_write(int dirfd, const struct source_def *def, struct error_record *why)
 {
 	struct fs_text text = {0};
 	int err;
@@ -58,9 +58,9 @@ int event_def_write(int dirfd, const struct source_def *def)
 	for (u32 i = 0; i < SOURCE_ATTR_NR; i++)
 		if (def->value[i])
 			fs_text_printf(&text, "%s: %s\n", source_attr_name(i), def->value[i]);
-	err = text.err
-		      ? text.err
-		      : tree_write_small(dirfd, EVENT_DEF_FILE, text.buf ? text.buf : "", text.len);
+	err = text.err ? text.err
+		       : tree_write_small(dirfd, EVENT_DEF_FILE, text.buf ? text.buf : "", text.len,
+					  why);
 	fs_text_free(&text);
 	return err;
 }
@@ -86,7 +86,7 @@ bool event_has_attached(int dirfd)
 	return tree_has(dirfd, ATTACH_FILE) > 0;
 }
 
-int event_attach_link(int dirfd, struct store_object *obj)
+int event_attach_link(int dirfd, struct store_object *obj, struct error_record *why)
 {
 	struct store_object *old = NULL;
 	int err = event_attached(dirfd, &old);
@@ -96,13 +96,13 @@ int event_attach_link(int dirfd, struct store_object *obj)
 	err = 0;
 	if (obj) {
 		unlinkat(dirfd, ATTACH_TEMP, 0);
-		err = store_link(obj, dirfd, ATTACH_TEMP);
+		err = store_link(obj, dirfd, ATTACH_TEMP, why);
 		if (!err && renameat(dirfd, ATTACH_TEMP, dirfd, ATTACH_FILE))
-			err = -errno;
+			err = tree_error(why, errno, "attach");
 		/* Renaming one link of a file over another does nothing and leaves both. */
 		unlinkat(dirfd, ATTACH_TEMP, 0);
 	} else if (unlinkat(dirfd, ATTACH_FILE, 0) && errno != ENOENT) {
-		err = -errno;
+		err = tree_error(why, errno, "attach");
 	}
 	if (obj)
 		store_names_changed(obj);
@@ -113,9 +113,9 @@ int event_attach_link(int dirfd, struct store_object *obj)
 	return err;
 }
 
-int event_def_remove(int dirfd)
+int event_def_remove(int dirfd, struct error_record *why)
 {
-	int err = event_attach_link(dirfd, NULL);
+	int err = event_attach_link(dirfd, NULL, why);
 
 	return err ? err : tree_remove_hidden(dirfd);
 }
@@ -144,7 +144,7 @@ void event_since_set(int dirfd, u64 began)
 	int n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)began);
 
 	if (began)
-		tree_write_small(dirfd, SINCE_FILE, text, (size_t)n);
+		tree_write_small(dirfd, SINCE_FILE, text, (size_t)n, NULL);
 }
 
 int event_since_same(int dirfd, const struct source_def *def)

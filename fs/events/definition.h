@@ -25,9 +25,10 @@
 int event_def_there(int dirfd); /* as tree_has() */
 /* On success source_def_free() is the caller's. */
 int event_def_read(int dirfd, struct source_def *def);
-int event_def_write(int dirfd, const struct source_def *def); /* tree_wrlock */
+/* tree_wrlock */
+int event_def_write(int dirfd, const struct source_def *def, struct error_record *why);
 /* The source was given up: its program goes, and all that is hidden here. tree_wrlock. */
-int event_def_remove(int dirfd);
+int event_def_remove(int dirfd, struct error_record *why);
 /* What of the definition is missing; NULL when only a program is. */
 const char *event_missing(const struct source_def *def);
 
@@ -35,7 +36,7 @@ const char *event_missing(const struct source_def *def);
 int event_attached(int dirfd, struct store_object **out);
 bool event_has_attached(int dirfd);
 /* Let `obj` (NULL: nothing) be what is attached here. tree_wrlock. */
-int event_attach_link(int dirfd, struct store_object *obj);
+int event_attach_link(int dirfd, struct store_object *obj, struct error_record *why);
 
 int event_ended(int dirfd); /* as tree_has() */
 void event_ended_set(int dirfd);

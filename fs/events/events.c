@@ -112,13 +112,13 @@ static int source_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, 
 }
 
 /* event_run_lock() held: stop it, let the program go, and forget the definition. */
-static int give_up(u64 ino, int dirfd)
+static int give_up(u64 ino, int dirfd, struct error_record *why)
 {
 	int err;
 
 	event_run_forget(ino);
 	tree_wrlock();
-	err = event_def_remove(dirfd);
+	err = event_def_remove(dirfd, why);
 	tree_unlock();
 	return err;
 }
@@ -135,7 +135,7 @@ static int source_unlink(struct fs_node *dir, struct fs_req *req, const char *na
 		return fs_error(req, EPERM,
 				"this file shows the source and goes with it: rm -r the directory");
 	event_run_lock();
-	err = give_up(dir->ino, fs_node_fd(dir));
+	err = give_up(dir->ino, fs_node_fd(dir), fs_why(req));
 	event_run_unlock();
 	return err;
 }
@@ -184,10 +184,10 @@ static int events_rmdir(struct fs_node *dir, struct fs_req *req, const char *nam
 		err = -errno;
 	} else {
 		event_run_lock();
-		err = give_up(st.st_ino, fd);
+		err = give_up(st.st_ino, fd, fs_why(req));
 		tree_wrlock();
 		if (!err)
-			err = tree_rmdir(fs_node_fd(dir), name);
+			err = tree_rmdir(fs_node_fd(dir), name, fs_why(req));
 		tree_unlock();
 		event_run_unlock();
 	}
@@ -211,10 +211,11 @@ FS_KIND(events_dir_ops, "events");
 
 /* ---- the server's start and end */
 
-static void started_again(void *name, int err, const char *why)
+static void started_again(void *name, int err, const struct error_record *why)
 {
 	if (err && err != -ECANCELED)
-		fs_warn("events/%s could not be started again: %s", (char *)name, why);
+		fs_warn("events/%s could not be started again: %s", (char *)name,
+			error_why(why, err));
 	free(name);
 }
 
@@ -222,6 +223,7 @@ static void start_again(int dirfd, u64 ino, const char *name)
 {
 	struct store_object *obj = NULL;
 	struct source_def def = {0};
+	struct error_record why = {0};
 	char *copy = NULL;
 	int err = event_ended(dirfd), same;
 
@@ -240,18 +242,18 @@ static void start_again(int dirfd, u64 ino, const char *name)
 		} else if (same < 0) {
 			err = same;
 		} else if (!obj->prog) {
-			err = -EBADMSG;
+			err = error_set(&why, EBADMSG, "its program is broken");
 		} else {
 			copy = strdup(name);
 			err = copy ? event_run_start(ino, dirfd, &def, obj->prog, true,
-						     started_again, copy, NULL)
+						     started_again, copy, NULL, &why)
 				   : -ENOMEM;
 		}
 		store_put(obj);
 	}
 	if (err) {
-		fs_warn("events/%s could not be started again: %s", name,
-			err == -EBADMSG ? "its program is broken" : strerror(-err));
+		fs_warn("events/%s could not be started again: %s", name, error_why(&why, err));
+		error_clear(&why);
 		free(copy);
 	}
 	source_def_free(&def);
@@ -281,7 +283,7 @@ void events_start(void)
 		} else if (there) {
 			start_again(dir, st.st_ino, names.v[i].name);
 		} else { /* between rm and rmdir */
-			event_def_remove(dir);
+			event_def_remove(dir, NULL);
 			unlinkat(fd, names.v[i].name, AT_REMOVEDIR);
 		}
 	}

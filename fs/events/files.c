@@ -42,21 +42,21 @@ static void start_cancel(void *start)
 	event_run_cancel(start);
 }
 
-static void start_done(void *arg, int err, const char *why)
+static void start_done(void *arg, int err, const struct error_record *why)
 {
 	struct starter *s = arg;
 
 	if (err == -ECANCELED && fs_cancelled(s->req))
 		err = -EINTR;
 	if (err) {
-		fs_error(s->req, -err, "%s", why);
+		fs_error(s->req, -err, "%s", error_why(why, err));
 		write_buffer_drop(s->pending, s->pending->len);
 	} else {
 		err = fs_node_pin(s->dir);
 		tree_wrlock();
 		if (!err)
-			err = s->obj ? event_attach_link(fs_node_fd(s->dir), s->obj)
-				     : event_def_write(fs_node_fd(s->dir), &s->def);
+			err = s->obj ? event_attach_link(fs_node_fd(s->dir), s->obj, fs_why(s->req))
+				     : event_def_write(fs_node_fd(s->dir), &s->def, fs_why(s->req));
 		tree_unlock();
 		fs_node_unpin();
 		if (err) /* it is all or nothing */
@@ -87,7 +87,7 @@ static int __start(struct fs_open *open, struct fs_req *req, size_t len,
 		s->obj = obj;
 	}
 	err = event_run_start(s->dir->ino, fs_node_fd(s->dir), def, prog, false, start_done, s,
-			      &start);
+			      &start, fs_why(req));
 	if (err) {
 		starter_free(s);
 		return err;
@@ -180,7 +180,7 @@ static int __attr_set(struct fs_open *open, struct fs_req *req, size_t len, cons
 	}
 	if (!err) {
 		tree_wrlock();
-		err = event_def_write(fs_node_fd(dir), &def);
+		err = event_def_write(fs_node_fd(dir), &def, fs_why(req));
 		tree_unlock();
 		if (err && obj)
 			event_run_forget(dir->ino);
@@ -194,7 +194,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 {
 	struct fs_node *dir = fs_node_base(open->node);
 	enum source_attr attr = open->node->attr->arg;
-	char value[SOURCE_VALUE_MAX + 1], why[SOURCE_WHY_MAX] = "";
+	char value[SOURCE_VALUE_MAX + 1];
 	struct write_buffer *p = open->priv;
 	struct source_def def;
 	size_t n, skip;
@@ -205,7 +205,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 		return 0;
 	ret = check_owner(dir, req);
 	if (!ret)
-		ret = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND,
+		ret = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND,
 				     SOURCE_VALUE_MAX);
 	if (ret)
 		return ret;
@@ -225,12 +225,10 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	event_run_lock();
 	ret = event_def_read(fs_node_fd(dir), &def);
 	if (!ret) {
-		ret = value[0] ? source_check(&def, attr, value, why) : 1;
+		ret = value[0] ? source_check(&def, attr, value, fs_why(req)) : 1;
 		source_def_free(&def);
 		if (!ret && ended)
 			ret = fs_error(req, EINVAL, "%s: that is not all of a value", value);
-		else if (ret < 0)
-			fs_error(req, -ret, "%s", why);
 		else if (ret > 0)
 			ret = __attr_set(open, req, len, value[0] ? value : NULL);
 		else
@@ -282,13 +280,13 @@ static int attach_show(struct fs_node *node, struct fs_req *req, struct fs_text 
 	return 0;
 }
 
-static int __detach(struct fs_node *dir)
+static int __detach(struct fs_node *dir, struct fs_req *req)
 {
 	int err;
 
 	event_run_stop(dir->ino);
 	tree_wrlock();
-	err = event_attach_link(fs_node_fd(dir), NULL);
+	err = event_attach_link(fs_node_fd(dir), NULL, fs_why(req));
 	tree_unlock();
 	return err;
 }
@@ -308,7 +306,7 @@ static int __attach(struct fs_open *open, struct fs_req *req, size_t len,
 	if (!event_run_replace(dir->ino, obj->prog) && !event_missing(def))
 		return __start(open, req, len, def, obj->prog, obj);
 	tree_wrlock();
-	err = event_attach_link(fs_node_fd(dir), obj);
+	err = event_attach_link(fs_node_fd(dir), obj, fs_why(req));
 	tree_unlock();
 	return err;
 }
@@ -323,7 +321,7 @@ static int __attach_set(struct fs_open *open, struct fs_req *req, size_t len, co
 	int err;
 
 	if (!obj)
-		return __detach(dir);
+		return __detach(dir, req);
 	err = event_def_read(fs_node_fd(dir), &def);
 	if (err)
 		return err;
@@ -355,7 +353,7 @@ static ssize_t attach_write(struct fs_open *open, struct fs_req *req, const char
 		return 0;
 	ret = check_owner(dir, req);
 	if (!ret)
-		ret = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND,
+		ret = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND,
 				     sizeof(name) - 1);
 	if (ret)
 		return ret;
@@ -402,28 +400,28 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	struct fs_node *dir = fs_node_base(node);
 	struct source_stats stats = {0};
 	const char *lacks, *state = "stopped";
-	char why[SOURCE_WHY_MAX] = "";
+	struct error_record why = {0};
 	struct source_def def;
 	enum source_state now;
 	int err;
 
 	event_run_lock();
 	err = event_def_read(fs_node_fd(dir), &def);
-	if (event_run_state(dir->ino, &now, &stats, why))
+	if (event_run_state(dir->ino, &now, &stats, &why))
 		state = states[now];
 	else if (event_ended(fs_node_fd(dir)) > 0)
 		state = "ended";
 	event_run_unlock();
 	if (err)
-		return err;
+		goto out;
 	fs_text_printf(out, "state: %s\n", state);
 	lacks = event_missing(&def);
 	if (lacks)
 		fs_text_printf(out, "missing: %s\n", lacks);
 	else if (!event_has_attached(fs_node_fd(dir)))
 		fs_text_printf(out, "missing: attach\n");
-	if (why[0])
-		fs_text_printf(out, "why: %s\n", why);
+	if (why.err)
+		fs_text_printf(out, "why: %s\n", error_why(&why, why.err));
 	fs_text_printf(out,
 		       "seen: %llu\nrun: %llu\ndropped: %llu\nredirected: %llu\nlost: "
 		       "%llu\nerrors: %llu\n",
@@ -431,7 +429,9 @@ static int stats_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 		       (unsigned long long)stats.dropped, (unsigned long long)stats.redirected,
 		       (unsigned long long)stats.lost, (unsigned long long)stats.errors);
 	source_def_free(&def);
-	return 0;
+out:
+	error_clear(&why);
+	return err;
 }
 
 const struct fs_node_ops event_stats_ops = {

@@ -101,7 +101,8 @@ void event_run_forget(u64 ino)
 }
 
 /* Its owner is charged until it is forgotten. */
-static int make_dir(u64 ino, int dirfd, bool again, struct event_dir **out)
+static int make_dir(u64 ino, int dirfd, bool again, struct event_dir **out,
+		    struct error_record *why)
 {
 	struct event_dir *dir = find_dir(ino);
 	struct stat st;
@@ -115,7 +116,7 @@ static int make_dir(u64 ino, int dirfd, bool again, struct event_dir **out)
 	if (again) /* it ran before */
 		limits_charge_anyway(st.st_uid, LIMIT_SOURCES, 1);
 	else
-		err = limits_charge(st.st_uid, LIMIT_SOURCES, 1);
+		err = limits_charge(st.st_uid, LIMIT_SOURCES, 1, why);
 	if (err)
 		return err;
 	dir = calloc(1, sizeof(*dir));
@@ -149,15 +150,14 @@ static void start_free(struct event_start *start)
 static void __start_end(struct event_start *start)
 {
 	struct event_dir *dir = start->dir;
-	char why[SOURCE_WHY_MAX] = "";
+	struct error_record stopped = {0};
 	struct source *src = start->src;
 	int err = start->err;
 
 	if (!dir || __atomic_load_n(&start->cancelled, __ATOMIC_ACQUIRE))
 		err = -ECANCELED;
-	if (err)
-		snprintf(why, sizeof(why), "%s",
-			 err == -ECANCELED ? "the source was stopped while it started" : src->why);
+	if (err == -ECANCELED)
+		error_set(&stopped, ECANCELED, "the source was stopped while it started");
 	if (dir)
 		dir->start = NULL;
 	if (dir && (!err || start->again)) {
@@ -171,7 +171,8 @@ static void __start_end(struct event_start *start)
 	} else if (dir && start->had_ended) {
 		event_ended_set(dir->fd);
 	}
-	start->done(start->arg, err, why);
+	start->done(start->arg, err, stopped.err ? &stopped : &src->why);
+	error_clear(&stopped);
 	if (err) /* now that nobody calls event_run_cancel() any more */
 		source_stop(src);
 	start_free(start);
@@ -210,7 +211,8 @@ static struct event_start *start_new(int dirfd, const struct source_def *def)
 }
 
 int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf_prog *prog,
-		    bool again, event_done_fn *done, void *arg, struct event_start **out)
+		    bool again, event_done_fn *done, void *arg, struct event_start **out,
+		    struct error_record *why)
 {
 	struct event_start *start;
 	struct event_dir *dir;
@@ -218,7 +220,7 @@ int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf
 
 	if (no_more)
 		return -ECANCELED;
-	err = make_dir(ino, dirfd, again, &dir);
+	err = make_dir(ino, dirfd, again, &dir, why);
 	if (err)
 		return err;
 	start = start_new(dirfd, def);
@@ -235,6 +237,7 @@ int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf
 	bpf_prog_inc(prog);
 	err = source_start(start->src, prog);
 	if (err) {
+		error_set(why, -err, "%s", error_why(&start->src->why, err));
 		if (start->had_ended)
 			source_ended(dir);
 		start_free(start);
@@ -277,7 +280,8 @@ void event_run_stop(u64 ino)
 	stop_dir(find_dir(ino));
 }
 
-bool event_run_state(u64 ino, enum source_state *state, struct source_stats *stats, char *why)
+bool event_run_state(u64 ino, enum source_state *state, struct source_stats *stats,
+		     struct error_record *why)
 {
 	const struct event_dir *dir = find_dir(ino);
 
@@ -289,8 +293,9 @@ bool event_run_state(u64 ino, enum source_state *state, struct source_stats *sta
 		return false;
 	*state = source_state(dir->src);
 	source_read_stats(dir->src, stats);
-	if (*state == SOURCE_FAILED)
-		snprintf(why, SOURCE_WHY_MAX, "%s", dir->src->why);
+	if (*state == SOURCE_FAILED && dir->src->why.err)
+		error_set(why, dir->src->why.err, "%s",
+			  error_why(&dir->src->why, dir->src->why.err));
 	return true;
 }
 

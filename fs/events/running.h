@@ -24,14 +24,15 @@ void event_run_unlock(void);
 
 /*
  * Start it, with the rights of the directory's owner. `prog` stays the caller's. 0: done(arg, ...)
- * is called once, with the lock held, err 0 or -errno and why (never empty then). -ECANCELED: it
- * was stopped before. -errno: it is not called. again: after a restart of the server, where one
+ * is called once, with the lock held, err 0 or -errno and why. -ECANCELED: it was stopped before.
+ * -errno and why: it is not called. again: after a restart of the server, where one
  * that fails is kept to be seen; else all is as before.
  */
-typedef void event_done_fn(void *arg, int err, const char *why);
+typedef void event_done_fn(void *arg, int err, const struct error_record *why);
 struct event_start;
 int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf_prog *prog,
-		    bool again, event_done_fn *done, void *arg, struct event_start **start);
+		    bool again, event_done_fn *done, void *arg, struct event_start **start,
+		    struct error_record *why);
 /*
  * It is to end with -ECANCELED; *start lives until `done` has been called. Without the lock, from
  * any thread.
@@ -45,8 +46,9 @@ bool event_starting(u64 ino);
 bool event_run_replace(u64 ino, struct bpf_prog *prog);
 /* Its thread has ended, or its start is given up; what it counted stays. */
 void event_run_stop(u64 ino);
-/* False, and nothing is said: it never ran. *why (SOURCE_WHY_MAX) is for SOURCE_FAILED only. */
-bool event_run_state(u64 ino, enum source_state *state, struct source_stats *stats, char *why);
+/* False, and nothing is said: it never ran. why: of SOURCE_FAILED only. */
+bool event_run_state(u64 ino, enum source_state *state, struct source_stats *stats,
+		     struct error_record *why);
 /* Stop it, and its directory is nobody's. */
 void event_run_forget(u64 ino);
 /*

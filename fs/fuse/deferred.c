@@ -159,7 +159,7 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 	/* A close or a release cannot be refused: files are bounded. */
 	if (what == JOB_FLUSH || what == JOB_RELEASE)
 		limits_charge_anyway(req->cred.uid, LIMIT_JOBS, 1);
-	else if ((errno = -limits_charge(req->cred.uid, LIMIT_JOBS, 1)))
+	else if ((errno = -limits_charge(req->cred.uid, LIMIT_JOBS, 1, fs_why(req))))
 		return NULL;
 	job = calloc(1, sizeof(*job));
 	if (!job) {
@@ -181,14 +181,14 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 	return job;
 }
 
-int job_input(struct fs_job *job, const void *data, size_t size)
+int job_input(struct fs_job *job, const void *data, size_t size, struct error_record *why)
 {
 	int err = 0;
 
 	if (size <= INPUT_ANYWAY)
 		limits_charge_anyway(job->work.uid, LIMIT_MEMORY, size);
 	else
-		err = limits_charge(job->work.uid, LIMIT_MEMORY, size);
+		err = limits_charge(job->work.uid, LIMIT_MEMORY, size, why);
 	if (err)
 		return err;
 	job->held = size;
@@ -233,8 +233,6 @@ static void job_ioctl(struct fs_job *job)
 						     job->size, out, &out_len);
 	fs_open_keep(job->open, &job->req);
 	job_end_interrupts(job);
-	if (result == -EDQUOT) /* the limit says why */
-		fs_fuse_error(&job->req, result);
 	fs_error_report(&job->req);
 	if (!out)
 		fuse_reply_err(job->fuse, ENOMEM);

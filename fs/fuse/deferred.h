@@ -49,7 +49,7 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 		       enum job_what what);
 void job_free(struct fs_job *job);
 /* Its input, copied. -ENOMEM, -EDQUOT: more than 64 KiB, and its user may keep no more. */
-int job_input(struct fs_job *job, const void *data, size_t size);
+int job_input(struct fs_job *job, const void *data, size_t size, struct error_record *why);
 /* To a worker, behind the others of its open. */
 void job_start(struct fs_job *job);
 /* To a worker, beside the others of its open. */

@@ -42,38 +42,6 @@ void fs_fuse_end_open(struct fs_req *req)
 	fs_node_unpin();
 }
 
-/* What a person can do about an errno that came without a sentence. */
-static const char *general_sentence(int err)
-{
-	switch (err) {
-	case EPERM:
-		return "this name belongs to the filesystem or to its object and cannot be changed "
-		       "so";
-	case EACCES:
-		return "the permission bits do not allow it";
-	case EEXIST:
-		return "the name is taken";
-	case ENOTEMPTY:
-		return "remove what is inside first";
-	case EBUSY:
-		return "it is in use, or cannot change any more";
-	case EXDEV:
-		return "links stay inside one mount";
-	case ENOTSUP:
-		return "this build cannot do that; see features";
-	case EINVAL:
-		return "the value or the operation does not fit here";
-	case ENOSPC:
-		return "the filesystem of the state directory is full";
-	case ENOMEM:
-		return "out of memory";
-	case EMLINK:
-		return "too many links: the filesystem of the state directory bounds them";
-	default:
-		return strerror(err);
-	}
-}
-
 /* Where everything was taken away, nothing is just not there. */
 static int lost_or(struct fs_req *req, int err)
 {
@@ -90,8 +58,6 @@ static int lost_or(struct fs_req *req, int err)
 
 int fs_fuse_error(struct fs_req *req, int err)
 {
-	char why[256];
-
 	err = abs(err);
 	/* The kernel drops replies of 512 and more, and the caller hangs; libfuse alters 511. */
 	if (err > EHWPOISON)
@@ -103,10 +69,8 @@ int fs_fuse_error(struct fs_req *req, int err)
 	fs_count(errors);
 	if (err == ENOENT || err == ESTALE)
 		err = lost_or(req, err);
-	if (err == EDQUOT && !req->error.err && limits_why(why, sizeof(why)))
-		fs_error(req, err, "%s", why);
-	if (req->op && err != EAGAIN && err != EINTR)
-		fs_error(req, err, "%s", general_sentence(err));
+	if (req->op && err != EAGAIN && err != EINTR && !req->error.err)
+		req->error.err = err; /* nobody knew more: M/log has the errno's own words */
 	fs_error_report(req);
 	return err;
 }

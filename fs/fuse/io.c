@@ -91,7 +91,7 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 		return;
 	if (open->slow) {
 		job = job_new(fuse, &req, open, JOB_WRITE);
-		err = job ? job_input(job, buf, size) : -errno;
+		err = job ? job_input(job, buf, size, fs_why(&req)) : -errno;
 		if (err) {
 			if (job)
 				job_free(job);
@@ -209,7 +209,7 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 		fuse_reply_err(fuse, ENOTTY);
 	} else if (command->slow || open->slow) {
 		job = job_new(fuse, &req, open, JOB_IOCTL);
-		err = job ? job_input(job, in, in_len) : -errno;
+		err = job ? job_input(job, in, in_len, fs_why(&req)) : -errno;
 		if (err) {
 			if (job)
 				job_free(job);
@@ -230,8 +230,6 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 			memset(out, 0, out_len);
 			result = ops->ioctl(open, &req, command, in, in_len, out, &room);
 			fs_open_keep(open, &req);
-			if (result == -EDQUOT) /* the limit says why */
-				fs_fuse_error(&req, result);
 			fs_error_report(&req);
 			fuse_reply_ioctl(fuse, result, out, min(room, out_len));
 		}

@@ -146,7 +146,7 @@ static void open_destroy(struct fs_open *open)
 int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info *fi, bool created)
 {
 	struct fs_open *open;
-	int err = limits_charge(req->cred.uid, LIMIT_FILES, 1);
+	int err = limits_charge(req->cred.uid, LIMIT_FILES, 1, fs_why(req));
 
 	if (err)
 		return err;
@@ -352,7 +352,7 @@ static ssize_t text_read(struct fs_open *open, struct fs_req *req, char *buf, si
 		if (!err)
 			err = text->err;
 		if (!err)
-			err = fs_open_hold(open, text_bytes(text));
+			err = fs_open_hold(open, text_bytes(text), fs_why(req));
 		if (err) {
 			fs_text_free(text);
 			return err;

@@ -102,6 +102,21 @@ static int removed_before(struct fs_req *req, u64 before, int err)
 	return 0;
 }
 
+/* The kind has no such change of names. */
+static int refused(struct fs_req *req)
+{
+	return fs_error(req, EPERM,
+			"the names in this directory are the filesystem's own, and come and go "
+			"with what it shows");
+}
+
+static int no_plain_file(struct fs_req *req)
+{
+	return fs_error(req, EPERM,
+			"plain files are not made here: mkdir in maps/ makes a map, writing an "
+			"object to progs/new a program, ln a pin");
+}
+
 /* ---- attributes */
 
 /*
@@ -240,8 +255,9 @@ static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *f
 	fs_fuse_end(&req);
 }
 
-static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
+static int tree_setattr(struct fs_req *req, const struct stat *attr, int set)
 {
+	struct fs_node *node = req->node;
 	bool dir = S_ISDIR(node->ops->type);
 	char self[64];
 
@@ -249,7 +265,7 @@ static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
 	if (set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
 		uid_t uid = set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
 		gid_t gid = set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
-		int err = fs_backing.chown(node, uid, gid);
+		int err = fs_backing.chown(node, uid, gid, fs_why(req));
 
 		if (err)
 			return err;
@@ -258,7 +274,7 @@ static int tree_setattr(struct fs_node *node, const struct stat *attr, int set)
 		mode_t mode = attr->st_mode & (dir ? 03777 : 0777);
 
 		if (chmod(self, mode) < 0)
-			return -errno;
+			return fs_error(req, errno, "chmod: %s", strerror(errno));
 	}
 	if (set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)) {
 		struct timespec ts[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
@@ -288,9 +304,9 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int s
 	if (!change_begin(fuse, ino, "setattr", NULL, &req))
 		return;
 	if (req.node->in_tree && !S_ISLNK(req.node->ops->type))
-		err = tree_setattr(req.node, attr, set);
+		err = tree_setattr(&req, attr, set);
 	else if (req.node->in_tree)
-		err = tree_setattr(req.node, attr, set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
+		err = tree_setattr(&req, attr, set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
 	if (req.node->ops->attr_changed)
 		req.node->ops->attr_changed(req.node);
 	fs_attrs_changed();
@@ -417,7 +433,7 @@ static void op_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_
 		req.node->ops->rmdir(req.node, &req, name);
 	error_clear(&req.error);
 	err = req.node->ops->mkdir ? req.node->ops->mkdir(req.node, &req, name, mode, &node)
-				   : -EPERM;
+				   : refused(&req);
 	err = made_before(&req, before, err, &node);
 	reply_entry(fuse, &req, err, node);
 }
@@ -433,7 +449,7 @@ static void op_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, c
 		return;
 	before = change_repeated(&req);
 	err = req.node->ops->symlink ? req.node->ops->symlink(req.node, &req, name, target, &node)
-				     : -EPERM;
+				     : refused(&req);
 	err = made_before(&req, before, err, &node);
 	reply_entry(fuse, &req, err, node);
 }
@@ -444,10 +460,7 @@ static void op_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_
 
 	if (!change_begin(fuse, parent, "mknod", name, &req))
 		return;
-	reply_done(fuse, &req,
-		   fs_error(&req, EPERM,
-			    "plain files are not made here: mkdir in maps/ makes a map, writing an "
-			    "object to progs/new a program, ln a pin"));
+	reply_done(fuse, &req, no_plain_file(&req));
 }
 
 static void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
@@ -459,7 +472,7 @@ static void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 	if (!change_begin(fuse, parent, "unlink", name, &req))
 		return;
 	before = change_repeated(&req);
-	err = req.node->ops->unlink ? req.node->ops->unlink(req.node, &req, name) : -EPERM;
+	err = req.node->ops->unlink ? req.node->ops->unlink(req.node, &req, name) : refused(&req);
 	reply_done(fuse, &req, removed_before(&req, before, err));
 }
 
@@ -472,7 +485,7 @@ static void op_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 	if (!change_begin(fuse, parent, "rmdir", name, &req))
 		return;
 	before = change_repeated(&req);
-	err = req.node->ops->rmdir ? req.node->ops->rmdir(req.node, &req, name) : -EPERM;
+	err = req.node->ops->rmdir ? req.node->ops->rmdir(req.node, &req, name) : refused(&req);
 	reply_done(fuse, &req, removed_before(&req, before, err));
 }
 
@@ -501,7 +514,7 @@ static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse
 	if (err)
 		;
 	else if (!req.node->ops->rename)
-		err = -EPERM;
+		err = refused(&req);
 	else
 		err = rename_once(&req, newdir, newname, flags);
 	fs_node_put(newdir);
@@ -528,7 +541,8 @@ static void op_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t newparent, const
 	if (!node)
 		err = -ESTALE;
 	else if (!req.node->ops->link)
-		err = -EPERM;
+		err = fs_error(&req, EPERM,
+			       "pins go into directories of your own: this one shows objects");
 	else
 		err = link_once(&req, node, &pin);
 	fs_node_put(node);
@@ -548,9 +562,7 @@ static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 	if (req.node->ops->create)
 		err = req.node->ops->create(req.node, &req, name, mode, fi->flags, &node);
 	else
-		err = fs_error(&req, EPERM,
-			       "plain files are not made here: mkdir in maps/ makes a map, writing "
-			       "an object to progs/new a program, ln a pin");
+		err = no_plain_file(&req);
 	if (!err)
 		err = fs_node_stat(node, &req, &entry.attr);
 	if (!err)

@@ -73,7 +73,7 @@ static bool hand_on(const void *request, size_t len, uid_t uid)
 {
 	struct handed_on *job;
 
-	if (limits_charge(uid, LIMIT_MEMORY, sizeof(*job) + len))
+	if (limits_charge(uid, LIMIT_MEMORY, sizeof(*job) + len, NULL))
 		return false;
 	job = malloc(sizeof(*job) + len);
 	if (!job) {

@@ -47,7 +47,7 @@ static int open_control(struct fs_open *open, struct fs_req *req, struct store_o
 	int err = fs_open_keep_groups(open, req);
 
 	if (!err && btf)
-		err = fs_open_hold(open, btf_bytes(btf));
+		err = fs_open_hold(open, btf_bytes(btf), fs_why(req));
 	if (!err) {
 		c = calloc(1, sizeof(*c));
 		err = c ? 0 : -ENOMEM;
@@ -215,7 +215,7 @@ static int cmd_put(struct control_call *call)
 		size_t cap = max((x->len + call->in_len) * 2, (size_t)65536);
 		char *buf;
 
-		err = fs_open_hold(open, cap - x->cap);
+		err = fs_open_hold(open, cap - x->cap, fs_why(call->req));
 		if (err) {
 			free_xfer(open, x);
 			return err;
@@ -352,7 +352,7 @@ static int run_with_xfer(const struct control_cmd *command, struct control_call 
 		return -EINVAL;
 	}
 	call->room = call->io.out_len;
-	ret = fs_open_hold(open, call->room + 1);
+	ret = fs_open_hold(open, call->room + 1, fs_why(call->req));
 	if (ret) {
 		free_xfer(open, x);
 		return ret;

@@ -2,9 +2,18 @@
  * error.h - why something failed: one record
  *
  * Functions return 0 or -errno. The place that knows why fills the record that its caller handed
- * down, with what it is about, the rule, and what to do; nobody guesses a sentence from an errno
- * later. The first reason stays: it is the nearest to the fault. Who answers prints it: a request's
- * in M/log (fs_error() in node/node.h), the server's own on stderr.
+ * down, with what it is about, the rule, and what to do:
+ *
+ *   - Who refuses something says by which rule.
+ *   - Who made a call that failed (a system call, one of the engine's, a question to the agent)
+ *     says in the next lines what its errno means there: nobody else knows what was asked for.
+ *   - Above, nobody looks at an errno to choose words. What it was about may go before the sentence
+ *     (error_about()).
+ *   - Who handles an error, so that it is none any more, clears the record, or hands down NULL.
+ *
+ * The first reason stays: it is the nearest to the fault. Where nobody knew more than the errno,
+ * the record says no more than that. Who answers prints it: a request's in M/log (fs_error() in
+ * node/request.h), a source's in its `stats`, the server's own on stderr.
  */
 #ifndef UBPFFS_FS_LIB_ERROR_H
 #define UBPFFS_FS_LIB_ERROR_H

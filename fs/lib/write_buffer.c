@@ -19,16 +19,19 @@ size_t write_buffer_cap(const struct write_buffer *p, size_t len)
 }
 
 int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t off, bool append,
-		     size_t max)
+		     size_t max, struct error_record *why)
 {
 	if (!append) {
 		if (off == 0 && p->next)
 			p->len = p->next = p->solid = 0;
 		if (off != p->next)
-			return -EINVAL;
+			return error_set(why, EINVAL,
+					 "what is written goes on where the last write ended, at "
+					 "%lld, or begins anew at 0",
+					 (long long)p->next);
 	}
 	if (len > max || p->len > max - len)
-		return -EFBIG;
+		return error_set(why, EFBIG, "more than %zu bytes are no value here", max);
 	if (p->len + len > p->cap) {
 		size_t cap = write_buffer_cap(p, len);
 		char *buf = realloc(p->buf, cap);
@@ -89,7 +92,7 @@ bool write_buffer_keep(const struct write_buffer *p, u64 *words)
 int write_buffer_restore(struct write_buffer *p, const u64 *words)
 {
 	size_t len = min(words[1], (WRITE_BUFFER_WORDS - KEEP_HEAD) * sizeof(u64));
-	int err = write_buffer_add(p, (const char *)(words + KEEP_HEAD), len, 0, true, len);
+	int err = write_buffer_add(p, (const char *)(words + KEEP_HEAD), len, 0, true, len, NULL);
 
 	p->next = (off_t)words[0];
 	p->incomplete = words[2];

@@ -14,6 +14,7 @@
 #define UBPFFS_FS_LIB_WRITE_BUFFER_H
 
 #include <sys/types.h>
+#include "fs/lib/error.h"
 #include "util/types.h"
 
 struct write_buffer {
@@ -29,7 +30,7 @@ struct write_buffer {
  * is ignored.
  */
 int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t off, bool append,
-		     size_t max);
+		     size_t max, struct error_record *why);
 /* How large buf will be when `len` more bytes are there. */
 size_t write_buffer_cap(const struct write_buffer *p, size_t len);
 /* Forget the first `len` bytes. */

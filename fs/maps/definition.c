@@ -104,7 +104,7 @@ int mapdef_read(int dirfd, struct mapdef *def)
 	return 0;
 }
 
-int mapdef_write(int dirfd, const struct mapdef *def)
+int mapdef_write(int dirfd, const struct mapdef *def, struct error_record *why)
 {
 	struct fs_text text = {0};
 	int attr, err;
@@ -116,7 +116,8 @@ int mapdef_write(int dirfd, const struct mapdef *def)
 		mapdef_print(attr, def->value[attr], &text);
 	}
 	err = text.err ? text.err
-		       : tree_write_small(dirfd, MAPDEF_FILE, text.buf ? text.buf : "", text.len);
+		       : tree_write_small(dirfd, MAPDEF_FILE, text.buf ? text.buf : "", text.len,
+					  why);
 	fs_text_free(&text);
 	return err;
 }

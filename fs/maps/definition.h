@@ -32,7 +32,7 @@ struct mapdef {
 const char *mapdef_name(enum mapdef_attr attr); /* "key_size" */
 
 int mapdef_read(int dirfd, struct mapdef *def); /* no file: nothing is set */
-int mapdef_write(int dirfd, const struct mapdef *def);
+int mapdef_write(int dirfd, const struct mapdef *def, struct error_record *why);
 
 /*
  * Text of one attribute: TEXT_COMPLETE, TEXT_INCOMPLETE, or -EINVAL, -ERANGE, -EOPNOTSUPP (a type

@@ -107,10 +107,10 @@ static int create_map(struct fs_node *dir, struct fs_req *req, const struct bpf_
 
 	if (fstatat(fs_node_fd(dir), "", &st, AT_EMPTY_PATH))
 		return -errno;
-	err = store_map_create(spec, &req->cred, st.st_mode & 0666, map);
+	err = store_map_create(spec, &req->cred, st.st_mode & 0666, map, fs_why(req));
 	if (err)
 		return err;
-	err = store_link(store_of_map(*map), fs_node_fd(dir), MAP_LINK);
+	err = store_link(store_of_map(*map), fs_node_fd(dir), MAP_LINK, fs_why(req));
 	if (!err)
 		store_bind(dir, store_of_map(*map));
 	return err;
@@ -133,7 +133,7 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 			err = create_map(dir, req, &spec, &map);
 		}
 		if (!err) {
-			err = mapdef_write(fs_node_fd(dir), &def);
+			err = mapdef_write(fs_node_fd(dir), &def, fs_why(req));
 			if (err && map && !unlinkat(fs_node_fd(dir), MAP_LINK, 0)) {
 				store_bind(dir, NULL);
 				store_names_changed(store_of_map(map));
@@ -205,7 +205,7 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 
 	if (!len)
 		return 0;
-	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 256);
+	err = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND, 256);
 	if (err)
 		return err;
 	if (attr == MAPDEF_INNER)

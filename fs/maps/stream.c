@@ -67,7 +67,7 @@ static int records_open(struct fs_open *open, struct fs_req *req)
 		free(r);
 		return err;
 	}
-	err = entries_prepare(open, r->map);
+	err = entries_prepare(open, req, r->map);
 	if (err) {
 		bpf_map_put(r->map);
 		free(r);
@@ -192,7 +192,7 @@ static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *
 	int ret;
 
 	map_once_begin(&r->once, r->map, req);
-	ret = fs_open_buffer(open, p, buf, len, off, true, MAX_VALUE_TEXT);
+	ret = fs_open_buffer(open, req, p, buf, len, off, true, MAX_VALUE_TEXT);
 	while (ret >= 0 && text_next_line(p->buf, p->len, false, &pos, &line, &n)) {
 		ret = push_line(r, req, line, n);
 		if (ret == TEXT_INCOMPLETE)
@@ -325,7 +325,7 @@ static int peek_open(struct fs_open *open, struct fs_req *req)
 
 	if (err)
 		return err;
-	err = entries_prepare(open, map);
+	err = entries_prepare(open, req, map);
 	bpf_map_put(map);
 	return err;
 }
@@ -349,7 +349,7 @@ static ssize_t has_write(struct fs_open *open, struct fs_req *req, const char *b
 
 	if (!len)
 		return 0;
-	ret = fs_open_buffer(open, p, buf, len, off, true, MAX_VALUE_TEXT);
+	ret = fs_open_buffer(open, req, p, buf, len, off, true, MAX_VALUE_TEXT);
 	if (ret)
 		return ret;
 	if (write_buffer_blank(p)) {
@@ -438,7 +438,7 @@ static int stream_open(struct fs_open *open, struct fs_req *req)
 
 	if (err || r->map->map_type != BPF_MAP_TYPE_PERF_EVENT_ARRAY)
 		return err;
-	err = fs_open_hold(open, bpf_perf_bytes(r->map));
+	err = fs_open_hold(open, bpf_perf_bytes(r->map), fs_why(req));
 	if (!err)
 		err = bpf_perf_open(r->map);
 	r->perf = !err;

@@ -21,9 +21,9 @@ extern struct fs_backing {
 	u64 root_ino;
 	/*
 	 * -1: stays. Takes the locks that changes need, and whatever goes with an owner. 0 or
-	 * -errno.
+	 * -errno and why.
 	 */
-	int (*chown)(struct fs_node *node, uid_t uid, gid_t gid);
+	int (*chown)(struct fs_node *node, uid_t uid, gid_t gid, struct error_record *why);
 	/*
 	 * Asked before a listing, and when something is not there: -EIO with a sentence when the
 	 * whole directory was taken away. A few fstat(2).

@@ -49,7 +49,7 @@ int fs_open_keep_groups(struct fs_open *open, struct fs_req *req)
 	return 0;
 }
 
-int fs_open_hold(struct fs_open *open, u64 bytes)
+int fs_open_hold(struct fs_open *open, u64 bytes, struct error_record *why)
 {
 	u64 held = __atomic_add_fetch(&open->held, bytes, __ATOMIC_RELAXED);
 	int err = 0;
@@ -57,7 +57,7 @@ int fs_open_hold(struct fs_open *open, u64 bytes)
 	if (held <= HELD_ANYWAY)
 		limits_charge_anyway(open->opener.uid, LIMIT_MEMORY, bytes);
 	else
-		err = limits_charge(open->opener.uid, LIMIT_MEMORY, bytes);
+		err = limits_charge(open->opener.uid, LIMIT_MEMORY, bytes, why);
 	if (err)
 		__atomic_fetch_sub(&open->held, bytes, __ATOMIC_RELAXED);
 	return err;
@@ -69,15 +69,15 @@ void fs_open_let(struct fs_open *open, u64 bytes)
 	limits_uncharge(open->opener.uid, LIMIT_MEMORY, bytes);
 }
 
-int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *data, size_t len,
-		   off_t off, bool append, size_t max)
+int fs_open_buffer(struct fs_open *open, struct fs_req *req, struct write_buffer *p,
+		   const char *data, size_t len, off_t off, bool append, size_t max)
 {
 	size_t had = p->cap, cap = len <= max ? write_buffer_cap(p, len) : had;
-	int err = fs_open_hold(open, cap - had);
+	int err = fs_open_hold(open, cap - had, fs_why(req));
 
 	if (err)
 		return err;
-	err = write_buffer_add(p, data, len, off, append, max);
+	err = write_buffer_add(p, data, len, off, append, max, fs_why(req));
 	fs_open_let(open, cap - p->cap); /* it was refused, or began anew */
 	return err;
 }
@@ -122,7 +122,7 @@ void fs_buffer_restore(struct fs_open *open, struct write_buffer *p, const struc
 		       u32 first)
 {
 	if (!write_buffer_restore(p, kept->v + first))
-		fs_open_hold(open, p->cap);
+		fs_open_hold(open, p->cap, NULL);
 }
 
 #define KEPT_FLAGS (WRITE_BUFFER_WORDS + 1)

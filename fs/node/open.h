@@ -47,14 +47,14 @@ int fs_open_keep_groups(struct fs_open *open, struct fs_req *req);
 
 /*
  * Memory that an open file keeps between two requests, and that its client chooses the size of, is
- * charged to its opener before it is allocated: 0 or -EDQUOT. A few KiB are never refused. What is
- * still held at the release is given back there.
+ * charged to its opener before it is allocated: 0, or -EDQUOT and why. A few KiB are never refused.
+ * What is still held at the release is given back there.
  */
-int fs_open_hold(struct fs_open *open, u64 bytes);
+int fs_open_hold(struct fs_open *open, u64 bytes, struct error_record *why);
 void fs_open_let(struct fs_open *open, u64 bytes);
 /* write_buffer_add(), charged. */
-int fs_open_buffer(struct fs_open *open, struct write_buffer *p, const char *data, size_t len,
-		   off_t off, bool append, size_t max);
+int fs_open_buffer(struct fs_open *open, struct fs_req *req, struct write_buffer *p,
+		   const char *data, size_t len, off_t off, bool append, size_t max);
 
 /*
  * Handlers of a file that takes one value as text: open->priv is a struct write_buffer. A close is

@@ -76,11 +76,17 @@ void fs_wake(struct fs_waitq *waitq);
 void fs_later(struct fs_req *req, void (*cancel)(void *arg), void *arg);
 void fs_finish(struct fs_req *req, ssize_t n);
 
+/* The request's record, to be handed down; NULL: nobody asks why. */
+static inline struct error_record *fs_why(struct fs_req *req)
+{
+	return req->quiet ? NULL : &req->error;
+}
+
 /*
  * Fill the request's record and return -err; `fmt` says why and what to do. When the request ends
  * with a failure it goes to the caller's M/log.
  */
-#define fs_error(req, err, ...) error_set((req)->quiet ? NULL : &(req)->error, err, __VA_ARGS__)
+#define fs_error(req, err, ...) error_set(fs_why(req), err, __VA_ARGS__)
 /* For a handler that makes a request of its own (a release): what it says goes to M/log now. */
 void fs_error_report(struct fs_req *req);
 /*

@@ -466,19 +466,19 @@ static int progs_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, f
 }
 
 /* tree_wrlock is held: the maps of the load directory at `fd`. */
-static int make_load_dir_maps(int fd, mode_t mode, const struct fs_cred *cred)
+static int make_load_dir_maps(int fd, mode_t mode, struct fs_req *req)
 {
 	__do_close int maps = -1;
-	int err = tree_mkdir(fd, LOAD_DIR_MAPS, mode, cred);
+	int err = tree_mkdir(fd, LOAD_DIR_MAPS, mode, &req->cred, fs_why(req));
 
 	if (err)
 		return err;
 	maps = tree_openat(fd, LOAD_DIR_MAPS);
-	return maps < 0 ? maps : tree_write_small(maps, LOAD_DIR_FILE, "", 0);
+	return maps < 0 ? maps : tree_write_small(maps, LOAD_DIR_FILE, "", 0, fs_why(req));
 }
 
 /* tree_wrlock is held. -ENOTEMPTY: there are programs or maps. */
-static int remove_load_dir(int progs, const char *name)
+static int remove_load_dir(int progs, const char *name, struct error_record *why)
 {
 	__do_close int fd = tree_openat(progs, name), maps = -1;
 	struct tree_names names;
@@ -491,18 +491,18 @@ static int remove_load_dir(int progs, const char *name)
 	tree_names_free(&names);
 	maps = tree_openat(fd, LOAD_DIR_MAPS);
 	if (maps >= 0) {
-		err = n > 1 ? -ENOTEMPTY : tree_list(maps, false, &names);
+		err = n > 1 ? tree_error(why, ENOTEMPTY, name) : tree_list(maps, false, &names);
 		if (err)
 			return err;
 		n = names.n;
 		tree_names_free(&names);
-		err = n ? -ENOTEMPTY : tree_remove_hidden(maps);
+		err = n ? tree_error(why, ENOTEMPTY, name) : tree_remove_hidden(maps);
 		if (!err)
-			err = tree_rmdir(fd, LOAD_DIR_MAPS);
+			err = tree_rmdir(fd, LOAD_DIR_MAPS, why);
 	}
 	if (!err)
 		err = tree_remove_hidden(fd);
-	return err ? err : tree_rmdir(progs, name);
+	return err ? err : tree_rmdir(progs, name, why);
 }
 
 static int progs_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
@@ -521,9 +521,9 @@ static int progs_mkdir(struct fs_node *dir, struct fs_req *req, const char *name
 		return err;
 	tree_wrlock();
 	fd = tree_openat(fs_node_fd(dir), name);
-	err = fd < 0 ? fd : make_load_dir_maps(fd, mode, &req->cred);
+	err = fd < 0 ? fd : make_load_dir_maps(fd, mode, req);
 	if (err)
-		remove_load_dir(fs_node_fd(dir), name);
+		remove_load_dir(fs_node_fd(dir), name, NULL);
 	tree_unlock();
 	if (err) {
 		fs_node_put(*out);
@@ -554,7 +554,7 @@ static int load_dir_maps_rmdir(struct fs_node *load_dir, struct fs_req *req)
 		return err;
 	n = names.n;
 	tree_names_free(&names);
-	return n ? -ENOTEMPTY : 0;
+	return n ? tree_error(fs_why(req), ENOTEMPTY, LOAD_DIR_MAPS) : 0;
 }
 
 static int progs_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
@@ -567,7 +567,7 @@ static int progs_rmdir(struct fs_node *dir, struct fs_req *req, const char *name
 		tree_wrlock();
 		load_dir = tree_load_dir_at(fs_node_fd(dir), name);
 		if (load_dir > 0)
-			err = remove_load_dir(fs_node_fd(dir), name);
+			err = remove_load_dir(fs_node_fd(dir), name, fs_why(req));
 		tree_unlock();
 	}
 	if (load_dir)

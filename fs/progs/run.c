@@ -106,7 +106,7 @@ ssize_t run_write(struct fs_open *open, struct fs_req *req, const char *buf, siz
 	if (end > run->in_cap) {
 		size_t cap = max(end, min(run->in_cap * 2, (size_t)RUN_MAX_IN));
 		char *in;
-		int err = fs_open_hold(open, cap - run->in_cap);
+		int err = fs_open_hold(open, cap - run->in_cap, fs_why(req));
 
 		if (err)
 			return err;
@@ -196,10 +196,10 @@ static void report_drop(struct fs_open *open)
 }
 
 /* It is kept until the next one. */
-static int report_keep(struct fs_open *open)
+static int report_keep(struct fs_open *open, struct error_record *why)
 {
 	struct run *run = open->priv;
-	int err = run->report.err ? run->report.err : fs_open_hold(open, run->report.cap);
+	int err = run->report.err ? run->report.err : fs_open_hold(open, run->report.cap, why);
 
 	if (err)
 		fs_text_free(&run->report);
@@ -237,7 +237,7 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 	} else {
 		show_report(run->prog, &args, &run->report);
 		fs_text_append(&copy, run->report.buf, run->report.len);
-		err = report_keep(open);
+		err = report_keep(open, fs_why(req));
 	}
 	free(args.data_out);
 	report_set(run->what, open->opener.uid, &copy);
@@ -258,7 +258,7 @@ ssize_t run_read(struct fs_open *open, struct fs_req *req, char *buf, size_t len
 		report_wait(run->what, open->opener.uid, &req->cancel);
 		report_drop(open);
 		report_get(run->what, open->opener.uid, &run->report);
-		err = report_keep(open);
+		err = report_keep(open, fs_why(req));
 	}
 	if (err)
 		return err;
@@ -332,7 +332,7 @@ void run_restore(struct fs_open *open, const struct kept *kept)
 	run->out_base = (off_t)kept->v[KEPT_OUT_BASE];
 	run->in_base = (off_t)kept->v[KEPT_IN_BASE];
 	run->lost_len = kept->v[KEPT_OUT_LEN];
-	if (kept->v[KEPT_FLAGS] & FLAG_INPUT && !fs_open_hold(open, in_len)) {
+	if (kept->v[KEPT_FLAGS] & FLAG_INPUT && !fs_open_hold(open, in_len, NULL)) {
 		run->in = malloc(in_len ? in_len : 1);
 		if (!run->in) {
 			fs_open_let(open, in_len);
@@ -343,7 +343,7 @@ void run_restore(struct fs_open *open, const struct kept *kept)
 		run->has_input = true;
 	} else if (run->lost_len && run->lost_len <= KEPT_ROOM) {
 		fs_text_append(&run->report, bytes, run->lost_len);
-		if (!report_keep(open))
+		if (!report_keep(open, NULL))
 			run->lost_len = 0;
 	}
 }

@@ -69,7 +69,7 @@ static bool pcap_accepts(enum bpf_prog_type type)
 static int out_open(struct source *src, struct pcap_source *ps)
 {
 	const char *path = src->def.value[SOURCE_OUT];
-	char request[sizeof(struct out_request) + SOURCE_VALUE_MAX + 1], why[AGENT_WHY_MAX] = "";
+	char request[sizeof(struct out_request) + SOURCE_VALUE_MAX + 1];
 	struct out_request req = {src->again && ps->live, SNAPLEN, DLT_EN10MB};
 	int err;
 
@@ -80,11 +80,14 @@ static int out_open(struct source *src, struct pcap_source *ps)
 	ps->out = malloc(OUT_ROOM);
 	if (!ps->out)
 		return -ENOMEM;
-	ps->out_sock = source_agent(src, AGENT_OUT, request, sizeof(req) + strlen(path) + 1);
+	ps->out_sock =
+		source_agent(src, AGENT_OUT, request, sizeof(req) + strlen(path) + 1, &src->why);
 	if (ps->out_sock < 0)
 		return ps->out_sock;
-	err = agent_status(ps->out_sock, src->stop_fd, -1, why, sizeof(why));
-	return err ? source_why(src, -err, "out: %s", why) : 0;
+	err = agent_status(ps->out_sock, src->stop_fd, -1, &src->why);
+	if (err)
+		error_about(&src->why, err, "out");
+	return err;
 }
 
 /* There is room: a burst ends with OUT_FULL. */
@@ -106,11 +109,13 @@ static void out_write(struct pcap_source *ps, const struct capture_packet *packe
  */
 static int out_failed(struct source *src, struct pcap_source *ps)
 {
-	char why[AGENT_WHY_MAX] = "";
-	int err = agent_status(ps->out_sock, src->stop_fd, 1000, why, sizeof(why));
+	int err = agent_status(ps->out_sock, src->stop_fd, 1000, &src->why);
 
 	source_count(src, errors, 1);
-	return source_why(src, err ? -err : EIO, "out: %s", err ? why : "it was closed");
+	if (!err)
+		err = error_set(&src->why, EIO, "it was closed");
+	error_about(&src->why, err, "out");
+	return err;
 }
 
 /* May wait as long as the file does, or as `timeout` says. */
@@ -130,7 +135,6 @@ static int out_flush(struct source *src, struct pcap_source *ps, int timeout)
 /* All is in the file, or the source is told to stop. */
 static int out_finish(struct source *src, struct pcap_source *ps)
 {
-	char why[AGENT_WHY_MAX] = "";
 	int err;
 
 	if (ps->out_sock < 0)
@@ -139,24 +143,24 @@ static int out_finish(struct source *src, struct pcap_source *ps)
 	if (err)
 		return err;
 	shutdown(ps->out_sock, SHUT_WR);
-	err = agent_status(ps->out_sock, src->stop_fd, -1, why, sizeof(why));
+	err = agent_status(ps->out_sock, src->stop_fd, -1, &src->why);
 	if (!err || err == -ECANCELED)
 		return err;
 	source_count(src, errors, 1);
-	return source_why(src, -err, "out: %s", why);
+	error_about(&src->why, err, "out");
+	return err;
 }
 
 /* Something else has failed, and src->why says it: what was found before that is kept. */
 static void out_give_up(struct source *src, struct pcap_source *ps)
 {
-	char why[AGENT_WHY_MAX];
 
 	if (ps->out_sock < 0 ||
 	    (ps->out_len && agent_send(ps->out_sock, ps->out, ps->out_len, src->stop_fd, -1)))
 		return;
 	ps->out_len = 0;
 	shutdown(ps->out_sock, SHUT_WR);
-	agent_status(ps->out_sock, src->stop_fd, -1, why, sizeof(why));
+	agent_status(ps->out_sock, src->stop_fd, -1, NULL);
 }
 
 /* ---- opening */
@@ -169,7 +173,7 @@ static int file_message(struct source *src, struct pcap_source *ps, int timeout)
 	if (len < 0)
 		return (int)len;
 	if (len < (ssize_t)sizeof(*msg))
-		return source_why(src, EIO, "the process that read the file has ended");
+		return error_set(&src->why, EIO, "the process that read the file has ended");
 	ps->at = sizeof(*msg);
 	ps->end = (size_t)len;
 	return 0;
@@ -180,7 +184,6 @@ static int open_file(struct source *src, struct pcap_source *ps)
 	const char *path = src->def.value[SOURCE_FILE], *filter = src->def.value[SOURCE_FILTER];
 	size_t n = strlen(path) + 1, len = n + (filter ? strlen(filter) : 0) + 1;
 	struct capture_message *msg;
-	char why[AGENT_WHY_MAX] = "";
 	__do_free char *arg = calloc(1, len);
 	int err;
 
@@ -191,12 +194,12 @@ static int open_file(struct source *src, struct pcap_source *ps)
 	memcpy(arg, path, n);
 	if (filter)
 		memcpy(arg + n, filter, len - n);
-	ps->file_sock = source_agent(src, AGENT_CAPTURE, arg, len);
+	ps->file_sock = source_agent(src, AGENT_CAPTURE, arg, len, &src->why);
 	if (ps->file_sock < 0)
 		return ps->file_sock;
-	err = agent_status(ps->file_sock, src->stop_fd, -1, why, sizeof(why));
+	err = agent_status(ps->file_sock, src->stop_fd, -1, &src->why);
 	if (err)
-		return source_why(src, -err, "%s", why);
+		return err;
 	err = file_message(src, ps, -1);
 	if (!err && msg->kind != CAPTURE_LINK)
 		err = -EIO;
@@ -212,28 +215,28 @@ static int open_interface(struct source *src, struct pcap_source *ps)
 	int err;
 
 	if (src->uid != geteuid())
-		return source_why(src, EPERM,
-				  "only root, or the user that runs the server, captures on an "
-				  "interface: this source is uid %u's",
-				  src->uid);
+		return error_set(&src->why, EPERM,
+				 "only root, or the user that runs the server, captures on an "
+				 "interface: this source is uid %u's",
+				 src->uid);
 	if (strcmp(name, "any") && !(ps->ifindex = (int)if_nametoindex(name)))
-		return source_why(src, ENODEV, "there is no interface %s", name);
+		return error_set(&src->why, ENODEV, "there is no interface %s", name);
 	ps->live = true;
 	ps->pcap = pcap_create(name, error);
 	if (!ps->pcap)
-		return source_why(src, EIO, "%s: %s", name, error);
+		return error_set(&src->why, EIO, "%s: %s", name, error);
 	pcap_set_snaplen(ps->pcap, SNAPLEN);
 	pcap_set_promisc(ps->pcap, 0);
 	pcap_set_timeout(ps->pcap, 50);
 	pcap_set_buffer_size(ps->pcap, RING_BYTES);
 	err = pcap_activate(ps->pcap);
 	if (err == PCAP_ERROR_PERM_DENIED)
-		return source_why(src, EPERM,
-				  "%s: the server has no right to capture (CAP_NET_RAW)", name);
+		return error_set(&src->why, EPERM,
+				 "%s: the server has no right to capture (CAP_NET_RAW)", name);
 	if (err < 0)
-		return source_why(src, EIO, "%s: %s", name, pcap_geterr(ps->pcap));
+		return error_set(&src->why, EIO, "%s: %s", name, pcap_geterr(ps->pcap));
 	if (pcap_setnonblock(ps->pcap, 1, error))
-		return source_why(src, EIO, "%s: %s", name, error);
+		return error_set(&src->why, EIO, "%s: %s", name, error);
 	return 0;
 }
 
@@ -253,7 +256,7 @@ static int set_filter(struct source *src, struct pcap_source *ps)
 	const char *text = src->def.value[SOURCE_FILTER];
 
 	if (text && pcap_filter_set(ps->pcap, text))
-		return source_why(src, EINVAL, "filter: %s", pcap_geterr(ps->pcap));
+		return error_set(&src->why, EINVAL, "filter: %s", pcap_geterr(ps->pcap));
 	return 0;
 }
 
@@ -440,13 +443,13 @@ static enum more next_of_file(struct source *src, struct pcap_source *ps,
 	if (!left)
 		return NONE_NOW;
 	if (msg->kind == CAPTURE_ERROR) {
-		source_why(src, EIO, "%.*s", (int)left, msg->body);
+		error_set(&src->why, EIO, "%.*s", (int)left, msg->body);
 		return BROKEN;
 	}
 	memcpy(packet, ps->message + ps->at, min(left, sizeof(*packet)));
 	if (msg->kind != CAPTURE_PACKETS || left < sizeof(*packet) ||
 	    left - sizeof(*packet) < packet->caplen) {
-		source_why(src, EIO, "the process that read the file made no sense");
+		error_set(&src->why, EIO, "the process that read the file made no sense");
 		return BROKEN;
 	}
 	*data = (const u8 *)ps->message + ps->at + sizeof(*packet);
@@ -463,7 +466,7 @@ static enum more next_of_interface(struct source *src, struct pcap_source *ps,
 	if (!ret)
 		return NONE_NOW;
 	if (ret != 1) {
-		source_why(src, EIO, "%s", pcap_geterr(ps->pcap));
+		error_set(&src->why, EIO, "%s", pcap_geterr(ps->pcap));
 		return BROKEN;
 	}
 	*packet = (struct capture_packet){(u32)hdr->ts.tv_sec, (u32)hdr->ts.tv_usec, hdr->caplen,

@@ -135,7 +135,7 @@ static void fill_attr(struct perf *perf, const struct source_def *def)
 	attr->wakeup_watermark = RING_PAGES * 4096 / 4;
 }
 
-static int explain_open(struct source *src, int err)
+static int open_error(struct source *src, int err)
 {
 	const char *event = src->def.value[SOURCE_EVENT], *pid = src->def.value[SOURCE_PID];
 
@@ -143,31 +143,30 @@ static int explain_open(struct source *src, int err)
 	case ENOENT:
 	case ENODEV:
 	case EOPNOTSUPP:
-		return source_why(
-			src, ENOENT,
-			"this machine has no %s counter (a virtual machine without one?): "
-			"cpu-clock works everywhere",
-			event);
+		return error_set(&src->why, ENOENT,
+				 "this machine has no %s counter (a virtual machine without one?): "
+				 "cpu-clock works everywhere",
+				 event);
 	case EACCES:
 	case EPERM:
-		return source_why(src, EACCES,
-				  "the kernel does not let uid %u sample %s%s (it takes one's own "
-				  "processes, or root; /proc/sys/kernel/perf_event_paranoid)",
-				  src->uid, strcmp(pid, "all") ? "process " : "", pid);
+		return error_set(&src->why, EACCES,
+				 "the kernel does not let uid %u sample %s%s (it takes one's own "
+				 "processes, or root; /proc/sys/kernel/perf_event_paranoid)",
+				 src->uid, strcmp(pid, "all") ? "process " : "", pid);
 	case ESRCH:
-		return source_why(src, ESRCH, "there is no process %s", pid);
+		return error_set(&src->why, ESRCH, "there is no process %s", pid);
 	case EINVAL:
-		return source_why(src, EINVAL,
-				  "the kernel takes no such sampling of %s (a freq above "
-				  "/proc/sys/kernel/perf_event_max_sample_rate?)",
-				  event);
+		return error_set(&src->why, EINVAL,
+				 "the kernel takes no such sampling of %s (a freq above "
+				 "/proc/sys/kernel/perf_event_max_sample_rate?)",
+				 event);
 	case EMFILE:
-		return source_why(src, EMFILE,
-				  "every thread of process %s needs a descriptor for each CPU, and "
-				  "there are not enough (ulimit -n)",
-				  pid);
+		return error_set(&src->why, EMFILE,
+				 "every thread of process %s needs a descriptor for each CPU, and "
+				 "there are not enough (ulimit -n)",
+				 pid);
 	default:
-		return source_why(src, -err, "perf_event_open: %s", strerror(-err));
+		return error_set(&src->why, -err, "perf_event_open: %s", strerror(-err));
 	}
 }
 
@@ -199,17 +198,18 @@ static int add_event(struct perf *perf, u32 cpu, int fd)
 static int open_events(struct source *src, struct perf *perf)
 {
 	struct perf_request request = {perf->attr, perf->pid, perf->nr_cpus};
-	__do_close int sock = source_agent(src, AGENT_PERF, &request, sizeof(request));
+	__do_close int sock = source_agent(src, AGENT_PERF, &request, sizeof(request), &src->why);
 	struct perf_answer answer;
-	char why[AGENT_WHY_MAX];
 	ssize_t len;
 	int err, fd;
 
 	if (sock < 0)
 		return sock;
-	err = agent_status(sock, src->stop_fd, -1, why, sizeof(why));
-	if (err)
-		return source_why(src, -err, "perf events: %s", why);
+	err = agent_status(sock, src->stop_fd, -1, &src->why);
+	if (err) {
+		error_about(&src->why, err, "perf events");
+		return err;
+	}
 	for (;;) {
 		len = agent_recv(sock, &answer, sizeof(answer), &fd, src->stop_fd, -1);
 		if (len == sizeof(answer) && answer.kind == PERF_EVENT && fd >= 0 &&
@@ -218,12 +218,12 @@ static int open_events(struct source *src, struct perf *perf)
 			if (!err)
 				continue;
 			close(fd);
-			return explain_open(src, err);
+			return open_error(src, err);
 		}
 		if (fd >= 0)
 			close(fd);
 		if (len == sizeof(answer) && answer.kind == PERF_EVENT) /* it did not fit in here */
-			return explain_open(src, -EMFILE);
+			return open_error(src, -EMFILE);
 		if (len < 0)
 			return (int)len;
 		if (len != sizeof(answer) || (answer.kind == PERF_DONE && answer.err > 0))
@@ -233,9 +233,9 @@ static int open_events(struct source *src, struct perf *perf)
 		close_events(perf);
 	}
 	if (answer.err)
-		return explain_open(src, answer.err);
+		return open_error(src, answer.err);
 	if (!perf->nr_events)
-		return explain_open(src, -ESRCH);
+		return open_error(src, -ESRCH);
 	perf->attr.sample_type &= answer.sample_type;
 	src->began = answer.began;
 	return 0;
@@ -257,7 +257,7 @@ static int map_ring(struct source *src, struct perf *perf, int fd)
 			break;
 	}
 	if (p == MAP_FAILED)
-		return source_why(src, errno, "the sample ring: %s", strerror(errno));
+		return error_set(&src->why, errno, "the sample ring: %s", strerror(errno));
 	ring->meta = p;
 	ring->data = (const u8 *)p + page;
 	ring->size = pages * page;
@@ -287,8 +287,8 @@ static int map_rings(struct source *src, struct perf *perf)
 				if (err)
 					return err;
 			} else if (ioctl(perf->events[i].fd, PERF_EVENT_IOC_SET_OUTPUT, ring)) {
-				return source_why(src, errno, "sharing the sample ring: %s",
-						  strerror(errno));
+				return error_set(&src->why, errno, "sharing the sample ring: %s",
+						 strerror(errno));
 			}
 		}
 	}
@@ -311,14 +311,14 @@ static int perf_open(struct source *src)
 	fill_attr(perf, &src->def);
 	if (unwind && !strcmp(unwind, "dwarf")) {
 		if (!REGS_MASK)
-			return source_why(src, EOPNOTSUPP,
-					  "this build unwinds by dwarf on x86-64 only");
+			return error_set(&src->why, EOPNOTSUPP,
+					 "this build unwinds by dwarf on x86-64 only");
 		perf->unwind = true;
 	}
 	if (perf->pid >= 0) {
 		perf->pidfd = (int)syscall(SYS_pidfd_open, perf->pid, 0);
 		if (perf->pidfd < 0 && errno == ESRCH)
-			return explain_open(src, -ESRCH);
+			return open_error(src, -ESRCH);
 	}
 	err = open_events(src, perf);
 	if (!err)

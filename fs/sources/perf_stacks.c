@@ -78,19 +78,17 @@ static void failed(struct perf_stacks *s, int err)
 static int begin(struct perf_stacks *s)
 {
 	const int room = STACKS_WINDOW / STACK_BATCH * 2 * (int)STACK_MSG_MAX;
-	char why[AGENT_WHY_MAX];
 	int err;
 
 	if (s->sock >= 0)
 		return 0;
 	if (monotonic_ms() < s->next)
 		return -EAGAIN;
-	s->sock = source_agent(s->src, AGENT_STACKS, NULL, 0);
+	s->sock = source_agent(s->src, AGENT_STACKS, NULL, 0, NULL);
 	if (s->sock >= 0) /* as many asks as there may be; a server that is not root has less */
 		setsockopt(s->sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
-	err = s->sock < 0
-		      ? s->sock
-		      : agent_status(s->sock, s->src->stop_fd, STACKS_TIMEOUT_MS, why, sizeof(why));
+	err = s->sock < 0 ? s->sock
+			  : agent_status(s->sock, s->src->stop_fd, STACKS_TIMEOUT_MS, NULL);
 	if (err)
 		failed(s, err);
 	return err;

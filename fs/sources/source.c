@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <net/if.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include "rcu/rcu.h"
@@ -44,40 +43,29 @@ const struct source_kind *source_kind_of(const struct source_def *def)
 	return def->value[SOURCE_TYPE] ? kind_by_name(def->value[SOURCE_TYPE]) : NULL;
 }
 
-static int refuse(char *why, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int refuse(char *why, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(why, SOURCE_WHY_MAX, fmt, args);
-	va_end(args);
-	return -err;
-}
-
 /* Is `value` one of the names (1), the beginning of one (0), or none (-EINVAL)? */
 static int check_name(const char *const *list, u32 n, const char *value, const char *what,
-		      char *why)
+		      struct error_record *why)
 {
-	int ret = -EINVAL;
+	bool begins = false;
+	char all[256];
 	size_t len = 0;
 
 	for (u32 i = 0; i < n; i++) {
 		if (!strcmp(list[i], value))
 			return 1;
-		if (!strncmp(list[i], value, strlen(value)))
-			ret = 0;
+		begins |= !strncmp(list[i], value, strlen(value));
 	}
-	if (ret)
-		len = (size_t)snprintf(why, SOURCE_WHY_MAX, "%.64s is no %s: there are", value,
-				       what);
-	for (u32 i = 0; ret && i < n && len < SOURCE_WHY_MAX; i++)
-		len += (size_t)snprintf(why + len, SOURCE_WHY_MAX - len, " %s", list[i]);
-	return ret;
+	if (begins)
+		return 0;
+	all[0] = 0;
+	for (u32 i = 0; i < n && len < sizeof(all); i++)
+		len += (size_t)snprintf(all + len, sizeof(all) - len, " %s", list[i]);
+	return error_set(why, EINVAL, "%.64s is no %s: there are%s", value, what, all);
 }
 
-static int check_number(const char *value, u64 low, u64 high, const char *name, char *why)
+static int check_number(const char *value, u64 low, u64 high, const char *name,
+			struct error_record *why)
 {
 	char *end;
 	u64 v;
@@ -85,28 +73,30 @@ static int check_number(const char *value, u64 low, u64 high, const char *name, 
 	errno = 0;
 	v = strtoull(value, &end, 0);
 	if (!isdigit((unsigned char)value[0]) || *end || errno || v < low || v > high)
-		return refuse(why, EINVAL, "%s takes a number from %llu to %llu", name,
-			      (unsigned long long)low, (unsigned long long)high);
+		return error_set(why, EINVAL, "%s takes a number from %llu to %llu", name,
+				 (unsigned long long)low, (unsigned long long)high);
 	return 1;
 }
 
 /* Two ways to say one thing. */
-static int check_other(const struct source_def *def, enum source_attr other, char *why)
+static int check_other(const struct source_def *def, enum source_attr other,
+		       struct error_record *why)
 {
 	if (!def->value[other])
 		return 1;
-	return refuse(why, EINVAL, "%s is set already, and one of the two is enough: echo > %s",
-		      names[other], names[other]);
+	return error_set(why, EINVAL, "%s is set already, and one of the two is enough: echo > %s",
+			 names[other], names[other]);
 }
 
-static int check_path(const char *value, const char *name, char *why)
+static int check_path(const char *value, const char *name, struct error_record *why)
 {
 	if (value[0] != '/')
-		return refuse(why, EINVAL, "%s takes a path from the root on", name);
+		return error_set(why, EINVAL, "%s takes a path from the root on", name);
 	return 1;
 }
 
-int source_check(const struct source_def *def, enum source_attr attr, const char *value, char *why)
+int source_check(const struct source_def *def, enum source_attr attr, const char *value,
+		 struct error_record *why)
 {
 	static const char *const types[] = {"perf", "pcap", "timer"};
 	static const char *const unwinds[] = {"fp", "dwarf"};
@@ -123,7 +113,7 @@ int source_check(const struct source_def *def, enum source_attr attr, const char
 		if (isalpha((unsigned char)value[0])) {
 			if (!strncmp("all", value, strlen(value)))
 				return !strcmp("all", value);
-			return refuse(why, EINVAL, "pid takes the number of a process, or all");
+			return error_set(why, EINVAL, "pid takes the number of a process, or all");
 		}
 		return check_number(value, 1, INT32_MAX, "pid", why);
 	case SOURCE_FREQ:
@@ -140,7 +130,7 @@ int source_check(const struct source_def *def, enum source_attr attr, const char
 	case SOURCE_INTERFACE:
 		ret = check_other(def, SOURCE_FILE, why);
 		if (ret > 0 && strlen(value) >= IFNAMSIZ)
-			ret = refuse(why, EINVAL, "that is no interface's name");
+			ret = error_set(why, EINVAL, "that is no interface's name");
 		return ret;
 	case SOURCE_OUT:
 		return check_path(value, "out", why);
@@ -180,32 +170,13 @@ void source_def_free(struct source_def *def)
 
 /* ---- life */
 
-int source_why(struct source *src, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(src->why, sizeof(src->why), fmt, args);
-	va_end(args);
-	return -err;
-}
-
-int source_agent(struct source *src, enum agent_service service, const void *arg, size_t len)
+int source_agent(const struct source *src, enum agent_service service, const void *arg, size_t len,
+		 struct error_record *why)
 {
 	struct agent_cred cred = {src->uid, src->gid, AGENT_ACCOUNT_GROUPS, NULL};
-	int sock = agent_spawn(&cred, service, arg, len);
+	int sock = agent_spawn(&cred, service, arg, len, why);
 
-	switch (-sock) {
-	case ECONNREFUSED:
-		return source_why(
-			src, EIO,
-			"the server's process that acts as its clients (ubpffs-agent) has "
-			"ended: start the server again");
-	case EPERM:
-		return source_why(src, EPERM, "this server is not root and cannot act as uid %u",
-				  src->uid);
-	}
-	return sock < 0 ? source_why(src, -sock, "%s", strerror(-sock)) : sock;
+	return sock == -ECONNREFUSED ? -EIO : sock;
 }
 
 struct source *source_new(const struct source_def *def, uid_t uid, gid_t gid)
@@ -242,8 +213,8 @@ static void *source_main(void *arg)
 
 	bpf_rcu_thread_online();
 	err = src->kind->open(src);
-	if (err && !src->why[0])
-		source_why(src, -err, "%s", strerror(-err));
+	if (err && !src->why.err)
+		src->why.err = -err;
 	set_state(src, err ? SOURCE_FAILED : SOURCE_RUNNING);
 	src->started(src->started_arg, err);
 	if (err)
@@ -254,7 +225,9 @@ static void *source_main(void *arg)
 	cpu_limit_pause(&src->cpu_limit);
 	state = src->kind->run(src);
 	if (cpu_limit_over(&src->cpu_limit)) { /* it is as if it had been stopped, but nobody did */
-		source_why(src, EDQUOT, "the program took a second for one event and was stopped");
+		error_clear(&src->why);
+		error_set(&src->why, EDQUOT,
+			  "the program took a second for one event and was stopped");
 		state = SOURCE_FAILED;
 	}
 	cpu_limit_end(&src->cpu_limit);
@@ -304,7 +277,7 @@ int source_start(struct source *src, struct bpf_prog *prog)
 {
 	int err = 0;
 
-	src->why[0] = 0;
+	error_clear(&src->why);
 	src->stopping = false;
 	memset(&src->stats, 0, sizeof(src->stats));
 	src->prog = prog;
@@ -325,7 +298,7 @@ int source_start(struct source *src, struct bpf_prog *prog)
 	src->stop_fd = -1;
 	source_replace(src, NULL);
 	set_state(src, SOURCE_FAILED);
-	return source_why(src, -err, "%s", strerror(-err));
+	return error_set(&src->why, -err, "no thread can be made: %s", strerror(-err));
 }
 
 void source_replace(struct source *src, struct bpf_prog *prog)
@@ -369,6 +342,7 @@ void source_free(struct source *src)
 	if (!src)
 		return;
 	source_def_free(&src->def);
+	error_clear(&src->why);
 	free(src);
 }
 

@@ -46,7 +46,6 @@ enum source_attr {
 };
 
 #define SOURCE_VALUE_MAX 4096
-#define SOURCE_WHY_MAX	 512
 
 struct source_def {
 	char *value[SOURCE_ATTR_NR]; /* NULL: not set */
@@ -79,7 +78,7 @@ struct source_kind {
 	bool (*accepts)(enum bpf_prog_type type);
 	const char *accepted; /* for people */
 	/*
-	 * Both on the source's thread. 0, or -errno after source_why(); close() is called in any
+	 * Both on the source's thread. 0, or -errno and src->why; close() is called in any
 	 * case.
 	 */
 	int (*open)(struct source *src);
@@ -100,7 +99,7 @@ struct source {
 	bool wants_build_ids; /* prog may ask for a user stack as build ids */
 	struct source_stats stats; /* written by the source's thread */
 	enum source_state state;
-	char why[SOURCE_WHY_MAX];
+	struct error_record why; /* SOURCE_FAILED: nobody changes it any more */
 	/*
 	 * On the source's thread, once. err: 0, it runs; else src->why, and nothing is to be done
 	 * but source_stop().
@@ -122,10 +121,10 @@ struct source {
 const char *source_attr_name(enum source_attr attr);
 const struct source_kind *source_kind_of(const struct source_def *def); /* NULL: no type yet */
 /*
- * Is this a value of that attribute? 1: yes. 0: the beginning of one. -errno: no, and *why says it
- * (a buffer of SOURCE_WHY_MAX).
+ * Is this a value of that attribute? 1: yes. 0: the beginning of one. -errno: no, and why.
  */
-int source_check(const struct source_def *def, enum source_attr attr, const char *value, char *why);
+int source_check(const struct source_def *def, enum source_attr attr, const char *value,
+		 struct error_record *why);
 int source_def_set(struct source_def *def, enum source_attr attr, const char *value);
 int source_def_copy(struct source_def *to, const struct source_def *from);
 void source_def_free(struct source_def *def);
@@ -134,7 +133,8 @@ void source_def_free(struct source_def *def);
 
 /* A stopped source. Copies the definition. NULL: ENOMEM. */
 struct source *source_new(const struct source_def *def, uid_t uid, gid_t gid);
-/* Takes over the reference of prog. -errno: there is no thread, and started() is not called. */
+/* Takes over the reference of prog. -errno and src->why: there is no thread, started() is not
+ * called. */
 int source_start(struct source *src, struct bpf_prog *prog);
 /* Begin to stop, from any thread: waits for nothing. */
 void source_cancel(struct source *src);
@@ -159,10 +159,6 @@ static inline bool source_stopping(const struct source *src)
 
 #define source_count(src, field, n) __atomic_fetch_add(&(src)->stats.field, (n), __ATOMIC_RELAXED)
 
-/* Why it failed; returns -err. */
-int source_why(struct source *src, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
 /* A burst: between the two the thread keeps its slot. */
 void source_burst_begin(void);
 void source_burst_end(void);
@@ -173,7 +169,8 @@ void source_burst_end(void);
  */
 bool source_run(struct source *src, const void *ctx, const struct bpf_sample *sample, u32 *ret);
 
-/* agent_spawn() as the owner, with its account's groups; -errno after source_why(). */
-int source_agent(struct source *src, enum agent_service service, const void *arg, size_t len);
+/* agent_spawn() as the owner, with its account's groups; -EIO: there is no agent. */
+int source_agent(const struct source *src, enum agent_service service, const void *arg, size_t len,
+		 struct error_record *why);
 
 #endif

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 #include <fcntl.h>
 #include "fs/store/link.h"
+#include "fs/store/state/state_tree.h"
 
 struct link_image { /* objects/<id> */
 	u64 magic;
@@ -129,20 +130,21 @@ int store_link_adopt(struct store_object *obj, const struct link_state *state,
 }
 
 int store_link_create(struct bpf_prog *prog, struct cgroup *cgrp, u32 type,
-		      const struct fs_cred *cred, struct store_object **out)
+		      const struct fs_cred *cred, struct store_object **out,
+		      struct error_record *why)
 {
 	struct link_state state = {prog->id, type, cgroup_id(cgrp)};
 	struct store_object *obj;
 	int fd, err;
 
-	fd = store_file_create(STORE_LINK, cred, 0600, &obj);
+	fd = store_file_create(STORE_LINK, cred, 0600, &obj, why);
 	if (fd < 0)
 		return fd;
 	err = write_image(fd, state.prog_id, state.cgroup_id, type);
 	close(fd);
 	if (err) {
 		store_file_drop(obj);
-		return err;
+		return tree_error(why, -err, "a link");
 	}
 	bpf_prog_inc(prog);
 	err = store_link_adopt(obj, &state, prog);

@@ -26,7 +26,8 @@ struct link_state {
  * cgroup_bpf_attach()'s and the filesystem's; nothing has changed then.
  */
 int store_link_create(struct bpf_prog *prog, struct cgroup *cgrp, u32 type,
-		      const struct fs_cred *cred, struct store_object **out);
+		      const struct fs_cred *cred, struct store_object **out,
+		      struct error_record *why);
 /*
  * Another program takes the place; old: which one there has to be now (-EPERM), or NULL. -ENOLINK:
  * it is not attached.

@@ -190,16 +190,16 @@ static void uncharge(uid_t uid, const struct store_object *obj)
 	limits_uncharge(uid, LIMIT_NAMES, obj->names);
 }
 
-static int charge(uid_t uid, const struct store_object *obj)
+static int charge(uid_t uid, const struct store_object *obj, struct error_record *why)
 {
-	int err = limits_charge(uid, LIMIT_OBJECTS, 1);
+	int err = limits_charge(uid, LIMIT_OBJECTS, 1, why);
 
 	if (err)
 		return err;
-	err = limits_charge(uid, LIMIT_BYTES, obj->bytes);
+	err = limits_charge(uid, LIMIT_BYTES, obj->bytes, why);
 	if (err)
 		goto fail;
-	err = limits_charge(uid, LIMIT_NAMES, obj->names);
+	err = limits_charge(uid, LIMIT_NAMES, obj->names, why);
 	if (!err)
 		return 0;
 	limits_uncharge(uid, LIMIT_BYTES, obj->bytes);
@@ -208,9 +208,9 @@ fail:
 	return err;
 }
 
-static int object_charge(struct store_object *obj)
+static int object_charge(struct store_object *obj, struct error_record *why)
 {
-	int err = charge(obj->owner, obj);
+	int err = charge(obj->owner, obj, why);
 
 	obj->charged = !err;
 	return err;
@@ -267,13 +267,13 @@ static void __charge_names(struct store_object *obj, u32 names)
 	obj->names = names;
 }
 
-int store_set_owner(struct store_object *obj, uid_t uid)
+int store_set_owner(struct store_object *obj, uid_t uid, struct error_record *why)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&store.lock);
 	if (uid != obj->owner) {
-		err = charge(uid, obj);
+		err = charge(uid, obj, why);
 		if (!err) {
 			uncharge(obj->owner, obj);
 			obj->owner = uid;
@@ -512,7 +512,7 @@ void store_count_names(struct store_object *obj)
 	}
 }
 
-int store_unname(int dirfd, const char *name, struct store_object **out)
+int store_unname(int dirfd, const char *name, struct store_object **out, struct error_record *why)
 {
 	struct stat st, at;
 	struct fs_node *dir;
@@ -524,7 +524,7 @@ int store_unname(int dirfd, const char *name, struct store_object **out)
 		return -errno;
 	store_by_ino(st.st_ino, out);
 	if (unlinkat(dirfd, name, 0) < 0) {
-		err = -errno;
+		err = tree_error(why, errno, name);
 		store_put(*out);
 		*out = NULL;
 		return err;
@@ -541,16 +541,16 @@ int store_unname(int dirfd, const char *name, struct store_object **out)
 	return 0;
 }
 
-int store_link(struct store_object *obj, int dirfd, const char *name)
+int store_link(struct store_object *obj, int dirfd, const char *name, struct error_record *why)
 {
 	uid_t owner = READ_ONCE(obj->owner);
-	int err = limits_charge(owner, LIMIT_NAMES, 1);
+	int err = limits_charge(owner, LIMIT_NAMES, 1, why);
 	char id[32];
 
 	if (err)
 		return err;
 	if (linkat(tree.objects_fd, store_part_name(obj->id, STORE_OBJECT, id), dirfd, name, 0) < 0)
-		err = -errno;
+		err = tree_error(why, errno, name);
 	limits_uncharge(owner, LIMIT_NAMES, 1);
 	if (!err)
 		store_names_changed(obj);
@@ -559,21 +559,21 @@ int store_link(struct store_object *obj, int dirfd, const char *name)
 
 /* ---- new objects */
 
-static int object_file(u32 id, enum store_part part)
+static int object_file(u32 id, enum store_part part, struct error_record *why)
 {
 	char name[32];
 	int fd = openat(tree.objects_fd, store_part_name(id, part, name),
 			O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? tree_error(why, errno, name) : fd;
 }
 
-static int object_own(int fd, const struct fs_cred *cred, mode_t mode)
+static int object_own(int fd, const struct fs_cred *cred, mode_t mode, struct error_record *why)
 {
 	if (tree.may_chown && fchown(fd, cred->uid, cred->gid) < 0)
 		return -errno;
 	if (!tree.may_chown && cred->uid != geteuid())
-		return -EPERM;
+		return tree_foreign(why, cred->uid);
 	return fchmod(fd, mode & 0777) < 0 ? -errno : 0;
 }
 
@@ -643,7 +643,7 @@ void store_keep_files(bool keep)
 }
 
 int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred, mode_t mode,
-		     struct bpf_map **out)
+		     struct bpf_map **out, struct error_record *why)
 {
 	struct store_object *obj = NULL;
 	u32 id = store_next_id();
@@ -651,16 +651,16 @@ int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred
 
 	*out = NULL;
 	/* Before anything is made of one too many; object_charge() then charges all of it. */
-	err = limits_charge(cred->uid, LIMIT_OBJECTS, 1);
+	err = limits_charge(cred->uid, LIMIT_OBJECTS, 1, why);
 	if (err)
 		return err;
 	limits_uncharge(cred->uid, LIMIT_OBJECTS, 1);
-	fd = object_file(id, STORE_OBJECT);
+	fd = object_file(id, STORE_OBJECT, why);
 	if (fd < 0)
 		return fd;
-	err = object_own(fd, cred, mode);
+	err = object_own(fd, cred, mode, why);
 	if (!err && bpf_map_has_values_file(spec)) {
-		values = object_file(id, STORE_VALUES);
+		values = object_file(id, STORE_VALUES, why);
 		err = values < 0 ? values : 0;
 	}
 	if (!err) {
@@ -669,7 +669,7 @@ int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred
 	}
 	if (!err) {
 		obj->bytes = bpf_map_mem_usage(*out);
-		err = object_charge(obj);
+		err = object_charge(obj, why);
 		if (err) {
 			bpf_map_put(*out);
 			*out = NULL;
@@ -688,21 +688,22 @@ int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred
 }
 
 /* Its types came after the rest of it. */
-static int charge_types(struct store_object *obj)
+static int charge_types(struct store_object *obj, struct error_record *why)
 {
 	u64 more;
 	int err;
 
 	pthread_mutex_lock(&store.lock);
 	more = object_bytes(obj) - obj->bytes;
-	err = limits_charge(obj->owner, LIMIT_BYTES, more);
+	err = limits_charge(obj->owner, LIMIT_BYTES, more, why);
 	if (!err)
 		obj->bytes += more;
 	pthread_mutex_unlock(&store.lock);
 	return err;
 }
 
-int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same)
+int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same,
+		  struct error_record *why)
 {
 	const struct store_object *obj = map->priv;
 	char name[32], from[32];
@@ -719,8 +720,10 @@ int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map
 	data = bpf_btf_raw(btf, &size);
 	if (!data)
 		return -ENOMEM;
-	fd = object_file(map->id, STORE_BTF);
+	fd = object_file(map->id, STORE_BTF, why);
 	err = fd < 0 ? fd : write_all(fd, data, size);
+	if (err)
+		tree_error(why, -err, name);
 	if (fd >= 0)
 		close(fd);
 	if (err)
@@ -728,26 +731,29 @@ int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map
 done:
 	bpf_btf_inc(btf);
 	map->btf = btf;
-	return charge_types(map->priv);
+	return charge_types(map->priv, why);
 }
 
-int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode)
+int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode,
+		   struct error_record *why)
 {
 	struct store_object *obj = NULL;
-	int fd = object_file(prog->id, STORE_OBJECT), err;
+	int fd = object_file(prog->id, STORE_OBJECT, why), err;
 
 	if (fd < 0)
 		return fd;
-	err = object_own(fd, cred, mode);
+	err = object_own(fd, cred, mode, why);
 	if (!err)
 		err = bpf_image_write(fd, prog);
+	if (err)
+		tree_error(why, -err, prog->name);
 	if (!err) {
 		obj = object_new(prog->id, STORE_PROG, fd);
 		err = obj ? 0 : -ENOMEM;
 	}
 	if (!err) {
 		obj->bytes = object_bytes(obj);
-		err = object_charge(obj);
+		err = object_charge(obj, why);
 	}
 	close(fd);
 	if (err) {
@@ -760,18 +766,18 @@ int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mod
 }
 
 int store_file_create(enum store_kind kind, const struct fs_cred *cred, mode_t mode,
-		      struct store_object **out)
+		      struct store_object **out, struct error_record *why)
 {
 	struct store_object *obj = NULL;
 	u32 id = store_next_id();
-	int fd = object_file(id, STORE_OBJECT), err;
+	int fd = object_file(id, STORE_OBJECT, why), err;
 
 	if (fd < 0)
 		return fd;
-	err = object_own(fd, cred, mode);
+	err = object_own(fd, cred, mode, why);
 	if (!err) {
 		obj = object_new(id, kind, fd);
-		err = obj ? object_charge(obj) : -ENOMEM;
+		err = obj ? object_charge(obj, why) : -ENOMEM;
 	}
 	if (err) {
 		close(fd);

@@ -102,31 +102,34 @@ void store_put(struct store_object *obj);
 int store_stat(struct store_object *obj, struct stat *st);
 void store_stat_changed(struct store_object *obj); /* its owner, bits or times were */
 /* Somebody else is its owner from now on, and is charged for it. -EDQUOT: nothing has changed. */
-int store_set_owner(struct store_object *obj, uid_t uid);
+int store_set_owner(struct store_object *obj, uid_t uid, struct error_record *why);
 
 /* The object of the lowest id above `id`, with a reference; -ENOENT: there is none. */
 int store_next(enum store_kind kind, u32 id, struct store_object **out);
 
 /*
  * A new map without a name: files, engine object, one engine reference in *out. mode: permission
- * bits. Then store_link() names it; a map that is put without a name is gone.
+ * bits. Then store_link() names it; a map that is put without a name is gone. Why it cannot be made
+ * is said but for what the engine does not like in the specification.
  */
 int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred, mode_t mode,
-		     struct bpf_map **out);
+		     struct bpf_map **out, struct error_record *why);
 /*
  * Keep the types of a new map in its companion; the map takes a reference on them. `same`: a map
  * that has the same types, or NULL.
  */
-int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same);
+int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same,
+		  struct error_record *why);
 /* Write the image of a program that was loaded with an id of store_next_id(). */
-int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode);
+int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode,
+		   struct error_record *why);
 
 /*
  * For store/link.c: the file of a new object, open for writing, and the object, charged, of which
  * nobody knows yet; until it is adopted store_file_drop() takes both away.
  */
 int store_file_create(enum store_kind kind, const struct fs_cred *cred, mode_t mode,
-		      struct store_object **out);
+		      struct store_object **out, struct error_record *why);
 void store_file_drop(struct store_object *obj);
 
 /*
@@ -134,9 +137,9 @@ void store_file_drop(struct store_object *obj);
  * beside. tree_wrlock held. -ENOENT: there is none. *out: the object, with a reference; NULL when
  * the store does not know it.
  */
-int store_unname(int dirfd, const char *name, struct store_object **out);
+int store_unname(int dirfd, const char *name, struct store_object **out, struct error_record *why);
 /* Give it one more name; tree_wrlock held. */
-int store_link(struct store_object *obj, int dirfd, const char *name);
+int store_link(struct store_object *obj, int dirfd, const char *name, struct error_record *why);
 /*
  * Names of this object were added or removed by other means; tree_wrlock held. Takes or drops the
  * store's reference; the caller needs one of its own to go on using obj.

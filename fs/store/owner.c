@@ -8,7 +8,7 @@
 #include <fcntl.h>
 
 /* The charge for an object, a directory or a symlink goes with its owner; tree_wrlock held. */
-static int __charge_move(struct fs_node *node, uid_t from, uid_t to)
+static int __charge_move(struct fs_node *node, uid_t from, uid_t to, struct error_record *why)
 {
 	struct store_object *obj;
 	int err;
@@ -19,17 +19,17 @@ static int __charge_move(struct fs_node *node, uid_t from, uid_t to)
 		err = store_by_ino(node->ino, &obj);
 		if (err)
 			return err;
-		err = store_set_owner(obj, to);
+		err = store_set_owner(obj, to, why);
 		store_put(obj);
 		return err;
 	}
-	err = limits_charge(to, LIMIT_NAMES, 1);
+	err = limits_charge(to, LIMIT_NAMES, 1, why);
 	if (!err)
 		limits_uncharge(from, LIMIT_NAMES, 1);
 	return err;
 }
 
-static int __chown(struct fs_node *node, uid_t uid, gid_t gid)
+static int __chown(struct fs_node *node, uid_t uid, gid_t gid, struct error_record *why)
 {
 	int fd = fs_node_fd(node), err;
 	struct stat st;
@@ -38,20 +38,20 @@ static int __chown(struct fs_node *node, uid_t uid, gid_t gid)
 		return -errno;
 	if (uid == (uid_t)-1)
 		uid = st.st_uid;
-	err = __charge_move(node, st.st_uid, uid);
+	err = __charge_move(node, st.st_uid, uid, why);
 	if (!err && fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) {
 		err = -errno;
-		__charge_move(node, uid, st.st_uid); /* what was free a moment ago */
+		__charge_move(node, uid, st.st_uid, NULL); /* what was free a moment ago */
 	}
 	return err;
 }
 
-int store_chown(struct fs_node *node, uid_t uid, gid_t gid)
+int store_chown(struct fs_node *node, uid_t uid, gid_t gid, struct error_record *why)
 {
 	int err;
 
 	tree_wrlock();
-	err = __chown(node, uid, gid);
+	err = __chown(node, uid, gid, why);
 	tree_unlock();
 	return err;
 }

@@ -7,6 +7,6 @@
 #include "fs/node/node.h"
 
 /* For fs_backing.chown. -1: stays. -EDQUOT: nothing has changed. */
-int store_chown(struct fs_node *node, uid_t uid, gid_t gid);
+int store_chown(struct fs_node *node, uid_t uid, gid_t gid, struct error_record *why);
 
 #endif

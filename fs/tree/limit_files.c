@@ -121,7 +121,7 @@ static void print_limit(struct fs_text *out, u64 limit, const char *end)
 
 /* ---- kept in the state */
 
-static int save(int dirfd, s64 who)
+static int save(int dirfd, s64 who, struct error_record *why)
 {
 	struct fs_text text = {0};
 	u64 limit;
@@ -133,7 +133,8 @@ static int save(int dirfd, s64 who)
 			print_limit(&text, limit, "\n");
 		}
 	err = text.err ? text.err
-		       : tree_write_small(dirfd, LIMITS_FILE, text.buf ? text.buf : "", text.len);
+		       : tree_write_small(dirfd, LIMITS_FILE, text.buf ? text.buf : "", text.len,
+					  why);
 	fs_text_free(&text);
 	return err;
 }
@@ -255,7 +256,7 @@ static int limit_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	return 0;
 }
 
-static int limit_set(struct fs_node *node, bool unsets, u64 limit)
+static int limit_set(struct fs_node *node, struct fs_req *req, bool unsets, u64 limit)
 {
 	enum limit what = node->attr->arg;
 	s64 who = who_of(node);
@@ -267,7 +268,7 @@ static int limit_set(struct fs_node *node, bool unsets, u64 limit)
 	else
 		err = set(who, what, limit);
 	if (!err)
-		err = save(fs_node_fd(fs_node_base(node)), who);
+		err = save(fs_node_fd(fs_node_base(node)), who, fs_why(req));
 	tree_unlock();
 	return err;
 }
@@ -293,7 +294,7 @@ static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char 
 		return 0;
 	if (!is_admin(req))
 		return fs_error(req, EPERM, "limits are set by root and by who runs the server");
-	ret = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 64);
+	ret = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND, 64);
 	if (ret)
 		return ret;
 	line = p->buf[p->len - 1] == '\n';
@@ -307,7 +308,7 @@ static ssize_t limit_write(struct fs_open *open, struct fs_req *req, const char 
 		return ret ? ret : (ssize_t)len;
 	}
 	if (ret == TEXT_COMPLETE)
-		ret = limit_set(open->node, unsets, limit);
+		ret = limit_set(open->node, req, unsets, limit);
 	else
 		fs_error(req, -ret, "a limit is a number, none, or default");
 	if (line || ret)
@@ -437,7 +438,7 @@ static int limits_mkdir(struct fs_node *dir, struct fs_req *req, const char *nam
 		return fs_error(req, EINVAL,
 				"%s is no uid: mkdir limits/1000 makes limits for uid 1000", name);
 	tree_wrlock();
-	err = tree_mkdir(fs_node_fd(dir), name, 0755, &server);
+	err = tree_mkdir(fs_node_fd(dir), name, 0755, &server, fs_why(req));
 	if (!err)
 		err = fs_tree_lookup(dir, name, &limit_dir_ops, out);
 	tree_unlock();
@@ -464,7 +465,7 @@ static int limits_rmdir(struct fs_node *dir, struct fs_req *req, const char *nam
 	if (!err && unlinkat(fd, LIMITS_FILE, 0) < 0 && errno != ENOENT)
 		err = -errno;
 	if (!err)
-		err = tree_rmdir(fs_node_fd(dir), name);
+		err = tree_rmdir(fs_node_fd(dir), name, fs_why(req));
 	for (u32 i = 0; !err && i < LIMIT_CNT; i++)
 		limits_unset((uid_t)who, i);
 	tree_unlock();

@@ -86,7 +86,7 @@ static struct store_object *new_map(const char *name)
 	struct bpf_map *map;
 
 	snprintf(spec.name, sizeof(spec.name), "%s", name);
-	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), 0);
+	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map, NULL), 0);
 	return store_of_map(map);
 }
 
@@ -110,7 +110,7 @@ static struct store_object *new_prog(const char *name, int ret, struct store_obj
 	struct bpf_prog *prog;
 
 	assert_int_equal(bpf_prog_load(&attr, NULL, NULL, NULL, &prog), 0);
-	assert_int_equal(store_prog_add(prog, &state_me, 0600), 0);
+	assert_int_equal(store_prog_add(prog, &state_me, 0600, NULL), 0);
 	return store_of_prog(prog);
 }
 
@@ -118,15 +118,13 @@ static struct publish *names_begin(void)
 {
 	struct publish *pub;
 
-	assert_int_equal(publish_begin(&state_me, 022, "progs", "maps", &pub), 0);
+	assert_int_equal(publish_begin(&state_me, 022, "progs", "maps", &pub, NULL), 0);
 	return pub;
 }
 
 static void names_end(struct publish *pub)
 {
-	const char *taken;
-
-	assert_int_equal(publish_commit(pub, &taken), 0);
+	assert_int_equal(publish_commit(pub, NULL), 0);
 	publish_end(pub);
 }
 
@@ -134,7 +132,7 @@ static struct store_object *named(struct store_object *obj, const char *name)
 {
 	struct publish *pub = names_begin();
 
-	assert_int_equal(publish_add(pub, obj, name, NULL), 0);
+	assert_int_equal(publish_add(pub, obj, name, NULL, NULL), 0);
 	names_end(pub);
 	return obj;
 }
@@ -162,10 +160,10 @@ void state_load_all(const char *const *progs, u32 nr_progs, const char *const *m
 	for (u32 i = 0; i < nr_progs; i++) {
 		objs[n] = new_prog(progs[i], 0, objs[0]);
 		sprintf(owner + strlen(owner), "%u\n", objs[n]->id);
-		assert_int_equal(publish_add(pub, objs[n++], progs[i], NULL), 0);
+		assert_int_equal(publish_add(pub, objs[n++], progs[i], NULL, NULL), 0);
 	}
 	for (u32 i = 0; i < nr_maps; i++)
-		assert_int_equal(publish_add(pub, objs[i], maps[i], owner), 0);
+		assert_int_equal(publish_add(pub, objs[i], maps[i], owner, NULL), 0);
 	names_end(pub);
 	while (n--)
 		store_put(objs[n]);
@@ -197,8 +195,8 @@ void state_unname(const char *path, const char *object)
 
 	assert_return_code(fd, errno);
 	tree_wrlock();
-	assert_int_equal(store_unname(fd, object, &obj), 0);
-	assert_int_equal(tree_rmdir(tree.tree_fd, path), 0);
+	assert_int_equal(store_unname(fd, object, &obj, NULL), 0);
+	assert_int_equal(tree_rmdir(tree.tree_fd, path, NULL), 0);
 	if (obj->kind == STORE_PROG)
 		map_owner_prog_gone(obj->id);
 	tree_unlock();

@@ -468,17 +468,18 @@ static void memory_of_an_open_file_is_charged(void **state)
 	struct fuse_file_info fi = {.fh = fh};
 	struct fs_open *open = fs_open_of(&fi);
 	struct write_buffer buffer = {0};
+	struct fs_req req = {.quiet = true};
 
 	assert_int_equal(limits_set(wire_uid, LIMIT_MEMORY, used), 0);
-	assert_int_equal(fs_open_hold(open, 65536), 0); /* little is never refused */
-	assert_int_equal(fs_open_hold(open, 1), -EDQUOT);
+	assert_int_equal(fs_open_hold(open, 65536, NULL), 0); /* little is never refused */
+	assert_int_equal(fs_open_hold(open, 1, NULL), -EDQUOT);
 	fs_open_let(open, 65536);
 	assert_int_equal(limits_used(wire_uid, LIMIT_MEMORY), used);
 	limits_unset(wire_uid, LIMIT_MEMORY);
-	assert_int_equal(fs_open_buffer(open, &buffer, "abc", 3, 0, false, 100), 0);
+	assert_int_equal(fs_open_buffer(open, &req, &buffer, "abc", 3, 0, false, 100), 0);
 	assert_int_equal(limits_used(wire_uid, LIMIT_MEMORY), used + buffer.cap);
 	assert_int_equal(open->held, buffer.cap);
-	assert_true(fs_open_buffer(open, &buffer, "abc", 3, 3, false, 5) < 0); /* too long */
+	assert_true(fs_open_buffer(open, &req, &buffer, "abc", 3, 3, false, 5) < 0); /* too long */
 	assert_int_equal(open->held, buffer.cap);
 	write_buffer_free(&buffer);
 	wire_release(nodes[TEXT]->id, fh);

@@ -30,7 +30,7 @@ static struct store_object *new_map(enum bpf_map_type type, u32 key_size, u32 va
 					  .name = "x"};
 	struct bpf_map *map;
 
-	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), 0);
+	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map, NULL), 0);
 	return store_of_map(map);
 }
 

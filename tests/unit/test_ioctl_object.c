@@ -148,8 +148,8 @@ static void links(void **state)
 	struct fs_open *file, *r;
 	char text[512] = "", expected[64];
 
-	assert_int_equal(store_link_create(prog->prog, root, CGROUP_INET_EGRESS, &state_me, &link),
-			 0);
+	assert_int_equal(
+		store_link_create(prog->prog, root, CGROUP_INET_EGRESS, &state_me, &link, NULL), 0);
 	file = control_test_open(link, &state_me, O_RDWR);
 	r = control_test_open(link, &state_me, O_RDONLY);
 	assert_int_equal(

@@ -193,7 +193,7 @@ static void a_program_writes_no_map_that_was_opened_for_reading(void **state)
 	struct request request;
 	u64 token;
 
-	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), 0);
+	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map, NULL), 0);
 	r = control_test_open(store_of_map(map), &state_me, O_RDONLY);
 	w = control_test_open(store_of_map(map), &state_me, O_RDWR);
 	assert_int_equal(control_test_simple(r, UBPFFS_OBJ_TOKEN, NULL, 0, &token, 8), 0);
@@ -222,7 +222,8 @@ static void each_map_has_its_descriptors_rights(void **state)
 		u64 tokens[2];
 
 		for (u32 i = 0; i < 2; i++) {
-			assert_int_equal(store_map_create(&spec, &state_me, 0600, &maps[i]), 0);
+			assert_int_equal(store_map_create(&spec, &state_me, 0600, &maps[i], NULL),
+					 0);
 			files[i] = control_test_open(store_of_map(maps[i]), &state_me,
 						     i == readable ? O_RDONLY : O_RDWR);
 			assert_int_equal(control_test_simple(files[i], UBPFFS_OBJ_TOKEN, NULL, 0,

@@ -57,7 +57,7 @@ static struct store_object *new_link(void)
 {
 	struct store_object *link;
 
-	assert_int_equal(store_link_create(first->prog, child, TYPE, &state_me, &link), 0);
+	assert_int_equal(store_link_create(first->prog, child, TYPE, &state_me, &link, NULL), 0);
 	return link;
 }
 
@@ -98,7 +98,8 @@ static void it_is_attached_beside_others_only(void **state)
 
 	assert_int_equal(cgroup_bpf_attach(root, TYPE, second->prog, NULL, 0), 0);
 	next = store_next_id();
-	assert_int_equal(store_link_create(first->prog, child, TYPE, &state_me, &link), -EPERM);
+	assert_int_equal(store_link_create(first->prog, child, TYPE, &state_me, &link, NULL),
+			 -EPERM);
 	assert_null(link);
 	assert_false(state_has("objects/%u", next + 1));
 	assert_null(attached());
@@ -159,7 +160,7 @@ static u32 pinned_link(void)
 	u32 id = link->id;
 
 	tree_wrlock();
-	assert_int_equal(store_link(link, tree.tree_fd, "pin"), 0);
+	assert_int_equal(store_link(link, tree.tree_fd, "pin", NULL), 0);
 	tree_unlock();
 	store_put(link);
 	return id;

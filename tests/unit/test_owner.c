@@ -54,22 +54,22 @@ static void a_directory_counts_for_its_new_owner(void **state)
 	if (!is_root())
 		skip();
 	tree_wrlock();
-	assert_int_equal(tree_mkdir(tree.tree_fd, "d", 0755, &state_me), 0);
-	assert_int_equal(tree_mkdir(tree.tree_fd, "e", 0755, &state_me), 0);
-	assert_int_equal(tree_mkdir(tree.tree_fd, "f", 0755, &state_me), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "d", 0755, &state_me, NULL), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "e", 0755, &state_me, NULL), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "f", 0755, &state_me, NULL), 0);
 	tree_unlock();
 	mine = limits_used(state_me.uid, LIMIT_NAMES);
 	node = node_of("d", 0, &dir_ops);
-	assert_int_equal(store_chown(node, SOMEBODY, 77), 0);
+	assert_int_equal(store_chown(node, SOMEBODY, 77, NULL), 0);
 	assert_owner("d", SOMEBODY, 77);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_NAMES), theirs + 1);
 	assert_int_equal(limits_used(state_me.uid, LIMIT_NAMES), mine - 1);
 	/* The same again, and the group alone, charge nobody. */
-	assert_int_equal(store_chown(node, SOMEBODY, -1), 0);
-	assert_int_equal(store_chown(node, -1, 78), 0);
+	assert_int_equal(store_chown(node, SOMEBODY, -1, NULL), 0);
+	assert_int_equal(store_chown(node, -1, 78, NULL), 0);
 	assert_owner("d", SOMEBODY, 78);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_NAMES), theirs + 1);
-	assert_int_equal(store_chown(node, state_me.uid, state_me.gid), 0);
+	assert_int_equal(store_chown(node, state_me.uid, state_me.gid, NULL), 0);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_NAMES), theirs);
 	assert_int_equal(limits_used(state_me.uid, LIMIT_NAMES), mine);
 	fs_node_put(node);
@@ -87,13 +87,13 @@ static void an_object_is_charged_with_all_that_it_is(void **state)
 	}
 	node = node_of("maps/m/map", obj->id, &file_ops);
 	assert_true(bytes > 0);
-	assert_int_equal(store_chown(node, SOMEBODY, -1), 0);
+	assert_int_equal(store_chown(node, SOMEBODY, -1, NULL), 0);
 	assert_owner("maps/m/map", SOMEBODY, state_me.gid);
 	assert_int_equal(obj->owner, SOMEBODY);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_OBJECTS), 1);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_BYTES), bytes);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_NAMES), 1);
-	assert_int_equal(store_chown(node, state_me.uid, -1), 0);
+	assert_int_equal(store_chown(node, state_me.uid, -1, NULL), 0);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_OBJECTS), 0);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_BYTES), 0);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_NAMES), 0);
@@ -109,14 +109,14 @@ static void who_has_no_room_gets_nothing(void **state)
 	u64 mine = limits_used(state_me.uid, LIMIT_OBJECTS);
 
 	tree_wrlock();
-	assert_int_equal(tree_mkdir(tree.tree_fd, "d", 0755, &state_me), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "d", 0755, &state_me, NULL), 0);
 	tree_unlock();
 	d = node_of("d", 0, &dir_ops);
 	for (u32 i = 0; i < ARRAY_SIZE(each); i++) {
 		assert_int_equal(limits_set(SOMEBODY, each[i], 0), 0);
-		assert_int_equal(store_chown(file, SOMEBODY, -1), -EDQUOT);
+		assert_int_equal(store_chown(file, SOMEBODY, -1, NULL), -EDQUOT);
 		if (each[i] == LIMIT_NAMES)
-			assert_int_equal(store_chown(d, SOMEBODY, -1), -EDQUOT);
+			assert_int_equal(store_chown(d, SOMEBODY, -1, NULL), -EDQUOT);
 		limits_unset(SOMEBODY, each[i]);
 		for (u32 k = 0; k < ARRAY_SIZE(each); k++)
 			assert_int_equal(limits_used(SOMEBODY, each[k]), 0);
@@ -135,12 +135,12 @@ static void what_the_filesystem_refuses_is_not_charged(void **state)
 	struct fs_node *node;
 
 	tree_wrlock();
-	assert_int_equal(tree_mkdir(tree.tree_fd, "d", 0755, &state_me), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "d", 0755, &state_me, NULL), 0);
 	tree_unlock();
 	node = node_of("d", 0, &dir_ops);
 	assert_int_equal(fs_node_pin(node), 0);
 	setfsuid(SOMEBODY); /* this thread, for files: no capability is left */
-	assert_int_equal(store_chown(node, SOMEBODY, -1), -EPERM);
+	assert_int_equal(store_chown(node, SOMEBODY, -1, NULL), -EPERM);
 	setfsuid(geteuid());
 	assert_owner("d", state_me.uid, state_me.gid);
 	assert_int_equal(limits_used(SOMEBODY, LIMIT_NAMES), 0);

@@ -33,7 +33,7 @@ static int begin(void **state)
 	assert_int_equal(tree_open(dir, "/m", &why), 0);
 	assert_int_equal(fs_node_root(&dir_ops, &root), 0);
 	me = (struct fs_cred){.uid = geteuid(), .gid = getegid(), .pid = getpid()};
-	assert_int_equal(store_map_create(&spec, &me, 0600, &map), 0);
+	assert_int_equal(store_map_create(&spec, &me, 0600, &map, NULL), 0);
 	assert_int_equal(store_by_id(STORE_MAP, map->id, &obj), 0);
 	return 0;
 }
@@ -78,20 +78,18 @@ static struct publish *with_names(const char *first, const char *second)
 {
 	struct publish *pub;
 
-	assert_int_equal(publish_begin(&me, 022, "progs", "maps", &pub), 0);
-	assert_int_equal(publish_add(pub, obj, first, NULL), 0);
-	assert_int_equal(publish_add(pub, obj, second, NULL), 0);
+	assert_int_equal(publish_begin(&me, 022, "progs", "maps", &pub, NULL), 0);
+	assert_int_equal(publish_add(pub, obj, first, NULL, NULL), 0);
+	assert_int_equal(publish_add(pub, obj, second, NULL, NULL), 0);
 	return pub;
 }
 
 static void names_appear_at_the_commit(void **state)
 {
 	struct publish *pub = with_names("a", "b");
-	const char *taken = NULL;
 
 	assert_false(is_there("a"));
-	assert_int_equal(publish_commit(pub, &taken), 0);
-	assert_null(taken);
+	assert_int_equal(publish_commit(pub, NULL), 0);
 	publish_end(pub);
 	assert_true(is_there("a"));
 	assert_true(is_there("b"));
@@ -101,10 +99,12 @@ static void names_appear_at_the_commit(void **state)
 static void a_taken_name_leaves_none(void **state)
 {
 	struct publish *pub = with_names("c", "a");
-	const char *taken = NULL;
+	struct error_record why = {0};
 
-	assert_int_equal(publish_commit(pub, &taken), -EEXIST);
-	assert_string_equal(taken, "a");
+	assert_int_equal(publish_commit(pub, &why), -EEXIST);
+	assert_int_equal(why.err, EEXIST);
+	assert_non_null(strstr(error_why(&why, EEXIST), "the name a is taken"));
+	error_clear(&why);
 	publish_end(pub);
 	assert_false(is_there("c"));
 	assert_true(is_there("a"));
@@ -126,8 +126,9 @@ static void a_start_takes_back_what_a_crash_left(void **state)
 
 	assert_true(pid >= 0);
 	if (!pid) {
-		if (!publish_begin(&me, 022, "progs", "maps", &pub) &&
-		    !publish_add(pub, obj, "c", NULL) && !publish_add(pub, obj, "d", NULL))
+		if (!publish_begin(&me, 022, "progs", "maps", &pub, NULL) &&
+		    !publish_add(pub, obj, "c", NULL, NULL) &&
+		    !publish_add(pub, obj, "d", NULL, NULL))
 			_exit(0);
 		_exit(1);
 	}
@@ -150,10 +151,10 @@ static void a_start_leaves_what_is_no_load(void **state)
 
 	assert_return_code(mkdirat(tree.pending_fd, "90", 0700), errno);
 	assert_return_code(mkdirat(tree.pending_fd, "90/0", 0700), errno);
-	assert_int_equal(tree_write_small(tree.pending_fd, "91", "file", 4), 0);
+	assert_int_equal(tree_write_small(tree.pending_fd, "91", "file", 4, NULL), 0);
 	assert_return_code(symlinkat("90", tree.pending_fd, "92"), errno);
 	fd = openat(tree.pending_fd, "90", O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(tree_write_small(fd, "foreign", "", 0), 0);
+	assert_int_equal(tree_write_small(fd, "foreign", "", 0, NULL), 0);
 	assert_int_equal(publish_recover(), 0);
 	assert_int_equal(tree_list(tree.pending_fd, true, &names), 0);
 	assert_int_equal(names.n, 3);
@@ -176,19 +177,18 @@ static void a_start_takes_back_only_the_loads_own(void **state)
 {
 	char manifest[256];
 	struct publish *pub;
-	const char *taken;
 	int fd;
 
 	publish_end(with_names("k", "l")); /* a number of its own */
 	pub = with_names("k", "l");
-	assert_int_equal(publish_commit(pub, &taken), 0);
+	assert_int_equal(publish_commit(pub, NULL), 0);
 	publish_end(pub);
 	assert_return_code(mkdirat(tree.pending_fd, "95", 0700), errno);
 	fd = openat(tree.pending_fd, "95", O_DIRECTORY | O_CLOEXEC);
 	snprintf(manifest, sizeof(manifest),
 		 "maps %u k\nmaps %u l\nmaps %u gone\nnowhere %u k\nmaps %u ..\nmaps", map->id + 1,
 		 map->id, map->id, map->id, map->id);
-	assert_int_equal(tree_write_small(fd, "manifest", manifest, strlen(manifest)), 0);
+	assert_int_equal(tree_write_small(fd, "manifest", manifest, strlen(manifest), NULL), 0);
 	close(fd);
 	assert_int_equal(publish_recover(), 0);
 	assert_true(is_there("k")); /* another object's, it says */

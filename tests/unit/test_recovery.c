@@ -103,7 +103,7 @@ static void make_killed(void)
 	struct store_object *named;
 	struct bpf_map *map;
 
-	if (state_start() || store_map_create(&spec, &state_me, 0600, &map))
+	if (state_start() || store_map_create(&spec, &state_me, 0600, &map, NULL))
 		_exit(1);
 	named = state_map("named");
 	set_value(named->map, 0, 5);
@@ -311,10 +311,10 @@ static void step_4_fills_slots(void **state)
 	struct bpf_map *jumps;
 	char path[64];
 
-	assert_int_equal(store_map_create(&spec, &state_me, 0600, &jumps), 0);
+	assert_int_equal(store_map_create(&spec, &state_me, 0600, &jumps, NULL), 0);
 	array = store_of_map(jumps);
 	tree_wrlock();
-	assert_int_equal(store_link(array, tree.tree_fd, "jumps"), 0);
+	assert_int_equal(store_link(array, tree.tree_fd, "jumps", NULL), 0);
 	tree_unlock();
 	assert_int_equal(bpf_map_update_slot(jumps, &key, prog->prog, BPF_ANY), 0);
 	set_value(map->map, 0, 9);

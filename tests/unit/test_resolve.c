@@ -69,7 +69,7 @@ static void make_link(const char *path, const char *target)
 static void pin(struct store_object *obj, const char *path)
 {
 	tree_wrlock();
-	assert_int_equal(store_link(obj, tree.tree_fd, path), 0);
+	assert_int_equal(store_link(obj, tree.tree_fd, path, NULL), 0);
 	tree_unlock();
 }
 

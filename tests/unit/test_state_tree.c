@@ -71,28 +71,28 @@ static void a_node_follows_its_name(void **state)
 	struct stat st;
 
 	tree_wrlock();
-	assert_int_equal(tree_mkdir(tree.tree_fd, "a", 0755, &me), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "a", 0755, &me, NULL), 0);
 	a = node_of(root, "a");
-	assert_int_equal(tree_mkdir(fs_node_fd(a), "b", 0755, &me), 0);
+	assert_int_equal(tree_mkdir(fs_node_fd(a), "b", 0755, &me, NULL), 0);
 	b = node_of(a, "b");
 	again = node_of(a, "b");
 	assert_ptr_equal(b, again);
 	fs_node_put(again);
 	assert_path(b, "a/b");
 	fs_node_unpin();
-	assert_int_equal(tree_rename(root, "a", root, "c", 0), 0);
+	assert_int_equal(tree_rename(root, "a", root, "c", 0, NULL), 0);
 	assert_path(b, "c/b");
 	assert_int_equal(fs_node_pin(b), 0); /* found by its new name */
 	fs_node_unpin();
-	assert_int_equal(tree_rename(a, "b", root, "d", 0), 0);
+	assert_int_equal(tree_rename(a, "b", root, "d", 0, NULL), 0);
 	assert_path(b, "d");
-	assert_int_equal(tree_rmdir(tree.tree_fd, "d"), 0);
+	assert_int_equal(tree_rmdir(tree.tree_fd, "d", NULL), 0);
 	assert_true(b->gone);
 	assert_int_equal(fstatat(fs_node_fd(b), "", &st, AT_EMPTY_PATH),
 			 0); /* empty, without links */
 	assert_int_equal(st.st_nlink, 0);
 	fs_node_unpin();
-	assert_int_equal(tree_rmdir(tree.tree_fd, "c"), 0);
+	assert_int_equal(tree_rmdir(tree.tree_fd, "c", NULL), 0);
 	tree_unlock();
 	fs_node_put(b);
 	fs_node_put(a);
@@ -126,15 +126,51 @@ static void names_are_charged_to_their_owner(void **state)
 	u64 before = limits_used(me.uid, LIMIT_NAMES);
 
 	tree_wrlock();
-	assert_int_equal(tree_mkdir(tree.tree_fd, "x", 0755, &me), 0);
-	assert_int_equal(tree_symlink(tree.tree_fd, "y", "x", &me), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "x", 0755, &me, NULL), 0);
+	assert_int_equal(tree_symlink(tree.tree_fd, "y", "x", &me, NULL), 0);
 	assert_int_equal(limits_used(me.uid, LIMIT_NAMES), before + 2);
-	assert_int_equal(tree_mkdir(tree.tree_fd, "x", 0755, &me), -EEXIST);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "x", 0755, &me, NULL), -EEXIST);
 	assert_int_equal(limits_used(me.uid, LIMIT_NAMES), before + 2);
-	assert_int_equal(tree_unlink(tree.tree_fd, "y"), 0);
-	assert_int_equal(tree_rmdir(tree.tree_fd, "x"), 0);
+	assert_int_equal(tree_unlink(tree.tree_fd, "y", NULL), 0);
+	assert_int_equal(tree_rmdir(tree.tree_fd, "x", NULL), 0);
 	tree_unlock();
 	assert_int_equal(limits_used(me.uid, LIMIT_NAMES), before);
+}
+
+static void assert_why(struct error_record *why, int err, const char *sentence)
+{
+	assert_int_equal(why->err, err);
+	assert_non_null(strstr(error_why(why, err), sentence));
+	error_clear(why);
+}
+
+static void a_refused_change_says_why(void **state)
+{
+	struct error_record why = {0};
+
+	tree_wrlock();
+	assert_int_equal(tree_mkdir(tree.tree_fd, "x", 0755, &me, &why), 0);
+	assert_int_equal(why.err, 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "x", 0755, &me, &why), -EEXIST);
+	assert_why(&why, EEXIST, "x is there already: remove it");
+	assert_int_equal(tree_symlink(tree.tree_fd, "x", "y", &me, &why), -EEXIST);
+	assert_why(&why, EEXIST, "x is there already");
+	assert_int_equal(tree_mkdir(tree.tree_fd, "x/y", 0755, &me, &why), -EINVAL);
+	assert_why(&why, EINVAL, "\"x/y\" cannot be a name");
+	assert_int_equal(mkdirat(tree.tree_fd, "x/y", 0700), 0);
+	assert_int_equal(tree_rmdir(tree.tree_fd, "x", &why), -ENOTEMPTY);
+	assert_why(&why, ENOTEMPTY, "x is not empty: remove what is in it first");
+	assert_int_equal(unlinkat(tree.tree_fd, "x/y", AT_REMOVEDIR), 0);
+	assert_int_equal(tree_rmdir(tree.tree_fd, "x", &why), 0);
+	assert_int_equal(limits_set(me.uid, LIMIT_NAMES, limits_used(me.uid, LIMIT_NAMES)), 0);
+	assert_int_equal(tree_mkdir(tree.tree_fd, "x", 0755, &me, &why), -EDQUOT);
+	assert_why(&why, EDQUOT, "/names");
+	limits_unset(me.uid, LIMIT_NAMES);
+	assert_int_equal(tree_error(&why, ENOSPC, "x"), -ENOSPC);
+	assert_why(&why, ENOSPC, tree.path);
+	assert_int_equal(tree_error(&why, EMLINK, "x"), -EMLINK);
+	assert_why(&why, EMLINK, "no more links");
+	tree_unlock();
 }
 
 static void an_error_is_no_absence(void **state)
@@ -152,14 +188,14 @@ static void small_files_are_replaced_whole(void **state)
 	struct tree_names names;
 	char *text;
 
-	assert_int_equal(tree_write_small(tree.pending_fd, ".b", "one", 3), 0);
-	assert_int_equal(tree_write_small(tree.pending_fd, ".b", "second", 6), 0);
+	assert_int_equal(tree_write_small(tree.pending_fd, ".b", "one", 3, NULL), 0);
+	assert_int_equal(tree_write_small(tree.pending_fd, ".b", "second", 6, NULL), 0);
 	assert_int_equal(tree_read_small(tree.pending_fd, ".b", &text), 6);
 	assert_string_equal(text, "second");
 	free(text);
 	assert_int_equal(tree_read_small(tree.pending_fd, ".c", &text), -ENOENT);
 	assert_null(text);
-	assert_int_equal(tree_write_small(tree.pending_fd, "a", "", 0), 0);
+	assert_int_equal(tree_write_small(tree.pending_fd, "a", "", 0, NULL), 0);
 	assert_int_equal(tree_list(tree.pending_fd, true, &names), 0);
 	assert_int_equal(names.n, 2); /* no temporary file is left */
 	assert_string_equal(names.v[0].name, ".b");
@@ -196,6 +232,7 @@ int main(void)
 		cmocka_unit_test(a_node_follows_its_name),
 		cmocka_unit_test(attributes_share_a_node_and_fresh_ones_do_not),
 		cmocka_unit_test(names_are_charged_to_their_owner),
+		cmocka_unit_test(a_refused_change_says_why),
 		cmocka_unit_test(an_error_is_no_absence),
 		cmocka_unit_test(small_files_are_replaced_whole),
 		cmocka_unit_test(names_that_may_be_made),

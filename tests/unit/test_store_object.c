@@ -37,7 +37,7 @@ int fstatat(int fd, const char *restrict path, struct stat *restrict st, int fla
 static void link_to(struct store_object *obj, const char *name)
 {
 	tree_wrlock();
-	assert_int_equal(store_link(obj, tree.tree_fd, name), 0);
+	assert_int_equal(store_link(obj, tree.tree_fd, name, NULL), 0);
 	tree_unlock();
 }
 
@@ -46,7 +46,7 @@ static void unlink_from(const char *name)
 	struct store_object *obj;
 
 	tree_wrlock();
-	assert_int_equal(store_unname(tree.tree_fd, name, &obj), 0);
+	assert_int_equal(store_unname(tree.tree_fd, name, &obj, NULL), 0);
 	tree_unlock();
 	store_put(obj);
 }
@@ -68,7 +68,7 @@ static void without_a_name_it_goes_with_its_last_reference(void **state)
 	struct bpf_map *map;
 	u32 id;
 
-	assert_int_equal(store_map_create(&spec, &state_me, 0640, &map), 0);
+	assert_int_equal(store_map_create(&spec, &state_me, 0640, &map, NULL), 0);
 	id = map->id;
 	assert_true(state_has("objects/%u", id));
 	assert_true(state_has("objects/%u.values", id));
@@ -85,7 +85,7 @@ static void a_name_is_a_reference(void **state)
 	struct stat st;
 	u32 id;
 
-	assert_int_equal(store_map_create(&spec, &state_me, 0640, &map), 0);
+	assert_int_equal(store_map_create(&spec, &state_me, 0640, &map, NULL), 0);
 	obj = store_of_map(map);
 	id = obj->id;
 	link_to(obj, "a");
@@ -127,7 +127,7 @@ static void a_file_that_has_a_name_is_not_removed(void **state)
 		struct bpf_map *map;
 		u32 id;
 
-		assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), 0);
+		assert_int_equal(store_map_create(&spec, &state_me, 0600, &map, NULL), 0);
 		id = map->id;
 		store_part_name(id, STORE_OBJECT, name);
 		if (cases[i].named)
@@ -150,7 +150,7 @@ static void what_cannot_be_counted_is_counted_later(void **state)
 	struct bpf_map *map;
 	u32 id;
 
-	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), 0);
+	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map, NULL), 0);
 	id = map->id;
 	link_to(store_of_map(map), "a");
 	stat_error = EIO;
@@ -191,12 +191,12 @@ static void a_name_that_is_not_the_objects_is_enoent(void **state)
 	struct store_object *obj;
 
 	tree_wrlock();
-	assert_int_equal(store_unname(tree.tree_fd, "none", &obj), -ENOENT);
+	assert_int_equal(store_unname(tree.tree_fd, "none", &obj, NULL), -ENOENT);
 	assert_null(obj);
-	assert_int_equal(store_unname(tree.tree_fd, "maps", &obj), -EISDIR);
+	assert_int_equal(store_unname(tree.tree_fd, "maps", &obj, NULL), -EISDIR);
 	assert_null(obj);
 	state_write("tree/foreign", "", 0);
-	assert_int_equal(store_unname(tree.tree_fd, "foreign", &obj), 0);
+	assert_int_equal(store_unname(tree.tree_fd, "foreign", &obj, NULL), 0);
 	assert_null(obj); /* the store does not know it */
 	tree_unlock();
 	assert_false(state_has("tree/foreign"));
@@ -217,7 +217,7 @@ static void the_owner_is_charged_for_all_of_it(void **state)
 	u64 bytes;
 
 	assert_used(0, 0, names);
-	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), 0);
+	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map, NULL), 0);
 	obj = store_of_map(map);
 	bytes = bpf_map_mem_usage(map);
 	assert_int_equal(obj->bytes, bytes);
@@ -250,7 +250,7 @@ static void who_has_no_room_gets_none(void **state)
 
 	for (u32 i = 0; i < ARRAY_SIZE(each); i++) {
 		assert_int_equal(limits_set(state_me.uid, each[i], 0), 0);
-		assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), -EDQUOT);
+		assert_int_equal(store_map_create(&spec, &state_me, 0600, &map, NULL), -EDQUOT);
 		assert_null(map);
 		limits_unset(state_me.uid, each[i]);
 		bpf_rcu_barrier();
@@ -265,14 +265,14 @@ static void who_has_no_room_gets_none(void **state)
 	names = limits_used(state_me.uid, LIMIT_NAMES);
 	assert_int_equal(limits_set(state_me.uid, LIMIT_NAMES, names), 0);
 	tree_wrlock();
-	assert_int_equal(store_link(obj, tree.tree_fd, "more"), -EDQUOT);
+	assert_int_equal(store_link(obj, tree.tree_fd, "more", NULL), -EDQUOT);
 	tree_unlock();
 	limits_unset(state_me.uid, LIMIT_NAMES);
 	assert_false(state_has("tree/more"));
 	assert_int_equal(limits_used(state_me.uid, LIMIT_NAMES), names);
 	/* A name that is taken is not charged either. */
 	tree_wrlock();
-	assert_int_equal(store_link(obj, tree.tree_fd, "maps"), -EEXIST);
+	assert_int_equal(store_link(obj, tree.tree_fd, "maps", NULL), -EEXIST);
 	tree_unlock();
 	assert_int_equal(limits_used(state_me.uid, LIMIT_NAMES), names);
 	store_put(obj);
@@ -284,7 +284,7 @@ static void who_is_not_root_makes_no_objects_of_others(void **state)
 	struct bpf_map *map;
 
 	tree.may_chown = false;
-	assert_int_equal(store_map_create(&spec, &state_other, 0600, &map), -EPERM);
+	assert_int_equal(store_map_create(&spec, &state_other, 0600, &map, NULL), -EPERM);
 	assert_null(map);
 	tree.may_chown = before;
 	assert_int_equal(limits_used(state_other.uid, LIMIT_OBJECTS), 0);
@@ -421,7 +421,7 @@ static void an_ended_object_is_not_found_through_a_node(void **state)
 	struct bpf_map *map;
 	u32 id;
 
-	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map), 0);
+	assert_int_equal(store_map_create(&spec, &state_me, 0600, &map, NULL), 0);
 	obj = store_of_map(map);
 	id = obj->id;
 	tree_rdlock();

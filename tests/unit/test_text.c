@@ -135,21 +135,27 @@ static void lines_and_words(void **state)
 static void pending_writes(void **state)
 {
 	struct write_buffer p = {0};
+	struct error_record why = {0};
 
-	assert_int_equal(write_buffer_add(&p, "ab", 2, 0, false, 8), 0);
-	assert_int_equal(write_buffer_add(&p, "cd", 2, 2, false, 8), 0);
+	assert_int_equal(write_buffer_add(&p, "ab", 2, 0, false, 8, NULL), 0);
+	assert_int_equal(write_buffer_add(&p, "cd", 2, 2, false, 8, NULL), 0);
 	assert_int_equal(p.len, 4);
-	assert_int_equal(write_buffer_add(&p, "x", 1, 7, false, 8), -EINVAL); /* a gap */
-	assert_int_equal(write_buffer_add(&p, "x", 1, 2, false, 8), -EINVAL); /* back */
-	assert_int_equal(write_buffer_add(&p, "12345", 5, 4, false, 8), -EFBIG);
+	assert_int_equal(write_buffer_add(&p, "x", 1, 7, false, 8, &why), -EINVAL); /* a gap */
+	assert_non_null(strstr(why.why, "goes on where the last write ended, at 4"));
+	error_clear(&why);
+	assert_int_equal(write_buffer_add(&p, "x", 1, 2, false, 8, NULL), -EINVAL); /* back */
+	assert_int_equal(write_buffer_add(&p, "12345", 5, 4, false, 8, &why), -EFBIG);
+	assert_non_null(strstr(why.why, "more than 8 bytes"));
+	error_clear(&why);
 	write_buffer_drop(&p, 3);
 	assert_memory_equal(p.buf, "d", 1);
-	assert_int_equal(write_buffer_add(&p, "e", 1, 4, false, 8), 0);
+	assert_int_equal(write_buffer_add(&p, "e", 1, 4, false, 8, NULL), 0);
 	assert_int_equal(p.len, 2);
-	assert_int_equal(write_buffer_add(&p, "z", 1, 0, false, 8), 0); /* begins anew */
+	assert_int_equal(write_buffer_add(&p, "z", 1, 0, false, 8, NULL), 0); /* begins anew */
 	assert_int_equal(p.len, 1);
 	assert_false(write_buffer_blank(&p));
-	assert_int_equal(write_buffer_add(&p, "y", 1, 99, true, 8), 0); /* O_APPEND: no offset */
+	assert_int_equal(write_buffer_add(&p, "y", 1, 99, true, 8, NULL),
+			 0); /* O_APPEND: no offset */
 	assert_int_equal(p.len, 2);
 	write_buffer_drop(&p, 2);
 	assert_true(write_buffer_blank(&p));

@@ -86,7 +86,8 @@ void capture_service(int sock, const void *arg, size_t len)
 {
 	const char *path = arg, *filter = path + strnlen(path, len) + 1;
 	static char buf[READ_SIZE]; /* libc chooses the size of one of its own */
-	char why[AGENT_WHY_MAX] = "", error[PCAP_ERRBUF_SIZE] = "";
+	struct error_record why = {0};
+	char error[PCAP_ERRBUF_SIZE] = "";
 	FILE *f;
 	pcap_t *pcap;
 
@@ -100,9 +101,10 @@ void capture_service(int sock, const void *arg, size_t len)
 		agent_report(sock, -ENOMEM, NULL);
 		return;
 	}
-	out.file = agent_file_open(path, AGENT_FILE_READ, why, sizeof(why));
+	out.file = agent_file_open(path, AGENT_FILE_READ, &why);
 	if (out.file < 0) {
-		agent_report(sock, out.file, "%s", why);
+		agent_report(sock, out.file, "%s", error_why(&why, out.file));
+		error_clear(&why);
 		return;
 	}
 	f = fopencookie(NULL, "r", (cookie_io_functions_t){.read = read_file});

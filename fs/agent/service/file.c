@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -20,24 +19,11 @@
 
 struct look {
 	const char *path; /* as the client wrote it */
-	char *why;
-	size_t size;
+	struct error_record *why;
 };
 
-static int refuse(struct look *look, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(struct look *look, int err, const char *fmt, ...)
-{
-	va_list args;
-	int n = snprintf(look->why, look->size, "%.200s: ", look->path);
-
-	va_start(args, fmt);
-	if (n > 0 && (size_t)n < look->size)
-		vsnprintf(look->why + n, look->size - (size_t)n, fmt, args);
-	va_end(args);
-	return -err;
-}
+#define refuse(look, err, fmt, ...) \
+	error_set((look)->why, err, "%.200s: " fmt, (look)->path, ##__VA_ARGS__)
 
 static int open_plain(int dir, const char *path, u64 flags, mode_t mode)
 {
@@ -49,7 +35,8 @@ static int open_plain(int dir, const char *path, u64 flags, mode_t mode)
 	return fd < 0 ? -errno : fd;
 }
 
-static int explain(struct look *look, int err)
+/* A system call on the path, or on what it leads to, has just said so. */
+static int not_opened(struct look *look, int err)
 {
 	if (err == -ENOSYS)
 		return refuse(look, EOPNOTSUPP, "files are opened by openat2(2), since Linux 5.6");
@@ -111,7 +98,7 @@ static int check_dir(struct look *look, int dir)
 		ret = in_state(dir);
 	if (ret > 0)
 		return refuse(look, EACCES, "this lies in the server's own state directory");
-	return ret ? explain(look, ret) : 0;
+	return ret ? not_opened(look, ret) : 0;
 }
 
 /* 0, or why this is no file that may be used. */
@@ -120,7 +107,7 @@ static int check_file(struct look *look, int fd)
 	struct stat st;
 
 	if (fstat(fd, &st))
-		return explain(look, -errno);
+		return not_opened(look, -errno);
 	if (!S_ISREG(st.st_mode))
 		return refuse(look, EINVAL, "not a regular file");
 	if (!st.st_nlink)
@@ -138,14 +125,14 @@ static int open_dir(struct look *look, int base, const char *path, char *name)
 	int fd, err;
 
 	if (strlen(last) > NAME_MAX)
-		return explain(look, -ENAMETOOLONG);
+		return not_opened(look, -ENAMETOOLONG);
 	memcpy(dir, path, (size_t)(last - path)); /* shorter than a path */
 	strcpy(name, last);
 	if (!name[0] || !strcmp(name, ".") || !strcmp(name, ".."))
 		return refuse(look, EINVAL, "not a regular file");
 	fd = open_plain(base, dir, O_PATH | O_DIRECTORY, 0);
 	if (fd < 0)
-		return explain(look, fd);
+		return not_opened(look, fd);
 	err = check_dir(look, fd);
 	if (err) {
 		close(fd);
@@ -164,7 +151,7 @@ static int open_found(struct look *look, int dir, const char *name, enum agent_f
 
 	*again = fd == (found ? -ENOENT : -EEXIST);
 	if (fd < 0)
-		return explain(look, fd);
+		return *again ? fd : not_opened(look, fd);
 	err = check_file(look, fd);
 	if (err) {
 		close(fd);
@@ -180,14 +167,14 @@ static int read_link(struct look *look, int fd, char *path)
 	ssize_t n = readlinkat(fd, "", path, PATH_MAX - 1);
 
 	if (n < 0)
-		return explain(look, -errno);
+		return not_opened(look, -errno);
 	path[n] = 0;
-	return n ? 0 : explain(look, -ENOENT);
+	return n ? 0 : not_opened(look, -ENOENT);
 }
 
-int agent_file_open(const char *path, enum agent_file_how how, char *why, size_t size)
+int agent_file_open(const char *path, enum agent_file_how how, struct error_record *why)
 {
-	struct look look = {path, why, size};
+	struct look look = {path, why};
 	char name[NAME_MAX + 1], link[PATH_MAX];
 	int dir = AT_FDCWD, fd = -1, err = 0;
 	bool again = false;
@@ -196,7 +183,7 @@ int agent_file_open(const char *path, enum agent_file_how how, char *why, size_t
 	if (path[0] != '/')
 		return refuse(&look, EINVAL, "a path from the root on");
 	if (strlen(path) >= PATH_MAX)
-		return explain(&look, -ENAMETOOLONG);
+		return not_opened(&look, -ENAMETOOLONG);
 	strcpy(link, path);
 	for (int n = 0; n < MAX_LINKS; n++) {
 		int next = open_dir(&look, dir, link, name), at;
@@ -212,7 +199,7 @@ int agent_file_open(const char *path, enum agent_file_how how, char *why, size_t
 			if (err == -ENOENT && how == AGENT_FILE_WRITE) {
 				err = fd = open_found(&look, dir, name, how, false, &again);
 			} else if (err) {
-				explain(&look, err);
+				not_opened(&look, err);
 			} else if (S_ISLNK(st.st_mode) && how == AGENT_FILE_WRITE) {
 				err = refuse(&look, ELOOP, "a link: say the file itself");
 			} else if (S_ISLNK(st.st_mode)) {
@@ -227,5 +214,5 @@ int agent_file_open(const char *path, enum agent_file_how how, char *why, size_t
 			break;
 	}
 	close(dir);
-	return err < 0 ? err : fd >= 0 ? fd : explain(&look, -ELOOP);
+	return err < 0 ? err : fd >= 0 ? fd : not_opened(&look, -ELOOP);
 }

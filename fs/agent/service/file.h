@@ -5,6 +5,7 @@
 #define UBPFFS_FS_AGENT_SERVICE_FILE_H
 
 #include <sys/types.h>
+#include "fs/lib/error.h"
 #include "util/types.h"
 
 /*
@@ -17,6 +18,6 @@
  * or -errno and a sentence in why.
  */
 enum agent_file_how { AGENT_FILE_READ, AGENT_FILE_WRITE };
-int agent_file_open(const char *path, enum agent_file_how how, char *why, size_t size);
+int agent_file_open(const char *path, enum agent_file_how how, struct error_record *why);
 
 #endif

@@ -72,7 +72,7 @@ static int begin(int fd, const struct out_request *req)
 void out_service(int sock, const void *arg, size_t len)
 {
 	static char buf[AGENT_MSG_MAX];
-	char why[AGENT_WHY_MAX] = "";
+	struct error_record why = {0};
 	struct out_request req;
 	const char *path = (const char *)arg + sizeof(req);
 	ssize_t n;
@@ -83,9 +83,10 @@ void out_service(int sock, const void *arg, size_t len)
 		return;
 	}
 	memcpy(&req, arg, sizeof(req));
-	fd = agent_file_open(path, AGENT_FILE_WRITE, why, sizeof(why));
+	fd = agent_file_open(path, AGENT_FILE_WRITE, &why);
 	if (fd < 0) {
-		agent_report(sock, fd, "%s", why);
+		agent_report(sock, fd, "%s", error_why(&why, fd));
+		error_clear(&why);
 		return;
 	}
 	err = take(fd);

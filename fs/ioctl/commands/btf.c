@@ -54,7 +54,7 @@ int control_btf_load(struct control_call *call)
 		return -EINVAL;
 	if (call->in_len > MAX_SIZE)
 		return -E2BIG;
-	err = fs_open_hold(call->open, bytes);
+	err = fs_open_hold(call->open, bytes, fs_why(call->req));
 	if (err)
 		return err;
 	err = load(call, &btf);

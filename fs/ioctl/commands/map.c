@@ -557,9 +557,9 @@ int control_map_create(struct control_call *call)
 	if (!err)
 		err = types_of_map(call, &attr, &spec, &btf);
 	if (!err)
-		err = store_map_create(&spec, &call->req->cred, 0600, &map);
+		err = store_map_create(&spec, &call->req->cred, 0600, &map, fs_why(call->req));
 	if (!err && btf) {
-		err = store_map_btf(map, btf, NULL);
+		err = store_map_btf(map, btf, NULL, fs_why(call->req));
 		if (err)
 			bpf_map_put(map);
 	}

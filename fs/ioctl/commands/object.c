@@ -269,9 +269,11 @@ int control_obj_pin(struct control_call *call)
 		if (!before)
 			requests_intent(call->req->unique,
 					tree_has(dir, name) ? WAS_THERE : WAS_ABSENT);
-		err = store_link(call->control->obj, dir, name);
-		if (err == -EEXIST && before == WAS_ABSENT) /* made before, and not answered */
+		err = store_link(call->control->obj, dir, name, fs_why(call->req));
+		if (err == -EEXIST && before == WAS_ABSENT) { /* made before, and not answered */
+			error_clear(&call->req->error);
 			err = 0;
+		}
 		close(dir);
 		free(name);
 	} else {

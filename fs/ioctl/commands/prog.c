@@ -86,7 +86,7 @@ static int load(struct control_call *call, const struct bpf_prog_load_attr *attr
 	err = bpf_prog_load(attr, log, NULL, &call->req->cancel, &prog);
 	if (err)
 		return err == -EINTR ? fs_cancel_error(call->req) : err;
-	err = store_prog_add(prog, &call->req->cred, 0600);
+	err = store_prog_add(prog, &call->req->cred, 0600, fs_why(call->req));
 	if (err)
 		bpf_prog_put(prog);
 	else

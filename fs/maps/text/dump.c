@@ -53,11 +53,12 @@ static int dump_open(struct fs_open *open, struct fs_req *req)
 		free(d);
 		return err;
 	}
-	err = entries_prepare(open, d->map);
+	err = entries_prepare(open, req, d->map);
 	if (!err)
 		err = key_form_of(open->node, d->map, &d->form);
 	if (!err)
-		err = fs_open_hold(open, d->map->key_size + (u64)bpf_map_value_size(d->map) + 16);
+		err = fs_open_hold(open, d->map->key_size + (u64)bpf_map_value_size(d->map) + 16,
+				   fs_why(req));
 	if (!err) {
 		d->key = malloc(d->map->key_size + 8);
 		d->value = malloc(bpf_map_value_size(d->map) + 8);
@@ -246,11 +247,11 @@ static int stream_next(struct dump *d, const struct format *format)
 }
 
 /* The text has grown to the size of an entry, and stays. */
-static int hold_text(struct fs_open *open)
+static int hold_text(struct fs_open *open, struct fs_req *req)
 {
 	struct dump *d = open->priv;
 	size_t cap = d->text.cap;
-	int err = cap > d->text_held ? fs_open_hold(open, cap - d->text_held) : 0;
+	int err = cap > d->text_held ? fs_open_hold(open, cap - d->text_held, fs_why(req)) : 0;
 
 	if (err) {
 		fs_open_let(open, d->text_held);
@@ -290,7 +291,7 @@ static ssize_t stream(struct fs_open *open, struct fs_req *req, char *buf, size_
 		ret = fs_cancelled(req) ? -EINTR : stream_next(d, format);
 		d->text.cancel = NULL;
 		if (ret >= 0)
-			ret = hold_text(open);
+			ret = hold_text(open, req);
 		d->cut = ret < 0;
 		if (ret < 0)
 			return ret;
@@ -346,7 +347,7 @@ static ssize_t read_array(struct fs_open *open, struct fs_req *req, char *buf, s
 			return err;
 		d->text.len = 0;
 		print_record(d);
-		err = d->text.err ? d->text.err : hold_text(open);
+		err = d->text.err ? d->text.err : hold_text(open, req);
 		if (err)
 			return err;
 		skip = (off + done) % size;
@@ -497,7 +498,8 @@ static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *
 	const char *line;
 	int ret;
 
-	ret = fs_open_buffer(open, &d->pending, buf, len, off, open->flags & O_APPEND, MAX_LINE);
+	ret = fs_open_buffer(open, req, &d->pending, buf, len, off, open->flags & O_APPEND,
+			     MAX_LINE);
 	if (!off && !(open->flags & O_APPEND))
 		d->line = 0;
 	while (ret >= 0 && text_next_line(d->pending.buf, d->pending.len, false, &pos, &line, &n)) {

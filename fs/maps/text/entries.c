@@ -40,14 +40,14 @@ static bool entries_large(const struct bpf_map *map)
 	return bpf_map_value_size(map) > FS_LARGE_VALUE;
 }
 
-int entries_prepare(struct fs_open *open, const struct bpf_map *map)
+int entries_prepare(struct fs_open *open, struct fs_req *req, const struct bpf_map *map)
 {
 	if (!entries_large(map))
 		return 0;
 	open->slow = true;
 	if ((open->flags & O_ACCMODE) == O_WRONLY)
 		return 0;
-	return fs_open_hold(open, (u64)bpf_map_value_size(map) * PRINTED);
+	return fs_open_hold(open, (u64)bpf_map_value_size(map) * PRINTED, fs_why(req));
 }
 
 void entries_print(const struct bpf_map *map, const void *value, const char *prefix,
@@ -282,7 +282,7 @@ static int entry_open(struct fs_open *open, struct fs_req *req)
 
 	if (!err) {
 		err = entries_slots(map) ? fs_open_keep_groups(open, req)
-					 : entries_prepare(open, map);
+					 : entries_prepare(open, req, map);
 		bpf_map_put(map);
 		if (err)
 			return err;
@@ -353,7 +353,7 @@ static ssize_t entry_write(struct fs_open *open, struct fs_req *req, const char 
 	err = store_map(open->node, req, &map);
 	if (err)
 		return err;
-	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, MAX_VALUE_TEXT);
+	err = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND, MAX_VALUE_TEXT);
 	if (!err && open->flags & O_EXCL)
 		err = create_once(open, req, map);
 	else if (!err)

@@ -47,6 +47,6 @@ int entries_explain(struct fs_req *req, const struct bpf_map *map, int err);
  * For ops->open: a file of large values is slow, and who reads is charged for what it takes to
  * print one.
  */
-int entries_prepare(struct fs_open *open, const struct bpf_map *map);
+int entries_prepare(struct fs_open *open, struct fs_req *req, const struct bpf_map *map);
 
 #endif

@@ -137,7 +137,7 @@ ssize_t json_entries_write(struct json_entries *w, struct fs_open *open, struct 
 		w->listed = w->ended = false;
 		w->entries = 0;
 	}
-	ret = fs_open_buffer(open, &w->pending, buf, len, off, open->flags & O_APPEND, most);
+	ret = fs_open_buffer(open, req, &w->pending, buf, len, off, open->flags & O_APPEND, most);
 	while (!ret && !fs_cancelled(req) && (ret = next(w, req, map, key, &pos)) > 0)
 		ret = 0;
 	if (!ret && fs_cancelled(req))

@@ -509,7 +509,7 @@ static int keys_set(struct fs_node *node, struct fs_req *req, struct bpf_map *ma
 					  "without unions and floats");
 	tree_wrlock();
 	err = tree_write_small(fs_node_fd(fs_node_base(node)), KEYS_FILE, form_names[form],
-			       strlen(form_names[form]));
+			       strlen(form_names[form]), fs_why(req));
 	if (!err)
 		__atomic_store_n(&store_of_map(map)->key_form, (u32)form + 1, __ATOMIC_RELAXED);
 	tree_unlock();
@@ -528,7 +528,7 @@ static ssize_t keys_write(struct fs_open *open, struct fs_req *req, const char *
 	err = store_map(open->node, req, &map);
 	if (err)
 		return err;
-	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 64);
+	err = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND, 64);
 	form = err ? err : form_by_name(p->buf, p->len);
 	p->incomplete = false;
 	for (u32 i = 0; !err && form == -EINVAL && i < KEYS_FORMS; i++)

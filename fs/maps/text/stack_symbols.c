@@ -245,28 +245,30 @@ static int receive_table(int sock, const struct fs_req *req, u64 end, struct sym
 	return symtab_new(move_ptr(block), len, tab);
 }
 
-/* pid 0: the kernel's. `why` has room for AGENT_WHY_MAX. */
+/* pid 0: the kernel's. */
 static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_t pid, bool look,
-		      struct symtab **tab, char *why)
+		      struct symtab **tab, struct error_record *why)
 {
 	const struct fs_groups *groups = cred->groups;
 	const struct agent_cred as = {cred->uid, cred->gid,
 				      groups ? (int)groups->nr : AGENT_ACCOUNT_GROUPS,
 				      groups ? groups->gid : NULL};
 	const struct symbols_ask ask = {pid, look};
-	__do_close int sock = agent_spawn(&as, AGENT_SYMBOLS, &ask, sizeof(ask));
+	__do_close int sock = agent_spawn(&as, AGENT_SYMBOLS, &ask, sizeof(ask), why);
+	struct error_record status = {0};
 	u64 end = monotonic_ms() + SYMBOLS_MS;
 	int err;
 
 	*tab = NULL;
-	if (sock < 0) {
-		snprintf(why, AGENT_WHY_MAX, "a process that acts as uid %u: %s", cred->uid,
-			 strerror(-sock));
+	if (sock < 0)
 		return sock;
-	}
-	do
-		err = agent_status(sock, -1, SLICE_MS, why, AGENT_WHY_MAX);
-	while (go_on(err, req, end));
+	do {
+		error_clear(&status);
+		err = agent_status(sock, -1, SLICE_MS, &status);
+	} while (go_on(err, req, end));
+	if (err && err != -ETIMEDOUT)
+		error_set(why, -err, "%s", error_why(&status, err));
+	error_clear(&status);
 	if (err && err != -ETIMEDOUT)
 		return err;
 	if (!err)
@@ -274,12 +276,12 @@ static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_
 	if (!err)
 		return 0;
 	if (err == -ETIMEDOUT && fs_cancelled(req))
-		err = -EINTR;
-	snprintf(why, AGENT_WHY_MAX, "%s",
-		 err == -ETIMEDOUT ? "the process's files do not answer"
-		 : err == -EINTR   ? "interrupted"
-		 : err == -EIO	   ? "reading the process's files ended the process that read them"
-				   : strerror(-err));
+		return -EINTR;
+	if (err == -ETIMEDOUT)
+		return error_set(why, ETIMEDOUT, "the process's files do not answer");
+	if (err == -EIO)
+		return error_set(why, EIO,
+				 "reading the process's files ended the process that read them");
 	return err;
 }
 
@@ -288,9 +290,8 @@ static bool may_see_kernel(const struct fs_req *req, const struct fs_cred *cred)
 {
 	bool known = __atomic_load_n(&kernel, __ATOMIC_ACQUIRE), has;
 	struct symtab *tab, *none = NULL;
-	char why[AGENT_WHY_MAX];
 
-	if (read_table(req, cred, 0, known, &tab, why))
+	if (read_table(req, cred, 0, known, &tab, NULL))
 		return false;
 	has = symtab_has_names(tab);
 	if (known || !has ||
@@ -314,14 +315,11 @@ struct reading { /* a write that waits */
 static void reading_run(struct worker_job *work)
 {
 	struct reading *r = container_of(work, struct reading, work);
-	char why[AGENT_WHY_MAX] = "";
-	int err = read_table(r->req, &r->cred, r->new.pid, false, &r->new.tab, why);
+	int err = read_table(r->req, &r->cred, r->new.pid, false, &r->new.tab, fs_why(r->req));
 
 	if (!err) {
 		r->new.kernel = may_see_kernel(r->req, &r->cred);
 		table_set(&r->new);
-	} else if (why[0]) {
-		fs_error(r->req, -err, "%s", why);
 	}
 	if (err || r->pending->buf[r->pending->len - 1] == '\n')
 		write_buffer_drop(r->pending, r->pending->len);
@@ -387,7 +385,7 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 
 	if (!len)
 		return 0;
-	ret = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, 64);
+	ret = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND, 64);
 	if (ret)
 		return ret;
 	if (text_next_word(p->buf, p->len, &pos, &word, &n) && n <= 3 && !memcmp(word, "off", n))

@@ -122,7 +122,7 @@ static int var_open(struct fs_open *open, struct fs_req *req)
 		return err;
 	if (var.size > FS_LARGE_VALUE) {
 		open->slow = true;
-		err = fs_open_hold(open, (u64)var.size * VAR_SIZE_ROOM);
+		err = fs_open_hold(open, (u64)var.size * VAR_SIZE_ROOM, fs_why(req));
 	}
 	bpf_map_put(map);
 	return err ? err : fs_value_open(open, req);
@@ -265,7 +265,7 @@ static ssize_t var_write(struct fs_open *open, struct fs_req *req, const char *b
 	err = var_of_node(open->node, req, &map, &var);
 	if (err)
 		return err;
-	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND,
+	err = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND,
 			     MIN_VAR_TEXT + (size_t)var.size * VAR_TEXT_ROOM);
 	if (!err)
 		err = set_var(req, map, &var, p->buf, p->len);

@@ -93,7 +93,7 @@ static int set_line(struct fs_req *req, int dir, const char *name, size_t name_l
 	if (!err && out.len > MAX_CONSTANTS)
 		err = fs_error(req, E2BIG, "constants have at most %u bytes", MAX_CONSTANTS);
 	if (!err)
-		err = tree_write_small(dir, CONSTANTS_FILE, out.buf, out.len);
+		err = tree_write_small(dir, CONSTANTS_FILE, out.buf, out.len, fs_why(req));
 	fs_text_free(&out);
 	return err;
 }
@@ -130,7 +130,7 @@ static ssize_t constants_write(struct fs_open *open, struct fs_req *req, const c
 
 	if (!len)
 		return 0;
-	err = fs_open_buffer(open, p, buf, len, off, open->flags & O_APPEND, MAX_CONSTANTS);
+	err = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND, MAX_CONSTANTS);
 	if (err)
 		return err;
 	tree_wrlock();

@@ -30,14 +30,6 @@ struct load {
 	const struct bpf_map *typed; /* a map of this load whose types are stored */
 };
 
-/* A limit of the caller's, and which. */
-static int load_quota(struct load *load)
-{
-	char why[256];
-
-	return fs_error(load->req, EDQUOT, "%s", limits_why(why, sizeof(why)) ?: strerror(EDQUOT));
-}
-
 static void map_name(const struct bpf_object_file *obj, u32 index, char *buf, size_t len)
 {
 	const struct bpf_object_map *map = &obj->maps[index];
@@ -174,7 +166,7 @@ static int keep_types(struct load *load, const struct bpf_object_file *obj, stru
 
 	if (!obj->btf || (!map->btf_key_type_id && !map->btf_value_type_id))
 		return 0;
-	err = store_map_btf(map, obj->btf, load->typed);
+	err = store_map_btf(map, obj->btf, load->typed, fs_why(load->req));
 	if (!err)
 		load->typed = map;
 	return err;
@@ -208,17 +200,12 @@ static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index
 	if (err != -ENOENT)
 		return err;
 	*existing = false;
-	err = store_map_create(spec, &load->req->cred, 0666 & ~load->umask, map);
-	if (err == -EDQUOT)
-		return load_quota(load);
+	err = store_map_create(spec, &load->req->cred, 0666 & ~load->umask, map, fs_why(load->req));
 	if (err == -EOPNOTSUPP && !bpf_map_ops_find(spec->map_type))
 		return fs_error(load->req, EOPNOTSUPP,
 				"map %s: this build has no map type %s; M/features lists those "
 				"that it has",
 				name, bpf_map_type_name(spec->map_type) ?: "of that number");
-	if (err == -EPERM && !tree.may_chown)
-		return fs_error(load->req, EPERM,
-				"this server is not root and cannot make objects for another user");
 	if (err)
 		return fs_error(load->req, -err,
 				"map %s cannot be made: type %s, key_size %u, value_size %u, "
@@ -275,16 +262,18 @@ static int add_progs(struct load *load, struct publish *pub, struct bpf_loaded *
 				load->req, EEXIST,
 				"a program cannot be called %s: that is the filesystem's own name",
 				name);
-		err = store_prog_add(loaded->progs[i], &load->req->cred, 0666 & ~load->umask);
+		err = store_prog_add(loaded->progs[i], &load->req->cred, 0666 & ~load->umask,
+				     fs_why(load->req));
 		if (!err)
-			err = publish_add(pub, store_of_prog(loaded->progs[i]), name, NULL);
+			err = publish_add(pub, store_of_prog(loaded->progs[i]), name, NULL,
+					  fs_why(load->req));
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
-static int add_maps(struct publish *pub, struct bpf_loaded *loaded)
+static int add_maps(struct load *load, struct publish *pub, struct bpf_loaded *loaded)
 {
 	struct fs_text ids = {0};
 	int err = 0;
@@ -298,7 +287,8 @@ static int add_maps(struct publish *pub, struct bpf_loaded *loaded)
 		if (loaded->map_existing[i] || loaded->file->maps[i].kind == BPF_OBJECT_MAP_INNER)
 			continue;
 		map_name(loaded->file, i, name, sizeof(name));
-		err = publish_add(pub, store_of_map(loaded->maps[i]), name, keep ? NULL : ids.buf);
+		err = publish_add(pub, store_of_map(loaded->maps[i]), name, keep ? NULL : ids.buf,
+				  fs_why(load->req));
 	}
 	err = err ? err : ids.err;
 	fs_text_free(&ids);
@@ -307,27 +297,22 @@ static int add_maps(struct publish *pub, struct bpf_loaded *loaded)
 
 static int load_names(struct load *load, struct bpf_loaded *loaded)
 {
-	const char *taken = NULL;
 	struct publish *pub;
 	int err = may_name_maps(load, loaded);
 
 	if (err)
 		return err;
-	err = publish_begin(&load->req->cred, load->umask, load->progs, load->maps, &pub);
+	err = publish_begin(&load->req->cred, load->umask, load->progs, load->maps, &pub,
+			    fs_why(load->req));
 	if (err)
 		return err;
 	err = add_progs(load, pub, loaded);
 	if (!err)
-		err = add_maps(pub, loaded);
+		err = add_maps(load, pub, loaded);
 	if (!err) {
 		requests_intent(load->req->unique, publish_number(pub));
-		err = publish_commit(pub, &taken);
+		err = publish_commit(pub, fs_why(load->req));
 	}
-	if (err == -EEXIST && taken)
-		fs_error(load->req, EEXIST,
-			 "the name %s is taken: remove it (rm -r) or rename it (mv), then load "
-			 "again",
-			 taken);
 	publish_end(pub);
 	return err;
 }
@@ -411,8 +396,6 @@ static int load_finish(struct load *load, int err, struct bpf_loaded *loaded,
 		err = load_names(load, loaded);
 	else if (err == -EINTR)
 		err = fs_cancel_error(load->req);
-	if (err == -EDQUOT && !load->req->error.err)
-		load_quota(load);
 	load_report(load, err, loaded, report);
 	if (err && !load->req->error.err)
 		say_why(load->req, err, &loaded->error);

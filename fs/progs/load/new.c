@@ -89,7 +89,8 @@ static int add_extent(struct newprog *new, size_t from, size_t to)
 	return 0;
 }
 
-static int add_bytes(struct fs_open *open, const char *data, size_t len, size_t off)
+static int add_bytes(struct fs_open *open, struct fs_req *req, const char *data, size_t len,
+		     size_t off)
 {
 	struct newprog *new = open->priv;
 	size_t end = off + len;
@@ -101,7 +102,7 @@ static int add_bytes(struct fs_open *open, const char *data, size_t len, size_t 
 		size_t cap = max(end, min(new->cap * 2, (size_t)NEW_MAX));
 		char *buf;
 
-		err = fs_open_hold(open, cap - new->cap);
+		err = fs_open_hold(open, cap - new->cap, fs_why(req));
 		if (err)
 			return err;
 		buf = realloc(new->buf, cap);
@@ -261,7 +262,8 @@ static ssize_t new_write(struct fs_open *open, struct fs_req *req, const char *b
 		return len;
 	if (off < 0)
 		return -EINVAL;
-	err = add_bytes(open, buf, len, open->flags & O_APPEND ? new->end_written : (size_t)off);
+	err = add_bytes(open, req, buf, len,
+			open->flags & O_APPEND ? new->end_written : (size_t)off);
 	if (err == -EFBIG) {
 		err = refuse(new, req, err,
 			     "an object has at most 64 MiB, without thousands of holes");

@@ -214,13 +214,13 @@ static int remove_name(int parent, const char *name)
 {
 	__do_close int fd = tree_openat(parent, name);
 	struct store_object *obj;
-	int err = fd < 0 ? fd : store_unname(fd, "map", &obj);
+	int err = fd < 0 ? fd : store_unname(fd, "map", &obj, NULL);
 
 	if (!err)
 		store_put(obj);
 	else if (err == -ENOENT && fd >= 0)
 		err = tree_remove_hidden(fd);
-	return err ? err : tree_rmdir(parent, name);
+	return err ? err : tree_rmdir(parent, name, NULL);
 }
 
 /* Whose the directory of that name is now, it says itself. */

@@ -41,7 +41,7 @@ static struct publish *stuck; /* written under tree_wrlock */
 static const char *const links[] = {[STORE_PROG] = "prog", [STORE_MAP] = "map"};
 
 int publish_begin(const struct fs_cred *cred, mode_t umask, const char *progs, const char *maps,
-		  struct publish **out)
+		  struct publish **out, struct error_record *why)
 {
 	struct publish *pub = calloc(1, sizeof(*pub));
 	int err;
@@ -55,7 +55,7 @@ int publish_begin(const struct fs_cred *cred, mode_t umask, const char *progs, c
 	snprintf(pub->parents[STORE_PROG], LOAD_DIR_MAX, "%s", progs);
 	snprintf(pub->parents[STORE_MAP], LOAD_DIR_MAX, "%s", maps);
 	if (mkdirat(tree.pending_fd, pub->dir, 0700) < 0) {
-		err = -errno;
+		err = tree_error(why, errno, "a load's names");
 		free(pub);
 		return err;
 	}
@@ -76,7 +76,8 @@ static const char *slot_name(u32 i, char buf[16])
 	return buf;
 }
 
-int publish_add(struct publish *pub, struct store_object *obj, const char *name, const char *owner)
+int publish_add(struct publish *pub, struct store_object *obj, const char *name, const char *owner,
+		struct error_record *why)
 {
 	struct publish_name *names = realloc(pub->names, (pub->count + 1) * sizeof(*names));
 	struct publish_name *at;
@@ -96,26 +97,26 @@ int publish_add(struct publish *pub, struct store_object *obj, const char *name,
 	at->owned = owner;
 	slot_name(pub->count++, slot);
 
-	err = tree_mkdir(pub->fd, slot, 0700, &pub->cred);
+	err = tree_mkdir(pub->fd, slot, 0700, &pub->cred, why);
 	if (err)
 		return err;
 	fd = openat(pub->fd, slot, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	snprintf(id, sizeof(id), "%u", obj->id);
-	err = limits_charge(pub->cred.uid, LIMIT_NAMES, 1);
+	err = limits_charge(pub->cred.uid, LIMIT_NAMES, 1, why);
 	at->charged = !err;
 	if (!err && linkat(tree.objects_fd, id, fd, links[obj->kind], 0) < 0)
-		err = -errno;
+		err = tree_error(why, errno, name);
 	if (!err && owner)
-		err = tree_write_small(fd, MAP_OWNER_FILE, owner, strlen(owner));
+		err = tree_write_small(fd, MAP_OWNER_FILE, owner, strlen(owner), why);
 	if (!err && fchmod(fd, pub->mode) < 0)
 		err = -errno;
 	close(fd);
 	return err;
 }
 
-static int publish_manifest(struct publish *pub)
+static int publish_manifest(struct publish *pub, struct error_record *why)
 {
 	struct fs_text text = {0};
 	int err;
@@ -123,7 +124,7 @@ static int publish_manifest(struct publish *pub)
 	for (u32 i = 0; i < pub->count; i++)
 		fs_text_printf(&text, "%s %u %s\n", pub->parents[pub->names[i].obj->kind],
 			       pub->names[i].obj->id, pub->names[i].name);
-	err = text.err ? text.err : tree_write_small(pub->fd, "manifest", text.buf, text.len);
+	err = text.err ? text.err : tree_write_small(pub->fd, "manifest", text.buf, text.len, why);
 	fs_text_free(&text);
 	return err;
 }
@@ -141,16 +142,21 @@ static int parent_path(const struct publish *pub, const struct publish_name *at,
 }
 
 /* tree_wrlock is held */
-static int __publish_move(struct publish *pub, u32 i)
+static int __publish_move(struct publish *pub, u32 i, struct error_record *why)
 {
 	struct publish_name *at = &pub->names[i];
 	char slot[16], path[PATH_MAX];
 	int err = parent_path(pub, at, path);
 
 	if (!err)
-		err = tree_move(pub->fd, slot_name(i, slot), tree.tree_fd, path);
+		err = tree_move(pub->fd, slot_name(i, slot), tree.tree_fd, path, NULL);
 	at->moved = !err;
-	return err == -ENOTEMPTY ? -EEXIST : err;
+	if (err == -ENOTEMPTY || err == -EEXIST)
+		return error_set(why, EEXIST,
+				 "the name %s is taken: remove it (rm -r) or rename it (mv), then "
+				 "load again",
+				 at->name);
+	return err ? tree_error(why, -err, at->name) : 0;
 }
 
 /*
@@ -293,25 +299,21 @@ static int new_owner(const struct publish *pub, struct map_owner **out)
 	return map_owner_new(progs, nr_progs, pub->parents[STORE_MAP], maps, nr_maps, out);
 }
 
-int publish_commit(struct publish *pub, const char **taken)
+int publish_commit(struct publish *pub, struct error_record *why)
 {
 	struct map_owner *owner = NULL;
-	int err = publish_manifest(pub);
+	int err = publish_manifest(pub, why);
 	u32 i;
 
-	*taken = NULL;
 	if (!err)
 		err = new_owner(pub, &owner);
 	if (err)
 		return err;
 	tree_wrlock();
-	for (i = 0; !err && i < pub->count; i++) {
-		err = __publish_move(pub, i);
-		if (err == -EEXIST)
-			*taken = pub->names[i].name;
-	}
+	for (i = 0; !err && i < pub->count; i++)
+		err = __publish_move(pub, i, why);
 	if (!err && unlinkat(pub->fd, "manifest", 0) < 0)
-		err = -errno;
+		err = tree_error(why, errno, "a load's names");
 	for (i = 0; i < pub->count; i++) {
 		if (!err) {
 			name_uncharge(pub, i);
@@ -352,7 +354,7 @@ static int remove_objdir(int parent, const char *name)
 		if (unlinkat(fd, links[i], 0) < 0 && errno != ENOENT)
 			return -errno;
 	err = tree_remove_hidden(fd);
-	return err ? err : tree_rmdir(parent, name);
+	return err ? err : tree_rmdir(parent, name, NULL);
 }
 
 void publish_end(struct publish *pub)

@@ -23,14 +23,15 @@ struct publish;
 void publish_retry(void);
 /* progs, maps: the directories, from tree/ (load_dir.h). */
 int publish_begin(const struct fs_cred *cred, mode_t umask, const char *progs, const char *maps,
-		  struct publish **out);
+		  struct publish **out, struct error_record *why);
 /* One name for obj. owner: of a map that goes with the load's programs, their ids, a line each. */
-int publish_add(struct publish *pub, struct store_object *obj, const char *name, const char *owner);
+int publish_add(struct publish *pub, struct store_object *obj, const char *name, const char *owner,
+		struct error_record *why);
 /*
- * Takes tree_wrlock. -EEXIST: *taken is the name, owned by pub. Nothing is visible on failure,
- * unless a name could not be taken back; then the next load, or the next start, does that first.
+ * Takes tree_wrlock. -EEXIST: a name is taken. Nothing is visible on failure, unless a name could
+ * not be taken back; then the next load, or the next start, does that first.
  */
-int publish_commit(struct publish *pub, const char **taken);
+int publish_commit(struct publish *pub, struct error_record *why);
 /*
  * What a request intends that is about to commit it (keeper/requests.h). A start that takes it back
  * makes the request forget it; so who finds it was committed.

@@ -44,7 +44,7 @@ void tree_unlock(void)
 	pthread_rwlock_unlock(&tree_lock);
 }
 
-static int tree_why(struct error_record *why, int err, const char *path, const char *what)
+static int open_error(struct error_record *why, int err, const char *path, const char *what)
 {
 	return error_set(why, err, "%s: %s: %s", path, what, strerror(err));
 }
@@ -202,35 +202,35 @@ int tree_open(const char *path, const char *mountpoint, struct error_record *why
 	int err;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return tree_why(why, errno, path, "cannot make the state directory");
+		return open_error(why, errno, path, "cannot make the state directory");
 	tree.dir_fd = open(path, O_DIRECTORY | O_CLOEXEC);
 	if (tree.dir_fd < 0 || fstat(tree.dir_fd, &st) < 0 || !realpath(path, full))
-		return tree_why(why, errno, path, "cannot open the state directory");
+		return open_error(why, errno, path, "cannot open the state directory");
 	if (st.st_uid != geteuid())
 		return error_set(why, EACCES,
 				 "%s: the state directory is user %u's, and serves only its owner: "
 				 "start the server as that user, or name another state",
 				 path, st.st_uid);
 	if (st.st_mode & 077)
-		return tree_why(why, EACCES, path,
-				"the state directory must be yours alone (chmod 700)");
+		return open_error(why, EACCES, path,
+				  "the state directory must be yours alone (chmod 700)");
 	tree.path = strdup(full);
 	if (!tree.path)
-		return tree_why(why, ENOMEM, path, "state directory");
+		return open_error(why, ENOMEM, path, "state directory");
 	tree.may_chown = !geteuid();
 
 	tree.lock_fd = tree_open_file(tree.dir_fd, "lock", O_RDWR | O_CREAT);
 	if (tree.lock_fd == -EROFS)
-		return tree_why(why, EROFS, path,
-				"a state is written to while it is served: mount its filesystem "
-				"read-write, or name another state");
+		return open_error(why, EROFS, path,
+				  "a state is written to while it is served: mount its filesystem "
+				  "read-write, or name another state");
 	if (tree.lock_fd < 0)
-		return tree_why(why, -tree.lock_fd, path,
-				tree.lock_fd == -EBADMSG ? "lock is no regular file"
-							 : "cannot make the lock");
+		return open_error(why, -tree.lock_fd, path,
+				  tree.lock_fd == -EBADMSG ? "lock is no regular file"
+							   : "cannot make the lock");
 	if (tree_lock_state() < 0) {
 		if (errno != EWOULDBLOCK)
-			return tree_why(why, errno, path, "cannot take the lock");
+			return open_error(why, errno, path, "cannot take the lock");
 		read_holder(holder, sizeof(holder));
 		return error_set(why, EBUSY, "%s: another server uses this state directory%s", path,
 				 holder);
@@ -238,15 +238,15 @@ int tree_open(const char *path, const char *mountpoint, struct error_record *why
 	write_holder(mountpoint);
 	err = tree_open_counter();
 	if (err)
-		return tree_why(why, -err, path,
-				err == -EBADMSG ? "next_id is no regular file"
-						: "cannot make next_id");
+		return open_error(why, -err, path,
+				  err == -EBADMSG ? "next_id is no regular file"
+						  : "cannot make next_id");
 	err = tree_make_roots();
 	if (!err)
 		err = tree_open_gone();
 	if (err)
-		return tree_why(why, -err, path,
-				"cannot make tree, objects and pending, or one is no directory");
+		return open_error(why, -err, path,
+				  "cannot make tree, objects and pending, or one is no directory");
 	fs_backing.lost = tree_lost;
 	return 0;
 }
@@ -326,22 +326,55 @@ bool tree_err_passes(int err)
 	       err == -EINTR;
 }
 
+int tree_error(struct error_record *why, int err, const char *name)
+{
+	switch (err) {
+	case EEXIST:
+		return error_set(why, err, "%s is there already: remove it, or take another name",
+				 name);
+	case ENOTEMPTY:
+		return error_set(why, err, "%s is not empty: remove what is in it first", name);
+	case EMLINK:
+		return error_set(why, err,
+				 "the filesystem of the state directory gives one file or "
+				 "directory no more links: remove some");
+	case ENOSPC:
+	case EDQUOT:
+		return error_set(why, err,
+				 "the filesystem of the state directory (%s) is full, or its quota "
+				 "used up: make room there",
+				 tree.path);
+	default:
+		return error_set(why, err, "%s, in the state directory: %s", name, strerror(err));
+	}
+}
+
+int tree_foreign(struct error_record *why, uid_t uid)
+{
+	return error_set(why, EPERM, "this server is not root and cannot make anything for uid %u",
+			 uid);
+}
+
 /* Give a new file or directory its owner (gid: the parent's when that is setgid). */
-static int tree_own(int dirfd, const char *name, const struct fs_cred *cred)
+static int tree_own(int dirfd, const char *name, const struct fs_cred *cred,
+		    struct error_record *why)
 {
 	struct stat dir;
 	gid_t gid = cred->gid;
 
 	if (!tree.may_chown)
-		return cred->uid == geteuid() ? 0 : -EPERM;
+		return cred->uid == geteuid() ? 0 : tree_foreign(why, cred->uid);
 	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (dir.st_mode & S_ISGID)
 		gid = dir.st_gid;
-	return fchownat(dirfd, name, cred->uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	if (fchownat(dirfd, name, cred->uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return tree_error(why, errno, name);
+	return 0;
 }
 
-static int make_dir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred)
+static int make_dir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
+		    struct error_record *why)
 {
 	struct stat dir;
 	int err;
@@ -349,39 +382,41 @@ static int make_dir(int dirfd, const char *name, mode_t mode, const struct fs_cr
 	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (mkdirat(dirfd, name, 0700) < 0)
-		return -errno;
-	err = tree_own(dirfd, name, cred);
+		return tree_error(why, errno, name);
+	err = tree_own(dirfd, name, cred, why);
 	if (!err && fchmodat(dirfd, name, (mode & 01777) | (dir.st_mode & S_ISGID), 0) < 0)
-		err = -errno;
+		err = tree_error(why, errno, name);
 	if (err)
 		unlinkat(dirfd, name, AT_REMOVEDIR);
 	return err;
 }
 
-int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred)
+int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
+	       struct error_record *why)
 {
 	int err;
 
 	if (!tree_name_ok(name))
-		return -EINVAL;
-	err = limits_charge(cred->uid, LIMIT_NAMES, 1);
+		return error_set(why, EINVAL, "\"%s\" cannot be a name", name);
+	err = limits_charge(cred->uid, LIMIT_NAMES, 1, why);
 	if (err)
 		return err;
-	err = make_dir(dirfd, name, mode, cred);
+	err = make_dir(dirfd, name, mode, cred, why);
 	if (err)
 		limits_uncharge(cred->uid, LIMIT_NAMES, 1);
 	return err;
 }
 
-int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred)
+int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred,
+		 struct error_record *why)
 {
-	int err = limits_charge(cred->uid, LIMIT_NAMES, 1);
+	int err = limits_charge(cred->uid, LIMIT_NAMES, 1, why);
 
 	if (err)
 		return err;
-	err = symlinkat(target, dirfd, name) < 0 ? -errno : 0;
+	err = symlinkat(target, dirfd, name) < 0 ? tree_error(why, errno, name) : 0;
 	if (!err) {
-		err = tree_own(dirfd, name, cred);
+		err = tree_own(dirfd, name, cred, why);
 		if (err)
 			unlinkat(dirfd, name, 0);
 	}
@@ -399,7 +434,7 @@ static void __name_gone(const struct stat *st)
 	__fs_node_gone(st);
 }
 
-static int name_remove(int dirfd, const char *name, int flags)
+static int name_remove(int dirfd, const char *name, int flags, struct error_record *why)
 {
 	struct stat st;
 	int err = 0;
@@ -407,27 +442,27 @@ static int name_remove(int dirfd, const char *name, int flags)
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	__fs_nodes_lock();
-	if (unlinkat(dirfd, name, flags) < 0)
-		err = -errno;
+	if (unlinkat(dirfd, name, flags) < 0) /* some filesystems say it so */
+		err = tree_error(why, errno == EEXIST ? ENOTEMPTY : errno, name);
 	else
 		__name_gone(&st);
 	__fs_nodes_unlock();
 	return err;
 }
 
-int tree_rmdir(int dirfd, const char *name)
+int tree_rmdir(int dirfd, const char *name, struct error_record *why)
 {
-	return name_remove(dirfd, name, AT_REMOVEDIR);
+	return name_remove(dirfd, name, AT_REMOVEDIR, why);
 }
 
-int tree_unlink(int dirfd, const char *name)
+int tree_unlink(int dirfd, const char *name, struct error_record *why)
 {
-	return name_remove(dirfd, name, 0);
+	return name_remove(dirfd, name, 0, why);
 }
 
 /* The nodes of the two directories, or NULL for what no client knows yet. */
 static int name_move(struct fs_node *dir, int dirfd, const char *name, struct fs_node *newdir,
-		     int newfd, const char *newname, unsigned int flags)
+		     int newfd, const char *newname, unsigned int flags, struct error_record *why)
 {
 	__do_free char *to = newdir ? strdup(newname) : NULL, *from = dir ? strdup(name) : NULL;
 	struct stat st, target;
@@ -443,7 +478,7 @@ static int name_move(struct fs_node *dir, int dirfd, const char *name, struct fs
 		return -errno;
 	__fs_nodes_lock();
 	if (renameat2(dirfd, name, newfd, newname, flags) < 0) {
-		err = -errno;
+		err = tree_error(why, errno, newname);
 	} else if (!replaces || st.st_ino != target.st_ino) {
 		if (newdir)
 			__fs_node_moved(st.st_ino, newdir, &to);
@@ -457,14 +492,16 @@ static int name_move(struct fs_node *dir, int dirfd, const char *name, struct fs
 }
 
 int tree_rename(struct fs_node *dir, const char *name, struct fs_node *newdir, const char *newname,
-		unsigned int flags)
+		unsigned int flags, struct error_record *why)
 {
-	return name_move(dir, fs_node_fd(dir), name, newdir, fs_node_fd(newdir), newname, flags);
+	return name_move(dir, fs_node_fd(dir), name, newdir, fs_node_fd(newdir), newname, flags,
+			 why);
 }
 
-int tree_move(int dirfd, const char *name, int newdirfd, const char *newname)
+int tree_move(int dirfd, const char *name, int newdirfd, const char *newname,
+	      struct error_record *why)
 {
-	return name_move(NULL, dirfd, name, NULL, newdirfd, newname, 0);
+	return name_move(NULL, dirfd, name, NULL, newdirfd, newname, 0, why);
 }
 
 struct level {
@@ -580,7 +617,8 @@ ssize_t tree_read_small(int dirfd, const char *name, char **out)
 	return n;
 }
 
-int tree_write_small(int dirfd, const char *name, const char *data, size_t len)
+int tree_write_small(int dirfd, const char *name, const char *data, size_t len,
+		     struct error_record *why)
 {
 	char tmp[NAME_MAX + 1];
 	int fd, err = 0;
@@ -589,7 +627,7 @@ int tree_write_small(int dirfd, const char *name, const char *data, size_t len)
 		return -ENAMETOOLONG;
 	fd = tree_open_file(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC);
 	if (fd < 0)
-		return fd;
+		return tree_error(why, -fd, name);
 	for (size_t done = 0; done < len;) {
 		ssize_t n = write(fd, data + done, len - done);
 
@@ -602,8 +640,10 @@ int tree_write_small(int dirfd, const char *name, const char *data, size_t len)
 	close(fd);
 	if (!err && renameat(dirfd, tmp, dirfd, name) < 0)
 		err = -errno;
-	if (err)
+	if (err) {
 		unlinkat(dirfd, tmp, 0);
+		tree_error(why, -err, name);
+	}
 	return err;
 }
 

@@ -57,33 +57,46 @@ int tree_load_dir_at(int progs, const char *name);
  * of mode 0600.
  */
 int tree_open_file(int dirfd, const char *name, int flags);
+/*
+ * For who has just made a system call that adds something to the state, and was refused: why, and
+ * what to do. `name` is what was to be made, changed or removed. Returns -err.
+ */
+int tree_error(struct error_record *why, int err, const char *name);
+/* The same for what the server would have to give to another user, which only root can: -EPERM. */
+int tree_foreign(struct error_record *why, uid_t uid);
 /* An error that another start may not meet: no memory, no descriptors. */
 bool tree_err_passes(int err);
 
 /*
  * Changes of names; tree_wrlock held (but in pending/). Each keeps the nodes' places (node.h) and
- * what the owners of directories and symlinks are charged (LIMIT_NAMES). 0 or -errno; -EDQUOT.
+ * what the owners of directories and symlinks are charged (LIMIT_NAMES). 0, or -errno and why.
  */
 /* mkdir with owner and bits; the parent is a directory of the tree. */
-int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred);
-int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred);
-int tree_rmdir(int dirfd, const char *name);
+int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
+	       struct error_record *why);
+int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred,
+		 struct error_record *why);
+int tree_rmdir(int dirfd, const char *name, struct error_record *why);
 /* Of a name that may be a symlink; those of objects are counted by the store. */
-int tree_unlink(int dirfd, const char *name);
+int tree_unlink(int dirfd, const char *name, struct error_record *why);
 int tree_rename(struct fs_node *dir, const char *name, struct fs_node *newdir, const char *newname,
-		unsigned int flags);
+		unsigned int flags, struct error_record *why);
 /*
  * From one directory of the server's to another: nobody knows the name yet, or it is taken back
  * before anybody does.
  */
-int tree_move(int dirfd, const char *name, int newdirfd, const char *newname);
+int tree_move(int dirfd, const char *name, int newdirfd, const char *newname,
+	      struct error_record *why);
 /* At the start: charge what is there. */
 int tree_charge(void);
 
-/* Whole small files (definitions, lists). read: malloc()ed, NUL-terminated text, length or -errno.
- * write: replaced atomically. */
+/*
+ * Whole small files (definitions, lists). read: malloc()ed, NUL-terminated text, length or -errno.
+ * write: replaced atomically; 0, or -errno and why.
+ */
 ssize_t tree_read_small(int dirfd, const char *name, char **out);
-int tree_write_small(int dirfd, const char *name, const char *data, size_t len);
+int tree_write_small(int dirfd, const char *name, const char *data, size_t len,
+		     struct error_record *why);
 
 /* The names in a directory, sorted; those that begin with a dot only if `hidden`. */
 struct tree_name {
