@@ -316,7 +316,7 @@ check-arm64:
 	@mkdir -p $(ROOTS)
 	@sh tests/arm64.sh $(abspath $(ROOTS))/arm64
 
-# What keeps the house: format, columns, who may include whom.
+# What keeps the house: format, columns, who may include whom, names that are there.
 check-style:
 	@sh tests/style.sh
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# style.sh - what keeps the house: the format, 100 columns (comments too), and who may include whom
+# style.sh - what keeps the house: the format, 100 columns (comments too), who may include whom, and that names are there
 cd "$(dirname "$0")/.." || exit 1
 bad=0
 format=$(command -v clang-format-14 || command -v clang-format) || {
@@ -17,4 +17,5 @@ for f in $sources $(git ls-files '*.bpf.c'); do
 	[ $? = 0 ] || bad=1
 done
 /usr/bin/python3 tests/includes.py || bad=1
+/usr/bin/python3 tests/names.py || bad=1
 exit $bad

@@ -1,9 +1,9 @@
 /*
  * cgroup.c - the hierarchy and its effective sets (see cgroup.h)
  *
- * A change has two phases: compute_effective() builds the new array of the cgroup and of each
- * descendant aside (cgrp->pending), and only when all are there activate() switches them. Walks of
- * a subtree go over the lists of children without recursion, so depth costs no stack.
+ * A change has two phases: update_effective() computes the new array of the cgroup and of each
+ * descendant aside, and only when all are there switches to them. Walks of a subtree go over the
+ * lists of children without recursion, so depth costs no stack.
  */
 #include <pthread.h>
 #include "cgroup/cgroup.h"
@@ -153,8 +153,8 @@ static int update_effective(struct cgroup *cgrp, u32 type)
 
 /*
  * B. A detach without memory for new arrays: every array of the subtree that holds the program as
- *    attached here gets a
- * hole. What an override hid comes back only with the next change of that cgroup.
+ *    attached here gets a hole. What an override hid comes back only with the next change of that
+ *    cgroup.
  */
 static void purge_effective(struct cgroup *cgrp, u32 type, struct bpf_prog *prog)
 {

@@ -66,10 +66,9 @@ struct bpf_prog_array {
 struct cgroup *cgroup_root_new(void);
 
 /*
- * cgroup_create - a child. It inherits what is effective in the parent.
- * id 0: the next one of this hierarchy. -EAGAIN beyond CGROUP_MAX_DEPTH, -ENODEV when the parent
- * was removed, -ENOMEM.
- * *out is a reference.
+ * cgroup_create - a child. It inherits what is effective in the parent. id 0: the next one of this
+ * hierarchy. -EAGAIN beyond CGROUP_MAX_DEPTH, -ENODEV when the parent was removed, -ENOMEM. *out is
+ * a reference.
  */
 int cgroup_create(struct cgroup *parent, u64 id, struct cgroup **out);
 /* -EBUSY: it has children, or is the root. Afterwards nothing can be attached to it. */

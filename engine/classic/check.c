@@ -4,7 +4,7 @@
  * Classic BPF was made so that one look at each instruction is enough: jumps go forward only, so a
  * program ends, and in one pass from the top everything that can jump to an instruction has been
  * seen before it. The rules are those of Linux, to the letter, also where they are stricter than
- * they need be (store_masks()).
+ * they need be (check_stores()).
  */
 #include "classic/classic.h"
 

@@ -4,8 +4,8 @@
  *
  * The way of a filter: text or bytes -> bpf_check_classic() -> bpf_convert_filter() -> an eBPF
  * socket_filter that runs as any other. With maps and a verifier in the build (CONFIG_BPF_SYSCALL)
- * the converted program is verified and compiled; alone, the checker is the proof, as in Linux,
- * and the interpreter runs it.
+ * the converted program is verified and compiled; alone, the checker is the proof, as in Linux, and
+ * the interpreter runs it.
  *
  * The machine: A and X of 32 bits, M[0..15], and the packet. It is converted to
  *	R0 = A   R7 = X   R6 = context   R8 = scratch   M[i] = the stack word at fp - 4 * (16 - i)
@@ -33,9 +33,9 @@ struct bpf_prog;
  * bpf_check_classic - may this program run?
  *
  * Exactly what Linux accepts for SO_ATTACH_FILTER: 1 to BPF_MAXINSNS known instructions, jumps
- * forward and inside, no M[] word read before every path to it has written it, no constant
- * division by 0 or shift by 32, known ancillary offsets, a RET at the end. 0 or -EINVAL, and `log`
- * (may be NULL) says which instruction and why.
+ * forward and inside, no M[] word read before every path to it has written it, no constant division
+ * by 0 or shift by 32, known ancillary offsets, a RET at the end. 0 or -EINVAL, and `log` (may be
+ * NULL) says which instruction and why.
  */
 int bpf_check_classic(const struct sock_filter *filter, u32 flen, struct bpf_log *log);
 

@@ -17,8 +17,8 @@ int bpf_btf_check_info(const struct bpf_btf *btf, const struct bpf_insn *insns, 
 		       const struct bpf_func_info *funcs, u32 func_cnt,
 		       const struct bpf_line_info *lines, u32 line_cnt, struct bpf_log *log);
 /*
- * May a map have these types? The sizes agree, and an array's key is a number. -EINVAL. Else 0,
- * and where a value's lock ends (0: it has none), or what bpf_btf_find_spin_lock() fails with.
+ * May a map have these types? The sizes agree, and an array's key is a number. -EINVAL. Else 0, and
+ * where a value's lock ends (0: it has none), or what bpf_btf_find_spin_lock() fails with.
  */
 int bpf_btf_check_map(const struct bpf_btf *btf, struct bpf_map_spec *spec);
 

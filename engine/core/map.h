@@ -102,7 +102,7 @@ struct bpf_map_ops {
 	long (*sys_lookup_locked)(struct bpf_map *map, const void *key, void *value);
 
 	/*
-	 * Fill an iterator that has run dry: append entries by bpf_map_iter_add(), from it->pos on.
+	 * Fill an iterator that has run dry: put entries from it->pos on into its buffer.
 	 * An entry must not be able to move from behind it->pos to before it or the other way, so a
 	 * hash table copies a whole bucket at a time. Returns how many were added, 0 at the end,
 	 * -ENOMEM. Takes its own locks; called outside of read sections.

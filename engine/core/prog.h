@@ -6,8 +6,8 @@
  * all of them share.
  *
  * Map references: everywhere in the engine the loaded form names a map by BPF_PSEUDO_MAP_IDX or
- * BPF_PSEUDO_MAP_IDX_VALUE with imm = index into the program's maps. Descriptors and ids
- * are translated at the edges. After rewriting, imm64 is the real address; src_reg keeps the pseudo
+ * BPF_PSEUDO_MAP_IDX_VALUE with imm = index into the program's maps. Descriptors and ids are
+ * translated at the edges. After rewriting, imm64 is the real address; src_reg keeps the pseudo
  * class for the disassembler.
  *
  * Lifetime: a reference count; the last put frees after an RCU grace period.

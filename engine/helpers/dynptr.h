@@ -3,7 +3,7 @@
  *
  * A dynptr is a pointer with its size beside it: memory whose size the verifier does not know,
  * looked at through helpers that check each access when it happens. Programs cannot read or write
- * the 16 bytes themselves (verifier/dynptr.c), so what a helper finds in them is what another
+ * the 16 bytes themselves (verifier/held/dynptr.c), so what a helper finds in them is what another
  * helper put there. A data pointer of NULL is a dynptr that failed to be made: everything refuses
  * it, and a program must still give back one that it reserved.
  */

@@ -1,7 +1,7 @@
 /*
  * callback.c - bpf_loop and bpf_for_each_map_elem
  *
- * The rewriter makes a loop of most calls of bpf_loop (verifier/rewrite.c); what it does must agree
+ * The rewriter makes a loop of most calls of bpf_loop (rewrite/rewrite.c); what it does must agree
  * with this.
  */
 #include "run/callback.h"

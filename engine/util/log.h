@@ -1,10 +1,10 @@
 /*
  * log.h - text that a load leaves for a person
  *
- * A growing, bounded buffer. The verifier, the ELF reader and the loader write to it; who asked
- * for the load reads it. Writing never fails: past `max` bytes the text is cut, and `truncated`
- * says so (the kernel's -ENOSPC is the caller's to give). A NULL log discards.
- * Not thread safe: one load, one log.
+ * A growing, bounded buffer. The verifier, the ELF reader and the loader write to it; who asked for
+ * the load reads it. Writing never fails: past `max` bytes the text is cut, and `truncated` says so
+ * (the kernel's -ENOSPC is the caller's to give). A NULL log discards. Not thread safe: one load,
+ * one log.
  */
 #ifndef UBPFFS_UTIL_LOG_H
 #define UBPFFS_UTIL_LOG_H

@@ -80,8 +80,8 @@ int enforce_ready(struct enforce *en, struct error_record *why);
 int enforce_procs_read(struct enforce *en, struct cgroup *cgrp, const struct enforce_caller *caller,
 		       char **text, size_t *len);
 /*
- * pid 0: the caller's own process. -EOPNOTSUPP, -ESRCH, -EPERM (each but the second
- * with a reason), or what the host says.
+ * pid 0: the caller's own process. -EOPNOTSUPP, -ESRCH, -EPERM (each but the second with a reason),
+ * or what the host says.
  */
 int enforce_procs_write(struct enforce *en, struct cgroup *cgrp,
 			const struct enforce_caller *caller, pid_t pid, struct error_record *why);

@@ -24,8 +24,8 @@ struct host_cgroup {
 };
 
 /*
- * Find, make or adopt `name` under `under` (NULL: our own cgroup). After an
- * error, too, hostcg_stop() closes what is open.
+ * Find, make or adopt `name` under `under` (NULL: our own cgroup). After an error, too,
+ * hostcg_stop() closes what is open.
  */
 int hostcg_start(struct host_cgroup *h, const char *under, const char *name,
 		 struct error_record *why);

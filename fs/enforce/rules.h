@@ -7,8 +7,8 @@
  *	input, output	hooks; socket cgroupv2 level L is the tree's root: goto tree
  *	chain tree	deepest level first: socket cgroupv2 level K vmap @level<K>
  *	chain q<number>	NFQUEUE to that number
- * 	chain synack SYN-ACKs, which have no socket yet: NFQUEUE, always with bypass, for they are
- *			everybody's
+ *	chain synack	SYN-ACKs, which have no socket yet: NFQUEUE, always with bypass, for they
+ *			are everybody's
  *
  * So a packet that is none of the tree's costs one rule, one of the tree's one lookup a level,
  * however many cgroups there are; a directory that somebody else makes inside counts as the nearest

@@ -5,10 +5,10 @@
  * stops.
  *
  * With a keeper each has a record too, which the kernel's handle names, and the next server opens
- * the same files again. What a kind's open file needs beyond that (ops->keep) is
- * written after each of its requests, before the answer, and beside what was there before: the
- * first request after a takeover tells whether the last one before it was answered, and so which of
- * the two holds (fs_fuse_begin_open()).
+ * the same files again. What a kind's open file needs beyond that (ops->keep) is written after each
+ * of its requests, before the answer, and beside what was there before: the first request after a
+ * takeover tells whether the last one before it was answered, and so which of the two holds
+ * (fs_fuse_begin_open()).
  */
 #include "fs/fuse/fuse.h"
 #include "fs/fuse/open.h"

@@ -3,7 +3,7 @@
  *
  * A command is a row of a table: its number, which file it belongs to, its function. The function
  * sees a payload and room for an answer, wherever they came from. What the commands do: see
- * ioctl/commands.h.
+ * ioctl/commands/.
  *
  * Locking: control->lock guards the list of transfers; a transfer that a command works on is taken
  * out of the list meanwhile, so two commands never share one.

@@ -18,7 +18,7 @@
 
 enum { NODE_IN_TREE = 1, NODE_GONE = 2, NODE_KEYED = 4 };
 
-/* A node that the kernel may know (node/record.c). */
+/* A node that the kernel may know (node/node.c). */
 struct node_record {
 	u64 id; /* FUSE's */
 	u64 dir; /* the id of the directory that it is in; 0: the root */
@@ -109,7 +109,7 @@ struct note {
 	u32 len, unused;
 };
 
-/* A file that the kernel has under a number (fuse/passthrough.h). */
+/* A file that the kernel has under a number (fuse/protocol/passthrough.h). */
 struct backing_record {
 	u64 used;
 	u64 key;

@@ -46,7 +46,7 @@ struct shared {
 	u64 died_ns; /* CLOCK_MONOTONIC, of the last one */
 	u64 longest_pause_ns;
 	struct timespec begun; /* of the first session: the times of generated files */
-	u32 stamp; /* ioctl/call.c */
+	u32 stamp; /* of map fds: ioctl/commands/call.c */
 	u32 high[SHARED_TABLES]; /* records in use are below */
 	/* The beginnings of the requests read last: the kernel itself writes them here. */
 	char heads[SHARED_READERS][SHARED_HEAD]

@@ -1,10 +1,10 @@
 /*
  * ring_memory.h - a ring buffer in a consumer's address space
  *
- * 	maps/<m>/consumer, ids/consumer/<id> one page: the consumer's position; who may write the
- * 	map may map it writable
- * 	maps/<m>/ring, ids/ring/<id> from offset 4096 on the producers' page and the data; opens
- * 	O_RDONLY only
+ *	maps/<m>/consumer, ids/consumer/<id>	one page: the consumer's position; who may write the
+ *						map may map it writable
+ *	maps/<m>/ring, ids/ring/<id>		from offset 4096 on the producers' page and the
+ *						data; opens O_RDONLY only
  *
  * Two files because passthrough exposes a whole file with the rights of its open: so a consumer can
  * write its position and nothing else, and the engine believes that position nowhere. Where the

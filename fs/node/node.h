@@ -3,10 +3,10 @@
  *
  * A node is one file or directory of the mount. What it is (a program's `run`, a map's attribute, a
  * user's directory) is its `ops`; where it lives is a file or directory of the state tree
- * (state_tree.h) and, for the synthesized files of a directory, an attribute index. The FUSE
- * node id is made of the two, so hard links share a node (but those of an object's directory and
- * those of the user's own, ops->pin, have one each) and a restarted server gives the same ids. Only
- * keyed nodes (entries/<key>) and fresh ones get ids from a counter.
+ * (state_tree.h) and, for the synthesized files of a directory, an attribute index. The FUSE node
+ * id is made of the two, so hard links share a node (but those of an object's directory and those
+ * of the user's own, ops->pin, have one each) and a restarted server gives the same ids. Only keyed
+ * nodes (entries/<key>) and fresh ones get ids from a counter.
  *
  * ops.c and io.c turn FUSE callbacks into calls of these functions, and nothing else does: only
  * main.c and the files of fuse.h include a FUSE header. Handlers are: parse, call the engine,
@@ -108,8 +108,8 @@ struct fs_node_ops {
 	/* By _IOC_NR(cmd), whatever the size; NULL: ENOTTY. Called once an ioctl. */
 	const struct fs_command *(*command)(unsigned int cmd);
 	/*
-	 * *out_len: room in out on entry; how many bytes to
-	 * copy to the caller on return, also on failure. Returns ioctl(2)'s result or -errno.
+	 * *out_len: room in out on entry; how many bytes to copy to the caller on return, also on
+	 * failure. Returns ioctl(2)'s result or -errno.
 	 */
 	int (*ioctl)(struct fs_open *open, struct fs_req *req, const struct fs_command *command,
 		     const void *in, size_t in_len, void *out, size_t *out_len);
@@ -285,8 +285,8 @@ int fs_node_pin_error(void);
 void fs_node_unpin(void);
 
 /*
- * For whoever changes names, of which there is one (state_tree.c): __fs_nodes_lock() is held
- * around it and these.
+ * For whoever changes names, of which there is one (state_tree.c): __fs_nodes_lock() is held around
+ * it and these.
  */
 void __fs_nodes_lock(void);
 void __fs_nodes_unlock(void);

@@ -64,8 +64,8 @@ int fs_value_open(struct fs_open *open, struct fs_req *req);
 int fs_value_flush(struct fs_open *open, struct fs_req *req);
 /*
  * What is waiting is the beginning of a value only: await the rest (0), or, when it was ended,
- * forget it (-EINVAL). Many shells lose the error of a close, so no write leaves one to it that
- * can have it.
+ * forget it (-EINVAL). Many shells lose the error of a close, so no write leaves one to it that can
+ * have it.
  */
 int fs_value_await(struct write_buffer *p, struct fs_req *req, bool ended);
 void fs_value_release(struct fs_open *open);

@@ -39,7 +39,7 @@ void store_link_state(struct store_object *obj, struct link_state *state);
 /* The program's tag, for fdinfo. */
 void store_link_tag(struct store_object *obj, u8 tag[BPF_TAG_SIZE]);
 
-/* For store/recovery.c: what its file says, -EBADMSG when that is damaged. */
+/* For names/recovery.c: what its file says, -EBADMSG when that is damaged. */
 int store_link_read(int fd, struct link_state *state);
 /* An object of it, not attached yet; takes over prog. */
 int store_link_adopt(struct store_object *obj, const struct link_state *state,

@@ -156,7 +156,7 @@ const char *store_broken_log(const struct store_object *obj);
 /* A structure of which nobody knows yet; NULL without memory. */
 struct store_object *store_object_new(u32 id, enum store_kind kind, const struct stat *st);
 /*
- * For store/recovery.c: an object whose file is there already. The caller's reference stays the
+ * For names/recovery.c: an object whose file is there already. The caller's reference stays the
  * caller's.
  */
 void store_adopt_map(struct store_object *obj, struct bpf_map *map);

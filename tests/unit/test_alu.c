@@ -1,8 +1,8 @@
 /*
  * test_alu.c - arithmetic on abstract scalars contains the arithmetic on their members
  *
- * Letters are the guarantees of engine/verifier/alu.c. Every opcode of the table in insn/insn.h
- * that computes is tried, by register and by immediate.
+ * Letters are the guarantees of engine/verifier/domain/alu.c. Every opcode of the table in
+ * insn/insn.h that computes is tried, by register and by immediate.
  */
 #include <stdarg.h>
 #include <setjmp.h>

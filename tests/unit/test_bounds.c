@@ -1,7 +1,7 @@
 /*
  * test_bounds.c - the five views of a scalar never lose a value
  *
- * Letters are the guarantees of engine/verifier/bounds.c.
+ * Letters are the guarantees of engine/verifier/domain/bounds.c.
  */
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /*
- * test_ioctl_object.c - fs/ioctl/object.c and link.c: info, pins, ids, links
+ * test_ioctl_object.c - fs/ioctl/commands/object.c and link.c: info, pins, ids, links
  */
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /*
  * test_jump.c - no pair of values is lost on the way that it takes
  *
- * Letters are the guarantees of engine/verifier/jump.c.
+ * Letters are the guarantees of engine/verifier/domain/jump.c.
  */
 #include <stdarg.h>
 #include <setjmp.h>

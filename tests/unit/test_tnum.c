@@ -1,8 +1,8 @@
 /*
  * test_tnum.c - tristate numbers, exhaustively where that is possible
  *
- * Letters are the guarantees of engine/verifier/tnum.c. The exhaustive tests take every tnum of
- * BITS bits, at the bottom of the word and at its top (where the sign and the wrap are).
+ * Letters are the guarantees of engine/verifier/domain/tnum.c. The exhaustive tests take every tnum
+ * of BITS bits, at the bottom of the word and at its top (where the sign and the wrap are).
  */
 #include <stdarg.h>
 #include <setjmp.h>

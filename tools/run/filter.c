@@ -104,8 +104,8 @@ int run_filter_install(bool user)
 	int fd;
 
 	/*
-	 * The supervisor answers with its own rights: nothing that an ordinary user's command
-	 * runs may have others, also where a user namespace would allow the filter without this.
+	 * The supervisor answers with its own rights: nothing that an ordinary user's command runs
+	 * may have others, also where a user namespace would allow the filter without this.
 	 */
 	if (user && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;

@@ -34,8 +34,8 @@ int fd_array_attach(struct fd_array *array, u32 head, u32 *used_end, void (*put)
 }
 
 /*
- * Drops what attach took, and with _free() the slots' references; the ids stay: freeing the map is
- * not emptying it.
+ * Drops what fd_array_attach() took. fd_array_free() drops the slots' references too; the ids stay:
+ * freeing the map is not emptying it.
  */
 static void fd_array_detach(struct fd_array *array)
 {

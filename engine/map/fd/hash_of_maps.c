@@ -2,8 +2,8 @@
  * hash_of_maps.c - a hash table of ids of maps (map_in_map.h says what kind of maps)
  *
  * Its elements move, so there is no table of pointers beside the ids: a lookup finds the map of an
- * id through rcu/ids.h. Until bpf_map_restore_slots() has been called it takes no updates
- * (-EBUSY). Lock order: `lock`, then what the hash takes; references are dropped outside of it.
+ * id through rcu/ids.h. Until bpf_map_restore_slots() has been called it takes no updates (-EBUSY).
+ * Lock order: `lock`, then what the hash takes; references are dropped outside of it.
  */
 #include <pthread.h>
 #include "map/hash/hashtab.h"

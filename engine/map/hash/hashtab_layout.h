@@ -7,9 +7,8 @@
  * A bucket is one 64-bit word:
  *	bits 0-31   link to the first element; bit 30 is the writers' lock
  *	bits 32-47  changes: how often an element was taken out of the chain
- * 	bits 48-63 filter: 4 bits of the hash (never 0) of each element of the chain, up to four, in
- * 	any order;
- *	            0xf at the top says that there may be more, and is in place of all that
+ *	bits 48-63  filter: 4 bits of the hash (never 0) of each element of the chain, up to four,
+ *	            in any order; 0xf at the top says that there may be more, and is in place of all
  * so that a miss mostly costs one cache line, and locking, publishing a new head and unlocking are
  * one atomic and one store on the line that had to be read anyway. A word of zero is an empty chain
  * (untouched arena memory).

@@ -93,7 +93,7 @@ static void clear_ref(const struct bpf_lru *lru, u32 n)
 		__atomic_store_n(ref, 0, __ATOMIC_RELAXED);
 }
 
-/* push_free() looks at type and slot without a lock. */
+/* common_push() looks at type and slot without a lock. */
 static void set_place(struct bpf_lru_node *node, enum bpf_lru_list_type type, u32 slot)
 {
 	__atomic_store_n(&node->slot, (u16)slot, __ATOMIC_RELAXED);

@@ -4,11 +4,9 @@
  *
  * Two files, so that a consumer can be given what it may write and nothing else:
  *
- *	the values file		one page: the consumer's position, which a client may map writable
- * 	the index file the arena's header, then Linux's pages from the second on: the producers'
- * 	page (their
- * 				position), at BPF_RINGBUF_DATA_OFF the data. A client may map it,
- * 				read-only.
+ *	the values file	one page: the consumer's position, which a client may map writable
+ *	the index file	the arena's header, then Linux's pages: the producers' page (their position)
+ *			and at BPF_RINGBUF_DATA_OFF the data. A client may map it, read-only
  *
  * A consumer maps the data twice, one copy behind the other, so that no record is ever in two
  * pieces; of a file that takes two calls of mmap(2).

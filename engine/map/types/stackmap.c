@@ -196,8 +196,7 @@ static bool bucket_set(struct bpf_stack_map *sm, u32 id, u32 idx)
 
 /*
  * A. Copy the stack of a bucket. Returns its number of addresses, or -ENOENT. With `room` zero only
- *    the hash is
- * read.
+ * the hash is read.
  */
 static int bucket_read(const struct bpf_stack_map *sm, u32 id, void *data, u32 *hash)
 {

@@ -7,8 +7,7 @@
 #include "object/co_re/core.h"
 
 /*
- * 1 and *targ (the way in the target), 0 (it is not there), -errno. `cand` is named
- * alike.
+ * 1 and *targ (the way in the target), 0 (it is not there), -errno. `cand` is named alike.
  */
 int core_spec_match(const struct core_spec *local, const struct btf *btf, u32 cand,
 		    struct core_spec *targ);

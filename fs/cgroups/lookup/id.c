@@ -1,5 +1,5 @@
 /*
- * id.c - see cgroups/id.h
+ * id.c - see cgroups/lookup/id.h
  */
 #include <stdio.h>
 #include "fs/cgroups/lookup/id.h"

@@ -1,5 +1,5 @@
 /*
- * lookup.c - directories to cgroups, and back to paths (see cgroups/lookup.h)
+ * lookup.c - directories to cgroups, and back to paths (see cgroups/lookup/lookup.h)
  */
 #include <pthread.h>
 #include <stdio.h>

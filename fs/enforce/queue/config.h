@@ -2,8 +2,8 @@
  * config.h - the netlink socket of all queues, and the requests that bind and unbind them
  *
  * Answers to requests come on the socket that packets come on, so the thread that reads it
- * (thread.h) gives them to queue_config_answer(), which wakes the one who asked. Requests may
- * come from any threads.
+ * (thread.h) gives them to queue_config_answer(), which wakes the one who asked. Requests may come
+ * from any threads.
  */
 #ifndef UBPFFS_FS_ENFORCE_QUEUE_CONFIG_H
 #define UBPFFS_FS_ENFORCE_QUEUE_CONFIG_H

@@ -1,5 +1,5 @@
 /*
- * current.c - see fuse/current.h
+ * current.c - see fuse/protocol/current.h
  */
 #include "fs/fuse/protocol/current.h"
 

@@ -1,8 +1,8 @@
 /*
  * call.h - one call, and what an open description keeps
  *
- * ioctl/ioctl.c takes a call in and finds its command; ioctl/map.c, ioctl/prog.c and ioctl/object.c
- * are the commands; they reach the object and the answer through this.
+ * ioctl/ioctl.c takes a call in and finds its command; the other files of this folder are the
+ * commands, one a kind; they reach the object and the answer through this.
  */
 #ifndef UBPFFS_FS_IOCTL_COMMANDS_CALL_H
 #define UBPFFS_FS_IOCTL_COMMANDS_CALL_H
@@ -55,8 +55,8 @@ void control_answer(struct control_call *call, const void *data, size_t len);
 /*
  * The map or program behind the open file, borrowed from it. mode: O_RDONLY, O_WRONLY or O_RDWR,
  * what the command needs (CONTROL_ANY: no more than a descriptor); -EPERM when it was opened
- * otherwise (as bpf(2)), -ESTALE when it is not the one that the caller believes,
- * -EBADMSG for a broken object.
+ * otherwise (as bpf(2)), -ESTALE when it is not the one that the caller believes, -EBADMSG for a
+ * broken object.
  */
 int control_map(struct control_call *call, int mode, struct bpf_map **map);
 int control_prog(struct control_call *call, int mode, struct bpf_prog **prog);

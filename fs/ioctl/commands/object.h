@@ -11,8 +11,7 @@ void control_drop_token(struct control *c);
 void control_restore_token(struct control *c, u64 number, bool rdonly);
 /*
  * The map for which some open file has this token, with a reference, or NULL. A token has the
- * rights of its descriptor:
- * *rdonly when that cannot write.
+ * rights of its descriptor: *rdonly when that cannot write.
  */
 struct bpf_map *control_map_by_token(u64 token, bool *rdonly);
 int control_obj_get_info(struct control_call *call);

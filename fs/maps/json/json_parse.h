@@ -38,8 +38,8 @@ bool json_element(const char *s, size_t len, size_t *pos, const char **value, si
 
 /*
  * One whole JSON value into `size` bytes of type `type_id`; btf NULL, or type_id 0: without BTF.
- * said (may be NULL): `size` bytes, those that the text says become 1. 0, -EINVAL or -ERANGE with
- * a sentence in `why`, -ENOMEM.
+ * said (may be NULL): `size` bytes, those that the text says become 1. 0, -EINVAL or -ERANGE with a
+ * sentence in `why`, -ENOMEM.
  */
 int json_parse(const char *s, size_t len, const struct bpf_btf *btf, u32 type_id, void *data,
 	       u8 *said, u32 size, char why[JSON_WHY]);

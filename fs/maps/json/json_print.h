@@ -1,22 +1,21 @@
 /*
  * json_print.h - keys and values as JSON, with the names and types that BTF gives them
  *
- * structs and unions objects by member (members of an anonymous one are its parent's); a union
- * shows all of its
- *			views
- * arrays lists; of char: a string, when what is before the first NUL is printable text
- * integers		numbers; bool true or false; more than 64 bits: a hexadecimal string
- * enums		the name, or the number when no name has it
- * floats		numbers; "nan", "inf" and "-inf" for what JSON has no number for
- * pointers		hexadecimal strings
- * data sections	objects by variable
- * without BTF		1, 2, 4 and 8 bytes an unsigned number, others a hexadecimal string
+ *	structs, unions	objects by member (those of an anonymous one are its parent's); a union
+ *			shows all of its views
+ *	arrays		lists; of char: a string, when what is before the first NUL is printable
+ *	integers	numbers; bool true or false; more than 64 bits: a hexadecimal string
+ *	enums		the name, or the number when no name has it
+ *	floats		numbers; "nan", "inf" and "-inf" for what JSON has no number for
+ *	pointers	hexadecimal strings
+ *	data sections	objects by variable
+ *	without BTF	1, 2, 4 and 8 bytes an unsigned number, others a hexadecimal string
  *
  * Guarantees, whatever the bytes and whatever BTF passed bpf_btf_check():
  *   A. one complete JSON value is appended; names and strings are valid UTF-8;
  *   B. nothing outside of the `size` bytes is read: a type that says otherwise is as no type;
  *   C. text and time are bounded by a multiple of `size`: types that fan out more are as no type.
- * Pure functions. Tests: tests/unit/test_json.c.
+ * Pure functions. Tests: tests/unit/test_json_print.c.
  */
 #ifndef UBPFFS_FS_MAPS_JSON_JSON_PRINT_H
 #define UBPFFS_FS_MAPS_JSON_JSON_PRINT_H

@@ -6,8 +6,8 @@
  * ended. `off` ends it. It is not kept over a restart of the server.
  *
  * A process of the agent reads them (agent/service/stack/symbols.c). The write is answered later,
- * by a thread of its own that holds no lock: when the table is there, after SYMBOLS_MS, or when
- * its caller is interrupted.
+ * by a thread of its own that holds no lock: when the table is there, after SYMBOLS_MS, or when its
+ * caller is interrupted.
  *
  * The tables are bounded: a user's by bytes, all by number. The one set longest ago makes room: of
  * that user, or of the user who has most.

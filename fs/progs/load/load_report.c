@@ -1,6 +1,6 @@
 /*
- * load_report.c - see load_report.h. One mutex, one list in order of use; nothing is taken
- * under it.
+ * load_report.c - see load_report.h. One mutex, one list in order of use; nothing is taken under
+ * it.
  */
 #include "fs/progs/load/load_report.h"
 #include "util/clock.h"

@@ -1,5 +1,5 @@
 /*
- * map_owner.c - see store/map_owner.h
+ * map_owner.c - see names/map_owner.h
  */
 #include "fs/store/names/map_owner.h"
 #include "fs/lib/hash.h"
@@ -178,8 +178,8 @@ void map_owner_renamed(const char *path, const char *newpath, bool exchange)
 /* ---- ending */
 
 /*
- * Lines of ids: what a torn page or another hand left is none, and says nothing about who needs
- * the map.
+ * Lines of ids: what a torn page or another hand left is none, and says nothing about who needs the
+ * map.
  */
 static bool is_ids(const char *text, size_t len)
 {

@@ -12,7 +12,7 @@
  *   C. A map that an error keeps goes with the next load, the next removal or the next start.
  *
  * tree_wrlock is held around all of these but map_owner_new(), map_owner_free() and
- * map_owner_unfinished() (or nobody is served yet). Tests: tests/e2e/test_map_owner.py.
+ * map_owner_unfinished() (or nobody is served yet). Tests: tests/unit/test_map_owner.c.
  */
 #ifndef UBPFFS_FS_STORE_NAMES_MAP_OWNER_H
 #define UBPFFS_FS_STORE_NAMES_MAP_OWNER_H

@@ -6,8 +6,8 @@
  * place, and removing the manifest commits. A server that finds a manifest at its start takes the
  * names back.
  *
- * Only progs/ and maps/ are published to, and those of load directories. One thread at a time
- * uses a struct publish.
+ * Only progs/ and maps/ are published to, and those of load directories. One thread at a time uses
+ * a struct publish.
  */
 #ifndef UBPFFS_FS_STORE_NAMES_PUBLISH_H
 #define UBPFFS_FS_STORE_NAMES_PUBLISH_H

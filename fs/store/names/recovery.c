@@ -2,12 +2,12 @@
  * recovery.c - the store at its start: what the last server left becomes objects again
  *
  *	1. Loads that did not finish making their names are rolled back (publish.c).
- * 	2. Directories of progs/ and maps/ that lost their object in the middle of an rm are
- * 	   removed.
- * 	3. Named maps are opened (the engine recovers them); named programs are verified and
- * 	   compiled again, which opens the maps that they use.
- * 	4. Slots of prog arrays get their programs back, which may load programs and open maps
- * 	   without a name; again until nothing new comes.
+ *	2. Directories of progs/ and maps/ that lost their object in the middle of an rm are
+ *	   removed.
+ *	3. Named maps are opened (the engine recovers them); named programs are verified and
+ *	   compiled again, which opens the maps that they use.
+ *	4. Slots of prog arrays get their programs back, which may load programs and open maps
+ *	   without a name; again until nothing new comes.
  *	5. All other files of objects/ are removed.
  *
  * What cannot be read back, or is no longer accepted, stays: a broken object with a sentence that

@@ -54,8 +54,8 @@ int caller_absolute(struct caller *c, int dirfd, const char *path, char *out, si
 /*
  * Act with the caller's file system ids and groups from here on, in this thread alone, until
  * caller_return(), which ends the process when its own cannot be had back. An ordinary user's
- * command cannot have others than the supervisor's. -EPERM: it is root with fewer
- * capabilities, or in another user namespace, than the supervisor.
+ * command cannot have others than the supervisor's. -EPERM: it is root with fewer capabilities, or
+ * in another user namespace, than the supervisor.
  */
 int caller_become(struct caller *c);
 void caller_return(void);

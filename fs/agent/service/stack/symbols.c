@@ -1,8 +1,8 @@
 /*
  * symbols.c - see maps/text/stack_symbols.h
  *
- * The files are hostile: libelf checks their structure, and if it does not,
- * this process ends and nothing else.
+ * The files are hostile: libelf checks their structure, and if it does not, this process ends and
+ * nothing else.
  */
 #include <fcntl.h>
 #include <gelf.h>
