@@ -10,6 +10,7 @@
 #include "fs/caller/limits.h"
 #include "fs/mount.h"
 #include "fs/options.h"
+#include "fs/service.h"
 #include "fs/agent/agent.h"
 #include "fs/agent/service/services.h"
 #include "fs/enforce/enforce.h"
@@ -118,6 +119,7 @@ static int run_mounted(struct fuse_session *se, const char *mountpoint)
 		return 1;
 	}
 	daemon_ready();
+	service_mounted();
 	ret = session_serve(se);
 	/* What runs is answered while there is somebody to answer to. */
 	session_cancel();
@@ -268,6 +270,13 @@ int main(int argc, char **argv)
 		goto out;
 	if (!options->foreground && daemon_start() < 0)
 		goto out;
+	ret = -service_start(options->mountpoint);
+	if (ret) {
+		fprintf(stderr, "ubpffs: the service manager of $NOTIFY_SOCKET: %s\n",
+			strerror(ret));
+		ret = 1;
+		goto out;
+	}
 	ret = options->keeper ? keep(&server) : serve(&server);
 out:
 	mount_claimed();
