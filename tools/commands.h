@@ -1,8 +1,20 @@
 /*
- * commands.h - the subcommands of ubpfctl: each is the one function of its file
+ * commands.h - the subcommands of ubpfctl: what each is, and its one function
  */
 #ifndef UBPFFS_TOOLS_COMMANDS_H
 #define UBPFFS_TOOLS_COMMANDS_H
+
+struct command {
+	const char *name;
+	/* argv[0] is the name. The exit status; 2: wrong usage, which the caller then prints. */
+	int (*run)(int argc, char **argv);
+	const char *usage, *what;
+	const char *words; /* options and fixed arguments, for completion */
+	const char *example;
+};
+
+/* Ends with one that has no name. */
+extern const struct command commands[];
 
 int cmd_load(int argc, char **argv);
 int cmd_push(int argc, char **argv);
@@ -11,5 +23,6 @@ int cmd_list(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_flame(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 
 #endif

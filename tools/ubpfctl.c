@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,38 +13,39 @@
 #include "tools/ubpfctl.h"
 #include "uapi/ubpffs_client.h"
 
-static const struct command {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *usage, *what;
-} commands[] = {
-	{"load", cmd_load, "FILE...", "load ELF objects; on a rejection print the report"},
-	{"push", cmd_push, "[-r REPEAT] [-q] PROG FILE|-",
-	 "run a program on each packet of a pcap file, or on one raw packet"},
-	{"filter", cmd_filter, "[-d] NAME EXPRESSION...",
-	 "make a program of a tcpdump expression; -d: print it as tcpdump -ddd"},
-	{"list", cmd_list, "[progs|maps]", "one line an object"},
-	{"flame", cmd_flame, "[-p PID] [-t TITLE] [--folded] STACKS [COUNTS]",
-	 "a stack_trace map as a flame graph (SVG), or as folded lines"},
-	{"run", cmd_run, "[-v] [-m MOUNT] [--] COMMAND...",
-	 "run a program; its bpf(2) calls are answered by the mount (-v: and printed)"},
-	{"trace", cmd_trace, "[-n]", "follow trace_pipe; -n: print what is there and end"},
-};
-
 static const char *mount_option;
 
 static int usage(FILE *out)
 {
-	size_t i;
+	const struct command *c;
 
 	fprintf(out, "usage: ubpfctl [-m MOUNT] COMMAND ...\n\n");
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(out, "  %s %s\n         %s\n", commands[i].name, commands[i].usage,
-			commands[i].what);
+	for (c = commands; c->name; c++)
+		fprintf(out, "  %s %s\n         %s\n", c->name, c->usage, c->what);
 	fprintf(out,
 		"\nMOUNT defaults to $UBPFFS_MOUNT, then to the one ubpffs whose server runs as "
-		"you.\n");
+		"you.\nubpfctl help COMMAND shows an example, ubpfctl -V the version.\n");
 	return out == stdout ? 0 : 2;
+}
+
+static int command_usage(const struct command *c, FILE *out)
+{
+	fprintf(out, "usage: ubpfctl [-m MOUNT] %s %s\n", c->name, c->usage);
+	if (out != stdout)
+		return 2;
+	printf("\n%s\n\nexample:\n    %s\n", c->what, c->example);
+	return 0;
+}
+
+static const struct command *command_named(const char *name)
+{
+	const struct command *c;
+
+	for (c = commands; c->name; c++)
+		if (!strcmp(name, c->name))
+			return c;
+	fprintf(stderr, "ubpfctl: no command '%s'\n", name);
+	return NULL;
 }
 
 static int list_mount(void *ctx, const char *path, unsigned int uid)
@@ -205,12 +207,26 @@ const char *info_value(const char *info, const char *name, char *buf, size_t len
 	return buf;
 }
 
+static int help(int argc, char **argv)
+{
+	const struct command *c;
+
+	if (argc < 2)
+		return usage(stdout);
+	c = command_named(argv[1]);
+	return c ? command_usage(c, stdout) : usage(stderr);
+}
+
 int main(int argc, char **argv)
 {
-	size_t i;
-	int opt;
+	static const struct option long_options[] = {
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
+	const struct command *c;
+	int opt, ret;
 
-	while ((opt = getopt(argc, argv, "+m:h")) != -1) {
+	while ((opt = getopt_long(argc, argv, "+m:hV", long_options, NULL)) != -1) {
+		if (opt == 'V')
+			return printf("ubpfctl %s\n", UBPFFS_VERSION) < 0;
 		if (opt == 'm')
 			mount_option = optarg;
 		else
@@ -222,16 +238,12 @@ int main(int argc, char **argv)
 	if (!argc)
 		return usage(stderr);
 	if (!strcmp(argv[0], "help"))
-		return usage(stdout);
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (!strcmp(argv[0], commands[i].name)) {
-			int ret = commands[i].run(argc, argv);
-
-			if (ret == 2)
-				fprintf(stderr, "usage: ubpfctl %s %s\n", commands[i].name,
-					commands[i].usage);
-			return ret;
-		}
-	fprintf(stderr, "ubpfctl: no command '%s'\n", argv[0]);
-	return usage(stderr);
+		return help(argc, argv);
+	c = command_named(argv[0]);
+	if (!c)
+		return usage(stderr);
+	if (argc == 2 && !strcmp(argv[1], "--help"))
+		return command_usage(c, stdout);
+	ret = c->run(argc, argv);
+	return ret == 2 ? command_usage(c, stderr) : ret;
 }
