@@ -12,7 +12,9 @@
 #! make bench         the tables of docs/performance.md
 #! make fuzz          the generators, for FUZZ_SECONDS each
 #! make format        clang-format over all files
-#! make install       into $(DESTDIR)$(PREFIX)
+#! make install       into $(DESTDIR)$(PREFIX); make uninstall takes it out again
+#! make man           the manual pages, from docs/ (needs pandoc)
+#! make deb           Debian packages in build/deb, checked by lintian
 #! make compile_commands.json   for editors
 #! make configurations          the numbers of docs/configurations.md
 #! make clean
@@ -31,13 +33,15 @@ PKG_CONFIG	?= $(CROSS_COMPILE)pkg-config
 CONFIG_BPF_SYSCALL ?= y
 O		= build$(if $(filter n,$(CONFIG_BPF_SYSCALL)),-alone)$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter clang%,$(CC)),-clang)
 PREFIX		?= /usr/local
+LIBDIR		?= $(PREFIX)/lib
 DESTDIR		?=
 PYTHON		= /usr/bin/python3
 # Where Debian's python3 looks: below /usr for packages, below /usr/local by its version.
 PYTHONDIR	?= $(if $(filter /usr,$(PREFIX)),/usr/lib/python3,$(PREFIX)/lib/python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))/dist-packages
 BPF_CLANG	= $(firstword $(foreach c,clang-19 clang-20 clang-21 clang-18 clang,$(if $(shell command -v $(c)),$(c))))
 FUZZ_SECONDS	?= 60
-VERSION		= 0.1.0
+# The newest entry of the changelog: "ubpffs (0.1.0) ...".
+VERSION		:= $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 comma		= ,
 JOBS		= $(shell nproc)
 
@@ -151,7 +155,7 @@ CLIENT_SO	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.so)
 TESTLIB_A	= $(O)/tests/libtests.a
 PRELOADS	= $(if $(FS_SRCS),$(O)/tests/failnth.so $(O)/tests/kill_at.so)
 
-.PHONY: all check-packages check-releases check-arm64 help lib deps deps-build deps-demo deps-tests check quick check-unit check-differential check-e2e \
+.PHONY: all man deb uninstall install-service deps-packages check-packages check-releases check-arm64 help lib deps deps-build deps-demo deps-tests check quick check-unit check-differential check-e2e \
 	check-e2e-quick check-style demo demo-profile demo-cgroup bench fuzz install install-lib install-server \
 	configurations clean format format-check tests bpf-objects compile_commands.json
 .SECONDARY:
@@ -177,6 +181,9 @@ $(O)/engine/%.o: engine/%.c
 $(O)/engine/run/interp.o: ALL_CFLAGS += $(if $(filter aarch64%,$(MULTIARCH)),-mno-outline-atomics)
 # Each instruction's code begins a fetch block; else how fast programs are is luck, by a third. clang has no such option.
 $(O)/engine/run/interp.o: ALL_CFLAGS += $(if $(findstring clang,$(CC)),,-falign-labels=32)
+
+# These say the version.
+$(addprefix $(O)/,fs/options.o fs/tree/root.o tools/ubpfctl.o): debian/changelog
 
 # The types that the engine answers CO-RE relocations from are an object inside of it.
 CORE_TYPES	= $(O)/engine/object/co_re/core_types.bpf.o
@@ -277,7 +284,7 @@ $(O)/tests/e2e/%: $(O)/tests/e2e/%.o
 
 # ---------------------------------------------------------------- packages
 deps: deps-build deps-demo deps-tests
-deps-build deps-demo deps-tests: deps-%:
+deps-build deps-demo deps-tests deps-packages: deps-%:
 	@sh tools/deps.sh deps.list $*
 .NOTPARALLEL: deps
 
@@ -362,28 +369,68 @@ format:
 format-check:
 	@clang-format --dry-run -Werror $(FORMAT_SRCS)
 
-install: install-lib $(if $(FS_SRCS),install-server)
+# The manual pages: from docs/man, the reference, and the public headers
+MAN_PAGES	= $(addprefix $(O)/man/,$(patsubst docs/man/%.md,%,$(wildcard docs/man/*.md)) ubpffs-tree.5 \
+		  libubpffs.3 libubpffs-client.3)
+man: $(MAN_PAGES)
+$(MAN_PAGES): MAN_SRC = docs/man/$(@F).md
+$(O)/man/ubpffs-tree.5: MAN_SRC = docs/reference.md
+$(O)/man/libubpffs.3: MAN_SRC = engine/ubpffs_engine.h
+$(O)/man/libubpffs-client.3: MAN_SRC = uapi/ubpffs_client.h
+$(MAN_PAGES): tools/man.sh docs/reference.md debian/changelog engine/ubpffs_engine.h uapi/ubpffs_client.h $(wildcard docs/man/*.md)
+	@mkdir -p $(@D)
+	$(call said,sh tools/man.sh $(MAN_SRC) $(@F) $(VERSION) > $@,MAN)
+
+# What is installed where
+install: install-lib $(if $(FS_SRCS),install-server install-service)
+HEADERS		= engine/ubpffs_filter.h $(if $(FS_SRCS),engine/ubpffs_engine.h $(UAPI_HEADERS))
+UNITDIR		?= $(PREFIX)/lib/systemd
+SHARE		= $(PREFIX)/share
+shared_lib	= install -m 755 $(1) $(DESTDIR)$(LIBDIR)/$(notdir $(1)).0 && ln -sf $(notdir $(1)).0 $(DESTDIR)$(LIBDIR)/$(notdir $(1))
 
 install-lib: lib
-	install -d $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/ubpffs
-	install -m 644 $(LIB_A) $(CLIENT_A) $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(LIB_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs.so.0
-	ln -sf libubpffs.so.0 $(DESTDIR)$(PREFIX)/lib/libubpffs.so
-	install -m 644 engine/ubpffs_filter.h $(if $(FS_SRCS),engine/ubpffs_engine.h $(UAPI_HEADERS)) \
-		$(DESTDIR)$(PREFIX)/include/ubpffs
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/ubpffs
+	install -m 644 $(LIB_A) $(CLIENT_A) $(DESTDIR)$(LIBDIR)
+	$(call shared_lib,$(LIB_SO))
+	$(if $(FS_SRCS),$(call shared_lib,$(CLIENT_SO)))
+	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/ubpffs
 	for pc in engine/ubpffs $(if $(FS_SRCS),uapi/ubpffs-client); do \
-		sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@REQUIRES@|$(if $(FS_SRCS),$(ENGINE_PKGS))|' \
-			$$pc.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/$${pc##*/}.pc || exit 1; done
+		sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' \
+			-e 's|@REQUIRES@|$(if $(FS_SRCS),$(ENGINE_PKGS))|' \
+			$$pc.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/$${pc##*/}.pc || exit 1; done
 
+# mount(8) looks for its helpers in sbin.
 install-server: all
-	install -d $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PYTHONDIR)/ubpffs
 	install -m 755 $(SERVER) $(CTL) $(DESTDIR)$(PREFIX)/bin
-	ln -sf ubpffs $(DESTDIR)$(PREFIX)/bin/mount.fuse.ubpffs
-	install -m 755 $(CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/libubpffs-client.so.0
-	ln -sf libubpffs-client.so.0 $(DESTDIR)$(PREFIX)/lib/libubpffs-client.so
-	install -d $(DESTDIR)$(PYTHONDIR)/ubpffs
+	ln -sf ../bin/ubpffs $(DESTDIR)$(PREFIX)/sbin/mount.fuse.ubpffs
 	install -m 644 $(wildcard python/ubpffs/*.py) $(DESTDIR)$(PYTHONDIR)/ubpffs
+
+# Units of the machine and of each user, completions, and the manual where pandoc is
+COMPLETIONS	= bash:bash-completion/completions/ubpfctl zsh:zsh/site-functions/_ubpfctl \
+		  fish:fish/vendor_completions.d/ubpfctl.fish
+install-service: all $(if $(shell command -v pandoc),man)
+	install -d $(DESTDIR)$(UNITDIR)/system $(DESTDIR)$(UNITDIR)/user
+	for unit in system user; do sed 's|@PREFIX@|$(PREFIX)|' service/ubpffs-$$unit.service.in \
+		> $(DESTDIR)$(UNITDIR)/$$unit/ubpffs.service || exit 1; done
+	for c in $(COMPLETIONS); do install -d $(DESTDIR)$(SHARE)/$$(dirname $${c#*:}) && \
+		$(if $(CROSS_COMPILE),$(RUN)) $(CTL) completion $${c%%:*} > $(DESTDIR)$(SHARE)/$${c#*:} || exit 1; done
+	for page in $(if $(shell command -v pandoc),$(MAN_PAGES)); do \
+		install -D -m 644 $$page $(DESTDIR)$(SHARE)/man/man$${page##*.}/$${page##*/} || exit 1; done
+	$(if $(shell command -v pandoc),ln -sf ubpffs.8 $(DESTDIR)$(SHARE)/man/man8/mount.fuse.ubpffs.8)
+
+# What an installation would be made of goes; directories stay when something else is in them.
+uninstall:
+	rm -rf $(O)/image
+	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(O))/image > /dev/null
+	cd $(O)/image && find . ! -type d -printf '%P\n' | sed 's|^|$(DESTDIR)/|' | xargs rm -f
+	cd $(O)/image && find . -depth -type d -name '*ubpffs*' -printf '%P\n' | sed 's|^|$(DESTDIR)/|' | \
+		xargs -r rmdir --ignore-fail-on-non-empty
+	rm -rf $(O)/image
+
+# Debian packages of what is committed
+deb: deps-build deps-packages
+	@sh tools/deb.sh $(abspath $(O))/deb
 
 # What the smaller configuration saves, counted in two builds.
 configurations:
