@@ -230,7 +230,7 @@ API int ubpffs_object_error(const struct ubpffs_object *obj, struct ubpffs_error
 
 API struct bpf_prog *ubpffs_object_prog(const struct ubpffs_object *obj, const char *name)
 {
-	const struct bpf_object_file *file = obj->loaded.file;
+	const struct bpf_object_file *file = obj ? obj->loaded.file : NULL;
 
 	for (u32 i = 0; file && i < file->prog_cnt; i++)
 		if (!strcmp(file->progs[i].name, name))
@@ -240,7 +240,7 @@ API struct bpf_prog *ubpffs_object_prog(const struct ubpffs_object *obj, const c
 
 API struct bpf_map *ubpffs_object_map(const struct ubpffs_object *obj, const char *name)
 {
-	const struct bpf_object_file *file = obj->loaded.file;
+	const struct bpf_object_file *file = obj ? obj->loaded.file : NULL;
 
 	for (u32 i = 0; file && i < file->map_cnt; i++)
 		if (!strcmp(file->maps[i].name, name))

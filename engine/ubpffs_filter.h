@@ -17,8 +17,9 @@
  *	keep = ubpffs_filter_run(filter, &packet);
  *	ubpffs_filter_free(filter);
  *
- * Filters may be run by any number of threads at once. Functions that return int give 0 on success
- * and -errno on failure.
+ * Any thread may call any function; a filter may be run by any number of threads at once. Functions
+ * that return int give 0 on success and -errno on failure. Sizes are bytes. Source: the behaviour
+ * of SO_ATTACH_FILTER, socket(7), and of the kernel's Documentation/networking/filter.rst.
  */
 #ifndef UBPFFS_FILTER_H
 #define UBPFFS_FILTER_H
@@ -39,7 +40,7 @@ struct bpf_prog;
  * not known; without an ifindex the loads of it and of hatype end a filter, as without a device.
  */
 struct ubpffs_packet {
-	const void *data;
+	const void *data; /* the caller's; read during a run */
 	uint32_t len;
 	uint32_t network_offset; /* where the network header begins; the link header is before it */
 	uint16_t protocol; /* ETH_P_*, host order */
@@ -50,27 +51,31 @@ struct ubpffs_packet {
 	uint16_t vlan_tci, vlan_proto; /* host order */
 };
 
-/* Describe an Ethernet frame: protocol, network_offset, hatype and pkt_type from its header. */
+/*
+ * Describe an Ethernet frame: protocol, network_offset, hatype and pkt_type from its header, all
+ * else zero. A frame that is shorter than its header has data, len and hatype alone.
+ */
 void ubpffs_packet_ethernet(struct ubpffs_packet *packet, const void *frame, uint32_t len);
 
 /*
- * ubpffs_filter_create - check and convert a filter
+ * ubpffs_filter_create - check and convert a filter of `cnt` instructions
  *
- * -EINVAL: Linux would refuse it; *why (when why is not NULL) is then a malloc()ed sentence, else
- * NULL.
- * -ENOMEM.
+ * *filter is the caller's (ubpffs_filter_free()); the instructions are not kept. -EINVAL: Linux
+ * would refuse it; *why (when why is not NULL) is then a malloc()ed sentence, else NULL. -ENOMEM.
  */
 int ubpffs_filter_create(const struct sock_filter *insns, uint32_t cnt, char **why,
 			 struct bpf_prog **filter);
 /* How many bytes to keep, 0: drop. More than the packet has means all. */
 uint32_t ubpffs_filter_run(const struct bpf_prog *filter, const struct ubpffs_packet *packet);
-/* No thread runs it any more. NULL is ignored. */
+/* No thread runs it any more. NULL: nothing. */
 void ubpffs_filter_free(struct bpf_prog *filter);
 
 /*
  * ubpffs_filter_parse - read the text of tcpdump -ddd
  *
- * *insns is malloc()ed. -EINVAL: malformed or cut short (why as above).
+ * `text` is len bytes, with or without a NUL. *insns is malloc()ed and has *cnt instructions, NULL
+ * and 0 on failure. -EINVAL: malformed or cut short (why as above). -ENOMEM. Source: the output of
+ * tcpdump(1).
  */
 int ubpffs_filter_parse(const char *text, size_t len, char **why, struct sock_filter **insns,
 			uint32_t *cnt);

@@ -287,6 +287,17 @@ EXPORT int ubpfc_freeze_map(int fd)
 	return command(fd, UBPFFS_MAP_FREEZE, &io, NULL, 0, NULL);
 }
 
+/* A batch is of keys: for maps without, what bpf(2) says. */
+static int batch_map(int fd, struct known_map *map)
+{
+	if (learn(fd, map))
+		return -1;
+	if (map->key_size)
+		return 0;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
 EXPORT int ubpfc_lookup_batch(int fd, unsigned long long *cursor, void *keys, void *values,
 			      unsigned int *count)
 {
@@ -296,7 +307,7 @@ EXPORT int ubpfc_lookup_batch(int fd, unsigned long long *cursor, void *keys, vo
 	char *buf;
 	int ret;
 
-	if (learn(fd, &map))
+	if (batch_map(fd, &map))
 		return -1;
 	pair = (size_t)map.key_size + map.value_size;
 	if (*count > UBPFFS_XFER_MAX / pair)
@@ -327,7 +338,7 @@ static int change_batch(int fd, unsigned int cmd, const void *keys, const void *
 	char *buf;
 	int ret;
 
-	if (learn(fd, &map))
+	if (batch_map(fd, &map))
 		return -1;
 	pair = (size_t)map.key_size + (values ? map.value_size : 0);
 	if (*count > UBPFFS_XFER_MAX / pair) {

@@ -2,8 +2,7 @@
  * client_mount.c - finds the caller's mount, holds it, opens files below it (see client_mount.h)
  *
  * The caller's own mount is the one whose server runs as the caller: the kernel shows that server's
- * uid as
- * `user_id` among the mount's options. Another user's server is never taken unasked.
+ * uid as `user_id` among the mount's options. Another user's server is never taken unasked.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /*
- * ubpfc_ring.c - the consumer's side of a ring buffer, on memory that it shares with the producers
+ * client_ring.c - the consumer's side of a ring buffer, on memory that it shares with the producers
  *
  * The data is mapped twice, one copy behind the other, so that a record that wraps lies in one
  * piece. A record's header is its length and two bits: BUSY until it is committed, DISCARD when

@@ -140,10 +140,10 @@ enum ubpffs_prog_part {
 	UBPFFS_PROG_XLATED = 2,
 	UBPFFS_PROG_FUNC_INFO = 3, /* struct bpf_func_info each, of what XLATED shows */
 	UBPFFS_PROG_LINE_INFO = 4, /* struct bpf_line_info each, the same */
-	/* For the owner and root: the native code, the address (__u64) and the length (__u32) of */
-	UBPFFS_PROG_JITED = 5, /* each function in it */
-	UBPFFS_PROG_JITED_KSYMS = 6,
-	UBPFFS_PROG_JITED_FUNC_LENS = 7,
+	/* for the owner and root */
+	UBPFFS_PROG_JITED = 5, /* the native code */
+	UBPFFS_PROG_JITED_KSYMS = 6, /* __u64 each: the address of a function in it */
+	UBPFFS_PROG_JITED_FUNC_LENS = 7, /* __u32 each: its length */
 };
 
 struct ubpffs_prog_run {

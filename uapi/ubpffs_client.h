@@ -14,7 +14,9 @@
  *
  * Threads: any thread may call any function at any time, but one thread at a time uses a struct
  * ubpfc_ring. A call that has begun stays on the mount that it began with. Memory that is passed in
- * is read or written during the call and never kept.
+ * is read or written during the call and never kept. Sizes are bytes.
+ *
+ * Source: where nothing else is said, a function is the command of bpf(2) that it is named after.
  */
 #ifndef UBPFFS_CLIENT_H
 #define UBPFFS_CLIENT_H
@@ -36,26 +38,37 @@ extern __thread char ubpfc_log_buf[UBPFC_LOG_SIZE];
 
 /* ---- the mount */
 
-/* Use this mount from now on; NULL: forget it, so that the next call looks for one again. */
+/*
+ * Use the mount at `path` from now on; NULL: forget it, so that the next call looks for one again.
+ * -1: errno of open(2), EINVAL (no ubpffs is there); then nothing changes.
+ */
 int ubpfc_mount(const char *path);
 
-/* The mount that is used, as an absolute path, into buf of len bytes (ENAMETOOLONG). */
+/*
+ * The mount that is used, as an absolute path with its NUL, into buf of len bytes (ENAMETOOLONG).
+ * Looks for one when none is used yet.
+ */
 int ubpfc_mount_path(char *buf, size_t len);
 
 /*
- * Call fn for each mounted ubpffs that this process sees: its mount point, and the uid that its
- * server runs as. Ends when fn does not return 0; returns what fn returned last, or -1.
+ * Call fn for each mounted ubpffs that this process sees: its mount point (valid during the call),
+ * and the uid that its server runs as. Ends when fn does not return 0; returns what fn returned
+ * last, 0 without a mount, or -1: /proc/self/mounts cannot be read. No server is asked anything.
  */
 typedef int (*ubpfc_mount_fn)(void *ctx, const char *path, unsigned int uid);
 int ubpfc_each_mount(ubpfc_mount_fn fn, void *ctx);
 
-/* open(2) of a file of the mount. `path` is relative to the mount; an absolute one is EINVAL. */
+/*
+ * open(2) of a file of the mount, which is close-on-exec. `path` is relative to the mount; an
+ * absolute one is EINVAL. Symbolic links are followed wherever they lead.
+ */
 int ubpfc_open(const char *path, int flags);
 
 /*
- * Any command of ubpffs.h: `in` of in_len bytes is its payload; io->out_len the room at `out`, then
- * the size of the answer, which a command that fails may have, too. Large payloads take a
- * transfer.
+ * Any command of ubpffs.h on a descriptor: `in` of in_len bytes is its payload; io->out_len the
+ * room at `out`, then the size of the answer, which a command that fails may have, too. The other
+ * fields of *io are the command's. A payload that no ioctl holds takes a transfer. E2BIG: more than
+ * UBPFFS_XFER_MAX.
  */
 struct ubpffs_io;
 int ubpfc_command(int fd, unsigned int cmd, struct ubpffs_io *io, const void *in, size_t in_len,
@@ -64,62 +77,73 @@ int ubpfc_command(int fd, unsigned int cmd, struct ubpffs_io *io, const void *in
 /* ---- maps */
 
 /*
- * Make a map. Sizes in bytes; max_entries elements. The map lives while a descriptor, a pin or a
- * program holds it. E2BIG, EINVAL, EOPNOTSUPP (no such type here), EDQUOT: see BPF_MAP_CREATE in
- * bpf(2).
+ * Make a map of max_entries elements; a descriptor. map_flags: BPF_F_* of bpf(2). The map lives
+ * while a descriptor, a pin or a program holds it. EINVAL, E2BIG, EOPNOTSUPP (no such type here),
+ * ENOMEM, EDQUOT (a limit of the caller's). Source: BPF_MAP_CREATE.
  */
 int ubpfc_create_map(enum bpf_map_type map_type, int key_size, int value_size, int max_entries,
 		     int map_flags);
 
 /*
  * One element. `key` points to key_size bytes (NULL for maps without keys), `value` to value_size
- * bytes; for per-CPU types to one value for each CPU, each in a room of value_size rounded up to 8.
- * ENOENT: no such key. EPERM: the descriptor is not open for that. EFAULT: an argument is missing.
+ * bytes; for per-CPU types to one value for each possible CPU of the server's machine
+ * (/sys/devices/system/cpu/possible), from CPU 0 on, each in a room of value_size rounded up to 8.
+ * In slots of programs and maps a value is an id (__u32). A bloom filter is asked about *value.
+ * ENOENT: no such key. EPERM: the descriptor or the map is not open for that. EFAULT: an argument
+ * is missing. EINVAL, EOPNOTSUPP: the type has no such command.
  */
 int ubpfc_lookup_elem(int fd, const void *key, void *value);
 /* flags: BPF_F_LOCK, for values that have a lock. */
 int ubpfc_lookup_elem_flags(int fd, const void *key, void *value, unsigned long long flags);
 /* flags: BPF_ANY, BPF_NOEXIST (EEXIST), BPF_EXIST (ENOENT), BPF_F_LOCK. E2BIG: the map is full. */
 int ubpfc_update_elem(int fd, const void *key, const void *value, unsigned long long flags);
+/* ENOENT: no such key. EINVAL: an array. */
 int ubpfc_delete_elem(int fd, const void *key);
+/* What was taken out, of a queue or stack the next value; of hash types and those alone. */
 int ubpfc_lookup_and_delete_elem(int fd, const void *key, void *value);
 
 /*
- * The key after `key` into next_key; `key` NULL or not in the map: the first. ENOENT after the
- * last.
+ * The key after `key`, key_size bytes, into next_key, which may be `key`; `key` NULL or not in the
+ * map: the first. ENOENT after the last.
  */
 int ubpfc_get_next_key(int fd, const void *key, void *next_key);
 
 /*
- * Up to *count elements from *cursor (0: the start) on, into arrays of *count keys and values;
- * *count says how many came.
- * -1 with ENOENT: these are the last. An element that lives through the walk comes exactly once.
+ * Up to *count elements from *cursor (0: the start) on, into arrays of *count keys and values, one
+ * after another without gaps; *count says how many came, *cursor where to go on. -1 with ENOENT:
+ * these are the last. An element that lives through the walk comes exactly once. EOPNOTSUPP: a map
+ * without keys. Source: BPF_MAP_LOOKUP_BATCH, but that its cursor is a number.
  */
 int ubpfc_lookup_batch(int fd, unsigned long long *cursor, void *keys, void *values,
 		       unsigned int *count);
 /*
- * Arrays of *count keys and values; *count says how many were done, also on failure. E2BIG: more
- * than 64 MiB.
+ * Arrays of *count keys and values as above; *count says how many were done, also on failure, which
+ * is the next one's: errno is as of the call for one element. E2BIG: more than 64 MiB.
  */
 int ubpfc_update_batch(int fd, const void *keys, const void *values, unsigned int *count,
 		       unsigned long long flags);
 int ubpfc_delete_batch(int fd, const void *keys, unsigned int *count);
 
-/* No more updates from outside of programs. */
+/* No more updates from outside of programs. EPERM: it is frozen. */
 int ubpfc_freeze_map(int fd);
 
 /* ---- programs */
 
 /*
- * Verify and compile. insn_len in bytes. LD_IMM64 with BPF_PSEUDO_MAP_FD or BPF_PSEUDO_MAP_VALUE
- * names maps by descriptor, at most 64. EACCES, EINVAL, E2BIG: rejected, see ubpfc_log_buf.
+ * Verify and compile insn_len bytes of instructions; a descriptor. The program lives while a
+ * descriptor, a pin, an attachment or a slot holds it, and holds its maps. LD_IMM64 with
+ * BPF_PSEUDO_MAP_FD or BPF_PSEUDO_MAP_VALUE names maps by descriptor (EBADF, EINVAL: that is none),
+ * at most 64 (E2BIG). EACCES, EINVAL, E2BIG: rejected, see ubpfc_log_buf. EOPNOTSUPP: no such type
+ * here. EDQUOT: a limit of the caller's. Source: BPF_PROG_LOAD.
  */
 int ubpfc_prog_load(enum bpf_prog_type prog_type, const struct bpf_insn *insns, int insn_len,
 		    const char *license);
 
 /*
- * Run `repeat` times on a packet of `size` bytes. data_out may be NULL; *size_out is its room, then
- * the size (ENOSPC: it was too small). retval and duration (ns a run) may be NULL.
+ * Run `repeat` times (0: once) on a packet of `size` bytes. data_out may be NULL, and then
+ * size_out; *size_out is its room, then the size (ENOSPC: it was too small, and what fits is
+ * there). retval and duration (ns a run, averaged) may be NULL. EINVAL: no packet of this type;
+ * EOPNOTSUPP: the type has no test run. Source: BPF_PROG_TEST_RUN.
  */
 int ubpfc_prog_test_run(int prog_fd, int repeat, const void *data, unsigned int size,
 			void *data_out, unsigned int *size_out, unsigned int *retval,
@@ -128,21 +152,24 @@ int ubpfc_prog_test_run(int prog_fd, int repeat, const void *data, unsigned int 
 /* ---- objects */
 
 /*
- * info is struct bpf_map_info or struct bpf_prog_info; *len its room in bytes, then what the server
- * filled.
+ * info is struct bpf_map_info, bpf_prog_info, bpf_btf_info or bpf_link_info, as the descriptor is;
+ * *len its room, then what the server filled. Pointers in it are not followed, and come back 0.
  */
 int ubpfc_obj_get_info_by_fd(int fd, void *info, unsigned int *len);
 
 /*
- * path: absolute below the mount (EPERM elsewhere), or relative to it. It does not leave the mount:
- * a symbolic link or ".." that leads out of it is EXDEV.
+ * A pin, and a descriptor of what is pinned. path: absolute below the mount (EPERM elsewhere), or
+ * relative to it. It does not leave the mount: a symbolic link or ".." that leads out of it is
+ * EXDEV. EEXIST: the name is taken; ENOENT: a directory of the path, or the pin, is not there;
+ * EACCES: the permission bits.
  */
 int ubpfc_obj_pin(int fd, const char *path);
 int ubpfc_obj_get(const char *path);
 
+/* A descriptor. ENOENT: no such object; EACCES: the caller may not read and write it. */
 int ubpfc_map_get_fd_by_id(unsigned int id);
 int ubpfc_prog_get_fd_by_id(unsigned int id);
-/* The lowest id above start_id. ENOENT: none. */
+/* The lowest id above start_id into *next_id. ENOENT: none. */
 int ubpfc_map_get_next_id(unsigned int start_id, unsigned int *next_id);
 int ubpfc_prog_get_next_id(unsigned int start_id, unsigned int *next_id);
 
@@ -152,13 +179,16 @@ int ubpfc_prog_get_next_id(unsigned int start_id, unsigned int *next_id);
  * The consumer of a ring buffer, through its memory: no call of the server a record. One consumer
  * of a ring at a time (this one, or a reader of the map's `records`). The caller must be able to
  * read and write the map. Where the server has no passthrough (it is not root), the caller must be
- * the server's user.
+ * the server's user. Source: the ring's layout in the kernel's Documentation/bpf/ringbuf.rst.
  */
 struct ubpfc_ring;
-/* 0: go on. `data` of `size` bytes is valid until it returns. */
+/* 0: go on. `data` of `size` bytes, aligned to 8, is valid until it returns. */
 typedef int (*ubpfc_ring_fn)(void *ctx, const void *data, size_t size);
 
-/* NULL with errno (EINVAL: no ring buffer). Keeps a copy of the descriptor. */
+/*
+ * The caller's (ubpfc_ring_close()), or NULL with errno: EINVAL: no ring buffer; EACCES. Keeps a
+ * copy of the descriptor.
+ */
 struct ubpfc_ring *ubpfc_ring_open(int map_fd);
 /*
  * Call fn for each committed record in order, until there are none or fn does not return 0; a

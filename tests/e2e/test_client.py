@@ -107,6 +107,31 @@ def test_batches(m, lib):
     os.close(fd)
 
 
+def test_elements_are_taken_out_of_hash_types_and_queues_alone(m, lib):
+    """As the kernel's ENOTSUPP; a trie and an array have such keys, and keep them."""
+    for kind, key_size, value_size, flags in (ARRAY, 4, 8, 0), (3, 4, 4, 0), (6, 4, 8, 0), (11, 8, 8, 1):
+        fd = lib.ubpfc_create_map(kind, key_size, value_size, 4, flags)
+        key, out = ctypes.create_string_buffer(8), (ctypes.c_uint64 * 1024)()
+        if kind == 11:
+            assert lib.ubpfc_update_elem(fd, key, out, 0) == 0
+        fails(errno.EOPNOTSUPP, lib.ubpfc_lookup_and_delete_elem(fd, key, out))
+        if kind == 11:
+            assert lib.ubpfc_lookup_elem(fd, key, out) == 0
+        os.close(fd)
+
+
+def test_batches_without_keys(m, lib):
+    """As bpf(2)'s ENOTSUPP; sizes of 0 are no reason to divide by them."""
+    queue, ring = lib.ubpfc_create_map(22, 0, 8, 4, 0), lib.ubpfc_create_map(27, 0, 0, 4096, 0)
+    for fd in queue, ring:
+        one, cursor, room = ctypes.c_uint32(1), ctypes.c_uint64(0), (ctypes.c_uint64 * 8)()
+        fails(errno.EOPNOTSUPP, lib.ubpfc_lookup_batch(fd, ctypes.byref(cursor), room, room, ctypes.byref(one)))
+        fails(errno.EOPNOTSUPP, lib.ubpfc_update_batch(fd, room, room, ctypes.byref(one), ctypes.c_uint64(0)))
+        fails(errno.EOPNOTSUPP, lib.ubpfc_delete_batch(fd, room, ctypes.byref(one)))
+        assert one.value == 1
+        os.close(fd)
+
+
 def test_large_values(m, lib):
     size = 100000
     fd = lib.ubpfc_create_map(HASH, 4, size, 2, 0)

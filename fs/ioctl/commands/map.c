@@ -173,6 +173,20 @@ static int take_once(struct map_once *once, struct control_call *call, struct bp
 	return ret ? min(ret, 0) : take_pair(once, call, map, pair);
 }
 
+/* Whose elements bpf(2) takes out by key; queues and stacks aside, of no other type. */
+static bool takes_by_key(const struct bpf_map *map)
+{
+	switch (map->map_type) {
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_LRU_HASH:
+	case BPF_MAP_TYPE_PERCPU_HASH:
+	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int control_map_lookup_and_delete(struct control_call *call)
 {
 	__do_free char *pair = NULL;
@@ -188,7 +202,7 @@ int control_map_lookup_and_delete(struct control_call *call)
 	size = bpf_map_value_size(map);
 	if (call->in_len != map->key_size || call->room < size)
 		return -EINVAL;
-	if (!map->ops->map_pop_elem && !map->key_size)
+	if (!map->ops->map_pop_elem && !takes_by_key(map))
 		return -EOPNOTSUPP;
 	pair = malloc((size_t)map->key_size + size + 1);
 	if (!pair)
@@ -388,15 +402,7 @@ int control_map_lookup_and_delete_batch(struct control_call *call)
 		err = control_map(call, O_WRONLY, &map);
 	if (err)
 		return err;
-	switch (map->map_type) {
-	case BPF_MAP_TYPE_HASH:
-	case BPF_MAP_TYPE_LRU_HASH:
-	case BPF_MAP_TYPE_PERCPU_HASH:
-	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-		return lookup_batch(call, map, true);
-	default:
-		return -EOPNOTSUPP;
-	}
+	return takes_by_key(map) ? lookup_batch(call, map, true) : -EOPNOTSUPP;
 }
 
 /* How many of its changes a repeated batch has made. */
