@@ -49,7 +49,7 @@ int nfqueue_start(u32 first, const struct host_cgroup *host, struct nfqueue **ou
 	if (!nfq)
 		return -ENOMEM;
 	nfq->host = host;
-	nfq->next = first % NR_QUEUES;
+	nfq->next = first;
 	err = decide_init(&nfq->decider);
 	nfq->decider.listener = listener_of;
 	nfq->decider.arg = nfq;

@@ -228,6 +228,66 @@ static void test_deletes(void **state)
 			delete_once(at, again);
 }
 
+static void create_and_die(struct bpf_map *map, const u64 *pair, enum point at)
+{
+	struct fs_req req = {.unique = UNIQUE};
+	struct map_once once;
+
+	if (requests_start())
+		_exit(2);
+	begin_request(UNIQUE);
+	map_once_begin(&once, map, &req);
+	map_once_create(&once, map, pair);
+	if (at == AFTER)
+		bpf_map_update(map, &pair[0], &pair[1], BPF_NOEXIST);
+	raise(SIGKILL);
+}
+
+/* Who asked for a new element has made it, also when it is gone again. */
+static void create_once(enum point at, bool again)
+{
+	int fd = memfd_create("hash", 0), status;
+	struct bpf_map *map = make(BPF_MAP_TYPE_HASH, 8, fd);
+	struct fs_req req = {.unique = UNIQUE | REQUEST_AGAIN};
+	u64 pair[2] = {5, 50};
+	struct map_once once;
+	const void *data;
+	pid_t child;
+	u32 len;
+	int ret;
+
+	start_shared();
+	child = fork();
+	if (!child)
+		create_and_die(map, pair, at);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	let_go(map);
+	next_server(fd, &map);
+	if (again) {
+		bpf_map_delete(map, &pair[0]);
+		next_server(-1, &map);
+	}
+	begin_request(UNIQUE | REQUEST_AGAIN);
+	map_once_begin(&once, map, &req);
+	ret = map_once_before(&once, &data, &len);
+	assert_int_equal(ret, at == AFTER);
+	if (ret) {
+		assert_int_equal(len, 8);
+		assert_memory_equal(data, pair, 8);
+	}
+	requests_end(UNIQUE);
+	let_go(map);
+	close(fd);
+}
+
+static void test_creations(void **state)
+{
+	for (int at = 0; at < POINTS; at++)
+		for (int again = 0; again < 2; again++)
+			create_once(at, again);
+}
+
 /* What this server notes is not what one before it did. */
 static void test_several_of_one_request(void **state)
 {
@@ -276,6 +336,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queues_and_stacks),
 		cmocka_unit_test(test_deletes),
+		cmocka_unit_test(test_creations),
 		cmocka_unit_test(test_several_of_one_request),
 		cmocka_unit_test(test_more_than_fits),
 	};
