@@ -206,7 +206,10 @@ static bool has_dir(const char *path)
 	return found;
 }
 
-/* A process that sends a packet for each byte that it is told, by a socket of then. */
+/*
+ * A process that sends a packet for each byte that it is told: 'k' by one socket that it keeps, else
+ * by a new one.
+ */
 struct sender {
 	pid_t pid;
 	int tell;
@@ -218,7 +221,7 @@ static struct sender sender_new(uid_t uid)
 				 .sin_port = htons(9),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct sender s;
-	int fds[2];
+	int fds[2], kept = -1;
 	char c;
 
 	assert_return_code(pipe2(fds, O_CLOEXEC), errno);
@@ -228,10 +231,15 @@ static struct sender sender_new(uid_t uid)
 		if (uid && setresuid(uid, uid, uid) < 0)
 			_exit(1);
 		while (read(fds[0], &c, 1) == 1) {
-			int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+			int fd = c == 'k' ? kept : -1;
 
+			if (fd < 0)
+				fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 			sendto(fd, &c, 1, 0, (struct sockaddr *)&to, sizeof(to));
-			close(fd);
+			if (c == 'k')
+				kept = fd;
+			else
+				close(fd);
 		}
 		_exit(0);
 	}
@@ -254,20 +262,27 @@ static u64 dropped(const struct cgroup *cgrp)
 	return stats.dropped[CGROUP_INET_EGRESS];
 }
 
-/* Its packets are dropped in this cgroup: now (of those that were sent, all), or some time. */
-static void assert_drops_in(struct sender *s, const struct cgroup *cgrp, bool now)
+/* Three packets, which this cgroup drops. */
+static void assert_drops(struct sender *s, char what, const struct cgroup *cgrp)
 {
-	u64 before = dropped(cgrp), sent = 0;
+	u64 want = dropped(cgrp) + 3;
 
-	for (u32 tick = 0; tick < TICKS && dropped(cgrp) < before + (now ? 3 : 1); tick++) {
-		if (now ? sent < 3 : tick % 10 == 0)
-			sent += write(s->tell, "x", 1);
+	for (u32 i = 0; i < 3; i++)
+		assert_int_equal(write(s->tell, &what, 1), 1);
+	for (u32 tick = 0; tick < TICKS && dropped(cgrp) < want; tick++)
+		usleep(TICK_US);
+	assert_int_equal(dropped(cgrp), want);
+}
+
+/* Some of those that it sends for a while. */
+static void assert_drops_soon(struct sender *s, const struct cgroup *cgrp)
+{
+	for (u32 tick = 0; tick < TICKS && !dropped(cgrp); tick++) {
+		if (tick % 10 == 0)
+			assert_int_equal(write(s->tell, "x", 1), 1);
 		usleep(TICK_US);
 	}
-	if (now)
-		assert_int_equal(dropped(cgrp), before + 3);
-	else
-		assert_true(dropped(cgrp) > before);
+	assert_true(dropped(cgrp) > 0);
 }
 
 static void a_packets_meet_their_cgroups_programs(void **state)
@@ -284,25 +299,27 @@ static void a_packets_meet_their_cgroups_programs(void **state)
 	ready();
 	assert_int_equal(enforce_make_rules(en), 0);
 	assert_int_equal(enforce_procs_write(en, a, &me, s.pid, &why), 0);
-	assert_drops_in(&s, a, true);
+	assert_drops(&s, 'x', a);
 	assert_int_equal(dropped(b), 0);
 	assert_int_equal(enforce_procs_write(en, b, &me, s.pid, &why), 0);
-	assert_drops_in(&s, b, true);
+	assert_drops(&s, 'x', b);
 	/* A new one: its rule is there for the first process. */
 	late = child(b, 4, "A/B/late");
 	assert_int_equal(enforce_procs_write(en, late, &me, s.pid, &why), 0);
-	assert_drops_in(&s, late, true);
+	assert_drops(&s, 'x', late);
+	assert_drops(&s, 'k', late);
 	assert_int_equal(enforce_cgroup_remove(en, late), -EBUSY);
-	/* It goes, and what was in it counts as the one above. */
+	/* It goes, and what was in it counts as the one above: also a socket that was made in it. */
 	assert_int_equal(enforce_procs_write(en, b, &me, s.pid, &why), 0);
 	assert_int_equal(enforce_cgroup_remove(en, late), 0);
 	assert_false(has_dir("A/B/late"));
 	assert_int_equal(cgroup_remove(late), 0);
-	assert_drops_in(&s, b, true);
+	assert_drops(&s, 'x', b);
+	assert_drops(&s, 'k', b);
 	/* One that is back has a rule again. */
 	late = child(b, 5, "A/B/late");
 	assert_int_equal(enforce_procs_write(en, late, &me, s.pid, &why), 0);
-	assert_drops_in(&s, late, true);
+	assert_drops(&s, 'x', late);
 	sender_end(&s);
 	cgroup_put(late);
 	cgroup_put(b);
@@ -333,7 +350,7 @@ static void a_new_cgroups_get_their_rule_by_themselves(void **state)
 				snprintf(path, sizeof(path), "%s/%s", e->d_name, name);
 		closedir(dir);
 		assert_int_equal(hostcg_move(&theirs, path, s.pid), 0);
-		assert_drops_in(&s, late[i], false);
+		assert_drops_soon(&s, late[i]);
 	}
 	sender_end(&s);
 	for (u32 i = 0; i < ARRAY_SIZE(late); i++)

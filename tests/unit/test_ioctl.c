@@ -5,11 +5,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <cmocka.h>
 #include "fs/caller/limits.h"
 #include "fs/ioctl/ioctl.h"
 #include "tests/lib/control.h"
 #include "tests/lib/state.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED /* their allocators do not fail */
+#endif
 
 static struct store_object *map;
 static struct fs_open *file;
@@ -250,6 +255,9 @@ static void what_a_transfer_holds_is_charged(void **state)
 {
 	u64 before = limits_used(state_me.uid, LIMIT_MEMORY);
 	const size_t piece = 1 << 20;
+#ifndef SANITIZED
+	struct rlimit memory;
+#endif
 	char *data = calloc(1, piece);
 	u64 off = 0;
 	int err = 0;
@@ -276,6 +284,18 @@ static void what_a_transfer_holds_is_charged(void **state)
 	assert_int_equal(get(2, 0, data, 1, &len), -ENOENT);
 	limits_unset(state_me.uid, LIMIT_MEMORY);
 	assert_int_equal(limits_used(state_me.uid, LIMIT_MEMORY), before);
+#ifndef SANITIZED
+	/* Nor is there anything left of it when there is no memory. */
+	assert_int_equal(put(2, 0, data, piece), 0);
+	assert_return_code(getrlimit(RLIMIT_AS, &memory), errno);
+	assert_return_code(setrlimit(RLIMIT_AS, &(struct rlimit){1, memory.rlim_max}), errno);
+	for (off = piece, err = 0; off < 16 * piece && !err; off += piece)
+		err = put(2, off, data, piece);
+	assert_return_code(setrlimit(RLIMIT_AS, &memory), errno);
+	assert_int_equal(err, -ENOMEM);
+	assert_int_equal(limits_used(state_me.uid, LIMIT_MEMORY), before);
+	assert_int_equal(get(2, 0, data, 1, &len), -ENOENT);
+#endif
 	free(data);
 }
 
