@@ -20,6 +20,11 @@ struct bpf_sample {
 	const struct bpf_stack_build_id *user_ids; /* of user_ips; NULL: not known */
 	u32 user_nr;
 	u32 pid, tid, uid, gid; /* pid: the process, tid: the thread */
+	/*
+	 * What the process had mapped when user_ips were taken, as a number: equal addresses of two
+	 * images are two stacks. 0: not known. Numbers are good as long as this process.
+	 */
+	u32 image;
 	char comm[16];
 	u64 counter, enabled, running; /* what bpf_perf_prog_read_value() gives */
 	bool has_counter;

@@ -85,6 +85,42 @@ static void b_c_same_stack_same_id(void **state)
 	bpf_map_put(map);
 }
 
+/* The addresses of two programs are two stacks; of no program, or the kernel's, one. */
+static void c_images(void **state)
+{
+	struct bpf_map *map = make_map(1024, 8 * 8, 0, -1);
+	u64 ips[] = {0x1000, 0x2000, 0x3000}, kernel[] = {~0xfffULL}, value[8], wrong[8] = {1};
+	s64 id[3];
+	u32 key;
+
+	for (u32 image = 0; image < 3; image++) {
+		struct bpf_sample sample = {.user_ips = ips,
+					    .user_nr = 3,
+					    .kernel_ips = kernel,
+					    .kernel_nr = 1,
+					    .image = image};
+
+		bpf_run_enter();
+		bpf_this.sample = &sample;
+		id[image] = (s64)bpf_get_stackid_proto.func(0, (u64)(uintptr_t)map,
+							    BPF_F_USER_STACK, 0, 0);
+		key = (u32)bpf_get_stackid_proto.func(0, (u64)(uintptr_t)map, 0, 0, 0);
+		bpf_this.sample = NULL;
+		bpf_run_exit();
+		assert_int_equal(key, stackid(map, kernel, 1, 0));
+		assert_int_equal(bpf_stack_image(map, key, NULL), 0);
+		key = (u32)id[image];
+		assert_true(id[image] >= 0 && id[image] < bpf_stack_ids(map));
+		assert_int_equal(bpf_map_lookup(map, &key, value, 0), 0);
+		assert_int_equal(bpf_stack_image(map, key, value), image);
+		assert_int_equal(bpf_stack_image(map, key, NULL), image);
+		assert_int_equal(bpf_stack_image(map, key, wrong), 0);
+	}
+	assert_true(id[0] != id[1] && id[1] != id[2]);
+	assert_int_equal(bpf_stack_image(map, 1024, NULL), 0);
+	bpf_map_put(map);
+}
+
 static void d_errors(void **state)
 {
 	struct bpf_map *map = make_map(1, 4 * 8, 0, -1);
@@ -355,6 +391,7 @@ int main(void)
 		cmocka_unit_test(d_errors),	  cmocka_unit_test(get_stack),
 		cmocka_unit_test(own_user_stack), cmocka_unit_test(build_ids),
 		cmocka_unit_test(a_whole_stacks), cmocka_unit_test(e_recovery),
+		cmocka_unit_test(c_images),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,8 +14,8 @@
  *      changes before an element is filled again, and who read it meanwhile reads again.
  *   B. An id that bpf_get_stackid() gave holds that stack until it is deleted or replaced
  *      (BPF_F_REUSE_STACKID).
- *   C. The same stack gets the same id again while it is there. With BPF_F_FAST_STACK_CMP the same
- *      hash is enough.
+ *   C. The same stack of the same image (run/sample.h) gets the same id again while it is there.
+ *      With BPF_F_FAST_STACK_CMP the same hash is enough.
  *   D. -EEXIST: the bucket holds another stack, and BPF_F_REUSE_STACKID was not given; -ENOMEM: no
  *      element is free;
  *      -EFAULT: there is no stack, or nothing of it is left after the skipped frames. As in Linux.
@@ -33,7 +33,10 @@
 #define STACK_FLAGS (BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_STACK_BUILD_ID)
 
 struct stack_elem {
-	u32 link; /* the free list's; 0 in use */
+	union {
+		u32 link; /* the free list's */
+		u32 image; /* in use: whose addresses these are; it ends with the server */
+	};
 	u32 hash;
 	u32 nr; /* addresses or build ids */
 	/* odd: being filled. Ordered by read-modify-writes, which ThreadSanitizer understands */
@@ -136,10 +139,12 @@ static int stackmap_recover(struct bpf_stack_map *sm)
 		if (!idx)
 			continue;
 		if (idx >= fresh || used[idx] || elem_at(sm, idx)->seq & 1 ||
-		    (u64)elem_at(sm, idx)->nr * sm->stack_size > sm->map.value_size)
+		    (u64)elem_at(sm, idx)->nr * sm->stack_size > sm->map.value_size) {
 			sm->buckets[i] = 0;
-		else
+		} else {
 			used[idx] = 1;
+			elem_at(sm, idx)->image = 0;
+		}
 	}
 	for (idx = 1; idx < fresh; idx++)
 		if (!used[idx])
@@ -196,9 +201,9 @@ static bool bucket_set(struct bpf_stack_map *sm, u32 id, u32 idx)
 
 /*
  * A. Copy the stack of a bucket. Returns its number of addresses, or -ENOENT. With `room` zero only
- * the hash is read.
+ * the hash and the image are read.
  */
-static int bucket_read(const struct bpf_stack_map *sm, u32 id, void *data, u32 *hash)
+static int bucket_read(const struct bpf_stack_map *sm, u32 id, void *data, u32 *hash, u32 *image)
 {
 	for (;;) {
 		u32 idx = bucket_get(sm, id), seq, nr;
@@ -210,6 +215,7 @@ static int bucket_read(const struct bpf_stack_map *sm, u32 id, void *data, u32 *
 		seq = __atomic_load_n(&elem->seq, __ATOMIC_ACQUIRE);
 		nr = __atomic_load_n(&elem->nr, __ATOMIC_RELAXED);
 		*hash = __atomic_load_n(&elem->hash, __ATOMIC_RELAXED);
+		*image = __atomic_load_n(&elem->image, __ATOMIC_RELAXED);
 		if (data)
 			bpf_copy_from_arena(data, elem->data,
 					    min(nr * sm->stack_size, sm->map.value_size));
@@ -221,7 +227,8 @@ static int bucket_read(const struct bpf_stack_map *sm, u32 id, void *data, u32 *
 
 /* ---- bpf_get_stackid() */
 
-static s64 put_stack(struct bpf_stack_map *sm, u32 id, u32 hash, const void *data, u32 nr)
+static s64 put_stack(struct bpf_stack_map *sm, u32 id, u32 hash, u32 image, const void *data,
+		     u32 nr)
 {
 	u32 idx = pcpu_freelist_pop(&sm->free, bpf_map_slot());
 	struct stack_elem *elem;
@@ -232,7 +239,7 @@ static s64 put_stack(struct bpf_stack_map *sm, u32 id, u32 hash, const void *dat
 	elem = elem_at(sm, idx);
 	seq = __atomic_load_n(&elem->seq, __ATOMIC_RELAXED) | 1;
 	__atomic_exchange_n(&elem->seq, seq, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&elem->link, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&elem->image, image, __ATOMIC_RELAXED);
 	__atomic_store_n(&elem->hash, hash, __ATOMIC_RELAXED);
 	__atomic_store_n(&elem->nr, nr, __ATOMIC_RELAXED);
 	bpf_copy_to_arena(elem->data, data, nr * sm->stack_size);
@@ -264,7 +271,7 @@ static s64 get_stackid(struct bpf_stack_map *sm, u64 flags)
 	u64 ips[BPF_MAX_STACK_DEPTH], old[BPF_MAX_STACK_DEPTH * 4];
 	bool user = flags & BPF_F_USER_STACK, build_ids = sm->stack_size != sizeof(u64);
 	const void *data = ips;
-	u32 nr, hash, id, old_hash = 0;
+	u32 nr, hash, id, image = 0, old_hash = 0, old_image = 0;
 	int found;
 
 	if (flags & ~(u64)(BPF_F_SKIP_FIELD_MASK | BPF_F_USER_STACK | BPF_F_FAST_STACK_CMP |
@@ -274,10 +281,12 @@ static s64 get_stackid(struct bpf_stack_map *sm, u64 flags)
 	if (found < 0 || (u32)found <= skip)
 		return -EFAULT;
 	nr = min((u32)found - skip, depth);
-	hash = (u32)XXH3_64bits(ips + skip, nr * sizeof(u64));
+	if (user && !build_ids && bpf_this.sample)
+		image = bpf_this.sample->image;
+	hash = (u32)XXH3_64bits_withSeed(ips + skip, nr * sizeof(u64), image);
 	id = hash & (sm->n_buckets - 1);
 	if (flags & BPF_F_FAST_STACK_CMP) {
-		found = bucket_read(sm, id, NULL, &old_hash);
+		found = bucket_read(sm, id, NULL, &old_hash, &old_image);
 		if (found >= 0 && old_hash == hash)
 			return id;
 	}
@@ -286,12 +295,13 @@ static s64 get_stackid(struct bpf_stack_map *sm, u64 flags)
 		stack_build_ids(user, ips, skip, nr, ids);
 		data = ids;
 	}
-	found = bucket_read(sm, id, old, &old_hash);
-	if (found == (int)nr && old_hash == hash && !memcmp(old, data, nr * sm->stack_size))
+	found = bucket_read(sm, id, old, &old_hash, &old_image);
+	if (found == (int)nr && old_hash == hash && old_image == image &&
+	    !memcmp(old, data, nr * sm->stack_size))
 		return id;
 	if (found >= 0 && !(flags & BPF_F_REUSE_STACKID))
 		return -EEXIST;
-	return put_stack(sm, id, hash, data, nr);
+	return put_stack(sm, id, hash, image, data, nr);
 }
 
 static u64 bpf_get_stackid(u64 ctx, u64 map, u64 flags, u64 r4, u64 r5)
@@ -332,14 +342,34 @@ static void *stackmap_lookup_elem(struct bpf_map *map, const void *key)
 static long stackmap_sys_lookup_elem(struct bpf_map *map, const void *key, void *value)
 {
 	struct bpf_stack_map *sm = stackmap_of(map);
-	u32 id = key_id(key), hash;
-	int nr = id < sm->n_buckets ? bucket_read(sm, id, value, &hash) : -ENOENT;
+	u32 id = key_id(key), hash, image;
+	int nr = id < sm->n_buckets ? bucket_read(sm, id, value, &hash, &image) : -ENOENT;
 
 	if (nr < 0 || !value)
 		return min(nr, 0);
 	memset((char *)value + (u32)nr * sm->stack_size, 0,
 	       map->value_size - (u32)nr * sm->stack_size);
 	return 0;
+}
+
+u32 bpf_stack_image(const struct bpf_map *map, u32 id, const void *value)
+{
+	const struct bpf_stack_map *sm = stackmap_of(map);
+	u64 now[BPF_MAX_STACK_DEPTH];
+	u32 hash, image;
+	int nr;
+
+	if (map->map_flags & BPF_F_STACK_BUILD_ID || id >= sm->n_buckets)
+		return 0;
+	nr = bucket_read(sm, id, value ? now : NULL, &hash, &image);
+	if (nr < 0 || (value && memcmp(now, value, (u32)nr * sizeof(u64))))
+		return 0;
+	return image;
+}
+
+u32 bpf_stack_ids(const struct bpf_map *map)
+{
+	return stackmap_of(map)->n_buckets;
 }
 
 static long stackmap_update_elem(struct bpf_map *map, const void *key, const void *value, u64 flags)
