@@ -45,6 +45,7 @@ enum agent_service {
 	AGENT_PERF, /* agent/service/perf_open.c */
 	AGENT_STACKS, /* agent/service/stack/stacks.c */
 	AGENT_SYMBOLS, /* agent/service/stack/symbols.c */
+	AGENT_MAPS, /* agent/service/stack/maps.c */
 	AGENT_PROCESS, /* agent/process.c */
 	AGENT_CAPTURE, /* agent/service/capture.c */
 	AGENT_OUT, /* agent/service/out.c */

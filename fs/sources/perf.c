@@ -2,32 +2,33 @@
  * perf.c - samples of perf_event_open(2)
  *
  * One event for each (thread of the process, CPU), inherited by the threads and children that it
- * makes later; one ring a CPU, to which the other threads' events of that CPU are redirected. With
- * `pid` all: one event a CPU.
+ * makes later; one ring a CPU (perf_rings.h), to which the other threads' events of that CPU are
+ * redirected. With `pid` all: one event a CPU. A sample carries its process's image
+ * (perf_images.h), so that its stack is named by the program that ran then.
  *
  * The events are opened by the owner's own rights (perf_open.c), so the kernel says whose processes
  * may be sampled. Who may not see the kernel gets samples of user mode only.
  */
 #include <linux/bpf_perf_event.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <asm/perf_regs.h>
 #include "fs/sources/perf_events.h"
 #include "fs/agent/service/perf_open.h"
+#include "fs/sources/perf_images.h"
+#include "fs/sources/perf_rings.h"
 #include "fs/sources/perf_stacks.h"
 #include "fs/sources/source.h"
+#include "util/clock.h"
 
 #define RING_PAGES 128 /* data pages a CPU: what an ordinary user may lock is 516 KiB */
 #define STACK_DUMP 8192
 #define BURST	   64 /* samples between two chances for others to take the slot */
 #define DRAIN_MS   50
 #define COMM_SLOTS 1024 /* a power of two */
-#define RECORD_MAX 65536
 
 /* The registers that struct pt_regs has: what programs and the unwinder see. */
 #ifdef __x86_64__
@@ -47,13 +48,6 @@ static const u8 regs_order[NR_REGS] = {
 #define REGS_MASK 0ULL
 #endif
 
-struct ring {
-	struct perf_event_mmap_page *meta;
-	const u8 *data;
-	u64 size;
-	int fd;
-};
-
 struct task { /* what is known of a thread, by tid */
 	u32 tid, pid, uid, gid;
 	char comm[16];
@@ -67,8 +61,8 @@ struct perf {
 		int fd;
 	} * events;
 	u32 nr_events, cap_events, nr_cpus;
-	struct ring *rings; /* one a CPU that is there */
-	u32 nr_rings;
+	struct perf_rings rings; /* one a CPU that is there */
+	struct image_source images;
 	int pidfd;
 	bool unwind; /* by dwarf */
 	struct perf_stacks *stacks; /* made when somebody wants stacks read */
@@ -80,7 +74,6 @@ struct perf {
 		u64 kernel[BPF_MAX_STACK_DEPTH], user[BPF_MAX_STACK_DEPTH];
 	} taken[STACKS_WINDOW]; /* samples that wait for their stacks, oldest first: a ring */
 	u32 first, nr_taken;
-	u64 bounce[RECORD_MAX / 8];
 };
 
 /* ---- opening */
@@ -130,7 +123,13 @@ static void fill_attr(struct perf *perf, const struct source_def *def)
 	attr->disabled = 1;
 	attr->inherit = 1;
 	attr->comm = 1;
+	attr->comm_exec = 1;
 	attr->task = 1;
+	attr->mmap = 1;
+	attr->mmap2 = 1;
+	attr->sample_id_all = 1;
+	attr->use_clockid = 1;
+	attr->clockid = PERF_CLOCK;
 	attr->watermark = 1;
 	attr->wakeup_watermark = RING_PAGES * 4096 / 4;
 }
@@ -241,40 +240,12 @@ static int open_events(struct source *src, struct perf *perf)
 	return 0;
 }
 
-static int map_ring(struct source *src, struct perf *perf, int fd)
-{
-	struct ring *ring = &perf->rings[perf->nr_rings];
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	u32 pages;
-	void *p = MAP_FAILED;
-
-	for (pages = perf->unwind ? 4 * RING_PAGES : RING_PAGES; pages && p == MAP_FAILED;
-	     pages /= 2) {
-		p = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		if (p != MAP_FAILED)
-			break;
-		if (errno != EPERM && errno != ENOMEM)
-			break;
-	}
-	if (p == MAP_FAILED)
-		return error_set(&src->why, errno, "the sample ring: %s", strerror(errno));
-	ring->meta = p;
-	ring->data = (const u8 *)p + page;
-	ring->size = pages * page;
-	ring->fd = fd;
-	perf->nr_rings++;
-	return 0;
-}
-
 /* The first event of each CPU has the ring, the others write into it. */
 static int map_rings(struct source *src, struct perf *perf)
 {
 	u32 cpu, i;
 	int err;
 
-	perf->rings = calloc(perf->nr_cpus, sizeof(*perf->rings));
-	if (!perf->rings)
-		return -ENOMEM;
 	for (cpu = 0; cpu < perf->nr_cpus; cpu++) {
 		int ring = -1;
 
@@ -283,9 +254,11 @@ static int map_rings(struct source *src, struct perf *perf)
 				continue;
 			if (ring < 0) {
 				ring = perf->events[i].fd;
-				err = map_ring(src, perf, ring);
+				err = perf_rings_add(&perf->rings, ring,
+						     perf->unwind ? 4 * RING_PAGES : RING_PAGES);
 				if (err)
-					return err;
+					return error_set(&src->why, -err, "the sample ring: %s",
+							 strerror(-err));
 			} else if (ioctl(perf->events[i].fd, PERF_EVENT_IOC_SET_OUTPUT, ring)) {
 				return error_set(&src->why, errno, "sharing the sample ring: %s",
 						 strerror(errno));
@@ -325,6 +298,9 @@ static int perf_open(struct source *src)
 		err = map_rings(src, perf);
 	for (u32 i = 0; !err && i < perf->nr_events; i++)
 		ioctl(perf->events[i].fd, PERF_EVENT_IOC_ENABLE, 0);
+	perf->images.uid = src->uid;
+	if (!err)
+		perf_images_read(src, &perf->images, perf->pid);
 	return err;
 }
 
@@ -334,13 +310,12 @@ static void perf_close(struct source *src)
 
 	if (!perf)
 		return;
-	for (u32 i = 0; i < perf->nr_rings; i++)
-		munmap(perf->rings[i].meta, perf->rings[i].size + (size_t)sysconf(_SC_PAGESIZE));
+	perf_rings_free(&perf->rings);
+	image_source_end(&perf->images);
 	close_events(perf);
 	if (perf->pidfd >= 0)
 		close(perf->pidfd);
 	perf_stacks_free(perf->stacks);
-	free(perf->rings);
 	free(perf->events);
 	free(perf);
 	src->priv = NULL;
@@ -403,8 +378,10 @@ static void record_comm(struct perf *perf, const u8 *body, size_t size, bool exe
 	memcpy(task->comm, body + sizeof(id),
 	       strnlen((const char *)body + sizeof(id),
 		       min(size - sizeof(id), sizeof(task->comm) - 1)));
-	if (exec)
+	if (exec) {
 		forget_stacks(perf, id[0]);
+		image_exec(&perf->images, id[0]);
+	}
 }
 
 /* { pid, ppid, tid, ptid, ... }: a number that was another's begins anew. */
@@ -416,8 +393,22 @@ static void record_fork(struct perf *perf, const u8 *body, size_t size)
 		return;
 	memcpy(id, body, sizeof(id));
 	task_slot(perf, id[2])->comm[0] = 0;
-	if (id[0] != id[1])
+	if (id[0] != id[1]) {
 		forget_stacks(perf, id[0]);
+		image_fork(&perf->images, id[0], id[1]);
+	}
+}
+
+/* { pid, ppid, tid, ptid, ... } */
+static void record_exit(struct perf *perf, const u8 *body, size_t size)
+{
+	u32 id[4];
+
+	if (size < sizeof(id))
+		return;
+	memcpy(id, body, sizeof(id));
+	if (id[0] == id[2])
+		image_exit(&perf->images, id[0]);
 }
 
 /* ---- samples */
@@ -454,6 +445,7 @@ static void fill_sample(struct perf *perf, const struct perf_sample *sample, str
 	bpf->tid = sample->tid;
 	bpf->uid = task->uid;
 	bpf->gid = task->gid;
+	bpf->image = image_of(&perf->images, sample->pid);
 	memcpy(bpf->comm, task->comm, sizeof(bpf->comm));
 	bpf->has_counter = sample->has_counter;
 	bpf->counter = sample->counter;
@@ -567,115 +559,97 @@ static void record_sample(struct source *src, struct perf *perf, const void *bod
 		run_sample(src, t);
 }
 
-static void record(struct source *src, struct perf *perf, const struct perf_event_header *header,
-		   const u8 *body, u32 what)
+static void record(struct source *src, struct perf *perf, const struct perf_record *rec, u32 what)
 {
-	size_t size = header->size - sizeof(*header);
+	const u8 *body = rec->body;
+	/* What follows all but samples: thread and time (sample_id_all). */
+	size_t size = rec->size, own = size < 16 ? 0 : size - 16;
 	u64 lost;
 
-	switch (header->type) {
+	switch (rec->header.type) {
 	case PERF_RECORD_SAMPLE:
 		record_sample(src, perf, body, size, what);
 		break;
 	case PERF_RECORD_LOST: /* { id, lost } */
-		if (size >= 16) {
+		if (own >= 16) {
 			memcpy(&lost, body + 8, sizeof(lost));
 			source_count(src, lost, lost);
 		}
 		break;
 	case PERF_RECORD_LOST_SAMPLES:
-		if (size >= 8) {
+		if (own >= 8) {
 			memcpy(&lost, body, sizeof(lost));
 			source_count(src, lost, lost);
 		}
 		break;
 	case PERF_RECORD_COMM:
-		record_comm(perf, body, size, header->misc & PERF_RECORD_MISC_COMM_EXEC);
+		record_comm(perf, body, own, rec->header.misc & PERF_RECORD_MISC_COMM_EXEC);
 		break;
 	case PERF_RECORD_FORK:
-		record_fork(perf, body, size);
+		record_fork(perf, body, own);
+		break;
+	case PERF_RECORD_EXIT:
+		record_exit(perf, body, own);
+		break;
+	case PERF_RECORD_MMAP2:
+		perf_images_map(&perf->images, body, own);
 		break;
 	}
 }
 
-/*
- * What goes over the end of the ring is put together first; also, the kernel may not change what we
- * check.
- */
-static const u8 *ring_bytes(const struct ring *ring, u64 at, size_t len, u8 *bounce)
+static void drain(struct source *src, struct perf *perf, u64 until)
 {
-	size_t off = at % ring->size, first = min(len, (size_t)(ring->size - off));
-
-	if (first == len)
-		return ring->data + off;
-	memcpy(bounce, ring->data + off, first);
-	memcpy(bounce + first, ring->data, len - first);
-	return bounce;
-}
-
-static void drain(struct source *src, struct perf *perf, struct ring *ring)
-{
-	u64 head = __atomic_load_n(&ring->meta->data_head, __ATOMIC_ACQUIRE);
-	u64 tail = ring->meta->data_tail, in_burst = 0;
 	u32 what = stacks_wanted(src, perf);
 	bool keep = !what && !perf->nr_taken; /* stacks are waited for, without a slot */
-	struct perf_event_header header;
+	struct perf_record rec;
+	u64 in_burst = 0;
 
+	if (!perf_rings_look(&perf->rings, until))
+		return;
 	if (keep)
 		source_burst_begin();
-	while (tail < head && !source_stopping(src)) {
-		/* Records are 8-byte aligned, so a header never goes over the end. */
-		memcpy(&header, ring->data + tail % ring->size, sizeof(header));
-		if (header.size < sizeof(header) || header.size % 8 || header.size > head - tail) {
-			source_count(src, errors, 1);
-			tail = head;
-			break;
-		}
-		record(src, perf, &header,
-		       ring_bytes(ring, tail, header.size, (u8 *)perf->bounce) + sizeof(header),
-		       what);
-		tail += header.size;
-		__atomic_store_n(&ring->meta->data_tail, tail, __ATOMIC_RELEASE);
+	while (!source_stopping(src) && perf_rings_take(&perf->rings, until, &rec)) {
+		record(src, perf, &rec, what);
 		if (keep && ++in_burst % BURST == 0) {
 			source_burst_end();
 			source_burst_begin();
 		}
 	}
-	__atomic_store_n(&ring->meta->data_tail, tail, __ATOMIC_RELEASE);
 	if (keep)
 		source_burst_end();
+	source_count(src, errors, perf->rings.bad);
+	perf->rings.bad = 0;
 }
 
-static void drain_all(struct source *src, struct perf *perf)
+/* What is surely complete; of a process that has ended, everything. */
+static u64 settled(bool gone)
 {
-	for (u32 i = 0; i < perf->nr_rings; i++)
-		if (__atomic_load_n(&perf->rings[i].meta->data_head, __ATOMIC_RELAXED) !=
-		    perf->rings[i].meta->data_tail)
-			drain(src, perf, &perf->rings[i]);
+	return gone ? UINT64_MAX : clock_ns(PERF_CLOCK) - PERF_SETTLE_NS;
 }
 
 static enum source_state perf_run(struct source *src)
 {
 	struct perf *perf = src->priv;
-	struct pollfd *fds = calloc(perf->nr_rings + 2, sizeof(*fds));
+	const u32 nr = perf->rings.nr;
+	struct pollfd *fds = calloc(nr + 2, sizeof(*fds));
 	bool gone = false;
 
 	if (!fds)
 		return SOURCE_FAILED;
 	fds[0] = (struct pollfd){.fd = src->stop_fd, .events = POLLIN};
 	fds[1] = (struct pollfd){.fd = perf->pidfd, .events = POLLIN};
-	for (u32 i = 0; i < perf->nr_rings; i++)
-		fds[i + 2] = (struct pollfd){.fd = perf->rings[i].fd, .events = POLLIN};
+	for (u32 i = 0; i < nr; i++)
+		fds[i + 2] = (struct pollfd){.fd = perf->rings.v[i].fd, .events = POLLIN};
 	while (!source_stopping(src) && !gone) {
-		poll(fds, perf->nr_rings + 2, DRAIN_MS);
+		poll(fds, nr + 2, DRAIN_MS);
 		gone = fds[1].revents & POLLIN;
-		for (u32 i = 2; i < perf->nr_rings + 2; i++)
+		for (u32 i = 2; i < nr + 2; i++)
 			if (fds[i].revents & (POLLHUP | POLLERR))
 				fds[i].fd = -1; /* that thread is gone: its ring serves others */
-		drain_all(src, perf);
+		drain(src, perf, settled(gone));
 		while (perf->nr_taken && !source_stopping(src)) {
 			run_answered(src, perf);
-			drain_all(src, perf);
+			drain(src, perf, settled(gone));
 		}
 	}
 	free(fds);
