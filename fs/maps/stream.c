@@ -253,7 +253,7 @@ static int take_value(struct records *r, struct fs_req *req, bool remove)
 		err = remove ? map_once_pop(&r->once, r->map, value, 0)
 			     : bpf_map_lookup(r->map, NULL, value, 0);
 	if (!err)
-		entries_print(r->map, value, "", &r->line);
+		entries_print(r->map, NULL, value, "", &r->line);
 	free(value);
 	return err;
 }

@@ -44,13 +44,12 @@ void perf_images_read(struct source *src, struct image_source *images, pid_t pid
 {
 	const struct maps_ask ask = {pid};
 	__do_free void *buf = malloc(IMAGE_MESSAGE);
-	__do_close int sock = buf ? source_agent(src, AGENT_MAPS, &ask, sizeof(ask)) : -1;
+	__do_close int sock = buf ? source_agent(src, AGENT_MAPS, &ask, sizeof(ask), NULL) : -1;
 	u64 end = monotonic_ms() + READ_MS, now;
-	char why[AGENT_WHY_MAX];
 	struct image img;
 	ssize_t len;
 
-	if (sock < 0 || agent_status(sock, src->stop_fd, READ_MS, why, sizeof(why)))
+	if (sock < 0 || agent_status(sock, src->stop_fd, READ_MS, NULL))
 		return;
 	while ((now = monotonic_ms()) < end) {
 		len = agent_recv(sock, buf, IMAGE_MESSAGE, NULL, src->stop_fd, (int)(end - now));

@@ -213,6 +213,61 @@ def test_names_of_code_without_a_file(m):
         os.unlink(path)
 
 
+def test_names_are_of_the_program_that_ran(m, burn):
+    """A child that executes another program has its own names, also when both have ended."""
+    m.load("event_samples")
+    program = shutil.copy(BURN, os.path.join(m.base, "other"))
+    p = subprocess.Popen([os.path.join(BUILD, "tests", "e2e", "exec_other"), program, "60"], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE)
+    child = None
+    symbols = "$M/maps/user_stacks/symbols"
+
+    def stacks():
+        found = {}
+        for line in m.read("maps", "user_stacks", "dump").splitlines():
+            found.setdefault(line.split()[0], []).append(line)
+        return ["\n".join(lines) for lines in found.values()]
+
+    def names():
+        of_child = [s for s in stacks() if "/other)" in s]
+        of_parent = [s for s in stacks() if "/exec_other)" in s]
+        assert not set(of_child) & set(of_parent)
+        assert not any("parent_loop" in s for s in of_child) and not any("sum_numbers" in s for s in of_parent)
+        return any("sum_numbers+0x" in s for s in of_child) and any("parent_loop+0x" in s for s in of_parent)
+    try:
+        perf(m, "cpu", p.pid)
+        p.stdin.write(b"\n")
+        p.stdin.flush()
+        child = int(p.stdout.readline())
+        wait_for(lambda: str(child) in os.listdir(m.p("maps", "by_pid", "entries")), "samples of the child")
+
+        def named():
+            m.sh("echo %d > %s" % (p.pid, symbols))
+            return names()
+        wait_for(named, "names of both")
+    finally:
+        if child:
+            os.kill(child, 9)
+        p.kill()
+        p.wait(WAIT)
+        p.stdin.close()
+        p.stdout.close()
+    wait_state(m, "cpu", "ended")
+    m.sh("echo off > " + symbols)
+    assert "sum_numbers" not in m.read("maps", "user_stacks", "dump")
+    m.sh("echo %d > %s" % (p.pid, symbols))
+    assert names()
+    m.sh("echo off > %s; echo all > %s" % (symbols, symbols))
+    assert names() and m.read("maps", "user_stacks", "symbols") == "all\n"
+    # not what another file of that name says
+    time.sleep(1.1)
+    os.unlink(program)
+    shutil.copy(os.path.join(BUILD, "tests", "e2e", "exec_other"), program)
+    m.sh("echo all > " + symbols)
+    assert "(%s)" % program in m.read("maps", "user_stacks", "dump")
+    assert not any("+0x" in line and "/other)" in line for s in stacks() for line in s.splitlines())
+
+
 def test_process_ends(m, burn):
     m.load("event_samples")
     p = burn()
@@ -746,5 +801,5 @@ def test_hostile_symbols(m, burn):
     finally:
         p.kill()
         p.wait(WAIT)
-    m.fails("echo %d > $M/maps/user_stacks/symbols" % p.pid, "No such process")
+    m.fails("echo 2147483647 > $M/maps/user_stacks/symbols", "No such process")
     m.fails("echo x > $M/maps/user_stacks/symbols", "Invalid argument")

@@ -57,7 +57,7 @@ static void expect_symbol(const struct symtab *tab, u64 addr, const char *name, 
 {
 	struct symbol sym;
 
-	assert_true(symtab_find(tab, addr, &sym));
+	assert_true(symtab_find(tab, 0, addr, &sym));
 	assert_string_equal(sym.file, file);
 	if (!name) {
 		assert_null(sym.name);
@@ -81,11 +81,29 @@ static void b_finds(void **state)
 	expect_symbol(tab, 0x10ff, NULL, 0, "/a");
 	expect_symbol(tab, 0x2fff, "two", 0xfff, "/a"); /* of size 0: to the next one */
 	expect_symbol(tab, 0x3000, NULL, 0, "[vdso]");
-	assert_false(symtab_find(tab, 0xfff, &sym));
-	assert_false(symtab_find(tab, 0x4000, &sym));
-	assert_false(symtab_find(tab, ~0ULL, &sym));
+	assert_false(symtab_find(tab, 0, 0xfff, &sym));
+	assert_false(symtab_find(tab, 0, 0x4000, &sym));
+	assert_false(symtab_find(tab, 0, ~0ULL, &sym));
 	symtab_free(tab);
 	symtab_free(NULL);
+}
+
+/* Two images at the same addresses. */
+static void b_images(void **state)
+{
+	struct block b = good;
+	struct symtab *tab;
+	struct symbol sym;
+
+	b.maps[1] = (struct symtab_map){0x1000, 0x2000, 0, 1, 7};
+	assert_int_equal(take(&b, sizeof(b), &tab), 0);
+	expect_symbol(tab, 0x1100, "one", 0, "/a");
+	assert_true(symtab_find(tab, 7, 0x1100, &sym));
+	assert_string_equal(sym.file, "[vdso]");
+	assert_false(symtab_find(tab, 7, 0x2000, &sym));
+	assert_false(symtab_find(tab, 6, 0x1100, &sym));
+	assert_false(symtab_find(tab, 8, 0x1100, &sym));
+	symtab_free(tab);
 }
 
 static void b_order(void **state)
@@ -93,6 +111,7 @@ static void b_order(void **state)
 	BAD(maps[1].start = 0x2fff); /* one over another */
 	BAD(maps[0].end = 0x1000);
 	BAD(maps[0].end = 0xfff);
+	BAD(maps[0].image = 1); /* images descend */
 	BAD(syms[1].addr = 0x401100); /* two at one address */
 	BAD(syms[1].addr = 0x4010ff);
 }
@@ -114,7 +133,7 @@ static void a_counts(void **state)
 static void a_indexes(void **state)
 {
 	BAD(maps[1].file = 2);
-	BAD(maps[1].file = ~0ULL);
+	BAD(maps[1].file = UINT32_MAX);
 	BAD(files[0].path = sizeof(good.names));
 	BAD(files[1].path = UINT32_MAX);
 	BAD(syms[0].name = sizeof(good.names));
@@ -156,10 +175,10 @@ static void a_random(void **state)
 		if (take(b, sizeof(b), &tab))
 			continue;
 		for (u64 addr = 0; addr < 0x5000; addr += 0x7f)
-			if (symtab_find(tab, addr, &sym))
+			if (symtab_find(tab, 0, addr, &sym))
 				assert_true(strlen(sym.file) < sizeof(good.names) &&
 					    (!sym.name || strlen(sym.name) < sizeof(good.names)));
-		symtab_find(tab, ~0ULL, &sym);
+		symtab_find(tab, 0, ~0ULL, &sym);
 		symtab_free(tab);
 	}
 }
@@ -182,10 +201,10 @@ static void c_printable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_counts),    cmocka_unit_test(a_indexes),
-		cmocka_unit_test(a_cut_off),   cmocka_unit_test(a_random),
-		cmocka_unit_test(b_finds),     cmocka_unit_test(b_order),
-		cmocka_unit_test(c_printable),
+		cmocka_unit_test(a_counts),  cmocka_unit_test(a_indexes),
+		cmocka_unit_test(a_cut_off), cmocka_unit_test(a_random),
+		cmocka_unit_test(b_finds),   cmocka_unit_test(b_order),
+		cmocka_unit_test(b_images),  cmocka_unit_test(c_printable),
 	};
 
 	return cmocka_run_group_tests_name("symtab", tests, NULL, NULL);

@@ -66,10 +66,16 @@ static bool names_ok(struct symtab *tab)
 static bool maps_ok(const struct symtab *tab)
 {
 	u64 end = 0;
+	u32 image = 0;
 
 	for (u32 i = 0; i < tab->header->nr_maps; i++) {
 		const struct symtab_map *m = &tab->maps[i];
 
+		if (m->image < image)
+			return false;
+		if (m->image > image)
+			end = 0;
+		image = m->image;
 		if (m->start < end || m->end <= m->start || m->file >= tab->header->nr_files)
 			return false;
 		end = m->end;
@@ -156,26 +162,27 @@ static const struct symtab_sym *find_symbol(const struct symtab_sym *v, u32 n, u
 	return &v[low - 1];
 }
 
-static const struct symtab_map *find_map(const struct symtab *tab, u64 addr)
+static const struct symtab_map *find_map(const struct symtab *tab, u32 image, u64 addr)
 {
 	u32 low = 0, high = tab->header->nr_maps;
 
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
+		const struct symtab_map *m = &tab->maps[mid];
 
-		if (addr < tab->maps[mid].start)
+		if (image < m->image || (image == m->image && addr < m->start))
 			high = mid;
-		else if (addr >= tab->maps[mid].end)
+		else if (image > m->image || addr >= m->end)
 			low = mid + 1;
 		else
-			return &tab->maps[mid];
+			return m;
 	}
 	return NULL;
 }
 
-bool symtab_find(const struct symtab *tab, u64 addr, struct symbol *out)
+bool symtab_find(const struct symtab *tab, u32 image, u64 addr, struct symbol *out)
 {
-	const struct symtab_map *m = find_map(tab, addr);
+	const struct symtab_map *m = find_map(tab, image, addr);
 	const struct symtab_file *file;
 	const struct symtab_sym *sym;
 	u64 off;

@@ -9,8 +9,8 @@
  * Guarantees
  *   A. What symtab_new() takes is safe to search with any address: no index leads out of the block,
  *      every name ends in it.
- *   B. Mappings ascend and do not overlap; the symbols of a file ascend, one an address. A search
- *      takes logarithmic time, a check linear time, whatever the block holds.
+ *   B. Mappings ascend by image and address and do not overlap; the symbols of a file ascend, one
+ *      an address. A search takes logarithmic time, a check linear time, whatever the block holds.
  *   C. Names are printable: a control character was made a `?`, so that a name cannot make lines.
  *   D. A table is constant once made: any number of threads may look up.
  * Pure functions. Tests: tests/unit/test_symtab.c names each case by its letter.
@@ -34,7 +34,8 @@ struct symtab_header {
 struct symtab_map { /* code that the process has mapped */
 	u64 start, end;
 	u64 offset; /* in the file */
-	u64 file; /* index */
+	u32 file; /* index */
+	u32 image; /* whose addresses these are (agent/format/image.h); 0: of stacks without one */
 };
 
 struct symtab_seg { /* where the bytes of a file stand in the addresses of its symbols */
@@ -68,6 +69,6 @@ struct symbol {
 };
 
 /* False: the address is in nothing that is known. */
-bool symtab_find(const struct symtab *tab, u64 addr, struct symbol *out);
+bool symtab_find(const struct symtab *tab, u32 image, u64 addr, struct symbol *out);
 
 #endif

@@ -153,7 +153,7 @@ static void print_line(struct dump *d)
 	if (prefix.err)
 		d->text.err = prefix.err;
 	else if (fs_text_spend(&d->text, prefix.work))
-		entries_print(d->map, d->value, prefix.buf, &d->text);
+		entries_print(d->map, d->key, d->value, prefix.buf, &d->text);
 	fs_text_free(&prefix);
 }
 

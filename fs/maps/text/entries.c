@@ -50,13 +50,13 @@ int entries_prepare(struct fs_open *open, struct fs_req *req, const struct bpf_m
 	return fs_open_hold(open, (u64)bpf_map_value_size(map) * PRINTED, fs_why(req));
 }
 
-void entries_print(const struct bpf_map *map, const void *value, const char *prefix,
-		   struct fs_text *out)
+void entries_print(const struct bpf_map *map, const void *key, const void *value,
+		   const char *prefix, struct fs_text *out)
 {
 	u32 stride = round_up(map->value_size, 8), cpu;
 
 	if (map->map_type == BPF_MAP_TYPE_STACK_TRACE) {
-		symbols_print(map, value, prefix, out);
+		symbols_print(map, key, value, prefix, out);
 		return;
 	}
 	if (!entries_percpu(map)) {
@@ -301,7 +301,7 @@ static int entry_show(struct fs_node *node, struct fs_req *req, struct fs_text *
 	value = malloc(bpf_map_value_size(map) + 1);
 	err = value ? bpf_map_lookup(map, node->key, value, bpf_map_lock_flag(map)) : -ENOMEM;
 	if (!err)
-		entries_print(map, value, "", out);
+		entries_print(map, node->key, value, "", out);
 	free(value);
 	bpf_map_put(map);
 	return err;

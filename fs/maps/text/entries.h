@@ -23,8 +23,8 @@ bool entries_slots(const struct bpf_map *map);
  * What an entry's file says: the value as a line, per-CPU values as lines `cpuN value` (with
  * `prefix` and a blank before each). `value` is bpf_map_value_size() bytes.
  */
-void entries_print(const struct bpf_map *map, const void *value, const char *prefix,
-		   struct fs_text *out);
+void entries_print(const struct bpf_map *map, const void *key, const void *value,
+		   const char *prefix, struct fs_text *out);
 
 /*
  * entries_write - update `key` from text, as it is printed or as JSON. Of a JSON object, what is

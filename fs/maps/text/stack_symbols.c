@@ -1,9 +1,11 @@
 /*
  * stack_symbols.c - see maps/text/stack_symbols.h
  *
- * `echo PID > symbols` reads the functions of that process as it is now, with the rights of who
- * opened the file; from then on the map's stacks are shown with names, also when the process has
- * ended. `off` ends it. It is not kept over a restart of the server.
+ * `echo PID > symbols` reads functions with the rights of who opened the file; from then on the
+ * map's stacks are shown with names, also when the process has ended. A stack is named by the image
+ * that its process had then (fs/sources/images.h), whichever process that was; one whose image is
+ * not known by that process as it is now. `all` names the former only, `off` ends it. It is not
+ * kept over a restart of the server.
  *
  * A process of the agent reads them (agent/service/stack/symbols.c). The write is answered later,
  * by a thread of its own that holds no lock: when the table is there, after SYMBOLS_MS, or when its
@@ -16,6 +18,8 @@
 #include <stdio.h>
 #include <time.h>
 #include "fs/agent/service/stack/symbols.h"
+#include "fs/sources/images.h"
+#include "map/types/stackmap.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/agent/agent.h"
 #include "fs/agent/format/symtab.h"
@@ -137,15 +141,18 @@ static void print_build_id(const struct bpf_stack_build_id *id, struct fs_text *
 }
 
 /* A return address may be the first of the next function: what called is just before it. */
-static void print_address(const struct table *t, u64 addr, bool is_return, struct fs_text *out)
+static void print_address(const struct table *t, u32 image, u64 addr, bool is_return,
+			  struct fs_text *out)
 {
 	const struct symtab *tab = t ? t->tab : NULL;
 	struct symbol sym;
 
 	if (t && (s64)addr < 0)
 		tab = t->kernel ? __atomic_load_n(&kernel, __ATOMIC_ACQUIRE) : NULL;
+	if ((s64)addr < 0)
+		image = 0;
 	fs_text_printf(out, "0x%llx", (unsigned long long)addr);
-	if (tab && symtab_find(tab, addr - is_return, &sym)) {
+	if (tab && symtab_find(tab, image, addr - is_return, &sym)) {
 		if (sym.name)
 			fs_text_printf(out, " %s+0x%llx", sym.name,
 				       (unsigned long long)sym.offset + is_return);
@@ -154,16 +161,21 @@ static void print_address(const struct table *t, u64 addr, bool is_return, struc
 	fs_text_append(out, "\n", 1);
 }
 
-void symbols_print(const struct bpf_map *map, const void *value, const char *prefix,
-		   struct fs_text *out)
+void symbols_print(const struct bpf_map *map, const void *key, const void *value,
+		   const char *prefix, struct fs_text *out)
 {
 	bool build_ids = map->map_flags & BPF_F_STACK_BUILD_ID;
 	u32 size = build_ids ? sizeof(struct bpf_stack_build_id) : sizeof(u64);
 	struct bpf_stack_build_id id;
 	const struct table *t;
+	u32 image = 0, stack;
 
 	pthread_rwlock_rdlock(&tables.lock);
 	t = __find(map->id);
+	if (t) {
+		memcpy(&stack, key, sizeof(stack));
+		image = bpf_stack_image(map, stack, value);
+	}
 	for (u32 i = 0; i < map->value_size / size; i++) {
 		u64 addr;
 
@@ -175,7 +187,7 @@ void symbols_print(const struct bpf_map *map, const void *value, const char *pre
 		if (build_ids)
 			print_build_id(&id, out);
 		else
-			print_address(t, addr, i > 0, out);
+			print_address(t, image, addr, i > 0, out);
 	}
 	pthread_rwlock_unlock(&tables.lock);
 }
@@ -199,7 +211,9 @@ static int symbols_show(struct fs_node *node, struct fs_req *req, struct fs_text
 		return err;
 	pthread_rwlock_rdlock(&tables.lock);
 	t = __find(map->id);
-	if (t)
+	if (t && t->pid == SYMBOLS_IMAGES)
+		fs_text_printf(out, "all\n");
+	else if (t)
 		fs_text_printf(out, "%d\n", t->pid);
 	else
 		fs_text_printf(out, "off\n");
@@ -245,15 +259,93 @@ static int receive_table(int sock, const struct fs_req *req, u64 end, struct sym
 	return symtab_new(move_ptr(block), len, tab);
 }
 
+/* ---- images */
+
+struct images { /* those of a map's stacks, ascending */
+	u32 nr;
+	u32 *v;
+};
+
+static int by_number(const void *a, const void *b)
+{
+	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void images_sort(struct images *all)
+{
+	u32 n = 0;
+
+	if (all->nr)
+		qsort(all->v, all->nr, sizeof(*all->v), by_number);
+	for (u32 i = 0; i < all->nr; i++)
+		if (!i || all->v[i] != all->v[n - 1])
+			all->v[n++] = all->v[i];
+	all->nr = n;
+}
+
+/* What its stacks have, and what the process has of which there may be no stack yet. */
+static int images_of(const struct bpf_map *map, pid_t pid, struct images *all)
+{
+	u32 last = 0, image;
+
+	all->v = malloc(2 * IMAGES * sizeof(*all->v));
+	if (!all->v)
+		return -ENOMEM;
+	if (pid > 0)
+		all->nr = images_of_process((u32)pid, all->v, IMAGES / 2);
+	for (u32 i = 0; i < bpf_stack_ids(map); i++) {
+		image = bpf_stack_image(map, i, NULL);
+		if (!image || image == last)
+			continue;
+		last = image;
+		if (all->nr == 2 * IMAGES) /* most are there already; numbers of old are unknown */
+			images_sort(all);
+		if (all->nr == 2 * IMAGES)
+			break;
+		all->v[all->nr++] = image;
+	}
+	images_sort(all);
+	return 0;
+}
+
+static int send_image(int sock, u32 id, const struct fs_cred *cred, void *buf, u64 end)
+{
+	u64 now = monotonic_ms();
+	struct image img;
+	size_t len;
+
+	if (now >= end)
+		return -ETIMEDOUT;
+	if (!image_get(id, cred->uid, &img))
+		img = (struct image){.id = id}; /* it made room for others meanwhile */
+	len = image_write(&img, buf);
+	image_free(&img);
+	return agent_send(sock, buf, len, -1, (int)(end - now));
+}
+
+static int send_images(int sock, const struct images *images, const struct fs_cred *cred, u64 end)
+{
+	__do_free void *buf = images->nr ? malloc(IMAGE_MESSAGE) : NULL;
+	int err = images->nr && !buf ? -ENOMEM : 0;
+
+	for (u32 i = 0; !err && i < images->nr; i++)
+		err = send_image(sock, images->v[i], cred, buf, end);
+	return err;
+}
+
+/* ---- asking */
+
 /* pid 0: the kernel's. */
 static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_t pid, bool look,
-		      struct symtab **tab, struct error_record *why)
+		      const struct images *images, struct symtab **tab, struct error_record *why)
 {
 	const struct fs_groups *groups = cred->groups;
 	const struct agent_cred as = {cred->uid, cred->gid,
 				      groups ? (int)groups->nr : AGENT_ACCOUNT_GROUPS,
 				      groups ? groups->gid : NULL};
-	const struct symbols_ask ask = {pid, look};
+	const struct symbols_ask ask = {pid, images->nr, look};
 	__do_close int sock = agent_spawn(&as, AGENT_SYMBOLS, &ask, sizeof(ask), why);
 	struct error_record status = {0};
 	u64 end = monotonic_ms() + SYMBOLS_MS;
@@ -262,10 +354,12 @@ static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_
 	*tab = NULL;
 	if (sock < 0)
 		return sock;
-	do {
-		error_clear(&status);
-		err = agent_status(sock, -1, SLICE_MS, &status);
-	} while (go_on(err, req, end));
+	err = send_images(sock, images, cred, end);
+	if (!err)
+		do {
+			error_clear(&status);
+			err = agent_status(sock, -1, SLICE_MS, &status);
+		} while (go_on(err, req, end));
 	if (err && err != -ETIMEDOUT)
 		error_set(why, -err, "%s", error_why(&status, err));
 	error_clear(&status);
@@ -289,9 +383,10 @@ static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_
 static bool may_see_kernel(const struct fs_req *req, const struct fs_cred *cred)
 {
 	bool known = __atomic_load_n(&kernel, __ATOMIC_ACQUIRE), has;
+	const struct images none_of = {0};
 	struct symtab *tab, *none = NULL;
 
-	if (read_table(req, cred, 0, known, &tab, NULL))
+	if (read_table(req, cred, 0, known, &none_of, &tab, NULL))
 		return false;
 	has = symtab_has_names(tab);
 	if (known || !has ||
@@ -310,12 +405,14 @@ struct reading { /* a write that waits */
 	struct write_buffer *pending; /* of the open */
 	size_t len; /* of the write */
 	struct table new; /* map_id, uid, pid */
+	struct images images;
 };
 
 static void reading_run(struct worker_job *work)
 {
 	struct reading *r = container_of(work, struct reading, work);
-	int err = read_table(r->req, &r->cred, r->new.pid, false, &r->new.tab, fs_why(r->req));
+	int err = read_table(r->req, &r->cred, r->new.pid, false, &r->images, &r->new.tab,
+			     fs_why(r->req));
 
 	if (!err) {
 		r->new.kernel = may_see_kernel(r->req, &r->cred);
@@ -324,6 +421,7 @@ static void reading_run(struct worker_job *work)
 	if (err || r->pending->buf[r->pending->len - 1] == '\n')
 		write_buffer_drop(r->pending, r->pending->len);
 	fs_finish(r->req, err ? err : (ssize_t)r->len);
+	free(r->images.v);
 	free(r);
 }
 
@@ -335,13 +433,17 @@ static void reading_cancel(void *arg)
 	worker_hurry(&r->work);
 }
 
-static ssize_t reading_begin(struct fs_open *open, struct fs_req *req, size_t len, u32 map_id,
-			     pid_t pid)
+static ssize_t reading_begin(struct fs_open *open, struct fs_req *req, size_t len,
+			     const struct bpf_map *map, pid_t pid)
 {
 	struct reading *r = calloc(1, sizeof(*r));
 
-	if (!r)
+	if (!r || images_of(map, pid, &r->images)) {
+		if (r)
+			free(r->images.v);
+		free(r);
 		return -ENOMEM;
+	}
 	r->work.run = reading_run;
 	r->work.uid = req->cred.uid;
 	r->work.class = WORKER_WAITING;
@@ -350,7 +452,7 @@ static ssize_t reading_begin(struct fs_open *open, struct fs_req *req, size_t le
 	r->cred = open->opener;
 	r->pending = open->priv;
 	r->len = len;
-	r->new = (struct table){.map_id = map_id, .uid = open->opener.uid, .pid = pid};
+	r->new = (struct table){.map_id = map->id, .uid = open->opener.uid, .pid = pid};
 	fs_later(req, reading_cancel, r);
 	worker_submit(&r->work);
 	return FS_LATER;
@@ -367,7 +469,7 @@ static ssize_t symbols_set(struct fs_open *open, struct fs_req *req, size_t len,
 	if (map->map_flags & BPF_F_STACK_BUILD_ID)
 		ret = fs_error(req, EINVAL, "this map holds build ids, not addresses");
 	else if (pid)
-		ret = reading_begin(open, req, len, map->id, pid);
+		ret = reading_begin(open, req, len, map, pid);
 	else
 		table_set(&(struct table){.map_id = map->id});
 	bpf_map_put(map);
@@ -388,16 +490,19 @@ static ssize_t symbols_write(struct fs_open *open, struct fs_req *req, const cha
 	ret = fs_open_buffer(open, req, p, buf, len, off, open->flags & O_APPEND, 64);
 	if (ret)
 		return ret;
-	if (text_next_word(p->buf, p->len, &pos, &word, &n) && n <= 3 && !memcmp(word, "off", n))
+	if (text_next_word(p->buf, p->len, &pos, &word, &n) && n <= 3 &&
+	    (!memcmp(word, "off", n) || !memcmp(word, "all", n))) {
 		ret = n == 3 ? TEXT_COMPLETE : TEXT_INCOMPLETE;
-	else
+		pid = word[0] == 'a' ? (u64)SYMBOLS_IMAGES : 0;
+	} else {
 		ret = text_parse_u64(p->buf, p->len, INT32_MAX, &pid);
+	}
 	if (ret == TEXT_INCOMPLETE) {
 		ret = fs_value_await(p, req, write_buffer_ended(p, len, false));
 		return ret ? ret : (ssize_t)len;
 	}
 	if (ret < 0)
-		fs_error(req, -ret, "symbols takes the number of a process, or off");
+		fs_error(req, -ret, "symbols takes the number of a process, all, or off");
 	else
 		ret = symbols_set(open, req, len, (pid_t)pid);
 	if (ret == FS_LATER)

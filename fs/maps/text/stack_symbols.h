@@ -14,7 +14,7 @@ extern const struct fs_node_ops symbols_ops; /* maps/<stack_trace map>/symbols *
  * `0xaddr`, and where the map has symbols ` function+0x12 (file)`; `BUILDID+0xoffset` in a map of
  * build ids.
  */
-void symbols_print(const struct bpf_map *map, const void *value, const char *prefix,
-		   struct fs_text *out);
+void symbols_print(const struct bpf_map *map, const void *key, const void *value,
+		   const char *prefix, struct fs_text *out);
 
 #endif

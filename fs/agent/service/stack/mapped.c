@@ -26,7 +26,9 @@ int mapped_open(int proc, const char *path)
 {
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	__do_close int root = openat(proc, "root", O_PATH | O_DIRECTORY | O_CLOEXEC), at = -1;
+	__do_close int root = openat(proc < 0 ? AT_FDCWD : proc, proc < 0 ? "/" : "root",
+				     O_PATH | O_DIRECTORY | O_CLOEXEC);
+	__do_close int at = -1;
 	char self[40];
 	struct stat st;
 	int fd;

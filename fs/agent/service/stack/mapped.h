@@ -14,7 +14,8 @@ int mapped_proc(pid_t pid);
 
 /*
  * The file of that path in the process's own root, links in it included, whatever /proc/PID/maps
- * says. Nothing but a regular file is ever opened, so nothing of a device or FIFO happens. -errno.
+ * says; proc -1: in the root of who asks. Nothing but a regular file is ever opened, so nothing of
+ * a device or FIFO happens. -errno.
  */
 int mapped_open(int proc, const char *path);
 

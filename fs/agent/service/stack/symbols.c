@@ -1,5 +1,9 @@
 /*
- * symbols.c - see maps/text/stack_symbols.h
+ * symbols.c - see symbols.h
+ *
+ * A process that lives is asked in /proc what it has mapped, and its files are looked up in its own
+ * root. Of one that has ended, or executes something else by now, the image is what is known: its
+ * files are looked up in this process's root, and count only if they are still the same.
  *
  * The files are hostile: libelf checks their structure, and if it does not, this process ends and
  * nothing else.
@@ -11,6 +15,7 @@
 #include <sys/stat.h>
 #include "fs/agent/service/stack/demangle.h"
 #include "fs/agent/service/stack/mapped.h"
+#include "fs/agent/service/stack/maps.h"
 #include "fs/agent/service/stack/symbols.h"
 #include "fs/agent/agent.h"
 #include "fs/agent/format/symtab.h"
@@ -23,8 +28,15 @@ struct list { /* of anything */
 	size_t n, cap; /* bytes */
 };
 
+struct origin { /* of a file of the table */
+	u32 pid; /* in whose root it is, now; 0: in ours, if it is what was mapped */
+	bool jit; /* what a process says of code that it made itself */
+	u64 ino, seen, ended; /* see image.h */
+};
+
 static struct {
 	struct list maps, segs, syms, files, names;
+	struct list origins; /* of files; not sent */
 	int err;
 } table;
 
@@ -162,15 +174,8 @@ static void read_segments(Elf *elf, struct symtab_file *file)
 
 /* ---- code that the process made itself */
 
-static struct {
-	FILE *f; /* /tmp/perf-PID.map of the process, or NULL */
-	char path[40];
-	u32 file;
-	bool used; /* there is such code: `file` is its place in the table */
-} jit;
-
 /* The process's number in its own namespace, which it writes into the file's name. */
-static pid_t own_pid(int proc, pid_t pid)
+static u32 own_pid(int proc, u32 pid)
 {
 	int fd = openat(proc, "status", O_RDONLY | O_CLOEXEC);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
@@ -182,7 +187,7 @@ static pid_t own_pid(int proc, pid_t pid)
 			continue;
 		last = strrchr(line, '\t');
 		if (last)
-			pid = atoi(last + 1);
+			pid = (u32)atoi(last + 1);
 	}
 	free(line);
 	if (f)
@@ -190,142 +195,217 @@ static pid_t own_pid(int proc, pid_t pid)
 	return pid;
 }
 
-/* Only the process's own user, or root, says what its functions are called. */
-static void open_jit(int proc, pid_t pid)
+/*
+ * Only the process's own user, or root, says what its functions are called; of one that has ended
+ * nothing that was written later, by another one of its number.
+ */
+static bool jit_is_of(int proc, const struct stat *file, const struct origin *o)
 {
-	struct stat file, process;
-	int fd;
+	struct stat process;
 
-	snprintf(jit.path, sizeof(jit.path), "/tmp/perf-%d.map", own_pid(proc, pid));
-	fd = mapped_open(proc, jit.path);
-	if (fd < 0)
-		return;
-	if (fstat(fd, &file) || fstat(proc, &process) ||
-	    (file.st_uid && file.st_uid != process.st_uid))
-		close(fd);
-	else
-		jit.f = fdopen(fd, "r");
+	if (proc < 0)
+		return (!file->st_uid || file->st_uid == geteuid()) && o->ended &&
+		       (u64)file->st_mtime >= o->seen && (u64)file->st_mtime <= o->ended + 1;
+	return !fstat(proc, &process) && (!file->st_uid || file->st_uid == process.st_uid);
 }
 
 /* Lines "START SIZE NAME", hexadecimal; the name may have blanks. */
-static void read_jit(struct symtab_file *file)
+static void read_jit(FILE *f, struct symtab_file *file)
 {
 	const struct symtab_seg seg = {0, ~0ULL, 0};
-	u32 first = COUNT(syms, struct symtab_sym);
 	unsigned long long start, size;
 	char *line = NULL;
 	size_t cap = 0;
 	int at;
 
-	file->seg = COUNT(segs, seg);
 	file->nr_segs = 1;
-	file->sym = first;
 	add(&table.segs, &seg, sizeof(seg));
-	for (u32 i = 0; i < MAX_SYMBOLS && !table.err && getline(&line, &cap, jit.f) > 0; i++) {
+	for (u32 i = 0; i < MAX_SYMBOLS && !table.err && getline(&line, &cap, f) > 0; i++) {
 		line[strcspn(line, "\n")] = 0;
 		at = 0;
 		if (sscanf(line, "%llx %llx %n", &start, &size, &at) == 2 && at && line[at])
 			add_symbol(start, size, line + at);
 	}
 	free(line);
-	file->nr_syms = sort_symbols(first);
 }
 
-/* ---- the process */
+/* ---- files */
 
-static void read_file(int proc, struct symtab_file *file)
+static void read_elf(int fd, struct symtab_file *file)
 {
-	u32 first = COUNT(syms, struct symtab_sym);
-	char path[PATH_MAX];
-	Elf *elf = NULL;
-	int fd;
+	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 
-	snprintf(path, sizeof(path), "%s", table.names.v + file->path);
-	fd = mapped_open(proc, path);
-	file->seg = COUNT(segs, struct symtab_seg);
-	file->sym = first;
-	if (fd < 0)
-		return;
-	elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (elf && elf_kind(elf) == ELF_K_ELF) {
 		read_segments(elf, file);
 		read_symbols(elf);
-		file->nr_syms = sort_symbols(first);
 	}
 	elf_end(elf);
-	close(fd);
+}
+
+/* Nobody has touched it since, or it is the same one with the same bytes. */
+static bool still_the_same(const struct stat *st, const struct origin *o)
+{
+	return (u64)st->st_ctime <= o->seen ||
+	       (st->st_ino == o->ino && (u64)st->st_mtime <= o->seen);
+}
+
+static void read_file(const struct origin *o, struct symtab_file *file)
+{
+	int proc = o->pid ? mapped_proc((pid_t)o->pid) : -1, fd;
+	char path[PATH_MAX];
+	struct stat st;
+	FILE *f = NULL;
+
+	snprintf(path, sizeof(path), "%s", table.names.v + file->path);
+	file->seg = COUNT(segs, struct symtab_seg);
+	file->sym = COUNT(syms, struct symtab_sym);
+	fd = mapped_open(proc, path);
+	if (fd >= 0 && !fstat(fd, &st)) {
+		if (o->jit && jit_is_of(proc, &st, o) && (f = fdopen(fd, "r")))
+			read_jit(f, file);
+		else if (!o->jit && (proc >= 0 || still_the_same(&st, o)))
+			read_elf(fd, file);
+		file->nr_syms = sort_symbols(file->sym);
+	}
+	if (f)
+		fclose(f);
+	else if (fd >= 0)
+		close(fd);
+	if (proc >= 0)
+		close(proc);
 }
 
 /* The file of that path, from the last one back: mappings of a file stand together. */
-static u32 file_of(const char *path)
+static u32 file_of(const char *path, const struct origin *origin)
 {
 	const struct symtab_file *files = (const void *)table.files.v;
+	struct origin *o = (void *)table.origins.v;
 	u32 n = COUNT(files, *files);
 	struct symtab_file file = {0};
 
-	for (u32 i = n; i-- > 0;)
-		if (!strcmp(table.names.v + files[i].path, path))
-			return i;
+	for (u32 i = n; i-- > 0;) {
+		if (o[i].ino != origin->ino || o[i].jit != origin->jit ||
+		    strcmp(table.names.v + files[i].path, path))
+			continue;
+		o[i].seen = min(o[i].seen, origin->seen);
+		if (!o[i].pid)
+			o[i].pid = origin->pid;
+		return i;
+	}
 	if (n == MAX_FILES)
 		table.err = -E2BIG;
 	file.path = add_name(path);
 	add(&table.files, &file, sizeof(file));
+	add(&table.origins, origin, sizeof(*origin));
 	return n;
 }
 
-static void read_mapping(const char *line)
-{
-	unsigned long long start, end, offset;
-	char perms[8], path[PATH_MAX] = "";
-	struct symtab_map map;
-	int n = sscanf(line, "%llx-%llx %7s %llx %*s %*s %4095[^\n]", &start, &end, perms, &offset,
-		       path);
+/* ---- processes */
 
-	if (n < 4 || perms[2] != 'x')
-		return;
-	if (n == 5 && strncmp(path, "[anon", 5) && strcmp(path, "[heap]")) {
-		map = (struct symtab_map){start, end, offset, file_of(path)};
-	} else if (jit.f) { /* its symbols are addresses */
-		jit.file = file_of(jit.path);
-		jit.used = true;
-		map = (struct symtab_map){start, end, start, jit.file};
-	} else {
-		return;
+static void add_maps(u32 id, const struct image *img, u32 pid, u32 jit_pid)
+{
+	char jit[40];
+
+	snprintf(jit, sizeof(jit), "/tmp/perf-%u.map", jit_pid);
+	for (u32 i = 0; i < img->nr && !table.err; i++) {
+		const struct image_map *m = &img->maps[i];
+		struct origin o = {pid, !image_path(img, m)[0], m->ino, m->time, img->ended};
+		struct symtab_map map = {
+			.start = m->start, .end = m->end, .offset = m->offset, .image = id};
+
+		map.file = file_of(o.jit ? jit : image_path(img, m), &o);
+		add(&table.maps, &map, sizeof(map));
 	}
-	add(&table.maps, &map, sizeof(map));
 }
 
-static int read_process(pid_t pid)
+/* What the image knows is mapped there, or most of it: libraries may have gone. */
+static bool is_of(const struct image *img, const struct image *live)
 {
-	int proc = mapped_proc(pid), fd;
-	char *line = NULL;
+	u32 same = 0, files = 0;
+
+	for (u32 i = 0; i < img->nr; i++) {
+		const char *path = image_path(img, &img->maps[i]);
+
+		if (path[0] != '/')
+			continue;
+		files++;
+		same += image_holds(live, &img->maps[i], path);
+	}
+	return files && same * 2 > files;
+}
+
+/* What it has mapped now is what counts of a process that is still the same. */
+static void add_image(const struct image *img)
+{
+	int proc = mapped_proc((pid_t)img->pid);
+	struct image live = {0};
+	bool lives = proc >= 0 && !maps_read(proc, 0, &live) && is_of(img, &live);
+
+	if (lives && img->foreign)
+		add_maps(img->id, &live, img->pid, own_pid(proc, img->pid));
+	else if (!img->foreign)
+		add_maps(img->id, img, lives ? img->pid : 0,
+			 lives ? own_pid(proc, img->pid) : img->pid);
+	image_free(&live);
+	if (proc >= 0)
+		close(proc);
+}
+
+static int add_process(pid_t pid)
+{
+	int proc = mapped_proc(pid), err;
+	struct image live;
 	struct stat st;
-	size_t cap = 0;
-	FILE *f;
 
 	if (proc < 0)
 		return proc == -ENOENT ? -ESRCH : proc;
-	fd = openat(proc, "maps", O_RDONLY | O_CLOEXEC);
-	f = fd < 0 ? NULL : fdopen(fd, "r");
-	if (!f)
-		return errno == ENOENT ? -ESRCH : -errno;
-	open_jit(proc, pid);
-	while (!table.err && getline(&line, &cap, f) > 0)
-		read_mapping(line);
-	fclose(f);
-	for (u32 i = 0; !table.err && i < COUNT(files, struct symtab_file); i++) {
+	err = maps_read(proc, 0, &live);
+	if (!err && !live.nr && fstatat(proc, "maps", &st, 0))
+		err = -ESRCH; /* it ended before it showed anything */
+	if (!err)
+		add_maps(0, &live, (u32)pid, own_pid(proc, (u32)pid));
+	image_free(&live);
+	close(proc);
+	return err;
+}
+
+/* They come by their numbers, and so do the mappings of the table. */
+static int read_images(int sock, u32 nr, s32 pid, bool *known)
+{
+	void *buf = nr ? malloc(IMAGE_MESSAGE) : NULL;
+	struct image img;
+	ssize_t len;
+
+	if (nr && !buf)
+		return -ENOMEM;
+	for (; nr && !table.err; nr--) {
+		len = agent_get(sock, buf, IMAGE_MESSAGE);
+		if (len <= 0 || !image_read(buf, (size_t)len, &img))
+			return -EBADMSG;
+		add_image(&img);
+		*known |= img.nr && (s32)img.pid == pid;
+	}
+	free(buf);
+	return table.err;
+}
+
+static int read_processes(int sock, const struct symbols_ask *ask)
+{
+	int ended = ask->pid > 0 ? add_process(ask->pid) : 0, err;
+	bool known = false;
+
+	if (ended && ended != -ESRCH)
+		return ended;
+	err = read_images(sock, ask->nr_images, ask->pid, &known);
+	if (!err && !known)
+		err = ended; /* of what has ended the images are enough */
+	for (u32 i = 0; !err && !table.err && i < COUNT(files, struct symtab_file); i++) {
 		struct symtab_file file = ((struct symtab_file *)table.files.v)[i];
 
-		if (jit.used && i == jit.file)
-			read_jit(&file);
-		else
-			read_file(proc, &file);
+		read_file(&((struct origin *)table.origins.v)[i], &file);
 		((struct symtab_file *)table.files.v)[i] = file;
 	}
-	/* It ended before it showed anything. */
-	if (!table.err && !table.maps.n && fstatat(proc, "maps", &st, 0))
-		return -ESRCH;
-	return table.err;
+	return err ? err : table.err;
 }
 
 /* ---- the kernel */
@@ -336,7 +416,7 @@ static int read_process(pid_t pid)
  */
 static int read_kernel(bool only_look)
 {
-	const struct symtab_map map = {1ULL << 63, ~0ULL, 1ULL << 63, 0};
+	const struct symtab_map map = {1ULL << 63, ~0ULL, 1ULL << 63, 0, 0};
 	const struct symtab_seg seg = {0, ~0ULL, 0};
 	struct symtab_file file = {.nr_segs = 1};
 	char *line = NULL, type, name[512];
@@ -405,9 +485,13 @@ void symbols_service(int sock, const void *arg, size_t len)
 	}
 	memcpy(&ask, arg, sizeof(ask));
 	elf_version(EV_CURRENT);
-	err = ask.pid ? read_process(ask.pid) : read_kernel(ask.only_look);
+	err = ask.pid ? read_processes(sock, &ask) : read_kernel(ask.only_look);
 	if (err == -ESRCH)
-		agent_report(sock, err, "there is no process %d", ask.pid);
+		agent_report(
+			sock, err,
+			"there is no process %d, and none of the stacks was taken of a program "
+			"that it ran (all: names of whatever ran)",
+			ask.pid);
 	else if (err == -EACCES || err == -EPERM)
 		agent_report(sock, -EACCES, "process %d is not one whose memory map you may read",
 			     ask.pid);

@@ -11,10 +11,16 @@
 #include "util/types.h"
 #include "fs/agent/agent.h"
 
-#define SYMBOLS_CHUNK 65536
+#define SYMBOLS_CHUNK  65536
+#define SYMBOLS_IMAGES (-1)
 
 struct symbols_ask {
-	s32 pid; /* 0: the kernel; no symbols: this user may not see its addresses */
+	/*
+	 * The process whose stacks have no image; SYMBOLS_IMAGES: of none. 0: the kernel; no
+	 * symbols: this user may not see its addresses.
+	 */
+	s32 pid;
+	u32 nr_images; /* messages that follow, ascending by id (agent/format/image.h) */
 	u32 only_look; /* the kernel: one symbol is enough */
 };
 
