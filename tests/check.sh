@@ -31,10 +31,12 @@ alone)
 	target check-differential
 	;;
 *)
-	for p in ${*:-check-unit check-differential check-e2e}; do
+	all=
+	[ $# != 0 ] || { all=yes; set -- check-unit check-differential check-e2e; }
+	for p; do
 		target "$p"
 	done
-	if [ $# = 0 ]; then
+	if [ -n "$all" ]; then
 		make --no-print-directory tests CONFIG_BPF_SYSCALL=n O="$build-alone" SAN="$san" || exit 1
 		for p in check-unit check-differential; do
 			part "$p (interpreter only)" make --no-print-directory $p CONFIG_BPF_SYSCALL=n \

@@ -1,5 +1,6 @@
 #!/bin/sh
-# style.sh - what keeps the house: the format, 100 columns (comments too), who may include whom, and that names are there
+# style.sh - what keeps the house: the format, 100 columns (comments too), who may include whom, that names and
+# links are there, scripts and spelling
 cd "$(dirname "$0")/.." || exit 1
 bad=0
 format=$(command -v clang-format-14 || command -v clang-format) || {
@@ -16,6 +17,15 @@ for f in $sources $(git ls-files '*.bpf.c'); do
 	expand -t8 "$f" | awk -v f="$f" 'length($0) > 100 { print f ":" NR ": " length($0) " columns"; n = 1 } END { exit n }'
 	[ $? = 0 ] || bad=1
 done
+# Scripts, words, and the links of the documents
+if command -v shellcheck >/dev/null && command -v codespell >/dev/null; then
+	git ls-files '*.sh' .ci/run | xargs shellcheck -S warning || bad=1
+	git ls-files '*.md' '*.c' '*.h' '*.py' '*.sh' debian service | xargs codespell -L upto,leas || bad=1
+else
+	echo "style: shellcheck or codespell is missing: run 'make deps'" >&2
+	bad=1
+fi
+/usr/bin/python3 tests/links.py || bad=1
 /usr/bin/python3 tests/includes.py || bad=1
 /usr/bin/python3 tests/names.py || bad=1
 exit $bad

@@ -14,7 +14,7 @@ fi
 dir=$(mktemp -d)
 m=$dir/m
 mkdir "$m"
-server= peer=
+server='' peer=''
 finish() {
 	umount "$m" 2>/dev/null || true
 	[ -z "$server" ] || wait "$server" || true
@@ -35,9 +35,9 @@ nsenter --net=/proc/$peer/ns/net sh -c \
 
 "$build/ubpffs" -f -o "state=$dir/state,enforce" "$m" &
 server=$!
-for i in $(seq 200); do
+for _ in $(seq 200); do
 	[ -e "$m/version" ] && break
-	kill -0 $server 2>/dev/null || { server=; echo "(not measured: packets cannot be queued here)"; exit 0; }
+	kill -0 $server 2>/dev/null || { server=''; echo "(not measured: packets cannot be queued here)"; exit 0; }
 	sleep 0.05
 done
 cat "$build/tests/progs/cgroup_verdicts.bpf.o" >"$m/progs/new"

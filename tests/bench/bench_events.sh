@@ -26,6 +26,7 @@ stat_of() { sed -n "s/^$1: //p" "$M/events/b/stats"; }
 below() {
 	for p in "$@"; do
 		echo "$p"
+		# shellcheck disable=SC2046 # a word a process
 		below $(cat /proc/"$p"/task/*/children 2>/dev/null)
 	done
 }
@@ -40,6 +41,7 @@ measure() {
 	"$build/examples/burn" 60 &
 	burn=$!
 	mkdir "$M/events/b"
+	# shellcheck disable=SC2238 # files whose names are commands
 	( cd "$M/events/b"; echo perf >type; echo cpu-clock >event; echo "$2" >unwind; echo $burn >pid; echo "$4" >freq )
 	echo "$3" >"$M/events/b/attach"
 	sleep 0.5

@@ -47,8 +47,9 @@ EOF
 	(
 		cd "$build"
 		objects="big_switch callbacks count_ports functions global_data json_types map_in_map ringbuf spin_lock subprograms"
+		# shellcheck disable=SC2046 # a word an object
 		tests/bench/bench_load -rounds "$few" examples/firewall.bpf.o examples/profile.bpf.o examples/traffic.bpf.o \
-			$(for o in $objects; do echo tests/progs/$o.bpf.o; done)
+			$(printf 'tests/progs/%s.bpf.o ' $objects)
 	)
 	cat <<EOF
 
