@@ -327,6 +327,7 @@ static int load_map(struct object_load *ld, u32 index)
 	struct bpf_loaded *out = ld->out;
 	struct bpf_map_spec spec = def->spec;
 	struct bpf_map *map = NULL;
+	const char *rule = NULL;
 	bool existing = false;
 	int err;
 
@@ -345,13 +346,14 @@ static int load_map(struct object_load *ld, u32 index)
 	if (ld->opts && ld->opts->get_map)
 		err = ld->opts->get_map(ld->opts->priv, ld->file, index, &spec, &map, &existing,
 					&out->report);
-	else
+	else if (!(err = bpf_map_spec_check(&spec, &rule)))
 		err = bpf_map_create(&spec, 0, -1, -1, &map);
 	if (!err && !existing)
 		err = map_init_values(map, def);
 	if (err) {
 		if (bpf_map_ops_find(spec.map_type)) {
-			bpf_log_error(&out->report, "map %s: %s", def->name, strerror(-err));
+			bpf_log_error(&out->report, "map %s: %s", def->name,
+				      rule ? rule : strerror(-err));
 		} else {
 			bpf_log_error(&out->report, "map %s: this build has no map type %s",
 				      def->name, map_type_text(spec.map_type));

@@ -54,8 +54,11 @@ struct bpf_map_ops {
 	bool parts; /* any bytes of a value in map->values may be written alone */
 	bool rdonly_prog; /* programs read values and never write them */
 
-	/* Is this specification one that the type can serve? -EINVAL, -E2BIG, -EPERM. */
-	int (*alloc_check)(const struct bpf_map_spec *spec);
+	/*
+	 * Is this specification one that the type can serve? -EINVAL, -E2BIG, -EOPNOTSUPP, and
+	 * *why: the rule, for people.
+	 */
+	int (*alloc_check)(const struct bpf_map_spec *spec, const char **why);
 	/*
 	 * Bytes that the arena needs beside its header, laid out for nr_slots slots; values: those
 	 * of the values file, 0 when the type has none. -E2BIG when they are beyond what can be.

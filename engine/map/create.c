@@ -9,7 +9,8 @@
 #include "map/map.h"
 
 /* The lock that BTF said to be in the value: may it be there? */
-static int spin_lock_check(const struct bpf_map_spec *spec, const struct bpf_map_ops *ops)
+static int spin_lock_check(const struct bpf_map_spec *spec, const struct bpf_map_ops *ops,
+			   const char **why)
 {
 	u32 end = spec->spin_lock_end;
 
@@ -17,36 +18,64 @@ static int spin_lock_check(const struct bpf_map_spec *spec, const struct bpf_map
 		return 0;
 	if (end > spec->value_size || end < sizeof(struct bpf_spin_lock) ||
 	    end % sizeof(struct bpf_spin_lock))
-		return -EINVAL;
+		return bpf_spec_refuse(why, EINVAL, "the bpf_spin_lock lies outside of the value");
 	if (spec->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
-		return -EACCES;
-	return ops->spin_lock ? 0 : -EOPNOTSUPP;
+		return bpf_spec_refuse(why, EACCES,
+				       "programs read and write values with a bpf_spin_lock");
+	if (!ops->spin_lock)
+		return bpf_spec_refuse(why, EOPNOTSUPP,
+				       "values of this type hold no bpf_spin_lock");
+	return 0;
 }
 
-/* The rules of bpf(2) that hold for every type. */
-static int spec_check(const struct bpf_map_spec *spec, const struct bpf_map_ops **ops)
+/* The rules of bpf(2) that hold for every type, and the type's own. */
+static int spec_check(const struct bpf_map_spec *spec, const struct bpf_map_ops **ops,
+		      const char **why)
 {
 	const char *end = memchr(spec->name, 0, sizeof(spec->name));
 	int err;
 
 	if (!end)
-		return -EINVAL;
+		return bpf_spec_refuse(why, EINVAL, "a map's name has at most 15 characters");
 	for (const char *c = spec->name; c < end; c++)
 		if (!isalnum((unsigned char)*c) && *c != '_' && *c != '.')
-			return -EINVAL;
+			return bpf_spec_refuse(why, EINVAL,
+					       "a map's name has letters, digits, _ and . only");
 	if (!bpf_map_type_name(spec->map_type))
-		return -EINVAL;
+		return bpf_spec_refuse(why, EINVAL, "there is no such map type");
 	*ops = bpf_map_ops_find(spec->map_type);
 	if (!*ops)
-		return -EOPNOTSUPP;
+		return bpf_spec_refuse(why, EOPNOTSUPP, "this build lacks the map type");
 	if (spec->map_extra && spec->map_type != BPF_MAP_TYPE_BLOOM_FILTER)
-		return -EINVAL;
+		return bpf_spec_refuse(why, EINVAL, "map_extra is for bloom filters");
 	if ((spec->map_flags & (BPF_F_RDONLY | BPF_F_WRONLY)) == (BPF_F_RDONLY | BPF_F_WRONLY) ||
 	    (spec->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)) ==
 		    (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
-		return -EINVAL;
-	err = (*ops)->alloc_check(spec);
-	return err ? err : spin_lock_check(spec, *ops);
+		return bpf_spec_refuse(why, EINVAL,
+				       "read-only and write-only do not go together in map_flags");
+	err = (*ops)->alloc_check(spec, why);
+	return err ? err : spin_lock_check(spec, *ops, why);
+}
+
+/* The same, and what such a map needs. */
+static int spec_layout(const struct bpf_map_spec *spec, const struct bpf_map_ops **ops, u64 *index,
+		       u64 *values, const char **why)
+{
+	int err = spec_check(spec, ops, why);
+
+	if (err)
+		return err;
+	*values = 0;
+	err = (*ops)->map_layout(spec, bpf_nr_slots(), index, values);
+	return err ? bpf_spec_refuse(why, -err, "it is larger than a map can be") : 0;
+}
+
+int bpf_map_spec_check(const struct bpf_map_spec *spec, const char **why)
+{
+	const struct bpf_map_ops *ops;
+	u64 index, values;
+
+	return spec_layout(spec, &ops, &index, &values, why);
 }
 
 static void map_free(struct bpf_map *map, bool clean)
@@ -108,13 +137,12 @@ int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int va
 		   struct bpf_map **out)
 {
 	const struct bpf_map_ops *ops;
-	u64 index, values = 0;
+	u64 index, values;
 	struct bpf_map *map;
+	const char *why;
 	int err;
 
-	err = spec_check(spec, &ops);
-	if (!err)
-		err = ops->map_layout(spec, bpf_nr_slots(), &index, &values);
+	err = spec_layout(spec, &ops, &index, &values, &why);
 	if (err)
 		return err;
 	map = map_alloc(ops, spec);
@@ -143,6 +171,7 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 	struct bpf_arena *arena;
 	u64 index, values = 0;
 	struct bpf_map *map, *live;
+	const char *why;
 	int err;
 
 	err = bpf_arena_open(index_fd, values_fd, &arena);
@@ -151,7 +180,7 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 	spec = &arena->header->spec;
 	/* No map has these ids: 0 would be given another, and after the last one comes none. */
 	if (!arena->header->map_id || arena->header->map_id == UINT32_MAX ||
-	    spec_check(spec, &ops) ||
+	    spec_check(spec, &ops, &why) ||
 	    ops->map_layout(spec, arena->header->nr_slots, &index, &values) ||
 	    bpf_arena_check_size(arena, index, values)) {
 		bpf_arena_close(arena, arena->was_clean);
@@ -194,8 +223,8 @@ void bpf_map_drop_files(struct bpf_map *map)
 bool bpf_map_has_values_file(const struct bpf_map_spec *spec)
 {
 	const struct bpf_map_ops *ops;
-	u64 index, values = 0;
+	const char *why;
+	u64 index, values;
 
-	return !spec_check(spec, &ops) && !ops->map_layout(spec, bpf_nr_slots(), &index, &values) &&
-	       values;
+	return !spec_layout(spec, &ops, &index, &values, &why) && values;
 }

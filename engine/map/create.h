@@ -18,6 +18,12 @@ int bpf_map_create(const struct bpf_map_spec *spec, u32 id, int index_fd, int va
 		   struct bpf_map **out);
 
 /*
+ * What bpf_map_create() would say of the specification alone: 0, or its errno, and by which rule,
+ * for people.
+ */
+int bpf_map_spec_check(const struct bpf_map_spec *spec, const char **why);
+
+/*
  * bpf_map_open - attach to an arena that an earlier bpf_map_create() made in these files.
  * -EBADMSG when they hold no arena, or not one of this layout; -EEXIST when a map with its id
  * lives.

@@ -50,6 +50,20 @@ static inline void bpf_map_tell(struct bpf_map *map)
 		fn(map);
 }
 
+/* For alloc_check: not by this rule. */
+static inline int bpf_spec_refuse(const char **why, int err, const char *rule)
+{
+	*why = rule;
+	return -err;
+}
+/*
+ * What most types ask for: entries, these sizes, no other flags. -EINVAL. A size of BPF_SPEC_ANY is
+ * the user's, and not 0.
+ */
+#define BPF_SPEC_ANY (-1)
+int bpf_spec_check_sizes(const struct bpf_map_spec *spec, int key_size, int value_size, u32 flags,
+			 const char **why);
+
 /* map->spin_lock_off of a map that is made so. */
 static inline int bpf_spec_spin_lock_off(const struct bpf_map_spec *spec)
 {

@@ -26,6 +26,8 @@ void error_about(struct error_record *e, int err, const char *about)
 {
 	char *why;
 
+	if (!e)
+		return;
 	if (!e->err)
 		e->err = abs(err);
 	if (asprintf(&why, "%s: %s", about, error_why(e, err)) < 0)

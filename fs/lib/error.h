@@ -28,7 +28,7 @@ int error_set(struct error_record *e, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /*
  * What the failure `err` (negative) is about goes before its sentence: "about: why". A record that
- * says nothing gets one.
+ * says nothing gets one. `e` may be NULL.
  */
 void error_about(struct error_record *e, int err, const char *about);
 /* The sentence, or what the C library says to `err` (of either sign) when nobody gave one. */

@@ -6,6 +6,7 @@
 #include "fs/maps/definition.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/state/state_tree.h"
+#include "map/create.h"
 
 static const char *const names[MAPDEF_NR] = {"type",	    "key_size",	 "value_size",
 					     "max_entries", "map_flags", "inner_map"};
@@ -145,56 +146,18 @@ bool mapdef_holds_maps(u32 type)
 	return type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS;
 }
 
-/* What a single type asks for; NULL when that is all right. */
-static const char *why_type(const struct bpf_map_spec *spec)
+int mapdef_check(const struct bpf_map_spec *spec, struct error_record *why)
 {
-	size_t i = fixed_row(spec->map_type);
+	const char *rule;
+	int err = bpf_map_spec_check(spec, &rule);
 
-	if (i < ARRAY_SIZE(fixed) && fixed[i].key_size >= 0 && spec->key_size != fixed[i].key_size)
-		return fixed[i].key_size ? "key_size is 4" : "it has no keys: key_size is 0";
-	if (i < ARRAY_SIZE(fixed) && fixed[i].value_size >= 0 &&
-	    spec->value_size != fixed[i].value_size)
-		return fixed[i].value_size ? "value_size is 4" : "value_size is 0";
-	switch (spec->map_type) {
-	case BPF_MAP_TYPE_LPM_TRIE:
-		if (!(spec->map_flags & BPF_F_NO_PREALLOC))
-			return "map_flags must hold 1 (BPF_F_NO_PREALLOC), before the last of the "
-			       "others";
-		return spec->key_size < 5 || spec->key_size > 260
-			       ? "key_size is 4 + the address's bytes, 1 to 256"
-			       : NULL;
-	case BPF_MAP_TYPE_RINGBUF:
-		return "max_entries is its size in bytes: a power of two, and whole pages";
-	case BPF_MAP_TYPE_STACK_TRACE:
-		return "value_size is 8 bytes (32 with BPF_F_STACK_BUILD_ID) for each of 1 to 127 "
-		       "addresses";
-	case BPF_MAP_TYPE_CGROUP_STORAGE:
-	case BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE:
-		if (spec->key_size != 8 && spec->key_size != 16)
-			return "key_size is 8 or 16";
-		return spec->max_entries ? "max_entries is 0" : NULL;
-	default:
-		return NULL;
-	}
-}
-
-const char *mapdef_why(const struct bpf_map_spec *spec)
-{
-	size_t i = fixed_row(spec->map_type);
-	bool known = i < ARRAY_SIZE(fixed);
-	const char *why = NULL;
-
-	if (!spec->key_size && !(known && !fixed[i].key_size))
-		return "key_size must not be 0";
-	if (!spec->value_size && !(known && !fixed[i].value_size))
-		return "value_size must not be 0";
-	if (!spec->max_entries && !(known && !fixed[i].max_entries))
-		return "max_entries must not be 0";
-	why = why_type(spec);
-	if (why)
-		return why;
-	return spec->map_flags ? "these map_flags are not for this type"
-			       : "the type does not allow that";
+	if (!err)
+		return 0;
+	return error_set(why, -err,
+			 "a %s map cannot have key_size %u, value_size %u, max_entries %u, "
+			 "map_flags 0x%x: %s",
+			 bpf_map_type_name(spec->map_type) ?: "(unknown)", spec->key_size,
+			 spec->value_size, spec->max_entries, spec->map_flags, rule);
 }
 
 bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec)

@@ -45,9 +45,7 @@ void mapdef_print(enum mapdef_attr attr, u32 value, struct fs_text *out);
 bool mapdef_complete(const struct mapdef *def, struct bpf_map_spec *spec);
 /* Does this type take inner_map? */
 bool mapdef_holds_maps(u32 type);
-/*
- * Which part of a definition that the engine refused (EINVAL) its type cannot have, for a person.
- */
-const char *mapdef_why(const struct bpf_map_spec *spec);
+/* May there be such a map? 0, or -errno and by which rule not. */
+int mapdef_check(const struct bpf_map_spec *spec, struct error_record *why);
 
 #endif

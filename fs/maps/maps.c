@@ -107,7 +107,18 @@ static int create_map(struct fs_node *dir, struct fs_req *req, const struct bpf_
 
 	if (fstatat(fs_node_fd(dir), "", &st, AT_EMPTY_PATH))
 		return -errno;
-	err = store_map_create(spec, &req->cred, st.st_mode & 0666, map, fs_why(req));
+	err = mapdef_check(spec, fs_why(req));
+	if (!err)
+		err = store_map_create(spec, &req->cred, st.st_mode & 0666, map, fs_why(req));
+	if (err == -EBADF)
+		fs_error(req, EBADF, "the inner map %u is gone: write inner_map again",
+			 spec->inner_map_id);
+	else if (err == -ENOMEM || err == -E2BIG)
+		fs_error(req, -err,
+			 "a %s map of %u entries of %u + %u bytes is too large: see Limits in "
+			 "docs/reference.md",
+			 bpf_map_type_name(spec->map_type), spec->max_entries, spec->key_size,
+			 spec->value_size);
 	if (err)
 		return err;
 	err = store_link(store_of_map(*map), fs_node_fd(dir), MAP_LINK, fs_why(req));
@@ -124,7 +135,11 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 	int err;
 
 	tree_wrlock();
-	err = store_node_named(dir) ? -EBUSY : mapdef_read(fs_node_fd(dir), &def);
+	if (store_node_named(dir))
+		err = fs_error(req, EBUSY,
+			       "the map is alive and its attributes are fixed: make another one");
+	else
+		err = mapdef_read(fs_node_fd(dir), &def);
 	if (!err) {
 		def.set[attr] = true;
 		def.value[attr] = value;
@@ -143,24 +158,6 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 	tree_unlock();
 	if (map)
 		bpf_map_put(map);
-	if (err == -EBUSY)
-		return fs_error(req, EBUSY,
-				"the map is alive and its attributes are fixed: make another one");
-	if (err == -E2BIG || err == -ENOMEM)
-		return fs_error(req, -err,
-				"a %s map of %u entries of %u + %u bytes is too large: see Limits "
-				"in docs/reference.md",
-				bpf_map_type_name(spec.map_type), spec.max_entries, spec.key_size,
-				spec.value_size);
-	if (err == -EBADF)
-		return fs_error(req, EBADF, "the inner map %u is gone: write inner_map again",
-				spec.inner_map_id);
-	if (err == -EINVAL)
-		return fs_error(req, EINVAL,
-				"a %s map cannot have key_size %u, value_size %u, max_entries %u, "
-				"map_flags 0x%x: %s",
-				bpf_map_type_name(spec.map_type), spec.key_size, spec.value_size,
-				spec.max_entries, spec.map_flags, mapdef_why(&spec));
 	return err;
 }
 

@@ -424,6 +424,7 @@ def test_a_full_state_filesystem(cold):
     ("array key_size=8 value_size=4 max_entries=3", "key_size is 4"),
     ("hash key_size=4 value_size=4 map_flags=0x4000 max_entries=3", "map_flags are not"),
     ("cgroup_storage key_size=4 value_size=4", "8 or 16"),
+    ("devmap value_size=5 max_entries=3", "value_size is 4 or 8"),
 ])
 def test_why_a_definition_is_refused(m, attrs, why):
     kind, *rest = attrs.split()

@@ -68,6 +68,50 @@ static void test_names(void **state)
 	assert_int_equal(bpf_map_type_by_name(""), -ENOENT);
 }
 
+/* bpf_map_spec_check() agrees with what is then made, and says by which rule it is refused. */
+static void test_refused_by_which_rule(void **state)
+{
+	static const struct {
+		struct bpf_map_spec spec;
+		int err;
+		const char *rule;
+	} rows[] = {
+		{{BPF_MAP_TYPE_HASH, 4, 8, 10, 0}, 0, NULL},
+		{{4000, 4, 8, 10, 0}, -EINVAL, "no such map type"},
+		{{BPF_MAP_TYPE_SK_STORAGE, 4, 8, 10, 0}, -EOPNOTSUPP, "lacks"},
+		{{BPF_MAP_TYPE_HASH, 0, 8, 10, 0}, -EINVAL, "key_size must not be 0"},
+		{{BPF_MAP_TYPE_HASH, 4, 0, 10, 0}, -EINVAL, "value_size must not be 0"},
+		{{BPF_MAP_TYPE_HASH, 4, 8, 0, 0}, -EINVAL, "max_entries must not be 0"},
+		{{BPF_MAP_TYPE_HASH, 4, 8, 10, 1u << 31}, -EINVAL, "map_flags are not"},
+		{{BPF_MAP_TYPE_HASH, 4, 1u << 22, 10, 0}, -E2BIG, "less than 4 MiB"},
+		{{BPF_MAP_TYPE_HASH, 4, 8, 10, BPF_F_RDONLY | BPF_F_WRONLY}, -EINVAL, "together"},
+		{{BPF_MAP_TYPE_LRU_HASH, 4, 8, 10, BPF_F_NO_PREALLOC}, -EOPNOTSUPP, "evicts"},
+		{{BPF_MAP_TYPE_ARRAY, 8, 8, 10, 0}, -EINVAL, "key_size is 4"},
+		{{BPF_MAP_TYPE_PERCPU_ARRAY, 4, 32769, 10, 0}, -E2BIG, "32768"},
+		{{BPF_MAP_TYPE_QUEUE, 4, 8, 10, 0}, -EINVAL, "no keys"},
+		{{BPF_MAP_TYPE_STACK_TRACE, 4, 1024, 10, 0}, -EINVAL, "1 to 127 addresses"},
+		{{BPF_MAP_TYPE_RINGBUF, 0, 0, 4097, 0}, -EINVAL, "power of two"},
+		{{BPF_MAP_TYPE_LPM_TRIE, 8, 8, 10, 0}, -EINVAL, "BPF_F_NO_PREALLOC"},
+		{{BPF_MAP_TYPE_LPM_TRIE, 4, 8, 10, BPF_F_NO_PREALLOC}, -EINVAL, "1 to 256"},
+		{{BPF_MAP_TYPE_CGROUP_STORAGE, 4, 8, 0, 0}, -EINVAL, "8 or 16"},
+		{{BPF_MAP_TYPE_CGROUP_STORAGE, 8, 8, 1, 0}, -EINVAL, "max_entries is 0"},
+		{{BPF_MAP_TYPE_DEVMAP, 4, 5, 10, 0}, -EINVAL, "4 or 8"},
+		{{BPF_MAP_TYPE_ARRAY, 4, 1u << 30, UINT32_MAX, 0}, -ENOMEM, "larger than a map"},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct bpf_map_spec *spec = &rows[i].spec;
+		const char *rule = NULL;
+
+		assert_int_equal(bpf_map_spec_check(spec, &rule), rows[i].err);
+		assert_int_equal(try(spec->map_type, spec->key_size, spec->value_size,
+				     spec->max_entries, spec->map_flags),
+				 rows[i].err);
+		if (rows[i].err)
+			assert_non_null(strstr(rule, rows[i].rule));
+	}
+}
+
 static void test_what_is_refused(void **state)
 {
 	assert_int_equal(try(BPF_MAP_TYPE_UNSPEC, 4, 8, 10, 0), -EINVAL);
@@ -429,6 +473,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_what_is_refused),
+		cmocka_unit_test(test_refused_by_which_rule),
 		cmocka_unit_test(test_access_flags),
 		cmocka_unit_test(test_contains),
 		cmocka_unit_test(test_freeze),

@@ -5,12 +5,9 @@
 #include "map/fd/fd_array.h"
 #include "map/iter.h"
 
-int fd_array_alloc_check(const struct bpf_map_spec *spec)
+int fd_array_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	if (!spec->max_entries || spec->key_size != 4 || spec->value_size != 4 ||
-	    spec->map_flags & ~(BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY))
-		return -EINVAL;
-	return 0;
+	return bpf_spec_check_sizes(spec, 4, 4, BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY, why);
 }
 
 int fd_array_attach(struct fd_array *array, u32 head, u32 *used_end, void (*put)(void *object))

@@ -33,7 +33,7 @@ static inline struct fd_array *fd_array(const struct bpf_map *map)
 	return container_of(map, struct fd_array, map);
 }
 
-int fd_array_alloc_check(const struct bpf_map_spec *spec);
+int fd_array_alloc_check(const struct bpf_map_spec *spec, const char **why);
 
 /* Bytes of the arena's index: `head` of the type's own, in which used_end lies, then the ids. */
 static inline u64 fd_array_index_size(const struct bpf_map_spec *spec, u32 head)

@@ -21,9 +21,11 @@ static struct bpf_htab_of_maps *hom(const struct bpf_map *map)
 	return container_of(map, struct bpf_htab_of_maps, htab.map);
 }
 
-static int hom_alloc_check(const struct bpf_map_spec *spec)
+static int hom_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	return spec->value_size != 4 ? -EINVAL : htab_map_ops.alloc_check(spec);
+	if (spec->value_size != 4)
+		return bpf_spec_refuse(why, EINVAL, "value_size is 4");
+	return htab_map_ops.alloc_check(spec, why);
 }
 
 /* The template lies behind what the hash table needs. */

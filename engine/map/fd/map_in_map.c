@@ -64,8 +64,9 @@ int map_in_map_take(struct bpf_map *map, struct map_in_map_template *keep)
 int map_in_map_read(struct bpf_map *map, const struct map_in_map_template *kept)
 {
 	const struct bpf_map_ops *ops = bpf_map_ops_find(kept->spec.map_type);
+	const char *why;
 
-	if (!ops || ops->not_inner || ops->alloc_check(&kept->spec) ||
+	if (!ops || ops->not_inner || ops->alloc_check(&kept->spec, &why) ||
 	    kept->used_end > map->max_entries)
 		return -EBADMSG;
 	return meta_new(&kept->spec, &map->inner_map_meta);

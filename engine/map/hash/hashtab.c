@@ -96,28 +96,28 @@ static void htab_layout(const struct bpf_map_spec *spec, u32 nr_slots, struct ht
 	(BPF_F_NO_PREALLOC | BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE | BPF_F_ACCESS_MASK | \
 	 BPF_F_ZERO_SEED)
 
-int htab_map_alloc_check(const struct bpf_map_spec *spec)
+int htab_map_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	bool lru = htab_type_is_lru(spec->map_type);
+	bool lru = htab_type_is_lru(spec->map_type), percpu = htab_type_is_percpu(spec->map_type);
+	u32 flags = HTAB_FLAGS & ~(lru ? 0u : BPF_F_NO_COMMON_LRU);
+	int err;
 
-	if (spec->map_flags & ~HTAB_FLAGS)
-		return -EINVAL;
-	if (!lru && spec->map_flags & BPF_F_NO_COMMON_LRU)
-		return -EINVAL;
-	if (lru && spec->map_flags & BPF_F_NO_PREALLOC)
-		return -EOPNOTSUPP;
-	if (spec->map_flags & BPF_F_NUMA_NODE &&
-	    (spec->map_flags & BPF_F_NO_COMMON_LRU || htab_type_is_percpu(spec->map_type)))
-		return -EINVAL;
-	if (!spec->max_entries || !spec->key_size || !spec->value_size)
-		return -EINVAL;
+	/* Before the sizes, as Linux does. */
+	if (lru && spec->map_flags & BPF_F_NO_PREALLOC && !(spec->map_flags & ~flags))
+		return bpf_spec_refuse(why, EOPNOTSUPP,
+				       "a map that evicts has all of its memory from the start: no "
+				       "BPF_F_NO_PREALLOC");
+	if (spec->map_flags & BPF_F_NO_COMMON_LRU || percpu)
+		flags &= ~BPF_F_NUMA_NODE;
+	err = bpf_spec_check_sizes(spec, BPF_SPEC_ANY, BPF_SPEC_ANY, flags, why);
+	if (err)
+		return err;
 	if ((u64)spec->key_size + spec->value_size >= KMALLOC_MAX_SIZE - 48)
-		return -E2BIG;
-	if (htab_type_is_percpu(spec->map_type) &&
-	    round_up(spec->value_size, 8) > PCPU_MIN_UNIT_SIZE)
-		return -E2BIG;
+		return bpf_spec_refuse(why, E2BIG, "key and value have less than 4 MiB together");
+	if (percpu && round_up(spec->value_size, 8) > PCPU_MIN_UNIT_SIZE)
+		return bpf_spec_refuse(why, E2BIG, "a per-CPU value has at most 32768 bytes");
 	if (spec->max_entries > HTAB_MAX_ENTRIES)
-		return -E2BIG;
+		return bpf_spec_refuse(why, E2BIG, "max_entries is beyond what a hash table holds");
 	return 0;
 }
 

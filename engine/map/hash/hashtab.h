@@ -39,7 +39,7 @@
 
 #include "map/hash/hashtab_layout.h"
 
-int htab_map_alloc_check(const struct bpf_map_spec *spec);
+int htab_map_alloc_check(const struct bpf_map_spec *spec, const char **why);
 int htab_map_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u64 *values);
 /* Find the parts of the arena. The LRU kinds also get their list. */
 int htab_attach(struct bpf_htab *htab);

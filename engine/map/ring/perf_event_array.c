@@ -46,12 +46,9 @@ static struct bpf_perf_array *perf_array(const struct bpf_map *map)
 	return container_of(map, struct bpf_perf_array, map);
 }
 
-static int perf_alloc_check(const struct bpf_map_spec *spec)
+static int perf_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	if (!spec->max_entries || spec->key_size != 4 || spec->value_size != 4 ||
-	    spec->map_flags & ~PERF_FLAGS)
-		return -EINVAL;
-	return 0;
+	return bpf_spec_check_sizes(spec, 4, 4, PERF_FLAGS, why);
 }
 
 static int perf_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u64 *values)

@@ -133,13 +133,16 @@ static struct bpf_ringbuf *ring_of(const void *sample)
 
 /* ---- life */
 
-static int ringbuf_alloc_check(const struct bpf_map_spec *spec)
+static int ringbuf_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	if (spec->map_flags & ~RINGBUF_FLAGS || spec->key_size || spec->value_size ||
-	    !spec->max_entries || spec->max_entries & (spec->max_entries - 1) ||
-	    spec->max_entries % BPF_RINGBUF_PAGE)
-		return -EINVAL;
-	return 0;
+	int err = bpf_spec_check_sizes(spec, 0, 0, RINGBUF_FLAGS, why);
+
+	if (!err &&
+	    (spec->max_entries & (spec->max_entries - 1) || spec->max_entries % BPF_RINGBUF_PAGE))
+		err = bpf_spec_refuse(why, EINVAL,
+				      "max_entries is its size in bytes: a power of two, and whole "
+				      "pages");
+	return err;
 }
 
 static int ringbuf_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u64 *values)

@@ -21,31 +21,28 @@
 #include "map/spin_lock.h"
 #include "map/iter.h"
 
-#define ARRAY_FLAGS                                                                    \
-	(BPF_F_NUMA_NODE | BPF_F_MMAPABLE | BPF_F_ACCESS_MASK | BPF_F_PRESERVE_ELEMS | \
-	 BPF_F_INNER_MAP)
+#define ARRAY_FLAGS (BPF_F_NUMA_NODE | BPF_F_MMAPABLE | BPF_F_ACCESS_MASK | BPF_F_INNER_MAP)
 
 static u32 elem_size(u32 value_size)
 {
 	return round_up(value_size, 8);
 }
 
-static int array_alloc_check(const struct bpf_map_spec *spec)
+static int array_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
 	bool percpu = spec->map_type == BPF_MAP_TYPE_PERCPU_ARRAY;
+	u32 flags = ARRAY_FLAGS & ~(percpu ? BPF_F_NUMA_NODE : 0u);
+	int err;
 
-	if (!spec->max_entries || spec->key_size != 4 || !spec->value_size ||
-	    spec->map_flags & ~ARRAY_FLAGS || (percpu && spec->map_flags & BPF_F_NUMA_NODE))
-		return -EINVAL;
-	if (spec->map_type != BPF_MAP_TYPE_ARRAY &&
-	    spec->map_flags & (BPF_F_MMAPABLE | BPF_F_INNER_MAP))
-		return -EINVAL;
-	if (spec->map_flags & BPF_F_PRESERVE_ELEMS)
-		return -EINVAL; /* perf event arrays only */
+	if (spec->map_type != BPF_MAP_TYPE_ARRAY)
+		flags &= ~(BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	err = bpf_spec_check_sizes(spec, 4, BPF_SPEC_ANY, flags, why);
+	if (err)
+		return err;
 	if (spec->value_size > INT_MAX - 7)
-		return -E2BIG;
+		return bpf_spec_refuse(why, E2BIG, "value_size is below 2 GiB");
 	if (percpu && elem_size(spec->value_size) > PCPU_MIN_UNIT_SIZE)
-		return -E2BIG;
+		return bpf_spec_refuse(why, E2BIG, "a per-CPU value has at most 32768 bytes");
 	return 0;
 }
 

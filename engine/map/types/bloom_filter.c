@@ -55,12 +55,13 @@ static u32 bit_mask(const struct bpf_map_spec *spec)
 	return (u32)((1ull << (64 - __builtin_clzll(bits - 1ull))) - 1);
 }
 
-static int bloom_alloc_check(const struct bpf_map_spec *spec)
+static int bloom_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	if (!spec->max_entries || spec->key_size || !spec->value_size ||
-	    spec->map_flags & ~BLOOM_FLAGS || spec->map_extra & ~15ull)
-		return -EINVAL;
-	return 0;
+	int err = bpf_spec_check_sizes(spec, 0, BPF_SPEC_ANY, BLOOM_FLAGS, why);
+
+	if (!err && spec->map_extra & ~15ull)
+		err = bpf_spec_refuse(why, EINVAL, "map_extra is the number of hashes, up to 15");
+	return err;
 }
 
 static int bloom_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u64 *values)

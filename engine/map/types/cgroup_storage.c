@@ -72,18 +72,21 @@ static bool is_percpu(enum bpf_map_type type)
 
 /* ---- life of a map */
 
-static int storage_alloc_check(const struct bpf_map_spec *spec)
+static int storage_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
 	u32 most = is_percpu(spec->map_type) ? PCPU_MIN_UNIT_SIZE : LOCAL_STORAGE_MAX;
 
-	if ((spec->key_size != sizeof(struct bpf_cgroup_storage_key) &&
-	     spec->key_size != sizeof(u64)) ||
-	    !spec->value_size)
-		return -EINVAL;
+	if (spec->key_size != sizeof(struct bpf_cgroup_storage_key) &&
+	    spec->key_size != sizeof(u64))
+		return bpf_spec_refuse(why, EINVAL, "key_size is 8 or 16");
+	if (!spec->value_size)
+		return bpf_spec_refuse(why, EINVAL, "value_size must not be 0");
 	if (spec->value_size > most)
-		return -E2BIG;
-	if (spec->map_flags & ~STORAGE_FLAGS || spec->max_entries)
-		return -EINVAL;
+		return bpf_spec_refuse(why, E2BIG, "value_size is larger than a storage may be");
+	if (spec->max_entries)
+		return bpf_spec_refuse(why, EINVAL, "max_entries is 0");
+	if (spec->map_flags & ~STORAGE_FLAGS)
+		return bpf_spec_refuse(why, EINVAL, "these map_flags are not for this type");
 	return 0;
 }
 

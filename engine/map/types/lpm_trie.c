@@ -112,13 +112,19 @@ static void *node_value(const struct bpf_lpm_trie *trie, struct lpm_node *node)
 
 /* ---- layout */
 
-static int lpm_alloc_check(const struct bpf_map_spec *spec)
+static int lpm_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	if (!spec->max_entries || !(spec->map_flags & BPF_F_NO_PREALLOC) ||
-	    spec->map_flags & ~LPM_FLAGS || spec->key_size < LPM_KEY_MIN ||
-	    spec->key_size > LPM_KEY_MAX || !spec->value_size ||
-	    spec->value_size > KMALLOC_MAX_SIZE - LPM_DATA_MAX - LINUX_NODE_SIZE)
-		return -EINVAL;
+	int err = bpf_spec_check_sizes(spec, BPF_SPEC_ANY, BPF_SPEC_ANY, LPM_FLAGS, why);
+
+	if (err)
+		return err;
+	if (!(spec->map_flags & BPF_F_NO_PREALLOC))
+		return bpf_spec_refuse(why, EINVAL, "map_flags must hold 1 (BPF_F_NO_PREALLOC)");
+	if (spec->key_size < LPM_KEY_MIN || spec->key_size > LPM_KEY_MAX)
+		return bpf_spec_refuse(why, EINVAL,
+				       "key_size is 4 + the address's bytes, 1 to 256");
+	if (spec->value_size > KMALLOC_MAX_SIZE - LPM_DATA_MAX - LINUX_NODE_SIZE)
+		return bpf_spec_refuse(why, EINVAL, "value_size is at most about 4 MiB");
 	return 0;
 }
 

@@ -49,12 +49,13 @@ static struct bpf_queue *queue_of(const struct bpf_map *map)
 	return container_of(map, struct bpf_queue, map);
 }
 
-static int queue_alloc_check(const struct bpf_map_spec *spec)
+static int queue_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	if (!spec->max_entries || spec->key_size || !spec->value_size ||
-	    spec->map_flags & ~QUEUE_FLAGS)
-		return -EINVAL;
-	return spec->value_size > KMALLOC_MAX_SIZE ? -E2BIG : 0;
+	int err = bpf_spec_check_sizes(spec, 0, BPF_SPEC_ANY, QUEUE_FLAGS, why);
+
+	if (!err && spec->value_size > KMALLOC_MAX_SIZE)
+		err = bpf_spec_refuse(why, E2BIG, "value_size is at most 4 MiB");
+	return err;
 }
 
 static int queue_layout(const struct bpf_map_spec *spec, u32 nr_slots, u64 *index, u64 *values)

@@ -37,13 +37,13 @@ static struct target read_target(const struct bpf_map *map, const void *value)
 	return t;
 }
 
-static int sizes_check(const struct bpf_map_spec *spec, u32 flags)
+static int sizes_check(const struct bpf_map_spec *spec, u32 flags, const char **why)
 {
-	if (!spec->max_entries || spec->key_size != 4 ||
-	    (spec->value_size != 4 && spec->value_size != sizeof(struct target)) ||
-	    spec->map_flags & ~flags)
-		return -EINVAL;
-	return 0;
+	int err = bpf_spec_check_sizes(spec, 4, BPF_SPEC_ANY, flags, why);
+
+	if (!err && spec->value_size != 4 && spec->value_size != sizeof(struct target))
+		err = bpf_spec_refuse(why, EINVAL, "value_size is 4 or 8");
+	return err;
 }
 
 static u32 key_index(const void *key)
@@ -159,9 +159,9 @@ static long counted(struct bpf_map *map, long err)
 
 /* ---- devmap */
 
-static int devmap_alloc_check(const struct bpf_map_spec *spec)
+static int devmap_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	return sizes_check(spec, DEV_FLAGS);
+	return sizes_check(spec, DEV_FLAGS, why);
 }
 
 static int interface_check(struct target t)
@@ -191,11 +191,11 @@ const struct bpf_map_ops devmap_map_ops = {
 	.map_update_elem = devmap_update,
 };
 
-static int devmap_hash_alloc_check(const struct bpf_map_spec *spec)
+static int devmap_hash_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	int err = sizes_check(spec, DEV_FLAGS);
+	int err = sizes_check(spec, DEV_FLAGS, why);
 
-	return err ? err : htab_map_alloc_check(spec);
+	return err ? err : htab_map_alloc_check(spec, why);
 }
 
 static int devmap_hash_alloc(struct bpf_map *map)
@@ -252,11 +252,14 @@ const struct bpf_map_ops devmap_hash_map_ops = {
 
 /* ---- cpumap */
 
-static int cpumap_alloc_check(const struct bpf_map_spec *spec)
+static int cpumap_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	int err = sizes_check(spec, BPF_F_NUMA_NODE);
+	int err = sizes_check(spec, BPF_F_NUMA_NODE, why);
 
-	return !err && spec->max_entries > CPUMAP_MAX_CPUS ? -E2BIG : err;
+	if (!err && spec->max_entries > CPUMAP_MAX_CPUS)
+		err = bpf_spec_refuse(why, E2BIG,
+				      "max_entries is beyond what there may be of CPUs");
+	return err;
 }
 
 static long cpumap_update(struct bpf_map *map, const void *key, const void *value, u64 flags)
@@ -282,9 +285,9 @@ const struct bpf_map_ops cpumap_map_ops = {
 
 /* ---- xskmap */
 
-static int xskmap_alloc_check(const struct bpf_map_spec *spec)
+static int xskmap_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
-	return spec->value_size != 4 ? -EINVAL : sizes_check(spec, DEV_FLAGS);
+	return bpf_spec_check_sizes(spec, 4, 4, DEV_FLAGS, why);
 }
 
 static long xskmap_sys_lookup(struct bpf_map *map, const void *key, void *value)

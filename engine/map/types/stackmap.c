@@ -69,16 +69,21 @@ static u32 stack_size(const struct bpf_map_spec *spec)
 						      : sizeof(u64);
 }
 
-static int stackmap_alloc_check(const struct bpf_map_spec *spec)
+static int stackmap_alloc_check(const struct bpf_map_spec *spec, const char **why)
 {
+	int err = bpf_spec_check_sizes(spec, 4, BPF_SPEC_ANY, STACK_FLAGS, why);
 	u32 size = stack_size(spec);
 
-	if (spec->map_flags & ~STACK_FLAGS || !spec->max_entries || spec->key_size != 4 ||
-	    spec->value_size < 8 || spec->value_size % size)
-		return -EINVAL;
-	if (spec->value_size / size > BPF_MAX_STACK_DEPTH)
-		return -EINVAL;
-	return spec->max_entries > 1u << 29 ? -E2BIG : 0;
+	if (err)
+		return err;
+	if (spec->value_size < 8 || spec->value_size % size ||
+	    spec->value_size / size > BPF_MAX_STACK_DEPTH)
+		return bpf_spec_refuse(why, EINVAL,
+				       "value_size is 8 bytes (32 with BPF_F_STACK_BUILD_ID) for "
+				       "each of 1 to 127 addresses");
+	if (spec->max_entries > 1u << 29)
+		return bpf_spec_refuse(why, E2BIG, "max_entries is at most 2^29");
+	return 0;
 }
 
 static u32 elem_bytes(const struct bpf_map_spec *spec)

@@ -172,13 +172,14 @@ static int keep_types(struct load *load, const struct bpf_object_file *obj, stru
 	return err;
 }
 
-static const char *why_no_map(const struct bpf_map_spec *spec, int err)
+/* A limit speaks for itself. */
+static void map_error(struct load *load, int err, const char *name)
 {
-	if (err == -EINVAL)
-		return mapdef_why(spec);
-	if (err == -EOPNOTSUPP && spec->spin_lock_end && bpf_map_ops_find(spec->map_type))
-		return "values of this type hold no bpf_spin_lock";
-	return strerror(-err);
+	char about[NAME_MAX + sizeof("map ")];
+
+	snprintf(about, sizeof(about), "map %s", name);
+	if (err != -EDQUOT)
+		error_about(fs_why(load->req), err, about);
 }
 
 /* bpf_object_load()'s question for each map */
@@ -200,27 +201,25 @@ static int load_get_map(void *priv, const struct bpf_object_file *obj, u32 index
 	if (err != -ENOENT)
 		return err;
 	*existing = false;
-	err = store_map_create(spec, &load->req->cred, 0666 & ~load->umask, map, fs_why(load->req));
-	if (err == -EOPNOTSUPP && !bpf_map_ops_find(spec->map_type))
+	if (bpf_map_type_name(spec->map_type) && !bpf_map_ops_find(spec->map_type))
 		return fs_error(load->req, EOPNOTSUPP,
 				"map %s: this build has no map type %s; M/features lists those "
 				"that it has",
-				name, bpf_map_type_name(spec->map_type) ?: "of that number");
-	if (err)
-		return fs_error(load->req, -err,
-				"map %s cannot be made: type %s, key_size %u, value_size %u, "
-				"max_entries %u, map_flags 0x%x: %s",
-				name, bpf_map_type_name(spec->map_type) ?: "unknown",
-				spec->key_size, spec->value_size, spec->max_entries,
-				spec->map_flags, why_no_map(spec, err));
-	err = keep_types(load, obj, *map);
-	if (err) {
-		bpf_map_put(*map);
-		*map = NULL;
-		return fs_error(load->req, -err, "the types of map %s cannot be stored: %s", name,
-				strerror(-err));
+				name, bpf_map_type_name(spec->map_type));
+	err = mapdef_check(spec, fs_why(load->req));
+	if (!err)
+		err = store_map_create(spec, &load->req->cred, 0666 & ~load->umask, map,
+				       fs_why(load->req));
+	if (!err) {
+		err = keep_types(load, obj, *map);
+		if (err) {
+			bpf_map_put(*map);
+			*map = NULL;
+		}
 	}
-	return 0;
+	if (err)
+		map_error(load, err, name);
+	return err;
 }
 
 static u32 load_get_prog_id(void *priv)
