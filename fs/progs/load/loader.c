@@ -423,7 +423,14 @@ static void load_begin(struct load *load, struct fs_node *dir)
 	publish_retry();
 }
 
-int load_object(struct fs_req *req, struct fs_node *dir, const void *elf, size_t len, mode_t umask,
+/* What is loaded: an ELF object, or else a classic filter. */
+struct input {
+	const void *elf;
+	size_t len;
+	const struct bpf_classic_text *text;
+};
+
+static int load(struct fs_req *req, struct fs_node *dir, const struct input *in, mode_t umask,
 		struct fs_text *report)
 {
 	struct load load = {.req = req, .umask = umask};
@@ -434,25 +441,22 @@ int load_object(struct fs_req *req, struct fs_node *dir, const void *elf, size_t
 	if (loaded_before(req, report))
 		return 0;
 	load_begin(&load, dir);
-	opts.complete = true;
-	err = bpf_object_load(elf, len, &opts, &loaded);
-
+	opts.complete = in->elf;
+	err = in->elf ? bpf_object_load(in->elf, in->len, &opts, &loaded)
+		      : bpf_classic_load(in->text, &opts, &loaded);
+	if (err == -EINVAL && in->text && !*loaded.error.prog && *loaded.error.reason)
+		fs_error(req, EINVAL, "%s", loaded.error.reason); /* the checker's */
 	return load_finish(&load, err, &loaded, report);
+}
+
+int load_object(struct fs_req *req, struct fs_node *dir, const void *elf, size_t len, mode_t umask,
+		struct fs_text *report)
+{
+	return load(req, dir, &(struct input){.elf = elf, .len = len}, umask, report);
 }
 
 int load_classic(struct fs_req *req, struct fs_node *dir, const struct bpf_classic_text *text,
 		 mode_t umask, struct fs_text *report)
 {
-	struct load load = {.req = req, .umask = umask};
-	struct bpf_object_load_opts opts = load_opts(&load);
-	struct bpf_loaded loaded = {0};
-	int err;
-
-	if (loaded_before(req, report))
-		return 0;
-	load_begin(&load, dir);
-	err = bpf_classic_load(text, &opts, &loaded);
-	if (err == -EINVAL && !*loaded.error.prog && *loaded.error.reason) /* the checker's */
-		fs_error(req, EINVAL, "%s", loaded.error.reason);
-	return load_finish(&load, err, &loaded, report);
+	return load(req, dir, &(struct input){.text = text}, umask, report);
 }
