@@ -62,8 +62,12 @@ u32 store_next_id(void)
 
 void store_id_seen(u64 id)
 {
-	if (*tree.next_id <= id && id < UINT32_MAX)
-		*tree.next_id = id + 1;
+	u64 next = __atomic_load_n(tree.next_id, __ATOMIC_RELAXED);
+
+	while (next <= id && id < UINT32_MAX &&
+	       !__atomic_compare_exchange_n(tree.next_id, &next, id + 1, true, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED))
+		;
 }
 
 int store_part_open(u32 id, enum store_part part, int flags)

@@ -45,7 +45,6 @@ void decide_add_queue(struct decider *d, u16 number, struct cgroup *cgrp, u64 id
 	struct queue *q = queue_of(d, number);
 
 	q->bound = true;
-	q->id = id;
 	__atomic_store_n(&q->synacks, !cgrp, __ATOMIC_RELEASE);
 	if (!cgrp)
 		return;

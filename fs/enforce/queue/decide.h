@@ -28,8 +28,7 @@
 
 struct queue {
 	struct cgroup *cgrp; /* RCU; referenced */
-	u64 id; /* the kernel's of that cgroup */
-	struct hash_link link; /* by that id */
+	struct hash_link link; /* by the kernel's id of that cgroup */
 	bool bound, synacks;
 };
 
