@@ -84,7 +84,8 @@ static u64 hash_path(const char *path)
 	return hash;
 }
 
-static int explain(int err, struct error_record *why)
+/* What the queues, or their rules, have just said. */
+static int not_queued(int err, struct error_record *why)
 {
 	if (!err)
 		return 0;
@@ -119,13 +120,13 @@ int enforce_start(const struct enforce_options *options, struct enforce **out,
 	if (!err)
 		err = hostcg_add(&en->host, ".", true, &top.id);
 	if (!err)
-		err = explain(nft_start(&en->rules, name, !options->fail_closed), why);
+		err = not_queued(nft_start(&en->rules, name, !options->fail_closed), why);
 	if (!err) {
-		err = explain(nft_hold(&en->rules, &top), why);
+		err = not_queued(nft_hold(&en->rules, &top), why);
 		en->held = !err;
 	}
 	if (!err)
-		err = explain(nfqueue_start((u32)(hash >> 32), &en->host, &en->queue), why);
+		err = not_queued(nfqueue_start((u32)(hash >> 32), &en->host, &en->queue), why);
 	if (err)
 		enforce_stop(en);
 	else
@@ -338,7 +339,7 @@ int enforce_ready(struct enforce *en, struct error_record *why)
 		en->rules_on = !err;
 	}
 	pthread_mutex_unlock(&en->lock);
-	return explain(err, why);
+	return not_queued(err, why);
 }
 
 /* ---- processes */

@@ -28,7 +28,7 @@ struct parse {
 	char *str; /* the last string, decoded */
 	size_t str_len;
 	char member[64]; /* the last that was named, for sentences */
-	char *why;
+	struct error_record *why;
 	int err;
 };
 
@@ -37,17 +37,16 @@ static bool parse_type(struct parse *p, u32 id, u64 off, u64 room);
 /* Returns false, so that functions may return it. */
 static bool bad_json(struct parse *p, int err, const char *fmt, ...)
 {
+	char text[128];
 	va_list args;
-	int n = 0;
 
 	if (p->err)
 		return false;
 	p->err = err;
-	if (p->member[0])
-		n = snprintf(p->why, JSON_WHY, "%s: ", p->member);
 	va_start(args, fmt);
-	vsnprintf(p->why + n, JSON_WHY - (size_t)n, fmt, args);
+	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	error_set(p->why, -err, "%s%s%s", p->member, p->member[0] ? ": " : "", text);
 	return false;
 }
 
@@ -614,7 +613,7 @@ static bool parse_plain(struct parse *p)
 }
 
 int json_parse(const char *s, size_t len, const struct bpf_btf *btf, u32 type_id, void *data,
-	       u8 *said, u32 size, char why[JSON_WHY])
+	       u8 *said, u32 size, struct error_record *why)
 {
 	__do_free char *str = malloc(len + 1);
 	__do_free u8 *own = said ? NULL : calloc(1, size ? size : 1);
@@ -631,7 +630,6 @@ int json_parse(const char *s, size_t len, const struct bpf_btf *btf, u32 type_id
 	};
 	bool good;
 
-	why[0] = 0;
 	if (!p.str || !p.said)
 		return -ENOMEM;
 	if (p.btf && type_id && typed_fits(p.btf, type_id, size))

@@ -19,8 +19,7 @@
 
 #include <sys/types.h>
 #include "btf/btf.h"
-
-#define JSON_WHY 160
+#include "fs/lib/error.h"
 
 /* Whether a text is JSON at all: it begins as nothing else does that stands for a value. */
 bool json_begins(const char *s, size_t len);
@@ -38,10 +37,10 @@ bool json_element(const char *s, size_t len, size_t *pos, const char **value, si
 
 /*
  * One whole JSON value into `size` bytes of type `type_id`; btf NULL, or type_id 0: without BTF.
- * said (may be NULL): `size` bytes, those that the text says become 1. 0, -EINVAL or -ERANGE with a
- * sentence in `why`, -ENOMEM.
+ * said (may be NULL): `size` bytes, those that the text says become 1. 0, -EINVAL or -ERANGE and
+ * why, -ENOMEM.
  */
 int json_parse(const char *s, size_t len, const struct bpf_btf *btf, u32 type_id, void *data,
-	       u8 *said, u32 size, char why[JSON_WHY]);
+	       u8 *said, u32 size, struct error_record *why);
 
 #endif

@@ -96,7 +96,6 @@ static bool is_json(const struct bpf_map *map, const char *text, size_t len)
 static int parse_value(struct fs_req *req, const struct bpf_map *map, const char *text, size_t len,
 		       bool json, char *value, u8 *said)
 {
-	char why[JSON_WHY];
 	ssize_t whole;
 	int ret;
 
@@ -110,10 +109,12 @@ static int parse_value(struct fs_req *req, const struct bpf_map *map, const char
 	if (whole < 0)
 		return fs_error(req, EINVAL, "this begins as JSON and is none");
 	ret = json_parse(text, len, map->btf, map->btf_value_type_id, value, said, map->value_size,
-			 why);
-	if (ret == -EINVAL && text[whole - 1] == '-') /* of a number */
+			 fs_why(req));
+	if (ret == -EINVAL && text[whole - 1] == '-') { /* of a number */
+		error_clear(&req->error);
 		return TEXT_INCOMPLETE;
-	return ret ? fs_error(req, -ret, "%s", why) : TEXT_COMPLETE;
+	}
+	return ret ? ret : TEXT_COMPLETE;
 }
 
 /*
@@ -184,7 +185,7 @@ static int write_slot(struct fs_req *req, struct bpf_map *map, const void *key, 
 	return err ? err : TEXT_COMPLETE;
 }
 
-int entries_explain(struct fs_req *req, const struct bpf_map *map, int err)
+int entries_update_error(struct fs_req *req, const struct bpf_map *map, int err)
 {
 	switch (err) {
 	case -E2BIG:
@@ -194,7 +195,8 @@ int entries_explain(struct fs_req *req, const struct bpf_map *map, int err)
 	case -ENOMEM:
 		return fs_error(
 			req, ENOMEM,
-			"no memory for an entry: is the filesystem of the state directory full?");
+			"there is no memory for one more entry, or the filesystem of the state "
+			"directory is full");
 	case -ENOSPC:
 		return fs_error(
 			req, ENOSPC,
@@ -205,7 +207,10 @@ int entries_explain(struct fs_req *req, const struct bpf_map *map, int err)
 				"no such entry: attaching a program to a cgroup makes the entries "
 				"of this map");
 	case -EPERM:
-		return fs_error(req, EPERM, "the map is frozen or read-only from outside");
+		return fs_error(req, EPERM,
+				map->frozen
+					? "the map is frozen: its values stay as they are"
+					: "the map was made read-only from outside of programs");
 	default:
 		return err;
 	}
@@ -247,7 +252,7 @@ static int write_value(struct fs_req *req, struct bpf_map *map, const void *key,
 				  said);
 	if (ret == TEXT_COMPLETE) {
 		ret = update(map, key, value, said, flags);
-		return ret ? entries_explain(req, map, ret) : TEXT_COMPLETE;
+		return ret ? entries_update_error(req, map, ret) : TEXT_COMPLETE;
 	}
 	if (ret < 0)
 		fs_error(req, -ret,

@@ -41,7 +41,7 @@ int entries_write_json(struct fs_req *req, struct bpf_map *map, const void *key,
 		       const char *text, size_t len);
 
 /* Returns err, of an update, with what is to be said about it. */
-int entries_explain(struct fs_req *req, const struct bpf_map *map, int err);
+int entries_update_error(struct fs_req *req, const struct bpf_map *map, int err);
 
 /*
  * For ops->open: a file of large values is slow, and who reads is charged for what it takes to

@@ -16,15 +16,17 @@
 static int put_value(struct fs_req *req, struct bpf_map *map, const void *key, int cpu,
 		     const char *s, size_t n)
 {
-	char why[JSON_WHY], number[24];
+	char number[24];
 	u64 v = 0;
 	int ret;
 
 	/* Without types, and of slots, the file's own number is what is meant. */
 	if (entries_slots(map)) {
-		ret = json_parse(s, n, NULL, 0, &v, NULL, sizeof(v), why);
-		if (ret)
-			return fs_error(req, -ret, "value: %s", why);
+		ret = json_parse(s, n, NULL, 0, &v, NULL, sizeof(v), fs_why(req));
+		if (ret) {
+			error_about(fs_why(req), ret, "value");
+			return ret;
+		}
 		n = (size_t)snprintf(number, sizeof(number), "%llu\n", (unsigned long long)v);
 		return entries_write(req, map, key, cpu, number, n, BPF_ANY);
 	}
@@ -37,7 +39,6 @@ static int put_percpu(struct fs_req *req, struct bpf_map *map, const void *key, 
 		      size_t len)
 {
 	const char *elem, *part;
-	char why[JSON_WHY];
 	size_t pos = 0, n, k;
 	int ret = TEXT_COMPLETE;
 
@@ -45,7 +46,7 @@ static int put_percpu(struct fs_req *req, struct bpf_map *map, const void *key, 
 		u32 cpu;
 
 		if (!json_member(elem, n, "cpu", &part, &k) ||
-		    json_parse(part, k, NULL, 0, &cpu, NULL, sizeof(cpu), why))
+		    json_parse(part, k, NULL, 0, &cpu, NULL, sizeof(cpu), NULL))
 			return fs_error(req, EINVAL, "an element of \"values\" has no \"cpu\"");
 		if (cpu >= bpf_nr_slots())
 			return fs_error(req, EINVAL, "there is no CPU %u here", cpu);
@@ -59,7 +60,6 @@ static int put_percpu(struct fs_req *req, struct bpf_map *map, const void *key, 
 static int put_entry(struct fs_req *req, struct bpf_map *map, char *key, const char *s, size_t len)
 {
 	const char *part;
-	char why[JSON_WHY];
 	size_t n;
 	int ret;
 
@@ -70,9 +70,11 @@ static int put_entry(struct fs_req *req, struct bpf_map *map, char *key, const c
 			return fs_error(req, EINVAL, "it has no \"key\"");
 		memset(key, 0, map->key_size);
 		ret = json_parse(part, n, map->btf, map->btf_key_type_id, key, NULL, map->key_size,
-				 why);
-		if (ret)
-			return fs_error(req, -ret, "key: %s", why);
+				 fs_why(req));
+		if (ret) {
+			error_about(fs_why(req), ret, "key");
+			return ret;
+		}
 	}
 	if (entries_percpu(map) && json_member(s, len, "values", &part, &n))
 		return put_percpu(req, map, key, part, n);

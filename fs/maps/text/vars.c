@@ -176,7 +176,6 @@ static int parse_var(struct fs_req *req, const struct bpf_map *map, const struct
 		     const char *s, size_t len, char *data, u8 *said)
 {
 	struct fs_text quoted = {0};
-	char why[JSON_WHY];
 	ssize_t whole;
 	int err;
 
@@ -195,8 +194,11 @@ static int parse_var(struct fs_req *req, const struct bpf_map *map, const struct
 	}
 	whole = json_extent(s, len);
 	if (whole > 0) {
-		err = json_parse(s, len, map->btf, var->type, data, said, var->size, why);
-		err = err ? fs_error(req, -err, "%s: %s", var->name, why) : TEXT_COMPLETE;
+		err = json_parse(s, len, map->btf, var->type, data, said, var->size, fs_why(req));
+		if (err)
+			error_about(fs_why(req), err, var->name);
+		else
+			err = TEXT_COMPLETE;
 	} else {
 		err = whole ? fs_error(req, EINVAL, "%s: this begins as JSON and is none",
 				       var->name)
@@ -246,7 +248,7 @@ static int set_var(struct fs_req *req, struct bpf_map *map, const struct var *va
 				 "%s is a constant, which the verifier relied on: it is set for a "
 				 "load that is to come",
 				 var->name);
-		ret = ret ? entries_explain(req, map, ret) : TEXT_COMPLETE;
+		ret = ret ? entries_update_error(req, map, ret) : TEXT_COMPLETE;
 	}
 	free(part.buf);
 	return ret;
