@@ -154,13 +154,33 @@ static void test_b_no_verdict_where_there_is_no_queue(void **state)
 	assert_true(decide_has_queue(&d, NFQMSG_QUEUE));
 	assert_true(decide_knows(&d, 77));
 	decide_remove_queue(&d, NFQMSG_QUEUE);
-	assert_false(decide_has_queue(&d, NFQMSG_QUEUE));
 	assert_false(decide_knows(&d, 77));
 	run(nfqmsg_copy(room));
 	run(nfqmsg_begin(room, 5, 1, NF_INET_LOCAL_OUT));
 	nlh = nfqmsg_copy(room);
 	nlh->nlmsg_len = sizeof(*nlh) + 2;
 	run(nlh);
+	assert_int_equal(nr, 0);
+	bpf_rcu_barrier();
+	assert_false(decide_has_queue(&d, NFQMSG_QUEUE));
+}
+
+/* Somebody's run that does not end: this hangs when the removal waits for it. */
+static void test_b_removal_waits_for_no_run(void **state)
+{
+	struct cgroup *child;
+
+	assert_int_equal(cgroup_create(root, 0, &child), 0);
+	decide_add_queue(&d, NFQMSG_QUEUE, child, 77);
+	bpf_run_enter();
+	decide_remove_queue(&d, NFQMSG_QUEUE);
+	cgroup_remove(child);
+	cgroup_put(child);
+	decide(&d, nfqmsg_copy(room));
+	assert_true(decide_has_queue(&d, NFQMSG_QUEUE));
+	bpf_run_exit();
+	bpf_rcu_barrier();
+	assert_false(decide_has_queue(&d, NFQMSG_QUEUE));
 	assert_int_equal(nr, 0);
 }
 
@@ -254,6 +274,7 @@ static void test_ids_are_looked_for_while_queues_change(void **state)
 			decide_remove_queue(&d, NFQUEUE_FIRST + i);
 			assert_false(decide_knows(&d, 1000 + i));
 		}
+		bpf_rcu_barrier(); /* the numbers are free again */
 	}
 	__atomic_store_n(&looker_stops, true, __ATOMIC_RELAXED);
 	pthread_join(looker, &wrong);
@@ -291,6 +312,7 @@ int main(void)
 		CASE(test_the_effective_programs_decide),
 		CASE(test_what_a_program_writes_goes_back),
 		CASE(test_b_no_verdict_where_there_is_no_queue),
+		CASE(test_b_removal_waits_for_no_run),
 		CASE(test_a_too_short_for_a_header_is_dropped),
 		CASE(test_a_syn_acks_have_their_listeners_cgroup),
 		CASE(test_ids_are_looked_for_while_queues_change),

@@ -5,6 +5,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
+#include "rcu/rcu.h"
 #include "run/run.h"
 #include "fs/enforce/queue/decide.h"
 
@@ -18,6 +19,7 @@ int decide_init(struct decider *d)
 
 void decide_free(struct decider *d)
 {
+	bpf_rcu_barrier(); /* queue_gone() */
 	for (u32 i = 0; d->queues && i < NR_QUEUES; i++)
 		cgroup_put(d->queues[i].cgrp);
 	hash_free(&d->ids);
@@ -37,7 +39,7 @@ bool decide_has_queue(const struct decider *d, u16 number)
 {
 	const struct queue *q = queue_of(d, number);
 
-	return q && q->bound;
+	return q && __atomic_load_n(&q->bound, __ATOMIC_ACQUIRE);
 }
 
 void decide_add_queue(struct decider *d, u16 number, struct cgroup *cgrp, u64 id)
@@ -55,6 +57,16 @@ void decide_add_queue(struct decider *d, u16 number, struct cgroup *cgrp, u64 id
 	pthread_mutex_unlock(&d->ids_lock);
 }
 
+/* Nobody has a message of it any more: the number may be another cgroup's. */
+static void queue_gone(struct rcu_head *head)
+{
+	struct queue *q = container_of(head, struct queue, rcu);
+
+	cgroup_put(q->gone);
+	q->gone = NULL;
+	__atomic_store_n(&q->bound, false, __ATOMIC_RELEASE);
+}
+
 void decide_remove_queue(struct decider *d, u16 number)
 {
 	struct queue *q = queue_of(d, number);
@@ -65,9 +77,8 @@ void decide_remove_queue(struct decider *d, u16 number)
 		hash_remove(&d->ids, &q->link);
 	pthread_mutex_unlock(&d->ids_lock);
 	bpf_rcu_assign_pointer(q->cgrp, NULL);
-	bpf_synchronize_rcu();
-	q->bound = false;
-	cgroup_put(cgrp);
+	q->gone = cgrp;
+	bpf_call_rcu(&q->rcu, queue_gone);
 }
 
 /* NULL: none of ours. What is returned cannot go while the caller is in a run section. */

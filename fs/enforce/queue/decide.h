@@ -8,7 +8,8 @@
  *   A. A packet that decide() takes has a verdict in `verdicts` afterwards: what its cgroup's
  *	programs said, NF_DROP when it is too short for them, NF_ACCEPT when it is a SYN-ACK of
  *	nobody's.
- *   B. After decide_remove_queue() no program of that cgroup runs.
+ *   B. After decide_remove_queue() no program of that cgroup begins to run; what runs ends before
+ *	the queue's number is another's. It waits for no run, which may be anybody's and take long.
  *   C. A program that takes a second for a packet is stopped for good.
  * decide() is one thread's, in a run section; add and remove come from any thread, one at a time.
  * Tests: tests/unit/test_decide.c, with messages and no socket.
@@ -30,6 +31,8 @@ struct queue {
 	struct cgroup *cgrp; /* RCU; referenced */
 	struct hash_link link; /* by the kernel's id of that cgroup */
 	bool bound, synacks;
+	struct cgroup *gone; /* until nobody runs its programs */
+	struct rcu_head rcu;
 };
 
 struct decider {
@@ -52,8 +55,9 @@ void decide_free(struct decider *d);
 
 /* Takes a reference. cgrp NULL: the queue of SYN-ACKs. */
 void decide_add_queue(struct decider *d, u16 number, struct cgroup *cgrp, u64 id);
-/* Waits until no thread runs what it had. */
+/* Its number is free after a grace period. */
 void decide_remove_queue(struct decider *d, u16 number);
+/* Or is its number not free yet? */
 bool decide_has_queue(const struct decider *d, u16 number);
 /* Is there a queue for the cgroup of this id? */
 bool decide_knows(struct decider *d, u64 id);
