@@ -226,6 +226,36 @@ static void names_that_may_be_made(void **state)
 	assert_true(tree_name_ok("..."));
 }
 
+/* A damaged number is none, and a newer one is refused, also by who only asks. */
+static void a_state_of_a_later_version_is_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		int err;
+	} rows[] = {{"1 1\n", 0}, {"2 2\n", -EPROTONOSUPPORT},
+		    {"9 1\n", 0}, {"1 2\n", 0},
+		    {"", 0},	  {"x", 0},
+		    {"1", 0}};
+	struct error_record why = {0};
+	char again[] = "/tmp/ubpffs-test-XXXXXX";
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(tree_write_small(tree.dir_fd, "version", rows[i].text,
+						  strlen(rows[i].text), NULL),
+				 0);
+		assert_int_equal(tree_check(dir, &why), rows[i].err);
+		if (rows[i].err)
+			assert_non_null(strstr(error_why(&why, 0), "of version 2"));
+		error_clear(&why);
+	}
+	assert_int_equal(unlinkat(tree.dir_fd, "version", 0), 0);
+	assert_int_equal(tree_check(dir, &why), 0);
+	assert_non_null(mkdtemp(again));
+	assert_int_equal(rmdir(again), 0);
+	assert_int_equal(tree_check(again, &why), -ENOENT);
+	error_clear(&why);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +266,7 @@ int main(void)
 		cmocka_unit_test(an_error_is_no_absence),
 		cmocka_unit_test(small_files_are_replaced_whole),
 		cmocka_unit_test(names_that_may_be_made),
+		cmocka_unit_test(a_state_of_a_later_version_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

@@ -21,6 +21,8 @@
 
 struct tree tree = {.dir_fd = -1, .objects_fd = -1, .tree_fd = -1, .pending_fd = -1, .lock_fd = -1};
 
+#define VERSION_FILE "version"
+
 static pthread_rwlock_t tree_lock = PTHREAD_RWLOCK_INITIALIZER;
 static bool writing; /* tree_lock is held for writing; written by who does */
 
@@ -194,11 +196,55 @@ static int tree_lost(struct error_record *why)
 			 tree.path);
 }
 
+/*
+ * The number stands there twice, so that a damaged byte makes no other version. Without a whole one
+ * the state is of version 1, which those had that wrote none: *known says which.
+ */
+static int check_version(int dir_fd, const char *path, bool *known, struct error_record *why)
+{
+	__do_free char *text = NULL;
+	ssize_t n = tree_read_small(dir_fd, VERSION_FILE, &text);
+	unsigned int version, again;
+
+	if (n < 0 && n != -ENOENT && n != -EBADMSG)
+		return open_error(why, (int)-n, path, "the state's version cannot be read");
+	*known = n > 0 && sscanf(text, "%u %u", &version, &again) == 2 && version == again;
+	if (*known && version > STATE_VERSION)
+		return error_set(why, EPROTONOSUPPORT,
+				 "%s: the state is of version %u, and this program reads up to "
+				 "%u: it was written by a later one",
+				 path, version, STATE_VERSION);
+	return 0;
+}
+
+/* What is not there says version 1, too, so a full filesystem is no reason not to start. */
+static int write_version(const char *path, struct error_record *why)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%u %u\n", STATE_VERSION, STATE_VERSION);
+	int err = tree_write_small(tree.dir_fd, VERSION_FILE, text, (size_t)n, NULL);
+
+	if (!err || (STATE_VERSION == 1 && (err == -ENOSPC || err == -EDQUOT)))
+		return 0;
+	return open_error(why, -err, path, "cannot write the state's version");
+}
+
+int tree_check(const char *path, struct error_record *why)
+{
+	__do_close int fd = open(path, O_DIRECTORY | O_CLOEXEC);
+	bool known;
+
+	if (fd < 0)
+		return open_error(why, errno, path, "cannot open the state directory");
+	return check_version(fd, path, &known, why);
+}
+
 int tree_open(const char *path, const char *mountpoint, struct error_record *why)
 {
 	char holder[PATH_MAX + 64];
 	char full[PATH_MAX];
 	struct stat st;
+	bool known;
 	int err;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -236,6 +282,11 @@ int tree_open(const char *path, const char *mountpoint, struct error_record *why
 				 holder);
 	}
 	write_holder(mountpoint);
+	err = check_version(tree.dir_fd, path, &known, why);
+	if (!err && !known)
+		err = write_version(path, why);
+	if (err)
+		return err;
 	err = tree_open_counter();
 	if (err)
 		return open_error(why, -err, path,

@@ -2,6 +2,7 @@
  * state_tree.h - the state directory
  *
  *	DIR/lock        held with flock by the server, whose pid and mount point it says
+ *	DIR/version     of all that is here, a number
  *	DIR/next_id     the next object id, a u64 in a shared mapping of a file that has its room
  *	DIR/objects/    <id>: a program's image or a map's index file; <id>.values: a map's values
  *	DIR/tree/       the mount: directories, permission bits, owners, symlinks; names and pins
@@ -20,6 +21,12 @@
 
 #include "fs/node/node.h"
 
+/*
+ * Another number for every change of what is in DIR, of the image's and the arena's form too. A
+ * server goes on with what an older one left, and refuses what a newer one did.
+ */
+#define STATE_VERSION 1
+
 struct tree {
 	int dir_fd, objects_fd, tree_fd, pending_fd, lock_fd;
 	char *path; /* DIR */
@@ -35,6 +42,8 @@ extern struct tree tree;
  */
 int tree_open(const char *path, const char *mountpoint, struct error_record *why);
 void tree_close(void);
+/* The state that another server has now: could this program go on with it? */
+int tree_check(const char *path, struct error_record *why);
 
 void tree_rdlock(void);
 void tree_wrlock(void);
