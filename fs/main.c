@@ -238,50 +238,107 @@ static void server_gone(void *arg)
 
 static int keep(struct server *server)
 {
-	struct keeper_job job = {server, serve, server_mounted, server_gone};
-	int ret = keeper_run(&job, &in_server);
+	struct fuse_args again = FUSE_ARGS_INIT(0, NULL);
+	struct keeper_job job = {server, NULL, serve, server_mounted, server_gone};
+	int ret = options_again(&server->options, &again);
 
+	job.argv = again.argv;
+	if (!ret)
+		ret = keeper_run(&job, &in_server);
 	if (ret < 0) {
 		fprintf(stderr, "ubpffs: the keeper: %s\n", strerror(-ret));
 		ret = 1;
 	}
+	fuse_opt_free_args(&again);
 	return ret;
+}
+
+/* ---- started by a keeper */
+
+static int no_keeper(int err)
+{
+	fprintf(stderr, "ubpffs: %s\n",
+		err == -EPROTO ? "the memory of this mount's servers is of another version, which "
+				 "this program cannot go on with: unmount, and start it"
+			       : "keeper=server and keeper=check are for a keeper to say");
+	return 1;
+}
+
+static int take_over(struct server *server)
+{
+	int err = keeper_join();
+
+	in_server = true;
+	return err ? no_keeper(err) : serve(server);
+}
+
+static bool can_go_on(void *arg)
+{
+	const struct server *server = arg;
+	struct error_record why = {0};
+	int err = tree_check(server->options.state, &why);
+
+	if (err)
+		fprintf(stderr, "ubpffs: %s\n", error_why(&why, err));
+	error_clear(&why);
+	return !err;
+}
+
+static int probe(struct server *server)
+{
+	int ret = keeper_probe(can_go_on, server);
+
+	return ret < 0 ? no_keeper(ret) : ret;
+}
+
+static bool claim_mount(const struct options *options)
+{
+	struct error_record why = {0};
+	int err = mount_possible(options->allow_other, &why);
+
+	if (!err)
+		err = mount_claim(options->mountpoint, &why);
+	if (err)
+		fprintf(stderr, "ubpffs: %s\n", error_why(&why, EBUSY));
+	error_clear(&why);
+	return !err;
+}
+
+static int run(struct server *server)
+{
+	struct options *options = &server->options;
+	int err;
+
+	if (options->keeper == KEEPER_SERVER)
+		return take_over(server);
+	if (options->keeper == KEEPER_PROBE)
+		return probe(server);
+	if (!claim_mount(options) || !options_choose_state(options))
+		return 1;
+	if (!options->foreground && daemon_start() < 0)
+		return 1;
+	err = service_start(options->mountpoint);
+	if (err) {
+		fprintf(stderr, "ubpffs: the service manager of $NOTIFY_SOCKET: %s\n",
+			strerror(-err));
+		return 1;
+	}
+	return options->keeper ? keep(server) : serve(server);
 }
 
 int main(int argc, char **argv)
 {
 	struct server server = {0};
-	struct options *options = &server.options;
-	struct error_record why = {0};
 	int ret;
 
 	umask(022);
-	if (options_parse(options, argc, argv, &ret))
+	if (options_parse(&server.options, argc, argv, &ret))
 		goto out;
-	ret = 1;
-	server.se = session_new(&options->args);
-	if (!server.se)
-		goto out;
-	if (mount_possible(options->allow_other, &why) || mount_claim(options->mountpoint, &why)) {
-		fprintf(stderr, "ubpffs: %s\n", error_why(&why, EBUSY));
-		goto out;
-	}
-	if (!options_choose_state(options))
-		goto out;
-	if (!options->foreground && daemon_start() < 0)
-		goto out;
-	ret = -service_start(options->mountpoint);
-	if (ret) {
-		fprintf(stderr, "ubpffs: the service manager of $NOTIFY_SOCKET: %s\n",
-			strerror(ret));
-		ret = 1;
-		goto out;
-	}
-	ret = options->keeper ? keep(&server) : serve(&server);
+	server.se = session_new(&server.options.args);
+	ret = server.se ? run(&server) : 1;
 out:
 	mount_claimed();
 	session_free(server.se);
-	error_clear(&why);
-	options_free(options);
+	options_free(&server.options);
 	return ret;
 }

@@ -33,8 +33,10 @@ static const struct fuse_opt option_table[] = {
 	{"enforce=fail-closed", offsetof(struct options, enforce), ENFORCE_FAIL_CLOSED},
 	OPTION("enforce_cgroup=%s", enforce_cgroup),
 	OPTION("btf=%s", btf),
-	{"keeper=on", offsetof(struct options, keeper), 1},
-	{"keeper=off", offsetof(struct options, keeper), 0},
+	{"keeper=on", offsetof(struct options, keeper), KEEPER_ON},
+	{"keeper=off", offsetof(struct options, keeper), KEEPER_OFF},
+	{"keeper=server", offsetof(struct options, keeper), KEEPER_SERVER},
+	{"keeper=check", offsetof(struct options, keeper), KEEPER_PROBE},
 	/* What mount(8) and fstab add. */
 	FUSE_OPT_KEY("auto", FUSE_OPT_KEY_DISCARD),
 	FUSE_OPT_KEY("noauto", FUSE_OPT_KEY_DISCARD),
@@ -183,6 +185,24 @@ static void drop_mount_helper_args(int *argc, char **argv)
 	*argc = n;
 }
 
+/* A daemon leaves its directory, and its state stays. */
+static bool make_absolute(char **path)
+{
+	__do_free char *cwd = NULL;
+	char *full;
+
+	if (!*path || (*path)[0] == '/' || !(*path)[0])
+		return true;
+	cwd = getcwd(NULL, 0);
+	if (!cwd || asprintf(&full, "%s/%s", cwd, *path) < 0) {
+		fprintf(stderr, "ubpffs: %s: %s\n", *path, strerror(errno));
+		return false;
+	}
+	free(*path);
+	*path = full;
+	return true;
+}
+
 /* A wrong file is said now, and not to whoever loads the first program. */
 static bool choose_btf(struct options *options)
 {
@@ -234,7 +254,9 @@ int options_parse(struct options *options, int argc, char **argv, int *status)
 		return -1;
 	}
 	where = options->plain[options->plain[1] ? 1 : 0];
-	options->mountpoint = mount_absolute_path(where);
+	/* A keeper names it as it is, and nobody serves it now. */
+	options->mountpoint = options->keeper >= KEEPER_SERVER ? strdup(where)
+							       : mount_absolute_path(where);
 	if (!options->mountpoint) {
 		fprintf(stderr, "ubpffs: %s: %s\n", where,
 			errno == ENOENT || errno == ENOTDIR
@@ -242,7 +264,68 @@ int options_parse(struct options *options, int argc, char **argv, int *status)
 				: strerror(errno));
 		return -1;
 	}
-	return one_mount_point(options) && choose_btf(options) && check_options(options) ? 0 : -1;
+	for (int i = 0; i < options->args.argc; i++)
+		if (fuse_opt_add_arg(&options->given, options->args.argv[i]))
+			return -1;
+	return one_mount_point(options) && make_absolute(&options->state) &&
+			       make_absolute(&options->enforce_cgroup) && choose_btf(options) &&
+			       check_options(options)
+		       ? 0
+		       : -1;
+}
+
+static int add_option(char **list, const char *name, const char *value)
+{
+	__do_free char *option = NULL;
+
+	if (!value)
+		return 0;
+	if (asprintf(&option, "%s%s%s", name, *value ? "=" : "", value) < 0)
+		return -ENOMEM;
+	return fuse_opt_add_opt_escaped(list, option) ? -ENOMEM : 0;
+}
+
+static int options_list(const struct options *options, char **list)
+{
+	static const char *const enforce[] = {
+		[ENFORCE_NOT] = NULL,
+		[ENFORCE_FAIL_OPEN] = "fail-open",
+		[ENFORCE_FAIL_CLOSED] = "fail-closed",
+	};
+	const struct {
+		const char *name, *value;
+	} all[] = {
+		{"state", options->state},
+		{"allow_other", options->allow_other ? "" : NULL},
+		{"trust_others", options->trust_others ? "" : NULL},
+		{"owner_only", options->owner_only ? "" : NULL},
+		{"enforce", enforce[options->enforce]},
+		{"enforce_cgroup", options->enforce_cgroup},
+		{"btf", options->btf},
+	};
+	int err = 0;
+
+	for (u32 i = 0; !err && i < ARRAY_SIZE(all); i++)
+		err = add_option(list, all[i].name, all[i].value);
+	return err;
+}
+
+int options_again(const struct options *options, struct fuse_args *out)
+{
+	__do_free char *list = NULL;
+	int err = options_list(options, &list);
+
+	for (int i = 0; !err && i < options->given.argc; i++)
+		err = fuse_opt_add_arg(out, options->given.argv[i]);
+	if (!err && options->foreground)
+		err = fuse_opt_add_arg(out, "-f");
+	if (!err)
+		err = fuse_opt_add_arg(out, "-o");
+	if (!err)
+		err = fuse_opt_add_arg(out, list);
+	if (!err)
+		err = fuse_opt_add_arg(out, options->mountpoint);
+	return err ? -ENOMEM : 0;
 }
 
 void options_free(struct options *options)
@@ -254,4 +337,5 @@ void options_free(struct options *options)
 	free(options->plain[0]);
 	free(options->plain[1]);
 	fuse_opt_free_args(&options->args);
+	fuse_opt_free_args(&options->given);
 }

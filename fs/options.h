@@ -13,17 +13,25 @@ enum enforce_mode {
 	ENFORCE_FAIL_CLOSED,
 };
 
+enum keeper_mode {
+	KEEPER_OFF,
+	KEEPER_ON, /* a server that dies is followed by another */
+	KEEPER_SERVER, /* a keeper has started this program: as the next server */
+	KEEPER_PROBE, /* ... as a probe (keeper/upgrade.h) */
+};
+
 struct options {
 	char *state;
 	char *mountpoint; /* absolute */
 	bool foreground;
 	int allow_other, trust_others, owner_only;
-	int keeper; /* a server that dies is followed by another */
+	int keeper; /* enum keeper_mode */
 	int enforce; /* enum enforce_mode */
 	char *enforce_cgroup;
 	char *btf; /* the kernel's types, for CO-RE; NULL: those of the running kernel */
 	char *plain[2]; /* the mount point; from mount(8): a source, then the mount point */
 	struct fuse_args args; /* libfuse's own */
+	struct fuse_args given; /* as they were given: libfuse takes its own out of `args` */
 };
 
 /*
@@ -34,6 +42,11 @@ struct options {
 int options_parse(struct options *options, int argc, char **argv, int *status);
 /* Before the state is opened, and after nothing else can fail. False: it has said why. */
 bool options_choose_state(struct options *options);
+/*
+ * With the state chosen: what says the same to another version of this program, in any directory,
+ * for keeper/upgrade.h. -ENOMEM.
+ */
+int options_again(const struct options *options, struct fuse_args *out);
 void options_free(struct options *options);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/fold.h"
+#include "tools/flame/fold.h"
 #include "tools/commands.h"
 #include "tools/ubpfctl.h"
 

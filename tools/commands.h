@@ -24,5 +24,6 @@ int cmd_trace(int argc, char **argv);
 int cmd_flame(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
+int cmd_upgrade(int argc, char **argv);
 
 #endif

@@ -105,6 +105,13 @@ enum ubpffs_cmd {
 	 * it is closed or makes another object
 	 */
 	UBPFFS_BTF_LOAD = 35,
+	/*
+	 * in: the path of a program, or nothing for the server's own: the next server, which goes
+	 * on with this mount, and answers. EPERM: not root's, and not the server's user;
+	 * EOPNOTSUPP: there is no keeper; EPROTO: it cannot go on; EIO: it tried, and the server of
+	 * before goes on
+	 */
+	UBPFFS_UPGRADE = 36,
 
 	/*
 	 * C/ingress.attach and C/egress.attach of a cgroup C. flags: as bpf(2)'s attach_flags;

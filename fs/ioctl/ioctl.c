@@ -19,6 +19,7 @@
 
 #include <fcntl.h>
 #include "fs/ioctl/commands/prog_parts.h"
+#include "fs/ioctl/upgrade.h"
 #include "fs/store/node_object.h"
 #include "map/syscall.h"
 
@@ -298,6 +299,7 @@ static const struct control_cmd commands[] = {
 	[UBPFFS_GET_NEXT_ID] = {QUICK, CONTROL_CTL, control_get_next_id},
 	[UBPFFS_BTF_LOAD] = {{true, LIMIT_VERIFY_SECONDS}, CONTROL_CTL, control_btf_load},
 	[UBPFFS_BTF_DATA] = {QUICK, CONTROL_BTF, control_btf_data},
+	[UBPFFS_UPGRADE] = {SLOW, CONTROL_CTL, control_upgrade},
 	[UBPFFS_PUT] = {QUICK, ANY_FILE, cmd_put},
 	[UBPFFS_GET] = {QUICK, ANY_FILE, cmd_get},
 	[UBPFFS_DROP] = {QUICK, ANY_FILE, cmd_drop},

@@ -3,10 +3,12 @@
  */
 #include "fs/keeper/keeper.h"
 #include "fs/keeper/shared.h"
+#include "fs/keeper/upgrade.h"
 #include "util/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +30,12 @@ static int keeper_sock = -1; /* a server's, to the keeper */
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
 static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP};
 
+/* What a server says: one byte with the device, or this as far as the path goes. */
+struct upgrade_request {
+	u64 by;
+	char path[PATH_MAX];
+};
+
 /* ---- in a server */
 
 int keeper_hand_over(int fd)
@@ -47,6 +55,18 @@ int keeper_hand_over(int fd)
 	return sendmsg(keeper_sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 }
 
+int keeper_ask_upgrade(unsigned long long by, const char *path)
+{
+	struct upgrade_request request = {.by = by};
+	size_t len = strlen(path);
+
+	if (len >= sizeof(request.path))
+		return -ENAMETOOLONG;
+	memcpy(request.path, path, len);
+	len += offsetof(struct upgrade_request, path) + 1;
+	return send(keeper_sock, &request, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -errno;
+}
+
 int keeper_device(void)
 {
 	return device;
@@ -59,66 +79,141 @@ unsigned long long keeper_serving(void)
 	if (shared->starts > 1 && shared->died_ns)
 		pause = monotonic_ns() - shared->died_ns;
 	shared->longest_pause_ns = max(shared->longest_pause_ns, pause);
+	if (shared->upgraded)
+		upgrade_tell(shared->upgraded_by, 0, "");
+	shared->upgraded = 0;
 	__atomic_store_n(&shared->serving, 1, __ATOMIC_RELEASE);
 	return pause;
 }
 
-static int serve(const struct keeper_job *job, pid_t keeper, int sock, const sigset_t *mask)
+/* What it forks in turn is not the mount's business; it ends with its keeper. */
+static bool begin(pid_t keeper, int sock)
 {
-	/* What it forks in turn is not the mount's business. */
 	for (u32 i = 0; i < SHARED_TABLES; i++)
 		madvise(shared_table(i), (size_t)shared_table_size(i) * shared_table_max(i),
 			MADV_DONTFORK);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	if (getppid() != keeper)
-		return 1;
 	keeper_sock = sock;
+	return getppid() == keeper;
+}
+
+static int serve(const struct keeper_job *job, int sock, const sigset_t *mask)
+{
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	if (!begin((pid_t)shared->keeper, sock))
+		return 1;
+	upgrade_exec(sock, device);
+	close(shared_fd());
 	return job->serve(job->arg);
+}
+
+static int join(void)
+{
+	int err = shared_join(UPGRADE_MEMORY_FD);
+
+	for (int fd = UPGRADE_SOCK_FD; !err && fd <= UPGRADE_DEVICE_FD; fd++)
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC))
+			err = -errno;
+	return err;
+}
+
+int keeper_join(void)
+{
+	int err = join();
+
+	if (err)
+		return err;
+	close(UPGRADE_MEMORY_FD);
+	device = UPGRADE_DEVICE_FD;
+	return begin((pid_t)shared->keeper, UPGRADE_SOCK_FD) ? 0 : -ESRCH;
+}
+
+int keeper_probe(bool (*can_go_on)(void *arg), void *arg)
+{
+	char ready = UPGRADE_READY;
+	int err = join();
+
+	if (err)
+		return err;
+	if (!can_go_on(arg))
+		return 1;
+	/* Then it is killed. */
+	if (send(UPGRADE_SOCK_FD, &ready, 1, MSG_NOSIGNAL) == 1)
+		(void)!recv(UPGRADE_SOCK_FD, &ready, 1, 0);
+	return 0;
 }
 
 /* ---- in the keeper */
 
-static void take_device(int sock)
+static void take_device(const struct keeper_job *job, struct msghdr *msg)
 {
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = {&byte, 1};
+	struct cmsghdr *head = CMSG_FIRSTHDR(msg);
+
+	if (!head || head->cmsg_type != SCM_RIGHTS || device >= 0)
+		return;
+	memcpy(&device, CMSG_DATA(head), sizeof(int));
+	job->mounted(job->arg);
+}
+
+static void take_message(const struct keeper_job *job, int sock)
+{
+	char control[CMSG_SPACE(sizeof(int))];
+	struct upgrade_request request;
+	struct iovec iov = {&request, sizeof(request)};
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,
 			     .msg_control = control,
 			     .msg_controllen = sizeof(control)};
-	struct cmsghdr *head;
+	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
-	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != 1)
-		return;
-	head = CMSG_FIRSTHDR(&msg);
-	if (!head || head->cmsg_type != SCM_RIGHTS || device >= 0)
-		return;
-	memcpy(&device, CMSG_DATA(head), sizeof(int));
+	if (n == 1)
+		take_device(job, &msg);
+	else if (n > (ssize_t)offsetof(struct upgrade_request, path) &&
+		 memchr(request.path, 0, (size_t)n - offsetof(struct upgrade_request, path)))
+		upgrade_begin(request.by, request.path);
 }
 
-/* Until the server has ended: its status. */
-static int watch_server(const struct keeper_job *job, pid_t server, int sock, int signals)
+static bool stopping; /* SIGTERM or its like has come */
+
+static void take_signals(int signals, pid_t server)
 {
-	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = sock, .events = POLLIN}};
 	struct signalfd_siginfo info;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGUSR2 && device >= 0) {
+			upgrade_begin(0, "");
+		} else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGUSR2) {
+			stopping = true;
+			kill(server, (int)info.ssi_signo);
+		}
+	}
+}
+
+/* Until the server has ended: its status. *replaced: it was killed for that. */
+static int watch_server(const struct keeper_job *job, pid_t server, int sock, int signals,
+			bool *replaced)
+{
+	struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
+			       {.fd = sock, .events = POLLIN},
+			       {.fd = -1, .events = POLLIN}};
+	enum upgrade_next next;
 	int status;
 
+	*replaced = false;
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		fds[2].fd = upgrade_fd();
+		if (poll(fds, ARRAY_SIZE(fds), upgrade_wait_ms()) < 0 && errno != EINTR)
 			perror("ubpffs: keeper");
-		if (fds[1].revents & POLLIN) {
-			bool had = device >= 0;
-
-			take_device(sock);
-			if (!had && device >= 0)
-				job->mounted(job->arg);
-		} else if (fds[1].revents) {
+		if (fds[1].revents & POLLIN)
+			take_message(job, sock);
+		else if (fds[1].revents)
 			fds[1].fd = -1; /* it has ended, or is about to */
-		}
-		if (fds[0].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
-		    info.ssi_signo != SIGCHLD)
-			kill(server, (int)info.ssi_signo);
+		if (fds[0].revents)
+			take_signals(signals, server);
+		next = upgrade_poll();
+		*replaced = *replaced || next == UPGRADE_REPLACES;
+		if (next != UPGRADE_WAITS)
+			kill(server, SIGKILL);
 		if (waitpid(server, &status, WNOHANG) == server)
 			return status;
 	}
@@ -138,9 +233,9 @@ static bool stop_requested(int signals)
 	struct signalfd_siginfo info;
 
 	while (read(signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_signo != SIGCHLD)
+		if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGUSR2)
 			return true;
-	return false;
+	return stopping;
 }
 
 /* A SIGCHLD that is still there ends no wait. */
@@ -182,72 +277,120 @@ static int start(pid_t *server, int *sock)
 	return err;
 }
 
-static void tell(int status, u64 lived_ns)
+struct end {
+	int err; /* it was not even started */
+	int status;
+	u64 lived_ns;
+	bool replaced; /* killed for an upgrade */
+};
+
+static void say_how(const struct end *end, char *buf, size_t size)
 {
-	if (WIFSIGNALED(status))
-		fprintf(stderr,
-			"ubpffs: the server was ended by signal %d after %llu.%03llu s; the next "
-			"one takes over\n",
-			WTERMSIG(status), (unsigned long long)(lived_ns / 1000000000),
-			(unsigned long long)(lived_ns / 1000000 % 1000));
+	if (end->err)
+		snprintf(buf, size, "could not be started: %s", strerror(-end->err));
+	else if (WIFSIGNALED(end->status))
+		snprintf(buf, size, "was ended by signal %d after %llu.%03llu s",
+			 WTERMSIG(end->status), (unsigned long long)(end->lived_ns / 1000000000),
+			 (unsigned long long)(end->lived_ns / 1000000 % 1000));
 	else
-		fprintf(stderr, "ubpffs: the server exited with %d; it is tried again\n",
-			WEXITSTATUS(status));
+		snprintf(buf, size, "exited with %d", WEXITSTATUS(end->status));
+}
+
+/* Who is killed from outside is no fault of the server's. */
+static bool is_quick(const struct end *end)
+{
+	return end->err || !shared->serving ||
+	       (end->lived_ns < SOON_NS &&
+		(WIFEXITED(end->status) || is_fatal(WTERMSIG(end->status))));
+}
+
+/* How many servers in a row have ended soon. */
+static u32 count_quick(const struct end *end, u32 quick_ends)
+{
+	bool quick = is_quick(end);
+	char how[128];
+
+	if (end->replaced)
+		return 0;
+	say_how(end, how, sizeof(how));
+	if (upgrade_undone(how, quick))
+		return 0;
+	fprintf(stderr, "ubpffs: the server %s; %s\n", how,
+		end->err || WIFEXITED(end->status) ? "it is tried again"
+						   : "the next one takes over");
+	if (quick)
+		return quick_ends + 1;
+	return end->lived_ns < SOON_NS ? quick_ends : 0;
+}
+
+/* Has the mount ended, or was there never one? *status is what the keeper exits with. */
+static bool is_over(const struct end *end, int *status)
+{
+	*status = 1;
+	if (end->err)
+		return device < 0;
+	if (WIFEXITED(end->status) && (!WEXITSTATUS(end->status) || device < 0)) {
+		*status = WEXITSTATUS(end->status);
+		return device < 0 || !shared->upgraded; /* that one has not even begun */
+	}
+	if (device < 0)
+		fprintf(stderr, "ubpffs: the server was ended by signal %d before it had mounted\n",
+			WTERMSIG(end->status));
+	return device < 0;
+}
+
+static int open_signals(sigset_t *old)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGUSR2);
+	for (u32 i = 0; i < ARRAY_SIZE(passed_on); i++)
+		sigaddset(&set, passed_on[i]);
+	sigprocmask(SIG_BLOCK, &set, old);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
 }
 
 int keeper_run(const struct keeper_job *job, bool *in_server)
 {
-	pid_t keeper = getpid(), server = -1;
+	int signals, sock = -1, status, err;
+	pid_t server = -1;
 	u32 quick_ends = 0;
-	int signals, sock = -1, status = 0, err;
-	sigset_t set, old;
+	sigset_t old;
 
 	*in_server = false;
 	err = shared_map();
-	if (err)
-		return err;
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	for (u32 i = 0; i < ARRAY_SIZE(passed_on); i++)
-		sigaddset(&set, passed_on[i]);
-	sigprocmask(SIG_BLOCK, &set, &old);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (!err)
+		err = upgrade_start(job->argv);
+	signals = err ? err : open_signals(&old);
 	if (signals < 0)
-		return -errno;
+		return signals;
 	for (;;) {
-		u64 begun = monotonic_ns(), lived;
-		bool quick;
+		struct end end = {0};
+		u64 begun = monotonic_ns();
 
-		err = start(&server, &sock);
-		if (!err && !server) {
+		end.err = start(&server, &sock);
+		if (!end.err && !server) {
 			*in_server = true;
 			close(signals);
-			return serve(job, keeper, sock, &old);
+			return serve(job, sock, &old);
 		}
-		if (!err) {
-			status = watch_server(job, server, sock, signals);
+		if (!end.err) {
+			end.status = watch_server(job, server, sock, signals, &end.replaced);
 			close(sock);
 		}
-		lived = monotonic_ns() - begun;
-		if (!err && WIFEXITED(status) && (!WEXITSTATUS(status) || device < 0))
-			return WEXITSTATUS(status);
-		if (device < 0) {
-			fprintf(stderr,
-				"ubpffs: the server was ended by signal %d before it had "
-				"mounted\n",
-				WTERMSIG(status));
-			return 1;
-		}
-		shared->died_ns = begun + lived;
-		shared->last_signal = !err && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-		if (err)
-			fprintf(stderr, "ubpffs: no server can be started: %s\n", strerror(-err));
-		else
-			tell(status, lived);
-		/* Who is killed from outside is no fault of the server's. */
-		quick = err || !shared->serving ||
-			(lived < SOON_NS && (WIFEXITED(status) || is_fatal(WTERMSIG(status))));
-		quick_ends = quick ? quick_ends + 1 : lived < SOON_NS ? quick_ends : 0;
+		end.lived_ns = monotonic_ns() - begun;
+		if (is_over(&end, &status))
+			return status;
+		shared->died_ns = begun + end.lived_ns;
+		shared->last_replaced = end.replaced;
+		shared->last_signal = !end.err && !end.replaced && WIFSIGNALED(end.status)
+					      ? WTERMSIG(end.status)
+					      : 0;
+		quick_ends = count_quick(&end, quick_ends);
 		if (quick_ends == KEEPER_TRIES) {
 			fprintf(stderr,
 				"ubpffs: %u servers ended soon after they began: the "

@@ -6,14 +6,15 @@
  *
  * The keeper is the parent of the servers. It opens nothing, knows no state, reads no request: it
  * has the memory that the servers share (shared.h), the descriptor, and waits. As long as it has
- * the descriptor the kernel keeps the mount, and clients wait.
+ * the descriptor the kernel keeps the mount, and clients wait. Servers are its own image, or after
+ * an upgrade another program.
  *
  * - A server that exits has ended in order, and so does the keeper, with its status.
  * - One that is killed is followed by the next one at once. One that dies by a fault, or before it
  *   serves, soon after it began, is followed later each time; after KEEPER_TRIES such ends the
  *   mount is taken away, with a sentence.
  * - When the keeper is killed its server gets SIGTERM, and ends in order.
- * - SIGTERM, SIGINT and SIGHUP go on to the server.
+ * - SIGTERM, SIGINT and SIGHUP go on to the server. SIGUSR2 replaces it (upgrade.h).
  *
  * The keeper has one thread; what it calls of the job is called in it, but for serve().
  */
@@ -26,6 +27,7 @@
 
 struct keeper_job {
 	void *arg;
+	char *const *argv; /* of a server that is another program (upgrade.h) */
 	int (*serve)(void *arg); /* in the server; its exit status */
 	void (*mounted)(void *arg); /* the first server has mounted */
 	void (*unmount)(void *arg); /* no server will come any more */
@@ -37,8 +39,17 @@ struct keeper_job {
  */
 int keeper_run(const struct keeper_job *job, bool *in_server);
 
+/*
+ * In a program that a keeper has started, as that server, or as a probe that says that it can go
+ * on, and does not return. -EBADF: no keeper has; -EPROTO: its memory is of another version.
+ */
+int keeper_join(void);
+int keeper_probe(bool (*can_go_on)(void *arg), void *arg);
+
 /* In a server: the mount's descriptor is the keeper's, too. -errno. */
 int keeper_hand_over(int device);
+/* The keeper is asked to replace the server; upgrade_result(by) comes when it has been. -errno. */
+int keeper_ask_upgrade(unsigned long long by, const char *path);
 /* In a server that takes over: that descriptor; -1: there is none yet. */
 int keeper_device(void);
 /* In a server: it serves. Returns how long clients waited (ns), 0 for the first. */

@@ -5,7 +5,10 @@
 #include "fs/keeper/records.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define HEADER_BYTES 8192
 
@@ -34,15 +37,64 @@ static size_t table_offset(u32 table)
 	return at;
 }
 
+static int memory = -1;
+
+static bool map(int fd)
+{
+	void *p =
+		mmap(NULL, table_offset(SHARED_TABLES), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	shared = p == MAP_FAILED ? NULL : p;
+	return shared;
+}
+
+/* Nobody else opens it by /proc: mode 0. */
 int shared_map(void)
 {
-	void *p = mmap(NULL, table_offset(SHARED_TABLES), PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
+	memory = memfd_create("ubpffs-keeper", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (memory < 0 || fchmod(memory, 0) ||
+	    ftruncate(memory, (off_t)table_offset(SHARED_TABLES)) ||
+	    fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) || !map(memory))
 		return -errno;
-	shared = p;
+	shared->version = SHARED_VERSION;
+	shared->keeper = (u32)getpid();
+	shared->sizes[SHARED_TABLES] = sizeof(*shared);
+	for (u32 i = 0; i < SHARED_TABLES; i++) {
+		shared->sizes[i] = tables[i].size;
+		shared->max[i] = tables[i].max;
+	}
 	return 0;
+}
+
+int shared_fd(void)
+{
+	return memory;
+}
+
+static bool is_same(void)
+{
+	bool same = shared->version == SHARED_VERSION &&
+		    shared->sizes[SHARED_TABLES] == sizeof(*shared);
+
+	for (u32 i = 0; i < SHARED_TABLES; i++)
+		same = same && shared->sizes[i] == tables[i].size &&
+		       shared->max[i] == tables[i].max;
+	return same;
+}
+
+/* What cannot shrink is no file that is cut short while it is read. */
+int shared_join(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) || st.st_size < HEADER_BYTES)
+		return -EBADF;
+	if (st.st_size != (off_t)table_offset(SHARED_TABLES))
+		return -EPROTO;
+	if (!map(fd))
+		return -errno;
+	return is_same() ? 0 : -EPROTO;
 }
 
 void *shared_table(enum shared_table table)

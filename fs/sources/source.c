@@ -373,8 +373,7 @@ bool source_run(struct source *src, const void *ctx, const struct bpf_sample *sa
 	struct bpf_prog *prog;
 	bool ran = false;
 
-	if (!bpf_run_enter_unless_cancelled())
-		return false;
+	bpf_run_enter();
 	prog = bpf_rcu_dereference(src->prog);
 	if (prog && !READ_ONCE(prog->poisoned)) {
 		bpf_this.sample = sample;

@@ -4,6 +4,7 @@
 #include "fs/cgroups/cgroups.h"
 #include "fs/cgroups/files.h"
 #include "fs/ioctl/ioctl.h"
+#include "fs/keeper/shared.h"
 #include "fs/events/events.h"
 #include "fs/tree/root.h"
 #include "fs/dirs/user_dir.h"
@@ -159,6 +160,8 @@ static int features_show(struct fs_node *node, struct fs_req *req, struct fs_tex
 static int metrics_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
 	fs_text_printf(out, "pid: %d\n", getpid());
+	if (shared)
+		fs_text_printf(out, "keeper: %u\n", shared->keeper);
 	fs_text_printf(out, "progs_live: %llu\n", (unsigned long long)bpf_prog_live_count());
 	fs_text_printf(out, "maps_live: %llu\n", (unsigned long long)bpf_map_live_count());
 	fs_text_printf(out, "nodes: %llu\n", (unsigned long long)fs_nodes_count());

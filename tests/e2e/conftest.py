@@ -139,16 +139,6 @@ def stacks(pid):
     return text[-8000:]
 
 
-def holders(path):
-    """Processes that see a mount there, which is gone from here: their namespaces are copies, and nothing propagates."""
-    pids = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open("/proc/%s/mountinfo" % pid) as f:
-            if any(line.split()[4] == path for line in f):
-                pids.append(int(pid))
-    return pids
-
-
 class Mount:
     def __init__(self, base, state_parent, user=None):
         self.base = base
@@ -232,21 +222,12 @@ class Mount:
         detach(self.path, 0)
         if self.mounted():
             raise AssertionError("the mount is busy")
-        self.ended()
-
-    def ended(self):
-        """Nothing is left to serve: it ends by itself. Where another namespace has the mount still, it is told."""
         try:
-            code = self.proc.wait(1)
+            code = self.proc.wait(WAIT)
         except subprocess.TimeoutExpired:
-            if holders(self.path):
-                self.proc.terminate()
-            try:
-                code = self.proc.wait(WAIT)
-            except subprocess.TimeoutExpired:
-                text = stacks(self.proc.pid)
-                self.kill()
-                raise AssertionError("the server does not end after umount:\n" + text) from None
+            text = stacks(self.proc.pid)
+            self.kill()
+            raise AssertionError("the server does not end after umount:\n" + text)
         self.proc = None
         assert code == 0, self.errors()
 

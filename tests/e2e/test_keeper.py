@@ -20,7 +20,7 @@ import traceback
 
 import pytest
 
-from conftest import BUILD, MNT_DETACH, ROOT, WAIT, detach, die_with_us, libc, obj, wait_for
+from conftest import BUILD, ROOT, WAIT, die_with_us, libc, obj, wait_for
 
 os.environ.setdefault("UBPFFS_CLIENT", os.path.join(BUILD, "libubpffs-client.so"))
 sys.path.insert(0, os.path.join(ROOT, "python"))
@@ -262,24 +262,6 @@ def test_a_release_that_is_sent_again_meets_no_other_file(points, k):
         points.kill(k, "answer", RELEASE, lambda: os.close(os.open(k.p("version"), os.O_RDONLY)))
         assert k.read("version")
     wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
-
-
-@pytest.mark.parametrize("flags", (0, MNT_DETACH), ids=("umount", "umount-l"))
-def test_a_request_that_ends_the_server_twice(points, k, flags):
-    """It is EIO, all others go on, and the server ends in order."""
-    k.expect("answered EIO")
-    make_map(k, "a", *HASH)
-    k.sh("echo 5 > $M/maps/a/entries/1")
-    fd = os.open(k.p("maps/a/entries/1"), os.O_RDWR)
-    points.put("fault-again", str(WRITE))
-    got = points.kill(k, "fault", WRITE, lambda: os.write(fd, b"6\n"))
-    assert got.errno == errno.EIO
-    assert k.errors().count("was ended by signal 11 after") == 2
-    assert os.pread(fd, 100, 0) in (b"5\n", b"6\n")
-    os.close(fd)
-    detach(k.path, flags)
-    assert not k.mounted()
-    k.ended()
 
 
 def test_a_server_that_cannot_go_on(points, k):
@@ -532,8 +514,8 @@ def run_client(m, f, end):
     os._exit(failures != 0)
 
 
-def kill_under(k, clients):
-    """The server, KILLS times, while these go on; none of them may see more than a pause."""
+def go_on_under(k, clients, act):
+    """act(), while these go on; none of them may see more than a pause."""
     end = os.path.join(k.base, "end")
     pids = {}
     for name, f in clients.items():
@@ -543,13 +525,20 @@ def kill_under(k, clients):
             run_client(k, f, end)
         pids[pid] = name
     try:
-        for _ in range(KILLS):
-            time.sleep(random.uniform(0.01, 0.1))
-            kill(k)
+        act()
     finally:
         open(end, "w").close()
         failed = [name for pid, name in pids.items() if os.waitpid(pid, 0)[1]]
     assert not failed
+
+
+def kill_under(k, clients):
+    def kills():
+        for _ in range(KILLS):
+            time.sleep(random.uniform(0.01, 0.1))
+            kill(k)
+
+    go_on_under(k, clients, kills)
 
 
 def resident(pid):
@@ -566,7 +555,8 @@ def used(k):
     return {who: (len(os.listdir("/proc/%d/fd" % p)), resident(p)) for who, p in (("keeper", k.proc.pid), ("server", pid))}
 
 
-def test_clients_see_a_pause_and_nothing_else(k):
+def make_load(k):
+    """What the clients work on; who they are."""
     for name, *attrs in (("load", *HASH), ("excl", *HASH), ("ioctl", *HASH),
                          ("array", "type array", "key_size 4", "value_size 8", "map_flags 0x400", "max_entries 100"),
                          ("queue", "type queue", "value_size 8", "max_entries 5"),
@@ -578,17 +568,29 @@ def test_clients_see_a_pause_and_nothing_else(k):
     clients = dict(CLIENTS)
     if os.geteuid():  # without passthrough
         del clients["mmap"]
-    before = used(k)
-    kill_under(k, clients)
-    after = used(k)
+    return clients
+
+
+def nothing_grew(before, after):
     print("descriptors and KiB: before %s, after %s" % (before, after), file=sys.stderr)
     for who in before:
         assert after[who][0] <= before[who][0] + 20, who  # files of nodes stay open for a while
         assert after[who][1] <= before[who][1] + 8192, who  # nodes that the kernel knows
+
+
+def print_pauses(k, what, count):
     waits = sorted(int(line.split()[-2]) for line in k.errors().splitlines() if "clients waited" in line)
-    assert len(waits) == KILLS + 2
-    print("pauses of %d kills, ms: median %d, 99th percentile %d, longest %d" %
-          (KILLS, waits[len(waits) // 2], waits[int(len(waits) * 0.99)], waits[-1]), file=sys.stderr)
+    assert len(waits) == count + 2  # those of used()
+    print("pauses of %d %s, ms: median %d, 99th percentile %d, longest %d" %
+          (count, what, waits[len(waits) // 2], waits[int(len(waits) * 0.99)], waits[-1]), file=sys.stderr)
+
+
+def test_clients_see_a_pause_and_nothing_else(k):
+    clients = make_load(k)
+    before = used(k)
+    kill_under(k, clients)
+    nothing_grew(before, used(k))
+    print_pauses(k, "kills", KILLS)
 
 
 def test_maps_are_made_and_removed_under_kills(k):

@@ -206,7 +206,10 @@ static bool has_dir(const char *path)
 	return found;
 }
 
-/* Sends a packet for each byte that it is told: 'k' by a socket that it keeps. */
+/*
+ * A process that sends a packet for each byte that it is told: 'k' by one socket that it keeps, else
+ * by a new one.
+ */
 struct sender {
 	pid_t pid;
 	int tell;
@@ -306,7 +309,7 @@ static void a_packets_meet_their_cgroups_programs(void **state)
 	assert_drops(&s, 'x', late);
 	assert_drops(&s, 'k', late);
 	assert_int_equal(enforce_cgroup_remove(en, late), -EBUSY);
-	/* It goes. What was in it counts as the one above, also a socket that was made there. */
+	/* It goes, and what was in it counts as the one above: also a socket that was made in it. */
 	assert_int_equal(enforce_procs_write(en, b, &me, s.pid, &why), 0);
 	assert_int_equal(enforce_cgroup_remove(en, late), 0);
 	assert_false(has_dir("A/B/late"));

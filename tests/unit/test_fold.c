@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/fold.h"
+#include "tools/flame/fold.h"
 
 static const char dump[] = "7 0x401000 leaf+0x10 (/bin/x)\n7 0x401100 middle+0x4 (/bin/x)\n"
 			   "7 0x401200 main+0x4 (/bin/x)\n"

@@ -72,7 +72,10 @@ static int take_over(void)
 
 static void tell_pause(u64 ns)
 {
-	if (shared->last_signal)
+	if (shared->last_replaced)
+		fs_warn("the server was replaced by an upgrade; clients waited %llu ms",
+			(unsigned long long)(ns / 1000000));
+	else if (shared->last_signal)
 		fs_warn("the server was ended by signal %d and replaced; clients waited %llu ms",
 			shared->last_signal, (unsigned long long)(ns / 1000000));
 	else

@@ -4,8 +4,8 @@
  * Text in (what dump files of maps say), a tree or folded lines out. Nothing but memory and the
  * text is used.
  */
-#ifndef UBPFFS_TOOLS_FOLD_H
-#define UBPFFS_TOOLS_FOLD_H
+#ifndef UBPFFS_TOOLS_FLAME_FOLD_H
+#define UBPFFS_TOOLS_FLAME_FOLD_H
 
 #include <stdio.h>
 

@@ -8,7 +8,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "tools/fold.h"
+#include "tools/flame/fold.h"
 
 #define WIDTH	 1200.0
 #define MARGIN	 10.0

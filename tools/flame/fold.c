@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/fold.h"
+#include "tools/flame/fold.h"
 
 #define MAX_DEPTH 512
 

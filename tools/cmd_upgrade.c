@@ -1,0 +1,47 @@
+/*
+ * cmd_upgrade.c - ubpfctl upgrade: another program goes on with a mount
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tools/commands.h"
+#include "tools/ubpfctl.h"
+#include "uapi/ubpffs.h"
+#include "uapi/ubpffs_client.h"
+
+static int say_server(void)
+{
+	char *metrics = read_in_mount("metrics"), *version = read_in_mount("version"), pid[32];
+	int ret = metrics && version ? 0 : fail("metrics");
+
+	if (!ret)
+		printf("%s: process %s, version %s", mount_point(),
+		       info_value(metrics, "pid", pid, sizeof(pid)), version);
+	free(metrics);
+	free(version);
+	return ret;
+}
+
+int cmd_upgrade(int argc, char **argv)
+{
+	struct ubpffs_io io = {0};
+	char *path = NULL;
+	int ctl, ret;
+
+	if (argc > 3)
+		return 2;
+	if (argc > 1)
+		name_mount(argv[1]);
+	if (argc == 3 && !(path = realpath(argv[2], NULL))) {
+		fprintf(stderr, "ubpfctl: %s: %s\n", argv[2], strerror(errno));
+		return 1;
+	}
+	ctl = open_in_mount(O_RDWR, "ctl");
+	ret = ctl < 0 ? -1
+		      : ubpfc_command(ctl, UBPFFS_UPGRADE, &io, path, path ? strlen(path) : 0,
+				      NULL);
+	free(path);
+	return ret < 0 ? fail("upgrade") : say_server();
+}
