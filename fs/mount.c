@@ -190,7 +190,7 @@ static int is_our_mount(const char *path)
 
 struct answer {
 	int err; /* of statvfs(), which asks the server where stat() may be answered from a cache */
-	int pid; /* 0: not told */
+	int pid; /* 0: not known */
 };
 
 static void ask(const char *path, struct answer *answer)

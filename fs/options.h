@@ -1,5 +1,5 @@
 /*
- * options.h - what the server was told on its command line
+ * options.h - the options of the server's command line
  */
 #ifndef UBPFFS_FS_OPTIONS_H
 #define UBPFFS_FS_OPTIONS_H

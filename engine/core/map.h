@@ -6,7 +6,7 @@
  * maps only through this file; map/ makes them (create.h) and serves bpf(2) (syscall.h, iter.h).
  *
  * Lifetime: a reference count. Descriptors, pins, programs and outer maps each hold one. When the
- * last is dropped the map is freed after an RCU grace period, and `on_free` (the store's) is told
+ * last is dropped the map is freed after an RCU grace period, and `on_free` (the store's) is called
  * first.
  */
 #ifndef UBPFFS_CORE_MAP_H
@@ -305,10 +305,11 @@ static inline struct bpf_prog *bpf_prog_array_get(const struct bpf_map *map, u32
 extern void (*bpf_map_notify)(struct bpf_map *map);
 
 /*
- * For who must know after a crash whether a change was made, and cannot tell by looking: pushes and
- * pops of queues and stacks, records that are read from a ring. Of the changes that the calling
- * thread makes while `bpf_map_noting` is set, `note` is told each just before it is made, under the
- * map's lock: its mark, and what is taken out. With mark 0: the change told of last is not made.
+ * For callers that must know after a crash whether a change was made, where the map itself does not
+ * show it: pushes and pops of queues and stacks, records that are read from a ring. While the
+ * thread's `bpf_map_noting` is set, note() is called before each of its changes, under the map's
+ * lock, with the change's mark and what is taken out. Mark 0: the last change is not made after
+ * all.
  */
 struct bpf_map_note {
 	void (*note)(struct bpf_map_note *note, u64 mark, const void *data, u32 len);

@@ -34,7 +34,7 @@ int bpf_map_delete(struct bpf_map *map, const void *key);
 int bpf_map_pop(struct bpf_map *map, void *value, u64 flags);
 /*
  * After bpf_map_open(), and before anything is changed: was the change of this mark made? It was
- * told in a process that had the same arena open, and is gone.
+ * noted (bpf_map_noting) in an earlier process that had the same arena open.
  */
 bool bpf_map_made(const struct bpf_map *map, u64 mark);
 int bpf_map_next_key(struct bpf_map *map, const void *key, void *next_key);

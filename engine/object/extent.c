@@ -1,8 +1,8 @@
 /*
  * extent.c - where an object that comes as a stream ends
  *
- * Looks at a growing prefix and trusts nothing. Who waits for an object asks again when what it is
- * told to need is there: three or four times after the header, whatever the writes are.
+ * Looks at a growing prefix and trusts nothing. The caller asks again when it has the bytes that
+ * *end names: three or four times after the header, however small the writes are.
  */
 #include <elf.h>
 #include "object/extent.h"

@@ -19,10 +19,10 @@
  * Guarantees
  *   A. A service's process has three descriptors of /dev/null and its socket. It is not dumpable,
  *	cannot gain privileges, make processes or dump core.
- *   B. No function here waits longer than told, and a byte in stop_fd ends every wait.
+ *   B. No function here waits longer than its timeout, and a byte in stop_fd ends every wait.
  *   C. A process ends when its socket's other end is closed, if it waits for that; when the agent
  *	ends, always; and the agent ends with the server. One that hangs in a system call is
- *	nobody's but its user's, who may have AGENT_PER_USER of them.
+ *	counted for its user, who may have AGENT_PER_USER of them.
  *   D. When the agent is gone, agent_spawn() gives -ECONNREFUSED and nothing is opened in another
  *	way.
  *
@@ -70,13 +70,13 @@ typedef void agent_service_fn(int sock, const void *arg, size_t len);
 /* ---- the server's side */
 
 /*
- * What each service does, for the processes that are forked (service/services.c). A daemon's keep
- * nobody's stderr open. -errno.
+ * What each service does, for the processes that are forked (service/services.c). A daemon's
+ * processes do not keep the stderr of its caller open. -errno.
  */
 int agent_start(agent_service_fn *const services[AGENT_SERVICE_NR], bool daemon);
-/* Files below this directory are opened for nobody. */
+/* No service opens a file below this directory. */
 int agent_refuse(int state_fd);
-/* Processes that have still something to write have a second for it. */
+/* Processes that still write a file have a second to end it. */
 void agent_stop(void);
 
 /*

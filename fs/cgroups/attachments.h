@@ -25,8 +25,8 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struct store_object *obj,
 		       struct error_record *why);
 /*
- * Attach what the links say. What is broken or was refused stays a link and is told; it is tried
- * again next time. -errno: the links cannot be read, or memory is short.
+ * Attach what the links say. An attachment that is broken or refused stays a link, and stderr says
+ * so; the next start tries it again. -errno: the links cannot be read, or memory is short.
  */
 int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path);
 /* The directory's cgroup is gone. */

@@ -6,7 +6,7 @@
 
 #include "fs/node/node.h"
 
-/* What main gave to cgroups_start(); NULL: not enforcing. */
+/* The argument of cgroups_start(); NULL: without -o enforce. */
 extern struct enforce *cgroups_enforce;
 
 extern const struct fs_node_ops cgroup_procs_ops;

@@ -235,7 +235,7 @@ int user_link(struct fs_node *dir, struct fs_req *req, const char *name, struct 
 	return err;
 }
 
-/* The object behind a name, so that it can be told afterwards. *out is NULL: none, or no object. */
+/* The object behind a name that is to go. *out is NULL: there is none, or it is no object. */
 static int object_at(int dirfd, const char *name, struct store_object **out)
 {
 	struct stat st;

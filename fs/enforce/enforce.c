@@ -192,7 +192,7 @@ static void *rules_loop(void *arg)
 		while (en->rules_on &&
 		       pthread_cond_timedwait(&en->rules_wanted, &en->lock, &until) == 0)
 			;
-		make_rules(en); /* what fails is tried again, and told to who needs it */
+		make_rules(en); /* failures are tried again */
 	}
 	pthread_mutex_unlock(&en->lock);
 	return NULL;

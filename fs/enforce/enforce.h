@@ -30,7 +30,7 @@
  * (RST, the last acknowledgements after a close; on input also what only a raw socket takes). A
  * SYN-ACK has its listener's; one whose listener is in a directory that somebody else made below
  * one of ours needs CAP_DAC_READ_SEARCH, or meets none.
- * A NULL stands for a server that does not enforce: every function then does nothing.
+ * Every function takes NULL, for a server that does not enforce, and does nothing then.
  * Locking: everything takes its mutex; callers may hold tree_lock.
  * Tests: tests/e2e/test_enforce.py names each case by its letter.
  */

@@ -12,7 +12,7 @@
  * One lock serialises all that decides about sources: events/files.c and events.c take it around
  * "read the definition, start or stop, write the definition", and every function here needs it
  * held, but those that say so. Lock order: this one, then tree_lock. A source's thread takes
- * neither and waits for nothing when it is told to stop, so it may be waited for.
+ * neither and waits for nothing once it is to stop, so it may be waited for.
  */
 #ifndef UBPFFS_FS_EVENTS_RUNNING_H
 #define UBPFFS_FS_EVENTS_RUNNING_H

@@ -36,7 +36,7 @@ static void job_cancel_later(struct fs_job *job)
 {
 	void (*later)(void *) = NULL;
 
-	/* A write of NULL over NULL: what was told before is seen by who writes after us. */
+	/* A write of NULL over NULL: it orders what was written before against the next writer. */
 	__atomic_compare_exchange_n(&job->later, &later, NULL, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_SEQ_CST);
 	if (later)
@@ -489,7 +489,7 @@ void job_start(struct fs_job *job)
 		*open->queue_tail = job;
 		open->queue_tail = &job->next;
 	} else if (open->busy) {
-		job->strand = false; /* it is to be told that it was cancelled */
+		job->strand = false; /* its handler is to see that it was cancelled */
 	}
 	open->busy = true;
 	pthread_mutex_unlock(&open->queue_lock);

@@ -1,10 +1,10 @@
 /*
- * turns.h - requests of who had much processor time lately go through the workers
+ * turns.h - requests of throttled users (work/cpu_usage.h) go through the workers
  *
  * The threads that read /dev/fuse answer most requests themselves, in the order in which they come:
  * a user with many processes would have all of these threads, and everybody else's requests behind
- * his. So what they do for a user is counted (work/cpu_usage.h), and when that is much his requests
- * are handed to the workers, where users take turns and one who steps back has few at once.
+ * his. So what they do for a user is counted, and the requests of one who is throttled are handed
+ * to the workers, where users take turns and he has few at once.
  *
  * What ends something or is not answered (FORGET, INTERRUPT, RELEASE and their like) is never
  * handed on. A process waits for its answer before it asks again, so its requests keep their order.

@@ -83,7 +83,7 @@ int control_open_types(struct fs_open *open, struct fs_req *req, struct bpf_btf 
 	return open_control(open, req, NULL, btf);
 }
 
-/* Transfers and walks are not kept: who goes on with one is told so. */
+/* Transfers and walks are not kept: a command that goes on with one fails. */
 void control_keep(struct fs_open *open, struct kept *kept)
 {
 	struct control *c = open->priv;

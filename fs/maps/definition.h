@@ -2,7 +2,7 @@
  * definition.h - the definition of a map that mkdir made: which attributes were written so far
  *
  * Kept in the map's directory of the state tree, in a hidden file of lines `name: value`, until and
- * after the map comes alive (a map with a definition file is one that mkdir made: a load may bind
+ * after the map is created (a map with a definition file is one that mkdir made: a load may bind
  * to it, and it keeps its name when the load's programs go).
  */
 #ifndef UBPFFS_FS_MAPS_DEFINITION_H

@@ -2,7 +2,7 @@
  * cancel.h - requests that may be cancelled, for as long as they live
  *
  * An interrupt does not say whether its signal kills, and some kinds stop for a killed caller only
- * (ops->cancel_on_kill_only): a thread looks now and then at the callers of the interrupted ones.
+ * (ops->cancel_on_kill_only): a thread polls /proc of the callers of those.
  * When the server stops, all are cancelled.
  */
 #ifndef UBPFFS_FS_NODE_CANCEL_H

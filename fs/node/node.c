@@ -669,7 +669,7 @@ int fs_node_tree(struct fs_node *dir, const char *name, u64 ino, u32 object,
 	node->index = ops->pin ? NODE_PIN : 0;
 	pthread_mutex_lock(&nodes.lock);
 	found = __node_by_ino(ino, node->index);
-	if (found && found->ops != ops) { /* another file, and nobody told that the first is gone */
+	if (found && found->ops != ops) { /* another file: the first was removed by somebody else */
 		__node_lose_identity(found);
 		__atomic_store_n(&found->gone, true, __ATOMIC_RELEASE);
 		__record_gone(found);

@@ -244,7 +244,7 @@ u64 fs_nodes_count(void);
 const char *fs_kind_name(const struct fs_node_ops *ops);
 const struct fs_node_ops *fs_kind_ops(const char *name);
 
-/* The kernel is about to be told of the node so often (or has forgotten it, where negative). */
+/* Add to the kernel's lookup count of the node; negative: FORGET. Before the answer is sent. */
 void fs_node_add_lookups(struct fs_node *node, s64 times);
 
 /* By FUSE id, with one reference; NULL: not known. */

@@ -61,7 +61,7 @@ struct fs_waitq {
 		.lock = PTHREAD_MUTEX_INITIALIZER \
 	}
 /*
- * Parked reads are tried again and pollers are told, from a worker: cheap enough to call from a
+ * Parked reads are tried again and pollers are notified, from a worker: cheap enough to call from a
  * program.
  */
 void fs_wake(struct fs_waitq *waitq);

@@ -10,7 +10,7 @@
  * An interface is opened by the server, so its owner must be root, or whoever runs the server (who
  * then needs the right to capture). A file is read, and `out` written, by processes of the owner's
  * (capture.h, out.h): both may be slow or hang, and then this source's thread waits for them,
- * without a slot, until it is told to stop.
+ * without a slot, until it is stopped.
  */
 #define PCAP_DONT_INCLUDE_PCAP_BPF_H /* its struct bpf_insn is the classic one */
 #include <arpa/inet.h>
@@ -104,7 +104,7 @@ static void out_write(struct pcap_source *ps, const struct capture_packet *packe
 }
 
 /*
- * Why the file's process has ended before it was told to: the disk is full, say. What is whole
+ * Why the file's process has ended before the source did: the disk is full, say. What is whole
  * stays.
  */
 static int out_failed(struct source *src, struct pcap_source *ps)
@@ -132,7 +132,7 @@ static int out_flush(struct source *src, struct pcap_source *ps, int timeout)
 	return err ? out_failed(src, ps) : 0;
 }
 
-/* All is in the file, or the source is told to stop. */
+/* All is in the file, or the source is being stopped. */
 static int out_finish(struct source *src, struct pcap_source *ps)
 {
 	int err;

@@ -46,7 +46,7 @@ int store_link_adopt(struct store_object *obj, const struct link_state *state,
 		     struct bpf_prog *prog);
 /*
  * After the cgroups are there: each link is attached to the cgroup that get() finds by its id (a
- * reference, or NULL). What cannot be attached is told and stays a link.
+ * reference, or NULL). A link that cannot be attached stays, and stderr says so.
  */
 void links_start(struct cgroup *(*get)(u64 id));
 

@@ -3,8 +3,8 @@
  *
  * The hidden file LOAD_DIR_FILE (state_tree.h) in both tells them from the directories of objects.
  * A load directory has a name without blanks (manifests and reports have it in a line), is not
- * renamed, and lies in progs/ itself. Whatever looks at all programs or maps of the state tree goes
- * through load_dir_each().
+ * renamed, and lies in progs/ itself. Code that looks at all programs or maps of the state tree
+ * goes through load_dir_each().
  */
 #ifndef UBPFFS_FS_STORE_LOAD_DIR_H
 #define UBPFFS_FS_STORE_LOAD_DIR_H

@@ -22,7 +22,7 @@ int store_node_stat(struct fs_node *node, struct stat *st);
 void store_node_changed(struct fs_node *node);
 /*
  * The object of an object's file, or of a directory progs/<x>, maps/<x> or any node inside it
- * (-ENOENT: the name is gone, or the map is not alive yet).
+ * (-ENOENT: the name is gone, or the map is not created yet).
  */
 int store_of_node(struct fs_node *node, struct store_object **out);
 /*

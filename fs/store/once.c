@@ -6,7 +6,7 @@
 #include "fs/keeper/shared.h"
 #include "map/syscall.h"
 
-/* Marks of what is told by its key; a map's own are numbers of changes and positions. */
+/* Marks of changes that their key identifies; a map's own marks are counters and positions. */
 #define MARK_DELETE (~0ULL)
 #define MARK_CREATE (~1ULL)
 

@@ -1,7 +1,7 @@
 /*
  * once.h - changes of a map that a request makes once, also when its server is killed
  *
- * What a push, a pop or a delete did cannot be told from its repetition by looking at the map. So
+ * After a push, a pop or a delete the map does not show whether it was made once or twice. So
  * each change is noted just before it is made (keeper/requests.h), and the next server, before it
  * changes anything, finds out of the last one whether it was made: of maps without keys by the
  * map's mark (bpf_map_made()), of keys by whether they are there. A request that is sent again gets

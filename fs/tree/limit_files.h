@@ -1,5 +1,5 @@
 /*
- * limit_files.h - M/limits, and the limits that an earlier server was told
+ * limit_files.h - M/limits, and the limits that were set in an earlier server
  */
 #ifndef UBPFFS_FS_TREE_LIMIT_FILES_H
 #define UBPFFS_FS_TREE_LIMIT_FILES_H

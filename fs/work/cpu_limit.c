@@ -24,7 +24,7 @@ static struct {
 	u32 releases, stuck_looks; /* of slots */
 } cpu_limits = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
-static __thread bool thread_is_low, thread_is_back;
+static __thread bool thread_is_low, thread_is_throttled;
 
 static void __lower(struct cpu_limit *p)
 {
@@ -150,16 +150,16 @@ bool cpu_limit_pause(struct cpu_limit *p)
 	return over;
 }
 
-void cpu_limit_thread_step_back(bool back)
+void cpu_limit_thread_throttle(bool throttle)
 {
 	int base;
 
-	if (back == thread_is_back)
+	if (throttle == thread_is_throttled)
 		return;
 	base = getpriority(PRIO_PROCESS, (id_t)getpid());
-	if (!setpriority(PRIO_PROCESS, 0, back ? min(base + LOWER_BY, 19) : base))
-		thread_is_back = back;
-	else if (!back)
+	if (!setpriority(PRIO_PROCESS, 0, throttle ? min(base + LOWER_BY, 19) : base))
+		thread_is_throttled = throttle;
+	else if (!throttle)
 		thread_is_low = true;
 }
 

@@ -1,9 +1,9 @@
 /*
- * cpu_limit.h - threads that do what users ask for: nothing takes too long, and nothing long is in
- * the way of the short
+ * cpu_limit.h - threads that do what users ask for: nothing takes too long, and long work does not
+ * delay short work
  *
  * A thread says when it begins a piece of work (a load, a run) and when it ends. Meanwhile another
- * thread looks now and then at the processor time that the piece has had. After a tenth of a second
+ * thread samples the processor time that the piece has had. After a tenth of a second
  * the thread gets a lower priority, so that short requests of others come first; beyond the limit
  * the piece is cancelled.
  *
@@ -54,8 +54,8 @@ void cpu_limit_end(struct cpu_limit *p);
  * thread, which said cpu_limit_thread_begin(): it had better end when it has nothing to do.
  */
 void cpu_limit_thread_begin(void);
-/* What this thread does next is of somebody who had much already, or not. */
-void cpu_limit_thread_step_back(bool back);
+/* What this thread does next is for a user who is throttled (cpu_usage.h), or is not. */
+void cpu_limit_thread_throttle(bool throttle);
 bool cpu_limit_thread_is_low(void);
 
 /*

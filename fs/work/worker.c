@@ -50,8 +50,8 @@ static struct {
 	.urgent_tail = &pool.urgent,
 };
 
-/* Half of the processors: who steps back leaves the others to the others. */
-static u32 short_jobs_back(void)
+/* Half of the processors: throttled users leave the rest to others. */
+static u32 short_jobs_throttled(void)
 {
 	static u32 count;
 	u32 n = __atomic_load_n(&count, __ATOMIC_RELAXED);
@@ -72,7 +72,7 @@ static bool may_begin(const struct worker_queue *q)
 		return false;
 	if (q->class == WORKER_SHORT && q->running && cpu_usage_counts(q->uid) &&
 	    cpu_usage_is_over(q->uid))
-		user = short_jobs_back();
+		user = short_jobs_throttled();
 	return q->running < user;
 }
 
@@ -173,12 +173,12 @@ static void __run(struct worker_job *job)
 {
 	struct worker_queue *q = job->queue;
 	uid_t uid = job->uid;
-	bool counts = q && cpu_usage_counts(uid), back = counts && cpu_usage_is_over(uid);
+	bool counts = q && cpu_usage_counts(uid), throttle = counts && cpu_usage_is_over(uid);
 	u64 begun = 0;
 
 	job->queue = NULL;
 	pthread_mutex_unlock(&pool.lock);
-	cpu_limit_thread_step_back(back);
+	cpu_limit_thread_throttle(throttle);
 	if (counts)
 		begun = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	job->run(job);

@@ -13,8 +13,8 @@
  *   D. Long jobs, and those that wait, leave threads for short ones.
  *   E. A job whose *hurry is true begins at once, and counts for no bound: it is to find out that
  *      it was cancelled.
- *   F. Who had much processor time lately (work/cpu_usage.h) steps back: his jobs run at a lower
- *      priority, and no more of his short ones at once than half of the processors.
+ *   F. The jobs of a throttled user (work/cpu_usage.h) run at a lower priority, and no more of
+ *      his short ones at once than half of the processors.
  * Tests: tests/unit/test_worker.c names each case by its letter.
  */
 #ifndef UBPFFS_FS_WORK_WORKER_H

@@ -8,15 +8,16 @@
  * address.
  *
  * Consumers in this process and one that maps the ring may follow each other. We move the position
- * by compare-and- exchange only, so it never goes back under a consumer that is at work; but two at
+ * by compare-and-exchange only, so it never goes back under a consumer that is at work; but two at
  * once may both see a record.
  *
  * Guarantees
  *   A. Records are given in the order of reservation; one that is not committed holds back those
  *      behind it.
  *   B. A reservation that would overwrite what is not consumed, or what is not committed, fails.
- *   C. The consumer is told (bpf_map_notify) when a record is committed that it has caught up with,
- *      unless BPF_RB_NO_WAKEUP; always with BPF_RB_FORCE_WAKEUP. Not before the record can be seen.
+ *   C. The consumer is woken (bpf_map_notify) when a record is committed that it has caught up
+ *      with, unless BPF_RB_NO_WAKEUP; always with BPF_RB_FORCE_WAKEUP. Not before the record can be
+ *      seen.
  *   D. After a crash every committed record that was not consumed is there; a reserved one is
  *      discarded.
  *   E. Whatever a client writes into the files, nothing outside of the ring is read or written,

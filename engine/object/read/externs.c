@@ -3,9 +3,9 @@
  * symbols
  *
  * A value of the configuration (__kconfig) becomes a constant: all of them are laid out in a map
- * ".kconfig" that programs may only read, and BTF is told where. Kernel symbols and functions
- * (__ksym) do not exist here: a weak one is 0, as where a kernel lacks it, and a call of it is
- * poisoned; others are refused by name.
+ * ".kconfig" that programs may only read, and BTF is given the offsets. Kernel symbols and
+ * functions (__ksym) do not exist here: a weak one is 0, as where a kernel lacks it, and a call of
+ * it is poisoned; others are refused by name.
  */
 #include <bpf/btf.h>
 #include "object/read/kconfig.h"

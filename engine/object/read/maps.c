@@ -266,7 +266,7 @@ static int def_number(struct obj_reader *r, struct map_def *d, const char *field
 	} else if (!strcmp(field, "value_size")) {
 		return set_size(r, d->name, field, &d->spec.value_size, n);
 	} else if (!strcmp(field, "numa_node")) {
-		return 0; /* a wish about memory that changes no result */
+		return 0; /* where memory should be: it changes no result */
 	} else if (!strcmp(field, "pinning")) {
 		if (n > PIN_BY_NAME || (n && d->inner))
 			return obj_fail(r, -EINVAL, "map '%s': pinning %llu is unknown", d->name,

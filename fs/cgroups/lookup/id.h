@@ -10,14 +10,14 @@
 #include <stddef.h>
 #include "util/types.h"
 
-/* What the directory says, or a new one, which it says from now on. -errno. */
+/* The id in the directory's .id; without one a new id, which is written there. -errno. */
 int cgroup_dir_id(int fd, u64 *id);
-/* The directory did not become a cgroup. */
+/* Remove .id again: the directory did not become a cgroup. */
 void cgroup_dir_id_remove(int fd);
 
 /*
- * At the start: these cgroups are there. What was kept for others, which went while no server saw
- * it, goes.
+ * At the start: these cgroups are there. Storages of all others are removed: their cgroups were
+ * removed while no server ran.
  */
 void cgroup_ids_sweep(u64 *ids, size_t n);
 

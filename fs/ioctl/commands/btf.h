@@ -3,7 +3,7 @@
  *
  * Types live as long as a descriptor, a map or a program has them. They have no file of the state
  * tree and no name: a map's and a program's own files keep them, and a restart gives them new ids.
- * They are read by who loaded them and by root; others are told no id of them.
+ * Only who loaded them and root may read them; others see the id 0.
  */
 #ifndef UBPFFS_FS_IOCTL_COMMANDS_BTF_H
 #define UBPFFS_FS_IOCTL_COMMANDS_BTF_H

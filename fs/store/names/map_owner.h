@@ -23,12 +23,12 @@
 
 struct map_owner;
 
-/* A load that is about to name these in `dir`. *out is NULL when it owns nothing. */
+/* For a load that is about to name these in `dir`. *out is NULL when it owns nothing. */
 int map_owner_new(const u32 *progs, u32 nr_progs, const char *dir, const char *const *maps,
 		  u32 nr_maps, struct map_owner **out);
-/* It did not. May be NULL. */
+/* The load failed. NULL: nothing. */
 void map_owner_free(struct map_owner *owner);
-/* They have their names now. May be NULL. */
+/* The load's names are there: the owner is in the table from now on. NULL: nothing. */
 void map_owner_add(struct map_owner *owner);
 
 /* A program lost its name. */
