@@ -4,7 +4,6 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include "fs/agent/process.h"
 #include "fs/events/definition.h"
 #include "fs/lib/value_text.h"
 #include "fs/store/state/state_tree.h"
@@ -13,7 +12,6 @@
 #define ATTACH_TEMP ".attach.new"
 #define ENDED_FILE  ".ended"
 #define SINCE_FILE  ".since"
-#define SINCE_MS    2000 /* for a process to show when it began */
 
 int event_def_there(int dirfd)
 {
@@ -147,27 +145,18 @@ void event_since_set(int dirfd, u64 began)
 		tree_write_small(dirfd, SINCE_FILE, text, (size_t)n, NULL);
 }
 
-int event_since_same(int dirfd, const struct source_def *def)
+int event_since(int dirfd, const struct source_def *def, u64 *began)
 {
 	const char *pid = def->value[SOURCE_PID];
 	__do_free char *text = NULL;
-	struct process_facts facts;
-	struct agent_cred cred = {.nr_groups = AGENT_ACCOUNT_GROUPS};
-	struct stat st;
 	ssize_t len;
-	int err;
 
+	*began = 0;
 	if (!pid || !strcmp(pid, "all"))
-		return 1;
+		return 0;
 	len = tree_read_small(dirfd, SINCE_FILE, &text);
 	if (len < 0)
-		return len == -ENOENT ? 0 : (int)len;
-	if (fstatat(dirfd, "", &st, AT_EMPTY_PATH))
-		return -errno;
-	cred.uid = st.st_uid;
-	cred.gid = st.st_gid;
-	err = process_facts_ask(&cred, (pid_t)strtol(pid, NULL, 0), SINCE_MS, &facts);
-	if (err)
-		return err == -ESRCH ? 0 : err;
-	return strtoull(text, NULL, 10) == facts.began;
+		return (int)len;
+	*began = strtoull(text, NULL, 10);
+	return *began ? 0 : -ENOENT;
 }

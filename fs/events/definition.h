@@ -43,11 +43,9 @@ void event_ended_set(int dirfd);
 bool event_ended_clear(int dirfd); /* was it set? */
 
 /*
- * Note when the source's process began (0: it has none); and is the definition's still that one (1,
- * 0, -errno)? Without a process it is. Asking waits for a process of the agent, a short time:
- * before the mount is there.
+ * Note when the source's process began (0: it has none), and read it again. -ENOENT: nobody knows.
  */
 void event_since_set(int dirfd, u64 began);
-int event_since_same(int dirfd, const struct source_def *def);
+int event_since(int dirfd, const struct source_def *def, u64 *began);
 
 #endif

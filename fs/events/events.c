@@ -225,7 +225,8 @@ static void start_again(int dirfd, u64 ino, const char *name)
 	struct source_def def = {0};
 	struct error_record why = {0};
 	char *copy = NULL;
-	int err = event_ended(dirfd), same;
+	int err = event_ended(dirfd);
+	u64 began = 0;
 
 	if (err > 0)
 		return;
@@ -236,16 +237,15 @@ static void start_again(int dirfd, u64 ino, const char *name)
 	if (err == -ENOENT)
 		err = 0; /* nothing is attached */
 	if (obj) {
-		same = event_since_same(dirfd, &def);
-		if (!same) {
+		err = event_since(dirfd, &def, &began);
+		if (err == -ENOENT) {
 			event_ended_set(dirfd);
-		} else if (same < 0) {
-			err = same;
-		} else if (!obj->prog) {
+			err = 0;
+		} else if (!err && !obj->prog) {
 			err = error_set(&why, EBADMSG, "its program is broken");
-		} else {
+		} else if (!err) {
 			copy = strdup(name);
-			err = copy ? event_run_start(ino, dirfd, &def, obj->prog, true,
+			err = copy ? event_run_start(ino, dirfd, &def, obj->prog, true, began,
 						     started_again, copy, NULL, &why)
 				   : -ENOMEM;
 		}

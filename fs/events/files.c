@@ -86,7 +86,7 @@ static int __start(struct fs_open *open, struct fs_req *req, size_t len,
 		store_get(obj);
 		s->obj = obj;
 	}
-	err = event_run_start(s->dir->ino, fs_node_fd(s->dir), def, prog, false, start_done, s,
+	err = event_run_start(s->dir->ino, fs_node_fd(s->dir), def, prog, false, 0, start_done, s,
 			      &start, fs_why(req));
 	if (err) {
 		starter_free(s);

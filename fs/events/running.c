@@ -22,6 +22,7 @@ struct event_start {
 	struct source *src;
 	struct source_def def;
 	bool again, had_ended, cancelled;
+	u64 began; /* when the process did that it sampled before; 0: it had none */
 	int err; /* of the source's own start */
 	event_done_fn *done;
 	void *arg;
@@ -153,14 +154,17 @@ static void __start_end(struct event_start *start)
 	struct error_record stopped = {0};
 	struct source *src = start->src;
 	int err = start->err;
+	bool gone = start->began && err == -ESRCH; /* that process, while no server was there */
 
+	if (gone)
+		err = -ECANCELED;
 	if (!dir || __atomic_load_n(&start->cancelled, __ATOMIC_ACQUIRE))
 		err = -ECANCELED;
 	if (err == -ECANCELED)
 		error_set(&stopped, ECANCELED, "the source was stopped while it started");
 	if (dir)
 		dir->start = NULL;
-	if (dir && (!err || start->again)) {
+	if (dir && (!err || (start->again && !gone))) {
 		source_free(dir->src);
 		dir->src = src;
 		start->src = NULL;
@@ -168,7 +172,7 @@ static void __start_end(struct event_start *start)
 	if (!err) {
 		event_since_set(dir->fd, src->began);
 		source_on_end(src, source_ended, dir);
-	} else if (dir && start->had_ended) {
+	} else if (dir && (start->had_ended || gone)) {
 		event_ended_set(dir->fd);
 	}
 	start->done(start->arg, err, stopped.err ? &stopped : &src->why);
@@ -211,7 +215,7 @@ static struct event_start *start_new(int dirfd, const struct source_def *def)
 }
 
 int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf_prog *prog,
-		    bool again, event_done_fn *done, void *arg, struct event_start **out,
+		    bool again, u64 began, event_done_fn *done, void *arg, struct event_start **out,
 		    struct error_record *why)
 {
 	struct event_start *start;
@@ -229,6 +233,7 @@ int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf
 	stop_dir(dir);
 	start->dir = dir;
 	start->again = start->src->again = again;
+	start->began = start->src->began = began;
 	start->had_ended = event_ended_clear(dirfd);
 	start->done = done;
 	start->arg = arg;

@@ -26,13 +26,14 @@ void event_run_unlock(void);
  * Start it, with the rights of the directory's owner. `prog` stays the caller's. 0: done(arg, ...)
  * is called once, with the lock held, err 0 or -errno and why. -ECANCELED: it was stopped before.
  * -errno and why: it is not called. again: after a restart of the server, where one
- * that fails is kept to be seen; else all is as before.
+ * that fails is kept to be seen; else all is as before. began: when the process did that it sampled
+ * then (0: none): without that one it is at its end.
  */
 typedef void event_done_fn(void *arg, int err, const struct error_record *why);
 struct event_start;
 int event_run_start(u64 ino, int dirfd, const struct source_def *def, struct bpf_prog *prog,
-		    bool again, event_done_fn *done, void *arg, struct event_start **start,
-		    struct error_record *why);
+		    bool again, u64 began, event_done_fn *done, void *arg,
+		    struct event_start **start, struct error_record *why);
 /*
  * It is to end with -ECANCELED; *start lives until `done` has been called. Without the lock, from
  * any thread.

@@ -196,7 +196,7 @@ static int add_event(struct perf *perf, u32 cpu, int fd)
 /* What perf_open.c's process, which is the owner, could open. */
 static int open_events(struct source *src, struct perf *perf)
 {
-	struct perf_request request = {perf->attr, perf->pid, perf->nr_cpus};
+	struct perf_request request = {perf->attr, perf->pid, src->began, perf->nr_cpus};
 	__do_close int sock = source_agent(src, AGENT_PERF, &request, sizeof(request), &src->why);
 	struct perf_answer answer;
 	ssize_t len;

@@ -92,7 +92,7 @@ struct source {
 	struct source_def def;
 	uid_t uid; /* the owner */
 	gid_t gid;
-	u64 began; /* perf: when the sampled process did; 0: all of them */
+	u64 began; /* perf: when the sampled process did; 0: all, or before the start: any */
 	bool again; /* brought back after a restart of the server: `out` goes on */
 	struct bpf_prog *prog; /* RCU */
 	enum bpf_prog_type prog_type; /* of prog, as long as it runs */

@@ -1,8 +1,10 @@
 """Event sources: real perf samples, real captures, ticks; what may be named and by whom; kill -9 and back."""
+import contextlib
 import errno
 import os
 import platform
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -472,6 +474,51 @@ def test_restart(m, burn, kill):
     m.sh("rm -r $M/events/*")
     m.restart(kill=kill)
     assert os.listdir(m.p("events")) == []
+
+
+def test_restart_after_the_process(m, burn):
+    """One that is gone, and another one of its number, are sampled no more."""
+    m.load("event_samples")
+    gone, other = burn(), burn()
+    perf(m, "gone", gone.pid)
+    perf(m, "other", other.pid)
+    m.kill()
+    gone.kill()
+    gone.wait()
+    with open(os.path.join(m.state, "tree/events/other/.since"), "w") as f:
+        f.write("1\n")
+    m.start()
+    for name in "gone", "other":
+        wait_for(lambda: stats(m, name)["state"] == "ended", "the end of " + name)
+    m.restart()
+    assert stats(m, "gone")["state"] == stats(m, "other")["state"] == "ended"
+    assert "could not be started" not in m.errors()
+
+
+def test_the_mount_waits_for_no_source(m, burn):
+    """Nothing that is asked about the processes of sources has an answer, and the mount is there."""
+    m.load("event_samples")
+    pid = burn().pid
+    for i in range(20):
+        perf(m, "p%d" % i, pid)
+    m.kill()
+    m.start(check=False)
+
+    def agent():
+        with contextlib.suppress(OSError):
+            with open("/proc/%d/task/%d/children" % (m.proc.pid, m.proc.pid)) as f:
+                for child in f.read().split():
+                    with open("/proc/%s/comm" % child) as comm:
+                        if comm.read() == "ubpffs-agent\n":
+                            return int(child)
+    stopped = agent()
+    while not stopped:
+        stopped = agent()
+    os.kill(stopped, signal.SIGSTOP)
+    wait_for(m.serving, "the mount")
+    assert len(os.listdir(m.p("events"))) == 20
+    os.kill(stopped, signal.SIGCONT)
+    wait_count(m, "p19", "run", 10)
 
 
 def test_flame_graph(m, burn):

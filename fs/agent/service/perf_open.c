@@ -149,6 +149,14 @@ static int open_process(int sock, struct perf_request *req)
 	return err;
 }
 
+/* Of the process that is meant: before anything is opened, and again when all is. */
+static int read_facts(const struct perf_request *req, struct process_facts *facts)
+{
+	int err = process_facts_read(req->pid, facts);
+
+	return err ?: req->began && facts->began != req->began ? -ESRCH : 0;
+}
+
 void perf_service(int sock, const void *arg, size_t len)
 {
 	struct perf_answer done = {.kind = PERF_DONE};
@@ -162,10 +170,13 @@ void perf_service(int sock, const void *arg, size_t len)
 	}
 	memcpy(&req, arg, sizeof(req));
 	agent_report(sock, 0, NULL);
-	done.err = req.pid < 0 ? open_all(sock, &req, &(struct tids){&all, 1, 1})
-			       : open_process(sock, &req);
+	if (req.began)
+		done.err = read_facts(&req, &facts);
+	if (!done.err)
+		done.err = req.pid < 0 ? open_all(sock, &req, &(struct tids){&all, 1, 1})
+				       : open_process(sock, &req);
 	if (req.pid >= 0 && !done.err)
-		done.err = process_facts_read(req.pid, &facts);
+		done.err = read_facts(&req, &facts);
 	done.began = facts.began;
 	done.sample_type = req.attr.sample_type;
 	agent_put(sock, &done, sizeof(done), -1);

@@ -16,6 +16,7 @@
 struct perf_request {
 	struct perf_event_attr attr;
 	pid_t pid; /* -1: all */
+	u64 began; /* when that process did; another one is -ESRCH. 0: any */
 	u32 nr_cpus;
 };
 
