@@ -525,8 +525,9 @@ int bpf_object_load(const void *data, size_t len, const struct bpf_object_load_o
 	bpf_log_init(&ld.logs, 0, 0);
 	bpf_rcu_thread_online();
 	bpf_core_set_features(&core_features);
-	err = opts && opts->complete ? bpf_object_read_complete(data, len, &out->report, &out->file)
-				     : bpf_object_read(data, len, &out->report, &out->file);
+	err = opts && opts->complete
+		      ? bpf_object_read_complete(data, len, opts->type, &out->report, &out->file)
+		      : bpf_object_read(data, len, &out->report, &out->file);
 	if (err)
 		return err;
 	ld.file = out->file;

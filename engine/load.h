@@ -53,6 +53,7 @@ struct bpf_object_load_opts {
 	 */
 	int (*prepare)(void *priv, struct bpf_object_file *obj);
 	void *priv;
+	const char *type; /* of programs whose SEC() names none; NULL: they are refused */
 	u32 log_level; /* of the logs in the report; 0: level 1 of the program that is refused */
 	bool no_jit;
 	bool complete; /* bpf_object_extent() said that these bytes are the object */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "tools/commands.h"
 #include "tools/ubpfctl.h"
@@ -21,7 +22,15 @@ static int copy(int in, int out)
 	return n;
 }
 
-static int load(const char *path)
+static int say_type(const char *type, int out)
+{
+	char line[256];
+	int n = snprintf(line, sizeof(line), "type %s\n", type);
+
+	return n < (int)sizeof(line) && write(out, line, (size_t)n) == n ? 0 : -1;
+}
+
+static int load(const char *path, const char *type)
 {
 	int in = open(path, O_RDONLY | O_CLOEXEC), out = -1, err;
 	char *report;
@@ -35,7 +44,7 @@ static int load(const char *path)
 		close(in);
 		return fail("progs/new");
 	}
-	err = copy(in, out);
+	err = (type && say_type(type, out)) || copy(in, out);
 	close(in);
 	if (close(out) || err) {
 		err = errno;
@@ -51,11 +60,16 @@ static int load(const char *path)
 
 int cmd_load(int argc, char **argv)
 {
-	int i, ret = 0;
+	const char *type = NULL;
+	int i = 1, ret = 0;
 
-	if (argc < 2)
+	if (argc > 2 && !strcmp(argv[1], "-t")) {
+		type = argv[2];
+		i = 3;
+	}
+	if (i >= argc)
 		return 2;
-	for (i = 1; i < argc; i++)
-		ret |= load(argv[i]);
+	for (; i < argc; i++)
+		ret |= load(argv[i], type);
 	return ret;
 }

@@ -5,8 +5,10 @@
 #include "tools/commands.h"
 
 const struct command commands[] = {
-	{"load", cmd_load, "FILE...", "load ELF objects; on a rejection print the report", "",
-	 "ubpfctl load traffic.bpf.o"},
+	{"load", cmd_load, "[-t TYPE] FILE...",
+	 "load ELF objects; on a rejection print the report. -t: of programs whose SEC() says no "
+	 "type",
+	 "-t", "ubpfctl load traffic.bpf.o"},
 	{"push", cmd_push, "[-r REPEAT] [-q] PROG FILE|-",
 	 "run a program on each packet of a pcap file, or on one raw packet", "-r -q",
 	 "ubpfctl push traffic capture.pcap"},

@@ -79,9 +79,14 @@ struct bpf_object_file {
  */
 int bpf_object_read(const void *data, size_t len, struct bpf_log *log,
 		    struct bpf_object_file **out);
-/* The same of bytes that bpf_object_extent() said are the object, no more and no less. */
-int bpf_object_read_complete(const void *data, size_t len, struct bpf_log *log,
+/*
+ * The same of bytes that bpf_object_extent() said are the object, no more and no less. `type` (may
+ * be NULL) is that of programs whose SEC() names none.
+ */
+int bpf_object_read_complete(const void *data, size_t len, const char *type, struct bpf_log *log,
 			     struct bpf_object_file **out);
+/* Is there such a type? A SEC() name, or a type's own name, also of those that this build lacks. */
+bool bpf_object_type_ok(const char *type);
 void bpf_object_file_free(struct bpf_object_file *obj);
 
 #endif

@@ -183,3 +183,26 @@ int bpf_section_type(const char *section, enum bpf_prog_type *type,
 			}
 	return -ENOENT;
 }
+
+int bpf_named_type(const char *name, enum bpf_prog_type *type, enum bpf_attach_type *attach_type)
+{
+	const char *own;
+
+	if (!bpf_section_type(name, type, attach_type))
+		return 0;
+	for (u32 i = BPF_PROG_TYPE_UNSPEC + 1; (own = bpf_prog_type_name(i)); i++)
+		if (!strcmp(own, name)) {
+			*type = i;
+			*attach_type = 0;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+bool bpf_object_type_ok(const char *type)
+{
+	enum bpf_attach_type attach;
+	enum bpf_prog_type found;
+
+	return !bpf_named_type(type, &found, &attach);
+}

@@ -9,5 +9,7 @@
 /* Program type of a SEC() name, libbpf's conventions. 0, or -ENOENT when the name says nothing. */
 int bpf_section_type(const char *section, enum bpf_prog_type *type,
 		     enum bpf_attach_type *attach_type);
+/* The same of what a person calls a type: such a name, or the type's own (sched_cls). */
+int bpf_named_type(const char *name, enum bpf_prog_type *type, enum bpf_attach_type *attach_type);
 
 #endif

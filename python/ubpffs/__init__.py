@@ -314,14 +314,16 @@ class Mount:
         _call("ubpfc_mount", self.path.encode())
         return self
 
-    def load(self, what):
+    def load(self, what, type=None):
         """
         Load an object (a path, or its bytes), whole or not at all: its programs and maps by name. LoadError when it is
-        refused.
+        refused. type: of programs whose SEC() names none.
         """
         if not isinstance(what, (bytes, bytearray)):
             with open(what, "rb") as f:
                 what = f.read()
+        if type:
+            what = b"type %s\n" % type.encode() + what
         fd = os.open(os.path.join(self.path, "progs/new"), os.O_WRONLY)
         try:
             while what:

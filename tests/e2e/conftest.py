@@ -37,7 +37,7 @@ def reachable_build():
     copy = tempfile.mkdtemp(prefix="ubpffs-build-")
     atexit.register(shutil.rmtree, copy, ignore_errors=True)
     for what in "ubpffs", "ubpfctl", "libubpffs*.so", "examples/*", "tests/progs/*.bpf.o", "tests/e2e/hostile_fuse", \
-            "tests/e2e/jit_burn":
+            "tests/e2e/jit_burn", "tests/e2e/exec_other":
         for file in glob.glob(os.path.join(build, what)):
             to = os.path.join(copy, os.path.relpath(file, build))
             os.makedirs(os.path.dirname(to), exist_ok=True)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import PROGS, RENAME_EXCHANGE, ROOT, SERVER, USERS, WAIT, obj, rename2, wait_for
+from conftest import BUILD, PROGS, RENAME_EXCHANGE, ROOT, SERVER, USERS, WAIT, obj, rename2, wait_for
 
 A, B = USERS
 
@@ -465,6 +465,33 @@ def test_every_refusal_has_its_reason_in_one_form(m):
         assert log.startswith("verdict: refused") and words in log, log
     m.fails("cat $P/refuse_type.bpf.o > $M/progs/new", "not supported")
     assert "\nhint: SEC(\"?...\") keeps a program out of the load" in m.read("progs", "log")
+
+
+def test_type_stated_at_the_load(m):
+    """A SEC() that says no type gets that of the line before the object; names that say one keep it."""
+    obj = os.path.join(PROGS, "refuse_section.bpf.o")
+    m.fails("cat %s > $M/progs/new" % obj, "not supported")
+    assert "names no program type" in m.log() and "type TYPE" in m.log()
+    for name, type in ("socket", "socket_filter"), ("sched_cls", "sched_cls"), ("cgroup_skb/egress", "cgroup_skb"):
+        m.sh("(echo type %s; cat %s) > $M/progs/new" % (name, obj))
+        assert m.info("progs", "free_filter", "info")["type"] == type
+        assert m.info("progs", "named", "info")["type"] == "xdp"
+        m.restart()
+        assert m.info("progs", "free_filter", "info")["type"] == type
+        m.sh("rm -r $M/progs/*")
+    m.sh("%s -m $M load -t classifier %s" % (os.path.join(BUILD, "ubpfctl"), obj))
+    assert m.info("progs", "free_filter", "info")["type"] == "sched_cls"
+    m.sh("rm -r $M/progs/*")
+    m.sh("(printf 'ty'; printf 'pe xd'; echo p; cat %s) > $M/progs/new" % obj)  # in pieces
+    assert m.info("progs", "free_filter", "info")["type"] == "xdp"
+    m.sh("rm -r $M/progs/*")
+    for line, errno in ("type nothing", "Invalid argument"), ("type", "Exec format error"), \
+            ("type xdp tc", "Invalid argument"), ("type " + "x" * 200, "Invalid argument"), \
+            ("type kprobe", "not supported"), ("types", "Exec format error"):
+        m.fails("(echo %s; cat %s) > $M/progs/new" % (line, obj), errno)
+    m.fails("(echo type xdp; echo text) > $M/progs/new", "Exec format error")
+    m.sh("printf 'type xdp' > $M/progs/new; echo type xdp > $M/progs/new", check=False)  # more must come
+    assert m.log().count("is not complete") >= 2 and os.listdir(m.p("progs")) == ["new", "log"]
 
 
 def test_what_is_no_object_is_told_apart(m):

@@ -72,6 +72,7 @@ struct obj_extern { /* what is defined outside of the object, and allowed to be 
 
 struct obj_reader {
 	struct bpf_log *log;
+	const char *type; /* of programs whose SEC() says none, or NULL (section_type.h) */
 	struct bpf_object_file *out;
 
 	struct Elf *elf; /* owns what the sections point to */

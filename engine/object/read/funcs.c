@@ -46,10 +46,12 @@ static int add_prog(struct obj_reader *r, struct elf_func *func)
 	prog = &r->out->progs[r->out->prog_cnt];
 	strcpy(prog->name, name);
 	strcpy(prog->section, section);
-	if (bpf_section_type(section, &prog->type, &prog->expected_attach_type))
+	if (bpf_section_type(section, &prog->type, &prog->expected_attach_type) &&
+	    (!r->type || bpf_named_type(r->type, &prog->type, &prog->expected_attach_type)))
 		return obj_fail(r, -ENOTSUP,
-				"program '%s': SEC(\"%s\") names no program type; see features for "
-				"those that there are",
+				"program '%s': SEC(\"%s\") names no program type: say which it is "
+				"(ubpfctl load -t TYPE, or a line `type TYPE` before the object); "
+				"features has those that there are",
 				name, section);
 	func->prog = r->out->prog_cnt++;
 	return 0;

@@ -55,10 +55,10 @@ static void reader_free(struct obj_reader *r)
 	free(r->values);
 }
 
-int bpf_object_read_complete(const void *data, size_t len, struct bpf_log *log,
+int bpf_object_read_complete(const void *data, size_t len, const char *type, struct bpf_log *log,
 			     struct bpf_object_file **out)
 {
-	struct obj_reader r = {.log = log};
+	struct obj_reader r = {.log = log, .type = type};
 	int err;
 
 	*out = NULL;
@@ -90,7 +90,7 @@ int bpf_object_read(const void *data, size_t len, struct bpf_log *log, struct bp
 	if (!err)
 		return obj_fail(&r, -EINVAL,
 				"ELF: the object is truncated: %zu bytes are not all of it", len);
-	return bpf_object_read_complete(data, end, log, out);
+	return bpf_object_read_complete(data, end, NULL, log, out);
 }
 
 void bpf_object_file_free(struct bpf_object_file *obj)

@@ -427,6 +427,7 @@ static void load_begin(struct load *load, struct fs_node *dir)
 struct input {
 	const void *elf;
 	size_t len;
+	const char *type; /* of an object's programs whose SEC() says none */
 	const struct bpf_classic_text *text;
 };
 
@@ -442,6 +443,7 @@ static int load(struct fs_req *req, struct fs_node *dir, const struct input *in,
 		return 0;
 	load_begin(&load, dir);
 	opts.complete = in->elf;
+	opts.type = in->type;
 	err = in->elf ? bpf_object_load(in->elf, in->len, &opts, &loaded)
 		      : bpf_classic_load(in->text, &opts, &loaded);
 	if (err == -EINVAL && in->text && !*loaded.error.prog && *loaded.error.reason)
@@ -449,10 +451,10 @@ static int load(struct fs_req *req, struct fs_node *dir, const struct input *in,
 	return load_finish(&load, err, &loaded, report);
 }
 
-int load_object(struct fs_req *req, struct fs_node *dir, const void *elf, size_t len, mode_t umask,
-		struct fs_text *report)
+int load_object(struct fs_req *req, struct fs_node *dir, const void *elf, size_t len,
+		const char *type, mode_t umask, struct fs_text *report)
 {
-	return load(req, dir, &(struct input){.elf = elf, .len = len}, umask, report);
+	return load(req, dir, &(struct input){.elf = elf, .len = len, .type = type}, umask, report);
 }
 
 int load_classic(struct fs_req *req, struct fs_node *dir, const struct bpf_classic_text *text,

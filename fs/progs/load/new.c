@@ -6,11 +6,15 @@
  * later write on this open repeats. An object is an ELF file or the text of tcpdump -ddd: the first
  * byte tells. What follows an accepted object is padding. The last close discards what is
  * incomplete.
+ *
+ * A line `type TYPE` before an ELF file is the type of those of its programs whose SEC() names
+ * none.
  */
 #include "fs/progs/load/new.h"
 #include "fs/progs/load/own_file.h"
 #include "fs/progs/load/loader.h"
 #include "fs/lib/metrics.h"
+#include "fs/lib/value_text.h"
 #include "fs/caller/caller.h"
 #include "fs/keeper/records.h"
 #include "fs/progs/load/load_report.h"
@@ -26,6 +30,7 @@
 #define NEW_MAX	    (64u << 20)
 #define NEW_EXTENTS 4096
 #define TEXT_STEP   256 /* no line of a classic filter is as long */
+#define TYPE_LINE   128 /* bytes of `type TYPE` and its newline, at most */
 
 struct extent {
 	size_t from, to;
@@ -37,6 +42,8 @@ struct newprog {
 	size_t end_written; /* one past the last byte written */
 	struct extent *have; /* what was written: sorted, apart */
 	u32 have_cnt;
+	size_t skip; /* where the object begins: after a line `type TYPE` */
+	char type[TYPE_LINE];
 	size_t asked; /* prefix length at which completeness was last looked at */
 	size_t needed; /* an ELF file has at least so many bytes */
 	size_t parsed; /* the same for text, whose lines are looked at when they end */
@@ -138,27 +145,27 @@ static int refuse(struct newprog *new, struct fs_req *req, int err, const char *
 }
 
 /* Source, as far as its first bytes tell. */
-static bool looks_like_c(const struct newprog *new, size_t len)
+static bool looks_like_c(const char *buf, size_t len)
 {
 	static const char *const parts[] = {"#include", "#define", "#pragma", "SEC("};
 
-	if (len >= 2 && new->buf[0] == '/' && (new->buf[1] == '/' || new->buf[1] == '*'))
+	if (len >= 2 && buf[0] == '/' && (buf[1] == '/' || buf[1] == '*'))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		if (memmem(new->buf, len, parts[i], strlen(parts[i])))
+		if (memmem(buf, len, parts[i], strlen(parts[i])))
 			return true;
 	return false;
 }
 
-static int not_elf(struct newprog *new, struct fs_req *req, int err, size_t len)
+static int not_elf(struct newprog *new, struct fs_req *req, int err, const char *buf, size_t len)
 {
 	if (err == -EFBIG)
 		return refuse(new, req, err, "the object's headers claim more than 64 MiB");
-	if (looks_like_c(new, len))
+	if (looks_like_c(buf, len))
 		return refuse(new, req, err,
 			      "this is C source: compile it first (clang -O2 -g -target bpf -c "
 			      "x.c -o x.o), and write x.o");
-	if (len >= SELFMAG && !memcmp(new->buf, ELFMAG, SELFMAG))
+	if (len >= SELFMAG && !memcmp(buf, ELFMAG, SELFMAG))
 		return refuse(new, req, err,
 			      "this is an ELF file, but no eBPF object: a program or a library of "
 			      "this machine, or a linked file. Compile with clang -O2 -g -target "
@@ -190,20 +197,53 @@ static void drop_bytes(struct fs_open *open)
 	new->cap = 0;
 }
 
+/* The line `type TYPE`, if one begins the first `prefix` bytes: new->skip. 1: it is not whole. */
+static int look_for_type(struct newprog *new, struct fs_req *req, size_t prefix)
+{
+	static const char word[] = "type ";
+	size_t len = sizeof(word) - 1, pos = len, n;
+	const char *end, *name;
+
+	if (new->skip || memcmp(new->buf, word, min(prefix, len)))
+		return 0;
+	end = memchr(new->buf, '\n', min(prefix, (size_t)TYPE_LINE));
+	if (!end && prefix < TYPE_LINE)
+		return 1;
+	n = end ? (size_t)(end - new->buf) : prefix;
+	if (!end || memchr(new->buf, 0, n) || !text_next_word(new->buf, n, &pos, &name, &len) ||
+	    pos < n)
+		return refuse(new, req, -EINVAL, "the line before the object is `type TYPE`");
+	memcpy(new->type, name, len);
+	new->type[len] = 0;
+	if (!bpf_object_type_ok(new->type)) {
+		char why[2 * TYPE_LINE];
+
+		snprintf(why, sizeof(why),
+			 "'%s' is no program type: features has those that there are, and SEC() "
+			 "names will do",
+			 new->type);
+		return refuse(new, req, -EINVAL, why);
+	}
+	new->skip = n + 1;
+	return prefix == new->skip;
+}
+
 /* The first `prefix` bytes are there: is that the object? */
 static int look_for_elf(struct newprog *new, struct fs_req *req, struct fs_node *dir, size_t prefix)
 {
+	const char *buf = new->buf + new->skip, *type = new->skip ? new->type : NULL;
 	struct fs_text report = {0};
 	size_t end;
 	int ret;
 
+	prefix -= new->skip;
 	if (prefix < new->needed)
 		return 0;
-	ret = bpf_object_extent(new->buf, prefix, NEW_MAX, &end);
+	ret = bpf_object_extent(buf, prefix, NEW_MAX, &end);
 	if (ret < 0)
-		return not_elf(new, req, ret, prefix);
+		return not_elf(new, req, ret, buf, prefix);
 	if (ret)
-		loaded(new, req, load_object(req, dir, new->buf, end, new->umask, &report),
+		loaded(new, req, load_object(req, dir, buf, end, type, new->umask, &report),
 		       &report);
 	else
 		new->needed = end;
@@ -228,8 +268,8 @@ static int look_for_text(struct newprog *new, struct fs_req *req, struct fs_node
 	new->parsed = prefix;
 	bpf_log_init(&log, 0, 0);
 	ret = bpf_classic_text_parse(new->buf, prefix, &end, &text, &log);
-	if (ret == -ENOEXEC || (ret < 0 && looks_like_c(new, prefix))) {
-		ret = not_elf(new, req, -ENOEXEC, prefix);
+	if (ret == -ENOEXEC || (ret < 0 && looks_like_c(new->buf, prefix))) {
+		ret = not_elf(new, req, -ENOEXEC, new->buf, prefix);
 	} else if (ret < 0) {
 		char why[256];
 
@@ -275,7 +315,10 @@ static ssize_t new_write(struct fs_open *open, struct fs_req *req, const char *b
 	if (prefix <= new->asked)
 		return len;
 	new->asked = prefix;
-	if (bpf_classic_text_begins(new->buf[0]))
+	err = look_for_type(new, req, prefix);
+	if (err)
+		err = min(err, 0); /* what is not whole waits */
+	else if (!new->skip && bpf_classic_text_begins(new->buf[0]))
 		err = look_for_text(new, req, fs_node_base(open->node), prefix);
 	else
 		err = look_for_elf(new, req, fs_node_base(open->node), prefix);
