@@ -3,12 +3,14 @@
  */
 #include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
-#include "prog_type/mtu.h"
+#include "prog_type/route/mtu.h"
 #include "prog_type/redirect.h"
+#include "prog_type/route/fib.h"
 #include "prog_type/skb/csum.h"
 #include "prog_type/skb/skb.h"
 #include "prog_type/skb/skb_helpers.h"
 #include "prog_type/skb/skb_test_run.h"
+#include "prog_type/skb/skb_tunnel.h"
 
 static const struct bpf_func_proto *const protos[] = {
 	&bpf_skb_load_bytes_proto,     &bpf_skb_load_bytes_relative_proto,
@@ -23,21 +25,19 @@ static const struct bpf_func_proto *const protos[] = {
 	&bpf_skb_ecn_set_ce_proto,     &bpf_skb_event_output_proto,
 	&bpf_skb_check_mtu_proto,      &bpf_skb_redirect_proto,
 	&bpf_skb_redirect_neigh_proto, &bpf_skb_redirect_peer_proto,
-	&bpf_skb_clone_redirect_proto,
+	&bpf_skb_clone_redirect_proto, &bpf_skb_fib_lookup_proto,
+	&bpf_skb_change_proto_proto,   &bpf_skb_get_tunnel_key_proto,
+	&bpf_skb_set_tunnel_key_proto,
 };
 
 static const u8 missing[] = {
-	BPF_FUNC_skb_get_tunnel_key,
-	BPF_FUNC_skb_set_tunnel_key,
 	BPF_FUNC_get_route_realm,
 	BPF_FUNC_skb_get_tunnel_opt,
 	BPF_FUNC_skb_set_tunnel_opt,
-	BPF_FUNC_skb_change_proto,
 	BPF_FUNC_skb_under_cgroup,
 	BPF_FUNC_get_socket_cookie,
 	BPF_FUNC_get_socket_uid,
 	BPF_FUNC_skb_get_xfrm_state,
-	BPF_FUNC_fib_lookup,
 	BPF_FUNC_skb_cgroup_id,
 	BPF_FUNC_skb_ancestor_cgroup_id,
 	BPF_FUNC_sk_lookup_tcp,

@@ -4,8 +4,9 @@
 #include <linux/if_ether.h>
 #include "helpers/helpers.h"
 #include "prog_type/perf_output.h"
-#include "prog_type/mtu.h"
+#include "prog_type/route/mtu.h"
 #include "prog_type/redirect.h"
+#include "prog_type/route/fib.h"
 #include "prog_type/skb/csum.h"
 #include "util/netdev.h"
 #include "prog_type/skb/packet_proto.h"
@@ -191,11 +192,10 @@ static const struct bpf_func_proto *const protos[] = {
 	&bpf_csum_diff_proto,	    &bpf_xdp_adjust_head_proto,	 &bpf_xdp_adjust_meta_proto,
 	&bpf_xdp_adjust_tail_proto, &bpf_xdp_get_buff_len_proto, &bpf_xdp_load_bytes_proto,
 	&bpf_xdp_store_bytes_proto, &bpf_xdp_event_output_proto, &bpf_xdp_check_mtu_proto,
-	&bpf_xdp_redirect_proto,    &bpf_xdp_redirect_map_proto,
+	&bpf_xdp_redirect_proto,    &bpf_xdp_redirect_map_proto, &bpf_xdp_fib_lookup_proto,
 };
 
 static const u8 missing[] = {
-	BPF_FUNC_fib_lookup,
 	BPF_FUNC_sk_lookup_tcp,
 	BPF_FUNC_sk_lookup_udp,
 	BPF_FUNC_sk_release,

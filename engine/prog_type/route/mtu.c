@@ -7,7 +7,7 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
-#include "prog_type/mtu.h"
+#include "prog_type/route/mtu.h"
 #include "prog_type/skb/skb.h"
 #include "util/netdev.h"
 

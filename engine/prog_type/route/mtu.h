@@ -1,8 +1,8 @@
 /*
  * mtu.h - does a packet fit an interface? That of frames is in xdp.c
  */
-#ifndef UBPFFS_PROG_TYPE_MTU_H
-#define UBPFFS_PROG_TYPE_MTU_H
+#ifndef UBPFFS_PROG_TYPE_ROUTE_MTU_H
+#define UBPFFS_PROG_TYPE_ROUTE_MTU_H
 
 #include "insn/func.h"
 

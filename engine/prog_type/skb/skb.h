@@ -26,6 +26,11 @@ struct bpf_skb {
 	/* ARPHRD_* of the device; with an Ethernet header that of Ethernet, unless set before */
 	u16 hatype;
 	bool encapsulated; /* a program put an outer header around it */
+	struct bpf_skb_tunnel { /* what a program says of a tunnel to send it through */
+		u8 family; /* 0: nothing */
+		u16 flags; /* in network byte order, as programs see them */
+		struct bpf_tunnel_key key;
+	} tunnel;
 	struct cgroup *cgrp; /* of the socket, for its id; NULL: none */
 };
 

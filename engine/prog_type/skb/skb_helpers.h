@@ -23,7 +23,7 @@ extern const struct bpf_func_proto bpf_set_hash_invalid_proto;
 extern const struct bpf_func_proto bpf_set_hash_proto;
 
 /* ---- skb_room.c */
-extern const struct bpf_func_proto bpf_skb_adjust_room_proto;
+extern const struct bpf_func_proto bpf_skb_adjust_room_proto, bpf_skb_change_proto_proto;
 extern const struct bpf_func_proto bpf_skb_vlan_push_proto;
 extern const struct bpf_func_proto bpf_skb_vlan_pop_proto;
 extern const struct bpf_func_proto bpf_skb_ecn_set_ce_proto;

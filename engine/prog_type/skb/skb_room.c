@@ -1,6 +1,6 @@
 /*
- * skb_room.c - helpers that make or take room between headers: adjust_room, VLAN tags, and the ECN
- * mark
+ * skb_room.c - helpers that make or take room between headers: adjust_room, change_proto, VLAN
+ * tags, and the ECN mark
  *
  * The packet is one piece, so making room is moving what lies before it towards the head, and
  * taking room is moving it back. A VLAN tag that was pushed is kept beside the packet (md.vlan_*),
@@ -8,6 +8,8 @@
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include "prog_type/skb/csum.h"
 #include "prog_type/skb/packet_proto.h"
 #include "prog_type/skb/skb_helpers.h"
@@ -151,6 +153,53 @@ BPF_HELPER(skb_adjust_room)
 	return (u64)(shrink ? room_shrink(skb, off, len, r4) : room_grow(skb, off, len, r4));
 }
 PACKET_PROTO(skb_adjust_room, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING, ARG_ANYTHING);
+
+/* ---- change_proto: room for the other header of IP; a program fills it */
+
+#define PROTO_DIFF (sizeof(struct ipv6hdr) - sizeof(struct iphdr))
+
+static int proto_4_to_6(struct bpf_skb *skb, u32 off)
+{
+	int err = room_push(skb, off, PROTO_DIFF);
+
+	if (err)
+		return err;
+	skb->mac = skb->mac ? skb->mac - PROTO_DIFF : NULL;
+	skb->network -= PROTO_DIFF;
+	skb->md.protocol = htons(ETH_P_IPV6);
+	return 0;
+}
+
+static int proto_6_to_4(struct bpf_skb *skb, u32 off)
+{
+	int err = room_pop(skb, off, PROTO_DIFF);
+
+	if (err)
+		return err;
+	skb->mac = skb->mac ? skb->mac + PROTO_DIFF : NULL;
+	skb->network += PROTO_DIFF;
+	skb->md.protocol = htons(ETH_P_IP);
+	return 0;
+}
+
+BPF_HELPER(skb_change_proto)
+{
+	struct bpf_skb *skb = PTR(r1);
+	u32 from = skb->md.protocol, to = (u16)r2;
+	u32 off = skb->mac ? (u32)(skb->network - skb->mac) : 0;
+	int err = -KERNEL_ENOTSUPP;
+
+	if (r3)
+		return (u64)-EINVAL;
+	if (from == htons(ETH_P_IP) && to == htons(ETH_P_IPV6))
+		err = proto_4_to_6(skb, off);
+	else if (from == htons(ETH_P_IPV6) && to == htons(ETH_P_IP))
+		err = proto_6_to_4(skb, off);
+	if (!err)
+		skb->md.hash = 0;
+	return (u64)err;
+}
+PACKET_PROTO(skb_change_proto, true, ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_ANYTHING);
 
 /* ---- VLAN */
 
