@@ -103,7 +103,7 @@ void name_mount(const char *path)
 const char *mount_point(void)
 {
 	static char path[4096];
-	const char *named = mount_option ? mount_option : getenv("UBPFFS_MOUNT");
+	const char *named = mount_option ? mount_option : secure_getenv("UBPFFS_MOUNT");
 
 	if (path[0])
 		return path;

@@ -92,7 +92,7 @@ static int find_own(void *ctx, const char *path, unsigned int uid)
 /* malloc()ed, or NULL with errno. */
 static char *find_mount(void)
 {
-	const char *named = getenv("UBPFFS_MOUNT");
+	const char *named = secure_getenv("UBPFFS_MOUNT");
 	struct own_mount own = {0};
 
 	if (named && *named)

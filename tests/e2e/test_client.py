@@ -4,6 +4,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -372,6 +373,20 @@ def test_the_client_refuses_to_choose_among_several_mounts(cold, tmp_path):
         m.sh(alone("UBPFFS_MOUNT=%s " % second.path + ctl + "list", second.path))
     finally:
         second.end()
+
+
+def test_who_runs_a_set_uid_program_does_not_choose_its_mount(m):
+    """$UBPFFS_MOUNT is the caller's word, and the program has more rights than he."""
+    program = os.path.join(m.base, "client")
+    shutil.copy(os.path.join(BUILD, "examples", "client"), program)
+    own_mounts()
+    if os.statvfs(program).f_flag & os.ST_NOSUID:
+        pytest.skip("set-uid bits do nothing here")
+    os.chmod(program, 0o4755)
+    os.chmod(m.base, 0o755)
+    r = m.sh(alone("setpriv --reuid %d --regid %d --clear-groups env UBPFFS_MOUNT=/proc %s" % (
+        USERS[0], USERS[0], program)))
+    assert r.stdout.startswith("protocol 1: 1\n")
 
 
 def test_a_mount_point_with_a_blank(tmp_path):
