@@ -26,7 +26,7 @@
 
 #define SHARED_INIT_MAX 256 /* bytes of an INIT request; the kernel's has 104 */
 #define SHARED_READERS	32 /* threads that read the device; more are served without a place */
-#define SHARED_HEAD	64 /* bytes of a request that show what it is */
+#define SHARED_HEAD	128 /* bytes of a request that show what it is; all of an INIT */
 
 enum shared_table {
 	SHARED_NODES,

@@ -27,7 +27,7 @@
 static struct fuse_session *session;
 static int device = -1;
 static u64 init_unique; /* of the INIT that is being answered */
-static bool init_replayed; /* its answer goes nowhere */
+static bool init_replayed; /* the last server had it */
 
 /*
  * A connection that was aborted is over, as one that was unmounted: ENODEV ends the loop in order.
@@ -262,9 +262,11 @@ static ssize_t write_init(int fd, struct iovec *iov, int count)
 		init[3] |= INIT_EXT;
 		init[8] |= INIT2_RESEND;
 	}
-	n = init_replayed ? (ssize_t)(iov[0].iov_len + iov[1].iov_len) : writev(fd, out, 2);
-	if (n < 0)
+	/* Of what the last server had sent the kernel knows nothing more. */
+	n = shared && shared->init_answered ? 0 : writev(fd, out, 2);
+	if (n < 0 && !(init_replayed && errno == ENOENT))
 		return n;
+	n = (ssize_t)(iov[0].iov_len + iov[1].iov_len);
 	passthrough_agreed();
 	if (shared)
 		__atomic_store_n(&shared->init_answered, 1, __ATOMIC_RELEASE);
@@ -367,6 +369,19 @@ static void head_released(const struct fuse_request_head *head, const char *byte
 	released(bytes);
 }
 
+/* The first request: the last server may have died before it had saved it. */
+static int take_init(void)
+{
+	for (u32 i = 0; !shared->init_len && i < SHARED_READERS; i++) {
+		struct fuse_request_head head;
+
+		memcpy(&head, shared->heads[i], sizeof(head));
+		if (head.unique && head.opcode == OPCODE_INIT && head.len <= SHARED_HEAD)
+			save_init(shared->heads[i], head.len);
+	}
+	return shared->init_len ? replay_init() : 0; /* else the kernel has it yet */
+}
+
 int device_start(struct fuse_session *se, int fd, bool adopt)
 {
 	static const struct fuse_custom_io io = {.writev = device_writev, .read = device_read};
@@ -384,7 +399,7 @@ int device_start(struct fuse_session *se, int fd, bool adopt)
 	if (err || !adopt)
 		return err;
 	each_head(head_released);
-	return replay_init();
+	return take_init();
 }
 
 static int notify(s32 code, const void *data, u32 len)

@@ -6,7 +6,7 @@
  * mount of a server that died (keeper/keeper.h):
  *
  *	- the kernel's INIT request is saved; a successor is given it again, and its answer goes
- *	  nowhere;
+ *	  nowhere, unless the kernel has none yet;
  *	- each request is recorded, and so is the answer of one that changes something before it is
  *	  sent (keeper/requests.h);
  *	- then the kernel is asked to send again what has no answer (FUSE_NOTIFY_RESEND, since Linux

@@ -94,7 +94,7 @@ static int mount_or_adopt(struct fuse_session *se, const char *mountpoint)
 			return -EIO;
 		fd = fuse_session_fd(se);
 	}
-	err = device_start(se, fd, adopt && shared->init_answered);
+	err = device_start(se, fd, adopt);
 	if (!err)
 		err = take_over();
 	if (!err && shared && !adopt)
