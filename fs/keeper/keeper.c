@@ -318,13 +318,11 @@ static u32 count_quick(const struct end *end, u32 quick_ends)
 	fprintf(stderr, "ubpffs: the server %s; %s\n", how,
 		end->err || WIFEXITED(end->status) ? "it is tried again"
 						   : "the next one takes over");
-	if (quick)
-		return quick_ends + 1;
-	return end->lived_ns < SOON_NS ? quick_ends : 0;
+	return quick ? quick_ends + 1 : 0;
 }
 
 /* Has the mount ended, or was there never one? *status is what the keeper exits with. */
-static bool is_over(const struct end *end, int *status)
+static bool is_over(const struct keeper_job *job, const struct end *end, int *status)
 {
 	*status = 1;
 	if (end->err)
@@ -333,9 +331,11 @@ static bool is_over(const struct end *end, int *status)
 		*status = WEXITSTATUS(end->status);
 		return device < 0 || !shared->upgraded; /* that one has not even begun */
 	}
-	if (device < 0)
+	if (device < 0) {
 		fprintf(stderr, "ubpffs: the server was ended by signal %d before it had mounted\n",
 			WTERMSIG(end->status));
+		job->unmount(job->arg); /* it may have, and not come to say so */
+	}
 	return device < 0;
 }
 
@@ -383,7 +383,7 @@ int keeper_run(const struct keeper_job *job, bool *in_server)
 			close(sock);
 		}
 		end.lived_ns = monotonic_ns() - begun;
-		if (is_over(&end, &status))
+		if (is_over(job, &end, &status))
 			return status;
 		shared->died_ns = begun + end.lived_ns;
 		shared->last_replaced = end.replaced;

@@ -30,7 +30,7 @@ struct keeper_job {
 	char *const *argv; /* of a server that is another program (upgrade.h) */
 	int (*serve)(void *arg); /* in the server; its exit status */
 	void (*mounted)(void *arg); /* the first server has mounted */
-	void (*unmount)(void *arg); /* no server will come any more */
+	void (*unmount)(void *arg); /* no server will come any more; is there a mount at all? */
 };
 
 /*

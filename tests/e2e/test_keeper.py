@@ -65,7 +65,7 @@ def make_map(m, name, *attrs):
 
 HASH = "type hash", "key_size 4", "value_size 8", "max_entries 1000"
 
-MKDIR, READ, WRITE, RELEASE = 9, 15, 16, 18  # FUSE's opcodes
+MKDIR, READ, WRITE, RELEASE, INIT = 9, 15, 16, 18, 26  # FUSE's opcodes
 
 
 class Points:
@@ -255,6 +255,66 @@ def test_killed_between_a_request_and_its_answer(points, k):
         points.kill(k, point, RELEASE, lambda: os.close(stats))
     os.close(fd)
     wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
+
+
+def test_killed_at_the_first_request(points, cold):
+    """Also by a kernel that sends nothing again: the INIT is answered by the next server, or was."""
+    cold.expect("ended by signal|clients waited")
+    for resends in True, False:
+        for point in "read", "answer", "answered":
+            points.put(point, str(INIT))
+            cold.start("keeper=on")
+            assert not os.path.exists(os.path.join(points.dir, point))
+            name = "d%s%d" % (point, resends)
+            os.mkdir(cold.p(name))
+            kill_and_wait(cold)
+            assert os.path.isdir(cold.p(name))
+            assert cold.errors().count("was ended by signal 9 after") == 2
+            cold.umount()
+            os.unlink(cold.stderr)
+        points.no_resend()
+
+
+def test_killed_anywhere_in_a_start(points, k):
+    """Each call of a server that takes over is the one that it is killed at, also with requests that wait."""
+    make_map(k, "a", *HASH)
+    k.sh("echo 5 > $M/maps/a/entries/1")
+    k.load("count_ports")
+    fd = os.open(k.p("maps/a/entries/1"), os.O_RDONLY)
+    start = os.path.join(points.dir, "start")
+    at = 0
+    while not os.path.exists(start):
+        at += 1
+        points.put("start", str(at))
+        kill(k)
+        assert os.pread(fd, 100, 0) == b"5\n", at
+        with open(k.p("maps/a/entries/1"), "w") as f:
+            f.write("5\n")
+        assert k.read("progs/count_ports/info")
+    os.unlink(start)
+    assert at > 50
+    os.close(fd)
+    wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
+
+
+def test_killed_before_it_mounts(points, cold):
+    """The first server: there is a mount that goes on, or none and a sentence."""
+    cold.expect("ended by signal|clients waited")
+    cold.expect("exit")
+    start = os.path.join(points.dir, "start")
+    at = 0
+    while not os.path.exists(start):
+        at += 5
+        points.put("start", str(at))
+        cold.start("keeper=on", check=False)
+        wait_for(lambda: cold.proc.poll() is not None or cold.serving(), "the mount, or the end")
+        if cold.proc.poll() is None:
+            assert cold.read("version")
+            cold.umount()
+        else:
+            assert cold.proc.poll() == 1 and "before it had mounted" in cold.errors()
+            assert not cold.mounted()
+    os.unlink(start)
 
 
 def test_a_release_that_is_sent_again_meets_no_other_file(points, k):
