@@ -7,6 +7,10 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <net/if.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -187,29 +191,79 @@ static void drop_egress(struct cgroup *cgrp)
 	ubpffs_prog_put(prog);
 }
 
-/* Under the server's directory, which has a name of its own making. */
-static bool has_dir(const char *path)
+/* A directory under the server's, which has a name of its own making; from `under`. */
+static void dir_path(char *path, size_t size, const char *dir)
 {
-	char full[PATH_MAX + 512];
-	bool found = false;
 	struct dirent *e;
-	DIR *dir = opendir(under);
+	DIR *in = opendir(under);
 
-	assert_non_null(dir);
-	while (!found && (e = readdir(dir))) {
-		if (strncmp(e->d_name, "ubpffs-", 7))
-			continue;
-		snprintf(full, sizeof(full), "%s/%s/%s", under, e->d_name, path);
-		found = !access(full, F_OK);
-	}
-	closedir(dir);
+	assert_non_null(in);
+	snprintf(path, size, "none");
+	while ((e = readdir(in)))
+		if (!strncmp(e->d_name, "ubpffs-", 7))
+			snprintf(path, size, "%s/%s", e->d_name, dir);
+	closedir(in);
+}
+
+static bool has_dir(const char *dir)
+{
+	char path[PATH_MAX];
+
+	dir_path(path, sizeof(path), dir);
+	return !faccessat(host.base_fd, path, F_OK, 0);
+}
+
+/* Of this network; -1: the kernel does not show them. */
+static int nr_queues(void)
+{
+	FILE *f = fopen("/proc/thread-self/net/netfilter/nfnetlink_queue", "re");
+	int n = 0, c;
+
+	if (!f)
+		return -1;
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+/* The table of rules has the directory's name. */
+static bool has_table(const char *name)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct nfgenmsg *nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	const struct nlmsgerr *error;
+	ssize_t len;
+	bool found;
+
+	assert_non_null(nl);
+	assert_int_equal(mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID), 0);
+	nlh->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE;
+	nlh->nlmsg_flags = NLM_F_REQUEST;
+	nfg->nfgen_family = NFPROTO_INET;
+	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, name);
+	assert_true(mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) > 0);
+	len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+	assert_true(len >= (ssize_t)sizeof(*nlh));
+	found = nlh->nlmsg_type != NLMSG_ERROR;
+	error = mnl_nlmsg_get_payload(nlh);
+	if (!found)
+		assert_int_equal(error->error, -ENOENT);
+	mnl_socket_close(nl);
 	return found;
 }
 
-/*
- * A process that sends a packet for each byte that it is told: 'k' by one socket that it keeps, else
- * by a new one.
- */
+static void make_dir(const char *dir)
+{
+	char path[PATH_MAX];
+
+	dir_path(path, sizeof(path), dir);
+	assert_return_code(mkdirat(host.base_fd, path, 0755), errno);
+}
+
+/* Sends a packet for each byte that it is told: 'k' by a socket that it keeps. */
 struct sender {
 	pid_t pid;
 	int tell;
@@ -337,19 +391,12 @@ static void a_new_cgroups_get_their_rule_by_themselves(void **state)
 	ready();
 	s = sender_new(0);
 	for (u32 i = 0; i < ARRAY_SIZE(late); i++) {
-		struct host_cgroup theirs = host;
-		char path[PATH_MAX + 512], name[16];
-		struct dirent *e;
-		DIR *dir = opendir(under);
+		char path[PATH_MAX], name[16];
 
 		snprintf(name, sizeof(name), "late%u", i);
 		late[i] = child(root, 2 + i, name);
-		path[0] = 0;
-		while ((e = readdir(dir)))
-			if (!strncmp(e->d_name, "ubpffs-", 7))
-				snprintf(path, sizeof(path), "%s/%s", e->d_name, name);
-		closedir(dir);
-		assert_int_equal(hostcg_move(&theirs, path, s.pid), 0);
+		dir_path(path, sizeof(path), name);
+		assert_int_equal(hostcg_move(&host, path, s.pid), 0);
 		assert_drops_soon(&s, late[i]);
 	}
 	sender_end(&s);
@@ -357,25 +404,42 @@ static void a_new_cgroups_get_their_rule_by_themselves(void **state)
 		cgroup_put(late[i]);
 }
 
+static void assert_procs(struct cgroup *cgrp, const char *expected)
+{
+	char *text;
+	size_t len;
+
+	assert_int_equal(enforce_procs_read(en, cgrp, &me, &text, &len), 0);
+	assert_int_equal(len, strlen(expected));
+	assert_memory_equal(text, expected, len);
+	free(text);
+}
+
 static void the_root_stays_and_names_of_the_host_are_refused(void **state)
 {
 	struct cgroup *cgrp, *unknown;
+	int queues;
 
 	NEEDS_ALL();
+	queues = nr_queues();
 	assert_int_equal(cgroup_create(root, 2, &cgrp), 0);
 	assert_int_equal(cgroup_create(root, 3, &unknown), 0);
 	assert_int_equal(enforce_cgroup_add(en, "cgroup.procs", cgrp), -EINVAL);
 	assert_int_equal(enforce_cgroup_add(en, "none/x", cgrp), -ENOENT);
+	assert_int_equal(nr_queues(), queues);
 	assert_int_equal(enforce_cgroup_remove(en, cgrp), 0); /* it is not there */
 	assert_int_equal(enforce_cgroup_add(en, "A", cgrp), 0);
 	assert_true(has_dir("A"));
 	ready();
 	assert_int_equal(enforce_cgroup_remove(en, root), 0);
+	assert_procs(root, "");
 	assert_true(has_dir("A"));
 	assert_int_equal(enforce_cgroup_remove(en, unknown), 0);
 	assert_int_equal(enforce_cgroup_remove(en, cgrp), 0);
 	assert_false(has_dir("A"));
 	assert_true(has_dir("."));
+	if (queues >= 0)
+		assert_int_equal(nr_queues(), queues + 1); /* that of SYN-ACKs has come */
 	cgroup_put(unknown);
 	cgroup_put(cgrp);
 }
@@ -383,7 +447,7 @@ static void the_root_stays_and_names_of_the_host_are_refused(void **state)
 /* A killed server's directories: what the state still has is taken over, the rest goes. */
 static void b_a_start_takes_over_what_a_killed_server_left(void **state)
 {
-	struct cgroup *kept;
+	struct cgroup *kept, *half;
 	int status;
 	pid_t pid;
 
@@ -403,31 +467,40 @@ static void b_a_start_takes_over_what_a_killed_server_left(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_true(has_dir("gone"));
+	make_dir("half"); /* killed before it put its mark on it */
 	en = start();
 	assert_non_null(en);
 	assert_int_equal(enforce_cgroup_add(en, ".", root), 0);
 	kept = child(root, 2, "kept");
+	half = child(root, 3, "half");
 	assert_true(has_dir("gone"));
 	ready();
 	assert_true(has_dir("kept"));
+	assert_true(has_dir("half"));
 	assert_false(has_dir("gone"));
+	cgroup_put(half);
 	cgroup_put(kept);
 }
 
 static void d_the_end_takes_all_of_it_away(void **state)
 {
 	struct error_record why = {0};
+	char table[PATH_MAX];
 	struct cgroup *a;
 	struct sender s;
 
 	NEEDS_ALL();
 	a = child(root, 2, "A");
 	ready();
+	dir_path(table, sizeof(table), "");
+	table[strcspn(table, "/")] = 0;
+	assert_true(has_table(table));
 	s = sender_new(0);
 	assert_int_equal(enforce_procs_write(en, a, &me, s.pid, &why), 0);
 	enforce_stop(en);
 	en = NULL;
 	assert_false(has_dir("."));
+	assert_false(has_table(table));
 	assert_int_equal(kill(s.pid, 0), 0);
 	sender_end(&s);
 	cgroup_put(a);
@@ -436,17 +509,6 @@ static void d_the_end_takes_all_of_it_away(void **state)
 	assert_non_null(en);
 	assert_int_equal(enforce_cgroup_add(en, ".", root), 0);
 	ready();
-}
-
-static void assert_procs(struct cgroup *cgrp, const char *expected)
-{
-	char *text;
-	size_t len;
-
-	assert_int_equal(enforce_procs_read(en, cgrp, &me, &text, &len), 0);
-	assert_int_equal(len, strlen(expected));
-	assert_memory_equal(text, expected, len);
-	free(text);
 }
 
 static void e_who_moves_whom(void **state)

@@ -63,6 +63,30 @@ static void test_the_other_way(void **state)
 	assert_int_equal(skb.md.ingress_ifindex, 4);
 }
 
+/* All of both addresses, in both directions. */
+static void test_ipv6(void **state)
+{
+	u8 ip[48] = {0x60, 0, 0, 0, 0, 8, 17};
+	struct nfq_packet p;
+	struct bpf_skb skb;
+
+	for (u32 i = 8; i < sizeof(ip); i++)
+		ip[i] = (u8)(0x80 + i);
+	for (u32 in = 0; in < 2; in++) {
+		u8 hook = in ? NF_INET_LOCAL_IN : NF_INET_LOCAL_OUT;
+		struct nlmsghdr *nlh = nfqmsg_begin(room, NFQMSG_QUEUE, 9, hook);
+
+		mnl_attr_put(nlh, NFQA_PAYLOAD, sizeof(ip), ip);
+		assert_true(nfq_packet_parse(nlh, &p));
+		nfq_packet_skb(&p, NULL, &skb);
+		assert_int_equal(skb.md.family, AF_INET6);
+		assert_memory_equal(skb.md.local_ip6, ip + (in ? 24 : 8), 16);
+		assert_memory_equal(skb.md.remote_ip6, ip + (in ? 8 : 24), 16);
+		assert_int_equal(skb.md.local_port, in ? 0xaaab : 0xa8a9);
+		assert_int_equal(skb.md.remote_port, htons(in ? 0xa8a9 : 0xaaab));
+	}
+}
+
 static u32 local_port(const u8 *ip, u32 len)
 {
 	struct nlmsghdr *nlh = nfqmsg_begin(room, NFQMSG_QUEUE, 9, NF_INET_LOCAL_OUT);
@@ -209,6 +233,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_captured_message),
 		cmocka_unit_test(test_the_other_way),
+		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_what_is_copied_may_be_less),
 		cmocka_unit_test(test_vlan),
