@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "object/image.h"
 #include "rcu/rcu.h"
@@ -18,6 +20,17 @@
 #include "map/syscall.h"
 
 static u32 first, second, third; /* ids */
+static int read_error; /* of all files, while it is not 0 */
+
+/* The C library's, for this program. */
+ssize_t pread(int fd, void *buf, size_t len, off_t off)
+{
+	if (read_error) {
+		errno = read_error;
+		return -1;
+	}
+	return syscall(SYS_pread64, fd, buf, len, off);
+}
 
 static u64 value_of(struct bpf_map *map, u32 key)
 {
@@ -368,6 +381,26 @@ static u32 open_files(void)
 /*
  * With one descriptor more each time until it starts: no start that is refused takes anything away.
  */
+/* The disk's error is not the object's: the next start finds it, and nothing is left open. */
+static void what_cannot_be_read_is_kept(void **state)
+{
+	struct store_object *obj;
+	u32 fds;
+
+	make_both();
+	fds = open_files();
+	read_error = EIO;
+	assert_int_equal(state_start(), 0);
+	read_error = 0;
+	assert_broken(STORE_MAP, first, "could not be opened");
+	state_stop();
+	assert_int_equal(open_files(), fds);
+	assert_int_equal(state_start(), 0);
+	assert_int_equal(store_by_id(STORE_MAP, first, &obj), 0);
+	assert_null(obj->broken);
+	store_put(obj);
+}
+
 static void an_error_that_passes_refuses_the_start_and_removes_nothing(void **state)
 {
 	struct rlimit all, few;
@@ -439,6 +472,7 @@ int main(void)
 		CASE(a_program_that_is_refused_stays_with_its_log_and_its_maps),
 		CASE(what_is_nothing_of_ours_is_left_alone),
 		CASE(the_counter_of_ids_may_be_damaged),
+		CASE(what_cannot_be_read_is_kept),
 		CASE(an_error_that_passes_refuses_the_start_and_removes_nothing),
 		CASE(bits_of_clients_do_not_keep_the_server_out),
 	};
