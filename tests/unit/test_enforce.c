@@ -363,7 +363,7 @@ static void a_packets_meet_their_cgroups_programs(void **state)
 	assert_drops(&s, 'x', late);
 	assert_drops(&s, 'k', late);
 	assert_int_equal(enforce_cgroup_remove(en, late), -EBUSY);
-	/* It goes, and what was in it counts as the one above: also a socket that was made in it. */
+	/* It goes. What was in it counts as the one above, also a socket that was made there. */
 	assert_int_equal(enforce_procs_write(en, b, &me, s.pid, &why), 0);
 	assert_int_equal(enforce_cgroup_remove(en, late), 0);
 	assert_false(has_dir("A/B/late"));

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "fs/fuse/protocol/passthrough.h"
@@ -35,6 +37,28 @@ static struct {
 static struct iovec iov[2] = {{&head, sizeof(head)}, {&opened, sizeof(opened)}}, out[2];
 static u64 room[2];
 static int null_fd;
+
+/* The C library's, for this program: what the kernel is asked, where `answers` is not 0. */
+static int answers;
+static u32 asked_close, closed;
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (!answers)
+		return (int)syscall(SYS_ioctl, fd, request, arg);
+	if (_IOC_NR(request) == 2) {
+		asked_close++;
+		closed = *(u32 *)arg;
+		return 0;
+	}
+	return answers;
+}
 
 static void offer(u32 flags, u32 flags2, size_t len)
 {
@@ -94,6 +118,27 @@ static void files_are_registered_once_the_kernel_agreed(void **state)
 	assert_int_equal(passthrough_add(null_fd, 1), geteuid() ? -EOPNOTSUPP : -ENOTTY);
 	stop();
 	assert_int_equal(passthrough_add(null_fd, 1), -EOPNOTSUPP);
+}
+
+/* 0 and errors are no registration: nothing is taken back for them. */
+static void what_was_registered_is_taken_back_once(void **state)
+{
+	if (geteuid())
+		skip();
+	asked_close = 0;
+	start();
+	offer(EXT, PASSTHROUGH, sizeof(request));
+	passthrough_agreed();
+	answers = 12;
+	assert_int_equal(passthrough_add(null_fd, 1), 12);
+	passthrough_remove(0, 1);
+	passthrough_remove(-EPERM, 1);
+	assert_int_equal(asked_close, 0);
+	passthrough_remove(12, 1);
+	answers = 0;
+	assert_int_equal(asked_close, 1);
+	assert_int_equal(closed, 12);
+	stop();
 }
 
 static u32 registering; /* threads that have begun */
@@ -166,6 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_is_offered_is_taken),
 		cmocka_unit_test(files_are_registered_once_the_kernel_agreed),
+		cmocka_unit_test(what_was_registered_is_taken_back_once),
 		cmocka_unit_test(the_end_waits_for_who_is_there),
 		cmocka_unit_test(only_an_open_with_a_number_is_completed),
 	};
