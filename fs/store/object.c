@@ -14,8 +14,6 @@
 #include "fs/caller/limits.h"
 #include "fs/fuse/protocol/passthrough.h"
 #include "fs/store/state/state_tree.h"
-#include "object/image.h"
-#include "util/write_all.h"
 #include "map/create.h"
 #include "map/syscall.h"
 
@@ -212,14 +210,6 @@ fail:
 	return err;
 }
 
-static int object_charge(struct store_object *obj, struct error_record *why)
-{
-	int err = charge(obj->owner, obj, why);
-
-	obj->charged = !err;
-	return err;
-}
-
 static u64 part_bytes(struct store_object *obj, enum store_part part)
 {
 	struct stat st;
@@ -235,7 +225,7 @@ static u64 part_bytes(struct store_object *obj, enum store_part part)
 }
 
 /* What its files hold, with what a map may grow to. */
-static u64 object_bytes(struct store_object *obj)
+u64 store_bytes(struct store_object *obj)
 {
 	if (obj->map)
 		return bpf_map_mem_usage(obj->map) +
@@ -244,6 +234,31 @@ static u64 object_bytes(struct store_object *obj)
 		return part_bytes(obj, STORE_OBJECT);
 	return part_bytes(obj, STORE_OBJECT) + part_bytes(obj, STORE_VALUES) +
 	       part_bytes(obj, STORE_BTF);
+}
+
+int store_charge(struct store_object *obj, u64 bytes, struct error_record *why)
+{
+	int err;
+
+	obj->bytes = bytes;
+	err = charge(obj->owner, obj, why);
+
+	obj->charged = !err;
+	return err;
+}
+
+int store_charge_types(struct store_object *obj, struct error_record *why)
+{
+	u64 more;
+	int err;
+
+	pthread_mutex_lock(&store.lock);
+	more = store_bytes(obj) - obj->bytes;
+	err = limits_charge(obj->owner, LIMIT_BYTES, more, why);
+	if (!err)
+		obj->bytes += more;
+	pthread_mutex_unlock(&store.lock);
+	return err;
 }
 
 /* Of an earlier server: it is there, and cannot be refused. */
@@ -255,7 +270,7 @@ static void object_charge_anyway(struct store_object *obj)
 		return;
 	if (!store_stat(obj, &st))
 		obj->owner = st.st_uid;
-	obj->bytes = object_bytes(obj);
+	obj->bytes = store_bytes(obj);
 	limits_charge_anyway(obj->owner, LIMIT_OBJECTS, 1);
 	limits_charge_anyway(obj->owner, LIMIT_BYTES, obj->bytes);
 	obj->charged = true;
@@ -561,25 +576,7 @@ int store_link(struct store_object *obj, int dirfd, const char *name, struct err
 	return err;
 }
 
-/* ---- new objects */
-
-static int object_file(u32 id, enum store_part part, struct error_record *why)
-{
-	char name[32];
-	int fd = openat(tree.objects_fd, store_part_name(id, part, name),
-			O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	return fd < 0 ? tree_error(why, errno, name) : fd;
-}
-
-static int object_own(int fd, const struct fs_cred *cred, mode_t mode, struct error_record *why)
-{
-	if (tree.may_chown && fchown(fd, cred->uid, cred->gid) < 0)
-		return -errno;
-	if (!tree.may_chown && cred->uid != geteuid())
-		return tree_foreign(why, cred->uid);
-	return fchmod(fd, mode & 0777) < 0 ? -errno : 0;
-}
+/* ---- those that come to be known */
 
 struct store_object *store_object_new(u32 id, enum store_kind kind, const struct stat *st)
 {
@@ -596,11 +593,12 @@ struct store_object *store_object_new(u32 id, enum store_kind kind, const struct
 	return obj;
 }
 
-static struct store_object *object_new(u32 id, enum store_kind kind, int fd)
+void store_object_drop(struct store_object *obj)
 {
-	struct stat st;
-
-	return fstat(fd, &st) < 0 ? NULL : store_object_new(id, kind, &st);
+	if (obj->charged)
+		uncharge(obj->owner, obj);
+	pthread_mutex_destroy(&obj->stat_lock);
+	free(obj);
 }
 
 void store_adopt_map(struct store_object *obj, struct bpf_map *map)
@@ -644,161 +642,6 @@ void store_keep_files(bool keep)
 	pthread_mutex_lock(&store.lock);
 	store.keep_files = keep;
 	pthread_mutex_unlock(&store.lock);
-}
-
-int store_map_create(const struct bpf_map_spec *spec, const struct fs_cred *cred, mode_t mode,
-		     struct bpf_map **out, struct error_record *why)
-{
-	struct store_object *obj = NULL;
-	u32 id = store_next_id();
-	int fd, values = -1, err;
-
-	*out = NULL;
-	/* Before anything is made of one too many; object_charge() then charges all of it. */
-	err = limits_charge(cred->uid, LIMIT_OBJECTS, 1, why);
-	if (err)
-		return err;
-	limits_uncharge(cred->uid, LIMIT_OBJECTS, 1);
-	fd = object_file(id, STORE_OBJECT, why);
-	if (fd < 0)
-		return fd;
-	err = object_own(fd, cred, mode, why);
-	if (!err && bpf_map_has_values_file(spec)) {
-		values = object_file(id, STORE_VALUES, why);
-		err = values < 0 ? values : 0;
-	}
-	if (!err) {
-		obj = object_new(id, STORE_MAP, fd);
-		err = obj ? bpf_map_create(spec, id, fd, values, out) : -ENOMEM;
-	}
-	if (!err) {
-		obj->bytes = bpf_map_mem_usage(*out);
-		err = object_charge(obj, why);
-		if (err) {
-			bpf_map_put(*out);
-			*out = NULL;
-		}
-	}
-	if (values >= 0)
-		close(values);
-	close(fd);
-	if (err) {
-		store_remove_files(id);
-		free(obj);
-		return err;
-	}
-	store_adopt_map(obj, *out);
-	return 0;
-}
-
-/* Its types came after the rest of it. */
-static int charge_types(struct store_object *obj, struct error_record *why)
-{
-	u64 more;
-	int err;
-
-	pthread_mutex_lock(&store.lock);
-	more = object_bytes(obj) - obj->bytes;
-	err = limits_charge(obj->owner, LIMIT_BYTES, more, why);
-	if (!err)
-		obj->bytes += more;
-	pthread_mutex_unlock(&store.lock);
-	return err;
-}
-
-int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map *same,
-		  struct error_record *why)
-{
-	const struct store_object *obj = map->priv;
-	char name[32], from[32];
-	const void *data;
-	int fd, err;
-	u32 size;
-
-	err = bpf_btf_publish(btf, obj->owner);
-	if (err)
-		return err;
-	if (same && !linkat(tree.objects_fd, store_part_name(same->id, STORE_BTF, from),
-			    tree.objects_fd, store_part_name(map->id, STORE_BTF, name), 0))
-		goto done;
-	data = bpf_btf_raw(btf, &size);
-	if (!data)
-		return -ENOMEM;
-	fd = object_file(map->id, STORE_BTF, why);
-	err = fd < 0 ? fd : write_all(fd, data, size);
-	if (err)
-		tree_error(why, -err, name);
-	if (fd >= 0)
-		close(fd);
-	if (err)
-		return err;
-done:
-	bpf_btf_inc(btf);
-	map->btf = btf;
-	return charge_types(map->priv, why);
-}
-
-int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mode,
-		   struct error_record *why)
-{
-	struct store_object *obj = NULL;
-	int fd = object_file(prog->id, STORE_OBJECT, why), err;
-
-	if (fd < 0)
-		return fd;
-	err = object_own(fd, cred, mode, why);
-	if (!err)
-		err = bpf_image_write(fd, prog);
-	if (err)
-		tree_error(why, -err, prog->name);
-	if (!err) {
-		obj = object_new(prog->id, STORE_PROG, fd);
-		err = obj ? 0 : -ENOMEM;
-	}
-	if (!err) {
-		obj->bytes = object_bytes(obj);
-		err = object_charge(obj, why);
-	}
-	close(fd);
-	if (err) {
-		free(obj);
-		store_remove_files(prog->id);
-		return err;
-	}
-	store_adopt_prog(obj, prog);
-	return 0;
-}
-
-int store_file_create(enum store_kind kind, const struct fs_cred *cred, mode_t mode,
-		      struct store_object **out, struct error_record *why)
-{
-	struct store_object *obj = NULL;
-	u32 id = store_next_id();
-	int fd = object_file(id, STORE_OBJECT, why), err;
-
-	if (fd < 0)
-		return fd;
-	err = object_own(fd, cred, mode, why);
-	if (!err) {
-		obj = object_new(id, kind, fd);
-		err = obj ? object_charge(obj, why) : -ENOMEM;
-	}
-	if (err) {
-		close(fd);
-		free(obj);
-		store_remove_files(id);
-		return err;
-	}
-	*out = obj;
-	return fd;
-}
-
-void store_file_drop(struct store_object *obj)
-{
-	uncharge(obj->owner, obj);
-	store_remove_files(obj->id);
-	pthread_mutex_destroy(&obj->stat_lock);
-	free(obj);
 }
 
 void store_stop(void)

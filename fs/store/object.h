@@ -108,6 +108,56 @@ int store_set_owner(struct store_object *obj, uid_t uid, struct error_record *wh
 int store_next(enum store_kind kind, u32 id, struct store_object **out);
 
 /*
+ * Take an object's name away: its link `name` in the directory that shows it, and the hidden files
+ * beside. tree_wrlock held. -ENOENT: there is none. *out: the object, with a reference; NULL when
+ * the store does not know it.
+ */
+int store_unname(int dirfd, const char *name, struct store_object **out, struct error_record *why);
+/* Give it one more name; tree_wrlock held. */
+int store_link(struct store_object *obj, int dirfd, const char *name, struct error_record *why);
+/*
+ * Names of this object were added or removed by other means; tree_wrlock held. Takes or drops the
+ * store's reference; the caller needs one of its own to go on using obj.
+ */
+void store_names_changed(struct store_object *obj);
+/* The same at a start, where the file was looked at and nothing has changed since. */
+void store_count_names(struct store_object *obj);
+
+/*
+ * Report of the load that failed at the start, for the log file of a broken program; may be NULL.
+ */
+const char *store_broken_log(const struct store_object *obj);
+
+/* A structure of which nobody knows yet; NULL without memory. */
+struct store_object *store_object_new(u32 id, enum store_kind kind, const struct stat *st);
+/* Nobody knows of it yet; its files stay. */
+void store_object_drop(struct store_object *obj);
+/* What its files hold, with what a map may grow to. */
+u64 store_bytes(struct store_object *obj);
+/* Its owner pays for a new object of so many bytes; and for types that come to a map later. */
+int store_charge(struct store_object *obj, u64 bytes, struct error_record *why);
+int store_charge_types(struct store_object *obj, struct error_record *why);
+/*
+ * For names/recovery.c: an object whose file is there already. The caller's reference stays the
+ * caller's.
+ */
+void store_adopt_map(struct store_object *obj, struct bpf_map *map);
+void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);
+/* Neither a map nor a program: it counts its references itself. */
+void store_adopt_counted(struct store_object *obj);
+/*
+ * The companions first, and nothing after what fails: what is left is the object's file, which a
+ * start removes again.
+ */
+void store_remove_files(u32 id);
+/*
+ * While a start may still fail, and when it set something aside, what nobody holds keeps its file.
+ */
+void store_keep_files(bool keep);
+
+/* ---- new objects (create.c) */
+
+/*
  * A new map without a name: files, engine object, one engine reference in *out. mode: permission
  * bits. Then store_link() names it; a map that is put without a name is gone. Why it cannot be made
  * is said but for what the engine does not like in the specification.
@@ -131,46 +181,5 @@ int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mod
 int store_file_create(enum store_kind kind, const struct fs_cred *cred, mode_t mode,
 		      struct store_object **out, struct error_record *why);
 void store_file_drop(struct store_object *obj);
-
-/*
- * Take an object's name away: its link `name` in the directory that shows it, and the hidden files
- * beside. tree_wrlock held. -ENOENT: there is none. *out: the object, with a reference; NULL when
- * the store does not know it.
- */
-int store_unname(int dirfd, const char *name, struct store_object **out, struct error_record *why);
-/* Give it one more name; tree_wrlock held. */
-int store_link(struct store_object *obj, int dirfd, const char *name, struct error_record *why);
-/*
- * Names of this object were added or removed by other means; tree_wrlock held. Takes or drops the
- * store's reference; the caller needs one of its own to go on using obj.
- */
-void store_names_changed(struct store_object *obj);
-/* The same at a start, where the file was looked at and nothing has changed since. */
-void store_count_names(struct store_object *obj);
-
-/*
- * Report of the load that failed at the start, for the log file of a broken program; may be NULL.
- */
-const char *store_broken_log(const struct store_object *obj);
-
-/* A structure of which nobody knows yet; NULL without memory. */
-struct store_object *store_object_new(u32 id, enum store_kind kind, const struct stat *st);
-/*
- * For names/recovery.c: an object whose file is there already. The caller's reference stays the
- * caller's.
- */
-void store_adopt_map(struct store_object *obj, struct bpf_map *map);
-void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);
-/* Neither a map nor a program: it counts its references itself. */
-void store_adopt_counted(struct store_object *obj);
-/*
- * The companions first, and nothing after what fails: what is left is the object's file, which a
- * start removes again.
- */
-void store_remove_files(u32 id);
-/*
- * While a start may still fail, and when it set something aside, what nobody holds keeps its file.
- */
-void store_keep_files(bool keep);
 
 #endif
