@@ -55,10 +55,8 @@ struct open_record {
 	u32 object; /* what the file shows is kept, with or without a name; 0: none */
 	u32 created, closed;
 	u32 latest; /* of kept */
-	u32 groups_kept; /* nr_groups and groups are there */
 	u32 nr_groups;
 	u32 turn; /* of this place: how often it has been used */
-	u32 unused;
 	u32 groups[RECORD_GROUPS];
 	struct kept kept[2];
 };

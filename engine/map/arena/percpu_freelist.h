@@ -32,7 +32,6 @@
 #include "util/types.h"
 
 #define PCPU_FREE_LINK	   0xc0000000u
-#define PCPU_FREELIST_LINE 64
 
 struct pcpu_freelist_head { /* in the arena */
 	u64 first; /* changes << 32 | index */
@@ -54,7 +53,7 @@ struct pcpu_freelist { /* this process's view */
 	u32 (*back)(struct pcpu_freelist *fl, u32 from);
 };
 
-/* Bytes that the lists need in the arena, on a boundary of PCPU_FREELIST_LINE. */
+/* Bytes that the lists need in the arena, on a boundary of a cache line. */
 static inline size_t pcpu_freelist_bytes(u32 nr_slots)
 {
 	return (nr_slots + 1) * sizeof(struct pcpu_freelist_head);
