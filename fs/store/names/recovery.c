@@ -16,14 +16,12 @@
  * directory that cannot be read: nothing was changed then. Only ENOENT means absent.
  * Runs before the mount: one thread, no locks.
  */
-#define XXH_INLINE_ALL
 #include "fs/store/names/recovery.h"
-#include <xxhash.h>
-#include "fs/keeper/open_records.h"
 #include "fs/keeper/shared.h"
 #include "fs/store/once.h"
-#include "fs/lib/hash.h"
 #include "fs/store/link.h"
+#include "fs/store/names/common_types.h"
+#include "fs/store/names/found.h"
 #include "fs/store/names/map_owner.h"
 #include "fs/store/owner.h"
 #include "fs/store/names/publish.h"
@@ -33,223 +31,17 @@
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 #include "load.h"
-#include "map/arena/arena.h"
 #include "object/image.h"
 #include "map/create.h"
 #include "map/syscall.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #define MAX_BTF (64 << 20)
 
-/*
- * One file of objects/. Its attributes are looked at once, for nobody is served yet, and it is
- * opened once: in its turn, or when something needs it. What it is stands in it.
- */
-struct found {
-	u32 id;
-	enum store_kind kind;
-	bool opened; /* the kind is known */
-	bool named;
-	bool open; /* clients of the last server of this mount have it open */
-	bool started; /* an object was made of it; the start holds a reference */
-	bool restored; /* its slots were filled */
-	bool foreign; /* no regular file: nothing of ours, left alone */
-	struct stat st;
-	mode_t type[STORE_PARTS]; /* of its companions; 0: there is none */
-};
-
-struct found_list {
-	struct found *v;
-	size_t n;
-};
-
-static struct found_list list; /* sorted by id */
 static bool kept; /* something was set aside */
-static int failed; /* the first error that refuses this start */
-
-/* The bits are the clients'; the server reads its own files whatever they say. */
-static int open_part(const struct found *f, enum store_part part)
-{
-	mode_t type = part == STORE_OBJECT ? f->st.st_mode & S_IFMT : f->type[part];
-	const int flags = O_RDWR | O_NONBLOCK | O_NOCTTY;
-	struct stat st;
-	char name[32];
-	int fd;
-
-	if (!S_ISREG(type))
-		return type ? -EBADMSG : -ENOENT;
-	fd = store_part_open(f->id, part, flags);
-	store_part_name(f->id, part, name);
-	if (fd == -EACCES && !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
-	    !fchmodat(tree.objects_fd, name, st.st_mode | 0600, 0)) {
-		fd = store_part_open(f->id, part, flags);
-		fchmodat(tree.objects_fd, name, st.st_mode & 07777, 0);
-	}
-	return fd;
-}
-
-static int refuse(int err, const char *what, u32 id)
-{
-	if (!failed)
-		fs_warn("%s %u cannot be read now (%s): this start is refused and removes nothing",
-			what, id, strerror(-err));
-	failed = failed ? failed : err;
-	return err;
-}
-
-static int found_compare(const void *a, const void *b)
-{
-	u32 x = ((const struct found *)a)->id, y = ((const struct found *)b)->id;
-
-	return x < y ? -1 : x > y;
-}
-
-static struct found *find_id(u32 id)
-{
-	struct found key = {.id = id};
-
-	return bsearch(&key, list.v, list.n, sizeof(key), found_compare);
-}
-
-/* What store_part_name() made. */
-static bool parse_id(const char *name, u32 *id, enum store_part *part)
-{
-	unsigned long long v;
-	char again[32];
-
-	if (!isdigit((unsigned char)name[0]))
-		return false;
-	v = strtoull(name, NULL, 10);
-	if (!v || v >= UINT32_MAX)
-		return false;
-	*id = v;
-	for (*part = 0; *part < STORE_PARTS; ++*part)
-		if (!strcmp(name, store_part_name(v, *part, again)))
-			return true;
-	return false;
-}
-
-static int look_at(struct found *f)
-{
-	char name[32];
-
-	store_part_name(f->id, STORE_OBJECT, name);
-	if (fstatat(tree.objects_fd, name, &f->st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (!S_ISREG(f->st.st_mode)) {
-		f->foreign = true;
-		fs_warn("objects/%u is no regular file: it is left alone", f->id);
-		return 0;
-	}
-	f->named = f->st.st_nlink > 1;
-	f->open = !f->named && open_records_have(f->id);
-	return 0;
-}
-
-/*
- * Companions alone are never left by us (store_remove_files()): they may be what is left of
- * somebody's values.
- */
-static int look_at_companion(const struct tree_name *name)
-{
-	enum store_part part;
-	struct found *f;
-	struct stat st;
-	u32 id;
-
-	if (!parse_id(name->name, &id, &part) || part == STORE_OBJECT)
-		return 0;
-	f = find_id(id);
-	if (!f) {
-		fs_warn("objects/%s belongs to no object: it is left alone", name->name);
-		return 0;
-	}
-	f->type[part] = name->type;
-	if (name->type) /* else this filesystem's listings do not say it */
-		return 0;
-	if (fstatat(tree.objects_fd, name->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return refuse(-errno, "object", id);
-	f->type[part] = st.st_mode & S_IFMT;
-	return 0;
-}
-
-static int scan_objects(void)
-{
-	struct tree_names names;
-	int err = tree_list(tree.objects_fd, true, &names);
-	u32 last = 0;
-
-	if (err) {
-		fs_warn("objects cannot be listed (%s)", strerror(-err));
-		return err;
-	}
-	list.v = calloc(names.n ? names.n : 1, sizeof(*list.v));
-	if (!list.v)
-		err = -ENOMEM;
-	for (size_t i = 0; !err && i < names.n; i++) {
-		struct found *f = &list.v[list.n];
-		enum store_part part;
-
-		if (!parse_id(names.v[i].name, &f->id, &part))
-			continue;
-		last = max(last, f->id);
-		if (part != STORE_OBJECT)
-			continue;
-		err = look_at(f);
-		if (err)
-			refuse(err, "object", f->id);
-		list.n++;
-	}
-	if (!err && list.n)
-		qsort(list.v, list.n, sizeof(*list.v), found_compare);
-	for (size_t i = 0; !err && i < names.n; i++)
-		err = look_at_companion(&names.v[i]);
-	tree_names_free(&names);
-	if (err)
-		return err;
-	if (*tree.next_id >= UINT32_MAX) /* damaged: no id was ever as high */
-		*tree.next_id = 0;
-	store_id_seen(last);
-	return 0;
-}
-
-/*
- * Its descriptor, or what the opening failed with. A companion's presence tells what a damaged
- * object was.
- */
-static int open_found(struct found *f)
-{
-	int fd = open_part(f, STORE_OBJECT);
-	u64 magic = 0;
-
-	if (fd >= 0 && pread(fd, &magic, sizeof(magic), 0) < 0) {
-		int err = -errno;
-
-		close(fd);
-		fd = err;
-	}
-	f->kind = magic == BPF_ARENA_MAGIC    ? STORE_MAP
-		  : magic == BPF_IMAGE_MAGIC  ? STORE_PROG
-		  : magic == STORE_LINK_MAGIC ? STORE_LINK
-		  : f->type[STORE_VALUES]     ? STORE_MAP
-					      : STORE_PROG;
-	f->opened = true;
-	return fd;
-}
-
-static void remove_unneeded(void)
-{
-	for (size_t i = 0; i < list.n; i++) {
-		const struct found *f = &list.v[i];
-
-		if (!f->named && !f->open && !f->started && !f->foreign)
-			store_remove_files(f->id);
-	}
-}
 
 static struct store_object *make_object(const struct found *f, enum store_kind kind)
 {
@@ -275,9 +67,9 @@ static int make_broken(struct store_object *obj, const char *fmt, ...)
 		obj->broken = NULL;
 	va_end(args);
 	if (!obj->broken) {
-		int err = refuse(-ENOMEM, "object", obj->id);
+		int err = found_refuse(-ENOMEM, "object", obj->id);
 
-		free(obj);
+		store_object_drop(obj);
 		return err;
 	}
 	fs_warn("%s", obj->broken);
@@ -286,66 +78,10 @@ static int make_broken(struct store_object *obj, const char *fmt, ...)
 	return 0;
 }
 
-/*
- * The maps and programs of one load had one object of types; each has kept a copy, and they share
- * one again. Those of two owners stay two.
- */
-struct common_types {
-	struct hash_link link; /* by the bytes and the owner */
-	struct bpf_btf *btf;
-};
-
-static struct hash_table in_common;
-
-static int types_again(const struct found *f, const void *data, u32 size, struct bpf_btf **out)
-{
-	u64 hash = XXH64(data, size, f->st.st_uid);
-	struct hash_link *link = hash_find(&in_common, hash);
-	struct common_types *types;
-	int err;
-	u32 has;
-
-	for (; link; link = hash_again(link)) {
-		const void *raw;
-
-		types = container_of(link, struct common_types, link);
-		raw = bpf_btf_raw(types->btf, &has);
-		if (!raw || has != size || memcmp(raw, data, size))
-			continue;
-		*out = types->btf;
-		bpf_btf_inc(*out);
-		return 0;
-	}
-	err = bpf_btf_new(data, size, out);
-	if (err)
-		return err;
-	types = malloc(sizeof(*types));
-	if (!types)
-		return 0; /* then the next one has its own */
-	types->btf = *out;
-	bpf_btf_inc(*out);
-	hash_add(&in_common, &types->link, hash);
-	return 0;
-}
-
-static void drop_common_types(void)
-{
-	struct common_types *last = NULL;
-
-	hash_for_each(&in_common, link)
-	{
-		free(last);
-		last = container_of(link, struct common_types, link);
-		bpf_btf_put(last->btf);
-	}
-	free(last);
-	hash_free(&in_common);
-}
-
 /* 0 and *out, which is NULL when there is no such file. */
 static int read_btf(const struct found *f, struct bpf_btf **out)
 {
-	__do_close int fd = open_part(f, STORE_BTF);
+	__do_close int fd = found_open_part(f, STORE_BTF);
 	__do_free char *data = NULL;
 	struct stat st;
 	ssize_t n;
@@ -363,7 +99,7 @@ static int read_btf(const struct found *f, struct bpf_btf **out)
 	n = pread(fd, data, st.st_size, 0);
 	if (n != st.st_size)
 		return n < 0 ? -errno : -EIO;
-	return types_again(f, data, st.st_size, out);
+	return common_types_get(f->st.st_uid, data, (u32)st.st_size, out);
 }
 
 /*
@@ -389,7 +125,7 @@ static int start_types(const struct found *f, struct bpf_map *map)
 
 static int open_map(const struct found *f, int fd, struct bpf_map **map)
 {
-	__do_close int values = fd < 0 ? fd : open_part(f, STORE_VALUES);
+	__do_close int values = fd < 0 ? fd : found_open_part(f, STORE_VALUES);
 	int err;
 
 	if (fd < 0 || (values < 0 && values != -ENOENT))
@@ -411,12 +147,12 @@ static int start_map(struct found *f, int fd)
 	int err = open_map(f, fd, &map);
 
 	if (tree_err_passes(err))
-		return refuse(err, "map", f->id);
+		return found_refuse(err, "map", f->id);
 	obj = make_object(f, STORE_MAP);
 	if (!obj) {
 		if (!err)
 			bpf_map_put(map);
-		return refuse(-ENOMEM, "map", f->id);
+		return found_refuse(-ENOMEM, "map", f->id);
 	}
 	f->started = true;
 	if (err)
@@ -437,7 +173,7 @@ static int start_kinds(struct found *f, u32 kinds)
 
 	if (f->started || f->foreign || (f->opened && !(kinds & 1u << f->kind)))
 		return 0;
-	fd = open_found(f);
+	fd = found_open(f);
 	if (!(kinds & 1u << f->kind))
 		return 0;
 	switch (f->kind) {
@@ -452,7 +188,7 @@ static int start_kinds(struct found *f, u32 kinds)
 
 static int start_kind(u32 id, enum store_kind kind)
 {
-	struct found *f = find_id(id);
+	struct found *f = found_by_id(id);
 
 	return f ? start_kinds(f, 1u << kind) : 0;
 }
@@ -493,7 +229,7 @@ static int load_again(const struct found *f, const struct bpf_image *image, stru
 	attr.maps = maps;
 	attr.btf = NULL;
 	if (image->btf_size)
-		err = types_again(f, image->btf_data, image->btf_size, &attr.btf);
+		err = common_types_get(f->st.st_uid, image->btf_data, image->btf_size, &attr.btf);
 	if (!err)
 		err = bpf_prog_load(&attr, &log, report, NULL, out);
 	bpf_btf_put(attr.btf);
@@ -543,7 +279,7 @@ static int start_image(struct found *f, const struct bpf_image *image)
 		put_maps(maps, maps ? map_cnt : 0);
 		if (prog)
 			bpf_prog_put(prog);
-		return refuse(err ? err : -ENOMEM, "program", id);
+		return found_refuse(err ? err : -ENOMEM, "program", id);
 	}
 	f->started = true;
 	if (prog) {
@@ -576,11 +312,11 @@ static int start_prog(struct found *f, int fd)
 	int err = fd < 0 ? fd : bpf_image_read(fd, &image);
 
 	if (tree_err_passes(err))
-		return refuse(err, "program", f->id);
+		return found_refuse(err, "program", f->id);
 	if (err) {
 		obj = make_object(f, STORE_PROG);
 		if (!obj)
-			return refuse(-ENOMEM, "program", f->id);
+			return found_refuse(-ENOMEM, "program", f->id);
 		f->started = true;
 		return make_broken(obj,
 				   "program %u could not be read (%s): its file objects/%u is kept",
@@ -615,7 +351,7 @@ static int start_link(struct found *f, int fd)
 	int damaged = fd < 0 ? fd : store_link_read(fd, &state), err = 0;
 
 	if (tree_err_passes(damaged))
-		return refuse(damaged, "link", f->id);
+		return found_refuse(damaged, "link", f->id);
 	if (!damaged)
 		err = prog_of_link(state.prog_id, &prog);
 	if (err)
@@ -625,8 +361,9 @@ static int start_link(struct found *f, int fd)
 	if (!obj || err) {
 		if (prog)
 			bpf_prog_put(prog);
-		free(obj);
-		return refuse(-ENOMEM, "link", f->id);
+		if (obj)
+			store_object_drop(obj);
+		return found_refuse(-ENOMEM, "link", f->id);
 	}
 	f->started = true;
 	if (damaged)
@@ -644,7 +381,7 @@ static int start_link(struct found *f, int fd)
 /* What a slot names; a broken object is there, and cannot be had. */
 static int slot_object(u32 id, enum store_kind kind, struct store_object **out)
 {
-	struct found *f = find_id(id);
+	struct found *f = found_by_id(id);
 	int err;
 
 	if (!f || f->foreign)
@@ -684,10 +421,10 @@ static int restore_map(struct bpf_map *map)
 {
 	int left = bpf_map_restore_slots(map, map->inner_map_meta ? slot_map : slot_prog, NULL);
 
-	if (failed)
-		return failed;
+	if (found_refused())
+		return found_refused();
 	if (left < 0)
-		return refuse(left, "map", map->id);
+		return found_refuse(left, "map", map->id);
 	if (left) {
 		fs_warn("map %u: %d slots are empty for now, because what they name cannot be had "
 			"or does not fit; their ids are kept",
@@ -705,8 +442,7 @@ static int restore_slots(void)
 
 	while (!err && more) {
 		more = false;
-		for (size_t i = 0; !err && i < list.n; i++) {
-			struct found *f = &list.v[i];
+		for (struct found *f = found_next(NULL); !err && f; f = found_next(f)) {
 			struct store_object *obj;
 
 			if (f->kind != STORE_MAP || !f->started || f->restored)
@@ -793,8 +529,7 @@ static int remove_dropped_maps(void *arg, const char *progs, const char *maps)
  */
 static void drop_start_references(void)
 {
-	for (size_t i = 0; i < list.n; i++) {
-		struct found *f = &list.v[i];
+	for (struct found *f = found_next(NULL); f; f = found_next(f)) {
 		struct store_object *obj;
 
 		if (!f->started || store_by_id(f->kind, f->id, &obj))
@@ -812,11 +547,11 @@ static void drop_start_references(void)
 static int start_objects(void)
 {
 	const u32 all = (1u << STORE_KINDS) - 1;
-	int err = scan_objects();
+	int err = found_scan();
 
-	for (size_t i = 0; !err && i < list.n; i++)
-		if (list.v[i].named || list.v[i].open)
-			err = start_kinds(&list.v[i], all);
+	for (struct found *f = found_next(NULL); !err && f; f = found_next(f))
+		if (f->named || f->open)
+			err = start_kinds(f, all);
 	return err ? err : restore_slots();
 }
 
@@ -837,7 +572,6 @@ int store_start(void)
 {
 	int err;
 
-	failed = 0;
 	kept = false;
 	fs_backing.chown = store_chown;
 	store_restore_nodes();
@@ -855,7 +589,7 @@ int store_start(void)
 		err = start_objects();
 	if (!err) {
 		if (!kept)
-			remove_unneeded();
+			found_remove_unneeded();
 		store_keep_files(kept);
 		bpf_map_keep_slots = kept;
 		drop_start_references();
@@ -867,8 +601,7 @@ int store_start(void)
 		bpf_map_keep_slots = false;
 		map_once_recover();
 	}
-	drop_common_types();
-	free(list.v);
-	memset(&list, 0, sizeof(list));
+	common_types_forget();
+	found_forget();
 	return err;
 }
