@@ -3,7 +3,8 @@
  *
  * A process that lives is asked in /proc what it has mapped, and its files are looked up in its own
  * root. Of one that has ended, or executes something else by now, the image is what is known: its
- * files are looked up in this process's root, and count only if they are still the same.
+ * files are looked up in this process's root. Files that are not mapped now count only if they are
+ * still the same.
  *
  * The files are hostile: libelf checks their structure, and if it does not, this process ends and
  * nothing else.
@@ -242,9 +243,14 @@ static void read_elf(int fd, struct symtab_file *file)
 	elf_end(elf);
 }
 
-/* Nobody has touched it since, or it is the same one with the same bytes. */
-static bool still_the_same(const struct stat *st, const struct origin *o)
+/*
+ * What /proc calls by this path now is it. Of what was mapped earlier: nobody has touched it since,
+ * or it is the same one with the same bytes.
+ */
+static bool is_mapped_file(int proc, const struct stat *st, const struct origin *o)
 {
+	if (!o->seen)
+		return proc >= 0;
 	return (u64)st->st_ctime <= o->seen ||
 	       (st->st_ino == o->ino && (u64)st->st_mtime <= o->seen);
 }
@@ -263,7 +269,7 @@ static void read_file(const struct origin *o, struct symtab_file *file)
 	if (fd >= 0 && !fstat(fd, &st)) {
 		if (o->jit && jit_is_of(proc, &st, o) && (f = fdopen(fd, "r")))
 			read_jit(f, file);
-		else if (!o->jit && (proc >= 0 || still_the_same(&st, o)))
+		else if (!o->jit && is_mapped_file(proc, &st, o))
 			read_elf(fd, file);
 		file->nr_syms = sort_symbols(file->sym);
 	}
