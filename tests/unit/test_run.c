@@ -317,12 +317,13 @@ static void trace_loses_the_oldest_lines_first(void **state)
 	assert_int_equal(n, 49999);
 }
 
+/* arg: the group; where it says that it has one; from where it is told to end. */
 static void *hold_a_slot(void *arg)
 {
 	int *fd = arg;
 	char c;
 
-	bpf_run_set_group(7);
+	bpf_run_set_group((u32)fd[0]);
 	bpf_run_enter();
 	if (write(fd[1], "x", 1) != 1 || read(fd[2], &c, 1) != 1)
 		abort();
@@ -344,6 +345,7 @@ static void E_one_group_leaves_a_slot(void **state)
 		skip();
 	assert_int_equal(pipe(begun), 0);
 	assert_int_equal(pipe(end), 0);
+	fds[0] = 7;
 	fds[1] = begun[1];
 	fds[2] = end[0];
 	for (u32 i = 0; i < nr; i++)
@@ -368,12 +370,59 @@ static void E_one_group_leaves_a_slot(void **state)
 	close(end[1]);
 }
 
+/* A slot that is given back reaches who can use it, also when one that cannot has waited longer. */
+static void E_a_waiter_that_may_not_leaves_it_to_another(void **state)
+{
+	u32 nr = bpf_nr_slots(), share = nr - (nr + 3) / 4, releases = 0, n = 0;
+	int begun[2], end[2], others_end[2], group[3], others[3];
+	pthread_t threads[BPF_MAX_SLOTS + 2];
+	char c;
+
+	if (nr == 1)
+		skip();
+	assert_int_equal(pipe(begun), 0);
+	assert_int_equal(pipe(end), 0);
+	assert_int_equal(pipe(others_end), 0);
+	group[0] = 7;
+	others[0] = 0;
+	group[1] = others[1] = begun[1];
+	group[2] = end[0];
+	others[2] = others_end[0];
+	while (n < nr) {
+		assert_int_equal(
+			pthread_create(&threads[n], NULL, hold_a_slot, n < share ? group : others),
+			0);
+		assert_int_equal(read(begun[0], &c, 1), 1);
+		n++;
+	}
+	assert_int_equal(pthread_create(&threads[n++], NULL, hold_a_slot, group), 0);
+	usleep(20000); /* for it to be the first that waits; if not, nothing is shown */
+	bpf_slots_stuck(&releases);
+	assert_int_equal(pthread_create(&threads[n++], NULL, hold_a_slot, others), 0);
+	while (!bpf_slots_stuck(&releases))
+		usleep(1000);
+	assert_int_equal(write(others_end[1], "x", 1), 1);
+	assert_int_equal(read(begun[0], &c, 1), 1); /* it has it */
+	for (u32 i = 0; i < nr - share; i++)
+		assert_int_equal(write(others_end[1], "x", 1), 1);
+	for (u32 i = 0; i < share + 1; i++)
+		assert_int_equal(write(end[1], "x", 1), 1);
+	while (n--)
+		pthread_join(threads[n], NULL);
+	for (u32 i = 0; i < 2; i++) {
+		close(begun[i]);
+		close(end[i]);
+		close(others_end[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(A_B_one_owner_a_slot),
 		cmocka_unit_test(C_a_thread_without_a_slot_sleeps_and_wakes),
 		cmocka_unit_test(E_one_group_leaves_a_slot),
+		cmocka_unit_test(E_a_waiter_that_may_not_leaves_it_to_another),
 		cmocka_unit_test(D_nested_runs_keep_the_slot),
 		cmocka_unit_test(rcu_threads_register_themselves),
 		cmocka_unit_test(rcu_survives_fork),
