@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "fs/ioctl/commands/object.h"
 #include "fs/store/link.h"
 #include "tests/lib/control.h"
 #include "tests/lib/state.h"
@@ -124,6 +125,35 @@ static int next_id(u64 kind, u32 after, u32 *id)
 	return ret;
 }
 
+/* It stands for the map while the file is open; what finds the map by it holds the map. */
+static void a_token_is_no_reference_and_gives_one(void **state)
+{
+	struct store_object *m = state_map("n");
+	struct fs_open *r = control_test_open(m, &state_me, O_RDONLY),
+		       *rw = control_test_open(m, &state_me, O_RDWR);
+	int refs = m->map->refcnt;
+	struct bpf_map *found;
+	u64 token[2];
+	bool rdonly;
+
+	assert_int_equal(control_test_simple(r, UBPFFS_OBJ_TOKEN, NULL, 0, &token[0], 8), 0);
+	assert_int_equal(control_test_simple(rw, UBPFFS_OBJ_TOKEN, NULL, 0, &token[1], 8), 0);
+	assert_int_equal(m->map->refcnt, refs);
+	for (u32 i = 0; i < 2; i++) {
+		found = control_map_by_token(token[i], &rdonly);
+		assert_ptr_equal(found, m->map);
+		assert_int_equal(rdonly, !i);
+		assert_int_equal(found->refcnt, refs + 1);
+		bpf_map_put(found);
+	}
+	assert_null(control_map_by_token(token[0] ^ token[1], &rdonly));
+	control_test_close(r);
+	assert_null(control_map_by_token(token[0], &rdonly));
+	control_test_close(rw);
+	assert_null(control_map_by_token(token[1], &rdonly));
+	store_put(m);
+}
+
 static void ids_of_each_kind(void **state)
 {
 	u32 id;
@@ -200,6 +230,7 @@ int main(void)
 		CASE(what_bpf2_says_of_a_map),
 		CASE(what_bpf2_says_of_a_program),
 		CASE(a_pin_is_a_name_where_one_may_make_names),
+		CASE(a_token_is_no_reference_and_gives_one),
 		CASE(ids_of_each_kind),
 		CASE(links),
 	};

@@ -335,6 +335,9 @@ static void a_pin_asks_for_what_a_link_asks(void **state)
 	set_mode(map, 0604);
 	assert_int_equal(resolve_may_link(&other, map), -EPERM);
 	error_clear(&other.error);
+	set_mode(map, 0602);
+	assert_int_equal(resolve_may_link(&other, map), -EPERM);
+	error_clear(&other.error);
 	set_mode(map, 0606);
 	assert_int_equal(resolve_may_link(&other, map), 0);
 	set_mode(map, 0600);
