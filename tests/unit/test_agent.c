@@ -118,7 +118,7 @@ static agent_service_fn *const services[AGENT_SERVICE_NR] = {
 	[SILENT] = say_nothing, [GIVE] = give_null};
 
 static struct agent_cred me;
-static char why[AGENT_WHY_MAX];
+static struct error_record why;
 static int open_before; /* of the server, at the start */
 
 static int begin(void **state)
@@ -130,6 +130,7 @@ static int begin(void **state)
 
 static int end(void **state)
 {
+	error_clear(&why);
 	agent_stop();
 	agent_stop(); /* nothing, the second time */
 	close(open_before);
@@ -138,7 +139,7 @@ static int end(void **state)
 
 static int spawn(enum agent_service service, const void *arg, size_t len)
 {
-	int sock = agent_spawn(&me, service, arg, len);
+	int sock = agent_spawn(&me, service, arg, len, NULL);
 
 	assert_return_code(sock, -sock);
 	return sock;
@@ -146,13 +147,13 @@ static int spawn(enum agent_service service, const void *arg, size_t len)
 
 static int status(int sock)
 {
-	why[0] = 0;
-	return agent_status(sock, -1, LONG_MS, why, sizeof(why));
+	error_clear(&why);
+	return agent_status(sock, -1, LONG_MS, &why);
 }
 
 static struct self self_of(const struct agent_cred *cred, const char *arg)
 {
-	int sock = agent_spawn(cred, SELF, arg, strlen(arg));
+	int sock = agent_spawn(cred, SELF, arg, strlen(arg), NULL);
 	struct self self;
 
 	assert_return_code(sock, -sock);
@@ -195,7 +196,8 @@ static void a_it_is_the_client_for_good(void **state)
 
 	if (me.uid) {
 		cred.uid = me.uid + 1;
-		assert_int_equal(agent_spawn(&cred, SELF, "", 0), -EPERM);
+		assert_int_equal(agent_spawn(&cred, SELF, "", 0, &why), -EPERM);
+		assert_non_null(strstr(error_why(&why, 0), "cannot act as uid"));
 		return;
 	}
 	self = self_of(&cred, "");
@@ -234,9 +236,9 @@ static void an_argument_comes_whole_and_has_an_end(void **state)
 	assert_int_equal(self_of(&me, "abc").len, 3);
 	assert_int_equal(self_of(&me, "abc").end, 0);
 	assert_int_equal(self_of(&me, "").end, 0);
-	assert_int_equal(agent_spawn(&me, ECHO, arg, AGENT_ARG_MAX + 1), -E2BIG);
+	assert_int_equal(agent_spawn(&me, ECHO, arg, AGENT_ARG_MAX + 1, NULL), -E2BIG);
 	many.nr_groups = 1025;
-	assert_int_equal(agent_spawn(&many, ECHO, arg, 0), -E2BIG);
+	assert_int_equal(agent_spawn(&many, ECHO, arg, 0, NULL), -E2BIG);
 	/* A service that there is not. */
 	sock = spawn(AGENT_SERVICE_NR, arg, 0);
 	assert_int_equal(status(sock), -EINVAL);
@@ -267,7 +269,8 @@ static void a_refusal_comes_with_its_reason(void **state)
 		int sock = spawn(REFUSE, &cases[i], sizeof(int) + strnlen(cases[i].text, 8));
 
 		assert_int_equal(status(sock), cases[i].expected);
-		assert_string_equal(why, cases[i].sentence);
+		if (cases[i].expected)
+			assert_string_equal(error_why(&why, cases[i].expected), cases[i].sentence);
 		close(sock);
 	}
 }
@@ -279,8 +282,9 @@ static void b_nobody_waits_longer_than_he_said(void **state)
 	char c;
 
 	assert_return_code(pipe(stop), errno);
-	assert_int_equal(agent_status(sock, stop[0], SHORT_MS, why, sizeof(why)), -ETIMEDOUT);
-	assert_string_equal(why, "no answer");
+	assert_int_equal(agent_status(sock, stop[0], SHORT_MS, &why), -ETIMEDOUT);
+	assert_string_equal(error_why(&why, 0), "no answer");
+	error_clear(&why);
 	assert_int_equal(agent_recv(sock, &c, 1, NULL, stop[0], SHORT_MS), -ETIMEDOUT);
 	assert_int_equal(agent_recv(sock, &c, 1, NULL, stop[0], 0), -ETIMEDOUT);
 	for (u32 i = 0; i < 64 && !err; i++) /* until its room is full */
@@ -288,8 +292,8 @@ static void b_nobody_waits_longer_than_he_said(void **state)
 	assert_int_equal(err, -ETIMEDOUT);
 	/* A byte ends every wait. */
 	assert_int_equal(write(stop[1], "", 1), 1);
-	assert_int_equal(agent_status(sock, stop[0], -1, why, sizeof(why)), -ECANCELED);
-	assert_string_equal(why, "stopped while it was waited for");
+	assert_int_equal(agent_status(sock, stop[0], -1, &why), -ECANCELED);
+	assert_string_equal(error_why(&why, 0), "stopped while it was waited for");
 	assert_int_equal(agent_recv(sock, &c, 1, NULL, stop[0], -1), -ECANCELED);
 	assert_int_equal(agent_send(sock, large, sizeof(large), stop[0], -1), -ECANCELED);
 	close(sock);
@@ -344,7 +348,7 @@ static void c_a_user_has_so_many(void **state)
 		assert_int_equal(status(socks[i]), 0);
 	sock = spawn(ECHO, "", 0);
 	assert_int_equal(status(sock), -EAGAIN);
-	assert_non_null(strstr(why, " 256 processes"));
+	assert_non_null(strstr(error_why(&why, 0), " 256 processes"));
 	close(sock);
 	if (!me.uid) { /* others have theirs */
 		struct agent_cred other = {OTHER, OTHER, 0, NULL};
@@ -378,19 +382,22 @@ static void c_they_end_with_the_agent(void **state)
 	close(busy);
 	/* D. */
 	for (u32 i = 0; i < LONG_MS; i++) {
-		sock = agent_spawn(&me, ECHO, "", 0);
+		error_clear(&why);
+		sock = agent_spawn(&me, ECHO, "", 0, &why);
 		if (sock < 0)
 			break;
 		close(sock);
 		usleep(1000);
 	}
 	assert_int_equal(sock, -ECONNREFUSED);
+	assert_non_null(strstr(error_why(&why, 0), "ubpffs-agent"));
 }
 
 static void d_without_an_agent_nothing_is_opened(void **state)
 {
 	agent_stop();
-	assert_int_equal(agent_spawn(&me, ECHO, "", 0), -ECONNREFUSED);
+	assert_int_equal(agent_spawn(&me, ECHO, "", 0, &why), -ECONNREFUSED);
+	assert_non_null(strstr(error_why(&why, 0), "ubpffs-agent"));
 }
 
 static void facts_of_processes(void **state)
