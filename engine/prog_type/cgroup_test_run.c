@@ -16,16 +16,17 @@ static int test_loop(void *priv, struct bpf_skb *skb, struct bpf_test_run *run)
 {
 	const struct test_target *target = priv;
 	const volatile bool *outer = bpf_run_set_cancel(run->cancel);
-	bool cancelled;
+	bool cancelled = true;
 	u64 start;
 
 	skb->cgrp = target->cgrp;
-	bpf_run_enter();
-	start = monotonic_ns();
-	run->retval = (u32)cgroup_bpf_run(target->cgrp, target->type, skb, NULL);
-	run->duration = (u32)(monotonic_ns() - start);
-	bpf_run_exit();
-	cancelled = bpf_run_cancelled(); /* it may have ended early */
+	if (bpf_run_enter_unless_cancelled()) {
+		start = monotonic_ns();
+		run->retval = (u32)cgroup_bpf_run(target->cgrp, target->type, skb, NULL);
+		run->duration = (u32)(monotonic_ns() - start);
+		bpf_run_exit();
+		cancelled = bpf_run_cancelled(); /* it may have ended early */
+	}
 	bpf_this.cancel = outer;
 	return cancelled ? -EINTR : 0;
 }

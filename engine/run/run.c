@@ -9,6 +9,7 @@
  *      inside an RCU read section.
  *   D. Nested bpf_run_enter() of one thread keep the slot of the outermost.
  *   E. Where there are several slots, the threads of one group never have them all.
+ *   F. Who may be cancelled waits for no slot after that, whatever those do that have one.
  * Tests: tests/unit/test_run.c names each case by its letter.
  */
 #include <linux/futex.h>
@@ -96,8 +97,10 @@ static int slot_try_any(u32 nr)
 	return slot;
 }
 
-static int slot_wait(u32 nr)
+/* NONE_FREE: *cancel became true. Nobody wakes who is cancelled: he looks. */
+static int slot_wait(u32 nr, const volatile bool *cancel)
 {
+	static const struct timespec look = {.tv_nsec = 50000000};
 	int slot;
 
 	__atomic_add_fetch(&slot_waiters, 1, __ATOMIC_SEQ_CST);
@@ -109,23 +112,30 @@ static int slot_wait(u32 nr)
 			break;
 		if (slot == NONE_FREE)
 			__atomic_add_fetch(&slot_starved, 1, __ATOMIC_RELAXED);
-		syscall(SYS_futex, &slot_releases, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+		syscall(SYS_futex, &slot_releases, FUTEX_WAIT_PRIVATE, seen, cancel ? &look : NULL,
+			NULL, 0);
 		if (slot == NONE_FREE)
 			__atomic_sub_fetch(&slot_starved, 1, __ATOMIC_RELAXED);
+		slot = NONE_FREE;
+		if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
+			break;
 	}
 	__atomic_sub_fetch(&slot_waiters, 1, __ATOMIC_SEQ_CST);
 	return slot;
 }
 
-static void slot_take(void)
+static bool slot_take(const volatile bool *cancel)
 {
 	u32 nr = bpf_nr_slots();
 	int slot = slot_try_any(nr);
 
 	if (unlikely(slot < 0))
-		slot = slot_wait(nr);
+		slot = slot_wait(nr, cancel);
+	if (unlikely(slot < 0))
+		return false;
 	slots[slot].kept = false;
 	bpf_this.slot = slot;
+	return true;
 }
 
 static void slot_give(void)
@@ -170,10 +180,18 @@ void bpf_run_enter(void)
 {
 	if (bpf_this.depth++ == 0) {
 		if (bpf_this.slot < 0)
-			slot_take();
+			slot_take(NULL);
 		bpf_this.tail_call_cnt = 0;
 	}
 	bpf_rcu_read_lock();
+}
+
+bool bpf_run_enter_unless_cancelled(void)
+{
+	if (bpf_this.slot < 0 && !slot_take(bpf_this.cancel))
+		return false;
+	bpf_run_enter();
+	return true;
 }
 
 void bpf_run_exit(void)
@@ -185,8 +203,8 @@ void bpf_run_exit(void)
 
 void bpf_slot_keep(void)
 {
-	if (bpf_this.slot < 0)
-		slot_take();
+	if (bpf_this.slot < 0 && !slot_take(bpf_this.cancel))
+		return;
 	slots[bpf_this.slot].kept = true;
 }
 

@@ -69,6 +69,8 @@ static inline const volatile bool *bpf_run_set_cancel(const volatile bool *cance
 
 u32 bpf_nr_slots(void);
 void bpf_run_enter(void);
+/* False: this thread's runs were cancelled while it waited for a slot; it has entered nothing. */
+bool bpf_run_enter_unless_cancelled(void);
 void bpf_run_exit(void);
 
 /*
@@ -93,7 +95,7 @@ void bpf_slot_let_others(void);
 /* Somebody waits for a slot, and no slot became free since the last call with this *releases. */
 bool bpf_slots_stuck(u32 *releases);
 
-/* A thread that runs programs all the time keeps its slot between runs. */
+/* A thread that runs programs all the time keeps its slot between runs; none when cancelled. */
 void bpf_slot_keep(void);
 void bpf_slot_release(void);
 

@@ -25,7 +25,8 @@ static int run_loop(struct bpf_prog *prog, const void *ctx, struct bpf_test_run 
 		if (bpf_run_cancelled())
 			return -EINTR;
 		batch = min(repeat - done, batch);
-		bpf_run_enter();
+		if (!bpf_run_enter_unless_cancelled())
+			return -EINTR;
 		start = monotonic_ns();
 		retval = (u32)bpf_prog_run_repeat(prog, ctx, batch);
 		took = monotonic_ns() - start;

@@ -482,7 +482,7 @@ static enum more burst(struct source *src, struct pcap_source *ps)
 	const u8 *data;
 
 	source_burst_begin();
-	for (int n = 0; n < BURST && !out_full(ps); n++) {
+	for (int n = 0; n < BURST && !out_full(ps) && !source_stopping(src); n++) {
 		more = ps->live ? next_of_interface(src, ps, &hdr, &data)
 				: next_of_file(src, ps, &hdr, &data);
 		if (more != MORE)

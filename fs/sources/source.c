@@ -373,7 +373,8 @@ bool source_run(struct source *src, const void *ctx, const struct bpf_sample *sa
 	struct bpf_prog *prog;
 	bool ran = false;
 
-	bpf_run_enter();
+	if (!bpf_run_enter_unless_cancelled())
+		return false;
 	prog = bpf_rcu_dereference(src->prog);
 	if (prog && !READ_ONCE(prog->poisoned)) {
 		bpf_this.sample = sample;

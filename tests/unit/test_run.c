@@ -416,6 +416,48 @@ static void E_a_waiter_that_may_not_leaves_it_to_another(void **state)
 	}
 }
 
+static void *enter_or_give_up(void *arg)
+{
+	bpf_run_set_cancel(arg);
+	if (bpf_run_enter_unless_cancelled())
+		abort();
+	bpf_slot_keep();
+	return bpf_this.slot < 0 && !bpf_this.depth ? NULL : arg;
+}
+
+static void F_who_is_cancelled_waits_for_no_slot(void **state)
+{
+	u32 nr = bpf_nr_slots();
+	pthread_t holders[BPF_MAX_SLOTS], waiter;
+	int up[2], down[2];
+	volatile bool cancel = false;
+	void *got;
+	char c;
+
+	assert_int_equal(pipe(up) | pipe(down), 0);
+	int fds[] = {up[0], up[1], down[0]};
+
+	for (u32 i = 0; i < nr; i++)
+		pthread_create(&holders[i], NULL, hold_all_slots, fds);
+	for (u32 i = 0; i < nr; i++)
+		assert_int_equal(read(up[0], &c, 1), 1);
+	pthread_create(&waiter, NULL, enter_or_give_up, (void *)&cancel);
+	usleep(50000);
+	__atomic_store_n(&cancel, true, __ATOMIC_RELAXED);
+	pthread_join(waiter, &got);
+	assert_null(got);
+	/* A free slot is taken by who is cancelled, too. */
+	for (u32 i = 0; i < nr; i++)
+		assert_int_equal(write(down[1], "g", 1), 1);
+	for (u32 i = 0; i < nr; i++)
+		pthread_join(holders[i], NULL);
+	bpf_run_set_cancel(&cancel);
+	assert_true(bpf_run_enter_unless_cancelled());
+	bpf_run_exit();
+	bpf_run_set_cancel(&bpf_never_cancelled);
+	close(up[0]), close(up[1]), close(down[0]), close(down[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +465,7 @@ int main(void)
 		cmocka_unit_test(C_a_thread_without_a_slot_sleeps_and_wakes),
 		cmocka_unit_test(E_one_group_leaves_a_slot),
 		cmocka_unit_test(E_a_waiter_that_may_not_leaves_it_to_another),
+		cmocka_unit_test(F_who_is_cancelled_waits_for_no_slot),
 		cmocka_unit_test(D_nested_runs_keep_the_slot),
 		cmocka_unit_test(rcu_threads_register_themselves),
 		cmocka_unit_test(rcu_survives_fork),
