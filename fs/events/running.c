@@ -308,9 +308,13 @@ void event_run_no_more(void)
 {
 	event_run_lock();
 	no_more = true;
-	for (struct event_dir *dir = dirs; dir; dir = dir->next)
+	/* All at once: one that waits for its slot waits for those that run. */
+	for (struct event_dir *dir = dirs; dir; dir = dir->next) {
 		if (dir->start)
 			event_run_cancel(dir->start);
+		if (dir->src && dir->src->threaded)
+			source_cancel(dir->src);
+	}
 	while (nr_starts)
 		pthread_cond_wait(&start_done, &lock);
 	event_run_unlock();

@@ -53,8 +53,8 @@ bool event_run_state(u64 ino, enum source_state *state, struct source_stats *sta
 /* Stop it, and its directory is nobody's. */
 void event_run_forget(u64 ino);
 /*
- * Without the lock: the end of the server. Starts end, and none begins any more: before the workers
- * stop.
+ * Without the lock: the end of the server. Starts end, and none begins any more, before the workers
+ * stop; what runs is told to stop.
  */
 void event_run_no_more(void);
 /* Without the lock, after that. */

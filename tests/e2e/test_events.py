@@ -786,6 +786,17 @@ def test_timer(m):
     assert m.read("maps", "seen", "entries", "255") == n
 
 
+def test_the_end_waits_for_no_slot(m):
+    """A hundred sources whose runs are endless, each for a second of processor time: all stop at once."""
+    m.load("endless")
+    for i in range(100):
+        make(m, "t%d" % i, ("type", "timer"), ("interval_ms", "1"), ("attach", "endless_loop"))
+    m.wait_busy()
+    m.sh("rmdir $M/events/t1 $M/events/t2")
+    m.umount()
+    m.start()
+
+
 def test_more_sources_than_slots(m, burn):
     """Sources share the engine's CPUs with everybody else."""
     m.load("event_samples")
