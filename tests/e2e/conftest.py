@@ -139,6 +139,16 @@ def stacks(pid):
     return text[-8000:]
 
 
+def holders(path):
+    """Processes that see a mount there, which is gone from here: their namespaces are copies, and nothing propagates."""
+    pids = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open("/proc/%s/mountinfo" % pid) as f:
+            if any(line.split()[4] == path for line in f):
+                pids.append(int(pid))
+    return pids
+
+
 class Mount:
     def __init__(self, base, state_parent, user=None):
         self.base = base
@@ -222,12 +232,18 @@ class Mount:
         detach(self.path, 0)
         if self.mounted():
             raise AssertionError("the mount is busy")
+        self.ended()
+
+    def ended(self):
+        """Nothing is left to serve: it ends by itself."""
         try:
             code = self.proc.wait(WAIT)
         except subprocess.TimeoutExpired:
             text = stacks(self.proc.pid)
+            others = holders(self.path)
             self.kill()
-            raise AssertionError("the server does not end after umount:\n" + text)
+            raise AssertionError("the server does not end after umount%s:\n%s" % (
+                "" if not others else "; mount namespaces of these still have the mount: %s" % others, text))
         self.proc = None
         assert code == 0, self.errors()
 

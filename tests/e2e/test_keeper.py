@@ -20,7 +20,7 @@ import traceback
 
 import pytest
 
-from conftest import BUILD, ROOT, WAIT, die_with_us, libc, obj, wait_for
+from conftest import BUILD, MNT_DETACH, ROOT, WAIT, detach, die_with_us, libc, obj, wait_for
 
 os.environ.setdefault("UBPFFS_CLIENT", os.path.join(BUILD, "libubpffs-client.so"))
 sys.path.insert(0, os.path.join(ROOT, "python"))
@@ -322,6 +322,24 @@ def test_a_release_that_is_sent_again_meets_no_other_file(points, k):
         points.kill(k, "answer", RELEASE, lambda: os.close(os.open(k.p("version"), os.O_RDONLY)))
         assert k.read("version")
     wait_for(lambda: k.metrics()["open_files"] == 1, "the files to be closed")
+
+
+@pytest.mark.parametrize("flags", (0, MNT_DETACH), ids=("umount", "umount-l"))
+def test_a_request_that_ends_the_server_twice(points, k, flags):
+    """It is EIO, all others go on, and the server ends in order."""
+    k.expect("answered EIO")
+    make_map(k, "a", *HASH)
+    k.sh("echo 5 > $M/maps/a/entries/1")
+    fd = os.open(k.p("maps/a/entries/1"), os.O_RDWR)
+    points.put("fault-again", str(WRITE))
+    got = points.kill(k, "fault", WRITE, lambda: os.write(fd, b"6\n"))
+    assert got.errno == errno.EIO
+    assert k.errors().count("was ended by signal 11 after") == 2
+    assert os.pread(fd, 100, 0) in (b"5\n", b"6\n")
+    os.close(fd)
+    detach(k.path, flags)
+    assert not k.mounted()
+    k.ended()
 
 
 def test_a_server_that_cannot_go_on(points, k):

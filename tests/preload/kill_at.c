@@ -6,8 +6,9 @@
  * before Linux 6.9. Each file `read`, `answer` or `answered` kills the server once, and is gone
  * then: when a request was read and nothing is done about it, when its answer is about to be sent,
  * and when it was sent. What the file holds is the opcode that is meant; nothing: the next one.
- * `start` holds a number: a server that begins is killed at that one of its calls below.
- * With `fault-at-start` each successor ends by a fault before it serves, or, where the file holds a
+ * `fault` and `fault-again` are as `answer`, and the server ends by a fault of its own. `start`
+ * holds a number: a server that begins is killed at that one of its calls below. With
+ * `fault-at-start` each successor ends by a fault before it serves, or, where the file holds a
  * path, each that is that program.
  */
 #include <dlfcn.h>
@@ -215,6 +216,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
 		opcode = asked[head.unique / 2 % 4096].opcode;
 	if (opcode && is_killed_at("answer", opcode))
 		die();
+	if (opcode && (is_killed_at("fault", opcode) || is_killed_at("fault-again", opcode)))
+		raise(SIGSEGV);
 	/* Asked before: who has the answer may be about to make the next file. */
 	killed = opcode && is_killed_at("answered", opcode);
 	n = next_v("writev", fd, iov, count);
