@@ -110,8 +110,8 @@ static void serve(int fd)
 	if (!se || session_start() || fstat(fs_backing.root_fd, &st))
 		_exit(3);
 	fs_backing.root_ino = st.st_ino;
-	if (fs_node_root(&dir_ops, &root) || device_start(se, fd, adopt) ||
-	    fs_nodes_restore() || fs_opens_restore())
+	if (fs_node_root(&dir_ops, &root) || device_start(se, fd, adopt) || fs_nodes_restore() ||
+	    fs_opens_restore())
 		_exit(4);
 	fs_nodes_restored();
 	if (adopt)

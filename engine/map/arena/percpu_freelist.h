@@ -31,7 +31,7 @@
 
 #include "util/types.h"
 
-#define PCPU_FREE_LINK	   0xc0000000u
+#define PCPU_FREE_LINK 0xc0000000u
 
 struct pcpu_freelist_head { /* in the arena */
 	u64 first; /* changes << 32 | index */
