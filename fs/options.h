@@ -35,12 +35,12 @@ struct options {
 };
 
 /*
- * 0: go on. Else it has said why not, or what was asked for, and *status is what the process exits
+ * 0: go on. Else the message or the help is printed, and *status is what the process exits
  * with.
  * `state` is not chosen yet: that may make a directory.
  */
 int options_parse(struct options *options, int argc, char **argv, int *status);
-/* Before the state is opened, and after nothing else can fail. False: it has said why. */
+/* Before the state is opened, and after nothing else can fail. False: stderr says why. */
 bool options_choose_state(struct options *options);
 /*
  * With the state chosen: what says the same to another version of this program, in any directory,

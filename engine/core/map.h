@@ -223,7 +223,7 @@ const char *bpf_map_type_name(enum bpf_map_type type); /* or NULL */
 
 void bpf_map_inc(struct bpf_map *map);
 void bpf_map_put(struct bpf_map *map);
-/* False: it is on its way out, and nobody may use it any more. */
+/* False: its last reference is gone already, and nobody may use it. */
 static inline bool bpf_map_inc_not_zero(struct bpf_map *map)
 {
 	int count = __atomic_load_n(&map->refcnt, __ATOMIC_RELAXED);

@@ -1,5 +1,5 @@
 /*
- * create.c - a map comes to life: the checks that all types share, its arena, its id
+ * create.c - a map is created or opened: the checks that all types share, its arena, its id
  *
  * A map's file is made by bpf_map_create() and taken over by bpf_map_open(); its arena is marked
  * clean when the last reference is gone (after a grace period), and a type rebuilds what was not.

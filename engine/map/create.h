@@ -1,5 +1,5 @@
 /*
- * create.h - a map comes to life: new, or opened again from its files
+ * create.h - a map is created, or opened again from its files
  */
 #ifndef UBPFFS_MAP_CREATE_H
 #define UBPFFS_MAP_CREATE_H

@@ -10,9 +10,9 @@
 
 struct attach_open {
 	struct write_buffer buffer;
-	bool acted; /* on what is in it: a line without its newline, so far */
+	bool acted; /* the buffer's bytes, a line without its newline so far, were executed */
 	pthread_mutex_t lock; /* a leaf */
-	struct store_object *link; /* made last, until the client has opened its id */
+	struct store_object *link; /* the link made last, held until the client has opened its id */
 };
 
 const struct fs_command *attach_command(unsigned int cmd);

@@ -45,12 +45,12 @@ bool event_starting(u64 ino);
  * Another program from the next event on. False: it does not run, or runs programs of another type.
  */
 bool event_run_replace(u64 ino, struct bpf_prog *prog);
-/* Its thread has ended, or its start is given up; what it counted stays. */
+/* Ends its thread, or cancels its start; its counters stay. */
 void event_run_stop(u64 ino);
-/* False, and nothing is said: it never ran. why: of SOURCE_FAILED only. */
+/* False: it never ran, and nothing is filled in. why: of SOURCE_FAILED only. */
 bool event_run_state(u64 ino, enum source_state *state, struct source_stats *stats,
 		     struct error_record *why);
-/* Stop it, and its directory is nobody's. */
+/* Stop it, and drop its entry: the directory is removed. */
 void event_run_forget(u64 ino);
 /*
  * Without the lock: the end of the server. Starts end, and none begins any more, before the workers

@@ -1,5 +1,5 @@
 /*
- * stream.h - the files of maps that are no tables: push, pop and peek, and the stream of records
+ * stream.h - the files of maps without keys: push, pop, peek, has, and the stream of records
  */
 #ifndef UBPFFS_FS_MAPS_STREAM_H
 #define UBPFFS_FS_MAPS_STREAM_H

@@ -94,7 +94,7 @@ struct store_object *store_of_map(
 	struct bpf_map *map); /* borrowed: as long as the caller's reference */
 struct store_object *store_of_prog(struct bpf_prog *prog);
 void store_get(struct store_object *obj);
-/* False: it is on its way out. */
+/* False: its last reference is gone already. */
 bool store_get_unless_gone(struct store_object *obj);
 /* The node shows this object from now on, or none any more (NULL); tree_lock held. */
 void store_bind(struct fs_node *node, struct store_object *obj);

@@ -71,8 +71,7 @@ bool htab_key_equal_words(const struct bpf_htab *htab, const struct htab_elem *e
 /*
  * Is this element's key the wanted one? Keys of up to 8 bytes are one atomic word. Longer ones may
  * be rewritten under a reader's eyes when the element is freed and used again: then its version has
- * changed,
- * *torn becomes true and the reader starts again.
+ * changed, *torn becomes true and the reader starts again.
  */
 static inline __attribute__((always_inline)) bool htab_key_equal(const struct bpf_htab *htab,
 								 const struct htab_elem *elem,

@@ -17,8 +17,8 @@
  *   C. The same stack of the same image (run/sample.h) gets the same id again while it is there.
  *      With BPF_F_FAST_STACK_CMP the same hash is enough.
  *   D. -EEXIST: the bucket holds another stack, and BPF_F_REUSE_STACKID was not given; -ENOMEM: no
- *      element is free;
- *      -EFAULT: there is no stack, or nothing of it is left after the skipped frames. As in Linux.
+ *      element is free; -EFAULT: there is no stack, or nothing of it is left after the skipped
+ *      frames. As in Linux.
  *   E. After a crash the buckets are the truth; an element in none is free.
  * Lock-free. Tests: tests/unit/test_stackmap.c names each case by its letter.
  */

@@ -21,7 +21,7 @@ struct cgroup *cgroup_lookup_by_id(u64 id); /* a reference, or NULL */
 void cgroup_lookup_path(u64 id, char *path, size_t len);
 /* The ids of all, malloc()ed; NULL: out of memory. */
 u64 *cgroup_lookup_ids(size_t *nr);
-/* The end of the server: all are forgotten, and taken out of the model, children first. */
+/* At the server's end: take all cgroups out of the table and the model, children first. */
 void cgroup_lookup_drop_all(void);
 
 #endif

@@ -13,17 +13,17 @@ struct session_options {
 	bool foreground, help, version;
 };
 
-/* Take libfuse's options that are the server's own business out of `args`. -1: it has said why. */
+/* Take the libfuse options that the server sets itself out of `args`. -1: stderr says why. */
 int session_options(struct fuse_args *args, struct session_options *out);
 void session_help(void);
 
-/* NULL: it has said which option it does not know. */
+/* NULL: stderr says which option is unknown. */
 struct fuse_session *session_new(struct fuse_args *args);
 /* Before the state is read. -ENOMEM. */
 int session_start(void);
-/* From now on signals end the session. -1: it has said why. */
+/* From now on signals end the session. -1: stderr says why. */
 int session_mount(struct fuse_session *se, const char *mountpoint);
-/* Serve until somebody ends it. 0: in order, also by a signal. */
+/* Serve until an unmount or a signal. 0: it ended in order. */
 int session_serve(struct fuse_session *se);
 /*
  * Nobody asks any more: requests that wait end. Then what else answers requests is stopped, and

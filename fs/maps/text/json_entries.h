@@ -1,6 +1,5 @@
 /*
- * json_entries.h - dump.json written: entries come in one after another, and act when they are
- * whole
+ * json_entries.h - what is written to dump.json: each entry is an update when it is complete
  */
 #ifndef UBPFFS_FS_MAPS_TEXT_JSON_ENTRIES_H
 #define UBPFFS_FS_MAPS_TEXT_JSON_ENTRIES_H

@@ -1,5 +1,5 @@
 /*
- * recovery.h - the start: everything is read back
+ * recovery.h - the store's start: programs, maps and names are read back
  */
 #ifndef UBPFFS_FS_STORE_NAMES_RECOVERY_H
 #define UBPFFS_FS_STORE_NAMES_RECOVERY_H

@@ -1,5 +1,5 @@
 /*
- * state_place.h - where the state is when nobody says: a place that a logout and a reboot keep
+ * state_place.h - the default state directory, which survives a logout and a reboot
  */
 #ifndef UBPFFS_FS_STORE_STATE_STATE_PLACE_H
 #define UBPFFS_FS_STORE_STATE_STATE_PLACE_H

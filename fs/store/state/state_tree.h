@@ -37,8 +37,8 @@ struct tree {
 extern struct tree tree;
 
 /*
- * Create or check the directory (0700, ours) and lock it; when another server holds the lock,
- * *why says its pid and mount point. *why says what went wrong.
+ * Create or check the directory (0700, ours) and lock it; when another server holds the lock, *why
+ * says its pid and mount point. *why says what went wrong.
  */
 int tree_open(const char *path, const char *mountpoint, struct error_record *why);
 void tree_close(void);
