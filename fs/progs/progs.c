@@ -348,7 +348,7 @@ static const struct fs_attr prog_attrs[] = {
 	{"info", 0444, &info_ops, 0},	   {"xlated", 0444, &xlated_ops, 0},
 	{"jited", 0400, &jited_ops, 0},	   {"log", 0444, &proglog_ops, 0},
 	{"run", 0666, &run_ops, 0},	   {"stats", 0444, &stats_ops, 0},
-	{"maps", 0555, &prog_maps_ops, 0},
+	{"maps", 0777, &prog_maps_ops, 0},
 };
 
 static void prog_dropped(struct store_object *obj)
