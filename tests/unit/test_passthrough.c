@@ -23,6 +23,14 @@
 #define EXT	    (1u << 30)
 #define PASSTHROUGH (1u << 5) /* 37 - 32 */
 
+#define NEEDS_ROOT()                                                            \
+	do {                                                                    \
+		if (geteuid()) {                                                \
+			print_message("passthrough is for a server of root\n"); \
+			skip();                                                 \
+		}                                                               \
+	} while (0)
+
 static struct {
 	struct fuse_in_header head;
 	struct fuse_init_in init;
@@ -123,8 +131,7 @@ static void files_are_registered_once_the_kernel_agreed(void **state)
 /* 0 and errors are no registration: nothing is taken back for them. */
 static void what_was_registered_is_taken_back_once(void **state)
 {
-	if (geteuid())
-		skip();
+	NEEDS_ROOT();
 	asked_close = 0;
 	start();
 	offer(EXT, PASSTHROUGH, sizeof(request));
@@ -163,8 +170,7 @@ static void the_end_waits_for_who_is_there(void **state)
 	pthread_t threads[2];
 	void *err;
 
-	if (geteuid())
-		skip();
+	NEEDS_ROOT();
 	for (int round = 0; round < 100; round++) {
 		start();
 		offer(EXT, PASSTHROUGH, sizeof(request));

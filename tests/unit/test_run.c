@@ -341,8 +341,10 @@ static void E_one_group_leaves_a_slot(void **state)
 	u32 releases = 0;
 	char c;
 
-	if (nr == 1)
+	if (nr == 1) {
+		print_message("there is one slot here\n");
 		skip();
+	}
 	assert_int_equal(pipe(begun), 0);
 	assert_int_equal(pipe(end), 0);
 	fds[0] = 7;
@@ -378,8 +380,10 @@ static void E_a_waiter_that_may_not_leaves_it_to_another(void **state)
 	pthread_t threads[BPF_MAX_SLOTS + 2];
 	char c;
 
-	if (nr == 1)
+	if (nr == 1) {
+		print_message("there is one slot here\n");
 		skip();
+	}
 	assert_int_equal(pipe(begun), 0);
 	assert_int_equal(pipe(end), 0);
 	assert_int_equal(pipe(others_end), 0);

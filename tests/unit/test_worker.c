@@ -16,8 +16,8 @@
 #include "fs/work/cpu_usage.h"
 #include "fs/work/worker.h"
 
-#define ALICE 1001
-#define BOB   1002
+#define ALICE 4000001 /* nobody who runs tests */
+#define BOB   4000002
 #define MAX   256
 
 struct gated {
