@@ -25,7 +25,7 @@ struct objdir_kind {
 	 * NULL: -EPERM.
 	 */
 	int (*unlink_incomplete)(struct fs_node *dir, struct fs_req *req, u32 row);
-	/* Has it no object yet, as opposed to no more? NULL: never. */
+	/* Is its object not created yet (and not: removed)? NULL: never so. */
 	bool (*incomplete)(struct fs_node *dir);
 	/* The name was dropped (tree_wrlock held); obj is still referenced. */
 	void (*dropped)(struct store_object *obj);

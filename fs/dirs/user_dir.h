@@ -18,7 +18,7 @@ extern const struct fs_node_ops user_dir_ops;
  * What an object's file is in the object's own directory (and in ids/), and by a user's name, by
  * its kind. It reads as empty there, so that whoever copies or searches a directory gets on; a pin
  * is not read (EIO), so that whoever moves one to another filesystem fails before it is removed.
- * The folders of the kinds stand above this one: whoever lists them all (tree/root.c) fills these
+ * The folders of the kinds lie above this one: tree/root.c, which lists them all, fills these
  * before the first node is made.
  */
 extern const struct fs_node_ops *object_file_ops[STORE_KINDS];

@@ -24,7 +24,7 @@
 struct starter {
 	struct fs_req *req;
 	struct fs_node *dir;
-	struct write_buffer *pending; /* of the open: dropped if it fails */
+	struct write_buffer *buffer; /* of the open: dropped if it fails */
 	size_t len; /* of the write */
 	struct source_def def; /* to be kept: an attribute was written */
 	struct store_object *obj; /* to be kept, or NULL: a program was attached */
@@ -50,7 +50,7 @@ static void start_done(void *arg, int err, const struct error_record *why)
 		err = -EINTR;
 	if (err) {
 		fs_error(s->req, -err, "%s", error_why(why, err));
-		write_buffer_drop(s->pending, s->pending->len);
+		write_buffer_drop(s->buffer, s->buffer->len);
 	} else {
 		err = fs_node_pin(s->dir);
 		tree_wrlock();
@@ -80,7 +80,7 @@ static int __start(struct fs_open *open, struct fs_req *req, size_t len,
 	}
 	s->req = req;
 	s->dir = fs_node_base(open->node);
-	s->pending = open->priv;
+	s->buffer = open->priv;
 	s->len = len;
 	if (obj) {
 		store_get(obj);

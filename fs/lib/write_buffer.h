@@ -7,8 +7,8 @@
  * is -EINVAL. One open description, one write buffer: writes of one open never run at once
  * (node.h).
  *
- * What is waiting may hold any bytes, and no NUL ends it: it is read by length (lib/value_text.h),
- * also for a sentence (text_first_line()).
+ * The buffer may hold any bytes, and no NUL ends it: it is read by length (lib/value_text.h), also
+ * for a message (text_first_line()).
  */
 #ifndef UBPFFS_FS_LIB_WRITE_BUFFER_H
 #define UBPFFS_FS_LIB_WRITE_BUFFER_H
@@ -22,11 +22,11 @@ struct write_buffer {
 	size_t len, cap;
 	size_t solid; /* how many of them are no blanks */
 	off_t next; /* file offset that continues it */
-	bool incomplete; /* its user awaits more; new bytes are to be looked at anew */
+	bool incomplete; /* its owner waits for more bytes, and then parses it again */
 };
 
 /*
- * 0, -EINVAL (see above), -EFBIG (more than max bytes are waiting), -ENOMEM. With append the offset
+ * 0, -EINVAL (see above), -EFBIG (more than max bytes in the buffer), -ENOMEM. With append the offset
  * is ignored.
  */
 int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t off, bool append,
@@ -46,7 +46,7 @@ bool write_buffer_cut(size_t len);
  * its write (`echo -n`, `printf`), unless bytes come one by one.
  */
 bool write_buffer_ended(const struct write_buffer *p, size_t len, bool name);
-/* Nothing but blanks is waiting. */
+/* There are only blanks in it. */
 bool write_buffer_blank(const struct write_buffer *p);
 void write_buffer_free(struct write_buffer *p);
 

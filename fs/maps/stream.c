@@ -50,7 +50,7 @@ struct records {
 	bool taken; /* pop gives one value an open */
 	struct bpf_perf_record record; /* room for one */
 	bool perf; /* a perf_event_array, opened */
-	struct write_buffer pending;
+	struct write_buffer buffer;
 	bool held; /* push: the last line came at the end of a full buffer */
 	struct map_once once; /* of the request that is at work */
 };
@@ -109,7 +109,7 @@ static void records_release(struct fs_open *open)
 		bpf_perf_close(r->map);
 	bpf_map_put(r->map);
 	fs_text_free(&r->line);
-	write_buffer_free(&r->pending);
+	write_buffer_free(&r->buffer);
 	free(r->record.data);
 	free(r);
 }
@@ -142,7 +142,7 @@ static void records_keep(struct fs_open *open, struct kept *kept)
 	kept->lost = left > room;
 	if (left)
 		memcpy(kept->v + KEPT_LINE, r->line.buf + r->given, kept->v[1]);
-	fs_buffer_keep(&r->pending, kept, KEPT_BUFFER);
+	fs_buffer_keep(&r->buffer, kept, KEPT_BUFFER);
 }
 
 static void records_restore(struct fs_open *open, const struct kept *kept)
@@ -153,7 +153,7 @@ static void records_restore(struct fs_open *open, const struct kept *kept)
 	r->taken = kept->v[0] & 1;
 	r->held = kept->v[0] & 2;
 	fs_text_append(&r->line, (const char *)(kept->v + KEPT_LINE), min(kept->v[1], room));
-	fs_buffer_restore(open, &r->pending, kept, KEPT_BUFFER);
+	fs_buffer_restore(open, &r->buffer, kept, KEPT_BUFFER);
 }
 
 /* ---- push */
@@ -186,7 +186,7 @@ static ssize_t push_write(struct fs_open *open, struct fs_req *req, const char *
 			  off_t off)
 {
 	struct records *r = open->priv;
-	struct write_buffer *p = &r->pending;
+	struct write_buffer *p = &r->buffer;
 	size_t pos = 0, n;
 	const char *line;
 	int ret;
@@ -216,13 +216,13 @@ static int push_flush(struct fs_open *open, struct fs_req *req)
 	struct records *r = open->priv;
 	int ret = TEXT_INCOMPLETE;
 
-	if (write_buffer_blank(&r->pending))
+	if (write_buffer_blank(&r->buffer))
 		return 0;
 	if (r->held) {
 		map_once_begin(&r->once, r->map, req);
 		r->held = false;
-		ret = push_line(r, req, r->pending.buf, r->pending.len);
-		write_buffer_drop(&r->pending, r->pending.len);
+		ret = push_line(r, req, r->buffer.buf, r->buffer.len);
+		write_buffer_drop(&r->buffer, r->buffer.len);
 	}
 	if (ret == TEXT_INCOMPLETE)
 		return fs_error(req, EINVAL, "the value is not complete: it was not pushed");
@@ -343,7 +343,7 @@ static ssize_t has_write(struct fs_open *open, struct fs_req *req, const char *b
 			 off_t off)
 {
 	struct records *r = open->priv;
-	struct write_buffer *p = &r->pending;
+	struct write_buffer *p = &r->buffer;
 	char *value;
 	int ret;
 

@@ -11,9 +11,9 @@
 #include "fs/store/object.h"
 
 /*
- * What a name is used for tells what is asked of the object's bits. Reading only tells about it (a
- * template, what to detach). Who gives a map to a program, or a program to something that runs it,
- * can do with it whatever a descriptor can: that asks for reading and writing, as BPF_OBJ_GET does.
+ * Which permission bits of the object a use of its name needs. A template, or what to detach, is
+ * only read. A caller that gives a map to a program, or a program to something that runs it, can do
+ * with it whatever a descriptor can: that needs reading and writing, as BPF_OBJ_GET does.
  */
 #define RESOLVE_READ (R_OK)
 #define RESOLVE_USE  (R_OK | W_OK)

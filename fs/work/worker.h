@@ -11,8 +11,7 @@
  *   C. One user has at most WORKER_USER_LONG long jobs running, and so on; so whatever one user
  *      asks for, another one's job finds a thread.
  *   D. Long jobs, and those that wait, leave threads for short ones.
- *   E. A job whose *hurry is true begins at once, and counts for no bound: it is to find out that
- *      it was cancelled.
+ *   E. A job whose *hurry is true (it was cancelled) begins at once, and counts for no bound.
  *   F. The jobs of a throttled user (work/cpu_usage.h) run at a lower priority, and no more of
  *      his short ones at once than half of the processors.
  * Tests: tests/unit/test_worker.c names each case by its letter.

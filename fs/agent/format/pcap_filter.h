@@ -1,5 +1,5 @@
 /*
- * pcap_filter.h - libpcap's filter language, apart: its headers and Linux's both have a struct
+ * pcap_filter.h - libpcap's filter language, in its own file: libpcap and Linux both have a struct
  * bpf_insn
  */
 #ifndef UBPFFS_FS_AGENT_FORMAT_PCAP_FILTER_H

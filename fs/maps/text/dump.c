@@ -34,7 +34,7 @@ struct dump {
 	bool cut; /* an entry was given up in the middle: begin again */
 	size_t text_held; /* bytes of it that are charged */
 	char *key, *value;
-	struct write_buffer pending;
+	struct write_buffer buffer;
 	bool incomplete; /* the last line waits for more */
 	bool held; /* it may be whole, but came at the end of a full buffer */
 	u64 line; /* lines that were used up */
@@ -99,9 +99,9 @@ static void dump_keep(struct fs_open *open, struct kept *kept)
 	const struct dump *d = open->priv;
 	u64 *v = kept->v;
 
-	fs_buffer_keep(&d->pending, kept, 0);
+	fs_buffer_keep(&d->buffer, kept, 0);
 	kept->lost |= d->json.listed && !d->json.ended; /* a document is one thing */
-	kept->lost |= !write_buffer_blank(&d->json.pending);
+	kept->lost |= !write_buffer_blank(&d->json.buffer);
 	v[KEPT_FLAGS] = (u64)d->incomplete | (u64)d->held << 1 | (u64)d->ended << 2 |
 			(u64)d->begun << 3 | (u64)d->cut << 4;
 	v[KEPT_LINE] = d->line;
@@ -122,7 +122,7 @@ static void dump_restore(struct fs_open *open, const struct kept *kept)
 	struct dump *d = open->priv;
 	const u64 *v = kept->v;
 
-	fs_buffer_restore(open, &d->pending, kept, 0);
+	fs_buffer_restore(open, &d->buffer, kept, 0);
 	d->incomplete = v[KEPT_FLAGS] & 1;
 	d->held = v[KEPT_FLAGS] & 2;
 	d->ended = v[KEPT_FLAGS] & 4;
@@ -475,12 +475,12 @@ static int write_line(struct dump *d, struct fs_req *req, const char *line, size
  */
 static int write_tail(struct dump *d, struct fs_req *req)
 {
-	int ret = write_line(d, req, d->pending.buf, d->pending.len, false);
+	int ret = write_line(d, req, d->buffer.buf, d->buffer.len, false);
 
 	d->incomplete = ret == TEXT_INCOMPLETE;
 	if (ret < 0 || (ret == TEXT_COMPLETE && !d->map->key_size &&
-			!is_comment(d->pending.buf, d->pending.len)))
-		write_buffer_drop(&d->pending, d->pending.len);
+			!is_comment(d->buffer.buf, d->buffer.len)))
+		write_buffer_drop(&d->buffer, d->buffer.len);
 	return ret;
 }
 
@@ -498,20 +498,20 @@ static ssize_t dump_write(struct fs_open *open, struct fs_req *req, const char *
 	const char *line;
 	int ret;
 
-	ret = fs_open_buffer(open, req, &d->pending, buf, len, off, open->flags & O_APPEND,
+	ret = fs_open_buffer(open, req, &d->buffer, buf, len, off, open->flags & O_APPEND,
 			     MAX_LINE);
 	if (!off && !(open->flags & O_APPEND))
 		d->line = 0;
-	while (ret >= 0 && text_next_line(d->pending.buf, d->pending.len, false, &pos, &line, &n)) {
+	while (ret >= 0 && text_next_line(d->buffer.buf, d->buffer.len, false, &pos, &line, &n)) {
 		if (fs_cancelled(req))
 			ret = -EINTR;
 		else
 			ret = write_line(d, req, line, n, true);
 		d->line++;
 	}
-	write_buffer_drop(&d->pending, ret < 0 ? d->pending.len : pos);
+	write_buffer_drop(&d->buffer, ret < 0 ? d->buffer.len : pos);
 	d->incomplete = d->held = false;
-	if (ret >= 0 && !write_buffer_blank(&d->pending)) {
+	if (ret >= 0 && !write_buffer_blank(&d->buffer)) {
 		d->held = write_buffer_cut(len) && text_number_size(d->map->value_size);
 		if (!d->held)
 			ret = write_tail(d, req);
@@ -530,7 +530,7 @@ static int dump_flush(struct fs_open *open, struct fs_req *req)
 		if (ret < 0)
 			return ret;
 	}
-	if (d->incomplete && !write_buffer_blank(&d->pending))
+	if (d->incomplete && !write_buffer_blank(&d->buffer))
 		return fs_error(req, EINVAL, "the last line is not complete");
 	return 0;
 }
@@ -544,8 +544,8 @@ static void dump_release(struct fs_open *open)
 	bpf_map_iter_end(&d->it);
 	bpf_map_put(d->map);
 	fs_text_free(&d->text);
-	write_buffer_free(&d->pending);
-	write_buffer_free(&d->json.pending);
+	write_buffer_free(&d->buffer);
+	write_buffer_free(&d->json.buffer);
 	free(d->key);
 	free(d->value);
 	free(d);

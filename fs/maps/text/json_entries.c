@@ -87,8 +87,8 @@ static int put_entry(struct fs_req *req, struct bpf_map *map, char *key, const c
 static int next(struct json_entries *w, struct fs_req *req, struct bpf_map *map, char *key,
 		size_t *pos)
 {
-	const char *s = w->pending.buf;
-	size_t len = w->pending.len;
+	const char *s = w->buffer.buf;
+	size_t len = w->buffer.len;
 	char about[160];
 	ssize_t n;
 	int ret;
@@ -139,12 +139,12 @@ ssize_t json_entries_write(struct json_entries *w, struct fs_open *open, struct 
 		w->listed = w->ended = false;
 		w->entries = 0;
 	}
-	ret = fs_open_buffer(open, req, &w->pending, buf, len, off, open->flags & O_APPEND, most);
+	ret = fs_open_buffer(open, req, &w->buffer, buf, len, off, open->flags & O_APPEND, most);
 	while (!ret && !fs_cancelled(req) && (ret = next(w, req, map, key, &pos)) > 0)
 		ret = 0;
 	if (!ret && fs_cancelled(req))
 		ret = -EINTR;
-	write_buffer_drop(&w->pending, ret < 0 ? w->pending.len : pos);
+	write_buffer_drop(&w->buffer, ret < 0 ? w->buffer.len : pos);
 	if (ret < 0)
 		w->listed = false;
 	return ret < 0 ? ret : (ssize_t)len;
@@ -152,7 +152,7 @@ ssize_t json_entries_write(struct json_entries *w, struct fs_open *open, struct 
 
 int json_entries_flush(struct json_entries *w, struct fs_req *req)
 {
-	if (write_buffer_blank(&w->pending) && (!w->listed || w->ended))
+	if (write_buffer_blank(&w->buffer) && (!w->listed || w->ended))
 		return 0;
 	return fs_error(req, EINVAL, "entry %llu is not complete, or the list does not end with ]",
 			(unsigned long long)w->entries + 1);

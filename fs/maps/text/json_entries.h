@@ -9,7 +9,7 @@
 #include "fs/node/node.h"
 
 struct json_entries { /* all zero at first */
-	struct write_buffer pending;
+	struct write_buffer buffer;
 	bool listed, ended; /* behind the [ and the ] of the list */
 	u64 entries; /* that were used up */
 };
