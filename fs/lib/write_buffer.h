@@ -26,8 +26,8 @@ struct write_buffer {
 };
 
 /*
- * 0, -EINVAL (see above), -EFBIG (more than max bytes in the buffer), -ENOMEM. With append the offset
- * is ignored.
+ * 0, -EINVAL (see above), -EFBIG (more than max bytes in the buffer), -ENOMEM. With append the
+ * offset is ignored.
  */
 int write_buffer_add(struct write_buffer *p, const char *data, size_t len, off_t off, bool append,
 		     size_t max, struct error_record *why);
