@@ -165,6 +165,12 @@ static struct cgroup *child(struct cgroup *parent, u64 id, const char *path)
 	return cgrp;
 }
 
+static void drop(struct cgroup *cgrp)
+{
+	assert_int_equal(cgroup_remove(cgrp), 0);
+	cgroup_put(cgrp);
+}
+
 static void ready(void)
 {
 	struct error_record why = {0};
@@ -367,7 +373,7 @@ static void a_packets_meet_their_cgroups_programs(void **state)
 	assert_int_equal(enforce_procs_write(en, b, &me, s.pid, &why), 0);
 	assert_int_equal(enforce_cgroup_remove(en, late), 0);
 	assert_false(has_dir("A/B/late"));
-	assert_int_equal(cgroup_remove(late), 0);
+	drop(late);
 	assert_drops(&s, 'x', b);
 	assert_drops(&s, 'k', b);
 	/* One that is back has a rule again. */
@@ -375,9 +381,9 @@ static void a_packets_meet_their_cgroups_programs(void **state)
 	assert_int_equal(enforce_procs_write(en, late, &me, s.pid, &why), 0);
 	assert_drops(&s, 'x', late);
 	sender_end(&s);
-	cgroup_put(late);
-	cgroup_put(b);
-	cgroup_put(a);
+	drop(late);
+	drop(b);
+	drop(a);
 }
 
 /* Also for a process that comes by the host's own files. */
@@ -401,7 +407,7 @@ static void a_new_cgroups_get_their_rule_by_themselves(void **state)
 	}
 	sender_end(&s);
 	for (u32 i = 0; i < ARRAY_SIZE(late); i++)
-		cgroup_put(late[i]);
+		drop(late[i]);
 }
 
 static void assert_procs(struct cgroup *cgrp, const char *expected)
@@ -440,8 +446,8 @@ static void the_root_stays_and_names_of_the_host_are_refused(void **state)
 	assert_true(has_dir("."));
 	if (queues >= 0)
 		assert_int_equal(nr_queues(), queues + 1); /* that of SYN-ACKs has come */
-	cgroup_put(unknown);
-	cgroup_put(cgrp);
+	drop(unknown);
+	drop(cgrp);
 }
 
 /* A killed server's directories: what the state still has is taken over, the rest goes. */
@@ -478,8 +484,8 @@ static void b_a_start_takes_over_what_a_killed_server_left(void **state)
 	assert_true(has_dir("kept"));
 	assert_true(has_dir("half"));
 	assert_false(has_dir("gone"));
-	cgroup_put(half);
-	cgroup_put(kept);
+	drop(half);
+	drop(kept);
 }
 
 static void d_the_end_takes_all_of_it_away(void **state)
@@ -503,7 +509,7 @@ static void d_the_end_takes_all_of_it_away(void **state)
 	assert_false(has_table(table));
 	assert_int_equal(kill(s.pid, 0), 0);
 	sender_end(&s);
-	cgroup_put(a);
+	drop(a);
 	/* Nothing is in the way of the next one. */
 	en = start();
 	assert_non_null(en);
@@ -576,8 +582,8 @@ static void e_who_moves_whom(void **state)
 	error_clear(&why);
 	assert_procs(a, pids[0]);
 	sender_end(&ours);
-	cgroup_put(unknown);
-	cgroup_put(a);
+	drop(unknown);
+	drop(a);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
