@@ -196,6 +196,21 @@ static void deductions(void **state)
 	r.u32_max_value = 9;
 	reg_bounds_sync(&r);
 	assert_true(r.umin_value == 0x500000007 && r.umax_value == 0x500000009);
+	/* one of the tnum's members is in the range: the largest, one between, the least */
+	for (u32 i = 0; i < 3; i++) {
+		static const u64 ranges[][3] = {{18, 21, 21}, {6, 16, 13}, {5, 12, 5}};
+
+		__mark_reg_unknown(&r);
+		r.var_off = (struct tnum){.value = 5, .mask = 0x18}; /* 5, 13, 21, 29 */
+		if (!i)
+			r.var_off.mask = 0x10; /* 5, 21 */
+		r.umin_value = ranges[i][0];
+		r.umax_value = ranges[i][1];
+		reg_bounds_sync(&r);
+		assert_int_equal(r.umin_value, ranges[i][2]);
+		assert_int_equal(r.umax_value, ranges[i][2]);
+		assert_true(r.var_off.value == ranges[i][2] && !r.var_off.mask);
+	}
 }
 
 static void known_and_unknown(void **state)
