@@ -230,6 +230,7 @@ static void refusals_name_what_is_missing(void **state)
 		{"refuse_ksym", {"bpf_prog_fops", "__ksym", "__weak"}},
 		{"refuse_undefined", {"defined_elsewhere", "not defined", ""}},
 		{"refuse_kfunc", {"bpf_rcu_read_lock", "__ksym", ""}},
+		{"refuse_section", {"free_filter", "SEC(\"filter\")", "type TYPE"}},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
