@@ -515,23 +515,23 @@ static void run_answered(struct source *src, struct perf *perf)
 static bool ask_for(struct source *src, struct perf *perf, const struct perf_sample *sample,
 		    u32 what, const struct taken *t)
 {
-	struct stack_ask ask = {.pid = sample->pid};
+	struct stack_request request = {.pid = sample->pid};
 
 	if (what & STACK_UNWIND && sample->user.v) {
-		ask.what = what;
-		ask.mask = REGS_MASK;
-		ask.nr = (u32)__builtin_popcountll(REGS_MASK);
-		ask.words = sample->user.v;
-		ask.stack = sample->stack;
-		ask.stack_size = (u32)sample->stack_size;
+		request.what = what;
+		request.mask = REGS_MASK;
+		request.nr = (u32)__builtin_popcountll(REGS_MASK);
+		request.words = sample->user.v;
+		request.stack = sample->stack;
+		request.stack_size = (u32)sample->stack_size;
 	} else if (what & STACK_BUILD_IDS && t->bpf.user_nr) {
-		ask.what = STACK_BUILD_IDS;
-		ask.nr = t->bpf.user_nr;
-		ask.words = t->user;
+		request.what = STACK_BUILD_IDS;
+		request.nr = t->bpf.user_nr;
+		request.words = t->user;
 	} else {
 		return false;
 	}
-	if (perf_stacks_ask(perf->stacks, &ask))
+	if (perf_stacks_request(perf->stacks, &request))
 		return true;
 	source_count(src, errors, 1);
 	return false;

@@ -42,9 +42,10 @@ static void take(struct image_source *images, const struct image *img)
 
 void perf_images_read(struct source *src, struct image_source *images, pid_t pid)
 {
-	const struct maps_ask ask = {pid};
+	const struct maps_request request = {pid};
 	__do_free void *buf = malloc(IMAGE_MESSAGE);
-	__do_close int sock = buf ? source_agent(src, AGENT_MAPS, &ask, sizeof(ask), NULL) : -1;
+	__do_close int sock = buf ? source_agent(src, AGENT_MAPS, &request, sizeof(request), NULL)
+				  : -1;
 	u64 end = monotonic_ms() + READ_MS, now;
 	struct image img;
 	ssize_t len;

@@ -85,7 +85,7 @@ static int begin(struct perf_stacks *s)
 	if (monotonic_ms() < s->next)
 		return -EAGAIN;
 	s->sock = source_agent(s->src, AGENT_STACKS, NULL, 0, NULL);
-	if (s->sock >= 0) /* as many asks as there may be; a server that is not root has less */
+	if (s->sock >= 0) /* as many requests as there may be; a server that is not root has less */
 		setsockopt(s->sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
 	err = s->sock < 0 ? s->sock
 			  : agent_status(s->sock, s->src->stop_fd, STACKS_TIMEOUT_MS, NULL);
@@ -105,16 +105,16 @@ static int flush(struct perf_stacks *s)
 	return err;
 }
 
-static int put(struct perf_stacks *s, const struct stack_ask *ask)
+static int put(struct perf_stacks *s, const struct stack_request *request)
 {
 	int err;
 
-	if (stack_msg_put_ask(&s->out, ask))
+	if (stack_msg_put_request(&s->out, request))
 		return 0;
 	err = flush(s);
 	if (err)
 		return err;
-	return stack_msg_put_ask(&s->out, ask) ? 0 : -E2BIG;
+	return stack_msg_put_request(&s->out, request) ? 0 : -E2BIG;
 }
 
 /* The next answer, from the message at hand or from another one. */
@@ -146,18 +146,18 @@ static bool is_bad(const struct perf_stacks *s, u32 pid)
 	       s->bad[pid & (BAD_SLOTS - 1)].until > monotonic_ms();
 }
 
-bool perf_stacks_ask(struct perf_stacks *s, const struct stack_ask *ask)
+bool perf_stacks_request(struct perf_stacks *s, const struct stack_request *request)
 {
 	int err;
 
-	if (is_bad(s, ask->pid) || begin(s))
+	if (is_bad(s, request->pid) || begin(s))
 		return false;
-	err = put(s, ask);
+	err = put(s, request);
 	if (err) {
 		failed(s, err);
 		return false;
 	}
-	s->asked[(s->first + s->nr++) % STACKS_WINDOW] = ask->pid;
+	s->asked[(s->first + s->nr++) % STACKS_WINDOW] = request->pid;
 	return true;
 }
 
@@ -190,9 +190,9 @@ void perf_stacks_answer(struct perf_stacks *s, struct stack_answer *answer)
 
 void perf_stacks_forget(struct perf_stacks *s, u32 pid)
 {
-	const struct stack_ask ask = {.what = STACK_FORGET, .pid = pid};
+	const struct stack_request request = {.what = STACK_FORGET, .pid = pid};
 
 	set_bad(s, pid, 0);
-	if (s->sock >= 0 && put(s, &ask))
+	if (s->sock >= 0 && put(s, &request))
 		failed(s, -EIO);
 }

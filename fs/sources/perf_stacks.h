@@ -3,12 +3,12 @@
  * agent/service/stack/stacks.c)
  *
  * Stacks of code without frame pointers, and build ids, need the files of the sampled process. A
- * process of the agent that is the source's owner reads them; it is made at the first ask and again
- * when it has ended. Many asks are on their way at one time, so that a sample costs no switch from
- * one process to the other.
+ * process of the agent that is the source's owner reads them; it is made at the first request and
+ * again when it has ended. Many requests are on their way at one time, so that a sample costs no
+ * switch from one process to the other.
  *
  * Guarantees
- *   A. Each ask that was taken has one answer, in the order of the asks. It comes within
+ *   A. Each request that was taken has one answer, in the order of the requests. It comes within
  *      STACKS_TIMEOUT_MS, or is an error; at once when the source is being stopped.
  *   B. A sampled process that makes it hang or end is not asked about again for a while, and the
  *      others are.
@@ -36,8 +36,8 @@ struct perf_stacks *perf_stacks_new(struct source *src);
 void perf_stacks_free(struct perf_stacks *stacks);
 
 /* Up to STACKS_WINDOW are without an answer. False: it was not taken. */
-bool perf_stacks_ask(struct perf_stacks *stacks, const struct stack_ask *ask);
-/* The answer to the oldest ask. What it points to lives until the next call. */
+bool perf_stacks_request(struct perf_stacks *stacks, const struct stack_request *request);
+/* The answer to the oldest request. What it points to lives until the next call. */
 void perf_stacks_answer(struct perf_stacks *stacks, struct stack_answer *answer);
 /* An answer is there already. */
 bool perf_stacks_ready(const struct perf_stacks *stacks);

@@ -1,5 +1,5 @@
 /*
- * test_stack_msg.c - asks for stacks and answers, from a process that may lie
+ * test_stack_msg.c - requests for stacks and answers, from a process that may lie
  * (fs/agent/format/stack_msg.h)
  */
 #include <setjmp.h>
@@ -34,24 +34,25 @@ static struct stack_msg cut(size_t len)
 	return m;
 }
 
-static void b_asks(void **state)
+static void b_requests(void **state)
 {
 	u64 regs[17] = {1, 2, 3};
 	char stack[101] = "stack";
-	struct stack_ask ask = {STACK_UNWIND, 77, 0x1ffff, 17, sizeof(stack), regs, stack}, got;
+	struct stack_request request = {STACK_UNWIND, 77, 0x1ffff, 17, sizeof(stack), regs, stack},
+			     got;
 
-	assert_true(stack_msg_put_ask(&msg, &ask));
-	ask = (struct stack_ask){.what = STACK_FORGET, .pid = 78};
-	assert_true(stack_msg_put_ask(&msg, &ask));
-	assert_true(stack_msg_take_ask(&msg, &got));
+	assert_true(stack_msg_put_request(&msg, &request));
+	request = (struct stack_request){.what = STACK_FORGET, .pid = 78};
+	assert_true(stack_msg_put_request(&msg, &request));
+	assert_true(stack_msg_take_request(&msg, &got));
 	assert_true(got.what == STACK_UNWIND && got.pid == 77 && got.mask == 0x1ffff &&
 		    got.nr == 17);
 	assert_memory_equal(got.words, regs, sizeof(regs));
 	assert_int_equal(got.stack_size, sizeof(stack));
 	assert_memory_equal(got.stack, stack, sizeof(stack));
-	assert_true(stack_msg_take_ask(&msg, &got));
+	assert_true(stack_msg_take_request(&msg, &got));
 	assert_true(got.what == STACK_FORGET && got.pid == 78 && !got.nr && !got.stack_size);
-	assert_false(stack_msg_take_ask(&msg, &got));
+	assert_false(stack_msg_take_request(&msg, &got));
 	assert_int_equal(msg.at, msg.len);
 }
 
@@ -77,14 +78,14 @@ static void b_answers(void **state)
 static void b_no_room(void **state)
 {
 	static char stack[8192];
-	const struct stack_ask ask = {STACK_UNWIND, 1, 0, 0, sizeof(stack), NULL, stack};
+	const struct stack_request request = {STACK_UNWIND, 1, 0, 0, sizeof(stack), NULL, stack};
 	size_t n = 0, len;
 
-	while (stack_msg_put_ask(&msg, &ask))
+	while (stack_msg_put_request(&msg, &request))
 		n++;
 	assert_true(n >= STACK_BATCH);
 	len = msg.len;
-	assert_false(stack_msg_put_ask(&msg, &ask));
+	assert_false(stack_msg_put_request(&msg, &request));
 	assert_int_equal(msg.len, len);
 }
 
@@ -94,7 +95,7 @@ static void a_cut_off(void **state)
 	u64 ips[3] = {1, 2, 3};
 	char stack[40] = "";
 	struct stack_answer answer;
-	struct stack_ask ask;
+	struct stack_request request;
 
 	stack_msg_put_answer(&msg, &(struct stack_answer){3, ips, ids});
 	for (size_t len = 0; len < msg.len; len++) {
@@ -105,11 +106,11 @@ static void a_cut_off(void **state)
 		free(m.buf);
 	}
 	msg.len = 0;
-	stack_msg_put_ask(&msg, &(struct stack_ask){1, 1, 7, 3, sizeof(stack), ips, stack});
+	stack_msg_put_request(&msg, &(struct stack_request){1, 1, 7, 3, sizeof(stack), ips, stack});
 	for (size_t len = 0; len < msg.len; len++) {
 		struct stack_msg m = cut(len);
 
-		assert_false(stack_msg_take_ask(&m, &ask));
+		assert_false(stack_msg_take_request(&m, &request));
 		free(m.buf);
 	}
 }
@@ -146,7 +147,7 @@ static void a_lies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(b_asks, begin, end),
+		cmocka_unit_test_setup_teardown(b_requests, begin, end),
 		cmocka_unit_test_setup_teardown(b_answers, begin, end),
 		cmocka_unit_test_setup_teardown(b_no_room, begin, end),
 		cmocka_unit_test_setup_teardown(a_cut_off, begin, end),

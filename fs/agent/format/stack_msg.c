@@ -3,7 +3,7 @@
  */
 #include "fs/agent/format/stack_msg.h"
 
-struct ask_head {
+struct request_head {
 	u32 what, pid;
 	u64 mask;
 	u32 nr, stack_size;
@@ -37,33 +37,34 @@ static const void *take(struct stack_msg *msg, u64 len)
 	return p;
 }
 
-bool stack_msg_put_ask(struct stack_msg *msg, const struct stack_ask *ask)
+bool stack_msg_put_request(struct stack_msg *msg, const struct stack_request *request)
 {
-	const struct ask_head head = {ask->what, ask->pid, ask->mask, ask->nr, ask->stack_size};
+	const struct request_head head = {request->what, request->pid, request->mask, request->nr,
+					  request->stack_size};
 	size_t len = msg->len;
 
-	if (put(msg, &head, sizeof(head)) && put(msg, ask->words, ask->nr * sizeof(u64)) &&
-	    put(msg, ask->stack, ask->stack_size))
+	if (put(msg, &head, sizeof(head)) && put(msg, request->words, request->nr * sizeof(u64)) &&
+	    put(msg, request->stack, request->stack_size))
 		return true;
 	msg->len = len;
 	return false;
 }
 
-bool stack_msg_take_ask(struct stack_msg *msg, struct stack_ask *ask)
+bool stack_msg_take_request(struct stack_msg *msg, struct stack_request *request)
 {
-	const struct ask_head *head;
+	const struct request_head *head;
 	size_t at = msg->at;
 
 	head = take(msg, sizeof(*head));
 	if (head) {
-		*ask = (struct stack_ask){.what = head->what,
-					  .pid = head->pid,
-					  .mask = head->mask,
-					  .nr = head->nr,
-					  .stack_size = head->stack_size};
-		ask->words = take(msg, ask->nr * (u64)sizeof(u64));
-		ask->stack = ask->words ? take(msg, ask->stack_size) : NULL;
-		if (ask->stack)
+		*request = (struct stack_request){.what = head->what,
+						  .pid = head->pid,
+						  .mask = head->mask,
+						  .nr = head->nr,
+						  .stack_size = head->stack_size};
+		request->words = take(msg, request->nr * (u64)sizeof(u64));
+		request->stack = request->words ? take(msg, request->stack_size) : NULL;
+		if (request->stack)
 			return true;
 	}
 	msg->at = at;

@@ -1,7 +1,7 @@
 /*
  * stack_msg.h - what goes to and from the service that reads stacks (stacks.c)
  *
- * A message holds some asks, or some answers in the order of the asks. An answer is an error, or
+ * A message holds some requests, or some answers in their order. An answer is an error, or
  * the addresses of the stack, and with STACK_BUILD_IDS a build id for each.
  *
  * Guarantees
@@ -15,18 +15,18 @@
 
 #include "run/sample.h"
 
-#define STACK_BATCH   16 /* asks with 8 KiB of stack that fit in a message */
+#define STACK_BATCH   16 /* requests with 8 KiB of stack that fit in a message */
 #define STACK_MSG_MAX (136u << 10)
 
 enum {
 	STACK_UNWIND =
-		1, /* by registers and a copy of the stack; else the addresses come with the ask */
+		1, /* by registers and a copy of the stack; else the addresses come with it */
 	STACK_BUILD_IDS = 2,
 	STACK_FORGET =
 		4, /* the number is another process's now, or it runs another program: no answer */
 };
 
-struct stack_ask {
+struct stack_request {
 	u32 what, pid;
 	u64 mask; /* the registers' numbers */
 	u32 nr; /* registers, or addresses */
@@ -47,13 +47,13 @@ struct stack_msg {
 };
 
 /* False: there is no room. */
-bool stack_msg_put_ask(struct stack_msg *msg, const struct stack_ask *ask);
+bool stack_msg_put_request(struct stack_msg *msg, const struct stack_request *request);
 bool stack_msg_put_answer(struct stack_msg *msg, const struct stack_answer *answer);
 /*
  * False: there is no more, or it is damaged (then msg->at is not msg->len). Pointers lead into the
  * message.
  */
-bool stack_msg_take_ask(struct stack_msg *msg, struct stack_ask *ask);
+bool stack_msg_take_request(struct stack_msg *msg, struct stack_request *request);
 bool stack_msg_take_answer(struct stack_msg *msg, struct stack_answer *answer);
 
 #endif

@@ -345,8 +345,8 @@ static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_
 	const struct agent_cred as = {cred->uid, cred->gid,
 				      groups ? (int)groups->nr : AGENT_ACCOUNT_GROUPS,
 				      groups ? groups->gid : NULL};
-	const struct symbols_ask ask = {pid, images->nr, look};
-	__do_close int sock = agent_spawn(&as, AGENT_SYMBOLS, &ask, sizeof(ask), why);
+	const struct symbols_request request = {pid, images->nr, look};
+	__do_close int sock = agent_spawn(&as, AGENT_SYMBOLS, &request, sizeof(request), why);
 	struct error_record status = {0};
 	u64 end = monotonic_ms() + SYMBOLS_MS;
 	int err;

@@ -67,18 +67,18 @@ static bool send_maps(int sock, pid_t pid, void *buf)
 void maps_service(int sock, const void *arg, size_t len)
 {
 	void *buf = malloc(IMAGE_MESSAGE);
-	struct maps_ask ask;
+	struct maps_request request;
 	struct dirent *e;
 	DIR *dir;
 
-	if (!buf || len != sizeof(ask)) {
+	if (!buf || len != sizeof(request)) {
 		agent_report(sock, buf ? -EINVAL : -ENOMEM, NULL);
 		return;
 	}
-	memcpy(&ask, arg, sizeof(ask));
+	memcpy(&request, arg, sizeof(request));
 	agent_report(sock, 0, NULL);
-	if (ask.pid >= 0) {
-		send_maps(sock, ask.pid, buf);
+	if (request.pid >= 0) {
+		send_maps(sock, request.pid, buf);
 		return;
 	}
 	dir = opendir("/proc");

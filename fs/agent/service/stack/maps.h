@@ -9,7 +9,7 @@
 #include "fs/agent/agent.h"
 #include "fs/agent/format/image.h"
 
-struct maps_ask {
+struct maps_request {
 	s32 pid; /* -1: all processes that the client may read */
 };
 

@@ -4,8 +4,9 @@
  * It has the rights of the source's owner: the kernel decides whose files it may read. When it
  * hangs or ends, the source has no stacks of that process, and nothing else happens.
  *
- * Answers are kept together and sent when all asks of a message are answered, or before the first
- * ask about another process: so the server knows by what is missing which process it is that hangs.
+ * Answers are kept together and sent when all requests of a message are answered, or before the
+ * first request about another process: so the server knows by what is missing which process it is
+ * that hangs.
  */
 #include <stdio.h>
 #include "fs/agent/format/stack_msg.h"
@@ -17,19 +18,20 @@ static struct {
 	struct bpf_stack_build_id ids[BPF_MAX_STACK_DEPTH];
 } stack;
 
-static void read_stack(struct unwind *u, const struct stack_ask *ask, struct stack_answer *answer)
+static void read_stack(struct unwind *u, const struct stack_request *request,
+		       struct stack_answer *answer)
 {
 	*answer = (struct stack_answer){.ips = stack.ips};
-	if (ask->what & STACK_UNWIND) {
-		answer->nr = ask->nr == (u32)__builtin_popcountll(ask->mask)
-				     ? unwind_stack(u, ask, stack.ips, BPF_MAX_STACK_DEPTH)
+	if (request->what & STACK_UNWIND) {
+		answer->nr = request->nr == (u32)__builtin_popcountll(request->mask)
+				     ? unwind_stack(u, request, stack.ips, BPF_MAX_STACK_DEPTH)
 				     : -EINVAL;
 	} else {
-		answer->nr = (int)min(ask->nr, (u32)BPF_MAX_STACK_DEPTH);
-		memcpy(stack.ips, ask->words, (size_t)answer->nr * sizeof(u64));
+		answer->nr = (int)min(request->nr, (u32)BPF_MAX_STACK_DEPTH);
+		memcpy(stack.ips, request->words, (size_t)answer->nr * sizeof(u64));
 	}
-	if (ask->what & STACK_BUILD_IDS && answer->nr > 0) {
-		unwind_build_ids(u, (pid_t)ask->pid, stack.ips, (u32)answer->nr, stack.ids);
+	if (request->what & STACK_BUILD_IDS && answer->nr > 0) {
+		unwind_build_ids(u, (pid_t)request->pid, stack.ips, (u32)answer->nr, stack.ids);
 		answer->ids = stack.ids;
 	}
 }
@@ -45,18 +47,18 @@ static bool send_answers(int sock, struct stack_msg *out)
 static bool answer_all(int sock, struct unwind *u, struct stack_msg *in, struct stack_msg *out)
 {
 	struct stack_answer answer;
-	struct stack_ask ask;
+	struct stack_request request;
 	u32 pid = 0;
 
-	while (stack_msg_take_ask(in, &ask)) {
-		if (ask.pid != pid && !send_answers(sock, out))
+	while (stack_msg_take_request(in, &request)) {
+		if (request.pid != pid && !send_answers(sock, out))
 			return false;
-		pid = ask.pid;
-		if (ask.what & STACK_FORGET) {
+		pid = request.pid;
+		if (request.what & STACK_FORGET) {
 			unwind_forget(u, (pid_t)pid);
 			continue;
 		}
-		read_stack(u, &ask, &answer);
+		read_stack(u, &request, &answer);
 		if (!stack_msg_put_answer(out, &answer)) {
 			if (!send_answers(sock, out))
 				return false;

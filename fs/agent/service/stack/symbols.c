@@ -395,14 +395,14 @@ static int read_images(int sock, u32 nr, s32 pid, bool *known)
 	return table.err;
 }
 
-static int read_processes(int sock, const struct symbols_ask *ask)
+static int read_processes(int sock, const struct symbols_request *request)
 {
-	int ended = ask->pid > 0 ? add_process(ask->pid) : 0, err;
+	int ended = request->pid > 0 ? add_process(request->pid) : 0, err;
 	bool known = false;
 
 	if (ended && ended != -ESRCH)
 		return ended;
-	err = read_images(sock, ask->nr_images, ask->pid, &known);
+	err = read_images(sock, request->nr_images, request->pid, &known);
 	if (!err && !known)
 		err = ended; /* of what has ended the images are enough */
 	for (u32 i = 0; !err && !table.err && i < COUNT(files, struct symtab_file); i++) {
@@ -482,28 +482,28 @@ static void send_table(int sock)
 
 void symbols_service(int sock, const void *arg, size_t len)
 {
-	struct symbols_ask ask;
+	struct symbols_request request;
 	int err;
 
-	if (len != sizeof(ask)) {
+	if (len != sizeof(request)) {
 		agent_report(sock, -EINVAL, NULL);
 		return;
 	}
-	memcpy(&ask, arg, sizeof(ask));
+	memcpy(&request, arg, sizeof(request));
 	elf_version(EV_CURRENT);
-	err = ask.pid ? read_processes(sock, &ask) : read_kernel(ask.only_look);
+	err = request.pid ? read_processes(sock, &request) : read_kernel(request.only_look);
 	if (err == -ESRCH)
 		agent_report(
 			sock, err,
 			"there is no process %d, and none of the stacks was taken of a program "
 			"that it ran (all: names of whatever ran)",
-			ask.pid);
+			request.pid);
 	else if (err == -EACCES || err == -EPERM)
 		agent_report(sock, -EACCES, "process %d is not one whose memory map you may read",
-			     ask.pid);
+			     request.pid);
 	else if (err == -E2BIG)
-		agent_report(sock, err, "the symbols of process %d take more than %u MiB", ask.pid,
-			     SYMTAB_MAX_BYTES >> 20);
+		agent_report(sock, err, "the symbols of process %d take more than %u MiB",
+			     request.pid, SYMTAB_MAX_BYTES >> 20);
 	else
 		agent_report(sock, err, NULL);
 	if (!err)

@@ -14,7 +14,7 @@
 #define SYMBOLS_CHUNK  65536
 #define SYMBOLS_IMAGES (-1)
 
-struct symbols_ask {
+struct symbols_request {
 	/*
 	 * The process whose stacks have no image; SYMBOLS_IMAGES: of none. 0: the kernel; no
 	 * symbols: this user may not see its addresses.

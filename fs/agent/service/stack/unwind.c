@@ -31,7 +31,7 @@ struct unwind {
 	u64 clock;
 	struct process kept[KEPT];
 	/* the sample of the moment */
-	const struct stack_ask *ask;
+	const struct stack_request *request;
 	u64 *ips;
 	u32 nr, max;
 };
@@ -60,9 +60,9 @@ void unwind_forget(struct unwind *u, pid_t pid)
 
 static u64 reg(const struct unwind *u, u32 nr)
 {
-	if (!(u->ask->mask >> nr & 1))
+	if (!(u->request->mask >> nr & 1))
 		return 0;
-	return u->ask->words[__builtin_popcountll(u->ask->mask & ((1ULL << nr) - 1))];
+	return u->request->words[__builtin_popcountll(u->request->mask & ((1ULL << nr) - 1))];
 }
 
 /* ---- what libdw asks */
@@ -100,7 +100,7 @@ static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread)
 	if (*thread)
 		return 0;
 	*thread = arg;
-	return (pid_t)u->ask->pid;
+	return (pid_t)u->request->pid;
 }
 
 static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread)
@@ -113,14 +113,14 @@ static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread)
 static bool memory_read(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *arg)
 {
 	const struct unwind *u = ((struct process *)arg)->owner;
-	u64 start = 0, size = u->ask->stack_size;
+	u64 start = 0, size = u->request->stack_size;
 
 #ifdef __x86_64__
 	start = reg(u, PERF_REG_X86_SP);
 #endif
 	if (size < 8 || addr < start || addr - start > size - 8)
 		return false;
-	memcpy(result, (const char *)u->ask->stack + (addr - start), 8);
+	memcpy(result, (const char *)u->request->stack + (addr - start), 8);
 	return true;
 }
 
@@ -233,16 +233,16 @@ static int frame(Dwfl_Frame *state, void *arg)
 	return DWARF_CB_OK;
 }
 
-int unwind_stack(struct unwind *u, const struct stack_ask *ask, u64 *ips, u32 max)
+int unwind_stack(struct unwind *u, const struct stack_request *request, u64 *ips, u32 max)
 {
 	struct process *p;
 	u64 pc = 0;
 
-	u->ask = ask;
+	u->request = request;
 	u->ips = ips;
 	u->nr = 0;
 	u->max = max;
-	p = find_process(u, (pid_t)ask->pid);
+	p = find_process(u, (pid_t)request->pid);
 #ifdef __x86_64__
 	pc = reg(u, PERF_REG_X86_IP);
 #endif
@@ -252,7 +252,7 @@ int unwind_stack(struct unwind *u, const struct stack_ask *ask, u64 *ips, u32 ma
 		p->err = report(p);
 	if (p->err)
 		return p->err;
-	dwfl_getthread_frames(p->dwfl, (pid_t)ask->pid, frame, u);
+	dwfl_getthread_frames(p->dwfl, (pid_t)request->pid, frame, u);
 	if (!u->nr && max) /* at least where it was */
 		ips[u->nr++] = pc;
 	return (int)u->nr;

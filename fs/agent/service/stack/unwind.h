@@ -18,7 +18,7 @@ struct unwind *unwind_new(void);
  * Return addresses, innermost first (the sampled address itself is the first), into ips. How many,
  * or -errno when the process cannot be read.
  */
-int unwind_stack(struct unwind *u, const struct stack_ask *ask, u64 *ips, u32 max);
+int unwind_stack(struct unwind *u, const struct stack_request *request, u64 *ips, u32 max);
 /* Where in which file those addresses of the process are. */
 void unwind_build_ids(struct unwind *u, pid_t pid, const u64 *ips, u32 nr,
 		      struct bpf_stack_build_id *out);
