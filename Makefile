@@ -153,7 +153,7 @@ CTL		= $(O)/ubpfctl
 CLIENT_A	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.a)
 CLIENT_SO	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.so)
 TESTLIB_A	= $(O)/tests/libtests.a
-PRELOADS	= $(if $(FS_SRCS),$(O)/tests/failnth.so $(O)/tests/kill_at.so)
+PRELOADS	= $(if $(FS_SRCS),$(O)/tests/failnth.so $(O)/tests/kill_at.so $(O)/tests/try_calls.so)
 
 .PHONY: all man deb uninstall install-service deps-packages check-packages check-releases check-arm64 help lib deps deps-build deps-demo deps-tests check quick check-unit check-differential check-e2e \
 	check-e2e-quick check-style demo demo-profile demo-cgroup bench fuzz install install-lib install-server \

@@ -10,6 +10,7 @@
 #include "fs/caller/limits.h"
 #include "fs/mount.h"
 #include "fs/options.h"
+#include "fs/sandbox.h"
 #include "fs/service.h"
 #include "fs/agent/agent.h"
 #include "fs/agent/service/services.h"
@@ -216,7 +217,11 @@ static int serve(void *arg)
 		return 1;
 	}
 	raise_files();
-	ret = run_server(server->se, &server->options);
+	ret = server->options.sandbox_off ? 0 : sandbox_enter();
+	if (ret)
+		fprintf(stderr, "ubpffs: the sandbox: %s: -o sandbox=off goes without\n",
+			strerror(-ret));
+	ret = ret ? 1 : run_server(server->se, &server->options);
 	agent_stop();
 	return ret;
 }

@@ -35,6 +35,8 @@ static const struct fuse_opt option_table[] = {
 	OPTION("btf=%s", btf),
 	{"keeper=on", offsetof(struct options, keeper), KEEPER_ON},
 	{"keeper=off", offsetof(struct options, keeper), KEEPER_OFF},
+	{"sandbox=on", offsetof(struct options, sandbox_off), 0},
+	{"sandbox=off", offsetof(struct options, sandbox_off), 1},
 	{"keeper=server", offsetof(struct options, keeper), KEEPER_SERVER},
 	{"keeper=check", offsetof(struct options, keeper), KEEPER_PROBE},
 	/* What mount(8) and fstab add. */
@@ -71,6 +73,7 @@ static void usage(const char *self)
 	       "                       (default: /sys/kernel/btf/vmlinux)\n"
 	       "    -o keeper=on       a server that dies is followed by another, which goes on\n"
 	       "                       with the mount: clients wait (default: off)\n"
+	       "    -o sandbox=off     root: keep all capabilities (for debugging)\n"
 	       "    -f                 stay in the foreground\n"
 	       "    -d                 print every request (implies -f)\n"
 	       "    -h, -V             this text; the version\n",
@@ -302,6 +305,7 @@ static int options_list(const struct options *options, char **list)
 		{"enforce", enforce[options->enforce]},
 		{"enforce_cgroup", options->enforce_cgroup},
 		{"btf", options->btf},
+		{"sandbox", options->sandbox_off ? "off" : NULL},
 	};
 	int err = 0;
 
