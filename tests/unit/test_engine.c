@@ -221,6 +221,11 @@ static void objects(void **state)
 	assert_int_equal(ubpffs_object_load("no", 2, NULL, &obj), -ENOEXEC);
 	ubpffs_object_free(obj);
 	free(elf);
+	/* Of one that was not made. */
+	ubpffs_object_free(NULL);
+	assert_string_equal(ubpffs_object_report(NULL), "");
+	assert_null(ubpffs_object_prog(NULL, "count"));
+	assert_null(ubpffs_object_map(NULL, "counts"));
 }
 
 static void lines_of_trace_printk(void **state)
