@@ -22,7 +22,7 @@
 static int made; /* how often a text was made */
 static size_t text_len; /* and how long it is */
 static int open_answer, io_answer;
-static u32 released;
+static _Atomic u32 released; /* a worker counts, too */
 static char got[64]; /* what a handler was given */
 static struct fs_waitq waitq = FS_WAITQ_INIT;
 static bool ready;
