@@ -207,6 +207,68 @@ static void a_program_writes_no_map_that_was_opened_for_reading(void **state)
 	bpf_map_put(map);
 }
 
+/* Each helper that changes a map, and for each kind of map one that does not. */
+static void helpers_change_no_map_that_was_opened_for_reading(void **state)
+{
+	static const struct {
+		enum bpf_map_type type;
+		u32 key_size, value_size, max;
+		int func;
+		bool reads, r3_points;
+		int r3;
+	} cases[] = {
+		{BPF_MAP_TYPE_HASH, 4, 8, 2, BPF_FUNC_map_lookup_elem, true},
+		{BPF_MAP_TYPE_HASH, 4, 8, 2, BPF_FUNC_map_update_elem, false, true},
+		{BPF_MAP_TYPE_HASH, 4, 8, 2, BPF_FUNC_map_delete_elem},
+		{BPF_MAP_TYPE_QUEUE, 0, 8, 2, BPF_FUNC_map_peek_elem, true},
+		{BPF_MAP_TYPE_QUEUE, 0, 8, 2, BPF_FUNC_map_push_elem},
+		{BPF_MAP_TYPE_QUEUE, 0, 8, 2, BPF_FUNC_map_pop_elem},
+		{BPF_MAP_TYPE_RINGBUF, 0, 0, 4096, BPF_FUNC_ringbuf_output, false, false, 8},
+		{BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 2, BPF_FUNC_tail_call},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool ctx_first = cases[i].func == BPF_FUNC_tail_call;
+		const struct bpf_insn insns[] = {
+			BPF_ST_MEM(BPF_DW, BPF_REG_10, -8, 0),
+			BPF_MOV64_REG(BPF_REG_2, BPF_REG_10),
+			BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, -8),
+			cases[i].r3_points ? (struct bpf_insn)BPF_MOV64_REG(BPF_REG_3, BPF_REG_2)
+					   : (struct bpf_insn)BPF_MOV64_IMM(BPF_REG_3, cases[i].r3),
+			BPF_MOV64_IMM(BPF_REG_4, 0),
+			BPF_LD_MAP_IDX(ctx_first ? BPF_REG_2 : BPF_REG_1, 0),
+			BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, 0, 0, cases[i].func),
+			BPF_MOV64_IMM(BPF_REG_0, 0),
+			BPF_EXIT_INSN(),
+		};
+		const struct bpf_map_spec spec = {.map_type = cases[i].type,
+						  .key_size = cases[i].key_size,
+						  .value_size = cases[i].value_size,
+						  .max_entries = cases[i].max,
+						  .name = "m"};
+		struct bpf_map *map;
+
+		assert_int_equal(store_map_create(&spec, &state_me, 0600, &map, NULL), 0);
+		for (u32 writes = 0; writes < 2; writes++) {
+			struct fs_open *file = control_test_open(store_of_map(map), &state_me,
+								 writes ? O_RDWR : O_RDONLY);
+			struct request r;
+			u64 token;
+			int err;
+
+			assert_int_equal(
+				control_test_simple(file, UBPFFS_OBJ_TOKEN, NULL, 0, &token, 8), 0);
+			build(&r, insns, ARRAY_SIZE(insns), &token, 1);
+			err = load(&r, sizeof(answer));
+			if (err != (writes || cases[i].reads ? 0 : -EACCES))
+				print_error("helper %d, %u\n", cases[i].func, writes);
+			assert_int_equal(err, writes || cases[i].reads ? 0 : -EACCES);
+			control_test_close(file);
+		}
+		bpf_map_put(map);
+	}
+}
+
 /* Of two maps the one that was opened for reading is not written to, wherever it stands. */
 static void each_map_has_its_descriptors_rights(void **state)
 {
@@ -600,6 +662,7 @@ int main(void)
 		CASE(a_load_that_is_malformed_is_einval),
 		CASE(maps_are_named_by_token),
 		CASE(a_program_writes_no_map_that_was_opened_for_reading),
+		CASE(helpers_change_no_map_that_was_opened_for_reading),
 		CASE(each_map_has_its_descriptors_rights),
 		CASE(a_run_gives_data_back),
 		CASE(a_stopped_program_is_eio),
