@@ -4,21 +4,14 @@
  * Identity of a node: its inode for files of the state tree (and whether it is a pin), (directory,
  * row) for attributes, (directory, key) for keyed ones, none for fresh ones. Directories and
  * symlinks are found by (directory, name), too, so that a known name costs no look at the state
- * tree. One mutex guards the tables, every refs, and the descriptors; it is a leaf.
+ * tree. One mutex, fs_node_lock, guards the tables, every refs, and the descriptors; it is a leaf.
  *
  * A FUSE id follows from the inode of the state tree and the row, so that a restarted server gives
  * the same ones. Inode numbers are used again (by ext4 at once) while the kernel may still ask for
  * the node of a file that is gone: such a node has lost its identity and keeps its id, and the new
  * file gets an id from the counter.
  *
- * A node of the state tree has a descriptor while a request uses it, and for some time after
- * (FD_CACHE of them, the one that was used longest ago is closed first). It is opened by the chain
- * of names up to the root or to a directory near it that is open, an object's file by its id.
- * Whoever changes names holds names_lock for writing around each change and tells of it here
- * (__fs_nodes_lock()), so a chain always leads to its node. Who wants to change names does not wait
- * for those who come after him.
- *
- * Lock order: tree_lock, names_lock, nodes.lock.
+ * Lock order: tree_lock, names_lock (node/descriptor.c), fs_node_lock.
  */
 #include "fs/node/node.h"
 #include "fs/node/backing.h"
@@ -33,27 +26,15 @@
 #define NODE_PIN      ((1u << NODE_ROW_BITS) - 1) /* the row of a pin: no table is that long */
 #define NODE_COUNTED  (1ULL << 62) /* ids that come from the counter */
 #define NODE_INO_MAX  (1ULL << (62 - NODE_ROW_BITS))
-#define FD_CACHE      128
-#define MAX_PINNED    16 /* of one request, which has two or three */
-#define NEAR	      16 /* levels up to which an open directory is looked for */
+
+pthread_mutex_t fs_node_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct {
-	pthread_mutex_t lock;
 	struct hash_table by_id, by_identity, by_name;
 	u64 counter;
-	struct fs_node *newest, *oldest; /* open and not pinned */
-	u32 nr_open;
-} nodes = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} nodes;
 
 struct fs_backing fs_backing = {.root_fd = -1, .numbered_fd = -1, .gone_fd = -1};
-
-static pthread_rwlock_t names_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
-
-static __thread struct {
-	struct fs_node *v[MAX_PINNED];
-	u32 n;
-	int err; /* the last that could not be */
-} pinned;
 
 static u64 in_dir(const struct fs_node *dir, u64 key)
 {
@@ -82,9 +63,9 @@ u64 fs_nodes_count(void)
 {
 	u64 n;
 
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	n = nodes.by_id.count;
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 	return n;
 }
 
@@ -146,7 +127,7 @@ _Static_assert(FS_KIND_NAME == RECORD_KIND, "a kind's name fits");
 extern const struct fs_kind *const __start_fs_kinds[] __attribute__((weak));
 extern const struct fs_kind *const __stop_fs_kinds[] __attribute__((weak));
 
-const char *fs_kind_name(const struct fs_node_ops *ops)
+static const char *kind_name(const struct fs_node_ops *ops)
 {
 	for (const struct fs_kind *const *kind = __start_fs_kinds; kind < __stop_fs_kinds; kind++)
 		if ((*kind)->ops == ops)
@@ -172,7 +153,7 @@ static bool __record_name(struct node_record *r, const struct fs_node *node)
 /* False: a later server would not know what it is. */
 static bool __record_kind(struct node_record *r, const struct fs_node *node)
 {
-	const char *kind = fs_kind_name(node->ops);
+	const char *kind = kind_name(node->ops);
 
 	if (node->attr)
 		return true;
@@ -225,221 +206,6 @@ static void __record_gone(struct fs_node *node)
 	node_record_gone(r);
 }
 
-/* ---- descriptors */
-
-static void __fd_unlist(struct fs_node *node)
-{
-	*(node->newer ? &node->newer->older : &nodes.newest) = node->older;
-	*(node->older ? &node->older->newer : &nodes.oldest) = node->newer;
-	node->newer = node->older = NULL;
-	nodes.nr_open--;
-}
-
-static void __fd_list(struct fs_node *node)
-{
-	node->older = nodes.newest;
-	*(node->older ? &node->older->newer : &nodes.oldest) = node;
-	nodes.newest = node;
-	nodes.nr_open++;
-}
-
-/*
- * names_lock held. The path of a node of the tree from a directory above it (NULL: the root);
- * malloc()ed, "" for the root.
- */
-static char *__path_of(const struct fs_node *node, const struct fs_node *from, size_t *len)
-{
-	const struct fs_node *at;
-	size_t n = 0;
-	char *path;
-
-	for (at = node; at->dir && at != from; at = at->dir)
-		n += strlen(at->name) + 1;
-	path = malloc(n + 1);
-	if (!path)
-		return NULL;
-	*len = n ? n - 1 : 0;
-	path[*len] = 0;
-	for (at = node; at->dir && at != from; at = at->dir) {
-		size_t k = strlen(at->name);
-
-		n -= k + 1;
-		memcpy(path + n, at->name, k);
-		if (n)
-			path[n - 1] = '/';
-	}
-	return path;
-}
-
-/* openat() of a path of any length. */
-static int open_long(int from, char *path, size_t len)
-{
-	int dir = from, fd;
-
-	for (;;) {
-		char *cut = NULL;
-
-		if (len >= PATH_MAX)
-			cut = memrchr(path, '/', PATH_MAX - 1);
-		if (cut)
-			*cut = 0;
-		fd = openat(dir, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (dir != from)
-			close(dir);
-		if (fd < 0)
-			return -errno;
-		if (!cut)
-			return fd;
-		dir = fd;
-		len -= (size_t)(cut + 1 - path);
-		path = cut + 1;
-	}
-}
-
-/* names_lock held. `near` (or NULL) is open and above it. */
-static int __node_open(const struct fs_node *node, const struct fs_node *near)
-{
-	__do_close int fd = -1;
-	struct stat st;
-
-	if (node->gone || !node->dir) {
-		fd = fcntl(node->gone ? fs_backing.gone_fd : fs_backing.root_fd, F_DUPFD_CLOEXEC,
-			   3);
-		return fd < 0 ? -errno : move_fd(fd);
-	}
-	if (node->object) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "%u", node->object);
-		fd = openat(fs_backing.numbered_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		fd = fd < 0 ? -errno : fd;
-	} else {
-		size_t len;
-		__do_free char *path = __path_of(node, near, &len);
-
-		fd = path ? open_long(near ? near->path_fd : fs_backing.root_fd, path, len)
-			  : -ENOMEM;
-	}
-	if (fd < 0)
-		return fd == -ENOENT ? -ESTALE : fd;
-	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
-		return -errno;
-	return st.st_ino == node->ino ? move_fd(fd) : -ESTALE;
-}
-
-/* True: it is open, and now pinned once more. */
-static bool __node_pin_open(struct fs_node *node)
-{
-	if (node->path_fd < 0)
-		return false;
-	if (!node->pins++)
-		__fd_unlist(node);
-	node->refs++;
-	return true;
-}
-
-/*
- * names_lock held. A directory that is open, pinned, and not far above: in a deep tree the whole
- * path would cost what the tree is deep.
- */
-static struct fs_node *__pin_near(const struct fs_node *node)
-{
-	struct fs_node *at = node->dir;
-
-	pthread_mutex_lock(&nodes.lock);
-	for (u32 i = 0; i < NEAR && at && at->path_fd < 0; i++)
-		at = at->dir;
-	if (at && !__node_pin_open(at))
-		at = NULL;
-	pthread_mutex_unlock(&nodes.lock);
-	return at;
-}
-
-static void node_unpin(struct fs_node *node);
-
-static int node_open(const struct fs_node *node)
-{
-	struct fs_node *near = NULL;
-	int fd;
-
-	pthread_rwlock_rdlock(&names_lock);
-	if (!node->gone && !node->object)
-		near = __pin_near(node);
-	fd = __node_open(node, near);
-	pthread_rwlock_unlock(&names_lock);
-	if (near)
-		node_unpin(near);
-	return fd;
-}
-
-int fs_node_pin(struct fs_node *node)
-{
-	bool pins;
-	int fd;
-
-	for (u32 i = 0; i < pinned.n; i++)
-		if (pinned.v[i] == node)
-			return 0;
-	if (pinned.n == MAX_PINNED)
-		return pinned.err = -EMFILE;
-	pthread_mutex_lock(&nodes.lock);
-	pins = __node_pin_open(node);
-	pthread_mutex_unlock(&nodes.lock);
-	if (!pins) {
-		fd = node_open(node);
-		if (fd < 0)
-			return pinned.err = fd;
-		pthread_mutex_lock(&nodes.lock);
-		if (!__node_pin_open(node)) { /* no other thread was first */
-			node->path_fd = move_fd(fd);
-			node->pins = 1;
-			node->refs++;
-		}
-		pthread_mutex_unlock(&nodes.lock);
-		if (fd >= 0)
-			close(fd);
-	}
-	pinned.v[pinned.n++] = node;
-	return 0;
-}
-
-int fs_node_fd(struct fs_node *node)
-{
-	return fs_node_pin(node) ? -1 : node->path_fd;
-}
-
-int fs_node_pin_error(void)
-{
-	return pinned.err;
-}
-
-static void node_unpin(struct fs_node *node)
-{
-	int old = -1;
-
-	pthread_mutex_lock(&nodes.lock);
-	if (!--node->pins) {
-		__fd_list(node);
-		if (nodes.nr_open > FD_CACHE) {
-			struct fs_node *oldest = nodes.oldest;
-
-			old = move_fd(oldest->path_fd);
-			__fd_unlist(oldest);
-		}
-	}
-	pthread_mutex_unlock(&nodes.lock);
-	if (old >= 0)
-		close(old);
-	fs_node_put(node);
-}
-
-void fs_node_unpin(void)
-{
-	while (pinned.n)
-		node_unpin(pinned.v[--pinned.n]);
-	pinned.err = 0;
-}
-
 /* ---- attributes */
 
 struct known_stat {
@@ -458,23 +224,23 @@ static bool find_stat(const struct fs_node *node, u64 at, struct stat *st)
 {
 	bool known;
 
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	known = node->known_stat && node->known_stat->at == at;
 	if (known)
 		*st = node->known_stat->st;
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 	return known;
 }
 
 /* Without memory it is looked at again. */
 static void keep_stat(struct fs_node *node, u64 at, const struct stat *st)
 {
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	if (!node->known_stat)
 		node->known_stat = malloc(sizeof(*node->known_stat));
 	if (node->known_stat)
 		*node->known_stat = (struct known_stat){at, *st};
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 }
 
 int fs_node_tree_stat(struct fs_node *node, struct stat *st)
@@ -499,19 +265,19 @@ struct fs_node *fs_node_find(u64 id)
 {
 	struct fs_node *node;
 
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	node = __node_find(id);
 	if (node)
 		node->refs++;
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 	return node;
 }
 
 void fs_node_get(struct fs_node *node)
 {
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	node->refs++;
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 }
 
 static void node_release(struct fs_node *node)
@@ -532,7 +298,7 @@ void fs_node_put_many(struct fs_node *node, u64 count)
 	for (; node;
 	     node = dir,
 	     count = 1) { /* the last reference on a directory may be that of what was in it */
-		pthread_mutex_lock(&nodes.lock);
+		pthread_mutex_lock(&fs_node_lock);
 		if (count >
 		    /* a FORGET for more than we gave: the kernel's word is not trusted */
 		    node->refs)
@@ -543,9 +309,9 @@ void fs_node_put_many(struct fs_node *node, u64 count)
 			__node_remove(node);
 			node_record_end(node->record);
 			if (node->path_fd >= 0)
-				__fd_unlist(node);
+				__fs_node_fd_unlist(node);
 		}
-		pthread_mutex_unlock(&nodes.lock);
+		pthread_mutex_unlock(&fs_node_lock);
 		if (!last)
 			return;
 		if (node->ops->free)
@@ -562,7 +328,7 @@ static struct fs_node *node_publish(struct fs_node *node, struct fs_node *found)
 {
 	if (found) {
 		found->refs++;
-		pthread_mutex_unlock(&nodes.lock);
+		pthread_mutex_unlock(&fs_node_lock);
 		node_release(node);
 		return found;
 	}
@@ -571,27 +337,27 @@ static struct fs_node *node_publish(struct fs_node *node, struct fs_node *found)
 		node->dir->refs++;
 	__node_insert(node);
 	__record(node);
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 	return node;
 }
 
 void fs_node_adopt(struct fs_node *node, u64 refs)
 {
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	node->refs = refs;
 	node->dir->refs++;
 	if (node->id & NODE_COUNTED)
 		nodes.counter = max(nodes.counter, node->id & ~NODE_COUNTED);
 	__node_insert(node);
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 }
 
 void fs_node_add_lookups(struct fs_node *node, s64 times)
 {
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	if (node->record)
 		node_record_add_lookups(node->record, times);
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 }
 
 static struct fs_node *node_alloc(const struct fs_node_ops *ops)
@@ -643,7 +409,7 @@ int fs_node_root(const struct fs_node_ops *ops, struct fs_node **out)
 	node->in_tree = true;
 	node->ino = fs_backing.root_ino;
 	node->id = 1;
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	*out = node_publish(node, NULL);
 	return 0;
 }
@@ -667,7 +433,7 @@ int fs_node_tree(struct fs_node *dir, const char *name, u64 ino, u32 object,
 	node->object = object;
 	node->ino = ino;
 	node->index = ops->pin ? NODE_PIN : 0;
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	found = __node_by_ino(ino, node->index);
 	if (found && found->ops != ops) { /* another file: the first was removed by somebody else */
 		__node_lose_identity(found);
@@ -699,7 +465,7 @@ int fs_node_attr(struct fs_node *dir, const struct fs_attr *table, u32 row, stru
 	node->attr = attr;
 	node->index = row + 1;
 	node->ino = node_id(fs_node_base(dir)->ino, row + 1);
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	if (!attr->ops->fresh) {
 		u64 key;
 
@@ -737,7 +503,7 @@ int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void
 		return -ENOMEM;
 	}
 	memcpy(node->key, key, key_len);
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	identity_key(node, &hash);
 	found = __identity_find(hash, is_same_key, node);
 	if (!found) {
@@ -750,22 +516,12 @@ int fs_node_keyed(struct fs_node *dir, const struct fs_node_ops *ops, const void
 
 /* ---- changes of names */
 
-void __fs_nodes_lock(void)
-{
-	pthread_rwlock_wrlock(&names_lock);
-}
-
-void __fs_nodes_unlock(void)
-{
-	pthread_rwlock_unlock(&names_lock);
-}
-
 /* An object's file keeps the name by which it was found first: it is opened by its id. */
 void __fs_node_moved(u64 ino, struct fs_node *dir, char **name)
 {
 	struct fs_node *node, *old = NULL;
 
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	node = __node_by_ino(ino, 0);
 	if (node && !node->object) {
 		if (is_named(node))
@@ -780,7 +536,7 @@ void __fs_node_moved(u64 ino, struct fs_node *dir, char **name)
 				 in_dir(dir, hash_text(node->name)));
 		__record_moved(node);
 	}
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 	fs_node_put(old);
 }
 
@@ -798,21 +554,21 @@ static void __node_gone(struct fs_node *node, const struct stat *st)
 
 void __fs_node_gone(const struct stat *st)
 {
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	__node_gone(__node_by_ino(st->st_ino, 0), st);
 	__node_gone(__node_by_ino(st->st_ino, NODE_PIN), st);
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 }
 
 struct fs_node *fs_node_by_ino(u64 ino)
 {
 	struct fs_node *node;
 
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	node = __node_by_ino(ino, 0);
 	if (node)
 		node->refs++;
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 	return node;
 }
 
@@ -821,7 +577,7 @@ struct fs_node *fs_node_by_name(struct fs_node *dir, const char *name)
 	struct fs_node *found = NULL;
 	struct hash_link *link;
 
-	pthread_mutex_lock(&nodes.lock);
+	pthread_mutex_lock(&fs_node_lock);
 	link = hash_find(&nodes.by_name, in_dir(dir, hash_text(name)));
 	for (; link && !found; link = hash_again(link)) {
 		struct fs_node *node = container_of(link, struct fs_node, name_link);
@@ -831,7 +587,7 @@ struct fs_node *fs_node_by_name(struct fs_node *dir, const char *name)
 	}
 	if (found)
 		found->refs++;
-	pthread_mutex_unlock(&nodes.lock);
+	pthread_mutex_unlock(&fs_node_lock);
 	return found;
 }
 
@@ -840,48 +596,6 @@ struct fs_node *fs_node_base(struct fs_node *node)
 	while (!node->in_tree)
 		node = node->dir;
 	return node;
-}
-
-/* What a node that is no file of the state tree is called in the directory that it is in. */
-static void inner_name(const struct fs_node *node, struct fs_text *out)
-{
-	if (node->attr)
-		fs_text_printf(out, "%s", node->attr->name);
-	else if (node->ops->key_name)
-		node->ops->key_name(node, out);
-	else
-		fs_text_hex(out, node->key, node->key_len, "");
-}
-
-/* The names below `base`, each with a slash before it. */
-static void inner_path(const struct fs_node *node, const struct fs_node *base, struct fs_text *out)
-{
-	if (node == base)
-		return;
-	inner_path(node->dir, base, out);
-	fs_text_append(out, "/", 1);
-	inner_name(node, out);
-}
-
-const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len)
-{
-	const struct fs_node *base = fs_node_base(node);
-	struct fs_text inner = {0};
-	__do_free char *where = NULL;
-	size_t n;
-
-	inner_path(node, base, &inner);
-	pthread_rwlock_rdlock(&names_lock);
-	where = __path_of(base, NULL, &n);
-	pthread_rwlock_unlock(&names_lock);
-	if (!where)
-		where = strdup("?");
-	snprintf(buf, len, "%s%s%s%s", where ? where : "", inner.buf ? inner.buf : "",
-		 name ? "/" : "", name ? name : "");
-	fs_text_free(&inner);
-	if (buf[0] == '/' && buf[1])
-		memmove(buf, buf + 1, strlen(buf));
-	return buf;
 }
 
 void fs_error_report(struct fs_req *req)

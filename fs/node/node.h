@@ -240,12 +240,11 @@ struct fs_node {
 
 u64 fs_nodes_count(void);
 
-/* NULL: it is none that FS_KIND() has named. */
-const char *fs_kind_name(const struct fs_node_ops *ops);
-const struct fs_node_ops *fs_kind_ops(const char *name);
-
 /* Add to the kernel's lookup count of the node; negative: FORGET. Before the answer is sent. */
 void fs_node_add_lookups(struct fs_node *node, s64 times);
+
+/* NULL: FS_KIND() has named none so. */
+const struct fs_node_ops *fs_kind_ops(const char *name);
 
 /* By FUSE id, with one reference; NULL: not known. */
 struct fs_node *fs_node_find(u64 id);
@@ -304,6 +303,10 @@ void fs_attrs_changed(void);
 struct fs_node *fs_node_by_ino(u64 ino);
 /* The same for a directory or symlink, by its name; tree_lock held. */
 struct fs_node *fs_node_by_name(struct fs_node *dir, const char *name);
+
+/* For node.c and descriptor.c alone: the lock of all nodes; one that goes while it is open. */
+extern pthread_mutex_t fs_node_lock;
+void __fs_node_fd_unlist(struct fs_node *node);
 
 /* The path in the mount ("maps/m/type"), for people. Returns buf. */
 const char *fs_node_path(struct fs_node *node, const char *name, char *buf, size_t len);
