@@ -132,7 +132,8 @@ UAPI_OBJS	= $(call objs,$(UAPI_SRCS))
 # The server without its main(), for the server and for unit tests of its parts.
 FS_A		= $(if $(FS_SRCS),$(O)/libubpffs-fs.a)
 # What tests look at of the client.
-TOOLS_TEST_OBJS	= $(if $(TOOLS_SRCS),$(O)/tools/flame/fold.o $(O)/tools/flame/svg.o)
+TOOLS_TEST_OBJS	= $(if $(TOOLS_SRCS),$(O)/tools/flame/fold.o $(O)/tools/flame/svg.o \
+		  $(O)/tools/run/caller/caller.o)
 TOOLS_OBJS	= $(call objs,$(TOOLS_SRCS))
 TESTLIB_OBJS	= $(call objs,$(TESTLIB_SRCS))
 UNIT_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRCS) $(TABLE_SRCS))

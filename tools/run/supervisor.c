@@ -104,7 +104,7 @@ static void *serve(void *arg)
 	struct seccomp_notif *notif = malloc(size);
 
 	while (notif) {
-		struct caller c = {.listener = listener_fd, .given = -1, .pidfd = -1};
+		struct caller c = {.listener = listener_fd, .given = -1, .pidfd = -1, .mem = -1};
 
 		memset(notif, 0, size);
 		if (ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_RECV, notif)) {

@@ -46,6 +46,22 @@ int caller_read(struct caller *c, uint64_t addr, void *buf, size_t len)
 	return caller_waits(c) ? 0 : -ESRCH;
 }
 
+/*
+ * Another thread of its process may run a set-uid program at any moment, which has the caller's
+ * number then, and root may write to it. So the memory that is held is written, which is the
+ * caller's if he waits afterwards.
+ */
+static int hold_memory(struct caller *c)
+{
+	char path[64];
+
+	if (c->mem >= 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/mem", c->tid);
+	c->mem = open(path, O_RDWR | O_CLOEXEC);
+	return c->mem < 0 ? -errno : 0;
+}
+
 int caller_write(struct caller *c, uint64_t addr, const void *buf, size_t len)
 {
 	struct iovec from = {(void *)buf, len}, to = {(void *)(uintptr_t)addr, len};
@@ -54,6 +70,8 @@ int caller_write(struct caller *c, uint64_t addr, const void *buf, size_t len)
 		return 0;
 	if (!caller_waits(c))
 		return -ESRCH;
+	if (c->mem >= 0)
+		return pwrite(c->mem, buf, len, (off_t)addr) == (ssize_t)len ? 0 : -EFAULT;
 	return process_vm_writev(c->tid, &from, 1, &to, 1, 0) == (ssize_t)len ? 0 : -EFAULT;
 }
 
@@ -162,7 +180,12 @@ int caller_fd(struct caller *c, int fd)
 	if (fd < 0)
 		return -EBADF;
 	ret = syscall(SYS_pidfd_getfd, c->pidfd, fd, 0);
-	return ret < 0 ? -errno : ret;
+	if (ret < 0)
+		return -errno;
+	if (caller_waits(c))
+		return ret;
+	close(ret); /* of what its process runs now */
+	return -ESRCH;
 }
 
 int caller_add(struct caller *c, int fd)
@@ -314,11 +337,9 @@ static int become(struct caller *c)
 	if (sscanf(uid, "%*u%*u%*u%u", &fsuid) != 1 || sscanf(gid, "%*u%*u%*u%u", &fsgid) != 1)
 		return -EINVAL;
 	/* As fsuid 0 we would have our capabilities, not the caller's. */
-	if (!fsuid) {
-		err = same_rights(c);
-		if (err)
-			return err;
-	}
+	err = fsuid ? hold_memory(c) : same_rights(c);
+	if (err)
+		return err;
 	n = groups_of(c, groups, 1024);
 	if (n < 0)
 		return n;
@@ -383,5 +404,7 @@ void caller_end(struct caller *c)
 {
 	if (c->pidfd >= 0)
 		close(c->pidfd);
-	c->pidfd = -1;
+	if (c->mem >= 0)
+		close(c->mem);
+	c->pidfd = c->mem = -1;
 }

@@ -23,6 +23,7 @@ struct caller {
 	bool answered;
 	int given; /* the number of the descriptor that it was given, or -1 */
 	int pidfd; /* -1: not opened yet */
+	int mem; /* its memory, as root, when it is not root's; or -1 */
 };
 
 #define CALLER_ARG(c, n) ((c)->data.args[n])
@@ -32,7 +33,7 @@ int caller_init(void);
 
 bool caller_waits(const struct caller *c);
 
-/* Copies: 0, -EFAULT (not its memory), -ESRCH. */
+/* Copies: 0, -EFAULT (not its memory), -ESRCH. To be written as the caller: caller_become(). */
 int caller_read(struct caller *c, uint64_t addr, void *buf, size_t len);
 int caller_write(struct caller *c, uint64_t addr, const void *buf, size_t len);
 /* A string with its NUL into buf of `size` bytes: its length, -EFAULT, or -ENAMETOOLONG. */
