@@ -6,10 +6,13 @@
 
 #include <stdlib.h>
 
-/* RUN is what run-cmocka.sh runs tests by. cmocka.h is included before. */
+/* RUN is what run-cmocka.sh runs tests by. */
+#define UNDER_EMULATOR() (getenv("RUN") && *getenv("RUN"))
+
+/* cmocka.h is included before. */
 #define NOT_UNDER_EMULATOR(what)                                                   \
 	do {                                                                       \
-		if (getenv("RUN") && *getenv("RUN")) {                             \
+		if (UNDER_EMULATOR()) {                                            \
 			print_message("%s does not do %s\n", getenv("RUN"), what); \
 			skip();                                                    \
 		}                                                                  \

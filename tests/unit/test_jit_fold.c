@@ -16,7 +16,6 @@ static struct {
 
 static int begin(void **state)
 {
-	jitprog_need_jit();
 	ctx.index = 16;
 	for (u32 i = 0; i < ARRAY_SIZE(ctx.v); i++)
 		ctx.v[i] = 1ULL << i;
