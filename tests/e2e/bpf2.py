@@ -11,7 +11,7 @@ import pytest
 
 from conftest import BUILD, WAIT, as_user
 
-BPFTOOL = shutil.which("bpftool", path=os.environ.get("PATH", "") + ":/usr/sbin")
+BPFTOOL = shutil.which("bpftool")
 CTL = os.path.join(BUILD, "ubpfctl")
 PYTHON = "/usr/bin/python3"
 
