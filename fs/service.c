@@ -5,6 +5,7 @@
  * killed, and the server with it.
  */
 #include "fs/service.h"
+#include "fs/sandbox.h"
 
 #include <errno.h>
 #include <limits.h>
