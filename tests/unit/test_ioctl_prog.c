@@ -635,6 +635,7 @@ static void a_types_fd_is_charged_to_its_opener(void **state)
 	used = limits_used(state_me.uid, LIMIT_MEMORY);
 	assert_int_equal(limits_set(state_me.uid, LIMIT_MEMORY, used), 0);
 	assert_int_equal(control_open_types(&open, &req, btf), -EDQUOT);
+	error_clear(fs_why(&req));
 	limits_unset(state_me.uid, LIMIT_MEMORY);
 	assert_null(open.priv);
 	assert_null(bpf_btf_get_by_id(id)); /* the reference was taken over */
