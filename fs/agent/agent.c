@@ -180,13 +180,38 @@ static int become(const struct request *req, const gid_t *groups)
 	return 0;
 }
 
+/* Something has happened to the socket. */
+static void look_at_socket(int sig)
+{
+	struct pollfd fd = {.fd = SOCK_FD};
+
+	if (poll(&fd, 1, 0) > 0 && fd.revents & POLLHUP)
+		_exit(0);
+}
+
 static void child_signals(void)
 {
+	const struct sigaction look = {.sa_handler = look_at_socket, .sa_flags = SA_RESTART};
 	sigset_t none;
 
 	signal(SIGXFSZ, SIG_IGN); /* the user's limits are errors of write() */
+	sigaction(SIGIO, &look, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* C. The kernel compares who asks with who gets the signal, so it is asked as the user. */
+static int end_with_socket(void)
+{
+	if (fcntl(SOCK_FD, F_SETOWN, getpid()) || fcntl(SOCK_FD, F_SETFL, O_ASYNC))
+		return -errno;
+	look_at_socket(SIGIO); /* before that nobody was told */
+	return 0;
+}
+
+bool agent_stay(int sock)
+{
+	return !fcntl(sock, F_SETFL, 0);
 }
 
 static void __attribute__((noreturn))
@@ -200,6 +225,8 @@ child_main(pid_t agent, int sock, const struct request *req, const gid_t *groups
 	child_signals();
 	state = req->state;
 	err = become(req, groups);
+	if (!err)
+		err = end_with_socket();
 	if (err)
 		agent_report(SOCK_FD, err, "becoming uid %u: %s", req->uid, strerror(-err));
 	else if (getppid() == agent)

@@ -20,9 +20,9 @@
  *   A. A service's process has three descriptors of /dev/null and its socket. It is not dumpable,
  *	cannot gain privileges, make processes or dump core.
  *   B. No function here waits longer than its timeout, and a byte in stop_fd ends every wait.
- *   C. A process ends when its socket's other end is closed, if it waits for that; when the agent
- *	ends, always; and the agent ends with the server. One that hangs in a system call is
- *	counted for its user, who may have AGENT_PER_USER of them.
+ *   C. A process ends when its socket's other end is closed, whatever it does then, unless it
+ *	asked to stay; when the agent ends, always; and the agent ends with the server. One that
+ *	hangs in a system call is counted for its user, who may have AGENT_PER_USER of them.
  *   D. When the agent is gone, agent_spawn() gives -ECONNREFUSED and nothing is opened in another
  *	way.
  *
@@ -106,6 +106,11 @@ int agent_send(int sock, const void *buf, size_t len, int stop_fd, int timeout);
 void agent_report(int sock, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* False: the server is not there any more, or wants no more. fd may be -1. */
 bool agent_put(int sock, const void *buf, size_t len, int fd);
+/*
+ * C. What was sent before the other end was closed is still to be read, and the service ends by
+ * itself after it.
+ */
+bool agent_stay(int sock);
 /* The next message, 0 at the end. */
 ssize_t agent_get(int sock, void *buf, size_t size);
 

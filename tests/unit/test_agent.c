@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,16 +108,37 @@ static void give_null(int sock, const void *arg, size_t len)
 	agent_put(sock, "none", 4, -1);
 }
 
+/* Never looks at its socket again; with a path it writes there, later, what it gets. */
+static void be_busy(int sock, const void *arg, size_t len)
+{
+	pid_t pid = getpid();
+	char buf[64];
+	ssize_t n;
+	int fd;
+
+	agent_report(sock, len && !agent_stay(sock) ? -errno : 0, NULL);
+	agent_put(sock, &pid, sizeof(pid), -1);
+	while (!len)
+		;
+	usleep(SHORT_MS * 1000);
+	fd = open(arg, O_WRONLY);
+	while ((n = agent_get(sock, buf, sizeof(buf))) > 0)
+		if (write(fd, buf, (size_t)n) != n)
+			break;
+}
+
 #define SELF   AGENT_PERF
 #define ECHO   AGENT_STACKS
 #define REFUSE AGENT_SYMBOLS
 #define SILENT AGENT_CAPTURE
 #define GIVE   AGENT_OUT
+#define BUSY   AGENT_MAPS
 
 static agent_service_fn *const services[AGENT_SERVICE_NR] = {
 	[SELF] = tell_self,	[ECHO] = echo,
 	[REFUSE] = refuse,	[AGENT_PROCESS] = process_service,
-	[SILENT] = say_nothing, [GIVE] = give_null};
+	[SILENT] = say_nothing, [GIVE] = give_null,
+	[BUSY] = be_busy};
 
 static struct agent_cred me;
 static struct error_record why;
@@ -370,6 +392,53 @@ static void c_a_user_has_so_many(void **state)
 	assert_int_equal(err, 0);
 }
 
+static pid_t busy(const char *arg, int *sock)
+{
+	pid_t pid;
+
+	*sock = spawn(BUSY, arg, strlen(arg));
+	assert_int_equal(status(*sock), 0);
+	assert_int_equal(agent_recv(*sock, &pid, sizeof(pid), NULL, -1, LONG_MS), sizeof(pid));
+	return pid;
+}
+
+static bool ends(pid_t pid)
+{
+	for (u32 i = 0; i < LONG_MS; i++) {
+		if (kill(pid, 0))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static void c_one_that_computes_ends_with_its_socket(void **state)
+{
+	int sock;
+	pid_t pid = busy("", &sock);
+
+	usleep(SHORT_MS * 1000);
+	assert_int_equal(kill(pid, 0), 0); /* not before */
+	close(sock);
+	assert_true(ends(pid));
+}
+
+static void c_one_that_stays_reads_the_rest(void **state)
+{
+	char path[] = "/tmp/ubpffs-test-agent-XXXXXX", got[16] = "";
+	int fd = mkstemp(path), sock;
+	pid_t pid = busy(path, &sock);
+
+	assert_int_equal(agent_send(sock, "one", 3, -1, LONG_MS), 0);
+	assert_int_equal(agent_send(sock, "two", 3, -1, LONG_MS), 0);
+	close(sock);
+	assert_true(ends(pid));
+	unlink(path);
+	assert_int_equal(read(fd, got, sizeof(got) - 1), 6);
+	assert_string_equal(got, "onetwo");
+	close(fd);
+}
+
 static void c_they_end_with_the_agent(void **state)
 {
 	struct self self = self_of(&me, "");
@@ -428,6 +497,8 @@ int main(void)
 		CASE(b_nobody_waits_longer_than_he_said),
 		CASE(messages_are_whole_and_may_bring_a_descriptor),
 		CASE(c_a_user_has_so_many),
+		CASE(c_one_that_computes_ends_with_its_socket),
+		CASE(c_one_that_stays_reads_the_rest),
 		CASE(c_they_end_with_the_agent),
 		CASE(d_without_an_agent_nothing_is_opened),
 		CASE(facts_of_processes),

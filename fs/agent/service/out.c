@@ -83,6 +83,10 @@ void out_service(int sock, const void *arg, size_t len)
 		return;
 	}
 	memcpy(&req, arg, sizeof(req));
+	if (!agent_stay(sock)) {
+		agent_report(sock, -errno, NULL);
+		return;
+	}
 	fd = agent_file_open(path, AGENT_FILE_WRITE, &why);
 	if (fd < 0) {
 		agent_report(sock, fd, "%s", error_why(&why, fd));
