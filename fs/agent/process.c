@@ -12,14 +12,16 @@ static FILE *open_proc(pid_t pid, const char *name)
 	return fopen(path, "re");
 }
 
-/* The 22nd field of stat; the second ends at the last parenthesis. */
+/* The 22nd field of stat; the second, a name of any bytes, ends at the last parenthesis. */
 static bool read_began(pid_t pid, u64 *out)
 {
-	char line[1024], *p = NULL;
+	char text[1024], *p = NULL;
 	FILE *f = open_proc(pid, "stat");
 
-	if (f && fgets(line, sizeof(line), f))
-		p = strrchr(line, ')');
+	if (f) {
+		text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+		p = strrchr(text, ')');
+	}
 	for (int field = 2; p && field < 22; field++)
 		p = strchr(p + 1, ' ');
 	if (p)

@@ -474,6 +474,7 @@ static void d_without_an_agent_nothing_is_opened(void **state)
 static void facts_of_processes(void **state)
 {
 	struct process_facts facts, again;
+	char name[16] = "";
 
 	NOT_UNDER_EMULATOR("/proc/PID/stat of oneself as the kernel does");
 	assert_int_equal(process_facts_ask(&me, getpid(), LONG_MS, &facts), 0);
@@ -481,6 +482,12 @@ static void facts_of_processes(void **state)
 		assert_int_equal(facts.uid[i], geteuid());
 	assert_true(facts.began > 0);
 	assert_int_equal(process_facts_read(getpid(), &again), 0);
+	assert_memory_equal(&facts, &again, sizeof(facts));
+	/* Its name is what it likes. */
+	prctl(PR_GET_NAME, name);
+	prctl(PR_SET_NAME, "a\nb) 1 (\n");
+	assert_int_equal(process_facts_read(getpid(), &again), 0);
+	prctl(PR_SET_NAME, name);
 	assert_memory_equal(&facts, &again, sizeof(facts));
 	assert_int_equal(process_facts_ask(&me, 1 << 30, LONG_MS, &facts), -ESRCH);
 }
