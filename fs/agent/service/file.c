@@ -6,13 +6,12 @@
  */
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include "fs/agent/agent.h"
+#include "fs/agent/kernel_file.h"
 #include "fs/agent/service/file.h"
 
 #define MAX_LINKS 40
@@ -45,13 +44,6 @@ static int not_opened(struct look *look, int err)
 			      "too many links, or one that leads to another process's files "
 			      "(/proc/PID/fd)");
 	return refuse(look, -err, "%s", strerror(-err));
-}
-
-static int in_proc(int fd)
-{
-	struct statfs sf;
-
-	return fstatfs(fd, &sf) ? -errno : sf.f_type == PROC_SUPER_MAGIC;
 }
 
 /* Is `dir` the server's state directory, or below it? */
@@ -90,10 +82,12 @@ static int in_state(int dir)
 
 static int check_dir(struct look *look, int dir)
 {
-	int ret = in_proc(dir);
+	int ret = is_kernel_file(dir);
 
 	if (ret > 0)
-		return refuse(look, EACCES, "files of /proc are not opened for a client");
+		return refuse(look, EACCES,
+			      "files of /proc are not opened for a client, nor others that the "
+			      "kernel makes");
 	if (!ret)
 		ret = in_state(dir);
 	if (ret > 0)

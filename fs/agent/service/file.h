@@ -13,7 +13,7 @@
  *
  * AGENT_FILE_READ follows symbolic links; AGENT_FILE_WRITE opens for reading and writing, makes
  * what is not there, and takes no link for the file itself. Never: what a magic link of /proc leads
- * to, a file in /proc, one without a name (a memfd), one below the server's state directory.
+ * to, a file of the kernel's, one without a name (a memfd), one below the server's state directory.
  * Nothing but a regular file is ever opened, so nothing of a device or FIFO happens. A descriptor,
  * or -errno and a sentence in why.
  */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include "util/types.h"
+#include "fs/agent/kernel_file.h"
 #include "fs/agent/service/stack/mapped.h"
 
 int mapped_proc(pid_t pid)
@@ -22,16 +23,16 @@ int mapped_proc(pid_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
-int mapped_open(int proc, const char *path)
+static int open_found(int proc, const char *path, u64 flags)
 {
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC | flags,
 			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
 	__do_close int root = openat(proc < 0 ? AT_FDCWD : proc, proc < 0 ? "/" : "root",
 				     O_PATH | O_DIRECTORY | O_CLOEXEC);
 	__do_close int at = -1;
 	char self[40];
 	struct stat st;
-	int fd;
+	int fd, ret;
 
 	if (root < 0)
 		return -errno;
@@ -42,7 +43,20 @@ int mapped_open(int proc, const char *path)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
+	ret = is_kernel_file(at);
+	if (ret)
+		return ret < 0 ? ret : -EACCES;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", at);
 	fd = open(self, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int mapped_open(int proc, const char *path)
+{
+	return open_found(proc, path, 0);
+}
+
+int mapped_open_no_link(int proc, const char *path)
+{
+	return open_found(proc, path, O_NOFOLLOW);
 }

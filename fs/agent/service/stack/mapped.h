@@ -14,9 +14,12 @@ int mapped_proc(pid_t pid);
 
 /*
  * The file of that path in the process's own root, links in it included, whatever /proc/PID/maps
- * says; proc -1: in the root of who asks. Nothing but a regular file is ever opened, so nothing of
- * a device or FIFO happens. -errno.
+ * says; proc -1: in the root of who asks. Nothing but a regular file that lies on a disk, or where
+ * one could, is ever opened, so nothing of a device, a FIFO or a file of the kernel's happens.
+ * -errno.
  */
 int mapped_open(int proc, const char *path);
+/* The same, but the file itself is no link: whoever may make one names only what is his. */
+int mapped_open_no_link(int proc, const char *path);
 
 #endif

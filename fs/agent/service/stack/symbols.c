@@ -23,6 +23,7 @@
 
 #define MAX_FILES   (1u << 14)
 #define MAX_SYMBOLS (1u << 23) /* a file */
+#define JIT_LINE    4096
 
 struct list { /* of anything */
 	char *v;
@@ -210,24 +211,41 @@ static bool jit_is_of(int proc, const struct stat *file, const struct origin *o)
 	return !fstat(proc, &process) && (!file->st_uid || file->st_uid == process.st_uid);
 }
 
-/* Lines "START SIZE NAME", hexadecimal; the name may have blanks. */
+/* What is longer than `size` is left out; *left bytes may be read yet. */
+static bool read_line(FILE *f, char *line, size_t size, u64 *left)
+{
+	size_t n = 0;
+	int c = EOF;
+
+	while (*left && (c = getc_unlocked(f)) != EOF) {
+		--*left;
+		if (c == '\n')
+			break;
+		if (n < size - 1)
+			line[n++] = (char)c;
+	}
+	line[n] = 0;
+	return n || c == '\n';
+}
+
+/* Lines "START SIZE NAME", hexadecimal; the name may have blanks. The file may have no end. */
 static void read_jit(FILE *f, struct symtab_file *file)
 {
 	const struct symtab_seg seg = {0, ~0ULL, 0};
 	unsigned long long start, size;
-	char *line = NULL;
-	size_t cap = 0;
+	u64 left = SYMTAB_MAX_BYTES;
+	char line[JIT_LINE];
 	int at;
 
 	file->nr_segs = 1;
 	add(&table.segs, &seg, sizeof(seg));
-	for (u32 i = 0; i < MAX_SYMBOLS && !table.err && getline(&line, &cap, f) > 0; i++) {
-		line[strcspn(line, "\n")] = 0;
+	for (u32 i = 0; i < MAX_SYMBOLS && !table.err; i++) {
+		if (!read_line(f, line, sizeof(line), &left))
+			break;
 		at = 0;
 		if (sscanf(line, "%llx %llx %n", &start, &size, &at) == 2 && at && line[at])
 			add_symbol(start, size, line + at);
 	}
-	free(line);
 }
 
 /* ---- files */
@@ -265,7 +283,7 @@ static void read_file(const struct origin *o, struct symtab_file *file)
 	snprintf(path, sizeof(path), "%s", table.names.v + file->path);
 	file->seg = COUNT(segs, struct symtab_seg);
 	file->sym = COUNT(syms, struct symtab_sym);
-	fd = mapped_open(proc, path);
+	fd = o->jit ? mapped_open_no_link(proc, path) : mapped_open(proc, path);
 	if (fd >= 0 && !fstat(fd, &st)) {
 		if (o->jit && jit_is_of(proc, &st, o) && (f = fdopen(fd, "r")))
 			read_jit(f, file);
