@@ -54,7 +54,8 @@ static int dir_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 static int dir_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 		       void *arg)
 {
-	return rows_readdir(open, cgroup_attrs, ARRAY_SIZE(cgroup_attrs), false, cursor, emit, arg);
+	return rows_readdir(open, req, cgroup_attrs, ARRAY_SIZE(cgroup_attrs), false, cursor, emit,
+			    arg);
 }
 
 /* A cgroup of the model for a directory that is there, with its inode; tree_lock held. */

@@ -111,10 +111,26 @@ static int user_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 	return err;
 }
 
-/* ---- listing: the names are read once a listing, at its start */
+/* ---- listing: the names are read once a listing, at its start, and held until it is closed */
 
-int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, bool hidden, u64 cursor,
-		 fs_emit_fn emit, void *arg)
+static int list(struct fs_open *open, struct fs_req *req, bool hidden, struct tree_names *names)
+{
+	int err;
+
+	fs_open_let(open, names->bytes);
+	tree_names_free(names);
+	tree_rdlock();
+	err = tree_list(fs_node_fd(open->node), hidden, names);
+	tree_unlock();
+	if (!err)
+		err = fs_open_hold(open, names->bytes, fs_why(req));
+	if (err)
+		tree_names_free(names);
+	return err;
+}
+
+int rows_readdir(struct fs_open *open, struct fs_req *req, const struct fs_attr *rows, u64 own,
+		 bool hidden, u64 cursor, fs_emit_fn emit, void *arg)
 {
 	struct tree_names *names = open->priv;
 
@@ -131,10 +147,7 @@ int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, bool
 		if (!names)
 			return -ENOMEM;
 		open->priv = names;
-		tree_names_free(names);
-		tree_rdlock();
-		err = tree_list(fs_node_fd(open->node), hidden, names);
-		tree_unlock();
+		err = list(open, req, hidden, names);
 		if (err)
 			return err;
 	}
@@ -149,7 +162,7 @@ int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, bool
 
 int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit, void *arg)
 {
-	return rows_readdir(open, NULL, 0, true, cursor, emit, arg);
+	return rows_readdir(open, req, NULL, 0, true, cursor, emit, arg);
 }
 
 void user_release(struct fs_open *open)

@@ -65,8 +65,8 @@ int user_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_f
  * The rows of a table, then the names of the state tree; `hidden`: also those that begin with a
  * dot.
  */
-int rows_readdir(struct fs_open *open, const struct fs_attr *rows, u64 own, bool hidden, u64 cursor,
-		 fs_emit_fn emit, void *arg);
+int rows_readdir(struct fs_open *open, struct fs_req *req, const struct fs_attr *rows, u64 own,
+		 bool hidden, u64 cursor, fs_emit_fn emit, void *arg);
 void user_release(struct fs_open *open);
 int user_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,
 	       struct fs_node **out);

@@ -550,7 +550,7 @@ static int maps_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 static int maps_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 			void *arg)
 {
-	return rows_readdir(open, NULL, 0, false, cursor, emit, arg);
+	return rows_readdir(open, req, NULL, 0, false, cursor, emit, arg);
 }
 
 static int maps_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,

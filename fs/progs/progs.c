@@ -462,7 +462,7 @@ static int progs_lookup(struct fs_node *dir, struct fs_req *req, const char *nam
 static int progs_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 			 void *arg)
 {
-	return rows_readdir(open, progs_attrs, rows_of(open->node), false, cursor, emit, arg);
+	return rows_readdir(open, req, progs_attrs, rows_of(open->node), false, cursor, emit, arg);
 }
 
 /* tree_wrlock is held: the maps of the load directory at `fd`. */

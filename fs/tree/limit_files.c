@@ -422,7 +422,8 @@ static int limits_lookup(struct fs_node *dir, struct fs_req *req, const char *na
 static int limits_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 			  void *arg)
 {
-	return rows_readdir(open, limits_attrs, ARRAY_SIZE(limits_attrs), false, cursor, emit, arg);
+	return rows_readdir(open, req, limits_attrs, ARRAY_SIZE(limits_attrs), false, cursor, emit,
+			    arg);
 }
 
 static int limits_mkdir(struct fs_node *dir, struct fs_req *req, const char *name, mode_t mode,

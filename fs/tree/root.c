@@ -245,7 +245,7 @@ static int root_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 static int root_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 			void *arg)
 {
-	return rows_readdir(open, root_attrs, ARRAY_SIZE(root_attrs), true, cursor, emit, arg);
+	return rows_readdir(open, req, root_attrs, ARRAY_SIZE(root_attrs), true, cursor, emit, arg);
 }
 
 static const struct fs_node_ops root_ops = {

@@ -295,7 +295,7 @@ opens, n = [], 0
 try:
     while n < 1000:
         path = {"object": "progs/new", "transfer": "ctl", "answer": "maps/v/map", "value": "maps/v/entries/0",
-                "line": "maps/v/dump", "text": "maps/v/entries/0", "records": "maps/p/.records"}[kind]
+                "line": "maps/v/dump", "text": "maps/v/entries/0", "records": "maps/p/.records", "listing": "many"}[kind]
         mode = os.O_WRONLY if kind in ("object", "value", "line") else os.O_RDWR if kind == "transfer" else os.O_RDONLY
         opens.append(os.open(m + "/" + path, mode))
         fd = opens[-1]
@@ -310,6 +310,8 @@ try:
             os.write(fd, b"0 " + b"00 " * 340000)
         elif kind == "text":
             os.read(fd, 100)
+        elif kind == "listing":
+            next(os.scandir(fd))
         elif kind == "answer":
             call(fd, PUT, bytes(4), xfer=1)
             from commands import IO, IO_MAX, ioc
@@ -322,11 +324,13 @@ sys.stdin.read()
 """ % os.path.dirname(os.path.abspath(__file__))
 
 
-@pytest.mark.parametrize("kind", ["object", "transfer", "answer", "value", "line", "text", "records"])
+@pytest.mark.parametrize("kind", ["object", "transfer", "answer", "value", "line", "text", "records", "listing"])
 def test_memory(m, kind):
     """What is half written or not yet fetched is charged; it is given back with the open file."""
     needs_root("acts as two users")
     m.sh(make_map("v", value_size=4 << 20) + "; " + make_map("p", type="perf_event_array", value_size=4, max_entries=64), user=USER)
+    if kind == "listing":
+        m.sh("mkdir $M/many; cd $M/many; printf '%%04d%s\n' $(seq 2000) | xargs mkdir" % (240 * "n"), user=USER)
     limit(m, USER, "memory", 32 << 20)
     p = subprocess.Popen([sys.executable, "-c", HALF, kind, m.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                          text=True, **as_user(USER))
@@ -339,6 +343,18 @@ def test_memory(m, kind):
     wait_for(lambda: not used(m, USER)["memory"], "the memory to be given back")
     m.sh("cat $P/functions.bpf.o > $M/progs/new", user=USER)
     wait_for(lambda: not used(m, USER)["memory"], "that of a load, too")
+
+
+def test_memory_of_symbols(m):
+    """What comes of a process's files is charged while it comes."""
+    needs_root("acts as two users")
+    m.sh(make_map("s", type="stack_trace", value_size=1016, max_entries=64), user=USER)
+    m.sh("echo $$ > $M/maps/s/symbols; echo off > $M/maps/s/symbols", user=USER)
+    limit(m, USER, "memory", 4096)
+    m.fails("echo $$ > $M/maps/s/symbols", "Disk quota exceeded", user=USER)
+    assert "limits/%d/memory" % USER in m.sh("cat $M/log", user=USER).stdout
+    assert m.read("maps", "s", "symbols") == "off\n"
+    wait_for(lambda: not used(m, USER)["memory"], "the memory to be given back")
 
 
 TYPES = """

@@ -238,25 +238,39 @@ static ssize_t receive(int sock, const struct fs_req *req, u64 end, void *buf, s
 	return len ? len : -EIO;
 }
 
-static int receive_table(int sock, const struct fs_req *req, u64 end, struct symtab **tab)
+static int receive_block(int sock, const struct fs_req *req, u64 end, u64 len, struct symtab **tab)
 {
-	__do_free char *block = NULL;
-	u64 len = 0, at = 0;
-	ssize_t n = receive(sock, req, end, &len, sizeof(len));
+	__do_free char *block = malloc(len);
+	ssize_t n;
 
-	if (n < 0)
-		return (int)n;
-	if (n != sizeof(len) || !len || len > SYMTAB_MAX_BYTES)
-		return -EBADMSG;
-	block = malloc(len);
 	if (!block)
 		return -ENOMEM;
-	for (; at < len; at += (u64)n) {
+	for (u64 at = 0; at < len; at += (u64)n) {
 		n = receive(sock, req, end, block + at, len - at);
 		if (n < 0)
 			return (int)n;
 	}
 	return symtab_new(move_ptr(block), len, tab);
+}
+
+/* Until it is one of the tables, it counts as what a request of that open file keeps. */
+static int receive_table(int sock, struct fs_open *open, struct fs_req *req, u64 end,
+			 struct symtab **tab)
+{
+	u64 len = 0;
+	ssize_t n = receive(sock, req, end, &len, sizeof(len));
+	int err;
+
+	if (n < 0)
+		return (int)n;
+	if (n != sizeof(len) || !len || len > SYMTAB_MAX_BYTES)
+		return -EBADMSG;
+	err = fs_open_hold(open, len, fs_why(req));
+	if (err)
+		return err;
+	err = receive_block(sock, req, end, len, tab);
+	fs_open_let(open, len);
+	return err;
 }
 
 /* ---- images */
@@ -338,9 +352,10 @@ static int send_images(int sock, const struct images *images, const struct fs_cr
 /* ---- asking */
 
 /* pid 0: the kernel's. */
-static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_t pid, bool look,
+static int read_table(struct fs_open *open, struct fs_req *req, pid_t pid, bool look,
 		      const struct images *images, struct symtab **tab, struct error_record *why)
 {
+	const struct fs_cred *cred = &open->opener;
 	const struct fs_groups *groups = cred->groups;
 	const struct agent_cred as = {cred->uid, cred->gid,
 				      groups ? (int)groups->nr : AGENT_ACCOUNT_GROUPS,
@@ -366,7 +381,7 @@ static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_
 	if (err && err != -ETIMEDOUT)
 		return err;
 	if (!err)
-		err = receive_table(sock, req, end, tab);
+		err = receive_table(sock, open, req, end, tab);
 	if (!err)
 		return 0;
 	if (err == -ETIMEDOUT && fs_cancelled(req))
@@ -380,13 +395,13 @@ static int read_table(const struct fs_req *req, const struct fs_cred *cred, pid_
 }
 
 /* Read once; whether this user may see them is asked every time. */
-static bool may_see_kernel(const struct fs_req *req, const struct fs_cred *cred)
+static bool may_see_kernel(struct fs_open *open, struct fs_req *req)
 {
 	bool known = __atomic_load_n(&kernel, __ATOMIC_ACQUIRE), has;
 	const struct images none_of = {0};
 	struct symtab *tab, *none = NULL;
 
-	if (read_table(req, cred, 0, known, &none_of, &tab, NULL))
+	if (read_table(open, req, 0, known, &none_of, &tab, NULL))
 		return false;
 	has = symtab_has_names(tab);
 	if (known || !has ||
@@ -401,7 +416,7 @@ static bool may_see_kernel(const struct fs_req *req, const struct fs_cred *cred)
 struct reading { /* a write that waits */
 	struct worker_job work;
 	struct fs_req *req;
-	struct fs_cred cred;
+	struct fs_open *open;
 	struct write_buffer *pending; /* of the open */
 	size_t len; /* of the write */
 	struct table new; /* map_id, uid, pid */
@@ -411,11 +426,11 @@ struct reading { /* a write that waits */
 static void reading_run(struct worker_job *work)
 {
 	struct reading *r = container_of(work, struct reading, work);
-	int err = read_table(r->req, &r->cred, r->new.pid, false, &r->images, &r->new.tab,
+	int err = read_table(r->open, r->req, r->new.pid, false, &r->images, &r->new.tab,
 			     fs_why(r->req));
 
 	if (!err) {
-		r->new.kernel = may_see_kernel(r->req, &r->cred);
+		r->new.kernel = may_see_kernel(r->open, r->req);
 		table_set(&r->new);
 	}
 	if (err || r->pending->buf[r->pending->len - 1] == '\n')
@@ -449,7 +464,7 @@ static ssize_t reading_begin(struct fs_open *open, struct fs_req *req, size_t le
 	r->work.class = WORKER_WAITING;
 	r->work.hurry = &req->cancel;
 	r->req = req;
-	r->cred = open->opener;
+	r->open = open;
 	r->pending = open->priv;
 	r->len = len;
 	r->new = (struct table){.map_id = map->id, .uid = open->opener.uid, .pid = pid};

@@ -720,6 +720,7 @@ static int tree_list_add(struct tree_names *names, size_t *cap, const struct dir
 	names->v[names->n].type = DTTOIF(entry->d_type);
 	names->v[names->n].ino = entry->d_ino;
 	names->n++;
+	names->bytes += 2 * sizeof(*names->v) + strlen(entry->d_name);
 	return 0;
 }
 

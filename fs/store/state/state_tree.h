@@ -116,6 +116,7 @@ struct tree_name {
 struct tree_names {
 	struct tree_name *v;
 	size_t n;
+	size_t bytes; /* of memory, about */
 };
 int tree_list(int dirfd, bool hidden, struct tree_names *out);
 void tree_names_free(struct tree_names *names);
