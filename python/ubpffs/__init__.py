@@ -64,6 +64,14 @@ def _call(name, *args):
     return ret
 
 
+def _c_path(path):
+    """A path as the client library takes it: any bytes but NUL, at which it would end."""
+    path = os.fsencode(path)
+    if b"\0" in path:
+        raise ValueError("a path has no null bytes: %r" % path)
+    return path
+
+
 class LoadError(Exception):
     """A load was refused: errno, and in `log` the report with the reason, the source line and the verifier's log."""
 
@@ -296,7 +304,7 @@ class Mount:
     """A mounted ubpffs. One process uses one mount at a time: the last that was made or used()."""
 
     def __init__(self, path):
-        self.path = os.path.abspath(path)
+        self.path = os.path.abspath(os.fsdecode(path))
         self._given = weakref.WeakSet()
         self.use()
 
@@ -311,7 +319,7 @@ class Mount:
         return thing
 
     def use(self):
-        _call("ubpfc_mount", self.path.encode())
+        _call("ubpfc_mount", _c_path(self.path))
         return self
 
     def load(self, what, type=None):
@@ -341,6 +349,7 @@ class Mount:
             return f.read()
 
     def _open(self, path, directory, name):
+        path = os.fsdecode(path)
         at = path if "/" in path else directory + "/" + path
         full = os.path.join(self.path, at)
         if os.path.isdir(full):
@@ -362,7 +371,7 @@ class Mount:
 
     def pin(self, thing, path):
         self.use()
-        _call("ubpfc_obj_pin", thing.fd, path.encode())
+        _call("ubpfc_obj_pin", thing.fd, _c_path(path))
 
 
 @contextlib.contextmanager

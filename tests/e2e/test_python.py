@@ -70,6 +70,26 @@ def test_other_maps(mount):
     assert dict(b) == {b"abcdef": b"ghijkl"}
 
 
+def test_paths_of_any_bytes(mount):
+    h = mount.create_map(1, 4, 4, 10)
+    h[1] = 7
+    os.mkdir(os.path.join(mount.path, "pins"))
+    for name in ("a\nb", "\udcff\udcfe", b"\xfe\n", "\N{SNOWMAN}"):
+        path = b"pins/" + os.fsencode(name)
+        mount.pin(h, path)
+        assert mount.map(path)[1] == 7 and mount.map(os.fsdecode(path))[1] == 7
+        os.unlink(os.path.join(os.fsencode(mount.path), path))
+    for bad in ("pins/cut\0off", b"pins/cut\0off"):
+        with pytest.raises(ValueError):
+            mount.pin(h, bad)
+        with pytest.raises(ValueError):
+            mount.map(bad)
+    assert not os.path.exists(os.path.join(mount.path, "pins/cut"))
+    with pytest.raises(ValueError):
+        ubpffs.Mount(mount.path + "\0x")
+    assert ubpffs.Mount(os.fsencode(mount.path)).path == mount.path
+
+
 def test_loads(mount):
     loaded = mount.load(os.path.join(PROGS, "count_ports.bpf.o"))
     assert sorted(loaded.progs) == ["count_ports"] and sorted(loaded.maps) == ["by_port", "by_proto"]
