@@ -72,22 +72,29 @@ static bool __drop_oldest(uid_t uid)
 	return oldest;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	uid_t x = *(const uid_t *)a, y = *(const uid_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Sorted, as users take turns in the slots. */
 static uid_t __user_with_most(void)
 {
-	u32 n, most = 0;
-	uid_t uid = 0, last = (uid_t)-1;
-	u64 bytes;
+	static uid_t uids[IMAGES];
+	u32 nr = 0, n = 0, most = 0;
+	uid_t uid = 0;
 
-	for (u32 i = 0; i < IMAGES; i++) {
-		struct slot *s = &images.v[i];
-
-		if (!s->img.id || s->uid == last)
-			continue;
-		last = s->uid;
-		__usage(last, &n, &bytes);
+	for (u32 i = 0; i < IMAGES; i++)
+		if (images.v[i].img.id)
+			uids[nr++] = images.v[i].uid;
+	qsort(uids, nr, sizeof(*uids), by_number);
+	for (u32 i = 0; i < nr; i++) {
+		n = i && uids[i] == uids[i - 1] ? n + 1 : 1;
 		if (n > most) {
 			most = n;
-			uid = last;
+			uid = uids[i];
 		}
 	}
 	return uid;

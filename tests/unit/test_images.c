@@ -102,6 +102,27 @@ static void b_room_is_made_by_who_has_most(void **state)
 	assert_int_not_equal(image_of(&other, 2), 0);
 }
 
+/* Slots of two users by turns, all taken: a third one's images are made, quickly. */
+static void b_users_take_turns(void **state)
+{
+	struct image_source third = {.uid = 7};
+
+	for (u32 pid = 1; pid <= IMAGES / 2; pid++) {
+		image_exec(&src, pid);
+		image_exec(&other, pid);
+	}
+	for (u32 pid = 1; pid <= IMAGES / 4; pid++) {
+		image_exit(&src, pid);
+		image_exit(&other, pid);
+	}
+	for (u32 pid = 1; pid <= 500; pid++) {
+		image_exec(&third, pid);
+		assert_int_not_equal(image_of(&third, pid), 0);
+	}
+	image_source_end(&third);
+	image_source_end(&other);
+}
+
 static void c_whose(void **state)
 {
 	struct image img;
@@ -131,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_number_means_one_thing, end),
 		cmocka_unit_test_teardown(b_room_is_made_by_who_has_most, end),
+		cmocka_unit_test_teardown(b_users_take_turns, end),
 		cmocka_unit_test_teardown(c_whose, end),
 	};
 
