@@ -5,6 +5,7 @@
  * (ops->stable): names elsewhere appear and go by loads and by other clients' last closes. The
  * kernel checks permissions (default_permissions) against the attributes given here.
  */
+#include "fs/node/tree_stat.h"
 #include "fs/keeper/requests.h"
 #include "fs/keeper/shared.h"
 #include "fs/node/backing.h"

@@ -21,11 +21,6 @@
 
 static pthread_rwlock_t names_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
-static struct { /* open and not pinned */
-	struct fs_node *newest, *oldest;
-	u32 nr;
-} open_nodes;
-
 static __thread struct {
 	struct fs_node *v[MAX_PINNED];
 	u32 n;
@@ -40,22 +35,6 @@ void __fs_nodes_lock(void)
 void __fs_nodes_unlock(void)
 {
 	pthread_rwlock_unlock(&names_lock);
-}
-
-void __fs_node_fd_unlist(struct fs_node *node)
-{
-	*(node->newer ? &node->newer->older : &open_nodes.newest) = node->older;
-	*(node->older ? &node->older->newer : &open_nodes.oldest) = node->newer;
-	node->newer = node->older = NULL;
-	open_nodes.nr--;
-}
-
-static void __fd_list(struct fs_node *node)
-{
-	node->older = open_nodes.newest;
-	*(node->older ? &node->older->newer : &open_nodes.oldest) = node;
-	open_nodes.newest = node;
-	open_nodes.nr++;
 }
 
 /*
@@ -230,14 +209,13 @@ int fs_node_pin_error(void)
 
 static void node_unpin(struct fs_node *node)
 {
+	struct fs_node *oldest;
 	int old = -1;
 
 	pthread_mutex_lock(&fs_node_lock);
 	if (!--node->pins) {
-		__fd_list(node);
-		if (open_nodes.nr > FD_CACHE) {
-			struct fs_node *oldest = open_nodes.oldest;
-
+		oldest = __fs_node_fd_list(node, FD_CACHE);
+		if (oldest) {
 			old = move_fd(oldest->path_fd);
 			__fs_node_fd_unlist(oldest);
 		}

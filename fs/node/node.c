@@ -206,57 +206,27 @@ static void __record_gone(struct fs_node *node)
 	node_record_gone(r);
 }
 
-/* ---- attributes */
+/* ---- open and not pinned, by when they were used; one that goes may be among them */
 
-struct known_stat {
-	u64 at; /* attr_changes */
-	struct stat st;
-};
+static struct {
+	struct fs_node *newest, *oldest;
+	u32 nr;
+} open_nodes;
 
-static u64 attr_changes;
-
-void fs_attrs_changed(void)
+struct fs_node *__fs_node_fd_list(struct fs_node *node, u32 max)
 {
-	__atomic_add_fetch(&attr_changes, 1, __ATOMIC_RELEASE);
+	node->older = open_nodes.newest;
+	*(node->older ? &node->older->newer : &open_nodes.oldest) = node;
+	open_nodes.newest = node;
+	return ++open_nodes.nr > max ? open_nodes.oldest : NULL;
 }
 
-static bool find_stat(const struct fs_node *node, u64 at, struct stat *st)
+void __fs_node_fd_unlist(struct fs_node *node)
 {
-	bool known;
-
-	pthread_mutex_lock(&fs_node_lock);
-	known = node->known_stat && node->known_stat->at == at;
-	if (known)
-		*st = node->known_stat->st;
-	pthread_mutex_unlock(&fs_node_lock);
-	return known;
-}
-
-/* Without memory it is looked at again. */
-static void keep_stat(struct fs_node *node, u64 at, const struct stat *st)
-{
-	pthread_mutex_lock(&fs_node_lock);
-	if (!node->known_stat)
-		node->known_stat = malloc(sizeof(*node->known_stat));
-	if (node->known_stat)
-		*node->known_stat = (struct known_stat){at, *st};
-	pthread_mutex_unlock(&fs_node_lock);
-}
-
-int fs_node_tree_stat(struct fs_node *node, struct stat *st)
-{
-	/* What changes from here on makes the look an old one. */
-	u64 at = __atomic_load_n(&attr_changes, __ATOMIC_ACQUIRE);
-	int err;
-
-	if (node->ops->object && find_stat(node, at, st))
-		return 0;
-	err = fs_node_pin(node);
-	if (!err && fstatat(fs_node_fd(node), "", st, AT_EMPTY_PATH) < 0)
-		err = -errno;
-	if (!err && node->ops->object)
-		keep_stat(node, at, st);
-	return err;
+	*(node->newer ? &node->newer->older : &open_nodes.newest) = node->older;
+	*(node->older ? &node->older->newer : &open_nodes.oldest) = node->newer;
+	node->newer = node->older = NULL;
+	open_nodes.nr--;
 }
 
 /* ---- references */
@@ -596,17 +566,4 @@ struct fs_node *fs_node_base(struct fs_node *node)
 	while (!node->in_tree)
 		node = node->dir;
 	return node;
-}
-
-void fs_error_report(struct fs_req *req)
-{
-	char path[PATH_MAX] = "";
-
-	if (!req->error.err)
-		return;
-	if (req->node)
-		fs_node_path(req->node, req->name, path, sizeof(path));
-	error_log_add(req->cred.uid, path, req->op ? req->op : "?", req->error.err,
-		      error_why(&req->error, req->error.err));
-	error_clear(&req->error);
 }

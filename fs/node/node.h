@@ -292,20 +292,17 @@ void __fs_nodes_unlock(void);
 void __fs_node_moved(u64 ino, struct fs_node *dir,
 		     char **name); /* takes over *name if it needs it */
 void __fs_node_gone(const struct stat *st);
-/*
- * The attributes of a file or directory of the state tree. Those of a directory that shows an
- * object are looked at once, and again after fs_attrs_changed(), which is called (last) by whoever
- * changes such attributes, or names in such directories.
- */
-int fs_node_tree_stat(struct fs_node *node, struct stat *st);
-void fs_attrs_changed(void);
 /* A node of the state tree that is known, with one reference, or NULL. */
 struct fs_node *fs_node_by_ino(u64 ino);
 /* The same for a directory or symlink, by its name; tree_lock held. */
 struct fs_node *fs_node_by_name(struct fs_node *dir, const char *name);
 
-/* For node.c and descriptor.c alone: the lock of all nodes; one that goes while it is open. */
+/*
+ * For the files of this folder alone: the lock of all nodes. Under it: a node whose descriptor
+ * nobody has pinned any more; returned is the one to close when there are more than `max`.
+ */
 extern pthread_mutex_t fs_node_lock;
+struct fs_node *__fs_node_fd_list(struct fs_node *node, u32 max);
 void __fs_node_fd_unlist(struct fs_node *node);
 
 /* The path in the mount ("maps/m/type"), for people. Returns buf. */

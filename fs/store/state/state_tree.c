@@ -4,6 +4,7 @@
  * Every access is by *at() calls from a descriptor, one component at a time, without following
  * symlinks.
  */
+#include "fs/node/tree_stat.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/node/backing.h"
 #include "fs/caller/limits.h"
