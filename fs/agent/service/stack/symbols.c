@@ -262,14 +262,14 @@ static void read_elf(int fd, struct symtab_file *file)
 }
 
 /*
- * What /proc calls by this path now is it. Of what was mapped earlier: nobody has touched it since,
- * or it is the same one with the same bytes.
+ * What /proc calls by this path now is it. Of what was mapped earlier: nobody has touched it since
+ * (nor in the same second, which is all that is known), or it is the same one with the same bytes.
  */
 static bool is_mapped_file(int proc, const struct stat *st, const struct origin *o)
 {
 	if (!o->seen)
 		return proc >= 0;
-	return (u64)st->st_ctime <= o->seen ||
+	return (u64)st->st_ctime < o->seen ||
 	       (st->st_ino == o->ino && (u64)st->st_mtime <= o->seen);
 }
 
