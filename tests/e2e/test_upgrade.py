@@ -162,6 +162,7 @@ def test_clients_see_a_pause(k, other):
 
 def test_a_program_that_crashes_at_its_start(points, k, other):
     """Nobody notices but by the log."""
+    points.needs_faults()
     points.put("fault-at-start", other)
 
     def upgrades():
