@@ -504,6 +504,7 @@ def test_restart_after_the_process(m, burn):
 
 def test_the_mount_waits_for_no_source(m, burn):
     """Nothing that is asked about the processes of sources has an answer, and the mount is there."""
+    needs_root("locks the rings of twenty sources")
     m.load("event_samples")
     pid = burn().pid
     for i in range(20):
