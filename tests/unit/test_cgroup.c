@@ -13,6 +13,7 @@
 #include "prog_type/skb/skb.h"
 #include "ubpffs_engine.h"
 #include "uapi/bpf_insn.h"
+#include "tests/lib/cgroup_prog.h"
 
 #define NR_PROGS 6
 #define OVERRIDE BPF_F_ALLOW_OVERRIDE
@@ -20,24 +21,10 @@
 
 static struct bpf_prog *progs[NR_PROGS]; /* progs[i] returns 1, but progs[5] returns 0 */
 
-static struct bpf_prog *load(int ret, enum bpf_attach_type attach)
-{
-	struct bpf_insn insns[] = {BPF_MOV64_IMM(BPF_REG_0, ret), BPF_EXIT_INSN()};
-	struct ubpffs_prog_spec spec = {.type = BPF_PROG_TYPE_CGROUP_SKB,
-					.expected_attach_type = attach,
-					.license = "GPL",
-					.insns = insns,
-					.insn_cnt = 2};
-	struct bpf_prog *prog = NULL;
-
-	ubpffs_prog_load(&spec, NULL, NULL, &prog);
-	return prog;
-}
-
 static int setup(void **state)
 {
 	for (int i = 0; i < NR_PROGS; i++) {
-		progs[i] = load(i < 5, BPF_CGROUP_INET_INGRESS);
+		progs[i] = cgroup_prog_returns(i < 5, BPF_CGROUP_INET_INGRESS);
 		if (!progs[i])
 			return -1;
 	}
@@ -135,7 +122,7 @@ static void the_example(void **state)
 static void flags(void **state)
 {
 	struct cgroup *a = cgroup_root_new(), *b = child(a), *c = child(b);
-	struct bpf_prog *egress = load(1, BPF_CGROUP_INET_EGRESS);
+	struct bpf_prog *egress = cgroup_prog_returns(1, BPF_CGROUP_INET_EGRESS);
 
 	assert_int_equal(attach(a, 0, OVERRIDE | MULTI), -EINVAL);
 	assert_int_equal(attach(a, 0, BPF_F_REPLACE), -EINVAL);
@@ -395,7 +382,7 @@ static void *packets(void *arg)
 static void a_always_dropped(void **state)
 {
 	struct cgroup *root = cgroup_root_new();
-	struct bpf_prog *other = load(0, BPF_CGROUP_INET_INGRESS);
+	struct bpf_prog *other = cgroup_prog_returns(0, BPF_CGROUP_INET_INGRESS);
 	u64 passed = 0;
 	pthread_t thread;
 

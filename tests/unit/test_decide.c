@@ -11,6 +11,7 @@
 #include "rcu/rcu.h"
 #include "run/run.h"
 #include "fs/enforce/queue/decide.h"
+#include "tests/lib/cgroup_prog.h"
 #include "tests/lib/nfqmsg.h"
 #include "ubpffs_engine.h"
 #include "uapi/bpf_insn.h"
@@ -46,26 +47,6 @@ static void sent(void *arg, const void *messages, size_t len)
 				mark = ntohl(mnl_attr_get_u32(attr));
 		}
 	}
-}
-
-static struct bpf_prog *load(const struct bpf_insn *insns, u32 cnt, enum bpf_attach_type attach)
-{
-	struct ubpffs_prog_spec spec = {.type = BPF_PROG_TYPE_CGROUP_SKB,
-					.expected_attach_type = attach,
-					.license = "GPL",
-					.insns = insns,
-					.insn_cnt = cnt};
-	struct bpf_prog *prog = NULL;
-
-	assert_int_equal(ubpffs_prog_load(&spec, NULL, NULL, &prog), 0);
-	return prog;
-}
-
-static struct bpf_prog *returns(int ret, enum bpf_attach_type attach)
-{
-	const struct bpf_insn insns[] = {BPF_MOV64_IMM(BPF_REG_0, ret), BPF_EXIT_INSN()};
-
-	return load(insns, 2, attach);
 }
 
 static void attach(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, struct bpf_prog *prog)
@@ -111,13 +92,13 @@ static void test_the_effective_programs_decide(void **state)
 	decide_add_queue(&d, NFQMSG_QUEUE, child, 77);
 	run(nfqmsg_copy(room));
 	assert_int_equal(verdict, NF_ACCEPT); /* none is attached */
-	attach(child, CGROUP_INET_INGRESS, returns(0, BPF_CGROUP_INET_INGRESS));
+	attach(child, CGROUP_INET_INGRESS, cgroup_prog_returns(0, BPF_CGROUP_INET_INGRESS));
 	run(nfqmsg_copy(room));
 	assert_int_equal(verdict, NF_ACCEPT); /* the packet goes out */
-	attach(child, CGROUP_INET_EGRESS, returns(1, BPF_CGROUP_INET_EGRESS));
+	attach(child, CGROUP_INET_EGRESS, cgroup_prog_returns(1, BPF_CGROUP_INET_EGRESS));
 	run(nfqmsg_copy(room));
 	assert_int_equal(verdict, NF_ACCEPT);
-	attach(root, CGROUP_INET_EGRESS, returns(0, BPF_CGROUP_INET_EGRESS));
+	attach(root, CGROUP_INET_EGRESS, cgroup_prog_returns(0, BPF_CGROUP_INET_EGRESS));
 	run(nfqmsg_copy(room));
 	assert_int_equal(verdict, NF_DROP); /* from above, and all must agree */
 	assert_int_equal(packet_id, 1);
@@ -136,7 +117,8 @@ static void test_what_a_program_writes_goes_back(void **state)
 	};
 
 	decide_add_queue(&d, NFQMSG_QUEUE, root, 77);
-	attach(root, CGROUP_INET_EGRESS, load(insns, ARRAY_SIZE(insns), BPF_CGROUP_INET_EGRESS));
+	attach(root, CGROUP_INET_EGRESS,
+	       cgroup_prog_new(insns, ARRAY_SIZE(insns), BPF_CGROUP_INET_EGRESS));
 	run(nfqmsg_copy(room));
 	assert_int_equal(verdict, NF_ACCEPT);
 	assert_int_equal(mark, 99);
@@ -226,7 +208,7 @@ static void test_a_syn_acks_have_their_listeners_cgroup(void **state)
 	d.listener = listener;
 	decide_add_queue(&d, NFQMSG_QUEUE, root, 77);
 	decide_add_queue(&d, SYNACKS, NULL, 0);
-	attach(root, CGROUP_INET_EGRESS, returns(0, BPF_CGROUP_INET_EGRESS));
+	attach(root, CGROUP_INET_EGRESS, cgroup_prog_returns(0, BPF_CGROUP_INET_EGRESS));
 	listens_in = 77;
 	run(synack());
 	assert_int_equal(verdict, NF_DROP);
@@ -287,7 +269,7 @@ static void test_ids_are_looked_for_while_queues_change(void **state)
  */
 static void test_c_a_stopped_program_drops(void **state)
 {
-	struct bpf_prog *prog = returns(1, BPF_CGROUP_INET_EGRESS);
+	struct bpf_prog *prog = cgroup_prog_returns(1, BPF_CGROUP_INET_EGRESS);
 
 	decide_add_queue(&d, NFQMSG_QUEUE, root, 77);
 	bpf_prog_inc(prog);

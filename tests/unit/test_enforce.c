@@ -30,6 +30,7 @@
 #include "rcu/rcu.h"
 #include "ubpffs_engine.h"
 #include "uapi/bpf_insn.h"
+#include "tests/lib/cgroup_prog.h"
 
 #define TICK_US 1000
 #define TICKS	20000 /* what does not come in that time does not come */
@@ -184,15 +185,8 @@ static void ready(void)
 
 static void drop_egress(struct cgroup *cgrp)
 {
-	const struct bpf_insn insns[] = {BPF_MOV64_IMM(BPF_REG_0, 0), BPF_EXIT_INSN()};
-	struct ubpffs_prog_spec spec = {.type = BPF_PROG_TYPE_CGROUP_SKB,
-					.expected_attach_type = BPF_CGROUP_INET_EGRESS,
-					.license = "GPL",
-					.insns = insns,
-					.insn_cnt = 2};
-	struct bpf_prog *prog;
+	struct bpf_prog *prog = cgroup_prog_returns(0, BPF_CGROUP_INET_EGRESS);
 
-	assert_int_equal(ubpffs_prog_load(&spec, NULL, NULL, &prog), 0);
 	assert_int_equal(cgroup_bpf_attach(cgrp, CGROUP_INET_EGRESS, prog, NULL, 0), 0);
 	ubpffs_prog_put(prog);
 }

@@ -18,6 +18,7 @@
 #include "fs/enforce/queue/config.h"
 #include "fs/enforce/queue/thread.h"
 #include "rcu/rcu.h"
+#include "tests/lib/cgroup_prog.h"
 #include "tests/lib/nfqmsg.h"
 #include "ubpffs_engine.h"
 #include "uapi/bpf_insn.h"
@@ -71,12 +72,6 @@ static struct cgroup *root;
 
 static bool begin(void)
 {
-	const struct bpf_insn insns[] = {BPF_MOV64_IMM(BPF_REG_0, 0), BPF_EXIT_INSN()};
-	struct ubpffs_prog_spec spec = {.type = BPF_PROG_TYPE_CGROUP_SKB,
-					.expected_attach_type = BPF_CGROUP_INET_EGRESS,
-					.license = "GPL",
-					.insns = insns,
-					.insn_cnt = 2};
 	struct bpf_prog *prog;
 
 	if (queue_config_open(&config)) {
@@ -86,7 +81,7 @@ static bool begin(void)
 	assert_int_equal(decide_init(&decider), 0);
 	root = cgroup_root_new();
 	assert_non_null(root);
-	assert_int_equal(ubpffs_prog_load(&spec, NULL, NULL, &prog), 0);
+	prog = cgroup_prog_returns(0, BPF_CGROUP_INET_EGRESS);
 	assert_int_equal(cgroup_bpf_attach(root, CGROUP_INET_EGRESS, prog, NULL, 0), 0);
 	ubpffs_prog_put(prog);
 	assert_int_equal(queue_thread_start(&thread, &config, &decider), 0);

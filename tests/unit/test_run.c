@@ -56,16 +56,47 @@ static void A_B_one_owner_a_slot(void **state)
 	assert_int_equal(total, THREADS * ROUNDS); /* B: no increment of another owner was lost */
 }
 
-static void *hold_all_slots(void *arg)
+/* Threads that have all the slots until they are told to let one go. */
+static struct {
+	pthread_t threads[BPF_MAX_SLOTS];
+	int has[2], let_go[2];
+} holders;
+
+static void *hold_slot(void *arg)
 {
-	int *fd = arg;
 	char c;
 
 	bpf_slot_keep();
-	if (write(fd[1], "k", 1) != 1 || read(fd[2], &c, 1) != 1)
+	if (write(holders.has[1], "k", 1) != 1 || read(holders.let_go[0], &c, 1) != 1)
 		__atomic_add_fetch(&broken, 1, __ATOMIC_RELAXED);
 	bpf_slot_release();
 	return NULL;
+}
+
+static void hold_all_slots(void)
+{
+	char c;
+
+	assert_int_equal(pipe(holders.has) | pipe(holders.let_go), 0);
+	for (u32 i = 0; i < bpf_nr_slots(); i++)
+		assert_int_equal(pthread_create(&holders.threads[i], NULL, hold_slot, NULL), 0);
+	for (u32 i = 0; i < bpf_nr_slots(); i++)
+		assert_int_equal(read(holders.has[0], &c, 1), 1);
+}
+
+static void let_go_of(u32 n)
+{
+	while (n--)
+		assert_int_equal(write(holders.let_go[1], "g", 1), 1);
+}
+
+static void join_holders(void)
+{
+	for (u32 i = 0; i < bpf_nr_slots(); i++)
+		pthread_join(holders.threads[i], NULL);
+	assert_int_equal(broken, 0);
+	for (u32 i = 0; i < 2; i++)
+		close(holders.has[i]), close(holders.let_go[i]);
 }
 
 static void *wait_for_slot(void *arg)
@@ -78,33 +109,20 @@ static void *wait_for_slot(void *arg)
 
 static void C_a_thread_without_a_slot_sleeps_and_wakes(void **state)
 {
-	u32 nr = bpf_nr_slots();
-	pthread_t *holders = calloc(nr, sizeof(*holders)), waiter;
-	int up[2], down[2], got = 0;
-	char c;
+	pthread_t waiter;
+	int got = 0;
 
-	assert_int_equal(pipe(up) | pipe(down), 0);
-	int fds[] = {up[0], up[1], down[0]};
-
-	for (u32 i = 0; i < nr; i++)
-		pthread_create(&holders[i], NULL, hold_all_slots, fds);
-	for (u32 i = 0; i < nr; i++)
-		assert_int_equal(read(up[0], &c, 1), 1);
+	hold_all_slots();
 	pthread_create(&waiter, NULL, wait_for_slot, &got);
 	usleep(50000);
 	assert_int_equal(__atomic_load_n(&got, __ATOMIC_SEQ_CST), 0);
 	/* C: it waits outside of a read section, so a grace period can pass. */
 	bpf_synchronize_rcu();
-	assert_int_equal(write(down[1], "g", 1), 1);
+	let_go_of(1);
 	pthread_join(waiter, NULL);
 	assert_int_equal(got, 1);
-	for (u32 i = 1; i < nr; i++)
-		assert_int_equal(write(down[1], "g", 1), 1);
-	for (u32 i = 0; i < nr; i++)
-		pthread_join(holders[i], NULL);
-	assert_int_equal(broken, 0);
-	free(holders);
-	close(up[0]), close(up[1]), close(down[0]), close(down[1]);
+	let_go_of(bpf_nr_slots() - 1);
+	join_holders();
 }
 
 static void D_nested_runs_keep_the_slot(void **state)
@@ -431,35 +449,23 @@ static void *enter_or_give_up(void *arg)
 
 static void F_who_is_cancelled_waits_for_no_slot(void **state)
 {
-	u32 nr = bpf_nr_slots();
-	pthread_t holders[BPF_MAX_SLOTS], waiter;
-	int up[2], down[2];
 	volatile bool cancel = false;
+	pthread_t waiter;
 	void *got;
-	char c;
 
-	assert_int_equal(pipe(up) | pipe(down), 0);
-	int fds[] = {up[0], up[1], down[0]};
-
-	for (u32 i = 0; i < nr; i++)
-		pthread_create(&holders[i], NULL, hold_all_slots, fds);
-	for (u32 i = 0; i < nr; i++)
-		assert_int_equal(read(up[0], &c, 1), 1);
+	hold_all_slots();
 	pthread_create(&waiter, NULL, enter_or_give_up, (void *)&cancel);
 	usleep(50000);
 	__atomic_store_n(&cancel, true, __ATOMIC_RELAXED);
 	pthread_join(waiter, &got);
 	assert_null(got);
 	/* A free slot is taken by who is cancelled, too. */
-	for (u32 i = 0; i < nr; i++)
-		assert_int_equal(write(down[1], "g", 1), 1);
-	for (u32 i = 0; i < nr; i++)
-		pthread_join(holders[i], NULL);
+	let_go_of(bpf_nr_slots());
+	join_holders();
 	bpf_run_set_cancel(&cancel);
 	assert_true(bpf_run_enter_unless_cancelled());
 	bpf_run_exit();
 	bpf_run_set_cancel(&bpf_never_cancelled);
-	close(up[0]), close(up[1]), close(down[0]), close(down[1]);
 }
 
 int main(void)
