@@ -28,6 +28,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct slot v[IMAGES];
 	u64 clock, bytes;
+	u32 nr;
 	struct process *processes[BUCKETS];
 } images = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -41,18 +42,28 @@ static struct slot *__find(u32 id)
 static void __drop(struct slot *s)
 {
 	images.bytes -= image_bytes(&s->img);
+	images.nr--;
 	image_free(&s->img);
 }
 
-static void __usage(uid_t uid, u32 *n, u64 *bytes)
+static bool is_half(u32 n, u64 bytes)
 {
-	*n = 0;
-	*bytes = 0;
+	return n >= IMAGES / 2 || bytes >= IMAGES_BYTES / 2;
+}
+
+/* Has that user half of the room, with an image of these bytes? All may have less together. */
+static bool __has_half(uid_t uid, u64 bytes)
+{
+	u32 n = 0;
+
+	if (!is_half(images.nr, images.bytes + bytes))
+		return false;
 	for (u32 i = 0; i < IMAGES; i++)
 		if (images.v[i].img.id && images.v[i].uid == uid) {
-			++*n;
-			*bytes += image_bytes(&images.v[i].img);
+			n++;
+			bytes += image_bytes(&images.v[i].img);
 		}
+	return is_half(n, bytes);
 }
 
 /* B. False: all of that user's have processes. */
@@ -112,16 +123,10 @@ static struct slot *__free_slot(void)
 static struct slot *__put(uid_t uid, struct image *img)
 {
 	struct slot *s;
-	u64 bytes;
-	u32 n;
 
-	for (;;) {
-		__usage(uid, &n, &bytes);
-		if (n < IMAGES / 2 && bytes + image_bytes(img) < IMAGES_BYTES / 2)
-			break;
+	while (__has_half(uid, image_bytes(img)))
 		if (!__drop_oldest(uid))
 			goto none;
-	}
 	while (!(s = __free_slot()) || images.bytes + image_bytes(img) > IMAGES_BYTES)
 		if (!__drop_oldest(__user_with_most()))
 			goto none;
@@ -130,6 +135,7 @@ static struct slot *__put(uid_t uid, struct image *img)
 	s->uid = uid;
 	s->processes = 1;
 	images.bytes += image_bytes(img);
+	images.nr++;
 	return s;
 none:
 	image_free(img);
