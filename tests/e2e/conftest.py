@@ -27,20 +27,25 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 
 
+# Where make has built.
+BUILT = os.path.abspath(os.environ.get("UBPFFS_BUILD", os.path.join(ROOT, "build")))
+
+
 def reachable_build():
     """
     The build directory; for root, whose tests also act as ordinary users, a copy of what they run and read when those
     cannot get there (a checkout in /root, or under a umask of 077).
     """
-    build = os.path.abspath(os.environ.get("UBPFFS_BUILD", os.path.join(ROOT, "build")))
+    build = BUILT
     if os.geteuid() or not subprocess.run(["test", "-r", os.path.join(build, "ubpffs")], user=USERS[0], cwd="/",
                                           group=USERS[0], extra_groups=[]).returncode:
         return build
     copy = tempfile.mkdtemp(prefix="ubpffs-build-")
     atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    for what in "ubpffs", "ubpfctl", "libubpffs*.so", "examples/*", "tests/progs/*.bpf.o", "tests/e2e/hostile_fuse", \
-            "tests/e2e/jit_burn", "tests/e2e/exec_other":
+    for what in "ubpffs", "ubpfctl", "libubpffs*", "examples/*", "tests/*.so", "tests/progs/*.bpf.o", "tests/e2e/*":
         for file in glob.glob(os.path.join(build, what)):
+            if not os.path.isfile(file):
+                continue
             to = os.path.join(copy, os.path.relpath(file, build))
             os.makedirs(os.path.dirname(to), exist_ok=True)
             shutil.copy(file, to)

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT, WAIT, wait_for
+from conftest import BUILD, BUILT, ROOT, WAIT, wait_for
 
 CTL = os.path.join(BUILD, "ubpfctl")
 
@@ -94,7 +94,7 @@ def test_a_manager_that_is_not_there_is_said(cold, name):
 def image(tmp_path_factory):
     root = tmp_path_factory.mktemp("image")
     subprocess.run(["make", "-C", ROOT, "install", "DESTDIR=%s" % root, "PREFIX=/usr", "LIBDIR=/usr/lib/somewhere",
-                    "O=" + BUILD, "SAN=" + os.environ.get("UBPFFS_SAN", "")], check=True, capture_output=True)
+                    "O=" + BUILT, "SAN=" + os.environ.get("UBPFFS_SAN", "")], check=True, capture_output=True)
     return str(root)
 
 
@@ -127,7 +127,7 @@ def test_an_installation_has_its_parts(image):
 def test_uninstall_takes_away_what_install_made(image, tmp_path):
     shutil.copytree(image, tmp_path / "root", symlinks=True)
     (tmp_path / "root/usr/bin/other").write_text("")
-    subprocess.run(["make", "-C", ROOT, "uninstall", "DESTDIR=%s/root" % tmp_path, "PREFIX=/usr", "O=" + BUILD,
+    subprocess.run(["make", "-C", ROOT, "uninstall", "DESTDIR=%s/root" % tmp_path, "PREFIX=/usr", "O=" + BUILT,
                     "LIBDIR=/usr/lib/somewhere", "SAN=" + os.environ.get("UBPFFS_SAN", "")], check=True, capture_output=True)
     assert files(tmp_path / "root") == ["usr/bin/other"]
 
