@@ -370,7 +370,7 @@ static int read_table(struct fs_open *open, struct fs_req *req, pid_t pid, bool 
 	if (sock < 0)
 		return sock;
 	err = send_images(sock, images, cred, end);
-	if (!err)
+	if (!err || err == -EIO) /* one that has ended before it took them said why */
 		do {
 			error_clear(&status);
 			err = agent_status(sock, -1, SLICE_MS, &status);
