@@ -62,8 +62,13 @@ static int attr_check(const struct bpf_prog_load_attr *attr, struct bpf_log *rep
 		return -ENOTSUP;
 	}
 	if (ops->is_valid_attach_type && !ops->is_valid_attach_type(attr->expected_attach_type)) {
-		bpf_log_error(report, "program %s: attach type %u does not fit type %s", name,
-			      attr->expected_attach_type, ops->name);
+		if (ops->has_block)
+			bpf_log_error(report,
+				      "program %s: a block of %u bytes; at most %u are allowed",
+				      name, attr->expected_attach_type, BPF_BLOCK_MAX);
+		else
+			bpf_log_error(report, "program %s: attach type %u does not fit type %s",
+				      name, attr->expected_attach_type, ops->name);
 		return -EINVAL;
 	}
 	if (attr->map_cnt > BPF_MAX_USED_MAPS) {
@@ -263,7 +268,7 @@ static bool has_func(u32 id)
 {
 	struct bpf_prog prog = {.gpl_compatible = true};
 
-	for (u32 type = 1; bpf_prog_type_name(type); type++) {
+	for (u32 type = bpf_prog_type_next(0); type; type = bpf_prog_type_next(type)) {
 		const struct bpf_prog_type_ops *ops = bpf_prog_type_ops_find(type);
 		const struct bpf_func_proto *proto;
 

@@ -178,12 +178,18 @@ struct ubpffs_attached {
 #define UBPFFS_LOG_ON_REFUSAL 16
 
 /*
+ * A program type that Linux does not have: R1 is the address of a block of memory, of as many bytes
+ * as expected_attach_type says.
+ */
+#define UBPFFS_PROG_TYPE_RAW 0x10000u
+
+/*
  * After the structure come, in this order and without gaps: the instructions, `map_cnt` tokens
  * (__u64), and the license, NUL-terminated. An LD_IMM64 names a map by BPF_PSEUDO_MAP_IDX or
  * BPF_PSEUDO_MAP_IDX_VALUE, imm being an index into the tokens.
  */
 struct ubpffs_prog_load {
-	__u32 prog_type;
+	__u32 prog_type; /* enum bpf_prog_type, UBPFFS_PROG_TYPE_RAW */
 	__u32 expected_attach_type;
 	__u32 insn_cnt;
 	__u32 map_cnt;

@@ -28,6 +28,13 @@
  */
 #define PROG_F_TEST_REG_INVARIANTS (1u << 7)
 
+/*
+ * Programs over a block of memory (prog_type/raw.c), which Linux does not have: a number that it
+ * will not give away. They attach to nothing, and their attach type is the block's size in bytes.
+ */
+#define BPF_PROG_TYPE_RAW 0x10000u
+#define BPF_BLOCK_MAX	  (1u << 20)
+
 struct bpf_prog;
 struct bpf_btf;
 struct sock_filter; /* linux/filter.h */
@@ -155,6 +162,12 @@ struct bpf_prog {
 	struct rcu_head rcu;
 };
 
+/* Of a raw program: the bytes at R1. */
+static inline u32 bpf_prog_block_size(const struct bpf_prog *prog)
+{
+	return (u32)prog->expected_attach_type;
+}
+
 struct bpf_prog *bpf_prog_alloc(const struct bpf_prog_load_attr *attr); /* copies; NULL: ENOMEM */
 void bpf_prog_inc(struct bpf_prog *prog);
 bool bpf_prog_inc_not_zero(struct bpf_prog *prog);
@@ -202,6 +215,7 @@ struct bpf_prog_type_ops {
 	bool may_write_packet;
 	bool has_packet; /* has data/data_end */
 	bool has_ld_abs;
+	bool has_block; /* R1 is memory of bpf_prog_block_size() bytes, and no context */
 	/* The range that R0 must have at exit for this attach type; false: anything. */
 	bool (*retval_range)(const struct bpf_prog *prog, s32 *minval, s32 *maxval);
 	/* Which expected_attach_type values are accepted; NULL: any, as the kernel ignores it. */
@@ -218,6 +232,7 @@ extern const u32 bpf_prog_types_cnt;
 
 /* NULL for a type that this build does not have. */
 const struct bpf_prog_type_ops *bpf_prog_type_ops_find(enum bpf_prog_type type);
-const char *bpf_prog_type_name(enum bpf_prog_type type); /* or NULL when outside the UAPI */
+const char *bpf_prog_type_name(enum bpf_prog_type type); /* or NULL when there is no such type */
+u32 bpf_prog_type_next(u32 type); /* the type after it, of all that have names; 0: no more */
 
 #endif

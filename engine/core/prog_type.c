@@ -3,7 +3,7 @@
  */
 #include "core/prog.h"
 
-/* As bpftool prints them; the index is the UAPI number. */
+/* As bpftool prints them; the index is the UAPI number. Ours is not one of them. */
 static const char *const type_names[] = {
 	[BPF_PROG_TYPE_UNSPEC] = "unspec",
 	[BPF_PROG_TYPE_SOCKET_FILTER] = "socket_filter",
@@ -50,5 +50,14 @@ const struct bpf_prog_type_ops *bpf_prog_type_ops_find(enum bpf_prog_type type)
 
 const char *bpf_prog_type_name(enum bpf_prog_type type)
 {
+	if ((u32)type == BPF_PROG_TYPE_RAW)
+		return "raw";
 	return (u32)type < ARRAY_SIZE(type_names) ? type_names[type] : NULL;
+}
+
+u32 bpf_prog_type_next(u32 type)
+{
+	if (type + 1 < ARRAY_SIZE(type_names))
+		return type + 1;
+	return type < BPF_PROG_TYPE_RAW ? BPF_PROG_TYPE_RAW : 0;
 }

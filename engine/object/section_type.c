@@ -39,7 +39,8 @@ enum match {
 struct section_def {
 	const char *name;
 	enum match match;
-	u8 type, attach;
+	u32 type;
+	u8 attach;
 };
 
 #define DEF(name, match, type, attach)                    \
@@ -151,6 +152,7 @@ static const struct section_def section_defs[] = {
 	DEF("struct_ops", ARGS, STRUCT_OPS, 0),
 	DEF("struct_ops.s", ARGS, STRUCT_OPS, 0),
 	{"netfilter", EXACT, PROG_TYPE_NETFILTER, ATTACH_NETFILTER},
+	{"raw", EXACT, BPF_PROG_TYPE_RAW, 0},
 };
 
 static bool def_matches(const struct section_def *def, const char *section, bool loose)
@@ -186,12 +188,10 @@ int bpf_section_type(const char *section, enum bpf_prog_type *type,
 
 int bpf_named_type(const char *name, enum bpf_prog_type *type, enum bpf_attach_type *attach_type)
 {
-	const char *own;
-
 	if (!bpf_section_type(name, type, attach_type))
 		return 0;
-	for (u32 i = BPF_PROG_TYPE_UNSPEC + 1; (own = bpf_prog_type_name(i)); i++)
-		if (!strcmp(own, name)) {
+	for (u32 i = bpf_prog_type_next(0); i; i = bpf_prog_type_next(i))
+		if (!strcmp(bpf_prog_type_name(i), name)) {
 			*type = i;
 			*attach_type = 0;
 			return 0;

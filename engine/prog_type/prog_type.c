@@ -9,7 +9,8 @@
 	X(bpf_sched_cls_ops)     \
 	X(bpf_xdp_ops)           \
 	X(bpf_cgroup_skb_ops)    \
-	X(bpf_perf_event_ops)
+	X(bpf_perf_event_ops)    \
+	X(bpf_raw_ops)
 
 #define DECLARE(ops) extern const struct bpf_prog_type_ops ops;
 #define ROW(ops)     &ops,

@@ -41,7 +41,9 @@ static int check_main(struct bpf_verifier_env *env)
 	if (!func)
 		return -ENOMEM;
 	mark_reg_known_zero(func->regs, BPF_REG_1);
-	func->regs[BPF_REG_1].type = PTR_TO_CTX;
+	func->regs[BPF_REG_1].type = env->ops->has_block ? PTR_TO_MEM : PTR_TO_CTX;
+	if (env->ops->has_block)
+		func->regs[BPF_REG_1].mem_size = bpf_prog_block_size(env->prog);
 	return check_from(env, func);
 }
 

@@ -70,7 +70,10 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 	prog = obj->prog;
 	fs_text_printf(out, "name: %s\n", prog->name);
 	fs_text_printf(out, "type: %s\n", bpf_prog_type_name(prog->type));
-	fs_text_printf(out, "expected_attach_type: %u\n", prog->expected_attach_type);
+	if ((u32)prog->type == BPF_PROG_TYPE_RAW)
+		fs_text_printf(out, "block_size: %u\n", bpf_prog_block_size(prog));
+	else
+		fs_text_printf(out, "expected_attach_type: %u\n", prog->expected_attach_type);
 	show_hex(out, "tag", prog->tag, sizeof(prog->tag));
 	fs_text_printf(out, "license: %s\n", prog->license);
 	fs_text_printf(out, "gpl_compatible: %u\n", prog->gpl_compatible);

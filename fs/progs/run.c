@@ -163,11 +163,21 @@ static void show_report(const struct bpf_prog *prog, const struct bpf_test_run *
 	fs_text_append(out, "\n", 1);
 }
 
+static bool has_block(const struct run *run)
+{
+	return run->prog && (u32)run->prog->type == BPF_PROG_TYPE_RAW;
+}
+
 static int run_error(struct fs_req *req, struct run *run, int err)
 {
 	const char *type =
 		bpf_prog_type_name(run->prog ? run->prog->type : BPF_PROG_TYPE_CGROUP_SKB);
 
+	if (err == -EINVAL && has_block(run))
+		return fs_error(req, EINVAL,
+				"%zu bytes do not fit into the block of %u bytes that the program "
+				"works on",
+				run->in_len, bpf_prog_block_size(run->prog));
 	if (err == -EINVAL)
 		return fs_error(req, EINVAL,
 				"%zu bytes are no input for a %s program (an Ethernet frame has at "
@@ -221,7 +231,8 @@ static int run_start(struct fs_open *open, struct fs_req *req)
 	run->lost_len = 0;
 	args.data_in = run->in;
 	args.data_size_in = run->in_len;
-	args.data_size_out = run->in_len + RUN_MORE_ROOM;
+	args.data_size_out = has_block(run) ? bpf_prog_block_size(run->prog)
+					    : run->in_len + RUN_MORE_ROOM;
 	args.data_out = malloc(args.data_size_out);
 	if (!args.data_out)
 		err = -ENOMEM;
@@ -282,6 +293,8 @@ static bool is_no_packet(const struct run *run)
 {
 	if (run->prog && run->prog->type == BPF_PROG_TYPE_PERF_EVENT)
 		return run->in_len;
+	if (has_block(run))
+		return run->in_len > bpf_prog_block_size(run->prog);
 	return run->in_len < PACKET_MIN || run->in_len > PACKET_MAX;
 }
 

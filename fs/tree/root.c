@@ -77,9 +77,12 @@ static int version_show(struct fs_node *node, struct fs_req *req, struct fs_text
 
 static void show_prog_types(struct fs_text *out)
 {
-	for (int type = 0; bpf_prog_type_name(type); type++)
+	u32 type = BPF_PROG_TYPE_UNSPEC;
+
+	do
 		fs_text_printf(out, "prog_type %s: %s\n", bpf_prog_type_name(type),
 			       bpf_prog_type_ops_find(type) ? "yes" : "no");
+	while ((type = bpf_prog_type_next(type)));
 }
 
 static void show_map_types(struct fs_text *out)
@@ -107,7 +110,7 @@ static void show_helpers(struct fs_text *out)
 	for (int id = 1; id < __BPF_FUNC_MAX_ID; id++) {
 		struct fs_text types = {0};
 
-		for (int type = 1; bpf_prog_type_name(type); type++) {
+		for (u32 type = bpf_prog_type_next(0); type; type = bpf_prog_type_next(type)) {
 			const struct bpf_prog_type_ops *ops = bpf_prog_type_ops_find(type);
 			const struct bpf_func_proto *proto;
 

@@ -3,6 +3,7 @@ import errno
 import os
 import select
 import signal
+import struct
 import subprocess
 import threading
 import time
@@ -274,3 +275,23 @@ def test_waiting_reader_is_interrupted(printing):
     for r in readers:
         r.wait(WAIT)
     m.wait_parked(0)
+
+
+def test_raw_program_runs_on_a_block(m):
+    """SEC("raw"): what is written is the block, zeroes follow it; the report has all of it afterwards."""
+    m.load("raw")
+    assert "type: raw\nblock_size: 64\n" in m.read("progs", "sum_bytes", "info")
+    block = struct.pack("<IIQ48s", 7, 3, 0, bytes([50, 50, 1, 99]))
+    with open(os.path.join(m.base, "block"), "wb") as f:
+        f.write(block)
+    text = m.out("exec 3<>$M/progs/sum_bytes/run; cat $T/block >&3; cat <&3")
+    retval, _, data = report(text)
+    assert retval == 1
+    assert data == block[:8] + struct.pack("<Q", 101) + block[16:]
+    retval, _, data = report(m.out("exec 3<>$M/progs/sum_bytes/run; printf x >&3; cat <&3"))
+    assert retval == 0 and data == b"x" + bytes(63)
+    assert m.read("maps", "kinds", "entries", "7").strip() == "1"
+    m.fails("head -c 65 /dev/zero > $M/progs/sum_bytes/run", "Invalid argument")
+    assert "65 bytes do not fit into the block of 64 bytes" in m.log()
+    assert "prog_type raw: yes\n" in m.read("features")
+    m.fails("cat $P/malformed_raw.bpf.o > $M/progs/new", "Invalid argument")

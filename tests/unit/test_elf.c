@@ -165,6 +165,8 @@ static void section_names_follow_the_conventions(void **state)
 		{"cgroup/connect4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT},
 		{"sk_lookup", BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP},
 		{"netfilter", 32, 45},
+		{"raw", BPF_PROG_TYPE_RAW, 0},
+		{"raw/x", 0, 0},
 		{"prog", 0, 0},
 		{"", 0, 0},
 	};

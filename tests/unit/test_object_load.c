@@ -647,6 +647,7 @@ static void refused_objects_leave_nothing(void **state)
 		{"reject_kfunc", -EINVAL, {"'no_such_kfunc'", "bpf_ksym_exists"}},
 		{"refuse_type", -ENOTSUP, {"refuse_type", "kprobe"}},
 		{"malformed_call", -EINVAL, {"first instruction", ""}},
+		{"malformed_raw", -EINVAL, {"'no_size'", "whose size is known"}},
 		{"examples/unsafe", -EACCES, {"invalid access to packet", "ip->protocol"}},
 	};
 	u64 maps, progs;

@@ -207,6 +207,9 @@ static void names_are_those_of_bpftool(void **state)
 	assert_string_equal(bpf_prog_type_name(BPF_PROG_TYPE_SYSCALL), "syscall");
 	assert_string_equal(bpf_prog_type_name(32), "netfilter");
 	assert_null(bpf_prog_type_name(33));
+	assert_int_equal(bpf_prog_type_next(32), BPF_PROG_TYPE_RAW);
+	assert_string_equal(bpf_prog_type_name(BPF_PROG_TYPE_RAW), "raw");
+	assert_int_equal(bpf_prog_type_next(BPF_PROG_TYPE_RAW), 0);
 	assert_null(bpf_prog_type_ops_find(BPF_PROG_TYPE_KPROBE));
 }
 

@@ -133,7 +133,7 @@ static int add_features(struct btf *btf)
 			err = add_feature(btf, "BPF_MAP_TYPE_", bpf_map_type_name(i), i);
 	if (err >= 0)
 		err = btf__add_enum(btf, "bpf_prog_type", 4);
-	for (u32 i = 1; err >= 0 && bpf_prog_type_name(i); i++)
+	for (u32 i = bpf_prog_type_next(0); err >= 0 && i; i = bpf_prog_type_next(i))
 		if (features->has_prog(i))
 			err = add_feature(btf, "BPF_PROG_TYPE_", bpf_prog_type_name(i), i);
 	return err < 0 ? err : 0;

@@ -6,6 +6,7 @@
  *      externs.c      what is defined elsewhere: configuration (kconfig.c), absent kernel symbols
  *   3. elf/btf_ext.c  .BTF.ext: blocks of func_info, line_info and CO-RE relocations
  *   4. funcs.c        functions; those of a SEC() become programs
+ *      block.c        how large the block is that a raw program works on
  *   5. maps.c         maps, .maps and the data sections become maps
  *   6. reloc.c        each program's instructions: subprograms appended, CO-RE (co_re/core.h),
  *                     references
@@ -15,6 +16,7 @@
 #include "object/elf/btf.h"
 #include "object/elf/btf_ext.h"
 #include "object/elf/elf.h"
+#include "object/read/block.h"
 #include "object/read/externs.h"
 #include "object/read/funcs.h"
 #include "object/read/maps.h"
@@ -32,6 +34,8 @@ static int read_object(struct obj_reader *r, const void *data, size_t len)
 		err = obj_read_btf_ext(r);
 	if (!err)
 		err = obj_read_funcs(r);
+	if (!err)
+		err = obj_read_blocks(r);
 	if (!err)
 		err = obj_read_maps(r);
 	if (!err)

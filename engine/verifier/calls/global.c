@@ -59,7 +59,7 @@ static bool describe_arg(struct bpf_verifier_env *env, const struct btf *btf, u3
 	type = skip_modifiers(btf, type->type, &id);
 	if (!type)
 		return false;
-	if (btf_is_struct(type) &&
+	if (btf_is_struct(type) && !env->ops->has_block &&
 	    !strcmp(btf__name_by_offset(btf, type->name_off), ctx_name(env->prog->type))) {
 		arg->type = PTR_TO_CTX;
 		return true;
