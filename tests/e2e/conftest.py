@@ -22,7 +22,8 @@ import time
 
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
 # An ordinary user's PATH has no bpftool and no nft, which he may run.
 os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 
@@ -49,6 +50,9 @@ def reachable_build():
             to = os.path.join(copy, os.path.relpath(file, build))
             os.makedirs(os.path.dirname(to), exist_ok=True)
             shutil.copy(file, to)
+    os.mkdir(os.path.join(copy, "modules"))
+    for file in glob.glob(os.path.join(HERE, "*.py")):
+        shutil.copy(file, os.path.join(copy, "modules"))
     subprocess.run(["chmod", "-R", "a+rX", copy], check=True)
     os.environ["UBPFFS_BUILD"] = copy  # for tests' own children, which import this file too
     return copy
@@ -57,6 +61,8 @@ def reachable_build():
 # Two ordinary users (fusermount3 wants an account).
 USERS = (pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid)
 BUILD = reachable_build()
+# Modules of the tests for Python that runs as an ordinary user.
+MODULES = HERE if BUILD == BUILT else os.path.join(BUILD, "modules")
 SERVER = os.path.join(BUILD, "ubpffs")
 PROGS = os.path.join(BUILD, "tests", "progs")
 SLOW = 5 if os.environ.get("UBPFFS_SAN") else 1

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import PROGS, USERS, WAIT, detach, needs_root, wait_for
+from conftest import MODULES, PROGS, USERS, WAIT, detach, needs_root, wait_for
 
 A, B = USERS
 
@@ -24,7 +24,7 @@ os.write(fd, bytes(64))
 if how == "read":
     os.read(fd, 4096)
 os.close(fd)
-""" % os.path.dirname(os.path.abspath(__file__))
+""" % MODULES
 
 
 def begin(m, how, prog="endless_loop", user=None):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from conftest import USERS, WAIT, as_user, needs_root, wait_for
+from conftest import MODULES, USERS, WAIT, as_user, needs_root, wait_for
 
 USER, OTHER = USERS
 LIMITS = ["objects", "bytes", "names", "files", "jobs", "sources", "memory", "run_seconds", "verify_seconds"]
@@ -321,7 +321,7 @@ try:
 except OSError as e:
     print(n, e.errno, flush=True)
 sys.stdin.read()
-""" % os.path.dirname(os.path.abspath(__file__))
+""" % MODULES
 
 
 @pytest.mark.parametrize("kind", ["object", "transfer", "answer", "value", "line", "text", "records", "listing"])
@@ -393,7 +393,7 @@ def test_memory_of_types(m):
     """ctl pays for the types that it holds, also when a later load is refused, and no longer."""
     needs_root("acts as two users")
     out = subprocess.run([sys.executable, "-c", TYPES, m.path, str(WAIT)], capture_output=True, text=True, check=True,
-                         cwd=os.path.dirname(os.path.abspath(__file__)), **as_user(USER)).stdout
+                         cwd=MODULES, **as_user(USER)).stdout
     assert out.split() == ["True"] * 2 + [str(errno.EINVAL)] * 3 + ["True"] * 3, out
 
 
