@@ -73,7 +73,7 @@ def rules():
 # Headers that declare for more files, and why they may.
 MANY = {
     "uapi/ubpffs_client.h": "the library's public header",
-    "tools/commands.h": "a list: one line a subcommand",
+    "tools/lib/commands.h": "a list: one line a subcommand",
 }
 FOLDER_MAX = 15
 COMMENT = re.compile(r"/\*.*?\*/", re.S)

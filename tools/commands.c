@@ -2,7 +2,7 @@
  * commands.c - the table of the subcommands: help, usage and completion are printed from it
  */
 #include <stddef.h>
-#include "tools/commands.h"
+#include "tools/lib/commands.h"
 
 const struct command commands[] = {
 	{"load", cmd_load, "[-t TYPE] FILE...",

@@ -9,7 +9,7 @@
 #define UBPFFS_FS_LIB_ERROR_LOG_H
 
 #include <sys/types.h>
-#include "fs/lib/text.h"
+#include "text/text.h"
 
 /* `path` in the mount, `op` that failed with `err`, and why. */
 void error_log_add(uid_t uid, const char *path, const char *op, int err, const char *why);

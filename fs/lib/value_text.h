@@ -10,7 +10,7 @@
 #define UBPFFS_FS_LIB_VALUE_TEXT_H
 
 #include "util/types.h"
-#include "fs/lib/text.h"
+#include "text/text.h"
 
 /*
  * What a piece of text is, so far. Negative: -EINVAL, -ERANGE: no continuation can make it right.

@@ -46,7 +46,7 @@
 #include "fs/lib/error_log.h"
 #include "fs/lib/hash.h"
 #include "fs/caller/limits.h"
-#include "fs/lib/text.h"
+#include "text/text.h"
 #include "fs/node/open.h"
 #include "fs/node/request.h"
 

@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_NODE_OPEN_H
 #define UBPFFS_FS_NODE_OPEN_H
 
-#include "fs/lib/text.h"
+#include "text/text.h"
 #include "fs/node/request.h"
 
 struct fs_node;

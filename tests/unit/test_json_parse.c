@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
-#include "fs/maps/json/json_print.h"
+#include "text/json_print.h"
 #include "fs/maps/json/json_parse.h"
 
 #define ROOM  64

@@ -1,5 +1,5 @@
 /*
- * test_json_print.c - keys and values as JSON (fs/maps/json/json_print.c): guarantees A (one valid
+ * test_json_print.c - keys and values as JSON (engine/text/json_print.c): guarantees A (one valid
  * value), B (nothing outside is read), C (bounds)
  *
  * Types are written with libbpf's btf.h and go through bpf_btf_new(), as those of an object do. The
@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 #include <bpf/btf.h>
-#include "fs/maps/json/json_print.h"
+#include "text/json_print.h"
 
 static char *page; /* two; the second is not there */
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include "fs/lib/value_text.h"
 #include "fs/maps/json/json_parse.h"
-#include "fs/maps/json/typed.h"
+#include "text/typed.h"
 
 #define MIN_STEPS    (1u << 20)
 #define STEPS_A_BYTE 1024 /* an enum is looked up name by name */

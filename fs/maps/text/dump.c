@@ -13,7 +13,7 @@
 #include "map/syscall.h"
 #include "map/iter.h"
 #include "fs/maps/text/entries.h"
-#include "fs/maps/json/json_print.h"
+#include "text/json_print.h"
 #include "fs/maps/text/json_entries.h"
 #include "fs/keeper/records.h"
 #include "fs/lib/write_buffer.h"

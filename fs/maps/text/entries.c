@@ -16,7 +16,7 @@
 #include "fs/store/object.h"
 #include "fs/store/node_object.h"
 #include "fs/maps/text/stack_symbols.h"
-#include "fs/maps/json/typed.h"
+#include "text/typed.h"
 #include "fs/lib/value_text.h"
 
 #define MAX_VALUE_TEXT (64u << 20)

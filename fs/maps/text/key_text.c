@@ -9,7 +9,7 @@
 #include "fs/lib/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/key_text.h"
-#include "fs/maps/json/typed.h"
+#include "text/typed.h"
 #include "fs/store/object.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"

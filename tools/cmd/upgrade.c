@@ -1,13 +1,13 @@
 /*
- * cmd_upgrade.c - ubpfctl upgrade: another program goes on with a mount
+ * upgrade.c - ubpfctl upgrade: another program goes on with a mount
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/commands.h"
-#include "tools/ubpfctl.h"
+#include "tools/lib/commands.h"
+#include "tools/lib/mount.h"
 #include "uapi/ubpffs.h"
 #include "uapi/ubpffs_client.h"
 

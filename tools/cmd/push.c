@@ -1,5 +1,5 @@
 /*
- * cmd_push.c - ubpfctl push: real packets through a program, by test runs on its descriptor
+ * push.c - ubpfctl push: real packets through a program, by test runs on its descriptor
  *
  * A pcap file gives one run a packet; anything else is one raw packet. Programs see Ethernet
  * frames: packets captured without a link header (raw IP, Linux cooked, BSD loopback) get one.
@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/commands.h"
-#include "tools/ubpfctl.h"
+#include "tools/lib/commands.h"
+#include "tools/lib/mount.h"
 #include "uapi/ubpffs_client.h"
 
 #define MAX_PACKET   (1 << 18)

@@ -1,8 +1,12 @@
 /*
  * commands.h - the subcommands of ubpfctl: what each is, and its one function
+ *
+ * Each subcommand is one file with one function: int cmd_x(int argc, char **argv), argv[0] being
+ * its name. It returns the exit status: 0, 1 for a failure that it has explained on stderr, 2 for
+ * wrong usage.
  */
-#ifndef UBPFFS_TOOLS_COMMANDS_H
-#define UBPFFS_TOOLS_COMMANDS_H
+#ifndef UBPFFS_TOOLS_LIB_COMMANDS_H
+#define UBPFFS_TOOLS_LIB_COMMANDS_H
 
 struct command {
 	const char *name;

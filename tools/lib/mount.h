@@ -1,12 +1,8 @@
 /*
- * ubpfctl.h - what the subcommands share
- *
- * Each subcommand is one file with one function: int cmd_x(int argc, char **argv), argv[0] being
- * its name. It returns the exit status: 0, 1 for a failure that it has explained on stderr, 2 for
- * wrong usage.
+ * mount.h - the mount that a subcommand works on, and how it says what failed
  */
-#ifndef UBPFFS_TOOLS_UBPFCTL_H
-#define UBPFFS_TOOLS_UBPFCTL_H
+#ifndef UBPFFS_TOOLS_LIB_MOUNT_H
+#define UBPFFS_TOOLS_LIB_MOUNT_H
 
 #include <stddef.h>
 

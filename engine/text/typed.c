@@ -2,7 +2,7 @@
  * typed.c - see typed.h
  */
 #include <string.h>
-#include "fs/maps/json/typed.h"
+#include "text/typed.h"
 
 const struct btf_type *typed_resolve(const struct btf *btf, u32 id)
 {

@@ -1,13 +1,13 @@
 /*
- * cmd_trace.c - ubpfctl trace: what programs print
+ * trace.c - ubpfctl trace: what programs print
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/commands.h"
-#include "tools/ubpfctl.h"
+#include "tools/lib/commands.h"
+#include "tools/lib/mount.h"
 
 int cmd_trace(int argc, char **argv)
 {

@@ -1,12 +1,12 @@
 /*
- * cmd_run.c - ubpfctl run: a command with this mount in place of the kernel's BPF
+ * run.c - ubpfctl run: a command with this mount in place of the kernel's BPF
  */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tools/run/caller/run.h"
-#include "tools/commands.h"
-#include "tools/ubpfctl.h"
+#include "tools/lib/commands.h"
+#include "tools/lib/mount.h"
 
 int cmd_run(int argc, char **argv)
 {

@@ -3,8 +3,8 @@
  *
  * Pure functions over BTF that passed bpf_btf_check().
  */
-#ifndef UBPFFS_FS_MAPS_JSON_TYPED_H
-#define UBPFFS_FS_MAPS_JSON_TYPED_H
+#ifndef UBPFFS_TEXT_TYPED_H
+#define UBPFFS_TEXT_TYPED_H
 
 #include <bpf/btf.h>
 #include "util/types.h"

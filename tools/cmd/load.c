@@ -1,5 +1,5 @@
 /*
- * cmd_load.c - ubpfctl load: an object into progs/new, and the report when it is refused
+ * load.c - ubpfctl load: an object into progs/new, and the report when it is refused
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/commands.h"
-#include "tools/ubpfctl.h"
+#include "tools/lib/commands.h"
+#include "tools/lib/mount.h"
 
 static int copy(int in, int out)
 {

@@ -7,8 +7,8 @@
  */
 #include <bpf/btf.h>
 #include <math.h>
-#include "fs/maps/json/json_print.h"
-#include "fs/maps/json/typed.h"
+#include "text/json_print.h"
+#include "text/typed.h"
 
 #define MIN_STEPS    (1u << 17) /* an enum is looked up name by name, and has at most 2^16 */
 #define STEPS_A_BYTE 256

@@ -1,7 +1,7 @@
 /*
  * text.c - see text.h
  */
-#include "fs/lib/text.h"
+#include "text/text.h"
 #include "util/types.h"
 #include "util/hex.h"
 

@@ -1,11 +1,11 @@
 /*
- * cmd_completion.c - ubpfctl completion: for each shell, from the table of the commands
+ * completion.c - ubpfctl completion: for each shell, from the table of the commands
  *
  * After a command its options and fixed words are offered, and files.
  */
 #include <stdio.h>
 #include <string.h>
-#include "tools/commands.h"
+#include "tools/lib/commands.h"
 
 static void bash(void)
 {

@@ -1,5 +1,5 @@
 /*
- * cmd_filter.c - ubpfctl filter: an expression of tcpdump's language becomes a program
+ * filter.c - ubpfctl filter: an expression of tcpdump's language becomes a program
  *
  * libpcap compiles it for Ethernet, and progs/new gets the text that tcpdump -ddd would print, with
  * the name in its first line. With -d the text goes to standard output instead.
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "tools/commands.h"
-#include "tools/ubpfctl.h"
+#include "tools/lib/commands.h"
+#include "tools/lib/mount.h"
 
 #define SNAPLEN 262144 /* tcpdump's: what a packet that matches returns */
 

@@ -17,11 +17,11 @@
  *   C. text and time are bounded by a multiple of `size`: types that fan out more are as no type.
  * Pure functions. Tests: tests/unit/test_json_print.c.
  */
-#ifndef UBPFFS_FS_MAPS_JSON_JSON_PRINT_H
-#define UBPFFS_FS_MAPS_JSON_JSON_PRINT_H
+#ifndef UBPFFS_TEXT_JSON_PRINT_H
+#define UBPFFS_TEXT_JSON_PRINT_H
 
 #include "btf/btf.h"
-#include "fs/node/node.h"
+#include "text/text.h"
 
 /* A string with its quotes; bytes that are no UTF-8 become U+FFFD. */
 void json_string(struct fs_text *out, const char *s, size_t len);

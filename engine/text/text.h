@@ -1,8 +1,8 @@
 /*
  * text.h - text that grows
  */
-#ifndef UBPFFS_FS_LIB_TEXT_H
-#define UBPFFS_FS_LIB_TEXT_H
+#ifndef UBPFFS_TEXT_TEXT_H
+#define UBPFFS_TEXT_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /*
- * cmd_flame.c - ubpfctl flame: a stack_trace map as a flame graph or as folded lines
+ * flame.c - ubpfctl flame: a stack_trace map as a flame graph or as folded lines
  *
  * Maps are named by their directory (M/maps/stacks, maps/stacks, or stacks). With -p the map's
  * symbols are read first from that process.
@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "tools/flame/fold.h"
-#include "tools/commands.h"
-#include "tools/ubpfctl.h"
+#include "tools/lib/commands.h"
+#include "tools/lib/mount.h"
 
 /* The map's own name in maps/: what follows the last slash. */
 static const char *map_name(char *path)

@@ -1,13 +1,13 @@
 /*
- * cmd_list.c - ubpfctl list: one line an object, from the info files
+ * list.c - ubpfctl list: one line an object, from the info files
  */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/commands.h"
-#include "tools/ubpfctl.h"
+#include "tools/lib/commands.h"
+#include "tools/lib/mount.h"
 
 static int list(const char *kind, const char *const *columns)
 {
