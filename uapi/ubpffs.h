@@ -77,6 +77,7 @@ enum ubpffs_cmd {
 	/* program fd */
 	UBPFFS_PROG_TEST_RUN = 16, /* in: struct ubpffs_prog_run, data, ctx  out: the same */
 	UBPFFS_PROG_PART = 17, /* flags: enum ubpffs_prog_part  out: as much of it as has room */
+	UBPFFS_PROG_BIND_MAP = 18, /* in: a map's token: it lives as long as the program */
 
 	/* map fd, program fd, link fd */
 	UBPFFS_OBJ_GET_INFO = 24, /* out: struct bpf_{map,prog,btf,link}_info, pointers 0;
@@ -124,6 +125,12 @@ enum ubpffs_cmd {
 	 * out: struct ubpffs_attached each, as much as has room */
 	UBPFFS_CGROUP_QUERY = 42,
 	UBPFFS_LINK_CREATE = 43, /* in: struct ubpffs_attach */
+	/*
+	 * in: __u64, the kernel's id of a cgroup of the host (the inode of its directory)  out: the
+	 * path from M/cgroup on of the cgroup that it mirrors (with -o enforce), NUL-terminated.
+	 * ENOENT: none
+	 */
+	UBPFFS_CGROUP_OF_HOST = 44,
 
 	/* any of them */
 	UBPFFS_PUT = 48, /* in: a piece; flags: its offset in the transfer */

@@ -7,6 +7,7 @@
  * of its own, so a run that has begun is safe) and frees the rest after a grace period.
  */
 #include <linux/filter.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 #include "btf/btf.h"
@@ -105,18 +106,42 @@ static void prog_calc_tag(struct bpf_prog *prog)
 
 static int prog_copy_maps(struct bpf_prog *prog, const struct bpf_prog_load_attr *attr)
 {
-	prog->used_maps = copy_array(attr->maps, attr->map_cnt, sizeof(*attr->maps));
+	if (attr->map_cnt > BPF_MAX_USED_MAPS)
+		return -E2BIG;
+	prog->used_maps = calloc(BPF_MAX_USED_MAPS, sizeof(*attr->maps));
 	if (!prog->used_maps)
 		return -ENOMEM;
-	for (u32 i = 0; i < attr->map_cnt; i++)
-		bpf_map_inc_internal(prog->used_maps[i]);
+	for (u32 i = 0; i < attr->map_cnt; i++) {
+		prog->used_maps[i] = attr->maps[i];
+		bpf_map_inc_internal(attr->maps[i]);
+	}
 	prog->used_map_cnt = attr->map_cnt;
 	if (attr->maps_rdonly) {
-		prog->used_maps_rdonly = copy_array(attr->maps_rdonly, attr->map_cnt, sizeof(bool));
+		prog->used_maps_rdonly = calloc(BPF_MAX_USED_MAPS, sizeof(bool));
 		if (!prog->used_maps_rdonly)
 			return -ENOMEM;
+		for (u32 i = 0; i < attr->map_cnt; i++)
+			prog->used_maps_rdonly[i] = attr->maps_rdonly[i];
 	}
 	return 0;
+}
+
+int bpf_prog_bind_map(struct bpf_prog *prog, struct bpf_map *map)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	u32 i, cnt;
+
+	pthread_mutex_lock(&lock);
+	cnt = prog->used_map_cnt;
+	for (i = 0; i < cnt && prog->used_maps[i] != map; i++)
+		;
+	if (i == cnt && cnt < BPF_MAX_USED_MAPS) {
+		prog->used_maps[cnt] = map;
+		bpf_map_inc_internal(map);
+		__atomic_store_n(&prog->used_map_cnt, cnt + 1, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&lock);
+	return i == BPF_MAX_USED_MAPS ? -E2BIG : 0;
 }
 
 static int prog_copy(struct bpf_prog *prog, const struct bpf_prog_load_attr *attr)

@@ -139,6 +139,7 @@ struct bpf_prog {
 	u32 classic_len;
 	u32 *orig_idx; /* insnsi[i] came from orig_insns[orig_idx[i]] */
 
+	/* Room for BPF_MAX_USED_MAPS; more may be bound while it lives: bpf_prog_nr_maps() */
 	struct bpf_map **used_maps;
 	u32 used_map_cnt;
 	bool *used_maps_rdonly; /* as maps_rdonly, for the verifier; an image does not keep it */
@@ -172,6 +173,16 @@ struct bpf_prog *bpf_prog_alloc(const struct bpf_prog_load_attr *attr); /* copie
 void bpf_prog_inc(struct bpf_prog *prog);
 bool bpf_prog_inc_not_zero(struct bpf_prog *prog);
 void bpf_prog_put(struct bpf_prog *prog);
+
+/*
+ * One more map lives as long as the program, and is among used_maps, which may happen at any time:
+ * who reads them then asks how many there are first. -E2BIG. Nothing of it is in an image.
+ */
+int bpf_prog_bind_map(struct bpf_prog *prog, struct bpf_map *map);
+static inline u32 bpf_prog_nr_maps(const struct bpf_prog *prog)
+{
+	return __atomic_load_n(&prog->used_map_cnt, __ATOMIC_ACQUIRE);
+}
 u64 bpf_prog_live_count(void);
 
 /*

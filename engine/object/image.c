@@ -71,7 +71,7 @@ static void fill_header(struct image_header *h, const struct bpf_prog *prog, u32
 	h->prog_flags = prog->prog_flags;
 	h->id = prog->id;
 	h->cnt[PART_INSNS] = prog->orig_len;
-	h->cnt[PART_MAP_IDS] = prog->used_map_cnt;
+	h->cnt[PART_MAP_IDS] = bpf_prog_nr_maps(prog);
 	h->cnt[PART_FUNC_INFO] = prog->func_info_cnt;
 	h->cnt[PART_LINE_INFO] = prog->line_info_cnt;
 	h->cnt[PART_BTF] = btf_size;

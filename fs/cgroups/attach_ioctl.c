@@ -4,6 +4,7 @@
  * Programs are named by id and used with the rights of who opened the file, as in its lines.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include "fs/cgroups/attach.h"
@@ -150,12 +151,32 @@ static int cmd_link_create(struct attach_call *call)
 	return 0;
 }
 
+static int cmd_of_host(struct attach_call *call)
+{
+	char path[PATH_MAX];
+	u64 id;
+	int err;
+
+	if (call->io.in_len != sizeof(id))
+		return -EINVAL;
+	memcpy(&id, call->in, sizeof(id));
+	err = enforce_cgroup_find(cgroups_enforce, id, path, sizeof(path));
+	if (err)
+		return err;
+	if (strlen(path) >= call->room)
+		return -ENAMETOOLONG;
+	call->io.out_len = strlen(path) + 1;
+	memcpy(call->out, path, call->io.out_len);
+	return 0;
+}
+
 #define FIRST UBPFFS_CGROUP_ATTACH
 static const struct command commands[] = {
 	[UBPFFS_CGROUP_ATTACH - FIRST] = {{true, LIMIT_CNT}, O_WRONLY, cmd_attach},
 	[UBPFFS_CGROUP_DETACH - FIRST] = {{true, LIMIT_CNT}, O_WRONLY, cmd_detach},
 	[UBPFFS_CGROUP_QUERY - FIRST] = {{true, LIMIT_CNT}, O_RDONLY, cmd_query},
 	[UBPFFS_LINK_CREATE - FIRST] = {{true, LIMIT_CNT}, O_WRONLY, cmd_link_create},
+	[UBPFFS_CGROUP_OF_HOST - FIRST] = {{true, LIMIT_CNT}, O_RDONLY, cmd_of_host},
 };
 
 const struct fs_command *attach_command(unsigned int cmd)

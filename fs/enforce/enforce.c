@@ -257,6 +257,24 @@ int enforce_cgroup_add(struct enforce *en, const char *path, struct cgroup *cgrp
 	return err;
 }
 
+int enforce_cgroup_find(struct enforce *en, u64 host_id, char *path, size_t len)
+{
+	int err = -ENOENT;
+
+	if (!en)
+		return err;
+	pthread_mutex_lock(&en->lock);
+	hash_for_each(&en->table, link)
+	{
+		const struct enforced *e = enforced_of(link);
+
+		if (e->nft.id == host_id)
+			err = (size_t)snprintf(path, len, "%s", e->path) < len ? 0 : -ENAMETOOLONG;
+	}
+	pthread_mutex_unlock(&en->lock);
+	return err;
+}
+
 int enforce_cgroup_remove(struct enforce *en, struct cgroup *cgrp)
 {
 	struct enforced *e;

@@ -64,6 +64,11 @@ int enforce_start(const struct enforce_options *options, struct enforce **out,
  * have it; -ENOSPC: no queue number is free.
  */
 int enforce_cgroup_add(struct enforce *en, const char *path, struct cgroup *cgrp);
+/*
+ * Which of our cgroups has the host's cgroup of that id for its directory: its path, as above.
+ * -ENOENT: none; -ENAMETOOLONG.
+ */
+int enforce_cgroup_find(struct enforce *en, u64 host_id, char *path, size_t len);
 /* Before programs are attached: new cgroups have their rules. */
 int enforce_make_rules(struct enforce *en);
 /* -EBUSY: processes, or directories of somebody else, are in it. */

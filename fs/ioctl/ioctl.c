@@ -288,6 +288,7 @@ static const struct control_cmd commands[] = {
 						control_map_lookup_and_delete_batch},
 	[UBPFFS_PROG_TEST_RUN] = {{true, LIMIT_RUN_SECONDS}, CONTROL_PROG, control_prog_test_run},
 	[UBPFFS_PROG_PART] = {QUICK, CONTROL_PROG, control_prog_part},
+	[UBPFFS_PROG_BIND_MAP] = {QUICK, CONTROL_PROG, control_prog_bind_map},
 	[UBPFFS_OBJ_FDINFO] = {QUICK, ANY_SHOWN, control_obj_fdinfo},
 	[UBPFFS_OBJ_GET_INFO] = {QUICK, ANY_SHOWN, control_obj_get_info},
 	[UBPFFS_OBJ_PIN] = {QUICK, ANY_OBJECT, control_obj_pin},

@@ -258,7 +258,7 @@ static void show_users(struct fs_text *out, const struct bpf_map *map)
 	fs_text_printf(out, "used_by:");
 	for (; !store_next(STORE_PROG, id, &obj); store_put(obj)) {
 		id = obj->id;
-		for (u32 i = 0; obj->prog && i < obj->prog->used_map_cnt; i++)
+		for (u32 i = 0; obj->prog && i < bpf_prog_nr_maps(obj->prog); i++)
 			if (obj->prog->used_maps[i] == map)
 				fs_text_printf(out, " %s(%u)", obj->prog->name, id);
 	}

@@ -67,7 +67,7 @@ static int maps_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 	if (err)
 		return err;
 	tree_rdlock();
-	for (u32 i = 0; !id && i < prog->used_map_cnt; i++)
+	for (u32 i = 0; !id && i < bpf_prog_nr_maps(prog); i++)
 		if (!strcmp(where(prog->used_maps[i], path), name))
 			id = prog->used_maps[i]->id;
 	tree_unlock();
@@ -84,7 +84,7 @@ static int maps_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 
 	if (store_prog(open->node, req, &prog)) /* a dropped program reads as empty */
 		return 0;
-	for (u64 i = cursor; more && i < prog->used_map_cnt; i++) {
+	for (u64 i = cursor; more && i < bpf_prog_nr_maps(prog); i++) {
 		const char *name;
 
 		tree_rdlock();

@@ -48,7 +48,7 @@ static void show_hex(struct fs_text *out, const char *name, const u8 *data, size
 static void show_maps(struct fs_text *out, const struct bpf_prog *prog)
 {
 	fs_text_printf(out, "map_ids:");
-	for (u32 i = 0; i < prog->used_map_cnt; i++)
+	for (u32 i = 0; i < bpf_prog_nr_maps(prog); i++)
 		fs_text_printf(out, " %u", prog->used_maps[i]->id);
 	fs_text_append(out, "\n", 1);
 }
@@ -129,7 +129,7 @@ static const char *imm64_name(void *priv, const struct bpf_insn *insn, u64 imm, 
 
 	if (bpf_insn_is_imm64(shown->from) && !shown->from->src_reg)
 		return NULL; /* the program's own number */
-	for (u32 i = 0; i < prog->used_map_cnt; i++) {
+	for (u32 i = 0; i < bpf_prog_nr_maps(prog); i++) {
 		const struct bpf_map *map = prog->used_maps[i];
 		u64 values = (uintptr_t)map->values;
 

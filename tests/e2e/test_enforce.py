@@ -5,6 +5,7 @@ A socket belongs to the cgroup and the network namespace of the process that mad
 children make them and pass them to the test, which then plays all the parts. Letters are fs/enforce/enforce.h's.
 """
 import ctypes
+import json
 import os
 import select
 import shutil
@@ -17,6 +18,7 @@ import time
 
 import pytest
 
+from bpf2 import BPFTOOL, can_run, tool
 from conftest import PROGS, SLOW, USERS, WAIT, Mount, as_user, die_with_us, make_base, make_mount, wait_for
 
 PY = "/usr/bin/python3"
@@ -803,6 +805,25 @@ def test_procs(e):
     wait_for(lambda: e.read("cgroup", "A", "cgroup.procs") == "", "the processes to end")
     e.sh("rmdir $M/cgroup/A")
     e.fails("mkdir $M/cgroup/cgroup.threads", "Invalid")
+
+
+def test_bpf2_on_the_twins(e):
+    """Under `ubpfctl run` a twin on the host is its cgroup for bpf(2); other directories of the host are none."""
+    can_run(e)
+    if not BPFTOOL:
+        pytest.skip("no bpftool here")
+    e.tree()
+    assert tool(e, "prog", "loadall", os.path.join(PROGS, "cgroup_filter.bpf.o"), e.p("f")).returncode == 0
+    twin = os.path.join(e.host_base(), "A", "B")
+    attach = ["ingress", "pinned", e.p("f/filter_in")]
+    r = tool(e, "cgroup", "attach", twin, *attach)
+    assert r.returncode == 0, r.stderr
+    assert e.read("cgroup", "A", "B", "ingress.attach").split()[-1] == "exclusive"
+    assert "filter_in" in tool(e, "cgroup", "show", twin).stdout
+    assert json.loads(tool(e, "-j", "cgroup", "tree", e.host_base()).stdout)[0]["cgroup"] == twin
+    assert tool(e, "cgroup", "attach", cgroup2(), *attach).returncode != 0
+    assert tool(e, "cgroup", "detach", twin, *attach).returncode == 0
+    assert e.read("cgroup", "A", "B", "ingress.attach") == ""
 
 
 def test_without_enforce(m):

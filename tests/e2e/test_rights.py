@@ -266,6 +266,11 @@ def freeze_another(w, fd):
         os.close(ctl)
 
 
+def bind(w, fd):
+    with open(w.m.p("maps", "x", "map"), "rb") as f:
+        c.call(fd, c.PROG_BIND_MAP, struct.pack("=Q", c.token(f.fileno())))
+
+
 ON_MAP, ON_PROG = ("maps", "x", "map"), ("progs", "tail_one", "prog")
 COMMANDS = {
     "`UBPFFS_MAP_LOOKUP_ELEM`": (ON_MAP, lambda w, fd: c.call(fd, c.MAP_LOOKUP_ELEM, c.key(1), 8)),
@@ -286,6 +291,7 @@ COMMANDS = {
     "`UBPFFS_OBJ_GET_INFO` of a map": (ON_MAP, lambda w, fd: c.call(fd, c.OBJ_GET_INFO, b"", 80)),
     "`UBPFFS_OBJ_GET_INFO` of a program": (ON_PROG, lambda w, fd: c.call(fd, c.OBJ_GET_INFO, b"", 232)),
     "`UBPFFS_PROG_TEST_RUN`": (ON_PROG, lambda w, fd: c.test_run(fd)),
+    "`UBPFFS_PROG_BIND_MAP`": (ON_PROG, bind),
     "`UBPFFS_PUT`": (ON_MAP, lambda w, fd: c.call(fd, c.PUT, b"x", xfer=1)),
     "`UBPFFS_MAP_FREEZE`": (ON_MAP, freeze_another),
 }

@@ -1,5 +1,5 @@
 /*
- * calls.c - statfs, mount, links and fdinfo of descriptors, the memlock limit (see calls.h)
+ * calls.c - statfs, mount, trace_pipe, links and fdinfo of descriptors, the memlock limit
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,7 @@ static int write_as_caller(struct caller *c, uint64_t addr, const void *buf, siz
 	return err;
 }
 
-static void answer_statfs(struct caller *c, int fd)
+static void answer_statfs(struct caller *c, int fd, long magic)
 {
 	struct statfs fs;
 
@@ -44,23 +44,65 @@ static void answer_statfs(struct caller *c, int fd)
 		caller_answer(c, -errno);
 		return;
 	}
-	fs.f_type = BPF_FS_MAGIC;
+	fs.f_type = magic;
 	caller_answer(c, write_as_caller(c, CALLER_ARG(c, 1), &fs, sizeof(fs)));
+}
+
+/* ---- tracefs, of which M has the one file that programs of ours write to */
+
+/* What of tracefs a path is: "" for its root; NULL: nothing. */
+static const char *tracefs_file(const char *path)
+{
+	static const char *const roots[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
+	size_t i, len;
+
+	for (i = 0; i < 2; i++) {
+		len = strlen(roots[i]);
+		if (!strncmp(path, roots[i], len) && (!path[len] || path[len] == '/'))
+			return path + len;
+	}
+	return NULL;
+}
+
+static bool open_trace(struct caller *c, const char *path, int flags)
+{
+	const char *name = tracefs_file(path);
+	int fd;
+
+	if (!name || strcmp(name, "/trace_pipe") || caller_become(c))
+		return false;
+	fd = mount_open("trace_pipe", O_RDONLY | (flags & O_NONBLOCK));
+	if (fd < 0)
+		caller_answer(c, fd);
+	else
+		caller_give(c, fd, flags & O_CLOEXEC);
+	caller_return();
+	if (fd >= 0)
+		close(fd);
+	return true;
 }
 
 void run_statfs(struct caller *c)
 {
 	char path[4096];
+	const char *name;
 	int fd;
 
-	if (caller_string(c, CALLER_ARG(c, 0), path, sizeof(path)) < 0 || caller_become(c))
+	if (caller_string(c, CALLER_ARG(c, 0), path, sizeof(path)) < 0)
+		return;
+	name = tracefs_file(path);
+	if (name && (!*name || !strcmp(name, "/"))) {
+		answer_statfs(c, run_mount.fd, TRACEFS_MAGIC);
+		return;
+	}
+	if (caller_become(c))
 		return;
 	fd = caller_open(c, AT_FDCWD, path, O_PATH);
 	caller_return();
 	if (fd < 0)
 		return;
 	if (on_mount(fd))
-		answer_statfs(c, fd);
+		answer_statfs(c, fd, BPF_FS_MAGIC);
 	close(fd);
 }
 
@@ -71,7 +113,7 @@ void run_fstatfs(struct caller *c)
 	if (fd < 0)
 		return;
 	if (on_mount(fd))
-		answer_statfs(c, fd);
+		answer_statfs(c, fd, BPF_FS_MAGIC);
 	close(fd);
 }
 
@@ -172,6 +214,8 @@ static void open_of(struct caller *c, uint64_t addr, int flags)
 	int fd, file = -1;
 
 	if (caller_string(c, addr, path, sizeof(path)) < 0)
+		return;
+	if (open_trace(c, path, flags))
 		return;
 	fd = own_fd(c, path, "fdinfo");
 	if (fd < 0 || caller_become(c))

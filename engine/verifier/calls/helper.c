@@ -448,7 +448,7 @@ static void note_call(struct bpf_verifier_env *env, int insn_idx, int func_id,
 	u32 idx = 0;
 	s64 key = -1;
 
-	for (u32 i = 0; meta->map_ptr && i < env->prog->used_map_cnt && !idx; i++)
+	for (u32 i = 0; meta->map_ptr && i < bpf_prog_nr_maps(env->prog) && !idx; i++)
 		if (env->prog->used_maps[i] == meta->map_ptr)
 			idx = i + 1;
 	if (func_id == BPF_FUNC_map_lookup_elem && meta->map_ptr->key_size == 4) {

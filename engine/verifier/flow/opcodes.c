@@ -72,7 +72,7 @@ static int resolve_imm64(struct bpf_verifier_env *env, u32 i)
 	default:
 		return refuse(env, IMM64_UNKNOWN);
 	}
-	if (idx >= env->prog->used_map_cnt)
+	if (idx >= bpf_prog_nr_maps(env->prog))
 		return refuse(env, MAP_INDEX, .num = {idx});
 	env->aux[i].map_idx = idx + 1;
 	if (check_map_lock_use(env, env->prog->used_maps[idx]))

@@ -42,7 +42,7 @@ bool map_is_lent_rdonly(const struct bpf_verifier_env *env, const struct bpf_map
 
 	if (!prog->used_maps_rdonly)
 		return false;
-	for (u32 i = 0; i < prog->used_map_cnt; i++)
+	for (u32 i = 0; i < bpf_prog_nr_maps(prog); i++)
 		if ((prog->used_maps[i] == map || prog->used_maps[i]->inner_map_meta == map) &&
 		    !prog->used_maps_rdonly[i])
 			return false;

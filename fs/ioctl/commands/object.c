@@ -151,7 +151,7 @@ static int prog_info(struct control_call *call)
 	info.jited_prog_len = prog->jited_len;
 	info.xlated_prog_len = prog->len * sizeof(struct bpf_insn);
 	info.load_time = prog->load_time;
-	info.nr_map_ids = prog->used_map_cnt;
+	info.nr_map_ids = bpf_prog_nr_maps(prog);
 	info.gpl_compatible = prog->gpl_compatible;
 	info.btf_id = control_btf_id(call, prog->btf);
 	control_prog_counts(call, prog, &info);

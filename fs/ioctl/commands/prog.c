@@ -200,3 +200,25 @@ int control_prog_load(struct control_call *call)
 	bpf_log_free(&log);
 	return err;
 }
+
+/* What it holds then is the program's for as long as this server lives: no image says it. */
+int control_prog_bind_map(struct control_call *call)
+{
+	struct bpf_prog *prog;
+	struct bpf_map *map;
+	bool rdonly;
+	u64 token;
+	int err = control_prog(call, CONTROL_ANY, &prog);
+
+	if (err)
+		return err;
+	if (call->in_len != sizeof(token))
+		return -EINVAL;
+	memcpy(&token, call->in, sizeof(token));
+	map = control_map_by_token(token, &rdonly);
+	if (!map)
+		return fs_error(call->req, EBADF, "the map to bind is no open map");
+	err = bpf_prog_bind_map(prog, map);
+	bpf_map_put(map);
+	return err;
+}

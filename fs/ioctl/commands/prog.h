@@ -8,5 +8,6 @@
 
 int control_prog_test_run(struct control_call *call);
 int control_prog_load(struct control_call *call);
+int control_prog_bind_map(struct control_call *call);
 
 #endif

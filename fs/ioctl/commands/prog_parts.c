@@ -27,7 +27,7 @@ static u32 show_insn(const struct bpf_prog *prog, u32 i, struct bpf_insn out[2])
 	addr = bpf_insn_imm64(out);
 	out[0].src_reg = 0;
 	out[0].imm = out[1].imm = 0;
-	for (u32 k = 0; k < prog->used_map_cnt; k++) {
+	for (u32 k = 0; k < bpf_prog_nr_maps(prog); k++) {
 		const struct bpf_map *map = prog->used_maps[k];
 		u64 values = (uintptr_t)map->values;
 		bool value = values && addr >= values &&
@@ -45,7 +45,7 @@ static u32 show_insn(const struct bpf_prog *prog, u32 i, struct bpf_insn out[2])
 
 static void part_map_ids(struct control_call *call, const struct bpf_prog *prog)
 {
-	for (u32 i = 0; i < prog->used_map_cnt; i++)
+	for (u32 i = 0; i < bpf_prog_nr_maps(prog); i++)
 		control_answer(call, &prog->used_maps[i]->id, sizeof(u32));
 }
 

@@ -59,6 +59,10 @@ static const struct field link_update[] = {F(link_update.link_fd, DEC),
 					   F(link_update.flags, HEX),
 					   {0}};
 static const struct field link_detach[] = {F(link_detach.link_fd, DEC), {0}};
+static const struct field stats[] = {F(enable_stats.type, DEC), {0}};
+static const struct field bind[] = {
+	F(prog_bind_map.prog_fd, DEC), F(prog_bind_map.map_fd, DEC), {0}};
+static const struct field task[] = {F(task_fd_query.pid, DEC), F(task_fd_query.fd, DEC), {0}};
 static const struct field batch[] = {
 	F(batch.map_fd, DEC), F(batch.count, DEC), F(batch.elem_flags, HEX), {0}};
 
@@ -87,7 +91,7 @@ static const struct {
 	C(RAW_TRACEPOINT_OPEN, NULL),
 	C(BTF_LOAD, btf),
 	C(BTF_GET_FD_BY_ID, id),
-	C(TASK_FD_QUERY, NULL),
+	C(TASK_FD_QUERY, task),
 	C(MAP_LOOKUP_AND_DELETE_ELEM, element),
 	C(MAP_FREEZE, element),
 	C(BTF_GET_NEXT_ID, id),
@@ -99,10 +103,10 @@ static const struct {
 	C(LINK_UPDATE, link_update),
 	C(LINK_GET_FD_BY_ID, id),
 	C(LINK_GET_NEXT_ID, id),
-	C(ENABLE_STATS, NULL),
+	C(ENABLE_STATS, stats),
 	C(ITER_CREATE, NULL),
 	C(LINK_DETACH, link_detach),
-	C(PROG_BIND_MAP, NULL),
+	C(PROG_BIND_MAP, bind),
 };
 
 static FILE *trace;

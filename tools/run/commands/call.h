@@ -9,21 +9,43 @@
 #define UBPFFS_TOOLS_RUN_COMMANDS_CALL_H
 
 #include <linux/bpf.h>
+#include <stddef.h>
+#include <string.h>
 #include "tools/run/caller/caller.h"
+
+/*
+ * Where log_true_size ends, which the header that we are compiled with need not have: only an
+ * answer uses it, and a caller may leave anything there. Behind it are a token's descriptor and the
+ * count of fd_array.
+ */
+#define LOG_TRUE_END   (offsetof(union bpf_attr, core_relo_rec_size) + 2 * sizeof(uint32_t))
+#define FD_ARRAY_CNT   (LOG_TRUE_END + sizeof(uint32_t))
+#define PROG_LOAD_END  (FD_ARRAY_CNT + sizeof(uint32_t))
+/* Where the directory of a relative path is, behind what 6.1 has of such commands. */
+#define PATH_FD	       (offsetof(union bpf_attr, file_flags) + sizeof(uint32_t))
+#define PATH_END       (PATH_FD + sizeof(uint32_t))
+#define RUN_F_PATH_FD  (1u << 14) /* BPF_F_PATH_FD */
+#define BPF_ATTR_KNOWN PROG_LOAD_END
 
 struct bpf_call {
 	struct caller *c;
 	int cmd;
 	uint32_t size; /* of the caller's attr */
 	uint64_t uattr;
-	union bpf_attr attr;
+	union {
+		union bpf_attr attr;
+		unsigned char bytes[BPF_ATTR_KNOWN]; /* with what a 6.1 header lacks */
+	};
 };
 
-/*
- * Where log_true_size ends, which the header that we are compiled with need not have: only an
- * answer uses it, and a caller may leave anything there.
- */
-#define LOG_TRUE_END (offsetof(union bpf_attr, core_relo_rec_size) + 2 * sizeof(uint32_t))
+/* A field of `bytes` that the header has no name for. */
+static inline uint32_t bpf_call_u32(const struct bpf_call *call, size_t at)
+{
+	uint32_t value;
+
+	memcpy(&value, call->bytes + at, sizeof(value));
+	return value;
+}
 
 /* The same of BPF_BTF_LOAD's btf_log_true_size. */
 #define BTF_LOAD_END (offsetof(union bpf_attr, btf_log_level) + 2 * sizeof(uint32_t))

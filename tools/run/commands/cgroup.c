@@ -1,5 +1,6 @@
 /*
- * cgroup.c - bpf(2)'s commands on cgroups, which are directories of M/cgroup, and on links
+ * cgroup.c - bpf(2)'s commands on cgroups, which are directories of M/cgroup or, of the host's
+ * hierarchy, the twins of such, and on links
  *
  * A directory's attach files take the commands (uapi/ubpffs.h): they are opened from the caller's
  * own descriptor with the caller's ids, so that its permission bits decide.
@@ -10,6 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <unistd.h>
 #include "tools/run/commands/cgroup.h"
@@ -17,6 +21,26 @@
 #include "tools/run/caller/run.h"
 
 #define MAX_PROGS 4096 /* of one answer: more than a chain of cgroups can have */
+
+/* The directory of the mount whose twin a directory of the host's cgroup v2 is; else -EBADF. */
+static int mirrored(int dir, uint64_t id)
+{
+	struct ubpffs_io io = {.out_len = PATH_MAX};
+	char path[PATH_MAX + sizeof("cgroup/")] = "cgroup/";
+	struct statfs fs;
+	int file, err;
+
+	if (fstatfs(dir, &fs) || fs.f_type != CGROUP2_SUPER_MAGIC)
+		return -EBADF;
+	file = mount_open("cgroup/ingress.attach", O_RDONLY);
+	if (file < 0)
+		return file;
+	err = mount_command(file, UBPFFS_CGROUP_OF_HOST, &io, &id, sizeof(id), path + strlen(path));
+	close(file);
+	if (err)
+		return err == -ENOENT ? -EBADF : err;
+	return mount_open(path, O_RDONLY | O_DIRECTORY);
+}
 
 /* The attach file of the caller's directory. -EBADF: that is no cgroup; -EINVAL: no such type. */
 static int open_attach(struct caller *c, int fd, uint32_t type, int flags)
@@ -36,9 +60,16 @@ static int open_attach(struct caller *c, int fd, uint32_t type, int flags)
 	dir = caller_fd(c, fd);
 	if (dir < 0)
 		return dir;
-	if (fstat(dir, &st) || st.st_dev != run_mount.dev || !S_ISDIR(st.st_mode)) {
+	if (fstat(dir, &st) || !S_ISDIR(st.st_mode)) {
 		close(dir);
 		return -EBADF;
+	}
+	if (st.st_dev != run_mount.dev) {
+		file = mirrored(dir, st.st_ino);
+		close(dir);
+		if (file < 0)
+			return file;
+		dir = file;
 	}
 	file = syscall(SYS_openat2, dir, name, &how, sizeof(how));
 	if (file < 0)

@@ -154,8 +154,11 @@ long run_get_fd_by_id(struct bpf_call *call)
  *
  * The directory is resolved with the caller's rights, in its root; where that is tells the path.
  */
-static int mount_relative(struct caller *c, uint64_t addr, char *out, size_t size)
+static int mount_relative(struct bpf_call *call, char *out, size_t size)
 {
+	struct caller *c = call->c;
+	bool relative = call->attr.file_flags & RUN_F_PATH_FD;
+	int dirfd = relative ? (int)bpf_call_u32(call, PATH_FD) : AT_FDCWD;
 	char path[4096], abs[8192], link[64], where[4096];
 	const char *base, *roots[2] = {run_mount.path, SYS_FS_BPF};
 	struct stat st;
@@ -164,12 +167,14 @@ static int mount_relative(struct caller *c, uint64_t addr, char *out, size_t siz
 	size_t i, len;
 	int dir, err;
 
-	err = caller_string(c, addr, path, sizeof(path));
+	if (!relative && bpf_call_u32(call, PATH_FD))
+		return -EINVAL;
+	err = caller_string(c, call->attr.pathname, path, sizeof(path));
 	if (err < 0)
 		return err;
 	if (!err)
 		return -ENOENT;
-	err = caller_absolute(c, AT_FDCWD, path, abs, sizeof(abs));
+	err = caller_absolute(c, dirfd, path, abs, sizeof(abs));
 	if (err)
 		return err;
 	len = strlen(SYS_FS_BPF);
@@ -213,13 +218,13 @@ long run_obj_pin(struct bpf_call *call)
 	char path[8192];
 	long err;
 
-	if (call->attr.file_flags)
+	if (call->attr.file_flags & ~RUN_F_PATH_FD)
 		return -EINVAL;
 	err = object_of_fd(call->c, call->attr.bpf_fd, 0, &obj);
 	if (!err && obj.kind == UBPFFS_BTF)
 		err = -EINVAL; /* types have no names */
 	if (!err)
-		err = mount_relative(call->c, call->attr.pathname, path, sizeof(path));
+		err = mount_relative(call, path, sizeof(path));
 	if (!err)
 		err = mount_command(obj.fd, UBPFFS_OBJ_PIN, &io, path, strlen(path) + 1, NULL);
 	object_end(&obj);
@@ -228,14 +233,14 @@ long run_obj_pin(struct bpf_call *call)
 
 long run_obj_get(struct bpf_call *call)
 {
-	int fd, mode = object_mode(call->attr.file_flags);
+	int fd, mode = object_mode(call->attr.file_flags & ~RUN_F_PATH_FD);
 	struct object obj;
 	char path[8192];
 	long ret;
 
 	if (call->attr.bpf_fd || mode < 0)
 		return -EINVAL;
-	ret = mount_relative(call->c, call->attr.pathname, path, sizeof(path));
+	ret = mount_relative(call, path, sizeof(path));
 	if (ret)
 		return ret == -EPERM ? -EACCES : ret;
 	fd = mount_open(path, mode | O_NONBLOCK);
@@ -420,4 +425,28 @@ long run_obj_get_info(struct bpf_call *call)
 out:
 	object_end(&obj);
 	return err;
+}
+
+/* ---- descriptors of other processes */
+
+#define KERNEL_ENOTSUPP 524 /* what the kernel answers for a descriptor that nothing is known of */
+
+/*
+ * None of ours has a place in the kernel where it runs: so the answer is which of the process and
+ * the descriptor is not there, as the caller may see it.
+ */
+long run_task_fd_query(struct bpf_call *call)
+{
+	char path[64], link[16];
+	int pid = call->attr.task_fd_query.pid;
+
+	if (call->attr.task_fd_query.flags)
+		return -EINVAL;
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	if (pid <= 0 || access(path, F_OK))
+		return -ENOENT;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%u", pid, call->attr.task_fd_query.fd);
+	if (readlink(path, link, sizeof(link)) < 0 && errno == ENOENT)
+		return -EBADF;
+	return -KERNEL_ENOTSUPP;
 }

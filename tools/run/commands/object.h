@@ -46,5 +46,6 @@ long run_obj_get(struct bpf_call *call);
 long run_get_next_id(struct bpf_call *call);
 long run_get_fd_by_id(struct bpf_call *call);
 long run_obj_get_info(struct bpf_call *call);
+long run_task_fd_query(struct bpf_call *call);
 
 #endif

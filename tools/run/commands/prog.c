@@ -3,8 +3,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include "tools/run/commands/btf.h"
 #include "tools/run/commands/object.h"
@@ -44,11 +46,41 @@ static int add_map(struct caller *c, int fd, struct load_maps *maps, uint32_t *i
 	return 0;
 }
 
+static int fd_of_array(struct bpf_call *call, uint32_t index, int *fd)
+{
+	return caller_read(call->c, call->attr.fd_array + (uint64_t)index * sizeof(*fd), fd,
+			   sizeof(*fd));
+}
+
+/* With fd_array_cnt all of fd_array is the program's: maps, and types, which it does not keep. */
+static int bind_array(struct bpf_call *call, struct load_maps *maps)
+{
+	uint32_t i, index, cnt = bpf_call_u32(call, FD_ARRAY_CNT);
+	struct object obj;
+	int fd, err = 0;
+
+	for (i = 0; !err && i < cnt; i++) {
+		err = fd_of_array(call, i, &fd);
+		if (err)
+			break;
+		err = object_of_fd(call->c, fd, 0, &obj);
+		if (!err && obj.kind != UBPFFS_MAP && obj.kind != UBPFFS_BTF)
+			err = -EINVAL;
+		object_end(&obj);
+		if (!err && obj.kind == UBPFFS_MAP)
+			err = add_map(call->c, fd, maps, &index);
+	}
+	return err;
+}
+
 /* Descriptors in instructions, and in fd_array, become indices. */
 static int name_maps(struct bpf_call *call, struct bpf_insn *insns, struct load_maps *maps)
 {
 	uint32_t i, index, cnt = call->attr.insn_cnt;
-	int fd, err;
+	int fd, err = bind_array(call, maps);
+
+	if (err)
+		return err;
 
 	for (i = 0; i + 1 < cnt; i++) {
 		struct bpf_insn *insn = &insns[i];
@@ -67,9 +99,7 @@ static int name_maps(struct bpf_call *call, struct bpf_insn *insns, struct load_
 		if (by_index) {
 			if (!call->attr.fd_array)
 				return -EPROTO; /* as the kernel: "fd_idx without fd_array" */
-			err = caller_read(call->c,
-					  call->attr.fd_array + (uint32_t)insn->imm * sizeof(fd),
-					  &fd, sizeof(fd));
+			err = fd_of_array(call, insn->imm, &fd);
 			if (err)
 				return err;
 		}
@@ -140,15 +170,44 @@ static int read_types(struct bpf_call *call, struct ubpffs_prog_load *load,
 	return err;
 }
 
+/*
+ * Who asks which helpers there are looks in the log for how older kernels said that there is none
+ * (libbpf before 1.4), and takes all for there where it finds only the words of now.
+ */
+static size_t older_words(const char *log, char *out, size_t size)
+{
+	static const char not_here[] = "program of this type cannot use helper ";
+	static const char missing[] = " is not supported by this build";
+	const char *at = strstr(log, not_here), *end = strstr(log, missing);
+
+	if (at) {
+		at += sizeof(not_here) - 1;
+		end = strchrnul(at, '\n');
+	} else if (end) {
+		at = memrchr(log, ' ', end - log);
+		at = at ? at + 1 : NULL;
+	}
+	return at ? snprintf(out, size, "unknown func %.*s\n", (int)(end - at), at) : 0;
+}
+
 static int put_log(struct bpf_call *call, const struct ubpffs_load_result *result, const char *log)
 {
 	uint32_t room = call->attr.log_size, true_size = result->log_true_size;
+	char more[128];
+	size_t n;
 	int err = 0;
 
 	if (!(call->attr.log_level))
 		return 0;
-	if (room && result->log_size)
+	if (room && result->log_size) {
 		err = caller_write(call->c, call->attr.log_buf, log, result->log_size);
+		n = older_words(log, more, sizeof(more));
+		if (!err && n < sizeof(more) && n && true_size + n <= room) {
+			err = caller_write(call->c, call->attr.log_buf + true_size - 1, more,
+					   n + 1);
+			true_size += n;
+		}
+	}
 	if (!err && call->size >= LOG_TRUE_END)
 		err = caller_write(call->c, call->uattr + LOG_TRUE_END - sizeof(uint32_t),
 				   &true_size, sizeof(true_size));
@@ -264,6 +323,46 @@ long run_prog_load(struct bpf_call *call)
 	for (i = 0; i < maps.nr; i++)
 		close(maps.ours[i]);
 	free(insns);
+	return ret;
+}
+
+/* ---- what is about programs that are loaded */
+
+long run_prog_bind_map(struct bpf_call *call)
+{
+	struct ubpffs_io get = {.out_len = sizeof(uint64_t)}, bind = {0};
+	struct object prog, map = {.fd = -1};
+	uint64_t token = 0;
+	long err;
+
+	if (call->attr.prog_bind_map.flags)
+		return -EINVAL;
+	err = object_of_fd(call->c, call->attr.prog_bind_map.prog_fd, UBPFFS_PROG, &prog);
+	if (!err)
+		err = object_of_fd(call->c, call->attr.prog_bind_map.map_fd, UBPFFS_MAP, &map);
+	if (!err)
+		err = mount_command(map.fd, UBPFFS_OBJ_TOKEN, &get, NULL, 0, &token);
+	if (!err)
+		err = mount_command(prog.fd, UBPFFS_PROG_BIND_MAP, &bind, &token, sizeof(token),
+				    NULL);
+	object_end(&prog);
+	object_end(&map);
+	return err;
+}
+
+/* Runs are always counted, as with the kernel's bpf_stats_enabled: the descriptor keeps nothing. */
+long run_enable_stats(struct bpf_call *call)
+{
+	int fd;
+	long ret;
+
+	if (call->attr.enable_stats.type != BPF_STATS_RUN_TIME)
+		return -EINVAL;
+	fd = eventfd(0, EFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = caller_give(call->c, fd, true);
+	close(fd);
 	return ret;
 }
 

@@ -7,6 +7,8 @@
 #include "tools/run/commands/call.h"
 
 long run_prog_load(struct bpf_call *call);
+long run_prog_bind_map(struct bpf_call *call);
 long run_prog_test_run(struct bpf_call *call);
+long run_enable_stats(struct bpf_call *call);
 
 #endif
