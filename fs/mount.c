@@ -2,7 +2,7 @@
  * mount.c - see mount.h
  */
 #include "fs/mount.h"
-#include "fs/lib/error.h"
+#include "text/error.h"
 #include "fs/lib/mountinfo.h"
 #include "util/types.h"
 

@@ -33,7 +33,7 @@
 
 #include <sys/stat.h>
 #include <sys/types.h>
-#include "fs/lib/error.h"
+#include "text/error.h"
 #include "util/types.h"
 
 #define AGENT_ARG_MAX  16384

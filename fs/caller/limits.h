@@ -19,7 +19,7 @@
 #define UBPFFS_FS_CALLER_LIMITS_H
 
 #include <sys/types.h>
-#include "fs/lib/error.h"
+#include "text/error.h"
 #include "util/types.h"
 
 enum limit {

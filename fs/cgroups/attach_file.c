@@ -9,7 +9,7 @@
 #include "fs/keeper/records.h"
 #include "fs/cgroups/files.h"
 #include "fs/cgroups/lookup/lookup.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/resolve.h"
 #include "fs/store/state/state_tree.h"

@@ -9,7 +9,7 @@
 #include "fs/cgroups/attachments.h"
 #include "fs/cgroups/lookup/lookup.h"
 #include "fs/enforce/enforce.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/progs/run.h"
 #include "fs/store/state/state_tree.h"
 

@@ -39,7 +39,7 @@
 
 #include <sys/types.h>
 #include "cgroup/cgroup.h"
-#include "fs/lib/error.h"
+#include "text/error.h"
 
 struct enforce;
 

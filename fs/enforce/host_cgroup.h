@@ -12,7 +12,7 @@
 #include <limits.h>
 #include <sys/types.h>
 #include "util/types.h"
-#include "fs/lib/error.h"
+#include "text/error.h"
 
 struct host_cgroup {
 	int base_fd; /* our directory */

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "fs/events/definition.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/store/state/state_tree.h"
 
 #define ATTACH_FILE ".attach"

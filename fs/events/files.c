@@ -16,7 +16,7 @@
 #include "fs/events/running.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/store/resolve.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/store/state/state_tree.h"
 
 /* ---- a write that starts the source: it is answered when that has worked, or not */

@@ -2,7 +2,7 @@
  * write_buffer.c - bytes written and not yet used (see lib/write_buffer.h)
  */
 #include "fs/lib/write_buffer.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 
 static size_t count_solid(const char *s, size_t len)
 {

@@ -7,14 +7,14 @@
  * is -EINVAL. One open description, one write buffer: writes of one open never run at once
  * (node.h).
  *
- * The buffer may hold any bytes, and no NUL ends it: it is read by length (lib/value_text.h), also
+ * The buffer may hold any bytes, and no NUL ends it: it is read by length (text/value_text.h), also
  * for a message (text_first_line()).
  */
 #ifndef UBPFFS_FS_LIB_WRITE_BUFFER_H
 #define UBPFFS_FS_LIB_WRITE_BUFFER_H
 
 #include <sys/types.h>
-#include "fs/lib/error.h"
+#include "text/error.h"
 #include "util/types.h"
 
 struct write_buffer {

@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 #include "fs/maps/definition.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/store/state/state_tree.h"
 #include "map/create.h"
 

@@ -25,7 +25,7 @@
 #include "fs/store/names/map_owner.h"
 #include "fs/store/object.h"
 #include "fs/maps/text/stack_symbols.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 

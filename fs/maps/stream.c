@@ -22,7 +22,7 @@
 #include "fs/store/object.h"
 #include "fs/store/node_object.h"
 #include "fs/store/once.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "map/ring/perf_event_array.h"
 #include "map/ring/ringbuf.h"
 #include "map/syscall.h"

@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 #include "util/types.h"
-#include "fs/lib/error.h"
+#include "text/error.h"
 
 struct fs_node;
 

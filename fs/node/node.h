@@ -42,7 +42,7 @@
 #include "util/types.h"
 #include "fs/work/worker.h"
 #include "fs/caller/caller.h"
-#include "fs/lib/error.h"
+#include "text/error.h"
 #include "fs/lib/error_log.h"
 #include "fs/lib/hash.h"
 #include "fs/caller/limits.h"

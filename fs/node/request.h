@@ -8,7 +8,7 @@
 #include <sys/types.h>
 #include "fs/caller/caller.h"
 #include "fs/caller/limits.h"
-#include "fs/lib/error.h"
+#include "text/error.h"
 #include "fs/work/worker.h"
 #include "util/types.h"
 

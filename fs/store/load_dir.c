@@ -2,7 +2,7 @@
  * load_dir.c - see load_dir.h
  */
 #include "fs/store/load_dir.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/store/object.h"
 #include "fs/store/state/state_tree.h"
 

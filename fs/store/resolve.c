@@ -2,7 +2,7 @@
  * resolve.c - see resolve.h
  */
 #include "fs/store/resolve.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/store/load_dir.h"
 #include "fs/store/state/state_tree.h"
 

@@ -31,7 +31,7 @@ int resolve_object(struct fs_req *req, enum store_kind kind, const char *text, i
 
 /*
  * The same for what is written into a file, its first word, which `name` (PATH_MAX bytes) gets:
- * TEXT_COMPLETE (lib/value_text.h) and a reference in *out, TEXT_INCOMPLETE when there is no word
+ * TEXT_COMPLETE (text/value_text.h) and a reference in *out, TEXT_INCOMPLETE when there is no word
  * yet, or -errno.
  */
 int resolve_word(struct fs_req *req, enum store_kind kind, const char *text, size_t len, int mask,

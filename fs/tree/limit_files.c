@@ -16,7 +16,7 @@
 #include "fs/dirs/user_dir.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/store/state/state_tree.h"
 #include "load.h"
 

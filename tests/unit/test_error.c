@@ -1,6 +1,6 @@
 /*
- * test_error.c - fs/lib/error.c and fs/lib/error_log.c: the first reason stays; the log is bounded,
- * and each user's own
+ * test_error.c - engine/text/error.c and fs/lib/error_log.c: the first reason stays; the log is
+ * bounded, and each user's own
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "fs/lib/error.h"
+#include "text/error.h"
 #include "fs/lib/error_log.h"
 
 static void the_first_reason_stays(void **state)

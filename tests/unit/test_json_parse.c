@@ -1,5 +1,5 @@
 /*
- * test_json_parse.c - keys and values from JSON (fs/maps/json/json_parse.c): guarantees A (nothing
+ * test_json_parse.c - keys and values from JSON (engine/text/json_parse.c): guarantees A (nothing
  * outside is written), B (what was printed comes back), C (bounds)
  *
  * The bytes lie between two guards, and whole round trips go over random bytes.
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <bpf/btf.h>
 #include "text/json_print.h"
-#include "fs/maps/json/json_parse.h"
+#include "text/json_parse.h"
 
 #define ROOM  64
 #define GUARD 16

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/node/node.h"
 #include "fs/store/resolve.h"
 #include "tests/lib/state.h"

@@ -1,13 +1,13 @@
 /*
- * test_text.c - keys, values and numbers as text (fs/lib/value_text.c), and what was written and
- * not used yet (fs/lib/write_buffer.c)
+ * test_text.c - keys, values and numbers as text (engine/text/value_text.c), and what was written
+ * and not used yet (fs/lib/write_buffer.c)
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
 #include "fs/lib/write_buffer.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 
 static int u64_of(const char *s, u64 max, u64 *out)
 {

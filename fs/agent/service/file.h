@@ -5,7 +5,7 @@
 #define UBPFFS_FS_AGENT_SERVICE_FILE_H
 
 #include <sys/types.h>
-#include "fs/lib/error.h"
+#include "text/error.h"
 #include "util/types.h"
 
 /*

@@ -19,7 +19,7 @@
 #include "fs/lib/write_buffer.h"
 #include "fs/store/object.h"
 #include "fs/store/node_object.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 
 #define MAX_LINE (64u << 20)
 

@@ -11,13 +11,13 @@
 #include "fs/maps/text/entries.h"
 #include "fs/keeper/requests.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/maps/json/json_parse.h"
+#include "text/json_parse.h"
 #include "fs/store/resolve.h"
 #include "fs/store/object.h"
 #include "fs/store/node_object.h"
 #include "fs/maps/text/stack_symbols.h"
 #include "text/typed.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 
 #define MAX_VALUE_TEXT (64u << 20)
 #define PRINTED	       4 /* bytes of memory for a byte of a value: itself, and three characters */

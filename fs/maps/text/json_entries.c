@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include "run/run.h"
 #include "map/syscall.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/maps/text/entries.h"
-#include "fs/maps/json/json_parse.h"
+#include "text/json_parse.h"
 #include "fs/maps/text/json_entries.h"
 
 #define MIN_ENTRY    (1u << 20)

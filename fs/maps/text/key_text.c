@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/key_text.h"
 #include "text/typed.h"

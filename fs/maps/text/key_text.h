@@ -1,7 +1,7 @@
 /*
  * key_text.h - the names of keys in entries/ and dump, in the form that a map's `keys` says
  *
- * number	as lib/value_text.h: 1, 2, 4, 8 bytes a number, others hexadecimal (the default)
+ * number	as text/value_text.h: 1, 2, 4, 8 bytes a number, others hexadecimal (the default)
  * hex		two digits a byte, whatever the size
  * ip		4 or 16 bytes an address; of a trie's key ADDRESS_BITS
  * btf		by the key's type: a number, an enumerator, text, or of a struct

@@ -26,7 +26,7 @@
 #include "fs/store/object.h"
 #include "fs/store/node_object.h"
 #include "fs/maps/text/stack_symbols.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "util/clock.h"
 
 #define MAX_TABLES     64

@@ -4,11 +4,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/entries.h"
 #include "text/json_print.h"
-#include "fs/maps/json/json_parse.h"
+#include "text/json_parse.h"
 #include "text/typed.h"
 #include "fs/maps/text/vars.h"
 #include "fs/store/object.h"

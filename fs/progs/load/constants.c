@@ -2,7 +2,7 @@
  * constants.c - see constants.h
  */
 #include "fs/progs/load/constants.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/vars.h"
 #include "fs/store/state/state_tree.h"

@@ -14,7 +14,7 @@
 #include "fs/progs/load/own_file.h"
 #include "fs/progs/load/loader.h"
 #include "fs/lib/metrics.h"
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 #include "fs/caller/caller.h"
 #include "fs/keeper/records.h"
 #include "fs/progs/load/load_report.h"

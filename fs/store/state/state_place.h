@@ -4,7 +4,7 @@
 #ifndef UBPFFS_FS_STORE_STATE_STATE_PLACE_H
 #define UBPFFS_FS_STORE_STATE_STATE_PLACE_H
 
-#include "fs/lib/error.h"
+#include "text/error.h"
 
 /*
  * /var/lib/ubpffs for root; $XDG_STATE_HOME/ubpffs or ~/.local/state/ubpffs for users, also those

@@ -1,7 +1,7 @@
 /*
  * error.c - see error.h
  */
-#include "fs/lib/error.h"
+#include "text/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
- * value_text.c - keys, values and numbers as text (see lib/value_text.h)
+ * value_text.c - keys, values and numbers as text (see text/value_text.h)
  */
-#include "fs/lib/value_text.h"
+#include "text/value_text.h"
 
 static int hex_digit(char c)
 {

@@ -9,8 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "fs/lib/value_text.h"
-#include "fs/maps/json/json_parse.h"
+#include "text/value_text.h"
+#include "text/json_parse.h"
 #include "text/typed.h"
 
 #define MIN_STEPS    (1u << 20)

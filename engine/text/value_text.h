@@ -6,8 +6,8 @@
  * a file name), a value with. What is printed can be read back. Pure functions: no node, no map, no
  * lock.
  */
-#ifndef UBPFFS_FS_LIB_VALUE_TEXT_H
-#define UBPFFS_FS_LIB_VALUE_TEXT_H
+#ifndef UBPFFS_TEXT_VALUE_TEXT_H
+#define UBPFFS_TEXT_VALUE_TEXT_H
 
 #include "util/types.h"
 #include "text/text.h"

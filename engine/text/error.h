@@ -15,8 +15,8 @@
  * the record says no more than that. Who answers prints it: a request's in M/log (fs_error() in
  * node/request.h), a source's in its `stats`, the server's own on stderr.
  */
-#ifndef UBPFFS_FS_LIB_ERROR_H
-#define UBPFFS_FS_LIB_ERROR_H
+#ifndef UBPFFS_TEXT_ERROR_H
+#define UBPFFS_TEXT_ERROR_H
 
 struct error_record { /* all zero: nothing failed */
 	int err; /* an errno, positive */

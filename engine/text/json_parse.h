@@ -14,12 +14,12 @@
  *   C. time is bounded by a multiple of the text's length and `size`.
  * Pure functions. Tests: tests/unit/test_json_parse.c.
  */
-#ifndef UBPFFS_FS_MAPS_JSON_JSON_PARSE_H
-#define UBPFFS_FS_MAPS_JSON_JSON_PARSE_H
+#ifndef UBPFFS_TEXT_JSON_PARSE_H
+#define UBPFFS_TEXT_JSON_PARSE_H
 
 #include <sys/types.h>
 #include "btf/btf.h"
-#include "fs/lib/error.h"
+#include "text/error.h"
 
 /* Whether a text is JSON at all: it begins as nothing else does that stands for a value. */
 bool json_begins(const char *s, size_t len);
