@@ -102,6 +102,25 @@ static void what_was_written_is_not_touched(void **state)
 	EXPECT(7, BPF_ST_MEM(BPF_W, FP, -8, 7), BPF_LDX_MEM(BPF_DW, R0, FP, -8), BPF_EXIT_INSN());
 }
 
+/* Whatever room is left for the code when a function with a large frame begins. */
+static void large_frames_of_many_functions(void **state)
+{
+	for (u32 funcs = 1; funcs <= 24; funcs++) {
+		struct bpf_insn insns[24 * 4 + 2];
+		u32 n = 0;
+
+		for (u32 i = 0; i < funcs; i++, n++)
+			insns[n] = BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0,
+						(s32)(funcs + 2 * i - i));
+		insns[n++] = BPF_EXIT_INSN();
+		for (u32 i = 0; i < funcs; i++) {
+			insns[n++] = BPF_LDX_MEM(BPF_DW, R0, FP, -496);
+			insns[n++] = BPF_EXIT_INSN();
+		}
+		assert_true(expect(insns, n, NULL, 0));
+	}
+}
+
 /* A store at a variable offset writes one place of all that it may write. */
 static void around_a_store_somewhere(void **state)
 {
@@ -242,6 +261,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_slot),
 		cmocka_unit_test(what_was_written_is_not_touched),
+		cmocka_unit_test(large_frames_of_many_functions),
 		cmocka_unit_test(around_a_store_somewhere),
 		cmocka_unit_test(beyond_a_pruned_path),
 		cmocka_unit_test(where_the_second_way_is_pruned),

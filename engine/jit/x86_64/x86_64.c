@@ -353,6 +353,11 @@ static void enter_func(struct jit_code *c, const struct jit_func *fn)
 	if (c->sub)
 		x_ri(c, X_W, 5, RSP, c->sub);
 	for (s32 off = 8; c->ir->prog->zero_stack && off <= (s32)fn->stack_depth; off += 8) {
+		/* All of a large frame's are more than one instruction may become. */
+		if (!(off % 128) && !reserve(c)) {
+			c->err = true;
+			return;
+		}
 		x_mem(c, X_W, 0xc7, 0, RBP, -c->fp_off - off);
 		x_put4(c, 0);
 	}
