@@ -27,6 +27,11 @@
  * clears them.
  */
 #define PROG_F_TEST_REG_INVARIANTS (1u << 7)
+/*
+ * Ours: what may not learn addresses or be run ahead of its checks. Verified as Linux verifies for
+ * CAP_BPF without CAP_PERFMON; its constants are blinded in native code.
+ */
+#define PROG_F_STRICT		   (1u << 31)
 
 /*
  * Programs over a block of memory (prog_type/raw.c), which Linux does not have: a number that it
@@ -93,6 +98,8 @@ struct bpf_insn_aux_data {
 	s64 const_key; /* map_lookup_elem on an array with a constant key: the key, else -1 */
 	u32 ctx_field_size; /* ctx loads: the size of the field that a narrow load reads from */
 	bool seen; /* reachable */
+	/* The machine does not run ahead over this place: before the instruction, and behind it. */
+	bool nospec, nospec_result;
 	/*
 	 * bpf_loop: the function that each iteration calls, if it is the same one on every path and
 	 * the flags are 0 on all: then the rewriter makes a loop of it.

@@ -266,6 +266,9 @@ int bpf_disasm(const struct bpf_insn *insn, const struct bpf_disasm_cbs *cbs, ch
 		/* Shown as the call that it was, as the kernel's dumps do. */
 		emit(&o, "(%02x) call bpf_tail_call#%d", BPF_JMP | BPF_CALL, BPF_FUNC_tail_call);
 		break;
+	case BPF_FMT_NOSPEC:
+		emit(&o, "(%02x) nospec", code);
+		break;
 	}
 	return o.n;
 }

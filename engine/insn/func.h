@@ -71,6 +71,7 @@ struct bpf_func_proto {
 	bool gpl_only;
 	bool pkt_access; /* packet pointers may be passed as memory */
 	bool changes_pkt_data; /* packet pointers are stale after the call */
+	bool perfmon; /* Linux asks for CAP_PERFMON: it reads at addresses, or tells them */
 	bool may_leave_uninit; /* its MEM_UNINIT memory stays as it was when it fails */
 	enum bpf_return_type ret_type;
 	enum bpf_arg_type arg_type[5];

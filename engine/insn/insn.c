@@ -131,6 +131,7 @@ static const struct {
 	[BPF_FMT_CALL] = {ARGS, CALLER},
 	[BPF_FMT_EXIT] = {R0, 0},
 	[BPF_FMT_TAIL_CALL] = {ARGS, CALLER},
+	[BPF_FMT_NOSPEC] = {0, 0},
 };
 
 static u16 regs_of(u8 which, const struct bpf_op_info *info, const struct bpf_insn *insn)

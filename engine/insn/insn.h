@@ -2,7 +2,7 @@
  * insn.h - the instruction set, listed once
  *
  * BPF_OP_TABLE names every instruction of RFC 9669 (ISA v1 to v4, JMP32, the atomics, the legacy
- * packet loads) and the one internal instruction. The table is expanded into
+ * packet loads) and the two internal instructions. The table is expanded into
  *   - enum bpf_op, what a decoded instruction is called,
  *   - the decoder bpf_insn_decode(), which is also the validity check: an encoding that no row
  *     describes, or whose unused fields are not zero, does not decode,
@@ -63,6 +63,7 @@ enum bpf_op_format {
 	BPF_FMT_CALL,
 	BPF_FMT_EXIT,
 	BPF_FMT_TAIL_CALL,
+	BPF_FMT_NOSPEC,
 };
 
 /* One arithmetic operation in its four forms. */
@@ -165,7 +166,8 @@ enum bpf_op_format {
 	X(JA32, BPF_JMP32 | BPF_JA, NONE, NONE, 0, OPF_JMP, JA32)               \
 	X(CALL, BPF_JMP | BPF_CALL, NONE, CALLKIND, 0, OPF_ANY, CALL)           \
 	X(EXIT, BPF_JMP | BPF_EXIT, NONE, NONE, 0, 0, EXIT)                     \
-	X(TAIL_CALL, BPF_JMP | BPF_TAIL_CALL, NONE, NONE, 0, 0, TAIL_CALL)
+	X(TAIL_CALL, BPF_JMP | BPF_TAIL_CALL, NONE, NONE, 0, 0, TAIL_CALL)      \
+	X(NOSPEC, BPF_ST | BPF_NOSPEC, NONE, NONE, 0, 0, NOSPEC)
 
 enum bpf_op {
 #define X(name, code, dst, src, off, imm, fmt) BPF_OP_##name,
@@ -212,6 +214,12 @@ void bpf_insn_regs(int op, const struct bpf_insn *insn, u16 *reads, u16 *writes)
 static inline bool bpf_insn_is_imm64(const struct bpf_insn *insn)
 {
 	return insn->code == (BPF_LD | BPF_IMM | BPF_DW);
+}
+
+/* Made by the rewriter, and never accepted from outside. */
+static inline bool bpf_insn_is_internal(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_TAIL_CALL) || insn->code == (BPF_ST | BPF_NOSPEC);
 }
 
 static inline bool bpf_insn_valid_imm64(const struct bpf_insn *second)

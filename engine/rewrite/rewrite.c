@@ -6,7 +6,7 @@
  *                that side; a jump to the next instruction goes
  *   2. expand    each instruction that stays becomes one or more: addresses of maps and values,
  *                converted context accesses, helper distances, inlined lookups, the tail call
- *                instruction
+ *                instruction; barriers that the verifier asks for stand before and behind it
  *   3. link      jumps and bpf-to-bpf calls get their new distances
  *   4. subprogs  those that are still called, with their new starts
  *
@@ -19,7 +19,7 @@
 #include "insn/reg.h"
 #include "rewrite/rewrite.h"
 
-#define EXPAND_MAX 32 /* the longest replacement of one instruction */
+#define EXPAND_MAX 32 /* the longest replacement of one instruction, without its barriers */
 
 /* What becomes of an instruction. */
 enum keep {
@@ -77,6 +77,12 @@ static bool is_goto(const struct rewriter *rw, u32 i)
 	return is_ja(&rw->in[i]) || rw->keep[i] == KEEP_TAKEN || rw->keep[i] == KEEP_NOT_TAKEN;
 }
 
+/* Behind the barrier, if there is one: what the instruction itself became. */
+static u32 body(const struct rewriter *rw, u32 i)
+{
+	return rw->new_idx[i] + (rw->keep[i] && rw->verdict->aux[i].nospec);
+}
+
 /* ---- 1. prune */
 
 static struct bpf_insn insn_ja(s16 off)
@@ -129,7 +135,8 @@ static int prune_short_jumps(struct rewriter *rw)
 		if (rw->keep[i] && !second && is_goto(rw, i)) {
 			u32 to = jump_target(rw, i);
 
-			if (to > i && next_kept[to] == next_kept[i + 1])
+			if (to > i && next_kept[to] == next_kept[i + 1] &&
+			    !rw->verdict->aux[i].nospec)
 				rw->keep[i] = KEEP_NO;
 		}
 		next_kept[i] = rw->keep[i] ? i : next_kept[i + 1];
@@ -392,6 +399,23 @@ static int expand(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 	return 1;
 }
 
+static const struct bpf_insn barrier = {.code = BPF_ST | BPF_NOSPEC};
+
+static int expand_with_barriers(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
+{
+	const struct bpf_insn_aux_data *aux = &rw->verdict->aux[i];
+	int before = aux->nospec, n;
+
+	if (before)
+		buf[0] = barrier;
+	n = expand(rw, i, buf + before);
+	if (n < 0)
+		return n;
+	if (aux->nospec_result)
+		buf[before + n++] = barrier;
+	return before + n;
+}
+
 static int expand_all(struct rewriter *rw)
 {
 	int n, err;
@@ -401,10 +425,10 @@ static int expand_all(struct rewriter *rw)
 
 		rw->new_idx[i] = rw->out_len;
 		if (rw->keep[i]) {
-			err = out_reserve(rw, EXPAND_MAX);
+			err = out_reserve(rw, EXPAND_MAX + 2);
 			if (err)
 				return err;
-			n = expand(rw, i, &rw->out[rw->out_len]);
+			n = expand_with_barriers(rw, i, &rw->out[rw->out_len]);
 			if (n < 0)
 				return n;
 			for (int k = 0; k < n; k++)
@@ -424,8 +448,8 @@ static int expand_all(struct rewriter *rw)
 
 static int link_jump(struct rewriter *rw, u32 i)
 {
-	struct bpf_insn *insn = &rw->out[rw->new_idx[i]];
-	s64 distance = (s64)rw->new_idx[jump_target(rw, i)] - rw->new_idx[i] - 1;
+	struct bpf_insn *insn = &rw->out[body(rw, i)];
+	s64 distance = (s64)rw->new_idx[jump_target(rw, i)] - body(rw, i) - 1;
 
 	if (is_ja32(insn)) {
 		insn->imm = (s32)distance;
@@ -450,7 +474,7 @@ static void link_loop(struct rewriter *rw, u32 i)
 /* A call's distance, or that of an address; `func`: of the expansion of instruction i. */
 static void link_func(struct rewriter *rw, u32 i, struct bpf_insn *func)
 {
-	func->imm = (s32)rw->new_idx[func_target(i, &rw->in[i])] - (s32)rw->new_idx[i] - 1;
+	func->imm = (s32)rw->new_idx[func_target(i, &rw->in[i])] - (s32)body(rw, i) - 1;
 }
 
 static int link_all(struct rewriter *rw)
@@ -461,15 +485,15 @@ static int link_all(struct rewriter *rw)
 		const struct bpf_insn *insn = &rw->in[i];
 
 		if (bpf_insn_is_imm64(insn)) {
-			if (rw->keep[i] && bpf_insn_is_pseudo_func(&rw->out[rw->new_idx[i]]))
-				link_func(rw, i, &rw->out[rw->new_idx[i]]);
+			if (rw->keep[i] && bpf_insn_is_pseudo_func(&rw->out[body(rw, i)]))
+				link_func(rw, i, &rw->out[body(rw, i)]);
 			i++;
 			continue;
 		}
 		if (!rw->keep[i])
 			continue;
 		if (bpf_insn_is_pseudo_call(insn)) {
-			link_func(rw, i, &rw->out[rw->new_idx[i]]);
+			link_func(rw, i, &rw->out[body(rw, i)]);
 		} else if (insn->code == (BPF_JMP | BPF_CALL) && !insn->src_reg &&
 			   insn->imm == BPF_FUNC_loop) {
 			link_loop(rw, i);
@@ -484,7 +508,16 @@ static int link_all(struct rewriter *rw)
 
 /* ---- 4. subprograms */
 
-/* Did a call of bpf_loop in this function become a loop, with its counters on the stack? */
+/* Did instruction i, a call of bpf_loop, become a loop? Then the callback is called in it. */
+static bool is_loop(const struct rewriter *rw, u32 i)
+{
+	for (u32 k = rw->new_idx[i]; k < rw->new_idx[i + 1]; k++)
+		if (bpf_insn_is_pseudo_call(&rw->out[k]))
+			return true;
+	return false;
+}
+
+/* Is there such a loop in this function, with its counters on the stack? */
 static bool has_loop(const struct rewriter *rw, u32 s)
 {
 	const struct bpf_subprog_info *subprogs = rw->verdict->subprogs;
@@ -492,7 +525,7 @@ static bool has_loop(const struct rewriter *rw, u32 s)
 
 	for (u32 i = subprogs[s].start; i < end; i++)
 		if (rw->keep[i] && rw->in[i].code == (BPF_JMP | BPF_CALL) && !rw->in[i].src_reg &&
-		    rw->in[i].imm == BPF_FUNC_loop && rw->new_idx[i + 1] - rw->new_idx[i] > 4)
+		    rw->in[i].imm == BPF_FUNC_loop && is_loop(rw, i))
 			return true;
 	return false;
 }

@@ -81,6 +81,23 @@ static u32 smod32(u32 a, u32 b)
 	return (s32)b == -1 ? 0 : (u32)((s32)a % (s32)b);
 }
 
+/*
+ * The machine begins nothing that stands behind it, also not on trial, before it knows that the way
+ * leads here. On machines that are not named it is a barrier for the compiler alone.
+ */
+static inline void nospec(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__asm__ volatile("lfence" ::: "memory");
+#elif defined(__aarch64__)
+	__asm__ volatile("dsb nsh\n\tisb" ::: "memory");
+#elif defined(__powerpc64__)
+	__asm__ volatile("ori 31,31,0" ::: "memory");
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
+}
+
 #define DST   r[insn->dst]
 #define SRC   r[insn->src]
 #define IMM   insn->imm
@@ -359,6 +376,8 @@ do_TAIL_CALL : {
 	if (bpf_this.tail_call_cnt >= MAX_TAIL_CALL_CNT)
 		NEXT;
 	next = bpf_prog_array_get((struct bpf_map *)(uintptr_t)r[BPF_REG_2], (u32)r[BPF_REG_3]);
+	if (prog->prog_flags & PROG_F_STRICT)
+		nospec(); /* the index was compared there */
 	if (!next || !next->interp)
 		NEXT;
 	bpf_this.tail_call_cnt++;
@@ -374,6 +393,9 @@ do_TAIL_CALL : {
 	insn = prog->interp;
 	goto * insn->handler;
 }
+do_NOSPEC:
+	nospec();
+	NEXT;
 leave_with_zero:
 	r[BPF_REG_0] = 0;
 do_EXIT:

@@ -20,6 +20,10 @@
 
 /* Kernel-internal opcode: what a tail call becomes after rewriting. Never accepted from outside. */
 #define BPF_TAIL_CALL 0xf0
+/*
+ * With BPF_ST, another one: the machine does nothing behind it before it knows that it comes here.
+ */
+#define BPF_NOSPEC    0xc0
 
 #define MAX_BPF_STACK		   512 /* bytes of stack a frame */
 #define MAX_CALL_FRAMES		   8 /* bpf-to-bpf nesting, the main program included */

@@ -65,6 +65,7 @@ static void test_formats(void **state)
 	EXPECT("(85) call pc+5", BPF_CALL_REL(5));
 	EXPECT("(95) exit", BPF_EXIT_INSN());
 	EXPECT("(85) call bpf_tail_call#12", BPF_RAW_INSN(BPF_JMP | BPF_TAIL_CALL, 0, 0, 0, 0));
+	EXPECT("(c2) nospec", BPF_RAW_INSN(BPF_ST | BPF_NOSPEC, 0, 0, 0, 0));
 	EXPECT("BUG_ff", BPF_RAW_INSN(0xff, 0, 0, 0, 0));
 	EXPECT("BUG_ld_00", BPF_RAW_INSN(0, 0, 0, 0, 0));
 	EXPECT("BUG_db", BPF_ATOMIC_OP(BPF_DW, 0x33, 1, 2, 8));

@@ -81,6 +81,7 @@ static void cover_row(const struct testprog *row)
 static void test_tables_cover_every_row(void **state)
 {
 	testop_each(TESTOP_OPERANDS, cover_op, NULL);
+	covered[BPF_OP_NOSPEC] = true; /* test_barrier() */
 	for (u32 i = 0; i < testprog_cnt; i++)
 		if (!testprogs[i].reject)
 			cover_row(&testprogs[i]);
@@ -270,6 +271,13 @@ static void test_atomics_of_threads(void **state)
 	rawprog_free(atomic_prog);
 }
 
+static void test_barrier(void **state)
+{
+	assert_int_equal(RUN(NULL, BPF_MOV64_IMM(BPF_REG_0, 5),
+			     BPF_RAW_INSN(BPF_ST | BPF_NOSPEC, 0, 0, 0, 0), BPF_EXIT_INSN()),
+			 5);
+}
+
 static void test_ax_register(void **state)
 {
 	/* The rewriter may use R11 (BPF_REG_AX). */
@@ -315,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_context),
 		cmocka_unit_test(test_unaligned),
 		cmocka_unit_test(test_atomics_of_threads),
+		cmocka_unit_test(test_barrier),
 		cmocka_unit_test(test_ax_register),
 		cmocka_unit_test(test_end_of_program),
 		cmocka_unit_test(test_prepare_refuses),

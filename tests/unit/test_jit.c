@@ -393,6 +393,33 @@ static void clear_slot(struct bpf_map *map, u32 slot)
 	BPF_LD_IMM64(2, (u64)(map)), BPF_LD_IMM64(3, 0x500000000 + (index)), \
 		BPF_RAW_INSN(BPF_JMP | BPF_TAIL_CALL, 0, 0, 0, 0)
 
+/* What a strict program runs ahead of: nothing, at a barrier, nor past a tail call's index. */
+static void barriers(void **state)
+{
+	struct bpf_map *map = make_prog_array(4);
+	const struct bpf_insn insns[] = {
+		BPF_RAW_INSN(BPF_ST | BPF_NOSPEC, 0, 0, 0, 0),
+		TAIL(map, 9),
+		BPF_MOV64_IMM(0, 5),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *prog = jitprog_new1(insns, ARRAY_SIZE(insns));
+	u64 ctx = 0;
+
+	jitprog_need_jit();
+	assert_int_equal(bpf_jit_compile(prog), 0);
+	assert_int_equal(jitprog_count(prog, "lfence"), 1);
+	assert_int_equal(run_in_section(prog, &ctx), 5);
+	jitprog_free(prog);
+	prog = jitprog_new1(insns, ARRAY_SIZE(insns));
+	prog->prog_flags |= PROG_F_STRICT;
+	assert_int_equal(bpf_jit_compile(prog), 0);
+	assert_int_equal(jitprog_count(prog, "lfence"), 2);
+	assert_int_equal(run_in_section(prog, &ctx), 5);
+	jitprog_free(prog);
+	bpf_map_put(map);
+}
+
 /* Taken with the context and all frames undone; not taken: goes on. */
 static void tail_calls(void **state)
 {
@@ -694,6 +721,7 @@ int main(void)
 		cmocka_unit_test(calls_many_subprogs),
 		cmocka_unit_test(fp_as_operand),
 		cmocka_unit_test(calls_callback),
+		cmocka_unit_test(barriers),
 		cmocka_unit_test(tail_calls),
 		cmocka_unit_test(tail_calls_are_limited),
 		cmocka_unit_test(tail_calls_in_subprog),

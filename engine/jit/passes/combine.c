@@ -443,7 +443,8 @@ static void see(struct walk *w, u32 i)
 		break;
 	case BPF_LDX:
 	case BPF_ST:
-		if (!see_access(w, i))
+		/* An address may be computed behind a barrier as well. */
+		if (w->ir->op[i] != BPF_OP_NOSPEC && !see_access(w, i))
 			see_other(w, i);
 		break;
 	case BPF_STX:

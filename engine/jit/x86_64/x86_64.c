@@ -441,6 +441,14 @@ static void call(struct jit_code *c, u32 i)
 		call_c(c, func);
 }
 
+/* Nothing behind it begins before all that stands before it is done. */
+static void lfence(struct jit_code *c)
+{
+	x_put1(c, 0x0f);
+	x_put1(c, 0xae);
+	x_put1(c, 0xe8);
+}
+
 /*
  * rdi: context, rsi: prog_array, edx: index. Goes on behind when there is nothing to jump to. The
  * same as bpf_prog_array_get(), in place.
@@ -458,6 +466,8 @@ static void tail_call(struct jit_code *c, u32 i)
 	x_fix(c, FIX_JCC, CC_AE, i + 1);
 	x_mem(c, 0, 0x3b, RDX, RSI, offsetof(struct bpf_map, max_entries));
 	x_fix(c, FIX_JCC, CC_AE, i + 1);
+	if (c->ir->prog->prog_flags & PROG_F_STRICT)
+		lfence(c);
 	x_mov(c, 0, RDX, RDX);
 	x_mem(c, X_W, 0x8b, RAX, RSI, offsetof(struct bpf_map, progs));
 	x_sib(c, X_W, 0x8b, RAX, RAX, RDX, 3, 0);
@@ -728,6 +738,9 @@ static void emit_insn(struct jit_code *c, u32 i)
 		break;
 	case BPF_OP_TAIL_CALL:
 		tail_call(c, i);
+		break;
+	case BPF_OP_NOSPEC:
+		lfence(c);
 		break;
 	case BPF_OP_MAX:
 		break;

@@ -108,7 +108,7 @@ int check_opcodes(struct bpf_verifier_env *env)
 		if (BPF_CLASS(insn->code) == BPF_LDX && bpf_op_by_code(insn->code) >= 0 &&
 		    insn->imm)
 			return refuse(env, RESERVED_FIELDS, .name = {"BPF_LDX"});
-		if (bpf_op_by_code(insn->code) < 0 || insn->code == (BPF_JMP | BPF_TAIL_CALL))
+		if (bpf_op_by_code(insn->code) < 0 || bpf_insn_is_internal(insn))
 			return refuse(env, OPCODE, .num = {insn->code});
 	}
 	return 0;
