@@ -32,7 +32,8 @@ static void say_hint(struct bpf_log *report, const char *hint)
 static int attr_check(const struct bpf_prog_load_attr *attr, struct bpf_log *report)
 {
 	const u32 known = BPF_F_STRICT_ALIGNMENT | BPF_F_ANY_ALIGNMENT | BPF_F_TEST_STATE_FREQ |
-			  BPF_F_TEST_RND_HI32 | BPF_F_XDP_HAS_FRAGS | PROG_F_TEST_REG_INVARIANTS;
+			  BPF_F_TEST_RND_HI32 | BPF_F_XDP_HAS_FRAGS | PROG_F_TEST_REG_INVARIANTS |
+			  PROG_F_STRICT;
 	const struct bpf_prog_type_ops *ops = bpf_prog_type_ops_find(attr->prog_type);
 	const char *name = attr->name ? attr->name : "(unnamed)";
 

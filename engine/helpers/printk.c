@@ -317,6 +317,7 @@ static u64 bpf_trace_printk(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 const struct bpf_func_proto bpf_trace_printk_proto = {
 	.name = "bpf_trace_printk",
 	.id = BPF_FUNC_trace_printk,
+	.perfmon = true,
 	.func = bpf_trace_printk,
 	.gpl_only = true,
 	.ret_type = RET_INTEGER,
@@ -348,6 +349,7 @@ static u64 bpf_trace_vprintk(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 const struct bpf_func_proto bpf_trace_vprintk_proto = {
 	.name = "bpf_trace_vprintk",
 	.id = BPF_FUNC_trace_vprintk,
+	.perfmon = true,
 	.func = bpf_trace_vprintk,
 	.gpl_only = true,
 	.ret_type = RET_INTEGER,
@@ -378,6 +380,7 @@ static u64 bpf_snprintf(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 const struct bpf_func_proto bpf_snprintf_proto = {
 	.name = "bpf_snprintf",
 	.id = BPF_FUNC_snprintf,
+	.perfmon = true,
 	.func = bpf_snprintf,
 	.gpl_only = true,
 	.ret_type = RET_INTEGER,

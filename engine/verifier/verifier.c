@@ -185,6 +185,7 @@ int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile b
 	env->observer = bpf_verifier_observer;
 	env->log = log;
 	env->log_level = log ? log->level : 0;
+	env->strict = prog->prog_flags & PROG_F_STRICT;
 	env->strict_alignment = prog->prog_flags & BPF_F_STRICT_ALIGNMENT;
 	env->test_state_freq = prog->prog_flags & BPF_F_TEST_STATE_FREQ;
 	env->test_reg_invariants = prog->prog_flags & PROG_F_TEST_REG_INVARIANTS;

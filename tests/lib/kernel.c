@@ -4,6 +4,7 @@
  * The attributes are zeroed by memset(): an initialiser need not reach beyond the member that it
  * names, and the kernel refuses what is not zero there.
  */
+#include <linux/capability.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,6 +25,22 @@ int kernel_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 		ret = syscall(__NR_bpf, cmd, attr, sizeof(*attr));
 	} while (ret < 0 && errno == EAGAIN && cmd == BPF_PROG_LOAD);
 	return ret < 0 ? -errno : (int)ret;
+}
+
+int kernel_without_perfmon(bool on)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[2];
+
+	if (syscall(SYS_capget, &header, caps))
+		return -errno;
+	for (int i = 0; i < 2; i++)
+		caps[i].effective = caps[i].permitted;
+	if (on) {
+		caps[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &= ~CAP_TO_MASK(CAP_SYS_ADMIN);
+		caps[CAP_TO_INDEX(CAP_PERFMON)].effective &= ~CAP_TO_MASK(CAP_PERFMON);
+	}
+	return syscall(SYS_capset, &header, caps) ? -errno : 0;
 }
 
 int kernel_btf_load(const void *data, u32 size)

@@ -13,6 +13,12 @@
 /* bpf(2) itself; -errno. */
 int kernel_bpf(enum bpf_cmd cmd, union bpf_attr *attr);
 
+/*
+ * From now on (or not any more) this thread has CAP_BPF and CAP_NET_ADMIN, and neither CAP_PERFMON
+ * nor CAP_SYS_ADMIN. 0 or -errno.
+ */
+int kernel_without_perfmon(bool on);
+
 /* Where cgroup v2 is mounted. -ENOENT: nowhere. */
 int kernel_find_cgroup2(char *path, size_t size);
 

@@ -50,7 +50,8 @@ static int put_maps(void **state)
 	return 0;
 }
 
-static struct bpf_prog *load_type(enum bpf_prog_type type, const struct bpf_insn *insns, u32 cnt)
+static struct bpf_prog *load_flags(enum bpf_prog_type type, const struct bpf_insn *insns, u32 cnt,
+				   u32 flags)
 {
 	const struct bpf_prog_load_attr attr = {
 		.prog_type = type,
@@ -59,6 +60,7 @@ static struct bpf_prog *load_type(enum bpf_prog_type type, const struct bpf_insn
 		.insn_cnt = cnt,
 		.maps = maps,
 		.map_cnt = ARRAY_SIZE(maps),
+		.prog_flags = flags,
 	};
 	struct bpf_prog *prog;
 	struct bpf_log log;
@@ -72,6 +74,11 @@ static struct bpf_prog *load_type(enum bpf_prog_type type, const struct bpf_insn
 		assert_true(!i || prog->orig_idx[i - 1] <= prog->orig_idx[i]);
 	}
 	return prog;
+}
+
+static struct bpf_prog *load_type(enum bpf_prog_type type, const struct bpf_insn *insns, u32 cnt)
+{
+	return load_flags(type, insns, cnt, 0);
 }
 
 #define LOAD(insns) load_type(BPF_PROG_TYPE_SOCKET_FILTER, insns, ARRAY_SIZE(insns))
@@ -530,9 +537,160 @@ static void random_branches_run_as_in_the_kernel(void **state)
 	assert_true(shorter > 100);
 }
 
+/* ---- barriers of strict programs */
+
+#define STRICT(type, insns) load_flags(type, insns, ARRAY_SIZE(insns), PROG_F_STRICT)
+#define BARRIER		    (BPF_ST | BPF_NOSPEC)
+
+/* Of the original's instruction i: how many barriers stand before it, and how many behind it. */
+static void expect_barriers(const struct bpf_prog *prog, u32 i, u32 before, u32 behind)
+{
+	u32 n = 0, at[2] = {0, 0};
+	bool body = false;
+
+	for (u32 k = 0; k < prog->len; k++) {
+		if (prog->orig_idx[k] != i)
+			continue;
+		n++;
+		if (prog->insnsi[k].code == BARRIER)
+			at[body]++;
+		else
+			body = true;
+	}
+	assert_true(n);
+	assert_int_equal(at[0], before);
+	assert_int_equal(at[1], behind);
+}
+
+static void barriers(void **state)
+{
+	const struct bpf_insn insns[] = {
+		BPF_LDX_MEM(BPF_W, 6, 1, 0), /* len */
+		BPF_ST_MEM(BPF_W, 10, -4, 0), /* something of nothing */
+		BPF_ST_MEM(BPF_W, 10, -4, 1), /* a number of a number */
+		BPF_STX_MEM(BPF_DW, 10, 1, -16), /* an address */
+		BPF_MOV64_REG(2, 10),
+		BPF_ALU64_IMM(BPF_ADD, 2, -4), /* by a constant */
+		MAP(1, ARRAY),
+		BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem), /* 8: bounds */
+		BPF_JMP_IMM(BPF_JEQ, 0, 0, 3),
+		BPF_ALU64_IMM(BPF_AND, 6, 7),
+		BPF_ALU64_REG(BPF_ADD, 0, 6), /* 11 */
+		BPF_LDX_MEM(BPF_B, 0, 0, 0),
+		BPF_MOV64_IMM(0, 3),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *prog = STRICT(BPF_PROG_TYPE_SOCKET_FILTER, insns);
+
+	expect_barriers(prog, 1, 0, 1);
+	expect_barriers(prog, 3, 0, 1);
+	expect_barriers(prog, 8, 0, 0); /* the key is known: an address */
+	expect_barriers(prog, 11, 1, 0);
+	assert_int_equal(count_code(prog, BARRIER), 3);
+	assert_int_equal(run(prog), 3);
+	bpf_prog_put(prog);
+	prog = LOAD(insns);
+	assert_int_equal(count_code(prog, BARRIER), 0);
+	bpf_prog_put(prog);
+}
+
+/* Jumps go before the barrier; calls and what is behind it keep their distances. */
+static void jumps_to_barriers(void **state)
+{
+	const struct bpf_insn insns[] = {
+		BPF_MOV64_REG(6, 1),
+		BPF_LDX_MEM(BPF_W, 2, 1, offsetof(struct __sk_buff, data)),
+		BPF_LDX_MEM(BPF_W, 3, 1, offsetof(struct __sk_buff, data_end)),
+		BPF_MOV64_REG(4, 2),
+		BPF_ALU64_IMM(BPF_ADD, 4, 15),
+		BPF_JMP_REG(BPF_JLE, 4, 3, 2),
+		BPF_MOV64_IMM(0, 1),
+		BPF_EXIT_INSN(),
+		BPF_JMP_A(0), /* 8: the packet is long enough, and a jump to the next */
+		CALL_LOCAL(2),
+		BPF_LDX_MEM(BPF_B, 0, 2, 14), /* 10: never, R2 is gone */
+		BPF_EXIT_INSN(),
+		BPF_LDX_MEM(BPF_B, 0, 2, 14), /* 12 */
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_insn fixed[ARRAY_SIZE(insns)];
+	struct bpf_prog *prog;
+
+	memcpy(fixed, insns, sizeof(insns));
+	fixed[10] = (struct bpf_insn)BPF_ALU64_IMM(BPF_ADD, 0, 1);
+	prog = STRICT(BPF_PROG_TYPE_SCHED_CLS, fixed);
+	expect_barriers(prog, 8, 1, 0);
+	assert_int_equal(run(prog), 0x46);
+	bpf_prog_put(prog);
+}
+
+/* The index of a lookup that is not known, what a helper fills, and an index of a tail call. */
+static void barriers_of_calls(void **state)
+{
+	const struct bpf_insn insns[] = {
+		BPF_MOV64_REG(6, 1),
+		BPF_EMIT_CALL(BPF_FUNC_get_prandom_u32),
+		BPF_STX_MEM(BPF_W, 10, 0, -4),
+		BPF_MOV64_REG(2, 10),
+		BPF_ALU64_IMM(BPF_ADD, 2, -4),
+		MAP(1, ARRAY),
+		BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem), /* 7 */
+		BPF_MOV64_REG(2, 10),
+		BPF_ALU64_IMM(BPF_ADD, 2, -4),
+		MAP(1, HASH),
+		BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem), /* 12: a search */
+		BPF_MOV64_REG(1, 6),
+		BPF_MOV64_IMM(2, 0),
+		BPF_MOV64_REG(3, 10),
+		BPF_ALU64_IMM(BPF_ADD, 3, -16),
+		BPF_MOV64_IMM(4, 8),
+		BPF_EMIT_CALL(BPF_FUNC_skb_load_bytes), /* 18 */
+		BPF_MOV64_REG(1, 6),
+		MAP(2, PROGS),
+		BPF_MOV64_IMM(3, 1),
+		BPF_EMIT_CALL(BPF_FUNC_tail_call),
+		BPF_MOV64_IMM(0, 7),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *prog = STRICT(BPF_PROG_TYPE_SOCKET_FILTER, insns);
+
+	expect_barriers(prog, 1, 0, 0);
+	expect_barriers(prog, 7, 0, 1);
+	expect_barriers(prog, 12, 0, 0);
+	expect_barriers(prog, 18, 0, 1);
+	assert_int_equal(run(prog), 7);
+	bpf_prog_put(prog);
+}
+
+/* What only a wrong guess reaches is not there any more, and what it may not do has a barrier. */
+static void wrong_guesses(void **state)
+{
+	const struct bpf_insn insns[] = {
+		BPF_LDX_MEM(BPF_W, 6, 1, 0), /* len */
+		BPF_MOV64_IMM(7, 0),
+		BPF_JMP_IMM(BPF_JGT, 6, 1000, 1),
+		BPF_MOV64_REG(7, 10), /* an address: of short packets alone */
+		BPF_ST_MEM(BPF_DW, 10, -8, 5),
+		BPF_JMP_IMM(BPF_JGT, 6, 1000, 2),
+		BPF_LDX_MEM(BPF_DW, 0, 7, -8), /* 6 */
+		BPF_EXIT_INSN(),
+		BPF_MOV64_IMM(0, 2),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *prog = STRICT(BPF_PROG_TYPE_SOCKET_FILTER, insns);
+
+	expect_barriers(prog, 6, 1, 0);
+	assert_int_equal(run(prog), 5);
+	bpf_prog_put(prog);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(barriers),
+		cmocka_unit_test(jumps_to_barriers),
+		cmocka_unit_test(barriers_of_calls),
+		cmocka_unit_test(wrong_guesses),
 		cmocka_unit_test(dead_sides_of_branches_go),
 		cmocka_unit_test(jumps_to_the_next_instruction_go),
 		cmocka_unit_test(loops_keep_their_jumps),

@@ -27,6 +27,8 @@ struct row {
 	int stricter_err;
 	bool quiet; /* too long a log: load without one */
 	const char *license; /* NULL: GPL */
+	bool strict; /* loaded strictly; the kernel's loader has no CAP_PERFMON */
+	const char *generous; /* we take what Linux refuses: the reason */
 	/* BTF calls the functions global; it is there when one's address is taken */
 	bool global_funcs;
 };
@@ -85,6 +87,28 @@ enum row_map {
 	{                                                                                        \
 		.what = WHAT, .type = TYPE, .why = WHY, .stricter = REASON, .stricter_err = ERR, \
 		PROG(__VA_ARGS__)                                                                \
+	}
+
+/* Strict ones, all of type TC: refused, accepted and run, accepted here alone. */
+#define SFAILS(WHAT, WHY, ...)                                                       \
+	{                                                                            \
+		.what = WHAT, .type = TC, .strict = true, .err = EACCES, .why = WHY, \
+		PROG(__VA_ARGS__)                                                    \
+	}
+#define SHELPER(WHAT, WHY, ...)                                                      \
+	{                                                                            \
+		.what = WHAT, .type = TC, .strict = true, .err = EINVAL, .why = WHY, \
+		PROG(__VA_ARGS__)                                                    \
+	}
+#define SRUNS(WHAT, RET, ...)                                                         \
+	{                                                                             \
+		.what = WHAT, .type = TC, .strict = true, .run = true, .retval = RET, \
+		PROG(__VA_ARGS__)                                                     \
+	}
+#define SMORE(WHAT, RET, REASON, ...)                                                 \
+	{                                                                             \
+		.what = WHAT, .type = TC, .strict = true, .run = true, .retval = RET, \
+		.generous = REASON, PROG(__VA_ARGS__)                                 \
 	}
 
 #define SF  BPF_PROG_TYPE_SOCKET_FILTER

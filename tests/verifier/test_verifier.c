@@ -1,12 +1,13 @@
 /*
  * test_verifier.c - the verifier's table: what must be accepted, what must not, and why
  *
- * Each row is tried three times. On us: verdict, errno and message of bpf_prog_load(); an accepted
+ * Each row is tried four times. On us: verdict, errno and message of bpf_prog_load(); an accepted
  * row with a return value is then run by the JIT and by the interpreter. In the checked
  * interpreter, when it is accepted: on two packets and with many random numbers all that the
  * verifier said of it must be true (tests/lib/claims.h). On the running kernel: the row's verdict
  * must be the kernel's too. A row that only we refuse says so (`stricter`); accepting what the
- * kernel calls unsafe is a failure whatever the row says.
+ * kernel calls unsafe is a failure whatever the row says. And loaded strictly: as the kernel judges
+ * a loader without CAP_PERFMON, whatever the row says, but where may_differ() says why not.
  *
  * UBPFFS_ROW=text tries the rows whose name contains it and prints their logs.
  */
@@ -48,6 +49,7 @@
 #include "tests/verifier/rows_dynptr.h"
 #include "tests/verifier/rows_storage.h"
 #include "tests/verifier/rows_redirect.h"
+#include "tests/verifier/rows_strict.h"
 #include "verifier/verifier.h"
 #include "map/create.h"
 #include "map/syscall.h"
@@ -70,7 +72,7 @@ static const struct table tables[] = {
 	TABLE(stack),	TABLE(spill),  TABLE(ctx),	TABLE(map),	 TABLE(packet),
 	TABLE(helper),	TABLE(call),   TABLE(loop),	TABLE(ld_abs),	 TABLE(pointer),
 	TABLE(atomic),	TABLE(ref),    TABLE(lock),	TABLE(callback), TABLE(dynptr),
-	TABLE(storage), TABLE(linked), TABLE(redirect),
+	TABLE(storage), TABLE(linked), TABLE(redirect), TABLE(strict),
 };
 
 static const struct bpf_map_spec map_specs[ROW_MAPS] = {
@@ -222,6 +224,7 @@ static void attr_of(const struct row *row, struct bpf_prog_load_attr *attr, stru
 		.insn_cnt = ROW_INSNS,
 		.maps = our_maps[0],
 		.map_cnt = ROW_MAPS,
+		.prog_flags = row->strict ? PROG_F_STRICT : 0,
 	};
 	if (row->gen) {
 		attr->insns = generated;
@@ -307,6 +310,21 @@ static void ours(void **state)
 	funcinfo_free(&f);
 }
 
+static int load_into_kernel(const struct row *row, struct bpf_prog_load_attr *attr, bool strict)
+{
+	int fd;
+
+	text[0] = '\0';
+	attr->prog_flags &= ~PROG_F_STRICT;
+	if (strict && kernel_without_perfmon(true))
+		fail_msg("capabilities: %s", strerror(errno));
+	fd = kernel_prog_load(attr, kernel_maps, log_level(row), row->quiet ? NULL : text,
+			      sizeof(text));
+	if (strict && kernel_without_perfmon(false))
+		fail_msg("capabilities: %s", strerror(errno));
+	return fd == -KERNEL_ENOTSUPP ? -EOPNOTSUPP : fd;
+}
+
 static void kernels(void **state)
 {
 	const struct row *row = *state;
@@ -321,23 +339,124 @@ static void kernels(void **state)
 		skip();
 	}
 	attr_of(row, &attr, &f);
-	text[0] = '\0';
-	fd = kernel_prog_load(&attr, kernel_maps, log_level(row), row->quiet ? NULL : text,
-			      sizeof(text));
+	fd = load_into_kernel(row, &attr, row->strict);
 	funcinfo_free(&f);
+	if (row->generous) {
+		assert_true(fd < 0);
+		return;
+	}
 	err = 0;
 	if (fd >= 0 && row->run)
 		err = kernel_test_run(fd, &run);
 	if (fd >= 0)
 		close(fd);
-	if (fd == -KERNEL_ENOTSUPP)
-		fd = -EOPNOTSUPP;
 	check_verdict(row, "kernel", min(fd, 0), -row->err, row->why, text);
 	if (err)
 		fail_msg("%s: kernel test run: %s", row->what, strerror(-err));
 	if (row->run && run.retval != row->retval)
 		fail_msg("%s: the kernel's returned %#x, wanted %#x", row->what, run.retval,
 			 row->retval);
+}
+
+/* ---- strict: as for a loader with CAP_BPF and without CAP_PERFMON */
+
+/* What Linux says where we go on, since a barrier or something else makes it safe. */
+static const char *const we_go_on[] = {
+	"pointer arithmetic with it prohibited for !root", /* it cannot mask: a barrier */
+	"infinite loop detected", /* of wrong guesses: they end by themselves */
+	"jumps is too complex",
+	"BPF program is too large",
+	"bpf_spin_lock cannot be accessed directly by load/store", /* the sum points at the lock */
+	"is allowed only to CAP_PERFMON", /* which nobody has here: another errno */
+	"tail_call is not allowed in a callback",
+	"No program to jit",
+};
+
+/* Why the two verdicts need not be the same, or NULL. */
+static const char *may_differ(const struct row *row, int err)
+{
+	if (row->stricter)
+		return row->stricter;
+	if (row->type == BPF_PROG_TYPE_PERF_EVENT)
+		return "Linux has no such programs without CAP_PERFMON";
+	if (err == -ENOSPC || err == -EFAULT)
+		return "the log does not fit, or Linux stumbled";
+	for (u32 i = 0; i < ARRAY_SIZE(we_go_on); i++)
+		if (strstr(text, we_go_on[i]))
+			return we_go_on[i];
+	return NULL;
+}
+
+static int load_strictly(const struct row *row, struct bpf_prog_load_attr *attr, char *log_text,
+			 size_t size)
+{
+	struct bpf_prog *prog = NULL;
+	struct bpf_log log;
+	int err;
+
+	attr->prog_flags |= PROG_F_STRICT;
+	bpf_log_init(&log, log_level(row), 0);
+	err = bpf_prog_load(attr, &log, NULL, NULL, &prog);
+	snprintf(log_text, size, "%s", bpf_log_text(&log));
+	bpf_log_free(&log);
+	if (!err && row->run)
+		run_ours(row, prog, attr->no_jit ? "interpreter, strict" : "JIT, strict");
+	if (!err)
+		bpf_prog_put(prog);
+	return err;
+}
+
+/* What was refused is told in the same words. */
+static bool says_the_same(const char *kernels, char *ours)
+{
+	char *end = strstr(ours, "\nprocessed "), *line;
+
+	if (!end)
+		return true;
+	*end = 0;
+	line = strrchr(ours, '\n');
+	return strstr(kernels, line ? line + 1 : ours);
+}
+
+static void strict(void **state)
+{
+	static char ours[1 << 20];
+	const struct row *row = *state;
+	struct bpf_prog_load_attr attr;
+	struct funcinfo f;
+	int fd, err = 0;
+
+	if (no_kernel)
+		skip();
+	attr_of(row, &attr, &f);
+	fd = load_into_kernel(row, &attr, true);
+	if (fd >= 0)
+		close(fd);
+	for (int no_jit = 0; no_jit < 2 && !err; no_jit++) {
+		attr.no_jit = no_jit;
+		attr.maps = our_maps[no_jit];
+		err = load_strictly(row, &attr, ours, sizeof(ours));
+	}
+	funcinfo_free(&f);
+	if (may_differ(row, fd))
+		return;
+	if (min(fd, 0) != err || (err && !row->err && !says_the_same(text, ours)))
+		fail_msg("%s: strict: the kernel gives %d, ours %d\n%.400s\n%.400s", row->what,
+			 min(fd, 0), err, strlen(text) > 400 ? text + strlen(text) - 400 : text,
+			 strlen(ours) > 400 ? ours + strlen(ours) - 400 : ours);
+}
+
+static int make_all_maps(void **state)
+{
+	int err = make_our_maps(state);
+
+	return err ? err : make_kernel_maps(state);
+}
+
+static int drop_all_maps(void **state)
+{
+	drop_kernel_maps(state);
+	return drop_our_maps(state);
 }
 
 /* ---- is what the verifier said true? */
@@ -366,11 +485,11 @@ static bool verify_claimed(const struct bpf_prog_load_attr *attr, u32 flags, boo
 	claims_begin(&claims);
 	err = bpf_check(&prog, NULL, &claims.overflow, &verdict);
 	claims_end(&claims);
-	if (err && !claims.overflow)
+	if (err && !claims.overflow && !(flags & PROG_F_STRICT))
 		fail_msg("refused: %s", reason_of(&verdict));
 	*zero_stack = verdict.zero_stack;
 	bpf_verdict_free(&verdict);
-	return !claims.overflow;
+	return !err && !claims.overflow;
 }
 
 /* Numbers at the ends of what bytes, halves and words can say, and beyond. */
@@ -436,7 +555,8 @@ static void one_claimed(const struct row *row, const struct bpf_prog_load_attr *
 
 static void claimed(void **state)
 {
-	static const u32 flags[] = {0, BPF_F_TEST_STATE_FREQ};
+	static const u32 flags[] = {0, BPF_F_TEST_STATE_FREQ, PROG_F_STRICT,
+				    PROG_F_STRICT | BPF_F_TEST_STATE_FREQ};
 	const struct row *row = *state;
 	struct bpf_prog_load_attr attr;
 	struct funcinfo f;
@@ -483,7 +603,8 @@ static size_t collect(struct CMUnitTest *tests, CMUnitTestFunction fn)
 			snprintf(names[n], sizeof(names[n]), "%s: %s", tables[t].name, row->what);
 			if (only && !strstr(names[n], only))
 				continue;
-			if (fn == claimed && !can_be_claimed(row))
+			if ((fn == claimed && !can_be_claimed(row)) ||
+			    (fn == strict && row->strict))
 				continue;
 			tests[n] = (struct CMUnitTest){names[n], fn, NULL, NULL, (void *)row};
 			n++;
@@ -502,5 +623,7 @@ int main(void)
 	failed += _cmocka_run_group_tests("claims", tests, n, begin_claims, end_claims);
 	n = collect(tests, kernels);
 	failed += _cmocka_run_group_tests("kernel", tests, n, make_kernel_maps, drop_kernel_maps);
+	n = collect(tests, strict);
+	failed += _cmocka_run_group_tests("strict", tests, n, make_all_maps, drop_all_maps);
 	return failed ? 1 : 0;
 }

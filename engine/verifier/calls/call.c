@@ -89,6 +89,8 @@ int check_return_code(struct bpf_verifier_env *env)
 	err = check_reg_arg(env, BPF_REG_0, SRC_OP);
 	if (err)
 		return err;
+	if (is_pointer_value(env, BPF_REG_0))
+		return refuse(env, ADDR_RETURNED);
 	if (cur_func(env)->subprogno) { /* of a global function */
 		if (reg->type == SCALAR_VALUE)
 			return 0;
@@ -127,7 +129,12 @@ int check_ld_abs(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 		err = check_reg_arg(env, insn->src_reg, SRC_OP);
 		if (err)
 			return err;
+		if (is_pointer_value(env, insn->src_reg))
+			return refuse(env, ADDR_LEAK, .reg = insn->src_reg,
+				      .name = {"packet load"});
 	}
+	/* It looks at the packet's bounds, and the machine may run ahead of that. */
+	env->aux[env->insn_idx].nospec_result |= env->strict;
 	err = check_ptr_off_reg(env, &regs[BPF_REG_6], BPF_REG_6);
 	if (err)
 		return err;

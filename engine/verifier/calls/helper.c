@@ -109,6 +109,8 @@ static int check_mem_size_reg(struct bpf_verifier_env *env, u32 regno,
 	int err;
 
 	meta->msize_max_value = reg->umax_value;
+	/* No helper is run ahead with a size that may be wrong. */
+	env->aux[env->insn_idx].nospec |= env->strict && !tnum_is_const(reg->var_off);
 	/* Of an unknown size the helper may fill only part: the memory must be readable before. */
 	if (!tnum_is_const(reg->var_off))
 		meta = NULL;
@@ -261,6 +263,8 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 	    meta->map_ptr->map_type == BPF_MAP_TYPE_BLOOM_FILTER)
 		arg_type &= ~(MEM_UNINIT | MEM_WRITE);
 	err = check_reg_arg(env, regno, SRC_OP);
+	if (!err && arg_type == ARG_ANYTHING && is_pointer_value(env, regno))
+		return refuse(env, ADDR_LEAK, .reg = regno, .name = {"helper function"});
 	if (err || arg_type == ARG_ANYTHING)
 		return err;
 	if (type_is_pkt_pointer(reg->type) && !meta->pkt_access)
@@ -483,6 +487,38 @@ static void note_build_ids(struct bpf_verifier_env *env, int func_id,
 					     BPF_F_USER_BUILD_ID;
 }
 
+/* A lookup without bounds: an address that is known, or a search, which ends in the same map. */
+static bool is_bounded_lookup(const struct bpf_map *map, const struct bpf_insn_aux_data *aux)
+{
+	switch ((int)map->map_type) {
+	case BPF_MAP_TYPE_ARRAY:
+		return aux->const_key >= 0;
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_LRU_HASH:
+	case BPF_MAP_TYPE_PERCPU_HASH:
+	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * A helper looks at bounds itself, and the machine may run ahead of that with what is outside. In a
+ * strict program it waits behind a call that gives a pointer or fills memory.
+ */
+static bool may_run_ahead(const struct bpf_func_proto *proto, const struct bpf_map *map,
+			  const struct bpf_insn_aux_data *aux)
+{
+	if (proto->id == BPF_FUNC_map_lookup_elem && is_bounded_lookup(map, aux))
+		return false;
+	for (u32 i = 0; i < 5; i++)
+		if (proto->arg_type[i] & (MEM_UNINIT | MEM_WRITE) ||
+		    base_type(proto->arg_type[i]) == ARG_PTR_TO_DYNPTR)
+			return true;
+	return base_type(proto->ret_type) != RET_INTEGER && base_type(proto->ret_type) != RET_VOID;
+}
+
 static void refine_retval(struct bpf_reg_state *r0, int func_id,
 			  const struct bpf_call_arg_meta *meta)
 {
@@ -564,7 +600,7 @@ static int find_proto(struct bpf_verifier_env *env, int func_id,
 	if (err == -ERANGE)
 		return refuse(env, HELPER_UNKNOWN, .num = {func_id},
 			      .name = {func_id_name(func_id)});
-	if (err)
+	if (err || (env->strict && (*proto)->perfmon))
 		return refuse(env, HELPER_TYPE, .num = {func_id}, .name = {func_id_name(func_id)});
 	if (!(*proto)->func)
 		return refuse(env, HELPER_MISSING, .num = {func_id},
@@ -629,6 +665,8 @@ int check_helper_call(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 	if (func_id == BPF_FUNC_get_local_storage && !register_is_null(&regs[BPF_REG_2]))
 		return refuse(env, LOCAL_STORAGE_FLAGS);
 	note_call(env, insn_idx, func_id, &meta);
+	if (env->strict && may_run_ahead(proto, meta.map_ptr, &env->aux[insn_idx]))
+		env->aux[insn_idx].nospec_result = true;
 	note_build_ids(env, func_id, &meta);
 	/* Memory that the helper fills. */
 	for (int i = 0; i < meta.access_size; i++) {

@@ -3,13 +3,19 @@
  *
  * A pointer may have a scalar added or taken away; its bounds are those of the variable part of the
  * offset. All other arithmetic with pointers is refused, or makes a scalar of which nothing is
- * known.
+ * known; in a strict program it is refused.
+ *
+ * Strict programs also stay inside of the object with each sum, and the machine does not add an
+ * offset before it knows that the offset is right: what follows may then be run ahead. (Linux masks
+ * the offset where it can, and puts a barrier elsewhere; here it is always the barrier.)
  */
 #include "verifier/checks/arith.h"
+#include "verifier/checks/mem.h"
 #include "verifier/domain/alu.h"
 #include "verifier/domain/bounds.h"
 #include "verifier/history/path.h"
 #include "verifier/history/precise.h"
+#include "verifier/state/print.h"
 #include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 
@@ -134,6 +140,29 @@ static void ptr_sub(struct bpf_verifier_env *env, struct bpf_reg_state *dst,
 	*dst = res;
 }
 
+/* Where the sum points, in a strict program. */
+static int check_strict_sum(struct bpf_verifier_env *env, const struct bpf_insn *insn)
+{
+	const struct bpf_reg_state *dst = &cur_regs(env)[insn->dst_reg];
+	s64 off = dst->off + (s64)dst->var_off.value;
+
+	if (!env->strict)
+		return 0;
+	if (BPF_SRC(insn->code) == BPF_X)
+		env->aux[env->insn_idx].nospec = true;
+	if (dst->type == PTR_TO_STACK) {
+		if (!tnum_is_const(dst->var_off))
+			return refuse(env, PTR_STACK_VAR, .reg = insn->dst_reg, .num = {off},
+				      .name = {tnum_text(dst->var_off)});
+		if (off >= 0 || off < -MAX_BPF_STACK)
+			return refuse(env, PTR_STACK_RANGE, .reg = insn->dst_reg, .num = {off});
+	} else if (dst->type == PTR_TO_MAP_VALUE &&
+		   check_map_value_range(env, insn->dst_reg, dst->off, 1)) {
+		return refuse(env, PTR_MAP_RANGE, .reg = insn->dst_reg);
+	}
+	return 0;
+}
+
 /* dst = pointer op scalar; `ptr` is dst itself, or, for scalar += pointer, the other operand. */
 static int adjust_ptr_min_max_vals(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 				   const struct bpf_reg_state *ptr, const struct bpf_reg_state *off)
@@ -148,7 +177,7 @@ static int adjust_ptr_min_max_vals(struct bpf_verifier_env *env, const struct bp
 		return 0;
 	}
 	if (BPF_CLASS(insn->code) != BPF_ALU64) {
-		if (op == BPF_SUB) {
+		if (op == BPF_SUB && !env->strict) {
 			mark_reg_unknown(cur_regs(env), insn->dst_reg);
 			return 0;
 		}
@@ -183,9 +212,10 @@ static int adjust_ptr_min_max_vals(struct bpf_verifier_env *env, const struct bp
 			      .name = {alu_string[op >> 4]});
 	}
 	err = check_reg_sane_offset(env, dst, type);
-	if (!err)
-		reg_bounds_sync(dst);
-	return err;
+	if (err)
+		return err;
+	reg_bounds_sync(dst);
+	return check_strict_sum(env, insn);
 }
 
 /*
@@ -240,7 +270,7 @@ static int maybe_fork_scalars(struct bpf_verifier_env *env, const struct bpf_ins
 
 static int adjust_two_pointers(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
-	if (BPF_OP(insn->code) == BPF_SUB) {
+	if (BPF_OP(insn->code) == BPF_SUB && !env->strict) {
 		mark_reg_unknown(cur_regs(env), insn->dst_reg);
 		return 0;
 	}
@@ -303,7 +333,7 @@ static int adjust_reg_min_max_vals(struct bpf_verifier_env *env, const struct bp
 
 /* ---- moves */
 
-static void mov_reg64(struct bpf_verifier_env *env, const struct bpf_insn *insn)
+static int mov_reg64(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
 	struct bpf_reg_state *regs = cur_regs(env);
 	struct bpf_reg_state *src = &regs[insn->src_reg], *dst = &regs[insn->dst_reg];
@@ -312,11 +342,13 @@ static void mov_reg64(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 	if (!insn->off) {
 		assign_scalar_id_before_mov(env, src);
 		*dst = *src;
-		return;
+		return 0;
 	}
+	if (is_pointer_value(env, insn->src_reg))
+		return refuse(env, PTR_SEXT, .reg = insn->src_reg);
 	if (src->type != SCALAR_VALUE) {
 		mark_reg_unknown(regs, insn->dst_reg);
-		return;
+		return 0;
 	}
 	no_sext = reg_fits(src, insn->off / 8, true);
 	if (no_sext)
@@ -325,14 +357,17 @@ static void mov_reg64(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 	if (!no_sext)
 		clear_scalar_id(dst);
 	coerce_reg_to_size_sx(dst, insn->off >> 3);
+	return 0;
 }
 
-static void mov_reg32(struct bpf_verifier_env *env, const struct bpf_insn *insn)
+static int mov_reg32(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
 	struct bpf_reg_state *regs = cur_regs(env);
 	struct bpf_reg_state *src = &regs[insn->src_reg], *dst = &regs[insn->dst_reg];
 	bool same;
 
+	if (is_pointer_value(env, insn->src_reg))
+		return refuse(env, PTR_PARTIAL, .reg = insn->src_reg);
 	if (src->type != SCALAR_VALUE) {
 		mark_reg_unknown(regs, insn->dst_reg);
 	} else {
@@ -347,6 +382,7 @@ static void mov_reg32(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 	}
 	zext_32_to_64(dst);
 	reg_bounds_sync(dst);
+	return 0;
 }
 
 static int check_mov(struct bpf_verifier_env *env, const struct bpf_insn *insn)
@@ -363,13 +399,8 @@ static int check_mov(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 	err = check_reg_arg(env, insn->dst_reg, DST_OP_NO_MARK);
 	if (err)
 		return err;
-	if (BPF_SRC(insn->code) == BPF_X) {
-		if (is64)
-			mov_reg64(env, insn);
-		else
-			mov_reg32(env, insn);
-		return 0;
-	}
+	if (BPF_SRC(insn->code) == BPF_X)
+		return is64 ? mov_reg64(env, insn) : mov_reg32(env, insn);
 	mark_reg_unknown(regs, insn->dst_reg);
 	__mark_reg_known(&regs[insn->dst_reg], is64 ? (u64)(s64)insn->imm : (u32)insn->imm);
 	return 0;
@@ -382,6 +413,8 @@ static int check_unary(struct bpf_verifier_env *env, const struct bpf_insn *insn
 
 	if (err)
 		return err;
+	if (is_pointer_value(env, insn->dst_reg))
+		return refuse(env, PTR_ARITH, .reg = insn->dst_reg);
 	if (dst->type != SCALAR_VALUE)
 		return check_reg_arg(env, insn->dst_reg, DST_OP);
 	err = check_reg_arg(env, insn->dst_reg, DST_OP_NO_MARK);

@@ -5,6 +5,10 @@
  * id (linked registers). Pointers: a comparison with 0 settles whether a nullable result is NULL,
  * in all its copies; a comparison of a packet pointer with data_end proves how many bytes lie
  * before it.
+ *
+ * A strict program may not compare pointers otherwise. The machine may take the wrong way of a jump
+ * for a while: it is walked, too, where the jump is decided, and where it proved how long the
+ * packet is there is a barrier. (Linux has none there.)
  */
 #include "verifier/checks/branch.h"
 #include "verifier/held/lock.h"
@@ -15,6 +19,7 @@
 #include "verifier/history/path.h"
 #include "verifier/history/precise.h"
 #include "verifier/state/print.h"
+#include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
 
 #define MAX_PACKET_OFF 0xffff
@@ -196,23 +201,28 @@ static u8 flip_opcode(u8 opcode)
 	}
 }
 
-/* Read as "pkt op end": in which branch pkt lies before the end, and whether strictly. */
-static void match_pkt_pointers(const struct bpf_insn *insn, struct bpf_verifier_state *this_branch,
+/*
+ * Read as "pkt op end": in which branch pkt lies before the end, and whether strictly. False: it is
+ * no such comparison.
+ */
+static bool match_pkt_pointers(struct bpf_verifier_env *env, const struct bpf_insn *insn,
+			       struct bpf_verifier_state *this_branch,
 			       struct bpf_verifier_state *other_branch)
 {
 	struct bpf_reg_state *regs = this_branch->frame[this_branch->curframe]->regs;
 	u32 pkt = insn->dst_reg, end = insn->src_reg;
 	u8 op = BPF_OP(insn->code);
 	struct bpf_reg_state ptr;
+	int good;
 
 	if (BPF_SRC(insn->code) != BPF_X || BPF_CLASS(insn->code) == BPF_JMP32)
-		return;
+		return false;
 	if (!pkt_against_end(&regs[pkt], &regs[end])) {
 		pkt = insn->src_reg;
 		end = insn->dst_reg;
 		op = flip_opcode(op);
 		if (!pkt_against_end(&regs[pkt], &regs[end]))
-			return;
+			return false;
 	}
 	ptr = regs[pkt];
 	switch (op) {
@@ -232,7 +242,12 @@ static void match_pkt_pointers(const struct bpf_insn *insn, struct bpf_verifier_
 		find_good_pkt_pointers(other_branch, &ptr, false);
 		mark_pkt_end(this_branch, pkt, true);
 		break;
+	default:
+		return false;
 	}
+	good = env->insn_idx + 1 + (op == BPF_JLT || op == BPF_JLE ? insn->off : 0);
+	env->aux[good].nospec |= env->strict;
+	return true;
 }
 
 /* ---- is it decided already? */
@@ -307,6 +322,9 @@ static int check_operands(struct bpf_verifier_env *env, const struct bpf_insn *i
 		if (err)
 			return err;
 		*src = &regs[insn->src_reg];
+		if (is_pointer_value(env, insn->src_reg) &&
+		    !(is_pkt_or_end(&regs[insn->dst_reg]) && is_pkt_or_end(*src)))
+			return refuse(env, PTR_COMPARE, .reg = insn->src_reg);
 		if ((*src)->type == PTR_TO_STACK)
 			flags |= INSN_F_SRC_REG_STACK;
 	} else {
@@ -320,6 +338,26 @@ static int check_operands(struct bpf_verifier_env *env, const struct bpf_insn *i
 	return flags ? push_jmp_history(env, env->cur_state, flags, 0, 0, NULL) : 0;
 }
 
+/* The way that the program never goes, but perhaps the machine, with whatever is compared. */
+static int push_wrong_guess(struct bpf_verifier_env *env, const struct bpf_insn *insn, bool taken)
+{
+	struct bpf_verifier_state *wrong;
+	struct bpf_reg_state *regs;
+
+	if (!env->strict)
+		return 0;
+	wrong = push_stack(env, env->insn_idx + 1 + (taken ? 0 : insn->off), env->insn_idx);
+	if (!wrong)
+		return env->stack_size > BPF_COMPLEXITY_LIMIT_JMP_SEQ ? -E2BIG : -ENOMEM;
+	wrong->speculative = true;
+	regs = wrong->frame[wrong->curframe]->regs;
+	if (insn->dst_reg != BPF_REG_FP)
+		mark_reg_unknown(regs, insn->dst_reg);
+	if (BPF_SRC(insn->code) == BPF_X && insn->src_reg != BPF_REG_FP)
+		mark_reg_unknown(regs, insn->src_reg);
+	return 0;
+}
+
 static int follow_one(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 		      const struct bpf_reg_state *src, bool taken, int *insn_idx)
 {
@@ -327,6 +365,8 @@ static int follow_one(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 
 	if (!err && BPF_SRC(insn->code) == BPF_X && src->type == SCALAR_VALUE)
 		err = mark_chain_precision(env, insn->src_reg);
+	if (!err)
+		err = push_wrong_guess(env, insn, taken);
 	if (err)
 		return err;
 	if (env->log_level & BPF_LOG_LEVEL)
@@ -431,8 +471,9 @@ int check_cond_jmp_op(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 	    (op == BPF_JEQ || op == BPF_JNE) && dst->type & PTR_MAYBE_NULL) {
 		mark_ptr_or_null_regs(this_branch, insn->dst_reg, op == BPF_JNE);
 		mark_ptr_or_null_regs(other, insn->dst_reg, op == BPF_JEQ);
-	} else {
-		match_pkt_pointers(insn, this_branch, other);
+	} else if (!match_pkt_pointers(env, insn, this_branch, other) &&
+		   is_pointer_value(env, insn->dst_reg)) {
+		return refuse(env, PTR_COMPARE, .reg = insn->dst_reg);
 	}
 	if (env->log_level & BPF_LOG_LEVEL)
 		print_insn_state(env, this_branch, this_branch->curframe);

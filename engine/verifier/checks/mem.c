@@ -152,6 +152,21 @@ static int check_packet_access(struct bpf_verifier_env *env, u32 regno, int off,
 	return err;
 }
 
+/* A strict program stores no address where somebody else may read it. */
+static int check_leak(struct bpf_verifier_env *env, enum bpf_access_type t, int value_regno,
+		      const char *into)
+{
+	if (t != BPF_WRITE || value_regno < 0 || !is_pointer_value(env, value_regno))
+		return 0;
+	return refuse(env, ADDR_LEAK, .reg = value_regno, .name = {into});
+}
+
+int check_map_value_range(struct bpf_verifier_env *env, u32 regno, int off, int size)
+{
+	return check_mem_region_access(env, regno, off, size,
+				       cur_regs(env)[regno].map_ptr->value_size, false);
+}
+
 /* ---- the kinds */
 
 static int check_ctx_access(struct bpf_verifier_env *env, int insn_idx, u32 regno, int off,
@@ -161,7 +176,9 @@ static int check_ctx_access(struct bpf_verifier_env *env, int insn_idx, u32 regn
 	struct bpf_insn_access_aux info = {.reg_type = SCALAR_VALUE};
 	int err;
 
-	err = check_ptr_off_reg(env, &regs[regno], regno);
+	err = check_leak(env, t, value_regno, "ctx");
+	if (!err)
+		err = check_ptr_off_reg(env, &regs[regno], regno);
 	if (err)
 		return err;
 	/* Half of an address, or one with its sign extended, is none. */
@@ -209,10 +226,11 @@ static int check_map_value_access(struct bpf_verifier_env *env, u32 regno, int o
 	u64 val;
 	int err;
 
-	err = check_map_access_type(env, regno, off, size, t);
+	err = check_leak(env, t, value_regno, "map");
 	if (!err)
-		err = check_mem_region_access(env, regno, off, size, reg->map_ptr->value_size,
-					      false);
+		err = check_map_access_type(env, regno, off, size, t);
+	if (!err)
+		err = check_map_value_range(env, regno, off, size);
 	if (!err)
 		err = check_lock_untouched(env, reg, off, size);
 	if (err || t != BPF_READ || value_regno < 0)
@@ -233,7 +251,9 @@ static int check_pkt_mem_access(struct bpf_verifier_env *env, u32 regno, int off
 
 	if (t == BPF_WRITE && !env->ops->may_write_packet)
 		return refuse(env, PACKET_WRITE);
-	err = check_packet_access(env, regno, off, size, false);
+	err = check_leak(env, t, value_regno, "packet");
+	if (!err)
+		err = check_packet_access(env, regno, off, size, false);
 	if (!err && t == BPF_READ && value_regno >= 0)
 		mark_reg_unknown(cur_regs(env), value_regno);
 	return err;
@@ -247,7 +267,9 @@ static int check_plain_mem_access(struct bpf_verifier_env *env, u32 regno, int o
 
 	if (t == BPF_WRITE && reg->type & MEM_RDONLY)
 		return refuse(env, WRITE_INTO, .reg = regno, .type = reg->type);
-	err = check_mem_region_access(env, regno, off, size, reg->mem_size, false);
+	err = check_leak(env, t, value_regno, "mem");
+	if (!err)
+		err = check_mem_region_access(env, regno, off, size, reg->mem_size, false);
 	if (!err && t == BPF_READ && value_regno >= 0)
 		mark_reg_unknown(cur_regs(env), value_regno);
 	return err;
@@ -389,6 +411,10 @@ static int check_atomic_operands(struct bpf_verifier_env *env, const struct bpf_
 		err = check_reg_arg(env, insn->dst_reg, SRC_OP);
 	if (!err && insn->imm == BPF_CMPXCHG)
 		err = check_reg_arg(env, BPF_REG_0, SRC_OP);
+	if (!err && insn->imm == BPF_CMPXCHG)
+		err = check_leak(env, BPF_WRITE, BPF_REG_0, "mem");
+	if (!err)
+		err = check_leak(env, BPF_WRITE, insn->src_reg, "mem");
 	if (err)
 		return err;
 	if (dst->type == PTR_TO_CTX || type_is_pkt_pointer(dst->type))

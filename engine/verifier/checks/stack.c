@@ -10,6 +10,10 @@
  * Bytes that nothing was stored to (STACK_INVALID) may be read, as in Linux: they are unknown. What
  * lies in that memory is nobody's business, so such a program is marked zero_stack and its frames
  * start as zeros.
+ *
+ * In a strict program they may not be read, as in Linux: the machine may read past the store of a
+ * zero that it has not done yet. For the same reason it waits behind a store that makes an address
+ * of what was something else, or bytes of what was an address or nothing.
  */
 #include "verifier/checks/call_meta.h"
 #include "verifier/held/dynptr.h"
@@ -41,8 +45,11 @@ int check_stack_access_within_bounds(struct bpf_verifier_env *env, u32 regno, in
 				     int access_size, enum bpf_access_type type)
 {
 	const struct bpf_reg_state *reg = &cur_regs(env)[regno];
-	s64 min_off, max_off;
+	s64 min_off, max_off, lowest = -MAX_BPF_STACK;
 	int err;
+
+	if (env->strict && type == BPF_READ) /* what is below was not written */
+		lowest = -8 * (s64)func_of(env, reg)->nslots;
 
 	if (tnum_is_const(reg->var_off)) {
 		min_off = (s64)reg->var_off.value + off;
@@ -54,7 +61,7 @@ int check_stack_access_within_bounds(struct bpf_verifier_env *env, u32 regno, in
 		min_off = reg->smin_value + off;
 		max_off = reg->smax_value + off + access_size;
 	}
-	if (min_off < -MAX_BPF_STACK || min_off >= 0)
+	if (min_off < lowest || min_off >= 0)
 		err = -EACCES;
 	else if (max_off > 0)
 		err = -EINVAL;
@@ -74,6 +81,21 @@ static void note_uninit_read(struct bpf_verifier_env *env, struct bpf_func_state
 {
 	if (*byte_of(func, off) == STACK_INVALID)
 		env->out->zero_stack = true;
+}
+
+/* May its byte be read as a number? */
+static bool is_readable(const struct bpf_verifier_env *env, struct bpf_func_state *func, int off)
+{
+	switch (*byte_of(func, off)) {
+	case STACK_INVALID:
+		return !env->strict;
+	case STACK_SPILL:
+		return !env->strict || is_spilled_scalar_reg(&func->stack[spi_of(off)]);
+	case STACK_DYNPTR:
+		return false;
+	default:
+		return true;
+	}
 }
 
 /* ---- stores */
@@ -131,6 +153,18 @@ static int write_bytes(struct bpf_verifier_env *env, struct bpf_func_state *func
 	return 0;
 }
 
+/* Will a load behind the store believe in what was there before? */
+static bool is_bypass_harmful(struct bpf_func_state *func, int off, int size,
+			      const struct bpf_reg_state *reg)
+{
+	if (reg && is_spillable(reg->type))
+		return true;
+	for (int i = off; i < off + size; i++)
+		if (*byte_of(func, i) != STACK_MISC && *byte_of(func, i) != STACK_ZERO)
+			return true;
+	return false;
+}
+
 static int check_stack_write_fixed_off(struct bpf_verifier_env *env, struct bpf_func_state *func,
 				       int off, int size, int value_regno, int insn_idx)
 {
@@ -140,10 +174,15 @@ static int check_stack_write_fixed_off(struct bpf_verifier_env *env, struct bpf_
 	u32 spi = spi_of(off);
 	struct bpf_stack_state *slot = &func->stack[spi];
 	bool is_st_imm = !reg && BPF_CLASS(insn->code) == BPF_ST;
-	int err = destroy_if_dynptr_stack_slot(env, func, spi);
+	int err;
 
+	if (env->strict && size != 8 && is_spilled_reg(slot) && !is_spilled_scalar_reg(slot))
+		return refuse(env, SPILL_CORRUPT);
+	err = destroy_if_dynptr_stack_slot(env, func, spi);
 	if (err)
 		return err;
+	if (env->strict && is_bypass_harmful(func, off, size, reg))
+		env->aux[insn_idx].nospec_result = true;
 	mark_stack_slot_scratched(env, spi);
 	if (size == 8)
 		mark_stack_written(env->cur_state, func->frameno, spi);
@@ -305,12 +344,13 @@ static int check_stack_read_fixed_off(struct bpf_verifier_env *env, struct bpf_f
 	struct bpf_stack_state *slot = &func->stack[spi];
 	bool tracked = true;
 
-	for (int i = off; i < off + size; i++)
-		note_uninit_read(env, func, i);
 	mark_stack_slot_scratched(env, spi);
 	mark_stack_read(env->cur_state, func->frameno, spi);
-	if (is_dynptr_slot(slot))
-		return refuse(env, STACK_READ, .num = {off, size});
+	for (int i = off; i < off + size; i++) {
+		if (!is_readable(env, func, i) && *byte_of(func, i) != STACK_SPILL)
+			return refuse(env, STACK_READ, .num = {off, i - off, size});
+		note_uninit_read(env, func, i);
+	}
 	if (!is_spilled_reg(slot)) {
 		if (dst_regno >= 0)
 			mark_reg_stack_read(env, func, off, off + size, dst_regno);
@@ -324,6 +364,8 @@ static int check_stack_read_fixed_off(struct bpf_verifier_env *env, struct bpf_f
 		fill_part(env, func, off, size, dst_regno, &tracked);
 	} else if (dst_regno >= 0) {
 		cur_regs(env)[dst_regno] = slot->spilled_ptr;
+	} else if (env->strict && slot->spilled_ptr.type != SCALAR_VALUE) {
+		return refuse(env, ADDR_ON_STACK, .num = {off});
 	}
 	if (!tracked)
 		return 0;
@@ -373,8 +415,7 @@ static void visit_byte(struct bpf_verifier_env *env, struct bpf_func_state *func
 	*byte_of(func, off) = STACK_MISC;
 }
 
-static int refuse_dynptr_bytes(struct bpf_verifier_env *env, u32 regno, int min_off, int i,
-			       int size)
+static int refuse_bytes(struct bpf_verifier_env *env, u32 regno, int min_off, int i, int size)
 {
 	struct tnum var_off = cur_regs(env)[regno].var_off;
 
@@ -406,6 +447,9 @@ int check_stack_range_initialized(struct bpf_verifier_env *env, u32 regno, int o
 		min_off = reg->smin_value + off;
 		max_off = reg->smax_value + off;
 		meta = NULL;
+		if (env->strict)
+			return refuse(env, STACK_VAR_STRICT, .reg = regno,
+				      .name = {tnum_text(reg->var_off)});
 	}
 	if (meta && meta->raw_mode) {
 		err = check_no_dynptr(env, func_of(env, reg), min_off, access_size);
@@ -418,8 +462,8 @@ int check_stack_range_initialized(struct bpf_verifier_env *env, u32 regno, int o
 		return 0;
 	}
 	for (int i = min_off; i < max_off + access_size; i++) {
-		if (is_dynptr_slot(&func_of(env, reg)->stack[spi_of(i)]))
-			return refuse_dynptr_bytes(env, regno, min_off, i - min_off, access_size);
+		if (!is_readable(env, func_of(env, reg), i))
+			return refuse_bytes(env, regno, min_off, i - min_off, access_size);
 		visit_byte(env, func_of(env, reg), i, type == BPF_WRITE);
 	}
 	return 0;

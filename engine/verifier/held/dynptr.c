@@ -16,6 +16,7 @@
 #include "verifier/domain/bounds.h"
 #include "verifier/state/print.h"
 #include "verifier/state/refuse.h"
+#include "verifier/state/regs.h"
 
 static bool dynptr_type_refcounted(enum bpf_dynptr_type type)
 {
@@ -50,10 +51,11 @@ static void invalidate_dynptr(struct bpf_func_state *func, u32 spi)
 	memset(&func->stack[spi - 1], 0, DYNPTR_NR_SLOTS * sizeof(func->stack[0]));
 }
 
-static void invalidate_slice(struct bpf_reg_state *reg, u32 dynptr_id)
+static void invalidate_slice(const struct bpf_verifier_env *env, struct bpf_reg_state *reg,
+			     u32 dynptr_id)
 {
 	if ((reg->type & ~PTR_MAYBE_NULL) == PTR_TO_MEM && reg->dynptr_id == dynptr_id)
-		__mark_reg_unknown(reg);
+		mark_reg_invalid(env, reg);
 }
 
 /* Slot spi is about to be written. */
@@ -71,7 +73,7 @@ int destroy_if_dynptr_stack_slot(struct bpf_verifier_env *env, struct bpf_func_s
 	mark_stack_slot_scratched(env, spi - 1);
 	id = func->stack[spi].spilled_ptr.id;
 	invalidate_dynptr(func, spi);
-	for_each_reg_in_state(env->cur_state, reg, invalidate_slice(reg, id));
+	for_each_reg_in_state(env->cur_state, reg, invalidate_slice(env, reg, id));
 	return 0;
 }
 

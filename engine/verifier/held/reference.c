@@ -8,6 +8,7 @@
 #include "verifier/held/reference.h"
 #include "verifier/domain/bounds.h"
 #include "verifier/state/refuse.h"
+#include "verifier/state/regs.h"
 
 int acquire_reference(struct bpf_verifier_env *env, int insn_idx)
 {
@@ -39,7 +40,7 @@ int release_reference(struct bpf_verifier_env *env, u32 id)
 
 	if (!forget_reference(st, id))
 		return -EINVAL;
-	for_each_reg_in_state(st, reg, if (reg->ref_obj_id == id) __mark_reg_unknown(reg));
+	for_each_reg_in_state(st, reg, if (reg->ref_obj_id == id) mark_reg_invalid(env, reg));
 	return 0;
 }
 

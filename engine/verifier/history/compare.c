@@ -145,20 +145,24 @@ static const struct bpf_reg_state *unbound_reg(void)
 	return &reg;
 }
 
-static bool is_stack_all_misc(const struct bpf_stack_state *slot)
+/* What a strict program did not write it may not read, so there it is not the same. */
+static bool is_stack_all_misc(const struct bpf_verifier_env *env,
+			      const struct bpf_stack_state *slot)
 {
 	for (u32 i = 0; i < 8; i++)
-		if (slot->slot_type[i] != STACK_MISC && slot->slot_type[i] != STACK_INVALID)
+		if (slot->slot_type[i] != STACK_MISC &&
+		    (slot->slot_type[i] != STACK_INVALID || env->strict))
 			return false;
 	return true;
 }
 
 /* What a load of the whole slot would give, if that is a scalar. */
-static const struct bpf_reg_state *scalar_reg_for_stack(const struct bpf_stack_state *slot)
+static const struct bpf_reg_state *scalar_reg_for_stack(const struct bpf_verifier_env *env,
+							const struct bpf_stack_state *slot)
 {
 	if (is_spilled_scalar_reg64(slot))
 		return &slot->spilled_ptr;
-	return is_stack_all_misc(slot) ? unbound_reg() : NULL;
+	return is_stack_all_misc(env, slot) ? unbound_reg() : NULL;
 }
 
 /*
@@ -203,8 +207,8 @@ static bool slot_safe(struct bpf_verifier_env *env, const struct bpf_stack_state
 
 	if (is_slot_unused(old))
 		return true;
-	old_reg = scalar_reg_for_stack(old);
-	cur_reg = scalar_reg_for_stack(cur);
+	old_reg = scalar_reg_for_stack(env, old);
+	cur_reg = scalar_reg_for_stack(env, cur);
 	/*
 	 * What was written on the way that proved safe need not be on this one: then it reads
 	 * zeros.
@@ -212,14 +216,14 @@ static bool slot_safe(struct bpf_verifier_env *env, const struct bpf_stack_state
 	for (u32 i = 0; i < 8; i++)
 		if (cur->slot_type[i] == STACK_INVALID && old->slot_type[i] != STACK_INVALID)
 			env->out->zero_stack = true;
-	if (is_stack_all_misc(old))
+	if (is_stack_all_misc(env, old) && !env->strict)
 		old_reg = NULL; /* uninitialised and unknown bytes: everything is covered */
 	if (old_reg && cur_reg)
 		return regsafe(env, old_reg, cur_reg, NOT_EXACT);
 	for (u32 i = 0; i < 8; i++) {
 		u8 o = old->slot_type[i], c = cur->slot_type[i];
 
-		if (o == STACK_INVALID || o == STACK_MISC)
+		if (o == STACK_INVALID || (o == STACK_MISC && (!env->strict || c == STACK_ZERO)))
 			continue;
 		if (o != c)
 			return false;
@@ -280,6 +284,9 @@ bool states_equal(struct bpf_verifier_env *env, const struct bpf_verifier_state 
 		  const struct bpf_verifier_state *cur, enum exact_level exact)
 {
 	if (!same_callsites(old, cur))
+		return false;
+	/* What follows from a wrong guess was forgiven (walk.c). */
+	if (old->speculative && !cur->speculative)
 		return false;
 	begin_compare(env);
 	if (!refs_equal(env, old, cur))

@@ -196,6 +196,7 @@ int copy_verifier_state(struct bpf_verifier_env *env, struct bpf_verifier_state 
 	dst->ref_cnt = src->ref_cnt;
 	dst->callback_unroll_depth = src->callback_unroll_depth;
 	dst->dfs_depth = src->dfs_depth;
+	dst->speculative = src->speculative;
 	dst->node = src->node;
 	dst->insn_idx = src->insn_idx;
 	dst->first_insn_idx = src->first_insn_idx;

@@ -87,6 +87,29 @@
 	X(PTR_SUB_STACK, EACCES, "R%r subtraction from stack pointer prohibited", NULL) \
 	X(PTR_BITWISE, EACCES, "R%r bitwise operator %s on pointer prohibited", NULL) \
 	X(PTR_OP_PTR, EACCES, "R%r pointer %s pointer prohibited", NULL) \
+	X(PTR_ARITH, EACCES, "R%r pointer arithmetic prohibited", \
+	  "a program that is loaded strictly may not make numbers of addresses") \
+	X(PTR_PARTIAL, EACCES, "R%r partial copy of pointer", \
+	  "a program that is loaded strictly may not make numbers of addresses") \
+	X(PTR_SEXT, EACCES, "R%r sign-extension part of pointer", \
+	  "a program that is loaded strictly may not make numbers of addresses") \
+	X(PTR_COMPARE, EACCES, "R%r pointer comparison prohibited", \
+	  "a program that is loaded strictly compares pointers with NULL and data_end only") \
+	X(PTR_MAP_RANGE, EACCES, \
+	  "R%r pointer arithmetic of map value goes out of range, prohibited for !root", \
+	  "limit the index before adding it: the sum must stay inside of the value") \
+	X(PTR_STACK_RANGE, EACCES, \
+	  "R%r stack pointer arithmetic goes out of range, prohibited for !root; off=%d", \
+	  "a frame has 512 bytes, below R10") \
+	X(PTR_STACK_VAR, EACCES, \
+	  "R%r variable stack access prohibited for !root, var_off=%s off=%d", \
+	  "a program that is loaded strictly has no arrays with variable indices on the stack") \
+	X(ADDR_LEAK, EACCES, "R%r leaks addr into %s", \
+	  "a program that is loaded strictly may not give addresses away") \
+	X(ADDR_RETURNED, EACCES, "R%r leaks addr as return value", \
+	  "a program that is loaded strictly may not give addresses away") \
+	X(ADDR_ON_STACK, EACCES, "leaking pointer from stack off %d", \
+	  "a program that is loaded strictly may not give addresses away") \
 	X(PTR_NEGATIVE_OFF, EACCES, "negative offset %t ptr R%r off=%d disallowed", NULL) \
 	X(PTR_MODIFIED, EACCES, "dereference of modified %t ptr R%r off=%d disallowed", NULL) \
 	X(PTR_VAR_OFF, EACCES, "variable %t access var_off=%s disallowed", NULL) \
@@ -135,7 +158,7 @@
 	  "a frame has 512 bytes, below R10") \
 	X(STACK_VAR_OFF, EACCES, "invalid variable-offset%s stack R%r var_off=%s off=%d size=%d", \
 	  "a frame has 512 bytes, below R10") \
-	X(STACK_READ, EACCES, "invalid read from stack off %d+0 size %d", \
+	X(STACK_READ, EACCES, "invalid read from stack off %d+%d size %d", \
 	  "write to that part of the stack on every path before reading it") \
 	X(STACK_READ_REG, EACCES, "invalid read from stack R%r off %d+%d size %d", \
 	  "write to that part of the stack on every path before reading it") \
@@ -146,6 +169,10 @@
 	  "variable offset stack pointer cannot be passed into helper function; var_off=%s " \
 	  "off=%d size=%d", \
 	  NULL) \
+	X(STACK_VAR_STRICT, EACCES, \
+	  "R%r variable offset stack access prohibited for !root, var_off=%s", \
+	  "a program that is loaded strictly has no arrays with variable indices on the stack") \
+	X(SPILL_CORRUPT, EACCES, "attempt to corrupt spilled pointer on stack", NULL) \
 	X(SPILL_SIZE, EACCES, "invalid size of register spill", NULL) \
 	X(FILL_SIZE, EACCES, "invalid size of register fill", NULL) \
 	X(SPILL_STACK_PTR, EINVAL, \

@@ -50,6 +50,11 @@ struct bpf_verifier_env {
 	u16 *subprog_of; /* by instruction */
 	struct bpf_insn_flow *flow;
 	bool strict_alignment;
+	/*
+	 * The loader may not learn addresses, nor what memory holds by what the machine does
+	 * before it knows: judged as Linux judges a loader with CAP_BPF and without CAP_PERFMON.
+	 */
+	bool strict;
 	bool test_state_freq; /* a checkpoint wherever states are compared */
 	bool test_reg_invariants; /* a register that contradicts itself is an error */
 

@@ -49,6 +49,19 @@ int check_reg_arg(struct bpf_verifier_env *env, u32 regno, enum reg_arg_type t)
 	return 0;
 }
 
+bool is_pointer_value(const struct bpf_verifier_env *env, u32 regno)
+{
+	return env->strict && cur_regs(env)[regno].type != SCALAR_VALUE;
+}
+
+void mark_reg_invalid(const struct bpf_verifier_env *env, struct bpf_reg_state *reg)
+{
+	if (env->strict)
+		mark_reg_not_init(reg, 0);
+	else
+		__mark_reg_unknown(reg);
+}
+
 void clear_scalar_id(struct bpf_reg_state *reg)
 {
 	reg->id = 0;
@@ -135,5 +148,5 @@ void clear_all_pkt_pointers(struct bpf_verifier_env *env)
 
 	for_each_reg_in_state(st, reg,
 			      if (type_is_pkt_pointer(reg->type) || reg->type == PTR_TO_PACKET_END)
-				      __mark_reg_unknown(reg));
+				      mark_reg_invalid(env, reg));
 }

@@ -22,6 +22,10 @@ int check_bounds_sane(struct bpf_verifier_env *env, struct bpf_reg_state *reg, c
 int check_ptr_off_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *reg, u32 regno);
 bool reg_fits(const struct bpf_reg_state *reg, int size, bool is_signed);
 void mark_ptr_not_null(struct bpf_reg_state *reg);
+/* Its address leads nowhere any more: a number, for who may know addresses. */
+void mark_reg_invalid(const struct bpf_verifier_env *env, struct bpf_reg_state *reg);
+/* Not a number, and the loader may not learn addresses. */
+bool is_pointer_value(const struct bpf_verifier_env *env, u32 regno);
 bool register_is_null(const struct bpf_reg_state *reg);
 
 void clear_all_pkt_pointers(struct bpf_verifier_env *env);

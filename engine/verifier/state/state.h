@@ -75,6 +75,7 @@ struct bpf_verifier_state {
 	u32 ref_cnt;
 	u32 callback_unroll_depth; /* callbacks entered on the way here */
 	u32 dfs_depth; /* checkpoints on the way here */
+	bool speculative; /* below a jump that only a wrong guess takes */
 	u32 node; /* the observer's: the last instruction that it was told of on the way here */
 
 	struct bpf_jmp_history_entry *hist;

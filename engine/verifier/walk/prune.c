@@ -2,7 +2,8 @@
  * prune.c - is this state covered by one that was proved safe here?
  *
  * Slots that no path below a finished checkpoint read are forgotten in it, and so are dead
- * registers. A state that comes again exactly as an ancestor was is a loop that makes no progress.
+ * registers. A state that comes again exactly as an ancestor was is a loop that makes no progress:
+ * the program never ends; a wrong guess does.
  */
 #include "verifier/history/compare.h"
 #include "verifier/history/marks.h"
@@ -184,9 +185,12 @@ static int check_ancestor(struct bpf_verifier_env *env, struct bpf_verifier_stat
 		return calls_callback && states_equal(env, st, cur, RANGE_WITHIN)
 			       ? take_hit(env, st, RANGE_WITHIN)
 			       : 0;
-	if ((calls_callback || states_maybe_looping(st, cur)) && states_equal(env, st, cur, EXACT))
-		return infinite_loop(env, st, insn_idx);
-	return 0;
+	if (!calls_callback && !states_maybe_looping(st, cur))
+		return 0;
+	if (cur->speculative)
+		return states_equal(env, st, cur, RANGE_WITHIN) ? take_hit(env, st, RANGE_WITHIN)
+								: 0;
+	return states_equal(env, st, cur, EXACT) ? infinite_loop(env, st, insn_idx) : 0;
 }
 
 int is_state_visited(struct bpf_verifier_env *env, int insn_idx)

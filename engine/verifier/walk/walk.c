@@ -229,7 +229,7 @@ static int do_check_insn(struct bpf_verifier_env *env)
 
 	if (bpf_insn_decode(insn) < 0)
 		return explain_invalid(env, insn);
-	env->aux[env->insn_idx].seen = true;
+	env->aux[env->insn_idx].seen |= !env->cur_state->speculative;
 	switch (BPF_CLASS(insn->code)) {
 	case BPF_ALU:
 	case BPF_ALU64:
@@ -257,7 +257,7 @@ static int do_check_insn(struct bpf_verifier_env *env)
 		err = check_ld_imm(env, insn);
 		if (!err) {
 			env->insn_idx++;
-			env->aux[env->insn_idx].seen = true;
+			env->aux[env->insn_idx].seen |= !env->cur_state->speculative;
 		}
 		break;
 	default:
@@ -345,17 +345,47 @@ static int enter_insn(struct bpf_verifier_env *env, int prev_insn_idx)
 	return 0;
 }
 
+/*
+ * The machine guesses where jumps go and runs ahead, so in a strict program the walk follows jumps
+ * that are decided the other way, too (check_cond_jmp_op()). What is not allowed there is no fault
+ * of the program: a barrier before the instruction sees to it that a wrong guess never gets to it.
+ * 1: such a path ends here.
+ */
+static bool is_forgivable(int err)
+{
+	return err == -EACCES || err == -EPERM || err == -EINVAL || err == -ENOTSUP;
+}
+
+static int end_wrong_guess(struct bpf_verifier_env *env, int insn_idx, int err)
+{
+	struct bpf_insn_aux_data *aux = &env->aux[insn_idx];
+
+	if (!env->cur_state->speculative)
+		return err;
+	if (is_forgivable(err)) {
+		aux->nospec = true;
+		env->out->reason_cnt = 0;
+		return PATH_ENDS;
+	}
+	return !err && aux->nospec_result ? PATH_ENDS : err;
+}
+
 static int do_check(struct bpf_verifier_env *env)
 {
 	bool pop_log = !(env->log_level & BPF_LOG_LEVEL2);
 	int prev_insn_idx = -1, err;
 
 	for (;;) {
+		int insn_idx = env->insn_idx;
+
 		err = enter_insn(env, prev_insn_idx);
+		if (!err && env->cur_state->speculative && env->aux[insn_idx].nospec)
+			err = PATH_ENDS;
 		if (!err) {
-			prev_insn_idx = env->insn_idx;
+			prev_insn_idx = insn_idx;
 			err = do_check_insn(env);
 		}
+		err = end_wrong_guess(env, insn_idx, err);
 		if (!err)
 			continue;
 		if (err != PATH_ENDS)
