@@ -4,6 +4,7 @@
  * bpf(2)'s view: access flags, frozen maps, copies in and out. No type is named here.
  */
 #include <limits.h>
+#include "map/arena/arena.h"
 #include "map/map.h"
 #include "map/mmap.h"
 #include "map/spin_lock.h"
@@ -19,6 +20,16 @@ u32 bpf_map_value_size(const struct bpf_map *map)
 static bool may_write(const struct bpf_map *map)
 {
 	return !(map->map_flags & BPF_F_RDONLY) && !__atomic_load_n(&map->frozen, __ATOMIC_RELAXED);
+}
+
+void (*bpf_map_changed)(struct bpf_map *map);
+
+/* The end of each change from outside. */
+static int changed(struct bpf_map *map, long err)
+{
+	if (unlikely(bpf_map_changed != NULL) && !err)
+		bpf_map_changed(map);
+	return (int)err;
 }
 
 /* BPF_F_LOCK is for values that hold a lock. */
@@ -160,7 +171,7 @@ int bpf_map_update(struct bpf_map *map, const void *key, const void *value, u64 
 
 	if (locked)
 		pthread_mutex_unlock(&constants_lock);
-	return err;
+	return changed(map, err);
 }
 
 int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const void *value, u8 *mask,
@@ -171,7 +182,7 @@ int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const voi
 
 	if (locked)
 		pthread_mutex_unlock(&constants_lock);
-	return err;
+	return changed(map, err);
 }
 
 int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags)
@@ -180,7 +191,7 @@ int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 
 		return -EPERM;
 	if (!map->ops->map_update_slot)
 		return -EOPNOTSUPP;
-	return map->ops->map_update_slot(map, key, object, flags);
+	return changed(map, map->ops->map_update_slot(map, key, object, flags));
 }
 
 int bpf_map_delete(struct bpf_map *map, const void *key)
@@ -193,7 +204,7 @@ int bpf_map_delete(struct bpf_map *map, const void *key)
 	if (map->ops->map_delete_elem)
 		err = map->ops->map_delete_elem(map, key);
 	bpf_rcu_read_unlock();
-	return (int)err;
+	return changed(map, err);
 }
 
 int bpf_map_pop(struct bpf_map *map, void *value, u64 flags)
@@ -209,7 +220,7 @@ int bpf_map_pop(struct bpf_map *map, void *value, u64 flags)
 	bpf_rcu_read_lock();
 	err = map->ops->map_pop_elem(map, value);
 	bpf_rcu_read_unlock();
-	return (int)err;
+	return changed(map, err);
 }
 
 bool bpf_map_made(const struct bpf_map *map, u64 mark)
@@ -243,7 +254,12 @@ int bpf_map_freeze(struct bpf_map *map)
 	if (frozen)
 		return -EPERM;
 	map->arena->header->frozen = 1;
-	return 0;
+	return changed(map, 0);
+}
+
+int bpf_map_sync(const struct bpf_map *map)
+{
+	return bpf_arena_sync(map->arena);
 }
 
 bool bpf_prog_map_compatible(struct bpf_map *map, const struct bpf_prog *prog)

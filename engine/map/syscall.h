@@ -61,6 +61,14 @@ bool bpf_prog_map_compatible(struct bpf_map *map, const struct bpf_prog *prog);
  */
 int bpf_map_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *priv);
 
+/*
+ * Called (if set) after each change from outside of programs that has worked, before it is
+ * answered; not of mappings.
+ */
+extern void (*bpf_map_changed)(struct bpf_map *map);
+/* All of its files' pages are on the disk when it returns; 0 at once where it has no files. */
+int bpf_map_sync(const struct bpf_map *map);
+
 void bpf_map_stats_read(const struct bpf_map *map, struct bpf_map_stats *stats);
 /* Bytes that it may come to hold; pages come as touched. */
 u64 bpf_map_mem_usage(const struct bpf_map *map);

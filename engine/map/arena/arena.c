@@ -274,6 +274,16 @@ int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 val
 	return 0;
 }
 
+int bpf_arena_sync(const struct bpf_arena *arena)
+{
+	if (arena->index_in_file && msync(arena->header, arena->index_size, MS_SYNC))
+		return -errno;
+	if (arena->values_in_file && arena->values &&
+	    msync(arena->values, arena->values_size, MS_SYNC))
+		return -errno;
+	return 0;
+}
+
 void bpf_arena_close(struct bpf_arena *arena, bool clean)
 {
 	if (!arena)

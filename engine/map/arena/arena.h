@@ -74,6 +74,9 @@ int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_byte
  */
 int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out);
 
+/* What was stored to the mappings of files is on the disk when it returns. */
+int bpf_arena_sync(const struct bpf_arena *arena);
+
 /* Marks it clean when asked, and unmaps. */
 void bpf_arena_close(struct bpf_arena *arena, bool clean);
 
