@@ -154,7 +154,8 @@ CTL		= $(O)/ubpfctl
 CLIENT_A	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.a)
 CLIENT_SO	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.so)
 TESTLIB_A	= $(O)/tests/libtests.a
-PRELOADS	= $(if $(FS_SRCS),$(O)/tests/failnth.so $(O)/tests/kill_at.so $(O)/tests/try_calls.so)
+PRELOADS	= $(if $(FS_SRCS),$(O)/tests/failnth.so $(O)/tests/kill_at.so $(O)/tests/try_calls.so \
+		  $(O)/tests/record_writes.so)
 
 .PHONY: all man deb uninstall install-service deps-packages check-packages check-releases check-arm64 help lib deps deps-build deps-demo deps-tests check quick check-unit check-differential check-e2e \
 	check-e2e-quick check-style demo demo-profile demo-cgroup bench fuzz install install-lib install-server \
@@ -334,6 +335,8 @@ fuzz: deps
 	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/e2e/failnth.py -s $(FUZZ_SECONDS))
 	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/fuzz/fuzz_start.py \
 		-seconds $(FUZZ_SECONDS))
+	$(if $(FS_SRCS),@for mode in each close none; do UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) \
+		tests/e2e/power_loss.py -seconds $(FUZZ_SECONDS) -mode $$mode || exit 1; done)
 	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/fuzz/fuzz_users.py \
 		-seconds $(FUZZ_SECONDS))
 	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/fuzz/fuzz_bpf2.py \

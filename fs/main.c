@@ -20,6 +20,7 @@
 #include "fs/keeper/keeper.h"
 #include "fs/keeper/shared.h"
 #include "fs/store/object.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/names/recovery.h"
 #include "load.h"
@@ -169,6 +170,12 @@ static int run_server(struct fuse_session *se, const struct options *options)
 		tree_close();
 		return 1;
 	}
+	err = durable_start(options->durable, tree.dir_fd);
+	if (err) {
+		fprintf(stderr, "ubpffs: %s: the disk: %s\n", options->state, strerror(-err));
+		tree_close();
+		return 1;
+	}
 	limits_size_defaults(tree.dir_fd);
 	bpf_load_share_mem(limits_all(LIMIT_VERIFY_MEMORY));
 	if (enforce_begin(options, &enforce)) {
@@ -191,7 +198,11 @@ static int run_server(struct fuse_session *se, const struct options *options)
 			strerror(-err));
 	} else if (!enforce_rules(enforce)) {
 		events_start();
+		durable_settle(NULL); /* what the start has put right */
 		ret = run_mounted(se, options->mountpoint);
+		/* No worker is left to remove files when the disk knows that they may go. */
+		if (durable_mode() != DURABLE_NONE)
+			store_keep_files(true);
 	}
 	events_stop();
 	enforce_stop(enforce);

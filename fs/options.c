@@ -10,6 +10,7 @@
 #include "object/object.h"
 #include "fs/fuse/session/session.h"
 #include "fs/mount.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_place.h"
 
 #include <errno.h>
@@ -35,6 +36,9 @@ static const struct fuse_opt option_table[] = {
 	OPTION("btf=%s", btf),
 	{"keeper=on", offsetof(struct options, keeper), KEEPER_ON},
 	{"keeper=off", offsetof(struct options, keeper), KEEPER_OFF},
+	{"durable=none", offsetof(struct options, durable), DURABLE_NONE},
+	{"durable=close", offsetof(struct options, durable), DURABLE_CLOSE},
+	{"durable=each", offsetof(struct options, durable), DURABLE_EACH},
 	{"sandbox=on", offsetof(struct options, sandbox_off), 0},
 	{"sandbox=off", offsetof(struct options, sandbox_off), 1},
 	{"keeper=server", offsetof(struct options, keeper), KEEPER_SERVER},
@@ -73,6 +77,10 @@ static void usage(const char *self)
 	       "                       (default: /sys/kernel/btf/vmlinux)\n"
 	       "    -o keeper=on       a server that dies is followed by another, which goes on\n"
 	       "                       with the mount: clients wait (default: off)\n"
+	       "    -o durable=none|close|each\n"
+	       "                       what is on the disk when a call returns: nothing yet, "
+	       "names\n"
+	       "                       and programs, or each change of a map too (default: none)\n"
 	       "    -o sandbox=off     root: keep all capabilities (for debugging)\n"
 	       "    -f                 stay in the foreground\n"
 	       "    -d                 print every request (implies -f)\n"
@@ -295,6 +303,11 @@ static int options_list(const struct options *options, char **list)
 		[ENFORCE_FAIL_OPEN] = "fail-open",
 		[ENFORCE_FAIL_CLOSED] = "fail-closed",
 	};
+	static const char *const durable[] = {
+		[DURABLE_NONE] = NULL,
+		[DURABLE_CLOSE] = "close",
+		[DURABLE_EACH] = "each",
+	};
 	const struct {
 		const char *name, *value;
 	} all[] = {
@@ -305,6 +318,7 @@ static int options_list(const struct options *options, char **list)
 		{"enforce", enforce[options->enforce]},
 		{"enforce_cgroup", options->enforce_cgroup},
 		{"btf", options->btf},
+		{"durable", durable[options->durable]},
 		{"sandbox", options->sandbox_off ? "off" : NULL},
 	};
 	int err = 0;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "fs/cgroups/attachments.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 
 const char *const cgroup_type_names[MAX_CGROUP_BPF_ATTACH_TYPE] = {"ingress", "egress"};
@@ -159,27 +160,27 @@ int cgroup_link_attach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	if (flags & BPF_F_ALLOW_MULTI && replace && !gone)
 		return not_attached(why);
 	make_link_name(&link);
-	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
+	durable_unlinkat(fs_node_fd(dir), NEW_LINK, 0);
 	err = store_link(obj, fs_node_fd(dir), NEW_LINK, why);
 	if (err)
 		return err;
-	was = renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name, RENAME_EXCHANGE) ==
-	      0;
-	if (!was && (errno != ENOENT ||
-		     renameat(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name) < 0))
+	was = durable_renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name,
+				RENAME_EXCHANGE) == 0;
+	if (!was && (errno != ENOENT || durable_renameat2(fs_node_fd(dir), NEW_LINK,
+							  fs_node_fd(dir), link.name, 0) < 0))
 		err = tree_error(why, errno, link.name);
 	if (!err) {
 		err = cgroup_bpf_attach(cgrp, type, obj->prog, replace ? replace->prog : NULL,
 					flags);
 		if (err && was)
-			renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name,
-				  RENAME_EXCHANGE);
+			durable_renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link.name,
+					  RENAME_EXCHANGE);
 		else if (err)
-			unlinkat(fs_node_fd(dir), link.name, 0);
+			durable_unlinkat(fs_node_fd(dir), link.name, 0);
 		if (err)
 			model_error(why, err, type, obj->prog, flags);
 	}
-	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
+	durable_unlinkat(fs_node_fd(dir), NEW_LINK, 0);
 	store_names_changed(obj);
 	if (gone)
 		names_changed_at(gone);
@@ -199,7 +200,8 @@ static int link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	for (u32 i = 0; i < nr && !link; i++)
 		if (!obj || links[i].ino == obj->ino)
 			link = &links[i];
-	if (link && renameat(fs_node_fd(dir), link->name, fs_node_fd(dir), NEW_LINK) < 0)
+	if (link &&
+	    durable_renameat2(fs_node_fd(dir), link->name, fs_node_fd(dir), NEW_LINK, 0) < 0)
 		return tree_error(why, errno, link->name);
 	err = cgroup_bpf_detach(cgrp, type, obj ? obj->prog : NULL);
 	if (err == -EINVAL)
@@ -209,10 +211,10 @@ static int link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	if (!link)
 		return err;
 	if (err) {
-		renameat(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link->name);
+		durable_renameat2(fs_node_fd(dir), NEW_LINK, fs_node_fd(dir), link->name, 0);
 		return err;
 	}
-	unlinkat(fs_node_fd(dir), NEW_LINK, 0);
+	durable_unlinkat(fs_node_fd(dir), NEW_LINK, 0);
 	names_changed_at(link->ino);
 	return 0;
 }
@@ -245,7 +247,7 @@ int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
 	u32 type, nr, i;
 	int err = 0;
 
-	unlinkat(fd, NEW_LINK, 0);
+	durable_unlinkat(fd, NEW_LINK, 0);
 	for (type = 0; !err && type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
 		err = list_links(fd, type, &links, &nr);
 		for (i = 0; !err && i < nr; i++) {
@@ -277,7 +279,7 @@ int cgroup_links_remove(int fd)
 	for (type = 0; !err && type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
 		err = list_links(fd, type, &links, &nr);
 		for (i = 0; !err && i < nr; i++) {
-			if (unlinkat(fd, links[i].name, 0) < 0 && errno != ENOENT)
+			if (durable_unlinkat(fd, links[i].name, 0) < 0 && errno != ENOENT)
 				err = -errno;
 			else
 				names_changed_at(links[i].ino);

@@ -6,6 +6,7 @@
  */
 #include "fs/dirs/object_dir.h"
 #include "fs/dirs/user_dir.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 
@@ -124,8 +125,11 @@ static int __objdir_drop(const struct objdir_kind *kind, int dirfd, struct error
 	if (err <= 0)
 		return err ? err : -ENOENT;
 	/* First: who is killed in between must not leave what looks like a map to be. */
-	if (kind->definition && unlinkat(dirfd, kind->definition, 0) < 0 && errno != ENOENT)
+	if (kind->definition && durable_unlinkat(dirfd, kind->definition, 0) < 0 && errno != ENOENT)
 		return tree_error(why, errno, kind->definition);
+	err = durable_settle(why); /* after a power loss, too */
+	if (err)
+		return err;
 	err = store_unname(dirfd, kind->object, &obj, why);
 	if (err)
 		return err;
@@ -214,7 +218,7 @@ int objdir_mkdir(struct fs_node *parent, struct fs_req *req, const char *name, m
 		if (!err)
 			err = fs_tree_lookup(parent, name, ops, out);
 		if (err && fd >= 0)
-			unlinkat(fd, def, 0);
+			durable_unlinkat(fd, def, 0);
 		if (fd >= 0)
 			close(fd);
 		if (err)

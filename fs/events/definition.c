@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include "fs/events/definition.h"
 #include "text/value_text.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 
 #define ATTACH_FILE ".attach"
@@ -93,13 +94,13 @@ int event_attach_link(int dirfd, struct store_object *obj, struct error_record *
 		return err;
 	err = 0;
 	if (obj) {
-		unlinkat(dirfd, ATTACH_TEMP, 0);
+		durable_unlinkat(dirfd, ATTACH_TEMP, 0);
 		err = store_link(obj, dirfd, ATTACH_TEMP, why);
-		if (!err && renameat(dirfd, ATTACH_TEMP, dirfd, ATTACH_FILE))
+		if (!err && durable_renameat2(dirfd, ATTACH_TEMP, dirfd, ATTACH_FILE, 0))
 			err = tree_error(why, errno, "attach");
 		/* Renaming one link of a file over another does nothing and leaves both. */
-		unlinkat(dirfd, ATTACH_TEMP, 0);
-	} else if (unlinkat(dirfd, ATTACH_FILE, 0) && errno != ENOENT) {
+		durable_unlinkat(dirfd, ATTACH_TEMP, 0);
+	} else if (durable_unlinkat(dirfd, ATTACH_FILE, 0) && errno != ENOENT) {
 		err = tree_error(why, errno, "attach");
 	}
 	if (obj)
@@ -127,13 +128,14 @@ void event_ended_set(int dirfd)
 {
 	int fd = tree_open_file(dirfd, ENDED_FILE, O_WRONLY | O_CREAT);
 
+	durable_dir(dirfd);
 	if (fd >= 0)
 		close(fd);
 }
 
 bool event_ended_clear(int dirfd)
 {
-	return !unlinkat(dirfd, ENDED_FILE, 0);
+	return !durable_unlinkat(dirfd, ENDED_FILE, 0);
 }
 
 void event_since_set(int dirfd, u64 began)

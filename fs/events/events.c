@@ -12,6 +12,7 @@
 #include "fs/events/events.h"
 #include "fs/dirs/user_dir.h"
 #include "fs/dirs/object_dir.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 
 /* ---- a source's directory */
@@ -284,7 +285,7 @@ void events_start(void)
 			start_again(dir, st.st_ino, names.v[i].name);
 		} else { /* between rm and rmdir */
 			event_def_remove(dir, NULL);
-			unlinkat(fd, names.v[i].name, AT_REMOVEDIR);
+			durable_unlinkat(fd, names.v[i].name, AT_REMOVEDIR);
 		}
 	}
 	event_run_unlock();

@@ -5,6 +5,7 @@
 #include "fs/fuse/protocol/current.h"
 #include "fs/fuse/open.h"
 #include "fs/caller/limits.h"
+#include "fs/node/backing.h"
 #include "fs/lib/metrics.h"
 #include "fs/work/cpu_limit.h"
 #include "run/run.h"
@@ -157,7 +158,7 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 	struct fs_job *job;
 
 	/* A close or a release cannot be refused: files are bounded. */
-	if (what == JOB_FLUSH || what == JOB_RELEASE)
+	if (what == JOB_FLUSH || what == JOB_RELEASE || what == JOB_CLOSED)
 		limits_charge_anyway(req->cred.uid, LIMIT_JOBS, 1);
 	else if ((errno = -limits_charge(req->cred.uid, LIMIT_JOBS, 1, fs_why(req))))
 		return NULL;
@@ -231,7 +232,9 @@ static void job_ioctl(struct fs_job *job)
 	} else if (out)
 		result = job->open->node->ops->ioctl(job->open, &job->req, job->command, job->buf,
 						     job->size, out, &out_len);
+	WRITE_ONCE(job->open->changed, true);
 	fs_open_keep(job->open, &job->req);
+	result = (int)fs_fuse_settle(&job->req, result);
 	job_end_interrupts(job);
 	fs_error_report(&job->req);
 	if (!out)
@@ -266,6 +269,7 @@ static bool job_read(struct fs_job *job)
 			return false;
 		}
 	} while (n == -EAGAIN && fs_open_may_wait(open));
+	n = fs_fuse_settle(&job->req, n);
 	job_end_interrupts(job);
 	if (n < 0)
 		fuse_reply_err(job->fuse, fs_fuse_error(&job->req, n));
@@ -296,6 +300,7 @@ static bool job_write(struct fs_job *job)
 	}
 	if (n == FS_LATER)
 		return false;
+	n = fs_fuse_settle(&job->req, n);
 	job_end_interrupts(job);
 	job->answer = n;
 	job_answer(job);
@@ -316,10 +321,17 @@ void fs_finish(struct fs_req *req, ssize_t n)
 {
 	struct fs_job *job = container_of(req, struct fs_job, req);
 
+	n = fs_fuse_settle(req, n);
 	job_end_interrupts(job);
 	job->what = JOB_ANSWER;
 	job->answer = n;
 	worker_submit(&job->work);
+}
+
+static int sync_closed(struct fs_open *open, struct fs_req *req)
+{
+	WRITE_ONCE(open->changed, false);
+	return fs_backing.closed(open->node, fs_why(req));
 }
 
 static void job_flush(struct fs_job *job)
@@ -329,6 +341,18 @@ static void job_flush(struct fs_job *job)
 	pthread_mutex_lock(&job->open->lock);
 	err = fs_open_flush(job->open, &job->req);
 	pthread_mutex_unlock(&job->open->lock);
+	err = (int)fs_fuse_settle(&job->req, err);
+	if (!err && fs_open_close_waits(job->open))
+		err = sync_closed(job->open, &job->req);
+	job_end_interrupts(job);
+	fuse_reply_err(job->fuse, fs_fuse_error(&job->req, err));
+}
+
+static void job_sync(struct fs_job *job)
+{
+	int err = job->what == JOB_CLOSED ? sync_closed(job->open, &job->req)
+					  : fs_backing.sync(job->open->node, fs_why(&job->req));
+
 	job_end_interrupts(job);
 	fuse_reply_err(job->fuse, fs_fuse_error(&job->req, err));
 }
@@ -411,11 +435,16 @@ static bool job_do(struct fs_job *job)
 	case JOB_FLUSH:
 		job_flush(job);
 		break;
+	case JOB_SYNC:
+	case JOB_CLOSED:
+		job_sync(job);
+		break;
 	case JOB_IOCTL:
 		job_ioctl(job);
 		break;
 	case JOB_RELEASE:
 		fs_open_free(job->open);
+		fs_fuse_settle(&job->req, 0);
 		break;
 	}
 	return true;

@@ -42,6 +42,13 @@ void fs_fuse_end_open(struct fs_req *req)
 	fs_node_unpin();
 }
 
+ssize_t fs_fuse_settle(struct fs_req *req, ssize_t ret)
+{
+	int err = fs_backing.settle ? fs_backing.settle(ret < 0 ? NULL : fs_why(req)) : 0;
+
+	return ret < 0 || !err ? ret : err;
+}
+
 /* Where everything was taken away, nothing is just not there. */
 static int lost_or(struct fs_req *req, int err)
 {

@@ -19,6 +19,11 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 void fs_fuse_end(struct fs_req *req);
 void fs_fuse_end_open(struct fs_req *req); /* of open.h's fs_fuse_begin_open() */
 /*
+ * What the request changed is on the disk, where that is promised. `ret` is its result: it stays,
+ * or is -EIO.
+ */
+ssize_t fs_fuse_settle(struct fs_req *req, ssize_t ret);
+/*
  * Make err one that the kernel takes, count it, and give it a sentence when nobody has. Returns err
  * > 0.
  */

@@ -69,6 +69,7 @@ void io_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fus
 	pthread_mutex_lock(&open->lock);
 	n = buf ? fs_open_read(open, &req, buf, size, off) : -ENOMEM;
 	pthread_mutex_unlock(&open->lock);
+	n = fs_fuse_settle(&req, n);
 	if (n < 0)
 		fuse_reply_err(fuse, fs_fuse_error(&req, n));
 	else
@@ -106,11 +107,23 @@ void io_write(fuse_req_t fuse, fuse_ino_t ino, const char *buf, size_t size, off
 	pthread_mutex_lock(&open->lock);
 	n = fs_open_write(open, &req, buf, size, off);
 	pthread_mutex_unlock(&open->lock);
+	n = fs_fuse_settle(&req, n);
 	if (n < 0)
 		fuse_reply_err(fuse, fs_fuse_error(&req, n));
 	else
 		fuse_reply_write(fuse, n);
 	fs_fuse_end_open(&req);
+}
+
+/* What waits for the disk does so on a worker. */
+static void sync_job(fuse_req_t fuse, struct fs_req *req, struct fs_open *open, enum job_what what)
+{
+	struct fs_job *job = job_new(fuse, req, open, what);
+
+	if (job)
+		job_start_alone(job);
+	else
+		fuse_reply_err(fuse, fs_fuse_error(req, errno));
 }
 
 /*
@@ -144,7 +157,24 @@ void io_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 		err = fs_open_flush(open, &req);
 		pthread_mutex_unlock(&open->lock);
 	}
-	fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	err = (int)fs_fuse_settle(&req, err);
+	if (!err && fs_open_close_waits(open)) {
+		sync_job(fuse, &req, open, JOB_CLOSED);
+	} else {
+		fuse_reply_err(fuse, fs_fuse_error(&req, err));
+	}
+	fs_fuse_end_open(&req);
+}
+
+void io_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct fs_open *open;
+	struct fs_req req;
+
+	open = fs_fuse_begin_open(fuse, fi, "fsync", &req);
+	if (!open)
+		return;
+	sync_job(fuse, &req, open, JOB_SYNC);
 	fs_fuse_end_open(&req);
 }
 
@@ -186,6 +216,7 @@ void io_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 		job_start(job);
 	else
 		fs_open_free(open);
+	fs_fuse_settle(&req, 0);
 	fs_node_unpin();
 }
 
@@ -229,7 +260,9 @@ void io_ioctl(fuse_req_t fuse, fuse_ino_t ino, unsigned int cmd, void *arg,
 		} else {
 			memset(out, 0, out_len);
 			result = ops->ioctl(open, &req, command, in, in_len, out, &room);
+			WRITE_ONCE(open->changed, true);
 			fs_open_keep(open, &req);
+			result = (int)fs_fuse_settle(&req, result);
 			fs_error_report(&req);
 			fuse_reply_ioctl(fuse, result, out, min(room, out_len));
 		}

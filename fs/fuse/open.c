@@ -372,8 +372,10 @@ ssize_t fs_open_read(struct fs_open *open, struct fs_req *req, char *buf, size_t
 
 	ssize_t n;
 
-	if (ops->takes)
+	if (ops->takes) {
 		requests_keep(req->unique);
+		WRITE_ONCE(open->changed, true);
+	}
 	if (ops->read)
 		n = ops->read(open, req, buf, len, off);
 	else if (ops->show)
@@ -392,6 +394,7 @@ ssize_t fs_open_write(struct fs_open *open, struct fs_req *req, const char *buf,
 	if (!open->node->ops->write)
 		return fs_error(req, EPERM, "this file is not written to");
 	n = open->node->ops->write(open, req, buf, len, off);
+	WRITE_ONCE(open->changed, true);
 	fs_open_keep(open, req);
 	return n;
 }
@@ -402,6 +405,11 @@ int fs_open_flush(struct fs_open *open, struct fs_req *req)
 
 	fs_open_keep(open, req);
 	return err;
+}
+
+bool fs_open_close_waits(const struct fs_open *open)
+{
+	return fs_backing.closed && READ_ONCE(open->changed);
 }
 
 bool fs_open_may_wait(const struct fs_open *open)

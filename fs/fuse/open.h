@@ -30,6 +30,8 @@ ssize_t fs_open_read(struct fs_open *open, struct fs_req *req, char *buf, size_t
 ssize_t fs_open_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 		      off_t off);
 int fs_open_flush(struct fs_open *open, struct fs_req *req);
+/* Its close waits for the disk: something was changed through it, and close promises that. */
+bool fs_open_close_waits(const struct fs_open *open);
 /*
  * A read that has nothing yet parks: it does not say O_NONBLOCK, and there is something to wait
  * for.

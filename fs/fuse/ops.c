@@ -25,6 +25,7 @@
 
 static void reply_done(fuse_req_t fuse, struct fs_req *req, int err)
 {
+	err = (int)fs_fuse_settle(req, err);
 	fuse_reply_err(fuse, fs_fuse_error(req, err));
 	fs_fuse_end(req);
 }
@@ -291,6 +292,8 @@ static int tree_setattr(struct fs_req *req, const struct stat *attr, int set)
 		if (utimensat(AT_FDCWD, self, ts, 0) < 0)
 			return -errno;
 	}
+	if (fs_backing.changed)
+		fs_backing.changed(fs_node_fd(node));
 	return 0;
 }
 
@@ -313,6 +316,7 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int s
 	fs_attrs_changed();
 	if (!err)
 		err = fs_node_stat(req.node, &req, &st);
+	err = (int)fs_fuse_settle(&req, err);
 	if (err)
 		fuse_reply_err(fuse, fs_fuse_error(&req, err));
 	else
@@ -366,6 +370,7 @@ static void reply_entry(fuse_req_t fuse, struct fs_req *req, int err, struct fs_
 
 	if (!err)
 		err = fs_node_stat(node, req, &entry.attr);
+	err = (int)fs_fuse_settle(req, err);
 	if (err) {
 		fs_node_put(node);
 		reply_done(fuse, req, err);
@@ -474,7 +479,10 @@ static void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 		return;
 	before = change_repeated(&req);
 	err = req.node->ops->unlink ? req.node->ops->unlink(req.node, &req, name) : refused(&req);
-	reply_done(fuse, &req, removed_before(&req, before, err));
+	err = removed_before(&req, before, err);
+	if (!err && fs_backing.closed && !req.node->in_tree) /* an entry: nobody will close it */
+		err = fs_backing.closed(req.node, fs_why(&req));
+	reply_done(fuse, &req, err);
 }
 
 static void op_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
@@ -566,6 +574,7 @@ static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 		err = no_plain_file(&req);
 	if (!err)
 		err = fs_node_stat(node, &req, &entry.attr);
+	err = (int)fs_fuse_settle(&req, err);
 	if (!err)
 		err = fs_open_new(&req, node, fi, true);
 	if (err) {
@@ -683,6 +692,8 @@ const struct fuse_lowlevel_ops ubpffs_fuse_ops = {
 	.write = io_write,
 	.flush = io_flush,
 	.release = io_release,
+	.fsync = io_fsync,
+	.fsyncdir = io_fsync,
 	.opendir = io_open,
 	.readdir = op_readdir,
 	.releasedir = io_release,

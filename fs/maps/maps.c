@@ -26,6 +26,7 @@
 #include "fs/store/object.h"
 #include "fs/maps/text/stack_symbols.h"
 #include "text/value_text.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 
@@ -147,9 +148,11 @@ static int attr_set(struct fs_node *dir, struct fs_req *req, enum mapdef_attr at
 			name_map(dir, spec.name);
 			err = create_map(dir, req, &spec, &map);
 		}
+		if (!err)
+			err = durable_settle(fs_why(req)); /* no whole definition without a map */
 		if (!err) {
 			err = mapdef_write(fs_node_fd(dir), &def, fs_why(req));
-			if (err && map && !unlinkat(fs_node_fd(dir), MAP_LINK, 0)) {
+			if (err && map && !durable_unlinkat(fs_node_fd(dir), MAP_LINK, 0)) {
 				store_bind(dir, NULL);
 				store_names_changed(store_of_map(map));
 			}

@@ -426,6 +426,8 @@ static int take_record(struct records *r)
 	map_once_end();
 	if (len < 0)
 		return (int)len;
+	if (bpf_map_changed)
+		bpf_map_changed(r->map);
 	print_record(&r->line, record->data, (size_t)len);
 	return 0;
 }

@@ -24,6 +24,17 @@ extern struct fs_backing {
 	 * -errno and why.
 	 */
 	int (*chown)(struct fs_node *node, uid_t uid, gid_t gid, struct error_record *why);
+	/* The attributes of this file of the tree were changed. */
+	void (*changed)(int fd);
+	/*
+	 * The end of every request, before its answer: what it changed is as safe as the server
+	 * promises. -EIO and why.
+	 */
+	int (*settle)(struct error_record *why);
+	/* fsync(2) of a file or directory; waits for the disk. */
+	int (*sync)(struct fs_node *node, struct error_record *why);
+	/* A descriptor through which a file was changed is closed. The same. */
+	int (*closed)(struct fs_node *node, struct error_record *why);
 	/*
 	 * Asked before a listing, and when something is not there: -EIO with a sentence when the
 	 * whole directory was taken away. A few fstat(2).

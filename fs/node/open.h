@@ -28,6 +28,7 @@ struct fs_open {
 	void *priv;
 	u64 held; /* bytes: fs_open_hold() */
 	struct open_record *record; /* with a keeper */
+	bool changed; /* something may have been, through it: what its close waits for */
 	bool restored; /* of the last server's, and not used since: fs_fuse_begin_open() */
 	enum { OPEN_FOUND, OPEN_NOT_OPENED } lost;
 

@@ -21,6 +21,8 @@ enum job_what {
 	JOB_READ,
 	JOB_WRITE,
 	JOB_FLUSH,
+	JOB_SYNC, /* fsync */
+	JOB_CLOSED, /* a flush that waits for the disk */
 	JOB_RELEASE,
 	JOB_IOCTL,
 	JOB_ANSWER

@@ -5,6 +5,7 @@
  */
 #include "fs/store/object.h"
 #include "fs/caller/limits.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 #include "map/create.h"
 #include "map/syscall.h"
@@ -19,7 +20,11 @@ static int part_create(u32 id, enum store_part part, struct error_record *why)
 	int fd = openat(tree.objects_fd, store_part_name(id, part, name),
 			O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-	return fd < 0 ? tree_error(why, errno, name) : fd;
+	if (fd < 0)
+		return tree_error(why, errno, name);
+	durable_dir(tree.objects_fd);
+	durable_file(fd);
+	return fd;
 }
 
 static int set_owner(int fd, const struct fs_cred *cred, mode_t mode, struct error_record *why)
@@ -114,8 +119,8 @@ int store_map_btf(struct bpf_map *map, struct bpf_btf *btf, const struct bpf_map
 	err = bpf_btf_publish(btf, obj->owner);
 	if (err)
 		return err;
-	if (!same || linkat(tree.objects_fd, store_part_name(same->id, STORE_BTF, from),
-			    tree.objects_fd, store_part_name(map->id, STORE_BTF, name), 0)) {
+	if (!same || durable_linkat(tree.objects_fd, store_part_name(same->id, STORE_BTF, from),
+				    tree.objects_fd, store_part_name(map->id, STORE_BTF, name))) {
 		data = bpf_btf_raw(btf, &size);
 		if (!data)
 			return -ENOMEM;

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 #include <fcntl.h>
 #include "fs/store/link.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 
 struct link_image { /* objects/<id> */
@@ -39,6 +40,7 @@ static int write_image(int fd, u32 prog_id, u64 cgroup_id, u32 type)
 
 	image.checksum = XXH64(&image, offsetof(struct link_image, checksum), STORE_LINK_MAGIC);
 	n = pwrite(fd, &image, sizeof(image), 0);
+	durable_file(fd);
 	return n == sizeof(image) ? 0 : n < 0 ? -errno : -ENOSPC;
 }
 

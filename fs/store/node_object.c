@@ -3,6 +3,8 @@
  */
 #include "fs/store/node_object.h"
 #include "fs/node/backing.h"
+#include "fs/store/state/durable.h"
+#include "map/syscall.h"
 
 #include <fcntl.h>
 
@@ -161,4 +163,53 @@ int store_map(struct fs_node *node, struct fs_req *req, struct bpf_map **out)
 
 	*out = err ? NULL : obj->map;
 	return err;
+}
+
+/* ---- fsync(2), close(2) */
+
+static int sync_error(struct error_record *why, int err)
+{
+	return err ? error_set(why, EIO, "the disk of the state directory: %s", strerror(-err)) : 0;
+}
+
+/* The map that a node shows or is a part of, with a reference; NULL: none. */
+static struct bpf_map *map_of(struct fs_node *node)
+{
+	struct store_object *obj;
+
+	if (store_of_node(node, &obj))
+		return NULL;
+	if (obj->map)
+		return obj->map;
+	store_put(obj);
+	return NULL;
+}
+
+int store_node_sync(struct fs_node *node, struct error_record *why)
+{
+	struct bpf_map *map = node->ops->type == S_IFDIR ? NULL : map_of(node);
+	int err;
+
+	if (!map)
+		return sync_error(why, durable_sync_all());
+	err = bpf_map_sync(map);
+	if (!err) {
+		__do_close int fd = store_part_open(map->id, STORE_OBJECT, O_RDONLY);
+
+		err = fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
+	}
+	bpf_map_put(map);
+	return sync_error(why, err);
+}
+
+int store_node_closed(struct fs_node *node, struct error_record *why)
+{
+	struct bpf_map *map = map_of(node);
+	int err;
+
+	if (!map)
+		return 0;
+	err = bpf_map_sync(map);
+	bpf_map_put(map);
+	return sync_error(why, err);
 }

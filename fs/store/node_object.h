@@ -21,6 +21,12 @@ void store_node_free(struct fs_node *node);
 int store_node_stat(struct fs_node *node, struct stat *st);
 void store_node_changed(struct fs_node *node);
 /*
+ * For fs_backing.sync and .closed, and both wait for the disk: a map's contents and file, of
+ * anything else all of the state's filesystem; the contents of a map alone. -EIO and why.
+ */
+int store_node_sync(struct fs_node *node, struct error_record *why);
+int store_node_closed(struct fs_node *node, struct error_record *why);
+/*
  * The object of an object's file, or of a directory progs/<x>, maps/<x> or any node inside it
  * (-ENOENT: the name is gone, or the map is not created yet).
  */

@@ -13,6 +13,7 @@
 #include "fs/node/backing.h"
 #include "fs/caller/limits.h"
 #include "fs/fuse/protocol/passthrough.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 #include "map/create.h"
 #include "map/syscall.h"
@@ -26,6 +27,9 @@ static struct {
 	struct store_object *lowest[STORE_KINDS], *highest[STORE_KINDS];
 	bool keep_files;
 	bool unsure; /* some object's names could not be counted when they changed */
+	u32 *leaving; /* ids of objects that are no more, and whose files are */
+	size_t nr_leaving;
+	bool removing; /* remove_job is under way */
 } store = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 const char *store_part_name(u32 id, enum store_part part, char buf[32])
@@ -41,6 +45,7 @@ void store_remove_files(u32 id)
 {
 	char name[32];
 
+	/* Not noted: what comes back without a name goes at the next start. */
 	for (int part = STORE_PARTS - 1; part >= 0; part--)
 		if (unlinkat(tree.objects_fd, store_part_name(id, part, name), 0) < 0 &&
 		    errno != ENOENT)
@@ -55,6 +60,7 @@ u32 store_next_id(void)
 	do
 		id = (u32)__atomic_fetch_add(tree.next_id, 1, __ATOMIC_RELAXED);
 	while (!id || id == UINT32_MAX);
+	tree_reserve_id(id);
 	return id;
 }
 
@@ -335,6 +341,46 @@ static void object_end(struct store_object *obj)
 	object_let_go(obj);
 }
 
+/* ---- durable modes: files go when whatever named the object is gone from the disk, too */
+
+static void remove_files_later(struct worker_job *job)
+{
+	__do_free u32 *ids = NULL;
+	size_t n;
+
+	pthread_mutex_lock(&store.lock);
+	ids = move_ptr(store.leaving);
+	n = store.nr_leaving;
+	store.nr_leaving = 0;
+	pthread_mutex_unlock(&store.lock);
+	/* Where the disk does not answer they stay, and a start removes them. */
+	if (n && !durable_sync_all())
+		for (size_t i = 0; i < n; i++)
+			store_remove_files(ids[i]);
+	pthread_mutex_lock(&store.lock);
+	store.removing = store.nr_leaving;
+	if (store.removing)
+		worker_submit(job);
+	pthread_mutex_unlock(&store.lock);
+}
+
+static struct worker_job remove_job = {.run = remove_files_later, .class = WORKER_WAITING};
+
+/* store.lock is held. Without memory the files stay for a start. */
+static void __remove_later(u32 id)
+{
+	u32 *ids = realloc(store.leaving, (store.nr_leaving + 1) * sizeof(*ids));
+
+	if (!ids)
+		return;
+	store.leaving = ids;
+	ids[store.nr_leaving++] = id;
+	if (store.removing)
+		return;
+	store.removing = true;
+	worker_submit(&remove_job);
+}
+
 /* The last reference is gone: take it out, and its file unless a later start needs it. */
 static void store_ended(struct store_object *obj)
 {
@@ -349,7 +395,10 @@ static void store_ended(struct store_object *obj)
 	__store_remove(obj);
 	if (!store.keep_files && !__store_named(obj)) {
 		__fs_node_gone(&(struct stat){.st_ino = obj->ino});
-		store_remove_files(obj->id);
+		if (durable_mode() == DURABLE_NONE)
+			store_remove_files(obj->id);
+		else
+			__remove_later(obj->id);
 	}
 	pthread_mutex_unlock(&store.lock);
 	object_end(obj);
@@ -542,7 +591,7 @@ int store_unname(int dirfd, const char *name, struct store_object **out, struct 
 	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	store_by_ino(st.st_ino, out);
-	if (unlinkat(dirfd, name, 0) < 0) {
+	if (durable_unlinkat(dirfd, name, 0) < 0) {
 		err = tree_error(why, errno, name);
 		store_put(*out);
 		*out = NULL;
@@ -554,21 +603,30 @@ int store_unname(int dirfd, const char *name, struct store_object **out, struct 
 		WRITE_ONCE(dir->obj_known, true);
 		fs_node_put(dir);
 	}
+	/* Who still has the object after a power loss has what stands beside it, too. */
+	err = durable_settle(why);
 	tree_remove_hidden(dirfd);
 	if (*out)
 		store_names_changed(*out);
-	return 0;
+	if (err) {
+		store_put(*out);
+		*out = NULL;
+	}
+	return err;
 }
 
 int store_link(struct store_object *obj, int dirfd, const char *name, struct error_record *why)
 {
 	uid_t owner = READ_ONCE(obj->owner);
-	int err = limits_charge(owner, LIMIT_NAMES, 1, why);
+	int err = durable_settle(why); /* what is named is on the disk before its name */
 	char id[32];
 
+	if (!err)
+		err = limits_charge(owner, LIMIT_NAMES, 1, why);
 	if (err)
 		return err;
-	if (linkat(tree.objects_fd, store_part_name(obj->id, STORE_OBJECT, id), dirfd, name, 0) < 0)
+	if (durable_linkat(tree.objects_fd, store_part_name(obj->id, STORE_OBJECT, id), dirfd,
+			   name) < 0)
 		err = tree_error(why, errno, name);
 	limits_uncharge(owner, LIMIT_NAMES, 1);
 	if (!err)

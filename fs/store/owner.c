@@ -3,6 +3,7 @@
  */
 #include "fs/store/owner.h"
 #include "fs/store/object.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
@@ -43,6 +44,8 @@ static int __chown(struct fs_node *node, uid_t uid, gid_t gid, struct error_reco
 		err = -errno;
 		__charge_move(node, uid, st.st_uid, NULL); /* what was free a moment ago */
 	}
+	if (!err)
+		durable_file(fd);
 	return err;
 }
 

@@ -17,6 +17,7 @@
 #include "fs/caller/limits.h"
 #include "fs/lib/write_buffer.h"
 #include "text/value_text.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 #include "load.h"
 
@@ -182,9 +183,9 @@ int limit_files_start(void)
 		sized[0][i] = limits_default(i);
 		sized[1][i] = limits_all(i);
 	}
-	if (mkdirat(fd, DEFAULT, 0755) < 0 && errno != EEXIST)
+	if (durable_mkdirat(fd, DEFAULT, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	if (mkdirat(fd, ALL, 0755) < 0 && errno != EEXIST)
+	if (durable_mkdirat(fd, ALL, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	err = tree_list(fd, false, &names);
 	for (size_t i = 0; !err && i < names.n; i++) {
@@ -463,7 +464,7 @@ static int limits_rmdir(struct fs_node *dir, struct fs_req *req, const char *nam
 	__do_close int fd = tree_openat(fs_node_fd(dir), name);
 
 	err = fd < 0 ? fd : 0;
-	if (!err && unlinkat(fd, LIMITS_FILE, 0) < 0 && errno != ENOENT)
+	if (!err && durable_unlinkat(fd, LIMITS_FILE, 0) < 0 && errno != ENOENT)
 		err = -errno;
 	if (!err)
 		err = tree_rmdir(fs_node_fd(dir), name, fs_why(req));

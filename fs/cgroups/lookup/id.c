@@ -2,6 +2,7 @@
  * id.c - see cgroups/lookup/id.h
  */
 #include <stdio.h>
+#include "fs/store/state/durable.h"
 #include "fs/cgroups/lookup/id.h"
 #include "fs/store/object.h"
 
@@ -25,18 +26,18 @@ int cgroup_dir_id(int fd, u64 *id)
 			store_id_seen(*id);
 			return 0;
 		}
-		unlinkat(fd, ID_LINK, 0);
+		durable_unlinkat(fd, ID_LINK, 0);
 	}
 	do
 		*id = store_next_id();
 	while (*id <= ROOT_ID);
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)*id);
-	return symlinkat(text, fd, ID_LINK) < 0 ? -errno : 0;
+	return durable_symlinkat(text, fd, ID_LINK) < 0 ? -errno : 0;
 }
 
 void cgroup_dir_id_remove(int fd)
 {
-	unlinkat(fd, ID_LINK, 0);
+	durable_unlinkat(fd, ID_LINK, 0);
 }
 
 /* For the callback: one thread starts a server. */

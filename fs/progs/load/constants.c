@@ -5,6 +5,7 @@
 #include "text/value_text.h"
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/vars.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
@@ -112,7 +113,7 @@ static int write_line(struct fs_req *req, int dir, const char *line, size_t len)
 		if (n != 5 || memcmp(name, "clear", n))
 			return fs_error(req, EINVAL, "%.*s: a line is NAME VALUE, or clear",
 					text_first_line(name, n), name);
-		return unlinkat(dir, CONSTANTS_FILE, 0) && errno != ENOENT ? -errno : 0;
+		return durable_unlinkat(dir, CONSTANTS_FILE, 0) && errno != ENOENT ? -errno : 0;
 	}
 	if (memchr(line, 0, len))
 		return fs_error(req, EINVAL, "a line holds no NUL");

@@ -5,6 +5,7 @@
 #include "fs/lib/hash.h"
 #include "fs/store/object.h"
 #include "fs/store/load_dir.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
@@ -268,8 +269,10 @@ static int remove_maps(struct map_owner *owner)
 int map_owner_retry(void)
 {
 	struct map_owner **p = &ended, *owner;
-	int first = 0;
+	int first = ended ? durable_settle(NULL) : 0; /* its programs' names went first */
 
+	if (first)
+		return first;
 	while ((owner = *p)) {
 		int err = remove_maps(owner);
 

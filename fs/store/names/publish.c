@@ -9,6 +9,7 @@
 #include "fs/keeper/requests.h"
 #include "fs/store/names/map_owner.h"
 #include "fs/store/load_dir.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
@@ -54,7 +55,7 @@ int publish_begin(const struct fs_cred *cred, mode_t umask, const char *progs, c
 	snprintf(pub->dir, sizeof(pub->dir), "%u", store_next_id());
 	snprintf(pub->parents[STORE_PROG], LOAD_DIR_MAX, "%s", progs);
 	snprintf(pub->parents[STORE_MAP], LOAD_DIR_MAX, "%s", maps);
-	if (mkdirat(tree.pending_fd, pub->dir, 0700) < 0) {
+	if (durable_mkdirat(tree.pending_fd, pub->dir, 0700) < 0) {
 		err = tree_error(why, errno, "a load's names");
 		free(pub);
 		return err;
@@ -62,7 +63,7 @@ int publish_begin(const struct fs_cred *cred, mode_t umask, const char *progs, c
 	pub->fd = openat(tree.pending_fd, pub->dir, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (pub->fd < 0) {
 		err = -errno;
-		unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
+		durable_unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
 		free(pub);
 		return err;
 	}
@@ -97,7 +98,7 @@ int publish_add(struct publish *pub, struct store_object *obj, const char *name,
 	at->owned = owner;
 	slot_name(pub->count++, slot);
 
-	err = tree_mkdir(pub->fd, slot, 0700, &pub->cred, why);
+	err = tree_mkdir_pending(pub->fd, slot, 0700, &pub->cred, why);
 	if (err)
 		return err;
 	fd = openat(pub->fd, slot, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -106,7 +107,7 @@ int publish_add(struct publish *pub, struct store_object *obj, const char *name,
 	snprintf(id, sizeof(id), "%u", obj->id);
 	err = limits_charge(pub->cred.uid, LIMIT_NAMES, 1, why);
 	at->charged = !err;
-	if (!err && linkat(tree.objects_fd, id, fd, links[obj->kind], 0) < 0)
+	if (!err && durable_linkat(tree.objects_fd, id, fd, links[obj->kind]) < 0)
 		err = tree_error(why, errno, name);
 	if (!err && owner)
 		err = tree_write_small(fd, MAP_OWNER_FILE, owner, strlen(owner), why);
@@ -169,7 +170,7 @@ static int __publish_take_back(struct publish *pub, u32 i)
 	char slot[16], path[PATH_MAX];
 
 	parent_path(pub, at, path);
-	if (renameat(tree.tree_fd, path, pub->fd, slot_name(i, slot)) < 0)
+	if (durable_renameat2(tree.tree_fd, path, pub->fd, slot_name(i, slot), 0) < 0)
 		return -errno;
 	at->moved = false;
 	return 0;
@@ -221,9 +222,9 @@ static void remove_slot(struct publish *pub, u32 i)
 
 	for (u32 f = 0; f < ARRAY_SIZE(files); f++) {
 		snprintf(path, sizeof(path), "%u/%s", i, files[f]);
-		unlinkat(pub->fd, path, 0);
+		durable_unlinkat(pub->fd, path, 0);
 	}
-	if (!unlinkat(pub->fd, slot_name(i, path), AT_REMOVEDIR))
+	if (!durable_unlinkat(pub->fd, slot_name(i, path), AT_REMOVEDIR))
 		limits_uncharge(pub->cred.uid, LIMIT_NAMES, 1);
 }
 
@@ -236,9 +237,9 @@ static void publish_free(struct publish *pub)
 		store_put(pub->names[i].obj);
 		free(pub->names[i].name);
 	}
-	unlinkat(pub->fd, "manifest", 0);
+	durable_unlinkat(pub->fd, "manifest", 0);
 	close(pub->fd);
-	unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
+	durable_unlinkat(tree.pending_fd, pub->dir, AT_REMOVEDIR);
 	free(pub->names);
 	free(pub);
 }
@@ -307,12 +308,18 @@ int publish_commit(struct publish *pub, struct error_record *why)
 
 	if (!err)
 		err = new_owner(pub, &owner);
-	if (err)
+	if (!err)
+		err = durable_settle(why); /* the objects and the manifest before any name */
+	if (err) {
+		map_owner_free(owner);
 		return err;
+	}
 	tree_wrlock();
 	for (i = 0; !err && i < pub->count; i++)
 		err = __publish_move(pub, i, why);
-	if (!err && unlinkat(pub->fd, "manifest", 0) < 0)
+	if (!err)
+		err = durable_settle(why); /* all names before what would take them back goes */
+	if (!err && durable_unlinkat(pub->fd, "manifest", 0) < 0)
 		err = tree_error(why, errno, "a load's names");
 	for (i = 0; i < pub->count; i++) {
 		if (!err) {
@@ -351,7 +358,7 @@ static int remove_objdir(int parent, const char *name)
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	for (u32 i = 0; i < ARRAY_SIZE(links); i++)
-		if (unlinkat(fd, links[i], 0) < 0 && errno != ENOENT)
+		if (durable_unlinkat(fd, links[i], 0) < 0 && errno != ENOENT)
 			return -errno;
 	err = tree_remove_hidden(fd);
 	return err ? err : tree_rmdir(parent, name, NULL);
@@ -447,9 +454,9 @@ static int recover_one(const char *dir)
 	tree_names_free(&names);
 	if (err)
 		return err;
-	unlinkat(fd, "manifest.tmp", 0);
-	unlinkat(fd, "manifest", 0);
-	return unlinkat(tree.pending_fd, dir, AT_REMOVEDIR) < 0 ? -errno : 0;
+	durable_unlinkat(fd, "manifest.tmp", 0);
+	durable_unlinkat(fd, "manifest", 0);
+	return durable_unlinkat(tree.pending_fd, dir, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
 int publish_recover(void)

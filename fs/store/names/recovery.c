@@ -28,6 +28,7 @@
 #include "fs/node/backing.h"
 #include "fs/store/object.h"
 #include "fs/store/load_dir.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 #include "load.h"
@@ -482,7 +483,7 @@ static int __remove_dropped(const char *parent, const char *object)
 		if (there < 0)
 			err = there;
 		else if (!there && !tree_remove_hidden(dir))
-			unlinkat(fd, names.v[i].name, AT_REMOVEDIR);
+			durable_unlinkat(fd, names.v[i].name, AT_REMOVEDIR);
 	}
 	tree_names_free(&names);
 	return err;
@@ -574,6 +575,10 @@ int store_start(void)
 
 	kept = false;
 	fs_backing.chown = store_chown;
+	fs_backing.changed = durable_file;
+	fs_backing.sync = store_node_sync;
+	if (durable_mode() == DURABLE_CLOSE)
+		fs_backing.closed = store_node_closed;
 	store_restore_nodes();
 	fs_backing.all_restored = let_open_ones;
 	store_keep_files(true);

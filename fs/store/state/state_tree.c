@@ -5,6 +5,7 @@
  * symlinks.
  */
 #include "fs/node/tree_stat.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/node/backing.h"
 #include "fs/caller/limits.h"
@@ -56,10 +57,57 @@ static int tree_subdir(const char *name, mode_t mode)
 {
 	int fd;
 
-	if (mkdirat(tree.dir_fd, name, mode) < 0 && errno != EEXIST)
+	if (durable_mkdirat(tree.dir_fd, name, mode) < 0 && errno != EEXIST)
 		return -errno;
 	fd = openat(tree.dir_fd, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+#define IDS_RESERVED 1024 /* at a time */
+
+static pthread_mutex_t reserve_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static u64 this_boot(void)
+{
+	char text[64] = "", hex[17];
+	__do_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	size_t n = 0;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		return 0;
+	for (const char *c = text; *c && n < sizeof(hex) - 1; c++)
+		if (*c != '-')
+			hex[n++] = *c;
+	hex[n] = 0;
+	return strtoull(hex, NULL, 16);
+}
+
+/* Ids that were given before a power loss, and whose objects are gone, are not given again. */
+static void ids_after_power_loss(u64 *ids)
+{
+	u64 boot = this_boot();
+
+	if ((!boot || ids[ID_BOOT] != boot) && ids[ID_RESERVED] < UINT32_MAX)
+		ids[ID_NEXT] = max(ids[ID_NEXT], ids[ID_RESERVED]);
+	ids[ID_BOOT] = boot;
+}
+
+void tree_reserve_id(u64 id)
+{
+	u64 *reserved = &tree.next_id[ID_RESERVED];
+
+	if (durable_mode() == DURABLE_NONE || id < __atomic_load_n(reserved, __ATOMIC_ACQUIRE))
+		return;
+	pthread_mutex_lock(&reserve_lock);
+	if (id >= *reserved) {
+		u64 before = *reserved;
+
+		__atomic_store_n(reserved, id + IDS_RESERVED, __ATOMIC_RELEASE);
+		if (msync(tree.next_id, ID_WORDS * sizeof(u64), MS_SYNC) < 0)
+			__atomic_store_n(reserved, before,
+					 __ATOMIC_RELEASE); /* the next one tries */
+	}
+	pthread_mutex_unlock(&reserve_lock);
 }
 
 /* The page must be there before it is touched: a full filesystem answers a hole with SIGBUS. */
@@ -71,15 +119,16 @@ static int tree_open_counter(void)
 
 	if (fd < 0)
 		return fd;
-	if (ftruncate(fd, sizeof(u64)) < 0)
+	if (ftruncate(fd, ID_WORDS * sizeof(u64)) < 0)
 		return -errno;
-	err = posix_fallocate(fd, 0, sizeof(u64));
+	err = posix_fallocate(fd, 0, ID_WORDS * sizeof(u64));
 	if (err)
 		return -err;
-	p = mmap(NULL, sizeof(u64), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	p = mmap(NULL, ID_WORDS * sizeof(u64), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;
 	tree.next_id = p;
+	ids_after_power_loss(tree.next_id);
 	return 0;
 }
 
@@ -104,7 +153,8 @@ static int tree_make_roots(void)
 	if (tree.tree_fd < 0 || tree.objects_fd < 0 || tree.pending_fd < 0)
 		err = min(tree.tree_fd, min(tree.objects_fd, tree.pending_fd));
 	for (u32 i = 0; !err && i < ARRAY_SIZE(dirs); i++) {
-		if (mkdirat(tree.tree_fd, dirs[i].name, dirs[i].mode) < 0 && errno != EEXIST)
+		if (durable_mkdirat(tree.tree_fd, dirs[i].name, dirs[i].mode) < 0 &&
+		    errno != EEXIST)
 			err = -errno;
 		else if (fstatat(tree.tree_fd, dirs[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			err = -errno;
@@ -127,11 +177,11 @@ static int tree_open_gone(void)
 {
 	static const char name[] = "gone";
 
-	if (mkdirat(tree.pending_fd, name, 0700) < 0 && errno != EEXIST)
+	if (durable_mkdirat(tree.pending_fd, name, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	fs_backing.gone_fd =
 		openat(tree.pending_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fs_backing.gone_fd < 0 || unlinkat(tree.pending_fd, name, AT_REMOVEDIR) < 0)
+	if (fs_backing.gone_fd < 0 || durable_unlinkat(tree.pending_fd, name, AT_REMOVEDIR) < 0)
 		return -errno;
 	return 0;
 }
@@ -308,8 +358,10 @@ void tree_close(void)
 	int *fds[] = {&tree.tree_fd, &tree.objects_fd, &tree.pending_fd,
 		      &tree.dir_fd,  &tree.lock_fd,    &fs_backing.gone_fd};
 
-	if (tree.next_id)
-		munmap(tree.next_id, sizeof(u64));
+	if (tree.next_id) {
+		tree.next_id[ID_RESERVED] = tree.next_id[ID_NEXT];
+		munmap(tree.next_id, ID_WORDS * sizeof(u64));
+	}
 	tree.next_id = NULL;
 	for (u32 i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (*fds[i] >= 0)
@@ -409,43 +461,75 @@ int tree_foreign(struct error_record *why, uid_t uid)
 
 /* Give a new file or directory its owner (gid: the parent's when that is setgid). */
 static int tree_own(int dirfd, const char *name, const struct fs_cred *cred,
-		    struct error_record *why)
+		    const struct stat *parent, struct error_record *why)
 {
-	struct stat dir;
-	gid_t gid = cred->gid;
+	gid_t gid = parent->st_mode & S_ISGID ? parent->st_gid : cred->gid;
 
 	if (!tree.may_chown)
 		return cred->uid == geteuid() ? 0 : tree_foreign(why, cred->uid);
-	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
-		return -errno;
-	if (dir.st_mode & S_ISGID)
-		gid = dir.st_gid;
 	if (fchownat(dirfd, name, cred->uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return tree_error(why, errno, name);
 	return 0;
 }
 
-static int make_dir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
-		    struct error_record *why)
+/* Its owner and bits; its name is noted. */
+static void note_new_dir(int dirfd, const char *name)
 {
-	struct stat dir;
+	__do_close int fd = -1;
+
+	if (durable_mode() == DURABLE_NONE)
+		return;
+	fd = tree_openat(dirfd, name);
+	durable_file(fd);
+}
+
+/* parent: what its owner and bits follow from. */
+static int make_dir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
+		    const struct stat *parent, struct error_record *why)
+{
 	int err;
 
-	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
-		return -errno;
-	if (mkdirat(dirfd, name, 0700) < 0)
+	if (durable_mkdirat(dirfd, name, 0700) < 0)
 		return tree_error(why, errno, name);
-	err = tree_own(dirfd, name, cred, why);
-	if (!err && fchmodat(dirfd, name, (mode & 01777) | (dir.st_mode & S_ISGID), 0) < 0)
+	err = tree_own(dirfd, name, cred, parent, why);
+	if (!err && fchmodat(dirfd, name, (mode & 01777) | (parent->st_mode & S_ISGID), 0) < 0)
 		err = tree_error(why, errno, name);
+	if (!err)
+		note_new_dir(dirfd, name);
 	if (err)
-		unlinkat(dirfd, name, AT_REMOVEDIR);
+		durable_unlinkat(dirfd, name, AT_REMOVEDIR);
 	return err;
 }
 
-int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
-	       struct error_record *why)
+/*
+ * Names come with owner and bits where a power loss counts, too: the directory is made aside.
+ * tree_wrlock is held.
+ */
+static int make_dir_aside(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
+			  struct error_record *why)
 {
+	static const char aside[] = "mkdir";
+	struct stat dir;
+	int err;
+
+	if (tree_has(dirfd, name) > 0)
+		return tree_error(why, EEXIST, name);
+	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
+		return -errno;
+	err = make_dir(tree.pending_fd, aside, mode, cred, &dir, why);
+	if (!err)
+		err = durable_settle(why);
+	if (!err && durable_renameat2(tree.pending_fd, aside, dirfd, name, RENAME_NOREPLACE) < 0)
+		err = tree_error(why, errno, name);
+	if (err)
+		durable_unlinkat(tree.pending_fd, aside, AT_REMOVEDIR);
+	return err;
+}
+
+static int charged_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
+			 bool aside, struct error_record *why)
+{
+	struct stat dir;
 	int err;
 
 	if (!tree_name_ok(name))
@@ -453,24 +537,45 @@ int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *c
 	err = limits_charge(cred->uid, LIMIT_NAMES, 1, why);
 	if (err)
 		return err;
-	err = make_dir(dirfd, name, mode, cred, why);
+	if (aside)
+		err = make_dir_aside(dirfd, name, mode, cred, why);
+	else if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
+		err = -errno;
+	else
+		err = make_dir(dirfd, name, mode, cred, &dir, why);
 	if (err)
 		limits_uncharge(cred->uid, LIMIT_NAMES, 1);
 	return err;
 }
 
+int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
+	       struct error_record *why)
+{
+	return charged_mkdir(dirfd, name, mode, cred, durable_mode() != DURABLE_NONE, why);
+}
+
+int tree_mkdir_pending(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
+		       struct error_record *why)
+{
+	return charged_mkdir(dirfd, name, mode, cred, false, why);
+}
+
 int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred,
 		 struct error_record *why)
 {
-	int err = limits_charge(cred->uid, LIMIT_NAMES, 1, why);
+	struct stat dir;
+	int err = fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0
+			  ? -errno
+			  : limits_charge(cred->uid, LIMIT_NAMES, 1, why);
 
 	if (err)
 		return err;
-	err = symlinkat(target, dirfd, name) < 0 ? tree_error(why, errno, name) : 0;
+	err = durable_symlinkat(target, dirfd, name) < 0 ? tree_error(why, errno, name) : 0;
 	if (!err) {
-		err = tree_own(dirfd, name, cred, why);
+		err = tree_own(dirfd, name, cred, &dir, why);
+		note_new_dir(dirfd, name);
 		if (err)
-			unlinkat(dirfd, name, 0);
+			durable_unlinkat(dirfd, name, 0);
 	}
 	if (err)
 		limits_uncharge(cred->uid, LIMIT_NAMES, 1);
@@ -494,7 +599,7 @@ static int name_remove(int dirfd, const char *name, int flags, struct error_reco
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	__fs_nodes_lock();
-	if (unlinkat(dirfd, name, flags) < 0) /* some filesystems say it so */
+	if (durable_unlinkat(dirfd, name, flags) < 0) /* some filesystems say it so */
 		err = tree_error(why, errno == EEXIST ? ENOTEMPTY : errno, name);
 	else
 		__name_gone(&st);
@@ -529,7 +634,7 @@ static int name_move(struct fs_node *dir, int dirfd, const char *name, struct fs
 	if (!replaces && errno != ENOENT)
 		return -errno;
 	__fs_nodes_lock();
-	if (renameat2(dirfd, name, newfd, newname, flags) < 0) {
+	if (durable_renameat2(dirfd, name, newfd, newname, flags) < 0) {
 		err = tree_error(why, errno, newname);
 	} else if (!replaces || st.st_ino != target.st_ino) {
 		if (newdir)
@@ -689,11 +794,13 @@ int tree_write_small(int dirfd, const char *name, const char *data, size_t len,
 		}
 		done += n;
 	}
+	if (!err && durable_mode() != DURABLE_NONE && fsync(fd) < 0) /* before it replaces */
+		err = -errno;
 	close(fd);
-	if (!err && renameat(dirfd, tmp, dirfd, name) < 0)
+	if (!err && durable_renameat2(dirfd, tmp, dirfd, name, 0) < 0)
 		err = -errno;
 	if (err) {
-		unlinkat(dirfd, tmp, 0);
+		durable_unlinkat(dirfd, tmp, 0);
 		tree_error(why, -err, name);
 	}
 	return err;
@@ -788,7 +895,7 @@ int tree_remove_hidden(int dirfd)
 		return -errno;
 	while ((entry = readdir(dir)))
 		if (entry->d_name[0] == '.' && tree_name_ok(entry->d_name) &&
-		    unlinkat(dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
+		    durable_unlinkat(dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
 			err = -errno;
 	closedir(dir);
 	return err;

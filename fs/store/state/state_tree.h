@@ -3,7 +3,8 @@
  *
  *	DIR/lock        held with flock by the server, whose pid and mount point it says
  *	DIR/version     of all that is here, a number
- *	DIR/next_id     the next object id, a u64 in a shared mapping of a file that has its room
+ *	DIR/next_id     the next object id, in a shared mapping of a file that has its room; up to
+ *	                which id the disk knows that they were given; when that counts
  *	DIR/objects/    <id>: a program's image or a map's index file; <id>.values: a map's values
  *	DIR/tree/       the mount: directories, permission bits, owners, symlinks; names and pins
  *	                are hard links of objects/<id>
@@ -30,11 +31,21 @@
 struct tree {
 	int dir_fd, objects_fd, tree_fd, pending_fd, lock_fd;
 	char *path; /* DIR */
-	u64 *next_id;
+	u64 *next_id; /* enum next_id says what of */
 	bool may_chown; /* root: owners can be kept */
 };
 
 extern struct tree tree;
+
+/* Words of next_id. With the disk behind (durable.h) the second one holds after a power loss. */
+enum next_id {
+	ID_NEXT,
+	ID_RESERVED, /* none at or above this one was given, as far as the disk knows */
+	ID_BOOT, /* of the machine, when a server had it last */
+	ID_WORDS
+};
+/* This id is about to be given. */
+void tree_reserve_id(u64 id);
 
 /*
  * Create or check the directory (0700, ours) and lock it; when another server holds the lock, *why
@@ -83,6 +94,9 @@ bool tree_err_passes(int err);
 /* mkdir with owner and bits; the parent is a directory of the tree. */
 int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
 	       struct error_record *why);
+/* The same in pending/, which a start empties: owner and bits need not come with the name. */
+int tree_mkdir_pending(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
+		       struct error_record *why);
 int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred,
 		 struct error_record *why);
 int tree_rmdir(int dirfd, const char *name, struct error_record *why);
