@@ -10,6 +10,8 @@
 #include "insn/insn.h"
 #include "util/log.h"
 
+#include <string.h>
+
 /* Where functions begin, and how many. Targets outside are the verifier's to refuse. */
 static u32 find_starts(const struct bpf_insn *insns, u32 cnt, u8 *starts)
 {
@@ -176,4 +178,46 @@ int bpf_btf_check_map(const struct bpf_btf *btf, struct bpf_map_spec *spec)
 	if (off >= 0)
 		spec->spin_lock_end = (u32)off + sizeof(struct bpf_spin_lock);
 	return off >= 0 || off == -ENOENT ? 0 : off;
+}
+
+static const struct bpf_line_info *find_linfo(const struct bpf_prog *prog, u32 idx)
+{
+	u32 lo = 0, hi = prog->line_info_cnt;
+
+	/* The last entry whose insn_off is not above idx. */
+	while (lo < hi) {
+		u32 mid = (lo + hi) / 2;
+
+		if (prog->line_info[mid].insn_off <= idx)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo ? &prog->line_info[lo - 1] : NULL;
+}
+
+bool bpf_btf_next_line(const struct bpf_prog *prog, u32 insn, const struct bpf_line_info **last,
+		       struct bpf_line *line)
+{
+	const struct bpf_line_info *linfo, *prev = *last;
+	const char *slash;
+
+	if (!prog->btf)
+		return false;
+	linfo = find_linfo(prog, insn);
+	if (!linfo || linfo == prev)
+		return false;
+	line->number = BPF_LINE_INFO_LINE_NUM(linfo->line_col);
+	if (prev && linfo->file_name_off == prev->file_name_off &&
+	    linfo->line_off == prev->line_off &&
+	    line->number == BPF_LINE_INFO_LINE_NUM(prev->line_col))
+		return false;
+	line->text = bpf_btf_str(prog->btf, linfo->line_off);
+	line->text += strspn(line->text, " \t");
+	line->file = bpf_btf_str(prog->btf, linfo->file_name_off);
+	slash = strrchr(line->file, '/');
+	if (slash)
+		line->file = slash + 1;
+	*last = linfo;
+	return true;
 }

@@ -6,6 +6,7 @@
 
 #include "btf/btf.h"
 #include "core/map.h"
+#include "core/prog.h"
 
 struct bpf_log;
 
@@ -21,5 +22,18 @@ int bpf_btf_check_info(const struct bpf_btf *btf, const struct bpf_insn *insns, 
  * where a value's lock ends (0: it has none), or what bpf_btf_find_spin_lock() fails with.
  */
 int bpf_btf_check_map(const struct bpf_btf *btf, struct bpf_map_spec *spec);
+
+struct bpf_line { /* borrowed from the program's types */
+	const char *text; /* without the blanks before it */
+	const char *file; /* without directories */
+	u32 number;
+};
+
+/*
+ * The source line of an instruction of orig_insns. False where it has none, or the one at *last: a
+ * listing begins with NULL there and shows each line once.
+ */
+bool bpf_btf_next_line(const struct bpf_prog *prog, u32 insn, const struct bpf_line_info **last,
+		       struct bpf_line *line);
 
 #endif

@@ -515,6 +515,7 @@ def test_inspection_files(m):
     assert "call bpf_map_lookup_elem#1" in xlated and "map[id:" in xlated and "exit" in xlated
     jited = m.read("progs", "count_ports", "jited")
     assert "55 48 89 e5" in jited or "interpreted" in jited
+    assert "count_ports.bpf.c:" in xlated and ("count_ports.bpf.c:" in jited or "interpreted" in jited)
     assert "processed " in m.read("progs", "count_ports", "log")
 
 

@@ -6,6 +6,7 @@
  * its own line.
  */
 #include <stdio.h>
+#include "core/btf_info.h"
 #include "insn/disasm.h"
 #include "verifier/report/reg_text.h"
 #include "verifier/state/print.h"
@@ -80,47 +81,14 @@ void verbose_insn(struct bpf_verifier_env *env, int idx)
 	bpf_log_printf(env->log, "%s\n", text);
 }
 
-static const struct bpf_line_info *find_linfo(const struct bpf_prog *prog, u32 idx)
-{
-	u32 lo = 0, hi = prog->line_info_cnt;
-
-	/* The last entry whose insn_off is not above idx. */
-	while (lo < hi) {
-		u32 mid = (lo + hi) / 2;
-
-		if (prog->line_info[mid].insn_off <= idx)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo ? &prog->line_info[lo - 1] : NULL;
-}
-
 /* The source line, unless it was the last one printed. */
 void verbose_linfo(struct bpf_verifier_env *env, int idx, const char *prefix)
 {
-	const struct bpf_prog *prog = env->prog;
-	const struct bpf_line_info *linfo;
-	const char *line, *file, *slash;
+	struct bpf_line line;
 
-	if (!env->log_level || !prog->btf || !prog->line_info_cnt)
-		return;
-	linfo = find_linfo(prog, idx);
-	if (!linfo || linfo == env->prev_linfo)
-		return;
-	if (env->prev_linfo && linfo->file_name_off == env->prev_linfo->file_name_off &&
-	    linfo->line_off == env->prev_linfo->line_off &&
-	    BPF_LINE_INFO_LINE_NUM(linfo->line_col) ==
-		    BPF_LINE_INFO_LINE_NUM(env->prev_linfo->line_col))
-		return;
-	line = bpf_btf_str(prog->btf, linfo->line_off);
-	file = bpf_btf_str(prog->btf, linfo->file_name_off);
-	slash = strrchr(file, '/');
-	while (*line == ' ' || *line == '\t')
-		line++;
-	bpf_log_printf(env->log, "%s%s @ %s:%u\n", prefix, line, slash ? slash + 1 : file,
-		       BPF_LINE_INFO_LINE_NUM(linfo->line_col));
-	env->prev_linfo = linfo;
+	if (env->log_level && bpf_btf_next_line(env->prog, idx, &env->prev_linfo, &line))
+		bpf_log_printf(env->log, "%s%s @ %s:%u\n", prefix, line.text, line.file,
+			       line.number);
 }
 
 const char *dynptr_type_str(enum bpf_dynptr_type type)
