@@ -14,10 +14,17 @@
 #include "jit/passes/rmw.h"
 #include "jit/passes/step.h"
 #include "jit/passes/thread.h"
+#include "util/clock.h"
+
+#include <string.h>
+
+#define JIT_PASSES 8
 
 struct bpf_jit_image {
 	struct execmem mem;
 	u32 len; /* bytes of code */
+	u32 us; /* what compiling took */
+	u32 changed[JIT_PASSES];
 	u32 nr_offs;
 	u32 offs[]; /* per instruction, and the end */
 };
@@ -75,32 +82,69 @@ static int compile(const struct jit_arch *arch, const struct jit_ir *ir, bool ne
 	return err;
 }
 
-static int run_passes(const struct jit_arch *arch, struct jit_ir *ir)
+static int drop_dead(struct jit_ir *ir)
 {
-	int err = 0;
+	jit_drop_dead(ir);
+	return 0;
+}
 
-	if (jit_pass_used(JIT_PASS_THREAD))
-		err = jit_thread_jumps(ir);
-	if (!err && jit_pass_used(JIT_PASS_DIVMOD))
-		err = jit_fuse_divisions(ir);
-	if (!err && jit_pass_used(JIT_PASS_RMW))
-		err = jit_fuse_rmw(ir);
-	if (!err && jit_pass_used(JIT_PASS_COMBINE))
-		err = jit_combine(ir);
-	if (!err && jit_pass_used(JIT_PASS_FOLD))
-		err = jit_fold_addresses(ir);
-	if (!err && jit_pass_used(JIT_PASS_DEAD))
-		jit_drop_dead(ir);
-	if (!err && jit_pass_used(JIT_PASS_PROMOTE))
-		err = jit_promote_slots(ir, arch->spare, arch->scratch);
-	if (!err && jit_pass_used(JIT_PASS_STEP))
-		err = jit_step_addresses(ir, arch->spare, arch->scratch);
+static int promote_slots(struct jit_ir *ir)
+{
+	return jit_promote_slots(ir, jit_arch()->spare, jit_arch()->scratch);
+}
+
+static int step_addresses(struct jit_ir *ir)
+{
+	return jit_step_addresses(ir, jit_arch()->spare, jit_arch()->scratch);
+}
+
+static const struct {
+	u32 bit;
+	const char *name;
+	int (*run)(struct jit_ir *ir);
+} passes[JIT_PASSES] = {
+	/* in this order */
+	{JIT_PASS_THREAD, "thread", jit_thread_jumps},
+	{JIT_PASS_DIVMOD, "divmod", jit_fuse_divisions},
+	{JIT_PASS_RMW, "rmw", jit_fuse_rmw},
+	{JIT_PASS_COMBINE, "combine", jit_combine},
+	{JIT_PASS_FOLD, "fold", jit_fold_addresses},
+	{JIT_PASS_DEAD, "dead", drop_dead},
+	{JIT_PASS_PROMOTE, "promote", promote_slots},
+	{JIT_PASS_STEP, "step", step_addresses},
+};
+
+static u32 count_differences(const u8 *a, const u8 *b, u32 len)
+{
+	u32 cnt = 0;
+
+	for (u32 i = 0; i < len; i++)
+		cnt += a[i] != b[i];
+	return cnt;
+}
+
+/* changed: how many instructions each pass made another operation of, or another address. */
+static int run_passes(struct jit_ir *ir, u32 *changed)
+{
+	__do_free u8 *before = malloc(ir->len);
+	int err = before ? 0 : -ENOMEM;
+
+	for (u32 i = 0; !err && i < JIT_PASSES; i++) {
+		if (!jit_pass_used(passes[i].bit))
+			continue;
+		memcpy(before, ir->op, ir->len);
+		ir->redirected = 0;
+		err = passes[i].run(ir);
+		changed[i] = ir->redirected + count_differences(before, ir->op, ir->len);
+	}
 	return err;
 }
 
 int bpf_jit_compile(struct bpf_prog *prog)
 {
 	const struct jit_arch *arch = jit_arch();
+	u64 begin = monotonic_ns();
+	u32 changed[JIT_PASSES] = {0};
 	struct bpf_jit_image *image;
 	u32 tail_call_offset;
 	struct jit_ir ir;
@@ -113,7 +157,7 @@ int bpf_jit_compile(struct bpf_prog *prog)
 	err = jit_ir_build(prog, &ir);
 	if (err)
 		return err;
-	err = run_passes(arch, &ir);
+	err = run_passes(&ir, changed);
 	if (!err)
 		err = compile(arch, &ir, true, &image, &tail_call_offset);
 	if (err == -ENOSPC) /* nothing free near the text: anywhere, with far calls */
@@ -122,6 +166,8 @@ int bpf_jit_compile(struct bpf_prog *prog)
 	if (err)
 		return err == -ENOSPC ? -ENOMEM : err;
 
+	memcpy(image->changed, changed, sizeof(changed));
+	image->us = (u32)((monotonic_ns() - begin) / 1000);
 	execmem_set_owner(&image->mem, prog);
 	prog->jit = image;
 	prog->jited_len = image->len;
@@ -154,6 +200,19 @@ const void *bpf_jit_code(const struct bpf_prog *prog, u32 *len)
 {
 	*len = prog->jit ? prog->jit->len : 0;
 	return prog->jit ? prog->jit->mem.addr : NULL;
+}
+
+u32 bpf_jit_us(const struct bpf_prog *prog)
+{
+	return prog->jit ? prog->jit->us : 0;
+}
+
+const char *bpf_jit_pass(const struct bpf_prog *prog, u32 i, u32 *changed)
+{
+	if (!prog->jit || i >= JIT_PASSES)
+		return NULL;
+	*changed = prog->jit->changed[i];
+	return passes[i].name;
 }
 
 const u32 *bpf_jit_offsets(const struct bpf_prog *prog, u32 *cnt)

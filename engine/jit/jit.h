@@ -36,4 +36,12 @@ const void *bpf_jit_code(const struct bpf_prog *prog, u32 *len);
  */
 const u32 *bpf_jit_offsets(const struct bpf_prog *prog, u32 *cnt);
 
+/* What compiling took, in microseconds; 0 for a program that is interpreted. */
+u32 bpf_jit_us(const struct bpf_prog *prog);
+/*
+ * Pass i's name, in the order in which they ran, and how many instructions it changed. NULL behind
+ * the last one, and for a program that is interpreted.
+ */
+const char *bpf_jit_pass(const struct bpf_prog *prog, u32 i, u32 *changed);
+
 #endif

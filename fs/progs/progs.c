@@ -18,6 +18,7 @@
 #include "fs/progs/run.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
+#include "jit/jit.h"
 #include "load.h"
 
 #include <fcntl.h>
@@ -52,6 +53,22 @@ static void show_maps(struct fs_text *out, const struct bpf_prog *prog)
 	fs_text_append(out, "\n", 1);
 }
 
+/* Passes that changed nothing are not shown. */
+static void show_jit(struct fs_text *out, const struct bpf_prog *prog)
+{
+	const char *name;
+	u32 changed;
+
+	fs_text_printf(out, "jited_bytes: %u\n", prog->jited_len);
+	if (!prog->jited_len)
+		return;
+	fs_text_printf(out, "jit_us: %u\njit_passes:", bpf_jit_us(prog));
+	for (u32 i = 0; (name = bpf_jit_pass(prog, i, &changed)); i++)
+		if (changed)
+			fs_text_printf(out, " %s %u", name, changed);
+	fs_text_append(out, "\n", 1);
+}
+
 static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
 {
 	struct store_object *obj;
@@ -82,7 +99,7 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 		fs_text_printf(out, "classic_insns: %u\n", prog->classic_len);
 	fs_text_printf(out, "verified_insns: %u\n", prog->verified_insns);
 	fs_text_printf(out, "xlated_insns: %u\n", prog->len);
-	fs_text_printf(out, "jited_bytes: %u\n", prog->jited_len);
+	show_jit(out, prog);
 	fs_text_printf(out, "subprograms: %u\n", prog->subprog_cnt);
 	fs_text_printf(out, "stopped_by_fault: %u\n", READ_ONCE(prog->poisoned));
 	show_maps(out, prog);

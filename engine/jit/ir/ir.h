@@ -75,6 +75,7 @@ struct jit_ir {
 	u32 func_cnt;
 	struct jit_step *steps;
 	u32 step_cnt;
+	u32 redirected; /* jumps and addresses that the pass at hand changed, no operation */
 };
 
 /* -EINVAL when insnsi is not what a verified, rewritten program looks like; -ENOMEM. */

@@ -243,13 +243,15 @@ static void rewrite_loop(struct stepper *s)
 		is_new = !step;
 		if (!step && s->free)
 			step = new_step(s, &addr);
-		if (step && !compare_directly(s, i, step, is_new))
-			s->ir->addr[i] = (struct jit_addr){
-				.used = true,
-				.base = step->reg,
-				.index = JIT_NO_REG,
-				.disp = addr.disp - step->addr.disp,
-			};
+		if (!step || compare_directly(s, i, step, is_new))
+			continue;
+		s->ir->addr[i] = (struct jit_addr){
+			.used = true,
+			.base = step->reg,
+			.index = JIT_NO_REG,
+			.disp = addr.disp - step->addr.disp,
+		};
+		s->ir->redirected++;
 	}
 }
 

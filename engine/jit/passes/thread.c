@@ -28,6 +28,7 @@ static bool retarget(struct jit_ir *ir, u32 i, u32 target)
 		ir->insns[i].off = (s16)distance;
 	else
 		return false;
+	ir->redirected++;
 	return true;
 }
 
