@@ -72,7 +72,7 @@ ALL_LDFLAGS	= $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_PKGS	= libelf libdw liburcu libbpf zlib
 FS_PKGS		= fuse3 libmnl libnetfilter_queue libpcap mount
-TOOLS_PKGS	= libpcap
+TOOLS_PKGS	= libpcap libbpf
 MULTIARCH	:= $(shell $(CC) -print-multiarch)
 pkg_cflags	= $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 pkg_libs	= $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
@@ -132,7 +132,7 @@ UAPI_OBJS	= $(call objs,$(UAPI_SRCS))
 # The server without its main(), for the server and for unit tests of its parts.
 FS_A		= $(if $(FS_SRCS),$(O)/libubpffs-fs.a)
 # What tests look at of the client.
-TOOLS_TEST_OBJS	= $(if $(TOOLS_SRCS),$(O)/tools/flame/fold.o $(O)/tools/flame/svg.o \
+TOOLS_TEST_OBJS	= $(if $(TOOLS_SRCS),$(O)/tools/flame/fold.o $(O)/tools/flame/svg.o $(O)/tools/lib/bytes.o \
 		  $(O)/tools/run/caller/caller.o)
 TOOLS_OBJS	= $(call objs,$(TOOLS_SRCS))
 TESTLIB_OBJS	= $(call objs,$(TESTLIB_SRCS))
@@ -240,8 +240,11 @@ $(FS_A): $(filter-out $(O)/fs/main.o,$(FS_OBJS))
 $(SERVER): $(O)/fs/main.o $(FS_A) $(ENGINE_A)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS),LD)
 
-$(CTL): $(TOOLS_OBJS) $(O)/engine/util/cpu_list.o $(CLIENT_A)
-	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS) -lpthread,LD)
+# Of the engine what reads and prints types, and no program is run here.
+TOOLS_ENGINE	= $(addprefix $(O)/engine/,util/cpu_list.o btf/btf_check.o insn/disasm.o insn/insn.o insn/func.o $(addprefix text/,text.o typed.o json_print.o \
+		  json_parse.o value_text.o error.o))
+$(CTL): $(TOOLS_OBJS) $(TOOLS_ENGINE) $(CLIENT_A)
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS) -lpthread -lm,LD)
 
 # What is profiled keeps its frame pointers, and is never sanitized.
 $(O)/examples/burn.o: ALL_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) \

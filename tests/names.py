@@ -48,15 +48,15 @@ def main():
 
 
 def tables(files):
-    """docs/architecture.md: each folder of these three has a row, and what a row names is in its folders."""
-    bad, base, seen = [], None, {"fs": set(), "engine": set(), "engine/verifier": set()}
+    """docs/architecture.md: each folder of these has a row, and what a row names is in its folders."""
+    bad, base, seen = [], None, {"fs": set(), "engine": set(), "engine/verifier": set(), "tools": set()}
     for line in open("docs/architecture.md"):
         cells = line.split("|")
         if not line.startswith("|"):
             base = None
         elif cells[1].strip().startswith("folder"):
             of = re.search(r"`(.*)/`", cells[1])
-            base = {None: "engine", "fs": "fs", "verifier": "engine/verifier"}[of and of.group(1)]
+            base = {None: "engine", "fs": "fs", "tools": "tools", "verifier": "engine/verifier"}[of and of.group(1)]
         elif base:
             names = re.findall(r"`([\w./]+)`", cells[1])
             folders = [os.path.join(base, name) for name in names if name.endswith("/")]

@@ -158,6 +158,7 @@ enum ubpffs_prog_part {
 	UBPFFS_PROG_JITED = 5, /* the native code */
 	UBPFFS_PROG_JITED_KSYMS = 6, /* __u64 each: the address of a function in it */
 	UBPFFS_PROG_JITED_FUNC_LENS = 7, /* __u32 each: its length */
+	UBPFFS_PROG_JITED_LINES = 8, /* __u64 each: the address where a line of LINE_INFO begins */
 };
 
 struct ubpffs_prog_run {

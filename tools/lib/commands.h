@@ -8,6 +8,8 @@
 #ifndef UBPFFS_TOOLS_LIB_COMMANDS_H
 #define UBPFFS_TOOLS_LIB_COMMANDS_H
 
+#include <stdbool.h>
+
 struct command {
 	const char *name;
 	/* argv[0] is the name. The exit status; 2: wrong usage, which the caller then prints. */
@@ -15,6 +17,7 @@ struct command {
 	const char *usage, *what;
 	const char *words; /* options and fixed arguments, for completion */
 	const char *example;
+	bool json; /* -j and -p, anywhere among its arguments, choose JSON (output.h) */
 };
 
 /* Ends with one that has no name. */
@@ -24,6 +27,14 @@ int cmd_load(int argc, char **argv);
 int cmd_push(int argc, char **argv);
 int cmd_filter(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_show(int argc, char **argv);
+int cmd_dump(int argc, char **argv);
+int cmd_lookup(int argc, char **argv);
+int cmd_update(int argc, char **argv);
+int cmd_delete(int argc, char **argv);
+int cmd_prog(int argc, char **argv);
+int cmd_btf(int argc, char **argv);
+int cmd_cgroup(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_flame(int argc, char **argv);
 int cmd_run(int argc, char **argv);

@@ -77,12 +77,13 @@ static void part_func_info(struct control_call *call, const struct bpf_prog *pro
 }
 
 /*
- * The lines that have instructions left, which are in the order in which they came. call NULL: only
- * count.
+ * The lines that have instructions left, which are in the order in which they came; with `code`
+ * (the native code) the address of each instead. call NULL: only count.
  */
-static u32 part_line_info(struct control_call *call, const struct bpf_prog *prog)
+static u32 part_line_info(struct control_call *call, const struct bpf_prog *prog, const char *code)
 {
-	u32 line = 0, n = 0;
+	u32 line = 0, n = 0, cnt = 0;
+	const u32 *offsets = code ? bpf_jit_offsets(prog, &cnt) : NULL;
 
 	for (u32 i = 0; prog->btf && i < prog->len && line < prog->line_info_cnt; i++) {
 		struct bpf_line_info info;
@@ -94,8 +95,13 @@ static u32 part_line_info(struct control_call *call, const struct bpf_prog *prog
 			line++;
 		info = prog->line_info[line++];
 		info.insn_off = i;
-		if (call)
+		if (call && code) {
+			u64 addr = (uintptr_t)code + (offsets && i < cnt ? offsets[i] : 0);
+
+			control_answer(call, &addr, sizeof(addr));
+		} else if (call) {
 			control_answer(call, &info, sizeof(info));
+		}
 		n++;
 	}
 	return n;
@@ -134,7 +140,11 @@ static void part_code(struct control_call *call, const struct bpf_prog *prog, u3
 		return;
 	if (part == UBPFFS_PROG_JITED)
 		control_answer(call, code, len);
-	for (i = 0; part != UBPFFS_PROG_JITED && i < prog->subprog_cnt; i++) {
+	if (part == UBPFFS_PROG_JITED_LINES)
+		part_line_info(call, prog, code);
+	for (i = 0;
+	     part != UBPFFS_PROG_JITED && part != UBPFFS_PROG_JITED_LINES && i < prog->subprog_cnt;
+	     i++) {
 		u64 addr = (uintptr_t)code + code_offset(prog, i);
 		u32 size = code_offset(prog, i + 1) - code_offset(prog, i);
 
@@ -150,7 +160,7 @@ void control_prog_counts(const struct control_call *call, const struct bpf_prog 
 {
 	info->nr_func_info = func_cnt(prog);
 	info->func_info_rec_size = sizeof(struct bpf_func_info);
-	info->nr_line_info = part_line_info(NULL, prog);
+	info->nr_line_info = part_line_info(NULL, prog, NULL);
 	info->line_info_rec_size = sizeof(struct bpf_line_info);
 	info->jited_line_info_rec_size = sizeof(u64);
 	if (prog->jited_len && may_see_code(call))
@@ -176,11 +186,12 @@ int control_prog_part(struct control_call *call)
 		part_func_info(call, prog);
 		return 0;
 	case UBPFFS_PROG_LINE_INFO:
-		part_line_info(call, prog);
+		part_line_info(call, prog, NULL);
 		return 0;
 	case UBPFFS_PROG_JITED:
 	case UBPFFS_PROG_JITED_KSYMS:
 	case UBPFFS_PROG_JITED_FUNC_LENS:
+	case UBPFFS_PROG_JITED_LINES:
 		if (!may_see_code(call))
 			return -EPERM;
 		part_code(call, prog, part);
