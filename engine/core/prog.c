@@ -152,6 +152,7 @@ static int prog_copy(struct bpf_prog *prog, const struct bpf_prog_load_attr *att
 	prog->expected_attach_type = attr->expected_attach_type;
 	prog->id = attr->id;
 	prog->prog_flags = attr->prog_flags;
+	prog->unverified = attr->unverified;
 	snprintf(prog->name, sizeof(prog->name), "%s", attr->name ? attr->name : "");
 	snprintf(prog->license, sizeof(prog->license), "%s", license);
 	prog->gpl_compatible = license_is_gpl_compatible(license);
@@ -175,6 +176,8 @@ static int prog_copy(struct bpf_prog *prog, const struct bpf_prog_load_attr *att
 	prog->classic = copy_array(attr->classic, attr->classic_len, sizeof(*attr->classic));
 	if (!prog->orig_insns || !prog->func_info || !prog->line_info || !prog->classic)
 		return -ENOMEM;
+	prog->host_funcs = attr->host_funcs;
+	bpf_host_funcs_use(prog->host_funcs);
 	prog->btf = attr->btf;
 	bpf_btf_inc(prog->btf);
 	prog_calc_tag(prog);
@@ -196,6 +199,7 @@ static void prog_free(struct bpf_prog *prog)
 	free(prog->func_info);
 	free(prog->line_info);
 	bpf_btf_put(prog->btf);
+	bpf_host_funcs_put(prog->host_funcs);
 	free(prog);
 	__atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
 }

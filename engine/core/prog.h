@@ -20,6 +20,7 @@
 #include "insn/insn.h"
 #include "util/log.h"
 #include "core/map.h"
+#include "core/host_funcs.h"
 
 /*
  * In prog_flags; newer than the 6.1 header. Linux's other flags are there, too. BPF_F_TEST_RND_HI32
@@ -74,6 +75,12 @@ struct bpf_prog_load_attr {
 	u32 line_info_cnt;
 	u32 id; /* 0: the next free id */
 	bool no_jit; /* stay in the interpreter */
+	/*
+	 * Nothing is proved: the embedder vouches for the program. Only of raw programs, and never
+	 * of a server's: whatever it does, it does with all that the process may do.
+	 */
+	bool unverified;
+	struct bpf_host_funcs *host_funcs; /* helpers of the embedder's, or NULL */
 	const struct bpf_insn_note *notes; /* or NULL */
 	u32 note_cnt;
 };
@@ -131,6 +138,7 @@ struct bpf_prog {
 	bool gpl_compatible;
 	bool changes_pkt_data;
 	bool has_tail_call;
+	bool unverified;
 	bool wants_build_ids; /* it may ask for a user stack as build ids (run/sample.h) */
 	bool zero_stack; /* may read stack bytes that it never wrote: its frames start as zeros */
 	/* a fault in its code, or a packet that took a second, stopped it for good */
@@ -146,6 +154,7 @@ struct bpf_prog {
 	u32 classic_len;
 	u32 *orig_idx; /* insnsi[i] came from orig_insns[orig_idx[i]] */
 
+	struct bpf_host_funcs *host_funcs; /* or NULL */
 	/* Room for BPF_MAX_USED_MAPS; more may be bound while it lives: bpf_prog_nr_maps() */
 	struct bpf_map **used_maps;
 	u32 used_map_cnt;
@@ -247,6 +256,12 @@ struct bpf_prog_type_ops {
  */
 extern const struct bpf_prog_type_ops *const bpf_prog_types[];
 extern const u32 bpf_prog_types_cnt;
+
+/*
+ * A helper of a program's type, or of its embedder. NULL: Linux does not allow it; ->func NULL:
+ * this build lacks it.
+ */
+const struct bpf_func_proto *bpf_prog_func_proto(const struct bpf_prog *prog, u32 id);
 
 /* NULL for a type that this build does not have. */
 const struct bpf_prog_type_ops *bpf_prog_type_ops_find(enum bpf_prog_type type);

@@ -48,6 +48,15 @@ const struct bpf_prog_type_ops *bpf_prog_type_ops_find(enum bpf_prog_type type)
 	return NULL;
 }
 
+const struct bpf_func_proto *bpf_prog_func_proto(const struct bpf_prog *prog, u32 id)
+{
+	const struct bpf_prog_type_ops *ops = bpf_prog_type_ops_find(prog->type);
+
+	if (id >= BPF_FUNC_HOST_FIRST)
+		return bpf_host_func(prog->host_funcs, id);
+	return ops ? ops->get_func_proto((enum bpf_func_id)id, prog) : NULL;
+}
+
 const char *bpf_prog_type_name(enum bpf_prog_type type)
 {
 	if ((u32)type == BPF_PROG_TYPE_RAW)

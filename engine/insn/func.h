@@ -76,6 +76,7 @@ struct bpf_func_proto {
 	enum bpf_return_type ret_type;
 	enum bpf_arg_type arg_type[5];
 	u32 arg_size[5]; /* ARG_PTR_TO_MEM without a size argument after it */
+	u32 ret_size; /* RET_PTR_TO_MEM: bytes, 0: an argument says how many */
 };
 
 /* Where helper distances are measured from. Never called. */

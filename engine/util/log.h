@@ -30,6 +30,7 @@ struct bpf_load_error {
 	const char *hint; /* what to do about it, or NULL */
 	int insn; /* of the program as it was given, -1: none in particular */
 	char source[256]; /* "count.c:12: return *data;", or "" */
+	u32 insn_processed; /* by the verifier, until then */
 };
 
 struct bpf_log {

@@ -249,6 +249,17 @@ static int check_snprintf_call(struct bpf_verifier_env *env)
 	return refuse(env, FORMAT);
 }
 
+/*
+ * The context of a program that works on a block: memory from its first byte on, as large as a
+ * block is. The block itself, or what the program that is called may take for it.
+ */
+static bool is_block(const struct bpf_verifier_env *env, const struct bpf_reg_state *reg)
+{
+	return env->ops->has_block && reg->type == PTR_TO_MEM && !reg->off &&
+	       tnum_equals_const(reg->var_off, 0) &&
+	       reg->mem_size >= bpf_prog_block_size(env->prog);
+}
+
 static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call_arg_meta *meta,
 			  const struct bpf_func_proto *proto)
 {
@@ -269,7 +280,9 @@ static int check_func_arg(struct bpf_verifier_env *env, u32 arg, struct bpf_call
 		return err;
 	if (type_is_pkt_pointer(reg->type) && !meta->pkt_access)
 		return refuse(env, HELPER_PACKET);
-	if (!register_is_null(reg) || !(arg_type & PTR_MAYBE_NULL)) {
+	if (base_type(arg_type) == ARG_PTR_TO_CTX && is_block(env, reg)) {
+		err = 0;
+	} else if (!register_is_null(reg) || !(arg_type & PTR_MAYBE_NULL)) {
 		err = check_reg_type(env, regno, arg_type);
 		if (!err && arg_type & OBJ_RELEASE)
 			err = check_release_arg(env, regno, arg_type);
@@ -581,7 +594,7 @@ static int set_retval(struct bpf_verifier_env *env, const struct bpf_func_proto 
 	case RET_PTR_TO_MEM:
 		mark_reg_known_zero(regs, BPF_REG_0);
 		r0->type = PTR_TO_MEM | flags;
-		r0->mem_size = meta->mem_size;
+		r0->mem_size = proto->ret_size ? proto->ret_size : meta->mem_size;
 		r0->dynptr_id = meta->dynptr_id;
 		if (meta->dynptr_id) /* it goes with the dynptr */
 			r0->ref_obj_id = meta->ref_obj_id;

@@ -47,15 +47,21 @@ static void source_text(const struct bpf_prog *prog, u32 insn, char *buf, size_t
 
 static const char *report_call_name(void *priv, const struct bpf_insn *insn, char *buf, size_t len)
 {
+	const struct bpf_prog *prog = priv;
+	const struct bpf_func_proto *proto = bpf_host_func(prog->host_funcs, (u32)insn->imm);
+
 	if (insn->src_reg)
 		return NULL;
-	snprintf(buf, len, "bpf_%s", bpf_func_name(insn->imm));
+	if (proto)
+		snprintf(buf, len, "%s", proto->name);
+	else
+		snprintf(buf, len, "bpf_%s", bpf_func_name(insn->imm));
 	return buf;
 }
 
 static void report_insn(const struct bpf_prog *prog, int insn, struct bpf_log *out)
 {
-	const struct bpf_disasm_cbs cbs = {.call_name = report_call_name};
+	const struct bpf_disasm_cbs cbs = {.priv = (void *)prog, .call_name = report_call_name};
 	char text[256];
 
 	if (insn < 0 || (u32)insn >= prog->orig_len)
@@ -91,6 +97,7 @@ static void describe(const struct bpf_prog *prog, const struct bpf_verdict *verd
 	*error = (struct bpf_load_error){
 		.hint = bpf_verdict_hint(verdict),
 		.insn = verdict->err_insn < (int)prog->orig_len ? verdict->err_insn : -1,
+		.insn_processed = verdict->insn_processed,
 	};
 	snprintf(error->prog, sizeof(error->prog), "%s", prog_name(prog));
 	if (note) {

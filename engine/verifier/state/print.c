@@ -72,9 +72,19 @@ static const char *imm64_text(void *priv, const struct bpf_insn *insn, u64 imm, 
 	return buf;
 }
 
+/* The embedder's helpers are in no list of names. */
+static const char *host_call_name(void *priv, const struct bpf_insn *insn, char *buf, size_t len)
+{
+	const struct bpf_prog *prog = priv;
+	const struct bpf_func_proto *proto = bpf_host_func(prog->host_funcs, (u32)insn->imm);
+
+	return proto && !insn->src_reg ? proto->name : NULL;
+}
+
 void verbose_insn(struct bpf_verifier_env *env, int idx)
 {
-	static const struct bpf_disasm_cbs cbs = {.imm64 = imm64_text};
+	const struct bpf_disasm_cbs cbs = {
+		.priv = (void *)env->prog, .call_name = host_call_name, .imm64 = imm64_text};
 	char text[256];
 
 	bpf_disasm(&env->insns[idx], &cbs, text, sizeof(text));

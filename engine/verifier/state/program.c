@@ -25,9 +25,11 @@ int find_subprog(const struct bpf_verifier_env *env, int off)
 int get_helper_proto(const struct bpf_verifier_env *env, int func_id,
 		     const struct bpf_func_proto **proto)
 {
-	if (func_id <= 0 || (func_id >= BPF_FUNC_MAX && !env->prog->classic_len))
+	bool of_host = (u32)func_id >= BPF_FUNC_HOST_FIRST && env->prog->host_funcs;
+
+	if (func_id <= 0 || (func_id >= BPF_FUNC_MAX && !env->prog->classic_len && !of_host))
 		return -ERANGE;
-	*proto = env->ops->get_func_proto(func_id, env->prog);
+	*proto = bpf_prog_func_proto(env->prog, (u32)func_id);
 	return *proto ? 0 : -EINVAL;
 }
 
