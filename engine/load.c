@@ -72,6 +72,11 @@ static int attr_check(const struct bpf_prog_load_attr *attr, struct bpf_log *rep
 				      name, attr->expected_attach_type, ops->name);
 		return -EINVAL;
 	}
+	if (attr->unverified && (u32)attr->prog_type != BPF_PROG_TYPE_RAW) {
+		bpf_log_error(report, "program %s: only raw programs may go without verification",
+			      name);
+		return -EINVAL;
+	}
 	if (attr->map_cnt > BPF_MAX_USED_MAPS) {
 		bpf_log_error(report, "program %s: uses %u maps; %u are allowed", name,
 			      attr->map_cnt, BPF_MAX_USED_MAPS);
@@ -439,6 +444,7 @@ static int load_prog(struct object_load *ld, u32 index)
 		.line_info_cnt = def->line_info_cnt,
 		.id = opts && opts->get_prog_id ? opts->get_prog_id(opts->priv) : 0,
 		.no_jit = opts && opts->no_jit,
+		.host_funcs = opts ? opts->host_funcs : NULL,
 		.notes = def->notes,
 		.note_cnt = def->note_cnt,
 	};

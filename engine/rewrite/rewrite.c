@@ -356,6 +356,45 @@ static u32 expand_loop(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 	return ARRAY_SIZE(loop);
 }
 
+/*
+ * callx: a helper by the number in a register, which only programs have that were not verified.
+ * Each helper that it may be is compared with, so that what runs are calls as all others. A number
+ * that is none gives -EINVAL.
+ */
+#define CALLX_MAX (3 * (BPF_FUNC_MAX + BPF_HOST_FUNCS) + 1)
+
+static bool is_callx(const struct rewriter *rw, const struct bpf_insn *insn)
+{
+	return rw->prog->unverified && insn->code == (BPF_JMP | BPF_CALL | BPF_X);
+}
+
+static u32 put_callx_case(struct bpf_insn *buf, u8 reg, const struct bpf_func_proto *proto)
+{
+	if (!proto || !proto->func || proto->id == BPF_FUNC_tail_call)
+		return 0;
+	buf[0] = (struct bpf_insn){
+		.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = reg, .off = 2, .imm = (s32)proto->id};
+	put_call(&buf[1], proto->func);
+	buf[2] = insn_ja(0); /* until it is known where the cases end */
+	return 3;
+}
+
+static u32 expand_callx(const struct rewriter *rw, const struct bpf_insn *insn,
+			struct bpf_insn *buf)
+{
+	const struct bpf_func_proto *proto;
+	u32 n = 0;
+
+	for (u32 id = 1; id < BPF_FUNC_MAX; id++)
+		n += put_callx_case(buf + n, insn->dst_reg, bpf_prog_func_proto(rw->prog, id));
+	for (u32 i = 0; (proto = bpf_host_func_at(rw->prog->host_funcs, i)); i++)
+		n += put_callx_case(buf + n, insn->dst_reg, proto);
+	for (u32 i = 2; i < n; i += 3)
+		buf[i].off = (s16)(n - i);
+	buf[n++] = (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -EINVAL};
+	return n;
+}
+
 static int expand_call(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 {
 	const struct bpf_insn *insn = &rw->in[i];
@@ -375,7 +414,7 @@ static int expand_call(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 		n = expand_loop(rw, i, buf);
 	if (n)
 		return (int)n;
-	proto = rw->ops->get_func_proto(insn->imm, rw->prog);
+	proto = bpf_prog_func_proto(rw->prog, (u32)insn->imm);
 	if (!proto || !proto->func)
 		return -EINVAL;
 	return (int)put_call(buf, proto->func);
@@ -391,6 +430,8 @@ static int expand(const struct rewriter *rw, u32 i, struct bpf_insn *buf)
 		return expand_imm64(rw, i, buf);
 	if (insn->code == (BPF_JMP | BPF_CALL))
 		return expand_call(rw, i, buf);
+	if (is_callx(rw, insn))
+		return (int)expand_callx(rw, insn, buf);
 	if ((class == BPF_LDX || class == BPF_ST || class == BPF_STX) &&
 	    base_type(aux->ptr_type) == PTR_TO_CTX)
 		return (int)rw->ops->convert_ctx_access(insn, aux->ctx_field_size, buf, EXPAND_MAX);
@@ -425,7 +466,8 @@ static int expand_all(struct rewriter *rw)
 
 		rw->new_idx[i] = rw->out_len;
 		if (rw->keep[i]) {
-			err = out_reserve(rw, EXPAND_MAX + 2);
+			err = out_reserve(rw,
+					  (is_callx(rw, &rw->in[i]) ? CALLX_MAX : EXPAND_MAX) + 2);
 			if (err)
 				return err;
 			n = expand_with_barriers(rw, i, &rw->out[rw->out_len]);

@@ -16,6 +16,7 @@
  * read stack that it has not written.
  */
 #include "verifier/calls/global.h"
+#include "verifier/flow/assume.h"
 #include "verifier/flow/cfg.h"
 #include "verifier/flow/live.h"
 #include "verifier/flow/opcodes.h"
@@ -131,6 +132,20 @@ static int run_passes(struct bpf_verifier_env *env)
 	return err == -ENOMEM && env->mem_reported ? -E2BIG : err;
 }
 
+/* Without a walk: what the interpreter and the JIT must be able to rely on. */
+static int run_unverified(struct bpf_verifier_env *env)
+{
+	static int (*const passes[])(struct bpf_verifier_env *) = {
+		check_attributes, alloc_env,	 find_subprogs,
+		check_subprogs,	  check_opcodes, assume_safe,
+	};
+	int err = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(passes) && !err; i++)
+		err = passes[i](env);
+	return err;
+}
+
 static void free_env(struct bpf_verifier_env *env)
 {
 	struct bpf_verifier_stack_elem *elem;
@@ -189,7 +204,7 @@ int bpf_check(const struct bpf_prog *prog, struct bpf_log *log, const volatile b
 	env->strict_alignment = prog->prog_flags & BPF_F_STRICT_ALIGNMENT;
 	env->test_state_freq = prog->prog_flags & BPF_F_TEST_STATE_FREQ;
 	env->test_reg_invariants = prog->prog_flags & PROG_F_TEST_REG_INVARIANTS;
-	err = run_passes(env);
+	err = prog->unverified ? run_unverified(env) : run_passes(env);
 	out->err = err;
 	out->insn_processed = env->insn_processed;
 	out->work = env->work;

