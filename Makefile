@@ -221,8 +221,9 @@ localised_archive = $(LD) -r -o $(O)/$(1).o $^ && $(OBJCOPY) --localize-hidden $
 $(LIB_A): $(ENGINE_OBJS)
 	$(call said,$(call localised_archive,libubpffs),AR)
 
-$(LIB_SO): $(ENGINE_OBJS)
-	$(call said,$(CC) $(ALL_LDFLAGS) -shared -Wl$(comma)-soname$(comma)libubpffs.so.0 -o $@ $^ $(ENGINE_LIBS),LD)
+$(LIB_SO): $(ENGINE_OBJS) engine/ubpffs.map
+	$(call said,$(CC) $(ALL_LDFLAGS) -shared -Wl$(comma)-soname$(comma)libubpffs.so.0 \
+		-Wl$(comma)--version-script=engine/ubpffs.map -o $@ $(ENGINE_OBJS) $(ENGINE_LIBS),LD)
 
 $(CLIENT_A): $(UAPI_OBJS)
 	$(call said,$(call localised_archive,libubpffs-client),AR)

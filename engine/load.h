@@ -56,6 +56,7 @@ struct bpf_object_load_opts {
 	const char *type; /* of programs whose SEC() names none; NULL: they are refused */
 	u32 log_level; /* of the logs in the report; 0: level 1 of the program that is refused */
 	bool no_jit;
+	struct bpf_host_funcs *host_funcs; /* helpers of the embedder's, or NULL */
 	bool complete; /* bpf_object_extent() said that these bytes are the object */
 	const volatile bool *cancel;
 };

@@ -15,6 +15,10 @@
  * or program at once, as with bpf(2). Only ubpffs_object_free() must be the last call on its
  * object. A run occupies one of as many slots as the machine has possible CPUs, and waits for one.
  *
+ * Structures with a `size` grow at their end: the caller sets it to sizeof of what it was compiled
+ * with, and fields that it does not have are zero. -EINVAL: it is not set; -E2BIG: fields that this
+ * build does not know are not zero.
+ *
  *	struct bpf_map *map;
  *	struct ubpffs_object *obj;
  *
@@ -42,7 +46,21 @@ extern "C" {
 
 struct bpf_map;
 struct bpf_prog;
+struct bpf_btf;
+struct sock_filter; /* <linux/filter.h> */
 struct ubpffs_object;
+struct ubpffs_engine;
+
+/* ---- types */
+
+/*
+ * ubpffs_btf_load - check raw BTF, as `.BTF` of an object holds it
+ *
+ * *btf is a reference. -EINVAL: malformed; -ENOMEM. Source: BPF_BTF_LOAD of bpf(2).
+ */
+int ubpffs_btf_load(const void *data, uint32_t size, struct bpf_btf **btf);
+void ubpffs_btf_get(struct bpf_btf *btf); /* one more reference */
+void ubpffs_btf_put(struct bpf_btf *btf); /* one less; NULL: nothing */
 
 /* ---- maps */
 
@@ -61,6 +79,23 @@ struct ubpffs_map_spec {
  * too large; -EOPNOTSUPP: a type that this build lacks. Source: BPF_MAP_CREATE of bpf(2).
  */
 int ubpffs_map_create(const struct ubpffs_map_spec *spec, struct bpf_map **map);
+
+struct ubpffs_map_opts {
+	size_t size; /* sizeof(struct ubpffs_map_opts) */
+	uint64_t map_extra;
+	/* Of key and value; a struct bpf_spin_lock in a value is found by them. ids 0: none. */
+	struct bpf_btf *btf;
+	uint32_t btf_key_type_id, btf_value_type_id;
+	struct bpf_map *inner_map; /* maps of maps: what those in it are like */
+};
+
+/*
+ * ubpffs_map_create_opts - the same with what few maps need; opts may be NULL
+ *
+ * -EINVAL also: types that do not fit the sizes; -EBADF: a map of maps without an inner map.
+ */
+int ubpffs_map_create_opts(const struct ubpffs_map_spec *spec, const struct ubpffs_map_opts *opts,
+			   struct bpf_map **map);
 void ubpffs_map_get(struct bpf_map *map); /* one more reference */
 void ubpffs_map_put(struct bpf_map *map); /* one less; NULL: nothing */
 
@@ -80,8 +115,8 @@ uint32_t ubpffs_map_value_size(const struct bpf_map *map);
 int ubpffs_map_lookup(struct bpf_map *map, const void *key, void *value, uint64_t flags);
 /*
  * flags: BPF_ANY, BPF_NOEXIST (-EEXIST), BPF_EXIST (-ENOENT), BPF_F_LOCK. -E2BIG: the map is full,
- * or an array has no such index; -ENOMEM. In slots of programs and maps a value is an object's id,
- * which this library does not show: an ELF object that is loaded fills its slots.
+ * or an array has no such index; -ENOMEM. Slots of programs and maps have functions of their own
+ * below; what a lookup gives of them is a number that means nothing here.
  */
 int ubpffs_map_update(struct bpf_map *map, const void *key, const void *value, uint64_t flags);
 /* -ENOENT: no such key; -EINVAL: an array. */
@@ -92,12 +127,146 @@ int ubpffs_map_delete(struct bpf_map *map, const void *key);
  */
 int ubpffs_map_next_key(struct bpf_map *map, const void *key, void *next_key);
 
+/*
+ * ubpffs_map_update_prog, ubpffs_map_update_map - fill a slot of a prog_array, of a map of maps
+ *
+ * The slot holds a reference of its own. -EINVAL: it does not fit (type and attach type of what the
+ * prog_array has or is called by; sizes of the inner map), or `map` has no such slots; -E2BIG: no
+ * such index. ubpffs_map_delete() empties it. When the last reference from outside of programs
+ * goes, a prog_array is emptied, as in Linux.
+ */
+int ubpffs_map_update_prog(struct bpf_map *map, const void *key, struct bpf_prog *prog);
+int ubpffs_map_update_map(struct bpf_map *map, const void *key, struct bpf_map *inner);
+/*
+ * No more updates and deletes from outside of programs. -EPERM: it is frozen. Of a map that
+ * programs may only read (BPF_F_RDONLY_PROG) the verifier takes values as constants afterwards.
+ * Source: BPF_MAP_FREEZE of bpf(2).
+ */
+int ubpffs_map_freeze(struct bpf_map *map);
+/* Takes the next value of a queue or a stack. -ENOENT: it is empty; -EOPNOTSUPP: another type. */
+int ubpffs_map_pop(struct bpf_map *map, void *value);
+/*
+ * The next record of a ring buffer: its length, and a copy in *buf, a malloc()ed block of *cap
+ * bytes that grows as needed (NULL and 0 at first). It is consumed. -EAGAIN: none is there;
+ * -EINVAL: another type; -ENOMEM; -EBADMSG: a program that was not verified wrote nonsense into the
+ * ring, and what waited is gone.
+ */
+int64_t ubpffs_ring_read(struct bpf_map *map, void **buf, size_t *cap);
+
+/* ---- helpers of your own */
+
+/*
+ * What an argument of a helper must be, and what comes back. The verifier refuses a program that
+ * calls it with anything else (-EACCES).
+ */
+enum ubpffs_arg {
+	UBPFFS_ARG_NONE, /* no argument, and none after it */
+	UBPFFS_ARG_ANY, /* anything that is initialised, as a number */
+	UBPFFS_ARG_MEM, /* memory that the helper reads; its size: arg_size, or the next argument */
+	UBPFFS_ARG_MEM_WRITE, /* memory that it may change: initialised, and writable */
+	UBPFFS_ARG_MEM_UNINIT, /* memory that it fills, which need not be initialised */
+	UBPFFS_ARG_SIZE, /* bytes of the memory before it, at least 1 */
+	UBPFFS_ARG_SIZE_OR_ZERO,
+	UBPFFS_ARG_MAP, /* a map of the program: a struct bpf_map * */
+	UBPFFS_ARG_OR_NULL = 0x100, /* flag of memory: it may be NULL */
+};
+
+enum ubpffs_ret {
+	UBPFFS_RET_NUMBER,
+	UBPFFS_RET_NONE,
+	UBPFFS_RET_MEM, /* address of ret_size bytes that the program may read and write */
+	UBPFFS_RET_MEM_OR_NULL, /* the same; the program has to look first */
+	UBPFFS_RET_RDONLY = 0x100, /* flag of memory: only read */
+};
+
+/* The first number that a helper of your own can have. */
+#define UBPFFS_HELPER_FIRST 0x20000
+
+struct ubpffs_helper {
+	size_t size; /* sizeof(struct ubpffs_helper) */
+	uint32_t id; /* UBPFFS_HELPER_FIRST to INT32_MAX; what a program's call instruction has */
+	const char *name; /* a C name of at most 47 bytes, for logs */
+	/*
+	 * Called from programs, in their thread, any number of threads at once. It must not block
+	 * for long, jump out, or drop the last reference of what the program uses; it may call the
+	 * functions of maps and run other programs. Memory that it returns stays valid until the
+	 * run has ended.
+	 */
+	uint64_t (*func)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5);
+	uint32_t arg[5]; /* enum ubpffs_arg */
+	uint32_t arg_size[5]; /* of memory; 0: the next argument says it */
+	uint32_t ret; /* enum ubpffs_ret */
+	uint32_t ret_size;
+};
+
+/*
+ * ubpffs_engine_new - a set of helpers that programs may be loaded with
+ *
+ *	static long (*answer)(const void *question, __u64 len) = (void *)0x20000;
+ *
+ * is how a program in C calls one. One thread fills the set; the first load with it closes it, and
+ * from then on any thread may load with it. Programs keep what they need of it. A process has room
+ * for 256 helpers in all of its sets. -ENOMEM.
+ */
+int ubpffs_engine_new(struct ubpffs_engine **engine);
+void ubpffs_engine_free(struct ubpffs_engine *engine); /* NULL: nothing */
+/*
+ * -EINVAL: a prototype that makes no sense; -EEXIST: the number is taken; -EBUSY: a program was
+ * loaded with the set; -ENOSPC, -ENOMEM.
+ */
+int ubpffs_engine_add_helper(struct ubpffs_engine *engine, const struct ubpffs_helper *helper);
+
 /* ---- programs */
+
+/*
+ * A type that Linux does not have: R1 is the address of a block of memory, whose size in bytes is
+ * the program's expected_attach_type, at most 1 MiB. All of it may be read and written, and given
+ * to helpers. It is 8-byte aligned where the program uses atomics.
+ */
+#define UBPFFS_PROG_TYPE_RAW 0x10000u
+
+/* What came of a load. Texts are malloc()ed, NULL where there is none. */
+struct ubpffs_load_result {
+	size_t size; /* sizeof(struct ubpffs_load_result), set by the caller */
+	char *report; /* the block for people */
+	char *log; /* the verifier's log alone, at log_level */
+	char *reason; /* of a failure: a sentence, the kernel's where the verifier refuses */
+	const char *hint; /* what to do about it, or NULL; never freed */
+	int insn; /* of the program as it was given, -1: none in particular */
+	uint32_t insns_processed; /* by the verifier */
+};
+
+void ubpffs_load_result_free(struct ubpffs_load_result *result); /* its texts */
 
 struct ubpffs_load_opts {
 	size_t size; /* sizeof(struct ubpffs_load_opts) */
 	uint32_t log_level; /* as bpf(2): 0 none, 1 the failing path, 2 everything, 4 statistics */
 	bool no_jit; /* keep to the interpreter */
+	/*
+	 * Ends the load soon after it becomes true (-EINTR); or after so many ns (-ETIMEDOUT), by a
+	 * thread that the library starts, if need be. NULL, 0: nothing.
+	 */
+	const volatile bool *cancel;
+	uint64_t time_limit_ns;
+	struct ubpffs_engine *engine; /* whose helpers may be called; or NULL */
+	struct ubpffs_load_result *result; /* filled, also on failure; or NULL */
+	/*
+	 * The rest describes the program of ubpffs_prog_load(), and is -EINVAL of an object, which
+	 * has its own. func_info makes callbacks and global functions of functions.
+	 */
+	struct bpf_btf *btf;
+	const struct bpf_func_info *func_info;
+	const struct bpf_line_info *line_info;
+	uint32_t func_info_cnt, line_info_cnt;
+	const struct sock_filter *classic; /* a classic filter instead of insns, for sockets */
+	uint32_t classic_cnt;
+	uint32_t prog_flags; /* BPF_F_*, as bpf(2)'s */
+	/*
+	 * Take a raw program without proof. It can do whatever this process can do, and loop for
+	 * ever; callx (opcode 0x8d: a helper by the number in dst) and shifts by more than the
+	 * width, which count modulo it, are allowed. An instruction that faults still ends the run.
+	 */
+	bool run_unverified;
 };
 
 struct ubpffs_prog_spec {
@@ -150,6 +319,37 @@ struct ubpffs_test_run {
  */
 int ubpffs_prog_test_run(struct bpf_prog *prog, struct ubpffs_test_run *run);
 
+struct ubpffs_run_opts {
+	size_t size; /* sizeof(struct ubpffs_run_opts) */
+	const void *ctx_in; /* the context of types that take one, or NULL */
+	void *ctx_out; /* room for it afterwards, or NULL */
+	uint32_t ctx_size_in;
+	uint32_t ctx_size_out; /* in: room; out: size */
+	uint32_t flags; /* BPF_F_TEST_*, as bpf(2)'s */
+	/* As those of a load: -EINTR, -ETIMEDOUT. What ran before stays done. */
+	const volatile bool *cancel;
+	uint64_t time_limit_ns;
+};
+
+/* The same with more to say; opts may be NULL. */
+int ubpffs_prog_test_run_opts(struct bpf_prog *prog, struct ubpffs_test_run *run,
+			      struct ubpffs_run_opts *opts);
+
+/*
+ * ubpffs_prog_run - run a raw program once, on the caller's own memory
+ *
+ * `block` has `size` bytes, at least as many as the program's block; R0 goes to *ret. -EINVAL: it
+ * is smaller; -EOPNOTSUPP: another type; -EIO: the program faulted, and runs no more.
+ */
+int ubpffs_prog_run(struct bpf_prog *prog, void *block, size_t size, uint64_t *ret);
+
+/*
+ * A thread that runs programs all the time may keep its slot between runs, which saves most of what
+ * a run costs beside the program. Others wait meanwhile when all are taken.
+ */
+void ubpffs_slot_keep(void);
+void ubpffs_slot_release(void);
+
 /* ---- objects */
 
 /*
@@ -197,6 +397,27 @@ struct bpf_map *ubpffs_object_map(const struct ubpffs_object *obj, const char *n
  * one reader; of lines that nobody reads the oldest are lost.
  */
 size_t ubpffs_trace_read(char *buf, size_t len);
+
+/* ---- what this build has */
+
+enum ubpffs_feature_kind {
+	UBPFFS_FEATURE_PROG_TYPE = 1, /* id: enum bpf_prog_type, UBPFFS_PROG_TYPE_RAW */
+	UBPFFS_FEATURE_MAP_TYPE, /* id: enum bpf_map_type */
+	UBPFFS_FEATURE_HELPER, /* id: enum bpf_func_id; a row for each type that has it */
+	UBPFFS_FEATURE_KFUNC, /* this build has none */
+};
+
+struct ubpffs_feature {
+	size_t size; /* sizeof(struct ubpffs_feature), set by the caller */
+	uint32_t kind; /* enum ubpffs_feature_kind */
+	uint32_t id;
+	uint32_t prog_type; /* helpers: of which type; else 0 */
+	bool gpl_only; /* helpers */
+	const char *name; /* as bpftool's: "hash", "xdp", "bpf_map_lookup_elem"; never freed */
+};
+
+/* Row `index` of the table of all that there is, from 0 on. -ENOENT after the last; -EINVAL. */
+int ubpffs_feature(uint32_t index, struct ubpffs_feature *feature);
 
 #ifdef __cplusplus
 }
