@@ -63,7 +63,7 @@ enum ubpffs_cmd {
 	/* map fd */
 	UBPFFS_MAP_LOOKUP_ELEM = 1, /* in: K; of maps without keys nothing or V, which a bloom
 				     * filter is asked about  out: V */
-	UBPFFS_MAP_UPDATE_ELEM = 2, /* in: K V; slots of programs and maps take ids */
+	UBPFFS_MAP_UPDATE_ELEM = 2, /* in: K V; slots of programs, maps and events take ids */
 	UBPFFS_MAP_DELETE_ELEM = 3, /* in: K */
 	UBPFFS_MAP_GET_NEXT_KEY = 4, /* in: K, or nothing for the first key  out: K */
 	UBPFFS_MAP_LOOKUP_AND_DELETE_ELEM = 5, /* in: K  out: V */
@@ -132,6 +132,18 @@ enum ubpffs_cmd {
 	 */
 	UBPFFS_CGROUP_OF_HOST = 44,
 
+	/*
+	 * M/.event: each open makes an event that programs output to, as perf_event_open(2) does
+	 * for PERF_COUNT_SW_BPF_OUTPUT: an element of a perf_event_array takes its id. It is polled
+	 * and mapped as one of the kernel's, and takes PERF_EVENT_IOC_ENABLE and _DISABLE
+	 */
+	UBPFFS_EVENT_SETUP = 52, /* in: struct ubpffs_event; before anything else, once */
+	/*
+	 * in: __u64, a page and a power of two of pages, in bytes, which are mapped afterwards
+	 * out: where the descriptor itself cannot be mapped, the path of a file that can
+	 */
+	UBPFFS_EVENT_RING = 53,
+
 	/* any of them */
 	UBPFFS_PUT = 48, /* in: a piece; flags: its offset in the transfer */
 	UBPFFS_GET = 49, /* flags: offset  out: a piece */
@@ -143,6 +155,7 @@ enum ubpffs_kind {
 	UBPFFS_PROG = 2,
 	UBPFFS_BTF = 3,
 	UBPFFS_LINK = 4,
+	UBPFFS_EVENT = 5,
 };
 
 enum ubpffs_prog_part {
@@ -181,6 +194,23 @@ struct ubpffs_attached {
 	__u32 prog_id;
 	__u32 flags;
 	__u64 cgroup_id;
+};
+
+#define UBPFFS_EVENT_WATERMARK 1 /* wakeup is of bytes, not of records */
+#define UBPFFS_EVENT_DISABLED  2 /* until PERF_EVENT_IOC_ENABLE */
+
+struct ubpffs_event {
+	__u32 cpu;
+	__u32 wakeup;
+	__u64 sample_type; /* PERF_SAMPLE_RAW, with PERF_SAMPLE_TIME and PERF_SAMPLE_CPU or not */
+	__u32 flags;
+	__u32 reserved;
+};
+
+/* UBPFFS_OBJ_GET_INFO of an event; the id lies where maps and programs have theirs. */
+struct ubpffs_event_info {
+	__u32 reserved;
+	__u32 id;
 };
 
 #define UBPFFS_LOG_ON_REFUSAL 16

@@ -17,11 +17,6 @@ u32 bpf_map_value_size(const struct bpf_map *map)
 	return map->value_size;
 }
 
-static bool may_write(const struct bpf_map *map)
-{
-	return !(map->map_flags & BPF_F_RDONLY) && !__atomic_load_n(&map->frozen, __ATOMIC_RELAXED);
-}
-
 void (*bpf_map_changed)(struct bpf_map *map);
 
 /* The end of each change from outside. */
@@ -104,7 +99,7 @@ static int map_update(struct bpf_map *map, const void *key, const void *value, u
 {
 	long err;
 
-	if (!may_write(map))
+	if (!bpf_map_may_write(map))
 		return -EPERM;
 	if (!lock_flag_ok(map, flags))
 		return -EINVAL;
@@ -151,7 +146,7 @@ static int map_update_part(struct bpf_map *map, const void *key, u32 off, const 
 			   u8 *mask, u32 len)
 {
 	void *elem;
-	int err = may_write(map) ? part_of(map, key, off, len, &elem) : -EPERM;
+	int err = bpf_map_may_write(map) ? part_of(map, key, off, len, &elem) : -EPERM;
 
 	if (err)
 		return err;
@@ -187,7 +182,7 @@ int bpf_map_update_part(struct bpf_map *map, const void *key, u32 off, const voi
 
 int bpf_map_update_slot(struct bpf_map *map, const void *key, void *object, u64 flags)
 {
-	if (!may_write(map))
+	if (!bpf_map_may_write(map))
 		return -EPERM;
 	if (!map->ops->map_update_slot)
 		return -EOPNOTSUPP;
@@ -198,7 +193,7 @@ int bpf_map_delete(struct bpf_map *map, const void *key)
 {
 	long err = -EOPNOTSUPP;
 
-	if (!may_write(map))
+	if (!bpf_map_may_write(map))
 		return -EPERM;
 	bpf_rcu_read_lock();
 	if (map->ops->map_delete_elem)
@@ -211,7 +206,7 @@ int bpf_map_pop(struct bpf_map *map, void *value, u64 flags)
 {
 	long err;
 
-	if (!bpf_map_may_read(map) || !may_write(map))
+	if (!bpf_map_may_read(map) || !bpf_map_may_write(map))
 		return -EPERM;
 	if (!map->ops->map_pop_elem)
 		return -EOPNOTSUPP;

@@ -6,10 +6,15 @@
 
 #include "core/map.h"
 
-/* May its flags be read by anybody outside? */
+/* May its flags be read, or changed, by anybody outside? */
 static inline bool bpf_map_may_read(const struct bpf_map *map)
 {
 	return !(map->map_flags & BPF_F_WRONLY);
+}
+
+static inline bool bpf_map_may_write(const struct bpf_map *map)
+{
+	return !(map->map_flags & BPF_F_RDONLY) && !__atomic_load_n(&map->frozen, __ATOMIC_RELAXED);
 }
 
 /*

@@ -21,6 +21,7 @@
 #include "fs/ioctl/commands/prog_parts.h"
 #include "fs/ioctl/upgrade.h"
 #include "fs/store/node_object.h"
+#include "map/ring/perf_event_array.h"
 #include "map/syscall.h"
 
 #define MAX_XFERS 64 /* of one open description */
@@ -137,6 +138,8 @@ void control_release(struct fs_open *open)
 
 	if (!c)
 		return;
+	if (c->obj && c->obj->map && c->obj->map->map_type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
+		bpf_perf_array_release(c->obj->map, c);
 	control_drop_token(c);
 	control_end_walks(c);
 	control_hold(open, NULL, NULL, NULL, 0);

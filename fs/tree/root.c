@@ -8,6 +8,7 @@
 #include "fs/events/events.h"
 #include "fs/tree/root.h"
 #include "fs/dirs/user_dir.h"
+#include "fs/maps/event_file.h"
 #include "fs/maps/maps.h"
 #include "fs/progs/progs.h"
 #include "fs/tree/ids.h"
@@ -199,6 +200,7 @@ static const struct fs_attr root_attrs[] = {
 	{"ids", 0755, &ids_ops, 0},
 	{"ctl", 0666, &ctl_ops, 0},
 	{".trace_pipe", 0444, &trace_pipe_ops, 0},
+	{".event", 0666, &event_file_ops, 0},
 };
 
 /* A folder each. */

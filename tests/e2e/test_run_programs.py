@@ -31,9 +31,9 @@ def client():
             subprocess.run([BPFTOOL, "gen", "skeleton", os.path.join(PROGS, "skeleton.bpf.o"), "name", "skeleton"],
                            stdout=f, check=True)
 
-        def build(*flags):
-            out = os.path.join(base, "client" + "".join(flags))
-            r = subprocess.run(["cc", *flags, "-I", base, "-o", out, os.path.join(HERE, "skeleton_client.c"), "-lbpf",
+        def build(*flags, source="skeleton_client.c"):
+            out = os.path.join(base, source[:-2] + "".join(flags))
+            r = subprocess.run(["cc", *flags, "-I", base, "-o", out, os.path.join(HERE, source), "-lbpf",
                                 "-lelf", "-lz"], capture_output=True, text=True)
             if "cannot find -l" in r.stderr or "bpf/bpf.h: No such file" in r.stderr:
                 pytest.skip("what the client is linked with is not here: " + r.stderr[-300:])

@@ -24,7 +24,7 @@ from bpf2 import CTL, PRELUDE, PYTHON  # noqa: E402
 from conftest import SLOW, as_user  # noqa: E402
 
 COMMAND = r"""
-import mmap, random, resource, signal, stat, threading, time
+import fcntl, mmap, random, resource, signal, stat, threading, time
 M, SEED, SECONDS, CALLS = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 END = time.monotonic() + SECONDS
 PROBE = map_create(1, 4, 4, 1)
@@ -54,10 +54,10 @@ class Fuzz:
     def __init__(self, seed):
         self.r = random.Random(seed)
         self.fds = [PROBE]
-        self.kinds = {"map": [PROBE], "prog": [], "btf": [], "link": []}
+        self.kinds = {"map": [PROBE], "prog": [], "btf": [], "link": [], "event": []}
         self.dirs = [os.open(os.path.join(M, d), os.O_RDONLY) for d in ("cgroup", "cgroup/a", "cgroup/a/b", "maps")]
         self.calls = 0
-        for type in 1, 2, 5, 9, 12, 27:
+        for type in 1, 2, 4, 5, 9, 12, 27:
             self.add("map", map_create(type, 0 if type == 27 else 4, 0 if type == 27 else 4, 4096,
                                        0x400 if type == 2 else 0))
         self.add("btf", bpf(BTF_LOAD, "QQIII", ptr(buf(BTF)), 0, len(BTF), 0, 0)[0])
@@ -118,8 +118,11 @@ class Fuzz:
                                 mem(8, b"GPL\0"), n(0, 1, 2), n(0, 300), self.r.choice([0, mem(300)]), 0, n(0, 0, 8), b"p", 0,
                                 n(0, 0, 1), n(0, fd("btf")), n(8), mem(16, struct.pack("<II", 0, 3)), n(0, 1), n(16),
                                 mem(16, struct.pack("<IIII", 0, 1, 1, 1)), n(0, 1)),
-            OBJ_PIN: lambda: ("QII", self.path(), fd(), n(0, 0, 8)),
-            OBJ_GET: lambda: ("QII", self.path(), n(0), n(0, 8, 16)),
+            OBJ_PIN: lambda: ("QIII", self.path(), fd(), n(0, 0, 8, 1 << 14), n(0, 0, fd("dir"))),
+            OBJ_GET: lambda: ("QIII", self.path(), n(0), n(0, 8, 16, 1 << 14), n(0, 0, fd("dir"))),
+            BIND_MAP: lambda: ("III", fd("prog"), fd("map"), n(0)),
+            ENABLE_STATS: lambda: ("I", n(0)),
+            TASK_QUERY: lambda: ("IIIIQ", n(os.getpid()), fd(), n(0), n(0, 64), mem(64)),
             PROG_ATTACH: lambda: ("IIIII", fd("dir"), fd("prog"), n(0, 1), n(0, 1, 2, 2, 2, 6), fd("prog")),
             PROG_DETACH: lambda: ("III", fd("dir"), fd("prog"), n(0, 1)),
             TEST_RUN: lambda: ("IIIIQQIIIIQQ", fd("prog"), 0, n(64, 14), n(0, 64), mem(64), mem(64), n(0, 1), 0, *self.r.choice([(0, 0, 0, 0), (192, 192, mem(192), mem(192)), (0, 192, mem(8), 0)])),
@@ -151,7 +154,8 @@ class Fuzz:
         ctypes.set_errno(0)
         ret = libc.syscall(NR, ctypes.c_long(cmd), ctypes.c_void_p(at), ctypes.c_ulong(size))
         if ret < 0:
-            if not 0 < ctypes.get_errno() < 512:
+            # What the kernel says of a descriptor that it knows nothing of is no errno of programs' either.
+            if not 0 < ctypes.get_errno() < 512 and (cmd, ctypes.get_errno()) != (TASK_QUERY, 524):
                 print("command %d: errno %d" % (cmd, ctypes.get_errno()), flush=True)
                 os._exit(9)
         elif ret > 2:
@@ -163,11 +167,11 @@ class Fuzz:
                     BTF_BY_ID: "btf", LINK_CREATE: "link", LINK_BY_ID: "link", OBJ_GET: "map"}.get(cmd)
             if ours and kind and len(self.fds) < 60:
                 self.add(kind, ret)
-            elif ours and ret != PROBE:
+            elif (ours and ret != PROBE) or cmd == ENABLE_STATS:
                 os.close(ret)
 
     def other(self):
-        what, fd = self.r.randrange(7), self.r.choice(self.fds + self.dirs)
+        what, fd = self.r.randrange(9), self.r.choice(self.fds + self.dirs)
         try:
             if what == 0:
                 os.readlink("/proc/self/fd/%d" % fd)
@@ -189,6 +193,18 @@ class Fuzz:
                     if fd in fds:
                         fds.remove(fd)
                 os.close(fd)
+            elif what == 7:
+                attr = struct.pack("<IIQQQQQII", self.num(1), self.num(112, 64, 0), self.num(10), 1, self.num(1 << 10, 5 << 7), 0,
+                                   self.num(0, 1, 1 << 14), self.num(1, 2), 0)
+                ctypes.set_errno(0)
+                ret = libc.syscall({"x86_64": 298}.get(os.uname().machine, 241), ctypes.c_void_p(self.mem(112, attr)),
+                                   self.num(0xffffffff), self.num(0, 1), self.num(0xffffffff), ctypes.c_ulong(self.num(8, 0)))
+                if ret > 2 and os.fstat(ret).st_dev == os.stat(M).st_dev and len(self.fds) < 60:
+                    self.add("event", ret)
+                elif ret > 2:
+                    os.close(ret)
+            elif what == 8:
+                fcntl.ioctl(fd, 0x2400 | self.r.randrange(4))
             elif what == 6:
                 os.unlink(M + "/pin%d" % self.r.randrange(8))
         except OSError:

@@ -48,6 +48,7 @@ static struct sock_filter code[] = {
 	CALL(SYS_statfs),
 	CALL(SYS_fstatfs),
 	CALL(SYS_mount),
+	CALL(SYS_perf_event_open),
 	CALL(SYS_readlinkat),
 #ifdef SYS_readlink
 	CALL(SYS_readlink),

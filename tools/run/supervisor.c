@@ -18,6 +18,7 @@
 #include "tools/run/caller/caller.h"
 #include "tools/run/calls.h"
 #include "tools/run/commands/mmap.h"
+#include "tools/run/perf.h"
 #include "tools/run/supervisor.h"
 
 #define MAX_THREADS 64
@@ -48,6 +49,7 @@ static const struct trapped {
 #endif
 	{SYS_openat, run_openat},
 	{SYS_mmap, run_mmap},
+	{SYS_perf_event_open, run_perf_event_open},
 	{SYS_prlimit64, run_prlimit},
 #ifdef SYS_setrlimit
 	{SYS_setrlimit, run_setrlimit},

@@ -33,10 +33,17 @@ struct perf_rings {
 	struct perf_ring ring[];
 };
 
+/* The elements that somebody has put something into: all of them, once there is one. */
+struct perf_elem {
+	struct bpf_perf_event *event;
+	const void *owner;
+};
+
 struct bpf_perf_array {
 	struct bpf_map map;
 	struct perf_rings *rings; /* NULL: nobody reads */
-	pthread_mutex_t open_lock; /* readers and rings */
+	struct perf_elem *elems; /* NULL: nobody put an event in */
+	pthread_mutex_t open_lock; /* readers and rings, and changes of elements */
 	u32 readers;
 	u32 turn; /* the slot to look at first */
 };
@@ -74,7 +81,11 @@ static void rings_free(struct rcu_head *head)
 
 static void perf_free(struct bpf_map *map)
 {
-	pthread_mutex_destroy(&perf_array(map)->open_lock);
+	struct bpf_perf_array *array = perf_array(map);
+
+	bpf_perf_array_release(map, NULL);
+	free(array->elems);
+	pthread_mutex_destroy(&array->open_lock);
 }
 
 /* ---- readers come and go */
@@ -143,6 +154,62 @@ void bpf_perf_close(struct bpf_map *map)
 		bpf_call_rcu(&rings->rcu, rings_free);
 }
 
+/* ---- events in elements */
+
+#define MAX_ELEMS (1u << 20)
+
+int bpf_perf_array_put(struct bpf_map *map, u32 index, struct bpf_perf_event *event,
+		       const void *owner)
+{
+	struct bpf_perf_array *array = perf_array(map);
+	struct bpf_perf_event *old = event;
+	int err = 0;
+
+	if (index >= map->max_entries)
+		return -E2BIG;
+	if (index >= MAX_ELEMS)
+		return -ENOMEM;
+	pthread_mutex_lock(&array->open_lock);
+	if (!array->elems) {
+		struct perf_elem *elems =
+			calloc(min(map->max_entries, MAX_ELEMS), sizeof(*array->elems));
+
+		if (elems)
+			bpf_rcu_assign_pointer(array->elems, elems);
+		else
+			err = -ENOMEM;
+	}
+	if (!err) {
+		bpf_perf_event_get(event);
+		old = bpf_rcu_xchg_pointer(array->elems[index].event, event);
+		array->elems[index].owner = owner;
+	}
+	pthread_mutex_unlock(&array->open_lock);
+	if (!err)
+		bpf_perf_event_put(old);
+	return err;
+}
+
+static struct bpf_perf_event *__take_out(struct bpf_perf_array *array, u32 index)
+{
+	array->elems[index].owner = NULL;
+	return bpf_rcu_xchg_pointer(array->elems[index].event, NULL);
+}
+
+void bpf_perf_array_release(struct bpf_map *map, const void *owner)
+{
+	struct bpf_perf_array *array = perf_array(map);
+	u32 nr = min(map->max_entries, MAX_ELEMS);
+
+	if (owner && map->map_flags & BPF_F_PRESERVE_ELEMS)
+		return;
+	pthread_mutex_lock(&array->open_lock);
+	for (u32 i = 0; array->elems && i < nr; i++)
+		if (!owner || array->elems[i].owner == owner)
+			bpf_perf_event_put(__take_out(array, i));
+	pthread_mutex_unlock(&array->open_lock);
+}
+
 /* ---- bytes in and out of a ring, whose lock is held */
 
 static void __ring_put(struct perf_ring *ring, u64 pos, const void *data, u64 len)
@@ -193,9 +260,34 @@ static bool ring_write(struct perf_ring *ring, const struct bpf_perf_part *parts
 	return fits;
 }
 
+/* Did the element have an event? Then *ret is what it said. */
+static bool event_output(struct bpf_map *map, u32 index, u32 slot,
+			 const struct bpf_perf_part *parts, u32 nr, u64 len, long *ret)
+{
+	struct perf_elem *elems = bpf_rcu_dereference(perf_array(map)->elems);
+	struct bpf_perf_event *event = NULL;
+	bool tell = false;
+
+	if (elems && index < MAX_ELEMS)
+		event = bpf_rcu_dereference(elems[index].event);
+	if (!event)
+		return false;
+	*ret = -E2BIG;
+	if (len < PERF_MAX_RECORD)
+		*ret = bpf_perf_event_output(event, slot, parts, nr, (u32)len, &tell);
+	if (*ret)
+		bpf_map_count(map, failed_updates, 1);
+	else
+		bpf_map_count(map, updates, 1);
+	if (tell)
+		bpf_map_tell(map);
+	return true;
+}
+
 long bpf_perf_output(struct bpf_map *map, u64 flags, const struct bpf_perf_part *parts, u32 nr)
 {
 	struct perf_rings *rings;
+	long ret;
 	u64 index = flags & BPF_F_INDEX_MASK, len = 0;
 	u32 slot = bpf_map_slot();
 
@@ -205,6 +297,8 @@ long bpf_perf_output(struct bpf_map *map, u64 flags, const struct bpf_perf_part 
 		return -E2BIG;
 	for (u32 i = 0; i < nr; i++)
 		len += parts[i].len;
+	if (event_output(map, (u32)index, slot, parts, nr, len, &ret))
+		return ret;
 	rings = bpf_rcu_dereference(perf_array(map)->rings);
 	if (!rings || index >= rings->nr)
 		return -ENOENT;
@@ -294,7 +388,7 @@ bool bpf_perf_readable(struct bpf_map *map)
 	return any;
 }
 
-/* ---- from outside: there are no descriptors of events to put in */
+/* ---- from outside: events are put in by bpf_perf_array_put() */
 
 static long perf_sys_lookup_elem(struct bpf_map *map, const void *key, void *value)
 {
@@ -313,10 +407,19 @@ static long perf_sys_update_elem(struct bpf_map *map, const void *key, const voi
 
 static long perf_delete_elem(struct bpf_map *map, const void *key)
 {
+	struct bpf_perf_array *array = perf_array(map);
+	struct bpf_perf_event *old = NULL;
 	u32 index;
 
 	memcpy(&index, key, sizeof(index));
-	return index >= map->max_entries ? -E2BIG : -ENOENT;
+	if (index >= map->max_entries)
+		return -E2BIG;
+	pthread_mutex_lock(&array->open_lock);
+	if (array->elems && index < MAX_ELEMS)
+		old = __take_out(array, index);
+	pthread_mutex_unlock(&array->open_lock);
+	bpf_perf_event_put(old);
+	return old ? 0 : -ENOENT;
 }
 
 static int perf_get_next_key(struct bpf_map *map, const void *key, void *next_key)

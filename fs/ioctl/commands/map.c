@@ -6,6 +6,7 @@
 #include "core/btf_info.h"
 #include "map/syscall.h"
 #include "map/iter.h"
+#include "map/ring/perf_event_array.h"
 #include "fs/ioctl/commands/btf.h"
 #include "fs/keeper/requests.h"
 #include "fs/ioctl/commands/object.h"
@@ -60,11 +61,39 @@ static int put_slot(struct control_call *call, struct bpf_map *map, const char *
 	return err;
 }
 
+/* The id of an event, which is its opener's; it goes when this descriptor does, as in Linux. */
+static int put_event(struct control_call *call, struct bpf_map *map, const char *pair)
+{
+	struct bpf_perf_event *event;
+	u32 index, id;
+	int err;
+
+	memcpy(&index, pair, sizeof(index));
+	memcpy(&id, pair + map->key_size, sizeof(id));
+	if (!bpf_map_may_write(map))
+		return -EPERM;
+	if (call->io.flags != BPF_ANY)
+		return -EINVAL;
+	if (index >= map->max_entries)
+		return -E2BIG;
+	event = bpf_perf_event_by_id(id);
+	if (!event)
+		return -EBADF;
+	if (call->req->cred.uid && call->req->cred.uid != bpf_perf_event_uid(event))
+		err = fs_error(call->req, EACCES, "the event %u is somebody else's", id);
+	else
+		err = bpf_perf_array_put(map, index, event, call->control);
+	bpf_perf_event_put(event);
+	return err;
+}
+
 /* `pair`: a key and its value, one behind the other. */
 static int put_pair(struct control_call *call, struct bpf_map *map, const char *pair)
 {
 	if (map->ops->map_update_slot)
 		return put_slot(call, map, pair);
+	if (map->map_type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
+		return put_event(call, map, pair);
 	return bpf_map_update(map, pair, pair + map->key_size, call->io.flags);
 }
 

@@ -32,6 +32,8 @@ unsigned int map_slot_kind(const struct object *map)
 	switch (map->map.type) {
 	case BPF_MAP_TYPE_PROG_ARRAY:
 		return UBPFFS_PROG;
+	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+		return UBPFFS_EVENT;
 	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
 	case BPF_MAP_TYPE_HASH_OF_MAPS:
 		return UBPFFS_MAP;
@@ -47,7 +49,11 @@ int map_fd_to_id(struct caller *c, unsigned int kind, void *value)
 	memcpy(&fd, value, sizeof(fd));
 	err = object_of_fd(c, fd, kind, &obj);
 	if (!err)
-		memcpy(value, kind == UBPFFS_MAP ? &obj.map.id : &obj.prog.id, sizeof(fd));
+		memcpy(value,
+		       kind == UBPFFS_MAP    ? &obj.map.id
+		       : kind == UBPFFS_PROG ? &obj.prog.id
+					     : &obj.event.id,
+		       sizeof(fd));
 	object_end(&obj);
 	return err;
 }

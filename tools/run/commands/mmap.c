@@ -122,31 +122,61 @@ static long map_pieces(struct inject *in, const struct plan *plan, int fd)
 	return base;
 }
 
-static int map_it(struct caller *c, const struct object *map)
+/* The caller's thread maps them of the file at hand, which is closed. 0: answered. */
+static int inject_plan(struct caller *c, const struct plan *plan, int fd)
 {
-	struct plan plan = {0};
 	struct inject in;
-	int err = make_plan(c, map, &plan), fd, theirs;
+	int err, theirs = caller_add(c, fd);
 	uint64_t args[6] = {0};
 	long ret;
 
-	if (err)
-		return err;
-	fd = open_memory(&plan, map->map.id);
-	if (fd < 0)
-		return fd == -ENOENT ? -ENODEV : fd;
-	theirs = caller_add(c, fd);
 	close(fd);
 	if (theirs < 0)
 		return theirs;
 	err = inject_begin(&in, c);
 	if (err)
 		return err;
-	ret = map_pieces(&in, &plan, theirs);
+	ret = map_pieces(&in, plan, theirs);
 	args[0] = theirs;
 	inject_call(&in, SYS_close, args);
 	inject_end(&in, ret);
 	return 0;
+}
+
+static int map_it(struct caller *c, const struct object *map)
+{
+	struct plan plan = {0};
+	int err = make_plan(c, map, &plan), fd;
+
+	if (err)
+		return err;
+	fd = open_memory(&plan, map->map.id);
+	if (fd < 0)
+		return fd == -ENOENT ? -ENODEV : fd;
+	return inject_plan(c, &plan, fd);
+}
+
+/*
+ * An event's ring has the size of its first mapping, which the server makes then; 1: the kernel can
+ * map it as it is, 0: answered.
+ */
+static int map_event(struct caller *c, const struct object *event)
+{
+	struct plan plan = {.nr = 1};
+	uint64_t len = CALLER_ARG(c, 1);
+	struct ubpffs_io io = {.out_len = 64};
+	char path[64] = "";
+	int err, fd;
+
+	if (CALLER_ARG(c, 5))
+		return -EINVAL;
+	err = mount_command(event->fd, UBPFFS_EVENT_RING, &io, &len, sizeof(len), path);
+	if (err)
+		return err == -EDQUOT ? -EPERM : err; /* the kernel's, beyond RLIMIT_MEMLOCK */
+	if (!io.out_len)
+		return 1;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : inject_plan(c, &plan, fd);
 }
 
 /* Of an array the kernel maps nothing behind its end; a file could be, and then ends its reader. */
@@ -179,10 +209,16 @@ void run_mmap(struct caller *c)
 
 	if (caller_become(c))
 		return;
-	err = object_of_fd(c, CALLER_ARG(c, 4), UBPFFS_MAP, &map);
-	if (!err && !lies_inside(c, &map)) {
+	err = object_of_fd(c, CALLER_ARG(c, 4), 0, &map);
+	if (!err && map.kind == UBPFFS_EVENT) {
+		err = map_event(c, &map);
+		if (err < 0)
+			caller_answer(c, err);
+	} else if (err || map.kind != UBPFFS_MAP) {
+		; /* the kernel says what is wrong with it */
+	} else if (!lies_inside(c, &map)) {
 		caller_answer(c, -EINVAL);
-	} else if (!err && !maps_itself(map.fd)) {
+	} else if (!maps_itself(map.fd)) {
 		err = map_it(c, &map);
 		if (err)
 			caller_answer(c, err);

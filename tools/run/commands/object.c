@@ -38,6 +38,7 @@ const char *object_link_name(const struct object *obj)
 		[UBPFFS_PROG] = "anon_inode:bpf-prog",
 		[UBPFFS_BTF] = "anon_inode:btf",
 		[UBPFFS_LINK] = "anon_inode:bpf_link",
+		[UBPFFS_EVENT] = "anon_inode:[perf_event]",
 	};
 
 	return obj->kind < sizeof(names) / sizeof(names[0]) ? names[obj->kind] : NULL;
@@ -221,8 +222,8 @@ long run_obj_pin(struct bpf_call *call)
 	if (call->attr.file_flags & ~RUN_F_PATH_FD)
 		return -EINVAL;
 	err = object_of_fd(call->c, call->attr.bpf_fd, 0, &obj);
-	if (!err && obj.kind == UBPFFS_BTF)
-		err = -EINVAL; /* types have no names */
+	if (!err && (obj.kind == UBPFFS_BTF || obj.kind == UBPFFS_EVENT))
+		err = -EINVAL; /* these have no names */
 	if (!err)
 		err = mount_relative(call, path, sizeof(path));
 	if (!err)
@@ -400,6 +401,8 @@ long run_obj_get_info(struct bpf_call *call)
 	if (len > sizeof(tail))
 		return -E2BIG;
 	err = object_of_fd(call->c, call->attr.info.bpf_fd, 0, &obj);
+	if (!err && obj.kind == UBPFFS_EVENT)
+		err = -EINVAL;
 	if (err)
 		goto out;
 	n = info_size(&obj);

@@ -11,13 +11,14 @@
 
 struct object {
 	int fd; /* our descriptor of the caller's open file: its rights are that one's */
-	unsigned int kind; /* UBPFFS_MAP, UBPFFS_PROG, UBPFFS_BTF, UBPFFS_LINK */
+	unsigned int kind; /* UBPFFS_MAP, UBPFFS_PROG, UBPFFS_BTF, UBPFFS_LINK, UBPFFS_EVENT */
 	unsigned int cpus; /* maps: values an element has, 0: not per CPU */
 	union {
 		struct bpf_map_info map;
 		struct bpf_prog_info prog;
 		struct bpf_btf_info btf;
 		struct bpf_link_info link;
+		struct ubpffs_event_info event;
 	};
 };
 
