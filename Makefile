@@ -71,7 +71,7 @@ ALL_CFLAGS	= -std=gnu11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -fno-strict-
 ALL_LDFLAGS	= $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_PKGS	= libelf libdw liburcu libbpf zlib
-FS_PKGS		= fuse3 libmnl libnetfilter_queue libpcap mount
+FS_PKGS		= fuse3 libmnl libnetfilter_queue libpcap libseccomp mount
 TOOLS_PKGS	= libpcap libbpf
 MULTIARCH	:= $(shell $(CC) -print-multiarch)
 pkg_cflags	= $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)

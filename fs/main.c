@@ -221,7 +221,8 @@ struct server {
 static int serve(void *arg)
 {
 	struct server *server = arg;
-	int ret = agent_start(agent_services, !server->options.foreground);
+	int ret = agent_start(agent_services, !server->options.foreground,
+			      !server->options.sandbox_off);
 
 	if (ret) {
 		fprintf(stderr, "ubpffs: the process that acts as clients: %s\n", strerror(-ret));

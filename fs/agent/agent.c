@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include "fs/agent/agent.h"
+#include "fs/sandbox/sanitized.h"
+#include "fs/sandbox/caps.h"
 #include "util/clock.h"
 
 #define MAX_GROUPS   1024
@@ -26,13 +28,8 @@
 #define LINGER_MS    1000
 #define SOCK_BUFFER  (512 << 10)
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1 /* shadow memory has no limit; reports go to stderr, where somebody reads it */
-#else
-#define SANITIZED 0
-#endif
-
-static agent_service_fn *const *services;
+static const struct agent_service_kind *services;
+static bool services_narrow;
 
 struct request { /* then the groups, then the argument */
 	u32 service;
@@ -113,6 +110,21 @@ static ssize_t recv_message(int sock, void *buf, size_t size, int *fd, int flags
 }
 
 /* ---- a service's process */
+
+static const struct filter_rule call_rules[] = {
+	ALLOW(sendmsg),
+	ALLOW(recvmsg),
+	ALLOW_IF(prctl, ARG_IS(0, PR_SET_NO_NEW_PRIVS)), /* agent_close_files() */
+	ALLOW(seccomp),
+};
+static const struct filter_list agent_calls = {call_rules, ARRAY_SIZE(call_rules)};
+
+int agent_close_files(const struct filter_list *calls)
+{
+	const struct filter_list *const lists[] = {&filter_common, &agent_calls, calls};
+
+	return services_narrow && !SANITIZED ? filter_enter(lists, ARRAY_SIZE(lists)) : 0;
+}
 
 static void close_from(int first)
 {
@@ -214,6 +226,21 @@ bool agent_stay(int sock)
 	return !fcntl(sock, F_SETFL, 0);
 }
 
+/* Which also sends a signal to who has died before. */
+static int narrow_caps(const struct agent_service_kind *service)
+{
+	if (geteuid())
+		return 0;
+	return caps_keep(service->caps) ?: prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) ? -errno : 0;
+}
+
+static int narrow_calls(const struct agent_service_kind *service)
+{
+	const struct filter_list *const lists[] = {&filter_common, &agent_calls, &service->calls};
+
+	return SANITIZED ? 0 : filter_enter(lists, ARRAY_SIZE(lists));
+}
+
 static void __attribute__((noreturn))
 child_main(pid_t agent, int sock, const struct request *req, const gid_t *groups, const char *arg)
 {
@@ -225,12 +252,16 @@ child_main(pid_t agent, int sock, const struct request *req, const gid_t *groups
 	child_signals();
 	state = req->state;
 	err = become(req, groups);
+	if (!err && services_narrow)
+		err = narrow_caps(&services[req->service]);
 	if (!err)
 		err = end_with_socket();
+	if (!err && services_narrow)
+		err = narrow_calls(&services[req->service]);
 	if (err)
 		agent_report(SOCK_FD, err, "becoming uid %u: %s", req->uid, strerror(-err));
 	else if (getppid() == agent)
-		services[req->service](SOCK_FD, arg, req->len);
+		services[req->service].run(SOCK_FD, arg, req->len);
 	_exit(0);
 }
 
@@ -404,12 +435,13 @@ static void __attribute__((noreturn)) agent_begin(pid_t server, int sock, bool d
 	agent_main();
 }
 
-int agent_start(agent_service_fn *const table[AGENT_SERVICE_NR], bool daemon)
+int agent_start(const struct agent_service_kind table[AGENT_SERVICE_NR], bool daemon, bool narrow)
 {
 	pid_t server = getpid();
 	int sock[2], err;
 
 	services = table;
+	services_narrow = narrow;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
 		return -errno;
 	agent_pid = fork();
@@ -436,8 +468,7 @@ void agent_stop(void)
 			return;
 		poll(NULL, 0, 10);
 	}
-	kill(agent_pid, SIGKILL);
-	waitpid(agent_pid, NULL, 0);
+	/* Else it is killed when this process ends. */
 }
 
 int agent_refuse(int state_fd)

@@ -18,7 +18,8 @@
  *
  * Guarantees
  *   A. A service's process has three descriptors of /dev/null and its socket. It is not dumpable,
- *	cannot gain privileges, make processes or dump core.
+ *	cannot gain privileges, make processes or dump core. It makes the system calls of its
+ *	service only, and root has only the capabilities of that.
  *   B. No function here waits longer than its timeout, and a byte in stop_fd ends every wait.
  *   C. A process ends when its socket's other end is closed, whatever it does then, unless it
  *	asked to stay; when the agent ends, always; and the agent ends with the server. One that
@@ -34,6 +35,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include "text/error.h"
+#include "fs/sandbox/filter.h"
 #include "util/types.h"
 
 #define AGENT_ARG_MAX  16384
@@ -48,6 +50,7 @@ enum agent_service {
 	AGENT_MAPS, /* agent/service/stack/maps.c */
 	AGENT_PROCESS, /* agent/process.c */
 	AGENT_CAPTURE, /* agent/service/capture.c */
+	AGENT_INTERFACE, /* agent/service/interface.c */
 	AGENT_OUT, /* agent/service/out.c */
 	AGENT_SERVICE_NR,
 };
@@ -67,13 +70,20 @@ struct agent_cred {
  */
 typedef void agent_service_fn(int sock, const void *arg, size_t len);
 
+struct agent_service_kind {
+	agent_service_fn *run;
+	u64 caps; /* those of root's that it keeps (CAP_BIT()) */
+	struct filter_list calls; /* beside what all make */
+};
+
 /* ---- the server's side */
 
 /*
- * What each service does, for the processes that are forked (service/services.c). A daemon's
- * processes do not keep the stderr of its caller open. -errno.
+ * What each service does, for the processes that are forked (service/services.c); narrow: and may
+ * do. A daemon's processes do not keep the stderr of its caller open. -errno.
  */
-int agent_start(agent_service_fn *const services[AGENT_SERVICE_NR], bool daemon);
+int agent_start(const struct agent_service_kind services[AGENT_SERVICE_NR], bool daemon,
+		bool narrow);
 /* No service opens a file below this directory. */
 int agent_refuse(int state_fd);
 /* Processes that still write a file have a second to end it. */
@@ -113,6 +123,12 @@ bool agent_put(int sock, const void *buf, size_t len, int fd);
 bool agent_stay(int sock);
 /* The next message, 0 at the end. */
 ssize_t agent_get(int sock, void *buf, size_t size);
+
+/*
+ * From here on, too, it makes only these calls: once its files are open and before it looks at what
+ * is in them. -errno.
+ */
+int agent_close_files(const struct filter_list *calls);
 
 /* Is this the server's state directory? */
 bool agent_is_state(const struct stat *st);

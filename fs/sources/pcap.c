@@ -7,46 +7,42 @@
  * TC_ACT_PIPE, TC_ACT_RECLASSIFY, TC_ACT_UNSPEC). What it redirects is counted and goes nowhere;
  * everything else counts as dropped.
  *
- * An interface is opened by the server, so its owner must be root, or whoever runs the server (who
- * then needs the right to capture). A file is read, and `out` written, by processes of the owner's
- * (capture.h, out.h): both may be slow or hang, and then this source's thread waits for them,
- * without a slot, until it is stopped.
+ * Files and interfaces are read, and `out` is written, by processes of the owner's (capture.h,
+ * agent/service/interface.h, out.h): they may be slow or hang, and then this source's thread waits
+ * for them, without a slot, until it is stopped. An interface's owner must be root, or whoever runs
+ * the server, and needs the right to capture.
  */
-#define PCAP_DONT_INCLUDE_PCAP_BPF_H /* its struct bpf_insn is the classic one */
 #include <arpa/inet.h>
 #include <linux/pkt_cls.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <pcap/pcap.h>
 #include <pcap/dlt.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include "fs/agent/service/capture.h"
+#include "fs/agent/service/interface.h"
 #include "fs/agent/service/out.h"
-#include "fs/agent/format/pcap_filter.h"
+#include "fs/agent/service/packets.h"
 #include "fs/sources/source.h"
 #include "prog_type/skb/skb.h"
 #include "prog_type/xdp.h"
 
-#define SNAPLEN	   CAPTURE_SNAPLEN
-#define ROOM	   (SNAPLEN + 4096u) /* what a program may add, at either end */
-#define OUT_FULL   65536 /* bytes for `out` that are worth a message */
-#define OUT_ROOM   (OUT_FULL + sizeof(struct out_record) + ROOM)
-#define BURST	   64
-#define RING_BYTES (4 << 20)
+#define SNAPLEN	 CAPTURE_SNAPLEN
+#define ROOM	 (SNAPLEN + 4096u) /* what a program may add, at either end */
+#define OUT_FULL 65536 /* bytes for `out` that are worth a message */
+#define OUT_ROOM (OUT_FULL + sizeof(struct out_record) + ROOM)
+#define BURST	 64
 
 struct pcap_source {
-	pcap_t *pcap;
 	bool live;
 	int link; /* of the packets */
 	int ifindex;
-	int file_sock; /* -1: live */
-	char *message; /* of the file's process, AGENT_MSG_MAX */
+	int sock; /* packets come from there */
+	char *message; /* of that process, AGENT_MSG_MAX */
 	size_t at, end; /* packets in it that were not run yet */
 	int out_sock; /* -1: no out */
 	u8 *out; /* whole records, OUT_ROOM */
 	size_t out_len;
-	u64 kernel_lost; /* counted so far */
 	u8 buf[BPF_SKB_HEADROOM + ROOM];
 };
 
@@ -165,54 +161,65 @@ static void out_give_up(struct source *src, struct pcap_source *ps)
 
 /* ---- opening */
 
-static int file_message(struct source *src, struct pcap_source *ps, int timeout)
+static int next_message(struct source *src, struct pcap_source *ps, int timeout)
 {
 	struct capture_message *msg = (void *)ps->message;
-	ssize_t len = agent_recv(ps->file_sock, msg, AGENT_MSG_MAX, NULL, src->stop_fd, timeout);
+	ssize_t len = agent_recv(ps->sock, msg, AGENT_MSG_MAX, NULL, src->stop_fd, timeout);
 
 	if (len < 0)
 		return (int)len;
 	if (len < (ssize_t)sizeof(*msg))
-		return error_set(&src->why, EIO, "the process that read the file has ended");
+		return error_set(&src->why, EIO, "the process that read the packets has ended");
 	ps->at = sizeof(*msg);
 	ps->end = (size_t)len;
+	if (msg->kind == CAPTURE_LOST)
+		source_count(src, lost, (u32)msg->value);
 	return 0;
 }
 
-static int open_file(struct source *src, struct pcap_source *ps)
+/* A process of the owner's, and what its packets are. */
+static int open_packets(struct source *src, struct pcap_source *ps, enum agent_service service,
+			const void *req, size_t req_len, const char *name)
 {
-	const char *path = src->def.value[SOURCE_FILE], *filter = src->def.value[SOURCE_FILTER];
-	size_t n = strlen(path) + 1, len = n + (filter ? strlen(filter) : 0) + 1;
+	const char *filter = src->def.value[SOURCE_FILTER] ?: "";
+	size_t n = strlen(name) + 1, m = strlen(filter) + 1;
 	struct capture_message *msg;
-	__do_free char *arg = calloc(1, len);
+	__do_free char *arg = malloc(req_len + n + m);
 	int err;
 
 	msg = malloc(AGENT_MSG_MAX);
 	ps->message = (char *)msg;
 	if (!arg || !msg)
 		return -ENOMEM;
-	memcpy(arg, path, n);
-	if (filter)
-		memcpy(arg + n, filter, len - n);
-	ps->file_sock = source_agent(src, AGENT_CAPTURE, arg, len, &src->why);
-	if (ps->file_sock < 0)
-		return ps->file_sock;
-	err = agent_status(ps->file_sock, src->stop_fd, -1, &src->why);
-	if (err)
-		return err;
-	err = file_message(src, ps, -1);
+	if (req_len)
+		memcpy(arg, req, req_len);
+	memcpy(arg + req_len, name, n);
+	memcpy(arg + req_len + n, filter, m);
+	ps->sock = source_agent(src, service, arg, req_len + n + m, &src->why);
+	if (ps->sock < 0)
+		return ps->sock;
+	err = agent_status(ps->sock, src->stop_fd, -1, &src->why);
+	if (!err)
+		err = next_message(src, ps, -1);
 	if (!err && msg->kind != CAPTURE_LINK)
 		err = -EIO;
-	ps->link = msg->link;
+	if (err)
+		return err;
+	ps->link = msg->value;
 	ps->at = ps->end;
-	return err;
+	return 0;
+}
+
+/* What leaves is not XDP's; and the loopback shows each packet twice, leaving and coming. */
+static bool only_incoming(const struct source *src, const char *name)
+{
+	return src->prog_type == BPF_PROG_TYPE_XDP || !strcmp(name, "lo");
 }
 
 static int open_interface(struct source *src, struct pcap_source *ps)
 {
 	const char *name = src->def.value[SOURCE_INTERFACE];
-	char error[PCAP_ERRBUF_SIZE];
-	int err;
+	const struct interface_request req = {only_incoming(src, name)};
 
 	if (src->uid != geteuid())
 		return error_set(&src->why, EPERM,
@@ -222,64 +229,20 @@ static int open_interface(struct source *src, struct pcap_source *ps)
 	if (strcmp(name, "any") && !(ps->ifindex = (int)if_nametoindex(name)))
 		return error_set(&src->why, ENODEV, "there is no interface %s", name);
 	ps->live = true;
-	ps->pcap = pcap_create(name, error);
-	if (!ps->pcap)
-		return error_set(&src->why, EIO, "%s: %s", name, error);
-	pcap_set_snaplen(ps->pcap, SNAPLEN);
-	pcap_set_promisc(ps->pcap, 0);
-	pcap_set_timeout(ps->pcap, 50);
-	pcap_set_buffer_size(ps->pcap, RING_BYTES);
-	err = pcap_activate(ps->pcap);
-	if (err == PCAP_ERROR_PERM_DENIED)
-		return error_set(&src->why, EPERM,
-				 "%s: the server has no right to capture (CAP_NET_RAW)", name);
-	if (err < 0)
-		return error_set(&src->why, EIO, "%s: %s", name, pcap_geterr(ps->pcap));
-	if (pcap_setnonblock(ps->pcap, 1, error))
-		return error_set(&src->why, EIO, "%s: %s", name, error);
-	return 0;
-}
-
-/*
- * What leaves is not XDP's; and the loopback shows each packet twice, leaving and coming.
- */
-static void set_direction(const struct source *src, struct pcap_source *ps)
-{
-	const char *name = src->def.value[SOURCE_INTERFACE];
-
-	if (src->prog_type == BPF_PROG_TYPE_XDP || !strcmp(name, "lo"))
-		pcap_setdirection(ps->pcap, PCAP_D_IN);
-}
-
-static int set_filter(struct source *src, struct pcap_source *ps)
-{
-	const char *text = src->def.value[SOURCE_FILTER];
-
-	if (text && pcap_filter_set(ps->pcap, text))
-		return error_set(&src->why, EINVAL, "filter: %s", pcap_geterr(ps->pcap));
-	return 0;
+	return open_packets(src, ps, AGENT_INTERFACE, &req, sizeof(req), name);
 }
 
 static int pcap_source_open(struct source *src)
 {
+	const char *file = src->def.value[SOURCE_FILE];
 	struct pcap_source *ps = calloc(1, sizeof(*ps));
 	int err;
 
 	if (!ps)
 		return -ENOMEM;
 	src->priv = ps;
-	ps->file_sock = ps->out_sock = -1;
-	if (src->def.value[SOURCE_FILE]) {
-		err = open_file(src, ps);
-	} else {
-		err = open_interface(src, ps);
-		if (!err)
-			err = set_filter(src, ps);
-		if (!err) {
-			set_direction(src, ps);
-			ps->link = pcap_datalink(ps->pcap);
-		}
-	}
+	ps->sock = ps->out_sock = -1;
+	err = file ? open_packets(src, ps, AGENT_CAPTURE, NULL, 0, file) : open_interface(src, ps);
 	return err ? err : out_open(src, ps);
 }
 
@@ -292,10 +255,8 @@ static void pcap_source_close(struct source *src)
 		return;
 	if (ps->out_sock >= 0)
 		close(ps->out_sock);
-	if (ps->file_sock >= 0)
-		close(ps->file_sock);
-	if (ps->pcap)
-		pcap_close(ps->pcap);
+	if (ps->sock >= 0)
+		close(ps->sock);
 	free(ps->out);
 	free(ps->message);
 	free(ps);
@@ -431,11 +392,11 @@ static bool out_full(const struct pcap_source *ps)
 enum more { MORE, NONE_NOW, THE_END, BROKEN };
 
 /*
- * The next packet of the file's message, without waiting. What does not add up was not written by
- * capture.c.
+ * The next packet of the message, without waiting. What does not add up was not written by
+ * packets.c.
  */
-static enum more next_of_file(struct source *src, struct pcap_source *ps,
-			      struct capture_packet *packet, const u8 **data)
+static enum more next_packet(struct source *src, struct pcap_source *ps,
+			     struct capture_packet *packet, const u8 **data)
 {
 	const struct capture_message *msg = (void *)ps->message;
 	size_t left = ps->end - ps->at;
@@ -449,28 +410,11 @@ static enum more next_of_file(struct source *src, struct pcap_source *ps,
 	memcpy(packet, ps->message + ps->at, min(left, sizeof(*packet)));
 	if (msg->kind != CAPTURE_PACKETS || left < sizeof(*packet) ||
 	    left - sizeof(*packet) < packet->caplen) {
-		error_set(&src->why, EIO, "the process that read the file made no sense");
+		error_set(&src->why, EIO, "the process that read the packets made no sense");
 		return BROKEN;
 	}
 	*data = (const u8 *)ps->message + ps->at + sizeof(*packet);
 	ps->at += sizeof(*packet) + packet->caplen;
-	return MORE;
-}
-
-static enum more next_of_interface(struct source *src, struct pcap_source *ps,
-				   struct capture_packet *packet, const u8 **data)
-{
-	struct pcap_pkthdr *hdr;
-	int ret = pcap_next_ex(ps->pcap, &hdr, data);
-
-	if (!ret)
-		return NONE_NOW;
-	if (ret != 1) {
-		error_set(&src->why, EIO, "%s", pcap_geterr(ps->pcap));
-		return BROKEN;
-	}
-	*packet = (struct capture_packet){(u32)hdr->ts.tv_sec, (u32)hdr->ts.tv_usec, hdr->caplen,
-					  hdr->len};
 	return MORE;
 }
 
@@ -483,8 +427,7 @@ static enum more burst(struct source *src, struct pcap_source *ps)
 
 	source_burst_begin();
 	for (int n = 0; n < BURST && !out_full(ps) && !source_stopping(src); n++) {
-		more = ps->live ? next_of_interface(src, ps, &hdr, &data)
-				: next_of_file(src, ps, &hdr, &data);
+		more = next_packet(src, ps, &hdr, &data);
 		if (more != MORE)
 			break;
 		packet(src, ps, &hdr, data);
@@ -493,47 +436,37 @@ static enum more burst(struct source *src, struct pcap_source *ps)
 	return more;
 }
 
-static void count_lost(struct source *src, struct pcap_source *ps)
-{
-	struct pcap_stat stat;
-
-	if (!ps->live || pcap_stats(ps->pcap, &stat))
-		return;
-	source_count(src, lost, (u32)(stat.ps_drop - (u32)ps->kernel_lost));
-	ps->kernel_lost = stat.ps_drop;
-}
-
 /* Until there is something to do. What was found so far goes out before. */
 static enum more wait_for_file(struct source *src, struct pcap_source *ps)
 {
 	const struct capture_message *msg = (void *)ps->message;
-	int err = file_message(src, ps, 0);
+	int err = next_message(src, ps, 0);
 
 	if (err == -ETIMEDOUT) {
 		err = out_flush(src, ps, -1);
 		if (!err)
-			err = file_message(src, ps, -1);
+			err = next_message(src, ps, -1);
 	}
 	if (!err && msg->kind == CAPTURE_END)
 		err = out_finish(src, ps) ?: 1;
 	return !err ? MORE : err > 0 ? THE_END : BROKEN;
 }
 
+/* The same, where packets may not come for long: what is wrong with `out` is said before. */
 static enum more wait_for_interface(struct source *src, struct pcap_source *ps)
 {
 	struct pollfd fds[] = {{.fd = src->stop_fd, .events = POLLIN},
-			       {.fd = pcap_get_selectable_fd(ps->pcap), .events = POLLIN},
+			       {.fd = ps->sock, .events = POLLIN},
 			       {.fd = ps->out_sock, .events = POLLIN}};
 
-	count_lost(src, ps);
-	if (out_flush(src, ps, -1))
+	if (poll(fds, 2, 0) <= 0 && out_flush(src, ps, -1))
 		return BROKEN;
-	poll(fds, ARRAY_SIZE(fds), 100);
+	poll(fds, ARRAY_SIZE(fds), -1);
 	if (fds[2].revents) { /* it has nothing to say but that it failed */
 		out_failed(src, ps);
 		return BROKEN;
 	}
-	return MORE;
+	return fds[1].revents && next_message(src, ps, 0) ? BROKEN : MORE;
 }
 
 static enum source_state pcap_source_run(struct source *src)

@@ -260,6 +260,7 @@ static int source_thread(struct source *src)
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGSYS); /* refused system calls */
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	err = pthread_create(&src->thread, NULL, source_main, src);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -232,6 +232,7 @@ static bool __worker_add(void)
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGSYS); /* refused system calls */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	made = !pthread_create(&thread, &attr, worker_main, NULL);

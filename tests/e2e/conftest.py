@@ -70,7 +70,7 @@ WAIT = 20 * SLOW  # seconds for anything
 
 BAD_WORDS = re.compile(
     r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehavior|runtime error:|SUMMARY:"
-    r"|[Aa]ssert|[Ee]rror|[Ff]atal|corrupt|warning|cannot|could not|abort|Segmentation|broken|kept"
+    r"|[Aa]ssert|[Ee]rror|[Ff]atal|corrupt|warning|cannot|could not|is refused|abort|Segmentation|broken|kept"
 )
 
 # What is ignored stays ignored in children (nohup does it, and a shell for what it puts in the background), and then

@@ -134,11 +134,11 @@ static void be_busy(int sock, const void *arg, size_t len)
 #define GIVE   AGENT_OUT
 #define BUSY   AGENT_MAPS
 
-static agent_service_fn *const services[AGENT_SERVICE_NR] = {
-	[SELF] = tell_self,	[ECHO] = echo,
-	[REFUSE] = refuse,	[AGENT_PROCESS] = process_service,
-	[SILENT] = say_nothing, [GIVE] = give_null,
-	[BUSY] = be_busy};
+static const struct agent_service_kind services[AGENT_SERVICE_NR] = {
+	[SELF] = {tell_self},	  [ECHO] = {echo},
+	[REFUSE] = {refuse},	  [AGENT_PROCESS] = {process_service},
+	[SILENT] = {say_nothing}, [GIVE] = {give_null},
+	[BUSY] = {be_busy}};
 
 static struct agent_cred me;
 static struct error_record why;
@@ -148,7 +148,7 @@ static int begin(void **state)
 {
 	me = (struct agent_cred){geteuid(), getegid(), 0, NULL};
 	open_before = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
-	return agent_start(services, false);
+	return agent_start(services, false, false);
 }
 
 static int end(void **state)

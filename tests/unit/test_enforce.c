@@ -594,7 +594,7 @@ int main(void)
 		CASE(d_the_end_takes_all_of_it_away),
 		CASE(e_who_moves_whom),
 	};
-	int err = agent_start(agent_services, false), failed;
+	int err = agent_start(agent_services, false, true), failed;
 
 	if (err) {
 		print_error("no agent: %s\n", strerror(-err));

@@ -7,60 +7,23 @@
 #include "fs/agent/agent.h"
 #include "fs/agent/service/file.h"
 #include "fs/agent/service/capture.h"
+#include "fs/agent/service/packets.h"
 #include "fs/agent/format/pcap_filter.h"
 
 #define READ_SIZE 131072
 
-#define BODY_MAX (AGENT_MSG_MAX - sizeof(struct capture_message))
-
-static struct {
-	int sock, file;
-	size_t len; /* of the body */
-	struct capture_message *head;
-} out;
-
-/* Nobody is there to read it any more: then nobody asks for the rest. */
-static void put(u32 kind, s32 link)
-{
-	out.head->kind = kind;
-	out.head->link = link;
-	if (!agent_put(out.sock, out.head, sizeof(*out.head) + out.len, -1))
-		_exit(0);
-	out.len = 0;
-}
-
-static void flush(void)
-{
-	if (out.len)
-		put(CAPTURE_PACKETS, 0);
-}
+static int capture_file;
 
 /* A read may take as long as it likes: what was found before it goes first. */
 static ssize_t read_file(void *cookie, char *buf, size_t size)
 {
 	ssize_t n;
 
-	flush();
+	packets_flush();
 	do
-		n = read(out.file, buf, size);
+		n = read(capture_file, buf, size);
 	while (n < 0 && errno == EINTR);
 	return n;
-}
-
-static void add(const struct pcap_pkthdr *hdr, const u_char *data)
-{
-	struct capture_packet packet = {
-		.sec = (u32)hdr->ts.tv_sec,
-		.usec = (u32)hdr->ts.tv_usec,
-		.caplen = hdr->caplen <= CAPTURE_SNAPLEN ? hdr->caplen : 0,
-		.len = hdr->len,
-	};
-
-	if (sizeof(packet) + packet.caplen > BODY_MAX - out.len)
-		flush();
-	memcpy(out.head->body + out.len, &packet, sizeof(packet));
-	memcpy(out.head->body + out.len + sizeof(packet), data, packet.caplen);
-	out.len += sizeof(packet) + packet.caplen;
 }
 
 static void read_packets(pcap_t *pcap)
@@ -69,17 +32,15 @@ static void read_packets(pcap_t *pcap)
 	const u_char *data;
 	int ret;
 
-	put(CAPTURE_LINK, pcap_datalink(pcap));
+	packets_say(CAPTURE_LINK, pcap_datalink(pcap), NULL);
 	while ((ret = pcap_next_ex(pcap, &hdr, &data)) == 1)
-		add(hdr, data);
-	flush();
-	if (ret == PCAP_ERROR_BREAK) {
-		put(CAPTURE_END, 0);
-		return;
-	}
-	out.len = strlen(pcap_geterr(pcap));
-	memcpy(out.head->body, pcap_geterr(pcap), out.len);
-	put(CAPTURE_ERROR, 0);
+		packets_add((struct capture_packet){(u32)hdr->ts.tv_sec, (u32)hdr->ts.tv_usec,
+						    hdr->caplen, hdr->len},
+			    data);
+	if (ret == PCAP_ERROR_BREAK)
+		packets_say(CAPTURE_END, 0, NULL);
+	else
+		packets_say(CAPTURE_ERROR, 0, pcap_geterr(pcap));
 }
 
 void capture_service(int sock, const void *arg, size_t len)
@@ -90,20 +51,19 @@ void capture_service(int sock, const void *arg, size_t len)
 	char error[PCAP_ERRBUF_SIZE] = "";
 	FILE *f;
 	pcap_t *pcap;
+	int err;
 
 	if (filter >= path + len) {
 		agent_report(sock, -EINVAL, NULL);
 		return;
 	}
-	out.sock = sock;
-	out.head = malloc(AGENT_MSG_MAX);
-	if (!out.head) {
+	if (packets_begin(sock)) {
 		agent_report(sock, -ENOMEM, NULL);
 		return;
 	}
-	out.file = agent_file_open(path, AGENT_FILE_READ, &why);
-	if (out.file < 0) {
-		agent_report(sock, out.file, "%s", error_why(&why, out.file));
+	capture_file = agent_file_open(path, AGENT_FILE_READ, &why);
+	if (capture_file < 0) {
+		agent_report(sock, capture_file, "%s", error_why(&why, capture_file));
 		error_clear(&why);
 		return;
 	}
@@ -117,6 +77,8 @@ void capture_service(int sock, const void *arg, size_t len)
 		agent_report(sock, -EINVAL, "%s: %s", path, error);
 	else if (*filter && pcap_filter_set(pcap, filter))
 		agent_report(sock, -EINVAL, "filter: %s", pcap_geterr(pcap));
+	else if ((err = agent_close_files(&(struct filter_list){0})))
+		agent_report(sock, err, NULL);
 	else {
 		agent_report(sock, 0, NULL);
 		read_packets(pcap);

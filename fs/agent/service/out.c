@@ -69,6 +69,8 @@ static int begin(int fd, const struct out_request *req)
 	return end ? 0 : write_all(fd, &header, sizeof(header));
 }
 
+static const struct filter_rule rules[] = {OUT_RULES};
+
 void out_service(int sock, const void *arg, size_t len)
 {
 	static char buf[AGENT_MSG_MAX];
@@ -91,6 +93,11 @@ void out_service(int sock, const void *arg, size_t len)
 	if (fd < 0) {
 		agent_report(sock, fd, "%s", error_why(&why, fd));
 		error_clear(&why);
+		return;
+	}
+	err = agent_close_files(&FILTER_LIST(rules));
+	if (err) {
+		agent_report(sock, err, NULL);
 		return;
 	}
 	err = take(fd);
