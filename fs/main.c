@@ -10,12 +10,13 @@
 #include "fs/caller/limits.h"
 #include "fs/mount.h"
 #include "fs/options.h"
-#include "fs/sandbox.h"
+#include "fs/sandbox/sandbox.h"
 #include "fs/service.h"
 #include "fs/agent/agent.h"
 #include "fs/agent/service/services.h"
 #include "fs/enforce/enforce.h"
 #include "fs/work/cpu_limit.h"
+#include "fs/fuse/protocol/mounter.h"
 #include "fs/fuse/session/session.h"
 #include "fs/keeper/keeper.h"
 #include "fs/keeper/shared.h"
@@ -104,16 +105,9 @@ static void raise_files(void)
 
 /* ---- from start to end */
 
-/* Nobody unmounted it, and libfuse, which did not mount it, will not. */
-static void end_adopted(struct fuse_session *se, const char *mountpoint)
-{
-	if (shared && keeper_device() >= 0 && session_connected(se))
-		mount_take_away(mountpoint);
-}
-
 static int run_mounted(struct fuse_session *se, const char *mountpoint)
 {
-	int ret = session_mount(se, mountpoint);
+	int ret = session_mount(se);
 
 	mount_claimed();
 	if (ret) {
@@ -127,7 +121,6 @@ static int run_mounted(struct fuse_session *se, const char *mountpoint)
 	session_cancel();
 	events_end_starts();
 	session_unmount(se);
-	end_adopted(se, mountpoint);
 	return ret ? 1 : 0;
 }
 
@@ -156,6 +149,20 @@ static int enforce_rules(struct enforce *enforce)
 	return err;
 }
 
+/* The state's directory is there, and nothing in it was read but its lock and version. */
+static int give_up_rights(const struct options *options, struct error_record *why)
+{
+	const struct sandbox what = {tree.dir_fd, options->btf, options->enforce != ENFORCE_NOT};
+	struct error_record step = {0};
+	int err = options->sandbox_off ? 0 : sandbox_enter(&what, &step);
+
+	if (err)
+		error_set(why, -err, "the sandbox: %s: -o sandbox=off goes without",
+			  error_why(&step, err));
+	error_clear(&step);
+	return err;
+}
+
 static int run_server(struct fuse_session *se, const struct options *options)
 {
 	struct enforce *enforce = NULL;
@@ -164,6 +171,8 @@ static int run_server(struct fuse_session *se, const struct options *options)
 
 	if (!err)
 		err = agent_refuse(tree.dir_fd);
+	if (!err)
+		err = give_up_rights(options, &why);
 	if (err) {
 		fprintf(stderr, "ubpffs: %s\n", error_why(&why, err));
 		error_clear(&why);
@@ -221,19 +230,31 @@ struct server {
 static int serve(void *arg)
 {
 	struct server *server = arg;
-	int ret = agent_start(agent_services, !server->options.foreground,
-			      !server->options.sandbox_off);
+	const struct options *options = &server->options;
+	const struct mounter_job job = {
+		.session = server->se,
+		.mountpoint = options->mountpoint,
+		.mount = session_mount_point,
+		.take_away = mount_take_away,
+		.adopted = keeper_device() >= 0,
+		.daemon = !options->foreground,
+		.narrow = !options->sandbox_off,
+	};
+	int ret = agent_start(agent_services, !options->foreground, !options->sandbox_off);
 
 	if (ret) {
 		fprintf(stderr, "ubpffs: the process that acts as clients: %s\n", strerror(-ret));
 		return 1;
 	}
-	raise_files();
-	ret = server->options.sandbox_off ? 0 : sandbox_enter();
-	if (ret)
-		fprintf(stderr, "ubpffs: the sandbox: %s: -o sandbox=off goes without\n",
-			strerror(-ret));
-	ret = ret ? 1 : run_server(server->se, &server->options);
+	ret = mounter_start(&job);
+	if (ret) {
+		fprintf(stderr, "ubpffs: the process that mounts: %s\n", strerror(-ret));
+		ret = 1;
+	} else {
+		raise_files();
+		ret = run_server(server->se, options);
+	}
+	mounter_stop();
 	agent_stop();
 	return ret;
 }

@@ -81,7 +81,7 @@ static void usage(const char *self)
 	       "                       what is on the disk when a call returns: nothing yet, "
 	       "names\n"
 	       "                       and programs, or each change of a map too (default: none)\n"
-	       "    -o sandbox=off     root: keep all capabilities (for debugging)\n"
+	       "    -o sandbox=off     keep all rights (for debugging)\n"
 	       "    -f                 stay in the foreground\n"
 	       "    -d                 print every request (implies -f)\n"
 	       "    -h, -V             this text; the version\n",

@@ -5,7 +5,6 @@
  * killed, and the server with it.
  */
 #include "fs/service.h"
-#include "fs/sandbox.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -362,33 +362,20 @@ int enforce_ready(struct enforce *en, struct error_record *why)
 
 /* ---- processes */
 
-static bool same_pids(const struct enforce_caller *caller)
-{
-	char path[64], theirs[64], ours[64];
-	ssize_t n, m;
-
-	if (caller->pid <= 0)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", caller->pid);
-	n = readlink(path, theirs, sizeof(theirs));
-	m = readlink("/proc/self/ns/pid", ours, sizeof(ours));
-	return n > 0 && n == m && !memcmp(theirs, ours, (size_t)n);
-}
-
-/* The line `field` of /proc/PID/status as numbers. */
-static int status_numbers(pid_t pid, const char *field, u32 *v, int want)
+/* The line `field` of /proc/PID/status as numbers, `room` at most; how many there are. */
+static u32 status_numbers(const char *process, const char *field, u32 *v, u32 room)
 {
 	char path[64], *line = NULL, *p, *end;
-	size_t room = 0, n = strlen(field);
-	int got = 0;
+	size_t size = 0, n = strlen(field);
+	u32 got = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	snprintf(path, sizeof(path), "/proc/%s/status", process);
 	f = fopen(path, "re");
-	while (f && got < want && getline(&line, &room, f) > 0) {
+	while (f && !got && getline(&line, &size, f) > 0) {
 		if (strncmp(line, field, n))
 			continue;
-		for (p = line + n; got < want; p = end, got++) {
+		for (p = line + n; got < room; p = end, got++) {
 			v[got] = (u32)strtoul(p, &end, 10);
 			if (end == p)
 				break;
@@ -397,7 +384,29 @@ static int status_numbers(pid_t pid, const char *field, u32 *v, int want)
 	free(line);
 	if (f)
 		fclose(f);
-	return got == want ? 0 : -ESRCH;
+	return got;
+}
+
+/*
+ * A process has a number in each pid namespace from /proc's on down to its own: who has one only,
+ * as the server itself, is in /proc's. That asks for no right on the process, as its ns/pid does.
+ */
+static bool has_pid(const char *process, pid_t pid)
+{
+	u32 numbers[2];
+
+	return status_numbers(process, "NSpid:", numbers, ARRAY_SIZE(numbers)) == 1 &&
+	       numbers[0] == (u32)pid;
+}
+
+static bool same_pids(const struct enforce_caller *caller)
+{
+	char process[16];
+
+	if (caller->pid <= 0)
+		return false;
+	snprintf(process, sizeof(process), "%d", caller->pid);
+	return has_pid("self", getpid()) && has_pid(process, caller->pid);
 }
 
 /* E. */
@@ -422,6 +431,7 @@ int enforce_procs_write(struct enforce *en, struct cgroup *cgrp,
 {
 	__do_close int pidfd = -1;
 	struct enforced *e;
+	char process[16];
 	u32 tgid;
 	int err;
 
@@ -435,9 +445,9 @@ int enforce_procs_write(struct enforce *en, struct cgroup *cgrp,
 		return error_set(why, EPERM,
 				 "the caller is in another pid namespace than the server");
 	if (!pid) {
-		err = status_numbers(caller->pid, "Tgid:", &tgid, 1);
-		if (err)
-			return err;
+		snprintf(process, sizeof(process), "%d", caller->pid);
+		if (!status_numbers(process, "Tgid:", &tgid, 1))
+			return -ESRCH;
 		pid = (pid_t)tgid;
 	}
 	/* The descriptor tells afterwards whether the number meant one process all the time. */

@@ -73,7 +73,8 @@ class Points:
     """Where the server is killed, and which kernel it has (tests/preload/kill_at.c)."""
 
     def __init__(self, m):
-        self.dir = os.path.join(m.base, "points")
+        os.makedirs(m.state, 0o700, exist_ok=True)
+        self.dir = os.path.join(m.state, "points")  # where a server in its sandbox looks
         os.mkdir(self.dir)
         preload = [os.path.join(BUILD, "tests", "kill_at.so")]
         if os.environ.get("UBPFFS_SAN"):  # its library comes before all others

@@ -4,7 +4,8 @@
  * The test and the server share a page (the file that $FAILNTH names): the test writes a class and
  * N, the server counts calls of that class down and fails the one that comes to zero, once or from
  * then on. So one server serves any number of tests. Only calls of the server and of libraries that
- * are asked to cope are counted, not those of libfuse and liburcu: these end the process by design.
+ * are asked to cope are counted, not those of libfuse and liburcu, which end the process by design,
+ * nor of libseccomp, which ends a start that way.
  *
  * `read` and `write` are counted on regular files: the FUSE device and wake-ups are the kernel's
  * promise.
@@ -80,7 +81,8 @@ static int find_spared(struct dl_phdr_info *info, size_t size, void *arg)
 
 	(void)size;
 	(void)arg;
-	if (!strstr(name, "libfuse3") && !strstr(name, "liburcu") && !strstr(name, "ld-linux"))
+	if (!strstr(name, "libfuse3") && !strstr(name, "liburcu") && !strstr(name, "libseccomp") &&
+	    !strstr(name, "ld-linux"))
 		return 0;
 	for (int i = 0; i < info->dlpi_phnum && nr_spared < 16; i++) {
 		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];

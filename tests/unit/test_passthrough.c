@@ -15,9 +15,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "fs/fuse/protocol/mounter.h"
 #include "fs/fuse/protocol/passthrough.h"
 
 #define EXT	    (1u << 30)
@@ -46,9 +48,14 @@ static struct iovec iov[2] = {{&head, sizeof(head)}, {&opened, sizeof(opened)}},
 static u64 room[2];
 static int null_fd;
 
-/* The C library's, for this program: what the kernel is asked, where `answers` is not 0. */
-static int answers;
-static u32 asked_close, closed;
+/*
+ * The C library's, for this program and the mounter: what the kernel is asked, where `answers` is
+ * not 0.
+ */
+static struct {
+	int answers;
+	u32 asked_close, closed;
+} * kernel;
 
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -58,14 +65,14 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
-	if (!answers)
+	if (!kernel->answers)
 		return (int)syscall(SYS_ioctl, fd, request, arg);
 	if (_IOC_NR(request) == 2) {
-		asked_close++;
-		closed = *(u32 *)arg;
+		kernel->asked_close++;
+		kernel->closed = *(u32 *)arg;
 		return 0;
 	}
-	return answers;
+	return kernel->answers;
 }
 
 static void offer(u32 flags, u32 flags2, size_t len)
@@ -82,12 +89,14 @@ static void start(void)
 {
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	assert_true(null_fd >= 0);
+	assert_int_equal(mounter_start(&(struct mounter_job){.adopted = true}), 0);
 	assert_int_equal(passthrough_start(null_fd), 0);
 }
 
 static void stop(void)
 {
 	passthrough_stop();
+	mounter_stop();
 	close(null_fd);
 }
 
@@ -132,19 +141,18 @@ static void files_are_registered_once_the_kernel_agreed(void **state)
 static void what_was_registered_is_taken_back_once(void **state)
 {
 	NEEDS_ROOT();
-	asked_close = 0;
 	start();
 	offer(EXT, PASSTHROUGH, sizeof(request));
 	passthrough_agreed();
-	answers = 12;
+	kernel->answers = 12;
 	assert_int_equal(passthrough_add(null_fd, 1), 12);
 	passthrough_remove(0, 1);
 	passthrough_remove(-EPERM, 1);
-	assert_int_equal(asked_close, 0);
+	assert_int_equal(kernel->asked_close, 0);
 	passthrough_remove(12, 1);
-	answers = 0;
-	assert_int_equal(asked_close, 1);
-	assert_int_equal(closed, 12);
+	kernel->answers = 0;
+	assert_int_equal(kernel->asked_close, 1);
+	assert_int_equal(kernel->closed, 12);
 	stop();
 }
 
@@ -222,5 +230,9 @@ int main(void)
 		cmocka_unit_test(only_an_open_with_a_number_is_completed),
 	};
 
+	kernel = mmap(NULL, sizeof(*kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (kernel == MAP_FAILED)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

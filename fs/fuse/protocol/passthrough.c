@@ -5,19 +5,17 @@
  * declared here, from its documentation: sizes and meanings are the kernel's.
  */
 #include "fs/fuse/protocol/passthrough.h"
+#include "fs/fuse/protocol/mounter.h"
 #include "fs/fuse/protocol/protocol.h"
 #include "fs/keeper/records.h"
 #include "fs/keeper/slots.h"
 
 #include <pthread.h>
-#include <sys/ioctl.h>
 #include <sys/uio.h>
 
-#define INIT2_PASSTHROUGH     (1u << (37 - 32)) /* in flags2 */
-#define OPEN_PASSTHROUGH      (1u << 7)
-#define MAX_STACK_DEPTH	      2 /* the state directory may lie on an overlayfs */
-#define DEV_IOC_BACKING_OPEN  _IOW(229, 1, struct backing_map)
-#define DEV_IOC_BACKING_CLOSE _IOW(229, 2, u32)
+#define INIT2_PASSTHROUGH (1u << (37 - 32)) /* in flags2 */
+#define OPEN_PASSTHROUGH  (1u << 7)
+#define MAX_STACK_DEPTH	  2 /* the state directory may lie on an overlayfs */
 
 struct init_in {
 	u32 major, minor, max_readahead, flags, flags2;
@@ -35,12 +33,6 @@ struct open_out {
 	u64 fh;
 	u32 open_flags;
 	s32 backing_id;
-};
-
-struct backing_map {
-	s32 fd;
-	u32 flags;
-	u64 padding;
 };
 
 _Static_assert(sizeof(struct init_out) == 64, "as the kernel has it");
@@ -150,15 +142,12 @@ static void __record(u64 key, int id)
 
 int passthrough_add(int fd, u64 key)
 {
-	struct backing_map map = {.fd = fd};
 	int id = -EOPNOTSUPP;
 
 	pthread_mutex_lock(&lock);
 	if (agreed) {
-		id = ioctl(device, DEV_IOC_BACKING_OPEN, &map);
-		if (id < 0)
-			id = -errno;
-		else
+		id = mounter_backing_open(device, fd);
+		if (id > 0)
 			__record(key, id);
 	}
 	pthread_mutex_unlock(&lock);
@@ -168,7 +157,6 @@ int passthrough_add(int fd, u64 key)
 void passthrough_remove(int backing_id, u64 key)
 {
 	struct backing_record *r;
-	u32 id = backing_id;
 
 	if (backing_id <= 0)
 		return;
@@ -177,7 +165,7 @@ void passthrough_remove(int backing_id, u64 key)
 		r = shared ? __find_record(key) : NULL;
 		if (r)
 			slots_give(&backings, r);
-		ioctl(device, DEV_IOC_BACKING_CLOSE, &id);
+		mounter_backing_close(device, (u32)backing_id);
 	}
 	pthread_mutex_unlock(&lock);
 }

@@ -25,7 +25,7 @@
  * With the mount's descriptor. Without root: nothing, and opens have no backing id. -ENOMEM.
  */
 int passthrough_start(int device);
-/* After the loop; nothing uses the descriptor any more when it returns. */
+/* After the loop; nothing uses the descriptor, or asks the mounter, when it returns. */
 void passthrough_stop(void);
 
 /* device.c's: the kernel's INIT; our answer to it, 64 bytes; it was sent. */

@@ -390,12 +390,9 @@ int device_start(struct fuse_session *se, int fd, bool adopt)
 	session = se;
 	device = fd;
 	turns_start(se);
-	if (!shared && geteuid()) /* nothing of it is needed */
-		return 0;
 	err = fuse_session_custom_io(se, &io, fd);
-	if (err)
-		return shared ? err : 0;
-	err = passthrough_start(fd);
+	if (!err)
+		err = passthrough_start(fd);
 	if (err || !adopt)
 		return err;
 	each_head(head_released);

@@ -5,6 +5,7 @@
 #include "fs/fuse/open.h"
 #include "fs/node/cancel.h"
 #include "fs/fuse/fuse.h"
+#include "fs/fuse/protocol/mounter.h"
 #include "fs/fuse/session/device.h"
 #include "fs/keeper/keeper.h"
 #include "fs/keeper/node_records.h"
@@ -16,7 +17,6 @@
 #include "fs/node/takeover.h"
 #include "fs/work/worker.h"
 
-#include <poll.h>
 #include <stdio.h>
 
 #define MAX_THREADS 10
@@ -83,18 +83,20 @@ static void tell_pause(u64 ns)
 			(unsigned long long)(ns / 1000000));
 }
 
+int session_mount_point(struct fuse_session *se, const char *mountpoint)
+{
+	return fuse_session_mount(se, mountpoint) ? -EIO : fuse_session_fd(se);
+}
+
 /* In the first server the mount is made; a later one has it. */
-static int mount_or_adopt(struct fuse_session *se, const char *mountpoint)
+static int mount_or_adopt(struct fuse_session *se)
 {
 	int fd = shared ? keeper_device() : -1, err;
 	bool adopt = fd >= 0;
 
-	if (!adopt) {
-		if (fuse_session_mount(se, mountpoint))
-			return -EIO;
-		fd = fuse_session_fd(se);
-	}
-	err = device_start(se, fd, adopt);
+	if (!adopt)
+		fd = mounter_mount();
+	err = fd < 0 ? fd : device_start(se, fd, adopt);
 	if (!err)
 		err = take_over();
 	if (!err && shared && !adopt)
@@ -104,13 +106,13 @@ static int mount_or_adopt(struct fuse_session *se, const char *mountpoint)
 	return err;
 }
 
-int session_mount(struct fuse_session *se, const char *mountpoint)
+int session_mount(struct fuse_session *se)
 {
 	u64 pause;
 
 	if (fuse_set_signal_handlers(se))
 		return -1;
-	if (mount_or_adopt(se, mountpoint)) {
+	if (mount_or_adopt(se)) {
 		fuse_remove_signal_handlers(se);
 		return -1;
 	}
@@ -147,16 +149,9 @@ void session_unmount(struct fuse_session *se)
 {
 	worker_stop();
 	device_stop();
-	fuse_session_unmount(se);
+	mounter_unmount(fuse_session_fd(se));
 	fuse_remove_signal_handlers(se);
 	fs_open_drop_all();
-}
-
-bool session_connected(struct fuse_session *se)
-{
-	struct pollfd fd = {.fd = fuse_session_fd(se)};
-
-	return poll(&fd, 1, 0) >= 0 && !(fd.revents & POLLERR);
 }
 
 void session_free(struct fuse_session *se)

@@ -21,8 +21,10 @@ void session_help(void);
 struct fuse_session *session_new(struct fuse_args *args);
 /* Before the state is read. -ENOMEM. */
 int session_start(void);
-/* From now on signals end the session. -1: stderr says why. */
-int session_mount(struct fuse_session *se, const char *mountpoint);
+/* In the mounter: the descriptor of a new mount, or -EIO: stderr says why. */
+int session_mount_point(struct fuse_session *se, const char *mountpoint);
+/* By the mounter. From now on signals end the session. -1: stderr says why. */
+int session_mount(struct fuse_session *se);
 /* Serve until an unmount or a signal. 0: it ended in order. */
 int session_serve(struct fuse_session *se);
 /*
@@ -31,8 +33,6 @@ int session_serve(struct fuse_session *se);
  */
 void session_cancel(void);
 void session_unmount(struct fuse_session *se);
-/* False: somebody has unmounted it, or aborted the connection. */
-bool session_connected(struct fuse_session *se);
 /* Also of NULL, and of one that was not mounted. */
 void session_free(struct fuse_session *se);
 
