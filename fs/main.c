@@ -10,6 +10,7 @@
 #include "fs/caller/limits.h"
 #include "fs/mount.h"
 #include "fs/options.h"
+#include "fs/perf_map.h"
 #include "fs/sandbox/sandbox.h"
 #include "fs/service.h"
 #include "fs/agent/agent.h"
@@ -249,6 +250,10 @@ static int serve(void *arg)
 	ret = mounter_start(&job);
 	if (ret) {
 		fprintf(stderr, "ubpffs: the process that mounts: %s\n", strerror(-ret));
+		ret = 1;
+	} else if (options->perf_map && (ret = perf_map_begin())) {
+		fprintf(stderr, "ubpffs: /tmp/perf-%d.map: %s: start without -o perf_map\n",
+			getpid(), strerror(-ret));
 		ret = 1;
 	} else {
 		raise_files();

@@ -41,6 +41,7 @@ static const struct fuse_opt option_table[] = {
 	{"durable=each", offsetof(struct options, durable), DURABLE_EACH},
 	{"sandbox=on", offsetof(struct options, sandbox_off), 0},
 	{"sandbox=off", offsetof(struct options, sandbox_off), 1},
+	OPTION("perf_map", perf_map),
 	{"keeper=server", offsetof(struct options, keeper), KEEPER_SERVER},
 	{"keeper=check", offsetof(struct options, keeper), KEEPER_PROBE},
 	/* What mount(8) and fstab add. */
@@ -82,6 +83,7 @@ static void usage(const char *self)
 	       "names\n"
 	       "                       and programs, or each change of a map too (default: none)\n"
 	       "    -o sandbox=off     keep all rights (for debugging)\n"
+	       "    -o perf_map        tell profilers where programs lie: /tmp/perf-PID.map\n"
 	       "    -f                 stay in the foreground\n"
 	       "    -d                 print every request (implies -f)\n"
 	       "    -h, -V             this text; the version\n",
@@ -320,6 +322,7 @@ static int options_list(const struct options *options, char **list)
 		{"btf", options->btf},
 		{"durable", durable[options->durable]},
 		{"sandbox", options->sandbox_off ? "off" : NULL},
+		{"perf_map", options->perf_map ? "" : NULL},
 	};
 	int err = 0;
 

@@ -30,6 +30,7 @@ struct options {
 	char *enforce_cgroup;
 	int sandbox_off; /* sandbox.h */
 	int durable; /* enum durable (store/state/durable.h) */
+	int perf_map; /* perf_map.h */
 	char *btf; /* the kernel's types, for CO-RE; NULL: those of the running kernel */
 	char *plain[2]; /* the mount point; from mount(8): a source, then the mount point */
 	struct fuse_args args; /* libfuse's own */

@@ -17,8 +17,8 @@
  *   F. Nobody opens a pack's file again through /proc, not even as the same user: its mode is 0. It
  *      keeps its size.
  *
- * Where memfds cannot be had or executed (seccomp, SELinux), a pack is anonymous memory for one
- * program: written while PROT_READ|PROT_WRITE, then made PROT_READ|PROT_EXEC.
+ * Where memfds cannot be had or executed (seccomp, SELinux), or are not wanted, a pack is anonymous
+ * memory for one program: written while PROT_READ|PROT_WRITE, then made PROT_READ|PROT_EXEC.
  *
  * Packs are never unmapped, so that D holds; an empty one is used again. Lock: pack_lock, a leaf.
  * Tests: tests/unit/test_execmem.c.
@@ -54,6 +54,12 @@ struct execmem_pack {
 static pthread_mutex_t pack_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct execmem_pack *packs; /* release-published, only ever grows */
 static bool have_sync_core;
+static bool no_files;
+
+void execmem_use_no_files(void)
+{
+	no_files = true;
+}
 
 static s64 distance(const void *a, const void *b)
 {
@@ -136,7 +142,8 @@ static void *map_at(u64 addr, size_t size, int prot, int flags, int fd)
 /* Map a pack of `size` bytes. fd is -1 when the pack is anonymous. */
 static int map_pack(size_t size, bool near, u8 **addr, int *fd)
 {
-	__do_close int mfd = memfd_create("bpf-jit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	__do_close int mfd = no_files ? -1
+				      : memfd_create("bpf-jit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (mfd >= 0 && (fchmod(mfd, 0) || ftruncate(mfd, size) ||
 			 fcntl(mfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)))

@@ -20,6 +20,13 @@ struct execmem { /* one allocation; addr is where the code runs */
 
 #define EXECMEM_CHUNK 64u
 
+/*
+ * Before the first allocation: memory without files, as where those cannot be had. Each program has
+ * pages of its own then, which profilers take for a JIT's: they ask the perf map (perf_map.h) about
+ * nothing that has a file.
+ */
+void execmem_use_no_files(void);
+
 /* May code in a near pack reach `target` with a 32-bit displacement? */
 bool execmem_near(const void *target);
 

@@ -9,6 +9,7 @@
 #include "jit/passes/divmod.h"
 #include "jit/passes/fold.h"
 #include "jit/jit.h"
+#include "jit/perf_map.h"
 #include "jit/ir/pass.h"
 #include "jit/passes/promote.h"
 #include "jit/passes/rmw.h"
@@ -169,6 +170,7 @@ int bpf_jit_compile(struct bpf_prog *prog)
 	memcpy(image->changed, changed, sizeof(changed));
 	image->us = (u32)((monotonic_ns() - begin) / 1000);
 	execmem_set_owner(&image->mem, prog);
+	perf_map_add(prog, image->mem.addr, image->offs, image->len);
 	prog->jit = image;
 	prog->jited_len = image->len;
 	prog->tail_call_offset = tail_call_offset;

@@ -1,6 +1,7 @@
 """progs/<prog>/run: a transaction on one open; and what programs print."""
 import errno
 import os
+import re
 import select
 import signal
 import struct
@@ -295,3 +296,25 @@ def test_raw_program_runs_on_a_block(m):
     assert "65 bytes do not fit into the block of 64 bytes" in m.log()
     assert "prog_type raw: yes\n" in m.read("features")
     m.fails("cat $P/malformed_raw.bpf.o > $M/progs/new", "Invalid argument")
+
+
+def test_perf_map(m):
+    """With -o perf_map profilers read where each function's native code lies, from a file of the server's user alone."""
+    m.options += ["perf_map"]
+    m.restart()
+    m.load("subprograms")
+    if m.info("progs", "first", "info")["jited_bytes"] == "0":
+        pytest.skip("no JIT for this machine")
+    path = "/tmp/perf-%d.map" % int(m.info("metrics")["pid"])
+    try:
+        assert os.stat(path).st_mode & 0o7777 == 0o600
+        with open(path) as f:
+            functions = [re.fullmatch(r"([0-9a-f]+) ([0-9a-f]+) bpf_prog_([0-9a-f]{16})_(\S+)\n", line).groups() for line in f]
+        info = m.info("progs", "first", "info")
+        functions = [f for f in functions if f[2] == info["tag"]]
+        assert len(functions) == int(info["subprograms"]) > 1 and functions[0][3] == "first"
+        ends = [int(begin, 16) + int(size, 16) for begin, size, *_ in functions]
+        assert [int(f[0], 16) for f in functions[1:]] == ends[:-1]
+        assert ends[-1] - int(functions[0][0], 16) == int(info["jited_bytes"])
+    finally:
+        os.unlink(path)
