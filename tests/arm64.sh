@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 dir=$1
 libs="libfuse3-dev libelf-dev libdw-dev liburcu-dev libbpf-dev libpcap-dev libxxhash-dev zlib1g-dev libmnl-dev libmount-dev
-	libnetfilter-queue-dev libcmocka-dev libcapstone-dev"
+	libnetfilter-queue-dev libseccomp-dev libcmocka-dev libcapstone-dev"
 mkdir -p "$(dirname "$dir")"
 sh tests/root.sh "$dir" trixie sh -c '
 	set -e

@@ -134,6 +134,14 @@ EOF
 	$PYTHON "$(dirname "$0")"/bench_state.py "$build"
 	cat <<EOF
 
+## What the sandbox costs
+
+\`tests/bench/bench_sandbox.py\`: a server and one with \`-o sandbox=off\`, taking turns; medians of $rounds samples.
+
+EOF
+	BENCH_ROUNDS=$rounds $PYTHON "$(dirname "$0")"/bench_sandbox.py "$build"
+	cat <<EOF
+
 ## What cgroups cost
 
 \`$(basename "$build")/tests/bench/bench_cgroup attach\`: replacing a program in a hierarchy of 10,000 cgroups; the cost

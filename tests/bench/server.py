@@ -1,0 +1,93 @@
+"""
+Servers that are compared: each with its own mount and state, taking turns at every sample.
+"""
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", 101))
+
+
+class Server:
+    def __init__(self, build, parent, *options):
+        self.build = build
+        self.options = options
+        self.state = tempfile.mkdtemp(prefix="ubpffs-bench-", dir=parent)
+        self.m = tempfile.mkdtemp(prefix="ubpffs-bench-")
+        self.start()
+
+    def start(self):
+        options = ",".join(("state=" + self.state,) + self.options)
+        self.proc = subprocess.Popen([os.path.join(self.build, "ubpffs"), "-f", "-o", options, self.m],
+                                     stderr=subprocess.DEVNULL)
+        while not os.path.exists(self.m + "/version"):
+            if self.proc.poll() is not None:
+                sys.exit("the server does not start")
+            time.sleep(0.002)
+
+    def end(self):
+        self.proc.send_signal(signal.SIGTERM)
+        self.proc.wait()
+        shutil.rmtree(self.state)
+        os.rmdir(self.m)
+
+    def restart(self):
+        self.proc.kill()
+        self.proc.wait()
+        subprocess.run(["umount", "-l", self.m], stderr=subprocess.DEVNULL) if not os.geteuid() else \
+            subprocess.run(["fusermount3", "-uz", self.m])
+        self.start()
+
+    def read(self, name):
+        fd = os.open(self.m + "/" + name, os.O_RDONLY)
+        try:
+            return os.read(fd, 65536)
+        finally:
+            os.close(fd)
+
+    def write(self, name, data):
+        fd = os.open(self.m + "/" + name, os.O_WRONLY | os.O_CREAT)
+        try:
+            while data:
+                data = data[os.write(fd, data):]
+        finally:
+            os.close(fd)
+
+    def make_map(self, name, entries, map_type="hash", flags=0):
+        os.mkdir("%s/maps/%s" % (self.m, name))
+        for attr, value in (("type", map_type), ("key_size", 4), ("value_size", 8), ("map_flags", flags),
+                            ("max_entries", entries)):
+            self.write("maps/%s/%s" % (name, attr), b"%s" % str(value).encode())
+
+    def remove(self, name):
+        path = self.m + "/" + name
+        os.unlink(path + ("/prog" if name.startswith("progs") else "/map"))
+        os.rmdir(path)
+
+
+def sample(server, what, times):
+    begin = time.perf_counter()
+    for _ in range(times):
+        what(server)
+    return (time.perf_counter() - begin) / times * 1e6
+
+
+def compare(servers, names, rows):
+    """A table of medians; a row is (name, function of a server, times a sample, rounds). Ends the servers."""
+    try:
+        print("| operation | %s, us | %s, us | |\n| --- | ---: | ---: | ---: |" % tuple(names))
+        for name, what, times, rounds in rows:
+            times_of = [[], []]
+            for _ in range(rounds):
+                for i, server in enumerate(servers):
+                    times_of[i].append(sample(server, what, times))
+            first, second = (statistics.median(t) for t in times_of)
+            print("| %s | %.1f | %.1f | %.2f |" % (name, first, second, first / second))
+    finally:
+        for server in servers:
+            server.end()
