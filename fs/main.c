@@ -350,8 +350,12 @@ static bool claim_mount(const struct options *options)
 static int run(struct server *server)
 {
 	struct options *options = &server->options;
-	int err;
+	int err = options->sandbox_off ? 0 : sandbox_hide_memory();
 
+	if (err) {
+		fprintf(stderr, "ubpffs: dumps: %s: -o sandbox=off goes without\n", strerror(-err));
+		return 1;
+	}
 	if (options->keeper == KEEPER_SERVER)
 		return take_over(server);
 	if (options->keeper == KEEPER_PROBE)

@@ -79,9 +79,8 @@ static const char *names[MOST_CALLS];
 static u8 said[MOST_CALLS];
 static bool listed[MOST_CALLS];
 
-static void say(int nr, const char *why)
+static void say(int nr, const char *name, const char *why)
 {
-	const char *name = nr >= 0 && nr < MOST_CALLS ? names[nr] : NULL;
 	char line[LINE_MAX];
 	int n;
 
@@ -95,11 +94,12 @@ static void say(int nr, const char *why)
 static void refused(int sig, siginfo_t *info, void *context)
 {
 	int nr = info->si_syscall, err = errno;
-	bool args = nr >= 0 && nr < MOST_CALLS && listed[nr];
+	int known = nr > 0 && nr < MOST_CALLS ? nr : 0; /* 0 is read(2), or what nobody makes */
 
-	if (nr < 0 || nr >= MOST_CALLS || !__atomic_exchange_n(&said[nr], 1, __ATOMIC_RELAXED))
-		say(nr, args ? " with these arguments" : "");
-	RESULT((ucontext_t *)context) = -(args ? EPERM : ENOSYS);
+	if (!__atomic_exchange_n(&said[known], 1, __ATOMIC_RELAXED))
+		say(nr, known ? names[nr] : NULL,
+		    known && listed[known] ? " with these arguments" : "");
+	RESULT((ucontext_t *)context) = -(known && listed[known] ? EPERM : ENOSYS);
 	errno = err;
 }
 

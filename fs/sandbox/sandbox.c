@@ -265,25 +265,27 @@ static int step(int err, const char *what, struct error_record *why)
 	return err ? error_set(why, -err, "%s: %s", what, strerror(-err)) : 0;
 }
 
+int sandbox_hide_memory(void)
+{
+	if (SANITIZED)
+		return 0;
+	/* 0 leaves dumps to programs of core_pattern. */
+	if (!set_limit(RLIMIT_CORE, 1) || (!geteuid() && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)))
+		return -errno;
+	return 0;
+}
+
 int sandbox_enter(const struct sandbox *what, struct error_record *why)
 {
 	bool root = !geteuid();
 	int err = 0;
 
-	if (!SANITIZED)
-		set_limit(RLIMIT_CORE, 1); /* 0 leaves dumps to programs */
 	if (root)
 		err = step(caps_keep(caps_of_root(what)), "capabilities", why);
 	if (!err && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		err = step(-errno, "no_new_privs", why);
 	if (err || SANITIZED)
 		return err;
-	/*
-	 * Its own user reaches an ordinary server's memory files through /proc, which is how maps
-	 * are mapped there.
-	 */
-	if (root && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-		return step(-errno, "dumpable", why);
 	read_now();
 	err = step(enter_files(what), "landlock", why);
 	return err ?: step(enter_filter(what), "seccomp", why);

@@ -84,8 +84,8 @@ def test_what_it_may(cold, keeper):
         pid = cold.metrics()["pid"]
         keeps(pid, SERVER)
         assert filtered_as_built(pid)
-        if not sanitized:
-            assert limit(pid, "Max core file size") == ["1", "1"]
+        for process in (pid, cold.proc.pid) if not sanitized else ():
+            assert limit(process, "Max core file size") == ["1", "1"]
         keeps(children(pid)["ubpffs-mounter"], MOUNTER)
         if keeper == "on":
             os.kill(pid, signal.SIGKILL)
@@ -129,21 +129,21 @@ def test_nobody_looks_into_it(cold):
     needs_root("has something to give up")
     if sanitized:
         pytest.skip("its library makes the report at the end by tracing")
-    cold.start()
-    pid = cold.metrics()["pid"]
+    cold.start("keeper=on")
+    pids = cold.proc.pid, cold.metrics()["pid"]
     caps = ",".join("+" + name for name in SERVER)
     narrow = ["setpriv", "--bounding-set=-all," + caps, "--inh-caps=-all"]
     other = subprocess.Popen(narrow + ["sleep", "60"])
     try:
         wait_for(lambda: b"sleep" in open("/proc/%d/cmdline" % other.pid, "rb").read() or other.poll() is not None, "sleep")
         looks = [subprocess.run(narrow + ["cat", "/proc/%d/maps" % p], capture_output=True, text=True)
-                 for p in (other.pid, pid)]
+                 for p in (other.pid, *pids)]
     finally:
         other.kill()
         other.wait()
     if looks[0].returncode:
         pytest.skip("no process has less capabilities here: " + looks[0].stderr)
-    assert looks[1].returncode and "ermi" in looks[1].stderr, looks[1].stderr
+    assert all(look.returncode and "ermi" in look.stderr for look in looks[1:]), looks
 
 
 @pytest.mark.parametrize("who", ("root", "user"))
