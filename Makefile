@@ -72,7 +72,7 @@ ALL_LDFLAGS	= $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_PKGS	= libelf libdw liburcu libbpf zlib
 FS_PKGS		= fuse3 libmnl libnetfilter_queue libpcap libseccomp mount
-TOOLS_PKGS	= libpcap libbpf
+TOOLS_PKGS	= libpcap libbpf libmicrohttpd ncursesw
 MULTIARCH	:= $(shell $(CC) -print-multiarch)
 pkg_cflags	= $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 pkg_libs	= $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)

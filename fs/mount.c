@@ -200,7 +200,7 @@ static void ask(const char *path, struct answer *answer)
 	FILE *f;
 
 	answer->err = statvfs(path, &sv) ? errno : 0;
-	snprintf(name, sizeof(name), "%s/metrics", path);
+	snprintf(name, sizeof(name), "%s/status", path);
 	f = answer->err ? NULL : fopen(name, "re");
 	while (f && fgets(line, sizeof(line), f))
 		if (sscanf(line, "pid: %d", &answer->pid) == 1)

@@ -98,6 +98,14 @@ static struct user *user_get(uid_t uid)
 	return user;
 }
 
+void limits_each(void (*fn)(void *arg, uid_t uid), void *arg)
+{
+	for (u32 i = 0; i < USER_BUCKETS; i++)
+		for (struct user *user = __atomic_load_n(&users[i], __ATOMIC_ACQUIRE); user;
+		     user = user->next)
+			fn(arg, user->uid);
+}
+
 static u64 user_limit(const struct user *user, uid_t uid, enum limit what)
 {
 	u64 own = user ? __atomic_load_n(&user->own[what], __ATOMIC_RELAXED) : LIMIT_UNSET;

@@ -55,6 +55,9 @@ void limits_uncharge(uid_t uid, enum limit what, u64 amount);
 u64 limits_of(uid_t uid, enum limit what);
 u64 limits_used(uid_t uid, enum limit what);
 
+/* Every uid that was seen. */
+void limits_each(void (*fn)(void *arg, uid_t uid), void *arg);
+
 u64 limits_default(enum limit what);
 void limits_set_default(enum limit what, u64 limit);
 /* One's own; -ENOENT: the default counts. */

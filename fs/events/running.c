@@ -304,6 +304,19 @@ bool event_run_state(u64 ino, enum source_state *state, struct source_stats *sta
 	return true;
 }
 
+void event_run_each(event_each_fn *fn, void *arg)
+{
+	for (struct event_dir *dir = dirs; dir; dir = dir->next) {
+		struct source_stats stats = {0};
+		struct error_record why = {0};
+		enum source_state state;
+
+		if (event_run_state(dir->ino, &state, &stats, &why))
+			fn(arg, dir->fd, state, &stats);
+		error_clear(&why);
+	}
+}
+
 void event_run_no_more(void)
 {
 	event_run_lock();

@@ -52,6 +52,10 @@ bool event_run_state(u64 ino, enum source_state *state, struct source_stats *sta
 		     struct error_record *why);
 /* Stop it, and drop its entry: the directory is removed. */
 void event_run_forget(u64 ino);
+/* Those that run or ran: the directory's descriptor and what event_run_state() says. */
+typedef void event_each_fn(void *arg, int dirfd, enum source_state state,
+			   const struct source_stats *stats);
+void event_run_each(event_each_fn *fn, void *arg);
 /*
  * Without the lock: the end of the server. Starts end, and none begins any more, before the workers
  * stop; what runs is told to stop.

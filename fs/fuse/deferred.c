@@ -102,6 +102,7 @@ static bool waitq_park(struct fs_job *job, struct fs_waitq *waitq, u64 seq)
 	park = __atomic_load_n(&waitq->seq, __ATOMIC_SEQ_CST) == seq && !fs_cancelled(&job->req);
 	if (park) {
 		job->parked = waitq;
+		job->req.began = 0;
 		job->next = waitq->jobs;
 		waitq->jobs = job;
 		fs_count(parked);
@@ -172,6 +173,7 @@ struct fs_job *job_new(fuse_req_t fuse, struct fs_req *req, struct fs_open *open
 	job->fuse = fuse;
 	job->req = *req;
 	job->req.name = NULL;
+	req->began = 0; /* it ends with the job */
 	job->open = open;
 	job->what = what;
 	if (req->node)
@@ -207,6 +209,7 @@ void job_free(struct fs_job *job)
 	watch_remove(&job->watch);
 	limits_uncharge(job->req.cred.uid, LIMIT_JOBS, 1);
 	limits_uncharge(job->work.uid, LIMIT_MEMORY, job->held);
+	fs_count_latency(job->req.op, job->req.began);
 	fs_node_put(job->req.node);
 	error_clear(&job->req.error);
 	free(job->buf);

@@ -6,6 +6,7 @@
 #include "fs/fuse/fuse.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
+#include "util/clock.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 	req->cred.pid = ctx->pid;
 	req->unique = current_request();
 	req->op = op;
+	req->began = monotonic_ns();
 	req->name = name;
 	req->node = fs_node_find(ino);
 	if (!req->node)
@@ -31,6 +33,7 @@ bool fs_fuse_begin(fuse_req_t fuse, fuse_ino_t ino, const char *op, const char *
 
 void fs_fuse_end(struct fs_req *req)
 {
+	fs_count_latency(req->op, req->began);
 	error_clear(&req->error);
 	fs_node_unpin();
 	fs_node_put(req->node);
@@ -38,6 +41,7 @@ void fs_fuse_end(struct fs_req *req)
 
 void fs_fuse_end_open(struct fs_req *req)
 {
+	fs_count_latency(req->op, req->began);
 	error_clear(&req->error);
 	fs_node_unpin();
 }

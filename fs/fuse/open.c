@@ -15,6 +15,7 @@
 #include "fs/fuse/protocol/current.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
+#include "util/clock.h"
 #include "fs/caller/caller.h"
 #include "fs/keeper/open_records.h"
 #include "fs/keeper/requests.h"
@@ -278,6 +279,7 @@ struct fs_open *fs_fuse_begin_open(fuse_req_t fuse, const struct fuse_file_info 
 	memset(req, 0, sizeof(*req));
 	req->unique = current_request();
 	req->op = op;
+	req->began = op ? monotonic_ns() : 0;
 	if (!open) {
 		fuse_reply_err(fuse, EIO);
 		return NULL;

@@ -17,6 +17,30 @@ struct fs_metrics {
 
 extern struct fs_metrics fs_metrics;
 
+/* How long requests took, by kind. Those that wait for something to come are not counted. */
+enum fs_latency_kind {
+	KIND_LOOK,
+	KIND_OPEN,
+	KIND_READ,
+	KIND_WRITE,
+	KIND_CLOSE,
+	KIND_IOCTL,
+	KIND_CHANGE,
+	KINDS
+};
+#define LATENCY_BUCKETS 13 /* the last one has no bound */
+
+struct fs_latency {
+	u64 buckets[LATENCY_BUCKETS], sum_ns; /* each bucket alone, not the sum of those below */
+};
+
+const char *fs_latency_name(enum fs_latency_kind kind);
+/* The upper bound of a bucket in seconds, as text. */
+const char *fs_latency_bound(u32 bucket);
+/* op: as struct fs_req has it, NULL: a lookup or stat. began: monotonic_ns(), 0: not counted. */
+void fs_count_latency(const char *op, u64 began);
+void fs_latency_read(enum fs_latency_kind kind, struct fs_latency *out);
+
 #define fs_count(field)	  __atomic_fetch_add(&fs_metrics.field, 1, __ATOMIC_RELAXED)
 #define fs_uncount(field) __atomic_fetch_sub(&fs_metrics.field, 1, __ATOMIC_RELAXED)
 #define fs_counted(field) __atomic_load_n(&fs_metrics.field, __ATOMIC_RELAXED)

@@ -34,6 +34,7 @@ struct fs_req {
 	bool again; /* an open of before a takeover: nothing is asked for again */
 	volatile bool cancel;
 	const char *op; /* "write", for M/log */
+	u64 began; /* monotonic_ns(); 0: how long it takes is no measure of the server */
 	struct fs_node *node; /* what it is about, for M/log */
 	const char *name; /* the name in that directory, or NULL */
 	struct error_record error; /* why it fails; goes to M/log when it does */

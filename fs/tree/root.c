@@ -4,7 +4,6 @@
 #include "fs/cgroups/cgroups.h"
 #include "fs/cgroups/files.h"
 #include "fs/ioctl/ioctl.h"
-#include "fs/keeper/shared.h"
 #include "fs/events/events.h"
 #include "fs/tree/root.h"
 #include "fs/dirs/user_dir.h"
@@ -15,7 +14,7 @@
 #include "fs/tree/log.h"
 #include "fs/tree/trace_pipe.h"
 #include "fs/tree/limit_files.h"
-#include "fs/lib/metrics.h"
+#include "fs/tree/metrics_files.h"
 #include "fs/store/state/state_tree.h"
 #include "run/run.h"
 
@@ -57,7 +56,7 @@ static const char readme[] =
 	"ids/               every object by its number, also those without a name\n"
 	"log                your last errors, and what to do about each\n"
 	"features           what this build can do\n"
-	"metrics            what the server counts\n"
+	"metrics            all that is counted, for Prometheus; status: the server in short\n"
 	"trace_pipe         what programs print (waits for lines)\n"
 	"ctl                for programs: the ioctls of ubpffs.h\n"
 	"any other name     yours: mkdir, ln, mv, rm, ln -s, chmod, chown\n";
@@ -161,33 +160,12 @@ static int features_show(struct fs_node *node, struct fs_req *req, struct fs_tex
 	return 0;
 }
 
-static int metrics_show(struct fs_node *node, struct fs_req *req, struct fs_text *out)
-{
-	fs_text_printf(out, "pid: %d\n", getpid());
-	if (shared)
-		fs_text_printf(out, "keeper: %u\n", shared->keeper);
-	fs_text_printf(out, "progs_live: %llu\n", (unsigned long long)bpf_prog_live_count());
-	fs_text_printf(out, "maps_live: %llu\n", (unsigned long long)bpf_map_live_count());
-	fs_text_printf(out, "nodes: %llu\n", (unsigned long long)fs_nodes_count());
-	fs_text_printf(out, "open_files: %llu\n", (unsigned long long)fs_counted(opens));
-	fs_text_printf(out, "parked_requests: %llu\n", (unsigned long long)fs_counted(parked));
-	fs_text_printf(out, "handed_on_requests: %llu\n",
-		       (unsigned long long)fs_counted(handed_on));
-	fs_text_printf(out, "requests: %llu\n", (unsigned long long)fs_counted(requests));
-	fs_text_printf(out, "errors: %llu\n", (unsigned long long)fs_counted(errors));
-	fs_text_printf(out, "loads: %llu\n", (unsigned long long)fs_counted(loads));
-	fs_text_printf(out, "rejects: %llu\n", (unsigned long long)fs_counted(rejects));
-	fs_text_printf(out, "runs: %llu\n", (unsigned long long)fs_counted(runs));
-	return 0;
-}
-
 #define SHOW_OPS(id, fn) \
 	static const struct fs_node_ops id = {.name = #id, .type = S_IFREG, .show = fn}
 
 SHOW_OPS(readme_ops, readme_show);
 SHOW_OPS(version_ops, version_show);
 SHOW_OPS(features_ops, features_show);
-SHOW_OPS(metrics_ops, metrics_show);
 
 /* Only ever add at the end: rows are part of node ids. */
 static const struct fs_attr root_attrs[] = {
@@ -201,6 +179,7 @@ static const struct fs_attr root_attrs[] = {
 	{"ctl", 0666, &ctl_ops, 0},
 	{".trace_pipe", 0444, &trace_pipe_ops, 0},
 	{".event", 0666, &event_file_ops, 0},
+	{"status", 0444, &status_ops, 0},
 };
 
 /* A folder each. */

@@ -350,7 +350,7 @@ class Mount:
                     for line in self.read(*names).splitlines())
 
     def metrics(self):
-        return {k: int(v) for k, v in self.info("metrics").items()}
+        return {k: int(v) for k, v in self.info("status").items()}
 
     def wait_parked(self, n):
         """Requests that wait for something to happen: their callers are at work."""

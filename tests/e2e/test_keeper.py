@@ -39,7 +39,7 @@ def k(cold):
 
 
 def server(m):
-    return int(m.info("metrics")["pid"])
+    return int(m.info("status")["pid"])
 
 
 def kill(m, sig=signal.SIGKILL):

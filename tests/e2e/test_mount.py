@@ -37,12 +37,12 @@ def test_missing_mountpoint(cold):
 
 def test_root_is_understandable(m):
     names = os.listdir(m.path)
-    for name in ("README", "version", "features", "log", "metrics", "trace_pipe", "ctl", "ids", "progs", "maps"):
+    for name in ("README", "version", "features", "log", "metrics", "status", "trace_pipe", "ctl", "ids", "progs", "maps"):
         assert name in names
     readme = m.read("README")
     for word in ("progs/new", "mkdir", "ln", "rm -r", "log"):
         assert word in readme
-    for name in ("README", "version", "features", "metrics"):
+    for name in ("README", "version", "features", "metrics", "status"):
         text = m.read(name)
         assert text.endswith("\n") and "\0" not in text
     features = m.read("features")
@@ -53,7 +53,7 @@ def test_root_is_understandable(m):
 
 def test_every_text_line_is_name_and_value(m):
     m.load("count_ports")
-    for name in ("metrics", "features", "progs/count_ports/info", "progs/count_ports/stats"):
+    for name in ("status", "features", "progs/count_ports/info", "progs/count_ports/stats"):
         for line in m.read(name).splitlines():
             assert ":" in line, (name, line)
 

@@ -305,7 +305,7 @@ def test_perf_map(m):
     m.load("subprograms")
     if m.info("progs", "first", "info")["jited_bytes"] == "0":
         pytest.skip("no JIT for this machine")
-    path = "/tmp/perf-%d.map" % int(m.info("metrics")["pid"])
+    path = "/tmp/perf-%d.map" % int(m.info("status")["pid"])
     try:
         assert os.stat(path).st_mode & 0o7777 == 0o600
         with open(path) as f:

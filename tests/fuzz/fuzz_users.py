@@ -71,7 +71,8 @@ FILES = {
                b"cgroup.procs", b"stats"),
     "events": (b"type", b"event", b"pid", b"freq", b"period", b"unwind", b"file", b"interface", b"filter", b"out",
                b"interval_ms", b"attach", b"stats")}
-TOP = (b"README", b"version", b"features", b"log", b"metrics", b"trace_pipe", b"ctl", b".event", b"progs/new", b"progs/log", b"ids/map",
+TOP = (b"README", b"version", b"features", b"log", b"metrics", b"status", b"trace_pipe", b"ctl", b".event", b"progs/new", b"progs/log",
+       b"ids/map",
        b"ids/prog", b"ids/link", b"limits", b"limits/default", b"")
 OPEN_FLAGS = (os.O_TRUNC, os.O_APPEND, os.O_EXCL, os.O_CREAT, os.O_DIRECTORY, os.O_NOFOLLOW, os.O_PATH, os.O_SYNC, os.O_DIRECT,
               os.O_TMPFILE, os.O_NOATIME)

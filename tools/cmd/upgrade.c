@@ -13,13 +13,13 @@
 
 static int say_server(void)
 {
-	char *metrics = read_in_mount("metrics"), *version = read_in_mount("version"), pid[32];
-	int ret = metrics && version ? 0 : fail("metrics");
+	char *status = read_in_mount("status"), *version = read_in_mount("version"), pid[32];
+	int ret = status && version ? 0 : fail("status");
 
 	if (!ret)
 		printf("%s: process %s, version %s", mount_point(),
-		       info_value(metrics, "pid", pid, sizeof(pid)), version);
-	free(metrics);
+		       info_value(status, "pid", pid, sizeof(pid)), version);
+	free(status);
 	free(version);
 	return ret;
 }
