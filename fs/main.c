@@ -8,6 +8,7 @@
 #include "fs/tree/root.h"
 #include "fs/tree/limit_files.h"
 #include "fs/caller/limits.h"
+#include "fs/fsck.h"
 #include "fs/mount.h"
 #include "fs/options.h"
 #include "fs/perf_map.h"
@@ -381,6 +382,11 @@ int main(int argc, char **argv)
 	umask(022);
 	if (options_parse(&server.options, argc, argv, &ret))
 		goto out;
+	if (server.options.fsck) {
+		ret = fsck(server.options.state, server.options.fsck == FSCK_LOOK,
+			   server.options.fsck_json);
+		goto out;
+	}
 	server.se = session_new(&server.options.args);
 	ret = server.se ? run(&server) : 1;
 out:

@@ -39,6 +39,9 @@ static const struct fuse_opt option_table[] = {
 	{"durable=none", offsetof(struct options, durable), DURABLE_NONE},
 	{"durable=close", offsetof(struct options, durable), DURABLE_CLOSE},
 	{"durable=each", offsetof(struct options, durable), DURABLE_EACH},
+	{"fsck=repair", offsetof(struct options, fsck), FSCK_REPAIR},
+	{"fsck=look", offsetof(struct options, fsck), FSCK_LOOK},
+	OPTION("fsck_json", fsck_json),
 	{"sandbox=on", offsetof(struct options, sandbox_off), 0},
 	{"sandbox=off", offsetof(struct options, sandbox_off), 1},
 	OPTION("perf_map", perf_map),
@@ -261,6 +264,9 @@ int options_parse(struct options *options, int argc, char **argv, int *status)
 		*status = 0;
 		return -1;
 	}
+	if (options->fsck)
+		return options->state && make_absolute(&options->state) && choose_btf(options) ? 0
+											       : -1;
 	if (!options->plain[0]) {
 		fprintf(stderr, "ubpffs: where? usage: %s [-f] [-o state=DIR] MOUNTPOINT\n",
 			argv[0]);

@@ -20,6 +20,12 @@ enum keeper_mode {
 	KEEPER_PROBE, /* ... as a probe (keeper/upgrade.h) */
 };
 
+enum fsck_mode {
+	FSCK_NOT,
+	FSCK_REPAIR, /* no mount: the state is checked (fsck.h), and put right */
+	FSCK_LOOK,
+};
+
 struct options {
 	char *state;
 	char *mountpoint; /* absolute */
@@ -29,6 +35,8 @@ struct options {
 	int enforce; /* enum enforce_mode */
 	char *enforce_cgroup;
 	int sandbox_off; /* sandbox.h */
+	int fsck; /* enum fsck_mode */
+	int fsck_json;
 	int durable; /* enum durable (store/state/durable.h) */
 	int perf_map; /* perf_map.h */
 	char *btf; /* the kernel's types, for CO-RE; NULL: those of the running kernel */

@@ -2,9 +2,11 @@
  * attachments.c - attachments as hidden links (see cgroups/attachments.h)
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include "fs/cgroups/attachments.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/problem.h"
 #include "fs/store/state/state_tree.h"
 
 const char *const cgroup_type_names[MAX_CGROUP_BPF_ATTACH_TYPE] = {"ingress", "egress"};
@@ -244,6 +246,7 @@ int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
 {
 	struct store_object *obj;
 	struct link_name *links;
+	char at[PATH_MAX];
 	u32 type, nr, i;
 	int err = 0;
 
@@ -260,8 +263,9 @@ int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
 			}
 			if (!err)
 				continue;
-			fs_warn("cgroup/%s: %s is not attached: %s", path, links[i].name,
-				strerror(-err));
+			snprintf(at, sizeof(at), "tree/cgroup/%s/%s", path, links[i].name);
+			state_problem(at, "attachments", REMEDY_NONE, "it is not attached: %s",
+				      strerror(-err));
 			if (!tree_err_passes(err))
 				err = 0;
 		}

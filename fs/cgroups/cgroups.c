@@ -14,6 +14,7 @@
 #include "fs/cgroups/cgroups.h"
 #include "fs/dirs/user_dir.h"
 #include "fs/enforce/enforce.h"
+#include "fs/store/state/problem.h"
 #include "fs/store/link.h"
 #include "fs/store/state/state_tree.h"
 
@@ -228,8 +229,9 @@ static int start_dir(int fd, const char *path)
 		int child = openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (child < 0 && (errno == ENOTDIR || errno == ELOOP)) {
-			fs_warn("cgroup/%s/%s is no directory: it is left alone", path,
-				names.v[i].name);
+			snprintf(child_path, sizeof(child_path), "tree/cgroup/%.2000s/%.255s", path,
+				 names.v[i].name);
+			state_problem(child_path, "foreign", REMEDY_NONE, "it is no directory");
 			continue;
 		}
 		if (child < 0) {

@@ -135,6 +135,8 @@ void error_log_add(uid_t uid, const char *path, const char *op, int err, const c
 	free(line);
 }
 
+void (*fs_warned)(const char *why);
+
 void fs_warn(const char *fmt, ...)
 {
 	char *why;
@@ -146,8 +148,12 @@ void fs_warn(const char *fmt, ...)
 	va_end(args);
 	if (!why)
 		return;
-	fprintf(stderr, "ubpffs: %s\n", why);
-	error_log_add(geteuid(), "/", "server", EIO, why);
+	if (fs_warned) {
+		fs_warned(why);
+	} else {
+		fprintf(stderr, "ubpffs: %s\n", why);
+		error_log_add(geteuid(), "/", "server", EIO, why);
+	}
 	free(why);
 }
 

@@ -17,5 +17,7 @@ void error_log_print(uid_t uid, struct fs_text *out);
 
 /* What happens to the server itself: a line on stderr, and in the log of the server's user. */
 void fs_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Whoever is no server gets them instead. */
+extern void (*fs_warned)(const char *why);
 
 #endif

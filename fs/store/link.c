@@ -4,8 +4,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include "fs/store/link.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/problem.h"
 #include "fs/store/state/state_tree.h"
 
 struct link_image { /* objects/<id> */
@@ -244,13 +246,17 @@ static void start_one(struct store_object *obj, struct cgroup *(*get)(u64 id))
 	struct cgroup *cgrp = link->cgroup_id ? get(link->cgroup_id) : NULL;
 	int err = cgrp ? cgroup_bpf_attach(cgrp, link->type, link->prog, NULL, BPF_F_ALLOW_MULTI)
 		       : 0;
+	char path[64];
 
 	if (cgrp && !err) {
 		link->cgrp = cgrp;
 		return;
 	}
-	if (err)
-		fs_warn("link %u is not attached: %s", obj->id, strerror(-err));
+	if (err) {
+		snprintf(path, sizeof(path), "objects/%u", obj->id);
+		state_problem(path, "links", REMEDY_NONE, "link %u is not attached: %s", obj->id,
+			      strerror(-err));
+	}
 	cgroup_put(cgrp);
 }
 

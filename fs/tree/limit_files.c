@@ -11,6 +11,7 @@
  * Root and who runs the server may write; a user reads what is his, and the defaults.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include "fs/tree/limit_files.h"
 #include "fs/dirs/user_dir.h"
@@ -18,6 +19,7 @@
 #include "fs/lib/write_buffer.h"
 #include "text/value_text.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/problem.h"
 #include "fs/store/state/state_tree.h"
 #include "load.h"
 
@@ -189,6 +191,7 @@ int limit_files_start(void)
 		return -errno;
 	err = tree_list(fd, false, &names);
 	for (size_t i = 0; !err && i < names.n; i++) {
+		char path[NAME_MAX + sizeof("tree/limits/")];
 		__do_close int dir = -1;
 		s64 who;
 
@@ -196,8 +199,11 @@ int limit_files_start(void)
 			continue;
 		dir = openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		err = dir < 0 ? -errno : read_back(dir, who);
-		if (err)
-			fs_warn("limits/%s cannot be read: %s", names.v[i].name, strerror(-err));
+		if (err) {
+			snprintf(path, sizeof(path), "tree/limits/%s", names.v[i].name);
+			state_problem(path, "limits", REMEDY_NONE, "they cannot be read: %s",
+				      strerror(-err));
+		}
 	}
 	tree_names_free(&names);
 	return err;

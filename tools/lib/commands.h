@@ -41,5 +41,6 @@ int cmd_flame(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 int cmd_upgrade(int argc, char **argv);
+int cmd_fsck(int argc, char **argv);
 
 #endif

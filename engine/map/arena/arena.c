@@ -13,6 +13,8 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+bool bpf_arena_private;
+
 static u64 page_align(u64 size)
 {
 	return round_up(size, (u64)BPF_ARENA_HEADER_SIZE);
@@ -52,7 +54,8 @@ static int map_part(struct bpf_arena *arena, int fd, size_t size, bool resize, v
 	}
 	if (resize && ftruncate(fd, (off_t)size))
 		return errno == EFBIG ? -E2BIG : -errno;
-	*out = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	*out = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    bpf_arena_private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED, fd, 0);
 	if (*out == MAP_FAILED) {
 		*out = NULL;
 		return -errno;
@@ -338,7 +341,7 @@ int bpf_arena_reserve(const struct bpf_arena *arena, const void *addr, u64 len)
 	int fd = in_values ? arena->values_fd : arena->index_fd;
 	int err;
 
-	if (!in_file || !len)
+	if (!in_file || !len || bpf_arena_private)
 		return 0;
 	if (fd < 0)
 		return populate(addr, len);

@@ -74,6 +74,12 @@ int bpf_arena_create(const struct bpf_map_spec *spec, u32 map_id, u64 index_byte
  */
 int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out);
 
+/*
+ * True: arenas are opened to be looked at. What opening and recovering them changes is this
+ * process's alone, and descriptors for reading will do.
+ */
+extern bool bpf_arena_private;
+
 /* What was stored to the mappings of files is on the disk when it returns. */
 int bpf_arena_sync(const struct bpf_arena *arena);
 

@@ -4,6 +4,8 @@
 #include "fs/store/names/found.h"
 #include "fs/keeper/open_records.h"
 #include "fs/store/link.h"
+#include "fs/store/state/durable.h"
+#include "fs/store/state/problem.h"
 #include "fs/store/state/state_tree.h"
 #include "map/arena/arena.h"
 #include "object/image.h"
@@ -22,7 +24,7 @@ static int failed; /* the first error that refuses this start */
 int found_open_part(const struct found *f, enum store_part part)
 {
 	mode_t type = part == STORE_OBJECT ? f->st.st_mode & S_IFMT : f->type[part];
-	const int flags = O_RDWR | O_NONBLOCK | O_NOCTTY;
+	const int flags = (durable_only_look() ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOCTTY;
 	struct stat st;
 	char name[32];
 	int fd;
@@ -31,7 +33,8 @@ int found_open_part(const struct found *f, enum store_part part)
 		return type ? -EBADMSG : -ENOENT;
 	fd = store_part_open(f->id, part, flags);
 	store_part_name(f->id, part, name);
-	if (fd == -EACCES && !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
+	if (fd == -EACCES && !durable_only_look() &&
+	    !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
 	    !fchmodat(tree.objects_fd, name, st.st_mode | 0600, 0)) {
 		fd = store_part_open(f->id, part, flags);
 		fchmodat(tree.objects_fd, name, st.st_mode & 07777, 0);
@@ -82,14 +85,15 @@ static bool parse_id(const char *name, u32 *id, enum store_part *part)
 
 static int look_at(struct found *f)
 {
-	char name[32];
+	char name[32], path[64];
 
 	store_part_name(f->id, STORE_OBJECT, name);
 	if (fstatat(tree.objects_fd, name, &f->st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (!S_ISREG(f->st.st_mode)) {
 		f->foreign = true;
-		fs_warn("objects/%u is no regular file: it is left alone", f->id);
+		snprintf(path, sizeof(path), "objects/%u", f->id);
+		state_problem(path, "foreign", REMEDY_NONE, "it is no regular file");
 		return 0;
 	}
 	f->named = f->st.st_nlink > 1;
@@ -105,6 +109,7 @@ static int look_at_companion(const struct tree_name *name)
 {
 	enum store_part part;
 	struct found *f;
+	char path[64];
 	struct stat st;
 	u32 id;
 
@@ -112,7 +117,8 @@ static int look_at_companion(const struct tree_name *name)
 		return 0;
 	f = found_by_id(id);
 	if (!f) {
-		fs_warn("objects/%s belongs to no object: it is left alone", name->name);
+		snprintf(path, sizeof(path), "objects/%s", name->name);
+		state_problem(path, "companion", REMEDY_NONE, "it belongs to no object");
 		return 0;
 	}
 	f->type[part] = name->type;
@@ -187,11 +193,16 @@ int found_open(struct found *f)
 
 void found_remove_unneeded(void)
 {
+	char path[64];
+
 	for (size_t i = 0; i < list.n; i++) {
 		const struct found *f = &list.v[i];
 
-		if (!f->named && !f->open && !f->started && !f->foreign)
-			store_remove_files(f->id);
+		if (f->named || f->open || f->started || f->foreign)
+			continue;
+		snprintf(path, sizeof(path), "objects/%u", f->id);
+		state_oddity(path, "unneeded", "it has no name, and nothing needs it");
+		store_remove_files(f->id);
 	}
 }
 

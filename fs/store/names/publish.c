@@ -10,6 +10,7 @@
 #include "fs/store/names/map_owner.h"
 #include "fs/store/load_dir.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/problem.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
@@ -419,7 +420,8 @@ static int recover_manifest(int fd)
 		err = recover_name(parent, id, name);
 	}
 	if (!err)
-		fs_warn("a load that had not finished was rolled back");
+		state_problem("pending", "loads", REMEDY_DONE,
+			      "a load that had not finished was rolled back");
 	return err;
 }
 
@@ -459,6 +461,17 @@ static int recover_one(const char *dir)
 	return durable_unlinkat(tree.pending_fd, dir, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
+static void not_rolled_back(const char *name, int err)
+{
+	char path[NAME_MAX + sizeof("pending/")];
+
+	snprintf(path, sizeof(path), "pending/%s", name);
+	state_problem(path, "loads", REMEDY_NONE,
+		      "of a load that had not finished: it could not be rolled back (%s), and is "
+		      "kept",
+		      strerror(-err));
+}
+
 int publish_recover(void)
 {
 	struct tree_names names;
@@ -470,9 +483,7 @@ int publish_recover(void)
 		int one = recover_one(names.v[i].name);
 
 		if (one)
-			fs_warn("pending/%s, of a load that had not finished, could not be rolled "
-				"back (%s): it is kept",
-				names.v[i].name, strerror(-one));
+			not_rolled_back(names.v[i].name, one);
 		/* Its names may be half of a load: not served. Else it is nothing of a load. */
 		if (one != -ENOTDIR && one != -ELOOP && one != -ENOTEMPTY)
 			err = one;

@@ -29,6 +29,7 @@
 #include "fs/store/object.h"
 #include "fs/store/load_dir.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/problem.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 #include "load.h"
@@ -103,6 +104,16 @@ static int read_btf(const struct found *f, struct bpf_btf **out)
 	return common_types_get(f->st.st_uid, data, (u32)st.st_size, out);
 }
 
+static void types_lost(u32 id, int err)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "objects/%u.btf", id);
+	state_problem(path, "types", REMEDY_NONE,
+		      "the types of map %u could not be read (%s): it goes on without", id,
+		      strerror(-err));
+}
+
 /*
  * Types are a help, not the data: without them the map is there all the same, with numbers in its
  * dump.json. An error may pass.
@@ -117,8 +128,7 @@ static int start_types(const struct found *f, struct bpf_map *map)
 	if (tree_err_passes(err))
 		return err;
 	if (err)
-		fs_warn("the types of map %u could not be read (%s): it goes on without", map->id,
-			strerror(-err));
+		types_lost(map->id, err);
 	if (!map->btf)
 		map->btf_key_type_id = map->btf_value_type_id = 0;
 	return 0;
@@ -421,14 +431,18 @@ static int slot_map(u32 id, void *unused, void **map)
 static int restore_map(struct bpf_map *map)
 {
 	int left = bpf_map_restore_slots(map, map->inner_map_meta ? slot_map : slot_prog, NULL);
+	char path[64];
 
 	if (found_refused())
 		return found_refused();
 	if (left < 0)
 		return found_refuse(left, "map", map->id);
 	if (left) {
-		fs_warn("map %u: %d slots are empty for now, because what they name cannot be had "
-			"or does not fit; their ids are kept",
+		snprintf(path, sizeof(path), "objects/%u", map->id);
+		state_problem(
+			path, "slots", REMEDY_NONE,
+			"map %u: %d slots are empty for now, because what they name cannot be "
+			"had or does not fit; their ids are kept",
 			map->id, left);
 		kept = true;
 	}
@@ -562,8 +576,9 @@ static int start_owners(void)
 	int err = map_owner_start();
 
 	if (err && !tree_err_passes(err)) {
-		fs_warn("a map that a load named cannot be looked at (%s): it keeps its name",
-			strerror(-err));
+		state_problem("tree", "owners", REMEDY_NONE,
+			      "a map that a load named cannot be looked at (%s): it keeps its name",
+			      strerror(-err));
 		err = 0;
 	}
 	return err;

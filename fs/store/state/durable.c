@@ -29,11 +29,22 @@ static __thread struct {
 } noted;
 
 static enum durable mode;
+static bool only_look;
 static int state_fd = -1; /* the state directory, as long as it is served */
 
 enum durable durable_mode(void)
 {
 	return mode;
+}
+
+void durable_look_only(void)
+{
+	only_look = true;
+}
+
+bool durable_only_look(void)
+{
+	return only_look;
 }
 
 int durable_sync_all(void)
@@ -140,28 +151,29 @@ static int changed(int ret, int dirfd, const char *path)
 
 int durable_mkdirat(int dirfd, const char *path, mode_t bits)
 {
-	return changed(mkdirat(dirfd, path, bits), dirfd, path);
+	return only_look ? 0 : changed(mkdirat(dirfd, path, bits), dirfd, path);
 }
 
 int durable_linkat(int dirfd, const char *path, int newdirfd, const char *newpath)
 {
-	return changed(linkat(dirfd, path, newdirfd, newpath, 0), newdirfd, newpath);
+	return only_look ? 0
+			 : changed(linkat(dirfd, path, newdirfd, newpath, 0), newdirfd, newpath);
 }
 
 int durable_symlinkat(const char *target, int dirfd, const char *path)
 {
-	return changed(symlinkat(target, dirfd, path), dirfd, path);
+	return only_look ? 0 : changed(symlinkat(target, dirfd, path), dirfd, path);
 }
 
 int durable_unlinkat(int dirfd, const char *path, int flags)
 {
-	return changed(unlinkat(dirfd, path, flags), dirfd, path);
+	return only_look ? 0 : changed(unlinkat(dirfd, path, flags), dirfd, path);
 }
 
 int durable_renameat2(int dirfd, const char *path, int newdirfd, const char *newpath,
 		      unsigned int flags)
 {
-	int ret = renameat2(dirfd, path, newdirfd, newpath, flags);
+	int ret = only_look ? 0 : renameat2(dirfd, path, newdirfd, newpath, flags);
 
 	changed(ret, dirfd, path);
 	return changed(ret, newdirfd, newpath);

@@ -31,6 +31,13 @@ enum durable { DURABLE_NONE, DURABLE_CLOSE, DURABLE_EACH };
 int durable_start(enum durable mode, int state_fd);
 enum durable durable_mode(void);
 
+/*
+ * From now on nothing in the state is changed: what would be a change seems to work, and is none.
+ * For a start that only looks (fs/fsck.c).
+ */
+void durable_look_only(void);
+bool durable_only_look(void);
+
 /* As the system calls: -1 and errno. */
 int durable_mkdirat(int dirfd, const char *path, mode_t mode);
 int durable_linkat(int dirfd, const char *path, int newdirfd, const char *newpath);

@@ -290,16 +290,12 @@ int tree_check(const char *path, struct error_record *why)
 	return check_version(fd, path, &known, why);
 }
 
-int tree_open(const char *path, const char *mountpoint, struct error_record *why)
+/* The directory itself: whose it is, and that it is closed to others. */
+static int open_dir(const char *path, struct error_record *why)
 {
-	char holder[PATH_MAX + 64];
 	char full[PATH_MAX];
 	struct stat st;
-	bool known;
-	int err;
 
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return open_error(why, errno, path, "cannot make the state directory");
 	tree.dir_fd = open(path, O_DIRECTORY | O_CLOEXEC);
 	if (tree.dir_fd < 0 || fstat(tree.dir_fd, &st) < 0 || !realpath(path, full))
 		return open_error(why, errno, path, "cannot open the state directory");
@@ -315,16 +311,23 @@ int tree_open(const char *path, const char *mountpoint, struct error_record *why
 	if (!tree.path)
 		return open_error(why, ENOMEM, path, "state directory");
 	tree.may_chown = !geteuid();
+	return 0;
+}
 
-	tree.lock_fd = tree_open_file(tree.dir_fd, "lock", O_RDWR | O_CREAT);
+static int lock_dir(const char *path, int flags, struct error_record *why)
+{
+	char holder[PATH_MAX + 64];
+
+	tree.lock_fd = tree_open_file(tree.dir_fd, "lock", flags);
 	if (tree.lock_fd == -EROFS)
 		return open_error(why, EROFS, path,
 				  "a state is written to while it is served: mount its filesystem "
 				  "read-write, or name another state");
 	if (tree.lock_fd < 0)
 		return open_error(why, -tree.lock_fd, path,
-				  tree.lock_fd == -EBADMSG ? "lock is no regular file"
-							   : "cannot make the lock");
+				  tree.lock_fd == -EBADMSG  ? "lock is no regular file"
+				  : tree.lock_fd == -ENOENT ? "this is no state directory"
+							    : "cannot make the lock");
 	if (tree_lock_state() < 0) {
 		if (errno != EWOULDBLOCK)
 			return open_error(why, errno, path, "cannot take the lock");
@@ -332,6 +335,30 @@ int tree_open(const char *path, const char *mountpoint, struct error_record *why
 		return error_set(why, EBUSY, "%s: another server uses this state directory%s", path,
 				 holder);
 	}
+	return 0;
+}
+
+static int open_roots(const char *path, struct error_record *why)
+{
+	int err = tree_make_roots();
+
+	return err ? open_error(why, -err, path,
+				"cannot make tree, objects and pending, or one is no directory")
+		   : 0;
+}
+
+int tree_open(const char *path, const char *mountpoint, struct error_record *why)
+{
+	bool known;
+	int err;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return open_error(why, errno, path, "cannot make the state directory");
+	err = open_dir(path, why);
+	if (!err)
+		err = lock_dir(path, O_RDWR | O_CREAT, why);
+	if (err)
+		return err;
 	write_holder(mountpoint);
 	err = check_version(tree.dir_fd, path, &known, why);
 	if (!err && !known)
@@ -343,14 +370,49 @@ int tree_open(const char *path, const char *mountpoint, struct error_record *why
 		return open_error(why, -err, path,
 				  err == -EBADMSG ? "next_id is no regular file"
 						  : "cannot make next_id");
-	err = tree_make_roots();
-	if (!err)
-		err = tree_open_gone();
+	err = open_roots(path, why);
 	if (err)
-		return open_error(why, -err, path,
-				  "cannot make tree, objects and pending, or one is no directory");
+		return err;
+	err = tree_open_gone();
+	if (err)
+		return open_error(why, -err, path, "cannot make a directory in pending");
 	fs_backing.lost = tree_lost;
 	return 0;
+}
+
+/* Of a file that may be too short, or nothing: what is not there reads as zero. */
+static int look_at_counter(void)
+{
+	__do_close int fd = tree_open_file(tree.dir_fd, "next_id", O_RDONLY);
+	u64 words[ID_WORDS] = {0};
+
+	if (fd < 0 && fd != -ENOENT)
+		return fd;
+	if (fd >= 0 && pread(fd, words, sizeof(words), 0) < 0)
+		return -errno;
+	tree.next_id = mmap(NULL, sizeof(words), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (tree.next_id == MAP_FAILED) {
+		tree.next_id = NULL;
+		return -errno;
+	}
+	memcpy(tree.next_id, words, sizeof(words));
+	return 0;
+}
+
+int tree_open_to_look(const char *path, struct error_record *why)
+{
+	bool known;
+	int err = open_dir(path, why);
+
+	if (!err)
+		err = lock_dir(path, O_RDONLY, why);
+	if (!err)
+		err = check_version(tree.dir_fd, path, &known, why);
+	if (err)
+		return err;
+	err = look_at_counter();
+	return err ? open_error(why, -err, path, "next_id cannot be read") : open_roots(path, why);
 }
 
 void tree_close(void)
@@ -780,6 +842,8 @@ int tree_write_small(int dirfd, const char *name, const char *data, size_t len,
 	char tmp[NAME_MAX + 1];
 	int fd, err = 0;
 
+	if (durable_only_look())
+		return 0;
 	if (snprintf(tmp, sizeof(tmp), "%s.tmp", name) >= (int)sizeof(tmp))
 		return -ENAMETOOLONG;
 	fd = tree_open_file(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC);

@@ -52,6 +52,8 @@ void tree_reserve_id(u64 id);
  * says its pid and mount point. *why says what went wrong.
  */
 int tree_open(const char *path, const char *mountpoint, struct error_record *why);
+/* The same for who only looks (durable_look_only()): nothing is made or written. */
+int tree_open_to_look(const char *path, struct error_record *why);
 void tree_close(void);
 /* The state that another server has now: could this program go on with it? */
 int tree_check(const char *path, struct error_record *why);
