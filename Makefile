@@ -242,7 +242,7 @@ $(SERVER): $(O)/fs/main.o $(FS_A) $(ENGINE_A)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FS_LIBS) $(ENGINE_LIBS),LD)
 
 # Of the engine what reads and prints types, and no program is run here.
-TOOLS_ENGINE	= $(addprefix $(O)/engine/,util/cpu_list.o btf/btf_check.o insn/disasm.o insn/insn.o insn/func.o $(addprefix text/,text.o typed.o json_print.o \
+TOOLS_ENGINE	= $(addprefix $(O)/engine/,$(addprefix util/,cpu_list.o sha256.o write_all.o) btf/btf_check.o insn/disasm.o insn/insn.o insn/func.o $(addprefix text/,text.o typed.o json_print.o \
 		  json_parse.o value_text.o error.o))
 $(CTL): $(TOOLS_OBJS) $(TOOLS_ENGINE) $(CLIENT_A)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOLS_LIBS) -lpthread -lm,LD)

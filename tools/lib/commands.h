@@ -32,6 +32,8 @@ int cmd_dump(int argc, char **argv);
 int cmd_lookup(int argc, char **argv);
 int cmd_update(int argc, char **argv);
 int cmd_delete(int argc, char **argv);
+int cmd_apply(int argc, char **argv);
+int cmd_export(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int cmd_prog(int argc, char **argv);
 int cmd_btf(int argc, char **argv);
