@@ -169,6 +169,8 @@ int fs_open_new(struct fs_req *req, struct fs_node *node, struct fuse_file_info 
 	if (open->record)
 		open_record_valid(open->record);
 	fi->direct_io = !S_ISDIR(node->ops->type);
+	/* Then close(2) has nothing to ask us, and costs no round trip. */
+	fi->noflush = !node->ops->flush && !node->ops->slow_flush && !fs_backing.closed;
 	return 0;
 }
 

@@ -62,6 +62,11 @@ static int hold_memory(struct caller *c)
 	return c->mem < 0 ? -errno : 0;
 }
 
+int caller_hold_memory(struct caller *c)
+{
+	return geteuid() ? 0 : hold_memory(c);
+}
+
 int caller_write(struct caller *c, uint64_t addr, const void *buf, size_t len)
 {
 	struct iovec from = {(void *)buf, len}, to = {(void *)(uintptr_t)addr, len};
@@ -151,35 +156,59 @@ static int status_line(struct caller *c, const char *name, char *buf, size_t siz
 
 /* ---- descriptors */
 
-static int pidfd(struct caller *c)
+/*
+ * The one of the last call that this thread answered: calls come in series, and a descriptor of a
+ * process costs more than all else of a short one. It is of that thread of the caller's for good:
+ * when the number is another one's, it is of nobody (ESRCH).
+ */
+static __thread struct {
+	pid_t tid;
+	int fd;
+} last_pidfd = {.fd = -1};
+
+static void forget_pidfd(void)
+{
+	if (last_pidfd.fd >= 0)
+		close(last_pidfd.fd);
+	last_pidfd.fd = -1;
+}
+
+static int open_pidfd(struct caller *c)
 {
 	char tgid[32];
-	int err;
+	int err, fd = syscall(SYS_pidfd_open, c->tid, PIDFD_THREAD);
 
-	if (c->pidfd >= 0)
-		return c->pidfd;
-	c->pidfd = syscall(SYS_pidfd_open, c->tid, PIDFD_THREAD);
-	if (c->pidfd < 0 && errno == EINVAL) {
+	if (fd < 0 && errno == EINVAL) {
 		/* Before Linux 6.9: of whole processes only. Threads share their files. */
 		err = status_line(c, "Tgid", tgid, sizeof(tgid));
 		if (err)
 			return err;
-		c->pidfd = syscall(SYS_pidfd_open, atoi(tgid), 0);
+		fd = syscall(SYS_pidfd_open, atoi(tgid), 0);
 	}
-	if (c->pidfd < 0)
+	if (fd < 0)
 		return -errno;
-	return caller_waits(c) ? c->pidfd : -ESRCH;
+	forget_pidfd();
+	last_pidfd.fd = fd;
+	last_pidfd.tid = c->tid;
+	return 0;
 }
 
 int caller_fd(struct caller *c, int fd)
 {
-	int ret = pidfd(c);
+	bool known = last_pidfd.fd >= 0 && last_pidfd.tid == c->tid;
+	int ret = known ? 0 : open_pidfd(c);
 
 	if (ret < 0)
 		return ret;
 	if (fd < 0)
 		return -EBADF;
-	ret = syscall(SYS_pidfd_getfd, c->pidfd, fd, 0);
+	ret = syscall(SYS_pidfd_getfd, last_pidfd.fd, fd, 0);
+	if (ret < 0 && known && errno == ESRCH) {
+		ret = open_pidfd(c);
+		if (ret < 0)
+			return ret;
+		ret = syscall(SYS_pidfd_getfd, last_pidfd.fd, fd, 0);
+	}
 	if (ret < 0)
 		return -errno;
 	if (caller_waits(c))
@@ -402,9 +431,7 @@ void caller_go_on(struct caller *c)
 
 void caller_end(struct caller *c)
 {
-	if (c->pidfd >= 0)
-		close(c->pidfd);
 	if (c->mem >= 0)
 		close(c->mem);
-	c->pidfd = c->mem = -1;
+	c->mem = -1;
 }

@@ -22,7 +22,6 @@ struct caller {
 	struct seccomp_data data;
 	bool answered;
 	int given; /* the number of the descriptor that it was given, or -1 */
-	int pidfd; /* -1: not opened yet */
 	int mem; /* its memory, as root, when it is not root's; or -1 */
 };
 
@@ -36,6 +35,8 @@ bool caller_waits(const struct caller *c);
 /* Copies: 0, -EFAULT (not its memory), -ESRCH. To be written as the caller: caller_become(). */
 int caller_read(struct caller *c, uint64_t addr, void *buf, size_t len);
 int caller_write(struct caller *c, uint64_t addr, const void *buf, size_t len);
+/* For who writes without having become the caller: the memory that it has now is written. */
+int caller_hold_memory(struct caller *c);
 /* A string with its NUL into buf of `size` bytes: its length, -EFAULT, or -ENAMETOOLONG. */
 int caller_string(struct caller *c, uint64_t addr, char *buf, size_t size);
 /* `len` bytes, malloc()ed, at most `max` (-E2BIG). 0 bytes: NULL. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 #include "tools/run/commands/object.h"
@@ -48,11 +49,15 @@ const char *object_link_name(const struct object *obj)
 static int object_identify(int fd, struct object *obj)
 {
 	struct ubpffs_io io = {.out_len = sizeof(obj->prog)};
-	struct stat st;
+	struct statx st;
 	int err;
 
-	/* Nothing but files of this mount are asked: an ioctl is something else elsewhere. */
-	if (fstat(fd, &st) || st.st_dev != run_mount.dev || !S_ISREG(st.st_mode))
+	/*
+	 * Nothing but files of this mount are asked: an ioctl is something else elsewhere. Who
+	 * serves another one's is not asked, either.
+	 */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) ||
+	    makedev(st.stx_dev_major, st.stx_dev_minor) != run_mount.dev || !S_ISREG(st.stx_mode))
 		return -EINVAL;
 	memset(&obj->prog, 0, sizeof(obj->prog));
 	err = mount_command(fd, UBPFFS_OBJ_GET_INFO, &io, NULL, 0, &obj->prog);
