@@ -5,6 +5,7 @@
 #include "core/btf_info.h"
 #include "run/sample.h"
 #include "load.h"
+#include "object/image.h"
 #include "run/test_run.h"
 #include "time_limit.h"
 #include "helpers/trace.h"
@@ -77,28 +78,36 @@ API void ubpffs_btf_put(struct bpf_btf *btf)
 
 /* ---- maps */
 
-static int map_create(const struct ubpffs_map_spec *spec, const struct ubpffs_map_opts *opts,
-		      struct bpf_map **map)
+static int spec_read(const struct ubpffs_map_spec *spec, struct bpf_map_spec *s)
 {
-	struct bpf_map_spec s = {
+	*s = (struct bpf_map_spec){
 		.map_type = spec->type,
 		.key_size = spec->key_size,
 		.value_size = spec->value_size,
 		.max_entries = spec->max_entries,
 		.map_flags = spec->flags,
-		.map_extra = opts->map_extra,
-		.inner_map_id = opts->inner_map ? opts->inner_map->id : 0,
-		.btf_key_type_id = opts->btf_key_type_id,
-		.btf_value_type_id = opts->btf_value_type_id,
 	};
-	int err;
-
 	if (spec->name) {
-		if (strlen(spec->name) >= sizeof(s.name))
+		if (strlen(spec->name) >= sizeof(s->name))
 			return -EINVAL;
-		strcpy(s.name, spec->name);
+		strcpy(s->name, spec->name);
 	}
 	bpf_rcu_thread_online();
+	return 0;
+}
+
+static int map_create(const struct ubpffs_map_spec *spec, const struct ubpffs_map_opts *opts,
+		      struct bpf_map **map)
+{
+	struct bpf_map_spec s;
+	int err = spec_read(spec, &s);
+
+	if (err)
+		return err;
+	s.map_extra = opts->map_extra;
+	s.inner_map_id = opts->inner_map ? opts->inner_map->id : 0;
+	s.btf_key_type_id = opts->btf_key_type_id;
+	s.btf_value_type_id = opts->btf_value_type_id;
 	if (s.btf_key_type_id || s.btf_value_type_id) {
 		err = opts->btf ? bpf_btf_check_map(opts->btf, &s) : -EINVAL;
 		if (err)
@@ -125,6 +134,16 @@ API int ubpffs_map_create_opts(const struct ubpffs_map_spec *spec,
 API int ubpffs_map_create(const struct ubpffs_map_spec *spec, struct bpf_map **map)
 {
 	return ubpffs_map_create_opts(spec, NULL, map);
+}
+
+API int ubpffs_map_share(const struct ubpffs_map_spec *spec, int values_fd, bool rdonly,
+			 struct bpf_map **map)
+{
+	struct bpf_map_spec s;
+	int err = spec_read(spec, &s);
+
+	*map = NULL;
+	return err ? err : bpf_map_share(&s, values_fd, rdonly, map);
 }
 
 API void ubpffs_map_get(struct bpf_map *map)
@@ -333,23 +352,23 @@ static char *copy_text(const char *text)
 }
 
 /* What is not reached stays empty. */
-static int result_begin(struct ubpffs_load_result *result)
+static int verdict_begin(struct ubpffs_verdict *verdict)
 {
-	const struct ubpffs_load_result r = {.insn = -1};
+	const struct ubpffs_verdict r = {.insn = -1};
 
-	if (!result)
+	if (!verdict)
 		return 0;
-	if (result->size < sizeof(result->size))
+	if (verdict->size < sizeof(verdict->size))
 		return -EINVAL;
-	sized_write(result, &r, sizeof(r));
+	sized_write(verdict, &r, sizeof(r));
 	return 0;
 }
 
-static void result_fill(struct ubpffs_load_result *result, const struct bpf_log *report,
-			const struct bpf_log *log, const struct bpf_load_error *error,
-			uint32_t processed)
+static void verdict_fill(struct ubpffs_verdict *verdict, const struct bpf_log *report,
+			 const struct bpf_log *log, const struct bpf_load_error *error,
+			 uint32_t processed)
 {
-	struct ubpffs_load_result r = {
+	struct ubpffs_verdict r = {
 		.report = copy_text(bpf_log_text(report)),
 		.log = copy_text(bpf_log_text(log)),
 		.reason = copy_text(error->reason),
@@ -358,15 +377,15 @@ static void result_fill(struct ubpffs_load_result *result, const struct bpf_log 
 		.insns_processed = processed ? processed : error->insn_processed,
 	};
 
-	sized_write(result, &r, sizeof(r));
+	sized_write(verdict, &r, sizeof(r));
 }
 
-API void ubpffs_load_result_free(struct ubpffs_load_result *result)
+API void ubpffs_verdict_free(struct ubpffs_verdict *verdict)
 {
-	free(result->report);
-	free(result->log);
-	free(result->reason);
-	result->report = result->log = result->reason = NULL;
+	free(verdict->report);
+	free(verdict->log);
+	free(verdict->reason);
+	verdict->report = verdict->log = verdict->reason = NULL;
 }
 
 /* The report, and the log after it, as one text. NULL when there is no memory for it. */
@@ -395,26 +414,47 @@ static int load_checked(const struct bpf_prog_load_attr *attr, struct bpf_log *l
 	return err ? err : bpf_prog_load(attr, log, report, cancel, prog);
 }
 
-API int ubpffs_prog_load(const struct ubpffs_prog_spec *spec, const struct ubpffs_load_opts *opts,
-			 char **log, struct bpf_prog **prog)
+/* What is left to do when it is known what to load; what of `o` is of the load is used. */
+static int load_prog(const struct bpf_prog_load_attr *attr, const struct ubpffs_load_opts *o,
+		     char **log, struct bpf_prog **prog)
 {
 	struct bpf_load_error error = {.insn = -1};
 	struct bpf_time_limit limit;
 	const volatile bool *cancel;
-	struct ubpffs_load_opts o;
 	struct bpf_log text, report;
+	int err = bpf_time_limit_begin(&limit, o->cancel, o->time_limit_ns, &cancel);
+
+	if (err)
+		return err;
+	bpf_log_init(&text, o->log_level, 0);
+	bpf_log_init(&report, 0, 0);
+	report.error = &error;
+	bpf_rcu_thread_online();
+	err = load_checked(attr, &text, &report, cancel, prog);
+	err = bpf_time_limit_end(&limit, err);
+	if (log)
+		*log = join_logs(&report, &text);
+	if (o->verdict)
+		verdict_fill(o->verdict, &report, &text, &error, err ? 0 : (*prog)->verified_insns);
+	bpf_log_free(&text);
+	bpf_log_free(&report);
+	return err;
+}
+
+API int ubpffs_prog_load(const struct ubpffs_prog_spec *spec, const struct ubpffs_load_opts *opts,
+			 char **log, struct bpf_prog **prog)
+{
+	struct ubpffs_load_opts o;
 	int err = sized_read(opts, &o, sizeof(o));
 
 	*prog = NULL;
 	if (log)
 		*log = NULL;
 	if (!err)
-		err = result_begin(o.result);
-	if (!err)
-		err = bpf_time_limit_begin(&limit, o.cancel, o.time_limit_ns, &cancel);
+		err = verdict_begin(o.verdict);
 	if (err)
 		return err;
-	struct bpf_prog_load_attr attr = {
+	const struct bpf_prog_load_attr attr = {
 		.prog_type = spec->type,
 		.expected_attach_type = spec->expected_attach_type,
 		.name = spec->name,
@@ -436,19 +476,85 @@ API int ubpffs_prog_load(const struct ubpffs_prog_spec *spec, const struct ubpff
 		.unverified = o.run_unverified,
 	};
 
-	bpf_log_init(&text, o.log_level, 0);
-	bpf_log_init(&report, 0, 0);
-	report.error = &error;
+	return load_prog(&attr, &o, log, prog);
+}
+
+/* Options of a program, which an object and an image have of their own. */
+static bool describes_prog(const struct ubpffs_load_opts *o)
+{
+	return o->btf || o->func_info_cnt || o->line_info_cnt || o->classic_cnt || o->prog_flags ||
+	       o->run_unverified;
+}
+
+static int image_maps(const struct bpf_image *image, ubpffs_get_map_fn get_map, void *ctx,
+		      struct bpf_map **maps, uint32_t *cnt)
+{
+	for (*cnt = 0; *cnt < image->attr.map_cnt; ++*cnt) {
+		int err = get_map(ctx, image->map_ids[*cnt], &maps[*cnt]);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int image_load(const struct bpf_image *image, const struct ubpffs_load_opts *o,
+		      ubpffs_get_map_fn get_map, void *ctx, struct bpf_prog **prog)
+{
+	struct bpf_prog_load_attr attr = image->attr;
+	struct bpf_map *maps[BPF_MAX_USED_MAPS];
+	uint32_t cnt = 0;
+	int err;
+
+	if (attr.map_cnt > BPF_MAX_USED_MAPS)
+		return -EBADMSG;
 	bpf_rcu_thread_online();
-	err = load_checked(&attr, &text, &report, cancel, prog);
-	err = bpf_time_limit_end(&limit, err);
-	if (log)
-		*log = join_logs(&report, &text);
-	if (o.result)
-		result_fill(o.result, &report, &text, &error, err ? 0 : (*prog)->verified_insns);
-	bpf_log_free(&text);
-	bpf_log_free(&report);
+	attr.maps = maps;
+	attr.id = 0;
+	attr.no_jit = o->no_jit;
+	attr.host_funcs = o->engine ? o->engine->funcs : NULL;
+	if (!image->btf_size)
+		attr.func_info_cnt = attr.line_info_cnt = 0;
+	err = image->btf_size ? bpf_btf_new(image->btf_data, image->btf_size, &attr.btf) : 0;
+	if (!err)
+		err = image_maps(image, get_map, ctx, maps, &cnt);
+	if (!err)
+		err = load_prog(&attr, o, NULL, prog);
+	for (uint32_t i = 0; i < cnt; i++)
+		bpf_map_put(maps[i]);
+	bpf_btf_put(attr.btf);
 	return err;
+}
+
+API int ubpffs_image_load(const void *data, size_t size, const struct ubpffs_load_opts *opts,
+			  ubpffs_get_map_fn get_map, void *ctx, struct bpf_prog **prog)
+{
+	struct ubpffs_load_opts o;
+	struct bpf_image image;
+	int err = sized_read(opts, &o, sizeof(o));
+
+	*prog = NULL;
+	if (!err && describes_prog(&o))
+		err = -EINVAL;
+	if (!err)
+		err = verdict_begin(o.verdict);
+	if (!err)
+		err = bpf_image_parse(data, size, &image);
+	if (err)
+		return err;
+	err = image_load(&image, &o, get_map, ctx, prog);
+	bpf_image_free(&image);
+	return err;
+}
+
+API uint32_t ubpffs_prog_type(const struct bpf_prog *prog)
+{
+	return prog->type;
+}
+
+API uint32_t ubpffs_prog_block_size(const struct bpf_prog *prog)
+{
+	return (u32)prog->type == BPF_PROG_TYPE_RAW ? bpf_prog_block_size(prog) : 0;
 }
 
 API void ubpffs_prog_get(struct bpf_prog *prog)
@@ -562,11 +668,10 @@ API int ubpffs_object_load(const void *elf, size_t size, const struct ubpffs_loa
 	int err = sized_read(opts, &o, sizeof(o));
 
 	*obj = NULL;
-	if (!err && (o.btf || o.func_info_cnt || o.line_info_cnt || o.classic_cnt || o.prog_flags ||
-		     o.run_unverified))
+	if (!err && describes_prog(&o))
 		err = -EINVAL;
 	if (!err)
-		err = result_begin(o.result);
+		err = verdict_begin(o.verdict);
 	if (err)
 		return err;
 	*obj = calloc(1, sizeof(**obj));
@@ -580,9 +685,9 @@ API int ubpffs_object_load(const void *elf, size_t size, const struct ubpffs_loa
 	load.host_funcs = o.engine ? o.engine->funcs : NULL;
 	err = bpf_object_load(elf, size, &load, &(*obj)->loaded);
 	err = bpf_time_limit_end(&limit, err);
-	if (o.result)
-		result_fill(o.result, &(*obj)->loaded.report, NULL, &(*obj)->loaded.error,
-			    object_processed(&(*obj)->loaded));
+	if (o.verdict)
+		verdict_fill(o.verdict, &(*obj)->loaded.report, NULL, &(*obj)->loaded.error,
+			     object_processed(&(*obj)->loaded));
 	return err;
 }
 

@@ -96,6 +96,18 @@ struct ubpffs_map_opts {
  */
 int ubpffs_map_create_opts(const struct ubpffs_map_spec *spec, const struct ubpffs_map_opts *opts,
 			   struct bpf_map **map);
+
+/*
+ * ubpffs_map_share - an array whose values are in a file, which others may have mapped, too
+ *
+ * The file holds max_entries values, each in a room of value_size rounded up to 8, and is as long
+ * as the pages that they take; values_fd may be closed afterwards. Stores of words are whole and
+ * atomic operations atomic for all who map it. rdonly: values_fd is open for reading, and nobody
+ * changes the values any more: the map is frozen. -EOPNOTSUPP: another type than an array;
+ * -EBADMSG: another size of the file.
+ */
+int ubpffs_map_share(const struct ubpffs_map_spec *spec, int values_fd, bool rdonly,
+		     struct bpf_map **map);
 void ubpffs_map_get(struct bpf_map *map); /* one more reference */
 void ubpffs_map_put(struct bpf_map *map); /* one less; NULL: nothing */
 
@@ -226,8 +238,8 @@ int ubpffs_engine_add_helper(struct ubpffs_engine *engine, const struct ubpffs_h
 #define UBPFFS_PROG_TYPE_RAW 0x10000u
 
 /* What came of a load. Texts are malloc()ed, NULL where there is none. */
-struct ubpffs_load_result {
-	size_t size; /* sizeof(struct ubpffs_load_result), set by the caller */
+struct ubpffs_verdict {
+	size_t size; /* sizeof(struct ubpffs_verdict), set by the caller */
 	char *report; /* the block for people */
 	char *log; /* the verifier's log alone, at log_level */
 	char *reason; /* of a failure: a sentence, the kernel's where the verifier refuses */
@@ -236,7 +248,7 @@ struct ubpffs_load_result {
 	uint32_t insns_processed; /* by the verifier */
 };
 
-void ubpffs_load_result_free(struct ubpffs_load_result *result); /* its texts */
+void ubpffs_verdict_free(struct ubpffs_verdict *verdict); /* its texts */
 
 struct ubpffs_load_opts {
 	size_t size; /* sizeof(struct ubpffs_load_opts) */
@@ -249,7 +261,7 @@ struct ubpffs_load_opts {
 	const volatile bool *cancel;
 	uint64_t time_limit_ns;
 	struct ubpffs_engine *engine; /* whose helpers may be called; or NULL */
-	struct ubpffs_load_result *result; /* filled, also on failure; or NULL */
+	struct ubpffs_verdict *verdict; /* filled, also on failure; or NULL */
 	/*
 	 * The rest describes the program of ubpffs_prog_load(), and is -EINVAL of an object, which
 	 * has its own. func_info makes callbacks and global functions of functions.
@@ -299,6 +311,20 @@ void ubpffs_prog_get(struct bpf_prog *prog); /* one more reference */
 void ubpffs_prog_put(struct bpf_prog *prog); /* one less; NULL: nothing */
 /* Is it native code? Else it is interpreted. */
 bool ubpffs_prog_jited(const struct bpf_prog *prog);
+uint32_t ubpffs_prog_type(const struct bpf_prog *prog); /* enum bpf_prog_type, or raw */
+uint32_t ubpffs_prog_block_size(const struct bpf_prog *prog); /* of a raw program, else 0 */
+
+/*
+ * ubpffs_image_load - load a program from what a server keeps of it (UBPFFS_PROG_IMAGE)
+ *
+ * The image has instructions, types and lines, and the numbers of the maps; it is verified and
+ * compiled here. get_map is asked for each number: 0 and a reference, or -errno, which ends the
+ * load. opts is of the load alone, as for an object. -EBADMSG: it is no image, or damaged; else as
+ * ubpffs_prog_load().
+ */
+typedef int (*ubpffs_get_map_fn)(void *ctx, uint32_t id, struct bpf_map **map);
+int ubpffs_image_load(const void *image, size_t size, const struct ubpffs_load_opts *opts,
+		      ubpffs_get_map_fn get_map, void *ctx, struct bpf_prog **prog);
 
 struct ubpffs_test_run {
 	const void *data_in; /* the packet */

@@ -62,7 +62,7 @@ static int run_rules(struct bpf_prog *rules)
 }
 
 /* The size does not fit what is behind the address. */
-static int load_wrong_rule(struct ubpffs_engine *engine, struct ubpffs_load_result *result)
+static int load_wrong_rule(struct ubpffs_engine *engine, struct ubpffs_verdict *verdict)
 {
 	const struct bpf_insn insns[] = {
 		BPF_MOV64_IMM(BPF_REG_2, sizeof(struct order) + 1),
@@ -77,7 +77,7 @@ static int load_wrong_rule(struct ubpffs_engine *engine, struct ubpffs_load_resu
 		.insn_cnt = sizeof(insns) / sizeof(insns[0]),
 	};
 	const struct ubpffs_load_opts opts = {
-		.size = sizeof(opts), .engine = engine, .result = result};
+		.size = sizeof(opts), .engine = engine, .verdict = verdict};
 	struct bpf_prog *prog;
 	int err = ubpffs_prog_load(&spec, &opts, NULL, &prog);
 
@@ -87,7 +87,7 @@ static int load_wrong_rule(struct ubpffs_engine *engine, struct ubpffs_load_resu
 
 int main(int argc, char **argv)
 {
-	struct ubpffs_load_result result = {.size = sizeof(result)};
+	struct ubpffs_verdict verdict = {.size = sizeof(verdict)};
 	struct ubpffs_load_opts opts = {.size = sizeof(opts)};
 	struct ubpffs_object *rules = NULL;
 	size_t size;
@@ -112,9 +112,10 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	ubpffs_object_free(rules);
-	err = load_wrong_rule(opts.engine, &result);
-	printf("a wrong rule: %s (%s)\n", result.reason ? result.reason : "taken", strerror(-err));
-	ubpffs_load_result_free(&result);
+	err = load_wrong_rule(opts.engine, &verdict);
+	printf("a wrong rule: %s (%s)\n", verdict.reason ? verdict.reason : "taken",
+	       strerror(-err));
+	ubpffs_verdict_free(&verdict);
 	ubpffs_engine_free(opts.engine);
 	return err != -EACCES;
 }

@@ -164,6 +164,33 @@ fail:
 	return err;
 }
 
+int bpf_map_share(const struct bpf_map_spec *spec, int values_fd, bool rdonly, struct bpf_map **out)
+{
+	const struct bpf_map_ops *ops;
+	u64 index, values;
+	struct bpf_map *map;
+	const char *why;
+	int err;
+
+	err = spec_layout(spec, &ops, &index, &values, &why);
+	if (err)
+		return err;
+	if (spec->map_type != BPF_MAP_TYPE_ARRAY || spec->spin_lock_end)
+		return -EOPNOTSUPP;
+	map = map_alloc(ops, spec);
+	if (!map)
+		return -ENOMEM;
+	err = bpf_arena_share(spec, values, values_fd, rdonly, &map->arena);
+	if (!err)
+		err = ops->open(map);
+	map->frozen = rdonly;
+	if (!err)
+		err = map_publish(map, out);
+	if (err)
+		map_free(map, false);
+	return err;
+}
+
 int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 {
 	const struct bpf_map_ops *ops;

@@ -30,6 +30,17 @@ int bpf_map_spec_check(const struct bpf_map_spec *spec, const char **why);
  */
 int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out);
 
+/*
+ * bpf_map_share - an array whose values another process keeps in a file
+ *
+ * What either stores the other sees: words are whole, and atomic operations are atomic, as between
+ * threads. rdonly: nobody writes them any more; it is frozen here. Nothing in such a map is a lock
+ * or a link, so that a process that dies in the middle leaves nothing behind. -EOPNOTSUPP: types
+ * and values of which that is not true; -EBADMSG: the file is not as large as the values.
+ */
+int bpf_map_share(const struct bpf_map_spec *spec, int values_fd, bool rdonly,
+		  struct bpf_map **out);
+
 /* Close the descriptors of a new or opened map's files, for who can open them again by name. */
 void bpf_map_drop_files(struct bpf_map *map);
 

@@ -87,15 +87,14 @@ static u8 *put_part(u8 *at, enum image_part part, const void *data, u32 cnt)
 	return at + part_bytes(part, cnt);
 }
 
-int bpf_image_write(int fd, const struct bpf_prog *prog)
+int bpf_image_make(const struct bpf_prog *prog, void **data, size_t *size_out)
 {
-	__do_free u8 *buf = NULL;
+	u8 *buf;
 	struct image_header h = {0};
 	const void *btf = NULL;
 	u32 btf_size = 0;
 	u64 size;
 	u8 *at;
-	int err;
 
 	if (prog->btf)
 		btf = bpf_btf_raw(prog->btf, &btf_size);
@@ -118,7 +117,19 @@ int bpf_image_write(int fd, const struct bpf_prog *prog)
 	memcpy(buf, &h, sizeof(h));
 	h.checksum = XXH64(buf + CHECKED_FROM, size - CHECKED_FROM, BPF_IMAGE_MAGIC);
 	memcpy(buf, &h, sizeof(h));
-	err = pwrite_all(fd, buf, size, 0);
+	*data = buf;
+	*size_out = size;
+	return 0;
+}
+
+int bpf_image_write(int fd, const struct bpf_prog *prog)
+{
+	__do_free void *data = NULL;
+	size_t size;
+	int err = bpf_image_make(prog, &data, &size);
+
+	if (!err)
+		err = pwrite_all(fd, data, size, 0);
 	return !err && ftruncate(fd, (off_t)size) ? -errno : err;
 }
 
@@ -162,19 +173,16 @@ static bool header_valid(const struct image_header *h, const u8 *buf, size_t siz
 	       image_size(h->cnt) == size;
 }
 
-/* The parts stay where they are in the buffer, which is aligned for all of them. */
-int bpf_image_read(int fd, struct bpf_image *out)
+/*
+ * Takes the buffer over, also on failure. The parts stay where they are in it, which is aligned for
+ * all of them.
+ */
+static int parse(u8 *buf, size_t size, struct bpf_image *out)
 {
 	struct bpf_prog_load_attr *attr = &out->attr;
 	const struct image_header *h;
-	size_t size = 0;
-	u8 *buf = NULL, *part[PART_CNT];
-	int err;
+	u8 *part[PART_CNT];
 
-	memset(out, 0, sizeof(*out));
-	err = read_file(fd, &buf, &size);
-	if (err)
-		return err;
 	h = (const struct image_header *)buf;
 	if (!header_valid(h, buf, size)) {
 		free(buf);
@@ -203,6 +211,31 @@ int bpf_image_read(int fd, struct bpf_image *out)
 	out->btf_size = h->cnt[PART_BTF];
 	out->btf_data = out->btf_size ? part[PART_BTF] : NULL;
 	return 0;
+}
+
+int bpf_image_read(int fd, struct bpf_image *out)
+{
+	size_t size = 0;
+	u8 *buf = NULL;
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	err = read_file(fd, &buf, &size);
+	return err ? err : parse(buf, size, out);
+}
+
+int bpf_image_parse(const void *data, size_t size, struct bpf_image *out)
+{
+	u8 *buf;
+
+	memset(out, 0, sizeof(*out));
+	if (size < sizeof(struct image_header) || size > IMAGE_MAX)
+		return -EBADMSG;
+	buf = malloc(size);
+	if (!buf)
+		return -ENOMEM;
+	memcpy(buf, data, size);
+	return parse(buf, size, out);
 }
 
 void bpf_image_free(struct bpf_image *image)

@@ -13,7 +13,9 @@
 
 #define BPF_IMAGE_MAGIC 0x676d6966667062ULL /* "bpffimg" */
 
-/* Write a complete image to fd at offset 0. 0 or -errno of write. */
+/* A complete image in a malloc()ed block. -ENOMEM, -EFBIG. */
+int bpf_image_make(const struct bpf_prog *prog, void **data, size_t *size);
+/* Write one to fd at offset 0. 0 or -errno of write. */
 int bpf_image_write(int fd, const struct bpf_prog *prog);
 
 struct bpf_image {
@@ -26,6 +28,8 @@ struct bpf_image {
 
 /* Read and check an image. -EBADMSG when it is not one, or damaged (it carries a checksum). */
 int bpf_image_read(int fd, struct bpf_image *out);
+/* The same of bytes, which are copied. */
+int bpf_image_parse(const void *data, size_t size, struct bpf_image *out);
 void bpf_image_free(struct bpf_image *image);
 
 #endif

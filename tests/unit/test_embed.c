@@ -11,8 +11,11 @@
 #include <linux/filter.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <string.h>
 #include "engine/ubpffs_engine.h"
+#include "object/image.h"
 #include "tests/lib/object.h"
 #include "uapi/bpf_insn.h"
 
@@ -147,6 +150,48 @@ static void slots_of_maps_and_programs(void **state)
 	ubpffs_map_put(progs);
 }
 
+/* Two of them stand for two processes. */
+static void arrays_in_a_file_that_others_map(void **state)
+{
+	const struct bpf_insn add[] = {
+		BPF_RAW_INSN(BPF_LD | BPF_IMM | BPF_DW, 2, BPF_PSEUDO_MAP_IDX_VALUE, 0, 0),
+		BPF_RAW_INSN(0, 0, 0, 0, 0),
+		BPF_MOV64_IMM(3, 5),
+		BPF_ATOMIC_OP(BPF_DW, BPF_ADD, 2, 3, 0),
+		BPF_MOV64_IMM(0, 0),
+		BPF_EXIT_INSN(),
+	};
+	struct ubpffs_map_spec spec = {
+		.type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 12, .max_entries = 1};
+	int fd = memfd_create("values", MFD_CLOEXEC);
+	struct bpf_map *a, *b;
+	struct bpf_prog *prog;
+	uint64_t value[2] = {7}, ret;
+	uint32_t key = 0;
+
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	assert_int_equal(ubpffs_map_share(&spec, fd, false, &a), -EBADMSG);
+	assert_null(a);
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	assert_int_equal(ubpffs_map_share(&spec, fd, false, &a), 0);
+	assert_int_equal(ubpffs_map_share(&spec, fd, true, &b), 0);
+	assert_int_equal(load_type(UBPFFS_PROG_TYPE_RAW, 0, add, COUNT(add), a, NULL, &prog), 0);
+	assert_int_equal(ubpffs_map_update(a, &key, value, BPF_ANY), 0);
+	assert_int_equal(ubpffs_prog_run(prog, NULL, 0, &ret), 0);
+	assert_int_equal(ubpffs_map_lookup(b, &key, value, 0), 0);
+	assert_int_equal(value[0], 12);
+	assert_int_equal(ubpffs_map_update(b, &key, value, BPF_ANY), -EPERM);
+	ubpffs_prog_put(prog);
+	ubpffs_map_put(a);
+	ubpffs_map_put(b);
+	/* What has locks, links or parts of each CPU is one process's. */
+	spec.type = BPF_MAP_TYPE_PERCPU_ARRAY;
+	assert_int_equal(ubpffs_map_share(&spec, fd, false, &a), -EOPNOTSUPP);
+	spec.type = BPF_MAP_TYPE_HASH;
+	assert_int_equal(ubpffs_map_share(&spec, fd, false, &a), -EOPNOTSUPP);
+	close(fd);
+}
+
 /* int; a struct of it; int f(void); and two functions of that kind. */
 static struct bpf_btf *make_btf(int *value, int *func)
 {
@@ -186,8 +231,8 @@ static void types_of_maps_and_functions(void **state)
 	struct ubpffs_map_spec spec = {
 		.type = BPF_MAP_TYPE_HASH, .key_size = 4, .value_size = 8, .max_entries = 2};
 	struct ubpffs_map_opts map_opts = {.size = sizeof(map_opts)};
-	struct ubpffs_load_result result = {.size = sizeof(result)};
-	struct ubpffs_load_opts opts = {.size = sizeof(opts), .result = &result};
+	struct ubpffs_verdict verdict = {.size = sizeof(verdict)};
+	struct ubpffs_load_opts opts = {.size = sizeof(opts), .verdict = &verdict};
 	struct bpf_func_info info[2] = {{.insn_off = 0}, {.insn_off = 2}};
 	struct bpf_prog *prog;
 	int value, func;
@@ -202,8 +247,8 @@ static void types_of_maps_and_functions(void **state)
 
 	assert_int_equal(load_type(BPF_PROG_TYPE_XDP, 0, calls, COUNT(calls), progs, &opts, &prog),
 			 -EINVAL);
-	assert_non_null(result.reason);
-	ubpffs_load_result_free(&result);
+	assert_non_null(verdict.reason);
+	ubpffs_verdict_free(&verdict);
 	info[0].type_id = (uint32_t)func;
 	info[1].type_id = (uint32_t)func + 1;
 	opts.btf = map_opts.btf;
@@ -211,16 +256,16 @@ static void types_of_maps_and_functions(void **state)
 	opts.func_info_cnt = 2;
 	assert_int_equal(load_type(BPF_PROG_TYPE_XDP, 0, calls, COUNT(calls), progs, &opts, &prog),
 			 0);
-	ubpffs_load_result_free(&result);
+	ubpffs_verdict_free(&verdict);
 	ubpffs_prog_put(prog);
 	info[1].insn_off = 3;
 	assert_int_equal(load_type(BPF_PROG_TYPE_XDP, 0, calls, COUNT(calls), progs, &opts, &prog),
 			 -EINVAL);
-	ubpffs_load_result_free(&result);
+	ubpffs_verdict_free(&verdict);
 	opts.btf = NULL;
 	assert_int_equal(load_type(BPF_PROG_TYPE_XDP, 0, calls, COUNT(calls), progs, &opts, &prog),
 			 -EINVAL);
-	ubpffs_load_result_free(&result);
+	ubpffs_verdict_free(&verdict);
 	ubpffs_btf_put(map_opts.btf);
 	ubpffs_map_put(progs);
 }
@@ -232,32 +277,32 @@ static void results_say_what_came_of_a_load(void **state)
 	const struct bpf_insn good[] = {BPF_MOV64_IMM(0, 0), BPF_EXIT_INSN()};
 	const struct bpf_insn bad[] = {BPF_MOV64_IMM(2, 0), BPF_LDX_MEM(BPF_B, 0, 1, 8),
 				       BPF_EXIT_INSN()};
-	struct ubpffs_load_result result = {.size = sizeof(result)};
-	struct ubpffs_load_opts opts = {.size = sizeof(opts), .log_level = 2, .result = &result};
+	struct ubpffs_verdict verdict = {.size = sizeof(verdict)};
+	struct ubpffs_load_opts opts = {.size = sizeof(opts), .log_level = 2, .verdict = &verdict};
 	struct bpf_prog *prog;
 
 	assert_int_equal(load_raw(8, good, 2, &opts, &prog), 0);
-	assert_int_equal(result.insns_processed, 2);
-	assert_int_equal(result.insn, -1);
-	assert_null(result.reason);
-	assert_non_null(strstr(result.log, "(95) exit"));
-	assert_null(strstr(result.log, "verdict:"));
-	assert_non_null(strstr(result.report, "verdict: accepted"));
-	assert_null(strstr(result.report, "(95) exit"));
-	ubpffs_load_result_free(&result);
+	assert_int_equal(verdict.insns_processed, 2);
+	assert_int_equal(verdict.insn, -1);
+	assert_null(verdict.reason);
+	assert_non_null(strstr(verdict.log, "(95) exit"));
+	assert_null(strstr(verdict.log, "verdict:"));
+	assert_non_null(strstr(verdict.report, "verdict: accepted"));
+	assert_null(strstr(verdict.report, "(95) exit"));
+	ubpffs_verdict_free(&verdict);
 	ubpffs_prog_put(prog);
 
 	assert_int_equal(load_raw(8, bad, 3, &opts, &prog), -EACCES);
-	assert_int_equal(result.insns_processed, 2);
-	assert_int_equal(result.insn, 1);
-	assert_non_null(strstr(result.reason, "invalid access to memory"));
-	assert_non_null(result.hint);
-	ubpffs_load_result_free(&result);
-	assert_null(result.reason);
+	assert_int_equal(verdict.insns_processed, 2);
+	assert_int_equal(verdict.insn, 1);
+	assert_non_null(strstr(verdict.reason, "invalid access to memory"));
+	assert_non_null(verdict.hint);
+	ubpffs_verdict_free(&verdict);
+	assert_null(verdict.reason);
 	opts.prog_flags = 1u << 30;
 	assert_int_equal(load_raw(8, good, 2, &opts, &prog), -EINVAL);
-	ubpffs_load_result_free(&result);
-	result.size = 0;
+	ubpffs_verdict_free(&verdict);
+	verdict.size = 0;
 	assert_int_equal(load_raw(8, good, 2, &opts, &prog), -EINVAL);
 }
 
@@ -306,6 +351,64 @@ static void classic_filters(void **state)
 	assert_int_equal(ubpffs_prog_test_run(prog, &run), 0);
 	assert_int_equal(run.retval, 17);
 	ubpffs_prog_put(prog);
+}
+
+static int give_map(void *ctx, uint32_t id, struct bpf_map **map)
+{
+	if (!ctx)
+		return -ENOLINK;
+	*map = ctx;
+	ubpffs_map_get(*map);
+	return 0;
+}
+
+static void images_are_loaded_again(void **state)
+{
+	const struct bpf_insn sum[] = {
+		BPF_RAW_INSN(BPF_LD | BPF_IMM | BPF_DW, 2, BPF_PSEUDO_MAP_IDX_VALUE, 0, 0),
+		BPF_RAW_INSN(0, 0, 0, 0, 0),
+		BPF_LDX_MEM(BPF_DW, 0, 2, 0),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_map *one = make_map(BPF_MAP_TYPE_ARRAY, 4, 8, 1);
+	struct bpf_map *other = make_map(BPF_MAP_TYPE_ARRAY, 4, 8, 1);
+	struct bpf_map *hash = make_map(BPF_MAP_TYPE_HASH, 4, 8, 1);
+	struct ubpffs_verdict verdict = {.size = sizeof(verdict)};
+	struct ubpffs_load_opts opts = {.size = sizeof(opts), .verdict = &verdict};
+	struct bpf_prog *prog, *again;
+	uint64_t value = 33, ret;
+	uint32_t key = 0;
+	size_t size;
+	void *image;
+
+	assert_int_equal(load_type(UBPFFS_PROG_TYPE_RAW, 24, sum, COUNT(sum), one, NULL, &prog), 0);
+	assert_int_equal(bpf_image_make(prog, &image, &size), 0);
+	ubpffs_prog_put(prog);
+	assert_int_equal(ubpffs_map_update(other, &key, &value, BPF_ANY), 0);
+	assert_int_equal(ubpffs_image_load(image, size, NULL, give_map, other, &again), 0);
+	assert_int_equal(ubpffs_prog_type(again), UBPFFS_PROG_TYPE_RAW);
+	assert_int_equal(ubpffs_prog_block_size(again), 24);
+	assert_int_equal(ubpffs_prog_run(again, (uint64_t[3]){0}, 24, &ret), 0);
+	assert_int_equal(ret, 33);
+	ubpffs_prog_put(again);
+	/* It is verified again, with the maps that it is given. */
+	assert_int_equal(ubpffs_image_load(image, size, &opts, give_map, hash, &again), -EINVAL);
+	assert_null(again);
+	assert_non_null(verdict.reason);
+	ubpffs_verdict_free(&verdict);
+	assert_int_equal(ubpffs_image_load(image, size, &opts, give_map, NULL, &again), -ENOLINK);
+	assert_int_equal(ubpffs_image_load(image, size - 1, &opts, give_map, other, &again),
+			 -EBADMSG);
+	assert_int_equal(ubpffs_image_load("", 0, &opts, give_map, other, &again), -EBADMSG);
+	opts.run_unverified = true;
+	assert_int_equal(ubpffs_image_load(image, size, &opts, give_map, other, &again), -EINVAL);
+	((uint8_t *)image)[size / 2] ^= 1;
+	opts.run_unverified = false;
+	assert_int_equal(ubpffs_image_load(image, size, &opts, give_map, other, &again), -EBADMSG);
+	free(image);
+	ubpffs_map_put(one);
+	ubpffs_map_put(other);
+	ubpffs_map_put(hash);
 }
 
 /* ---- runs */
@@ -443,21 +546,21 @@ static int64_t run_with(struct ubpffs_engine *engine, const struct bpf_insn *ins
 	int64_t got[2];
 
 	for (int no_jit = 0; no_jit < 2; no_jit++) {
-		struct ubpffs_load_result result = {.size = sizeof(result)};
+		struct ubpffs_verdict verdict = {.size = sizeof(verdict)};
 		struct ubpffs_load_opts opts = {.size = sizeof(opts),
 						.log_level = 1,
 						.engine = engine,
 						.no_jit = no_jit,
-						.result = &result};
+						.verdict = &verdict};
 		uint8_t block[16] __attribute__((aligned(8))) = {1, 2, 3, 4};
 		struct bpf_prog *prog;
 		uint64_t ret;
 		int err = load_type(UBPFFS_PROG_TYPE_RAW, sizeof(block), insns, cnt, map, &opts,
 				    &prog);
 
-		snprintf(why, len, "%s%s", result.reason ? result.reason : "",
-			 result.log ? result.log : "");
-		ubpffs_load_result_free(&result);
+		snprintf(why, len, "%s%s", verdict.reason ? verdict.reason : "",
+			 verdict.log ? verdict.log : "");
+		ubpffs_verdict_free(&verdict);
 		got[no_jit] = err;
 		if (err)
 			continue;
@@ -720,10 +823,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queues_rings_and_freezing),
 		cmocka_unit_test(slots_of_maps_and_programs),
+		cmocka_unit_test(arrays_in_a_file_that_others_map),
 		cmocka_unit_test(types_of_maps_and_functions),
 		cmocka_unit_test(results_say_what_came_of_a_load),
 		cmocka_unit_test(loads_end_when_they_shall),
 		cmocka_unit_test(classic_filters),
+		cmocka_unit_test(images_are_loaded_again),
 		cmocka_unit_test(contexts_go_in_and_out),
 		cmocka_unit_test(runs_end_when_they_shall),
 		cmocka_unit_test(helpers_of_ones_own_are_called_and_enforced),

@@ -268,6 +268,40 @@ fail:
 	return err;
 }
 
+int bpf_arena_share(const struct bpf_map_spec *spec, u64 values_bytes, int values_fd, bool rdonly,
+		    struct bpf_arena **out)
+{
+	struct bpf_arena *arena = arena_alloc();
+	void *addr;
+	int err;
+
+	if (!arena)
+		return -ENOMEM;
+	arena->index_size = BPF_ARENA_HEADER_SIZE;
+	err = file_size(values_fd, &arena->values_size);
+	if (!err && arena->values_size != page_align(values_bytes))
+		err = -EBADMSG;
+	if (!err)
+		err = map_part(arena, -1, arena->index_size, false, (void **)&arena->header);
+	if (err)
+		goto fail;
+	/* Of what is only read nothing is reserved, and no page needs another in its place. */
+	addr = mmap(NULL, arena->values_size, rdonly ? PROT_READ : PROT_READ | PROT_WRITE,
+		    MAP_SHARED, values_fd, 0);
+	if (addr == MAP_FAILED) {
+		err = -errno;
+		goto fail;
+	}
+	arena->values = addr;
+	arena->index = (char *)arena->header + BPF_ARENA_HEADER_SIZE;
+	arena_init_header(arena, spec, 0);
+	*out = arena;
+	return 0;
+fail:
+	bpf_arena_close(arena, false);
+	return err;
+}
+
 int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 values_bytes)
 {
 	if (index_bytes > BPF_ARENA_MAX_SIZE || values_bytes > BPF_ARENA_MAX_SIZE ||

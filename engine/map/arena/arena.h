@@ -12,7 +12,8 @@
  *   C. `clean` is 1 only in an arena that bpf_arena_close(.., true) ended and nobody opened since.
  *   D. A values memfd can be neither grown nor shrunk by who it is handed to.
  *   E. After bpf_arena_drop_files() all of it goes on.
- * One process has an arena open at a time; the store's flock sees to that.
+ * One process has an arena open at a time; the store's flock sees to that. Others may share the
+ * values alone (bpf_arena_share()).
  *
  * An index without a file is anonymous memory of this process (but a ring buffer's, which consumers
  * map: a memfd), so that huge pages can serve it (a memfd gets none on most systems); after a
@@ -79,6 +80,13 @@ int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out);
  * process's alone, and descriptors for reading will do.
  */
 extern bool bpf_arena_private;
+
+/*
+ * An arena whose values are in a file that another process has open as its own; the header is this
+ * process's. rdonly: mapped for reading only. -EBADMSG when the file has another size.
+ */
+int bpf_arena_share(const struct bpf_map_spec *spec, u64 values_bytes, int values_fd, bool rdonly,
+		    struct bpf_arena **out);
 
 /* What was stored to the mappings of files is on the disk when it returns. */
 int bpf_arena_sync(const struct bpf_arena *arena);
