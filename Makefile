@@ -88,6 +88,7 @@ ENGINE_SRCS	:= $(filter-out engine/alone/% %.bpf.c,$(wildcard engine/*.c engine/
 FS_SRCS		:= $(wildcard fs/*.c fs/*/*.c fs/*/*/*.c fs/*/*/*/*.c)
 UAPI_SRCS	:= $(wildcard uapi/*.c)
 UAPI_HEADERS	:= $(filter-out uapi/client_mount.h,$(wildcard uapi/*.h))
+LOCAL_SRCS	:= $(wildcard local/*.c)
 TOOLS_SRCS	:= $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
 UNIT_SRCS	:= $(wildcard tests/unit/test_*.c)
 DIFF_SRCS	:= $(wildcard tests/differential/diff_*.c)
@@ -117,6 +118,7 @@ TESTLIB_SRCS	:= $(patsubst %,tests/lib/%.c,classic classic_kernel frames kernel 
 		     alone/btf)
 FS_SRCS		:=
 UAPI_SRCS	:=
+LOCAL_SRCS	:=
 TOOLS_SRCS	:=
 TABLE_SRCS	:=
 BENCH_SRCS	:=
@@ -129,6 +131,7 @@ objs		= $(patsubst %.c,$(O)/%.o,$(1))
 ENGINE_OBJS	= $(call objs,$(ENGINE_SRCS))
 FS_OBJS		= $(call objs,$(FS_SRCS))
 UAPI_OBJS	= $(call objs,$(UAPI_SRCS))
+LOCAL_OBJS	= $(call objs,$(LOCAL_SRCS))
 # The server without its main(), for the server and for unit tests of its parts.
 FS_A		= $(if $(FS_SRCS),$(O)/libubpffs-fs.a)
 # What tests look at of the client.
@@ -153,6 +156,8 @@ SERVER		= $(O)/ubpffs
 CTL		= $(O)/ubpfctl
 CLIENT_A	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.a)
 CLIENT_SO	= $(if $(UAPI_SRCS),$(O)/libubpffs-client.so)
+# Over both libraries: programs of a mount in a process of one's own.
+LOCAL_A		= $(if $(LOCAL_SRCS),$(O)/libubpffs-local.a)
 TESTLIB_A	= $(O)/tests/libtests.a
 PRELOADS	= $(if $(FS_SRCS),$(O)/tests/failnth.so $(O)/tests/kill_at.so $(O)/tests/try_calls.so \
 		  $(O)/tests/record_writes.so)
@@ -170,7 +175,7 @@ check-packages:
 	@$(if $(missing_pkgs),echo "make: packages are missing: run 'make deps' (as root, or with sudo)" >&2; exit 1)
 
 all: lib $(if $(FS_SRCS),$(SERVER)) $(if $(TOOLS_SRCS),$(CTL)) $(EXAMPLE_BINS) bpf-objects
-lib: $(ENGINE_A) $(LIB_A) $(LIB_SO) $(CLIENT_A) $(CLIENT_SO)
+lib: $(ENGINE_A) $(LIB_A) $(LIB_SO) $(CLIENT_A) $(CLIENT_SO) $(LOCAL_A)
 tests: all $(PRELOADS) $(UNIT_BINS) $(DIFF_BINS) $(FUZZ_BINS) $(BENCH_BINS) $(if $(FS_SRCS),$(E2E_BINS))
 bpf-objects: $(BPF_OBJS)
 
@@ -228,6 +233,9 @@ $(LIB_SO): $(ENGINE_OBJS) engine/ubpffs.map
 $(CLIENT_A): $(UAPI_OBJS)
 	$(call said,$(call localised_archive,libubpffs-client),AR)
 
+$(LOCAL_A): $(LOCAL_OBJS)
+	$(call said,$(call localised_archive,libubpffs-local),AR)
+
 # Never sanitized: programs that load it (an interpreter, say) are not.
 $(CLIENT_SO): $(UAPI_SRCS) $(wildcard uapi/*.h) uapi/client.map
 	@mkdir -p $(@D)
@@ -251,7 +259,7 @@ $(CTL): $(TOOLS_OBJS) $(TOOLS_ENGINE) $(CLIENT_A)
 $(O)/examples/burn.o: ALL_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) \
 				      -fno-omit-frame-pointer
 
-$(O)/examples/%: $(O)/examples/%.o $(LIB_A) $(CLIENT_A)
+$(O)/examples/%: $(O)/examples/%.o $(LOCAL_A) $(LIB_A) $(CLIENT_A)
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS),LD)
 
 TEST_LIBS	= -lcmocka $(if $(FS_SRCS),-lcapstone)
@@ -283,6 +291,9 @@ $(O)/tests/%.so: tests/preload/%.c
 	@mkdir -p $(@D)
 	$(call said,$(CC) -std=gnu11 -O1 -g -Wall -Wextra -fPIC -shared -fvisibility=hidden -D_GNU_SOURCE \
 		-o $@ $< -ldl -lpthread,LD)
+
+$(O)/tests/e2e/local_client: $(O)/tests/e2e/local_client.o $(LOCAL_A) $(LIB_A) $(CLIENT_A)
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ENGINE_LIBS),LD)
 
 # What stands beside the server in the end-to-end tests.
 $(O)/tests/e2e/%: $(O)/tests/e2e/%.o
@@ -379,30 +390,31 @@ format-check:
 
 # The manual pages: from docs/man, the reference, and the public headers
 MAN_PAGES	= $(addprefix $(O)/man/,$(patsubst docs/man/%.md,%,$(wildcard docs/man/*.md)) ubpffs-tree.5 \
-		  libubpffs.3 libubpffs-client.3)
+		  libubpffs.3 libubpffs-client.3 libubpffs-local.3)
 man: $(MAN_PAGES)
 $(MAN_PAGES): MAN_SRC = docs/man/$(@F).md
 $(O)/man/ubpffs-tree.5: MAN_SRC = docs/reference.md
 $(O)/man/libubpffs.3: MAN_SRC = engine/ubpffs_engine.h
 $(O)/man/libubpffs-client.3: MAN_SRC = uapi/ubpffs_client.h
-$(MAN_PAGES): tools/man.sh docs/reference.md debian/changelog engine/ubpffs_engine.h uapi/ubpffs_client.h $(wildcard docs/man/*.md)
+$(O)/man/libubpffs-local.3: MAN_SRC = local/ubpffs_local.h
+$(MAN_PAGES): tools/man.sh docs/reference.md debian/changelog engine/ubpffs_engine.h uapi/ubpffs_client.h local/ubpffs_local.h $(wildcard docs/man/*.md)
 	@mkdir -p $(@D)
 	$(call said,sh tools/man.sh $(MAN_SRC) $(@F) $(VERSION) > $@,MAN)
 
 # What is installed where
 install: install-lib $(if $(FS_SRCS),install-server install-service)
-HEADERS		= engine/ubpffs_filter.h $(if $(FS_SRCS),engine/ubpffs_engine.h $(UAPI_HEADERS))
+HEADERS		= engine/ubpffs_filter.h $(if $(FS_SRCS),engine/ubpffs_engine.h local/ubpffs_local.h $(UAPI_HEADERS))
 UNITDIR		?= $(PREFIX)/lib/systemd
 SHARE		= $(PREFIX)/share
 shared_lib	= install -m 755 $(1) $(DESTDIR)$(LIBDIR)/$(notdir $(1)).0 && ln -sf $(notdir $(1)).0 $(DESTDIR)$(LIBDIR)/$(notdir $(1))
 
 install-lib: lib
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/ubpffs
-	install -m 644 $(LIB_A) $(CLIENT_A) $(DESTDIR)$(LIBDIR)
+	install -m 644 $(LIB_A) $(CLIENT_A) $(LOCAL_A) $(DESTDIR)$(LIBDIR)
 	$(call shared_lib,$(LIB_SO))
 	$(if $(FS_SRCS),$(call shared_lib,$(CLIENT_SO)))
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/ubpffs
-	for pc in engine/ubpffs $(if $(FS_SRCS),uapi/ubpffs-client); do \
+	for pc in engine/ubpffs $(if $(FS_SRCS),uapi/ubpffs-client local/ubpffs-local); do \
 		sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' \
 			-e 's|@REQUIRES@|$(if $(FS_SRCS),$(ENGINE_PKGS))|' \
 			$$pc.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/$${pc##*/}.pc || exit 1; done

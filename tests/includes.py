@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
-TOPS = ("engine/", "fs/", "uapi/", "tools/")
+TOPS = ("engine/", "fs/", "local/", "uapi/", "tools/")
 
 
 def resolve(path, name, files):

@@ -73,6 +73,8 @@ enum ubpffs_cmd {
 	UBPFFS_MAP_DELETE_BATCH = 9, /* in: count * K */
 	/* hash types: as LOOKUP_BATCH; what was given is gone */
 	UBPFFS_MAP_LOOKUP_AND_DELETE_BATCH = 10,
+	/* out: struct ubpffs_map_memory. EACCES: not the server's user; EOPNOTSUPP: the type */
+	UBPFFS_MAP_MEMORY = 11,
 
 	/* program fd */
 	UBPFFS_PROG_TEST_RUN = 16, /* in: struct ubpffs_prog_run, data, ctx  out: the same */
@@ -172,6 +174,7 @@ enum ubpffs_prog_part {
 	UBPFFS_PROG_JITED_KSYMS = 6, /* __u64 each: the address of a function in it */
 	UBPFFS_PROG_JITED_FUNC_LENS = 7, /* __u32 each: its length */
 	UBPFFS_PROG_JITED_LINES = 8, /* __u64 each: the address where a line of LINE_INFO begins */
+	UBPFFS_PROG_IMAGE = 9, /* all that a load needs; EACCES: not the server's user's own */
 };
 
 struct ubpffs_prog_run {
@@ -211,6 +214,13 @@ struct ubpffs_event {
 struct ubpffs_event_info {
 	__u32 reserved;
 	__u32 id;
+};
+
+/* Where an array's values are, for a process that runs programs on them in itself. */
+struct ubpffs_map_memory {
+	__u32 rdonly; /* nobody writes them any more: map them for reading */
+	__u32 frozen; /* programs write them and nobody else */
+	char path[120]; /* of a file of them, from offset 0; NUL-terminated */
 };
 
 #define UBPFFS_LOG_ON_REFUSAL 16

@@ -284,6 +284,7 @@ static const struct control_cmd commands[] = {
 	[UBPFFS_MAP_GET_NEXT_KEY] = {QUICK, CONTROL_MAP, control_map_next_key},
 	[UBPFFS_MAP_LOOKUP_AND_DELETE_ELEM] = {QUICK, CONTROL_MAP, control_map_lookup_and_delete},
 	[UBPFFS_MAP_FREEZE] = {QUICK, CONTROL_MAP, control_map_freeze},
+	[UBPFFS_MAP_MEMORY] = {QUICK, CONTROL_MAP, control_map_memory},
 	[UBPFFS_MAP_LOOKUP_BATCH] = {SLOW, CONTROL_MAP, control_map_lookup_batch},
 	[UBPFFS_MAP_UPDATE_BATCH] = {SLOW, CONTROL_MAP, control_map_update_batch},
 	[UBPFFS_MAP_DELETE_BATCH] = {SLOW, CONTROL_MAP, control_map_delete_batch},

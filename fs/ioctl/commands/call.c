@@ -104,3 +104,12 @@ void control_answer(struct control_call *call, const void *data, size_t len)
 	memcpy(call->out + call->answered, data, len);
 	call->answered += len;
 }
+
+int control_server_user(struct control_call *call)
+{
+	if (call->req->cred.uid == geteuid())
+		return 0;
+	return fs_error(call->req, EACCES,
+			"programs run in another process only for the server's own user (uid %u)",
+			geteuid());
+}

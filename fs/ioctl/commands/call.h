@@ -70,6 +70,12 @@ void control_hold(struct fs_open *open, struct bpf_prog *prog, struct bpf_map *m
 		  struct bpf_btf *btf, u64 btf_bytes);
 
 /*
+ * Is the caller the server's own user? -EACCES, with a sentence. What a process is given to run
+ * programs in itself that user could take from the state directory.
+ */
+int control_server_user(struct control_call *call);
+
+/*
  * A name as bpf(2) takes it: letters, digits, _ and ., ended by a NUL within BPF_OBJ_NAME_LEN
  * bytes.
  */

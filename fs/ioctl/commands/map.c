@@ -12,6 +12,7 @@
 #include "fs/ioctl/commands/object.h"
 #include "fs/ioctl/commands/map.h"
 #include "fs/store/once.h"
+#include "fs/store/state/state_tree.h"
 #include "fs/store/resolve.h"
 
 int control_map_lookup(struct control_call *call)
@@ -597,5 +598,39 @@ int control_map_create(struct control_call *call)
 		return err;
 	control_answer(call, &map->id, sizeof(map->id));
 	control_hold(call->open, NULL, map, NULL, 0);
+	return 0;
+}
+
+/* ---- in another process */
+
+/* Values without locks or links, so that a process that is killed leaves nothing behind in them. */
+static bool may_be_shared(const struct bpf_map *map)
+{
+	return map->map_type == BPF_MAP_TYPE_ARRAY && !map_has_spin_lock(map);
+}
+
+int control_map_memory(struct control_call *call)
+{
+	struct ubpffs_map_memory memory = {0};
+	struct bpf_map *map;
+	char part[32];
+	int err = control_map(call, O_RDONLY, &map);
+
+	if (!err)
+		err = control_server_user(call);
+	if (err)
+		return err;
+	if (!may_be_shared(map))
+		return fs_error(call->req, EOPNOTSUPP,
+				"map %s (%s): only arrays without locks can be shared with a "
+				"process, as a process may be killed in the middle of a change",
+				map->name, map->ops->name);
+	if (call->room < sizeof(memory))
+		return -EINVAL;
+	memory.rdonly = bpf_map_is_rdonly(map);
+	memory.frozen = __atomic_load_n(&map->frozen, __ATOMIC_RELAXED);
+	snprintf(memory.path, sizeof(memory.path), "/proc/%d/fd/%d/%s", getpid(), tree.objects_fd,
+		 store_part_name(map->id, STORE_VALUES, part));
+	control_answer(call, &memory, sizeof(memory));
 	return 0;
 }

@@ -13,6 +13,7 @@ int control_map_delete(struct control_call *call);
 int control_map_next_key(struct control_call *call);
 int control_map_lookup_and_delete(struct control_call *call);
 int control_map_freeze(struct control_call *call);
+int control_map_memory(struct control_call *call);
 int control_map_lookup_batch(struct control_call *call);
 int control_map_lookup_and_delete_batch(struct control_call *call);
 int control_map_update_batch(struct control_call *call);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include "fs/ioctl/commands/prog_parts.h"
 #include "jit/jit.h"
+#include "object/image.h"
 
 /*
  * A rewritten instruction as others may see it: the addresses of maps and values become the maps'
@@ -167,6 +168,32 @@ void control_prog_counts(const struct control_call *call, const struct bpf_prog 
 		info->nr_jited_ksyms = info->nr_jited_func_lens = prog->subprog_cnt;
 }
 
+/* All that another process needs to load it. */
+static int part_image(struct control_call *call, const struct bpf_prog *prog)
+{
+	__do_free void *image = NULL;
+	struct stat st;
+	size_t size;
+	int err = control_server_user(call);
+
+	if (!err)
+		err = store_stat(call->control->obj, &st);
+	if (err)
+		return err;
+	if (st.st_uid != call->req->cred.uid)
+		return fs_error(call->req, EACCES,
+				"the program is of uid %u: run it by its file, not in a process of "
+				"your own",
+				st.st_uid);
+	err = bpf_image_make(prog, &image, &size);
+	if (err)
+		return err;
+	if (size > call->room)
+		return fs_error(call->req, E2BIG, "the image has %zu bytes", size);
+	control_answer(call, image, size);
+	return 0;
+}
+
 int control_prog_part(struct control_call *call)
 {
 	u32 part = min(call->io.flags, (u64)UINT32_MAX);
@@ -196,6 +223,8 @@ int control_prog_part(struct control_call *call)
 			return -EPERM;
 		part_code(call, prog, part);
 		return 0;
+	case UBPFFS_PROG_IMAGE:
+		return part_image(call, prog);
 	}
 	return -EINVAL;
 }
