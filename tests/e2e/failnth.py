@@ -239,7 +239,7 @@ def snapshot(m):
                 out[name, file] = read(m.p("maps", name, file))
     for name in out["progs"]:
         if name not in ("new", "log"):
-            out[name] = [line for line in read(m.p("progs", name, "info")).splitlines() if not line.startswith(b"load")]
+            out[name] = [line for line in read(m.p("progs", name, "info")).splitlines() if not line.startswith((b"load", b"jit_us"))]
     for path in "cgroup/g/ingress.attach", "cgroup/g/ingress.effective", "events/t/attach", "maps/half/type":
         out[path] = read(m.p(path))
     out["cgroup id"] = read(m.p("cgroup/g/stats")).splitlines()[0]
