@@ -5,6 +5,7 @@
  * (ops->stable): names elsewhere appear and go by loads and by other clients' last closes. The
  * kernel checks permissions (default_permissions) against the attributes given here.
  */
+#include "fs/lib/reopen.h"
 #include "fs/node/tree_stat.h"
 #include "fs/keeper/requests.h"
 #include "fs/keeper/shared.h"
@@ -257,26 +258,52 @@ static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *f
 	fs_fuse_end(&req);
 }
 
+/*
+ * A file that the server's own user may not read is changed by its path, which root's server never
+ * needs.
+ */
+static int set_mode(int fd, mode_t mode)
+{
+	__do_close int again = reopen(fd);
+	char self[32];
+
+	if (again >= 0)
+		return fchmod(again, mode) ? -errno : 0;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return errno != EACCES || chmod(self, mode) ? -errno : 0;
+}
+
+static int set_times(int fd, const struct timespec ts[2])
+{
+	__do_close int again = reopen(fd);
+	char self[32];
+
+	if (again >= 0)
+		return futimens(again, ts) ? -errno : 0;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return errno != EACCES || utimensat(AT_FDCWD, self, ts, 0) ? -errno : 0;
+}
+
 static int tree_setattr(struct fs_req *req, const struct stat *attr, int set)
 {
 	struct fs_node *node = req->node;
 	bool dir = S_ISDIR(node->ops->type);
-	char self[64];
+	int err;
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fs_node_fd(node));
 	if (set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
 		uid_t uid = set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
 		gid_t gid = set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
-		int err = fs_backing.chown(node, uid, gid, fs_why(req));
 
+		err = fs_backing.chown(node, uid, gid, fs_why(req));
 		if (err)
 			return err;
 	}
 	if (set & FUSE_SET_ATTR_MODE) {
 		mode_t mode = attr->st_mode & (dir ? 03777 : 0777);
 
-		if (chmod(self, mode) < 0)
-			return fs_error(req, errno, "chmod: %s", strerror(errno));
+		err = set_mode(fs_node_fd(node), mode);
+		if (err)
+			return fs_error(req, -err, "chmod: %s", strerror(-err));
 	}
 	if (set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)) {
 		struct timespec ts[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
@@ -289,8 +316,9 @@ static int tree_setattr(struct fs_req *req, const struct stat *attr, int set)
 			ts[0].tv_nsec = UTIME_NOW;
 		if (set & FUSE_SET_ATTR_MTIME_NOW)
 			ts[1].tv_nsec = UTIME_NOW;
-		if (utimensat(AT_FDCWD, self, ts, 0) < 0)
-			return -errno;
+		err = set_times(fs_node_fd(node), ts);
+		if (err)
+			return err;
 	}
 	if (fs_backing.changed)
 		fs_backing.changed(fs_node_fd(node));

@@ -6,7 +6,8 @@
  *	files_enter(&files)		for good, also for children
  *
  * What is open already stays as it is, as does memory (memfd). Nothing is refused to chown(2),
- * chmod(2), stat(2) and their like, which landlock does not know: for them permission bits count.
+ * chmod(2), stat(2) and their like, which landlock does not know: the filter of system calls leaves
+ * root's server those of descriptors.
  * Sockets of others are not connected to by an abstract name, no TCP is spoken, and no signal sent
  * to a process outside, where the kernel can refuse that.
  */

@@ -99,14 +99,10 @@ static const struct filter_rule server_rules[] = {
 	ALLOW(linkat),
 	ALLOW(symlink),
 	ALLOW(symlinkat),
-	ALLOW(chmod),
+	/* What is open: landlock knows nothing of these. */
 	ALLOW(fchmod),
-	ALLOW(fchmodat),
-	ALLOW(chown),
-	ALLOW(lchown),
 	ALLOW(fchown),
-	ALLOW(fchownat),
-	ALLOW(utimensat),
+	ALLOW_IF(utimensat, ARG_IS(1, 0)),
 	ALLOW(ftruncate),
 	ALLOW(fallocate),
 	ALLOW(flock),
@@ -152,7 +148,7 @@ static const struct filter_rule server_rules[] = {
 	ALLOW_IF(ioctl, ARG_IS(1, TCGETS)), /* stdio: is it a terminal? */
 	/* The agent's sockets; interfaces, routes. */
 	ALLOW_IF(socketpair, ARG_IS(0, AF_UNIX)),
-	ALLOW_IF(socket, ARG_IS(0, AF_UNIX)),
+	ALLOW_IF(socket, ARG_IS(0, AF_UNIX), ARG_HAS(1, 0xf, SOCK_DGRAM)), /* to ask by ioctl(2) */
 	ALLOW_IF(socket, ARG_IS(0, AF_NETLINK), ARG_IS(2, NETLINK_ROUTE)),
 	ALLOW(sendto),
 	ALLOW(sendmsg),
@@ -169,6 +165,14 @@ static const struct filter_rule server_rules[] = {
 	ALLOW_IF(ioctl, ARG_IS(1, SIOCGIFFLAGS)),
 };
 
+/* Not of root's: by a path these would change any file of the machine. */
+static const struct filter_rule user_rules[] = {
+	ALLOW(chmod),
+	ALLOW(fchmodat),
+	ALLOW(fchownat),
+	ALLOW(utimensat),
+};
+
 static const struct filter_rule enforce_rules[] = {
 	ALLOW_IF(socket, ARG_IS(0, AF_NETLINK), ARG_IS(2, NETLINK_NETFILTER)),
 	ALLOW_IF(socket, ARG_IS(0, AF_NETLINK), ARG_IS(2, NETLINK_SOCK_DIAG)),
@@ -182,10 +186,16 @@ static const struct filter_rule enforce_rules[] = {
 static int enter_filter(const struct sandbox *what)
 {
 	const struct filter_list server = FILTER_LIST(server_rules);
+	const struct filter_list user = FILTER_LIST(user_rules);
 	const struct filter_list enforce = FILTER_LIST(enforce_rules);
-	const struct filter_list *const lists[] = {&filter_common, &server, &enforce};
+	const struct filter_list *lists[4] = {&filter_common, &server};
+	u32 nr = 2;
 
-	return filter_enter(lists, what->enforce ? 3 : 2);
+	if (geteuid())
+		lists[nr++] = &user;
+	if (what->enforce)
+		lists[nr++] = &enforce;
+	return filter_enter(lists, nr);
 }
 
 /* ---- files */

@@ -40,10 +40,11 @@ static int __chown(struct fs_node *node, uid_t uid, gid_t gid, struct error_reco
 	if (uid == (uid_t)-1)
 		uid = st.st_uid;
 	err = __charge_move(node, st.st_uid, uid, why);
-	if (!err && fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) {
-		err = -errno;
+	if (err)
+		return err;
+	err = tree_chown(fd, uid, gid);
+	if (err)
 		__charge_move(node, uid, st.st_uid, NULL); /* what was free a moment ago */
-	}
 	if (!err)
 		durable_file(fd);
 	return err;

@@ -98,6 +98,9 @@ static void try_files(const char *path)
 	TRY("make-dir", mkdir("/tmp/ubpffs-try-calls", 0700));
 	TRY("write-proc", open("/proc/self/comm", O_WRONLY | O_CLOEXEC));
 	TRY("write-sys", open("/sys/kernel/mm/transparent_hugepage/enabled", O_WRONLY | O_CLOEXEC));
+	TRY("chmod", chmod("/etc/passwd", 0644)); /* as it is */
+	TRY("chown", chown("/etc/passwd", 0, 0));
+	TRY("fchownat", fchownat(AT_FDCWD, "/etc/passwd", 0, 0, AT_SYMLINK_NOFOLLOW));
 	TRY("remove-file", unlink("/etc/hostname"));
 	snprintf(other, sizeof(other), "%s.link", path);
 	TRY("link-out", link(path, "/tmp/ubpffs-try-calls"));

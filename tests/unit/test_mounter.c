@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -101,6 +102,27 @@ static void it_keeps_no_descriptor(void **state)
 	close(null);
 }
 
+static void it_owns_links_only(void **state)
+{
+	char path[] = "/tmp/ubpffs-test-mounter-XXXXXX";
+	int file = mkstemp(path), link;
+	struct stat st;
+
+	assert_true(file >= 0);
+	start();
+	assert_int_equal(mounter_own_link(file, getuid(), getgid()), -EPERM);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("nowhere", path), 0);
+	link = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	assert_int_equal(mounter_own_link(link, geteuid() ? getuid() : 12345, getgid()), 0);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(st.st_uid, geteuid() ? getuid() : 12345);
+	mounter_stop();
+	unlink(path);
+	close(link);
+	close(file);
+}
+
 static void one_that_was_killed_is_an_error(void **state)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -129,6 +151,7 @@ int main(void)
 		cmocka_unit_test(an_aborted_connection_is_not_unmounted),
 		cmocka_unit_test(what_the_kernel_says_comes_back),
 		cmocka_unit_test(it_keeps_no_descriptor),
+		cmocka_unit_test(it_owns_links_only),
 		cmocka_unit_test(one_that_was_killed_is_an_error),
 	};
 

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define DEV_IOC_BACKING_OPEN  _IOW(229, 1, struct backing_map)
@@ -24,11 +25,13 @@ struct backing_map {
 	u64 padding;
 };
 
-enum operation { MOUNT, UNMOUNT, BACKING_OPEN, BACKING_CLOSE };
+enum operation { MOUNT, UNMOUNT, BACKING_OPEN, BACKING_CLOSE, OWN_LINK };
 
 struct message { /* the answer: its value alone */
 	u32 operation;
 	s32 value;
+	uid_t uid;
+	gid_t gid;
 };
 
 static int sock = -1; /* of the server; of the mounter */
@@ -145,9 +148,20 @@ static int backing_close(int device, u32 id)
 	return ioctl(device, DEV_IOC_BACKING_CLOSE, &id) ? -errno : 0;
 }
 
+static int own_link(int fd, uid_t uid, gid_t gid)
+{
+	struct stat st;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH))
+		return -errno;
+	if (!S_ISLNK(st.st_mode))
+		return -EPERM;
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+}
+
 static void serve(const struct message *request, const int fds[FDS])
 {
-	struct message answer = {request->operation, -EINVAL};
+	struct message answer = {.operation = request->operation, .value = -EINVAL};
 	int device[FDS] = {-1, -1};
 
 	switch (request->operation) {
@@ -162,6 +176,9 @@ static void serve(const struct message *request, const int fds[FDS])
 		break;
 	case BACKING_CLOSE:
 		answer.value = backing_close(fds[0], (u32)request->value);
+		break;
+	case OWN_LINK:
+		answer.value = own_link(fds[0], request->uid, request->gid);
 		break;
 	}
 	send_message(&answer, device);
@@ -184,7 +201,7 @@ static void __attribute__((noreturn)) mounter_main(pid_t server)
 	prctl(PR_SET_NAME, "ubpffs-mounter", 0, 0, 0);
 	if (job->narrow && !geteuid() &&
 	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	     caps_keep(CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_DAC_READ_SEARCH))))
+	     caps_keep(CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_CHOWN))))
 		_exit(1);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* last: a change of rights takes it off */
@@ -232,9 +249,8 @@ void mounter_stop(void)
 }
 
 /* *got: the first descriptor that came back, or -1. */
-static int ask(enum operation operation, int value, int device, int fd, int *got)
+static int ask(struct message message, int device, int fd, int *got)
 {
-	struct message message = {operation, value};
 	int fds[FDS] = {device, fd}, err;
 
 	pthread_mutex_lock(&lock);
@@ -246,9 +262,9 @@ static int ask(enum operation operation, int value, int device, int fd, int *got
 	return err ?: message.value;
 }
 
-static int ask_number(enum operation operation, int value, int device, int fd)
+static int ask_number(struct message message, int device, int fd)
 {
-	int none, ret = ask(operation, value, device, fd, &none);
+	int none, ret = ask(message, device, fd, &none);
 
 	if (none >= 0)
 		close(none);
@@ -257,22 +273,29 @@ static int ask_number(enum operation operation, int value, int device, int fd)
 
 int mounter_mount(void)
 {
-	int fd, err = ask(MOUNT, 0, -1, -1, &fd);
+	int fd, err = ask((struct message){.operation = MOUNT}, -1, -1, &fd);
 
 	return err ? err : fd < 0 ? -EIO : fd;
 }
 
 void mounter_unmount(int device)
 {
-	ask_number(UNMOUNT, 0, device, -1);
+	ask_number((struct message){.operation = UNMOUNT}, device, -1);
 }
 
 int mounter_backing_open(int device, int fd)
 {
-	return ask_number(BACKING_OPEN, 0, device, fd);
+	return ask_number((struct message){.operation = BACKING_OPEN}, device, fd);
 }
 
 void mounter_backing_close(int device, unsigned int id)
 {
-	ask_number(BACKING_CLOSE, (int)id, device, -1);
+	ask_number((struct message){.operation = BACKING_CLOSE, .value = (s32)id}, device, -1);
+}
+
+int mounter_own_link(int fd, uid_t uid, gid_t gid)
+{
+	const struct message message = {.operation = OWN_LINK, .uid = uid, .gid = gid};
+
+	return sock < 0 ? own_link(fd, uid, gid) : ask_number(message, fd, -1);
 }

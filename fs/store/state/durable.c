@@ -2,6 +2,7 @@
  * durable.c - see durable.h
  */
 #include "fs/store/state/durable.h"
+#include "fs/lib/reopen.h"
 #include "fs/node/backing.h"
 #include "map/syscall.h"
 
@@ -57,12 +58,7 @@ int durable_sync_all(void)
 /* A descriptor that fsync(2) takes. */
 static int open_again(int fd, bool dir)
 {
-	char self[64];
-
-	if (dir)
-		return openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	return open(self, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return dir ? openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : reopen(fd);
 }
 
 static void note(int fd)

@@ -5,6 +5,8 @@
  * symlinks.
  */
 #include "fs/node/tree_stat.h"
+#include "fs/fuse/protocol/mounter.h"
+#include "fs/lib/reopen.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/node/backing.h"
@@ -521,43 +523,53 @@ int tree_foreign(struct error_record *why, uid_t uid)
 			 uid);
 }
 
-/* Give a new file or directory its owner (gid: the parent's when that is setgid). */
-static int tree_own(int dirfd, const char *name, const struct fs_cred *cred,
-		    const struct stat *parent, struct error_record *why)
+/*
+ * Root's server changes nothing by a path (sandbox/sandbox.c), and a symbolic link cannot be opened
+ * in another way.
+ */
+int tree_chown(int fd, uid_t uid, gid_t gid)
+{
+	__do_close int again = -1;
+	struct stat st;
+
+	if (!tree.may_chown)
+		return fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH))
+		return -errno;
+	if (S_ISLNK(st.st_mode))
+		return mounter_own_link(fd, uid, gid);
+	again = reopen(fd);
+	return again < 0 || fchown(again, uid, gid) ? -errno : 0;
+}
+
+/* Give a new directory or link its owner (gid: the parent's when that is setgid). */
+static int tree_own(int fd, const char *name, const struct fs_cred *cred, const struct stat *parent,
+		    struct error_record *why)
 {
 	gid_t gid = parent->st_mode & S_ISGID ? parent->st_gid : cred->gid;
+	int err;
 
 	if (!tree.may_chown)
 		return cred->uid == geteuid() ? 0 : tree_foreign(why, cred->uid);
-	if (fchownat(dirfd, name, cred->uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return tree_error(why, errno, name);
-	return 0;
-}
-
-/* Its owner and bits; its name is noted. */
-static void note_new_dir(int dirfd, const char *name)
-{
-	__do_close int fd = -1;
-
-	if (durable_mode() == DURABLE_NONE)
-		return;
-	fd = tree_openat(dirfd, name);
-	durable_file(fd);
+	err = tree_chown(fd, cred->uid, gid);
+	return err ? tree_error(why, -err, name) : 0;
 }
 
 /* parent: what its owner and bits follow from. */
 static int make_dir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
 		    const struct stat *parent, struct error_record *why)
 {
+	__do_close int fd = -1;
 	int err;
 
 	if (durable_mkdirat(dirfd, name, 0700) < 0)
 		return tree_error(why, errno, name);
-	err = tree_own(dirfd, name, cred, parent, why);
-	if (!err && fchmodat(dirfd, name, (mode & 01777) | (parent->st_mode & S_ISGID), 0) < 0)
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	err = fd < 0 ? tree_error(why, errno, name) : tree_own(fd, name, cred, parent, why);
+	if (!err && fchmod(fd, (mode & 01777) | (parent->st_mode & S_ISGID)) < 0)
 		err = tree_error(why, errno, name);
 	if (!err)
-		note_new_dir(dirfd, name);
+		durable_file(fd); /* its owner and bits; its name is noted */
 	if (err)
 		durable_unlinkat(dirfd, name, AT_REMOVEDIR);
 	return err;
@@ -625,6 +637,7 @@ int tree_mkdir_pending(int dirfd, const char *name, mode_t mode, const struct fs
 int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred,
 		 struct error_record *why)
 {
+	__do_close int fd = -1;
 	struct stat dir;
 	int err = fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0
 			  ? -errno
@@ -634,8 +647,10 @@ int tree_symlink(int dirfd, const char *name, const char *target, const struct f
 		return err;
 	err = durable_symlinkat(target, dirfd, name) < 0 ? tree_error(why, errno, name) : 0;
 	if (!err) {
-		err = tree_own(dirfd, name, cred, &dir, why);
-		note_new_dir(dirfd, name);
+		fd = tree_openat(dirfd, name);
+		err = fd < 0 ? tree_error(why, -fd, name) : tree_own(fd, name, cred, &dir, why);
+		if (!err)
+			durable_file(fd);
 		if (err)
 			durable_unlinkat(dirfd, name, 0);
 	}

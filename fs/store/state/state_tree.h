@@ -86,6 +86,8 @@ int tree_open_file(int dirfd, const char *name, int flags);
 int tree_error(struct error_record *why, int err, const char *name);
 /* The same for what the server would have to give to another user, which only root can: -EPERM. */
 int tree_foreign(struct error_record *why, uid_t uid);
+/* Of a file, directory or symbolic link, by any descriptor. -errno. */
+int tree_chown(int fd, uid_t uid, gid_t gid);
 /* An error that another start may not meet: no memory, no descriptors. */
 bool tree_err_passes(int err);
 
