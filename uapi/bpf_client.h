@@ -25,6 +25,12 @@
 #define bpf_freeze_map		   ubpfc_freeze_map
 #define bpf_prog_load		   ubpfc_prog_load
 #define bpf_prog_test_run	   ubpfc_prog_test_run
+#define bpf_prog_bind_map	   ubpfc_prog_bind_map
+#define bpf_prog_attach		   ubpfc_prog_attach
+#define bpf_prog_detach		   ubpfc_prog_detach
+#define bpf_link_create		   ubpfc_link_create
+#define bpf_link_update		   ubpfc_link_update
+#define bpf_link_detach		   ubpfc_link_detach
 #define bpf_obj_get_info_by_fd	   ubpfc_obj_get_info_by_fd
 #define bpf_obj_pin		   ubpfc_obj_pin
 #define bpf_obj_get		   ubpfc_obj_get

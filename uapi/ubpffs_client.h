@@ -149,6 +149,34 @@ int ubpfc_prog_test_run(int prog_fd, int repeat, const void *data, unsigned int 
 			void *data_out, unsigned int *size_out, unsigned int *retval,
 			unsigned int *duration);
 
+/*
+ * The map lives as long as the program, or the server, from now on. E2BIG: the program has 64.
+ * Source: BPF_PROG_BIND_MAP.
+ */
+int ubpfc_prog_bind_map(int prog_fd, int map_fd);
+
+/* ---- cgroups: directories of M/cgroup */
+
+/*
+ * Attach a program to the cgroup whose directory cgroup_fd is open on, and take it out again. type:
+ * BPF_CGROUP_INET_INGRESS or _EGRESS. flags: 0, BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI. A prog_fd
+ * of -1 is the only program that is attached. EBADF: no cgroup; EPERM: one above does not allow it,
+ * or it is attached otherwise; ENOENT: it is not attached; EACCES: the permission bits. Source:
+ * BPF_PROG_ATTACH, BPF_PROG_DETACH.
+ */
+int ubpfc_prog_attach(int prog_fd, int cgroup_fd, enum bpf_attach_type type, unsigned int flags);
+int ubpfc_prog_detach(int prog_fd, int cgroup_fd, enum bpf_attach_type type);
+
+/*
+ * The same as with BPF_F_ALLOW_MULTI, until the last descriptor of the link, which is returned, and
+ * its last pin have gone. Another program may take the place of its own; old_prog_fd: which that
+ * has to be (EPERM), or -1. A detached link stays, and does nothing. Source: BPF_LINK_CREATE,
+ * BPF_LINK_UPDATE, BPF_LINK_DETACH.
+ */
+int ubpfc_link_create(int prog_fd, int cgroup_fd, enum bpf_attach_type type);
+int ubpfc_link_update(int link_fd, int new_prog_fd, int old_prog_fd);
+int ubpfc_link_detach(int link_fd);
+
 /* ---- objects */
 
 /*

@@ -31,7 +31,7 @@ import tempfile
 import time
 import weakref
 
-__all__ = ["LoadError", "Map", "Mount", "Program", "Run", "serve"]
+__all__ = ["Link", "LoadError", "Map", "Mount", "Program", "Run", "serve"]
 
 RINGBUF = 27
 _PERCPU = (5, 6, 10, 21)  # percpu_hash, percpu_array, lru_percpu_hash, percpu_cgroup_storage
@@ -267,6 +267,17 @@ class Map(_Object, collections.abc.MutableMapping):
         _call("ubpfc_freeze_map", self.fd)
 
 
+class Link(_Object):
+    """A program on a cgroup, by the link's descriptor, which it closes: with Mount.pin() it stays."""
+
+    def update(self, prog, old=None):
+        """Another program takes the place of its own, which has to be `old` if that is said."""
+        _call("ubpfc_link_update", self.fd, prog.fd, old.fd if old else -1)
+
+    def detach(self):
+        _call("ubpfc_link_detach", self.fd)
+
+
 Run = collections.namedtuple("Run", "retval data duration_ns")
 
 
@@ -287,6 +298,21 @@ class Program(_Object):
         _call("ubpfc_prog_test_run", self.fd, repeat, data, len(data), out, ctypes.byref(size), ctypes.byref(retval),
               ctypes.byref(duration))
         return Run(retval.value, out.raw[:size.value], duration.value)
+
+    def attach(self, cgroup, direction="egress"):
+        """
+        Effective for a cgroup, the path of a directory of M/cgroup, and for those below, until the Link that this
+        returns is closed; a pin of it stays.
+        """
+        fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return Link(_call("ubpfc_link_create", self.fd, fd, {"ingress": 0, "egress": 1}[direction]))
+        finally:
+            os.close(fd)
+
+    def bind(self, map):  # pylint: disable=redefined-builtin
+        """The map lives as long as the program."""
+        _call("ubpfc_prog_bind_map", self.fd, map.fd)
 
     @property
     def log(self):

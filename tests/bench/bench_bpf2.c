@@ -9,7 +9,6 @@
  * It prints lines of a name and nanoseconds, of a call or of an element: the medians of rounds.
  */
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -125,6 +125,16 @@ EOF
 	BENCH_ROUNDS=$few bash "$(dirname "$0")"/bench_files.sh "$build"
 	cat <<EOF
 
+## What a call of bpf(2) costs under \`ubpfctl run\`
+
+\`tests/bench/bench_bpf2.sh\`: one thread, medians of 5 runs that take turns. Beside is a notification of seccomp that another process
+answers and does nothing for: a call on the mount is that, an ioctl on the mount (above), and some ten system calls of
+the supervisor's. Memory that is mapped costs none of them.
+
+EOF
+	bash "$(dirname "$0")"/bench_bpf2.sh "$build"
+	cat <<EOF
+
 ## What a state on disk costs
 
 \`tests/bench/bench_state.py\`: a server with its state on disk and one with it on tmpfs, taking turns; medians. What a map holds is

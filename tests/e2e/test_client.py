@@ -459,3 +459,31 @@ def test_every_symbol_has_our_prefix():
         names = [line.split()[-1] for line in out.splitlines() if len(line.split()) == 3]
         names = [n for n in names if not n.startswith("UBPFFS_CLIENT")]
         assert len(names) > 25 and all(n.startswith("ubpfc_") for n in names), names
+
+
+def test_attach_and_links(m, lib):
+    INGRESS, EGRESS = 0, 1
+    m.sh("cat $P/cgroup_verdicts.bpf.o > $M/progs/new; mkdir -p $M/cgroup/a/b $M/plain; cat $P/count_ports.bpf.o > $M/progs/new")
+    allow, deny, other = (lib.ubpfc_obj_get(b"progs/%s/prog" % p) for p in (b"allow", b"deny", b"count_ports"))
+    a, b, plain = (os.open(m.p(*d), os.O_RDONLY) for d in (("cgroup", "a"), ("cgroup", "a", "b"), ("plain",)))
+    attached = lambda *cg: m.read("cgroup", *cg, "egress.attach").split("\n")[0]  # noqa: E731
+    assert lib.ubpfc_prog_attach(allow, a, EGRESS, 1) == 0 and attached("a").startswith("allow")
+    assert lib.ubpfc_prog_attach(deny, a, EGRESS, 1) == 0 and attached("a").startswith("deny")
+    fails(errno.EINVAL, lib.ubpfc_prog_attach(deny, a, EGRESS, 4))
+    fails(errno.EINVAL, lib.ubpfc_prog_attach(deny, a, 17, 0))
+    fails(errno.EBADF, lib.ubpfc_prog_attach(deny, plain, EGRESS, 0))
+    fails(errno.EBADF, lib.ubpfc_prog_attach(deny, -1, EGRESS, 0))
+    fails(errno.EINVAL, lib.ubpfc_prog_attach(a, a, EGRESS, 0))
+    fails(errno.EINVAL, lib.ubpfc_prog_attach(other, a, EGRESS, 0))
+    assert lib.ubpfc_prog_detach(-1, a, EGRESS) == 0 and attached("a") == ""
+    fails(errno.ENOENT, lib.ubpfc_prog_detach(deny, a, EGRESS))
+    link = lib.ubpfc_link_create(allow, b, INGRESS)
+    assert link >= 0 and lib.ubpfc_link_update(link, deny, allow) == 0
+    fails(errno.EPERM, lib.ubpfc_link_update(link, allow, allow))
+    assert lib.ubpfc_obj_pin(link, b"link") == 0 and lib.ubpfc_link_detach(link) == 0
+    fails(errno.EBADF, lib.ubpfc_link_create(allow, plain, INGRESS))
+    fd = lib.ubpfc_create_map(HASH, 4, 8, 3, 0)
+    assert lib.ubpfc_prog_bind_map(allow, fd) == 0
+    fails(errno.ENOTTY, lib.ubpfc_prog_bind_map(fd, fd))
+    for f in (allow, deny, other, a, b, plain, link, fd):
+        os.close(f)

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from conftest import BUILD, PROGS, ROOT, SERVER, USERS, WAIT, as_user, needs_root
+from conftest import BUILD, PROGS, ROOT, SERVER, USERS, WAIT, as_user, needs_root, wait_for
 
 os.environ.setdefault("UBPFFS_CLIENT", os.path.join(BUILD, "libubpffs-client.so"))
 os.environ.setdefault("UBPFFS_SERVER", SERVER)
@@ -155,3 +155,26 @@ def project(tmp_path, user):
                         "--rootdir", str(base), str(base / "test_mine.py")],
                        capture_output=True, text=True, timeout=3 * WAIT, env=env, cwd="/", **as_user(user))
     assert "2 passed" in r.stdout, r.stdout + r.stderr
+
+
+def test_links_and_bindings(mount, m):
+    loaded = mount.load(os.path.join(PROGS, "cgroup_verdicts.bpf.o"))
+    allow, deny = loaded.progs["allow"], loaded.progs["deny"]
+    os.mkdir(m.p("cgroup/a"))
+    effective = lambda: m.read("cgroup", "a", "egress.effective")  # noqa: E731
+    with allow.attach(m.p("cgroup/a")) as link:
+        assert effective().startswith("allow ")
+        link.update(deny, old=allow)
+        assert effective().startswith("deny ")
+        with pytest.raises(OSError) as e:
+            link.update(allow, old=allow)
+        assert e.value.errno == errno.EPERM
+        mount.pin(link, "link")
+    assert effective().startswith("deny ")
+    os.unlink(m.p("link"))
+    wait_for(lambda: effective() == "", "the link to go")
+    bound = mount.create_map(1, 4, 8, 10)
+    number = bound.id
+    allow.bind(bound)
+    bound.close()
+    assert os.path.exists(m.p("ids/map", str(number)))

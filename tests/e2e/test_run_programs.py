@@ -4,6 +4,7 @@ happens when one of the three ends: the command, the supervisor, the server. Nob
 """
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -239,3 +240,38 @@ def test_mappings_of_an_ordinary_user(user_mount):
     m = user_mount.start()
     can_run(m)
     assert script(m, MAPPINGS)[:3] == ["ok", "ok", "EINVAL"]
+
+
+def test_a_server_that_does_not_answer(m):
+    """Who asks it waits; what else the command does goes on."""
+    can_run(m)
+    p = subprocess.Popen([CTL, "run", "-m", m.path, "--", PYTHON, "-c", PRELUDE + r"""
+import threading
+fd = map_create(1, 4, 8, 10)
+key, value = buf(bytes(4)), buf(bytes(8))
+assert bpf(UPDATE, "IIQQQ", fd, 0, ptr(key), ptr(value), 0)[0] == 0
+stop = []
+def work():
+    while not stop:
+        bpf(LOOKUP, "IIQQQ", fd, 0, ptr(key), ptr(value), 0)
+t = threading.Thread(target=work)
+t.start()
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(20):
+    open("/proc/self/status").read()
+print("opened", flush=True)
+sys.stdin.readline()
+stop.append(1)
+t.join()
+print("ended", flush=True)
+"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "ready\n"
+    os.kill(m.proc.pid, signal.SIGSTOP)
+    try:
+        p.stdin.write("\n")
+        p.stdin.flush()
+        assert select.select([p.stdout], [], [], WAIT)[0] and p.stdout.readline() == "opened\n"
+    finally:
+        os.kill(m.proc.pid, signal.SIGCONT)
+    assert p.communicate("\n", timeout=WAIT)[0] == "ended\n"
