@@ -135,7 +135,7 @@ LOCAL_OBJS	= $(call objs,$(LOCAL_SRCS))
 # The server without its main(), for the server and for unit tests of its parts.
 FS_A		= $(if $(FS_SRCS),$(O)/libubpffs-fs.a)
 # What tests look at of the client.
-TOOLS_TEST_OBJS	= $(if $(TOOLS_SRCS),$(O)/tools/flame/fold.o $(O)/tools/flame/svg.o $(O)/tools/lib/bytes.o \
+TOOLS_TEST_OBJS	= $(if $(TOOLS_SRCS),$(O)/tools/flame/fold.o $(O)/tools/flame/svg.o $(O)/tools/lib/bytes.o $(O)/tools/watch/samples.o \
 		  $(O)/tools/run/caller/caller.o)
 TOOLS_OBJS	= $(call objs,$(TOOLS_SRCS))
 TESTLIB_OBJS	= $(call objs,$(TESTLIB_SRCS))

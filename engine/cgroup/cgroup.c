@@ -527,7 +527,7 @@ int cgroup_bpf_run(struct cgroup *cgrp, enum cgroup_bpf_attach_type type, void *
 		if (!prog)
 			continue;
 		bpf_this.storages = &array->items[i].storages;
-		ret = (u32)bpf_prog_run(prog, ctx);
+		ret = (u32)bpf_prog_run_counted(prog, ctx);
 		if (unlikely(bpf_run_cancelled())) { /* it has not decided */
 			bpf_this.cancelled_prog = prog;
 			allow = 0;

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include "run/run.h"
+#include "util/clock.h"
 #include "util/cpu_list.h"
 
 const volatile bool bpf_never_cancelled;
@@ -229,6 +230,15 @@ static void drop_spin_lock(void)
 	bpf_this.spin_lock = NULL;
 	if (lock)
 		__atomic_store_n(&lock->val, 0, __ATOMIC_RELEASE);
+}
+
+u64 bpf_prog_run_counted(struct bpf_prog *prog, const void *ctx)
+{
+	u64 start = monotonic_ns(), ret = bpf_prog_run(prog, ctx);
+
+	__atomic_fetch_add(&prog->run_time_ns, monotonic_ns() - start, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&prog->run_cnt, 1, __ATOMIC_RELAXED);
+	return ret;
 }
 
 u64 bpf_prog_run_repeat(const struct bpf_prog *prog, const void *ctx, u32 repeat)

@@ -78,6 +78,8 @@ void bpf_run_exit(void);
  * returns 0, the program is marked `poisoned` and runs no more (engine/fault.h).
  */
 u64 bpf_prog_run(const struct bpf_prog *prog, const void *ctx);
+/* The same for an event or a packet of somebody: it counts as a run, with its time. */
+u64 bpf_prog_run_counted(struct bpf_prog *prog, const void *ctx);
 
 /* `repeat` runs (not 0) under one guard, as long as none faults; what the last one returned. */
 u64 bpf_prog_run_repeat(const struct bpf_prog *prog, const void *ctx, u32 repeat);

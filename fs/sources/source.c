@@ -380,10 +380,9 @@ bool source_run(struct source *src, const void *ctx, const struct bpf_sample *sa
 	if (prog && !READ_ONCE(prog->poisoned)) {
 		bpf_this.sample = sample;
 		cpu_limit_go_on(&src->cpu_limit);
-		*ret = (u32)bpf_prog_run(prog, ctx);
+		*ret = (u32)bpf_prog_run_counted(prog, ctx);
 		cpu_limit_pause(&src->cpu_limit);
 		bpf_this.sample = NULL;
-		__atomic_fetch_add(&prog->run_cnt, 1, __ATOMIC_RELAXED);
 		source_count(src, run, 1);
 		ran = true;
 	}

@@ -1,11 +1,17 @@
 """ubpfctl: what people read, and what scripts read (-j, -p)."""
+import contextlib
 import json
 import os
+import pty
+import re
+import select
+import struct
 import subprocess
+import time
 
 import pytest
 
-from conftest import BUILD, WAIT
+from conftest import BUILD, ROOT, WAIT
 
 CTL = os.path.join(BUILD, "ubpfctl")
 MAKE = "mkdir $M/maps/%s; cd $M/maps/%s; for w in %s; do echo ${w#*:} > ${w%%:*}; done"
@@ -152,3 +158,98 @@ def test_cgroups(m, ctl):
     tree = {c["cgroup"]: c["programs"] for c in ctl.json("cgroup", "tree")}
     assert tree[m.p("cgroup/a")][0]["attach_type"] == "cgroup_inet_egress" and tree[m.p("cgroup/a/b")] == []
     ctl.fails("cgroup", "tree", "nosuch")
+
+
+def test_replay_and_bench(m, ctl, tmp_path):
+    m.sh("cat $P/count_ports.bpf.o > $M/progs/new")
+    pcap = tmp_path / "x.pcap"
+    frame = bytes(12) + b"\x08\x00" + bytes(46)
+    pcap.write_bytes(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1) +
+                     (struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame) * 5)
+    for name in "push", "replay":
+        assert "packets: 5\n" in ctl.out(name, "count_ports", pcap)
+        assert json.loads(ctl.out("-j", name, "count_ports", pcap))["packets"] == 5
+    assert json.loads(ctl.out("-j", "bench", "-n", 100, "count_ports"))["repeat"] == 100
+    assert "ns a run" in ctl.out("bench", "-n", 100, "count_ports", pcap)
+    assert "nosuch" in ctl.fails("bench", "nosuch")
+
+
+def test_events(m, ctl):
+    m.sh("cat $P/event_packets.bpf.o > $M/progs/new; mkdir $M/events/t; cd $M/events/t; echo timer > type")
+    assert ctl.json("events")[0]["missing"] == "interval_ms"
+    m.sh("cd $M/events/t; echo 50000 > interval_ms; echo tick > attach")
+    (source,) = ctl.json("events")
+    assert source["state"] == "running" and source["program"] == "tick" and source["type"] == "timer"
+    assert "running" in ctl.out("events")
+
+
+def test_top(m, ctl):
+    m.sh("cat $P/event_packets.bpf.o > $M/progs/new; mkdir $M/events/t; cd $M/events/t; echo timer > type\n"
+         "echo 1 > interval_ms; echo tick > attach")
+    lines = ctl.out("top", "--json", "-d", "0.5", "-n", 3).splitlines()
+    rows = [{p["name"]: p for p in json.loads(line)["programs"]} for line in lines]
+    assert len(rows) == 3 and any(row["tick"]["runs_per_second"] > 0 and row["tick"]["ns_per_run"] > 0 for row in rows)
+    assert "--json" in ctl.fails("top") and "seconds" in ctl.fails("top", "-d", "x")
+
+
+def test_top_on_a_terminal(m):
+    pid, fd = pty.fork()
+    if not pid:
+        os.environ["TERM"] = "xterm"
+        os.execv(CTL, [CTL, "-m", m.path, "top", "-d", "0.2"])
+    text, end = b"", time.monotonic() + WAIT
+    while b"PROGRAM" not in text and time.monotonic() < end:
+        if select.select([fd], [], [], 0.2)[0]:
+            text += os.read(fd, 65536)
+    os.write(fd, b"rq")
+    with contextlib.suppress(OSError):
+        while os.read(fd, 65536):
+            pass
+    assert os.waitpid(pid, 0)[1] == 0 and b"PROGRAM" in text
+    os.close(fd)
+
+
+def test_doctor(m, ctl):
+    checks = {c["name"]: c for c in json.loads(ctl.run("-j", "doctor").stdout)}
+    assert checks["fuse"]["ok"] and checks["mounted"]["ok"]
+    assert all(c.get("found" if c["ok"] else "remedy") for c in checks.values())
+    assert "\033" not in ctl.run("doctor").stdout
+
+
+def test_flame_of_a_process(m, ctl, tmp_path):
+    """-p PID 1s leaves nothing behind; two of them make a picture of what changed."""
+    burn = subprocess.Popen([os.path.join(BUILD, "examples/burn"), "60"], stdout=subprocess.DEVNULL)
+    try:
+        r = ctl.run("flame", "-p", burn.pid, "--folded", "1s", check=None)
+        if r.returncode and "paranoid" in r.stderr:
+            pytest.skip(r.stderr)
+        assert r.returncode == 0 and ";work" in r.stdout, r.stderr
+        (tmp_path / "a").write_text(r.stdout)
+        (tmp_path / "b").write_text(r.stdout + "burn;new_function 100000\n")
+        picture = ctl.out("flame", "-p", burn.pid, "-F", 99, "500ms")
+        assert picture.startswith("<?xml") and "</svg>" in picture
+        assert m.out("ls $M/maps $M/events $M/progs") == "%s:\n\n%s:\n\n%s:\nlog\nnew\n" % tuple(
+            m.p(d) for d in ("events", "maps", "progs"))
+        diff = ctl.out("flame", "--diff", tmp_path / "a", tmp_path / "b")
+        assert "new_function" in diff and "rgb(255,75,75)" in diff and "rgb(75,75,255)" in diff
+        assert "--folded" in ctl.fails("flame", "--diff", os.devnull, tmp_path / "b")
+    finally:
+        burn.kill()
+        burn.wait()
+    assert "no process" in ctl.fails("flame", "-p", 4194304, "1s")
+    assert m.out("ls $M/maps $M/events") == "%s:\n\n%s:\n" % (m.p("events"), m.p("maps"))
+
+
+def test_every_command_has_help(ctl):
+    """An example each; completion offers it; the reference has it."""
+    names = [line.split()[0] for line in ctl.out("help").splitlines() if line.startswith("  ") and not line.startswith("   ")]
+    assert {"load", "list", "show", "dump", "lookup", "update", "delete", "prog", "btf", "cgroup", "apply", "top"} <= set(names)
+    with open(os.path.join(ROOT, "docs/reference.md")) as f:
+        reference = f.read()
+    for name in names:
+        text = ctl.out("help", name)
+        assert "example:\n    ubpfctl" in text and ctl.out(name, "--help") == text
+        assert re.search(r"`%s\b" % name, reference), name
+        for shell in "bash", "zsh", "fish":
+            assert name in ctl.out("completion", shell)
+        assert ctl.run(name, "--no-such-option", check=None).returncode in (1, 2, 127)

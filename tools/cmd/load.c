@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/progress.h"
 
 static int copy(int in, int out)
 {
@@ -16,9 +17,11 @@ static int copy(int in, int out)
 	ssize_t n, done, w;
 
 	while ((n = read(in, buf, sizeof(buf))) > 0)
-		for (done = 0; done < n; done += w)
+		for (done = 0; done < n; done += w) {
 			if ((w = write(out, buf + done, n - done)) < 0)
 				return -1;
+			progress_at(lseek(in, 0, SEEK_CUR));
+		}
 	return n;
 }
 
@@ -36,7 +39,10 @@ static int load(const char *path, const char *type)
 	char *report;
 
 	if (in < 0) {
-		perror(path);
+		fprintf(stderr, "ubpfctl: %s: %s%s\n", path, strerror(errno),
+			errno == ENOENT
+				? " (compile it: clang -O2 -g -target bpf -c x.bpf.c -o x.bpf.o)"
+				: "");
 		return 1;
 	}
 	out = open_in_mount(O_WRONLY, "progs/new");
@@ -44,7 +50,9 @@ static int load(const char *path, const char *type)
 		close(in);
 		return fail("progs/new");
 	}
+	progress_begin(path);
 	err = (type && say_type(type, out)) || copy(in, out);
+	progress_end();
 	close(in);
 	if (close(out) || err) {
 		err = errno;

@@ -1,5 +1,5 @@
 /*
- * push.c - ubpfctl push: real packets through a program, by test runs on its descriptor
+ * push.c - ubpfctl push, replay: real packets through a program, by test runs on its descriptor
  *
  * A pcap file gives one run a packet; anything else is one raw packet. Programs see Ethernet
  * frames: packets captured without a link header (raw IP, Linux cooked, BSD loopback) get one.
@@ -17,6 +17,8 @@
 #include <unistd.h>
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/output.h"
+#include "tools/lib/progress.h"
 #include "uapi/ubpffs_client.h"
 
 #define MAX_PACKET   (1 << 18)
@@ -99,6 +101,7 @@ static int run_pcap(int prog, pcap_t *pcap, int repeat, struct totals *t)
 	const u_char *data;
 
 	while ((ret = pcap_next_ex(pcap, &hdr, &data)) == 1) {
+		progress_at(ftello(pcap_file(pcap)));
 		off = network_offset(link, data, hdr->caplen, &proto);
 		if (off < 0) {
 			ret = run_packet(prog, data, hdr->caplen, repeat, t);
@@ -158,10 +161,32 @@ static int is_pcap(const char *path)
 	return 0;
 }
 
+static void out_totals(const struct totals *t)
+{
+	out_begin(NULL, '{');
+	out_u64("packets", t->packets);
+	out_u64("bytes", t->bytes);
+	out_u64("duration_ns", t->packets ? t->ns / t->packets : 0);
+	out_u64("skipped", t->failed);
+	out_begin("retvals", '[');
+	for (int i = 0; i < t->nr_verdicts; i++) {
+		out_begin(NULL, '{');
+		out_u64("retval", t->verdicts[i].retval);
+		out_u64("packets", t->verdicts[i].packets);
+		out_end('}');
+	}
+	out_end(']');
+	out_end('}');
+}
+
 static void print_totals(const struct totals *t)
 {
 	int i;
 
+	if (out_json()) {
+		out_totals(t);
+		return;
+	}
 	printf("packets: %llu\nbytes: %llu\n", t->packets, t->bytes);
 	if (t->packets)
 		printf("duration_ns: %llu\n", t->ns / t->packets);
@@ -197,7 +222,9 @@ int cmd_push(int argc, char **argv)
 			fprintf(stderr, "ubpfctl: %s: %s\n", argv[optind + 1], error);
 			return 1;
 		}
+		progress_begin(argv[optind + 1]);
 		ret = run_pcap(prog, pcap, repeat, &totals);
+		progress_end();
 		pcap_close(pcap);
 	} else {
 		ret = run_raw(prog, argv[optind + 1], repeat, &totals);
@@ -207,5 +234,5 @@ int cmd_push(int argc, char **argv)
 		return fail(argv[optind + 1]);
 	if (!quiet)
 		print_totals(&totals);
-	return ret;
+	return ret | out_done();
 }

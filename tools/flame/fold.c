@@ -354,6 +354,66 @@ struct frame *fold(const struct stacks *stacks, const char *counts, int key_size
 	return root;
 }
 
+/* ---- folded lines */
+
+static int add_line(struct frame *root, char *line, unsigned long long *skipped)
+{
+	char *blank = strrchr(line, ' '), *end, *save = NULL;
+	unsigned long long n = blank ? strtoull(blank + 1, &end, 10) : 0;
+	struct frame *f = root;
+
+	if (!blank || end == blank + 1 || *end || blank == line) {
+		++*skipped;
+		return 0;
+	}
+	*blank = 0;
+	root->total += n;
+	for (char *name = strtok_r(line, ";", &save); f && name;
+	     name = strtok_r(NULL, ";", &save)) {
+		f = child_of(f, name, 0);
+		if (f)
+			f->total += n;
+	}
+	if (!f)
+		return -1;
+	f->self += n;
+	return 0;
+}
+
+struct frame *fold_read(const char *text, unsigned long long *skipped)
+{
+	struct frame *root = frame_new("all", 0);
+	char *copy = strdup(text), *save = NULL;
+	int err = !root || !copy;
+
+	*skipped = 0;
+	for (char *line = err ? NULL : strtok_r(copy, "\n", &save); !err && line;
+	     line = strtok_r(NULL, "\n", &save))
+		err = add_line(root, line, skipped);
+	free(copy);
+	if (!err)
+		return root;
+	fold_free(root);
+	return NULL;
+}
+
+static void diff(struct frame *f, double all, const struct frame *old, double old_all)
+{
+	f->change = (double)f->total / all - (old ? (double)old->total / old_all : 0);
+	for (struct frame *child = f->child; child; child = child->next) {
+		const struct frame *was = old ? old->child : NULL;
+
+		while (was && (strcmp(was->name, child->name) || was->kernel != child->kernel))
+			was = was->next;
+		diff(child, all, was, old_all);
+	}
+}
+
+void fold_diff(struct frame *root, const struct frame *old)
+{
+	diff(root, root->total ? (double)root->total : 1, old, old->total ? (double)old->total : 1);
+}
+
 void fold_free(struct frame *root)
 {
 	struct frame *child;

@@ -14,6 +14,7 @@ struct frame {
 	unsigned long long self, total; /* samples that end here; and those above */
 	struct frame *child, *next; /* children by name */
 	int kernel;
+	double change; /* fold_diff(): how much larger its share is than it was, -1 to 1 */
 };
 
 struct stacks; /* by id */
@@ -36,10 +37,16 @@ void stacks_free(struct stacks *stacks);
 struct frame *fold(const struct stacks *stacks, const char *counts, int key_size,
 		   unsigned long long *skipped);
 void fold_free(struct frame *root);
+/* A tree of `a;b;c N` lines; *skipped: those that are none. NULL: no memory. */
+struct frame *fold_read(const char *text, unsigned long long *skipped);
+/* Each frame's `change` against `old`, by its share of all samples. */
+void fold_diff(struct frame *root, const struct frame *old);
 
 /* `a;b;c N` lines, for other tools. */
 void fold_print(const struct frame *root, FILE *out);
 /* A picture that stands alone: svg.c. */
 void svg_print(const struct frame *root, const char *title, FILE *out);
+/* The same after fold_diff(): red is what grew, blue what shrank. */
+void svg_print_diff(const struct frame *root, const char *title, FILE *out);
 
 #endif

@@ -136,6 +136,20 @@ static void print_color(const struct frame *f, FILE *out)
 		fprintf(out, "rgb(%u,%u,%u)", 225 + h % 30, 125 + h / 64 % 90, 60 + h / 4096 % 30);
 }
 
+/* White is no change; ten of a hundred more or less is full colour. */
+static void print_change(const struct frame *f, FILE *out)
+{
+	double much = f->change * 10;
+	unsigned int pale = 255 - (unsigned int)(180 * (much > 1 || much < -1 ? 1
+							: much < 0	      ? -much
+									      : much));
+
+	if (much >= 0)
+		fprintf(out, "rgb(255,%u,%u)", pale, pale);
+	else
+		fprintf(out, "rgb(%u,%u,255)", pale, pale);
+}
+
 static unsigned int depth_of(const struct frame *f, double share)
 {
 	const struct frame *child;
@@ -154,6 +168,7 @@ struct picture {
 	FILE *out;
 	double all; /* samples */
 	unsigned int height;
+	int diff;
 };
 
 static void print_box(const struct picture *pic, const struct frame *f, double x,
@@ -173,10 +188,18 @@ static void print_box(const struct picture *pic, const struct frame *f, double x
 	escape(f->name, out);
 	fprintf(out, "\"><title>");
 	escape(f->name, out);
-	fprintf(out, " (%llu samples, %.2f%%; itself %llu)</title>", f->total, w * 100, f->self);
+	if (pic->diff)
+		fprintf(out, " (%llu samples, %.2f%%, %+.2f)</title>", f->total, w * 100,
+			f->change * 100);
+	else
+		fprintf(out, " (%llu samples, %.2f%%; itself %llu)</title>", f->total, w * 100,
+			f->self);
 	fprintf(out, "<rect x=\"%.2f\" y=\"%d\" width=\"%.2f\" height=\"%d\" rx=\"1\" fill=\"", px,
 		y, pw, HEIGHT - 1);
-	print_color(f, out);
+	if (pic->diff)
+		print_change(f, out);
+	else
+		print_color(f, out);
 	fprintf(out, "\"/><text x=\"%.2f\" y=\"%d\">", px + 3, y + 13);
 	if (room >= 3) {
 		if (room > (int)sizeof(name) - 1)
@@ -200,9 +223,10 @@ static void print_frames(const struct picture *pic, const struct frame *f, doubl
 	}
 }
 
-void svg_print(const struct frame *root, const char *title, FILE *out)
+static void print_picture(const struct frame *root, const char *title, int diff, FILE *out)
 {
-	struct picture pic = {.out = out, .all = root->total ? (double)root->total : 1};
+	struct picture pic = {
+		.out = out, .all = root->total ? (double)root->total : 1, .diff = diff};
 
 	pic.height = TOP + BOTTOM + HEIGHT * (depth_of(root, (WIDTH - 2 * MARGIN) / pic.all) + 1);
 	fprintf(out,
@@ -227,4 +251,14 @@ void svg_print(const struct frame *root, const char *title, FILE *out)
 		WIDTH / 2, root->total, MARGIN, WIDTH - MARGIN, WIDTH - MARGIN, MARGIN);
 	print_frames(&pic, root, 0, 0);
 	fprintf(out, "%s</svg>\n", script);
+}
+
+void svg_print(const struct frame *root, const char *title, FILE *out)
+{
+	print_picture(root, title, 0, out);
+}
+
+void svg_print_diff(const struct frame *root, const char *title, FILE *out)
+{
+	print_picture(root, title, 1, out);
 }

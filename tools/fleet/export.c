@@ -236,7 +236,7 @@ int cmd_export(int argc, char **argv)
 	struct name_list there;
 	int ret = 1;
 
-	if (argc != 2)
+	if (argc != 2 || argv[1][0] == '-')
 		return 2;
 	e.dir = argv[1];
 	if (!list_dir(e.dir, &there) && there.nr) {

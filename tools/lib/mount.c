@@ -25,7 +25,8 @@ static void no_mount(const char *named)
 	int err = errno;
 
 	if (named && (err == EINVAL || err == ENOTDIR))
-		fprintf(stderr, "ubpfctl: %s: not a ubpffs\n", named);
+		fprintf(stderr, "ubpfctl: %s: not a ubpffs (start one there: ubpffs %s)\n", named,
+			named);
 	else if (named)
 		fprintf(stderr, "ubpfctl: %s: %s\n", named, strerror(err));
 	else if (err == ENODEV)

@@ -131,7 +131,7 @@ void out_s64(const char *name, long long value)
 void out_double(const char *name, double value)
 {
 	begin(name);
-	fs_text_printf(&text, "%.6g", value);
+	fs_text_printf(&text, "%.10g", value);
 }
 
 void out_bool(const char *name, bool value)
