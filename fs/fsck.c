@@ -5,6 +5,7 @@
 #include "fs/caller/limits.h"
 #include "fs/cgroups/cgroups.h"
 #include "fs/store/names/lost_found.h"
+#include "fs/store/names/read_back.h"
 #include "fs/store/names/recovery.h"
 #include "fs/store/link.h"
 #include "fs/store/object.h"
@@ -139,6 +140,8 @@ static int check_all(void)
 
 	if (!err)
 		err = store_start();
+	if (!err)
+		err = read_back_all();
 	if (!err)
 		err = cgroups_start(NULL);
 	if (err)

@@ -25,6 +25,7 @@
 #include "fs/store/object.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/names/read_back.h"
 #include "fs/store/names/recovery.h"
 #include "load.h"
 
@@ -118,11 +119,13 @@ static int run_mounted(struct fuse_session *se, const char *mountpoint)
 	}
 	daemon_ready();
 	service_mounted();
+	read_back_begin();
 	ret = session_serve(se);
 	/* What runs is answered while there is somebody to answer to. */
 	session_cancel();
 	events_end_starts();
 	session_unmount(se);
+	read_back_end();
 	return ret ? 1 : 0;
 }
 

@@ -53,6 +53,7 @@ struct bpf_map_ops {
 	bool spin_lock; /* values may hold a struct bpf_spin_lock */
 	bool parts; /* any bytes of a value in map->values may be written alone */
 	bool rdonly_prog; /* programs read values and never write them */
+	bool at_start; /* what is in it is looked up among other objects: a start opens it first */
 
 	/*
 	 * Is this specification one that the type can serve? -EINVAL, -E2BIG, -EOPNOTSUPP, and
@@ -130,7 +131,8 @@ struct bpf_map_ops {
 	/* BPF_PSEUDO_MAP_VALUE: address of the value that starts at or holds byte `off`. */
 	int (*map_direct_value_addr)(const struct bpf_map *map, u64 *addr, u32 off);
 
-	u64 (*map_mem_usage)(const struct bpf_map *map);
+	/* NULL: all that map_layout() says. */
+	u64 (*map_mem_usage)(const struct bpf_map_spec *spec, u32 nr_slots);
 	u64 (*map_entries)(const struct bpf_map *map); /* entries in use */
 
 	/*
@@ -235,6 +237,16 @@ static inline bool bpf_map_inc_not_zero(struct bpf_map *map)
 					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
 	__atomic_fetch_add(&map->uref, 1, __ATOMIC_RELAXED);
 	return true;
+}
+
+/*
+ * For who has counted references before there was a map: so many more from outside, or fewer (the
+ * caller keeps one).
+ */
+static inline void bpf_map_add_refs(struct bpf_map *map, int n)
+{
+	__atomic_fetch_add(&map->uref, n, __ATOMIC_ACQ_REL);
+	__atomic_fetch_add(&map->refcnt, n, __ATOMIC_ACQ_REL);
 }
 
 /*

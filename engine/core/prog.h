@@ -199,6 +199,11 @@ static inline u32 bpf_prog_nr_maps(const struct bpf_prog *prog)
 {
 	return __atomic_load_n(&prog->used_map_cnt, __ATOMIC_ACQUIRE);
 }
+/* As bpf_map_add_refs(). */
+static inline void bpf_prog_add_refs(struct bpf_prog *prog, int n)
+{
+	__atomic_fetch_add(&prog->refcnt, n, __ATOMIC_ACQ_REL);
+}
 u64 bpf_prog_live_count(void);
 
 /*

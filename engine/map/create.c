@@ -191,25 +191,55 @@ int bpf_map_share(const struct bpf_map_spec *spec, int values_fd, bool rdonly, s
 	return err;
 }
 
+/* Nothing in it is believed that bpf_map_open() would not believe. */
+static int header_check(const struct bpf_arena_header *header, const struct bpf_map_ops **ops)
+{
+	u64 index, values = 0;
+	const char *why;
+
+	/* No map has these ids: 0 would be given another, and after the last one comes none. */
+	if (!header->map_id || header->map_id == UINT32_MAX ||
+	    spec_check(&header->spec, ops, &why) ||
+	    (*ops)->map_layout(&header->spec, header->nr_slots, &index, &values))
+		return -EBADMSG;
+	return bpf_arena_check_size(header->index_size, header->values_size, index, values);
+}
+
+int bpf_map_look(int index_fd, const struct stat *index, const struct stat *values,
+		 struct bpf_map_look *out)
+{
+	const struct bpf_map_ops *ops;
+	struct bpf_arena_header header;
+	int err = bpf_arena_look(index_fd, index, values, &header);
+
+	if (!err)
+		err = header_check(&header, &ops);
+	if (err)
+		return err;
+	*out = (struct bpf_map_look){
+		.spec = header.spec,
+		.id = header.map_id,
+		.frozen = header.frozen,
+		.at_start = ops->at_start,
+		.bytes = ops->map_mem_usage ? ops->map_mem_usage(&header.spec, header.nr_slots)
+					    : header.index_size + header.values_size,
+	};
+	return 0;
+}
+
 int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out)
 {
 	const struct bpf_map_ops *ops;
 	const struct bpf_map_spec *spec;
 	struct bpf_arena *arena;
-	u64 index, values = 0;
 	struct bpf_map *map, *live;
-	const char *why;
 	int err;
 
 	err = bpf_arena_open(index_fd, values_fd, &arena);
 	if (err)
 		return err;
 	spec = &arena->header->spec;
-	/* No map has these ids: 0 would be given another, and after the last one comes none. */
-	if (!arena->header->map_id || arena->header->map_id == UINT32_MAX ||
-	    spec_check(spec, &ops, &why) ||
-	    ops->map_layout(spec, arena->header->nr_slots, &index, &values) ||
-	    bpf_arena_check_size(arena, index, values)) {
+	if (header_check(arena->header, &ops)) {
 		bpf_arena_close(arena, arena->was_clean);
 		return -EBADMSG;
 	}

@@ -41,6 +41,24 @@ int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out);
 int bpf_map_share(const struct bpf_map_spec *spec, int values_fd, bool rdonly,
 		  struct bpf_map **out);
 
+/*
+ * bpf_map_look - what kind of map is in these files, without opening it
+ *
+ * index, values: the files' attributes; values NULL: there is no such file. It is what
+ * bpf_map_open() checks before it looks at entries: -EBADMSG here is -EBADMSG there, and what is
+ * wrong with the entries themselves is only seen then. Changes nothing. Maps that are at_start hold
+ * other objects, or belong to some.
+ */
+struct stat;
+struct bpf_map_look {
+	struct bpf_map_spec spec;
+	u32 id;
+	bool frozen, at_start;
+	u64 bytes; /* bpf_map_mem_usage() */
+};
+int bpf_map_look(int index_fd, const struct stat *index, const struct stat *values,
+		 struct bpf_map_look *out);
+
 /* Close the descriptors of a new or opened map's files, for who can open them again by name. */
 void bpf_map_drop_files(struct bpf_map *map);
 

@@ -284,7 +284,9 @@ void bpf_map_stats_read(const struct bpf_map *map, struct bpf_map_stats *stats)
 
 u64 bpf_map_mem_usage(const struct bpf_map *map)
 {
+	const struct bpf_arena_header *header = map->arena->header;
+
 	if (map->ops->map_mem_usage)
-		return map->ops->map_mem_usage(map);
+		return map->ops->map_mem_usage(&header->spec, header->nr_slots);
 	return map->arena->index_size + map->arena->values_size;
 }

@@ -242,9 +242,24 @@ int cgroup_link_detach(struct fs_node *dir, struct cgroup *cgrp, u32 type, struc
 	return err;
 }
 
-int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
+static int restore(const struct link_name *link, struct cgroup *cgrp)
 {
 	struct store_object *obj;
+	int err = store_by_ino(link->ino, &obj);
+
+	if (err)
+		return err;
+	err = store_wake(obj);
+	if (!err && !obj->prog)
+		err = -EBADMSG;
+	if (!err)
+		err = cgroup_bpf_attach(cgrp, link->type, obj->prog, NULL, link->flags);
+	store_put(obj);
+	return err;
+}
+
+int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
+{
 	struct link_name *links;
 	char at[PATH_MAX];
 	u32 type, nr, i;
@@ -254,13 +269,7 @@ int cgroup_links_restore(int fd, struct cgroup *cgrp, const char *path)
 	for (type = 0; !err && type < MAX_CGROUP_BPF_ATTACH_TYPE; type++) {
 		err = list_links(fd, type, &links, &nr);
 		for (i = 0; !err && i < nr; i++) {
-			err = store_by_ino(links[i].ino, &obj);
-			if (!err) {
-				err = obj->prog ? cgroup_bpf_attach(cgrp, type, obj->prog, NULL,
-								    links[i].flags)
-						: -EBADMSG;
-				store_put(obj);
-			}
+			err = restore(&links[i], cgrp);
 			if (!err)
 				continue;
 			snprintf(at, sizeof(at), "tree/cgroup/%s/%s", path, links[i].name);

@@ -242,7 +242,7 @@ static void start_again(int dirfd, u64 ino, const char *name)
 		if (err == -ENOENT) {
 			event_ended_set(dirfd);
 			err = 0;
-		} else if (!err && !obj->prog) {
+		} else if (!err && (store_wake(obj) || !obj->prog)) {
 			err = error_set(&why, EBADMSG, "its program is broken");
 		} else if (!err) {
 			copy = strdup(name);

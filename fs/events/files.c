@@ -189,6 +189,19 @@ static int __attr_set(struct fs_open *open, struct fs_req *req, size_t len, cons
 	return err;
 }
 
+/* What may have to be started is awake before the lock is taken. */
+static int wake_attached(struct fs_node *dir)
+{
+	struct store_object *obj;
+	int err = event_attached(fs_node_fd(dir), &obj);
+
+	if (err)
+		return 0; /* whoever needs it says so */
+	err = store_wake(obj);
+	store_put(obj);
+	return err;
+}
+
 static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *buf, size_t len,
 			  off_t off)
 {
@@ -222,6 +235,9 @@ static ssize_t attr_write(struct fs_open *open, struct fs_req *req, const char *
 	snprintf(value, sizeof(value), "%.*s", (int)(n - skip), p->buf + skip);
 	if (!value[0] && !line)
 		return (ssize_t)len;
+	ret = wake_attached(dir);
+	if (ret)
+		return ret;
 	event_run_lock();
 	ret = event_def_read(fs_node_fd(dir), &def);
 	if (!ret) {
@@ -267,15 +283,11 @@ static int attach_show(struct fs_node *node, struct fs_req *req, struct fs_text 
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (obj->prog) {
-		snprintf(path, sizeof(path), "progs/%s/prog", obj->prog->name);
-		if (!fstatat(tree.tree_fd, path, &st, AT_SYMLINK_NOFOLLOW) && st.st_ino == obj->ino)
-			fs_text_printf(out, "%s\n", obj->prog->name);
-		else
-			fs_text_printf(out, "%u\n", obj->id);
-	} else {
+	snprintf(path, sizeof(path), "progs/%s/prog", store_name(obj));
+	if (!fstatat(tree.tree_fd, path, &st, AT_SYMLINK_NOFOLLOW) && st.st_ino == obj->ino)
+		fs_text_printf(out, "%s\n", store_name(obj));
+	else
 		fs_text_printf(out, "%u\n", obj->id);
-	}
 	store_put(obj);
 	return 0;
 }

@@ -7,6 +7,8 @@
 #include "fs/fuse/protocol/protocol.h"
 #include "fs/caller/limits.h"
 #include "fs/lib/metrics.h"
+#include "fs/node/backing.h"
+#include "fs/node/node.h"
 #include "fs/work/cpu_usage.h"
 #include "fs/work/worker.h"
 #include "util/clock.h"
@@ -92,6 +94,22 @@ static bool hand_on(const void *request, size_t len, uid_t uid)
 	return true;
 }
 
+/* May its handler have to wait for what is read back? A write or an ioctl may name any object. */
+static bool may_wait(const struct fuse_request_head *head)
+{
+	struct fs_node *node;
+	bool waits;
+
+	if (!fs_backing.asleep || !fs_backing.asleep(NULL) || stays(head->opcode))
+		return false;
+	if (head->opcode == OPCODE_WRITE || head->opcode == OPCODE_IOCTL)
+		return true;
+	node = fs_node_find(head->nodeid);
+	waits = node && (node->ops->wakes || fs_backing.asleep(node));
+	fs_node_put(node);
+	return waits;
+}
+
 bool turns_hand_on(const void *request, size_t len)
 {
 	struct fuse_request_head head;
@@ -99,6 +117,8 @@ bool turns_hand_on(const void *request, size_t len)
 	if (len < sizeof(head))
 		return false;
 	memcpy(&head, request, sizeof(head));
+	if (may_wait(&head) && hand_on(request, len, head.uid))
+		return true;
 	if (!cpu_usage_counts(head.uid) || stays(head.opcode))
 		return false;
 	if (cpu_usage_is_over(head.uid) && hand_on(request, len, head.uid))

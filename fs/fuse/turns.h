@@ -1,10 +1,14 @@
 /*
- * turns.h - requests of throttled users (work/cpu_usage.h) go through the workers
+ * turns.h - requests of throttled users (work/cpu_usage.h), and those that may have to wait, go
+ * through the workers
  *
  * The threads that read /dev/fuse answer most requests themselves, in the order in which they come:
  * a user with many processes would have all of these threads, and everybody else's requests behind
  * his. So what they do for a user is counted, and the requests of one who is throttled are handed
  * to the workers, where users take turns and he has few at once.
+ *
+ * While a start is not over (fs_backing.asleep) requests that may have to wait for an object that
+ * is read back go to the workers, too, whoever asks.
  *
  * What ends something or is not answered (FORGET, INTERRUPT, RELEASE and their like) is never
  * handed on. A process waits for its answer before it asks again, so its requests keep their order.

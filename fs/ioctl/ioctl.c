@@ -108,10 +108,13 @@ void control_restore(struct fs_open *open, const struct kept *kept)
 	c->lost_xfers = kept->v[1];
 	c->lost_walks = kept->v[2];
 	c->next_walk = kept->v[2];
-	if (kept->object && !store_by_id(STORE_PROG, kept->object, &obj))
-		control_hold(open, obj->prog, NULL, NULL, 0);
-	else if (kept->object && !store_by_id(STORE_MAP, kept->object, &obj))
-		control_hold(open, NULL, obj->map, NULL, 0);
+	if (!kept->object || (store_by_id(STORE_PROG, kept->object, &obj) &&
+			      store_by_id(STORE_MAP, kept->object, &obj)))
+		return;
+	if (store_wake(obj) || obj->broken)
+		store_put(obj);
+	else
+		control_hold(open, obj->prog, obj->map, NULL, 0);
 }
 
 static int no_xfer(struct control_call *call, int err)

@@ -22,7 +22,8 @@ static int map_open(struct fs_open *open, struct fs_req *req)
 
 	if (err)
 		return err;
-	if (obj->broken)
+	err = store_wake(obj);
+	if (!err && obj->broken)
 		err = fs_error(req, EBADMSG, "%s", obj->broken);
 	if (!err)
 		err = mapmem_open(open, req, obj);

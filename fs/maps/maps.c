@@ -252,7 +252,7 @@ static const struct fs_node_ops map_attr_ops = {
 
 /* ---- info, stats */
 
-/* The programs that hold the map. */
+/* The programs that hold the map, also those that sleep. */
 static void show_users(struct fs_text *out, const struct bpf_map *map)
 {
 	struct store_object *obj;
@@ -261,9 +261,8 @@ static void show_users(struct fs_text *out, const struct bpf_map *map)
 	fs_text_printf(out, "used_by:");
 	for (; !store_next(STORE_PROG, id, &obj); store_put(obj)) {
 		id = obj->id;
-		for (u32 i = 0; obj->prog && i < bpf_prog_nr_maps(obj->prog); i++)
-			if (obj->prog->used_maps[i] == map)
-				fs_text_printf(out, " %s(%u)", obj->prog->name, id);
+		if (store_prog_uses(obj, map->id))
+			fs_text_printf(out, " %s(%u)", store_name(obj), id);
 	}
 	fs_text_append(out, "\n", 1);
 }
@@ -376,8 +375,7 @@ static int type_of_dir(struct fs_node *dir, bool alive, u32 *type)
 	err = store_of_node(dir, &obj);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (obj->kind == STORE_MAP && obj->map)
-		*type = obj->map->map_type;
+	*type = store_map_type(obj);
 	store_put(obj);
 	return 0;
 }
@@ -503,13 +501,18 @@ static const struct objdir_kind map_dir_kind = {
 static int map_dir_lookup(struct fs_node *dir, struct fs_req *req, const char *name,
 			  struct fs_node **out)
 {
-	return objdir_lookup(&map_dir_kind, dir, name, out);
+	/* Which files there are follows from what the map is, and from its types. */
+	int err = strcmp(name, MAP_LINK) ? store_wake_node(dir) : 0;
+
+	return err ? err : objdir_lookup(&map_dir_kind, dir, name, out);
 }
 
 static int map_dir_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs_emit_fn emit,
 			   void *arg)
 {
-	return objdir_readdir(&map_dir_kind, open, cursor, emit, arg);
+	int err = store_wake_node(open->node);
+
+	return err ? err : objdir_readdir(&map_dir_kind, open, cursor, emit, arg);
 }
 
 static int map_dir_unlink(struct fs_node *dir, struct fs_req *req, const char *name)

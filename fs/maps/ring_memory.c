@@ -72,10 +72,13 @@ static int object_of(struct fs_node *node, struct store_object **out)
 	} else {
 		err = store_of_node(node, out);
 	}
-	if (!err && !is_ring(*out)) {
-		store_put(*out);
+	if (err)
+		return err;
+	err = store_wake(*out);
+	if (!err && !is_ring(*out))
 		err = -ENOENT;
-	}
+	if (err)
+		store_put(*out);
 	return err;
 }
 

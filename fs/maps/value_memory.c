@@ -86,11 +86,20 @@ const struct fs_node_ops *mapmem_kind(struct store_object *obj)
 static int object_of(struct fs_node *node, struct store_object **out)
 {
 	u32 id;
+	int err;
 
-	if (!node->key)
-		return store_of_node(node, out);
-	memcpy(&id, node->key, sizeof(id));
-	return store_by_id(STORE_MAP, id, out);
+	if (node->key) {
+		memcpy(&id, node->key, sizeof(id));
+		err = store_by_id(STORE_MAP, id, out);
+	} else {
+		err = store_of_node(node, out);
+	}
+	if (err)
+		return err;
+	err = store_wake(*out);
+	if (err)
+		store_put(*out);
+	return err;
 }
 
 static int mem_readlink(struct fs_node *node, struct fs_req *req, char *buf, size_t len)

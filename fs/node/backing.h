@@ -49,6 +49,11 @@ extern struct fs_backing {
 	 * there any more, and is shown until this is called with 0.
 	 */
 	bool (*restored_open)(struct fs_node *node, u32 object);
+	/*
+	 * Must a request of this node wait for something that is read back, for as long as a load?
+	 * NULL: is there anything at all that one might wait for?
+	 */
+	bool (*asleep)(struct fs_node *node);
 	/* All nodes and open files of the last server are there, or will not be. */
 	void (*all_restored)(void);
 } fs_backing;

@@ -80,6 +80,8 @@ struct fs_node_ops {
 	bool fresh; /* a new node at each lookup: writers do not serialise in the kernel */
 	/* its name and its bits change through the kernel only, which may cache them */
 	bool stable;
+	/* directories: what is looked for in it may have to be read back (fs_backing.asleep) */
+	bool wakes;
 	/* an object's file by a name of the user's: a node of its own, with the other's st_ino */
 	bool pin;
 

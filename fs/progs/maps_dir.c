@@ -11,9 +11,9 @@
 #include <stdio.h>
 
 /* Where the map is, from M; tree_rdlock is held. Returns its last component. */
-static const char *where(struct bpf_map *map, char path[PATH_MAX])
+static const char *where(const struct store_object *map, char path[PATH_MAX])
 {
-	if (load_dir_map_path(store_of_map(map), path, PATH_MAX))
+	if (load_dir_map_path(map, path, PATH_MAX))
 		snprintf(path, PATH_MAX, "ids/map/%u", map->id);
 	return strrchr(path, '/') + 1;
 }
@@ -22,13 +22,14 @@ static const char *where(struct bpf_map *map, char path[PATH_MAX])
 static int link_readlink(struct fs_node *node, struct fs_req *req, char *buf, size_t len)
 {
 	char path[PATH_MAX], dir[PATH_MAX], up[64] = "";
-	struct bpf_map *map;
+	struct store_object *map;
 	u32 id;
+	int err;
 
 	memcpy(&id, node->key, sizeof(id));
-	map = bpf_map_get_by_id(id);
-	if (!map)
-		return -ENOENT;
+	err = store_by_id(STORE_MAP, id, &map);
+	if (err)
+		return err;
 	fs_node_path(node->dir, NULL, dir, sizeof(dir));
 	for (const char *s = dir; s; s = strchr(s + 1, '/'))
 		if (strlen(up) + 4 < sizeof(up))
@@ -36,7 +37,7 @@ static int link_readlink(struct fs_node *node, struct fs_req *req, char *buf, si
 	tree_rdlock();
 	where(map, path);
 	tree_unlock();
-	bpf_map_put(map);
+	store_put(map);
 	return snprintf(buf, len, "%s%s", up, path) < (int)len ? 0 : -ENAMETOOLONG;
 }
 
@@ -68,7 +69,7 @@ static int maps_lookup(struct fs_node *dir, struct fs_req *req, const char *name
 		return err;
 	tree_rdlock();
 	for (u32 i = 0; !id && i < bpf_prog_nr_maps(prog); i++)
-		if (!strcmp(where(prog->used_maps[i], path), name))
+		if (!strcmp(where(store_of_map(prog->used_maps[i]), path), name))
 			id = prog->used_maps[i]->id;
 	tree_unlock();
 	bpf_prog_put(prog);
@@ -88,7 +89,7 @@ static int maps_readdir(struct fs_open *open, struct fs_req *req, u64 cursor, fs
 		const char *name;
 
 		tree_rdlock();
-		name = where(prog->used_maps[i], path);
+		name = where(store_of_map(prog->used_maps[i]), path);
 		tree_unlock();
 		more = emit(arg, name, i + 1, S_IFLNK, i + 1);
 	}

@@ -77,6 +77,11 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 
 	if (err)
 		return err;
+	err = store_wake(obj);
+	if (err) {
+		store_put(obj);
+		return err;
+	}
 	fs_text_printf(out, "id: %u\n", obj->id);
 	if (obj->broken) {
 		fs_text_printf(out, "broken: %s\n", obj->broken);
@@ -146,7 +151,10 @@ static int proglog_show(struct fs_node *node, struct fs_req *req, struct fs_text
 
 	if (err)
 		return err;
-	if (obj->broken) {
+	err = store_wake(obj);
+	if (err) {
+		;
+	} else if (obj->broken) {
 		const char *text = store_broken_log(obj);
 
 		fs_text_printf(out, "%s\n%s", obj->broken, text ? text : "");
@@ -184,7 +192,7 @@ static u64 proglog_size(struct fs_node *node, struct fs_req *req)
 
 	if (store_of_node(node, &obj))
 		return 0;
-	if (obj->prog && obj->prog->verified_insns > COUNT_VERIFIED &&
+	if (!store_wake(obj) && obj->prog && obj->prog->verified_insns > COUNT_VERIFIED &&
 	    !__atomic_load_n(&obj->log, __ATOMIC_ACQUIRE))
 		size = LOG_KEPT;
 	store_put(obj);

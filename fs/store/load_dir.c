@@ -81,7 +81,9 @@ static int look_guess(void *arg, const char *progs, const char *maps)
 {
 	const struct search *search = arg;
 
-	return search->obj->map && is_map(search, maps, search->obj->map->name);
+	const char *name = store_name(search->obj);
+
+	return *name && is_map(search, maps, name);
 }
 
 static int look_all(void *arg, const char *progs, const char *maps)

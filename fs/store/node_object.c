@@ -75,8 +75,23 @@ static u32 object_of(struct fs_node *node)
 	return id;
 }
 
+static bool asleep(struct fs_node *node)
+{
+	struct store_object *obj;
+	bool sleeps;
+
+	if (!node)
+		return store_asleep();
+	bpf_rcu_read_lock();
+	obj = bpf_rcu_dereference(fs_node_base(node)->obj);
+	sleeps = obj && store_is_asleep(obj);
+	bpf_rcu_read_unlock();
+	return sleeps;
+}
+
 void store_restore_nodes(void)
 {
+	fs_backing.asleep = asleep;
 	fs_backing.object_of = object_of;
 	fs_backing.restored = node_restored;
 	fs_backing.restored_open = open_restored;
@@ -137,13 +152,27 @@ static int store_usable(struct fs_node *node, struct fs_req *req, enum store_kin
 {
 	int err = store_of_node(node, out);
 
+	if (err)
+		return err;
+	err = store_wake(*out);
 	if (!err && (*out)->broken)
 		err = fs_error(req, EBADMSG, "%s", (*out)->broken);
 	else if (!err && (*out)->kind != kind)
 		err = -EINVAL;
-	else
-		return err;
-	store_put(*out);
+	if (err)
+		store_put(*out);
+	return err;
+}
+
+int store_wake_node(struct fs_node *node)
+{
+	struct store_object *obj;
+	int err = store_of_node(node, &obj);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = store_wake(obj);
+	store_put(obj);
 	return err;
 }
 
@@ -179,7 +208,7 @@ static struct bpf_map *map_of(struct fs_node *node)
 
 	if (store_of_node(node, &obj))
 		return NULL;
-	if (obj->map)
+	if (!store_wake(obj) && obj->map)
 		return obj->map;
 	store_put(obj);
 	return NULL;

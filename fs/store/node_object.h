@@ -31,6 +31,8 @@ int store_node_closed(struct fs_node *node, struct error_record *why);
  * (-ENOENT: the name is gone, or the map is not created yet).
  */
 int store_of_node(struct fs_node *node, struct store_object **out);
+/* What it shows is awake now, if there is any. */
+int store_wake_node(struct fs_node *node);
 /*
  * The same, ready to use: the engine's object with a reference, -EBADMSG (with a sentence) for a
  * broken one.

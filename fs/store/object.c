@@ -26,11 +26,19 @@ static struct {
 	struct hash_table by_id, by_ino;
 	struct store_object *lowest[STORE_KINDS], *highest[STORE_KINDS];
 	bool keep_files;
+	u32 asleep;
+	pthread_mutex_t wake_lock; /* a leaf: `waking` of all, and the end of `asleep` */
+	pthread_cond_t woken;
 	bool unsure; /* some object's names could not be counted when they changed */
 	u32 *leaving; /* ids of objects that are no more, and whose files are */
 	size_t nr_leaving;
 	bool removing; /* remove_job is under way */
-} store = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} store = {.lock = PTHREAD_MUTEX_INITIALIZER,
+	   .wake_lock = PTHREAD_MUTEX_INITIALIZER,
+	   .woken = PTHREAD_COND_INITIALIZER};
+
+#define REFS_ARE_THE_ENGINES (-1)
+#define REFS_BIAS	     (1 << 29) /* while those that are counted here become the engine's */
 
 const char *store_part_name(u32 id, enum store_part part, char buf[32])
 {
@@ -85,6 +93,23 @@ int store_part_open(u32 id, enum store_part part, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+int store_part_open_own(u32 id, enum store_part part)
+{
+	const int flags = (durable_only_look() ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOCTTY;
+	int fd = store_part_open(id, part, flags);
+	struct stat st;
+	char name[32];
+
+	store_part_name(id, part, name);
+	if (fd == -EACCES && !durable_only_look() &&
+	    !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
+	    !fchmodat(tree.objects_fd, name, st.st_mode | 0600, 0)) {
+		fd = store_part_open(id, part, flags);
+		fchmodat(tree.objects_fd, name, st.st_mode & 07777, 0);
+	}
+	return fd;
+}
+
 /* ---- the tables */
 
 /*
@@ -132,21 +157,34 @@ static struct store_object *__store_find(enum store_kind kind, u32 id)
 	return obj && obj->kind == kind ? obj : NULL;
 }
 
+/*
+ * The count that is kept here, when it is: then `change` was added to it, unless it is 0. Else the
+ * engine's object is there already, or has ended.
+ */
+static int __refs_change(struct store_object *obj, int change)
+{
+	int refs = __atomic_load_n(&obj->refs, __ATOMIC_ACQUIRE);
+
+	while (refs > 0 && !__atomic_compare_exchange_n(&obj->refs, &refs, refs + change, true,
+							__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		;
+	return refs;
+}
+
 /* One more reference, unless the last was dropped; store.lock is held, or a read section. */
 bool store_get_unless_gone(struct store_object *obj)
 {
-	struct bpf_map *map = bpf_rcu_dereference(obj->map);
-	struct bpf_prog *prog = bpf_rcu_dereference(obj->prog);
-	int refs = __atomic_load_n(&obj->refs, __ATOMIC_RELAXED);
+	int refs = __refs_change(obj, 1);
+	struct bpf_map *map;
+	struct bpf_prog *prog;
 
+	if (refs > 0)
+		return true;
+	map = bpf_rcu_dereference(obj->map);
 	if (map)
 		return bpf_map_inc_not_zero(map);
-	if (prog)
-		return bpf_prog_inc_not_zero(prog);
-	while (refs && !__atomic_compare_exchange_n(&obj->refs, &refs, refs + 1, true,
-						    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		;
-	return refs;
+	prog = bpf_rcu_dereference(obj->prog);
+	return prog && bpf_prog_inc_not_zero(prog);
 }
 
 static int file_stat(const struct store_object *obj, struct stat *st)
@@ -278,7 +316,8 @@ static void object_charge_anyway(struct store_object *obj)
 		return;
 	if (!store_stat(obj, &st))
 		obj->owner = st.st_uid;
-	obj->bytes = store_bytes(obj);
+	if (!obj->asleep) /* else it was counted */
+		obj->bytes = store_bytes(obj);
 	limits_charge_anyway(obj->owner, LIMIT_OBJECTS, 1);
 	limits_charge_anyway(obj->owner, LIMIT_BYTES, obj->bytes);
 	obj->charged = true;
@@ -315,7 +354,7 @@ static void object_free(struct rcu_head *head)
 	struct store_object *obj = container_of(head, struct store_object, rcu);
 
 	pthread_mutex_destroy(&obj->stat_lock);
-	free(obj->broken_maps);
+	store_seen_free(obj->seen);
 	free(obj->broken);
 	free(obj->broken_log);
 	free(obj->log);
@@ -329,6 +368,54 @@ static void object_let_go(struct store_object *obj)
 		bpf_call_rcu(&obj->rcu, object_free);
 }
 
+/*
+ * Maps that others are in, or that belong to others, are awake before a program is found that uses
+ * them, and know which references are programs' (bpf_map_inc_internal()).
+ */
+static bool is_at_start(const struct store_object *map)
+{
+	return map->seen && map->seen->map.at_start && map->map;
+}
+
+struct store_object *store_use(struct store_object *map)
+{
+	if (is_at_start(map))
+		bpf_map_inc_internal(map->map);
+	else
+		store_get(map);
+	return map;
+}
+
+static void let_use(struct store_object *map)
+{
+	if (is_at_start(map))
+		bpf_map_put_internal(map->map);
+	else
+		store_put(map);
+}
+
+/* Its program has references of its own now, or there is none any more. */
+static void let_uses(struct store_object *obj)
+{
+	struct store_object **uses = obj->seen ? obj->seen->uses : NULL;
+
+	for (u32 i = 0; uses && i < obj->seen->nr_uses; i++)
+		if (uses[i])
+			let_use(uses[i]);
+	if (obj->seen)
+		obj->seen->uses = NULL;
+	free(uses);
+}
+
+void store_seen_free(struct store_seen *seen)
+{
+	if (!seen)
+		return;
+	free(seen->use_ids);
+	free(seen->uses);
+	free(seen);
+}
+
 static void object_end(struct store_object *obj)
 {
 	if (obj->charged)
@@ -338,8 +425,7 @@ static void object_end(struct store_object *obj)
 			   store_backing_key(obj->id, STORE_VALUES));
 	passthrough_remove(obj->ring_backing_id[STORE_RING_DATA],
 			   store_backing_key(obj->id, STORE_OBJECT));
-	for (u32 i = 0; i < obj->broken_map_cnt; i++)
-		bpf_map_put(obj->broken_maps[i]);
+	let_uses(obj);
 	object_let_go(obj);
 }
 
@@ -391,6 +477,8 @@ static void store_ended(struct store_object *obj)
 	 */
 	bpf_rcu_assign_pointer(obj->map, NULL);
 	bpf_rcu_assign_pointer(obj->prog, NULL);
+	if (store_is_asleep(obj))
+		__atomic_sub_fetch(&store.asleep, 1, __ATOMIC_RELAXED);
 	if (obj->kind_end)
 		obj->kind_end(obj);
 	pthread_mutex_lock(&store.lock);
@@ -423,18 +511,16 @@ void store_get(struct store_object *obj)
 
 void store_put(struct store_object *obj)
 {
-	if (!obj)
+	int refs = obj ? __refs_change(obj, -1) : 0;
+
+	if (!obj || refs > 1)
 		return;
-	if (obj->map) {
-		bpf_map_put(obj->map);
-		return;
-	}
-	if (obj->prog) {
-		bpf_prog_put(obj->prog);
-		return;
-	}
-	if (!__atomic_sub_fetch(&obj->refs, 1, __ATOMIC_ACQ_REL))
+	if (refs == 1)
 		store_ended(obj);
+	else if (bpf_rcu_dereference(obj->map))
+		bpf_map_put(obj->map);
+	else
+		bpf_prog_put(obj->prog);
 }
 
 int store_by_id(enum store_kind kind, u32 id, struct store_object **out)
@@ -695,6 +781,146 @@ void store_adopt_counted(struct store_object *obj)
 	pthread_mutex_lock(&store.lock);
 	__store_insert(obj);
 	pthread_mutex_unlock(&store.lock);
+}
+
+/* ---- those that sleep */
+
+int (*store_read_back)(struct store_object *obj);
+
+void store_adopt_asleep(struct store_object *obj, struct store_seen *seen, u64 bytes)
+{
+	obj->seen = seen;
+	obj->bytes = bytes;
+	obj->asleep = true;
+	__atomic_add_fetch(&store.asleep, 1, __ATOMIC_RELAXED);
+	store_adopt_counted(obj);
+}
+
+bool store_is_asleep(const struct store_object *obj)
+{
+	return __atomic_load_n(&obj->asleep, __ATOMIC_ACQUIRE);
+}
+
+u32 store_asleep(void)
+{
+	return __atomic_load_n(&store.asleep, __ATOMIC_RELAXED);
+}
+
+/* True: the caller is to do it. False: it is awake. */
+static bool begin_waking(struct store_object *obj)
+{
+	bool mine;
+
+	pthread_mutex_lock(&store.wake_lock);
+	while (obj->waking)
+		pthread_cond_wait(&store.woken, &store.wake_lock);
+	mine = obj->waking = store_is_asleep(obj);
+	pthread_mutex_unlock(&store.wake_lock);
+	return mine;
+}
+
+int store_wake(struct store_object *obj)
+{
+	int err;
+
+	if (!store_is_asleep(obj) || !begin_waking(obj))
+		return 0;
+	err = store_read_back(obj);
+	pthread_mutex_lock(&store.wake_lock);
+	obj->waking = false;
+	pthread_cond_broadcast(&store.woken);
+	pthread_mutex_unlock(&store.wake_lock);
+	return err;
+}
+
+static void set_awake(struct store_object *obj)
+{
+	__atomic_store_n(&obj->asleep, false, __ATOMIC_RELEASE);
+	__atomic_sub_fetch(&store.asleep, 1, __ATOMIC_RELAXED);
+}
+
+/*
+ * Whoever finds the map from now on counts there; then what was counted here is added. Until then
+ * the bias keeps it alive, however many of those references are dropped there.
+ */
+void store_awake_map(struct store_object *obj, struct bpf_map *map)
+{
+	int refs;
+
+	bpf_map_drop_files(map);
+	map->priv = obj;
+	map->on_free = store_map_ended;
+	if (map->btf)
+		bpf_btf_publish(map->btf, obj->owner); /* without an id they serve as well */
+	bpf_map_add_refs(map, REFS_BIAS);
+	bpf_rcu_assign_pointer(obj->map, map);
+	refs = __atomic_exchange_n(&obj->refs, REFS_ARE_THE_ENGINES, __ATOMIC_ACQ_REL);
+	bpf_map_add_refs(map, refs - REFS_BIAS - 1);
+	set_awake(obj);
+}
+
+void store_awake_prog(struct store_object *obj, struct bpf_prog *prog)
+{
+	int refs;
+
+	prog->priv = obj;
+	prog->on_free = store_prog_ended;
+	if (prog->btf)
+		bpf_btf_publish(prog->btf, obj->owner);
+	bpf_prog_add_refs(prog, REFS_BIAS);
+	bpf_rcu_assign_pointer(obj->prog, prog);
+	refs = __atomic_exchange_n(&obj->refs, REFS_ARE_THE_ENGINES, __ATOMIC_ACQ_REL);
+	bpf_prog_add_refs(prog, refs - REFS_BIAS - 1);
+	let_uses(obj);
+	set_awake(obj);
+}
+
+void store_awake_broken(struct store_object *obj, char *sentence, char *log)
+{
+	obj->broken_log = log;
+	obj->broken = sentence;
+	set_awake(obj);
+}
+
+enum bpf_map_type store_map_type(const struct store_object *obj)
+{
+	const struct bpf_map *map = bpf_rcu_dereference(obj->map);
+
+	if (map)
+		return map->map_type;
+	if (obj->kind == STORE_MAP && store_is_asleep(obj))
+		return obj->seen->map.spec.map_type;
+	return BPF_MAP_TYPE_UNSPEC;
+}
+
+const char *store_name(const struct store_object *obj)
+{
+	const struct bpf_prog *prog = bpf_rcu_dereference(obj->prog);
+	const struct bpf_map *map = bpf_rcu_dereference(obj->map);
+
+	if (prog)
+		return prog->name;
+	if (map)
+		return map->name;
+	return obj->seen ? obj->seen->name : "";
+}
+
+bool store_prog_uses(const struct store_object *obj, u32 map_id)
+{
+	const struct bpf_prog *prog = bpf_rcu_dereference(obj->prog);
+
+	if (!prog) {
+		const struct store_seen *seen = store_is_asleep(obj) ? obj->seen : NULL;
+
+		for (u32 i = 0; seen && i < seen->nr_uses; i++)
+			if (seen->use_ids[i] == map_id)
+				return true;
+		return false;
+	}
+	for (u32 i = 0; i < bpf_prog_nr_maps(prog); i++)
+		if (prog->used_maps[i]->id == map_id)
+			return true;
+	return false;
 }
 
 void store_keep_files(bool keep)

@@ -12,6 +12,13 @@
  * The attributes of the file are read once, and again after a change of its names, owner, bits or
  * times; all of those go through the server. An object that could not be read back (damaged, or no
  * longer verified) has neither prog nor map; `broken` says why, and its file stays.
+ *
+ * What a start finds is asleep: its names, owner, charge, what it is and which maps a program uses
+ * are known, and it has no prog or map until somebody needs it, or the thread in the background
+ * comes to it (names/read_back.h). store_wake() reads it back and may take as long as a load, so it
+ * is called without locks, before `prog`, `map` or `broken` is used; afterwards they stay as they
+ * are. Who only looks uses store_map_type() and its like. References that were counted here before
+ * are the engine's from then on.
  */
 #ifndef UBPFFS_FS_STORE_OBJECT_H
 #define UBPFFS_FS_STORE_OBJECT_H
@@ -21,6 +28,7 @@
 #include "core/prog.h"
 #include "fs/node/node.h"
 #include "fs/lib/hash.h"
+#include "map/create.h"
 
 enum store_kind { STORE_PROG, STORE_MAP, STORE_LINK, STORE_KINDS };
 
@@ -35,6 +43,8 @@ const char *store_part_name(u32 id, enum store_part part, char buf[32]); /* retu
  * closes it.
  */
 int store_part_open(u32 id, enum store_part part, int flags);
+/* The same for reading and writing, whatever the bits say, which are its clients'. */
+int store_part_open_own(u32 id, enum store_part part);
 /* What passthrough.h knows that file by. */
 static inline u64 store_backing_key(u32 id, enum store_part part)
 {
@@ -48,8 +58,8 @@ struct store_object {
 	u32 id;
 	enum store_kind kind;
 	u64 ino; /* of objects/<id> */
-	struct bpf_prog *prog; /* STORE_PROG, not broken */
-	struct bpf_map *map; /* STORE_MAP, not broken */
+	struct bpf_prog *prog; /* STORE_PROG, awake and not broken */
+	struct bpf_map *map; /* STORE_MAP, awake and not broken */
 	char *broken; /* a sentence, or NULL */
 	void *kind_priv; /* STORE_LINK, not broken: store/link.c's */
 	void (*kind_end)(struct store_object *obj); /* the last reference is gone; or NULL */
@@ -61,15 +71,16 @@ struct store_object {
 	/* store/object.c's */
 	char *broken_log; /* the report of the load that failed */
 	char *log; /* progs/progs.c's: that of a program that was accepted, once it was asked for */
-	struct bpf_map **broken_maps; /* what a broken program uses stays alive */
-	u32 broken_map_cnt;
+	bool asleep; /* not read back yet */
+	bool waking; /* somebody does it */
+	struct store_seen *seen; /* what the start saw; NULL: the object is of this server */
 	bool held; /* the store's reference, for the names */
 	bool unsure; /* the names could not be counted when they changed */
 	uid_t owner; /* who is charged (limits.h) for the object, bytes and names */
 	u64 bytes;
 	u32 names;
 	bool charged;
-	int refs; /* of a broken object, and of a link */
+	int refs; /* of what is asleep or broken, and of a link; or REFS_ARE_THE_ENGINES */
 	struct hash_link id_link, ino_link;
 	struct store_object *next_drop;
 	struct store_object *lower, *higher; /* of its kind, by id */
@@ -78,6 +89,16 @@ struct store_object {
 	pthread_mutex_t stat_lock; /* a leaf */
 	struct stat st; /* of objects/<id>, when it is */
 	bool st_known;
+};
+
+/* Of an object of an earlier server. */
+struct store_seen {
+	char name[64];
+	struct bpf_map_look map; /* of a map */
+	u32 *use_ids; /* the maps of a program */
+	u32 nr_uses;
+	/* and those that are kept alive for it while it is asleep, or broken; or NULL */
+	struct store_object **uses;
 };
 
 /* Drop the names' references; files stay. */
@@ -99,6 +120,17 @@ bool store_get_unless_gone(struct store_object *obj);
 /* The node shows this object from now on, or none any more (NULL); tree_lock held. */
 void store_bind(struct fs_node *node, struct store_object *obj);
 void store_put(struct store_object *obj);
+/*
+ * Read it back if it is asleep; a reference and no lock is held. 0: it is awake now, broken
+ * perhaps. An error may pass: it is asleep still.
+ */
+int store_wake(struct store_object *obj);
+bool store_is_asleep(const struct store_object *obj);
+u32 store_asleep(void); /* how many */
+/* For who only looks. The type of a map; BPF_MAP_TYPE_UNSPEC: it is none, or broken. */
+enum bpf_map_type store_map_type(const struct store_object *obj);
+const char *store_name(const struct store_object *obj); /* "" when it cannot be known */
+bool store_prog_uses(const struct store_object *obj, u32 map_id);
 int store_stat(struct store_object *obj, struct stat *st);
 void store_stat_changed(struct store_object *obj); /* its owner, bits or times were */
 /* Somebody else is its owner from now on, and is charged for it. -EDQUOT: nothing has changed. */
@@ -141,6 +173,15 @@ int store_charge_types(struct store_object *obj, struct error_record *why);
  * For names/recovery.c: an object whose file is there already. The caller's reference stays the
  * caller's.
  */
+void store_adopt_asleep(struct store_object *obj, struct store_seen *seen, u64 bytes);
+/* store_wake()'s: 0, and one of these three was called; or an error that may pass. */
+extern int (*store_read_back)(struct store_object *obj);
+void store_awake_map(struct store_object *obj, struct bpf_map *map); /* takes the reference */
+void store_awake_prog(struct store_object *obj, struct bpf_prog *prog);
+void store_awake_broken(struct store_object *obj, char *sentence, char *log);
+/* The map is kept alive for a program of that. */
+struct store_object *store_use(struct store_object *map);
+void store_seen_free(struct store_seen *seen);
 void store_adopt_map(struct store_object *obj, struct bpf_map *map);
 void store_adopt_prog(struct store_object *obj, struct bpf_prog *prog);
 /* Neither a map nor a program: it counts its references itself. */

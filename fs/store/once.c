@@ -4,6 +4,7 @@
 #include "fs/store/once.h"
 #include "fs/keeper/requests.h"
 #include "fs/keeper/shared.h"
+#include "fs/store/object.h"
 #include "map/syscall.h"
 
 /* Marks of changes that their key identifies; a map's own marks are counters and positions. */
@@ -12,9 +13,15 @@
 
 static bool was_made(u32 id, u64 mark, const void *data, u32 len)
 {
-	struct bpf_map *map = bpf_map_get_by_id(id);
 	bool made = true; /* with its map gone it is of no use to anybody */
+	struct store_object *obj;
+	struct bpf_map *map;
 
+	if (!store_by_id(STORE_MAP, id, &obj)) {
+		store_wake(obj);
+		store_put(obj);
+	}
+	map = bpf_map_get_by_id(id);
 	if (!map)
 		return made;
 	if (mark != MARK_DELETE && mark != MARK_CREATE)

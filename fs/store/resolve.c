@@ -52,6 +52,8 @@ static int resolve_check(struct fs_req *req, enum store_kind kind, const char *t
 			       kind_name(kind));
 	if (!err && perm_check(&req->cred, &st, mask))
 		err = fs_error(req, EACCES, "%s: its permission bits do not let you use it", text);
+	if (!err)
+		err = store_wake(obj);
 	if (!err && obj->broken)
 		err = fs_error(req, EBADMSG, "%s: %s", text, obj->broken);
 	if (err)

@@ -35,9 +35,17 @@ static const char *kind_name(u32 kind)
 	return kinds[kind];
 }
 
-/* How the memory of an object is shown; NULL: it has none of that kind. */
+/*
+ * How the memory of an object is shown; NULL: it has none of that kind. What sleeps is woken when
+ * it may have some.
+ */
 static const struct fs_node_ops *memory_kind(struct store_object *obj, u32 kind)
 {
+	enum bpf_map_type type = store_map_type(obj);
+
+	if (type != (kind == IDS_MEM ? BPF_MAP_TYPE_ARRAY : BPF_MAP_TYPE_RINGBUF) ||
+	    store_wake(obj))
+		return NULL;
 	return kind == IDS_MEM ? mapmem_id_kind(obj) : ringmem_kind(obj, kind - IDS_RING);
 }
 
@@ -110,6 +118,7 @@ static void kind_key_name(const struct fs_node *node, struct fs_text *out)
 static const struct fs_node_ops kind_ops = {
 	.name = "ids of a kind",
 	.type = S_IFDIR,
+	.wakes = true,
 	.key_name = kind_key_name,
 	.lookup = kind_lookup,
 	.readdir = kind_readdir,

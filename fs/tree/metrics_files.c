@@ -27,6 +27,7 @@ static int status_show(struct fs_node *node, struct fs_req *req, struct fs_text 
 		fs_text_printf(out, "keeper: %u\n", shared->keeper);
 	fs_text_printf(out, "progs_live: %llu\n", (ull)bpf_prog_live_count());
 	fs_text_printf(out, "maps_live: %llu\n", (ull)bpf_map_live_count());
+	fs_text_printf(out, "asleep: %u\n", store_asleep());
 	fs_text_printf(out, "nodes: %llu\n", (ull)fs_nodes_count());
 	fs_text_printf(out, "open_files: %llu\n", (ull)fs_counted(opens));
 	fs_text_printf(out, "parked_requests: %llu\n", (ull)fs_counted(parked));
@@ -118,6 +119,7 @@ static void show_prog(struct fs_text *out, u32 which, const struct bpf_prog *pro
 
 static void show_progs(struct fs_req *req, struct fs_text *out)
 {
+	const struct bpf_prog *prog;
 	struct store_object *obj;
 	uid_t owner;
 
@@ -126,8 +128,9 @@ static void show_progs(struct fs_req *req, struct fs_text *out)
 		       prog_families[f][3]);
 		for (u32 id = 0; !out->err && !store_next(STORE_PROG, id, &obj); store_put(obj)) {
 			id = obj->id;
-			if (obj->prog && sees(req, obj, &owner))
-				show_prog(out, f, obj->prog, id, owner);
+			prog = bpf_rcu_dereference(obj->prog); /* NULL: asleep, too */
+			if (prog && sees(req, obj, &owner))
+				show_prog(out, f, prog, id, owner);
 		}
 	}
 }
@@ -171,6 +174,7 @@ static void show_map(struct fs_text *out, u32 which, const struct bpf_map *map, 
 
 static void show_maps(struct fs_req *req, struct fs_text *out)
 {
+	const struct bpf_map *map;
 	struct store_object *obj;
 	uid_t owner;
 
@@ -179,8 +183,9 @@ static void show_maps(struct fs_req *req, struct fs_text *out)
 		       map_families[f][2]);
 		for (u32 id = 0; !out->err && !store_next(STORE_MAP, id, &obj); store_put(obj)) {
 			id = obj->id;
-			if (obj->map && sees(req, obj, &owner))
-				show_map(out, f, obj->map, id, owner);
+			map = bpf_rcu_dereference(obj->map);
+			if (map && sees(req, obj, &owner))
+				show_map(out, f, map, id, owner);
 		}
 	}
 }
@@ -353,6 +358,8 @@ static void show_server(struct fs_text *out)
 	fs_text_printf(out, "ubpffs_build_info{version=\"%s\"} 1\n", UBPFFS_VERSION);
 	one(out, "ubpffs_programs", "gauge", "Programs that live.", bpf_prog_live_count());
 	one(out, "ubpffs_maps", "gauge", "Maps that live.", bpf_map_live_count());
+	one(out, "ubpffs_asleep", "gauge", "Objects that a start has not read back yet.",
+	    store_asleep());
 	one(out, "ubpffs_nodes", "gauge", "Files that the kernel knows.", fs_nodes_count());
 	one(out, "ubpffs_open_files", "gauge", "Open files.", fs_counted(opens));
 	one(out, "ubpffs_waiting_requests", "gauge", "Requests that wait for something to come.",

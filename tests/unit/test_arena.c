@@ -70,6 +70,35 @@ static void test_no_descriptor_is_needed(void **state)
 	close(values);
 }
 
+static int check_size(const struct bpf_arena *arena, u64 index, u64 values)
+{
+	return bpf_arena_check_size(arena->index_size, arena->values_size, index, values);
+}
+
+/* What is seen without opening it is what opening it would see, and nothing has changed. */
+static void test_look(void **state)
+{
+	int index = empty_file(), values = empty_file();
+	struct bpf_arena_header header;
+	struct bpf_arena *arena;
+	struct stat st, of_values;
+
+	assert_int_equal(bpf_arena_create(&spec, 3, 8192, 4096, index, values, &arena), 0);
+	bpf_arena_close(arena, true);
+	assert_int_equal(fstat(index, &st) | fstat(values, &of_values), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(bpf_arena_look(index, &st, &of_values, &header), 0);
+		assert_int_equal(header.map_id, 3);
+		assert_int_equal(header.clean, 1);
+	}
+	assert_int_equal(bpf_arena_look(index, &st, NULL, &header), -EBADMSG);
+	st.st_size += BPF_ARENA_HEADER_SIZE;
+	assert_int_equal(bpf_arena_look(index, &st, &of_values, &header), -EBADMSG);
+	assert_int_equal(bpf_arena_look(values, &of_values, NULL, &header), -EBADMSG);
+	close(index);
+	close(values);
+}
+
 static void test_files_come_back(void **state)
 {
 	int index = empty_file(), values = empty_file();
@@ -90,9 +119,9 @@ static void test_files_come_back(void **state)
 
 	assert_int_equal(bpf_arena_open(index, values, &arena), 0);
 	assert_true(arena->was_clean);
-	assert_int_equal(bpf_arena_check_size(arena, 8192, 4096), 0);
-	assert_int_equal(bpf_arena_check_size(arena, 8192 + 1, 4096), -EBADMSG);
-	assert_int_equal(bpf_arena_check_size(arena, 8192, 4097), -EBADMSG);
+	assert_int_equal(check_size(arena, 8192, 4096), 0);
+	assert_int_equal(check_size(arena, 8192 + 1, 4096), -EBADMSG);
+	assert_int_equal(check_size(arena, 8192, 4097), -EBADMSG);
 	assert_memory_equal((char *)arena->index + 8184, "indexend", 8);
 	assert_memory_equal(arena->values, "valuebeg", 8);
 	bpf_arena_close(arena, false);
@@ -243,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_new_arena_is_zero),
 		cmocka_unit_test(test_no_descriptor_is_needed),
+		cmocka_unit_test(test_look),
 		cmocka_unit_test(test_files_come_back),
 		cmocka_unit_test(test_damaged_files_do_not_open),
 		cmocka_unit_test(test_d_values_memfd_keeps_its_size),

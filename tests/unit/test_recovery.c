@@ -54,11 +54,19 @@ static void set_value(struct bpf_map *map, u32 key, u64 value)
 	assert_int_equal(bpf_map_update(map, &key, &value, BPF_ANY), 0);
 }
 
+/* With a reference, and awake. */
+static int get(enum store_kind kind, u32 id, struct store_object **out)
+{
+	int err = store_by_id(kind, id, out);
+
+	return err ? err : store_wake(*out);
+}
+
 static void assert_broken(enum store_kind kind, u32 id, const char *why)
 {
 	struct store_object *obj;
 
-	assert_int_equal(store_by_id(kind, id, &obj), 0);
+	assert_int_equal(get(kind, id, &obj), 0);
 	assert_non_null(obj->broken);
 	assert_non_null(strstr(obj->broken, why));
 	assert_null(obj->map);
@@ -86,12 +94,12 @@ static void names_values_and_ids_are_there_again(void **state)
 
 	make_both();
 	assert_int_equal(state_start(), 0);
-	assert_int_equal(store_by_id(STORE_MAP, first, &map), 0);
+	assert_int_equal(get(STORE_MAP, first, &map), 0);
 	assert_null(map->broken);
 	assert_string_equal(map->map->name, "m");
 	assert_int_equal(value_of(map->map, 0), 0);
 	assert_int_equal(value_of(map->map, 1), 42);
-	assert_int_equal(store_by_id(STORE_PROG, second, &prog), 0);
+	assert_int_equal(get(STORE_PROG, second, &prog), 0);
 	assert_null(prog->broken);
 	assert_int_equal(prog->prog->used_map_cnt, 1);
 	assert_ptr_equal(prog->prog->used_maps[0], map->map);
@@ -144,7 +152,7 @@ static void step_5_removes_what_nothing_names(void **state)
 	assert_int_equal(store_by_id(STORE_MAP, first, &obj), -ENOENT);
 	assert_false(state_has("objects/%u", first));
 	assert_false(state_has("objects/%u.values", first));
-	assert_int_equal(store_by_id(STORE_MAP, first + 1, &obj), 0);
+	assert_int_equal(get(STORE_MAP, first + 1, &obj), 0);
 	assert_int_equal(value_of(obj->map, 0), 5);
 	store_put(obj);
 }
@@ -230,7 +238,7 @@ static void a_damaged_program_stays(void **state)
 	state_write(path, "nonsense", 8);
 	assert_int_equal(state_start(), 0);
 	assert_broken(STORE_PROG, second, "could not be read");
-	assert_int_equal(store_by_id(STORE_MAP, first, &obj), 0);
+	assert_int_equal(get(STORE_MAP, first, &obj), 0);
 	assert_null(obj->broken);
 	store_put(obj);
 }
@@ -255,7 +263,7 @@ static void a_program_that_is_refused_stays_with_its_log_and_its_maps(void **sta
 
 	make_both();
 	assert_int_equal(state_start(), 0);
-	assert_int_equal(store_by_id(STORE_MAP, first, &map), 0);
+	assert_int_equal(get(STORE_MAP, first, &map), 0);
 	attr.maps = &map->map;
 	prog = bpf_prog_alloc(&attr);
 	assert_non_null(prog);
@@ -269,11 +277,11 @@ static void a_program_that_is_refused_stays_with_its_log_and_its_maps(void **sta
 	state_stop();
 	assert_int_equal(state_start(), 0);
 	assert_broken(STORE_PROG, second, "is no longer accepted");
-	assert_int_equal(store_by_id(STORE_PROG, second, &obj), 0);
+	assert_int_equal(get(STORE_PROG, second, &obj), 0);
 	assert_non_null(store_broken_log(obj));
 	assert_non_null(strstr(store_broken_log(obj), "0: "));
 	store_put(obj);
-	assert_int_equal(store_by_id(STORE_MAP, first, &map), 0);
+	assert_int_equal(get(STORE_MAP, first, &map), 0);
 	assert_int_equal(value_of(map->map, 1), 42);
 	store_put(map);
 }
@@ -351,10 +359,10 @@ static void step_4_fills_slots(void **state)
 	for (u32 i = 0; i < 2; i++) {
 		state_stop();
 		assert_int_equal(state_start(), 0);
-		assert_int_equal(store_by_id(STORE_MAP, third, &array), 0);
+		assert_int_equal(get(STORE_MAP, third, &array), 0);
 		assert_int_equal(bpf_map_lookup(array->map, &key, &id, 0), 0);
 		assert_int_equal(id, second);
-		assert_int_equal(store_by_id(STORE_MAP, first, &map), 0);
+		assert_int_equal(get(STORE_MAP, first, &map), 0);
 		assert_int_equal(value_of(map->map, 0), 9);
 		store_put(map);
 		store_put(array);
@@ -364,13 +372,13 @@ static void step_4_fills_slots(void **state)
 	snprintf(path, sizeof(path), "objects/%u", second);
 	state_write(path, "nonsense", 8);
 	assert_int_equal(state_start(), 0);
-	assert_int_equal(store_by_id(STORE_MAP, third, &array), 0);
+	assert_int_equal(get(STORE_MAP, third, &array), 0);
 	assert_null(array->broken);
 	store_put(array);
 	assert_true(state_has("objects/%u", second));
 	assert_true(state_has("objects/%u", first)); /* what it would have named is not known */
 	/* Such a one is held until the process ends. */
-	assert_int_equal(store_by_id(STORE_PROG, second, &prog), 0);
+	assert_int_equal(get(STORE_PROG, second, &prog), 0);
 	store_put(prog);
 	store_put(prog);
 }
@@ -405,7 +413,7 @@ static void what_cannot_be_read_is_kept(void **state)
 	state_stop();
 	assert_int_equal(open_files(), fds);
 	assert_int_equal(state_start(), 0);
-	assert_int_equal(store_by_id(STORE_MAP, first, &obj), 0);
+	assert_int_equal(get(STORE_MAP, first, &obj), 0);
 	assert_null(obj->broken);
 	store_put(obj);
 }
@@ -429,10 +437,10 @@ static void an_error_that_passes_refuses_the_start_and_removes_nothing(void **st
 		err = state_start();
 		assert_return_code(setrlimit(RLIMIT_NOFILE, &all), errno);
 		if (!err) {
-			assert_int_equal(store_by_id(STORE_MAP, first, &obj), 0);
+			assert_int_equal(get(STORE_MAP, first, &obj), 0);
 			assert_null(obj->broken);
 			store_put(obj);
-			assert_int_equal(store_by_id(STORE_PROG, second, &obj), 0);
+			assert_int_equal(get(STORE_PROG, second, &obj), 0);
 			assert_null(obj->broken);
 			store_put(obj);
 			break;
@@ -457,7 +465,7 @@ static void bits_of_clients_do_not_keep_the_server_out(void **state)
 		fchmodat(tree.objects_fd, store_part_name(first, STORE_OBJECT, name), 0, 0), errno);
 	state_stop();
 	assert_int_equal(state_start(), 0);
-	assert_int_equal(store_by_id(STORE_MAP, first, &obj), 0);
+	assert_int_equal(get(STORE_MAP, first, &obj), 0);
 	assert_null(obj->broken);
 	assert_int_equal(value_of(obj->map, 1), 42);
 	assert_int_equal(store_stat(obj, &st), 0);

@@ -201,29 +201,46 @@ fail:
 }
 
 /* The file's own size decides what may be touched, before anything in it is believed. */
+static bool size_fits(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_size > 0 &&
+	       st->st_size % BPF_ARENA_HEADER_SIZE == 0 &&
+	       (u64)st->st_size <= BPF_ARENA_MAX_SIZE + BPF_ARENA_HEADER_SIZE;
+}
+
 static int file_size(int fd, size_t *size)
 {
 	struct stat st;
 
 	if (fstat(fd, &st))
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size % BPF_ARENA_HEADER_SIZE ||
-	    (u64)st.st_size > BPF_ARENA_MAX_SIZE + BPF_ARENA_HEADER_SIZE)
+	if (!size_fits(&st))
 		return -EBADMSG;
 	*size = (size_t)st.st_size;
 	return 0;
 }
 
-static int header_check(const struct bpf_arena *arena)
+static int header_check(const struct bpf_arena_header *header, u64 index_size, u64 values_size)
 {
-	const struct bpf_arena_header *header = arena->header;
-
 	if (header->magic != BPF_ARENA_MAGIC || header->version != BPF_ARENA_VERSION ||
-	    header->index_size != arena->index_size || header->values_size != arena->values_size ||
+	    header->index_size != index_size || header->values_size != values_size ||
 	    !header->nr_slots || header->nr_slots > BPF_MAX_SLOTS ||
 	    memchr(header->spec.name, 0, sizeof(header->spec.name)) == NULL)
 		return -EBADMSG;
 	return 0;
+}
+
+int bpf_arena_look(int index_fd, const struct stat *index, const struct stat *values,
+		   struct bpf_arena_header *out)
+{
+	ssize_t n;
+
+	if (!size_fits(index) || (values && !size_fits(values)))
+		return -EBADMSG;
+	n = pread(index_fd, out, sizeof(*out), 0);
+	if (n != sizeof(*out))
+		return n < 0 ? -errno : -EBADMSG;
+	return header_check(out, (u64)index->st_size, values ? (u64)values->st_size : 0);
 }
 
 int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out)
@@ -253,7 +270,7 @@ int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out)
 		err = map_part(arena, arena->index_fd, arena->index_size, false,
 			       (void **)&arena->header);
 	if (!err)
-		err = header_check(arena);
+		err = header_check(arena->header, arena->index_size, arena->values_size);
 	if (!err && arena->values_size)
 		err = map_part(arena, arena->values_fd, arena->values_size, false, &arena->values);
 	if (err)
@@ -302,11 +319,11 @@ fail:
 	return err;
 }
 
-int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 values_bytes)
+int bpf_arena_check_size(u64 index_size, u64 values_size, u64 index_bytes, u64 values_bytes)
 {
 	if (index_bytes > BPF_ARENA_MAX_SIZE || values_bytes > BPF_ARENA_MAX_SIZE ||
-	    arena->index_size != BPF_ARENA_HEADER_SIZE + page_align(index_bytes) ||
-	    arena->values_size != page_align(values_bytes))
+	    index_size != BPF_ARENA_HEADER_SIZE + page_align(index_bytes) ||
+	    values_size != page_align(values_bytes))
 		return -EBADMSG;
 	return 0;
 }

@@ -91,6 +91,14 @@ int bpf_arena_share(const struct bpf_map_spec *spec, u64 values_bytes, int value
 /* What was stored to the mappings of files is on the disk when it returns. */
 int bpf_arena_sync(const struct bpf_arena *arena);
 
+/*
+ * What bpf_arena_open() checks, without mapping anything or changing `clean`: the header, of files
+ * with these attributes (values NULL: there is none).
+ */
+struct stat;
+int bpf_arena_look(int index_fd, const struct stat *index, const struct stat *values,
+		   struct bpf_arena_header *out);
+
 /* Marks it clean when asked, and unmaps. */
 void bpf_arena_close(struct bpf_arena *arena, bool clean);
 
@@ -100,8 +108,8 @@ void bpf_arena_close(struct bpf_arena *arena, bool clean);
  */
 void bpf_arena_drop_files(struct bpf_arena *arena);
 
-/* What the type of an opened arena needs must be what the files have. -EBADMSG. */
-int bpf_arena_check_size(const struct bpf_arena *arena, u64 index_bytes, u64 values_bytes);
+/* What the type of an arena needs must be what its files have. -EBADMSG. */
+int bpf_arena_check_size(u64 index_size, u64 values_size, u64 index_bytes, u64 values_bytes);
 
 /*
  * bpf_arena_reserve - have memory under a part of a file's mapping before it is touched

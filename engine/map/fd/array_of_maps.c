@@ -97,6 +97,7 @@ static int aom_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *pri
 
 const struct bpf_map_ops array_of_maps_map_ops = {
 	.name = "array_of_maps",
+	.at_start = true,
 	.map_size = sizeof(struct fd_array),
 	.not_inner = true,
 	.alloc_check = fd_array_alloc_check,

@@ -270,6 +270,7 @@ static int hom_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, void *pri
 
 const struct bpf_map_ops htab_of_maps_map_ops = {
 	.name = "hash_of_maps",
+	.at_start = true,
 	.map_size = sizeof(struct bpf_htab_of_maps),
 	.not_inner = true,
 	.alloc_check = hom_alloc_check,

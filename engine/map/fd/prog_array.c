@@ -181,6 +181,7 @@ static int prog_array_restore_slots(struct bpf_map *map, bpf_slot_get_fn get, vo
 
 const struct bpf_map_ops prog_array_map_ops = {
 	.name = "prog_array",
+	.at_start = true,
 	.map_size = sizeof(struct bpf_prog_array),
 	.not_inner = true,
 	.alloc_check = fd_array_alloc_check,

@@ -431,13 +431,14 @@ static int storage_iter(struct bpf_map_iter *it)
 }
 
 /* The spare one; each of the others comes with an attachment. */
-static u64 storage_mem_usage(const struct bpf_map *map)
+static u64 storage_mem_usage(const struct bpf_map_spec *spec, u32 nr_slots)
 {
-	return sizeof(struct storage_arena) + storage_map((struct bpf_map *)map)->stride;
+	return sizeof(struct storage_arena) + elem_stride(spec, nr_slots);
 }
 
 const struct bpf_map_ops cgroup_storage_map_ops = {
 	.name = "cgroup_storage",
+	.at_start = true,
 	.map_size = sizeof(struct bpf_cgroup_storage_map),
 	.not_inner = true,
 	.spin_lock = true,
@@ -456,6 +457,7 @@ const struct bpf_map_ops cgroup_storage_map_ops = {
 
 const struct bpf_map_ops percpu_cgroup_storage_map_ops = {
 	.name = "percpu_cgroup_storage",
+	.at_start = true,
 	.map_size = sizeof(struct bpf_cgroup_storage_map),
 	.percpu = true,
 	.not_inner = true,

@@ -756,9 +756,9 @@ static u64 lpm_entries(const struct bpf_map *map)
 }
 
 /* The room for nodes that wait is addresses, hardly ever memory. */
-static u64 lpm_mem_usage(const struct bpf_map *map)
+static u64 lpm_mem_usage(const struct bpf_map_spec *spec, u32 nr_slots)
 {
-	return LPM_NODES_OFF + (1 + 2 * (u64)map->max_entries) * lpm_trie(map)->node_size;
+	return LPM_NODES_OFF + (1 + 2 * (u64)spec->max_entries) * node_size(spec);
 }
 
 const struct bpf_map_ops lpm_trie_map_ops = {

@@ -28,10 +28,14 @@ static int check_object(struct control_call *call)
 {
 	struct store_object *obj = call->control->obj;
 	u32 stamp = stamp_base() + obj->id;
+	int err;
 
 	if (call->io.stamp && call->io.stamp != stamp)
 		return -ESTALE;
 	call->io.stamp = stamp;
+	err = store_wake(obj);
+	if (err)
+		return err;
 	return obj->broken ? fs_error(call->req, EBADMSG, "%s", obj->broken) : 0;
 }
 
@@ -45,14 +49,18 @@ static bool may(const struct control_call *call, int mode)
 
 int control_map(struct control_call *call, int mode, struct bpf_map **map)
 {
-	*map = call->control->obj->map;
-	return may(call, mode) ? check_object(call) : -EPERM;
+	int err = may(call, mode) ? check_object(call) : -EPERM;
+
+	*map = err ? NULL : call->control->obj->map;
+	return err;
 }
 
 int control_prog(struct control_call *call, int mode, struct bpf_prog **prog)
 {
-	*prog = call->control->obj->prog;
-	return may(call, mode) ? check_object(call) : -EPERM;
+	int err = may(call, mode) ? check_object(call) : -EPERM;
+
+	*prog = err ? NULL : call->control->obj->prog;
+	return err;
 }
 
 int control_link(struct control_call *call, int mode, struct store_object **link)

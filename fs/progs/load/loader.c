@@ -93,9 +93,13 @@ static int bind_allowed(struct load *load, int maps, int dir, const char *name,
 			load->maps, name);
 }
 
-/* 0 and *out: bound. -ENOENT: the name is free. tree_rdlock is held. */
+/*
+ * 0 and *out: bound. -ENOENT: the name is free. -EAGAIN and *asleep: after that one is awake.
+ * tree_rdlock is held.
+ */
 static int __bind(struct load *load, int maps, const struct bpf_object_map *want, const char *name,
-		  const struct bpf_map_spec *spec, struct bpf_map **out)
+		  const struct bpf_map_spec *spec, struct bpf_map **out,
+		  struct store_object **asleep)
 {
 	__do_close int dir = tree_openat(maps, name);
 	struct store_object *obj;
@@ -124,6 +128,10 @@ static int __bind(struct load *load, int maps, const struct bpf_object_map *want
 	err = store_by_ino(st.st_ino, &obj);
 	if (err)
 		return err;
+	if (store_is_asleep(obj)) {
+		*asleep = obj;
+		return -EAGAIN;
+	}
 	if (obj->kind != STORE_MAP || obj->broken)
 		err = fs_error(load->req, EBADMSG, "%s/%s: %s", load->maps, name,
 			       obj->broken ? obj->broken : "not a map");
@@ -148,14 +156,21 @@ static int open_maps(const struct load *load)
 static int bind(struct load *load, const struct bpf_object_map *want, const char *name,
 		const struct bpf_map_spec *spec, struct bpf_map **out)
 {
+	struct store_object *asleep;
 	int maps, err;
 
-	tree_rdlock();
-	maps = open_maps(load);
-	err = maps < 0 ? maps : __bind(load, maps, want, name, spec, out);
-	tree_unlock();
-	if (maps >= 0)
-		close(maps);
+	do {
+		asleep = NULL;
+		tree_rdlock();
+		maps = open_maps(load);
+		err = maps < 0 ? maps : __bind(load, maps, want, name, spec, out, &asleep);
+		tree_unlock();
+		if (maps >= 0)
+			close(maps);
+		if (asleep)
+			err = store_wake(asleep);
+		store_put(asleep);
+	} while (asleep && !err);
 	return err;
 }
 

@@ -2,7 +2,8 @@
  * common_types.h - types of the same bytes are one object again at a start
  *
  * The maps and programs of one load had one object of types; each has kept a copy, and they share
- * one again. Those of two owners stay two. One thread, before the mount.
+ * one again. Those of two owners stay two. Any thread, until they are forgotten, when all is read
+ * back.
  */
 #ifndef UBPFFS_FS_STORE_NAMES_COMMON_TYPES_H
 #define UBPFFS_FS_STORE_NAMES_COMMON_TYPES_H

@@ -20,26 +20,16 @@ static struct {
 } list;
 static int failed; /* the first error that refuses this start */
 
-/* The bits are the clients'; the server reads its own files whatever they say. */
-int found_open_part(const struct found *f, enum store_part part)
+int found_stat_part(const struct found *f, enum store_part part, struct stat *st)
 {
-	mode_t type = part == STORE_OBJECT ? f->st.st_mode & S_IFMT : f->type[part];
-	const int flags = (durable_only_look() ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOCTTY;
-	struct stat st;
 	char name[32];
-	int fd;
 
-	if (!S_ISREG(type))
-		return type ? -EBADMSG : -ENOENT;
-	fd = store_part_open(f->id, part, flags);
-	store_part_name(f->id, part, name);
-	if (fd == -EACCES && !durable_only_look() &&
-	    !fstatat(tree.objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) &&
-	    !fchmodat(tree.objects_fd, name, st.st_mode | 0600, 0)) {
-		fd = store_part_open(f->id, part, flags);
-		fchmodat(tree.objects_fd, name, st.st_mode & 07777, 0);
-	}
-	return fd;
+	if (!S_ISREG(f->type[part]))
+		return f->type[part] ? -EBADMSG : -ENOENT;
+	return fstatat(tree.objects_fd, store_part_name(f->id, part, name), st,
+		       AT_SYMLINK_NOFOLLOW) < 0
+		       ? -errno
+		       : 0;
 }
 
 int found_refuse(int err, const char *what, u32 id)
@@ -173,7 +163,7 @@ int found_scan(void)
 
 int found_open(struct found *f)
 {
-	int fd = found_open_part(f, STORE_OBJECT);
+	int fd = store_part_open_own(f->id, STORE_OBJECT);
 	u64 magic = 0;
 
 	if (fd >= 0 && pread(fd, &magic, sizeof(magic), 0) < 0) {

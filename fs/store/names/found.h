@@ -24,6 +24,7 @@ struct found {
 	bool named;
 	bool open; /* clients of the last server of this mount have it open */
 	bool started; /* an object was made of it; the start holds a reference */
+	bool at_start; /* a map that is awake from the start */
 	bool restored; /* its slots were filled */
 	bool foreign; /* no regular file: nothing of ours, left alone */
 	struct stat st;
@@ -37,10 +38,8 @@ struct found *found_by_id(u32 id); /* NULL: there is none */
 /* In the order of their ids; of NULL the first. */
 struct found *found_next(struct found *f);
 
-/*
- * A descriptor of one of its files, whatever their bits say. -ENOENT; -EBADMSG: no regular file.
- */
-int found_open_part(const struct found *f, enum store_part part);
+/* The attributes of a companion. -ENOENT; -EBADMSG: no regular file. */
+int found_stat_part(const struct found *f, enum store_part part, struct stat *st);
 /*
  * Its descriptor, or what the opening failed with; its kind is known afterwards. A companion's
  * presence tells what a damaged object was.
