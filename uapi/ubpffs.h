@@ -137,7 +137,8 @@ enum ubpffs_cmd {
 	/*
 	 * M/.event: each open makes an event that programs output to, as perf_event_open(2) does
 	 * for PERF_COUNT_SW_BPF_OUTPUT: an element of a perf_event_array takes its id. It is polled
-	 * and mapped as one of the kernel's, and takes PERF_EVENT_IOC_ENABLE and _DISABLE
+	 * and mapped as one of the kernel's. Or it is one that samples, for a program. Both take
+	 * PERF_EVENT_IOC_ENABLE and _DISABLE
 	 */
 	UBPFFS_EVENT_SETUP = 52, /* in: struct ubpffs_event; before anything else, once */
 	/*
@@ -145,6 +146,11 @@ enum ubpffs_cmd {
 	 * out: where the descriptor itself cannot be mapped, the path of a file that can
 	 */
 	UBPFFS_EVENT_RING = 53,
+	/*
+	 * of an event that samples: in: __u32, the id of a perf_event program, which runs on each
+	 * sample from then on, while the event is enabled and open
+	 */
+	UBPFFS_EVENT_ATTACH = 54,
 
 	/* any of them */
 	UBPFFS_PUT = 48, /* in: a piece; flags: its offset in the transfer */
@@ -201,18 +207,24 @@ struct ubpffs_attached {
 
 #define UBPFFS_EVENT_WATERMARK 1 /* wakeup is of bytes, not of records */
 #define UBPFFS_EVENT_DISABLED  2 /* until PERF_EVENT_IOC_ENABLE */
+#define UBPFFS_EVENT_FREQ      4 /* sample is a frequency, not a period */
 
 struct ubpffs_event {
-	__u32 cpu;
+	__u32 type; /* PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT; else it samples */
+	__u32 flags;
+	__u64 config;
+	__u32 cpu; /* 0xffffffff: all, of an event that samples */
 	__u32 wakeup;
 	__u64 sample_type; /* PERF_SAMPLE_RAW, with PERF_SAMPLE_TIME and PERF_SAMPLE_CPU or not */
-	__u32 flags;
+	/* of an event that samples: a process, with its threads and children, or 0: all */
+	__u32 pid;
 	__u32 reserved;
+	__u64 sample;
 };
 
 /* UBPFFS_OBJ_GET_INFO of an event; the id lies where maps and programs have theirs. */
 struct ubpffs_event_info {
-	__u32 reserved;
+	__u32 samples; /* 1: it samples, and has no id */
 	__u32 id;
 };
 

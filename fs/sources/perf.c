@@ -60,7 +60,7 @@ struct perf {
 		u32 cpu;
 		int fd;
 	} * events;
-	u32 nr_events, cap_events, nr_cpus;
+	u32 nr_events, cap_events, first_cpu, nr_cpus;
 	struct perf_rings rings; /* one a CPU that is there */
 	struct image_source images;
 	int pidfd;
@@ -196,7 +196,8 @@ static int add_event(struct perf *perf, u32 cpu, int fd)
 /* What perf_open.c's process, which is the owner, could open. */
 static int open_events(struct source *src, struct perf *perf)
 {
-	struct perf_request request = {perf->attr, perf->pid, src->began, perf->nr_cpus};
+	struct perf_request request = {perf->attr, perf->pid, src->began, perf->first_cpu,
+				       perf->nr_cpus};
 	__do_close int sock = source_agent(src, AGENT_PERF, &request, sizeof(request), &src->why);
 	struct perf_answer answer;
 	ssize_t len;
@@ -281,6 +282,10 @@ static int perf_open(struct source *src)
 	perf->pidfd = -1;
 	perf->pid = strcmp(pid, "all") ? (pid_t)strtol(pid, NULL, 0) : -1;
 	perf->nr_cpus = (u32)sysconf(_SC_NPROCESSORS_CONF);
+	if (src->cpu >= 0) {
+		perf->first_cpu = min((u32)src->cpu, perf->nr_cpus);
+		perf->nr_cpus = min((u32)src->cpu + 1, perf->nr_cpus);
+	}
 	fill_attr(perf, &src->def);
 	if (unwind && !strcmp(unwind, "dwarf")) {
 		if (!REGS_MASK)

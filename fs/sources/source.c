@@ -190,6 +190,7 @@ struct source *source_new(const struct source_def *def, uid_t uid, gid_t gid)
 	src->kind = source_kind_of(&src->def);
 	src->uid = uid;
 	src->gid = gid;
+	src->cpu = -1;
 	src->stop_fd = -1;
 	return src;
 }

@@ -92,6 +92,7 @@ struct source {
 	struct source_def def;
 	uid_t uid; /* the owner */
 	gid_t gid;
+	int cpu; /* perf: samples of this one; -1: of all. Set before the start */
 	u64 began; /* perf: when the sampled process did; 0: all, or before the start: any */
 	bool again; /* brought back after a restart of the server: `out` goes on */
 	struct bpf_prog *prog; /* RCU */

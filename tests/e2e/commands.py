@@ -16,7 +16,7 @@ PROG_TEST_RUN, PROG_PART, PROG_BIND_MAP = range(16, 19)
 OBJ_GET_INFO, OBJ_PIN, OBJ_TOKEN, OBJ_FDINFO, BTF_DATA = range(24, 29)
 MAP_CREATE, PROG_LOAD, GET_NEXT_ID, BTF_LOAD = range(32, 36)
 PUT, GET, DROP = range(48, 51)
-COMMANDS = (*range(1, 11), *range(16, 20), *range(24, 31), *range(32, 46), 48, 49, 50, 52, 53)  # and free ones between
+COMMANDS = (*range(1, 11), *range(16, 20), *range(24, 31), *range(32, 46), 48, 49, 50, 52, 53, 54)  # and free ones between
 
 HASH, ARRAY, PROG_ARRAY, ARRAY_OF_MAPS, QUEUE, RINGBUF = 1, 2, 3, 12, 22, 27
 SOCKET_FILTER = 1

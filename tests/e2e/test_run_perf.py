@@ -4,13 +4,15 @@ kernel; bpftool's event_pipe shows what came.
 """
 import json
 import os
+import shutil
 import signal
+import struct
 import subprocess
 import time
 
 import pytest
 
-from bpf2 import BPFTOOL, CTL, can_run, kernel_serves, script, tool, under_run
+from bpf2 import BPFTOOL, CTL, can_run, kernel_script, kernel_serves, script, tool, under_run
 from conftest import PROGS, USERS, WAIT, as_user, needs_root, wait_for
 from test_run_programs import client  # noqa: F401
 
@@ -146,9 +148,95 @@ def call(fd, nr, payload=b"", room=0):
     with open(m.p(".event"), "r+b", buffering=0) as f:
         space = {}
         exec(code, space)
-        space["call"](f.fileno(), 52, bytes(8) + (1 << 10).to_bytes(8, "little") + bytes(8))
+        space["call"](f.fileno(), 52, struct.pack("=IIQIIQIIQ", 1, 0, 10, 0, 0, 1 << 10, 0, 0, 0))
         number = space["call"](f.fileno(), 24, b"", 8)[4:]
         put = code + "f = open(%r, 'r+b', buffering=0)\ncall(f.fileno(), 2, bytes(4) + %r)\n" % (m.p("maps/a/map"), number)
         r = subprocess.run(["/usr/bin/python3", "-c", put], capture_output=True, text=True, **as_user(USERS[0]))
         assert "PermissionError" in r.stderr, r.stderr
         assert not subprocess.run(["/usr/bin/python3", "-c", put]).returncode
+
+
+SAMPLES = OPEN + r"""
+import threading, time
+def insn(code, dst=0, src=0, off=0, imm=0):
+    return struct.pack("<BBhi", code, dst | src << 4, off, imm)
+
+def prog(type, body):
+    i = buf(body + insn(0xb7) + insn(0x95))
+    return bpf(PROG_LOAD, "IIQQIIQII16s", type, len(i.raw) // 8, ptr(i), ptr(buf(b"GPL\0")), 0, 0, 0, 0, 0, b"samples")[0]
+
+counts = map_create(2, 4, 8, 1)
+counting = prog(7, insn(0x18, 1, 2, 0, counts) + insn(0) + insn(0xb7, 2, 0, 0, 1) + insn(0xdb, 1, 2))
+other = prog(1, b"")
+
+def count():
+    value = buf(b"", 8)
+    bpf(LOOKUP, "IIQQQ", counts, 0, ptr(buf(bytes(4))), ptr(value), 0)
+    return struct.unpack("<Q", value.raw)[0]
+
+def control(fd, what, arg=0):
+    ctypes.set_errno(0)
+    return name(-ctypes.get_errno() if libc.ioctl(fd, ctypes.c_ulong(what), ctypes.c_ulong(arg)) else 0)
+SET_BPF, ENABLE, DISABLE = 0x40042408, 0x2400, 0x2401
+
+def samples(period=1000000, pid=0, cpu=-1, bits=0):
+    attr = buf(struct.pack("<IIQQQQQII", 1, 112, 0, period, 0, 0, bits | 1 << 5, 0, 0), 112)  # exclude_kernel
+    ctypes.set_errno(0)
+    r = libc.syscall({"x86_64": 298}.get(os.uname().machine, 241), attr, pid, cpu, -1, 8)
+    return r if r >= 0 else -ctypes.get_errno()
+
+def grows(seconds):
+    # Until it does, for so long at most; this process computes meanwhile.
+    before, end = count(), time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(100000))
+        if count() > before:
+            return True
+    return False
+
+def settled():
+    while True:  # what was sampled before is on its way
+        before = count()
+        time.sleep(0.2)
+        if count() == before:
+            return
+e = samples()
+results = [name(min(e, 0)), control(e, SET_BPF, other), control(e, SET_BPF, 999), control(e, SET_BPF, counting),
+           control(e, SET_BPF, counting), grows(WAIT), control(e, DISABLE)]
+settled()
+results += [grows(0.3), control(e, ENABLE), grows(WAIT)]
+os.close(e)
+settled()
+results += [grows(0.3)]
+later = samples(1000000, 0, -1, 1)  # disabled
+results += [control(later, SET_BPF, counting), grows(0.3), control(later, ENABLE), grows(WAIT)]
+print(json.dumps(results))
+"""
+
+
+def check_samples(found):
+    assert found == ["ok", "EINVAL", "EBADF", "ok", "EEXIST", True, "ok", False, "ok", True, False, "ok", False, "ok", True], found
+
+
+def test_samples(m):
+    """A program on a perf event runs on its samples, as long as that is open and enabled."""
+    can_run(m)
+    text = SAMPLES.replace("WAIT", str(WAIT))
+    check_samples(script(m, text))
+    if kernel_serves():
+        check_samples(kernel_script(text))
+    assert m.read("limits", "usage").count("sources: 0/") == 1
+
+
+def test_samples_of_an_ordinary_user(user_mount):
+    m = user_mount.start()
+    can_run(m)
+    check_samples(script(m, SAMPLES.replace("WAIT", str(WAIT))))
+
+
+@pytest.mark.skipif(not shutil.which("bpftrace"), reason="no bpftrace here")
+def test_bpftrace(m):
+    needs_root("runs bpftrace")
+    can_run(m)
+    r = under_run(m, "bpftrace", "-e", 'profile:hz:99 { @[cpu] = count(); } interval:s:2 { printf("%s\\n", "tick"); exit(); }')
+    assert r.returncode == 0 and "tick" in r.stdout and "@[" in r.stdout, r.stdout + r.stderr

@@ -61,7 +61,7 @@ class Fuzz:
             self.add("map", map_create(type, 0 if type == 27 else 4, 0 if type == 27 else 4, 4096,
                                        0x400 if type == 2 else 0))
         self.add("btf", bpf(BTF_LOAD, "QQIII", ptr(buf(BTF)), 0, len(BTF), 0, 0)[0])
-        for type in 1, 8, 8, 6:
+        for type in 1, 8, 8, 6, 7:
             self.add("prog", bpf(PROG_LOAD, "IIQQIIQII16s", type, 2, ptr(buf(RETURN)), ptr(buf(b"GPL\0")), 0, 0, 0, 0, 0,
                                  b"p")[0])
         self.add("link", bpf(LINK_CREATE, "IIIIQQ", self.kinds["prog"][1], self.dirs[2], 0, 0, 0, 0)[0])
@@ -194,17 +194,21 @@ class Fuzz:
                         fds.remove(fd)
                 os.close(fd)
             elif what == 7:
-                attr = struct.pack("<IIQQQQQII", self.num(1), self.num(112, 64, 0), self.num(10), 1, self.num(1 << 10, 5 << 7), 0,
+                attr = struct.pack("<IIQQQQQII", self.num(1), self.num(112, 64, 0), self.num(10, 10, 0), self.num(1, 10000000),
+                                   self.num(1 << 10, 5 << 7, 0), 0,
                                    self.num(0, 1, 1 << 14), self.num(1, 2), 0)
                 ctypes.set_errno(0)
                 ret = libc.syscall({"x86_64": 298}.get(os.uname().machine, 241), ctypes.c_void_p(self.mem(112, attr)),
-                                   self.num(0xffffffff), self.num(0, 1), self.num(0xffffffff), ctypes.c_ulong(self.num(8, 0)))
+                                   self.num(0xffffffff, 0), self.num(0, 1, 0xffffffff), self.num(0xffffffff), ctypes.c_ulong(self.num(8, 0)))
                 if ret > 2 and os.fstat(ret).st_dev == os.stat(M).st_dev and len(self.fds) < 60:
                     self.add("event", ret)
                 elif ret > 2:
                     os.close(ret)
             elif what == 8:
-                fcntl.ioctl(fd, 0x2400 | self.r.randrange(4))
+                if self.r.random() < 0.5:
+                    fcntl.ioctl(fd, 0x2400 | self.r.randrange(4))
+                else:
+                    libc.ioctl(fd, ctypes.c_ulong(0x40042408), ctypes.c_ulong(self.fd("prog")))
             elif what == 6:
                 os.unlink(M + "/pin%d" % self.r.randrange(8))
         except OSError:

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -57,6 +58,11 @@ static struct sock_filter code[] = {
 	OPEN(SYS_open, 1),
 #endif
 	OPEN(SYS_openat, 2),
+	IS(SYS_ioctl, 0, 4),
+	ARG(1),
+	IS(PERF_EVENT_IOC_SET_BPF, 0, 1),
+	TRAP,
+	PASS,
 	/* Shared memory of a file; libraries are mapped privately. */
 	IS(SYS_mmap, 0, 5),
 	ARG(3),

@@ -63,6 +63,7 @@ static const struct trapped {
 	{SYS_openat, run_openat},
 	{SYS_mmap, run_mmap},
 	{SYS_perf_event_open, run_perf_event_open},
+	{SYS_ioctl, run_ioctl},
 	{SYS_prlimit64, run_prlimit},
 #ifdef SYS_setrlimit
 	{SYS_setrlimit, run_setrlimit},

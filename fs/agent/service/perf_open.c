@@ -96,7 +96,7 @@ static int open_all(int sock, struct perf_request *req, const struct tids *tids)
 	if (tids->n > PERF_MAX_EVENTS / req->nr_cpus)
 		return -EMFILE;
 	for (u32 i = 0; i < tids->n; i++)
-		for (answer.cpu = 0; answer.cpu < req->nr_cpus; answer.cpu++) {
+		for (answer.cpu = req->first_cpu; answer.cpu < req->nr_cpus; answer.cpu++) {
 			pid_t pid = (pid_t)tids->v[i];
 			int fd = open_one(&req->attr, pid, (int)answer.cpu);
 

@@ -17,7 +17,7 @@ struct perf_request {
 	struct perf_event_attr attr;
 	pid_t pid; /* -1: all */
 	u64 began; /* when that process did; another one is -ESRCH. 0: any */
-	u32 nr_cpus;
+	u32 first_cpu, nr_cpus; /* from the one on, below the other */
 };
 
 struct perf_answer {
