@@ -43,7 +43,10 @@ static const struct command *command_named(const char *name)
 	for (c = commands; c->name; c++)
 		if (!strcmp(name, c->name))
 			return c;
-	fprintf(stderr, "ubpfctl: no command '%s'\n", name);
+	fprintf(stderr, "ubpfctl: no command '%s'; there are:", name);
+	for (c = commands; c->name; c++)
+		fprintf(stderr, " %s", c->name);
+	fprintf(stderr, " (ubpfctl help COMMAND)\n");
 	return NULL;
 }
 
@@ -54,7 +57,7 @@ static int help(int argc, char **argv)
 	if (argc < 2)
 		return usage(stdout);
 	c = command_named(argv[1]);
-	return c ? command_usage(c, stdout) : usage(stderr);
+	return c ? command_usage(c, stdout) : 2;
 }
 
 /* Options of the output may stand anywhere among the arguments of a command that has them. */
@@ -103,13 +106,13 @@ int main(int argc, char **argv)
 		return help(argc, argv);
 	c = command_named(argv[0]);
 	if (!c)
-		return usage(stderr);
+		return 2;
 	if (argc == 2 && !strcmp(argv[1], "--help"))
 		return command_usage(c, stdout);
 	if (c->json)
 		argc = take_form(argc, argv);
 	else if (out_json()) {
-		fprintf(stderr, "ubpfctl: %s prints no JSON\n", c->name);
+		fprintf(stderr, "ubpfctl: %s prints no JSON (leave -j and -p away)\n", c->name);
 		return 2;
 	}
 	ret = c->run(argc, argv);

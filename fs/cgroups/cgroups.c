@@ -163,7 +163,7 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 		if (!err && cgrp)
 			err = cgroup_remove(cgrp);
 		if (err == -EBUSY)
-			fs_error(req, EBUSY, "the cgroup has children");
+			fs_error(req, EBUSY, "the cgroup has children: rmdir those first");
 	}
 	if (!err) {
 		cgroup_links_remove(fd);

@@ -310,7 +310,8 @@ static int peek_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 		return err;
 	err = take_value(&r, req, false);
 	if (err == -ENOENT)
-		fs_error(req, ENOENT, "the %s is empty", bpf_map_type_name(r.map->map_type));
+		fs_error(req, ENOENT, "the %s is empty: `cat pop` waits for the next value",
+			 bpf_map_type_name(r.map->map_type));
 	if (!err)
 		fs_text_append(out, r.line.buf, r.line.len);
 	fs_text_free(&r.line);

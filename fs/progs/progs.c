@@ -390,7 +390,10 @@ static int progs_mkdir(struct fs_node *dir, struct fs_req *req, const char *name
 		return fs_error(req, EPERM,
 				"a program is made by writing an object to new, not by mkdir");
 	if (!load_dir_name_ok(name) || load_dir_own_name(name))
-		return fs_error(req, EINVAL, "\"%s\" cannot be the name of a load directory", name);
+		return fs_error(req, EINVAL,
+				"\"%s\" cannot be the name of a load directory: no blanks, and no "
+				"file's name",
+				name);
 	err = objdir_mkdir(dir, req, name, mode, LOAD_DIR_FILE, &load_dir_ops, out);
 	if (err)
 		return err;

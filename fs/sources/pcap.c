@@ -227,7 +227,9 @@ static int open_interface(struct source *src, struct pcap_source *ps)
 				 "interface: this source is uid %u's",
 				 src->uid);
 	if (strcmp(name, "any") && !(ps->ifindex = (int)if_nametoindex(name)))
-		return error_set(&src->why, ENODEV, "there is no interface %s", name);
+		return error_set(&src->why, ENODEV,
+				 "there is no interface %s (`ip link` lists them; `any` is all)",
+				 name);
 	ps->live = true;
 	return open_packets(src, ps, AGENT_INTERFACE, &req, sizeof(req), name);
 }

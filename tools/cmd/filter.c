@@ -64,7 +64,8 @@ static char *compile(const char *name, const char *expression, size_t *len)
 	if (!pcap)
 		return NULL;
 	if (pcap_compile(pcap, &program, expression, 1, PCAP_NETMASK_UNKNOWN)) {
-		fprintf(stderr, "ubpfctl: '%s': %s\n", expression, pcap_geterr(pcap));
+		fprintf(stderr, "ubpfctl: '%s': %s (man pcap-filter has the language)\n",
+			expression, pcap_geterr(pcap));
 	} else {
 		text = print_program(name, &program, len);
 		pcap_freecode(&program);

@@ -15,6 +15,7 @@
 #include "tools/flame/fold.h"
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/object.h"
 #include "tools/watch/sample.h"
 
 /* The map's own name in maps/: what follows the last slash. */
@@ -74,6 +75,16 @@ static int print(const char *stacks_text, const char *counts_text, int size, int
 	fold_free(root);
 	stacks_free(stacks);
 	return ret;
+}
+
+/* A map that is there: its name; else what there is was said. */
+static bool is_map(char *name)
+{
+	struct object map;
+	bool there = object_open(UBPFFS_MAP, 1, &name, &map) == 1;
+
+	object_close(&map);
+	return there;
 }
 
 /* What a stack_trace map, and a map of counts, hold now. */
@@ -204,6 +215,9 @@ int cmd_flame(int argc, char **argv)
 	title = title ? title : "Flame graph";
 	if (pid && n == 1 && duration(words[0]) > 0)
 		return sample(pid, duration(words[0]), freq, dwarf, folded, title);
+	for (i = 0; i < n; i++)
+		if (!is_map((char *)map_name(words[i])))
+			return 1;
 	if (pid && set_symbols(map_name(words[0]), pid))
 		return 1;
 	return draw(map_name(words[0]), n == 2 ? map_name(words[1]) : NULL, folded, title);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/object.h"
 #include "tools/lib/output.h"
 #include "tools/lib/progress.h"
 #include "uapi/ubpffs_client.h"
@@ -199,7 +200,8 @@ static void print_totals(const struct totals *t)
 int cmd_push(int argc, char **argv)
 {
 	char error[PCAP_ERRBUF_SIZE];
-	int opt, repeat = 1, quiet = 0, prog, ret;
+	int opt, repeat = 1, quiet = 0, n, ret;
+	struct object prog;
 	struct totals totals = {0};
 	pcap_t *pcap;
 
@@ -210,28 +212,31 @@ int cmd_push(int argc, char **argv)
 			return 2;
 		quiet = 1;
 	}
-	if (argc - optind != 2)
+	n = object_open(UBPFFS_PROG, argc - optind, argv + optind, &prog);
+	if (n < 0)
+		return 1;
+	optind += n;
+	if (optind + 1 != argc) {
+		object_close(&prog);
 		return 2;
-	prog = strchr(argv[optind], '/') ? open_in_mount(O_RDWR, "%s", argv[optind])
-					 : open_in_mount(O_RDWR, "progs/%s/prog", argv[optind]);
-	if (prog < 0)
-		return fail(argv[optind]);
-	if (is_pcap(argv[optind + 1])) {
-		pcap = pcap_open_offline(argv[optind + 1], error);
+	}
+	if (is_pcap(argv[optind])) {
+		pcap = pcap_open_offline(argv[optind], error);
 		if (!pcap) {
-			fprintf(stderr, "ubpfctl: %s: %s\n", argv[optind + 1], error);
+			fprintf(stderr, "ubpfctl: %s: %s\n", argv[optind], error);
+			object_close(&prog);
 			return 1;
 		}
-		progress_begin(argv[optind + 1]);
-		ret = run_pcap(prog, pcap, repeat, &totals);
+		progress_begin(argv[optind]);
+		ret = run_pcap(prog.fd, pcap, repeat, &totals);
 		progress_end();
 		pcap_close(pcap);
 	} else {
-		ret = run_raw(prog, argv[optind + 1], repeat, &totals);
+		ret = run_raw(prog.fd, argv[optind], repeat, &totals);
 	}
-	close(prog);
+	object_close(&prog);
 	if (ret < 0)
-		return fail(argv[optind + 1]);
+		return fail(argv[optind]);
 	if (!quiet)
 		print_totals(&totals);
 	return ret | out_done();

@@ -407,7 +407,8 @@ static int clear(struct dump *d, struct fs_req *req)
 	}
 	bpf_map_iter_end(&it);
 	if (ret == -EINVAL)
-		return fs_error(req, EINVAL, "entries of %s maps cannot be deleted",
+		return fs_error(req, EINVAL,
+				"entries of %s maps cannot be deleted: write 0 to them",
 				bpf_map_type_name(map->map_type));
 	return ret < 0 ? ret : TEXT_COMPLETE;
 }

@@ -189,7 +189,14 @@ int entries_update_error(struct fs_req *req, const struct bpf_map *map, int err)
 {
 	switch (err) {
 	case -E2BIG:
-		return fs_error(req, E2BIG, "the map holds at most %u entries", map->max_entries);
+		if (map->values) /* an array */
+			return fs_error(req, E2BIG,
+					"the map holds at most %u entries: keys go from 0 to %u",
+					map->max_entries, map->max_entries - 1);
+		return fs_error(req, E2BIG,
+				"the map holds at most %u entries: remove some, or make one with a "
+				"larger max_entries",
+				map->max_entries);
 	case -EEXIST:
 		return fs_error(req, EEXIST, "the key is there already");
 	case -ENOMEM:
@@ -498,7 +505,7 @@ static int entries_unlink(struct fs_node *dir, struct fs_req *req, const char *n
 	if (!err)
 		err = bpf_map_delete(map, key);
 	if (err == -EINVAL)
-		fs_error(req, EINVAL, "entries of %s maps cannot be deleted",
+		fs_error(req, EINVAL, "entries of %s maps cannot be deleted: write 0 to it",
 			 bpf_map_type_name(map->map_type));
 	bpf_map_put(map);
 	return err;

@@ -31,8 +31,10 @@ static int apply_line(struct fs_req *req, struct bpf_object_file *obj, const cha
 		if (ret != -ENOENT)
 			return ret;
 	}
-	return fs_error(req, EINVAL, "constants: the object has no variable %.*s", (int)name_len,
-			name);
+	return fs_error(req, EINVAL,
+			"constants: the object has no variable %.*s in .rodata, .data or .bss; a "
+			"line goes by `clear`",
+			(int)name_len, name);
 }
 
 int constants_apply(struct fs_req *req, int dir, struct bpf_object_file *obj)
