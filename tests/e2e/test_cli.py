@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, ROOT, WAIT
+from conftest import BUILD, PROGS, ROOT, WAIT
 
 CTL = os.path.join(BUILD, "ubpfctl")
 MAKE = "mkdir $M/maps/%s; cd $M/maps/%s; for w in %s; do echo ${w#*:} > ${w%%:*}; done"
@@ -253,3 +253,12 @@ def test_every_command_has_help(ctl):
         for shell in "bash", "zsh", "fish":
             assert name in ctl.out("completion", shell)
         assert ctl.run(name, "--no-such-option", check=None).returncode in (1, 2, 127)
+
+
+def test_json_of_what_prints_nothing(m, ctl, tmp_path):
+    make(m, "h", *HASH)
+    for args in ["update", "h", 1, 5], ["delete", "h", 1], ["load", os.path.join(PROGS, "trace.bpf.o")], \
+            ["filter", "udp", "udp"], ["load", os.path.join(PROGS, "count_ports.bpf.o")]:
+        if args[0] != "load" or os.path.exists(args[1]):
+            assert ctl.out("-j", *args) == "null\n"
+    assert ctl.out("-j", "trace", "-n") == ""

@@ -61,7 +61,7 @@ MISTAKES = [
     (HASH, "$C btf dump map h", "clang -g"),
     # cgroups
     (CGROUP, "echo nosuch > $M/cgroup/app/egress.attach", "a name in progs/, a path in the mount, or an id"),
-    (CGROUP, "echo allow mutli > $M/cgroup/app/egress.attach", "override, multi, exclusive"),
+    (CGROUP, "echo allow both > $M/cgroup/app/egress.attach", "override, multi, exclusive"),
     (CGROUP, "echo 1 > $M/cgroup/app/cgroup.procs", "-o enforce"),
     (CGROUP + "mkdir $M/cgroup/app/b", "rmdir $M/cgroup/app", "rmdir those first"),
     # events
@@ -82,7 +82,7 @@ MISTAKES = [
     (HASH, "$C flame nosuch", "there are: h"),
     ("", "$C flame -p 4194303 1s", "there is no process"),
     ("", "$C top < /dev/null | cat; exit ${PIPESTATUS[0]}", "--json"),
-    ("", "$C -j trace", "prints no JSON"),
+    ("", "$C -j completion bash", "prints no JSON"),
     ("", "$C apply /nosuch", "it holds progs/NAME.bpf.o"),
     ("", "$C metrics --listen nosuch", "ADDRESS:PORT"),
     ("", "$X/ubpfctl -m /tmp list", "start one there: ubpffs /tmp"),

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/output.h"
 
 #define SNAPLEN 262144 /* tcpdump's: what a packet that matches returns */
 
@@ -113,5 +114,7 @@ int cmd_filter(int argc, char **argv)
 		return 1;
 	ret = print ? fputs(text, stdout) < 0 : load(argv[optind], text, len);
 	free(text);
-	return ret;
+	if (!ret && !print)
+		out_null();
+	return ret | out_done();
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/output.h"
 #include "tools/lib/progress.h"
 
 static int copy(int in, int out)
@@ -79,5 +80,7 @@ int cmd_load(int argc, char **argv)
 		return 2;
 	for (; i < argc; i++)
 		ret |= load(argv[i], type);
-	return ret;
+	if (!ret)
+		out_null();
+	return ret | out_done();
 }

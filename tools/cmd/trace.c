@@ -8,6 +8,30 @@
 #include <unistd.h>
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/output.h"
+#include "text/text.h"
+
+/* As it comes; as JSON each line is a string, on a line of its own. */
+static void show(const char *buf, size_t n)
+{
+	static struct fs_text line;
+
+	for (size_t i = 0; out_json() && i < n; i++) {
+		if (buf[i] != '\n') {
+			fs_text_append(&line, buf + i, 1);
+			continue;
+		}
+		out_begin(NULL, '{');
+		out_str("line", line.buf ? line.buf : "");
+		out_end('}');
+		line.len = 0;
+		if (line.buf)
+			line.buf[0] = 0;
+	}
+	if (!out_json())
+		fwrite(buf, 1, n, stdout);
+	fflush(stdout);
+}
 
 int cmd_trace(int argc, char **argv)
 {
@@ -23,8 +47,7 @@ int cmd_trace(int argc, char **argv)
 	if (fd < 0)
 		return fail("trace_pipe");
 	while ((n = read(fd, buf, sizeof(buf))) > 0) {
-		fwrite(buf, 1, n, stdout);
-		fflush(stdout);
+		show(buf, n);
 	}
 	if (n < 0 && errno != EAGAIN)
 		return fail("trace_pipe");

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/output.h"
 #include "uapi/ubpffs.h"
 #include "uapi/ubpffs_client.h"
 
@@ -16,9 +17,17 @@ static int say_server(void)
 	char *status = read_in_mount("status"), *version = read_in_mount("version"), pid[32];
 	int ret = status && version ? 0 : fail("status");
 
-	if (!ret)
-		printf("%s: process %s, version %s", mount_point(),
-		       info_value(status, "pid", pid, sizeof(pid)), version);
+	info_value(status ? status : "", "pid", pid, sizeof(pid));
+	if (!ret && out_json()) {
+		out_begin(NULL, '{');
+		out_str("mount", mount_point());
+		out_u64("pid", strtoul(pid, NULL, 10));
+		version[strcspn(version, "\n")] = 0;
+		out_str("version", version);
+		out_end('}');
+	} else if (!ret) {
+		printf("%s: process %s, version %s", mount_point(), pid, version);
+	}
 	free(status);
 	free(version);
 	return ret;

@@ -14,6 +14,7 @@
 #include "tools/fleet/wanted.h"
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/output.h"
 #include "tools/objects/info.h"
 #include "util/types.h"
 
@@ -252,5 +253,7 @@ int cmd_export(int argc, char **argv)
 	}
 	names_free(&e.progs);
 	text_free_all();
-	return ret || e.missing;
+	if (!ret && !e.missing)
+		out_null();
+	return ret || e.missing || out_done();
 }

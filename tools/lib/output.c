@@ -164,6 +164,12 @@ void out_raw(const char *name, const char *json)
 	fs_text_append(&text, json, strlen(json));
 }
 
+void out_null(void)
+{
+	if (out_json())
+		printf("null\n");
+}
+
 int out_done(void)
 {
 	int err = text.err ? -text.err : 0;

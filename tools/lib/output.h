@@ -27,6 +27,9 @@ void out_str(const char *name, const char *value);
 void out_bytes(const char *name, const void *data, size_t size); /* ["0x00",...] */
 void out_raw(const char *name, const char *json); /* one whole JSON value */
 
+/* A command that prints nothing has done it: null, as bpftool says, where JSON is wanted. */
+void out_null(void);
+
 /* Standard output is written. 0; 1 when that failed, and it was said: the exit status. */
 int out_done(void);
 

@@ -194,7 +194,9 @@ int cmd_update(int argc, char **argv)
 	if (!ret && ubpfc_update_elem(asked.map.fd, asked.key, asked.value, asked.flags))
 		ret = refused(&asked, "update");
 	asked_free(&asked);
-	return ret;
+	if (!ret)
+		out_null();
+	return ret ? ret : out_done();
 }
 
 int cmd_delete(int argc, char **argv)
@@ -205,7 +207,9 @@ int cmd_delete(int argc, char **argv)
 	if (!ret && ubpfc_delete_elem(asked.map.fd, asked.key))
 		ret = refused(&asked, "delete");
 	asked_free(&asked);
-	return ret;
+	if (!ret)
+		out_null();
+	return ret ? ret : out_done();
 }
 
 /* ---- dump */
