@@ -282,6 +282,9 @@ $(O)/tests/bench/native/native.o: tests/bench/native/native.c
 
 $(O)/tests/bench/bench_exec: $(O)/tests/bench/native/native.o
 
+$(O)/tests/bench/bench_local: $(O)/tests/bench/bench_local.o $(LOCAL_A) $(LIB_A) $(CLIENT_A) | bpf-objects
+	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(ENGINE_LIBS),LD)
+
 # A client alone, as users link it.
 $(O)/tests/bench/bench_ring: $(O)/tests/bench/bench_ring.o $(CLIENT_A) | bpf-objects
 	$(call said,$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lpthread,LD)

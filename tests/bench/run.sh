@@ -116,6 +116,15 @@ EOF
 	bash "$(dirname "$0")"/bench_ring.sh "$build"
 	cat <<EOF
 
+## A program of the mount in a process of its own
+
+\`tests/bench/bench_local.sh\`: a program that counts in an array and a global by atomic operations, its maps those of a mount
+or of the process; ways take turns, medians of $few rounds.
+
+EOF
+	BENCH_ROUNDS=$few bash "$(dirname "$0")"/bench_local.sh "$build"
+	cat <<EOF
+
 ## What a file of the mount costs
 
 \`tests/bench/bench_files.sh\`: one client, a hash map of 1,000 entries; operations take turns, medians of $few rounds. Each
