@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,11 +80,14 @@ static struct file *add(ino_t ino, bool dir, int fd)
 static void set_up(void)
 {
 	const char *state = getenv("UBPFFS_RECORD_STATE"), *log = getenv("UBPFFS_RECORD_LOG");
+	char process[16];
 	struct stat st;
 
 	if (out || off)
 		return;
-	off = !state || !log || stat(state, &st);
+	/* Processes that the server has forked have other names. */
+	off = !state || !log || stat(state, &st) || prctl(PR_GET_NAME, process) ||
+	      strcmp(process, "ubpffs");
 	if (off)
 		return;
 	out = fopen(log, "we");
