@@ -410,6 +410,16 @@ static void __attribute__((noreturn)) agent_main(void)
 static int agent_sock = -1;
 static pid_t agent_pid = -1;
 
+/* To become somebody, to give up the rest then, and what services need as root. */
+static u64 agent_caps(void)
+{
+	u64 caps = CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_SETPCAP);
+
+	for (u32 i = 0; i < AGENT_SERVICE_NR; i++)
+		caps |= services[i].caps;
+	return caps;
+}
+
 /* Nothing of ours but the socket. */
 static void __attribute__((noreturn)) agent_begin(pid_t server, int sock, bool daemon)
 {
@@ -428,6 +438,9 @@ static void __attribute__((noreturn)) agent_begin(pid_t server, int sock, bool d
 	fcntl(SOCK_FD, F_SETFD, 0);
 	setsid();
 	prctl(PR_SET_NAME, "ubpffs-agent", 0, 0, 0);
+	if (services_narrow &&
+	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || (!geteuid() && caps_keep(agent_caps()))))
+		_exit(1);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != server || chdir("/"))

@@ -11,7 +11,8 @@
  *		    err = agent_status(sock, stop_fd, timeout, &why);
  *		    agent_recv(), agent_send() ...; close(sock): the process ends
  *
- * agent_start() forks the agent, which holds nothing but one socket to the server. For each request
+ * agent_start() forks the agent, which holds nothing but one socket to the server, and of root's
+ * capabilities those alone that its processes and becoming a user ask for. For each request
  * it forks a process that keeps its own socket only, becomes the user for good, and runs one
  * service of a table. Bytes travel; descriptors only where the kernel made them and using them
  * cannot block (perf events).

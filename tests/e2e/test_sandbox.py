@@ -12,7 +12,7 @@ from conftest import BUILD, USERS, needs_root, wait_for
 
 # linux/capability.h; why: fs/sandbox/sandbox.c, fs/fuse/protocol/mounter.c, fs/agent/service/services.c
 CAPS = {"chown": 0, "dac_override": 1, "dac_read_search": 2, "fowner": 3, "fsetid": 4, "net_admin": 12, "net_raw": 13,
-        "ipc_lock": 14, "sys_admin": 21, "sys_nice": 23}
+        "ipc_lock": 14, "setgid": 6, "setpcap": 8, "setuid": 7, "sys_admin": 21, "sys_nice": 23, "sys_ptrace": 19, "perfmon": 38}
 CAP_SYS_RESOURCE = 24
 
 
@@ -26,6 +26,7 @@ SERVER = ("chown", "dac_override", "fowner", "fsetid") + (() if own() >> CAP_SYS
 ENFORCES = SERVER + ("net_admin", "dac_read_search")
 MOUNTER = "chown", "dac_read_search", "sys_admin"
 CAPTURES = ("net_raw",)
+AGENT = ("setuid", "setgid", "setpcap", "sys_ptrace", "perfmon", "sys_admin", "dac_override", "dac_read_search", "net_raw")
 FILTERED = 2  # Seccomp: in /proc/PID/status
 
 sanitized = bool(os.environ.get("UBPFFS_SAN"))
@@ -87,6 +88,7 @@ def test_what_it_may(cold, keeper):
         for process in (pid, cold.proc.pid) if not sanitized else ():
             assert limit(process, "Max core file size") == ["1", "1"]
         keeps(children(pid)["ubpffs-mounter"], MOUNTER)
+        keeps(children(pid)["ubpffs-agent"], AGENT)
         if keeper == "on":
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda: cold.metrics()["pid"] != pid, "the next server")
