@@ -188,6 +188,44 @@ static void test_damaged_files_do_not_open(void **state)
 	close(other);
 }
 
+/* F; and C: what an ordered end says is believed only as a whole. */
+static void test_f_each_byte_of_the_header_counts(void **state)
+{
+	static const size_t changes[] = {offsetof(struct bpf_arena_header, map_id),
+					 offsetof(struct bpf_arena_header, clean),
+					 offsetof(struct bpf_arena_header, entries)};
+	int index = empty_file();
+	struct bpf_arena *arena;
+	u8 byte, other;
+
+	assert_int_equal(bpf_arena_create(&spec, 3, 8192, 0, index, -1, &arena), 0);
+	bpf_arena_close(arena, true);
+	for (size_t at = 0; at < offsetof(struct bpf_arena_header, closed); at++) {
+		bool may_change = false;
+
+		for (u32 i = 0; i < ARRAY_SIZE(changes); i++)
+			may_change |= at >= changes[i] && at < changes[i] + (i == 2 ? 8 : 4);
+		assert_int_equal(pread(index, &byte, 1, at), 1);
+		other = byte ^ 0x40;
+		assert_int_equal(pwrite(index, &other, 1, at), 1);
+		assert_int_equal(bpf_arena_open(index, -1, &arena), may_change ? 0 : -EBADMSG);
+		if (may_change) {
+			assert_false(arena->was_clean);
+			bpf_arena_close(arena, false);
+		}
+		assert_int_equal(pwrite(index, &byte, 1, at), 1);
+		assert_int_equal(bpf_arena_open(index, -1, &arena), 0);
+		bpf_arena_close(arena, true);
+	}
+	/* Made by a program that knew no checksum, and ended in order by it. */
+	assert_int_equal(
+		pwrite(index, &(u64[2]){0}, 16, offsetof(struct bpf_arena_header, checksum)), 16);
+	assert_int_equal(bpf_arena_open(index, -1, &arena), 0);
+	assert_true(arena->was_clean);
+	bpf_arena_close(arena, true);
+	close(index);
+}
+
 static void test_d_values_memfd_keeps_its_size(void **state)
 {
 	struct bpf_arena *arena;
@@ -275,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_look),
 		cmocka_unit_test(test_files_come_back),
 		cmocka_unit_test(test_damaged_files_do_not_open),
+		cmocka_unit_test(test_f_each_byte_of_the_header_counts),
 		cmocka_unit_test(test_d_values_memfd_keeps_its_size),
 		cmocka_unit_test(test_large_is_sparse),
 		cmocka_unit_test(test_refused),

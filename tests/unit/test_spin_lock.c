@@ -538,11 +538,13 @@ static void D_a_wrong_place_is_no_map(void **state)
 	int index = memfd_create("index", 0);
 	u32 at = offsetof(struct bpf_arena_header, spec) +
 		 offsetof(struct bpf_map_spec, spin_lock_end);
+	u32 sum = offsetof(struct bpf_arena_header, checksum);
 	struct bpf_map *map;
 
 	assert_int_equal(bpf_map_create(&hash_spec, 0, index, -1, &map), 0);
 	bpf_map_put(map);
 	bpf_rcu_barrier();
+	assert_int_equal(pwrite(index, &(u64){0}, 8, sum), 8);
 	assert_int_equal(pwrite(index, &(u32){32}, 4, at), 4);
 	assert_int_equal(bpf_map_open(index, -1, &map), -EBADMSG);
 	assert_int_equal(pwrite(index, &(u32){7}, 4, at), 4);

@@ -1,6 +1,8 @@
 /*
  * arena.c - creating, mapping and checking the memory of a map (see arena.h)
  */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -14,6 +16,25 @@
 #endif
 
 bool bpf_arena_private;
+
+/* With its padding, as it lies in the file. Never 0. */
+u64 bpf_arena_checksum(const struct bpf_arena_header *header)
+{
+	struct bpf_arena_header standing;
+
+	memcpy(&standing, header, sizeof(standing));
+	standing.magic = 0; /* written last */
+	standing.map_id = standing.clean = standing.frozen = 0; /* of these one may change */
+	standing.entries = standing.checksum = standing.closed = 0;
+	return XXH64(&standing, sizeof(standing), BPF_ARENA_MAGIC) | 1;
+}
+
+static u64 closed_checksum(const struct bpf_arena_header *header)
+{
+	const u64 words[] = {header->checksum, header->entries, header->frozen, header->map_id};
+
+	return XXH64(words, sizeof(words), BPF_ARENA_MAGIC) | 1;
+}
 
 static u64 page_align(u64 size)
 {
@@ -149,6 +170,7 @@ static void arena_init_header(struct bpf_arena *arena, const struct bpf_map_spec
 	if (!(spec->map_flags & BPF_F_ZERO_SEED) &&
 	    getrandom(&header->hash_seed, sizeof(header->hash_seed), GRND_NONBLOCK) < 0)
 		header->hash_seed = (u32)((uintptr_t)arena >> 4) ^ map_id;
+	header->checksum = bpf_arena_checksum(header);
 	__atomic_store_n(&header->magic, BPF_ARENA_MAGIC, __ATOMIC_RELEASE);
 }
 
@@ -224,7 +246,8 @@ static int header_check(const struct bpf_arena_header *header, u64 index_size, u
 {
 	if (header->magic != BPF_ARENA_MAGIC || header->version != BPF_ARENA_VERSION ||
 	    header->index_size != index_size || header->values_size != values_size ||
-	    !header->nr_slots || header->nr_slots > BPF_MAX_SLOTS ||
+	    !header->nr_slots || header->nr_slots > BPF_MAX_SLOTS || header->frozen > 1 ||
+	    (header->checksum && header->checksum != bpf_arena_checksum(header)) ||
 	    memchr(header->spec.name, 0, sizeof(header->spec.name)) == NULL)
 		return -EBADMSG;
 	return 0;
@@ -276,7 +299,10 @@ int bpf_arena_open(int index_fd, int values_fd, struct bpf_arena **out)
 	if (err)
 		goto fail;
 	arena->index = (char *)arena->header + BPF_ARENA_HEADER_SIZE;
-	arena->was_clean = arena->header->clean == 1;
+	arena->was_clean =
+		arena->header->clean == 1 &&
+		(!arena->header->closed || arena->header->closed == closed_checksum(arena->header));
+	arena->header->closed = 0;
 	__atomic_store_n(&arena->header->clean, 0, __ATOMIC_RELEASE);
 	*out = arena;
 	return 0;
@@ -342,8 +368,10 @@ void bpf_arena_close(struct bpf_arena *arena, bool clean)
 {
 	if (!arena)
 		return;
-	if (clean && arena->header && !READ_ONCE(arena->lossy))
+	if (clean && arena->header && !READ_ONCE(arena->lossy)) {
+		arena->header->closed = closed_checksum(arena->header);
 		__atomic_store_n(&arena->header->clean, 1, __ATOMIC_RELEASE);
+	}
 	unmap_part(arena->values_in_file, arena->values, arena->values_size);
 	if (arena->mirror)
 		munmap(arena->mirror, arena->values_size);

@@ -9,9 +9,11 @@
  * Guarantees
  *   A. A new arena reads as zero beyond its header.
  *   B. The header's magic is written last: a file whose creation was cut short does not open.
- *   C. `clean` is 1 only in an arena that bpf_arena_close(.., true) ended and nobody opened since.
+ *   C. `clean` is 1 only in an arena that bpf_arena_close(.., true) ended and nobody opened since,
+ *      and is believed only when `closed` agrees.
  *   D. A values memfd can be neither grown nor shrunk by who it is handed to.
  *   E. After bpf_arena_drop_files() all of it goes on.
+ *   F. A header of which any byte of what stands is another does not open.
  * One process has an arena open at a time; the store's flock sees to that. Others may share the
  * values alone (bpf_arena_share()).
  *
@@ -41,6 +43,11 @@ struct bpf_arena_header { /* at offset 0 of the index file */
 	u32 hash_seed;
 	u64 entries; /* in use when it was closed cleanly */
 	struct bpf_map_spec spec;
+	/*
+	 * Of what stands since the map was made. Of an ordered end: of `entries` and `frozen`, too.
+	 * 0: an earlier program has made it, or had it last, and knew neither.
+	 */
+	u64 checksum, closed;
 };
 
 struct bpf_arena {
@@ -87,6 +94,9 @@ extern bool bpf_arena_private;
  */
 int bpf_arena_share(const struct bpf_map_spec *spec, u64 values_bytes, int values_fd, bool rdonly,
 		    struct bpf_arena **out);
+
+/* What `checksum` is. */
+u64 bpf_arena_checksum(const struct bpf_arena_header *header);
 
 /* What was stored to the mappings of files is on the disk when it returns. */
 int bpf_arena_sync(const struct bpf_arena *arena);
