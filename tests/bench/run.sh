@@ -153,6 +153,15 @@ EOF
 	$PYTHON "$(dirname "$0")"/bench_state.py "$build"
 	cat <<EOF
 
+## What durability costs
+
+\`tests/bench/bench_durable.py\`: servers with \`-o durable=none\`, \`close\` and \`each\` on a disk, taking turns; medians. Callers
+wait for the disk, which is another one elsewhere.
+
+EOF
+	$PYTHON "$(dirname "$0")"/bench_durable.py "$build"
+	cat <<EOF
+
 ## What the sandbox costs
 
 \`tests/bench/bench_sandbox.py\`: a server and one with \`-o sandbox=off\`, taking turns; medians of $rounds samples.

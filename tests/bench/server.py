@@ -78,16 +78,22 @@ def sample(server, what, times):
 
 
 def compare(servers, names, rows):
-    """A table of medians; a row is (name, function of a server, times a sample, rounds). Ends the servers."""
+    """
+    A table of medians; a row is (name, function of a server, times a sample, rounds). Of two servers the last column is how the
+    first compares with the second. Ends the servers.
+    """
+    two = len(servers) == 2
     try:
-        print("| operation | %s, us | %s, us | |\n| --- | ---: | ---: | ---: |" % tuple(names))
+        print("| operation |%s%s" % ("".join(" %s, us |" % name for name in names), " |" * two))
+        print("| --- |" + " ---: |" * (len(names) + two))
         for name, what, times, rounds in rows:
-            times_of = [[], []]
+            times_of = [[] for _ in servers]
             for _ in range(rounds):
                 for i, server in enumerate(servers):
                     times_of[i].append(sample(server, what, times))
-            first, second = (statistics.median(t) for t in times_of)
-            print("| %s | %.1f | %.1f | %.2f |" % (name, first, second, first / second))
+            medians = [statistics.median(t) for t in times_of]
+            last = " %.2f |" % (medians[0] / medians[1]) if two else ""
+            print("| %s |%s%s" % (name, "".join(" %.1f |" % m for m in medians), last))
     finally:
         for server in servers:
             server.end()
