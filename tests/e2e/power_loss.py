@@ -170,6 +170,8 @@ class Recorder:
         self.m, self.log = m, os.path.join(m.base, "record")
         self.steps = []  # (place in the record, what was, what it made true)
         os.mkdir(m.state, 0o700)
+        if os.path.exists(self.log):
+            os.unlink(self.log)
         m.environment = {"LD_PRELOAD": os.path.join(conftest.BUILD, "tests", "record_writes.so"),
                          "ASAN_OPTIONS": "verify_asan_link_order=0:abort_on_error=0:exitcode=99",
                          "UBPFFS_RECORD_STATE": m.state, "UBPFFS_RECORD_LOG": self.log}
