@@ -638,6 +638,40 @@ API int ubpffs_prog_run(struct bpf_prog *prog, void *block, size_t size, uint64_
 	return unlikely(READ_ONCE(prog->poisoned)) ? -EIO : 0;
 }
 
+/* A run that is cancelled goes its way to its end, so it may have ended by itself all the same. */
+static int run_until(struct bpf_prog *prog, void *block, size_t size, const volatile bool *flag,
+		     uint64_t *ret)
+{
+	const volatile bool *outer = bpf_run_set_cancel(flag);
+	int err = -EINTR;
+
+	if (bpf_run_enter_unless_cancelled()) {
+		err = ubpffs_prog_run(prog, block, size, ret);
+		bpf_run_exit();
+	}
+	if (!err && bpf_run_cancelled())
+		err = -EINTR;
+	bpf_this.cancel = outer;
+	return err;
+}
+
+API int ubpffs_prog_run_opts(struct bpf_prog *prog, void *block, size_t size,
+			     const struct ubpffs_run_opts *opts, uint64_t *ret)
+{
+	struct bpf_time_limit limit;
+	struct ubpffs_run_opts o;
+	const volatile bool *flag;
+	int err = sized_read(opts, &o, sizeof(o));
+
+	if (!err && (o.ctx_in || o.ctx_out || o.ctx_size_in || o.ctx_size_out || o.flags))
+		err = -EINVAL;
+	if (!err)
+		err = bpf_time_limit_begin(&limit, o.cancel, o.time_limit_ns, &flag);
+	if (err)
+		return err;
+	return bpf_time_limit_end(&limit, run_until(prog, block, size, flag, ret));
+}
+
 API void ubpffs_slot_keep(void)
 {
 	bpf_slot_keep();

@@ -368,6 +368,12 @@ int ubpffs_prog_test_run_opts(struct bpf_prog *prog, struct ubpffs_test_run *run
  * is smaller; -EOPNOTSUPP: another type; -EIO: the program faulted, and runs no more.
  */
 int ubpffs_prog_run(struct bpf_prog *prog, void *block, size_t size, uint64_t *ret);
+/*
+ * The same with an end: opts->cancel and opts->time_limit_ns (-EINTR, -ETIMEDOUT); its other fields
+ * are 0. What the program did until then stays done, also to the block.
+ */
+int ubpffs_prog_run_opts(struct bpf_prog *prog, void *block, size_t size,
+			 const struct ubpffs_run_opts *opts, uint64_t *ret);
 
 /*
  * A thread that runs programs all the time may keep its slot between runs, which saves most of what

@@ -448,6 +448,16 @@ static void contexts_go_in_and_out(void **state)
 static void runs_end_when_they_shall(void **state)
 {
 	const struct bpf_insn zero[] = {BPF_MOV64_IMM(0, 0), BPF_EXIT_INSN()};
+	/* bpf_loop(8388608, outer, 0, 0); outer: bpf_loop(8388608, inner, 0, 0); inner: return 0 */
+#define LOOP(to)                                                                       \
+	BPF_MOV64_IMM(1, 8388608),                                                     \
+		BPF_RAW_INSN(BPF_LD | BPF_IMM | BPF_DW, 2, BPF_PSEUDO_FUNC, 0, to),    \
+		BPF_RAW_INSN(0, 0, 0, 0, 0), BPF_MOV64_IMM(3, 0), BPF_MOV64_IMM(4, 0), \
+		BPF_EMIT_CALL(BPF_FUNC_loop), BPF_MOV64_IMM(0, 0), BPF_EXIT_INSN()
+	const struct bpf_insn nested[] = {LOOP(6), LOOP(6), BPF_MOV64_IMM(0, 0), BPF_EXIT_INSN()};
+	struct bpf_func_info info[3] = {{.insn_off = 0}, {.insn_off = 8}, {.insn_off = 16}};
+	struct bpf_btf *btf;
+	int value, func;
 	struct ubpffs_test_run run = {.repeat = UINT32_MAX};
 	struct ubpffs_run_opts opts = {.size = sizeof(opts), .time_limit_ns = 5000000};
 	volatile bool cancel = true;
@@ -464,7 +474,32 @@ static void runs_end_when_they_shall(void **state)
 	assert_int_equal(ubpffs_prog_run(prog, &block, 8, &ret), 0);
 	assert_int_equal(ubpffs_prog_run(prog, &block, 9, &ret), 0);
 	ubpffs_slot_release();
+	cancel = false;
+	assert_int_equal(ubpffs_prog_run_opts(prog, &block, 8, NULL, &ret), 0);
+	assert_int_equal(ubpffs_prog_run_opts(prog, &block, 8, &opts, &ret), 0);
+	assert_int_equal(ubpffs_prog_run_opts(prog, &block, 7, &opts, &ret), -EINVAL);
+	cancel = true;
+	assert_int_equal(ubpffs_prog_run_opts(prog, &block, 8, &opts, &ret), -EINTR);
+	opts.flags = 1;
+	assert_int_equal(ubpffs_prog_run_opts(prog, &block, 8, &opts, &ret), -EINVAL);
 	ubpffs_prog_put(prog);
+	/* Loops in loops: years, if nothing ended them. Callbacks are functions with types. */
+	btf = make_btf(&value, &func);
+	info[0].type_id = (uint32_t)func;
+	info[1].type_id = info[2].type_id = (uint32_t)func + 1;
+	for (int no_jit = 0; no_jit < 2; no_jit++) {
+		struct ubpffs_load_opts load = {.size = sizeof(load),
+						.no_jit = no_jit,
+						.btf = btf,
+						.func_info = info,
+						.func_info_cnt = 3};
+
+		opts = (struct ubpffs_run_opts){.size = sizeof(opts), .time_limit_ns = 5000000};
+		assert_int_equal(load_raw(8, nested, COUNT(nested), &load, &prog), 0);
+		assert_int_equal(ubpffs_prog_run_opts(prog, &block, 8, &opts, &ret), -ETIMEDOUT);
+		ubpffs_prog_put(prog);
+	}
+	ubpffs_btf_put(btf);
 	assert_int_equal(load_type(BPF_PROG_TYPE_XDP, 0, zero, 2, NULL, NULL, &prog), 0);
 	assert_int_equal(ubpffs_prog_run(prog, &block, 8, &ret), -EOPNOTSUPP);
 	ubpffs_prog_put(prog);
