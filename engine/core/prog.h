@@ -140,6 +140,7 @@ struct bpf_prog {
 	bool has_tail_call;
 	bool unverified;
 	bool wants_build_ids; /* it may ask for a user stack as build ids (run/sample.h) */
+	bool fence_stack; /* frames start as zeros, and nothing runs ahead of that */
 	bool zero_stack; /* may read stack bytes that it never wrote: its frames start as zeros */
 	/* a fault in its code, or a packet that took a second, stopped it for good */
 	bool poisoned;

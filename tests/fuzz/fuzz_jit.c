@@ -1,10 +1,11 @@
 /*
  * fuzz_jit.c - random programs, native against interpreted
  *
- *	fuzz_jit -seconds 60 [-seed S] [-passes HEX]
+ *	fuzz_jit -seconds 60 [-seed S] [-passes HEX] [-blind]
  *
  * The programs are those of tests/lib/jitgen.h; the buffer that they use is compared too. Every
- * fourth is compiled for the oldest machine.
+ * fourth is compiled for the oldest machine, and every other one with its constants blinded (all
+ * with -blind). The code of each is decoded and checked (tests/lib/jitcheck.h).
  *
  * A difference is printed with its seed and the program, reduced to the instructions that matter;
  * exit status 1.
@@ -17,19 +18,22 @@
 #include "jit/ir/arch.h"
 #include "jit/jit.h"
 #include "run/interp.h"
+#include "tests/lib/jitcheck.h"
 #include "tests/lib/jitgen.h"
 #include "tests/lib/rawprog.h"
 #include "uapi/bpf_insn.h"
 #include "jit/ir/pass.h"
 
 static struct jitgen gen;
+static const char *wrong;
+static bool blind; /* the programs' constants */
 
 struct result {
 	u64 ret;
 	u8 buf[JITGEN_BUF_SIZE];
 };
 
-/* 0: equal, 1: different, 2: did not compile. */
+/* 0: equal, 1: different, 2: did not compile, 3: the code is `wrong`. */
 static int compare(const struct bpf_insn *insns, u32 n, u64 seed, struct result *native,
 		   struct result *interpreted)
 {
@@ -39,11 +43,13 @@ static int compare(const struct bpf_insn *insns, u32 n, u64 seed, struct result 
 
 	if (!p)
 		return 2;
+	p->prog_flags |= blind ? PROG_F_STRICT : 0;
 	if (bpf_jit_compile(p)) {
 		rawprog_free(p);
 		return 2;
 	}
-	for (u32 round = 0; round < 3 && !differ; round++) {
+	wrong = jitcheck(p);
+	for (u32 round = 0; round < 3 && !differ && !wrong; round++) {
 		jitgen_fill(buf, seed + round);
 		native->ret = bpf_prog_run(p, buf);
 		memcpy(native->buf, buf, JITGEN_BUF_SIZE);
@@ -55,7 +61,7 @@ static int compare(const struct bpf_insn *insns, u32 n, u64 seed, struct result 
 	}
 	bpf_jit_free(p);
 	rawprog_free(p);
-	return differ;
+	return wrong ? 3 : differ;
 }
 
 /* In a child, for a reduced program may not be safe any more. */
@@ -132,7 +138,9 @@ static void blame(u64 seed)
 static int report(u64 seed, int how, const struct result *a, const struct result *b)
 {
 	printf("seed %lu: %s\n", (long)seed,
-	       how == 2 ? "does not compile" : "native and interpreted differ");
+	       how == 3	  ? wrong
+	       : how == 2 ? "does not compile"
+			  : "native and interpreted differ");
 	if (how == 1) {
 		blame(seed);
 		reduce(seed);
@@ -161,6 +169,7 @@ static void tell_fault(int sig)
 int main(int argc, char **argv)
 {
 	static char stack[1 << 16];
+	bool blind_all = false;
 	u64 seconds = 10, runs = 0;
 	struct result a, b;
 	time_t end;
@@ -173,8 +182,11 @@ int main(int argc, char **argv)
 			seed = strtoull(argv[++i], NULL, 0);
 		} else if (!strcmp(argv[i], "-passes") && i + 1 < argc) {
 			jit_use_passes((u32)strtoul(argv[++i], NULL, 16));
+		} else if (!strcmp(argv[i], "-blind")) {
+			blind_all = true;
 		} else {
-			fprintf(stderr, "usage: fuzz_jit [-seconds N] [-seed S] [-passes HEX]\n");
+			fprintf(stderr, "usage: fuzz_jit [-seconds N] [-seed S] [-passes HEX] "
+					"[-blind]\n");
 			return 2;
 		}
 	}
@@ -189,6 +201,7 @@ int main(int argc, char **argv)
 
 		jitgen_make(&gen, seed);
 		jit_arch_baseline(seed % 4 == 0);
+		blind = blind_all || seed / 4 % 2;
 		how = compare(gen.prog, gen.cnt, seed, &a, &b);
 		if (how)
 			return report(seed, how, &a, &b);

@@ -3,6 +3,9 @@
 #include "tests/lib/jitprog.h"
 
 #include "tests/lib/capstone.h"
+#include "tests/lib/jitcheck.h"
+
+bool jitprog_blind;
 
 struct bpf_prog *jitprog_new(const struct bpf_insn *insns, u32 cnt, const struct jitprog_sub *subs,
 			     u32 sub_cnt)
@@ -13,6 +16,7 @@ struct bpf_prog *jitprog_new(const struct bpf_insn *insns, u32 cnt, const struct
 	prog->insnsi = malloc(cnt * sizeof(*insns));
 	memcpy(prog->insnsi, insns, cnt * sizeof(*insns));
 	prog->len = cnt;
+	prog->prog_flags = jitprog_blind ? PROG_F_STRICT : 0;
 	prog->subprogs = calloc(sub_cnt, sizeof(*prog->subprogs));
 	prog->subprog_cnt = sub_cnt;
 	for (u32 i = 0; i < sub_cnt; i++) {
@@ -58,6 +62,8 @@ struct bpf_prog *jitprog_compile(const struct bpf_insn *insns, u32 cnt,
 		skip();
 	}
 	assert_int_equal(err, 0);
+	if (jitcheck(prog))
+		fail_msg("%s", jitcheck(prog));
 	return prog;
 }
 

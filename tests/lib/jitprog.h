@@ -22,6 +22,9 @@ struct jitprog_sub {
 	u32 start, stack_depth;
 };
 
+/* From here on programs are strict ones, whose constants are blinded. */
+extern bool jitprog_blind;
+
 /* Not compiled. The second form: one function with 512 bytes of stack. */
 struct bpf_prog *jitprog_new(const struct bpf_insn *insns, u32 cnt, const struct jitprog_sub *subs,
 			     u32 sub_cnt);
@@ -31,7 +34,7 @@ void jitprog_free(struct bpf_prog *prog);
 /* For tests that go on without what is below: skips where this machine has no JIT. */
 void jitprog_need_jit(void);
 
-/* Compiled. */
+/* Compiled, and looked at by jitcheck(). */
 struct bpf_prog *jitprog_compile(const struct bpf_insn *insns, u32 cnt,
 				 const struct jitprog_sub *subs, u32 sub_cnt);
 struct bpf_prog *jitprog_compile1(const struct bpf_insn *insns, u32 cnt);

@@ -393,6 +393,68 @@ static void clear_slot(struct bpf_map *map, u32 slot)
 	BPF_LD_IMM64(2, (u64)(map)), BPF_LD_IMM64(3, 0x500000000 + (index)), \
 		BPF_RAW_INSN(BPF_JMP | BPF_TAIL_CALL, 0, 0, 0, 0)
 
+static bool has_bytes(const struct bpf_prog *prog, u32 value)
+{
+	u32 len;
+	const u8 *code = bpf_jit_code(prog, &len);
+
+	return memmem(code, len, &value, sizeof(value));
+}
+
+/* Constants of a strict program, in every place that one has: the same results without them. */
+static void blinded(void **state)
+{
+	const u32 payload = 0x3c909090; /* no-operations, and what hides the next opcode */
+	const struct bpf_insn insns[] = {
+		BPF_MOV64_REG(9, 1),
+		BPF_LDX_MEM(BPF_DW, 6, 1, 0),
+		BPF_MOV64_IMM(0, payload),
+		BPF_ALU64_IMM(BPF_ADD, 0, payload),
+		BPF_ALU32_IMM(BPF_XOR, 0, payload),
+		BPF_ALU64_IMM(BPF_OR, 0, payload),
+		BPF_ALU64_IMM(BPF_MUL, 0, payload),
+		BPF_ALU64_IMM(BPF_SUB, 0, payload),
+		BPF_ALU64_IMM(BPF_DIV, 0, payload),
+		BPF_ALU64_IMM(BPF_MOD, 0, payload),
+		BPF_LD_IMM64(2, (u64)payload << 32 | payload),
+		BPF_ALU64_REG(BPF_ADD, 0, 2),
+		BPF_JMP_IMM(BPF_JEQ, 6, payload, 1),
+		BPF_JMP32_IMM(BPF_JSET, 6, payload, 0),
+		BPF_ST_MEM(BPF_DW, 10, -8, payload),
+		BPF_ST_MEM(BPF_W, 9, 8, payload),
+		BPF_LDX_MEM(BPF_DW, 3, 10, -8),
+		BPF_ALU64_REG(BPF_ADD, 0, 3),
+		BPF_LDX_MEM(BPF_DW, 4, 9, 8), /* a counter in memory */
+		BPF_ALU64_IMM(BPF_ADD, 4, payload),
+		BPF_STX_MEM(BPF_DW, 9, 4, 8),
+		BPF_MOV64_REG(5, 9), /* an address */
+		BPF_ALU64_IMM(BPF_ADD, 5, payload),
+		BPF_ALU64_IMM(BPF_SUB, 5, payload),
+		BPF_ALU64_IMM(BPF_ADD, 5, 8),
+		BPF_LDX_MEM(BPF_DW, 4, 5, 0),
+		BPF_ALU64_REG(BPF_ADD, 0, 4),
+		BPF_EXIT_INSN(),
+	};
+	u64 plain[2] = {7, 0}, mixed[2] = {7, 0}, ret;
+	struct bpf_prog *prog = jitprog_compile1(insns, ARRAY_SIZE(insns));
+
+#ifdef __x86_64__
+	assert_true(has_bytes(prog, payload));
+#endif
+	ret = bpf_prog_run(prog, plain);
+	jitprog_free(prog);
+	for (int i = 0; i < 50; i++) {
+		jitprog_blind = true;
+		prog = jitprog_compile1(insns, ARRAY_SIZE(insns));
+		jitprog_blind = false;
+		assert_false(has_bytes(prog, payload));
+		memcpy(mixed, (u64[]){7, 0}, sizeof(mixed));
+		assert_int_equal(bpf_prog_run(prog, mixed), ret);
+		assert_memory_equal(mixed, plain, sizeof(plain));
+		jitprog_free(prog);
+	}
+}
+
 /* What a strict program runs ahead of: nothing, at a barrier, nor past a tail call's index. */
 static void barriers(void **state)
 {
@@ -721,6 +783,7 @@ int main(void)
 		cmocka_unit_test(calls_many_subprogs),
 		cmocka_unit_test(fp_as_operand),
 		cmocka_unit_test(calls_callback),
+		cmocka_unit_test(blinded),
 		cmocka_unit_test(barriers),
 		cmocka_unit_test(tail_calls),
 		cmocka_unit_test(tail_calls_are_limited),

@@ -351,6 +351,18 @@ static void rows_imm64(void **state)
 	covered[BPF_OP_LD_IMM64] = true;
 }
 
+static void rows_blinded(void **state)
+{
+	jitprog_blind = true;
+	rows_alu64(state);
+	rows_alu32(state);
+	rows_jmp(state);
+	rows_jmp32(state);
+	rows_st(state);
+	rows_imm64(state);
+	jitprog_blind = false;
+}
+
 /* The rows that are about control flow, packets and calls have their tests in test_jit.c. */
 static void rows_all_covered(void **state)
 {
@@ -377,6 +389,7 @@ int main(void)
 		cmocka_unit_test(rows_st),
 		cmocka_unit_test(rows_stx),
 		cmocka_unit_test(rows_imm64),
+		cmocka_unit_test(rows_blinded),
 		cmocka_unit_test(rows_all_covered),
 	};
 

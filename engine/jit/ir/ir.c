@@ -260,7 +260,8 @@ int jit_ir_build(const struct bpf_prog *prog, struct jit_ir *ir)
 {
 	int err = -ENOMEM;
 
-	*ir = (struct jit_ir){.prog = prog, .len = prog->len};
+	*ir = (struct jit_ir){
+		.prog = prog, .len = prog->len, .blind = prog->prog_flags & PROG_F_STRICT};
 	if (!ir->len)
 		return -EINVAL;
 	ir->insns = malloc(ir->len * sizeof(*ir->insns));

@@ -32,8 +32,10 @@ enum {
 	JIT_OP_ROL, /* dst = src rotated left by imm; 64 or 32 bits as the code's class says */
 };
 
-#define JIT_NO_REG   0xff
-#define JIT_DISP_MAX (1 << 29) /* of a jit_addr's disp, either way */
+#define JIT_NO_REG     0xff
+/* Of a jit_addr's disp, either way; in a program whose constants are blinded. */
+#define JIT_DISP_MAX   (1 << 29)
+#define JIT_DISP_BLIND (1 << 15)
 
 /* Registers behind R10, which only promote.c gives out: those that the machine has left over. */
 #define JIT_SPARE_REG MAX_BPF_REG
@@ -67,6 +69,7 @@ struct jit_ir {
 	const struct bpf_prog *prog;
 	struct bpf_insn *insns; /* a copy */
 	u32 len;
+	bool blind; /* the program's constants shall not stand in the code */
 	u8 *op; /* enum bpf_op, or JIT_OP_* */
 	struct jit_addr *addr;
 	u8 *flags;
@@ -100,6 +103,14 @@ bool jit_is_jump(const struct jit_ir *ir, u32 i);
 static inline bool jit_is_goto(const struct jit_ir *ir, u32 i)
 {
 	return ir->op[i] == BPF_OP_JA || ir->op[i] == BPF_OP_JA32;
+}
+
+/* May an address have this displacement? */
+static inline bool jit_disp_ok(const struct jit_ir *ir, s64 disp)
+{
+	s64 most = ir->blind ? JIT_DISP_BLIND : JIT_DISP_MAX;
+
+	return disp > -most && disp < most;
 }
 
 /* Of any size, at an address that addr[i] may be: no atomics, no packet loads. */

@@ -177,7 +177,7 @@ static bool see_add_imm(struct walk *w, u32 i)
 	struct jit_addr addr = chain_for(w, insn, 1)->addr;
 	s64 disp = (s64)addr.disp + insn->imm;
 
-	if (disp <= -JIT_DISP_MAX || disp >= JIT_DISP_MAX)
+	if (!jit_disp_ok(w->ir, disp))
 		return false;
 	addr.disp = disp;
 	extend(w, i, &addr);
@@ -355,6 +355,7 @@ static bool see_access(struct walk *w, u32 i)
 		note_read(w, insn->src_reg);
 	}
 	if (!chain->n || !chain->is64 || chain->addr.base == JIT_NO_REG ||
+	    !jit_disp_ok(w->ir, (s64)chain->addr.disp + insn->off) ||
 	    !(dead_after(w, i, base) || (load && insn->dst_reg == base)))
 		return false;
 	*addr = chain->addr;

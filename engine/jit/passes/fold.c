@@ -70,7 +70,7 @@ static bool reads_as_address(const struct jit_ir *ir, u32 i, u8 r, const struct 
 	if (BPF_CLASS(insn->code) == BPF_STX && insn->src_reg == r)
 		return false;
 	sum = (s64)disp + made->disp;
-	return sum > -JIT_DISP_MAX && sum < JIT_DISP_MAX;
+	return jit_disp_ok(ir, sum);
 }
 
 static void fold_loads(struct fold *f, u8 r)

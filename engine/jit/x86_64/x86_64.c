@@ -22,6 +22,7 @@
  */
 #ifdef __x86_64__
 
+#include <sys/random.h>
 #include "helpers/helpers.h"
 #include "jit/x86_64/x86_64_alu.h"
 #include "jit/x86_64/x86_64_div.h"
@@ -93,9 +94,18 @@ static void make_steps(struct jit_code *c, u32 i)
 
 static void take_steps(struct jit_code *c, u32 i)
 {
-	for (u32 k = 0; k < c->ir->step_cnt; k++)
-		if (c->ir->steps[k].at == i)
-			x_ri(c, X_W, 0, x86_reg[c->ir->steps[k].reg], c->ir->steps[k].by);
+	for (u32 k = 0; k < c->ir->step_cnt; k++) {
+		const struct jit_step *step = &c->ir->steps[k];
+
+		if (step->at != i)
+			continue;
+		if (x86_is_blinded(c, step->by)) {
+			x86_const(c, R11, (u64)(s64)step->by);
+			x_rr(c, X_W, 0x01, R11, x86_reg[step->reg]);
+		} else {
+			x_ri(c, X_W, 0, x86_reg[step->reg], step->by);
+		}
+	}
 }
 
 /* ---- memory */
@@ -133,6 +143,12 @@ static void store_imm(struct jit_code *c, u32 i)
 	const struct bpf_insn *insn = &c->ir->insns[i];
 	bool byte = BPF_SIZE(insn->code) == BPF_B;
 
+	if (x86_is_blinded(c, insn->imm)) {
+		x86_const(c, R11, (u64)(s64)insn->imm);
+		op_mem(c, store_flags(insn->code) | (byte ? X_BREG : 0), byte ? 0x88 : 0x89, R11, i,
+		       insn->dst_reg);
+		return;
+	}
 	op_mem(c, store_flags(insn->code), byte ? 0xc6 : 0xc7, 0, i, insn->dst_reg);
 	if (byte)
 		x_put1(c, insn->imm);
@@ -163,6 +179,9 @@ static void modify(struct jit_code *c, u32 i)
 	if (BPF_CLASS(insn->code) == BPF_STX) {
 		op_mem(c, f | (byte ? X_BREG : 0), ext << 3 | !byte, x86_reg[insn->src_reg], i,
 		       insn->dst_reg);
+	} else if (x86_is_blinded(c, insn->imm)) {
+		x86_const(c, R11, (u64)(s64)insn->imm);
+		op_mem(c, f | (byte ? X_BREG : 0), ext << 3 | !byte, R11, i, insn->dst_reg);
 	} else if (byte || is_imm8(size == BPF_H ? (s16)insn->imm : insn->imm)) {
 		op_mem(c, f, byte ? 0x80 : 0x83, ext, i, insn->dst_reg);
 		x_put1(c, insn->imm);
@@ -246,8 +265,10 @@ static void load_imm64(struct jit_code *c, u32 i)
 
 	if (insn->src_reg == BPF_PSEUDO_FUNC)
 		x_fix(c, FIX_LEA, dst, func_label(c, i + 1 + insn->imm));
+	else if (insn->src_reg)
+		x_const(c, dst, bpf_insn_imm64(insn)); /* an address of ours */
 	else
-		x_const(c, dst, bpf_insn_imm64(insn));
+		x86_const(c, dst, bpf_insn_imm64(insn));
 }
 
 /* The slow way of a packet load: labels behind those of the subprograms. */
@@ -323,9 +344,18 @@ static void leave_func(struct jit_code *c)
 	x_put1(c, 0xc3);
 }
 
+/* Nothing behind it begins before all that stands before it is done. */
+static void lfence(struct jit_code *c)
+{
+	x_put1(c, 0x0f);
+	x_put1(c, 0xae);
+	x_put1(c, 0xe8);
+}
+
 static void enter_func(struct jit_code *c, const struct jit_func *fn)
 {
 	static const u8 callee_saved[] = {BPF_REG_6, BPF_REG_7, BPF_REG_8, BPF_REG_9, SPARE_R12};
+	const struct bpf_prog *prog = c->ir->prog;
 	u32 need = fn->stack_depth;
 
 	c->fn = fn;
@@ -352,7 +382,9 @@ static void enter_func(struct jit_code *c, const struct jit_func *fn)
 		x_head(c, 0, 0x50 | (c->saved[k] & 7), 0, 0, c->saved[k]);
 	if (c->sub)
 		x_ri(c, X_W, 5, RSP, c->sub);
-	for (s32 off = 8; c->ir->prog->zero_stack && off <= (s32)fn->stack_depth; off += 8) {
+	if (!fn->stack_depth || (!prog->zero_stack && !prog->fence_stack))
+		return;
+	for (s32 off = 8; off <= (s32)fn->stack_depth; off += 8) {
 		/* All of a large frame's are more than one instruction may become. */
 		if (!(off % 128) && !reserve(c)) {
 			c->err = true;
@@ -361,6 +393,8 @@ static void enter_func(struct jit_code *c, const struct jit_func *fn)
 		x_mem(c, X_W, 0xc7, 0, RBP, -c->fp_off - off);
 		x_put4(c, 0);
 	}
+	if (prog->fence_stack)
+		lfence(c);
 }
 
 /* cmp or test; the flags are then those that the condition reads. */
@@ -372,6 +406,9 @@ static void compare(struct jit_code *c, const struct bpf_insn *insn, u8 cc)
 
 	if (x86_by_reg(insn)) {
 		x_rr(c, w, test ? 0x85 : 0x39, x86_reg_in(c, insn->src_reg, R11), dst);
+	} else if (x86_is_blinded(c, (s64)x86_imm(insn))) {
+		x86_const(c, R11, x86_imm(insn));
+		x_rr(c, w, test ? 0x85 : 0x39, R11, dst);
 	} else if (test) {
 		if (insn->imm >= 0)
 			w = 0;
@@ -441,14 +478,6 @@ static void call(struct jit_code *c, u32 i)
 		call_c(c, func);
 }
 
-/* Nothing behind it begins before all that stands before it is done. */
-static void lfence(struct jit_code *c)
-{
-	x_put1(c, 0x0f);
-	x_put1(c, 0xae);
-	x_put1(c, 0xe8);
-}
-
 /*
  * rdi: context, rsi: prog_array, edx: index. Goes on behind when there is nothing to jump to. The
  * same as bpf_prog_array_get(), in place.
@@ -509,10 +538,15 @@ static void load_packet(struct jit_code *c, u32 i)
 	const struct bpf_insn *insn = &c->ir->insns[i];
 	u32 size = bpf_size_to_bytes(insn->code);
 
-	if (BPF_MODE(insn->code) == BPF_IND)
+	if (BPF_MODE(insn->code) == BPF_IND && x86_is_blinded(c, (u32)insn->imm)) {
+		x_mov(c, 0, R10, x86_reg_in(c, insn->src_reg, R10));
+		x86_const(c, RSI, (u32)insn->imm);
+		x_rr(c, 0, 0x01, R10, RSI);
+	} else if (BPF_MODE(insn->code) == BPF_IND) {
 		x_mem(c, 0, 0x8d, RSI, x86_reg_in(c, insn->src_reg, R11), insn->imm);
-	else
-		x_const(c, RSI, (u32)insn->imm);
+	} else {
+		x86_const(c, RSI, (u32)insn->imm);
+	}
 	x_mem(c, X_W, 0x8b, RDI, RBX, offsetof(struct bpf_skb_head, data));
 	x_mem(c, X_W, 0x8b, RAX, RBX, offsetof(struct bpf_skb_head, data_end));
 	x_rr(c, X_W, 0x29, RDI, RAX);
@@ -847,7 +881,7 @@ static int emit_all(struct jit_code *c)
  * Which of r9 to r11 the code of an instruction uses for itself. It says too much rather than too
  * little: R10 as a value may have to be computed.
  */
-static u16 x86_scratch(const struct jit_ir *ir, u32 i)
+static u16 scratch_of_insn(const struct jit_ir *ir, u32 i)
 {
 	const u16 r9 = BIT_OF(SPARE_R9), r10 = BIT_OF(SPARE_R10), r11 = BIT_OF(SPARE_R11);
 	const struct bpf_insn *insn = &ir->insns[i];
@@ -885,6 +919,13 @@ static u16 x86_scratch(const struct jit_ir *ir, u32 i)
 	}
 }
 
+static u16 x86_scratch(const struct jit_ir *ir, u32 i)
+{
+	if (ir->blind) /* most constants need one */
+		return BIT_OF(SPARE_R9) | BIT_OF(SPARE_R10) | BIT_OF(SPARE_R11);
+	return scratch_of_insn(ir, i);
+}
+
 static bool baseline;
 
 void jit_arch_baseline(bool on)
@@ -903,6 +944,11 @@ static int x86_emit(const struct jit_ir *ir, bool far, struct jit_code **out)
 	c->far = far;
 	c->pairs = jit_pass_used(JIT_PASS_PAIRS);
 	c->all_frames = !jit_pass_used(JIT_PASS_FRAMES);
+	c->blind = ir->blind;
+	if (c->blind && getrandom(&c->random, sizeof(c->random), 0) != sizeof(c->random)) {
+		free(c);
+		return -EIO;
+	}
 	__builtin_cpu_init();
 	c->bmi2 = !baseline && __builtin_cpu_supports("bmi2");
 	c->cap = 1024 + ir->len * 8;

@@ -15,7 +15,7 @@ void x86_mov(struct jit_code *c, const struct bpf_insn *insn)
 	int w = x86_width(insn);
 
 	if (!x86_by_reg(insn))
-		x_const(c, dst, w ? (u64)(s64)insn->imm : (u32)insn->imm);
+		x86_const(c, dst, x86_imm(insn));
 	else if (insn->src_reg == BPF_REG_FP && c->fp_off)
 		x_mem(c, w, 0x8d, dst, RBP, -c->fp_off);
 	else if (w)
@@ -78,6 +78,12 @@ void x86_group(struct jit_code *c, const struct bpf_insn *insn, u8 ext)
 		x86_zero_extend(c, w, dst);
 		return;
 	}
+	if (x86_is_blinded(c, (s64)x86_imm(insn))) {
+		x86_const(c, R11, x86_imm(insn));
+		x_rr(c, w, ext << 3 | 1, R11, dst);
+		set_flags(c, dst, w, ext != 0 && ext != 5);
+		return;
+	}
 	if (imm == 128 && (ext == 0 || ext == 5)) { /* -128 fits into a byte */
 		ext ^= 5;
 		imm = -128;
@@ -138,6 +144,9 @@ void x86_mul(struct jit_code *c, const struct bpf_insn *insn)
 		x86_zero_extend(c, w, dst);
 	} else if (imm > 0 && mul_by_shifts(c, w, dst, imm)) {
 		return;
+	} else if (x86_is_blinded(c, (s64)x86_imm(insn))) {
+		x86_const(c, R11, x86_imm(insn));
+		x_rr(c, w | X_0F, 0xaf, dst, R11);
 	} else if (is_imm8(imm)) {
 		x_rr(c, w, 0x6b, dst, dst);
 		x_put1(c, imm);

@@ -87,6 +87,8 @@ struct jit_code {
 	u8 half_reg;
 	bool count_in_r9; /* tail calls */
 	bool bmi2, far, pairs, all_frames;
+	bool blind; /* the program's constants do not stand in the code */
+	u64 random; /* what they are mixed with, see x86_64_blind.c */
 };
 
 /*
@@ -292,6 +294,10 @@ static inline void x_rorx(struct jit_code *c, int f, u8 dst, u8 src, u8 n)
 	x_put1(c, n);
 }
 
+/* x86_64_blind.c: does this constant of the program need r11? And into a register. */
+bool x86_is_blinded(const struct jit_code *c, s64 v);
+void x86_const(struct jit_code *c, u8 dst, u64 v);
+
 /* ---- BPF's operands */
 
 /*
@@ -311,6 +317,12 @@ static inline int x86_width(const struct bpf_insn *insn)
 	u8 class = BPF_CLASS(insn->code);
 
 	return class == BPF_ALU64 || class == BPF_JMP ? X_W : 0;
+}
+
+/* The constant operand, as wide as the operation. */
+static inline u64 x86_imm(const struct bpf_insn *insn)
+{
+	return x86_width(insn) ? (u64)(s64)insn->imm : (u32)insn->imm;
 }
 
 static inline bool x86_by_reg(const struct bpf_insn *insn)

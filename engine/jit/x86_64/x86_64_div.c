@@ -290,6 +290,11 @@ void x86_div(struct jit_code *c, u32 i)
 		by_reg(c, &d, src);
 		return;
 	}
+	if (x86_is_blinded(c, (s64)x86_imm(insn))) {
+		x86_const(c, R11, x86_imm(insn));
+		by_reg(c, &d, R11);
+		return;
+	}
 	if (!d.sign) {
 		by_const(c, &d, d.w ? (u64)(s64)insn->imm : (u32)insn->imm);
 		return;
