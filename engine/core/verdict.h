@@ -17,6 +17,7 @@ struct bpf_verdict {
 	bool changes_pkt_data;
 	bool wants_build_ids;
 	struct bpf_map *cgroup_storage[MAX_BPF_CGROUP_STORAGE_TYPE];
+	bool fence_stack; /* a strict program that stores to its stack */
 	bool zero_stack; /* some path reads stack bytes that nothing was stored to */
 
 	/* For the report when it was rejected. */

@@ -654,6 +654,7 @@ int bpf_rewrite(struct bpf_prog *prog, const struct bpf_verdict *verdict)
 	prog->wants_build_ids = verdict->wants_build_ids;
 	memcpy(prog->cgroup_storage, verdict->cgroup_storage, sizeof(prog->cgroup_storage));
 	prog->zero_stack = verdict->zero_stack;
+	prog->fence_stack = verdict->fence_stack;
 	for (u32 s = 0; s < sub_cnt; s++)
 		prog->has_tail_call |= subs[s].has_tail_call;
 out:

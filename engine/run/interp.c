@@ -98,6 +98,14 @@ static inline void nospec(void)
 #endif
 }
 
+static inline void clean_frame(const struct bpf_prog *prog, void *frame)
+{
+	if (prog->zero_stack || prog->fence_stack)
+		memset(frame, 0, MAX_BPF_STACK);
+	if (prog->fence_stack)
+		nospec();
+}
+
 #define DST   r[insn->dst]
 #define SRC   r[insn->src]
 #define IMM   insn->imm
@@ -215,8 +223,7 @@ INTERP_SECTION __attribute__((no_sanitize("thread"))) static u64 interp(
 		*labels = label_table;
 		return 0;
 	}
-	if (prog->zero_stack)
-		memset(stack[0], 0, sizeof(stack[0]));
+	clean_frame(prog, stack[0]);
 	memcpy(&r[BPF_REG_1], args, 5 * sizeof(*args));
 	r[BPF_REG_10] = (uintptr_t)&stack[1];
 	goto * insn->handler;
@@ -366,8 +373,7 @@ do_LOCAL_CALL:
 	frames[depth].ret = insn + 1;
 	memcpy(frames[depth].callee_saved, &r[BPF_REG_6], sizeof(frames[depth].callee_saved));
 	depth++;
-	if (prog->zero_stack)
-		memset(stack[depth], 0, sizeof(stack[depth]));
+	clean_frame(prog, stack[depth]);
 	r[BPF_REG_10] = (uintptr_t)&stack[depth + 1];
 	JUMP;
 do_TAIL_CALL : {
@@ -388,8 +394,7 @@ do_TAIL_CALL : {
 		goto do_EXIT;
 	}
 	prog = next;
-	if (prog->zero_stack)
-		memset(stack[0], 0, sizeof(stack[0]));
+	clean_frame(prog, stack[0]);
 	insn = prog->interp;
 	goto * insn->handler;
 }

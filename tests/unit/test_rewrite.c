@@ -566,31 +566,34 @@ static void barriers(void **state)
 {
 	const struct bpf_insn insns[] = {
 		BPF_LDX_MEM(BPF_W, 6, 1, 0), /* len */
-		BPF_ST_MEM(BPF_W, 10, -4, 0), /* something of nothing */
-		BPF_ST_MEM(BPF_W, 10, -4, 1), /* a number of a number */
-		BPF_STX_MEM(BPF_DW, 10, 1, -16), /* an address */
+		BPF_MOV64_REG(7, 6),
+		BPF_ST_MEM(BPF_W, 10, -4, 0), /* 2: a number over nothing */
+		BPF_STX_MEM(BPF_DW, 10, 1, -16), /* 3: an address */
+		BPF_ST_MEM(BPF_DW, 10, -16, 0), /* 4: a number over an address */
 		BPF_MOV64_REG(2, 10),
-		BPF_ALU64_IMM(BPF_ADD, 2, -4), /* by a constant */
+		BPF_ALU64_IMM(BPF_ADD, 2, -4),
 		MAP(1, ARRAY),
-		BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem), /* 8: bounds */
-		BPF_JMP_IMM(BPF_JEQ, 0, 0, 3),
-		BPF_ALU64_IMM(BPF_AND, 6, 7),
-		BPF_ALU64_REG(BPF_ADD, 0, 6), /* 11 */
+		BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem), /* 9: the key is known: an address */
+		BPF_ALU64_IMM(BPF_AND, 6, 3),
+		BPF_ALU64_REG(BPF_ADD, 0, 6), /* 11: calculated bounds */
+		BPF_JMP_IMM(BPF_JGT, 7, 3, 1),
+		BPF_ALU64_REG(BPF_ADD, 0, 7), /* 13: compared bounds */
 		BPF_LDX_MEM(BPF_B, 0, 0, 0),
 		BPF_MOV64_IMM(0, 3),
 		BPF_EXIT_INSN(),
 	};
 	struct bpf_prog *prog = STRICT(BPF_PROG_TYPE_SOCKET_FILTER, insns);
 
-	expect_barriers(prog, 1, 0, 1);
 	expect_barriers(prog, 3, 0, 1);
-	expect_barriers(prog, 8, 0, 0); /* the key is known: an address */
-	expect_barriers(prog, 11, 1, 0);
+	expect_barriers(prog, 4, 0, 1);
+	expect_barriers(prog, 13, 1, 0);
 	assert_int_equal(count_code(prog, BARRIER), 3);
+	assert_true(prog->fence_stack);
 	assert_int_equal(run(prog), 3);
 	bpf_prog_put(prog);
 	prog = LOAD(insns);
 	assert_int_equal(count_code(prog, BARRIER), 0);
+	assert_false(prog->fence_stack);
 	bpf_prog_put(prog);
 }
 

@@ -370,6 +370,7 @@ static const char *const we_go_on[] = {
 	"is allowed only to CAP_PERFMON", /* which nobody has here: another errno */
 	"tail_call is not allowed in a callback",
 	"No program to jit",
+	"pointer -= pointer prohibited", /* a length */
 };
 
 /* Why the two verdicts need not be the same, or NULL. */

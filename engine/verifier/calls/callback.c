@@ -21,6 +21,7 @@
 #include "verifier/history/compare.h"
 #include "verifier/history/path.h"
 #include "verifier/history/precise.h"
+#include "verifier/history/widen.h"
 #include "verifier/state/print.h"
 #include "verifier/state/program.h"
 #include "verifier/state/refuse.h"
@@ -188,33 +189,6 @@ int check_callback_return(struct bpf_verifier_env *env)
 	return 0;
 }
 
-/* As for Linux, a pointer that was found to be NULL is not the same zero as any other. */
-static bool same_scalar(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
-			const struct bpf_reg_state *cur)
-{
-	return old->map_ptr == cur->map_ptr && old->map_uid == cur->map_uid &&
-	       regs_exact(env, old, cur);
-}
-
-static void widen_reg(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
-		      struct bpf_reg_state *cur)
-{
-	if (old->type != SCALAR_VALUE || cur->type != SCALAR_VALUE || old->precise ||
-	    cur->precise || same_scalar(env, old, cur))
-		return;
-	__mark_reg_unknown(cur);
-}
-
-static void widen_frame(struct bpf_verifier_env *env, const struct bpf_func_state *old,
-			struct bpf_func_state *cur)
-{
-	for (u32 i = 0; i < MAX_BPF_REG; i++)
-		widen_reg(env, &old->regs[i], &cur->regs[i]);
-	for (u32 i = 0; i < min(old->nslots, cur->nslots); i++)
-		if (is_spilled_reg(&old->stack[i]) && is_spilled_reg(&cur->stack[i]))
-			widen_reg(env, &old->stack[i].spilled_ptr, &cur->stack[i].spilled_ptr);
-}
-
 /*
  * The callback has returned to the call: what is not as it was the last time, and may be anything?
  */
@@ -229,9 +203,6 @@ int widen_callback_scalars(struct bpf_verifier_env *env, int insn_idx)
 	}
 	if (!st)
 		return 0;
-	begin_compare(env);
-	charge(env, state_units(cur));
-	for (int f = (int)cur->curframe; f >= 0; f--)
-		widen_frame(env, st->frame[f], cur->frame[f]);
+	widen_scalars(env, st, cur, false);
 	return 0;
 }

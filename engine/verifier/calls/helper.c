@@ -110,7 +110,7 @@ static int check_mem_size_reg(struct bpf_verifier_env *env, u32 regno,
 
 	meta->msize_max_value = reg->umax_value;
 	/* No helper is run ahead with a size that may be wrong. */
-	env->aux[env->insn_idx].nospec |= env->strict && !tnum_is_const(reg->var_off);
+	env->aux[env->insn_idx].nospec |= env->strict && reg->believed;
 	/* Of an unknown size the helper may fill only part: the memory must be readable before. */
 	if (!tnum_is_const(reg->var_off))
 		meta = NULL;
@@ -545,6 +545,7 @@ static void refine_retval(struct bpf_reg_state *r0, int func_id,
 		r0->s32_max_value = meta->msize_max_value;
 		r0->smin_value = -4095;
 		r0->s32_min_value = -4095;
+		r0->believed = true; /* the helper compares */
 		break;
 	case BPF_FUNC_get_smp_processor_id:
 		r0->umax_value = r0->smax_value = bpf_nr_slots() - 1;

@@ -6,8 +6,8 @@
  * known; in a strict program it is refused.
  *
  * Strict programs also stay inside of the object with each sum, and the machine does not add an
- * offset before it knows that the offset is right: what follows may then be run ahead. (Linux masks
- * the offset where it can, and puts a barrier elsewhere; here it is always the barrier.)
+ * offset whose bounds are only believed before it knows that they are right: what follows may then
+ * be run ahead. (Linux masks all offsets, and refuses what it cannot mask.)
  */
 #include "verifier/checks/arith.h"
 #include "verifier/checks/mem.h"
@@ -141,15 +141,15 @@ static void ptr_sub(struct bpf_verifier_env *env, struct bpf_reg_state *dst,
 }
 
 /* Where the sum points, in a strict program. */
-static int check_strict_sum(struct bpf_verifier_env *env, const struct bpf_insn *insn)
+static int check_strict_sum(struct bpf_verifier_env *env, const struct bpf_insn *insn,
+			    bool believed)
 {
 	const struct bpf_reg_state *dst = &cur_regs(env)[insn->dst_reg];
 	s64 off = dst->off + (s64)dst->var_off.value;
 
 	if (!env->strict)
 		return 0;
-	if (BPF_SRC(insn->code) == BPF_X)
-		env->aux[env->insn_idx].nospec = true;
+	env->aux[env->insn_idx].nospec |= believed;
 	if (dst->type == PTR_TO_STACK) {
 		if (!tnum_is_const(dst->var_off))
 			return refuse(env, PTR_STACK_VAR, .reg = insn->dst_reg, .num = {off},
@@ -170,6 +170,7 @@ static int adjust_ptr_min_max_vals(struct bpf_verifier_env *env, const struct bp
 	struct bpf_reg_state *dst = &cur_regs(env)[insn->dst_reg];
 	u32 type = ptr->type;
 	u8 op = BPF_OP(insn->code);
+	bool believed = off->believed;
 	int err;
 
 	if (!reg_bounds_sane(off)) { /* derived from a branch that is never taken */
@@ -215,7 +216,7 @@ static int adjust_ptr_min_max_vals(struct bpf_verifier_env *env, const struct bp
 	if (err)
 		return err;
 	reg_bounds_sync(dst);
-	return check_strict_sum(env, insn);
+	return check_strict_sum(env, insn, believed);
 }
 
 /*
@@ -268,9 +269,19 @@ static int maybe_fork_scalars(struct bpf_verifier_env *env, const struct bpf_ins
 	return 0;
 }
 
+/* How long a part of the packet is, says no address. (Linux refuses it nevertheless.) */
+static bool is_packet_length(const struct bpf_reg_state *dst, const struct bpf_reg_state *src)
+{
+	return (dst->type == PTR_TO_PACKET || dst->type == PTR_TO_PACKET_END) &&
+	       (src->type == PTR_TO_PACKET || src->type == PTR_TO_PACKET_END);
+}
+
 static int adjust_two_pointers(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
-	if (BPF_OP(insn->code) == BPF_SUB && !env->strict) {
+	const struct bpf_reg_state *regs = cur_regs(env);
+
+	if (BPF_OP(insn->code) == BPF_SUB &&
+	    (!env->strict || is_packet_length(&regs[insn->dst_reg], &regs[insn->src_reg]))) {
 		mark_reg_unknown(cur_regs(env), insn->dst_reg);
 		return 0;
 	}
@@ -278,11 +289,27 @@ static int adjust_two_pointers(struct bpf_verifier_env *env, const struct bpf_in
 		      .name = {alu_string[BPF_OP(insn->code) >> 4]});
 }
 
+/* The result has these bounds whatever dst is: `x &= 63`. */
+static bool bounds_anyway(const struct bpf_insn *insn, const struct bpf_reg_state *dst,
+			  const struct bpf_reg_state *src)
+{
+	struct bpf_reg_state known = *dst, any = {.type = SCALAR_VALUE};
+
+	if (BPF_OP(insn->code) != BPF_AND || src->believed || !tnum_is_const(src->var_off))
+		return false;
+	__mark_reg_unknown(&any);
+	adjust_scalar_min_max_vals(insn, &known, *src);
+	adjust_scalar_min_max_vals(insn, &any, *src);
+	return any.umin_value == known.umin_value && any.umax_value == known.umax_value &&
+	       any.smin_value == known.smin_value && any.smax_value == known.smax_value &&
+	       any.var_off.value == known.var_off.value && any.var_off.mask == known.var_off.mask;
+}
+
 static int adjust_reg_min_max_vals(struct bpf_verifier_env *env, const struct bpf_insn *insn)
 {
 	struct bpf_reg_state *regs = cur_regs(env), *dst = &regs[insn->dst_reg], src, old;
 	bool dst_is_ptr = dst->type != SCALAR_VALUE, from_reg = BPF_SRC(insn->code) == BPF_X;
-	bool small;
+	bool small, believed;
 	u32 id;
 	s32 off;
 	int err;
@@ -324,7 +351,9 @@ static int adjust_reg_min_max_vals(struct bpf_verifier_env *env, const struct bp
 	small = dst->umax_value <= UINT32_MAX;
 	id = dst->id;
 	off = dst->off;
+	believed = (dst->believed || src.believed) && !bounds_anyway(insn, dst, &src);
 	adjust_scalar_min_max_vals(insn, dst, src);
+	dst->believed = believed;
 	dst->id = id;
 	dst->off = off;
 	keep_link(insn, dst, &src, small);

@@ -338,23 +338,25 @@ static int check_operands(struct bpf_verifier_env *env, const struct bpf_insn *i
 	return flags ? push_jmp_history(env, env->cur_state, flags, 0, 0, NULL) : 0;
 }
 
-/* The way that the program never goes, but perhaps the machine, with whatever is compared. */
-static int push_wrong_guess(struct bpf_verifier_env *env, const struct bpf_insn *insn, bool taken)
+/*
+ * The way that the program never goes, but perhaps the machine, with whatever is compared. It is
+ * walked first: it soon meets what is known, or a barrier, while those of a loop's turns would all
+ * wait for the loop to end.
+ */
+static int guess_wrong(struct bpf_verifier_env *env, const struct bpf_insn *insn, bool taken,
+		       int *insn_idx)
 {
-	struct bpf_verifier_state *wrong;
-	struct bpf_reg_state *regs;
+	struct bpf_reg_state *regs = cur_regs(env);
 
-	if (!env->strict)
-		return 0;
-	wrong = push_stack(env, env->insn_idx + 1 + (taken ? 0 : insn->off), env->insn_idx);
-	if (!wrong)
+	if (!push_stack(env, *insn_idx + (taken ? insn->off : 0) + 1, *insn_idx))
 		return env->stack_size > BPF_COMPLEXITY_LIMIT_JMP_SEQ ? -E2BIG : -ENOMEM;
-	wrong->speculative = true;
-	regs = wrong->frame[wrong->curframe]->regs;
+	env->cur_state->speculative = true;
 	if (insn->dst_reg != BPF_REG_FP)
 		mark_reg_unknown(regs, insn->dst_reg);
 	if (BPF_SRC(insn->code) == BPF_X && insn->src_reg != BPF_REG_FP)
 		mark_reg_unknown(regs, insn->src_reg);
+	if (!taken)
+		*insn_idx += insn->off;
 	return 0;
 }
 
@@ -365,12 +367,12 @@ static int follow_one(struct bpf_verifier_env *env, const struct bpf_insn *insn,
 
 	if (!err && BPF_SRC(insn->code) == BPF_X && src->type == SCALAR_VALUE)
 		err = mark_chain_precision(env, insn->src_reg);
-	if (!err)
-		err = push_wrong_guess(env, insn, taken);
 	if (err)
 		return err;
 	if (env->log_level & BPF_LOG_LEVEL)
 		print_insn_state(env, env->cur_state, env->cur_state->curframe);
+	if (env->strict)
+		return guess_wrong(env, insn, taken, insn_idx);
 	if (taken)
 		*insn_idx += insn->off;
 	return 0;
@@ -403,6 +405,7 @@ static int learn_scalars(struct bpf_verifier_env *env, const struct bpf_insn *in
 		err = check_bounds_sane(env, src, "false_reg2");
 	if (err)
 		return err;
+	odst->believed = osrc->believed = dst->believed = src->believed = true;
 	if (from_reg && src->id) {
 		sync_linked_regs(this_branch, src, linked);
 		sync_linked_regs(other, osrc, linked);

@@ -11,9 +11,11 @@
  * lies in that memory is nobody's business, so such a program is marked zero_stack and its frames
  * start as zeros.
  *
- * In a strict program they may not be read, as in Linux: the machine may read past the store of a
- * zero that it has not done yet. For the same reason it waits behind a store that makes an address
- * of what was something else, or bytes of what was an address or nothing.
+ * In a strict program they may not be read, as in Linux: the machine may read past a store that it
+ * has not done yet. So it waits behind one that makes an address of what was something else, or
+ * bytes of what was an address, and behind the zeros that a frame then starts with; numbers that
+ * come back from the stack are believed, no more. (Linux waits also where a number was stored to
+ * bytes that were not written, or over a number.)
  */
 #include "verifier/checks/call_meta.h"
 #include "verifier/held/dynptr.h"
@@ -153,14 +155,16 @@ static int write_bytes(struct bpf_verifier_env *env, struct bpf_func_state *func
 	return 0;
 }
 
-/* Will a load behind the store believe in what was there before? */
+/* Would a load behind the store take an address for a number, or the other way round? */
 static bool is_bypass_harmful(struct bpf_func_state *func, int off, int size,
 			      const struct bpf_reg_state *reg)
 {
 	if (reg && is_spillable(reg->type))
 		return true;
 	for (int i = off; i < off + size; i++)
-		if (*byte_of(func, i) != STACK_MISC && *byte_of(func, i) != STACK_ZERO)
+		if (*byte_of(func, i) == STACK_DYNPTR ||
+		    (*byte_of(func, i) == STACK_SPILL &&
+		     !is_spilled_scalar_reg(&func->stack[spi_of(i)])))
 			return true;
 	return false;
 }
@@ -181,6 +185,7 @@ static int check_stack_write_fixed_off(struct bpf_verifier_env *env, struct bpf_
 	err = destroy_if_dynptr_stack_slot(env, func, spi);
 	if (err)
 		return err;
+	env->out->fence_stack |= env->strict;
 	if (env->strict && is_bypass_harmful(func, off, size, reg))
 		env->aux[insn_idx].nospec_result = true;
 	mark_stack_slot_scratched(env, spi);
@@ -289,8 +294,10 @@ static void mark_reg_stack_read(struct bpf_verifier_env *env, struct bpf_func_st
 		zeros++;
 	}
 	mark_reg_unknown(regs, dst_regno);
-	if (zeros == max_off - min_off)
+	if (zeros == max_off - min_off) {
 		__mark_reg_const_zero(&regs[dst_regno]);
+		regs[dst_regno].believed = true;
+	}
 }
 
 static int spill_size(const struct bpf_stack_state *slot)
@@ -362,8 +369,10 @@ static int check_stack_read_fixed_off(struct bpf_verifier_env *env, struct bpf_f
 		if (dst_regno < 0)
 			return 0;
 		fill_part(env, func, off, size, dst_regno, &tracked);
+		cur_regs(env)[dst_regno].believed = true;
 	} else if (dst_regno >= 0) {
 		cur_regs(env)[dst_regno] = slot->spilled_ptr;
+		cur_regs(env)[dst_regno].believed = true;
 	} else if (env->strict && slot->spilled_ptr.type != SCALAR_VALUE) {
 		return refuse(env, ADDR_ON_STACK, .num = {off});
 	}

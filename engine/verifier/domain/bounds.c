@@ -93,6 +93,7 @@ void __mark_reg_const_zero(struct bpf_reg_state *reg)
 void __mark_reg_unknown(struct bpf_reg_state *reg)
 {
 	become_scalar(reg);
+	reg->believed = false;
 	reg->var_off = tnum_unknown;
 	__mark_reg_unbounded(reg);
 }

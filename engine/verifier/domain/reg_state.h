@@ -53,6 +53,11 @@ struct bpf_reg_state {
 	u32 live; /* enum bpf_reg_liveness, for pruning */
 	s32 subreg_def;
 	bool precise; /* pruning must compare the exact bounds */
+	/*
+	 * The bounds are from a comparison, or memory has kept the value meanwhile: a machine that
+	 * runs ahead may have another one. Bounds from calculating alone hold also there.
+	 */
+	bool believed;
 	struct bpf_reg_state *parent;
 };
 

@@ -93,6 +93,8 @@ bool regs_exact(struct bpf_verifier_env *env, const struct bpf_reg_state *old,
 		return false;
 	if (old->type == NOT_INIT)
 		return true;
+	if (cur->believed && !old->believed && env->strict)
+		return false;
 	return old->off == cur->off && same_object(old, cur) && same_values(old, cur) &&
 	       check_ids(env, old->id, cur->id) && check_ids(env, old->ref_obj_id, cur->ref_obj_id);
 }
@@ -116,6 +118,8 @@ static bool regsafe(struct bpf_verifier_env *env, const struct bpf_reg_state *ol
 			return false;
 		if (old->id & BPF_ADD_CONST && old->off != cur->off)
 			return false;
+		if (cur->believed && !old->believed && env->strict)
+			return false; /* no barrier was asked for */
 		return values_within(old, cur) && check_scalar_ids(env, old->id, cur->id);
 	case PTR_TO_MAP_VALUE:
 	case PTR_TO_MAP_KEY:

@@ -9,6 +9,7 @@
 #include "verifier/history/marks.h"
 #include "verifier/history/path.h"
 #include "verifier/history/precise.h"
+#include "verifier/history/widen.h"
 #include "verifier/state/print.h"
 #include "verifier/state/refuse.h"
 #include "verifier/state/regs.h"
@@ -169,6 +170,22 @@ static int add_checkpoint(struct bpf_verifier_env *env, int insn_idx)
 }
 
 /*
+ * A loop of which the machine guesses wrong turns ends by itself, after who knows how many. What
+ * differs in the next turn may then be anything.
+ */
+static int check_guessed_loop(struct bpf_verifier_env *env, struct bpf_verifier_state *st)
+{
+	struct bpf_verifier_state *cur = env->cur_state;
+
+	if (states_maybe_looping(st, cur) && states_equal(env, st, cur, RANGE_WITHIN))
+		return take_hit(env, st, RANGE_WITHIN);
+	if (!st->speculative || !same_callsites(st, cur))
+		return 0;
+	widen_scalars(env, st, cur, true);
+	return states_equal(env, st, cur, RANGE_WITHIN) ? take_hit(env, st, RANGE_WITHIN) : 0;
+}
+
+/*
  * An ancestor, or beside the path: 1: the loop that leads from it to here is safe; -EINVAL: it
  * never ends.
  */
@@ -185,11 +202,10 @@ static int check_ancestor(struct bpf_verifier_env *env, struct bpf_verifier_stat
 		return calls_callback && states_equal(env, st, cur, RANGE_WITHIN)
 			       ? take_hit(env, st, RANGE_WITHIN)
 			       : 0;
+	if (cur->speculative)
+		return check_guessed_loop(env, st);
 	if (!calls_callback && !states_maybe_looping(st, cur))
 		return 0;
-	if (cur->speculative)
-		return states_equal(env, st, cur, RANGE_WITHIN) ? take_hit(env, st, RANGE_WITHIN)
-								: 0;
 	return states_equal(env, st, cur, EXACT) ? infinite_loop(env, st, insn_idx) : 0;
 }
 
@@ -222,7 +238,8 @@ int is_state_visited(struct bpf_verifier_env *env, int insn_idx)
 			if (err)
 				return err;
 			/* Unrolling a loop: not a checkpoint a turn. */
-			if (!force_new && env->jmps_processed - env->prev_jmps_processed < 20 &&
+			if (!force_new && !cur->speculative &&
+			    env->jmps_processed - env->prev_jmps_processed < 20 &&
 			    env->insn_processed - env->prev_insn_processed < 100)
 				add_new = false;
 		} else {
