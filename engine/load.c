@@ -443,6 +443,7 @@ static int load_prog(struct object_load *ld, u32 index)
 		.line_info = def->line_info,
 		.line_info_cnt = def->line_info_cnt,
 		.id = opts && opts->get_prog_id ? opts->get_prog_id(opts->priv) : 0,
+		.prog_flags = opts ? opts->prog_flags : 0,
 		.no_jit = opts && opts->no_jit,
 		.host_funcs = opts ? opts->host_funcs : NULL,
 		.notes = def->notes,
@@ -584,6 +585,7 @@ int bpf_classic_load(const struct bpf_classic_text *text, const struct bpf_objec
 		.classic = text->insns,
 		.classic_len = text->cnt,
 		.id = opts->get_prog_id ? opts->get_prog_id(opts->priv) : 0,
+		.prog_flags = opts->prog_flags,
 		.no_jit = opts->no_jit,
 	};
 	struct bpf_log log;

@@ -53,6 +53,7 @@ struct bpf_object_load_opts {
 	 */
 	int (*prepare)(void *priv, struct bpf_object_file *obj);
 	void *priv;
+	u32 prog_flags; /* of every program */
 	const char *type; /* of programs whose SEC() names none; NULL: they are refused */
 	u32 log_level; /* of the logs in the report; 0: level 1 of the program that is refused */
 	bool no_jit;

@@ -261,6 +261,7 @@ static int serve(void *arg)
 		ret = 1;
 	} else {
 		raise_files();
+		strict_set(options->strict);
 		ret = run_server(server->se, options);
 	}
 	mounter_stop();

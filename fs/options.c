@@ -45,6 +45,10 @@ static const struct fuse_opt option_table[] = {
 	{"sandbox=on", offsetof(struct options, sandbox_off), 0},
 	{"sandbox=off", offsetof(struct options, sandbox_off), 1},
 	OPTION("perf_map", perf_map),
+	{"strict", offsetof(struct options, strict), STRICT_USERS},
+	{"strict=off", offsetof(struct options, strict), STRICT_OFF},
+	{"strict=users", offsetof(struct options, strict), STRICT_USERS},
+	{"strict=all", offsetof(struct options, strict), STRICT_ALL},
 	{"keeper=server", offsetof(struct options, keeper), KEEPER_SERVER},
 	{"keeper=check", offsetof(struct options, keeper), KEEPER_PROBE},
 	/* What mount(8) and fstab add. */
@@ -87,6 +91,10 @@ static void usage(const char *self)
 	       "                       and programs, or each change of a map too (default: none)\n"
 	       "    -o sandbox=off     keep all rights (for debugging)\n"
 	       "    -o perf_map        tell profilers where programs lie: /tmp/perf-PID.map\n"
+	       "    -o strict[=off|users|all]\n"
+	       "                       whose programs may not learn addresses and run ahead of\n"
+	       "                       their checks: of all but root and who runs the server\n"
+	       "                       (users, the default), everybody's, or nobody's\n"
 	       "    -f                 stay in the foreground\n"
 	       "    -d                 print every request (implies -f)\n"
 	       "    -h, -V             this text; the version\n",
@@ -250,6 +258,7 @@ int options_parse(struct options *options, int argc, char **argv, int *status)
 	const char *where;
 
 	*status = 1;
+	options->strict = STRICT_USERS;
 	drop_mount_helper_args(&argc, argv);
 	options->args = (struct fuse_args)FUSE_ARGS_INIT(argc, argv);
 	if (fuse_opt_parse(&options->args, options, option_table, option_proc) < 0 ||
@@ -316,6 +325,11 @@ static int options_list(const struct options *options, char **list)
 		[DURABLE_CLOSE] = "close",
 		[DURABLE_EACH] = "each",
 	};
+	static const char *const strict[] = {
+		[STRICT_OFF] = "off",
+		[STRICT_USERS] = NULL, /* as without the option, which older ones do not know */
+		[STRICT_ALL] = "all",
+	};
 	const struct {
 		const char *name, *value;
 	} all[] = {
@@ -329,6 +343,7 @@ static int options_list(const struct options *options, char **list)
 		{"durable", durable[options->durable]},
 		{"sandbox", options->sandbox_off ? "off" : NULL},
 		{"perf_map", options->perf_map ? "" : NULL},
+		{"strict", strict[options->strict]},
 	};
 	int err = 0;
 

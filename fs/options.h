@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <fuse_opt.h>
+#include "fs/caller/strict.h"
 
 enum enforce_mode {
 	ENFORCE_NOT,
@@ -39,6 +40,7 @@ struct options {
 	int fsck_json;
 	int durable; /* enum durable (store/state/durable.h) */
 	int perf_map; /* perf_map.h */
+	int strict; /* enum strict_mode */
 	char *btf; /* the kernel's types, for CO-RE; NULL: those of the running kernel */
 	char *plain[2]; /* the mount point; from mount(8): a source, then the mount point */
 	struct fuse_args args; /* libfuse's own */

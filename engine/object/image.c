@@ -16,8 +16,10 @@
 #include "object/image.h"
 #include "util/write_all.h"
 
-#define IMAGE_VERSION 2 /* 2: classic instructions */
-#define IMAGE_MAX     (256u << 20)
+/* 2: classic instructions; 3: PROG_F_STRICT, or not, is how it was loaded. */
+#define IMAGE_VERSION	  3
+#define IMAGE_VERSION_OLD 2
+#define IMAGE_MAX	  (256u << 20)
 
 enum image_part {
 	PART_INSNS,
@@ -164,7 +166,9 @@ static int read_file(int fd, u8 **out, size_t *size)
 
 static bool header_valid(const struct image_header *h, const u8 *buf, size_t size)
 {
-	return h->magic == BPF_IMAGE_MAGIC && h->version == IMAGE_VERSION && h->size == size &&
+	return h->magic == BPF_IMAGE_MAGIC &&
+	       (h->version == IMAGE_VERSION || h->version == IMAGE_VERSION_OLD) &&
+	       h->size == size &&
 	       h->checksum == XXH64(buf + CHECKED_FROM, size - CHECKED_FROM, BPF_IMAGE_MAGIC) &&
 	       h->cnt[PART_INSNS] && h->cnt[PART_INSNS] <= BPF_COMPLEXITY_LIMIT_INSNS &&
 	       h->cnt[PART_CLASSIC] <= BPF_MAXINSNS &&
@@ -192,6 +196,7 @@ static int parse(u8 *buf, size_t size, struct bpf_image *out)
 	for (int i = 1; i < PART_CNT; i++)
 		part[i] = part[i - 1] + part_bytes(i - 1, h->cnt[i - 1]);
 	out->storage = buf;
+	out->knows_strict = h->version >= IMAGE_VERSION;
 	attr->prog_type = h->prog_type;
 	attr->expected_attach_type = h->attach_type;
 	attr->prog_flags = h->prog_flags;

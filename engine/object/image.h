@@ -23,6 +23,7 @@ struct bpf_image {
 	u32 *map_ids;
 	void *btf_data;
 	u32 btf_size;
+	bool knows_strict; /* else it was written by who had no such mode */
 	void *storage; /* owns what attr points to */
 };
 

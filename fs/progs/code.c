@@ -6,6 +6,7 @@
  */
 #include "fs/progs/code.h"
 #include "core/btf_info.h"
+#include "fs/caller/strict.h"
 #include "fs/store/node_object.h"
 #include "insn/disasm.h"
 #include "jit/jit.h"
@@ -151,6 +152,12 @@ int code_show_jited(struct fs_node *node, struct fs_req *req, struct fs_text *ou
 
 	if (err)
 		return err;
+	if (!strict_shows_code(prog, req->cred.uid)) {
+		bpf_prog_put(prog);
+		return fs_error(req, EPERM,
+				"this program is loaded strictly: its native code is "
+				"for root, and for who runs the server");
+	}
 	code = bpf_jit_code(prog, &len);
 	offsets = code ? bpf_jit_offsets(prog, &cnt) : NULL;
 	if (!code)

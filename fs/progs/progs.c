@@ -106,6 +106,7 @@ static int info_show(struct fs_node *node, struct fs_req *req, struct fs_text *o
 	fs_text_printf(out, "xlated_insns: %u\n", prog->len);
 	show_jit(out, prog);
 	fs_text_printf(out, "subprograms: %u\n", prog->subprog_cnt);
+	fs_text_printf(out, "strict: %u\n", !!(prog->prog_flags & PROG_F_STRICT));
 	fs_text_printf(out, "stopped_by_fault: %u\n", READ_ONCE(prog->poisoned));
 	show_maps(out, prog);
 	store_put(obj);

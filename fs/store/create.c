@@ -140,9 +140,12 @@ int store_prog_add(struct bpf_prog *prog, const struct fs_cred *cred, mode_t mod
 		   struct error_record *why)
 {
 	struct store_object *obj;
-	__do_close int fd = file_create(prog->id, STORE_PROG, cred, mode, &obj, why);
-	int err;
+	int err = tree_begin_version(2, why); /* the image's form */
+	__do_close int fd = -1;
 
+	if (err)
+		return err;
+	fd = file_create(prog->id, STORE_PROG, cred, mode, &obj, why);
 	if (fd < 0)
 		return fd;
 	err = bpf_image_write(fd, prog);

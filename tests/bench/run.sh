@@ -53,6 +53,15 @@ EOF
 	)
 	cat <<EOF
 
+## What strict loads cost
+
+\`tests/bench/bench_strict.c\`: programs of \`tests/progs/bench.bpf.c\` as root's are loaded and as another user's (\`-o strict\`): the load, and a
+run over 1 KiB of packet. Most of it are barriers, some nanoseconds each, in loops that compare with \`data_end\` or look up arrays.
+
+EOF
+	"$build"/tests/bench/bench_strict -rounds "$few" bench
+	cat <<EOF
+
 ## What map operations cost
 
 \`$(basename "$build")/tests/bench/bench_maps -rounds $rounds\`: nanoseconds an operation inside a program, on random

@@ -96,11 +96,11 @@ def test_what_cannot_go_on_is_refused(k, tmp_path):
     text.write_text("#!/bin/sh\necho one >&2\necho the reason >&2\n")
     refused(k, "EPROTO: the reason", str(text))
     with open(os.path.join(k.state, "version"), "w") as f:
-        f.write("2 2\n")
-    refused(k, "the state is of version 2, and this program reads up to 1")
+        f.write("3 3\n")
+    refused(k, "the state is of version 3, and this program reads up to 2")
     k.umount()
     assert k.start("keeper=on", check=False).proc.wait(WAIT) == 1
-    assert "the state is of version 2" in k.errors()
+    assert "the state is of version 3" in k.errors()
 
 
 def test_a_program_that_says_nothing_is_given_up(k, tmp_path):

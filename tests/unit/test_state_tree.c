@@ -232,7 +232,7 @@ static void a_state_of_a_later_version_is_refused(void **state)
 	static const struct {
 		const char *text;
 		int err;
-	} rows[] = {{"1 1\n", 0}, {"2 2\n", -EPROTONOSUPPORT},
+	} rows[] = {{"1 1\n", 0}, {"3 3\n", -EPROTONOSUPPORT},
 		    {"9 1\n", 0}, {"1 2\n", 0},
 		    {"", 0},	  {"x", 0},
 		    {"1", 0}};
@@ -245,7 +245,7 @@ static void a_state_of_a_later_version_is_refused(void **state)
 				 0);
 		assert_int_equal(tree_check(dir, &why), rows[i].err);
 		if (rows[i].err)
-			assert_non_null(strstr(error_why(&why, 0), "of version 2"));
+			assert_non_null(strstr(error_why(&why, 0), "of version 3"));
 		error_clear(&why);
 	}
 	assert_int_equal(unlinkat(tree.dir_fd, "version", 0), 0);

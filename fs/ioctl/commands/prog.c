@@ -5,6 +5,7 @@
 #include <time.h>
 #include "core/btf_info.h"
 #include "run/run.h"
+#include "fs/caller/strict.h"
 #include "fs/ioctl/commands/btf.h"
 #include "fs/ioctl/commands/object.h"
 #include "fs/ioctl/commands/prog.h"
@@ -156,7 +157,7 @@ int control_prog_load(struct control_call *call)
 	if (!args.license_len || args.license_len > 128 || !control_name_ok(args.prog_name) ||
 	    call->in_len < before || (!args.btf_id && call->in_len != before))
 		return -EINVAL;
-	if (license[args.license_len - 1])
+	if (license[args.license_len - 1] || args.prog_flags & PROG_F_STRICT)
 		return -EINVAL;
 
 	insns = malloc(insn_len); /* aligned */
@@ -178,7 +179,7 @@ int control_prog_load(struct control_call *call)
 		attr.maps = maps;
 		attr.maps_rdonly = rdonly;
 		attr.map_cnt = nr;
-		attr.prog_flags = args.prog_flags;
+		attr.prog_flags = args.prog_flags | strict_flags(call->req->cred.uid);
 		attr.id = store_next_id();
 		err = load(call, &attr, &log);
 	}

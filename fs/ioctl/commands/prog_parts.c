@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include "fs/ioctl/commands/prog_parts.h"
+#include "fs/caller/strict.h"
 #include "jit/jit.h"
 #include "object/image.h"
 
@@ -110,12 +111,13 @@ static u32 part_line_info(struct control_call *call, const struct bpf_prog *prog
 
 /* ---- native code: it holds addresses of the server, and is the owner's to read */
 
-static bool may_see_code(const struct control_call *call)
+static bool may_see_code(const struct control_call *call, const struct bpf_prog *prog)
 {
 	uid_t uid = call->req->cred.uid;
 	struct stat st;
 
-	return !uid || (!store_stat(call->control->obj, &st) && st.st_uid == uid);
+	return !uid || (!store_stat(call->control->obj, &st) && st.st_uid == uid &&
+			strict_shows_code(prog, uid));
 }
 
 /* Where function i begins; that of the one after the last is the end. */
@@ -164,7 +166,7 @@ void control_prog_counts(const struct control_call *call, const struct bpf_prog 
 	info->nr_line_info = part_line_info(NULL, prog, NULL);
 	info->line_info_rec_size = sizeof(struct bpf_line_info);
 	info->jited_line_info_rec_size = sizeof(u64);
-	if (prog->jited_len && may_see_code(call))
+	if (prog->jited_len && may_see_code(call, prog))
 		info->nr_jited_ksyms = info->nr_jited_func_lens = prog->subprog_cnt;
 }
 
@@ -219,7 +221,7 @@ int control_prog_part(struct control_call *call)
 	case UBPFFS_PROG_JITED_KSYMS:
 	case UBPFFS_PROG_JITED_FUNC_LENS:
 	case UBPFFS_PROG_JITED_LINES:
-		if (!may_see_code(call))
+		if (!may_see_code(call, prog))
 			return -EPERM;
 		part_code(call, prog, part);
 		return 0;

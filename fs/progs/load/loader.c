@@ -10,6 +10,7 @@
 #include "fs/progs/load/constants.h"
 #include "fs/store/load_dir.h"
 #include "fs/caller/limits.h"
+#include "fs/caller/strict.h"
 #include "fs/maps/definition.h"
 #include "fs/caller/caller.h"
 #include "fs/keeper/requests.h"
@@ -398,6 +399,7 @@ static struct bpf_object_load_opts load_opts(struct load *load)
 		.get_prog_id = load_get_prog_id,
 		.prepare = load_prepare,
 		.priv = load,
+		.prog_flags = strict_flags(load->req->cred.uid),
 		.cancel = &load->req->cancel,
 	};
 }

@@ -2,6 +2,7 @@
  * read_back.c - see read_back.h
  */
 #include "fs/store/names/read_back.h"
+#include "fs/caller/strict.h"
 #include "fs/store/link.h"
 #include "fs/store/names/common_types.h"
 #include "fs/store/state/problem.h"
@@ -431,6 +432,8 @@ static int load_again(const struct store_object *obj, const struct bpf_image *im
 	int err = 0;
 
 	bpf_log_init(&log, BPF_LOG_LEVEL1 | BPF_LOG_STATS | BPF_LOG_ON_REFUSAL, 0);
+	if (!image->knows_strict)
+		attr.prog_flags |= strict_flags(READ_ONCE(obj->owner));
 	attr.id = obj->id;
 	attr.maps = maps;
 	attr.btf = NULL;

@@ -251,9 +251,10 @@ static int tree_lost(struct error_record *why)
 
 /*
  * The number stands there twice, so that a damaged byte makes no other version. Without a whole one
- * the state is of version 1, which those had that wrote none: *known says which.
+ * the state is of version 1, which those had that wrote none: then *known is 0.
  */
-static int check_version(int dir_fd, const char *path, bool *known, struct error_record *why)
+static int check_version(int dir_fd, const char *path, unsigned int *known,
+			 struct error_record *why)
 {
 	__do_free char *text = NULL;
 	ssize_t n = tree_read_small(dir_fd, VERSION_FILE, &text);
@@ -261,31 +262,40 @@ static int check_version(int dir_fd, const char *path, bool *known, struct error
 
 	if (n < 0 && n != -ENOENT && n != -EBADMSG)
 		return open_error(why, (int)-n, path, "the state's version cannot be read");
-	*known = n > 0 && sscanf(text, "%u %u", &version, &again) == 2 && version == again;
-	if (*known && version > STATE_VERSION)
+	*known = n > 0 && sscanf(text, "%u %u", &version, &again) == 2 && version == again ? version
+											   : 0;
+	if (*known > STATE_VERSION)
 		return error_set(why, EPROTONOSUPPORT,
 				 "%s: the state is of version %u, and this program reads up to "
 				 "%u: it was written by a later one",
-				 path, version, STATE_VERSION);
+				 path, *known, STATE_VERSION);
 	return 0;
 }
 
-/* What is not there says version 1, too, so a full filesystem is no reason not to start. */
-static int write_version(const char *path, struct error_record *why)
+/* What is not there says version 1, so a full filesystem is no reason not to start. */
+static int write_version(const char *path, unsigned int version, struct error_record *why)
 {
 	char text[32];
-	int n = snprintf(text, sizeof(text), "%u %u\n", STATE_VERSION, STATE_VERSION);
+	int n = snprintf(text, sizeof(text), "%u %u\n", version, version);
 	int err = tree_write_small(tree.dir_fd, VERSION_FILE, text, (size_t)n, NULL);
 
-	if (!err || (STATE_VERSION == 1 && (err == -ENOSPC || err == -EDQUOT)))
+	if (err && (version > 1 || (err != -ENOSPC && err != -EDQUOT)))
+		return open_error(why, -err, path, "cannot write the state's version");
+	__atomic_store_n(&tree.version, version, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int tree_begin_version(unsigned int version, struct error_record *why)
+{
+	if (__atomic_load_n(&tree.version, __ATOMIC_RELAXED) >= version)
 		return 0;
-	return open_error(why, -err, path, "cannot write the state's version");
+	return write_version(tree.path, version, why);
 }
 
 int tree_check(const char *path, struct error_record *why)
 {
 	__do_close int fd = open(path, O_DIRECTORY | O_CLOEXEC);
-	bool known;
+	unsigned int known;
 
 	if (fd < 0)
 		return open_error(why, errno, path, "cannot open the state directory");
@@ -351,7 +361,6 @@ static int open_roots(const char *path, struct error_record *why)
 
 int tree_open(const char *path, const char *mountpoint, struct error_record *why)
 {
-	bool known;
 	int err;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -362,9 +371,9 @@ int tree_open(const char *path, const char *mountpoint, struct error_record *why
 	if (err)
 		return err;
 	write_holder(mountpoint);
-	err = check_version(tree.dir_fd, path, &known, why);
-	if (!err && !known)
-		err = write_version(path, why);
+	err = check_version(tree.dir_fd, path, &tree.version, why);
+	if (!err && !tree.version)
+		err = write_version(path, 1, why);
 	if (err)
 		return err;
 	err = tree_open_counter();
@@ -404,13 +413,12 @@ static int look_at_counter(void)
 
 int tree_open_to_look(const char *path, struct error_record *why)
 {
-	bool known;
 	int err = open_dir(path, why);
 
 	if (!err)
 		err = lock_dir(path, O_RDONLY, why);
 	if (!err)
-		err = check_version(tree.dir_fd, path, &known, why);
+		err = check_version(tree.dir_fd, path, &tree.version, why);
 	if (err)
 		return err;
 	err = look_at_counter();

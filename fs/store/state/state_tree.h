@@ -26,12 +26,19 @@
  * Another number for every change of what is in DIR, of the image's and the arena's form too. A
  * server goes on with what an older one left, and refuses what a newer one did.
  */
-#define STATE_VERSION 1
+#define STATE_VERSION 2 /* 2: images that say how strictly they were loaded */
+
+/*
+ * Before something of this version is written. An older server can go on as long as there is
+ * nothing: a state begins with version 1. 0, or an error that why has.
+ */
+int tree_begin_version(unsigned int version, struct error_record *why);
 
 struct tree {
 	int dir_fd, objects_fd, tree_fd, pending_fd, lock_fd;
 	char *path; /* DIR */
 	u64 *next_id; /* enum next_id says what of */
+	unsigned int version; /* that the state says it is of */
 	bool may_chown; /* root: owners can be kept */
 };
 
