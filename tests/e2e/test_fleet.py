@@ -1,4 +1,6 @@
 """ubpfctl apply and export: a directory says what a mount holds; all of it or nothing, and many mounts one by one."""
+import configparser
+import glob
 import json
 import os
 import shutil
@@ -173,3 +175,22 @@ def test_a_rolling_change_over_ten_mounts(tree):
             m.take_away()
         for base in bases:
             shutil.rmtree(base, ignore_errors=True)
+
+
+def test_the_units_and_the_manifest():
+    """systemd and YAML parsers take them; each command in them is one that there is."""
+    fleet, monitoring = os.path.join(ROOT, "examples/fleet"), os.path.join(ROOT, "examples/monitoring")
+    commands = subprocess.run([CTL, "help"], capture_output=True, text=True, check=True).stdout
+    for name in glob.glob(fleet + "/*.service") + glob.glob(monitoring + "/*.service"):
+        unit = configparser.ConfigParser(strict=False, interpolation=None)
+        unit.optionxform = str
+        unit.read(name)
+        words = unit["Service"]["ExecStart"].split()
+        assert words[0] == "/usr/bin/ubpfctl" and "\n  %s " % words[3] in commands
+    yaml = pytest.importorskip("yaml")
+    with open(fleet + "/daemonset.yaml") as f:
+        pod = yaml.safe_load(f)["spec"]["template"]["spec"]
+    volumes = {v["name"] for v in pod["volumes"]}
+    for c in pod["containers"]:
+        assert {v["name"] for v in c["volumeMounts"]} <= volumes
+        assert c["command"][0] in ("ubpffs", "ubpfctl")

@@ -169,12 +169,47 @@ static void deep(void **state)
 	free(big);
 }
 
+/* Shares, not counts, are compared; what is new was 0, and what is no line is counted. */
+static void folded_lines(void **state)
+{
+	unsigned long long skipped;
+	struct frame *old = fold_read("a;b 1\na;c 3\n", &skipped);
+	struct frame *new = fold_read("a;b 20\na;d;e 20\nno number\n\n;; 0\n", &skipped);
+	const struct frame *b, *d;
+	char *text;
+
+	assert_int_equal(skipped, 1);
+	assert_int_equal(new->total, 40);
+	fold_diff(new, old);
+	b = new->child->child;
+	d = b->next;
+	assert_string_equal(b->name, "b");
+	assert_true(b->change > 0.24 && b->change < 0.26);
+	assert_true(d->change > 0.49 && d->child->change > 0.49 && d->change < 0.51);
+	assert_true(new->change == 0);
+	text = written(new, 0);
+	assert_string_equal(text, "a;b 20\na;d;e 20\n");
+	free(text);
+	fold_free(old);
+	fold_free(new);
+	text = malloc(5000);
+	memset(text, ';', 4990);
+	strcpy(text + 4990, "a 1\n");
+	old = fold_read(text, &skipped);
+	assert_int_equal(skipped, 1);
+	fold_free(old);
+	free(text);
+	old = fold_read("", &skipped);
+	assert_int_equal(old->total, 0);
+	fold_free(old);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys),	     cmocka_unit_test(bad_counts),
 		cmocka_unit_test(bad_dumps), cmocka_unit_test(picture),
-		cmocka_unit_test(deep),
+		cmocka_unit_test(deep),	     cmocka_unit_test(folded_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

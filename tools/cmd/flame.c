@@ -125,9 +125,10 @@ static struct frame *read_folded(const char *path)
 	char *text = NULL;
 	size_t cap = 0;
 	FILE *f = fopen(path, "re");
+	ssize_t n = f ? getdelim(&text, &cap, 0, f) : -1;
 
-	if (f && (getdelim(&text, &cap, 0, f) >= 0 || feof(f)))
-		root = fold_read(text ? text : "", &skipped);
+	if (f && !ferror(f))
+		root = fold_read(n > 0 ? text : "", &skipped);
 	if (!root)
 		fprintf(stderr, "ubpfctl: %s: %s\n", path, strerror(errno));
 	else if (!root->total)

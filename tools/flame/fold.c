@@ -356,13 +356,18 @@ struct frame *fold(const struct stacks *stacks, const char *counts, int key_size
 
 /* ---- folded lines */
 
+#define MAX_FOLDED 1024 /* frames; trees are walked by recursion */
+
 static int add_line(struct frame *root, char *line, unsigned long long *skipped)
 {
 	char *blank = strrchr(line, ' '), *end, *save = NULL;
 	unsigned long long n = blank ? strtoull(blank + 1, &end, 10) : 0;
 	struct frame *f = root;
+	unsigned int depth = 0;
 
-	if (!blank || end == blank + 1 || *end || blank == line) {
+	for (const char *p = line; *p; p++)
+		depth += *p == ';';
+	if (!blank || end == blank + 1 || *end || blank == line || depth > MAX_FOLDED) {
 		++*skipped;
 		return 0;
 	}
