@@ -30,21 +30,66 @@ bool load_dir_own_name(const char *name)
 	return false;
 }
 
+/* Those that a start has found; nobody makes or removes one meanwhile. */
+static struct tree_names held;
+static bool is_held;
+
+/* 0: it is none. */
+static int is_load_dir(int progs, const char *name)
+{
+	int is = tree_load_dir_at(progs, name);
+
+	return is > 0 ? load_dir_name_ok(name) : is;
+}
+
+int load_dir_hold(void)
+{
+	__do_close int fd = openat(tree.tree_fd, "progs", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int err = fd < 0 ? -errno : tree_list(fd, false, &held);
+	size_t n = 0;
+
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < held.n; i++) {
+		struct tree_name name = held.v[i];
+		int is = is_load_dir(fd, name.name);
+
+		err = min(is, 0);
+		if (is <= 0)
+			continue;
+		held.v[i] = held.v[n];
+		held.v[n++] = name;
+	}
+	is_held = !err;
+	while (!err && held.n > n)
+		free(held.v[--held.n].name);
+	if (err)
+		tree_names_free(&held);
+	return err;
+}
+
+void load_dir_let(void)
+{
+	if (is_held)
+		tree_names_free(&held);
+	is_held = false;
+}
+
 int load_dir_each(int (*fn)(void *arg, const char *progs, const char *maps), void *arg)
 {
 	__do_close int fd = openat(tree.tree_fd, "progs", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct tree_names names;
-	int err = fd < 0 ? -errno : tree_list(fd, false, &names);
+	struct tree_names names = held;
+	int err = fd < 0 ? -errno : is_held ? 0 : tree_list(fd, false, &names);
 
 	if (err)
 		return err;
 	err = fn(arg, "progs", "maps");
 	for (size_t i = 0; !err && i < names.n; i++) {
 		char progs[LOAD_DIR_MAX], maps[LOAD_DIR_MAX];
-		int is = tree_load_dir_at(fd, names.v[i].name);
+		int is = is_held ? 1 : is_load_dir(fd, names.v[i].name);
 
-		if (is <= 0 || !load_dir_name_ok(names.v[i].name)) {
-			err = min(is, 0);
+		if (is <= 0) {
+			err = is;
 			continue;
 		}
 		snprintf(progs, sizeof(progs), "progs/%s", names.v[i].name);
@@ -52,7 +97,8 @@ int load_dir_each(int (*fn)(void *arg, const char *progs, const char *maps), voi
 		if (tree_has(tree.tree_fd, maps) > 0)
 			err = fn(arg, progs, maps);
 	}
-	tree_names_free(&names);
+	if (!is_held)
+		tree_names_free(&names);
 	return err;
 }
 

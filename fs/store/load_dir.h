@@ -22,6 +22,12 @@ bool load_dir_name_ok(const char *name);
 bool load_dir_own_name(const char *name);
 /* From tree/: progs and maps, then those of each load directory. An error of fn ends it. */
 int load_dir_each(int (*fn)(void *arg, const char *progs, const char *maps), void *arg);
+/*
+ * For a start, which visits them several times: which there are is found once. -errno: one cannot
+ * be looked at.
+ */
+int load_dir_hold(void);
+void load_dir_let(void);
 
 /*
  * The name of a map, from M: maps/<m>, progs/<dir>/maps/<m>. -ENOENT: it has none. tree_rdlock is

@@ -40,12 +40,17 @@ static struct {
 #define REFS_ARE_THE_ENGINES (-1)
 #define REFS_BIAS	     (1 << 29) /* while those that are counted here become the engine's */
 
-const char *store_part_name(u32 id, enum store_part part, char buf[32])
+const char *store_part_suffix(enum store_part part)
 {
 	static const char *const suffix[STORE_PARTS] = {
 		[STORE_OBJECT] = "", [STORE_VALUES] = ".values", [STORE_BTF] = ".btf"};
 
-	snprintf(buf, 32, "%u%s", id, suffix[part]);
+	return suffix[part];
+}
+
+const char *store_part_name(u32 id, enum store_part part, char buf[32])
+{
+	snprintf(buf, 32, "%u%s", id, store_part_suffix(part));
 	return buf;
 }
 

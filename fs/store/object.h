@@ -37,6 +37,7 @@ enum store_kind { STORE_PROG, STORE_MAP, STORE_LINK, STORE_KINDS };
  * its keys and values (maps of one load share that one by hard links).
  */
 enum store_part { STORE_OBJECT, STORE_VALUES, STORE_BTF, STORE_PARTS };
+const char *store_part_suffix(enum store_part part); /* behind the id */
 const char *store_part_name(u32 id, enum store_part part, char buf[32]); /* returns buf */
 /*
  * Its file, opened by its name: maps keep no descriptors of theirs. O_RDONLY, O_RDWR. The caller

@@ -10,7 +10,6 @@
 #include "map/arena/arena.h"
 #include "object/image.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -59,16 +58,16 @@ struct found *found_by_id(u32 id)
 static bool parse_id(const char *name, u32 *id, enum store_part *part)
 {
 	unsigned long long v;
-	char again[32];
+	char *end;
 
-	if (!isdigit((unsigned char)name[0]))
+	if (name[0] < '1' || name[0] > '9')
 		return false;
-	v = strtoull(name, NULL, 10);
-	if (!v || v >= UINT32_MAX)
+	v = strtoull(name, &end, 10);
+	if (v >= UINT32_MAX)
 		return false;
 	*id = v;
 	for (*part = 0; *part < STORE_PARTS; ++*part)
-		if (!strcmp(name, store_part_name(v, *part, again)))
+		if (!strcmp(end, store_part_suffix(*part)))
 			return true;
 	return false;
 }
@@ -123,7 +122,7 @@ static int look_at_companion(const struct tree_name *name)
 int found_scan(void)
 {
 	struct tree_names names;
-	int err = tree_list(tree.objects_fd, true, &names);
+	int err = tree_list_unsorted(tree.objects_fd, true, &names);
 	u32 last = 0;
 
 	failed = 0;

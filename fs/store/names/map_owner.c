@@ -197,9 +197,11 @@ static bool is_ids(const char *text, size_t len)
 /* The ids in .load of the map in this directory; *text is malloc()ed. -ENOENT: nobody owns it. */
 static int read_ids(int parent, const char *name, char **text)
 {
-	__do_close int dir = tree_openat(parent, name);
-	ssize_t len = dir < 0 ? dir : tree_read_small(dir, MAP_OWNER_FILE, text);
+	char path[NAME_MAX + sizeof("/" MAP_OWNER_FILE)];
+	ssize_t len;
 
+	snprintf(path, sizeof(path), "%s/" MAP_OWNER_FILE, name);
+	len = tree_read_small(parent, path, text);
 	if (len < 0)
 		return len == -ENOTDIR ? -ENOENT : (int)len;
 	return is_ids(*text, (size_t)len) ? 0 : -EBADMSG;
@@ -339,12 +341,11 @@ static int find_named(void *arg, const char *progs_dir, const char *maps_dir)
 	err = inos ? 0 : -ENOMEM;
 	start->inos = inos ? inos : start->inos;
 	for (size_t i = 0; !err && i < names.n; i++) {
-		__do_close int dir = tree_openat(fd, names.v[i].name);
+		char path[NAME_MAX + sizeof("/prog")];
 		struct stat st;
 
-		if (dir < 0)
-			err = dir;
-		else if (!fstatat(dir, "prog", &st, AT_SYMLINK_NOFOLLOW))
+		snprintf(path, sizeof(path), "%s/prog", names.v[i].name);
+		if (!fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW))
 			start->inos[start->n++] = st.st_ino;
 		else if (errno != ENOENT && errno != ENOTDIR)
 			err = -errno;

@@ -35,6 +35,7 @@
 #include "map/syscall.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 
 static bool kept; /* some slot's object cannot be had */
@@ -104,7 +105,31 @@ static int restore_slots(void)
 	return err;
 }
 
-/* Directories whose object's name was dropped, but whose rmdir never came. ".def": a map to be. */
+/* Its object's name was dropped, but its rmdir never came? ".def": a map to be. */
+static int remove_if_dropped(int parent, const char *name, const char *object)
+{
+	__do_close int dir = -1;
+	char path[PATH_MAX];
+	int there;
+
+	snprintf(path, sizeof(path), "%s/%s", name, object);
+	if (tree_has(parent, path) > 0) /* most have it */
+		return 0;
+	dir = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 && (errno == ENOTDIR || errno == ELOOP))
+		return 0;
+	there = dir < 0 ? -errno : tree_has(dir, object);
+	if (!there)
+		there = tree_has(dir, ".def");
+	if (!there)
+		there = tree_has(dir, LOAD_DIR_FILE);
+	if (there < 0)
+		return there;
+	if (!there && !tree_remove_hidden(dir))
+		durable_unlinkat(parent, name, AT_REMOVEDIR);
+	return 0;
+}
+
 static int __remove_dropped(const char *parent, const char *object)
 {
 	__do_close int fd = openat(tree.tree_fd, parent, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -113,23 +138,8 @@ static int __remove_dropped(const char *parent, const char *object)
 
 	if (err)
 		return err;
-	for (size_t i = 0; !err && i < names.n; i++) {
-		__do_close int dir =
-			openat(fd, names.v[i].name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		int there;
-
-		if (dir < 0 && (errno == ENOTDIR || errno == ELOOP))
-			continue;
-		there = dir < 0 ? -errno : tree_has(dir, object);
-		if (!there)
-			there = tree_has(dir, ".def");
-		if (!there)
-			there = tree_has(dir, LOAD_DIR_FILE);
-		if (there < 0)
-			err = there;
-		else if (!there && !tree_remove_hidden(dir))
-			durable_unlinkat(fd, names.v[i].name, AT_REMOVEDIR);
-	}
+	for (size_t i = 0; !err && i < names.n; i++)
+		err = remove_if_dropped(fd, names.v[i].name, object);
 	tree_names_free(&names);
 	return err;
 }
@@ -231,12 +241,15 @@ int store_start(void)
 	store_keep_files(true);
 	bpf_map_keep_slots = true;
 	err = publish_recover();
+	if (!err)
+		err = load_dir_hold();
 	if (!err && !shared_taking_over()) /* else somebody may be in the middle of an rm */
 		err = load_dir_each(remove_dropped_progs, NULL);
 	if (!err)
 		err = start_owners();
 	if (!err && !shared_taking_over())
 		err = load_dir_each(remove_dropped_maps, NULL);
+	load_dir_let();
 	if (!err)
 		err = start_objects();
 	if (!err) {

@@ -795,7 +795,7 @@ int tree_charge(void)
 	int err = fd < 0 ? -errno : level_push(&levels, &n, fd, true);
 
 	while (!err && n) {
-		const char *name;
+		const char *name, *top;
 		struct stat st;
 
 		at = &levels[n - 1];
@@ -813,8 +813,10 @@ int tree_charge(void)
 		if (S_ISREG(st.st_mode))
 			continue;
 		limits_charge_anyway(st.st_uid, LIMIT_NAMES, 1);
-		if (n == 2 && is_flat(levels[0].names.v[levels[0].next - 1].name) &&
-		    tree_load_dir_at(fd, name) <= 0)
+		top = levels[0].names.v[levels[0].next - 1].name;
+		/* A load directory has one more in it, which the number of links says, if any. */
+		if (n == 2 && is_flat(top) &&
+		    (strcmp(top, "progs") || st.st_nlink == 2 || tree_load_dir_at(fd, name) <= 0))
 			continue;
 		/*
 		 * What its owner closed to himself is closed to a server that is not root; that
@@ -936,7 +938,7 @@ static DIR *tree_opendir(int dirfd)
 	return dir;
 }
 
-int tree_list(int dirfd, bool hidden, struct tree_names *out)
+int tree_list_unsorted(int dirfd, bool hidden, struct tree_names *out)
 {
 	DIR *dir = tree_opendir(dirfd);
 	struct dirent *entry;
@@ -959,7 +961,14 @@ int tree_list(int dirfd, bool hidden, struct tree_names *out)
 	closedir(dir);
 	if (err)
 		tree_names_free(out);
-	else if (out->n)
+	return err;
+}
+
+int tree_list(int dirfd, bool hidden, struct tree_names *out)
+{
+	int err = tree_list_unsorted(dirfd, hidden, out);
+
+	if (!err && out->n)
 		qsort(out->v, out->n, sizeof(*out->v), name_compare);
 	return err;
 }

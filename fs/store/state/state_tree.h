@@ -144,6 +144,7 @@ struct tree_names {
 	size_t bytes; /* of memory, about */
 };
 int tree_list(int dirfd, bool hidden, struct tree_names *out);
+int tree_list_unsorted(int dirfd, bool hidden, struct tree_names *out); /* as they come */
 void tree_names_free(struct tree_names *names);
 
 /* Remove the hidden files of a directory, so that rmdir works. */
