@@ -255,6 +255,16 @@ def test_every_command_has_help(ctl):
         assert ctl.run(name, "--no-such-option", check=None).returncode in (1, 2, 127)
 
 
+def test_names_are_completed(m):
+    make(m, "ports", *HASH)
+    m.sh("mkdir $M/progs/v2; cat $P/count_ports.bpf.o > $M/progs/v2/new")
+    script = ('PATH=%s:$PATH; eval "$(ubpfctl completion bash)"; COMP_WORDS=(ubpfctl -m %s %%s); COMP_CWORD=%%d; _ubpfctl; '
+              'echo "${COMPREPLY[@]}"' % (BUILD, m.path))
+    assert m.out(script % ("dump po", 4)) == "ports\n"
+    assert m.out(script % ("prog dump xlated v", 6)) == "v2/count_ports\n"
+    assert m.out(script % ("lookup ke", 4)) == "key\n"
+
+
 def test_json_of_what_prints_nothing(m, ctl, tmp_path):
     make(m, "h", *HASH)
     for args in ["update", "h", 1, 5], ["delete", "h", 1], ["load", os.path.join(PROGS, "trace.bpf.o")], \

@@ -15,7 +15,7 @@ struct command {
 	/* argv[0] is the name. The exit status; 2: wrong usage, which the caller then prints. */
 	int (*run)(int argc, char **argv);
 	const char *usage, *what;
-	const char *words; /* options and fixed arguments, for completion */
+	const char *words; /* for completion: options, fixed arguments, @progs, @maps */
 	const char *example;
 	bool json; /* -j and -p, anywhere among its arguments, choose JSON (output.h) */
 };
