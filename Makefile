@@ -143,8 +143,8 @@ UNIT_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRCS) $(TABLE_SRCS))
 DIFF_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(DIFF_SRCS))
 FUZZ_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(FUZZ_SRCS))
 BENCH_BINS	= $(patsubst tests/%.c,$(O)/tests/%,$(BENCH_SRCS))
-# skeleton_client.c is built by its test, which makes its skeleton.
-E2E_BINS	= $(patsubst %.c,$(O)/%,$(filter-out tests/e2e/skeleton_client.c,$(wildcard tests/e2e/*.c)))
+# skeleton_client.c and perf_client.c are built by their tests, against libbpf.
+E2E_BINS	= $(patsubst %.c,$(O)/%,$(filter-out %/skeleton_client.c %/perf_client.c,$(wildcard tests/e2e/*.c)))
 EXAMPLE_BINS	= $(patsubst %.c,$(O)/%,$(filter-out %.bpf.c,$(EXAMPLE_SRCS)))
 BPF_OBJS	= $(patsubst %.bpf.c,$(O)/%.bpf.o,$(EXAMPLE_BPF) $(TEST_BPF))
 
