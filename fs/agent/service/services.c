@@ -13,6 +13,7 @@
 #include "fs/sandbox/caps.h"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <sys/socket.h>
 
 /* Older kernels have no CAP_PERFMON. */
@@ -39,6 +40,7 @@ static const struct filter_rule interface[] = {
 	OPEN_RULES,
 	ALLOW_IF(socket, ARG_IS(0, AF_PACKET)),
 	ALLOW_IF(socket, ARG_IS(0, AF_UNIX)),
+	ALLOW_IF(socket, ARG_IS(0, AF_NETLINK), ARG_IS(2, NETLINK_GENERIC)), /* is it wireless? */
 	ALLOW_IF(socket, ARG_IS(0, AF_INET), ARG_HAS(1, 0xf, SOCK_DGRAM)), /* to ask by ioctl(2) */
 	ALLOW(ioctl),
 	ALLOW(bind),
