@@ -191,9 +191,9 @@ class Recorder:
     def barriers(self, since):
         return [e.what for e in read_record(self.log)[1][since:] if e.what in ("fsync", "msync", "syncfs")]
 
-    def do(self, what, *facts, either=()):
-        """either: what the next start may see so or so."""
-        before = {fact: see(self.m, fact) for fact in facts}
+    def do(self, what, *facts, either=(), torn=False):
+        """either: what the next start may see so or so; torn: until the answer, all of it."""
+        before = {fact: ANY if torn else see(self.m, fact) for fact in facts}
         what()
         self.steps.append((self.place(), {**dict.fromkeys(either, ANY), **before},
                            {**dict.fromkeys(either, ANY), **{fact: see(self.m, fact) for fact in facts}}))
@@ -272,6 +272,11 @@ def work(job):
     a_map("r", type="array", key_size="4", value_size="8", max_entries="600")
     do(lambda: put(m, "maps/r/entries/0", "1"), "text maps/r/entries/0")
     do(lambda: put(m, "maps/r/entries/599", "2"), "text maps/r/entries/599")
+    # Values that lie in more than one page, and elements that take turns.
+    a_map("large", type="hash", key_size="4", value_size="3000", max_entries="4")
+    for key, value in (1, 5), (2, 6), (1, 7), (1, 8), (2, 9):
+        do(lambda: put(m, "maps/large/entries/%d" % key, " ".join(["%02x" % value] * 3000) + "\n"),
+           "text maps/large/entries/%d" % key, torn=True)
     a_map("q", type="queue", value_size="4", max_entries="10")
     do(lambda: put(m, "maps/q/push", "11"), "text maps/q/dump")
     do(lambda: put(m, "maps/q/push", "12"), "text maps/q/dump")
