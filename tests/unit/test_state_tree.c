@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include "fs/node/backing.h"
 #include "fs/node/node.h"
+#include "fs/store/state/durable.h"
 #include "fs/store/state/state_tree.h"
 
 static char dir[] = "/tmp/ubpffs-test-XXXXXX";
@@ -256,6 +257,43 @@ static void a_state_of_a_later_version_is_refused(void **state)
 	error_clear(&why);
 }
 
+static void reopen_with(const u64 *words)
+{
+	struct error_record why = {0};
+	char path[64];
+	int fd;
+
+	fs_node_unpin();
+	tree_close();
+	snprintf(path, sizeof(path), "%s/next_id", dir);
+	fd = open(path, O_WRONLY);
+	assert_int_equal(pwrite(fd, words, ID_WORDS * sizeof(*words), 0),
+			 ID_WORDS * sizeof(*words));
+	close(fd);
+	assert_int_equal(tree_open(dir, "/m", &why), 0);
+}
+
+/* Slots may name objects of then that are gone, and must not come to name others. */
+static void ids_of_before_a_power_loss_are_not_given_again(void **state)
+{
+	u64 words[ID_WORDS] = {
+		[ID_NEXT] = 5, [ID_RESERVED] = 2000, [ID_BOOT] = tree.next_id[ID_BOOT]};
+
+	reopen_with(words); /* a server that was killed: the page is as it left it */
+	assert_int_equal(tree.next_id[ID_NEXT], 5);
+	words[ID_BOOT] ^= 1;
+	reopen_with(words);
+	assert_int_equal(tree.next_id[ID_NEXT], 2000);
+	assert_int_equal(tree.next_id[ID_BOOT], words[ID_BOOT] ^ 1);
+
+	tree_reserve_id(3000);
+	assert_int_equal(tree.next_id[ID_RESERVED], 2000); /* nothing is promised */
+	assert_int_equal(durable_start(DURABLE_CLOSE, tree.dir_fd), 0);
+	tree_reserve_id(3000);
+	assert_true(tree.next_id[ID_RESERVED] > 3000);
+	assert_int_equal(durable_start(DURABLE_NONE, tree.dir_fd), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +305,7 @@ int main(void)
 		cmocka_unit_test(small_files_are_replaced_whole),
 		cmocka_unit_test(names_that_may_be_made),
 		cmocka_unit_test(a_state_of_a_later_version_is_refused),
+		cmocka_unit_test(ids_of_before_a_power_loss_are_not_given_again),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
