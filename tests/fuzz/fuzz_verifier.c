@@ -8,8 +8,10 @@
  * tests/lib/testprog.c, or a generated program, with some fields changed, instructions swapped,
  * repeated or left out. It is checked at a random log level as a random program type. What is
  * accepted runs a few times in the interpreter: build with SAN=address,undefined, which then
- * watches each access of the program. A crash, a report of a sanitizer, or a load of more than
- * LOAD_SECONDS ends the run.
+ * watches each access of the program. Every other one is loaded strictly: what is accepted then is
+ * accepted otherwise, too, and does not see where things lie: the interpreter and native code,
+ * whose stacks and contexts are elsewhere, give the same. A crash, a report of a sanitizer, such a
+ * difference, or a load of more than LOAD_SECONDS ends the run.
  */
 #include <bpf/btf.h>
 #include <signal.h>
@@ -223,6 +225,92 @@ static void run(struct instance *in, u64 *rng)
 	}
 }
 
+/* Nothing in it is another thing the next time, but addresses. */
+static bool is_repeatable(const struct stream *s)
+{
+	for (u32 i = 0; i < s->cnt; i++) {
+		const struct bpf_insn *insn = &s->insns[i];
+
+		if (insn->code == (BPF_JMP | BPF_CALL) && !insn->src_reg &&
+		    (insn->imm < BPF_FUNC_map_lookup_elem || insn->imm > BPF_FUNC_map_delete_elem))
+			return false;
+	}
+	return true;
+}
+
+struct seen {
+	u32 retval[RUNS], len[RUNS];
+	u8 out[RUNS][512];
+	void *maps[ARRAY_SIZE(specs)];
+	size_t size[ARRAY_SIZE(specs)];
+};
+
+static bool see(enum engine engine, const struct bpf_prog_load_attr *attr, u64 rng,
+		struct seen *seen)
+{
+	struct instance *in = instance_new(engine, specs, ARRAY_SIZE(specs));
+	bool loaded = !instance_load(in, attr, 0);
+	u8 packet[256];
+
+	memset(seen, 0, sizeof(*seen));
+	for (u32 i = 0; loaded && i < RUNS; i++) {
+		struct bpf_test_run run = {
+			.data_in = packet,
+			.data_size_in = 14 + pick(&rng, sizeof(packet) - 13),
+			.data_out = seen->out[i],
+			.data_size_out = sizeof(seen->out[i]),
+		};
+
+		for (u32 j = 0; j < sizeof(packet); j++)
+			packet[j] = progen_random(&rng);
+		instance_run(in, &run);
+		seen->retval[i] = run.retval;
+		seen->len[i] = run.data_size_out;
+	}
+	for (u32 i = 0; loaded && i < ARRAY_SIZE(specs); i++)
+		if (specs[i].map_type != BPF_MAP_TYPE_PROG_ARRAY)
+			seen->maps[i] = instance_dump(in, i, &seen->size[i]);
+	instance_free(in);
+	return loaded;
+}
+
+static bool is_same(const struct seen *a, const struct seen *b)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(specs); i++)
+		if (a->size[i] != b->size[i] ||
+		    (a->size[i] && memcmp(a->maps[i], b->maps[i], a->size[i])))
+			return false;
+	return !memcmp(a, b, offsetof(struct seen, maps));
+}
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "%s: -seed %llu -only %llu\n", what, (unsigned long long)running_seed,
+		(unsigned long long)running_iteration);
+	exit(1);
+}
+
+/* It was accepted strictly. */
+static void check_strict(const struct stream *s, struct bpf_prog_load_attr *attr, u64 rng)
+{
+	struct bpf_prog_load_attr trusted = *attr;
+	struct instance *in = instance_new(ENGINE_INTERP, specs, ARRAY_SIZE(specs));
+	static struct seen seen[2];
+
+	trusted.prog_flags = 0;
+	if (instance_load(in, &trusted, 0))
+		fail("only the strict rules accept it");
+	instance_free(in);
+	if (!is_repeatable(s))
+		return;
+	if (see(ENGINE_INTERP, attr, rng, &seen[0]) && see(ENGINE_JIT, attr, rng, &seen[1]) &&
+	    !is_same(&seen[0], &seen[1]))
+		fail("a strict program sees where it is");
+	for (u32 e = 0; e < 2; e++)
+		for (u32 i = 0; i < ARRAY_SIZE(specs); i++)
+			free(seen[e].maps[i]);
+}
+
 static void iteration(u64 seed, u64 index)
 {
 	static const u32 levels[] = {0, 0, 0, 1, 2, 4};
@@ -237,12 +325,15 @@ static void iteration(u64 seed, u64 index)
 	make_stream(&s, &rng);
 	attr.insn_cnt = s.cnt;
 	attr.prog_type = types[pick(&rng, ARRAY_SIZE(types))];
+	attr.prog_flags = pick(&rng, 2) ? PROG_F_STRICT : 0;
 	in = instance_new(ENGINE_INTERP, specs, ARRAY_SIZE(specs));
 	funcinfo_add(&f, &attr, BTF_FUNC_STATIC);
 	alarm(LOAD_SECONDS);
 	total.programs++;
 	if (!instance_load(in, &attr, levels[pick(&rng, ARRAY_SIZE(levels))])) {
 		total.accepted++;
+		if (attr.prog_flags)
+			check_strict(&s, &attr, rng);
 		run(in, &rng);
 	}
 	alarm(0);
