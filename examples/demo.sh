@@ -91,10 +91,11 @@ say "Pins are hard links. A shell that dies takes nothing with it."
 run "mkdir $M/app; ln $M/progs/traffic/prog $M/app/counter; ln $M/maps/port_bytes/map $M/app/bytes; kill -9 \$\$" 2>/dev/null || true
 run "ls -l $M/app; cat $M/maps/port_bytes/dump | wc -l"
 
-say "Nor does a server that is killed: start it again on the same state."
-pkill -KILL -f "$build/ubpffs -o state=$work/state"
-while pgrep -f "$build/ubpffs -o state=$work/state" >/dev/null; do sleep 0.1; done
-fusermount3 -u -z "$M" 2>/dev/null || true
+say "Nor does a server that is killed: its keeper starts the next one, and what is open goes on."
+run "exec 3<$M/maps/port_bytes/dump; kill -9 \$(sed -n 's/^pid: //p' $M/metrics); wc -l <&3; tail -n 1 $M/log"
+
+say "All of it is in the state directory: end the server, and start it again."
+run "fusermount3 -u $M"
 run "$build/ubpffs -o state=$work/state $M"
 run "ls $M/progs $M/maps $M/app; cat $M/maps/mine/stats | head -n 1; cat $M/maps/port_bytes/dump"
 say "Done. Take it down with: fusermount3 -u M"

@@ -375,7 +375,7 @@ static int run(struct server *server)
 			strerror(-err));
 		return 1;
 	}
-	return options->keeper ? keep(server) : serve(server);
+	return options->keeper == KEEPER_ON ? keep(server) : serve(server);
 }
 
 int main(int argc, char **argv)

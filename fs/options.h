@@ -15,8 +15,8 @@ enum enforce_mode {
 };
 
 enum keeper_mode {
-	KEEPER_OFF,
 	KEEPER_ON, /* a server that dies is followed by another */
+	KEEPER_OFF,
 	KEEPER_SERVER, /* a keeper has started this program: as the next server */
 	KEEPER_PROBE, /* ... as a probe (keeper/upgrade.h) */
 };

@@ -26,7 +26,7 @@ static int may_upgrade(const struct control_call *call)
 	if (!shared)
 		return fs_error(call->req, EOPNOTSUPP,
 				"this server has no keeper, which would go on with the mount: "
-				"start it with -o keeper=on");
+				"it was started with -o keeper=off");
 	return 0;
 }
 

@@ -23,9 +23,11 @@
 
 #define SOON_NS	       1000000000ULL
 #define FIRST_PAUSE_MS 10 /* twice as long each time */
+#define NAME	       "ubpffs-keeper" /* in ps(1); servers have that of their program */
 
 static int device = -1; /* /dev/fuse; in the keeper and in the servers after the first */
 static int keeper_sock = -1; /* a server's, to the keeper */
+static char program_name[16]; /* as prctl(2) gives it */
 
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
 static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP};
@@ -263,6 +265,7 @@ static int start(pid_t *server, int *sock)
 	fflush(NULL);
 	*server = fork();
 	if (!*server) {
+		prctl(PR_SET_NAME, program_name);
 		close(socks[0]);
 		*sock = socks[1];
 		return 0;
@@ -316,8 +319,9 @@ static u32 count_quick(const struct end *end, u32 quick_ends)
 	if (upgrade_undone(how, quick))
 		return 0;
 	fprintf(stderr, "ubpffs: the server %s; %s\n", how,
-		end->err || WIFEXITED(end->status) ? "it is tried again"
-						   : "the next one takes over");
+		stopping			     ? "it was to end"
+		: end->err || WIFEXITED(end->status) ? "it is tried again"
+						     : "the next one takes over");
 	return quick ? quick_ends + 1 : 0;
 }
 
@@ -339,6 +343,14 @@ static bool is_over(const struct keeper_job *job, const struct end *end, int *st
 	return device < 0;
 }
 
+/* Blocked, what is ignored (nohup) would come all the same. */
+static bool is_ignored(int sig)
+{
+	struct sigaction sa;
+
+	return !sigaction(sig, NULL, &sa) && sa.sa_handler == SIG_IGN;
+}
+
 static int open_signals(sigset_t *old)
 {
 	sigset_t set;
@@ -348,7 +360,8 @@ static int open_signals(sigset_t *old)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGUSR2);
 	for (u32 i = 0; i < ARRAY_SIZE(passed_on); i++)
-		sigaddset(&set, passed_on[i]);
+		if (!is_ignored(passed_on[i]))
+			sigaddset(&set, passed_on[i]);
 	sigprocmask(SIG_BLOCK, &set, old);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return fd < 0 ? -errno : fd;
@@ -368,6 +381,8 @@ int keeper_run(const struct keeper_job *job, bool *in_server)
 	signals = err ? err : open_signals(&old);
 	if (signals < 0)
 		return signals;
+	prctl(PR_GET_NAME, program_name);
+	prctl(PR_SET_NAME, NAME);
 	for (;;) {
 		struct end end = {0};
 		u64 begun = monotonic_ns();

@@ -14,7 +14,8 @@
  *   serves, soon after it began, is followed later each time; after KEEPER_TRIES such ends the
  *   mount is taken away, with a sentence.
  * - When the keeper is killed its server gets SIGTERM, and ends in order.
- * - SIGTERM, SIGINT and SIGHUP go on to the server. SIGUSR2 replaces it (upgrade.h).
+ * - SIGTERM, SIGINT and SIGHUP go on to the server, but what was ignored at the start (nohup).
+ *   SIGUSR2 replaces it (upgrade.h).
  *
  * The keeper has one thread; what it calls of the job is called in it, but for serve().
  */

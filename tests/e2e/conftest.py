@@ -14,6 +14,7 @@ import glob
 import os
 import pwd
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -71,6 +72,7 @@ WAIT = 20 * SLOW  # seconds for anything
 BAD_WORDS = re.compile(
     r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehavior|runtime error:|SUMMARY:"
     r"|[Aa]ssert|[Ee]rror|[Ff]atal|corrupt|warning|cannot|could not|is refused|abort|Segmentation|broken|kept"
+    r"|ended by signal|exited with"  # to the keeper
 )
 
 # What is ignored stays ignored in children (nohup does it, and a shell for what it puts in the background), and then
@@ -227,11 +229,27 @@ class Mount:
         return [line for line in self.errors().splitlines()
                 if BAD_WORDS.search(line) and not any(e.search(line) for e in self.expected)]
 
+    def server(self):
+        """The process that serves: the one that we started, or its child, where that one is the keeper."""
+        def is_named(pid, *names):
+            with contextlib.suppress(OSError), open("/proc/%d/comm" % pid) as f:
+                return f.read().strip() in names
+        if not is_named(self.proc.pid, "ubpffs-keeper"):
+            return self.proc.pid
+        with open("/proc/%d/task/%d/children" % (self.proc.pid, self.proc.pid)) as f:
+            return next(pid for pid in map(int, f.read().split()) if not is_named(pid, "ubpffs-keeper", "ubpffs-agent"))
+
     def kill(self):
-        """As by the kernel: no time for anything."""
+        """As by the kernel: no time for anything, also for the keeper. The mount is dead then."""
+        server = None
+        with contextlib.suppress(OSError, StopIteration):  # there is none
+            server = os.pidfd_open(self.server())
         os.killpg(self.proc.pid, signal.SIGKILL)
         self.proc.wait(WAIT)
         self.proc = None
+        if server is not None:
+            assert select.select([server], [], [], WAIT)[0], "the server goes on"
+            os.close(server)
 
     def take_away(self):
         """Whatever is there: the server is killed, and its mount taken away."""
@@ -257,7 +275,7 @@ class Mount:
             try:
                 code = self.proc.wait(WAIT)
             except subprocess.TimeoutExpired:
-                text = stacks(self.proc.pid)
+                text = stacks(self.server())
                 self.kill()
                 raise AssertionError("the server does not end after umount:\n" + text) from None
         self.proc = None
@@ -282,7 +300,7 @@ class Mount:
                 try:
                     self.proc.wait(WAIT)
                 except subprocess.TimeoutExpired:
-                    hung = stacks(self.proc.pid)
+                    hung = stacks(self.server())
         if self.proc:
             code = self.proc.poll()
             try:
@@ -362,7 +380,7 @@ class Mount:
 
     def ticks(self):
         """Processor time of the server."""
-        with open("/proc/%d/stat" % self.proc.pid) as f:
+        with open("/proc/%d/stat" % self.server()) as f:
             fields = f.read().rsplit(")", 1)[1].split()
         return int(fields[11]) + int(fields[12])
 

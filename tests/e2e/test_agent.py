@@ -39,8 +39,8 @@ def children(pid):
 
 def agent(m):
     """The agent's pid, and those of its children."""
-    rows = children(m.proc.pid)
-    pids = [p for p, parent, name in rows if parent == m.proc.pid and name == "ubpffs-agent"]
+    rows = children(m.server())
+    pids = [p for p, parent, name in rows if parent == m.server() and name == "ubpffs-agent"]
     assert len(pids) == 1, rows
     return pids[0], [p for p, parent, _ in rows if parent == pids[0]]
 
@@ -106,7 +106,7 @@ def test_links_of_proc(m):
     write_pcap(path, [UDP] * 3)
     before = {f: os.stat(os.path.join(m.state, "objects", f)).st_size for f in m.objects()}
     user = None if os.geteuid() else USERS[0]
-    server = m.proc.pid
+    server = m.server()
     fds = sorted(int(fd) for fd in os.listdir("/proc/%d/fd" % server))
     os.symlink("/proc/%d/fd/%d" % (server, fds[-1]), out)
     bad = ["/proc/self/fd/%d" % fd for fd in range(3, 12)] + ["/proc/%d/fd/%d" % (server, fd) for fd in fds] + [
@@ -386,9 +386,9 @@ def test_starts_leak_nothing(m):
     m.sh(script, user=user)
 
     def held():
-        with open("/proc/%d/maps" % m.proc.pid) as f:
+        with open("/proc/%d/maps" % m.server()) as f:
             packs = sum("bpf-jit" in line for line in f)
-        return len(os.listdir("/proc/%d/fd" % m.proc.pid)), packs
+        return len(os.listdir("/proc/%d/fd" % m.server())), packs
     first = held()
     m.sh(script, user=user)
     wait_for(lambda: held() <= first, "descriptors and packs of code as before: %s" % (first,))
@@ -400,8 +400,8 @@ def test_modes_of_memory(m):
     m.load("event_packets")
     m.sh("head -c 64 /dev/zero > $M/progs/drop_udp/run")
     modes = {}
-    for fd in os.listdir("/proc/%d/fd" % m.proc.pid):
-        link = "/proc/%d/fd/%s" % (m.proc.pid, fd)
+    for fd in os.listdir("/proc/%d/fd" % m.server()):
+        link = "/proc/%d/fd/%s" % (m.server(), fd)
         with contextlib.suppress(OSError):
             if "memfd:" in os.readlink(link):
                 modes[os.readlink(link)] = stat.S_IMODE(os.stat(link).st_mode)

@@ -515,7 +515,7 @@ def test_the_mount_waits_for_no_source(m, burn):
 
     def agent():
         with contextlib.suppress(OSError):
-            with open("/proc/%d/task/%d/children" % (m.proc.pid, m.proc.pid)) as f:
+            with open("/proc/%d/task/%d/children" % (m.server(), m.server())) as f:
                 for child in f.read().split():
                     with open("/proc/%s/comm" % child) as comm:
                         if comm.read() == "ubpffs-agent\n":

@@ -1,5 +1,5 @@
 """
-A server that dies is followed by another (-o keeper=on): clients wait, and nothing else happens to them.
+A server that dies is followed by another: clients wait, and nothing else happens to them.
 
 Clients are processes that do one thing over and over and say what went wrong. UBPFFS_KILLS says how often the server is
 killed under them: 50 times, unless it is told otherwise.
@@ -35,7 +35,7 @@ KILLS = int(os.environ.get("UBPFFS_KILLS", "50"))
 def k(cold):
     """A server with a keeper. `cold.proc` is the keeper."""
     cold.expect(r"ended by signal|clients waited|tried again")
-    return cold.start("keeper=on")
+    return cold.start()
 
 
 def server(m):
@@ -205,7 +205,7 @@ def test_the_keeper_is_killed(k):
     k.proc.wait(WAIT)
     wait_for(lambda: not k.mounted(), "the mount to go")
     wait_for(lambda: not os.path.exists("/proc/%d" % pid), "the server to end")
-    k.start("keeper=on")
+    k.start()
     assert os.path.isdir(k.p("mine"))
 
 
@@ -213,11 +213,52 @@ def test_unmounting_and_signals_end_both(k):
     kill_and_wait(k)
     k.umount()
     assert "Error" not in k.errors()
-    k.start("keeper=on")
+    k.start()
     kill_and_wait(k)
     k.proc.terminate()
     assert k.proc.wait(WAIT) == 0
     assert not k.mounted()
+
+
+def test_a_terminal_ends_both_in_order(cold):
+    """Ctrl-C, or a shell that ends, reaches the server and its keeper, which passes it on."""
+    for sig in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM) * 5:
+        cold.start()
+        pid = server(cold)
+        os.killpg(cold.proc.pid, sig)
+        assert cold.proc.wait(WAIT) == 0
+        assert not cold.mounted() and not os.path.exists("/proc/%d" % pid)
+    assert cold.errors() == ""
+
+
+def test_what_is_ignored_at_the_start_ends_nobody(cold):
+    """nohup, and what a shell puts into the background."""
+    argv = cold.argv
+    cold.argv = lambda *options: ["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh"] + argv(*options)
+    cold.start()
+    pid = server(cold)
+    for sig in signal.SIGHUP, signal.SIGINT:
+        os.killpg(cold.proc.pid, sig)
+        os.kill(cold.proc.pid, sig)
+    assert server(cold) == pid
+
+
+def test_what_ps_shows(k):
+    def comm(pid):
+        with open("/proc/%d/comm" % pid) as f:
+            return f.read().strip()
+    for _ in range(2):
+        assert (comm(k.proc.pid), comm(server(k))) == ("ubpffs-keeper", "ubpffs")
+        kill_and_wait(k)
+
+
+def test_without_a_keeper_the_mount_is_dead(cold):
+    cold.start("keeper=off")
+    assert server(cold) == cold.proc.pid and "keeper" not in cold.metrics()
+    cold.kill()
+    with pytest.raises(OSError) as e:
+        os.listdir(cold.path)
+    assert e.value.errno == errno.ENOTCONN
 
 
 def write_at(m, *names, text):
@@ -273,7 +314,7 @@ def test_killed_at_the_first_request(points, cold):
     for resends in True, False:
         for point in "read", "answer", "answered":
             points.put(point, str(INIT))
-            cold.start("keeper=on")
+            cold.start()
             assert not os.path.exists(os.path.join(points.dir, point))
             name = "d%s%d" % (point, resends)
             os.mkdir(cold.p(name))
@@ -317,7 +358,7 @@ def test_killed_before_it_mounts(points, cold):
     while not os.path.exists(start):
         at += 5
         points.put("start", str(at))
-        cold.start("keeper=on", check=False)
+        cold.start(check=False)
         wait_for(lambda: cold.proc.poll() is not None or cold.serving(), "the mount, or the end")
         if cold.proc.poll() is None:
             assert cold.read("version")
@@ -375,7 +416,7 @@ def test_a_server_that_cannot_go_on(points, k):
     with contextlib.suppress(OSError):
         os.close(fd)
     os.unlink(os.path.join(points.dir, "fault-at-start"))
-    k.start("keeper=on")
+    k.start()
     assert os.path.isdir(k.p("mine"))
 
 
@@ -388,7 +429,7 @@ def test_a_mount_of_dead_ones_is_taken_away(k):
     k.proc.kill()
     k.proc.wait(WAIT)
     wait_for(lambda: k.mounted() and not os.path.exists(k.p("version")), "the mount to be dead")
-    k.start("keeper=on")
+    k.start()
     assert "taking away the mount of a server that is gone" in k.errors()
     assert os.path.isdir(k.p("mine"))
 

@@ -428,7 +428,7 @@ def test_sources(m):
 
 
 def descriptors(m):
-    return len(os.listdir("/proc/%d/fd" % m.proc.pid))
+    return len(os.listdir("/proc/%d/fd" % m.server()))
 
 
 def test_more_objects_than_descriptors(cold):
@@ -506,7 +506,7 @@ def test_children_get_the_old_limit(cold):
     argv = cold.argv
     cold.argv = lambda *options: ["prlimit", "--nofile=%d:%d" % (soft, 2000)] + argv(*options)
     m = cold.start()
-    limits = open("/proc/%d/limits" % m.proc.pid).read()
+    limits = open("/proc/%d/limits" % m.server()).read()
     line = next(line for line in limits.splitlines() if line.startswith("Max open files")).split()
     assert line[3:5] == ["2000", "2000"]
 

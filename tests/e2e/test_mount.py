@@ -108,7 +108,7 @@ def test_one_server_a_state(m):
     os.mkdir(other)
     r = run("-f", "-o", "state=" + m.state, other)
     assert r.returncode != 0 and "another server uses" in r.stderr
-    assert "process %d, mounted on %s" % (m.proc.pid, m.path) in r.stderr and len(r.stderr.splitlines()) == 1
+    assert "process %d, mounted on %s" % (m.server(), m.path) in r.stderr and len(r.stderr.splitlines()) == 1
     assert m.read("version")
 
 
@@ -155,7 +155,7 @@ def test_a_live_mount_point_is_refused(m):
             for s in state, m.state:
                 r = run("-o", "state=" + s, point)
                 assert r.returncode != 0 and "mounted there already" in r.stderr, r.stderr
-                assert "process %d:" % m.proc.pid in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+                assert "process %d:" % m.server() in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
         assert not os.path.exists(state)
         assert sum(" %s " % m.path in line for line in open("/proc/self/mountinfo")) == 1
         m.sh("mkdir $M/still")

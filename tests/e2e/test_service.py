@@ -56,12 +56,12 @@ def test_a_server_that_does_not_answer_is_silent(cold, manager):
     assert manager.recv(100) == b"READY=1"
     for _ in range(3):
         assert manager.recv(100) == b"WATCHDOG=1"
-    os.kill(cold.proc.pid, signal.SIGSTOP)
+    os.kill(cold.server(), signal.SIGSTOP)
     manager.settimeout(1)
     with pytest.raises(TimeoutError):
         while True:  # what was sent before
             manager.recv(100)
-    os.kill(cold.proc.pid, signal.SIGCONT)
+    os.kill(cold.server(), signal.SIGCONT)
     manager.settimeout(WAIT)
     assert manager.recv(100) == b"WATCHDOG=1"
     pgid = cold.proc.pid

@@ -24,7 +24,7 @@ class Trace:
     def __init__(self, m):
         if not shutil.which("strace"):
             pytest.skip("strace is not here")
-        self.pid = m.proc.pid
+        self.pid = m.server()
         self.out = os.path.join(m.base, "trace")
 
     def __enter__(self):
@@ -149,7 +149,7 @@ def test_a_start(m):
     m.argv = lambda *options: ["strace", "-D", "-f", "-o", out, "-e", "trace=newfstatat,openat",
                                "-E", "ASAN_OPTIONS=exitcode=99:detect_leaks=0"] + argv(*options)  # LSan would trace, too
     m.start()
-    m.argv, pid = argv, m.proc.pid
+    m.argv, pid = argv, m.server()
     m.umount()
 
     def text():

@@ -99,7 +99,7 @@ def test_what_cannot_go_on_is_refused(k, tmp_path):
         f.write("3 3\n")
     refused(k, "the state is of version 3, and this program reads up to 2")
     k.umount()
-    assert k.start("keeper=on", check=False).proc.wait(WAIT) == 1
+    assert k.start(check=False).proc.wait(WAIT) == 1
     assert "the state is of version 3" in k.errors()
 
 
@@ -130,7 +130,7 @@ def test_who_may_not(k):
 
 
 def test_a_server_without_a_keeper(cold):
-    m = cold.start()
+    m = cold.start("keeper=off")
     refused(m, "EOPNOTSUPP: this server has no keeper")
     r = subprocess.run([SERVER, "-f", "-o", "keeper=server,state=" + m.state, m.path], capture_output=True, text=True,
                        stdin=subprocess.DEVNULL, timeout=WAIT)
@@ -183,7 +183,7 @@ def test_a_daemon_is_started_again_as_it_was(cold):
     m = cold
     os.mkdir(os.path.join(m.base, "here"))
     m.state = os.path.join(m.base, "here", "a,b c")
-    subprocess.run([SERVER, "-o", "keeper=on,owner_only,state=a\\,b c", "../m"], check=True, timeout=WAIT,
+    subprocess.run([SERVER, "-o", "owner_only,state=a\\,b c", "../m"], check=True, timeout=WAIT,
                    cwd=os.path.join(m.base, "here"), preexec_fn=die_with_us)
     try:
         os.mkdir(m.p("mine"))

@@ -664,7 +664,7 @@ def fuzz(m, seed, seconds, calls=0):
                     for what in ("wchan", "syscall", "stack"):
                         with contextlib.suppress(OSError), open("/proc/%d/%s" % (pid, what)) as f:
                             problem += "\n%d %s: %s" % (pid, what, f.read())
-                problem += "\n" + stacks(m.proc.pid)
+                problem += "\n" + stacks(m.server())
         time.sleep(0.05)
     if problem:
         problem += "\n" + last() + "\n" + m.errors()[-6000:]

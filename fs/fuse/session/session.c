@@ -17,6 +17,7 @@
 #include "fs/node/takeover.h"
 #include "fs/work/worker.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 #define MAX_THREADS 10
@@ -145,8 +146,18 @@ void session_cancel(void)
 	watch_stop();
 }
 
+/* A terminal's reach the server and the keeper, which passes them on: they end it once. */
+static void ignore_stops(void)
+{
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
 void session_unmount(struct fuse_session *se)
 {
+	if (shared)
+		ignore_stops();
 	worker_stop();
 	device_stop();
 	mounter_unmount(fuse_session_fd(se));
