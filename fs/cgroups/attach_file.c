@@ -124,8 +124,11 @@ static void attach_release(struct fs_open *open)
 
 static void attach_keep(struct fs_open *open, struct kept *kept)
 {
-	const struct attach_open *a = open->priv;
+	struct attach_open *a = open->priv;
 
+	pthread_mutex_lock(&a->lock);
+	kept->object = a->link ? a->link->id : 0;
+	pthread_mutex_unlock(&a->lock);
 	kept->v[WRITE_BUFFER_WORDS] = a->acted;
 	fs_buffer_keep(&a->buffer, kept, 0);
 }
@@ -136,6 +139,8 @@ static void attach_restore(struct fs_open *open, const struct kept *kept)
 
 	a->acted = kept->v[WRITE_BUFFER_WORDS];
 	fs_buffer_restore(open, &a->buffer, kept, 0);
+	if (kept->object && store_by_id(STORE_LINK, kept->object, &a->link))
+		a->link = NULL;
 }
 
 /*

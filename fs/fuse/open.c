@@ -132,9 +132,28 @@ static struct fs_open *open_alloc(struct fs_node *node, const struct fs_cred *cr
 	return open;
 }
 
+/* What the last server's kept beside the object that it shows, in either of its records. */
+static void hold_kept(struct fs_open *open)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(open->kept_objects); i++) {
+		const struct kept *kept = &open->record->kept[i];
+
+		if (kept->valid && kept->object && fs_backing.hold)
+			open->kept_objects[i] = fs_backing.hold(kept->object);
+	}
+}
+
+static void let_kept(void *objects[2])
+{
+	for (u32 i = 0; i < 2; i++)
+		if (objects[i])
+			fs_backing.let(objects[i]);
+}
+
 /* Of one that nobody knows yet, or any more. */
 static void open_destroy(struct fs_open *open)
 {
+	let_kept(open->kept_objects);
 	fs_open_let(open, open->held);
 	fs_node_put(open->node);
 	pthread_mutex_destroy(&open->lock);
@@ -217,6 +236,7 @@ static void restore(struct open_record *r, u32 place)
 	fs_node_unpin();
 	open->lost = err ? OPEN_NOT_OPENED : OPEN_FOUND;
 	open->restored = true;
+	hold_kept(open);
 	opens_add(open);
 	__atomic_store_n(&by_place[place], open, __ATOMIC_RELEASE);
 }
@@ -247,6 +267,7 @@ static int recover_content(struct fs_open *open, struct fs_req *req)
 {
 	struct open_record *r = open->record;
 	u64 unique = req->unique & ~REQUEST_AGAIN;
+	void *objects[2] = {NULL, NULL};
 	int err = 0;
 
 	pthread_mutex_lock(&open->lock);
@@ -265,9 +286,12 @@ static int recover_content(struct fs_open *open, struct fs_req *req)
 				       "lost: begin again");
 		else if (kept->valid && open->node->ops->restore)
 			open->node->ops->restore(open, kept);
+		memcpy(objects, open->kept_objects, sizeof(objects));
+		memset(open->kept_objects, 0, sizeof(open->kept_objects));
 		WRITE_ONCE(open->restored, false);
 	}
 	pthread_mutex_unlock(&open->lock);
+	let_kept(objects);
 	return err;
 }
 

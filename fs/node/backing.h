@@ -54,6 +54,12 @@ extern struct fs_backing {
 	 * NULL: is there anything at all that one might wait for?
 	 */
 	bool (*asleep)(struct fs_node *node);
+	/*
+	 * What an open file alone kept, by its number, until it is let go: it may be a while until
+	 * the file is used. NULL: there is none.
+	 */
+	void *(*hold)(u32 object);
+	void (*let)(void *held);
 	/* All nodes and open files of the last server are there, or will not be. */
 	void (*all_restored)(void);
 } fs_backing;

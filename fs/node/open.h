@@ -30,6 +30,7 @@ struct fs_open {
 	struct open_record *record; /* with a keeper */
 	bool changed; /* something may have been, through it: what its close waits for */
 	bool restored; /* of the last server's, and not used since: fs_fuse_begin_open() */
+	void *kept_objects[2]; /* while it is: fs_backing.hold() */
 	enum { OPEN_FOUND, OPEN_NOT_OPENED } lost;
 
 	pthread_mutex_t

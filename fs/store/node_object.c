@@ -89,9 +89,26 @@ static bool asleep(struct fs_node *node)
 	return sleeps;
 }
 
+static void *hold(u32 id)
+{
+	struct store_object *obj;
+
+	for (u32 kind = 0; kind < STORE_KINDS; kind++)
+		if (!store_by_id(kind, id, &obj))
+			return obj;
+	return NULL;
+}
+
+static void let(void *held)
+{
+	store_put(held);
+}
+
 void store_restore_nodes(void)
 {
 	fs_backing.asleep = asleep;
+	fs_backing.hold = hold;
+	fs_backing.let = let;
 	fs_backing.object_of = object_of;
 	fs_backing.restored = node_restored;
 	fs_backing.restored_open = open_restored;
