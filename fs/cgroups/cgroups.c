@@ -167,7 +167,7 @@ static int dir_rmdir(struct fs_node *dir, struct fs_req *req, const char *name)
 	}
 	if (!err) {
 		cgroup_links_remove(fd);
-		tree_remove_hidden(fd);
+		tree_remove_hidden(fd, NULL);
 		err = tree_rmdir(fs_node_fd(dir), name, fs_why(req));
 		cgroup_lookup_remove(st.st_ino);
 	}

@@ -130,7 +130,7 @@ static int __objdir_drop(const struct objdir_kind *kind, int dirfd, struct error
 	err = durable_settle(why); /* after a power loss, too */
 	if (err)
 		return err;
-	err = store_unname(dirfd, kind->object, &obj, why);
+	err = store_unname(dirfd, kind->object, NULL, &obj, why);
 	if (err)
 		return err;
 	if (obj && kind->dropped)
@@ -184,7 +184,7 @@ static int __objdir_remove(const struct objdir_kind *kind, int parent, const cha
 	int err = fd < 0 ? -errno : __objdir_drop(kind, fd, why);
 
 	if (err == -ENOENT && fd >= 0)
-		err = tree_remove_hidden(fd);
+		err = tree_remove_hidden(fd, NULL);
 	if (!err)
 		err = tree_rmdir(parent, name, why);
 	if (fd >= 0)

@@ -116,7 +116,7 @@ int event_def_remove(int dirfd, struct error_record *why)
 {
 	int err = event_attach_link(dirfd, NULL, why);
 
-	return err ? err : tree_remove_hidden(dirfd);
+	return err ? err : tree_remove_hidden(dirfd, NULL);
 }
 
 int event_ended(int dirfd)

@@ -372,12 +372,12 @@ static int remove_load_dir(int progs, const char *name, struct error_record *why
 			return err;
 		n = names.n;
 		tree_names_free(&names);
-		err = n ? tree_error(why, ENOTEMPTY, name) : tree_remove_hidden(maps);
+		err = n ? tree_error(why, ENOTEMPTY, name) : tree_remove_hidden(maps, NULL);
 		if (!err)
 			err = tree_rmdir(fd, LOAD_DIR_MAPS, why);
 	}
 	if (!err)
-		err = tree_remove_hidden(fd);
+		err = tree_remove_hidden(fd, NULL);
 	return err ? err : tree_rmdir(progs, name, why);
 }
 

@@ -673,7 +673,8 @@ void store_count_names(struct store_object *obj)
 	}
 }
 
-int store_unname(int dirfd, const char *name, struct store_object **out, struct error_record *why)
+int store_unname(int dirfd, const char *name, const char *but, struct store_object **out,
+		 struct error_record *why)
 {
 	struct stat st, at;
 	struct fs_node *dir;
@@ -698,7 +699,7 @@ int store_unname(int dirfd, const char *name, struct store_object **out, struct 
 	}
 	/* Who still has the object after a power loss has what stands beside it, too. */
 	err = durable_settle(why);
-	tree_remove_hidden(dirfd);
+	tree_remove_hidden(dirfd, but);
 	if (*out)
 		store_names_changed(*out);
 	if (err) {

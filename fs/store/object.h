@@ -142,10 +142,11 @@ int store_next(enum store_kind kind, u32 id, struct store_object **out);
 
 /*
  * Take an object's name away: its link `name` in the directory that shows it, and the hidden files
- * beside. tree_wrlock held. -ENOENT: there is none. *out: the object, with a reference; NULL when
- * the store does not know it.
+ * beside, all but `but` (NULL: all). tree_wrlock held. -ENOENT: there is none. *out: the object,
+ * with a reference; NULL when the store does not know it.
  */
-int store_unname(int dirfd, const char *name, struct store_object **out, struct error_record *why);
+int store_unname(int dirfd, const char *name, const char *but, struct store_object **out,
+		 struct error_record *why);
 /* Give it one more name; tree_wrlock held. */
 int store_link(struct store_object *obj, int dirfd, const char *name, struct error_record *why);
 /*

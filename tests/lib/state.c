@@ -195,7 +195,7 @@ void state_unname(const char *path, const char *object)
 
 	assert_return_code(fd, errno);
 	tree_wrlock();
-	assert_int_equal(store_unname(fd, object, &obj, NULL), 0);
+	assert_int_equal(store_unname(fd, object, NULL, &obj, NULL), 0);
 	assert_int_equal(tree_rmdir(tree.tree_fd, path, NULL), 0);
 	if (obj->kind == STORE_PROG)
 		map_owner_prog_gone(obj->id);

@@ -205,7 +205,7 @@ static void small_files_are_replaced_whole(void **state)
 	assert_int_equal(tree_list(tree.pending_fd, false, &names), 0);
 	assert_int_equal(names.n, 1);
 	tree_names_free(&names);
-	assert_int_equal(tree_remove_hidden(tree.pending_fd), 0);
+	assert_int_equal(tree_remove_hidden(tree.pending_fd, NULL), 0);
 	assert_int_equal(tree_has(tree.pending_fd, ".b"), 0);
 	assert_int_equal(tree_has(tree.pending_fd, "a"), 1);
 }

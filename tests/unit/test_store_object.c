@@ -46,7 +46,7 @@ static void unlink_from(const char *name)
 	struct store_object *obj;
 
 	tree_wrlock();
-	assert_int_equal(store_unname(tree.tree_fd, name, &obj, NULL), 0);
+	assert_int_equal(store_unname(tree.tree_fd, name, NULL, &obj, NULL), 0);
 	tree_unlock();
 	store_put(obj);
 }
@@ -191,12 +191,12 @@ static void a_name_that_is_not_the_objects_is_enoent(void **state)
 	struct store_object *obj;
 
 	tree_wrlock();
-	assert_int_equal(store_unname(tree.tree_fd, "none", &obj, NULL), -ENOENT);
+	assert_int_equal(store_unname(tree.tree_fd, "none", NULL, &obj, NULL), -ENOENT);
 	assert_null(obj);
-	assert_int_equal(store_unname(tree.tree_fd, "maps", &obj, NULL), -EISDIR);
+	assert_int_equal(store_unname(tree.tree_fd, "maps", NULL, &obj, NULL), -EISDIR);
 	assert_null(obj);
 	state_write("tree/foreign", "", 0);
-	assert_int_equal(store_unname(tree.tree_fd, "foreign", &obj, NULL), 0);
+	assert_int_equal(store_unname(tree.tree_fd, "foreign", NULL, &obj, NULL), 0);
 	assert_null(obj); /* the store does not know it */
 	tree_unlock();
 	assert_false(state_has("tree/foreign"));

@@ -128,7 +128,7 @@ static int remove_name(const char *path)
 		return -errno;
 	if (!strncmp(path, "progs/", strlen("progs/")) ||
 	    !strncmp(path, "maps/", strlen("maps/"))) {
-		tree_remove_hidden(dir);
+		tree_remove_hidden(dir, NULL);
 		durable_unlinkat(tree.tree_fd, above, AT_REMOVEDIR);
 	}
 	return 0;

@@ -212,18 +212,27 @@ static u32 first_id(const char *ids)
 	return strtoul(ids, NULL, 10);
 }
 
-/* The map loses its name, and the directory goes. */
+/*
+ * The map loses its name, and the directory goes: at once with .load, for without it nobody would
+ * know that it has to.
+ */
 static int remove_name(int parent, const char *name)
 {
 	__do_close int fd = tree_openat(parent, name);
 	struct store_object *obj;
-	int err = fd < 0 ? fd : store_unname(fd, "map", &obj, NULL);
+	int err = fd < 0 ? fd : store_unname(fd, "map", MAP_OWNER_FILE, &obj, NULL);
+
+	char aside[32];
 
 	if (!err)
 		store_put(obj);
-	else if (err == -ENOENT && fd >= 0)
-		err = tree_remove_hidden(fd);
-	return err ? err : tree_rmdir(parent, name, NULL);
+	if (!err || (err == -ENOENT && fd >= 0))
+		err = tree_set_aside(parent, name, aside);
+	if (err)
+		return err;
+	tree_remove_hidden(fd, NULL);
+	durable_unlinkat(tree.pending_fd, aside, AT_REMOVEDIR);
+	return 0;
 }
 
 /* Whose the directory of that name is now, it says itself. */

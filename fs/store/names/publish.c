@@ -350,7 +350,10 @@ u64 publish_number(const struct publish *pub)
 	return number_of(pub->dir);
 }
 
-/* Remove a directory that holds one link and hidden files. What is no such directory stays. */
+/*
+ * Remove a directory of pending/ that holds one link and hidden files. What is no such directory
+ * stays.
+ */
 static int remove_objdir(int parent, const char *name)
 {
 	__do_close int fd = openat(parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -361,8 +364,10 @@ static int remove_objdir(int parent, const char *name)
 	for (u32 i = 0; i < ARRAY_SIZE(links); i++)
 		if (durable_unlinkat(fd, links[i], 0) < 0 && errno != ENOENT)
 			return -errno;
-	err = tree_remove_hidden(fd);
-	return err ? err : tree_rmdir(parent, name, NULL);
+	err = tree_remove_hidden(fd, NULL);
+	if (err)
+		return err;
+	return durable_unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
 void publish_end(struct publish *pub)
@@ -379,8 +384,11 @@ void publish_end(struct publish *pub)
 	tree_unlock();
 }
 
-/* One line of a manifest: take the name back when it is this load's. */
-static int recover_name(const char *dir, u32 id, const char *name)
+/*
+ * One line of a manifest: take the name back when it is this load's, into pending/<n>, so that it
+ * goes at once.
+ */
+static int recover_name(int pending, const char *dir, u32 id, const char *name)
 {
 	__do_close int parent =
 		openat(tree.tree_fd, dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -399,7 +407,10 @@ static int recover_name(const char *dir, u32 id, const char *name)
 	if (fstatat(fd, links[kind], &link, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    fstatat(tree.objects_fd, file, &object, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return link.st_ino == object.st_ino ? remove_objdir(parent, name) : 0;
+	if (link.st_ino != object.st_ino)
+		return 0;
+	snprintf(file, sizeof(file), "back%u", id);
+	return tree_move(parent, name, pending, file, NULL);
 }
 
 static int recover_manifest(int fd)
@@ -417,7 +428,7 @@ static int recover_manifest(int fd)
 
 		if (sscanf(line, "%127s %u %255s", parent, &id, name) != 3 || !tree_name_ok(name))
 			continue;
-		err = recover_name(parent, id, name);
+		err = recover_name(fd, parent, id, name);
 	}
 	if (!err)
 		state_problem("pending", "loads", REMEDY_DONE,
@@ -438,6 +449,8 @@ static int recover_one(const char *dir)
 
 	if (fd < 0)
 		return -errno;
+	if (!strncmp(dir, TREE_ASIDE, strlen(TREE_ASIDE)))
+		return remove_objdir(tree.pending_fd, dir);
 	err = recover_manifest(fd);
 	if (!err)
 		err = tree_list(fd, true, &names);

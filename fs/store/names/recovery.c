@@ -125,7 +125,7 @@ static int remove_if_dropped(int parent, const char *name, const char *object)
 		there = tree_has(dir, LOAD_DIR_FILE);
 	if (there < 0)
 		return there;
-	if (!there && !tree_remove_hidden(dir))
+	if (!there && !tree_remove_hidden(dir, NULL))
 		durable_unlinkat(parent, name, AT_REMOVEDIR);
 	return 0;
 }

@@ -697,6 +697,23 @@ int tree_rmdir(int dirfd, const char *name, struct error_record *why)
 	return name_remove(dirfd, name, AT_REMOVEDIR, why);
 }
 
+int tree_set_aside(int dirfd, const char *name, char aside[32])
+{
+	struct stat st;
+	int err = 0;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	snprintf(aside, 32, TREE_ASIDE "%llu", (unsigned long long)st.st_ino);
+	__fs_nodes_lock();
+	if (durable_renameat2(dirfd, name, tree.pending_fd, aside, 0) < 0)
+		err = -errno;
+	else
+		__name_gone(&st);
+	__fs_nodes_unlock();
+	return err;
+}
+
 int tree_unlink(int dirfd, const char *name, struct error_record *why)
 {
 	return name_remove(dirfd, name, 0, why);
@@ -981,7 +998,7 @@ void tree_names_free(struct tree_names *names)
 	memset(names, 0, sizeof(*names));
 }
 
-int tree_remove_hidden(int dirfd)
+int tree_remove_hidden(int dirfd, const char *but)
 {
 	DIR *dir = tree_opendir(dirfd);
 	struct dirent *entry;
@@ -991,6 +1008,7 @@ int tree_remove_hidden(int dirfd)
 		return -errno;
 	while ((entry = readdir(dir)))
 		if (entry->d_name[0] == '.' && tree_name_ok(entry->d_name) &&
+		    (!but || strcmp(entry->d_name, but)) &&
 		    durable_unlinkat(dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
 			err = -errno;
 	closedir(dir);

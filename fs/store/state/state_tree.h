@@ -121,6 +121,12 @@ int tree_rename(struct fs_node *dir, const char *name, struct fs_node *newdir, c
  */
 int tree_move(int dirfd, const char *name, int newdirfd, const char *newname,
 	      struct error_record *why);
+/*
+ * rmdir of a directory that need not be empty: its name is gone at once, and it is in pending/, to
+ * be emptied and removed by the caller, or by the next start (publish.h).
+ */
+#define TREE_ASIDE "gone."
+int tree_set_aside(int dirfd, const char *name, char aside[32]);
 /* At the start: charge what is there. */
 int tree_charge(void);
 
@@ -147,7 +153,7 @@ int tree_list(int dirfd, bool hidden, struct tree_names *out);
 int tree_list_unsorted(int dirfd, bool hidden, struct tree_names *out); /* as they come */
 void tree_names_free(struct tree_names *names);
 
-/* Remove the hidden files of a directory, so that rmdir works. */
-int tree_remove_hidden(int dirfd);
+/* Remove the hidden files of a directory, so that rmdir works; all but that one (NULL: all). */
+int tree_remove_hidden(int dirfd, const char *but);
 
 #endif
