@@ -447,6 +447,9 @@ static int recover_one(const char *dir)
 	struct stat st;
 	int err;
 
+	if (!strcmp(dir, TREE_NEW) && (!durable_unlinkat(tree.pending_fd, dir, 0) ||
+				       !durable_unlinkat(tree.pending_fd, dir, AT_REMOVEDIR)))
+		return 0;
 	if (fd < 0)
 		return -errno;
 	if (!strncmp(dir, TREE_ASIDE, strlen(TREE_ASIDE)))

@@ -557,8 +557,13 @@ static int tree_own(int fd, const char *name, const struct fs_cred *cred, const 
 	gid_t gid = parent->st_mode & S_ISGID ? parent->st_gid : cred->gid;
 	int err;
 
-	if (!tree.may_chown)
-		return cred->uid == geteuid() ? 0 : tree_foreign(why, cred->uid);
+	if (!tree.may_chown && cred->uid != geteuid())
+		return tree_foreign(why, cred->uid);
+	if (!tree.may_chown) {
+		if (parent->st_mode & S_ISGID) /* made elsewhere: as the kernel would, if we may */
+			(void)tree_chown(fd, -1, gid);
+		return 0;
+	}
 	err = tree_chown(fd, cred->uid, gid);
 	return err ? tree_error(why, -err, name) : 0;
 }
@@ -583,29 +588,60 @@ static int make_dir(int dirfd, const char *name, mode_t mode, const struct fs_cr
 	return err;
 }
 
-/*
- * Names come with owner and bits where a power loss counts, too: the directory is made aside.
- * tree_wrlock is held.
- */
+static int make_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred,
+			const struct stat *parent, struct error_record *why)
+{
+	__do_close int fd = -1;
+	int err;
+
+	if (durable_symlinkat(target, dirfd, name) < 0)
+		return tree_error(why, errno, name);
+	fd = tree_openat(dirfd, name);
+	err = fd < 0 ? tree_error(why, -fd, name) : tree_own(fd, name, cred, parent, why);
+	if (err)
+		durable_unlinkat(dirfd, name, 0);
+	else
+		durable_file(fd);
+	return err;
+}
+
+/* Under tree_wrlock nobody makes the name meanwhile. */
+static int begin_aside(int dirfd, const char *name, struct stat *dir, struct error_record *why)
+{
+	int there = tree_has(dirfd, name);
+
+	if (there)
+		return there < 0 ? there : tree_error(why, EEXIST, name);
+	if (fstatat(dirfd, "", dir, AT_EMPTY_PATH) < 0)
+		return -errno;
+	/* One that could not be removed. */
+	if (tree_has(tree.pending_fd, TREE_NEW) &&
+	    durable_unlinkat(tree.pending_fd, TREE_NEW, 0) < 0)
+		durable_unlinkat(tree.pending_fd, TREE_NEW, AT_REMOVEDIR);
+	return 0;
+}
+
+static int end_aside(int dirfd, const char *name, int flags, struct error_record *why)
+{
+	int err = durable_settle(why);
+
+	if (!err && durable_renameat2(tree.pending_fd, TREE_NEW, dirfd, name, 0) < 0)
+		err = tree_error(why, errno, name);
+	if (err)
+		durable_unlinkat(tree.pending_fd, TREE_NEW, flags);
+	return err;
+}
+
+/* Names come with owner and bits, whoever is killed: what has these is made aside. */
 static int make_dir_aside(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
 			  struct error_record *why)
 {
-	static const char aside[] = "mkdir";
 	struct stat dir;
-	int err;
+	int err = begin_aside(dirfd, name, &dir, why);
 
-	if (tree_has(dirfd, name) > 0)
-		return tree_error(why, EEXIST, name);
-	if (fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0)
-		return -errno;
-	err = make_dir(tree.pending_fd, aside, mode, cred, &dir, why);
 	if (!err)
-		err = durable_settle(why);
-	if (!err && durable_renameat2(tree.pending_fd, aside, dirfd, name, RENAME_NOREPLACE) < 0)
-		err = tree_error(why, errno, name);
-	if (err)
-		durable_unlinkat(tree.pending_fd, aside, AT_REMOVEDIR);
-	return err;
+		err = make_dir(tree.pending_fd, TREE_NEW, mode, cred, &dir, why);
+	return err ? err : end_aside(dirfd, name, AT_REMOVEDIR, why);
 }
 
 static int charged_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
@@ -633,7 +669,7 @@ static int charged_mkdir(int dirfd, const char *name, mode_t mode, const struct 
 int tree_mkdir(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
 	       struct error_record *why)
 {
-	return charged_mkdir(dirfd, name, mode, cred, durable_mode() != DURABLE_NONE, why);
+	return charged_mkdir(dirfd, name, mode, cred, true, why);
 }
 
 int tree_mkdir_pending(int dirfd, const char *name, mode_t mode, const struct fs_cred *cred,
@@ -645,23 +681,16 @@ int tree_mkdir_pending(int dirfd, const char *name, mode_t mode, const struct fs
 int tree_symlink(int dirfd, const char *name, const char *target, const struct fs_cred *cred,
 		 struct error_record *why)
 {
-	__do_close int fd = -1;
 	struct stat dir;
-	int err = fstatat(dirfd, "", &dir, AT_EMPTY_PATH) < 0
-			  ? -errno
-			  : limits_charge(cred->uid, LIMIT_NAMES, 1, why);
+	int err = limits_charge(cred->uid, LIMIT_NAMES, 1, why);
 
 	if (err)
 		return err;
-	err = durable_symlinkat(target, dirfd, name) < 0 ? tree_error(why, errno, name) : 0;
-	if (!err) {
-		fd = tree_openat(dirfd, name);
-		err = fd < 0 ? tree_error(why, -fd, name) : tree_own(fd, name, cred, &dir, why);
-		if (!err)
-			durable_file(fd);
-		if (err)
-			durable_unlinkat(dirfd, name, 0);
-	}
+	err = begin_aside(dirfd, name, &dir, why);
+	if (!err)
+		err = make_symlink(tree.pending_fd, TREE_NEW, target, cred, &dir, why);
+	if (!err)
+		err = end_aside(dirfd, name, 0, why);
 	if (err)
 		limits_uncharge(cred->uid, LIMIT_NAMES, 1);
 	return err;

@@ -126,6 +126,7 @@ int tree_move(int dirfd, const char *name, int newdirfd, const char *newname,
  * be emptied and removed by the caller, or by the next start (publish.h).
  */
 #define TREE_ASIDE "gone."
+#define TREE_NEW   "new" /* there: what is being made, until it has its owner and bits */
 int tree_set_aside(int dirfd, const char *name, char aside[32]);
 /* At the start: charge what is there. */
 int tree_charge(void);
