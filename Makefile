@@ -351,6 +351,7 @@ fuzz: deps
 	@$(MAKE) --no-print-directory tests O=$(O)
 	@for f in $(FUZZ_BINS); do $$f -seconds $(FUZZ_SECONDS) || exit 1; done
 	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/e2e/failnth.py -s $(FUZZ_SECONDS))
+	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/e2e/killnth.py -s $(FUZZ_SECONDS))
 	$(if $(FS_SRCS),@UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) tests/fuzz/fuzz_start.py \
 		-seconds $(FUZZ_SECONDS))
 	$(if $(FS_SRCS),@for mode in each close none; do UBPFFS_BUILD=$(abspath $(O)) UBPFFS_SAN=$(SAN) $(PYTHON) \

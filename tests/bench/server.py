@@ -22,7 +22,7 @@ class Server:
         self.start()
 
     def start(self):
-        options = ",".join(("state=" + self.state,) + self.options)
+        options = ",".join(("keeper=off,state=" + self.state,) + self.options)
         self.proc = subprocess.Popen([os.path.join(self.build, "ubpffs"), "-f", "-o", options, self.m],
                                      stderr=subprocess.DEVNULL)
         while not os.path.exists(self.m + "/version"):

@@ -237,7 +237,7 @@ class Mount:
         if not is_named(self.proc.pid, "ubpffs-keeper"):
             return self.proc.pid
         with open("/proc/%d/task/%d/children" % (self.proc.pid, self.proc.pid)) as f:
-            return next(pid for pid in map(int, f.read().split()) if not is_named(pid, "ubpffs-keeper", "ubpffs-agent"))
+            return next(pid for pid in map(int, f.read().split()) if not is_named(pid, "ubpffs-keeper", "ubpffs-agent", "ubpffs-mounter"))
 
     def kill(self):
         """As by the kernel: no time for anything, also for the keeper. The mount is dead then."""

@@ -14,6 +14,7 @@ import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ import traceback
 
 import pytest
 
+import commands
 from conftest import BUILD, MNT_DETACH, ROOT, SERVER, WAIT, detach, die_with_us, libc, obj, wait_for
 
 os.environ.setdefault("UBPFFS_CLIENT", os.path.join(BUILD, "libubpffs-client.so"))
@@ -28,6 +30,7 @@ sys.path.insert(0, os.path.join(ROOT, "python"))
 import ubpffs  # noqa: E402
 from test_run_cgroup import LINK, can_run, script  # noqa: E402
 
+LINK_CREATE = 43
 KILLS = int(os.environ.get("UBPFFS_KILLS", "50"))
 
 
@@ -452,6 +455,24 @@ def test_pollers_wait_on(k):
     assert poll.poll(WAIT * 1000) == [(fd, select.POLLIN)]
     assert os.read(fd, 100) == b"7\n"
     os.close(fd)
+
+
+def test_what_a_descriptor_made_and_nobody_has_opened(k):
+    """By ctl and by an attach file; it goes with them."""
+    k.load("cgroup_filter")
+    os.mkdir(k.p("cgroup/a"))
+    ctl, attach = os.open(k.p("ctl"), os.O_RDWR), os.open(k.p("cgroup/a/egress.attach"), os.O_RDWR)
+    number = commands.map_create(ctl, commands.HASH, 4, 8, 10)
+    prog = int(k.info("progs/filter_out/info")["id"])
+    link = int.from_bytes(commands.call(attach, LINK_CREATE, struct.pack("=II", prog, 0), 4), "little")
+    for _ in range(2):
+        kill_and_wait(k)
+        assert os.listdir(k.p("ids/link")) == [str(link)]
+        os.close(commands.open_id(k, "map", number))
+    assert k.read("cgroup/a/egress.effective").startswith("filter_out")
+    os.close(ctl)
+    os.close(attach)
+    wait_for(lambda: not os.listdir(k.p("ids/link")) and str(number) not in os.listdir(k.p("ids/map")), "their end")
 
 
 def test_a_link_lives_in_its_descriptor(k):

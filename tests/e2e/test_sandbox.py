@@ -87,6 +87,7 @@ def test_what_it_may(cold, keeper):
         assert filtered_as_built(pid)
         for process in (pid, cold.proc.pid) if not sanitized else ():
             assert limit(process, "Max core file size") == ["1", "1"]
+        wait_for(lambda: "ubpffs-mounter" in children(pid), "its name")  # noqa: B023
         keeps(children(pid)["ubpffs-mounter"], MOUNTER)
         keeps(children(pid)["ubpffs-agent"], AGENT)
         if keeper == "on":
@@ -112,7 +113,7 @@ def test_what_a_users_may(cold):
     os.chown(cold.path, cold.user, cold.user)
     os.chown(os.path.dirname(cold.state), cold.user, cold.user)
     cold.start()
-    pid = cold.proc.pid
+    pid = cold.server()
     assert filtered_as_built(pid)
     assert "ubpffs-mounter" in children(pid)
 

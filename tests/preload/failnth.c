@@ -1,5 +1,5 @@
 /*
- * failnth.c - to be preloaded into a server: the N-th call of a class fails
+ * failnth.c - to be preloaded into a server: the N-th call of a class fails, or kills
  *
  * The test and the server share a page (the file that $FAILNTH names): the test writes a class and
  * N, the server counts calls of that class down and fails the one that comes to zero, once or from
@@ -9,6 +9,9 @@
  *
  * `read` and `write` are counted on regular files: the FUSE device and wake-ups are the kernel's
  * promise.
+ *
+ * Instead of failing, `kill` says who is killed by the N-th call of any class (but of allocations,
+ * which nobody sees): that call is not made.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -17,6 +20,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,10 +28,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* test_failnth.py knows these numbers and this layout. */
@@ -45,12 +52,22 @@ enum fail_class {
 	FAIL_FORK,
 	FAIL_SOCKET,
 	FAIL_DEVICE,
+	FAIL_NEVER, /* it is a point to be killed at, and no more */
+};
+
+enum kill_whom {
+	KILL_NOBODY,
+	KILL_SERVER,
+	KILL_BOTH, /* ... after its keeper */
+	KILL_KEEPER, /* at the server's calls */
+	KILL_KEEPER_ITSELF, /* at its own */
 };
 
 struct fail_control {
 	int32_t class, sticky;
 	int64_t left; /* 0: nothing is armed */
 	int64_t seen, fired;
+	int32_t kill; /* enum kill_whom; without a class at calls of any */
 };
 
 static struct fail_control off, *control = &off;
@@ -114,12 +131,67 @@ __attribute__((constructor)) static void begin(void)
 	inside = false;
 }
 
+/* ---- killed */
+
+enum role {
+	ROLE_UNKNOWN,
+	ROLE_SERVER,
+	ROLE_KEEPER,
+	ROLE_OTHER,
+};
+
+/* By the name, which each of them has before it does anything that counts. */
+static enum role role(void)
+{
+	static _Atomic int role;
+	static _Atomic pid_t asked;
+	char name[16] = "";
+
+	if (asked == getpid())
+		return (enum role)role;
+	prctl(PR_GET_NAME, name);
+	if (!strcmp(name, "ubpffs-keeper"))
+		return ROLE_KEEPER; /* or its child, which has its own name soon */
+	role = strcmp(name, "ubpffs-agent") && getppid() != 1 ? ROLE_SERVER : ROLE_OTHER;
+	asked = getpid();
+	return (enum role)role;
+}
+
+static void killed(enum kill_whom whom)
+{
+	if (whom == KILL_BOTH || whom == KILL_KEEPER)
+		kill(getppid(), SIGKILL);
+	if (whom != KILL_KEEPER)
+		kill(getpid(), SIGKILL);
+	while (whom != KILL_KEEPER)
+		pause();
+}
+
+static void kill_at(enum fail_class class, enum kill_whom whom)
+{
+	int32_t meant = __atomic_load_n(&control->class, __ATOMIC_RELAXED);
+
+	if (class == FAIL_ALLOC || (meant && meant != (int32_t) class) ||
+	    __atomic_load_n(&control->left, __ATOMIC_RELAXED) <= 0 ||
+	    role() != (whom == KILL_KEEPER_ITSELF ? ROLE_KEEPER : ROLE_SERVER))
+		return;
+	__atomic_fetch_add(&control->seen, 1, __ATOMIC_RELAXED);
+	if (__atomic_sub_fetch(&control->left, 1, __ATOMIC_RELAXED))
+		return;
+	__atomic_fetch_add(&control->fired, 1, __ATOMIC_RELAXED);
+	killed(whom);
+}
+
 static bool hit(enum fail_class class, void *caller)
 {
+	enum kill_whom whom = (enum kill_whom)__atomic_load_n(&control->kill, __ATOMIC_RELAXED);
 	uintptr_t at = (uintptr_t)caller;
 	int64_t left;
 
-	if (inside || __atomic_load_n(&control->class, __ATOMIC_RELAXED) != (int32_t) class ||
+	if (whom && !inside)
+		kill_at(class, whom);
+	if (inside || whom ||
+	    __atomic_load_n(&control->class, __ATOMIC_RELAXED) != (int32_t) class ||
 	    __atomic_load_n(&control->left, __ATOMIC_RELAXED) <= 0)
 		return false;
 	for (int i = 0; i < nr_spared; i++)
@@ -347,6 +419,19 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 {
 	return hit(FAIL_FORK, CALLER) ? EAGAIN : REAL(pthread_create)(thread, attr, fn, arg);
 }
+
+/* ---- points to be killed at */
+
+WRAP(int, fsync, (int fd), (fd), FAIL_NEVER, true, 0, 0)
+WRAP(int, fdatasync, (int fd), (fd), FAIL_NEVER, true, 0, 0)
+WRAP(int, msync, (void *addr, size_t n, int flags), (addr, n, flags), FAIL_NEVER, true, 0, 0)
+WRAP(int, munmap, (void *addr, size_t n), (addr, n), FAIL_NEVER, true, 0, 0)
+WRAP(int, flock, (int fd, int how), (fd, how), FAIL_NEVER, true, 0, 0)
+WRAP(int, close, (int fd), (fd), FAIL_NEVER, true, 0, 0)
+WRAP(int, fsetxattr, (int fd, const char *name, const void *value, size_t n, int flags),
+     (fd, name, value, n, flags), FAIL_NEVER, true, 0, 0)
+WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags), (fd, msg, flags), FAIL_NEVER,
+     true, 0, 0)
 
 WRAP(int, socket, (int family, int type, int protocol), (family, type, protocol), FAIL_SOCKET, true,
      EMFILE, -1)
