@@ -98,13 +98,16 @@ int ubpffs_map_create_opts(const struct ubpffs_map_spec *spec, const struct ubpf
 			   struct bpf_map **map);
 
 /*
- * ubpffs_map_share - an array whose values are in a file, which others may have mapped, too
+ * ubpffs_map_share - a map of another process's, by its file
+ *
+ * A hash map by the file that is all of it: rdonly, and programs that change it are refused
+ * (-EACCES); lookups take no lock. Of an array the file of its values:
  *
  * The file holds max_entries values, each in a room of value_size rounded up to 8, and is as long
  * as the pages that they take; values_fd may be closed afterwards. Stores of words are whole and
  * atomic operations atomic for all who map it. rdonly: values_fd is open for reading, and nobody
- * changes the values any more: the map is frozen. -EOPNOTSUPP: another type than an array;
- * -EBADMSG: another size of the file.
+ * changes the values any more: the map is frozen. -EOPNOTSUPP: another type; -EBADMSG: the
+ * file is another map's.
  */
 int ubpffs_map_share(const struct ubpffs_map_spec *spec, int values_fd, bool rdonly,
 		     struct bpf_map **map);

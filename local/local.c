@@ -106,8 +106,9 @@ static int map_memory(struct ubpffs_local *local, const struct bpf_map_info *inf
 		return 0;
 	if (errno == EOPNOTSUPP)
 		return fail(local, -EOPNOTSUPP,
-			    "map %s (type %u): only arrays without locks can be shared with a "
-			    "process, as a process may be killed in the middle of a change",
+			    "map %s (type %u): only arrays without locks, and lookups in hash "
+			    "maps, can be shared with a process, as it may be killed in the middle "
+			    "of a change",
 			    info->name, info->type);
 	if (errno == EACCES)
 		return fail(local, -EACCES, "map %s: the server runs as another user", info->name);

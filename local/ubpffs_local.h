@@ -7,8 +7,9 @@
  * run sees. When the path names another program, ubpffs_local_update() takes that one.
  *
  * Who: the user that the server runs as, with programs that are his. What: programs whose maps are
- * arrays (also .data, .bss and .rodata) without locks. A process may be killed at any moment, so
- * nothing is shared of which a change has steps: others are -EOPNOTSUPP. Counters that several
+ * arrays (also .data, .bss and .rodata) and hash maps without locks; hash maps are looked up and
+ * read, and a program that changes one is -EACCES. A process may be killed at any moment, so it
+ * makes no change that has steps: other maps are -EOPNOTSUPP. Counters that several
  * processes change are changed by atomic operations, as between threads.
  *
  * Link with -lubpffs-local -lubpffs-client -lubpffs. Which mount: as ubpffs_client.h says.

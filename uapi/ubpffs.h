@@ -228,11 +228,11 @@ struct ubpffs_event_info {
 	__u32 id;
 };
 
-/* Where an array's values are, for a process that runs programs on them in itself. */
+/* Where a map's memory is, for a process that runs programs on it in itself. */
 struct ubpffs_map_memory {
-	__u32 rdonly; /* nobody writes them any more: map them for reading */
+	__u32 rdonly; /* hash maps, and values that nobody writes any more: map it for reading */
 	__u32 frozen; /* programs write them and nobody else */
-	char path[120]; /* of a file of them, from offset 0; NUL-terminated */
+	char path[120]; /* of a file: an array's values, or the whole hash map; NUL-terminated */
 };
 
 #define UBPFFS_LOG_ON_REFUSAL 16

@@ -53,6 +53,7 @@ struct bpf_map_ops {
 	bool spin_lock; /* values may hold a struct bpf_spin_lock */
 	bool parts; /* any bytes of a value in map->values may be written alone */
 	bool rdonly_prog; /* programs read values and never write them */
+	bool lookup_only; /* another process's: it may be looked up and read, and nothing else */
 	bool at_start; /* what is in it is looked up among other objects: a start opens it first */
 
 	/*
@@ -217,6 +218,8 @@ struct bpf_map {
  */
 extern const struct bpf_map_ops *const bpf_map_types[];
 extern const u32 bpf_map_types_cnt;
+
+extern const struct bpf_map_ops htab_shared_map_ops; /* a hash map of another process's */
 
 /* NULL for a type that this build does not have. */
 const struct bpf_map_ops *bpf_map_ops_find(enum bpf_map_type type);

@@ -164,33 +164,6 @@ fail:
 	return err;
 }
 
-int bpf_map_share(const struct bpf_map_spec *spec, int values_fd, bool rdonly, struct bpf_map **out)
-{
-	const struct bpf_map_ops *ops;
-	u64 index, values;
-	struct bpf_map *map;
-	const char *why;
-	int err;
-
-	err = spec_layout(spec, &ops, &index, &values, &why);
-	if (err)
-		return err;
-	if (spec->map_type != BPF_MAP_TYPE_ARRAY || spec->spin_lock_end)
-		return -EOPNOTSUPP;
-	map = map_alloc(ops, spec);
-	if (!map)
-		return -ENOMEM;
-	err = bpf_arena_share(spec, values, values_fd, rdonly, &map->arena);
-	if (!err)
-		err = ops->open(map);
-	map->frozen = rdonly;
-	if (!err)
-		err = map_publish(map, out);
-	if (err)
-		map_free(map, false);
-	return err;
-}
-
 /* Nothing in it is believed that bpf_map_open() would not believe. */
 static int header_check(const struct bpf_arena_header *header, const struct bpf_map_ops **ops)
 {
@@ -203,6 +176,82 @@ static int header_check(const struct bpf_arena_header *header, const struct bpf_
 	    (*ops)->map_layout(&header->spec, header->nr_slots, &index, &values))
 		return -EBADMSG;
 	return bpf_arena_check_size(header->index_size, header->values_size, index, values);
+}
+
+/* Nothing of it is this process's to mark. */
+static void map_destroy_shared(struct bpf_map *map)
+{
+	map_free(map, false);
+}
+
+static int share_arena(const struct bpf_map_spec *spec, u64 values, int fd, bool rdonly,
+		       struct bpf_arena **out)
+{
+	struct bpf_arena *arena;
+	int err;
+
+	if (values)
+		return bpf_arena_share(spec, values, fd, rdonly, out);
+	err = bpf_arena_peek(fd, &arena);
+	if (err)
+		return err;
+	if (arena->header->spec.map_type != spec->map_type ||
+	    arena->header->spec.key_size != spec->key_size ||
+	    arena->header->spec.value_size != spec->value_size ||
+	    arena->header->spec.max_entries != spec->max_entries ||
+	    arena->header->spec.map_flags != spec->map_flags)
+		err = -EBADMSG;
+	else if (arena->header->spec.spin_lock_end)
+		err = -EOPNOTSUPP;
+	if (err)
+		bpf_arena_close(arena, false);
+	else
+		*out = arena;
+	return err;
+}
+
+/* What the file's header says is believed as bpf_map_open() would. */
+static int share_check(const struct bpf_map *map)
+{
+	const struct bpf_map_ops *ops;
+
+	return map->ops->lookup_only ? header_check(map->arena->header, &ops) : 0;
+}
+
+int bpf_map_share(const struct bpf_map_spec *spec, int fd, bool rdonly, struct bpf_map **out)
+{
+	const struct bpf_map_ops *ops;
+	u64 index, values;
+	struct bpf_map *map;
+	const char *why;
+	int err;
+
+	err = spec_layout(spec, &ops, &index, &values, &why);
+	if (err)
+		return err;
+	if (spec->map_type == BPF_MAP_TYPE_HASH && rdonly)
+		ops = &htab_shared_map_ops;
+	else if (spec->map_type != BPF_MAP_TYPE_ARRAY)
+		return -EOPNOTSUPP;
+	if (spec->spin_lock_end)
+		return -EOPNOTSUPP;
+	map = map_alloc(ops, spec);
+	if (!map)
+		return -ENOMEM;
+	map->destroy = map_destroy_shared;
+	err = share_arena(spec, values, fd, rdonly, &map->arena);
+	if (!err)
+		err = share_check(map);
+	if (!err)
+		err = ops->open(map);
+	map->frozen = rdonly;
+	if (!err)
+		err = bpf_map_publish(map);
+	if (err)
+		map_free(map, false);
+	else
+		*out = map;
+	return err;
 }
 
 int bpf_map_look(int index_fd, const struct stat *index, const struct stat *values,

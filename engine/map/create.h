@@ -31,15 +31,16 @@ int bpf_map_spec_check(const struct bpf_map_spec *spec, const char **why);
 int bpf_map_open(int index_fd, int values_fd, struct bpf_map **out);
 
 /*
- * bpf_map_share - an array whose values another process keeps in a file
+ * bpf_map_share - a map of another process's: an array by its values file, a hash map by its own
  *
  * What either stores the other sees: words are whole, and atomic operations are atomic, as between
  * threads. rdonly: nobody writes them any more; it is frozen here. Nothing in such a map is a lock
- * or a link, so that a process that dies in the middle leaves nothing behind. -EOPNOTSUPP: types
- * and values of which that is not true; -EBADMSG: the file is not as large as the values.
+ * or a link, so that a process that dies in the middle leaves nothing behind. A hash map, which has
+ * them, is only looked up (rdonly), which takes no lock; what a program found is read as by
+ * Linux's maps that are preallocated: an element that is deleted meanwhile may be another key's.
+ * -EOPNOTSUPP: types and values of which that is not true; -EBADMSG: the file is not that map's.
  */
-int bpf_map_share(const struct bpf_map_spec *spec, int values_fd, bool rdonly,
-		  struct bpf_map **out);
+int bpf_map_share(const struct bpf_map_spec *spec, int fd, bool rdonly, struct bpf_map **out);
 
 /*
  * bpf_map_look - what kind of map is in these files, without opening it

@@ -94,11 +94,33 @@ def test_the_program_is_replaced_while_it_runs(loaded):
         os.unlink(m.p("app", "rule"))
         answer = c.ask("update")
         assert answer.startswith("-2 ") and "app/rule" in answer
-        os.link(m.p("progs", "in_table", "prog"), m.p("app", "rule"))
+        os.link(m.p("progs", "to_ring", "prog"), m.p("app", "rule"))
         answer = c.ask("update")
-        assert answer.startswith("-95 ") and "map table" in answer and "only arrays without locks" in answer
+        assert answer.startswith("-95 ") and "map ring" in answer and "only arrays without locks" in answer
         assert c.ask(1) == "2"
     assert value(m, "sums", "entries", "0") == 4 and value(m, "sums", "entries", "1") == 8
+
+
+def test_hash_maps_are_looked_up(loaded):
+    """While others change them; a client that is killed in a lookup holds nothing."""
+    m = loaded
+    with client(m, "progs/in_table/prog") as c:
+        assert c.ask(0) == "0"
+        m.sh("echo 5 > $M/maps/table/entries/1")
+        assert c.ask(0) == "1"
+        os.unlink(m.p("maps", "table", "entries", "1"))
+        assert c.ask(0) == "0"
+        for _ in range(3):
+            m.sh("for i in 1 2 3 4; do echo $i > $M/maps/table/entries/$i; done; rm $M/maps/table/entries/[234]")
+            assert c.ask(0) == "1"
+        assert c.ask("loop") == "looping"
+        m.sh("for i in $(seq 50); do echo $i > $M/maps/table/entries/1; rm $M/maps/table/entries/1; done")
+        c.proc.kill()
+        c.proc.wait(WAIT)
+    m.sh("echo 7 > $M/maps/table/entries/1")
+    m.umount()
+    m.start()
+    assert value(m, "table", "entries", "1") == 7
 
 
 def test_a_killed_client_loses_and_blocks_nothing(loaded):
@@ -147,8 +169,11 @@ def test_a_server_that_ends_does_not_end_it(loaded):
 
 def test_what_cannot_be_taken(loaded):
     m = loaded
-    first, why = refusal(m, "progs/in_table/prog")
-    assert first == "EOPNOTSUPP" and why.startswith("map table (type 1): only arrays without locks")
+    first, why = refusal(m, "progs/to_ring/prog")
+    assert first == "EOPNOTSUPP" and why.startswith("map ring (type 27): only arrays without locks")
+    for prog in "to_table", "count_in_table":
+        first, why = refusal(m, "progs/%s/prog" % prog)
+        assert first == "EACCES" and why.startswith("program: " + prog)
     first, why = refusal(m, "progs/none/prog")
     assert first == "ENOENT"
     first, why = refusal(m, "maps/sums/map")

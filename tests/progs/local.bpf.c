@@ -23,6 +23,11 @@ struct {
 	__type(value, __u64);
 } table SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ring SEC(".maps");
+
 const volatile __u64 factor = 2;
 __u64 runs = 0;
 
@@ -55,6 +60,31 @@ int in_table(struct request *r)
 	__u32 key = 1;
 
 	return bpf_map_lookup_elem(&table, &key) != 0;
+}
+
+SEC("raw")
+int to_table(struct request *r)
+{
+	__u32 key = 1;
+
+	return bpf_map_update_elem(&table, &key, &r->add, BPF_ANY) != 0;
+}
+
+SEC("raw")
+int count_in_table(struct request *r)
+{
+	__u32 key = 1;
+	__u64 *value = bpf_map_lookup_elem(&table, &key);
+
+	if (value)
+		__sync_fetch_and_add(value, 1);
+	return 0;
+}
+
+SEC("raw")
+int to_ring(struct request *r)
+{
+	return bpf_ringbuf_output(&ring, r, sizeof(*r), 0) != 0;
 }
 
 char _license[] SEC("license") = "GPL";

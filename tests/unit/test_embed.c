@@ -189,6 +189,7 @@ static void arrays_in_a_file_that_others_map(void **state)
 	assert_int_equal(ubpffs_map_share(&spec, fd, false, &a), -EOPNOTSUPP);
 	spec.type = BPF_MAP_TYPE_HASH;
 	assert_int_equal(ubpffs_map_share(&spec, fd, false, &a), -EOPNOTSUPP);
+	assert_int_equal(ubpffs_map_share(&spec, fd, true, &a), -EBADMSG);
 	close(fd);
 }
 

@@ -345,6 +345,34 @@ fail:
 	return err;
 }
 
+int bpf_arena_peek(int index_fd, struct bpf_arena **out)
+{
+	struct bpf_arena *arena = arena_alloc();
+	void *addr;
+	int err;
+
+	if (!arena)
+		return -ENOMEM;
+	err = file_size(index_fd, &arena->index_size);
+	if (err)
+		goto fail;
+	addr = mmap(NULL, arena->index_size, PROT_READ, MAP_SHARED, index_fd, 0);
+	if (addr == MAP_FAILED) {
+		err = -errno;
+		goto fail;
+	}
+	arena->header = addr;
+	err = header_check(arena->header, arena->index_size, 0);
+	if (err)
+		goto fail;
+	arena->index = (char *)arena->header + BPF_ARENA_HEADER_SIZE;
+	*out = arena;
+	return 0;
+fail:
+	bpf_arena_close(arena, false);
+	return err;
+}
+
 int bpf_arena_check_size(u64 index_size, u64 values_size, u64 index_bytes, u64 values_bytes)
 {
 	if (index_bytes > BPF_ARENA_MAX_SIZE || values_bytes > BPF_ARENA_MAX_SIZE ||

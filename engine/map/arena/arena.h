@@ -98,6 +98,12 @@ int bpf_arena_share(const struct bpf_map_spec *spec, u64 values_bytes, int value
 /* What `checksum` is. */
 u64 bpf_arena_checksum(const struct bpf_arena_header *header);
 
+/*
+ * The index of an arena that another process has open, to be read and never written: no recovery,
+ * and no mark of this process's in it. -EBADMSG as bpf_arena_open().
+ */
+int bpf_arena_peek(int index_fd, struct bpf_arena **out);
+
 /* What was stored to the mappings of files is on the disk when it returns. */
 int bpf_arena_sync(const struct bpf_arena *arena);
 

@@ -179,6 +179,25 @@ const struct bpf_map_ops htab_map_ops = {
 	.map_gen_lookup = htab_map_gen_lookup,
 };
 
+/* ---- a hash map of another process's: what takes no lock, on memory that is only read */
+
+static int htab_shared_open(struct bpf_map *map)
+{
+	return htab_attach(bpf_htab(map));
+}
+
+const struct bpf_map_ops htab_shared_map_ops = {
+	.name = "hash",
+	.map_size = sizeof(struct bpf_htab),
+	.lookup_only = true,
+	.alloc_check = htab_map_alloc_check,
+	.map_layout = htab_map_layout,
+	.open = htab_shared_open,
+	.free = htab_map_free,
+	.map_lookup_elem = htab_map_lookup_elem,
+	.map_gen_lookup = htab_map_gen_lookup,
+};
+
 /* ---- percpu_hash: values lie apart, and an update of an existing key writes in place */
 
 __htab_inline u32 find_idx(struct bpf_htab *htab, const void *key, const u32 key_size)

@@ -42,6 +42,8 @@ bool map_is_lent_rdonly(const struct bpf_verifier_env *env, const struct bpf_map
 {
 	const struct bpf_prog *prog = env->prog;
 
+	if (map->ops && map->ops->lookup_only)
+		return true;
 	if (!prog->used_maps_rdonly)
 		return false;
 	for (u32 i = 0; i < bpf_prog_nr_maps(prog); i++)

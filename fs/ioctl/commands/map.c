@@ -603,10 +603,14 @@ int control_map_create(struct control_call *call)
 
 /* ---- in another process */
 
-/* Values without locks or links, so that a process that is killed leaves nothing behind in them. */
+/*
+ * Values without locks or links, so that a process that is killed leaves nothing behind in them; or
+ * a table that is only looked up.
+ */
 static bool may_be_shared(const struct bpf_map *map)
 {
-	return map->map_type == BPF_MAP_TYPE_ARRAY && !map_has_spin_lock(map);
+	return (map->map_type == BPF_MAP_TYPE_ARRAY || map->map_type == BPF_MAP_TYPE_HASH) &&
+	       !map_has_spin_lock(map);
 }
 
 int control_map_memory(struct control_call *call)
@@ -621,16 +625,20 @@ int control_map_memory(struct control_call *call)
 	if (err)
 		return err;
 	if (!may_be_shared(map))
-		return fs_error(call->req, EOPNOTSUPP,
-				"map %s (%s): only arrays without locks can be shared with a "
-				"process, as a process may be killed in the middle of a change",
-				map->name, map->ops->name);
+		return fs_error(
+			call->req, EOPNOTSUPP,
+			"map %s (%s): only arrays without locks, and lookups in hash maps, "
+			"can be shared with a process, as it may be killed in the middle of "
+			"a change",
+			map->name, map->ops->name);
 	if (call->room < sizeof(memory))
 		return -EINVAL;
-	memory.rdonly = bpf_map_is_rdonly(map);
+	memory.rdonly = bpf_map_is_rdonly(map) || map->map_type == BPF_MAP_TYPE_HASH;
 	memory.frozen = __atomic_load_n(&map->frozen, __ATOMIC_RELAXED);
 	snprintf(memory.path, sizeof(memory.path), "/proc/%d/fd/%d/%s", getpid(), tree.objects_fd,
-		 store_part_name(map->id, STORE_VALUES, part));
+		 store_part_name(map->id,
+				 map->map_type == BPF_MAP_TYPE_HASH ? STORE_OBJECT : STORE_VALUES,
+				 part));
 	control_answer(call, &memory, sizeof(memory));
 	return 0;
 }
