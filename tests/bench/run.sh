@@ -179,6 +179,15 @@ EOF
 	BENCH_ROUNDS=$rounds $PYTHON "$(dirname "$0")"/bench_sandbox.py "$build"
 	cat <<EOF
 
+## What a start costs that finds many objects
+
+\`tests/bench/bench_start.py\`: from exec(2) of the server to its first answer (a list of \`progs/\`), to what one map's file says, and until all
+programs are verified and all maps are open, which a thread in the background does. Medians of up to 11.
+
+EOF
+	$PYTHON "$(dirname "$0")"/bench_start.py "$build"
+	cat <<EOF
+
 ## What cgroups cost
 
 \`$(basename "$build")/tests/bench/bench_cgroup attach\`: replacing a program in a hierarchy of 10,000 cgroups; the cost
