@@ -35,8 +35,12 @@
 #include "jit/execmem.h"
 #include "util/write_all.h"
 
-#define PACK_SIZE     (2u << 20)
-#define NEAR_WINDOW   (1LL << 30)
+#define PACK_SIZE (2u << 20)
+#ifdef __aarch64__ /* what a call reaches is a sixteenth */
+#define NEAR_WINDOW (1LL << 26)
+#else
+#define NEAR_WINDOW (1LL << 30)
+#endif
 #define PACK_RESERVED 1 /* the first chunk stays a trap: nobody reads before a pack's start */
 
 struct execmem_pack {
@@ -313,6 +317,8 @@ int execmem_write(const struct execmem *mem, const void *code, u32 len)
 		if (!err)
 			err = write_traps(mem, len);
 	}
+	if (!err)
+		__builtin___clear_cache((char *)mem->addr, (char *)mem->addr + mem->size);
 	/* A CPU may have fetched what stood here before: make all of ours start over. */
 	if (!err && have_sync_core)
 		syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);

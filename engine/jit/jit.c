@@ -30,7 +30,7 @@ struct bpf_jit_image {
 	u32 offs[]; /* per instruction, and the end */
 };
 
-#ifndef __x86_64__
+#if !defined(__x86_64__) && !defined(__aarch64__)
 const struct jit_arch *jit_arch(void)
 {
 	return NULL;

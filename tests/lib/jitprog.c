@@ -99,6 +99,22 @@ u64 jitprog_call(const struct bpf_prog *prog, const void *ctx)
 			 : "rsi", "rdx", "rcx", "r8", "r9", "r10", "r11", "memory", "cc");
 	assert_true(rbx == 0x1b && r12 == 0x12 && r13 == 0x13 && r14 == 0x14 && r15 == 0x15);
 	return ret;
+#elif defined(__aarch64__)
+	u64 ret;
+	register const void *x0 __asm__("x0") = ctx;
+	register u64 x19 __asm__("x19") = 19, x20 __asm__("x20") = 20, x21 __asm__("x21") = 21;
+	register u64 x22 __asm__("x22") = 22, x23 __asm__("x23") = 23, x28 __asm__("x28") = 28;
+	register bpf_prog_fn x9 __asm__("x9") = prog->bpf_func;
+
+	__asm__ volatile("blr %[f]"
+			 : "+r"(x0), "+r"(x19), "+r"(x20), "+r"(x21), "+r"(x22), "+r"(x23),
+			   "+r"(x28), [f] "+r"(x9)
+			 :
+			 : "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x10", "x11", "x12",
+			   "x13", "x14", "x15", "x16", "x17", "x30", "memory", "cc");
+	ret = (u64)x0; /* before anything is called */
+	assert_true(x19 == 19 && x20 == 20 && x21 == 21 && x22 == 22 && x23 == 23 && x28 == 28);
+	return ret;
 #else
 	return bpf_prog_run(prog, ctx);
 #endif
@@ -118,7 +134,7 @@ u32 jitprog_count(const struct bpf_prog *prog, const char *mnemonic)
 	cs_insn *insn;
 	csh cs;
 
-	assert_int_equal(cs_open(CS_ARCH_X86, CS_MODE_64, &cs), CS_ERR_OK);
+	assert_int_equal(cs_open(JITPROG_CS_ARCH, JITPROG_CS_MODE, &cs), CS_ERR_OK);
 	size_t n = cs_disasm(cs, code, len, (u64)code, 0, &insn);
 
 	for (size_t i = 0; i < n; i++)

@@ -57,6 +57,19 @@ u64 jitprog_helper(u64 a, u64 b, u64 c, u64 d, u64 e);
 
 #define CALL_C(f) BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_CALL_IMM(f))
 
+/* This machine for the disassembler, and what keeps it from running ahead. */
+#ifdef __aarch64__
+#define JITPROG_X86	0
+#define JITPROG_CS_ARCH CS_ARCH_ARM64
+#define JITPROG_CS_MODE CS_MODE_ARM
+#define JITPROG_BARRIER "isb"
+#else
+#define JITPROG_X86	1 /* what passes made of the code is counted there alone */
+#define JITPROG_CS_ARCH CS_ARCH_X86
+#define JITPROG_CS_MODE CS_MODE_64
+#define JITPROG_BARRIER "lfence"
+#endif
+
 /* How many machine instructions with this mnemonic the program has. */
 u32 jitprog_count(const struct bpf_prog *prog, const char *mnemonic);
 

@@ -22,9 +22,10 @@ static u64 run_counting(const struct bpf_insn *p, u32 cnt, const void *ctx, cons
 	found = jitprog_count(prog, mnemonic);
 	jit_use_passes(JIT_PASS_ALL);
 	jitprog_free(prog);
-	if (found != want)
+	if (JITPROG_X86 && found != want)
 		print_error("%u times %s\n", found, mnemonic);
-	assert_int_equal(found, want);
+	if (JITPROG_X86)
+		assert_int_equal(found, want);
 	return jitprog_run(p, cnt, &(struct jitprog_sub){0, MAX_BPF_STACK}, 1, ctx);
 }
 
@@ -159,7 +160,7 @@ static void inlines_processor_id(void **state)
 	const struct bpf_insn p[] = {CALL_C(func), BPF_EXIT_INSN()};
 	struct bpf_prog *prog = jitprog_compile1(p, 2);
 
-	assert_int_equal(jitprog_count(prog, "call"), 0);
+	assert_int_equal(jitprog_count(prog, JITPROG_X86 ? "call" : "bl"), 0);
 	assert_int_equal(bpf_prog_run(prog, NULL), func(0, 0, 0, 0, 0));
 	bpf_run_enter();
 	assert_int_equal(bpf_prog_run(prog, NULL), bpf_this.slot);
@@ -206,7 +207,7 @@ static void dump_decodes(void **state)
 	assert_int_equal(cnt, prog->len + 1);
 	assert_int_equal(offs[0], 0);
 	assert_int_equal(offs[prog->len], len);
-	assert_int_equal(cs_open(CS_ARCH_X86, CS_MODE_64, &cs), CS_ERR_OK);
+	assert_int_equal(cs_open(JITPROG_CS_ARCH, JITPROG_CS_MODE, &cs), CS_ERR_OK);
 	size_t n = cs_disasm(cs, code, len, (u64)code, 0, &insn);
 
 	for (size_t i = 0; i < n; i++) {

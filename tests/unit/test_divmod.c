@@ -8,7 +8,7 @@
 static u32 left(const struct bpf_insn *p, u32 cnt, u64 want)
 {
 	struct bpf_prog *prog = jitprog_compile1(p, cnt);
-	u32 found = jitprog_count(prog, "imul");
+	u32 found = jitprog_count(prog, JITPROG_X86 ? "imul" : "mul");
 
 	jitprog_free(prog);
 	assert_int_equal(jitprog_run(p, cnt, &(struct jitprog_sub){0, MAX_BPF_STACK}, 1, NULL),

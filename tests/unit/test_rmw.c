@@ -42,7 +42,8 @@ static u32 loads_of(const struct bpf_insn *p, u32 cnt, u64 *out)
 		u64 _out;                                                               \
 		u32 _loads = loads_of(_p, ARRAY_SIZE(_p), &_out);                       \
 		assert_int_equal(_out, want);                                           \
-		assert_int_equal(_loads, want_loads);                                   \
+		if (JITPROG_X86)                                                        \
+			assert_int_equal(_loads, want_loads);                           \
 	} while (0)
 
 /* Moves that each of the programs has: two constants, and the frame's. */

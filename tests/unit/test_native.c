@@ -1,5 +1,5 @@
 /*
- * test_x86_64.c - the native code of every instruction
+ * test_native.c - the native code of every instruction
  *
  * rows_*: each row of BPF_OP_TABLE, with all registers and at the edges of its operands, against
  * the model of RFC 9669 (tests/lib/model.c). A row that no test names fails rows_all_covered.
