@@ -76,7 +76,7 @@ static int begin(struct caller *c, pid_t *child)
 	while (!(n = __atomic_load_n(&shared->listener, __ATOMIC_ACQUIRE)))
 		usleep(1000);
 	pidfd = (int)syscall(SYS_pidfd_open, *child, 0);
-	*c = (struct caller){.listener = -1, .tid = *child, .given = -1, .pidfd = -1, .mem = -1};
+	*c = (struct caller){.listener = -1, .tid = *child, .given = -1, .mem = -1};
 	if (n > 0 && pidfd >= 0)
 		c->listener = (int)syscall(SYS_pidfd_getfd, pidfd, n - 1, 0);
 	close(pidfd);
