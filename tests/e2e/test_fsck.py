@@ -116,7 +116,7 @@ def test_what_a_kill_left_is_put_right(state):
 
 def test_what_is_served_or_no_state_is_refused(m, tmp_path):
     r = fsck(m.state)
-    assert r.returncode == ERROR and "process %d" % m.proc.pid in r.stderr
+    assert r.returncode == ERROR and "process %d" % m.server() in r.stderr
     assert fsck(m.state, "-n").returncode == ERROR
     for path in str(tmp_path), str(tmp_path / "nothing"):
         r = fsck(path)

@@ -267,11 +267,11 @@ t.join()
 print("ended", flush=True)
 """], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert p.stdout.readline() == "ready\n"
-    os.kill(m.proc.pid, signal.SIGSTOP)
+    os.kill(m.server(), signal.SIGSTOP)
     try:
         p.stdin.write("\n")
         p.stdin.flush()
         assert select.select([p.stdout], [], [], WAIT)[0] and p.stdout.readline() == "opened\n"
     finally:
-        os.kill(m.proc.pid, signal.SIGCONT)
+        os.kill(m.server(), signal.SIGCONT)
     assert p.communicate("\n", timeout=WAIT)[0] == "ended\n"
