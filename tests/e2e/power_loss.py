@@ -2,7 +2,7 @@
 """
 What a disk may hold after a power loss, from the record of a server's writes (tests/preload/record_writes.c).
 
-    UBPFFS_BUILD=build /usr/bin/python3 tests/e2e/power_loss.py [-seconds S] [-seed N] [-mode close|each]
+    UBPFFS_BUILD=build /usr/bin/python3 tests/e2e/power_loss.py [-seconds S] [-seed N] [-mode none|close|each] [-all N]
 
 A power loss is a place in the record. Before it, what a barrier covers is on the disk: contents and attributes of a file by its
 fsync (contents by its msync, too), names of a directory by that directory's fsync (a rename: by both's), all by syncfs. Of
@@ -341,24 +341,38 @@ class Losses:
         return [i for i in range(place) if (self.events[i].dirs or self.events[i].contents or self.events[i].attr) and
                 not (self.covered[i] is not None and self.covered[i] < place)]
 
-    def random(self, seed):
-        rng = random.Random(seed)
-        place = rng.randrange(self.job.steps[0][0], len(self.events) + 1)
-        part = rng.choice([0, 0.1, 0.5, 0.9, 1])
-        kept = {i for i in self.loose(place) if rng.random() < part}
+    def state(self, place, kept):
         try:
             self.one(place, kept.__contains__)
         except AssertionError as e:
             said = "\n".join("%s%d %s %s" % ("" if i in kept else "not ", i, self.events[i].what, " ".join(
                 a[:60] for a in self.events[i].args)) for i in self.loose(place))
-            raise AssertionError("power loss of seed %d at %d of %d, mode %s: %s\nof what was not settled there is\n%s" % (
-                seed, place, len(self.events), self.mode, e, said)) from None
+            raise AssertionError("power loss at %d of %d, mode %s: %s\nof what was not settled there is\n%s" % (
+                place, len(self.events), self.mode, e, said)) from None
+
+    def random(self, seed):
+        rng = random.Random(seed)
+        place = rng.randrange(self.job.steps[0][0], len(self.events) + 1)
+        part = rng.choice([0, 0.1, 0.5, 0.9, 1])
+        self.state(place, {i for i in self.loose(place) if rng.random() < part})
+
+    def everything(self, most):
+        """Each part of what a request has not settled, at each place where that is at most so many changes."""
+        since = self.job.steps[0][0]
+        for at, _, _ in self.job.steps[1:]:
+            for place in range(since, at + 1):
+                loose = [i for i in self.loose(place) if i >= since]
+                if len(loose) <= most:
+                    for part in range(1 << len(loose)):
+                        yield place, {i for n, i in enumerate(loose) if part >> n & 1}
+            since = at
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-seconds", type=float, default=10)
     parser.add_argument("-seed", type=int, default=int(time.time()))
+    parser.add_argument("-all", type=int, metavar="N", help="each part of up to N changes, and not some of all")
     parser.add_argument("-mode", choices=["none", "close", "each"], default="each")
     args = parser.parse_args()
     base = conftest.make_base("/tmp")
@@ -368,12 +382,18 @@ def main():
     try:
         losses = Losses(conftest.Mount(base, state), args.mode)
         until, seed = time.monotonic() + args.seconds, args.seed
+        states = losses.everything(args.all) if args.all else None
         while problems < 3 and time.monotonic() < until:
             try:
-                losses.random(seed)
+                if states:
+                    losses.state(*next(states))
+                else:
+                    losses.random(seed)
+            except StopIteration:
+                break
             except AssertionError as e:
                 problems += 1
-                print("power_loss: %s" % e, flush=True)
+                print("power_loss: seed %d: %s" % (seed, e), flush=True)
             seed += 1
     finally:
         shutil.rmtree(base, ignore_errors=True)
