@@ -92,7 +92,7 @@ run "mkdir $M/app; ln $M/progs/traffic/prog $M/app/counter; ln $M/maps/port_byte
 run "ls -l $M/app; cat $M/maps/port_bytes/dump | wc -l"
 
 say "Nor does a server that is killed: its keeper starts the next one, and what is open goes on."
-run "exec 3<$M/maps/port_bytes/dump; kill -9 \$(sed -n 's/^pid: //p' $M/metrics); wc -l <&3; tail -n 1 $M/log"
+run "exec 3<$M/maps/port_bytes/dump; kill -9 \$(sed -n 's/^pid: //p' $M/status); wc -l <&3; tail -n 1 $M/log"
 
 say "All of it is in the state directory: end the server, and start it again."
 run "fusermount3 -u $M"
