@@ -173,10 +173,18 @@ EOF
 
 ## What the sandbox costs
 
-\`tests/bench/bench_sandbox.py\`: a server and one with \`-o sandbox=off\`, taking turns; medians of $rounds samples.
+\`tests/bench/bench_options.py\`: a server and one with \`-o sandbox=off\`, taking turns; medians of $rounds samples.
 
 EOF
-	BENCH_ROUNDS=$rounds $PYTHON "$(dirname "$0")"/bench_sandbox.py "$build"
+	BENCH_ROUNDS=$rounds $PYTHON "$(dirname "$0")"/bench_options.py "$build" sandbox
+	cat <<EOF
+
+## What the keeper costs
+
+\`tests/bench/bench_options.py\`: a server and one with \`-o keeper=off\`, taking turns; medians of $rounds samples.
+
+EOF
+	BENCH_ROUNDS=$rounds $PYTHON "$(dirname "$0")"/bench_options.py "$build" keeper
 	cat <<EOF
 
 ## What a start costs that finds many objects

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """
-bench_sandbox.py BUILD - what the sandbox costs, beside a server with -o sandbox=off: a table
+bench_options.py BUILD sandbox|keeper - what that costs, beside a server with -o sandbox=off or keeper=off: a table
 """
 import os
 import sys
@@ -56,7 +56,8 @@ def open_memory(s):
     s.remove("maps/mapped")
 
 
-servers = [Server(BUILD, "/dev/shm"), Server(BUILD, "/dev/shm", "sandbox=off")]
+WHAT = sys.argv[2]
+servers = [Server(BUILD, "/dev/shm", WHAT + "=on"), Server(BUILD, "/dev/shm", WHAT + "=off")]
 for server in servers:
     server.make_map("kept", 1000)
     update(server)
@@ -71,4 +72,4 @@ compare(servers, ("with", "without"), (
     ("pin and unpin", pin, 20, ROUNDS),
     ("make a map that can be mapped, open it, remove it", open_memory, 5, ROUNDS),
     ("remove an object's program and load it", reload, 1, ROUNDS),
-    ("kill -9 and start again", Server.restart, 1, min(ROUNDS, 11))))
+    *([("kill -9 and start again", Server.restart, 1, min(ROUNDS, 11))] if WHAT == "sandbox" else [])))
