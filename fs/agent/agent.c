@@ -437,11 +437,11 @@ static void __attribute__((noreturn)) agent_begin(pid_t server, int sock, bool d
 	close_from(SOCK_FD + 1);
 	fcntl(SOCK_FD, F_SETFD, 0);
 	setsid();
-	prctl(PR_SET_NAME, "ubpffs-agent", 0, 0, 0);
 	if (services_narrow &&
 	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || (!geteuid() && caps_keep(agent_caps()))))
 		_exit(1);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_NAME, "ubpffs-agent", 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != server || chdir("/"))
 		_exit(1);

@@ -58,6 +58,12 @@ def children(pid):
     return found
 
 
+def child(pid, name):
+    """It has its name when it has given up the rest."""
+    wait_for(lambda: name in children(pid), name)
+    return children(pid)[name]
+
+
 def keeps(pid, names):
     """These capabilities and no others, now and ever."""
     ((effective, permitted, bounding, inheritable, ambient, no_new_privs, filtered),) = rights(pid)
@@ -87,9 +93,8 @@ def test_what_it_may(cold, keeper):
         assert filtered_as_built(pid)
         for process in (pid, cold.proc.pid) if not sanitized else ():
             assert limit(process, "Max core file size") == ["1", "1"]
-        wait_for(lambda: "ubpffs-mounter" in children(pid), "its name")  # noqa: B023
-        keeps(children(pid)["ubpffs-mounter"], MOUNTER)
-        keeps(children(pid)["ubpffs-agent"], AGENT)
+        keeps(child(pid, "ubpffs-mounter"), MOUNTER)
+        keeps(child(pid, "ubpffs-agent"), AGENT)
         if keeper == "on":
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda: cold.metrics()["pid"] != pid, "the next server")
@@ -115,14 +120,14 @@ def test_what_a_users_may(cold):
     cold.start()
     pid = cold.server()
     assert filtered_as_built(pid)
-    assert "ubpffs-mounter" in children(pid)
+    child(pid, "ubpffs-mounter")
 
 
 def test_it_can_be_left_out(cold):
     needs_root("has something to give up")
     cold.start("sandbox=off")
     pid = cold.metrics()["pid"]
-    for process in pid, children(pid)["ubpffs-mounter"]:
+    for process in pid, child(pid, "ubpffs-mounter"):
         ((effective, *_, no_new_privs, filtered),) = rights(process)
         assert (effective, no_new_privs, filtered) == (own(), 0, 0)
 
@@ -192,6 +197,6 @@ def test_what_a_clients_process_may(cold):
     cold.load("event_packets")
     cold.sh("mkdir $M/events/e; cd $M/events/e; echo pcap > type; echo lo > interface; echo keep_udp > attach")
     pid = cold.metrics()["pid"]
-    agent = children(pid)["ubpffs-agent"]
+    agent = child(pid, "ubpffs-agent")
     (service,) = children(agent).values()
     assert keeps(service, CAPTURES) == (0 if sanitized else FILTERED)

@@ -198,12 +198,12 @@ static void __attribute__((noreturn)) mounter_main(pid_t server)
 	close_range((unsigned int)sock + 1, ~0U, 0);
 	null_to(STDIN_FILENO, job->daemon && job->adopted ? STDERR_FILENO : STDOUT_FILENO);
 	setsid();
-	prctl(PR_SET_NAME, "ubpffs-mounter", 0, 0, 0);
 	if (job->narrow && !geteuid() &&
 	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	     caps_keep(CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_CHOWN))))
 		_exit(1);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_NAME, "ubpffs-mounter", 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* last: a change of rights takes it off */
 	if (getppid() != server || chdir("/"))
 		_exit(1);
