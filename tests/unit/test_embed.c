@@ -820,7 +820,7 @@ static void unverified_by_name_only(void **state)
 			 -EINVAL);
 	/* an instruction that faults ends the run: the library's handler is there, not cmocka's */
 	sigaction(SIGSEGV, &library_action, &cmockas);
-	assert_int_equal(UNVERIFIED(NULL, BPF_MOV64_IMM(1, 0), BPF_LDX_MEM(BPF_DW, 0, 1, 0),
+	assert_int_equal(UNVERIFIED(NULL, BPF_MOV64_IMM(1, 64), BPF_LDX_MEM(BPF_DW, 0, 1, 0),
 				    BPF_EXIT_INSN()),
 			 -EIO);
 	sigaction(SIGSEGV, &cmockas, NULL);
