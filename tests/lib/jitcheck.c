@@ -7,11 +7,11 @@
 #include "tests/lib/capstone.h"
 #include "tests/lib/jitcheck.h"
 
+#ifdef __x86_64__
+
 static char text[256];
 
 #define WRONG(...) (snprintf(text, sizeof(text), __VA_ARGS__), text)
-
-#ifdef __x86_64__
 
 struct check {
 	const struct bpf_prog *prog;
