@@ -21,10 +21,10 @@
 
 /* libbpf 1.x no longer knows the `maps` section, and allows no static function beside programs. */
 static const char *const only_ours[] = {"legacy_maps", "static_in_section"};
-/* Needs what the kernel has and we do not, or is malformed: for test_elf.c. */
+/* Needs what the kernel has and we do not, or is malformed: for test_elf.c. Or raw programs. */
 static const char *const not_ours[] = {
-	"refuse_kconfig",   "refuse_kfunc", "refuse_ksym",   "refuse_section",
-	"refuse_undefined", "malformed_",   "core_features", "raw"};
+	"refuse_kconfig", "refuse_kfunc",  "refuse_ksym", "refuse_section", "refuse_undefined",
+	"malformed_",	  "core_features", "raw",	  "local",	    "examples/lines"};
 
 /*
  * Relocated against the types of core_target; what is not named here, against the running kernel's.

@@ -418,7 +418,7 @@ static void instructions_name_maps_by_id(void **state)
 	assert_int_equal(part(file, UBPFFS_PROG_XLATED, insns, 12, &len), 0);
 	assert_int_equal(len, 12);
 	assert_int_equal(part(file, 0, insns, sizeof(insns), &len), -EINVAL);
-	assert_int_equal(part(file, UBPFFS_PROG_JITED_FUNC_LENS + 1, insns, 8, &len), -EINVAL);
+	assert_int_equal(part(file, UBPFFS_PROG_IMAGE + 1, insns, 8, &len), -EINVAL);
 	assert_int_equal(part(file, UINT64_MAX, insns, 8, &len), -EINVAL);
 	assert_int_equal(part(file, (1ULL << 32) | UBPFFS_PROG_MAP_IDS, insns, 8, &len), -EINVAL);
 	control_test_close(w);
