@@ -123,6 +123,15 @@ static void test_a_nonsense(void **state)
 	end_event(&c);
 }
 
+/* A raw sample's data are behind its size, of 4 bytes. */
+static u64 u64_at(const u8 *at)
+{
+	u64 v;
+
+	memcpy(&v, at, sizeof(v));
+	return v;
+}
+
 static void test_b_lost(void **state)
 {
 	struct bpf_perf_event_attr attr = {.sample_type = PERF_SAMPLE_RAW};
@@ -140,11 +149,11 @@ static void test_b_lost(void **state)
 			continue;
 		for (u32 i = 0; i < 3 && (type = take(&c, out)); i++) {
 			if (type == PERF_RECORD_LOST) {
-				told += *(u64 *)(out + 16);
+				told += u64_at(out + 16);
 				continue;
 			}
 			/* In order, and what is missing was told before. */
-			assert_int_equal(*(u64 *)(out + 12), taken + told);
+			assert_int_equal(u64_at(out + 12), taken + told);
 			taken++;
 		}
 	}
