@@ -514,7 +514,7 @@ def test_the_mount_waits_for_no_source(m, burn):
     m.start(check=False)
 
     def agent():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StopIteration):  # there may be no server yet
             with open("/proc/%d/task/%d/children" % (m.server(), m.server())) as f:
                 for child in f.read().split():
                     with open("/proc/%s/comm" % child) as comm:
