@@ -11,6 +11,8 @@
 #include "fs/store/object.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/problem.h"
+#include "fs/store/state/state_file.h"
+#include "fs/store/state/state_open.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/tree/limit_files.h"
 #include "load.h"

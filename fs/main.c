@@ -24,6 +24,8 @@
 #include "fs/keeper/shared.h"
 #include "fs/store/object.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/dirs/change.h"
+#include "fs/store/state/state_open.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/names/read_back.h"
 #include "fs/store/names/recovery.h"

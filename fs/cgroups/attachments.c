@@ -7,6 +7,7 @@
 #include "fs/cgroups/attachments.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/problem.h"
+#include "fs/store/state/dirs/list.h"
 #include "fs/store/state/state_tree.h"
 
 const char *const cgroup_type_names[MAX_CGROUP_BPF_ATTACH_TYPE] = {"ingress", "egress"};

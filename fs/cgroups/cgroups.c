@@ -16,6 +16,9 @@
 #include "fs/enforce/enforce.h"
 #include "fs/store/state/problem.h"
 #include "fs/store/link.h"
+#include "fs/store/state/dirs/change.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 
 static const struct fs_attr cgroup_attrs[] = {

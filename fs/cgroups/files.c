@@ -11,7 +11,6 @@
 #include "fs/enforce/enforce.h"
 #include "text/value_text.h"
 #include "fs/progs/run.h"
-#include "fs/store/state/state_tree.h"
 
 struct enforce *cgroups_enforce;
 

@@ -6,6 +6,9 @@
  */
 #include "fs/dirs/user_dir.h"
 #include "fs/store/resolve.h"
+#include "fs/store/state/dirs/change.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 

@@ -7,6 +7,8 @@
 #include "fs/events/definition.h"
 #include "text/value_text.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 
 #define ATTACH_FILE ".attach"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include "fs/maps/definition.h"
 #include "text/value_text.h"
-#include "fs/store/state/state_tree.h"
+#include "fs/store/state/state_file.h"
 #include "map/create.h"
 
 static const char *const names[MAPDEF_NR] = {"type",	    "key_size",	 "value_size",

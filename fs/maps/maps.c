@@ -27,6 +27,7 @@
 #include "fs/maps/text/stack_symbols.h"
 #include "text/value_text.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 

@@ -286,7 +286,7 @@ int fs_node_pin_error(void);
 void fs_node_unpin(void);
 
 /*
- * For whoever changes names, of which there is one (state_tree.c): __fs_nodes_lock() is held around
+ * For whoever changes names, of which there is one (change.c): __fs_nodes_lock() is held around
  * it and these.
  */
 void __fs_nodes_lock(void);

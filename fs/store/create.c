@@ -6,6 +6,7 @@
 #include "fs/store/object.h"
 #include "fs/caller/limits.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/state_open.h"
 #include "fs/store/state/state_tree.h"
 #include "map/create.h"
 #include "map/syscall.h"

@@ -4,6 +4,8 @@
 #include "fs/store/load_dir.h"
 #include "text/value_text.h"
 #include "fs/store/object.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>

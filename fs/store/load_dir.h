@@ -1,7 +1,7 @@
 /*
  * load_dir.h - directories of progs/ into which objects are loaded: progs/<dir>/ and its maps/
  *
- * The hidden file LOAD_DIR_FILE (state_tree.h) in both tells them from the directories of objects.
+ * The hidden file LOAD_DIR_FILE (state_file.h) in both tells them from the directories of objects.
  * A load directory has a name without blanks (manifests and reports have it in a line), is not
  * renamed, and lies in progs/ itself. Code that looks at all programs or maps of the state tree
  * goes through load_dir_each().

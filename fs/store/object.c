@@ -14,6 +14,8 @@
 #include "fs/caller/limits.h"
 #include "fs/fuse/protocol/passthrough.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/next_id.h"
 #include "fs/store/state/state_tree.h"
 #include "map/create.h"
 #include "map/syscall.h"

@@ -4,6 +4,7 @@
 #include "fs/store/owner.h"
 #include "fs/store/object.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/dirs/change.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>

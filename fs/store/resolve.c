@@ -4,6 +4,7 @@
 #include "fs/store/resolve.h"
 #include "text/value_text.h"
 #include "fs/store/load_dir.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 
 #include <ctype.h>

@@ -9,7 +9,6 @@
 #include "fs/tree/btf_file.h"
 #include "fs/maps/ring_memory.h"
 #include "fs/maps/value_memory.h"
-#include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>
 #include <stdio.h>

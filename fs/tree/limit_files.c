@@ -20,6 +20,9 @@
 #include "text/value_text.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/problem.h"
+#include "fs/store/state/dirs/change.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 #include "load.h"
 

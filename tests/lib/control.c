@@ -10,6 +10,7 @@
 #include "fs/ioctl/ioctl.h"
 #include "fs/store/object.h"
 #include "fs/store/node_object.h"
+#include "fs/store/state/state_tree.h"
 #include "tests/lib/control.h"
 #include "tests/lib/state.h"
 

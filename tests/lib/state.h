@@ -9,7 +9,6 @@
 #define UBPFFS_TESTS_STATE_H
 
 #include "fs/store/object.h"
-#include "fs/store/state/state_tree.h"
 
 extern struct fs_cred state_me; /* who runs the test */
 extern struct fs_cred state_other; /* somebody else, in no group of ours */

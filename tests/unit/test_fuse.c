@@ -11,6 +11,7 @@
 #include "fs/lib/error_log.h"
 #include "fs/lib/metrics.h"
 #include "fs/node/backing.h"
+#include "fs/store/state/state_tree.h"
 #include "tests/lib/state.h"
 
 static struct fs_req req;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include "fs/ioctl/commands/object.h"
 #include "fs/store/link.h"
+#include "fs/store/state/state_tree.h"
 #include "tests/lib/control.h"
 #include "tests/lib/state.h"
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "fs/store/link.h"
+#include "fs/store/state/state_tree.h"
 #include "rcu/rcu.h"
 #include "tests/lib/state.h"
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "fs/store/load_dir.h"
+#include "fs/store/state/state_file.h"
+#include "fs/store/state/state_tree.h"
 #include "tests/lib/state.h"
 
 static void names_of_places(void **state)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include "fs/store/names/map_owner.h"
 #include "fs/store/load_dir.h"
+#include "fs/store/state/state_tree.h"
 #include "rcu/rcu.h"
 #include "tests/lib/state.h"
 

@@ -13,6 +13,9 @@
 #include "fs/fuse/fuse.h"
 #include "fs/lib/metrics.h"
 #include "fs/node/backing.h"
+#include "fs/store/state/dirs/change.h"
+#include "fs/store/state/state_open.h"
+#include "fs/store/state/state_tree.h"
 #include "tests/lib/state.h"
 #include "tests/lib/wire.h"
 

@@ -10,6 +10,8 @@
 #include "fs/caller/limits.h"
 #include "fs/node/node.h"
 #include "fs/store/owner.h"
+#include "fs/store/state/dirs/change.h"
+#include "fs/store/state/state_tree.h"
 #include "tests/lib/state.h"
 
 #define SOMEBODY 54321

@@ -10,6 +10,9 @@
 #include <cmocka.h>
 #include "fs/node/node.h"
 #include "fs/store/names/publish.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/state_file.h"
+#include "fs/store/state/state_open.h"
 #include "fs/store/state/state_tree.h"
 
 static char dir[] = "/tmp/ubpffs-test-XXXXXX";

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <cmocka.h>
 #include "fs/store/names/read_back.h"
+#include "fs/store/state/state_tree.h"
 #include "map/syscall.h"
 #include "rcu/rcu.h"
 #include "tests/lib/state.h"

@@ -19,6 +19,8 @@
 #include "tests/lib/state.h"
 #include "uapi/bpf_insn.h"
 #include "map/syscall.h"
+#include "fs/store/state/state_file.h"
+#include "fs/store/state/state_tree.h"
 
 static u32 first, second, third; /* ids */
 static int read_error; /* of objects' files, while it is not 0 */

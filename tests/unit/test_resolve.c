@@ -10,6 +10,7 @@
 #include "text/value_text.h"
 #include "fs/node/node.h"
 #include "fs/store/resolve.h"
+#include "fs/store/state/state_tree.h"
 #include "tests/lib/state.h"
 
 static struct store_object *map, *prog;

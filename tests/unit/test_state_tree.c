@@ -1,5 +1,5 @@
 /*
- * test_state_tree.c - state_tree.c and node.c: a name that changes keeps its node;
+ * test_state_tree.c - fs/store/state/dirs/change.c and node.c: a name that changes keeps its node;
  * an error is no absence
  */
 #include <fcntl.h>
@@ -11,6 +11,11 @@
 #include "fs/node/backing.h"
 #include "fs/node/node.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/dirs/change.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/next_id.h"
+#include "fs/store/state/state_file.h"
+#include "fs/store/state/state_open.h"
 #include "fs/store/state/state_tree.h"
 
 static char dir[] = "/tmp/ubpffs-test-XXXXXX";

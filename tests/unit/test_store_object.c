@@ -12,6 +12,7 @@
 #include "fs/caller/limits.h"
 #include "fs/node/node.h"
 #include "fs/store/node_object.h"
+#include "fs/store/state/state_tree.h"
 #include "rcu/rcu.h"
 #include "map/syscall.h"
 #include "tests/lib/state.h"

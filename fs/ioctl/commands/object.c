@@ -15,6 +15,7 @@
 #include "fs/keeper/requests.h"
 #include "fs/ioctl/commands/prog_parts.h"
 #include "fs/store/resolve.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 
 /*

@@ -11,6 +11,7 @@
 #include "fs/maps/text/key_text.h"
 #include "text/typed.h"
 #include "fs/store/object.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 

@@ -6,6 +6,7 @@
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/vars.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>

@@ -15,6 +15,7 @@
 #include "fs/caller/caller.h"
 #include "fs/keeper/requests.h"
 #include "fs/store/names/publish.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 #include "classic/text.h"
 #include "load.h"

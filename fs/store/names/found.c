@@ -6,6 +6,7 @@
 #include "fs/store/link.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/problem.h"
+#include "fs/store/state/dirs/list.h"
 #include "fs/store/state/state_tree.h"
 #include "map/arena/arena.h"
 #include "object/image.h"

@@ -3,6 +3,8 @@
  */
 #include "fs/store/names/lost_found.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>

@@ -6,6 +6,9 @@
 #include "fs/store/object.h"
 #include "fs/store/load_dir.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/state/dirs/change.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 
 #include <fcntl.h>

@@ -30,6 +30,8 @@
 #include "fs/store/load_dir.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/problem.h"
+#include "fs/store/state/dirs/list.h"
+#include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
 #include "map/syscall.h"
