@@ -3,11 +3,11 @@
  */
 #include <ctype.h>
 #include <net/if.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include "rcu/rcu.h"
 #include "run/sample.h"
+#include "fs/lib/thread_signals.h"
 #include "fs/sources/perf_events.h"
 #include "fs/sources/source.h"
 
@@ -250,19 +250,12 @@ void source_on_end(struct source *src, void (*ended)(void *arg), void *arg)
 		ended(arg);
 }
 
-/* Signals are for the threads that serve; faults of native code are this thread's own. */
 static int source_thread(struct source *src)
 {
-	sigset_t all, old;
+	sigset_t old;
 	int err;
 
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	sigdelset(&all, SIGSYS); /* refused system calls */
-	pthread_sigmask(SIG_BLOCK, &all, &old);
+	thread_signals(&old);
 	err = pthread_create(&src->thread, NULL, source_main, src);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return -err;

@@ -8,9 +8,9 @@
 #include "fs/work/worker.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 #include "util/types.h"
+#include "fs/lib/thread_signals.h"
 #include "fs/work/cpu_limit.h"
 #include "fs/work/cpu_usage.h"
 #include "util/clock.h"
@@ -214,26 +214,16 @@ static void *worker_main(void *unused)
 	return NULL;
 }
 
-/*
- * Signals are for the main thread; faults of native code are the worker's own (blocked, they would
- * end the server).
- */
 static bool __worker_add(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, old;
+	sigset_t old;
 	bool made;
 
 	if (pool.count >= WORKER_MAX || pthread_attr_init(&attr))
 		return false;
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	sigdelset(&all, SIGSYS); /* refused system calls */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	thread_signals(&old);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	made = !pthread_create(&thread, &attr, worker_main, NULL);
 	pool.count += made;

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 
+import pytest
+
 from conftest import WAIT, obj, wait_for
 from test_progs_run import PACKET, SOCKET_OUT, report
 
@@ -78,6 +80,22 @@ def test_those_who_wait_leave_the_threads_to_others(m):
             os.stat(m.p("progs", "a", "slow_verify"))
         assert any(p.poll() is None for p in readers)
     assert [p.returncode for p in readers] == [0] * len(readers)
+
+
+def test_no_thread_blocks_its_own_faults(m):
+    """Blocked, a refused system call would end the server instead of failing."""
+    if os.environ.get("UBPFFS_SAN"):
+        pytest.skip("a sanitizer's library has threads of its own")
+    own = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS}
+    load_slow(m)
+    m.expect("taking away")
+    m.restart()
+    pid = m.metrics()["pid"]
+    for task in os.listdir("/proc/%d/task" % pid):
+        with contextlib.suppress(FileNotFoundError), open("/proc/%d/task/%s/status" % (pid, task)) as f:
+            blocked = next(int(line.split()[1], 16) for line in f if line.startswith("SigBlk:"))
+            assert not [s for s in own if blocked >> s - 1 & 1], task
+    assert asleep(m) > 0
 
 
 def test_killed_in_the_middle(m):

@@ -6,9 +6,9 @@
  * cannot be read now (no memory, no descriptors) is tried again.
  */
 #include "fs/store/names/read_back.h"
+#include "fs/lib/thread_signals.h"
 #include "fs/store/names/common_types.h"
 
-#include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,22 +78,17 @@ static void *background_main(void *unused)
 	return NULL;
 }
 
-/* Signals are for the main thread; faults are its own. Without a thread all sleeps on. */
+/* Without a thread all sleeps on. */
 void read_back_begin(void)
 {
-	sigset_t all, old;
+	sigset_t old;
 
 	if (!store_asleep()) {
 		common_types_forget();
 		return;
 	}
 	background.stop = false;
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	thread_signals(&old);
 	background.runs = !pthread_create(&background.thread, NULL, background_main, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
