@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -91,9 +90,7 @@ unsigned long long keeper_serving(void)
 /* What it forks in turn is not the mount's business; it ends with its keeper. */
 static bool begin(pid_t keeper, int sock)
 {
-	for (u32 i = 0; i < SHARED_TABLES; i++)
-		madvise(shared_table(i), (size_t)shared_table_size(i) * shared_table_max(i),
-			MADV_DONTFORK);
+	shared_for_us();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	keeper_sock = sock;
 	return getppid() == keeper;

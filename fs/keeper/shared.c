@@ -97,6 +97,11 @@ int shared_join(int fd)
 	return is_same() ? 0 : -EPROTO;
 }
 
+void shared_for_us(void)
+{
+	madvise(shared, table_offset(SHARED_TABLES), MADV_DONTFORK);
+}
+
 void *shared_table(enum shared_table table)
 {
 	return (char *)shared + table_offset(table);

@@ -82,6 +82,8 @@ int shared_map(void);
 int shared_fd(void);
 /* In such a server. -EBADF: it is no such memory; -EPROTO: it is of another version. */
 int shared_join(int fd);
+/* In a server: what it forks in turn does not have it. */
+void shared_for_us(void);
 void *shared_table(enum shared_table table);
 u32 shared_table_size(enum shared_table table); /* of a record */
 u32 shared_table_max(enum shared_table table);

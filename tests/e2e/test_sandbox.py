@@ -132,6 +132,24 @@ def test_it_can_be_left_out(cold):
         assert (effective, no_new_privs, filtered) == (own(), 0, 0)
 
 
+def test_what_is_inherited(cold):
+    """Nothing of what the server has open or shares with later ones; of the mount only who mounts it knows."""
+    needs_root("looks into processes that show nothing")
+    cold.expect("ended by signal|clients waited")
+    cold.start("keeper=on")
+    for _ in range(2):
+        pid = cold.metrics()["pid"]
+        for name in "ubpffs-agent", "ubpffs-mounter":
+            process = child(pid, name)
+            opened = {int(fd): os.readlink("/proc/%d/fd/%s" % (process, fd)) for fd in os.listdir("/proc/%d/fd" % process)}
+            assert not [to for fd, to in opened.items() if fd > 2 and not to.startswith(("socket:", "anon_inode:[signalfd]"))]
+            assert len([to for to in opened.values() if to.startswith("socket:")]) == 1, opened
+            with open("/proc/%d/maps" % process) as f:
+                assert "ubpffs-keeper" not in f.read()
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: cold.metrics()["pid"] != pid, "the next server")
+
+
 def test_nobody_looks_into_it(cold):
     """Not even who has the same user and capabilities."""
     needs_root("has something to give up")

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "fs/keeper/shared.h"
@@ -52,6 +53,22 @@ static void test_another_version(void **state)
 	refused_with(&keepers->sizes[SHARED_TABLES]);
 }
 
+/* What a server forks runs as users, and reads what they wrote. */
+static void test_not_for_children(void **state)
+{
+	int status;
+	pid_t pid;
+
+	assert_int_equal(shared_join(shared_fd()), 0);
+	shared_for_us();
+	pid = fork();
+	if (!pid)
+		_exit(!msync(shared, 1, MS_ASYNC) || errno != ENOMEM);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	shared = keepers;
+}
+
 /* What could be cut short while it is read, or is shorter, is not mapped. */
 static void test_no_such_memory(void **state)
 {
@@ -83,9 +100,8 @@ static void test_it_is_sealed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_same_version),
-		cmocka_unit_test(test_another_version),
-		cmocka_unit_test(test_no_such_memory),
+		cmocka_unit_test(test_the_same_version), cmocka_unit_test(test_another_version),
+		cmocka_unit_test(test_not_for_children), cmocka_unit_test(test_no_such_memory),
 		cmocka_unit_test(test_it_is_sealed),
 	};
 
