@@ -96,6 +96,24 @@ def test_only_what_changed_is_replaced(m, tree):
     assert ctl(m, "apply", v2).stdout == "nothing to do\n"
 
 
+def test_what_cannot_be_read_is_not_absent(m, tree, tmp_path):
+    """A directory in a file's place is an error: nothing is detached, no map is made without its entries."""
+    ctl(m, "apply", tree)
+    before = state(m)
+    for name in "cgroup/a/b/egress.attach", "maps/ports/type", "maps/ports/max_entries", "events/clock/attach":
+        v2 = variant(tree, "v2")
+        os.unlink(v2 + "/" + name)
+        os.mkdir(v2 + "/" + name)
+        r = ctl(m, "apply", v2, check=1)
+        assert v2 + "/" + name + ": Is a directory" in r.stderr and state(m) == before, (name, r.stderr)
+        shutil.rmtree(v2)
+    v2 = variant(tree, "v2")
+    os.rename(v2 + "/maps/ports", v2 + "/maps/more")
+    os.unlink(v2 + "/maps/more/dump")
+    os.mkdir(v2 + "/maps/more/dump")
+    assert "nothing was changed" in ctl(m, "apply", v2, check=1).stderr and state(m) == before
+
+
 def state(m):
     return (versions(m), m.read("cgroup/a/b/egress.attach"), m.read("cgroup/a/ingress.attach"), sorted(os.listdir(m.p("maps"))),
             m.info("events/clock/stats")["state"], sorted(os.listdir(m.p("applied"))))

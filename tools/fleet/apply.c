@@ -111,11 +111,10 @@ struct attached_list {
 static void attached_read(const struct plan *p, const char *path, bool live,
 			  struct attached_list *out)
 {
-	char *text = read_file(path, NULL), *save = NULL;
+	char *text = read_there(path, NULL), *save = NULL;
 
 	out->nr = 0;
-	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line;
-	     line = strtok_r(NULL, "\n", &save)) {
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *words = NULL, *prog = strtok_r(line, " \t", &words);
 		char *flags = prog ? strtok_r(NULL, " \t", &words) : NULL;
 
@@ -293,7 +292,8 @@ static void plan_removals(struct plan *p)
 	size_t len;
 
 	/* Sources and cgroups before programs, children before parents. */
-	for (size_t i = list_dir(text_of("%s/applied", p->m), &list) ? 0 : list.nr; i-- > 0;) {
+	list_there(text_of("%s/applied", p->m), &list);
+	for (size_t i = list.nr; i-- > 0;) {
 		const char *rec = list.names[i], *colon = strchr(rec, ':'), *kind = "object";
 		char *name, *dir;
 		bool keep = true;
@@ -328,7 +328,8 @@ static void plan_removals(struct plan *p)
 		steps_add(&p->remove,
 			  (struct step){STEP_FORGET, .path = text_of("%s/applied/%s", p->m, rec)});
 	}
-	for (size_t i = list_dir(text_of("%s/progs", p->m), &list) ? 0 : list.nr; i-- > 0;) {
+	list_there(text_of("%s/progs", p->m), &list);
+	for (size_t i = list.nr; i-- > 0;) {
 		bool keep = !is_versioned(list.names[i], &len);
 
 		for (size_t k = 0; !keep && k < w->nr_objects; k++)
@@ -364,7 +365,7 @@ static int plan(struct plan *p, const char *dir)
 	for (size_t i = 0; i < p->wanted.nr_sources; i++)
 		plan_source(p, &p->wanted.sources[i]);
 	plan_removals(p);
-	return 0;
+	return unread();
 }
 
 static void append(struct steps *to, struct steps *from)

@@ -25,12 +25,6 @@ struct export
 	int missing; /* what has no object */
 };
 
-static int complain(const char *path)
-{
-	fprintf(stderr, "ubpfctl: %s: %s\n", path, strerror(errno));
-	return -1;
-}
-
 static int make_dir(const char *path)
 {
 	return mkdir(path, 0777) && errno != EEXIST ? complain(path) : 0;
@@ -52,9 +46,9 @@ static int put(const char *path, const char *data, size_t len)
 static int copy(const char *from, const char *to)
 {
 	size_t len;
-	char *text = read_file(from, &len);
+	char *text = read_there(from, &len);
 
-	return text && len > 1 ? put(to, text, len) : 0;
+	return len > 1 ? put(to, text, len) : 0;
 }
 
 static int copy_attributes(const char *from, const char *to, const char *const *attributes)
@@ -97,9 +91,9 @@ static char *plain_lines(struct export *e, char *text)
 
 static int export_lines(struct export *e, const char *from, const char *to)
 {
-	char *text = read_file(from, NULL);
+	char *text = read_there(from, NULL);
 
-	if (!text || strspn(text, " \n") == strlen(text))
+	if (strspn(text, " \n") == strlen(text))
 		return 0;
 	text = plain_lines(e, text);
 	return put(to, text, strlen(text));
@@ -152,8 +146,9 @@ static int export_progs(struct export *e)
 	struct name_list list;
 	size_t len;
 
-	if (make_dir(text_of("%s/progs", e->dir)) || list_dir(progs, &list))
+	if (make_dir(text_of("%s/progs", e->dir)))
 		return -1;
+	list_there(progs, &list);
 	for (size_t i = 0; i < list.nr; i++) {
 		if (!is_dir(text_of("%s/%s", progs, list.names[i])))
 			continue;
@@ -178,9 +173,9 @@ static int export_cgroups(struct export *e, const char *from, const char *to)
 
 	if (make_dir(to) ||
 	    export_lines(e, text_of("%s/ingress.attach", from), text_of("%s/ingress.attach", to)) ||
-	    export_lines(e, text_of("%s/egress.attach", from), text_of("%s/egress.attach", to)) ||
-	    list_dir(from, &list))
+	    export_lines(e, text_of("%s/egress.attach", from), text_of("%s/egress.attach", to)))
 		return -1;
+	list_there(from, &list);
 	for (size_t i = 0; i < list.nr; i++) {
 		char *child = text_of("%s/%s", from, list.names[i]);
 
@@ -196,15 +191,19 @@ static int export_maps(struct export *e)
 	char *maps = text_of("%s/maps", e->m), *to = text_of("%s/maps", e->dir);
 	struct name_list list;
 
-	if (make_dir(to) || list_dir(maps, &list))
+	if (make_dir(to))
 		return -1;
+	list_there(maps, &list);
 	for (size_t i = 0; i < list.nr; i++) {
 		char *from = text_of("%s/%s", maps, list.names[i]);
 		char *map = text_of("%s/%s", to, list.names[i]), have[16];
 
 		if (readlink(text_of("%s/applied/map:%s", e->m, list.names[i]), have,
-			     sizeof(have)) < 0)
+			     sizeof(have)) < 0) {
+			if (errno != ENOENT)
+				return complain(maps);
 			continue;
+		}
 		if (copy_attributes(from, map, map_attributes) ||
 		    copy(text_of("%s/keys", from), text_of("%s/keys", map)) ||
 		    copy(text_of("%s/dump", from), text_of("%s/dump", map)))
@@ -218,8 +217,9 @@ static int export_sources(struct export *e)
 	char *events = text_of("%s/events", e->m), *to = text_of("%s/events", e->dir);
 	struct name_list list;
 
-	if (make_dir(to) || list_dir(events, &list))
+	if (make_dir(to))
 		return -1;
+	list_there(events, &list);
 	for (size_t i = 0; i < list.nr; i++) {
 		char *from = text_of("%s/%s", events, list.names[i]);
 		char *source = text_of("%s/%s", to, list.names[i]);
@@ -249,7 +249,7 @@ int cmd_export(int argc, char **argv)
 			ret = export_progs(&e) || export_maps(&e) ||
 			      export_cgroups(&e, text_of("%s/cgroup", e.m),
 					     text_of("%s/cgroup", e.dir)) ||
-			      export_sources(&e);
+			      export_sources(&e) || unread();
 	}
 	names_free(&e.progs);
 	text_free_all();

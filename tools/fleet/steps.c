@@ -64,6 +64,8 @@ static int write_attributes(const char *to, const char *from, const char *const 
 	for (; *attributes; attributes++) {
 		const char *word = read_word(text_of("%s/%s", from, *attributes));
 
+		if (unread())
+			return -1;
 		if (*word && write_line(text_of("%s/%s", to, *attributes), word))
 			return fail(text_of("%s/%s", to, *attributes)), -1;
 	}
@@ -82,8 +84,10 @@ static int make_map(const struct step *s)
 		return -1;
 	if (*keys && write_line(text_of("%s/keys", s->path), keys))
 		return fail(text_of("%s/keys", s->path)), -1;
-	dump = read_file(text_of("%s/dump", s->from), &len);
-	if (dump && len && write_file(text_of("%s/dump", s->path), dump, len))
+	dump = read_there(text_of("%s/dump", s->from), &len);
+	if (unread())
+		return -1;
+	if (len && write_file(text_of("%s/dump", s->path), dump, len))
 		return fail(text_of("%s/dump", s->path)), -1;
 	return 0;
 }

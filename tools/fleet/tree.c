@@ -60,6 +60,12 @@ void text_free_all(void)
 	}
 }
 
+int complain(const char *path)
+{
+	fprintf(stderr, "ubpfctl: %s: %s\n", path, strerror(errno));
+	return -1;
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -70,11 +76,12 @@ int list_dir(const char *path, struct name_list *list)
 	DIR *d = opendir(path);
 	struct dirent *e;
 	char **names;
+	int err;
 
 	*list = (struct name_list){0};
 	if (!d)
 		return -1;
-	while ((e = readdir(d))) {
+	while (errno = 0, (e = readdir(d))) {
 		if (e->d_name[0] == '.')
 			continue;
 		names = keep(calloc(list->nr + 1, sizeof(*names)));
@@ -83,7 +90,13 @@ int list_dir(const char *path, struct name_list *list)
 		names[list->nr++] = text_of("%s", e->d_name);
 		list->names = names;
 	}
+	err = errno;
 	closedir(d);
+	if (err) {
+		*list = (struct name_list){0};
+		errno = err;
+		return -1;
+	}
 	if (list->nr)
 		qsort(list->names, list->nr, sizeof(*list->names), by_name);
 	return 0;
@@ -117,13 +130,45 @@ char *read_file(const char *path, size_t *len)
 	return keep(buf);
 }
 
+static bool one_unread;
+
+bool unread(void)
+{
+	return one_unread;
+}
+
+/* It could not be read: was it that it is not there? */
+static void absent(const char *path)
+{
+	if (errno == ENOENT)
+		return;
+	complain(path);
+	one_unread = true;
+}
+
+void list_there(const char *path, struct name_list *list)
+{
+	if (list_dir(path, list))
+		absent(path);
+}
+
+char *read_there(const char *path, size_t *len)
+{
+	char *text = read_file(path, len);
+
+	if (text)
+		return text;
+	absent(path);
+	if (len)
+		*len = 0;
+	return text_of("%s", "");
+}
+
 char *read_word(const char *path)
 {
-	char *text = read_file(path, NULL);
+	char *text = read_there(path, NULL);
 	size_t n;
 
-	if (!text)
-		return text_of("%s", "");
 	text += strspn(text, " \t\n");
 	for (n = strlen(text); n && strchr(" \t\n", text[n - 1]); n--)
 		text[n - 1] = 0;
@@ -175,7 +220,9 @@ int remove_dir(const char *path)
 				return -1;
 			continue;
 		}
-		for (size_t k = 0; !list_dir(child, &maps) && k < maps.nr; k++)
+		if (list_dir(child, &maps) && errno != ENOENT)
+			return -1;
+		for (size_t k = 0; k < maps.nr; k++)
 			if (rmdir(text_of("%s/%s", child, maps.names[k])) && errno != ENOENT)
 				return -1;
 	}

@@ -12,17 +12,26 @@ char *text_of(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *text_keep(char *malloced); /* NULL stays NULL */
 void text_free_all(void);
 
+/* "ubpfctl: PATH: " and what errno says. Returns -1. */
+int complain(const char *path);
+
 /* Names in a directory, sorted; hidden ones are left out. */
 struct name_list {
 	char **names;
 	size_t nr;
 };
-/* 0; -1 with errno. */
+/* 0; -1 with errno, and the list is empty. */
 int list_dir(const char *path, struct name_list *list);
 /* The whole of a regular file; NULL with errno. A NUL is behind it. */
 char *read_file(const char *path, size_t *len);
-/* Without blanks at its ends; "" when there is no such file. */
-char *read_word(const char *path);
+/*
+ * For who takes what is not there for empty: "", or an empty list. One that is there and cannot be
+ * read is named, and after that unread() is true: nothing may be concluded from what was read.
+ */
+char *read_there(const char *path, size_t *len);
+char *read_word(const char *path); /* without blanks at its ends */
+void list_there(const char *path, struct name_list *list);
+bool unread(void);
 bool is_dir(const char *path);
 
 /* One write of all of it, which must be taken. -1 with errno. */

@@ -17,12 +17,6 @@ const char *const source_attributes[] = {"type",   "event",  "pid",	    "freq",
 					 "period", "unwind", "file",	    "interface",
 					 "filter", "out",    "interval_ms", NULL};
 
-static int complain(const char *path)
-{
-	fprintf(stderr, "ubpfctl: %s: %s\n", path, strerror(errno));
-	return -1;
-}
-
 static void *one_more(void *list, size_t *nr, size_t size)
 {
 	void *bigger = realloc(list, (*nr + 1) * size);
@@ -111,8 +105,6 @@ int wanted_read(const char *dir, struct wanted *w)
 {
 	*w = (struct wanted){0};
 	if (!is_dir(dir)) {
-		if (!errno || errno == ENOENT)
-			errno = ENOENT;
 		fprintf(stderr,
 			"ubpfctl: %s: no such directory (it holds progs/NAME.bpf.o, maps/, "
 			"cgroup/, "
