@@ -71,23 +71,6 @@ static void record(struct plan *p, const char *kind, const char *name, const cha
 
 /* ---- names of what is attached */
 
-/* What a line of an attach file names, as the name that is ours, if it has one. */
-static const char *live_name(const struct plan *p, const char *word)
-{
-	const char *name = word;
-	char *end;
-	unsigned long id = strtoul(word, &end, 10);
-	size_t len;
-
-	for (size_t i = 0; i < p->progs.nr; i++)
-		if ((!*end && p->progs.list[i].id == id) || !strcmp(p->progs.list[i].name, word)) {
-			name = p->progs.list[i].name;
-			if (is_versioned(name, &len))
-				return name;
-		}
-	return name;
-}
-
 /* The same program in another version? */
 static bool same_program(const char *a, const char *b)
 {
@@ -120,7 +103,7 @@ static void attached_read(const struct plan *p, const char *path, bool live,
 
 		if (!prog || *prog == '#' || out->nr == 64)
 			continue;
-		out->list[out->nr++] = (struct attached){live ? live_name(p, prog)
+		out->list[out->nr++] = (struct attached){live ? live_name(&p->progs, prog)
 							      : wanted_program(&p->wanted, prog),
 							 flags ? flags : "override"};
 	}
@@ -248,7 +231,7 @@ static void plan_source(struct plan *p, const struct wanted_dir *source)
 	char *attach = text_of("%s/attach", path);
 	const char *word = read_word(text_of("%s/attach", source->path));
 	const char *want = *word ? wanted_program(&p->wanted, word) : "";
-	const char *old = read_word(attach), *have = *old ? live_name(p, old) : "";
+	const char *old = read_word(attach), *have = *old ? live_name(&p->progs, old) : "";
 	bool there = is_dir(path), differs = false;
 
 	record(p, "source", source->name, text_of("../events/%s", source->name));

@@ -68,19 +68,12 @@ static char *plain_lines(struct export *e, char *text)
 
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *words = NULL, *prog = strtok_r(line, " ", &words);
-		const char *name = prog;
-		char *end;
-		unsigned long id = prog ? strtoul(prog, &end, 10) : 0;
+		const char *name;
 		size_t len;
 
 		if (!prog)
 			continue;
-		for (size_t i = 0; !*end && i < e->progs.nr; i++)
-			if (e->progs.list[i].id == id) {
-				name = e->progs.list[i].name;
-				if (is_versioned(name, &len))
-					break;
-			}
+		name = live_name(&e->progs, prog);
 		if (is_versioned(name, &len) && strchr(name, '/'))
 			name = text_of("%.*s%s", (int)len, name, strchr(name, '/'));
 		out = text_of("%s%s%s%s\n", out, name, words && *words ? " " : "",

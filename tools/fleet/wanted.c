@@ -151,3 +151,19 @@ int is_versioned(const char *dir, size_t *len)
 	*len = at - dir;
 	return 1;
 }
+
+const char *live_name(const struct names *progs, const char *word)
+{
+	const char *name = word;
+	char *end;
+	unsigned long id = strtoul(word, &end, 10);
+	size_t len;
+
+	for (size_t i = 0; i < progs->nr; i++)
+		if ((!*end && progs->list[i].id == id) || !strcmp(progs->list[i].name, word)) {
+			name = progs->list[i].name;
+			if (is_versioned(name, &len))
+				return name;
+		}
+	return name;
+}

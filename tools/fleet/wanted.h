@@ -14,6 +14,7 @@
 #define UBPFFS_TOOLS_FLEET_WANTED_H
 
 #include <stddef.h>
+#include "tools/objects/info.h"
 
 #define HASH_DIGITS 12
 
@@ -45,5 +46,7 @@ void wanted_free(struct wanted *wanted);
 const char *wanted_program(const struct wanted *wanted, const char *word);
 /* Is a name of progs/ one of ours: NAME@HASH? Then *len is the length of NAME. */
 int is_versioned(const char *dir, size_t *len);
+/* What a line of the mount names, a name or an id, by the name that is ours if it has one. */
+const char *live_name(const struct names *progs, const char *word);
 
 #endif
