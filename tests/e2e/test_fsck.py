@@ -114,6 +114,14 @@ def test_what_a_kill_left_is_put_right(state):
 
 
 
+def test_json_wherever_it_is_asked_for(state):
+    """Before the command and among its arguments, as often as anybody likes."""
+    once = fsck(state, "-j").stdout
+    assert json.loads(once)["found"] == 0 and fsck(state, *["-j"] * 20).stdout == once
+    r = subprocess.run([os.path.join(BUILD, "ubpfctl"), "-j", "fsck", state], capture_output=True, text=True, timeout=WAIT)
+    assert (r.returncode, r.stdout) == (CLEAN, once)
+
+
 def test_what_is_served_or_no_state_is_refused(m, tmp_path):
     r = fsck(m.state)
     assert r.returncode == ERROR and "process %d" % m.server() in r.stderr

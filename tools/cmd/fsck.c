@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "tools/lib/commands.h"
+#include "tools/lib/output.h"
 
 #define FSCK_ERROR 8
 
@@ -51,19 +52,17 @@ int cmd_fsck(int argc, char **argv)
 	char *args[8] = {"ubpffs", "-o", "fsck=repair"};
 	int opt, n = 3;
 
-	optind = 1;
-	while ((opt = getopt(argc, argv, "nj")) != -1) {
-		if (opt == 'n') {
-			args[2] = "fsck=look";
-		} else if (opt == 'j') {
-			args[n++] = "-o";
-			args[n++] = "fsck_json";
-		} else {
+	while ((opt = getopt(argc, argv, "n")) != -1) {
+		if (opt != 'n')
 			return 2;
-		}
+		args[2] = "fsck=look";
 	}
-	if (optind != argc - 1 || n > 5)
+	if (optind != argc - 1)
 		return 2;
+	if (out_json()) {
+		args[n++] = "-o";
+		args[n++] = "fsck_json";
+	}
 	args[n++] = "-o";
 	args[n] = state_option(argv[optind]);
 	if (args[n])
