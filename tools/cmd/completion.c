@@ -21,7 +21,7 @@ static void quoted(const char *s, const char *quote)
 			putchar(*s);
 }
 
-/* The words that are not @progs or @maps. */
+/* The words that are not @progs or @maps, and what all commands take. */
 static void fixed(const struct command *c)
 {
 	const char *at = c->words;
@@ -37,6 +37,7 @@ static void fixed(const struct command *c)
 		at += n;
 		at += strspn(at, " ");
 	}
+	printf("%s--help%s", first ? "" : " ", c->json ? " -j -p" : "");
 }
 
 /* $(...) of the names that the command takes. */
@@ -77,7 +78,7 @@ static void bash(void)
 	for (c = commands; c->name; c++) {
 		printf("\t%s) words='", c->name);
 		fixed(c);
-		printf(" --help%s'", c->json ? " -j -p" : "");
+		putchar('\'');
 		names(c, "\"${mount[@]}\"", "\" $(", ")\"");
 		printf(" ;;\n");
 	}
@@ -111,7 +112,6 @@ static void zsh(void)
 	for (c = commands; c->name; c++) {
 		printf("\t%s) compadd -- ", c->name);
 		fixed(c);
-		printf(" --help%s", c->json ? " -j -p" : "");
 		names(c, "", " ${(f)\"$(", ")\"}");
 		printf(" ;;\n");
 	}
