@@ -29,6 +29,7 @@
 #include "object/extent.h"
 #include "run/test_run.h"
 #include "map/create.h"
+#include "tests/lib/fuzzing.h"
 #include "tests/lib/object.h"
 #include "tests/lib/packets.h"
 
@@ -420,6 +421,8 @@ static int one(u64 seed, u64 *accepted)
 	return i;
 }
 
+static struct fuzzing fuzzing = {.name = "fuzz_elf"};
+
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	return 0;
@@ -427,19 +430,11 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
 
 int main(int argc, char **argv)
 {
-	u64 seed = time(NULL), seconds = 10, runs = 0, accepted = 0;
+	u64 runs = 0, accepted = 0;
 	time_t end;
 
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "-seconds") && i + 1 < argc) {
-			seconds = strtoull(argv[++i], NULL, 0);
-		} else if (!strcmp(argv[i], "-seed") && i + 1 < argc) {
-			seed = strtoull(argv[++i], NULL, 0);
-		} else {
-			fprintf(stderr, "usage: fuzz_elf [-seconds N] [-seed S]\n");
-			return 2;
-		}
-	}
+	if (fuzzing_args(&fuzzing, argc, argv))
+		return 2;
 	libbpf_set_print(quiet);
 	signal(SIGALRM, cancel_run);
 	count_seconds();
@@ -448,14 +443,11 @@ int main(int argc, char **argv)
 		seeds[seed_cnt].data = test_object_bytes(*name, &seeds[seed_cnt].size);
 		seeds[seed_cnt++].name = *name;
 	}
-	printf("fuzz_elf: %llu s from seed %llu\n", (unsigned long long)seconds,
-	       (unsigned long long)seed);
-	fflush(stdout);
-	end = time(NULL) + seconds;
+	end = time(NULL) + fuzzing.seconds;
 	do {
-		if (one(seed, &accepted))
+		if (one(fuzzing.seed, &accepted))
 			return 1;
-		seed++;
+		fuzzing.seed++;
 		runs++;
 	} while (time(NULL) < end);
 	bpf_rcu_barrier();

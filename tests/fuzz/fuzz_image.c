@@ -9,7 +9,6 @@
  * JIT as at a start, refused or not, and no program runs. Nothing may crash or go on for ever.
  * Meant to run under -fsanitize=address,undefined, too.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -20,6 +19,7 @@
 #include "load.h"
 #include "map/create.h"
 #include "object/image.h"
+#include "tests/lib/fuzzing.h"
 #include "tests/lib/map_model.h"
 #include "tests/lib/object.h"
 
@@ -36,25 +36,12 @@ static struct {
 } images[MAX_IMAGES];
 static u32 nr_images;
 static struct rnd rng;
-static u64 current, accepted;
+static struct fuzzing fuzzing = {.name = "fuzz_image"};
+static u64 accepted;
 
 static u32 rnd(u32 n)
 {
 	return n ? rnd_below(&rng, n) : 0;
-}
-
-static void tell(int sig)
-{
-	char line[100];
-	int n = snprintf(line, sizeof(line), "fuzz_image: %s at seed %llu\n",
-			 sig == SIGALRM ? "goes on for ever" : "crashes",
-			 (unsigned long long)current);
-
-	if (write(STDERR_FILENO, line, (size_t)n) < 0) {
-		/* there is nobody to tell */
-	}
-	signal(sig, SIG_DFL);
-	raise(sig == SIGALRM ? SIGABRT : sig);
 }
 
 /* ---- images of sound programs; their maps live on */
@@ -182,7 +169,6 @@ static int one(u64 seed)
 	const u8 *sound = images[which].bytes;
 
 	rng.state = seed * 0x9e3779b97f4a7c15ULL | 1;
-	current = seed;
 	alarm(WATCHDOG_SECONDS);
 	for (u32 round = 0; round < ROUNDS; round++) {
 		size_t size = images[which].size;
@@ -222,33 +208,20 @@ static int one(u64 seed)
 
 int main(int argc, char **argv)
 {
-	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM};
-	u64 seed = (u64)time(NULL), seconds = 10, runs = 0;
+	u64 runs = 0;
 	time_t until;
 
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "-seconds") && i + 1 < argc) {
-			seconds = strtoull(argv[++i], NULL, 0);
-		} else if (!strcmp(argv[i], "-seed") && i + 1 < argc) {
-			seed = strtoull(argv[++i], NULL, 0);
-		} else {
-			fprintf(stderr, "usage: fuzz_image [-seconds N] [-seed S]\n");
-			return 2;
-		}
-	}
-	for (u32 i = 0; i < ARRAY_SIZE(fatal); i++)
-		signal(fatal[i], tell);
+	if (fuzzing_args(&fuzzing, argc, argv))
+		return 2;
+	fuzzing_tell_crashes(&fuzzing);
 	for (u32 i = 0; i < ARRAY_SIZE(objects); i++)
 		if (make_images(objects[i]))
 			return 2;
-	printf("fuzz_image: %llu s from seed %llu\n", (unsigned long long)seconds,
-	       (unsigned long long)seed);
-	fflush(stdout);
-	until = time(NULL) + (time_t)seconds;
+	until = time(NULL) + (time_t)fuzzing.seconds;
 	do {
-		if (one(seed))
+		if (one(fuzzing.seed))
 			return 1;
-		seed++;
+		fuzzing.seed++;
 		runs++;
 	} while (time(NULL) < until);
 	printf("fuzz_image: %llu damaged images, %llu of them programs\n",

@@ -14,7 +14,6 @@
  * The seed that was tried last is printed by the watchdog and by the handler of fatal signals.
  */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -26,6 +25,7 @@
 #include "map/create.h"
 #include "map/syscall.h"
 #include "map/iter.h"
+#include "tests/lib/fuzzing.h"
 #include "tests/lib/map_model.h"
 
 #define WATCHDOG_SECONDS 20
@@ -72,28 +72,11 @@ static const struct bpf_map_spec specs[] = {
 };
 
 static struct rnd rng;
-static u64 current;
-static const char *doing = "starting";
+static struct fuzzing fuzzing = {.name = "fuzz_state", .doing = "starting"};
 
 static u32 rnd(u32 n)
 {
 	return n ? rnd_below(&rng, n) : 0;
-}
-
-static void tell(int sig)
-{
-	char line[160];
-	int n = snprintf(line, sizeof(line), "fuzz_state: %s at seed %llu, %s\n",
-			 sig == SIGALRM ? "goes on for ever" : "crashes",
-			 (unsigned long long)current, doing);
-
-	if (write(STDERR_FILENO, line, (size_t)n) < 0) {
-		/* there is nobody to tell */
-	}
-	signal(sig, SIG_DFL);
-	if (sig == SIGALRM)
-		abort();
-	raise(sig);
 }
 
 static void fill(void *buf, size_t len)
@@ -337,34 +320,34 @@ static int try_open(int index, int values, int want, u64 *opened)
 	struct bpf_map *map;
 	int err, n;
 
-	doing = "opening";
+	fuzzing.doing = "opening";
 	err = bpf_map_open(index, values, &map);
 	if (err)
 		return want >= 0 ? fprintf(stderr,
 					   "fuzz_state: seed %llu: an undamaged map does not open: "
 					   "%d\n",
-					   (unsigned long long)current, err)
+					   (unsigned long long)fuzzing.seed, err)
 				 : 0;
 	++*opened;
-	doing = "restoring slots";
+	fuzzing.doing = "restoring slots";
 	if (map->ops->map_restore_slots)
 		bpf_map_restore_slots(map, slot_gone, NULL);
-	doing = "walking";
+	fuzzing.doing = "walking";
 	n = walk(map);
 	if (n < 0 || (want >= 0 && !map->ops->map_restore_slots && n != want))
 		return fprintf(stderr,
 			       "fuzz_state: seed %llu: %s: a walk shows %d entries, not %d\n",
-			       (unsigned long long)current, map->ops->name, n, want);
-	doing = "using";
+			       (unsigned long long)fuzzing.seed, map->ops->name, n, want);
+	fuzzing.doing = "using";
 	use(map, 100);
-	doing = "emptying";
+	fuzzing.doing = "emptying";
 	empty(map);
-	doing = "filling";
+	fuzzing.doing = "filling";
 	use(map, 300);
 	if (walk(map) < 0)
 		return fprintf(stderr, "fuzz_state: seed %llu: %s: a walk does not end\n",
-			       (unsigned long long)current, map->ops->name);
-	doing = "closing";
+			       (unsigned long long)fuzzing.seed, map->ops->name);
+	fuzzing.doing = "closing";
 	end(map);
 	return 0;
 }
@@ -413,9 +396,8 @@ static int one(u64 seed, struct bpf_map *inner, u64 *opened)
 	int err;
 
 	rng.state = seed * 0x9e3779b97f4a7c15ULL | 1;
-	current = seed;
 	alarm(WATCHDOG_SECONDS);
-	doing = "making";
+	fuzzing.doing = "making";
 	if (spec.map_type == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
 	    spec.map_type == BPF_MAP_TYPE_HASH_OF_MAPS)
 		spec.inner_map_id = inner->id;
@@ -459,23 +441,13 @@ int main(int argc, char **argv)
 {
 	static const struct bpf_map_spec inner_spec = {
 		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 3};
-	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM};
-	u64 seed = (u64)time(NULL), seconds = 10, runs = 0, opened = 0;
+	u64 runs = 0, opened = 0;
 	struct bpf_map *inner, *map;
 	time_t until;
 
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "-seconds") && i + 1 < argc) {
-			seconds = strtoull(argv[++i], NULL, 0);
-		} else if (!strcmp(argv[i], "-seed") && i + 1 < argc) {
-			seed = strtoull(argv[++i], NULL, 0);
-		} else {
-			fprintf(stderr, "usage: fuzz_state [-seconds N] [-seed S]\n");
-			return 2;
-		}
-	}
-	for (u32 i = 0; i < ARRAY_SIZE(fatal); i++)
-		signal(fatal[i], tell);
+	if (fuzzing_args(&fuzzing, argc, argv))
+		return 2;
+	fuzzing_tell_crashes(&fuzzing);
 	if (bpf_map_create(&inner_spec, 0, -1, -1, &inner))
 		return 2;
 	for (u32 i = 0; i < ROUNDS; i++) { /* the numbers of copies are no map's */
@@ -483,14 +455,11 @@ int main(int argc, char **argv)
 			return 2;
 		end(map);
 	}
-	printf("fuzz_state: %llu s from seed %llu\n", (unsigned long long)seconds,
-	       (unsigned long long)seed);
-	fflush(stdout);
-	until = time(NULL) + (time_t)seconds;
+	until = time(NULL) + (time_t)fuzzing.seconds;
 	do {
-		if (one(seed, inner, &opened))
+		if (one(fuzzing.seed, inner, &opened))
 			return 1;
-		seed++;
+		fuzzing.seed++;
 		runs++;
 	} while (time(NULL) < until);
 	bpf_map_put(inner);
