@@ -19,7 +19,7 @@ static bool first = true;
 
 static struct {
 	bool string, escaped;
-	bool broken[MAX_DEPTH + 1]; /* a line for each element here */
+	bool broken[MAX_DEPTH + 1]; /* a line for each element here; those below share the last */
 	int depth;
 	char last; /* the bracket or comma after which nothing came yet */
 } pretty;
@@ -41,6 +41,11 @@ static void line(void)
 		fputs("    ", stdout);
 }
 
+static bool *broken(void)
+{
+	return &pretty.broken[pretty.depth < MAX_DEPTH ? pretty.depth : MAX_DEPTH];
+}
+
 /* Members have lines of their own; elements of a list, when they are objects or lists. */
 static void print_pretty(char c)
 {
@@ -53,15 +58,17 @@ static void print_pretty(char c)
 		return;
 	}
 	if (close) {
+		bool lines = pretty.last != '{' && pretty.last != '[' && *broken();
+
 		pretty.depth--;
-		if (pretty.last != '{' && pretty.last != '[' && pretty.broken[pretty.depth + 1])
+		if (lines)
 			line();
 	} else if (pretty.last) {
 		if (pretty.last == '{' || c == '{' || c == '[')
-			pretty.broken[pretty.depth] = true;
+			*broken() = true;
 		else if (pretty.last == '[')
-			pretty.broken[pretty.depth] = false;
-		if (pretty.broken[pretty.depth])
+			*broken() = false;
+		if (*broken())
 			line();
 	}
 	putchar(c);
@@ -69,8 +76,10 @@ static void print_pretty(char c)
 		putchar(' ');
 	pretty.string = c == '"';
 	pretty.last = c == '{' || c == '[' || c == ',' ? c : 0;
-	if ((c == '{' || c == '[') && pretty.depth < MAX_DEPTH)
-		pretty.broken[++pretty.depth] = false;
+	if (c == '{' || c == '[') {
+		pretty.depth++;
+		*broken() = false;
+	}
 }
 
 static void flush(void)
