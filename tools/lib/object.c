@@ -152,13 +152,13 @@ static int open_any(struct object *obj, const char *word)
 static int names_in(const char *dir, const char *prefix, const char *inner, bool own,
 		    object_name_fn fn, void *ctx)
 {
-	int fd = open_in_mount(O_RDONLY | O_DIRECTORY, "%s", dir), ret = 0;
+	int fd = open_in_mount(O_RDONLY | O_DIRECTORY, "%s", dir), ret = 0, err;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
 	if (!d)
 		return -1;
-	while (!ret && (e = readdir(d))) {
+	while (!ret && (errno = 0, (e = readdir(d)))) {
 		char path[1024], name[600], number[32], *info;
 
 		if (e->d_name[0] == '.' || e->d_type != DT_DIR)
@@ -173,11 +173,18 @@ static int names_in(const char *dir, const char *prefix, const char *inner, bool
 			strcat(name, "/");
 			strcat(path, inner);
 			ret = names_in(path, name, NULL, true, fn, ctx);
-			ret = ret < 0 ? 0 : ret; /* gone meanwhile */
+			/* gone meanwhile, or somebody else's */
+			if (ret < 0 && (errno == ENOENT || errno == ESTALE || errno == EACCES ||
+					errno == EPERM))
+				ret = 0;
 		}
 		free(info);
 	}
+	if (!ret && errno)
+		ret = -1;
+	err = errno;
 	closedir(d);
+	errno = err;
 	return ret;
 }
 
