@@ -234,16 +234,18 @@ static int dump_element(void *ctx, const void *key, const void *value)
 /* A map without keys has its values in a file. */
 static int dump_file(const struct object *map)
 {
-	char *text = *map->dir ? read_in_mount("%s/%s", map->dir, out_json() ? "dump.json" : "dump")
-			       : NULL;
+	char *text;
 
-	if (!text) {
+	if (!*map->dir) {
 		fprintf(stderr,
 			"ubpfctl: a map of type %s has no keys; name it by its directory in "
 			"maps/\n",
 			object_type_name(map));
 		return 1;
 	}
+	text = read_in_mount("%s/%s", map->dir, out_json() ? "dump.json" : "dump");
+	if (!text)
+		return fail(map->dir);
 	fputs(text, stdout);
 	free(text);
 	return out_done();
