@@ -172,10 +172,10 @@ int sample_run(struct sampling *s, const char *pid, const char *freq, bool dwarf
 		fail("the program");
 	if (s->prog >= 0 && !attach(s, pid, freq, dwarf)) {
 		/* Before it may end, so that what it is made of is known; then what came later. */
-		put("maps", s->stacks, "symbols", strcmp(pid, "all") ? pid : "all");
+		put("maps", s->stacks, "symbols", pid);
 		wait_a_while(seconds, &set);
 		ret = put("events", s->source, "attach", "\n") ||
-		      put("maps", s->stacks, "symbols", strcmp(pid, "all") ? pid : "all");
+		      put("maps", s->stacks, "symbols", pid);
 	}
 	if (stacks >= 0)
 		close(stacks);
