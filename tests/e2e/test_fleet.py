@@ -205,7 +205,7 @@ def test_the_units_and_the_manifest():
         unit.read(name)
         words = unit["Service"]["ExecStart"].split()
         assert words[0] == "/usr/bin/ubpfctl" and "\n  %s " % words[3] in commands
-    yaml = pytest.importorskip("yaml")
+    yaml = pytest.importorskip("yaml", reason="python3-yaml is not installed")
     with open(fleet + "/daemonset.yaml") as f:
         pod = yaml.safe_load(f)["spec"]["template"]["spec"]
     volumes = {v["name"] for v in pod["volumes"]}

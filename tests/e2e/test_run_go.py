@@ -46,6 +46,9 @@ refused: true
 def client():
     if not shutil.which("go") or not os.path.isdir(GOPATH + "/src/github.com/cilium/ebpf"):
         pytest.skip("golang-go and golang-github-cilium-ebpf-dev are not installed")
+    with open(GOPATH + "/src/github.com/cilium/ebpf/map.go") as f:
+        if "MapBatchCursor" in f.read():
+            pytest.skip("client.go is written for cilium/ebpf before 0.13, whose batches have no cursor type")
     with tempfile.TemporaryDirectory() as base:
         os.chmod(base, 0o755)
         out = os.path.join(base, "client")
