@@ -222,7 +222,7 @@ def test_flame_of_a_process(m, ctl, tmp_path):
     try:
         r = ctl.run("flame", "-p", burn.pid, "--folded", "1s", check=None)
         if r.returncode and "paranoid" in r.stderr:
-            pytest.skip(r.stderr)
+            pytest.skip("perf_event_paranoid forbids samples of processes here: " + r.stderr)
         assert r.returncode == 0 and ";work" in r.stdout, r.stderr
         (tmp_path / "a").write_text(r.stdout)
         (tmp_path / "b").write_text(r.stdout + "burn;new_function 100000\n")
@@ -238,6 +238,15 @@ def test_flame_of_a_process(m, ctl, tmp_path):
         burn.wait()
     assert "no process" in ctl.fails("flame", "-p", 4194304, "1s")
     assert m.out("ls $M/maps $M/events") == "%s:\n\n%s:\n" % (m.p("events"), m.p("maps"))
+
+
+@pytest.mark.parametrize("args", [("metrics",), ("completion", "bash"), ("flame", "--diff", "F", "F"), ("events",)])
+def test_a_full_standard_output_is_a_failure(m, ctl, tmp_path, args):
+    (tmp_path / "folded").write_text("a;b 3\n")
+    args = [str(tmp_path / "folded") if a == "F" else a for a in args]
+    with open("/dev/full", "w") as full:
+        r = subprocess.run([CTL, "-m", m.path, *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=WAIT)
+    assert r.returncode == 1 and "ubpfctl: standard output: " in r.stderr
 
 
 def test_every_command_has_help(ctl):

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "tools/lib/commands.h"
+#include "tools/lib/output.h"
 
 /* The names in the first column of a list. */
 #define NAMES "ubpfctl %s list %s 2> /dev/null | awk 'NR > 1 && $1 !~ /^\\(/ { print $1 }'"
@@ -152,7 +153,7 @@ int cmd_completion(int argc, char **argv)
 	for (size_t i = 0; argc == 2 && i < sizeof(shells) / sizeof(shells[0]); i++)
 		if (!strcmp(argv[1], shells[i].name)) {
 			shells[i].print();
-			return 0;
+			return out_done();
 		}
 	return 2;
 }

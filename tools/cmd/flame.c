@@ -16,6 +16,7 @@
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
 #include "tools/lib/object.h"
+#include "tools/lib/output.h"
 #include "tools/watch/sample.h"
 
 /* The map's own name in maps/: what follows the last slash. */
@@ -155,7 +156,7 @@ static int draw_diff(const char *before, const char *after, const char *title)
 	}
 	fold_free(old);
 	fold_free(new);
-	return !new || fflush(stdout);
+	return !new;
 }
 
 /* "10s", "500ms", "2m"; 0: it is none. */
@@ -212,14 +213,16 @@ int cmd_flame(int argc, char **argv)
 	if (!n || (diff && (n != 2 || pid)))
 		return 2;
 	if (diff)
-		return draw_diff(words[0], words[1], title ? title : "Flame graph: what changed");
+		return draw_diff(words[0], words[1], title ? title : "Flame graph: what changed") |
+		       out_done();
 	title = title ? title : "Flame graph";
 	if (pid && n == 1 && duration(words[0]) > 0)
-		return sample(pid, duration(words[0]), freq, dwarf, folded, title);
+		return sample(pid, duration(words[0]), freq, dwarf, folded, title) | out_done();
 	for (i = 0; i < n; i++)
 		if (!is_map((char *)map_name(words[i])))
 			return 1;
 	if (pid && set_symbols(map_name(words[0]), pid))
 		return 1;
-	return draw(map_name(words[0]), n == 2 ? map_name(words[1]) : NULL, folded, title);
+	return draw(map_name(words[0]), n == 2 ? map_name(words[1]) : NULL, folded, title) |
+	       out_done();
 }

@@ -46,11 +46,10 @@ int cmd_trace(int argc, char **argv)
 	fd = open_in_mount(flags, "trace_pipe");
 	if (fd < 0)
 		return fail("trace_pipe");
-	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		show(buf, n);
-	}
 	if (n < 0 && errno != EAGAIN)
 		return fail("trace_pipe");
 	close(fd);
-	return 0;
+	return out_done();
 }

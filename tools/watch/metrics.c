@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "tools/lib/commands.h"
 #include "tools/lib/mount.h"
+#include "tools/lib/output.h"
 #include "util/types.h"
 
 #define TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -111,7 +112,7 @@ static void say_where(int fd)
 	fflush(stdout);
 }
 
-/* Until SIGINT or SIGTERM, or the mount is gone. */
+/* Until SIGINT or SIGTERM: a mount that is gone may come back. */
 static int serve(const char *where)
 {
 	struct MHD_Daemon *daemon;
@@ -145,7 +146,6 @@ static int serve(const char *where)
 int cmd_metrics(int argc, char **argv)
 {
 	char *text;
-	int ret;
 
 	if (argc == 3 && !strcmp(argv[1], "--listen"))
 		return serve(argv[2]);
@@ -154,7 +154,7 @@ int cmd_metrics(int argc, char **argv)
 	text = read_in_mount("metrics");
 	if (!text)
 		return fail("metrics");
-	ret = fputs(text, stdout) < 0 || fflush(stdout);
+	fputs(text, stdout);
 	free(text);
-	return ret;
+	return out_done();
 }
