@@ -19,7 +19,7 @@ for f in $sources $(git ls-files '*.bpf.c'); do
 done
 # Scripts, words, and the links of the documents
 if command -v shellcheck >/dev/null && command -v codespell >/dev/null; then
-	git ls-files '*.sh' .ci/run | xargs shellcheck -S warning || bad=1
+	git ls-files '*.sh' .ci/run | xargs shellcheck -x -S warning || bad=1
 	git ls-files '*.md' '*.c' '*.h' '*.py' '*.sh' debian service | xargs codespell -L upto,leas || bad=1
 else
 	echo "style: shellcheck or codespell is missing: run 'make deps'" >&2

@@ -4,19 +4,9 @@ set -eu
 build=$(cd "$1" && pwd)
 rounds=${BENCH_BPF2_ROUNDS:-5}
 bench=$build/tests/bench/bench_bpf2
-work=$(mktemp -d)
-M=$work/m
-mkdir "$M"
-cleanup() {
-	umount -l "$M" 2>/dev/null || fusermount3 -u "$M" 2>/dev/null || true
-	[ -z "${server:-}" ] || wait "$server" 2>/dev/null || true
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-"$build/ubpffs" -f -o state="$work/state" "$M" &
-server=$!
-for _ in $(seq 100); do [ -e "$M/version" ] && break; sleep 0.1; done
+# shellcheck source=tests/bench/mount.sh
+. "$(dirname "$0")/mount.sh"
+start_server
 for _ in $(seq "$rounds"); do
 	"$bench" null
 	"$build/ubpfctl" run -m "$M" -- "$bench" calls

@@ -5,19 +5,9 @@ build=$(cd "$1" && pwd)
 rounds=${BENCH_RING_ROUNDS:-7}
 records=${BENCH_RECORDS:-2000000}
 object=$build/tests/progs/ring_stream.bpf.o
-work=$(mktemp -d)
-M=$work/m
-mkdir "$M"
-cleanup() {
-	umount -l "$M" 2>/dev/null || true
-	[ -z "${server:-}" ] || wait "$server" 2>/dev/null || true
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-"$build/ubpffs" -f -o state="$work/state" "$M" &
-server=$!
-for _ in $(seq 100); do [ -e "$M/version" ] && break; sleep 0.1; done
+# shellcheck source=tests/bench/mount.sh
+. "$(dirname "$0")/mount.sh"
+start_server
 cat "$object" >"$M/progs/new"
 
 kernel=yes
