@@ -10,29 +10,13 @@ from server import ROUNDS, Server, compare
 BUILD = os.path.abspath(sys.argv[1])
 BPF_F_MMAPABLE = 1 << 10
 
-with open(BUILD + "/examples/traffic.bpf.o", "rb") as f:
-    OBJECT = f.read()
-
 
 def stat(s):
     os.stat(s.m + "/maps/kept/entries/7")
 
 
-def read(s):
-    s.read("maps/kept/entries/7")
-
-
-def update(s):
-    s.write("maps/kept/entries/7", b"8")
-
-
 def pread(s):
     os.pread(s.fd, 64, 0)
-
-
-def pin(s):
-    os.link(s.m + "/maps/kept/map", s.m + "/pin")
-    os.unlink(s.m + "/pin")
 
 
 def run(s):
@@ -46,7 +30,7 @@ def run(s):
 
 def reload(s):
     s.remove("progs/traffic")
-    s.write("progs/new", OBJECT)
+    s.load()
 
 
 def open_memory(s):
@@ -60,16 +44,16 @@ WHAT = sys.argv[2]
 servers = [Server(BUILD, "/dev/shm", WHAT + "=on"), Server(BUILD, "/dev/shm", WHAT + "=off")]
 for server in servers:
     server.make_map("kept", 1000)
-    update(server)
-    server.write("progs/new", OBJECT)
+    server.update()
+    server.load()
     server.fd = os.open(server.m + "/maps/kept/entries/7", os.O_RDONLY)
 compare(servers, ("with", "without"), (
     ("read of an open value", pread, 200, ROUNDS),
     ("stat of `entries/7`", stat, 100, ROUNDS),
-    ("open, read, close of it", read, 50, ROUNDS),
-    ("open, write, close of it", update, 50, ROUNDS),
+    ("open, read, close of it", Server.read_value, 50, ROUNDS),
+    ("open, write, close of it", Server.update, 50, ROUNDS),
     ("open, write, read, close of `run`", run, 20, ROUNDS),
-    ("pin and unpin", pin, 20, ROUNDS),
+    ("pin and unpin", Server.pin_and_unpin, 20, ROUNDS),
     ("make a map that can be mapped, open it, remove it", open_memory, 5, ROUNDS),
     ("remove an object's program and load it", reload, 1, ROUNDS),
     *([("kill -9 and start again", Server.restart, 1, min(ROUNDS, 11))] if WHAT == "sandbox" else [])))

@@ -8,34 +8,17 @@ import os
 import subprocess
 import sys
 
-from server import ROUNDS, Server, compare
+from server import ROUNDS, Server, compare, dump_lines
 
 BUILD = os.path.abspath(sys.argv[1])
 PARENTS = (sys.argv[2:] + [os.environ.get("TMPDIR", "/var/tmp"), "/dev/shm"][len(sys.argv) - 2:])[:2]
 ENTRIES = 100000
-
-with open(BUILD + "/examples/traffic.bpf.o", "rb") as f:
-    OBJECT = f.read()
-LINES = b"".join(b"%d %d\n" % (i, i) for i in range(ENTRIES))
-
-
-def load(s):
-    s.write("progs/new", OBJECT)
-    s.remove("progs/traffic")
+LINES = dump_lines(ENTRIES)
 
 
 def new_map(s):
     s.make_map("big", 1000000)
     s.remove("maps/big")
-
-
-def pin(s):
-    os.link(s.m + "/maps/kept/map", s.m + "/pin")
-    os.unlink(s.m + "/pin")
-
-
-def update(s):
-    s.write("maps/kept/entries/7", b"8")
 
 
 def fill(s):
@@ -49,9 +32,9 @@ kinds = [subprocess.run(["stat", "-f", "-c", "%T", p], capture_output=True, text
 for server in servers:
     server.make_map("kept", 1000)
 compare(servers, kinds, (
-    ("load an object and remove it", load, 1, ROUNDS),
+    ("load an object and remove it", Server.load_and_remove, 1, ROUNDS),
     ("make a map of a million entries and remove it", new_map, 1, ROUNDS),
-    ("pin and unpin", pin, 20, ROUNDS),
-    ("open, write, close of `entries/7`", update, 20, ROUNDS),
+    ("pin and unpin", Server.pin_and_unpin, 20, ROUNDS),
+    ("open, write, close of `entries/7`", Server.update, 20, ROUNDS),
     ("make a map, write a `dump` of %d entries, remove it" % ENTRIES, fill, 1, min(ROUNDS, 11)),
     ("kill -9 and start again", Server.restart, 1, min(ROUNDS, 11))))

@@ -19,6 +19,8 @@ class Server:
         self.options = options
         self.state = tempfile.mkdtemp(prefix="ubpffs-bench-", dir=parent)
         self.m = tempfile.mkdtemp(prefix="ubpffs-bench-")
+        with open(build + "/examples/traffic.bpf.o", "rb") as f:
+            self.object = f.read()
         self.start()
 
     def start(self):
@@ -68,6 +70,30 @@ class Server:
         path = self.m + "/" + name
         os.unlink(path + ("/prog" if name.startswith("progs") else "/map"))
         os.rmdir(path)
+
+    # What benches measure; those of a map are of maps/kept, which they make.
+
+    def load(self):
+        self.write("progs/new", self.object)
+
+    def load_and_remove(self):
+        self.load()
+        self.remove("progs/traffic")
+
+    def pin_and_unpin(self):
+        os.link(self.m + "/maps/kept/map", self.m + "/pin")
+        os.unlink(self.m + "/pin")
+
+    def update(self):
+        self.write("maps/kept/entries/7", b"8")
+
+    def read_value(self):
+        self.read("maps/kept/entries/7")
+
+
+def dump_lines(entries):
+    """What a `dump` of a map of so many takes."""
+    return b"".join(b"%d %d\n" % (i, i) for i in range(entries))
 
 
 def sample(server, what, times):
