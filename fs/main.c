@@ -22,7 +22,7 @@
 #include "fs/fuse/session/session.h"
 #include "fs/keeper/keeper.h"
 #include "fs/keeper/shared.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/dirs/change.h"
 #include "fs/store/state/state_open.h"

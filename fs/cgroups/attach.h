@@ -5,7 +5,7 @@
 #define UBPFFS_FS_CGROUPS_ATTACH_H
 
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 /*
  * as_bpf: as bpf(2) has it: a second attach of the same program is an error or a replacement, and a

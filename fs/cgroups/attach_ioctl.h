@@ -6,7 +6,7 @@
 
 #include "fs/lib/write_buffer.h"
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 struct attach_open {
 	struct write_buffer buffer;

@@ -9,6 +9,8 @@
 #include "fs/store/state/problem.h"
 #include "fs/store/state/dirs/list.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/asleep.h"
+#include "fs/store/objects/names.h"
 
 const char *const cgroup_type_names[MAX_CGROUP_BPF_ATTACH_TYPE] = {"ingress", "egress"};
 

@@ -8,7 +8,7 @@
 
 #include "cgroup/cgroup.h"
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 extern const char *const cgroup_type_names[MAX_CGROUP_BPF_ATTACH_TYPE];
 /* The word for BPF_F_ALLOW_*, in attach files and in links; and back, -EINVAL: it is none. */

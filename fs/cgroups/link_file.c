@@ -7,7 +7,6 @@
 #include "fs/cgroups/files.h"
 #include "fs/dirs/user_dir.h"
 #include "fs/ioctl/ioctl.h"
-#include "fs/store/object.h"
 
 /* clang-format off */
 #define LINK_FILE				\

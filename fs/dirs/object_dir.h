@@ -11,7 +11,7 @@
 #define UBPFFS_FS_DIRS_OBJECT_DIR_H
 
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 struct objdir_kind {
 	const char *object; /* "prog", "map" */

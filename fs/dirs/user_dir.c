@@ -11,6 +11,7 @@
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
+#include "fs/store/objects/names.h"
 
 #include <fcntl.h>
 #include <limits.h>

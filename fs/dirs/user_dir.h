@@ -9,7 +9,7 @@
 #define UBPFFS_FS_DIRS_USER_DIR_H
 
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/node_object.h"
 
 extern const struct fs_node_ops user_dir_ops;

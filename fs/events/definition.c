@@ -10,6 +10,7 @@
 #include "fs/store/state/dirs/list.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/names.h"
 
 #define ATTACH_FILE ".attach"
 #define ATTACH_TEMP ".attach.new"

@@ -18,7 +18,7 @@
 #define UBPFFS_FS_EVENTS_DEFINITION_H
 
 #include "fs/sources/source.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 #define EVENT_DEF_FILE ".def" /* empty when nothing is set yet */
 

@@ -17,6 +17,7 @@
 #include "fs/store/state/dirs/list.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/asleep.h"
 
 /* ---- a source's directory */
 

@@ -18,6 +18,7 @@
 #include "fs/store/resolve.h"
 #include "text/value_text.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/asleep.h"
 
 /* ---- a write that starts the source: it is answered when that has worked, or not */
 

@@ -21,6 +21,7 @@
 #include "fs/ioctl/commands/prog_parts.h"
 #include "fs/ioctl/upgrade.h"
 #include "fs/store/node_object.h"
+#include "fs/store/objects/asleep.h"
 #include "map/ring/perf_event_array.h"
 #include "map/syscall.h"
 

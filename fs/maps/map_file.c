@@ -12,6 +12,7 @@
 #include "fs/maps/stream.h"
 #include "fs/maps/value_memory.h"
 #include "fs/store/node_object.h"
+#include "fs/store/objects/asleep.h"
 
 #include <poll.h>
 

@@ -5,6 +5,8 @@
 #include "fs/fuse/protocol/passthrough.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
+#include "fs/store/objects/asleep.h"
+#include "fs/store/objects/files.h"
 #include "map/ring/ringbuf.h"
 
 #include <fcntl.h>

@@ -18,7 +18,7 @@
 #define UBPFFS_FS_MAPS_RING_MEMORY_H
 
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 extern const struct fs_node_ops ring_consumer_file_ops, ring_consumer_link_ops;
 extern const struct fs_node_ops ring_data_file_ops, ring_data_link_ops;

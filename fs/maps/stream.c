@@ -19,7 +19,7 @@
 #include "fs/lib/write_buffer.h"
 #include "fs/caller/caller.h"
 #include "fs/maps/stream.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/node_object.h"
 #include "fs/store/once.h"
 #include "text/value_text.h"

@@ -17,7 +17,7 @@
 #define UBPFFS_FS_MAPS_VALUE_MEMORY_H
 
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 /* The map's file was opened: choose its backing. -EPERM (with a sentence). */
 int mapmem_open(struct fs_open *open, struct fs_req *req, struct store_object *obj);

@@ -2,7 +2,7 @@
  * maps_dir.c - see maps_dir.h
  */
 #include "fs/progs/maps_dir.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/load_dir.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"

@@ -6,7 +6,6 @@
 #include "fs/dirs/user_dir.h"
 #include "fs/ioctl/ioctl.h"
 #include "fs/progs/progs.h"
-#include "fs/store/object.h"
 
 /* clang-format off */
 #define PROG_FILE				\

@@ -21,6 +21,7 @@
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
+#include "fs/store/objects/asleep.h"
 #include "jit/jit.h"
 #include "load.h"
 

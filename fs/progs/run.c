@@ -12,7 +12,6 @@
 #include "fs/lib/metrics.h"
 #include "fs/work/cpu_limit.h"
 #include "fs/progs/load/load_report.h"
-#include "fs/store/object.h"
 #include "fs/store/node_object.h"
 #include "fs/node/cancel.h"
 #include "run/run.h"

@@ -1,9 +1,11 @@
 /*
  * create.c - new objects: their files, owner, bits and charge, before anybody knows of them
  *
- * All or nothing: what fails takes back what it made. No locks but object.c's.
+ * All or nothing: what fails takes back what it made. No locks but those of objects/.
  */
-#include "fs/store/object.h"
+#include "fs/store/create.h"
+#include "fs/store/objects/charge.h"
+#include "fs/store/objects/files.h"
 #include "fs/caller/limits.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/state_open.h"

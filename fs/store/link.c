@@ -9,6 +9,8 @@
 #include "fs/store/state/durable.h"
 #include "fs/store/state/problem.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/create.h"
+#include "fs/store/objects/files.h"
 
 struct link_image { /* objects/<id> */
 	u64 magic;

@@ -12,7 +12,7 @@
 #define UBPFFS_FS_STORE_LINK_H
 
 #include "cgroup/cgroup.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 #define STORE_LINK_MAGIC 0x6b6e696c667062ULL /* "bpflink" */
 

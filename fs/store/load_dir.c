@@ -3,7 +3,8 @@
  */
 #include "fs/store/load_dir.h"
 #include "text/value_text.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/asleep.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/state/dirs/list.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"

@@ -4,6 +4,8 @@
 #include "fs/store/node_object.h"
 #include "fs/node/backing.h"
 #include "fs/store/state/durable.h"
+#include "fs/store/objects/asleep.h"
+#include "fs/store/objects/files.h"
 #include "map/syscall.h"
 
 #include <fcntl.h>

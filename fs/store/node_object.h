@@ -8,7 +8,7 @@
 #define UBPFFS_FS_STORE_NODE_OBJECT_H
 
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 /* A directory that shows an object (ops->object) looks for it, once; tree_lock held. */
 int store_resolve(struct fs_node *dir);

@@ -4,7 +4,8 @@
 #include "fs/store/once.h"
 #include "fs/keeper/requests.h"
 #include "fs/keeper/shared.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/asleep.h"
+#include "fs/store/objects/object.h"
 #include "map/syscall.h"
 
 /* Marks of changes that their key identifies; a map's own marks are counters and positions. */

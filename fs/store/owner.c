@@ -2,7 +2,8 @@
  * owner.c - see owner.h
  */
 #include "fs/store/owner.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/charge.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/dirs/change.h"
 #include "fs/store/state/state_tree.h"

@@ -6,6 +6,7 @@
 #include "fs/store/load_dir.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/asleep.h"
 
 #include <ctype.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
 #ifndef UBPFFS_FS_STORE_RESOLVE_H
 #define UBPFFS_FS_STORE_RESOLVE_H
 
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 /*
  * Which permission bits of the object a use of its name needs. A template, or what to detach, is

@@ -9,6 +9,7 @@
 #include "fs/tree/btf_file.h"
 #include "fs/maps/ring_memory.h"
 #include "fs/maps/value_memory.h"
+#include "fs/store/objects/asleep.h"
 
 #include <fcntl.h>
 #include <stdio.h>

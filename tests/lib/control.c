@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include "fs/fuse/open.h"
 #include "fs/ioctl/ioctl.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/node_object.h"
 #include "fs/store/state/state_tree.h"
 #include "tests/lib/control.h"

@@ -6,7 +6,7 @@
 #define UBPFFS_TESTS_CONTROL_H
 
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 #include "uapi/ubpffs.h"
 
 /* The object's file, or ctl (NULL), opened by them with these flags. */

@@ -8,7 +8,7 @@
 #ifndef UBPFFS_TESTS_STATE_H
 #define UBPFFS_TESTS_STATE_H
 
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 extern struct fs_cred state_me; /* who runs the test */
 extern struct fs_cred state_other; /* somebody else, in no group of ours */

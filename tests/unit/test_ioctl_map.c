@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include "fs/ioctl/commands/map.h"
+#include "fs/store/create.h"
 #include "tests/lib/control.h"
 #include "tests/lib/state.h"
 

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include "fs/caller/limits.h"
 #include "fs/ioctl/ioctl.h"
+#include "fs/store/create.h"
+#include "fs/store/objects/files.h"
 #include "tests/lib/control.h"
 #include "tests/lib/state.h"
 #include "uapi/bpf_insn.h"

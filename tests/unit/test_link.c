@@ -9,6 +9,8 @@
 #include <cmocka.h>
 #include "fs/store/link.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/files.h"
+#include "fs/store/objects/names.h"
 #include "rcu/rcu.h"
 #include "tests/lib/state.h"
 

@@ -14,6 +14,7 @@
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_open.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/create.h"
 
 static char dir[] = "/tmp/ubpffs-test-XXXXXX";
 static struct fs_cred me;

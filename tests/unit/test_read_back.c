@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include "fs/store/names/read_back.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/asleep.h"
 #include "map/syscall.h"
 #include "rcu/rcu.h"
 #include "tests/lib/state.h"

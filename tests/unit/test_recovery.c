@@ -21,6 +21,10 @@
 #include "map/syscall.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/create.h"
+#include "fs/store/objects/asleep.h"
+#include "fs/store/objects/files.h"
+#include "fs/store/objects/names.h"
 
 static u32 first, second, third; /* ids */
 static int read_error; /* of objects' files, while it is not 0 */

@@ -11,6 +11,8 @@
 #include "fs/node/node.h"
 #include "fs/store/resolve.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/files.h"
+#include "fs/store/objects/names.h"
 #include "tests/lib/state.h"
 
 static struct store_object *map, *prog;

@@ -1,6 +1,6 @@
 /*
- * test_store_object.c - fs/store/object.c: an object lives as long as a name or a reference, and
- * its owner is charged for it
+ * test_store_object.c - fs/store/objects/table.c: an object lives as long as a name or a
+ * reference, and its owner is charged for it
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -13,6 +13,9 @@
 #include "fs/node/node.h"
 #include "fs/store/node_object.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/create.h"
+#include "fs/store/objects/files.h"
+#include "fs/store/objects/names.h"
 #include "rcu/rcu.h"
 #include "map/syscall.h"
 #include "tests/lib/state.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "fs/store/state/durable.h"
 #include "fs/cgroups/lookup/id.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/files.h"
 
 #include <unistd.h>
 #include "map/types/cgroup_storage.h"

@@ -7,6 +7,7 @@
 #include "btf/btf.h"
 #include "fs/ioctl/commands/call.h"
 #include "fs/keeper/shared.h"
+#include "fs/store/objects/asleep.h"
 
 /*
  * Random for each run of the server (with a keeper: for all that serve one mount), so that objects

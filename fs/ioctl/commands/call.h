@@ -10,7 +10,7 @@
 #include "core/map.h"
 #include "core/prog.h"
 #include "fs/node/node.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 #include "uapi/ubpffs.h"
 
 enum { CONTROL_MAP = 1, CONTROL_PROG = 2, CONTROL_CTL = 4, CONTROL_BTF = 8, CONTROL_LINK = 16 };

@@ -14,6 +14,8 @@
 #include "fs/store/once.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/resolve.h"
+#include "fs/store/create.h"
+#include "fs/store/objects/files.h"
 
 int control_map_lookup(struct control_call *call)
 {

@@ -17,6 +17,7 @@
 #include "fs/store/resolve.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/names.h"
 
 /*
  * ---- tokens: a random number for an open map, so that a load can name it and nobody can guess it

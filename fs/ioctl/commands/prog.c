@@ -9,6 +9,8 @@
 #include "fs/ioctl/commands/btf.h"
 #include "fs/ioctl/commands/object.h"
 #include "fs/ioctl/commands/prog.h"
+#include "fs/store/create.h"
+#include "fs/store/objects/files.h"
 #include "load.h"
 #include "run/test_run.h"
 

@@ -17,7 +17,6 @@
 #include "fs/maps/text/json_entries.h"
 #include "fs/keeper/records.h"
 #include "fs/lib/write_buffer.h"
-#include "fs/store/object.h"
 #include "fs/store/node_object.h"
 #include "text/value_text.h"
 

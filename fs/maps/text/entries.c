@@ -13,7 +13,7 @@
 #include "fs/lib/write_buffer.h"
 #include "text/json_parse.h"
 #include "fs/store/resolve.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/node_object.h"
 #include "fs/maps/text/stack_symbols.h"
 #include "text/typed.h"

@@ -10,7 +10,7 @@
 #include "fs/lib/write_buffer.h"
 #include "fs/maps/text/key_text.h"
 #include "text/typed.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"

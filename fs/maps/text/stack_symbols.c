@@ -23,7 +23,6 @@
 #include "fs/lib/write_buffer.h"
 #include "fs/agent/agent.h"
 #include "fs/agent/format/symtab.h"
-#include "fs/store/object.h"
 #include "fs/store/node_object.h"
 #include "fs/maps/text/stack_symbols.h"
 #include "text/value_text.h"

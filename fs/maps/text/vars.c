@@ -11,7 +11,6 @@
 #include "text/json_parse.h"
 #include "text/typed.h"
 #include "fs/maps/text/vars.h"
-#include "fs/store/object.h"
 #include "fs/store/node_object.h"
 #include "map/syscall.h"
 

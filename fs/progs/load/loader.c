@@ -17,6 +17,9 @@
 #include "fs/store/names/publish.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/create.h"
+#include "fs/store/objects/asleep.h"
+#include "fs/store/objects/files.h"
 #include "classic/text.h"
 #include "load.h"
 

@@ -8,6 +8,7 @@
 #include "fs/store/names/read_back.h"
 #include "fs/lib/thread_signals.h"
 #include "fs/store/names/common_types.h"
+#include "fs/store/objects/asleep.h"
 
 #include <sys/resource.h>
 #include <time.h>

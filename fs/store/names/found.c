@@ -8,6 +8,7 @@
 #include "fs/store/state/problem.h"
 #include "fs/store/state/dirs/list.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/files.h"
 #include "map/arena/arena.h"
 #include "object/image.h"
 

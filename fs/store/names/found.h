@@ -11,7 +11,8 @@
 #ifndef UBPFFS_FS_STORE_NAMES_FOUND_H
 #define UBPFFS_FS_STORE_NAMES_FOUND_H
 
-#include "fs/store/object.h"
+#include "fs/store/objects/files.h"
+#include "fs/store/objects/object.h"
 
 /*
  * One file of objects/. Its attributes are looked at once, for nobody is served yet, and it is

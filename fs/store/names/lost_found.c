@@ -6,6 +6,7 @@
 #include "fs/store/state/dirs/list.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/files.h"
 
 #include <fcntl.h>
 #include <limits.h>

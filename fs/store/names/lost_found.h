@@ -8,7 +8,7 @@
 #ifndef UBPFFS_FS_STORE_NAMES_LOST_FOUND_H
 #define UBPFFS_FS_STORE_NAMES_LOST_FOUND_H
 
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 /* An object's files; its names in the tree go. -errno: some of it may have been moved. */
 int lost_found_object(const struct store_object *obj, const char *why);

@@ -3,7 +3,8 @@
  */
 #include "fs/store/names/map_owner.h"
 #include "fs/lib/hash.h"
-#include "fs/store/object.h"
+#include "fs/store/objects/names.h"
+#include "fs/store/objects/object.h"
 #include "fs/store/load_dir.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/dirs/change.h"

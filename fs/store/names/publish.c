@@ -15,6 +15,8 @@
 #include "fs/store/state/dirs/list.h"
 #include "fs/store/state/state_file.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/files.h"
+#include "fs/store/objects/names.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -12,7 +12,7 @@
 #ifndef UBPFFS_FS_STORE_NAMES_PUBLISH_H
 #define UBPFFS_FS_STORE_NAMES_PUBLISH_H
 
-#include "fs/store/object.h"
+#include "fs/store/objects/object.h"
 
 struct publish;
 

@@ -7,6 +7,8 @@
 #include "fs/store/names/common_types.h"
 #include "fs/store/state/problem.h"
 #include "fs/store/state/state_tree.h"
+#include "fs/store/objects/asleep.h"
+#include "fs/store/objects/files.h"
 #include "load.h"
 #include "object/image.h"
 #include "map/create.h"

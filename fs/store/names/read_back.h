@@ -18,6 +18,7 @@
 #define UBPFFS_FS_STORE_NAMES_READ_BACK_H
 
 #include "fs/store/names/found.h"
+#include "fs/store/objects/object.h"
 
 /* ---- the start: one thread, before the mount */
 
