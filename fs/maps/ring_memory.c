@@ -2,18 +2,15 @@
  * ring_memory.c - see maps/ring_memory.h
  */
 #include "fs/maps/ring_memory.h"
-#include "fs/fuse/protocol/passthrough.h"
+#include "fs/maps/value_memory.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
-#include "fs/store/objects/asleep.h"
 #include "fs/store/objects/files.h"
 #include "map/ring/ringbuf.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-
-static pthread_mutex_t backing_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static bool is_ring(const struct store_object *obj)
 {
@@ -33,23 +30,9 @@ static enum store_ring_part part_of(const struct fs_node *node)
 		       : STORE_RING_DATA;
 }
 
-/* The backing id of one of the two, made at its first use; 0: it has none. */
 static int backing_of(struct store_object *obj, enum store_ring_part part)
 {
-	int *id = &obj->ring_backing_id[part], ret;
-
-	pthread_mutex_lock(&backing_lock);
-	if (!*id)
-		*id = passthrough_known(store_backing_key(obj->id, part_file(part)));
-	if (!*id) {
-		__do_close int fd = store_part_open(obj->id, part_file(part), O_RDWR);
-
-		*id = fd < 0 ? fd
-			     : passthrough_add(fd, store_backing_key(obj->id, part_file(part)));
-	}
-	ret = *id;
-	pthread_mutex_unlock(&backing_lock);
-	return ret > 0 ? ret : 0;
+	return mapmem_backing(obj, part_file(part), &obj->ring_backing_id[part]);
 }
 
 const struct fs_node_ops *ringmem_kind(struct store_object *obj, enum store_ring_part part)
@@ -62,25 +45,14 @@ const struct fs_node_ops *ringmem_kind(struct store_object *obj, enum store_ring
 	return is_ring(obj) ? ops[part][backing_of(obj, part) != 0] : NULL;
 }
 
-/* In a map's directory, or in ids/ by its id. One reference. */
 static int object_of(struct fs_node *node, struct store_object **out)
 {
-	u32 id;
-	int err;
+	int err = store_map_of_node(node, out);
 
-	if (node->key) {
-		memcpy(&id, node->key, sizeof(id));
-		err = store_by_id(STORE_MAP, id, out);
-	} else {
-		err = store_of_node(node, out);
-	}
-	if (err)
-		return err;
-	err = store_wake(*out);
-	if (!err && !is_ring(*out))
-		err = -ENOENT;
-	if (err)
+	if (!err && !is_ring(*out)) {
 		store_put(*out);
+		err = -ENOENT;
+	}
 	return err;
 }
 

@@ -5,7 +5,6 @@
 #include "fs/fuse/protocol/passthrough.h"
 #include "fs/store/state/state_tree.h"
 #include "fs/store/node_object.h"
-#include "fs/store/objects/asleep.h"
 #include "fs/store/objects/files.h"
 #include "map/arena/arena.h"
 #include "map/mmap.h"
@@ -25,27 +24,34 @@ static int mirror_backing(struct bpf_map *map)
 	return id;
 }
 
-static int values_backing(struct bpf_map *map)
+/* That of the state's file; the last server of this mount may have made it. */
+static int part_backing(u32 id, enum store_part part)
 {
-	__do_close int fd = store_part_open(map->id, STORE_VALUES, O_RDWR);
+	u64 key = store_backing_key(id, part);
+	int known = passthrough_known(key);
+	__do_close int fd = known ? -1 : store_part_open(id, part, O_RDWR);
 
-	return fd < 0 ? fd : passthrough_add(fd, store_backing_key(map->id, STORE_VALUES));
+	if (known)
+		return known;
+	return fd < 0 ? fd : passthrough_add(fd, key);
 }
 
-/* The object's backing id, made at its first use; 0: it has none. */
-static int backing_of(struct store_object *obj)
+int mapmem_backing(struct store_object *obj, enum store_part part, int *id)
 {
-	int id;
+	int ret;
 
 	pthread_mutex_lock(&backing_lock);
-	if (!obj->backing_id && !bpf_map_mmap_sealed(obj->map))
-		obj->backing_id = passthrough_known(store_backing_key(obj->id, STORE_VALUES));
-	if (!obj->backing_id)
-		obj->backing_id = bpf_map_mmap_sealed(obj->map) ? mirror_backing(obj->map)
-								: values_backing(obj->map);
-	id = obj->backing_id;
+	if (!*id)
+		*id = bpf_map_mmap_sealed(obj->map) ? mirror_backing(obj->map)
+						    : part_backing(obj->id, part);
+	ret = *id;
 	pthread_mutex_unlock(&backing_lock);
-	return id > 0 ? id : 0;
+	return ret > 0 ? ret : 0;
+}
+
+static int backing_of(struct store_object *obj)
+{
+	return mapmem_backing(obj, STORE_VALUES, &obj->backing_id);
 }
 
 /* Can nobody get a writable descriptor of the map's file any more? */
@@ -84,31 +90,11 @@ const struct fs_node_ops *mapmem_kind(struct store_object *obj)
 	return &mem_link_ops;
 }
 
-/* In a map's directory, or in ids/ by its id. One reference. */
-static int object_of(struct fs_node *node, struct store_object **out)
-{
-	u32 id;
-	int err;
-
-	if (node->key) {
-		memcpy(&id, node->key, sizeof(id));
-		err = store_by_id(STORE_MAP, id, out);
-	} else {
-		err = store_of_node(node, out);
-	}
-	if (err)
-		return err;
-	err = store_wake(*out);
-	if (err)
-		store_put(*out);
-	return err;
-}
-
 static int mem_readlink(struct fs_node *node, struct fs_req *req, char *buf, size_t len)
 {
 	struct store_object *obj;
 	struct bpf_map *map;
-	int err = object_of(node, &obj), fd = 0;
+	int err = store_map_of_node(node, &obj), fd = 0;
 	char name[32];
 
 	if (err)
@@ -142,7 +128,7 @@ static int mem_open(struct fs_open *open, struct fs_req *req)
 
 	if ((open->flags & O_ACCMODE) != O_RDONLY)
 		return fs_error(req, EPERM, "the memory of this map is for reading only");
-	err = object_of(open->node, &obj);
+	err = store_map_of_node(open->node, &obj);
 	if (err)
 		return err;
 	if (mapmem_kind(obj) != &mem_file_ops) {
@@ -184,7 +170,7 @@ const struct fs_node_ops mem_file_ops = {
 static int mem_id_getattr(struct fs_node *node, struct stat *st)
 {
 	struct store_object *obj;
-	int err = object_of(node, &obj);
+	int err = store_map_of_node(node, &obj);
 
 	if (err)
 		return err;

@@ -17,10 +17,17 @@
 #define UBPFFS_FS_MAPS_VALUE_MEMORY_H
 
 #include "fs/node/node.h"
+#include "fs/store/objects/files.h"
 #include "fs/store/objects/object.h"
 
 /* The map's file was opened: choose its backing. -EPERM (with a sentence). */
 int mapmem_open(struct fs_open *open, struct fs_req *req, struct store_object *obj);
+
+/*
+ * The backing id of one of the map's files, kept in *id from its first use on; 0: it has none. Of
+ * what is sealed that is its memory.
+ */
+int mapmem_backing(struct store_object *obj, enum store_part part, int *id);
 
 /* Which `mem` is in the directory of this object? NULL: none. */
 const struct fs_node_ops *mapmem_kind(struct store_object *obj);

@@ -183,6 +183,25 @@ static int store_usable(struct fs_node *node, struct fs_req *req, enum store_kin
 	return err;
 }
 
+int store_map_of_node(struct fs_node *node, struct store_object **out)
+{
+	u32 id;
+	int err;
+
+	if (node->key) {
+		memcpy(&id, node->key, sizeof(id));
+		err = store_by_id(STORE_MAP, id, out);
+	} else {
+		err = store_of_node(node, out);
+	}
+	if (err)
+		return err;
+	err = store_wake(*out);
+	if (err)
+		store_put(*out);
+	return err;
+}
+
 int store_wake_node(struct fs_node *node)
 {
 	struct store_object *obj;

@@ -31,6 +31,11 @@ int store_node_closed(struct fs_node *node, struct error_record *why);
  * (-ENOENT: the name is gone, or the map is not created yet).
  */
 int store_of_node(struct fs_node *node, struct store_object **out);
+/*
+ * The map that it shows, in the map's directory or by the id that is its key (ids/), awake; broken
+ * perhaps.
+ */
+int store_map_of_node(struct fs_node *node, struct store_object **out);
 /* What it shows is awake now, if there is any. */
 int store_wake_node(struct fs_node *node);
 /*
