@@ -427,8 +427,10 @@ static void strict(void **state)
 	struct funcinfo f;
 	int fd, err = 0;
 
-	if (no_kernel)
+	if (no_kernel) {
+		printf("%s\n", no_kernel);
 		skip();
+	}
 	attr_of(row, &attr, &f);
 	fd = load_into_kernel(row, &attr, true);
 	if (fd >= 0)
