@@ -16,11 +16,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "fs/agent/agent.h"
 #include "fs/agent/process.h"
+#include "fs/agent/service/perf_open.h"
 #include "tests/lib/emulator.h"
 
 #define LONG_MS	 60000 /* what takes that long has failed */
@@ -494,6 +496,29 @@ static void facts_of_processes(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
+/* However many there are: each thread has one event. */
+static void one_processor_of_many_is_few_events(void **state)
+{
+	const struct perf_request req = {.attr = {.type = PERF_TYPE_SOFTWARE,
+						  .size = sizeof(req.attr),
+						  .config = PERF_COUNT_SW_CPU_CLOCK},
+					 .pid = getpid(),
+					 .first_cpu = PERF_MAX_EVENTS,
+					 .nr_cpus = PERF_MAX_EVENTS + 1};
+	struct perf_answer answer;
+	char status[AGENT_WHY_MAX + 8];
+	int socks[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks), 0);
+	perf_service(socks[1], &req, sizeof(req));
+	assert_true(recv(socks[0], status, sizeof(status), 0) > 0);
+	assert_int_equal(recv(socks[0], &answer, sizeof(answer), 0), sizeof(answer));
+	assert_int_equal(answer.kind, PERF_DONE);
+	assert_int_not_equal(answer.err, -EMFILE);
+	close(socks[0]);
+	close(socks[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -509,6 +534,7 @@ int main(void)
 		CASE(c_they_end_with_the_agent),
 		CASE(d_without_an_agent_nothing_is_opened),
 		CASE(facts_of_processes),
+		cmocka_unit_test(one_processor_of_many_is_few_events),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

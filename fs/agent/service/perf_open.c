@@ -93,7 +93,8 @@ static int open_all(int sock, struct perf_request *req, const struct tids *tids)
 	int last = -ENODEV;
 	bool opened = false;
 
-	if (tids->n > PERF_MAX_EVENTS / req->nr_cpus)
+	if (req->first_cpu < req->nr_cpus &&
+	    tids->n > PERF_MAX_EVENTS / (req->nr_cpus - req->first_cpu))
 		return -EMFILE;
 	for (u32 i = 0; i < tids->n; i++)
 		for (answer.cpu = req->first_cpu; answer.cpu < req->nr_cpus; answer.cpu++) {
