@@ -9,6 +9,7 @@
 #include "object/machine.h"
 #include "object/object.h"
 #include "fs/fuse/session/session.h"
+#include "fs/fsck.h"
 #include "fs/mount.h"
 #include "fs/store/state/durable.h"
 #include "fs/store/state/state_place.h"
@@ -252,6 +253,17 @@ static bool choose_btf(struct options *options)
 	return !err;
 }
 
+/* Its exit status is that of fsck(8). */
+static int parse_fsck(struct options *options, int *status)
+{
+	*status = FSCK_ERROR;
+	if (!options->state) {
+		fprintf(stderr, "ubpffs: which directory is to be checked? say -o state=DIR\n");
+		return -1;
+	}
+	return make_absolute(&options->state) && choose_btf(options) ? 0 : -1;
+}
+
 int options_parse(struct options *options, int argc, char **argv, int *status)
 {
 	struct session_options session = {0};
@@ -274,8 +286,7 @@ int options_parse(struct options *options, int argc, char **argv, int *status)
 		return -1;
 	}
 	if (options->fsck)
-		return options->state && make_absolute(&options->state) && choose_btf(options) ? 0
-											       : -1;
+		return parse_fsck(options, status);
 	if (!options->plain[0]) {
 		fprintf(stderr, "ubpffs: where? usage: %s [-f] [-o state=DIR] MOUNTPOINT\n",
 			argv[0]);

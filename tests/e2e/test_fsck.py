@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, WAIT
+from conftest import BUILD, SERVER, WAIT
 
 CLEAN, REPAIRED, LEFT, ERROR = 0, 1, 4, 8
 
@@ -131,6 +131,8 @@ def test_what_is_served_or_no_state_is_refused(m, tmp_path):
         assert r.returncode == ERROR and "no state directory" in r.stderr
     assert not os.listdir(tmp_path)
     assert subprocess.run([os.path.join(BUILD, "ubpfctl"), "fsck"], capture_output=True).returncode == 2
+    r = subprocess.run([SERVER, "-o", "fsck=repair"], capture_output=True, text=True, timeout=WAIT)
+    assert r.returncode == ERROR and "state=DIR" in r.stderr
 
 
 def test_a_state_of_a_later_version_is_not_touched(state):
