@@ -12,6 +12,7 @@
 #include "fs/mount.h"
 #include "fs/options.h"
 #include "fs/perf_map.h"
+#include "fs/sandbox/descriptors.h"
 #include "fs/sandbox/sandbox.h"
 #include "fs/service.h"
 #include "fs/agent/agent.h"
@@ -67,19 +68,11 @@ static int daemon_start(void)
 
 static void daemon_ready(void)
 {
-	int null;
-
 	if (daemon_pipe < 0)
 		return;
 	if (chdir("/") < 0)
 		perror("ubpffs: /");
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, 0);
-		dup2(null, 1);
-		dup2(null, 2);
-		close(null);
-	}
+	null_to(STDIN_FILENO, STDERR_FILENO);
 	/* The keeper says it. */
 	if (!in_server && write(daemon_pipe, "1", 1) != 1)
 		perror("ubpffs");

@@ -19,6 +19,7 @@
 #include "fs/agent/agent.h"
 #include "fs/sandbox/sanitized.h"
 #include "fs/sandbox/caps.h"
+#include "fs/sandbox/descriptors.h"
 #include "util/clock.h"
 
 #define MAX_GROUPS   1024
@@ -124,13 +125,6 @@ int agent_close_files(const struct filter_list *calls)
 	const struct filter_list *const lists[] = {&filter_common, &agent_calls, calls};
 
 	return services_narrow && !SANITIZED ? filter_enter(lists, ARRAY_SIZE(lists)) : 0;
-}
-
-static void close_from(int first)
-{
-	if (close_range((unsigned int)first, ~0U, 0))
-		for (int fd = first, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
-			close(fd);
 }
 
 /* The account's groups; its own group alone when there is no account. */
@@ -423,19 +417,9 @@ static u64 agent_caps(void)
 /* Nothing of ours but the socket. */
 static void __attribute__((noreturn)) agent_begin(pid_t server, int sock, bool daemon)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0 || dup2(sock, SOCK_FD) < 0)
+	if (dup2(sock, SOCK_FD) < 0 || !null_to(0, SANITIZED && !daemon ? 1 : 2))
 		_exit(1);
-	/* What was SOCK_FD is gone; null may have been it. */
-	if (null == SOCK_FD)
-		null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	dup2(null, 0);
-	dup2(null, 1);
-	if (!SANITIZED || daemon)
-		dup2(null, 2);
 	close_from(SOCK_FD + 1);
-	fcntl(SOCK_FD, F_SETFD, 0);
 	setsid();
 	if (services_narrow &&
 	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || (!geteuid() && caps_keep(agent_caps()))))

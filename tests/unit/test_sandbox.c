@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "fs/sandbox/caps.h"
+#include "fs/sandbox/descriptors.h"
 #include "fs/sandbox/files.h"
 #include "fs/sandbox/filter.h"
 
@@ -188,6 +189,40 @@ static void capabilities_go_for_good(void **state)
 	assert_int_equal(in_process(drop_all_but_one, said, sizeof(said)), 0);
 }
 
+static const struct filter_rule older_rules[] = {
+	ALLOW(openat),
+	ALLOW(dup2),
+	ALLOW(dup3),
+	ABSENT(close_range),
+};
+
+/* As on Linux 5.8. */
+static int close_all(void)
+{
+	const struct filter_list own = FILTER_LIST(older_rules);
+	const struct filter_list *const lists[] = {&filter_common, &own};
+	int high;
+
+	close(STDIN_FILENO);
+	if (filter_enter(lists, 2))
+		return NONE_HERE;
+	EXPECT(null_to(STDIN_FILENO, STDOUT_FILENO) && !fcntl(STDIN_FILENO, F_GETFD));
+	high = fcntl(STDIN_FILENO, F_DUPFD, 100);
+	EXPECT(high >= 100);
+	close_from(STDERR_FILENO + 1);
+	EXPECT(fcntl(high, F_GETFD) < 0 && errno == EBADF);
+	EXPECT(!fcntl(STDOUT_FILENO, F_GETFD) && !fcntl(STDERR_FILENO, F_GETFD));
+	return 0;
+}
+
+static void nothing_else_stays_open(void **state)
+{
+	char said[64];
+
+	assert_int_equal(in_process(close_all, said, sizeof(said)), 0);
+	assert_string_equal(said, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +230,7 @@ int main(void)
 		cmocka_unit_test(no_memory_is_written_and_executed),
 		cmocka_unit_test(files_elsewhere_are_not_opened),
 		cmocka_unit_test(capabilities_go_for_good),
+		cmocka_unit_test(nothing_else_stays_open),
 	};
 	int ret;
 

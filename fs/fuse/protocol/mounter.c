@@ -3,6 +3,7 @@
  */
 #include "fs/fuse/protocol/mounter.h"
 #include "fs/sandbox/caps.h"
+#include "fs/sandbox/descriptors.h"
 #include "util/types.h"
 
 #include <fcntl.h>
@@ -15,6 +16,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+
+#define SOCK_FD 3 /* in the mounter */
 
 #define DEV_IOC_BACKING_OPEN  _IOW(229, 1, struct backing_map)
 #define DEV_IOC_BACKING_CLOSE _IOW(229, 2, u32)
@@ -106,16 +109,6 @@ static int recv_message(struct message *message, int fds[FDS])
 
 static const struct mounter_job *job;
 
-static void null_to(int first, int last)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	for (int fd = first; null >= 0 && fd <= last; fd++)
-		dup2(null, fd);
-	if (null > last)
-		close(null);
-}
-
 static int mount_it(int *device)
 {
 	*device = job->adopted ? -EBUSY : job->mount(job->session, job->mountpoint);
@@ -193,10 +186,11 @@ static void __attribute__((noreturn)) mounter_main(pid_t server)
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL); /* it ends with its socket, and by SIGKILL */
-	if (sock > STDERR_FILENO + 1)
-		close_range(STDERR_FILENO + 1, (unsigned int)sock - 1, 0);
-	close_range((unsigned int)sock + 1, ~0U, 0);
-	null_to(STDIN_FILENO, job->daemon && job->adopted ? STDERR_FILENO : STDOUT_FILENO);
+	if (dup2(sock, SOCK_FD) < 0 || fcntl(SOCK_FD, F_SETFD, FD_CLOEXEC) ||
+	    !null_to(STDIN_FILENO, job->daemon && job->adopted ? STDERR_FILENO : STDOUT_FILENO))
+		_exit(1);
+	sock = SOCK_FD;
+	close_from(SOCK_FD + 1);
 	setsid();
 	if (job->narrow && !geteuid() &&
 	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
